@@ -1,0 +1,102 @@
+"""What a provider can say: to a request to place a call, in a report, and when asked about a call."""
+
+from datetime import timedelta
+from typing import TypeAlias
+
+from attrs import frozen
+
+
+@frozen
+class Accepted:
+    """The provider took the call."""
+
+    external_call_id: str
+    status: str = "queued"
+
+
+@frozen
+class NotPlaced:
+    """The call was certainly not placed; the same request may be sent again later."""
+
+    reason: str
+    retry_after: timedelta | None = None
+    rate_limited: bool = False
+    """The provider asks for a pause of everything (429), not of this one call."""
+
+
+@frozen
+class Refused:
+    """The provider will never place this call: a matter of the number or the message."""
+
+    reason: str
+
+
+@frozen
+class AccountTrouble:
+    """The provider refuses us, not this patient: credentials, URL, credit. Nothing was placed."""
+
+    reason: str
+
+
+@frozen
+class Unclear:
+    """The call may or may not have been placed."""
+
+    reason: str
+
+
+Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountTrouble | Unclear
+
+
+@frozen(kw_only=True)
+class Report:
+    """What the provider says of one call, by webhook or when asked; `status` in our spelling (see `spelled`)."""
+
+    external_call_id: str
+    status: str
+    reminder_id: str | None = None
+    """None only in look-ups, whose answers need not repeat it."""
+    attempt_id: str | None = None
+    transcript: str | None = None
+    duration_seconds: int | None = None
+    answered_by: str | None = None
+
+
+@frozen
+class Found:
+    """The provider knows the call and says how it stands."""
+
+    report: Report
+
+
+@frozen
+class NotFound:
+    """The provider answered that it knows no such call."""
+
+
+@frozen
+class NoAnswer:
+    """The provider could not be asked, or its answer made no sense: this proves nothing."""
+
+    reason: str
+
+
+Finding: TypeAlias = Found | NotFound | NoAnswer
+
+
+@frozen(kw_only=True)
+class Capabilities:
+    """What a provider can do for us when we are unsure; stated by each provider's class."""
+
+    honours_key: bool = False
+    """A second request with the same idempotency key places no second call."""
+    key_lifetime: timedelta = timedelta(0)
+    """How long after the first request that holds."""
+    look_up: bool = False
+    """It can be asked what became of a call, by its id and by ours."""
+
+
+def spelled(status: str) -> str:
+    """A provider's status word in our spelling: lower case, `-` for `_`, one `l` in canceled."""
+    word = status.strip().lower().replace("_", "-")
+    return "canceled" if word == "cancelled" else word

@@ -1,0 +1,1 @@
+"""The voice providers: requests, answers, webhook verification and parsing."""

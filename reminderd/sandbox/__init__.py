@@ -1,0 +1,1 @@
+"""A simulated voice provider to develop against, speaking the generic contract over real HTTP."""

@@ -1,0 +1,13 @@
+"""What can go wrong with the database, named for what the caller can do next."""
+
+
+class StoreUnusableError(Exception):
+    """The database can't be opened or isn't ours; the message is one clear line for the admin."""
+
+
+class StoreUnavailableError(Exception):
+    """Nothing was written and the same request may be made again later: disk full, locked, or the writer is behind."""
+
+
+class UnknownReminderError(Exception):
+    """No reminder has this id."""

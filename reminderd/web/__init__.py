@@ -1,0 +1,1 @@
+"""The provider's door: webhooks and health, over HTTP."""
