@@ -1,0 +1,32 @@
+"""Every transition of a reminder: sync functions of (reminder, calls, event, rules, now) that return the new values.
+
+No I/O, no clock, and no randomness but what is passed in. `docs/states.md` has the diagram.
+"""
+
+from reminderd.core.lifecycle.answer import answered, not_sent
+from reminderd.core.lifecycle.lastlook import kept_back
+from reminderd.core.lifecycle.lookup import looked_up
+from reminderd.core.lifecycle.report import call_spoken_of, reported
+from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
+from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
+from reminderd.core.lifecycle.wake import put_aside, wake
+
+__all__ = [
+    "Claimed",
+    "Errand",
+    "Level",
+    "NotAllowedError",
+    "Note",
+    "Step",
+    "Surroundings",
+    "answered",
+    "call_spoken_of",
+    "called_again",
+    "cancelled",
+    "kept_back",
+    "looked_up",
+    "not_sent",
+    "put_aside",
+    "reported",
+    "wake",
+]

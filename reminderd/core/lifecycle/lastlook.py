@@ -1,0 +1,43 @@
+"""The last look: whether a claimed request may still go out, right before it does."""
+
+from datetime import timedelta
+
+from reminderd.core.reminder import Reminder
+
+
+def kept_back(
+    reminder: Reminder | None,
+    *,
+    token: str,
+    opted_out: bool,
+    paused: bool,
+    stopping: bool,
+    lease_left: timedelta,
+    needed: timedelta,
+) -> str | None:
+    """Why the request must not be sent, or None if it may.
+
+    Args:
+        reminder: the row as it is now; None if it is gone.
+        token: the lease under which it was claimed.
+        opted_out: its number has opted out.
+        paused: staff have paused all dialing.
+        stopping: this process is about to end.
+        lease_left: the smaller of what the wall clock and the monotonic clock leave of the lease.
+        needed: how long the request may take.
+    """
+    if reminder is None:
+        return "the reminder is gone"
+    if reminder.status.final:
+        return f"the reminder is {reminder.status}"
+    if reminder.lease_token != token:
+        return "the lease was lost"
+    if opted_out:
+        return "opted out"
+    if paused:
+        return "dialing is paused"
+    if stopping:
+        return "stopping"
+    if lease_left <= needed:
+        return "too little of the lease is left"
+    return None

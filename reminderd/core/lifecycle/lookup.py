@@ -1,0 +1,82 @@
+"""The provider was asked what became of a call: what its answer, or the lack of one, proves."""
+
+from datetime import datetime
+from typing import Final
+
+from attrs import evolve
+
+from reminderd.core.answers import Finding, Found, NotFound
+from reminderd.core.lifecycle.check import MOST_CHECKS, give_up, key_holds
+from reminderd.core.lifecycle.report import reported
+from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
+from reminderd.core.reminder import Call, Reminder, Status
+from reminderd.core.rules import Rules
+
+LOOK_UPS_FOR_NONE: Final = 4
+"""An unconfirmed call must be missing so many times, as a provider's look-ups lag behind its calls."""
+
+
+def looked_up(
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    call: Call,
+    finding: Finding,
+    *,
+    token: str,
+    receipt_is_new: bool,
+    id_taken: bool,
+    new_call_id: str,
+    rules: Rules,
+    now: datetime,
+) -> Step:
+    """What a look-up of `call` changes; a call that was found is reported, whoever holds the lease by now."""
+    adopted = call.status == "unconfirmed"
+    if isinstance(finding, Found) and not (id_taken and adopted):
+        counted = evolve(call, checks=0 if adopted else call.checks + 1)
+        return reported(
+            reminder,
+            replaced(calls, counted),
+            evolve(finding.report, reminder_id=reminder.id, attempt_id=call.id),
+            receipt_is_new=receipt_is_new,
+            id_taken=id_taken,
+            new_call_id=new_call_id,
+            rules=rules,
+            now=now,
+        )
+    if reminder.lease_token != token or not call.open:
+        return Step(reminder=reminder, calls=calls, call=call)
+    counted = evolve(call, checks=call.checks + 1)
+    calls = replaced(calls, counted)
+    if adopted and isinstance(finding, NotFound) and counted.checks >= LOOK_UPS_FOR_NONE:
+        return _never_there(reminder, calls, counted, rules, now)
+    if counted.checks >= MOST_CHECKS:
+        return give_up(reminder, calls, counted, rules, now)
+    later = evolve(reminder, lease_token=None, wake_at=now + rules.confirm_after)
+    return Step(reminder=later, calls=calls, call=counted, notes=(Note(_why(finding), Level.WARNING),))
+
+
+def _why(finding: Finding) -> str:
+    match finding:
+        case NotFound():
+            return "the provider knows no such call, which proves nothing yet: asked again later"
+        case Found():
+            return "the provider names a call that is another's: asked again later"
+        case _:
+            return f"the provider could not say what became of the call: {finding.reason}"
+
+
+def _never_there(reminder: Reminder, calls: tuple[Call, ...], call: Call, rules: Rules, now: datetime) -> Step:
+    """Found missing again and again: with an honoured key that proves enough, as a second request is safe."""
+    if not key_holds(call, rules, now):
+        return give_up(reminder, calls, call, rules, now)
+    closed = evolve(call, status="not-placed", error="not placed: the provider knows no such call")
+    calls = replaced(calls, closed)
+    note = Note("the provider knows no such call: it was not placed")
+    if reminder.status.final:
+        return Step(reminder=at_rest(reminder, calls), calls=calls, call=closed, notes=(note,))
+    if call.tries >= rules.max_tries:
+        why = f"not placed after {call.tries} tries: the provider knows no such call"
+        failed = ended(reminder, calls, Status.FAILED, why)
+        return Step(reminder=failed, calls=calls, call=closed, notes=(Note(f"failed: {why}", Level.ERROR),))
+    again = evolve(reminder, status=Status.SCHEDULED, lease_token=None, wake_at=now, hold_reason=closed.error)
+    return Step(reminder=again, calls=calls, call=closed, notes=(note,))

@@ -1,0 +1,232 @@
+"""A provider reports on a call, by webhook or when asked: which call it speaks of, and what follows."""
+
+from datetime import datetime
+
+from attrs import evolve
+
+from reminderd.core.answers import Report
+from reminderd.core.intake import expiry, zone_of
+from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
+from reminderd.core.reminder import CLOSED_BY_US, PROGRESS, TERMINAL, Call, Reminder, Status, newest_call, open_call
+from reminderd.core.rules import Rules
+
+_RANK = {
+    "dialing": 0,
+    "unconfirmed": 0,
+    "not-placed": 0,
+    "refused": 0,
+    "unreported": 0,
+    "queued": 1,
+    "initiated": 2,
+    "ringing": 3,
+    "answered": 4,
+    "in-progress": 4,
+}
+_RANK_OF_OTHER_WORDS = 3
+
+_REDIALLED = frozenset({"busy", "no-answer", "canceled"})
+
+
+def call_spoken_of(report: Report, calls: tuple[Call, ...]) -> tuple[Call | None, bool]:
+    """The call that a report speaks of, and whether it names our own id; (None, False) if it can't be told."""
+    for call in calls:
+        if report.attempt_id is not None and call.id == report.attempt_id:
+            return call, True
+    for call in calls:
+        if call.external_call_id == report.external_call_id:
+            return call, False
+    nameless = [call for call in calls if call.external_call_id is None and call.attempt is not None]
+    return (nameless[0] if len(nameless) == 1 else None), False
+
+
+def reported(
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    report: Report,
+    *,
+    receipt_is_new: bool,
+    id_taken: bool,
+    new_call_id: str,
+    rules: Rules,
+    now: datetime,
+) -> Step:
+    """What a report changes.
+
+    Args:
+        reminder: the reminder that the report names.
+        calls: all its calls.
+        report: what the provider says.
+        receipt_is_new: a terminal report with this provider's id was never received before.
+        id_taken: the provider's id is already stored on another call, of whichever reminder.
+        new_call_id: the id for a row that keeps a report which can't be matched.
+        rules: the clinic's.
+        now: the time of the transaction.
+    """
+    call, named = call_spoken_of(report, calls)
+    external_id = None if id_taken else report.external_call_id
+    notes: tuple[Note, ...] = ()
+    if id_taken and (call is None or call.external_call_id is None):
+        notes = (Note("the provider's call id is already on another call; it is not stored again", Level.ERROR),)
+    if call is None:
+        step = _unmatched(
+            reminder,
+            calls,
+            report,
+            external_id,
+            receipt_is_new=receipt_is_new,
+            new_call_id=new_call_id,
+            rules=rules,
+            now=now,
+        )
+    elif report.status in TERMINAL:
+        counts = call.received_at is None and (receipt_is_new or named)
+        if counts:
+            step = _terminal(reminder, calls, _filled(call, report, external_id), report, rules, now)
+        else:
+            step = _noted(reminder, calls, _filled(call, report, external_id), "a repeat changes nothing", repeat=True)
+    else:
+        step = _progress(reminder, calls, _filled(call, report, external_id), report, rules, now)
+    return evolve(step, notes=notes + step.notes) if notes else step
+
+
+def _filled(call: Call, report: Report, external_id: str | None) -> Call:
+    """The call with what the report knows in the columns that are still empty."""
+    return evolve(
+        call,
+        external_call_id=call.external_call_id or external_id,
+        transcript=report.transcript if call.transcript is None else call.transcript,
+        duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
+        answered_by=report.answered_by if call.answered_by is None else call.answered_by,
+    )
+
+
+def _noted(reminder: Reminder, calls: tuple[Call, ...], call: Call, why: str, *, repeat: bool = False) -> Step:
+    calls = replaced(calls, call)
+    return Step(
+        reminder=at_rest(reminder, calls), calls=calls, call=call, duplicate=repeat, notes=(Note(f"noted: {why}"),)
+    )
+
+
+def _unmatched(
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    report: Report,
+    external_id: str | None,
+    *,
+    receipt_is_new: bool,
+    new_call_id: str,
+    rules: Rules,
+    now: datetime,
+) -> Step:
+    if not calls:
+        note = Note(f"a report ({report.status}) for a reminder that was never dialled", Level.WARNING)
+        repeat = report.status in TERMINAL and not receipt_is_new
+        return Step(reminder=reminder, calls=calls, notes=(note,), duplicate=repeat)
+    if report.status in TERMINAL and not receipt_is_new:
+        return Step(reminder=reminder, calls=calls, duplicate=True, notes=(Note("noted: a repeat changes nothing"),))
+    kept = Call(
+        id=new_call_id,
+        reminder_id=reminder.id,
+        attempt=None,
+        provider=rules.provider,
+        external_call_id=external_id,
+        status=report.status,
+        transcript=report.transcript,
+        answered_by=report.answered_by,
+        duration_seconds=report.duration_seconds,
+        created_at=now,
+        updated_at=now,
+        received_at=now if report.status in TERMINAL else None,
+    )
+    note = Note(f"a report ({report.status}) that matches none of the reminder's calls is kept", Level.WARNING)
+    reached = _reached(reminder, replaced(calls, kept)) if report.status == "completed" else reminder
+    return Step(reminder=reached, calls=replaced(calls, kept), call=kept, notes=(note,))
+
+
+def _reached(reminder: Reminder, calls: tuple[Call, ...]) -> Reminder:
+    """The reminder after one of its calls was completed: the truth wins over every state but `cancelled`."""
+    if reminder.status in {Status.CALLED, Status.CANCELLED}:
+        return at_rest(reminder, calls)
+    return ended(reminder, calls, Status.CALLED, None)
+
+
+def _terminal(
+    reminder: Reminder, calls: tuple[Call, ...], call: Call, report: Report, rules: Rules, now: datetime
+) -> Step:
+    """The first terminal report of a call that was open, or that we had closed without one."""
+    if not call.open and call.status not in {"unreported", "not-placed"} and call.attempt is not None:
+        return _noted(reminder, calls, call, f"{report.status}, but the call had ended: {call.status}")
+    if call.open:
+        reminder = evolve(reminder, lease_token=None)
+    closed = evolve(call, status=report.status, received_at=now)
+    calls = replaced(calls, closed)
+    newest = newest_call(calls)
+    speaks_for_the_reminder = newest is not None and newest.id == call.id and reminder.attempts > 0
+    if report.status == "completed":
+        after = _reached(reminder, calls)
+    elif speaks_for_the_reminder and not reminder.status.final:
+        after = _not_reached(reminder, calls, report.status, rules, now)
+    else:
+        after = at_rest(reminder, calls)
+    if speaks_for_the_reminder and closed.external_call_id not in {None, after.external_call_id}:
+        after = evolve(after, external_call_id=closed.external_call_id)
+    return Step(reminder=after, calls=calls, call=closed, notes=(_said(reminder, after, report.status),))
+
+
+def _not_reached(reminder: Reminder, calls: tuple[Call, ...], status: str, rules: Rules, now: datetime) -> Reminder:
+    """Redial, while calls remain and it would not be too late; else the reminder has failed."""
+    if status not in _REDIALLED:
+        return ended(reminder, calls, Status.FAILED, "the provider reported: failed")
+    if reminder.attempts >= rules.max_calls:
+        return ended(reminder, calls, Status.FAILED, f"{status}, after {reminder.attempts} calls")
+    again = now + rules.redial_delay
+    opens = rules.window.next_open(again, zone_of(reminder, rules))
+    if opens is None or opens >= expiry(reminder, rules):
+        return ended(reminder, calls, Status.FAILED, f"{status}, and too late for another call")
+    return evolve(
+        reminder, status=Status.SCHEDULED, wake_at=opens, lease_token=None, hold_reason=f"{status}, to be rung again"
+    )
+
+
+def _said(before: Reminder, after: Reminder, status: str) -> Note:
+    if before.status is after.status:
+        return Note(f"noted: {status}")
+    if after.status is Status.SCHEDULED:
+        return Note(f"{after.hold_reason}: {after.wake_at:%Y-%m-%d %H:%M %Z}")
+    if after.status is Status.FAILED:
+        return Note(f"failed: {after.last_error}", Level.ERROR)
+    return Note(f"{after.status}: {status}")
+
+
+def _progress(
+    reminder: Reminder, calls: tuple[Call, ...], call: Call, report: Report, rules: Rules, now: datetime
+) -> Step:
+    """Evidence that the call was placed: it ends every doubt, and it is news for which the next check waits."""
+    other_open = open_call(calls)
+    newest = newest_call(calls)
+    reopens = (
+        call.status in CLOSED_BY_US
+        and call.received_at is None
+        and not reminder.status.final
+        and newest is not None
+        and newest.id == call.id
+        and other_open is None
+    )
+    if not call.open and not reopens:
+        return _noted(reminder, calls, call, f"{report.status}, after the call's end")
+    known = report.status in PROGRESS
+    level = Level.INFO if known else Level.WARNING
+    word = "" if known else "a word we don't know, taken as progress: "
+    if _RANK.get(report.status, _RANK_OF_OTHER_WORDS) >= _RANK.get(call.status, _RANK_OF_OTHER_WORDS):
+        call = evolve(call, status=report.status)
+    calls = replaced(calls, call)
+    heard = evolve(
+        reminder,
+        status=reminder.status if reminder.status.final else Status.PROCESSING,
+        wake_at=now + rules.outcome_timeout,
+        lease_token=None,
+        hold_reason=None,
+        attempts=max(reminder.attempts, 1),
+        external_call_id=call.external_call_id or reminder.external_call_id,
+    )
+    return Step(reminder=heard, calls=calls, call=call, notes=(Note(f"{word}{report.status}", level),))

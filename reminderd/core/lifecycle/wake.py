@@ -1,0 +1,172 @@
+"""A row's time has come: what a `scheduled` or `dialing` reminder becomes when it is claimed."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import evolve
+
+from reminderd.core.intake import expiry, unfit, zone_of
+from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
+from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
+from reminderd.core.lifecycle.step import Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
+from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
+from reminderd.core.rules import Rules
+
+NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
+"""How long a reminder waits before it looks again whether its number's other call has ended."""
+
+
+BROKEN: Final = "an error in the program, see the log"
+BROKEN_HOLD: Final = timedelta(hours=1)
+
+
+def wake(
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    *,
+    around: Surroundings,
+    rules: Rules,
+    now: datetime,
+    token: str,
+    new_call_id: str,
+) -> Step:
+    """What a claimed row, whose `wake_at` has passed, becomes.
+
+    With an errand the row is leased under `token` until `wake_at`; without one nothing is left to do outside.
+    """
+    if reminder.status is Status.SCHEDULED:
+        return _scheduled(reminder, calls, around, rules, now, token, new_call_id)
+    if reminder.status is Status.DIALING:
+        return _lease_ran_out(reminder, calls, around, rules, now, token)
+    return check(reminder, calls, around=around, rules=rules, now=now, token=token)
+
+
+def put_aside(reminder: Reminder, now: datetime) -> Step:
+    """A row that breaks the program: failed if nothing of it was sent, else looked at again in an hour."""
+    if reminder.status is Status.SCHEDULED:
+        failed = ended(reminder, (), Status.FAILED, BROKEN)
+        return Step(reminder=failed, calls=(), notes=(Note(f"failed: {BROKEN}", Level.ERROR),))
+    later = evolve(reminder, lease_token=None, wake_at=now + BROKEN_HOLD, hold_reason=BROKEN)
+    return Step(reminder=later, calls=(), notes=(Note(f"put aside for an hour: {BROKEN}", Level.ERROR),))
+
+
+def _scheduled(
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    around: Surroundings,
+    rules: Rules,
+    now: datetime,
+    token: str,
+    new_call_id: str,
+) -> Step:
+    if open_call(calls) is not None:  # only another program's SQL does this: the phone may be ringing
+        return _lease_ran_out(reminder, calls, around, rules, now, token)
+    verdict = _never(reminder, calls, around, rules, now)
+    if verdict is not None:
+        status, reason, level = verdict
+        return Step(
+            reminder=ended(reminder, calls, status, reason),
+            calls=calls,
+            call=newest_call(calls),
+            notes=(Note(f"{status}: {reason}", level),),
+        )
+    hold = _not_yet(reminder, around, rules, now)
+    again = _taken_up_again(reminder, calls)
+    rests_on_look_ups = again is not None and again.checks >= LOOK_UPS_FOR_NONE
+    if again is not None and rests_on_look_ups and not key_holds(again, rules, now if hold is None else hold[0]):
+        # Finding none proves nothing once the key is too old to keep a second request from ringing.
+        return give_up(reminder, calls, unconfirmed(again), rules, now)
+    if hold is not None:
+        until, reason = hold
+        held = evolve(reminder, wake_at=until, hold_reason=reason, lease_token=None)
+        note = Note(f"held back until {_spoken(until, reminder, rules)}: {reason}")
+        notes = (note,) if reminder.hold_reason != reason else ()
+        return Step(reminder=held, calls=calls, notes=notes)
+    call = _call_to_dial(reminder, calls, again, rules, now, new_call_id)
+    is_new = all(other.id != call.id for other in calls)
+    dialing = evolve(
+        reminder,
+        status=Status.DIALING,
+        wake_at=now + rules.lease,
+        lease_token=token,
+        hold_reason=None,
+        attempts=reminder.attempts + is_new,
+    )
+    return Step(reminder=dialing, calls=replaced(calls, call), call=call, errand=Errand.DIAL, notes=(Note("dialing"),))
+
+
+def _never(
+    reminder: Reminder, calls: tuple[Call, ...], around: Surroundings, rules: Rules, now: datetime
+) -> tuple[Status, str, Level] | None:
+    """The final state that this reminder comes to instead of a call, or None."""
+    wrong = unfit(reminder)
+    if wrong is not None:
+        return Status.FAILED, wrong, Level.ERROR
+    if around.opted_out:
+        return Status.CANCELLED, "opted out", Level.INFO
+    limit = expiry(reminder, rules)
+    opens = rules.window.next_open(now, zone_of(reminder, rules))
+    if now < limit and opens is not None and opens < limit:
+        return None
+    if any(call.status == "unreported" for call in calls):
+        return Status.FAILED, RING_BY_HAND, Level.ERROR
+    if opens is None:
+        return Status.EXPIRED, "the calling hours leave no time to ring", Level.WARNING
+    return Status.EXPIRED, f"too late: was to be rung before {_spoken(limit, reminder, rules)}", Level.WARNING
+
+
+def _not_yet(reminder: Reminder, around: Surroundings, rules: Rules, now: datetime) -> tuple[datetime, str] | None:
+    """Until when this reminder must wait, and why; None if it may be dialled now."""
+    opens = rules.window.next_open(now, zone_of(reminder, rules))
+    if opens is not None and opens > now:
+        return opens, "outside the calling hours"
+    if around.number_busy:
+        return now + NUMBER_BUSY_HOLD, "another call to this number is open"
+    return None
+
+
+def _taken_up_again(reminder: Reminder, calls: tuple[Call, ...]) -> Call | None:
+    """The newest call if it was never placed, so that it is dialled with its key instead of a new one; or None."""
+    newest = newest_call(calls)
+    if newest is None or newest.status != "not-placed" or newest.received_at is not None or reminder.attempts == 0:
+        return None
+    return newest
+
+
+def _call_to_dial(
+    reminder: Reminder, calls: tuple[Call, ...], again: Call | None, rules: Rules, now: datetime, new_call_id: str
+) -> Call:
+    """A new call, or the one to be taken up again."""
+    if again is not None:
+        return evolve(again, status="dialing", provider=rules.provider, tries=again.tries + 1)
+    newest = newest_call(calls)
+    attempt = 1 if newest is None else (newest.attempt or 0) + 1
+    return Call(
+        id=new_call_id,
+        reminder_id=reminder.id,
+        attempt=attempt,
+        provider=rules.provider,
+        tries=1,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _lease_ran_out(
+    reminder: Reminder, calls: tuple[Call, ...], around: Surroundings, rules: Rules, now: datetime, token: str
+) -> Step:
+    call = open_call(calls)
+    waiting = evolve(reminder, status=Status.PROCESSING, lease_token=None)
+    if call is None or call.status != "dialing":
+        return check(waiting, calls, around=around, rules=rules, now=now, token=token)
+    unsure = unconfirmed(call)
+    return Step(
+        reminder=at_rest(evolve(waiting, wake_at=now + rules.confirm_after), calls),
+        calls=replaced(calls, unsure),
+        call=unsure,
+        notes=(Note("the request was interrupted: unconfirmed, waiting for news of the call", Level.WARNING),),
+    )
+
+
+def _spoken(moment: datetime, reminder: Reminder, rules: Rules) -> str:
+    return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d %H:%M %Z}"

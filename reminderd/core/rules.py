@@ -1,0 +1,34 @@
+"""The rules that decide what becomes of a reminder: the clinic's configuration as the core sees it."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from attrs import field, frozen
+
+from reminderd.core.answers import Capabilities
+from reminderd.core.backoff import Backoff
+from reminderd.core.window import Window
+
+
+@frozen(kw_only=True)
+class Rules:
+    """Everything a transition may depend on besides the reminder, its calls, the event and the time."""
+
+    lease: timedelta = timedelta(seconds=60)
+    """How long a claim holds a row."""
+    outcome_timeout: timedelta = timedelta(seconds=900)
+    """How long after its acceptance or last news a call is checked."""
+    confirm_after: timedelta = timedelta(seconds=120)
+    """How long an unconfirmed call waits for a webhook, and between look-ups."""
+    ring_again_when_unsure: bool = False
+    """Ring once more when it can't be known whether the phone rang, instead of asking staff."""
+    backoff: Backoff = field(factory=lambda: Backoff(timedelta(seconds=1), timedelta(seconds=300)))
+    max_tries: int = 20
+    """Requests for one call before it counts as not to be placed."""
+    max_calls: int = 3
+    redial_delay: timedelta = timedelta(minutes=15)
+    window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
+    max_lateness: timedelta = timedelta(minutes=240)
+    provider: str = "generic"
+    """The name of the provider that is configured now."""
+    capabilities: Capabilities = field(factory=Capabilities)

@@ -1,0 +1,69 @@
+from zoneinfo import ZoneInfo
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.intake import expiry, mistakes, unfit, zone_of
+from reminderd.core.reminder import MESSAGE_LIMIT
+from reminderd.core.window import Window
+from tests.support.nouns import HOUR, NOW, RULES, a_reminder
+
+BERLIN = evolve(RULES, window=Window(ZoneInfo("Europe/Berlin")))
+
+
+@pytest.mark.parametrize("phone_number", ["+4930123456", " +49 30 123-456 "])
+@pytest.mark.parametrize("message", ["Hello", "x" * MESSAGE_LIMIT, "Grüße \N{WAVING HAND SIGN}\nuntil tomorrow"])
+@pytest.mark.parametrize("timezone", [None, "Europe/Berlin"])
+def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | None) -> None:
+    assert mistakes(phone_number=phone_number, message=message, timezone=timezone) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"phone_number": "030 123456"}, "phone_number: not a possible number"),
+        ({"message": ""}, "message: empty"),
+        ({"message": " \n\t"}, "message: empty"),
+        ({"message": "x" * (MESSAGE_LIMIT + 1)}, "message: 4001 characters; expected at most 4000"),
+        ({"message": "a\0b"}, "message: holds NUL or broken characters"),
+        ({"message": "a\ud800b"}, "message: holds NUL or broken characters"),
+        ({"message": f"a{chr(0xDFFF)}b"}, "message: holds NUL or broken characters"),
+        ({"timezone": "Mars/Base"}, "timezone: unknown"),
+        ({"timezone": ""}, "timezone: unknown"),
+    ],
+    ids=["no number", "empty", "blank", "too long", "NUL", "first surrogate", "last surrogate", "no zone", "no name"],
+)
+def test_a_mistake_names_its_field(wrong: dict[str, str], says: str) -> None:
+    good = {"phone_number": "+4930123456", "message": "Hello", "timezone": None}
+    (found,) = mistakes(**(good | wrong))  # type: ignore[arg-type] # a table of fields
+    assert found.startswith(says)
+
+
+def test_every_mistake_is_listed_at_once() -> None:
+    assert len(mistakes(phone_number="", message="", timezone="?")) == 3
+
+
+def test_a_stored_number_must_be_in_its_one_spelling() -> None:
+    assert unfit(a_reminder()) is None
+    assert (unfit(a_reminder(phone_number="+1 555 010 0001")) or "").startswith("phone_number: not in its internat")
+
+
+def test_what_is_wrong_with_a_stored_row_is_one_line() -> None:
+    wrong = unfit(a_reminder(phone_number="12", message=""))
+    assert wrong is not None
+    assert wrong.count("; ") == 3  # two mistakes, each with what was expected
+    assert "\n" not in wrong
+
+
+@pytest.mark.parametrize(
+    ("own", "zone"),
+    [("America/New_York", "America/New_York"), (None, "Europe/Berlin"), ("Mars/Base", "Europe/Berlin")],
+    ids=["its own", "none", "unknown"],
+)
+def test_the_zone_is_the_patients_own_if_it_is_known_else_the_clinics(own: str | None, zone: str) -> None:
+    assert zone_of(a_reminder(timezone=own), BERLIN) == ZoneInfo(zone)
+
+
+def test_the_limit_is_the_reminders_own_else_counted_from_when_it_was_due() -> None:
+    assert expiry(a_reminder(scheduled_at=NOW), RULES) == NOW + RULES.max_lateness
+    assert expiry(a_reminder(scheduled_at=NOW, expires_at=NOW + HOUR), RULES) == NOW + HOUR
