@@ -1,0 +1,154 @@
+"""Claiming: taking due rows under a lease, and deciding in the same transaction what each of them needs."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from loguru import logger
+
+from reminderd.core.lifecycle import Errand, Step, Surroundings, put_aside, wake
+from reminderd.core.reminder import Reminder
+from reminderd.core.rules import Rules
+from reminderd.store.driver import Connection, trouble
+from reminderd.store.facts import number_busy, opted_out, paused
+from reminderd.store.rows import load_calls, reminder_from, save, to_ms
+
+PAUSE_RECHECK: Final = timedelta(minutes=1)
+"""During a staff's pause, requests that wait for its end look again so often."""
+
+MOST_ROWS: Final = 200
+"""Rows without an errand that one transaction settles at most, so that a backlog does not keep others waiting."""
+
+_TAKE: Final = """
+UPDATE reminders SET lease_token = :token || '.' || rowid, wake_at = :lease_end
+ WHERE id IN (SELECT id FROM reminders
+               WHERE wake_at IS NOT NULL AND wake_at <= :now AND status {which} 'scheduled'
+               ORDER BY wake_at, id LIMIT :limit)
+RETURNING *
+"""
+TAKE_TO_DIAL: Final = _TAKE.format(which="=")
+TAKE_TO_CHECK: Final = _TAKE.format(which="<>")
+
+_KEEP_HELD: Final = """
+UPDATE reminders SET wake_at = :lease_end
+ WHERE wake_at IS NOT NULL AND wake_at <= :now AND status <> 'scheduled'
+   AND lease_token IN (SELECT value FROM json_each(:held))
+"""
+
+
+def claim(
+    connection: Connection,
+    now: datetime,
+    *,
+    dials: int,
+    checks: int,
+    dial_from: datetime,
+    held: frozenset[str],
+    rules: Rules,
+    mint: Callable[[], str],
+) -> list[Step]:
+    """Take what is due and decide what it needs; the steps with an errand are leased to the caller.
+
+    Args:
+        connection: inside a write transaction.
+        now: the time of the transaction.
+        dials: requests that can be sent at once; 0 while a line, a pacing token or the provider is missing.
+        checks: look-ups that can be made at once.
+        dial_from: when a request that can't be sent now is worth looking at again.
+        held: the tokens this process works under; their rows are never declared dead here, but leased on.
+        rules: the clinic's.
+        mint: gives a new unguessable id.
+    """
+    if paused(connection):
+        dials, dial_from = 0, now + PAUSE_RECHECK
+    _keep_held(connection, now, held, rules)
+    resends_left = dials
+
+    def decide_check(reminder: Reminder) -> Step:
+        nonlocal resends_left
+        step = _decide(connection, now, reminder, None if resends_left > 0 else dial_from, rules, mint)
+        resends_left -= step.errand is Errand.RESEND
+        return step
+
+    def decide_dial(reminder: Reminder) -> Step:
+        return _decide(connection, now, reminder, None, rules, mint)
+
+    take = partial(_take, connection, now=now, rules=rules, mint=mint)
+    steps = _take_and_decide(partial(take, TAKE_TO_CHECK), decide_check, checks)
+    return steps + _take_and_decide(partial(take, TAKE_TO_DIAL), decide_dial, resends_left)
+
+
+def _take_and_decide(
+    take: Callable[[int], list[Reminder]], decide: Callable[[Reminder], Step], room: int
+) -> list[Step]:
+    """Take rows until there is an errand for all of `room`, nothing more is due, or it has been enough for one go."""
+    steps: list[Step] = []
+    errands = 0
+    while errands < room and len(steps) < MOST_ROWS:
+        limit = room - errands
+        taken = take(limit)
+        decided = [decide(reminder) for reminder in taken]
+        steps += decided
+        errands += sum(step.errand is not None for step in decided)
+        if len(taken) < limit:
+            break
+    return steps
+
+
+def _take(
+    connection: Connection, sql: str, limit: int, *, now: datetime, rules: Rules, mint: Callable[[], str]
+) -> list[Reminder]:
+    rows = connection.execute(
+        sql, {"token": mint(), "lease_end": to_ms(now + rules.lease), "now": to_ms(now), "limit": limit}
+    ).fetchall()  # all of them before anything else: SQLite applies the update as rows are fetched
+    order = sorted(rows, key=lambda row: (row["scheduled_at"], row["id"]))
+    return [reminder_from(row) for row in order]
+
+
+def _decide(
+    connection: Connection,
+    now: datetime,
+    reminder: Reminder,
+    dial_from: datetime | None,
+    rules: Rules,
+    mint: Callable[[], str],
+) -> Step:
+    """What one row needs. A row that breaks us is put aside alone, with the traceback in the log."""
+    connection.execute("SAVEPOINT row")
+    try:
+        calls = load_calls(connection, reminder.id)
+        around = Surroundings(
+            opted_out=opted_out(connection, reminder.phone_number),
+            number_busy=number_busy(connection, reminder.phone_number, except_for=reminder.id),
+            dial_from=dial_from,
+        )
+        step = wake(
+            reminder,
+            calls,
+            around=around,
+            rules=rules,
+            now=now,
+            token=reminder.lease_token or "",
+            new_call_id=mint(),
+        )
+        save(connection, reminder, calls, step, now)
+    except Exception as error:  # whatever a foreign program wrote, the rows behind it must be rung
+        if trouble(error) is not None:
+            raise  # the database's, not this row's
+        logger.bind(reminder=reminder.id).exception("this row broke us")
+        connection.execute("ROLLBACK TO row")
+        step = put_aside(reminder, now)
+        save(connection, reminder, (), step, now)
+    connection.execute("RELEASE row")
+    return step
+
+
+def _keep_held(connection: Connection, now: datetime, held: frozenset[str], rules: Rules) -> None:
+    """Lease on what this process still works on, though the clock says that its time is over."""
+    if not held:
+        return
+    connection.execute(
+        _KEEP_HELD, {"lease_end": to_ms(now + rules.lease), "now": to_ms(now), "held": json.dumps(sorted(held))}
+    )

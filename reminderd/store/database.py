@@ -1,0 +1,119 @@
+"""The open database: a writer that commits in groups, a reader of its own, and their lifetime."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+import trio
+from attrs import field, frozen
+
+from reminderd.clock import Clock
+from reminderd.store.driver import Connection, Error, sqlite_warning
+from reminderd.store.opening import BUSY_TIMEOUT, open_connection
+from reminderd.store.transaction import snapshot
+from reminderd.store.trio_sqlite import Runner, TrioConnection, open_on_trio
+from reminderd.store.writer import Writer
+
+T = TypeVar("T")
+
+WAITING_WRITES: Final = 256
+"""How many writes may wait for the writer before it counts as behind."""
+
+
+@frozen(eq=False)
+class Database:
+    """What tasks use while `open_database` holds it open."""
+
+    path: Path
+    sqlite_warning: str | None
+    """What the admin should know about the SQLite library in use; None: nothing."""
+    _writer: Writer = field(repr=False)
+    _reads: TrioConnection = field(repr=False)
+
+    async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool = True) -> T:
+        """Run `fn(connection, now)` in a transaction, shared with other writes but undone alone if it raises.
+
+        Returns after the commit. A caller that is cancelled changes nothing: the write happens whole or not at all.
+
+        Args:
+            fn: Plain sync code: load rows, decide, save rows. It must not begin or end a transaction.
+            wait: If the queue of the writer is full, wait for a place; else raise at once.
+
+        Raises:
+            StoreUnavailableError: Nothing was written; the same may be tried again later.
+            StoreUnusableError: The file turned out to be damaged.
+        """
+        return await self._writer.write(fn, wait=wait)
+
+    async def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run `fn(connection)`, short and without writing, on one snapshot of all that is committed.
+
+        Raises:
+            StoreUnavailableError: It can't be read right now.
+            StoreUnusableError: The file turned out to be damaged.
+        """
+        return await self._reads.run(partial(snapshot, fn=fn))
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing can be written, as the last transaction showed, or None. Tried again until it is over."""
+        return self._writer.trouble
+
+    async def data_version(self) -> int:
+        """A number that is another one after anybody, this process included, has committed something."""
+        return await self.read(lambda connection: int(connection.execute("PRAGMA data_version").fetchone()[0]))
+
+
+@asynccontextmanager
+async def open_database(
+    path: Path,
+    clock: Clock,
+    *,
+    waiting: int = WAITING_WRITES,
+    busy_timeout: timedelta = BUSY_TIMEOUT,
+    runner: Runner | None = None,
+) -> AsyncIterator[Database]:
+    """Open the database, made and migrated if need be; on leaving, all that was accepted is written before it closes.
+
+    An exception of the body comes out as it is, not in a group.
+
+    Args:
+        path: The file.
+        clock: Gives each transaction its timestamp, read when the lock is held (on a worker thread).
+        waiting: How many writes may wait for the writer.
+        busy_timeout: How long a transaction waits for another program's.
+        runner: Where the connections' calls run; None: on Trio's worker threads, one for each.
+
+    Raises:
+        StoreUnusableError: This can't be or isn't our database; the message says why, in a line.
+        StoreUnavailableError: It is locked, the disk is full …: a later try may do.
+    """
+    opened = partial(open_connection, path, busy_timeout=busy_timeout)
+    async with (
+        open_on_trio(opened, runner) as writes,
+        open_on_trio(partial(opened, query_only=True), runner) as reads,
+    ):
+        writer = Writer(writes, clock, waiting)
+        failure: BaseException | None = None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(writer.run)
+            try:
+                yield Database(path, sqlite_warning(), writer, reads)
+            except BaseException as error:  # noqa: BLE001 - raised again outside the nursery, which would make it a group
+                failure = error
+            writer.close()
+        with trio.CancelScope(shield=True):
+            await writes.run(_tidy)
+        if failure is not None:
+            raise failure
+
+
+def _tidy(connection: Connection) -> None:
+    """Leave a small file and fresh statistics; it is no harm if others are at work and it can't be done."""
+    with suppress(Error):
+        connection.execute("PRAGMA analysis_limit = 400")  # within a limit no samples, of phone numbers, are kept
+        connection.execute("PRAGMA optimize")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

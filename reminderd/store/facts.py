@@ -1,0 +1,89 @@
+"""Short questions to the database that decisions need: opt-outs, a staff's pause, open calls, taken ids, next wakes."""
+
+from datetime import datetime
+
+from attrs import frozen
+
+from reminderd.core.reminder import CLOSED, Reminder
+from reminderd.store.driver import Connection
+from reminderd.store.rows import from_ms, load_reminder
+
+_CLOSED_LIST = ", ".join(f"'{word}'" for word in sorted(CLOSED))
+OPEN = f"attempt IS NOT NULL AND status NOT IN ({_CLOSED_LIST})"
+"""The SQL of `Call.open`, over `call_logs`."""
+
+_NUMBER_BUSY = (
+    "SELECT 1 FROM reminders WHERE phone_number = ? AND id <> ?"
+    f" AND EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})"
+)
+
+
+def opted_out(connection: Connection, phone_number: str) -> bool:
+    """Whether this number, in its stored spelling, is not to be rung at all."""
+    return _any(connection, "SELECT 1 FROM opt_outs WHERE phone_number = ?", phone_number)
+
+
+def paused(connection: Connection) -> bool:
+    """Whether staff have paused all dialing: `settings` holds `paused` = `true`."""
+    return _any(connection, "SELECT 1 FROM settings WHERE key = 'paused' AND value = ?", "true")
+
+
+def number_busy(connection: Connection, phone_number: str, *, except_for: str) -> bool:
+    """Whether another reminder than `except_for` has an open call to this number."""
+    return _any(connection, _NUMBER_BUSY, phone_number, except_for)
+
+
+def id_taken(connection: Connection, external_call_id: str, *, by_other_than: str | None) -> bool:
+    """Whether the provider's id is stored on another call than the one with our id `by_other_than`."""
+    return _any(
+        connection,
+        "SELECT 1 FROM call_logs WHERE external_call_id = ? AND id IS NOT ?",
+        external_call_id,
+        by_other_than,
+    )
+
+
+@frozen
+class Wakes:
+    """When the next row needs someone; None if none ever does as things stand."""
+
+    dial: datetime | None
+    check: datetime | None
+    paused: bool
+    """Staff have paused all dialing."""
+
+
+def next_wakes(connection: Connection) -> Wakes:
+    """The earliest `wake_at` among rows to be dialled, and among all others."""
+    dial, check = connection.execute(
+        "SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL AND status = 'scheduled'),"
+        " (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL AND status <> 'scheduled')"
+    ).fetchone()
+    return Wakes(
+        dial=None if dial is None else from_ms(dial),
+        check=None if check is None else from_ms(check),
+        paused=paused(connection),
+    )
+
+
+@frozen
+class Look:
+    """What the last look before a request sees."""
+
+    reminder: Reminder | None
+    opted_out: bool
+    paused: bool
+
+
+def last_look(connection: Connection, reminder_id: str) -> Look:
+    """The reminder's row, its number's opt-out and the staff's pause; to be read in one snapshot."""
+    reminder = load_reminder(connection, reminder_id)
+    return Look(
+        reminder=reminder,
+        opted_out=reminder is not None and opted_out(connection, reminder.phone_number),
+        paused=paused(connection),
+    )
+
+
+def _any(connection: Connection, sql: str, *parameters: str | None) -> bool:
+    return connection.execute(sql, parameters).fetchone() is not None

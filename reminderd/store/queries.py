@@ -1,0 +1,85 @@
+"""What staff look at: lists of reminders, one with its whole history, and what is wrong with the file."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from reminderd.core.reminder import Status
+from reminderd.store.driver import Connection, Row
+from reminderd.store.facts import OPEN
+from reminderd.store.rows import from_ms
+
+TIME_COLUMNS: Final = frozenset(
+    {"scheduled_at", "expires_at", "wake_at", "created_at", "updated_at", "received_at", "at"}
+)
+
+Value = str | int | datetime | None
+"""What a column holds, times already as moments."""
+
+
+def list_reminders(connection: Connection, *, status: Status | None, limit: int | None) -> list[dict[str, Value]]:
+    """Whole rows of `reminders` by column name, by scheduled time; `status` None takes all, `limit` None every one."""
+    rows = connection.execute(
+        "SELECT * FROM reminders WHERE ? IS NULL OR status = ? ORDER BY scheduled_at, id LIMIT ?",
+        (status, status, -1 if limit is None else limit),
+    ).fetchall()
+    return [named(row) for row in rows]
+
+
+def count_reminders(connection: Connection, *, status: Status | None) -> int:
+    """How many rows `list_reminders` would give without a limit."""
+    row = connection.execute("SELECT count(*) FROM reminders WHERE ? IS NULL OR status = ?", (status, status))
+    return int(row.fetchone()[0])
+
+
+def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
+    """The whole row with this id, else the one with this `ref`; None if there is neither."""
+    row = connection.execute(
+        "SELECT * FROM reminders WHERE id = ?1 OR ref = ?1 ORDER BY id = ?1 DESC LIMIT 1", (id_or_ref,)
+    ).fetchone()
+    return None if row is None else named(row)
+
+
+def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
+    """Whole rows of `call_logs` for a reminder, oldest first."""
+    rows = connection.execute(
+        "SELECT * FROM call_logs WHERE reminder_id = ? ORDER BY created_at, attempt", (reminder_id,)
+    ).fetchall()
+    return [named(row) for row in rows]
+
+
+def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
+    """Whole rows of `audit` for a reminder: what staff did to it, oldest first."""
+    rows = connection.execute("SELECT * FROM audit WHERE reminder_id = ? ORDER BY id", (reminder_id,)).fetchall()
+    return [named(row) for row in rows]
+
+
+def named(row: Row) -> dict[str, Value]:
+    """A row by column name, its times as moments."""
+    values: Mapping[str, str | int | None] = dict(row)
+    return {
+        name: from_ms(value) if name in TIME_COLUMNS and isinstance(value, int) else value
+        for name, value in values.items()
+    }
+
+
+_BROKEN_PROMISES: Final = {
+    "a final reminder without an open call is still to be woken": f"""
+        SELECT id FROM reminders WHERE status IN ('called', 'failed', 'expired', 'cancelled') AND wake_at IS NOT NULL
+        AND wake_at < :long_ago
+        AND NOT EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})""",
+    "a reminder waits for ever": """
+        SELECT id FROM reminders WHERE status IN ('scheduled', 'dialing', 'processing') AND wake_at IS NULL""",
+    "an open call is checked by nobody": f"""
+        SELECT id FROM reminders WHERE wake_at IS NULL
+        AND EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})""",
+}
+
+
+def broken_promises(connection: Connection, *, long_ago: int) -> list[str]:
+    """Rows that no program of ours could have left so, a sentence each; `long_ago` in milliseconds."""
+    return [
+        f"{sentence}: {row['id']}"
+        for sentence, sql in _BROKEN_PROMISES.items()
+        for row in connection.execute(sql, {"long_ago": long_ago} if ":long_ago" in sql else {}).fetchall()
+    ]

@@ -1,0 +1,166 @@
+"""The one task that writes: all functions that wait together share a transaction, and its fsync (group commit)."""
+
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+from traceback import clear_frames
+from typing import Any, Final, Generic, TypeVar
+
+import trio
+from attrs import define, field
+
+from reminderd.clock import Clock
+from reminderd.store.driver import Connection, Error, is_locked, trouble
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.transaction import roll_back
+from reminderd.store.trio_sqlite import TrioConnection
+
+T = TypeVar("T")
+
+BATCH_LIMIT: Final = 64
+"""Most functions in one transaction: a bound on how long any of them waits for the others."""
+
+RETRY_SECONDS: Final = 1.0
+"""After a transaction that the store refused, the writer tries one of its own so often until one succeeds."""
+
+
+@define(eq=False)
+class _Request(Generic[T]):
+    """A function to be run in the next transaction; once `done` is set, it has a result or an error."""
+
+    fn: Callable[[Connection, datetime], T]
+    done: trio.Event = field(init=False, factory=trio.Event)
+    result: T = field(init=False)
+    error: BaseException | None = field(init=False, default=None)
+
+
+class Writer:
+    """A bounded queue of functions, and the task that commits them.
+
+    Args:
+        connection: The write connection; nobody else may use it.
+        clock: Gives each transaction its one timestamp.
+        waiting: How many functions may wait.
+    """
+
+    def __init__(self, connection: TrioConnection, clock: Clock, waiting: int) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._send, self._receive = trio.open_memory_channel[_Request[Any]](waiting)
+        self.trouble: str | None = None
+        """Why nothing can be written, as the last transaction showed, or None."""
+
+    async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool) -> T:
+        """Have `fn(connection, now)` run and committed; what it raises undoes it alone, and is raised here.
+
+        A caller that is cancelled once the function is in the queue does not stop it.
+
+        Raises:
+            StoreUnavailableError: Nothing was written: the disk is full, the database is locked or being closed, or
+                (unless `wait`) too many wait already.
+        """
+        request = _Request(fn)
+        try:
+            if wait:
+                await self._send.send(request)
+            else:
+                self._send.send_nowait(request)
+        except trio.WouldBlock:
+            raise StoreUnavailableError("the writer is behind: too many writes wait already") from None
+        except trio.ClosedResourceError:
+            raise StoreUnavailableError("the database is being closed") from None
+        await request.done.wait()
+        if request.error is None:
+            return request.result
+        ours = trouble(request.error)
+        if ours is not None:
+            raise ours from request.error
+        raise request.error
+
+    def close(self) -> None:
+        """Take nothing more; `run` ends when all that waits is done."""
+        self._send.close()
+
+    async def run(self) -> None:
+        """Commit what comes, until `close`. Cancellation does not end it: what was accepted is written."""
+        with trio.CancelScope(shield=True), suppress(trio.EndOfChannel):
+            while True:
+                batch = await self._next_batch()
+                commit = partial(_commit_together, requests=batch, clock=self._clock)
+                self.trouble = await self._connection.run(commit)
+                for settled in batch:
+                    settled.done.set()
+
+    async def _next_batch(self) -> list[_Request[Any]]:
+        """All that wait; in trouble, if nobody comes, a write of our own that shows whether it is over."""
+        with trio.move_on_after(math.inf if self.trouble is None else RETRY_SECONDS):
+            return [await self._receive.receive(), *self._others()]
+        await self._connection.run(_shorten_log)
+        return [_Request(_rewrite_header)]
+
+    def _others(self) -> list[_Request[Any]]:
+        others: list[_Request[Any]] = []
+        with suppress(trio.WouldBlock, trio.EndOfChannel):
+            while len(others) < BATCH_LIMIT - 1:
+                others.append(self._receive.receive_nowait())
+        return others
+
+
+def _commit_together(connection: Connection, requests: Sequence[_Request[Any]], clock: Clock) -> str | None:
+    """Run all in one transaction; never raises and leaves no transaction open. Says why the store refused, or None."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        now = clock.now()
+        for request in requests:
+            _run_alone(connection, request, now)
+        connection.execute("COMMIT")
+    except BaseException as error:  # noqa: BLE001 - the requesters raise it
+        for request in requests:
+            request.error = request.error or error
+        ours = trouble(error) or error
+        return str(ours) if isinstance(ours, StoreUnavailableError | StoreUnusableError) else None
+    else:
+        return None
+    finally:
+        roll_back(connection)
+
+
+def _run_alone(connection: Connection, request: _Request[Any], now: datetime) -> None:
+    """Run one so that its failure undoes nothing else; raises only what spoils the whole transaction."""
+    connection.execute("SAVEPOINT request")
+    try:
+        request.result = request.fn(connection, now)
+        connection.execute("RELEASE request")
+    except BaseException as error:  # the requester raises it
+        # A cursor that it left open would keep the transaction from ending.
+        request.result = None
+        clear_frames(error.__traceback__)
+        if _spoils_all(error):
+            raise
+        if not connection.in_transaction:
+            raise StoreUnavailableError("SQLite gave up the transaction") from error
+        connection.execute("ROLLBACK TO request")
+        connection.execute("RELEASE request")
+        request.error = error
+
+
+def _spoils_all(error: BaseException) -> bool:
+    # BEGIN IMMEDIATE has the lock: what is locked now is locked by the function's own unfinished statement.
+    return trouble(error) is not None and not is_locked(error)
+
+
+def _shorten_log(connection: Connection) -> None:
+    """Let the log be written from its start again, if nobody reads it any more: SQLite does so after a commit only.
+
+    On a disk that the log itself has filled, no commit would ever come.
+    """
+    with suppress(Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _rewrite_header(connection: Connection, _now: datetime) -> None:
+    """Write something, and change nothing."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    connection.execute(f"PRAGMA user_version = {version}")

@@ -1,0 +1,37 @@
+"""A database in a folder of its own, opened with and without Trio."""
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reminderd.store.database import Database, open_database
+from reminderd.store.driver import Connection
+from reminderd.store.opening import open_sync
+from tests.support.clock import HandClock
+
+SHORT = timedelta(milliseconds=20)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "reminderd.db"
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def database(path: Path, clock: HandClock) -> AsyncIterator[Database]:
+    async with open_database(path, clock, busy_timeout=SHORT) as opened:
+        yield opened
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[Connection]:
+    """A second opener of the same file, as the command line or another program is one."""
+    with open_sync(path, busy_timeout=SHORT) as opened:
+        yield opened

@@ -1,0 +1,210 @@
+import math
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import trio
+import trio.testing
+from attrs import frozen
+
+from reminderd.store.database import Database, open_database
+from reminderd.store.driver import Connection, sqlite_warning
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.opening import open_sync
+from tests.support.clock import HandClock
+from tests.support.nouns import MINUTE, NOW
+
+T = TypeVar("T")
+
+
+def setting(key: str) -> Callable[[Connection, datetime], datetime]:
+    def insert(connection: Connection, now: datetime) -> datetime:
+        connection.execute("INSERT INTO settings VALUES (?, '')", (key,))
+        return now
+
+    return insert
+
+
+def keys(connection: Connection) -> list[str]:
+    return [row["key"] for row in connection.execute("SELECT key FROM settings ORDER BY key")]
+
+
+def stored(path: Path) -> list[str]:
+    with open_sync(path) as connection:
+        return keys(connection)
+
+
+async def test_a_write_gets_the_clocks_time_and_is_read_back(database: Database, clock: HandClock) -> None:
+    assert await database.write(setting("a")) == NOW
+    clock.advance(MINUTE)
+    assert await database.write(setting("b"), wait=False) == NOW + MINUTE
+    assert await database.read(keys) == ["a", "b"]
+
+
+async def test_a_read_sees_one_snapshot(database: Database, path: Path) -> None:
+    def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
+        before = keys(connection)
+        with open_sync(path) as other:
+            setting("a")(other, NOW)
+        return before, keys(connection)
+
+    assert await database.read(look_twice) == ([], [])
+    assert await database.read(keys) == ["a"]
+
+
+async def test_a_read_cannot_write(database: Database) -> None:
+    with pytest.raises(StoreUnavailableError, match="readonly"):
+        await database.read(lambda connection: connection.execute("DELETE FROM settings"))
+
+
+async def test_the_data_version_tells_of_every_commit(database: Database, connection: Connection) -> None:
+    first = await database.data_version()
+    assert await database.data_version() == first
+    setting("a")(connection, NOW)
+    second = await database.data_version()
+    await database.write(setting("b"))
+    third = await database.data_version()
+    assert len({first, second, third}) == 3
+    assert await database.data_version() == third
+
+
+async def test_it_knows_its_file_and_what_is_wrong_with_the_library(database: Database, path: Path) -> None:
+    assert database.path == path
+    assert database.sqlite_warning == sqlite_warning()
+
+
+async def test_two_openers_of_one_file_see_each_others_writes(path: Path, clock: HandClock) -> None:
+    async with open_database(path, clock) as one, open_database(path, clock) as two:
+        async with trio.open_nursery() as nursery:
+            for number in range(20):
+                nursery.start_soon((one, two)[number % 2].write, setting(f"{number:02}"))
+        assert await one.read(keys) == await two.read(keys) == [f"{number:02}" for number in range(20)]
+
+
+async def test_an_exception_of_the_body_comes_out_as_it_is(path: Path, clock: HandClock) -> None:
+    error = ValueError("a bug")
+    with pytest.raises(ValueError, match="a bug") as caught:  # noqa: PT012 - the block's end is what is tested
+        async with open_database(path, clock) as database:
+            await database.write(setting("a"))
+            raise error
+    assert caught.value is error
+    assert stored(path) == ["a"]
+
+
+async def test_a_group_of_exceptions_comes_out_as_it_is(path: Path, clock: HandClock) -> None:
+    with pytest.RaisesGroup(ValueError):
+        async with open_database(path, clock), trio.open_nursery():
+            raise ValueError("a bug")
+
+
+async def test_cancelling_the_body_passes_and_closes(path: Path, clock: HandClock) -> None:
+    with trio.CancelScope() as scope:
+        async with open_database(path, clock) as database:
+            await database.write(setting("a"))
+            scope.cancel()
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+    assert [file.name for file in path.parent.iterdir()] == ["reminderd.db"]
+    assert stored(path) == ["a"]
+
+
+async def test_a_cancelled_opening_opens_nothing(path: Path, clock: HandClock) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with open_database(path, clock):
+            pytest.fail("it was opened")
+    assert not await trio.Path(path).exists()
+
+
+async def test_all_that_was_accepted_is_written_before_it_closes(path: Path, clock: HandClock) -> None:
+    closing = threading.Event()
+
+    def slow(_connection: Connection, _now: datetime) -> None:
+        closing.wait()
+
+    async with trio.open_nursery() as nursery, open_database(path, clock) as database:
+        nursery.start_soon(database.write, slow)
+        for number in range(200):
+            nursery.start_soon(database.write, setting(f"{number:03}"))
+        await trio.testing.wait_all_tasks_blocked()
+        closing.set()
+    assert len(stored(path)) == 200
+
+
+async def test_a_write_after_the_end_is_refused(path: Path, clock: HandClock) -> None:
+    async with open_database(path, clock) as database:
+        pass
+    with pytest.raises(StoreUnavailableError, match="being closed"):
+        await database.write(setting("a"))
+
+
+async def test_the_log_is_emptied_at_the_end_even_if_others_have_it_open(
+    path: Path, clock: HandClock, connection: Connection
+) -> None:
+    log = path.with_name("reminderd.db-wal")
+    async with open_database(path, clock) as database:
+        await database.write(setting("a"))
+        assert log.stat().st_size > 0
+    assert log.stat().st_size == 0
+    assert keys(connection) == ["a"]
+
+
+async def test_a_reader_that_is_in_the_way_does_not_keep_it_from_closing(
+    path: Path, clock: HandClock, connection: Connection
+) -> None:
+    async with open_database(path, clock, busy_timeout=timedelta(milliseconds=20)) as database:
+        connection.execute("BEGIN")
+        assert keys(connection) == []
+        await database.write(setting("a"))
+    connection.execute("ROLLBACK")
+    assert keys(connection) == ["a"]
+
+
+async def test_the_statistics_it_leaves_hold_no_phone_numbers(path: Path, clock: HandClock) -> None:
+    def many(connection: Connection, _now: datetime) -> None:
+        rows = [(f"r{n}", f"+4930{n:07}") for n in range(2000)]
+        connection.executemany(
+            "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, '', 1)", rows
+        )
+        connection.execute("SELECT id FROM reminders WHERE phone_number = '+49300000001'").fetchall()
+        connection.execute("DELETE FROM reminders WHERE id <> 'r1'")
+
+    async with open_database(path, clock) as database:
+        await database.write(many)
+    content = await trio.Path(path).read_bytes()
+    assert b"+49300000001" in content
+    assert b"+49300000002" not in content
+
+
+async def test_a_refused_file_is_said_in_one_line(tmp_path: Path, clock: HandClock) -> None:
+    with pytest.raises(StoreUnusableError, match="there is no folder"):
+        async with open_database(tmp_path / "missing" / "x.db", clock):
+            pytest.fail("it was opened")
+
+
+@frozen
+class VirtualClock:
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=math.floor(trio.current_time()))
+
+    def monotonic(self) -> float:
+        return trio.current_time()
+
+
+async def inline(call: Callable[[], T], /) -> T:
+    await trio.lowlevel.checkpoint()
+    return call()
+
+
+async def test_with_a_runner_that_runs_inline_no_virtual_time_passes(
+    path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    async with open_database(path, VirtualClock(), runner=inline) as database:
+        await database.write(setting("a"))
+        assert autojump_clock.current_time() == 0
+        await trio.sleep(60)
+        assert await database.write(setting("b")) == NOW + MINUTE
+        assert await database.read(keys) == ["a", "b"]

@@ -1,0 +1,27 @@
+import trio.testing
+
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.patience import until_stored
+
+
+async def test_a_write_is_tried_until_the_store_takes_it(autojump_clock: trio.testing.MockClock) -> None:
+    tries = 0
+
+    async def write() -> str:
+        nonlocal tries
+        tries += 1
+        if tries < 12:
+            raise StoreUnavailableError("the disk is full")
+        return "stored"
+
+    assert await until_stored(write) == "stored"
+    assert tries == 12
+    assert 30 < autojump_clock.current_time() < 60
+
+
+async def test_a_write_that_is_taken_at_once_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+    async def write() -> str:
+        return "stored"
+
+    assert await until_stored(write) == "stored"
+    assert autojump_clock.current_time() == 0

@@ -1,0 +1,329 @@
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+import trio.testing
+from attrs import define
+
+from reminderd.clock import Clock
+from reminderd.store.driver import Connection, Error, IntegrityError, OperationalError
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.opening import open_connection, open_sync
+from reminderd.store.trio_sqlite import open_on_trio
+from reminderd.store.writer import BATCH_LIMIT, Writer
+from tests.support.nouns import NOW, SECOND
+
+SHORT = timedelta(milliseconds=20)
+
+
+@define
+class TickingClock:
+    """A second later each time it is asked: two functions with the same `now` shared a transaction."""
+
+    time: datetime = NOW
+
+    def now(self) -> datetime:
+        self.time += SECOND
+        return self.time
+
+    def monotonic(self) -> float:
+        raise AssertionError("the store has no use for it")
+
+
+@define
+class BrokenClock(TickingClock):
+    broken: bool = True
+
+    def now(self) -> datetime:
+        if self.broken:
+            raise RuntimeError("no time")
+        return super().now()
+
+
+@define
+class Gate:
+    """A function that keeps the writer at work until it is let go."""
+
+    begun: threading.Event
+    go_on: threading.Event
+
+    def __call__(self, _connection: Connection, now: datetime) -> datetime:
+        self.begun.set()
+        self.go_on.wait()
+        return now
+
+
+def a_gate() -> Gate:
+    return Gate(threading.Event(), threading.Event())
+
+
+@asynccontextmanager
+async def writing(path: Path, clock: Clock | None = None, waiting: int = 256) -> AsyncIterator[Writer]:
+    connector = partial(open_connection, path, busy_timeout=SHORT)
+    async with open_on_trio(connector) as connection, trio.open_nursery() as nursery:
+        writer = Writer(connection, clock or TickingClock(), waiting)
+        nursery.start_soon(writer.run)
+        try:
+            yield writer
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def held_up(writer: Writer) -> AsyncIterator[trio.Nursery]:
+    """While the writer is at work on something else; what is written meanwhile, in the nursery, waits together."""
+    gate = a_gate()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(writer.write, gate, wait=True))
+        await trio.to_thread.run_sync(gate.begun.wait)
+        try:
+            yield nursery
+            await trio.testing.wait_all_tasks_blocked()
+        finally:
+            gate.go_on.set()
+
+
+def setting(key: str, value: str = "") -> Callable[[Connection, datetime], datetime]:
+    def insert(connection: Connection, now: datetime) -> datetime:
+        connection.execute("INSERT INTO settings VALUES (?, ?)", (key, value))
+        return now
+
+    return insert
+
+
+def pragma(text: str) -> Callable[[Connection, datetime], int]:
+    return lambda connection, _now: int(connection.execute(f"PRAGMA {text}").fetchone()[0])
+
+
+def keys(path: Path) -> list[str]:
+    """What another program sees, which could also write now."""
+    with open_sync(path, busy_timeout=SHORT) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        return [row["key"] for row in connection.execute("SELECT key FROM settings ORDER BY key")]
+
+
+@define
+class Outcomes:
+    """What became of writes that were made side by side."""
+
+    writer: Writer
+    results: dict[str, object]
+    errors: dict[str, BaseException]
+
+    async def write(self, name: str, fn: Callable[[Connection, datetime], object]) -> None:
+        try:
+            self.results[name] = await self.writer.write(fn, wait=True)
+        except BaseException as error:
+            if isinstance(error, trio.Cancelled):
+                raise
+            self.errors[name] = error
+
+
+async def together(writer: Writer, **functions: Callable[[Connection, datetime], object]) -> Outcomes:
+    outcomes = Outcomes(writer, {}, {})
+    async with held_up(writer) as nursery:
+        for name, fn in functions.items():
+            nursery.start_soon(outcomes.write, name, fn)
+            await trio.testing.wait_all_tasks_blocked()
+    return outcomes
+
+
+async def test_a_write_is_committed_when_its_result_comes_back(path: Path) -> None:
+    async with writing(path) as writer:
+        assert await writer.write(setting("a"), wait=True) == NOW + SECOND
+        assert keys(path) == ["a"]
+
+
+async def test_writes_that_wait_together_share_a_transaction_and_its_time(path: Path) -> None:
+    async with writing(path) as writer:
+        outcomes = await together(writer, **{f"{n:02}": setting(f"{n:02}") for n in range(20)})
+        assert set(outcomes.results.values()) == {NOW + 2 * SECOND}
+        assert len(keys(path)) == 20
+
+
+async def test_a_transaction_takes_a_bounded_number_of_writes(path: Path) -> None:
+    async with writing(path) as writer:
+        outcomes = await together(writer, **{f"{n:03}": setting(f"{n:03}") for n in range(BATCH_LIMIT + 1)})
+    times = sorted(str(time) for time in outcomes.results.values())
+    assert times == [str(NOW + 2 * SECOND)] * BATCH_LIMIT + [str(NOW + 3 * SECOND)]
+
+
+async def test_writes_are_done_in_the_order_they_came(path: Path) -> None:
+    done: list[str] = []
+    async with writing(path) as writer:
+        await together(
+            writer, a=lambda *_: done.append("a"), b=lambda *_: done.append("b"), c=lambda *_: done.append("c")
+        )
+    assert done == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit("a bug"), KeyboardInterrupt("a bug")])
+async def test_one_that_raises_fails_alone(path: Path, error: BaseException) -> None:
+    def bad(connection: Connection, now: datetime) -> None:
+        setting("bad")(connection, now)
+        raise error
+
+    async with writing(path) as writer:
+        outcomes = await together(writer, a=setting("a"), bad=bad, b=setting("b"))
+        assert outcomes.errors == {"bad": error}
+        assert sorted(outcomes.results) == ["a", "b"]
+        assert keys(path) == ["a", "b"]
+
+
+async def test_one_that_breaks_a_constraint_fails_alone(path: Path) -> None:
+    async with writing(path) as writer:
+        outcomes = await together(writer, a=setting("a"), again=setting("a"), b=setting("b"))
+        assert isinstance(outcomes.errors["again"], IntegrityError)
+        assert keys(path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("raises", [False, True])
+async def test_one_that_leaves_a_statement_unfinished_fails_alone(path: Path, *, raises: bool) -> None:
+    def bad(connection: Connection, _now: datetime) -> object:
+        cursor = connection.execute("INSERT INTO settings VALUES ('bad', ''), ('worse', '') RETURNING key")
+        cursor.fetchone()
+        if raises:
+            raise ValueError("a bug")
+        return cursor
+
+    async with writing(path) as writer:
+        outcomes = await together(writer, a=setting("a"), bad=bad, b=setting("b"))
+        assert list(outcomes.errors) == ["bad"]
+        assert ("a bug" if raises else "statements in progress") in str(outcomes.errors["bad"])
+        assert keys(path) == ["a", "b"]
+
+
+async def test_a_full_disk_fails_all_that_wait_and_the_writer_recovers(path: Path) -> None:
+    async with writing(path) as writer:
+        pages = await writer.write(pragma("page_count"), wait=True)
+        await writer.write(pragma(f"max_page_count = {pages + 2}"), wait=True)
+        functions = {"a": setting("a"), "big": setting("big", "x" * 1_000_000), "b": setting("b")}
+        outcomes = await together(writer, **functions)
+        assert [type(outcomes.errors[name]) for name in functions] == [StoreUnavailableError] * 3
+        assert {str(error).partition(" (")[0] for error in outcomes.errors.values()} == {"the disk is full"}
+        assert len({id(error) for error in outcomes.errors.values()}) == 3
+        assert keys(path) == []
+
+        await writer.write(pragma("max_page_count = 1000000"), wait=True)
+        outcomes = await together(writer, **functions)
+        assert outcomes.errors == {}
+        assert keys(path) == ["a", "b", "big"]
+
+
+@pytest.mark.parametrize("then", [None, ValueError("a bug")])
+async def test_nobody_is_told_it_is_written_when_sqlite_gave_up_the_transaction(
+    path: Path, then: Exception | None
+) -> None:
+    def bad(connection: Connection, _now: datetime) -> None:
+        connection.execute("ROLLBACK")  # as SQLite does by itself after some errors
+        if then is not None:
+            raise then
+
+    async with writing(path) as writer:
+        outcomes = await together(writer, a=setting("a"), bad=bad, b=setting("b"))
+        assert [type(outcomes.errors[name]) for name in ("a", "bad", "b")] == [StoreUnavailableError] * 3
+        assert keys(path) == []
+        await writer.write(setting("c"), wait=True)
+        assert keys(path) == ["c"]
+
+
+async def test_one_that_hides_a_full_disk_does_not_spoil_the_writer(path: Path) -> None:
+    def stubborn(connection: Connection, _now: datetime) -> None:
+        with suppress(Error):
+            connection.execute("INSERT INTO settings VALUES ('big', ?)", ("x" * 1_000_000,))
+
+    async with writing(path) as writer:
+        pages = await writer.write(pragma("page_count"), wait=True)
+        await writer.write(pragma(f"max_page_count = {pages + 2}"), wait=True)
+        outcomes = await together(writer, a=setting("a"), stubborn=stubborn, b=setting("b"))
+        assert keys(path) == sorted(outcomes.results.keys() - {"stubborn"})
+        await writer.write(setting("c"), wait=True)
+        assert "c" in keys(path)
+
+
+async def test_a_lock_of_another_program_fails_what_waits_and_the_writer_goes_on(path: Path) -> None:
+    async with writing(path) as writer:
+        with open_sync(path) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StoreUnavailableError, match="locked by another program") as caught:
+                await writer.write(setting("a"), wait=True)
+            assert isinstance(caught.value.__cause__, OperationalError)
+        await writer.write(setting("b"), wait=True)
+        assert keys(path) == ["b"]
+
+
+async def test_a_clock_that_fails_leaves_no_transaction_open(path: Path) -> None:
+    clock = BrokenClock()
+    async with writing(path, clock) as writer:
+        with pytest.raises(RuntimeError, match="no time"):
+            await writer.write(setting("a"), wait=True)
+        assert keys(path) == []
+        clock.broken = False
+        await writer.write(setting("b"), wait=True)
+        assert keys(path) == ["b"]
+
+
+async def test_the_write_of_a_cancelled_requester_happens_whole(path: Path) -> None:
+    async with writing(path) as writer:
+        async with held_up(writer):
+            with trio.CancelScope() as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(partial(writer.write, setting("a"), wait=True))
+                    await trio.testing.wait_all_tasks_blocked()
+                    scope.cancel()
+            assert scope.cancelled_caught
+        await writer.write(setting("b"), wait=True)
+        assert keys(path) == ["a", "b"]
+
+
+async def test_a_requester_cancelled_before_its_place_in_the_queue_writes_nothing(path: Path) -> None:
+    async with writing(path) as writer:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await writer.write(setting("a"), wait=True)
+        await writer.write(setting("b"), wait=True)
+        assert keys(path) == ["b"]
+
+
+async def test_a_full_queue_is_said_at_once_to_those_who_do_not_wait(path: Path) -> None:
+    async with writing(path, waiting=1) as writer:
+        async with held_up(writer) as nursery:
+            nursery.start_soon(partial(writer.write, setting("a"), wait=False))
+            await trio.testing.wait_all_tasks_blocked()
+            with pytest.raises(StoreUnavailableError, match="the writer is behind"):
+                await writer.write(setting("b"), wait=False)
+            nursery.start_soon(partial(writer.write, setting("c"), wait=True))
+        assert keys(path) == ["a", "c"]
+
+
+async def test_what_waits_when_it_closes_is_still_written_and_nothing_after_it(path: Path) -> None:
+    async with writing(path) as writer:
+        async with held_up(writer) as nursery:
+            nursery.start_soon(partial(writer.write, setting("a"), wait=True))
+            await trio.testing.wait_all_tasks_blocked()
+            writer.close()
+            for wait in (True, False):
+                with pytest.raises(StoreUnavailableError, match="being closed"):
+                    await writer.write(setting("b"), wait=wait)
+        assert keys(path) == ["a"]
+
+
+async def test_those_who_wait_for_a_place_are_told_when_it_closes(path: Path) -> None:
+    async with writing(path, waiting=0) as writer:
+        gate = a_gate()
+        outcomes = Outcomes(writer, {}, {})
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(outcomes.write, "gate", gate)
+            await trio.to_thread.run_sync(gate.begun.wait)
+            nursery.start_soon(outcomes.write, "late", setting("late"))
+            await trio.testing.wait_all_tasks_blocked()
+            writer.close()
+            await trio.testing.wait_all_tasks_blocked()
+            assert isinstance(outcomes.errors["late"], StoreUnavailableError)
+            gate.go_on.set()
+        assert keys(path) == []
