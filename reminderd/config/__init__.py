@@ -1,0 +1,35 @@
+"""The clinic's configuration: TOML and environment made into frozen values, every mistake reported at once."""
+
+from reminderd.config.clinic_rules import rules_of
+from reminderd.config.given import ConfigError
+from reminderd.config.load import load_config
+from reminderd.config.sections import (
+    CallingConfig,
+    Config,
+    DatabaseConfig,
+    GenericConfig,
+    LogConfig,
+    ProviderConfig,
+    RedialConfig,
+    RetryConfig,
+    WebConfig,
+    WorkerConfig,
+    defaults,
+)
+
+__all__ = [
+    "CallingConfig",
+    "Config",
+    "ConfigError",
+    "DatabaseConfig",
+    "GenericConfig",
+    "LogConfig",
+    "ProviderConfig",
+    "RedialConfig",
+    "RetryConfig",
+    "WebConfig",
+    "WorkerConfig",
+    "defaults",
+    "load_config",
+    "rules_of",
+]

@@ -1,0 +1,86 @@
+"""What keys must agree on with one another."""
+
+from collections.abc import Callable
+from typing import Final
+
+from reminderd.config import texts
+from reminderd.config.given import Given, variable_of
+from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
+
+_REQUESTS_IN_A_LEASE: Final = 2
+"""One that runs into its timeout, and as much again for the last look and the settle."""
+
+_KIND: Final = ("provider", "kind")
+_API_URL: Final = ("provider", "generic", "api_url")
+_API_KEY: Final = ("provider", "generic", "api_key")
+_WEBHOOK_AUTH: Final = ("provider", "generic", "webhook_auth")
+_WEBHOOK_SECRET: Final = ("provider", "generic", "webhook_secret")
+
+
+def _lease(config: Config) -> str | None:
+    least = _REQUESTS_IN_A_LEASE * config.provider.timeout_seconds
+    if config.worker.lease_seconds >= least:
+        return None
+    return f"is too small; expected at least {least:g}, twice [provider].timeout_seconds"
+
+
+def _backoff(config: Config) -> str | None:
+    least = config.retry.first_delay_seconds
+    if config.retry.max_delay_seconds >= least:
+        return None
+    return f"is too small; expected at least {least:g}, as [retry].first_delay_seconds"
+
+
+def _window(config: Config) -> str | None:
+    if config.calling.start != config.calling.end:
+        return None
+    return 'is the same as start; expected another time, or start = "00:00" and end = "24:00" for the whole day'
+
+
+def _api_url(config: Config) -> str | None:
+    if config.provider.kind != "generic" or config.provider.generic.api_url:
+        return None
+    return "is missing; expected the URL of the provider's interface, to which /calls is added"
+
+
+def _api_key(config: Config) -> str | None:
+    if config.provider.kind != "generic" or config.provider.generic.api_key:
+        return None
+    return _missing(_API_KEY)
+
+
+def _webhook_secret(config: Config) -> str | None:
+    generic = config.provider.generic
+    if config.provider.kind != "generic" or generic.webhook_auth == "none":
+        return None
+    if not generic.webhook_secret:
+        return _missing(_WEBHOOK_SECRET)
+    if generic.webhook_auth == "bearer":
+        return texts.bearer_trouble(generic.webhook_secret)
+    return texts.webhook_key_trouble(generic.webhook_secret)
+
+
+def _missing(secret: KeyPath) -> str:
+    file, variable = file_of(secret)[-1], variable_of(secret)
+    return f"is missing; expected the secret here, in a file that {file} names, or in {variable}"
+
+
+_RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], ...]] = (
+    (_lease, (("worker", "lease_seconds"), ("provider", "timeout_seconds"))),
+    (_backoff, (("retry", "max_delay_seconds"), ("retry", "first_delay_seconds"))),
+    (_window, (("calling", "end"), ("calling", "start"))),
+    (_api_url, (_API_URL, _KIND)),
+    (_api_key, (_API_KEY, _KIND)),
+    (_webhook_secret, (_WEBHOOK_SECRET, _WEBHOOK_AUTH, _KIND)),
+)
+"""Each rule, and its keys: a mistake is the first one's, and none is looked for if one of them is wrong by itself."""
+
+
+def blame_disagreements(config: Config, given: Given) -> None:
+    """Note a mistake for each rule that does not hold."""
+    for trouble, keys in _RULES:
+        found = None if given.wrong.intersection(keys) else trouble(config)
+        if found is None:
+            continue
+        file = file_of(keys[0])
+        given.blame(file if keys[0] in SECRETS and given.get(file) is not None else keys[0], found)

@@ -1,0 +1,34 @@
+"""The configuration as the core sees it."""
+
+from datetime import timedelta
+
+from reminderd.config.sections import Config
+from reminderd.core.answers import Capabilities
+from reminderd.core.backoff import Backoff
+from reminderd.core.rules import Rules
+
+
+def rules_of(config: Config, *, provider: str | None = None, capabilities: Capabilities | None = None) -> Rules:
+    """The rules for transitions.
+
+    Args:
+        config: the clinic's.
+        provider: the provider's own name; None: its kind.
+        capabilities: what the provider can do; None: nothing, which is enough for what staff do.
+    """
+    return Rules(
+        lease=config.worker.lease,
+        outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
+        confirm_after=timedelta(seconds=config.worker.confirm_after_seconds),
+        ring_again_when_unsure=config.worker.when_unsure == "ring_again",
+        backoff=Backoff(
+            timedelta(seconds=config.retry.first_delay_seconds), timedelta(seconds=config.retry.max_delay_seconds)
+        ),
+        max_tries=config.retry.max_tries,
+        max_calls=config.redial.max_calls,
+        redial_delay=timedelta(minutes=config.redial.delay_minutes),
+        window=config.calling.window,
+        max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+        provider=provider or config.provider.kind,
+        capabilities=capabilities or Capabilities(),
+    )

@@ -1,0 +1,213 @@
+"""The sections of the configuration and their keys, each with its default and what it takes.
+
+An attribute is a key of the same name unless it is marked as derived. `config.example.toml` explains them to admins.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from attrs import Attribute, field, fields, frozen, has
+
+from reminderd.config import texts
+from reminderd.config.keys import DERIVED, choice, choices, key, number, positive, switch, whole
+from reminderd.core.window import Window
+
+KeyPath: TypeAlias = tuple[str, ...]
+"""A key within its section, or a section: `("provider", "generic", "api_key")`."""
+
+Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+SECRETS: Final[tuple[KeyPath, ...]] = (("provider", "generic", "api_key"), ("provider", "generic", "webhook_secret"))
+"""The keys that may be given as a file, too: see `file_of`."""
+
+DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_DAY: Final = 86_400
+_YEAR: Final = 365 * _DAY
+_ANY_URL: Final = "https://host or http://host, with a path or without, no credentials, no query"
+
+
+def _without_last_slash(url: str) -> str:
+    return url.rstrip("/")
+
+
+@frozen(kw_only=True)
+class DatabaseConfig:
+    """Where the reminders are."""
+
+    url: str = key(
+        "sqlite:///reminderd.db", "sqlite:///file.db or sqlite:////absolute/file.db", texts.database_url_trouble
+    )
+    folder: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self.folder / texts.database_path(self.url)
+
+
+@frozen(kw_only=True)
+class WorkerConfig:
+    """How due reminders are worked off."""
+
+    poll_interval_seconds: float = positive(60.0, _DAY)
+    dialers: int = whole(8, 1, 1000)
+    lease_seconds: float = positive(60.0, _DAY)
+    outcome_timeout_seconds: float = positive(900.0, _YEAR)
+    confirm_after_seconds: float = positive(120.0, _DAY)
+    when_unsure: Literal["ask_staff", "ring_again"] = choice("ask_staff", "ask_staff", "ring_again")
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds a row."""
+        return timedelta(seconds=self.lease_seconds)
+
+
+@frozen(kw_only=True)
+class WebConfig:
+    """Where webhooks are taken."""
+
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", texts.host_trouble)
+    port: int = whole(4000, 0, 65_535)
+    public_base_url: str = key("", _ANY_URL, texts.url_trouble, converter=_without_last_slash)
+    max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
+
+
+@frozen(kw_only=True)
+class GenericConfig:
+    """A provider that speaks the generic contract. A text left empty is not given."""
+
+    api_url: str = key("", _ANY_URL, texts.url_trouble, converter=_without_last_slash)
+    api_key: str = key("", "printable ASCII characters without spaces", texts.token_trouble, secret=True)
+    api_key_file: str = key("", "the path of a file", texts.file_trouble)
+    webhook_auth: Literal["standard-webhooks", "bearer", "none"] = choice(
+        "standard-webhooks", "standard-webhooks", "bearer", "none"
+    )
+    webhook_secret: str = key("", "text", secret=True)
+    webhook_secret_file: str = key("", "the path of a file", texts.file_trouble)
+    honours_idempotency_key: bool = switch(default=False)
+    idempotency_key_seconds: float = positive(82_800.0, _YEAR)
+    look_up: bool = switch(default=False)
+
+
+@frozen(kw_only=True)
+class ProviderConfig:
+    """Who places the calls."""
+
+    kind: Literal["sandbox", "generic"] = choice("sandbox", "sandbox", "generic")
+    timeout_seconds: float = positive(20.0, 600)
+    calls_per_second: float = number(0.0, 0, 1000)
+    """0 sets no limit."""
+    generic: GenericConfig = field(factory=GenericConfig)
+
+
+@frozen(kw_only=True)
+class RetryConfig:
+    """Requests again for a call that was certainly not placed."""
+
+    first_delay_seconds: float = positive(1.0, _DAY)
+    max_delay_seconds: float = positive(300.0, _DAY)
+    max_tries: int = whole(20, 1, 1000)
+
+
+@frozen(kw_only=True)
+class RedialConfig:
+    """Further calls after busy and no answer."""
+
+    max_calls: int = whole(3, 1, 100)
+    delay_minutes: float = number(15.0, 0, _YEAR / 60)
+
+
+@frozen(kw_only=True)
+class CallingConfig:
+    """The hours in which a phone may ring."""
+
+    timezone: str = key("UTC", 'an IANA name like "Europe/Berlin"', texts.zone_trouble)
+    start: str = key("00:00", 'a time from "00:00" to "23:59"', texts.start_trouble)
+    end: str = key("24:00", 'a time from "00:00" to "24:00"', texts.end_trouble)
+    days: tuple[Day, ...] = choices(DAYS, *DAYS)
+    max_lateness_minutes: float = positive(240.0, _YEAR / 60)
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The clinic's time zone."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def window(self) -> Window:
+        """The hours as the core reads them."""
+        return Window(
+            self.zone,
+            start=texts.since_midnight(self.start),
+            end=texts.since_midnight(self.end),
+            days=frozenset(DAYS.index(day) for day in self.days),
+        )
+
+
+@frozen(kw_only=True)
+class LogConfig:
+    """What is told, and where."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = choice("INFO", "DEBUG", "INFO", "WARNING", "ERROR")
+    format: Literal["text", "json"] = choice("text", "text", "json")
+    file: str = key("", "the path of a file", texts.file_trouble)
+    rotation: str = key("10 MB", '"10 MB", "1 week", "daily" or "00:00", like these', texts.rotation_trouble)
+    retention: str = key("30 days", '"30 days" or "6 months", like these', texts.retention_trouble)
+    folder: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path | None:
+        """The log file; None: only to stderr."""
+        return self.folder / self.file if self.file else None
+
+
+@frozen(kw_only=True)
+class Config:
+    """The whole configuration, without a mistake in it."""
+
+    database: DatabaseConfig = field(factory=DatabaseConfig)
+    worker: WorkerConfig = field(factory=WorkerConfig)
+    web: WebConfig = field(factory=WebConfig)
+    provider: ProviderConfig = field(factory=ProviderConfig)
+    retry: RetryConfig = field(factory=RetryConfig)
+    redial: RedialConfig = field(factory=RedialConfig)
+    calling: CallingConfig = field(factory=CallingConfig)
+    log: LogConfig = field(factory=LogConfig)
+    path: Path | None = field(default=None, metadata=DERIVED)
+    """The file it was read from; None: defaults and environment alone."""
+
+
+def file_of(secret: KeyPath) -> KeyPath:
+    """The key that names the file in which the secret is."""
+    return (*secret[:-1], f"{secret[-1]}_file")
+
+
+def members(section: type) -> "list[Attribute[Any]]":
+    """A section's keys, and its own sections."""
+    return [attribute for attribute in fields(section) if not attribute.metadata.get("derived")]
+
+
+def section_of(attribute: "Attribute[Any]") -> type | None:
+    """The section that is the attribute's value; None for a key."""
+    return attribute.type if attribute.type is not None and has(attribute.type) else None
+
+
+def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPath, "Attribute[Any]"]]:
+    """Every key there is, in its section's order."""
+    for attribute in members(section):
+        here = (*path, attribute.name)
+        inner = section_of(attribute)
+        if inner is None:
+            yield here, attribute
+        else:
+            yield from all_keys(inner, here)
+
+
+def defaults() -> Iterator[tuple[str, str, object]]:
+    """Every key as (section, key, default), sections as they are headed in TOML: `provider.generic`."""
+    for path, attribute in all_keys():
+        yield ".".join(path[:-1]), path[-1], attribute.default

@@ -1,0 +1,57 @@
+"""Sets the log up: where it goes, how its lines look, and what must never be in it."""
+
+import os
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal, TextIO
+
+from loguru import logger
+
+from reminderd.logs.foreign import route_foreign_lines
+from reminderd.logs.lines import as_json, as_text
+
+_FILE_MODE: Final = 0o640
+
+
+def configure_logs(
+    *,
+    level: str,
+    log_format: Literal["text", "json"],
+    file: Path | None = None,
+    rotation: str | None = None,
+    retention: str | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Send every line of this process, the libraries' included, to `stream` and, if one is given, to a file.
+
+    Args:
+        level: the least important level that is written: `INFO` …
+        log_format: `text` for a person, `json` for a program.
+        file: written besides `stream`; its folders are made.
+        rotation: when the file is put aside, in loguru's words; None or empty: never.
+        retention: how long files put aside are kept, in loguru's words; None or empty: for ever.
+        stream: None: stderr.
+
+    Raises:
+        OSError: the file can't be written.
+    """
+    stream = stream or sys.stderr
+    line = as_json if log_format == "json" else as_text
+    colours = log_format == "text" and stream.isatty() and not os.environ.get("NO_COLOR")
+    logger.remove()
+    # Never `diagnose` or `backtrace`: they print the values of variables, and patients' data are among those.
+    logger.add(stream, level=level, format=line, colorize=colours, backtrace=False, diagnose=False)
+    if file is not None:
+        logger.add(
+            str(file).replace("{", "{{").replace("}", "}}"),  # loguru fills in braces
+            level=level,
+            format=line,
+            colorize=False,
+            backtrace=False,
+            diagnose=False,
+            rotation=rotation or None,
+            retention=retention or None,
+            opener=partial(os.open, mode=_FILE_MODE),
+        )
+    route_foreign_lines()

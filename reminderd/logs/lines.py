@@ -1,0 +1,78 @@
+"""How a line of the log looks: text for a person who follows it, JSON for a program."""
+
+import json
+import traceback
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from reminderd.logs.cleaning import on_one_line, without_numbers
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+_IDS: Final = ("reminder", "call", "attempt")
+"""These come first; whatever else is bound follows in its own order."""
+
+# loguru never reads what it fills in as a template again, nor as colours.
+_TEXT: Final = (
+    "<dim>{shown[time]}</dim> <level>{shown[level]:<7}</level> {shown[message]}<dim>{shown[bound]}</dim>"
+    "{shown[exception]}\n"
+)
+_JSON: Final = "{shown}\n"
+
+
+def as_text(record: "Record") -> str:
+    """A format for loguru: time, level, message, what is bound as key=value; below it a traceback, set off by bars."""
+    shown = {
+        "time": record["time"].isoformat(" ", "milliseconds"),
+        "level": record["level"].name,
+        "message": on_one_line(record["message"]),
+        "bound": "".join(f" {on_one_line(key)}={_word(value)}" for key, value in _bound(record).items()),
+        "exception": "".join(f"\n  | {on_one_line(line)}" for line in _exception(record).splitlines()),
+    }
+    return _filled_in(record, _TEXT, shown)
+
+
+def as_json(record: "Record") -> str:
+    """A format for loguru: an object a line, of time, level, message, what is bound, and the exception if any."""
+    stable = {
+        "time": record["time"].isoformat("T", "milliseconds"),
+        "level": record["level"].name,
+        "message": record["message"],
+    }
+    exception = _exception(record)
+    if exception:
+        stable["exception"] = exception
+    bound = {key: value if _is_plain(value) else str(value) for key, value in _bound(record).items()}
+    # Stable twice: it gives the order, and it wins over what is bound under the same key. In ASCII, so that whatever
+    # could fool a terminal is an escape.
+    return _filled_in(record, _JSON, json.dumps({**stable, **bound, **stable}).replace("\x7f", "\\u007f"))
+
+
+def _filled_in(record: "Record", template: str, shown: object) -> str:
+    """The template, with what it shows put into the record, from which loguru fills it."""
+    cast("dict[str, Any]", record)["shown"] = shown
+    return template
+
+
+def _bound(record: "Record") -> dict[str, object]:
+    extra = record["extra"]
+    ordered = [*(key for key in _IDS if key in extra), *(key for key in extra if key not in _IDS)]
+    return {str(key): extra[key] for key in ordered if extra[key] is not None}
+
+
+def _word(value: object) -> str:
+    """A value that ends where the next space is, or else in quotes."""
+    text = str(value)
+    return on_one_line(text if text and not set(text) & set(' "=') else json.dumps(text, ensure_ascii=False))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | str)
+
+
+def _exception(record: "Record") -> str:
+    """The traceback without the values of variables, phone numbers masked; empty if there is none."""
+    exception = record["exception"]
+    if exception is None or exception.value is None:
+        return ""
+    return without_numbers("".join(traceback.format_exception(exception.value))).rstrip()

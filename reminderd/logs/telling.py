@@ -1,0 +1,17 @@
+"""A line of the log for each change of a reminder."""
+
+from loguru import logger
+
+from reminderd.core.lifecycle import Step
+
+
+def tell(step: Step | None) -> None:
+    """Log what a step changed, a line a note, with its reminder, call and attempt bound; None: the row is gone."""
+    if step is None:
+        logger.warning("the row is gone: another program deleted it")
+        return
+    bound = logger.bind(reminder=step.reminder.id)
+    if step.call is not None:
+        bound = bound.bind(call=step.call.id, attempt=step.call.attempt)
+    for note in step.notes:
+        bound.log(note.level, note.text)

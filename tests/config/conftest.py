@@ -1,0 +1,33 @@
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config, ConfigError, load_config
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    """Loads the TOML text as config.toml of a folder of its own; None: there is no file."""
+
+    def load(toml: str | None = "", environ: Mapping[str, str] | None = None) -> Config:
+        if toml is not None:
+            (tmp_path / "config.toml").write_text(toml, encoding="utf-8")
+        return load_config(None, environ or {}, tmp_path)
+
+    return load
+
+
+@pytest.fixture
+def mistakes(load: Load) -> Mistakes:
+    """The mistakes that this TOML text and this environment lead to."""
+
+    def mistakes(toml: str | None = "", environ: Mapping[str, str] | None = None) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            load(toml, environ)
+        return caught.value.mistakes
+
+    return mistakes

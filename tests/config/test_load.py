@@ -1,0 +1,137 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config, ConfigError, load_config
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+
+def test_nothing_at_all_gives_the_sandbox_and_a_database_in_the_working_directory(tmp_path: Path) -> None:
+    config = load_config(None, {}, tmp_path)
+    assert config.provider.kind == "sandbox"
+    assert config.database.path == tmp_path / "reminderd.db"
+    assert config.path is None
+
+
+def test_config_toml_in_the_working_directory_is_read_if_it_is_there(load: Load, tmp_path: Path) -> None:
+    config = load("[worker]\ndialers = 3")
+    assert config.worker.dialers == 3
+    assert config.path == tmp_path / "config.toml"
+
+
+def test_the_file_named_by_the_caller_wins_over_the_one_named_by_the_environment(tmp_path: Path) -> None:
+    for number in (1, 2):
+        (tmp_path / f"{number}.toml").write_text(f"[worker]\ndialers = {number}")
+    environ = {"REMINDERD_CONFIG": "2.toml"}
+    assert load_config(None, environ, tmp_path).worker.dialers == 2
+    assert load_config(Path("1.toml"), environ, tmp_path).worker.dialers == 1
+
+
+def test_relative_paths_are_relative_to_the_files_folder(tmp_path: Path) -> None:
+    etc = tmp_path / "etc"
+    etc.mkdir()
+    (etc / "clinic.toml").write_text('[database]\nurl = "sqlite:///a/b.db"\n[log]\nfile = "c.log"')
+    config = load_config(etc / "clinic.toml", {}, tmp_path)
+    assert config.database.path == etc / "a/b.db"
+    assert config.log.path == etc / "c.log"
+
+
+def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -> None:
+    found = mistakes(
+        """
+        dialers = 3
+        [workr]
+        dialers = 1
+        [worker]
+        dialers = "8"
+        poll_interval_secnds = 1
+        [web]
+        port = true
+        [provider]
+        kind = "generic"
+        [provider.generic]
+        webhook_secret = "abc"
+        [calling]
+        start = "08:00"
+        end = "08:00"
+        [retry]
+        first_delay_seconds = 400
+        """,
+        {"REMINDERD__WORKER__DIALRS": "1", "REMINDERD__LOG__LEVEL": "debug"},
+    )
+    places = [line.split(": is")[0].split(": unknown")[0].split(": decodes")[0].split(": 'debug'")[0] for line in found]
+    assert sorted(places) == [
+        "config.toml: [calling].end",
+        "config.toml: [provider.generic].api_key",
+        "config.toml: [provider.generic].api_url",
+        "config.toml: [provider.generic].webhook_secret",
+        "config.toml: [retry].max_delay_seconds",
+        "config.toml: [web].port",
+        "config.toml: [worker].dialers",
+        "config.toml: [worker].poll_interval_secnds",
+        "config.toml: [workr]",
+        "config.toml: dialers",
+        "environment REMINDERD__LOG__LEVEL",
+        "environment REMINDERD__WORKER__DIALRS",
+    ]
+    assert all("; expected " in line for line in found)
+
+
+@pytest.mark.parametrize(
+    ("toml", "said"),
+    [
+        ("[worker]\ndialrs = 1", "[worker].dialrs: unknown key, did you mean dialers?; expected one of poll_interval"),
+        ("[provider.generik]\nx = 1", "[provider.generik]: unknown section, did you mean provider.generic?"),
+        ("[web.tls]\nx = 1", "[web.tls]: unknown section; expected no section here"),
+        ("port = 1", "config.toml: port: is in no section; expected [web].port"),
+        ("nonsense = 1", "config.toml: nonsense: is in no section; expected a section above it"),
+        ("worker = 5", "config.toml: [worker]: is no section; expected [worker] and its keys below it"),
+        ("[[worker]]\ndialers = 1", "config.toml: [worker]: is no section"),
+        ("[provider]\ngeneric = 1", "config.toml: [provider.generic]: is no section"),
+        ('[worker]\n"a\\nb" = 1', r"[worker].'a\nb': unknown key"),
+    ],
+)
+def test_what_stands_in_the_wrong_place_is_told_with_what_was_meant(mistakes: Mistakes, toml: str, said: str) -> None:
+    (line,) = mistakes(toml)
+    assert said in line
+
+
+def test_a_syntax_error_is_told_with_its_file_and_line(mistakes: Mistakes) -> None:
+    (line,) = mistakes("[worker]\ndialers = \n")
+    assert "config.toml: " in line
+    assert "at line 2" in line
+
+
+def test_a_named_file_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
+    for path, environ in ((Path("no.toml"), {}), (None, {"REMINDERD_CONFIG": "no.toml"})):
+        with pytest.raises(ConfigError) as caught:
+            load_config(path, environ, tmp_path)
+        assert caught.value.mistakes == [f"{tmp_path}/no.toml: there is no such file; expected the configuration"]
+
+
+def test_a_folder_in_the_files_place_is_a_mistake(tmp_path: Path, mistakes: Mistakes) -> None:
+    (tmp_path / "config.toml").mkdir()
+    (line,) = mistakes(None)
+    assert "can't be read" in line
+
+
+def test_a_file_that_is_not_utf_8_is_a_mistake_with_its_line(tmp_path: Path, mistakes: Mistakes) -> None:
+    (tmp_path / "config.toml").write_bytes(b'[web]\nhost = "\xff"\n')
+    (line,) = mistakes(None)
+    assert "config.toml: line 2: is not UTF-8" in line
+
+
+def test_a_byte_order_mark_is_no_mistake(load: Load) -> None:
+    assert load("\ufeff[worker]\ndialers = 2").worker.dialers == 2
+
+
+def test_nesting_without_end_is_a_mistake(mistakes: Mistakes) -> None:
+    assert len(mistakes("x = " + "[" * 100_000)) == 1
+
+
+def test_a_broken_file_hides_no_mistake_of_the_environment_and_makes_none_up(mistakes: Mistakes) -> None:
+    environ = {"REMINDERD__WEB__PORT": "x", "VOICE_PROVIDER_API_URL": "https://p.example", "TWILIO_ACCOUNT_SID": "AC1"}
+    assert [line.partition(": ")[0] for line in mistakes("[", environ)][1:] == ["environment REMINDERD__WEB__PORT"]

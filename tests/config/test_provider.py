@@ -1,0 +1,175 @@
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from standardwebhooks import Webhook
+
+from reminderd.config import Config
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+SECRET = "whsec_" + b64encode(b"a signing key of so many bytes").decode()
+GENERIC = 'provider = { generic = { api_url = "https://voice.example" } }'
+GIVEN = {"VOICE_PROVIDER_API_KEY": "key-1", "REMINDERD__PROVIDER__GENERIC__WEBHOOK_SECRET": SECRET}
+SECRET_KEYS = ("api_key", "webhook_secret")
+
+
+def generic(**keys: str) -> str:
+    return "[provider.generic]\n" + "\n".join(f'{key} = "{value}"' for key, value in keys.items())
+
+
+def test_a_providers_url_makes_it_generic_unless_the_kind_says_otherwise(load: Load) -> None:
+    assert load(GENERIC, GIVEN).provider.kind == "generic"
+    assert load(GENERIC, GIVEN | {"REMINDERD__PROVIDER__KIND": "sandbox"}).provider.kind == "sandbox"
+
+
+def test_the_generic_provider_needs_url_key_and_secret(mistakes: Mistakes) -> None:
+    found = mistakes('[provider]\nkind = "generic"')
+    assert [line.split(":")[1].strip() for line in found] == [
+        "[provider.generic].api_url",
+        "[provider.generic].api_key",
+        "[provider.generic].webhook_secret",
+    ]
+
+
+def test_an_url_that_is_wrong_hides_nothing_else_that_is_missing(mistakes: Mistakes) -> None:
+    assert len(mistakes(generic(api_url="voice.example"))) == 3
+
+
+def test_without_webhook_auth_no_secret_is_needed(load: Load) -> None:
+    config = load(generic(api_url="https://voice.example", api_key="k", webhook_auth="none"))
+    assert config.provider.generic.webhook_secret == ""
+
+
+def test_with_the_sandbox_secrets_are_neither_needed_nor_read(load: Load) -> None:
+    toml = '[provider]\nkind = "sandbox"\n' + generic(api_key_file="not-there", webhook_secret="not base64")
+    assert load(toml).provider.kind == "sandbox"
+
+
+@pytest.mark.parametrize("size", [24, 25, 26, 64])
+@pytest.mark.parametrize("prefix", ["", "whsec_"])
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_signing_key_that_is_taken_is_the_packages_own_too(
+    load: Load, *, size: int, prefix: str, padded: bool
+) -> None:
+    encoded = b64encode(bytes(range(size))).decode()
+    secret = prefix + (encoded if padded else encoded.rstrip("="))
+    config = load(generic(api_url="https://voice.example", api_key="k", webhook_secret=secret))
+    assert Webhook(config.provider.generic.webhook_secret)._whsecret == b64decode(encoded)
+
+
+@pytest.mark.parametrize(
+    ("auth", "secret", "said"),
+    [
+        ("standard-webhooks", "my own secret!" * 4, "is not base64"),
+        ("standard-webhooks", "whsec_", "is not base64"),
+        ("standard-webhooks", "abcd-efg_" * 5, "is not base64"),
+        ("standard-webhooks", "a" * 33, "is cut short"),
+        ("standard-webhooks", b64encode(bytes(23)).decode(), "decodes to 23 bytes"),
+        ("standard-webhooks", b64encode(bytes(65)).decode(), "decodes to 65 bytes"),
+        ("bearer", "fifteen-letters", "is too short"),
+        ("bearer", "sixteen letters!", "can't be sent in a header"),
+    ],
+)
+def test_a_secret_that_can_not_work_is_a_mistake_that_does_not_show_it(
+    mistakes: Mistakes, auth: str, secret: str, said: str
+) -> None:
+    (line,) = mistakes(generic(api_url="https://v.example", api_key="k", webhook_auth=auth, webhook_secret=secret))
+    assert line.startswith("config.toml: [provider.generic].webhook_secret: ")
+    assert said in line
+    assert secret.removeprefix("whsec_")[:8] not in line or secret == "whsec_"
+
+
+def test_a_bearer_token_of_sixteen_characters_is_taken(load: Load) -> None:
+    token = "sixteen-letters!"
+    toml = generic(api_url="https://v.example", api_key="k", webhook_auth="bearer", webhook_secret=token)
+    assert load(toml).provider.generic.webhook_secret == token
+
+
+def test_a_key_that_no_header_can_carry_is_a_mistake(mistakes: Mistakes) -> None:
+    (line,) = mistakes(generic(api_url="https://v.example", api_key="schlüssel", webhook_auth="none"))
+    assert "can't be sent in a header" in line
+    assert "schl" not in line
+
+
+def test_secrets_are_read_from_files_relative_to_the_configuration(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("key-2\n")
+    (tmp_path / "secret").write_text(SECRET + "\r\n")
+    config = load(generic(api_url="https://v.example", api_key_file="key", webhook_secret_file=f"{tmp_path}/secret"))
+    assert config.provider.generic.api_key == "key-2"
+    assert config.provider.generic.webhook_secret == SECRET
+
+
+def test_the_environment_may_name_a_secrets_file_too(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("key-2")
+    environ = GIVEN | {"VOICE_PROVIDER_API_KEY": "", "REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
+    assert load(GENERIC, environ).provider.generic.api_key == "key-2"
+
+
+def test_a_secret_of_the_environment_wins_over_both_forms_in_the_file(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("key-2")
+    assert load(generic(api_url="https://v.example", api_key_file="gone"), GIVEN).provider.generic.api_key == "key-1"
+    toml = generic(api_url="https://v.example", api_key="key-3")
+    environ = GIVEN | {"REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
+    assert load(toml, environ).provider.generic.api_key == "key-2"
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"two\nlines"])
+def test_a_secrets_file_that_gives_none_is_one_mistake_at_its_key(
+    mistakes: Mistakes, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    (line,) = mistakes(generic(api_url="https://v.example", api_key_file="key", webhook_secret=SECRET))
+    assert line.startswith("config.toml: [provider.generic].api_key_file: ")
+    assert "two" not in line
+
+
+def test_a_bad_secret_in_a_file_is_told_at_the_key_that_names_the_file(mistakes: Mistakes, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret")
+    (line,) = mistakes(generic(api_url="https://v.example", api_key="k", webhook_secret_file="secret"))
+    assert line.startswith("config.toml: [provider.generic].webhook_secret_file: decodes to")
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("key", SECRET_KEYS)
+def test_a_secret_given_in_both_forms_is_a_mistake(mistakes: Mistakes, key: str) -> None:
+    keys = {"api_url": "https://v.example", "api_key": "k", "webhook_secret": SECRET, f"{key}_file": "file"}
+    (line,) = mistakes(generic(**keys))
+    assert line == f"config.toml: [provider.generic].{key}_file: is given, and {key} as well; expected one of them"
+
+
+def test_no_secret_is_shown_by_the_configuration(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    config = load(generic(api_url="https://v.example", api_key="s3cret-key", webhook_secret_file="secret"))
+    assert config.provider.generic.webhook_secret == SECRET
+    assert "s3cret-key" not in f"{config!r} {config}"
+    assert SECRET not in f"{config!r} {config}"
+
+
+def test_a_secret_under_a_misspelled_key_is_not_shown(mistakes: Mistakes) -> None:
+    assert "s3cret" not in "".join(mistakes(generic(api_kye="s3cret"), {"REMINDERD__PROVIDER__API_KEY": "s3cret"}))
+
+
+@pytest.mark.parametrize(
+    ("toml", "environ"),
+    [
+        ('[provider]\nkind = "twilio"', {}),
+        ("[provider.twilio]\naccount_sid = 5", {}),
+        ("", {"REMINDERD__PROVIDER__KIND": "twilio", "TWILIO_ACCOUNT_SID": "AC1"}),
+        ("", {"REMINDERD__PROVIDER__TWILIO__ACCOUNT_SID": "AC1"}),
+        ("", {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM_NUMBER": "+15550100001"}),
+        (GENERIC, {"TWILIO_ACCOUNT_SID": "AC1"}),
+    ],
+)
+def test_twilio_is_one_mistake_that_says_so(mistakes: Mistakes, toml: str, environ: dict[str, str]) -> None:
+    (line,) = mistakes(toml, environ)
+    assert "Twilio isn't supported yet by this version" in line
+
+
+@pytest.mark.parametrize("sid", ["", "AC1"])
+def test_a_twilio_account_is_ignored_if_empty_or_if_the_kind_says_otherwise(load: Load, sid: str) -> None:
+    toml = '[provider]\nkind = "sandbox"' if sid else ""
+    assert load(toml, {"TWILIO_ACCOUNT_SID": sid, "TWILIO_AUTH_TOKEN": "t"}).provider.kind == "sandbox"

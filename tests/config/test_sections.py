@@ -1,0 +1,221 @@
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from loguru import logger
+
+from reminderd.config import Config, rules_of
+from reminderd.core.answers import Capabilities
+from reminderd.core.rules import Rules
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [
+        ("worker", "dialers", '"8"'),
+        ("worker", "dialers", "true"),
+        ("worker", "dialers", "8.0"),
+        ("worker", "dialers", "0"),
+        ("worker", "dialers", "1001"),
+        ("worker", "dialers", "0x" + "f" * 9000),
+        ("worker", "poll_interval_seconds", "0"),
+        ("worker", "poll_interval_seconds", "nan"),
+        ("worker", "poll_interval_seconds", "inf"),
+        ("worker", "poll_interval_seconds", "0x" + "f" * 9000),
+        ("worker", "poll_interval_seconds", "false"),
+        ("worker", "poll_interval_seconds", "12:00:00"),
+        ("worker", "outcome_timeout_seconds", "-1"),
+        ("worker", "confirm_after_seconds", "-inf"),
+        ("worker", "when_unsure", '"ring"'),
+        ("web", "host", '""'),
+        ("web", "host", '"a b"'),
+        ("web", "port", "65536"),
+        ("web", "port", "-1"),
+        ("web", "max_body_bytes", "1023"),
+        ("web", "max_body_bytes", "67108865"),
+        ("web", "public_base_url", '"clinic.example"'),
+        ("provider", "kind", '"genric"'),
+        ("provider", "timeout_seconds", "0"),
+        ("provider", "calls_per_second", "-0.1"),
+        ("provider.generic", "look_up", '"true"'),
+        ("provider.generic", "webhook_auth", '"basic"'),
+        ("provider.generic", "api_key", "5"),
+        ("retry", "max_tries", "0"),
+        ("redial", "max_calls", "0"),
+        ("redial", "delay_minutes", "-1"),
+        ("calling", "timezone", '"Europe"'),
+        ("calling", "timezone", '"../etc/passwd"'),
+        ("calling", "start", '"24:00"'),
+        ("calling", "start", '"8:00"'),
+        ("calling", "end", '"24:01"'),
+        ("calling", "end", '"08:60"'),
+        ("calling", "days", "[]"),
+        ("calling", "days", '["monday"]'),
+        ("calling", "days", "[1]"),
+        ("calling", "days", '"mon"'),
+        ("log", "level", '"info"'),
+        ("log", "format", '"xml"'),
+        ("log", "file", '"logs/"'),
+        ("log", "rotation", '"often"'),
+        ("log", "rotation", '"0 MB"'),
+        ("log", "rotation", '"24:00"'),
+        ("log", "retention", '"10 MB"'),
+        ("log", "retention", '"-1 days"'),
+    ],
+)
+def test_a_value_of_the_wrong_type_or_out_of_bounds_is_one_mistake(
+    mistakes: Mistakes, section: str, key: str, value: str
+) -> None:
+    (line,) = mistakes(f"[{section}]\n{key} = {value}")
+    assert line.startswith(f"config.toml: [{section}].{key}: ")
+    assert "; expected " in line
+    assert len(line) < 300
+
+
+def test_a_long_value_is_not_repeated_since_it_could_be_a_secret(mistakes: Mistakes) -> None:
+    (line,) = mistakes(f'[provider.generic]\nwebhook_auth = "{"s3cret" * 6}"')
+    assert "s3cret" not in line
+
+
+def test_seconds_may_be_whole_or_not(load: Load) -> None:
+    config = load("[provider]\ntimeout_seconds = 5\n[worker]\nlease_seconds = 10.5")
+    assert config.provider.timeout_seconds == 5
+    assert config.worker.lease == timedelta(seconds=10.5)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:///a.db", "a.db"),
+        ("sqlite:////var/lib/a.db", "/var/lib/a.db"),
+        ("SQLITE:///folder/with%20space/a%25b.db", "folder/with space/a%b.db"),
+        ("sqlite:///../caf%C3%A9.db", "../café.db"),
+    ],
+)
+def test_a_database_url_names_a_file(load: Load, tmp_path: Path, url: str, path: str) -> None:
+    assert load(f'[database]\nurl = "{url}"').database.path == tmp_path / path
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgres://user:s3cret@host/db", "SQLite only"),
+        ("file:a.db", "SQLite only"),
+        ("", "SQLite only"),
+        ("sqlite://a.db", "three slashes"),
+        ("sqlite:///", "names no file"),
+        ("sqlite:///folder/", "names no file"),
+        ("sqlite:///:memory:", "in memory"),
+        ("sqlite:///a.db?mode=ro", "query"),
+        ("sqlite:///a#b.db", "fragment"),
+        ("sqlite:///100%.db", "%25"),
+        ("sqlite:///%ff.db", "not UTF-8"),
+        ("sqlite:///a%00.db", "control character"),
+    ],
+)
+def test_any_other_database_url_is_a_mistake(mistakes: Mistakes, url: str, said: str) -> None:
+    (line,) = mistakes(None, {"DATABASE_URL": url}) if url else mistakes('[database]\nurl = ""')
+    assert said in line
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("ftp://clinic.example", "https://"),
+        ("https://", "names a host"),
+        ("https://user:s3cret@clinic.example", "credentials"),
+        ("https://@clinic.example", "credentials"),
+        ("https://clinic.example/?a=1", "query"),
+        ("https://clinic.example/#top", "fragment"),
+        ("https://clinic.example:99999", "makes no sense"),
+        ("https://[::1", "makes no sense"),
+        ("https://clinic .example", "a space"),
+    ],
+)
+def test_a_url_that_is_not_plain_http_is_a_mistake(mistakes: Mistakes, url: str, said: str) -> None:
+    (line,) = mistakes(None, {"PUBLIC_BASE_URL": url})
+    assert said in line
+    assert "s3cret" not in line
+
+
+def test_a_slash_at_the_end_of_the_base_url_is_dropped(load: Load) -> None:
+    assert load('[web]\npublic_base_url = "https://a.example/r//"').web.public_base_url == "https://a.example/r"
+
+
+def test_a_lease_is_at_least_two_requests_long(load: Load, mistakes: Mistakes) -> None:
+    assert load("[provider]\ntimeout_seconds = 30").worker.lease_seconds == 60
+    (line,) = mistakes("[provider]\ntimeout_seconds = 30.5")
+    assert line == (
+        "config.toml: [worker].lease_seconds: is too small; expected at least 61, twice [provider].timeout_seconds"
+    )
+
+
+def test_keys_that_are_wrong_by_themselves_are_not_compared(mistakes: Mistakes) -> None:
+    assert len(mistakes('[provider]\ntimeout_seconds = "x"\n[worker]\nlease_seconds = 1')) == 1
+
+
+def test_a_window_may_go_past_midnight_but_must_not_be_empty(load: Load, mistakes: Mistakes) -> None:
+    window = load('[calling]\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]').calling.window
+    assert (window.start, window.end) == (timedelta(hours=20), timedelta(hours=6, minutes=30))
+    assert window.days == {0, 4}
+    assert "[calling].end: is the same as start" in mistakes('[calling]\nstart = "08:00"\nend = "08:00"')[0]
+
+
+def test_a_zone_that_is_misspelled_is_told_with_what_was_meant(mistakes: Mistakes) -> None:
+    assert "did you mean Europe/Berlin?" in mistakes('[calling]\ntimezone = "europe/berln"')[0]
+
+
+@pytest.mark.parametrize("rotation", ["", "10 MB", "1 week", "2 days", "00:00", "daily", "500KB"])
+def test_what_is_taken_as_rotation_loguru_takes_too(load: Load, tmp_path: Path, rotation: str) -> None:
+    config = load(f'[log]\nrotation = "{rotation}"')
+    logger.remove(logger.add(tmp_path / "x.log", delay=True, rotation=config.log.rotation or None))
+
+
+@pytest.mark.parametrize("retention", ["", "30 days", "6 months", "1 year", "12 hours"])
+def test_what_is_taken_as_retention_loguru_takes_too(load: Load, tmp_path: Path, retention: str) -> None:
+    config = load(f'[log]\nretention = "{retention}"')
+    logger.remove(logger.add(tmp_path / "x.log", delay=True, retention=config.log.retention or None))
+
+
+def test_the_defaults_are_the_cores_own() -> None:
+    assert rules_of(Config(), provider="generic") == Rules()
+
+
+def test_the_rules_are_the_configurations(load: Load) -> None:
+    config = load(
+        """
+        [worker]
+        lease_seconds = 50
+        outcome_timeout_seconds = 1
+        confirm_after_seconds = 2
+        when_unsure = "ring_again"
+        [retry]
+        first_delay_seconds = 3
+        max_delay_seconds = 4
+        max_tries = 5
+        [redial]
+        max_calls = 6
+        delay_minutes = 0.5
+        [calling]
+        timezone = "Europe/Berlin"
+        max_lateness_minutes = 7
+        """
+    )
+    able = Capabilities(look_up=True)
+    rules = rules_of(config, provider="other", capabilities=able)
+    assert rules.lease == timedelta(seconds=50)
+    assert rules.outcome_timeout == timedelta(seconds=1)
+    assert rules.confirm_after == timedelta(seconds=2)
+    assert rules.ring_again_when_unsure
+    assert (rules.backoff.first, rules.backoff.maximum) == (timedelta(seconds=3), timedelta(seconds=4))
+    assert (rules.max_tries, rules.max_calls) == (5, 6)
+    assert rules.redial_delay == timedelta(seconds=30)
+    assert rules.window.zone.key == "Europe/Berlin"
+    assert rules.max_lateness == timedelta(minutes=7)
+    assert (rules.provider, rules.capabilities) == ("other", able)
+    assert rules_of(config).provider == "sandbox"

@@ -1,0 +1,329 @@
+import io
+import json
+import logging
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+import trio
+from attrs import evolve
+from loguru import logger
+
+from reminderd.core.lifecycle import Level, Note, Step
+from reminderd.logs import configure_logs, masked, tell
+from tests.support.nouns import a_call, a_reminder
+
+NUMBER = "+12025550123"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _the_logging_of_the_tests_is_put_back() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    logger.remove()
+    logging.captureWarnings(capture=False)
+    root.handlers, root.level = handlers, level
+
+
+@pytest.fixture
+def text() -> io.StringIO:
+    stream = io.StringIO()
+    configure_logs(level="DEBUG", log_format="text", stream=stream)
+    return stream
+
+
+@pytest.fixture
+def jsonl() -> io.StringIO:
+    stream = io.StringIO()
+    configure_logs(level="DEBUG", log_format="json", stream=stream)
+    return stream
+
+
+def lines(stream: io.StringIO) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def fail_over(number: str) -> None:
+    patient = "Ms. Winter"
+    raise ValueError(f"no line for {number}" if patient else "")
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+12025550123", "+*********23"),
+        ("12025550123", "*********23"),
+        ("+1 202 555", "+*******55"),
+        ("123", "**3"),
+        ("12", "**"),
+        ("1", "*"),
+        ("+", "+"),
+        ("", ""),
+    ],
+)
+def test_of_a_phone_number_the_last_two_digits_are_shown(number: str, shown: str) -> None:
+    assert masked(number) == shown
+
+
+def test_a_line_for_people_has_time_with_offset_level_message_and_what_is_bound(text: io.StringIO) -> None:
+    logger.bind(part="a b", attempt=2, call="c-1", reminder="r-1", empty="", nothing=None).warning("rang")
+    when, rest = text.getvalue()[:29], text.getvalue()[29:]
+    assert datetime.fromisoformat(when).utcoffset() is not None
+    assert rest == ' WARNING rang reminder=r-1 call=c-1 attempt=2 part="a b" empty=""\n'
+
+
+def test_a_line_for_programs_is_an_object_with_stable_keys(jsonl: io.StringIO) -> None:
+    logger.bind(attempt=2, reminder="r-1", path=Path("x"), ratio=float("nan"), level="mine").info("rang {} <b>")
+    (line,) = lines(jsonl)
+    assert list(line) == ["time", "level", "message", "reminder", "attempt", "path", "ratio"]
+    assert datetime.fromisoformat(line.pop("time")).utcoffset() is not None
+    assert line == {
+        "level": "INFO",
+        "message": "rang {} <b>",
+        "reminder": "r-1",
+        "attempt": 2,
+        "path": "x",
+        "ratio": "nan",
+    }
+
+
+def test_what_is_below_the_level_is_not_written() -> None:
+    stream = io.StringIO()
+    configure_logs(level="WARNING", log_format="text", stream=stream)
+    logger.info("quiet")
+    logging.getLogger("library").info("quiet")
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    "nasty", ["a\nb", "a\r\nb", "a\x1b[31mb", "a\u2028b", "a\u202eb", "a\x9bb", "a\x7fb", "a\udc80b"]
+)
+def test_no_message_and_nothing_bound_breaks_a_line_or_drives_a_terminal(nasty: str) -> None:
+    formats: tuple[Literal["text", "json"], ...] = ("text", "json")
+    for log_format in formats:
+        stream = io.StringIO()
+        configure_logs(level="INFO", log_format=log_format, stream=stream)
+        logger.bind(reminder=nasty, **{nasty: 1}).info(nasty)
+        logging.getLogger("library").warning(nasty)
+        written = stream.getvalue()
+        assert written.count("\n") == 2
+        assert all(line.isprintable() for line in written.split("\n"))
+        assert written.isascii()
+
+
+def test_braces_and_tags_of_a_message_stay_as_they_are() -> None:
+    stream = Terminal()
+    configure_logs(level="INFO", log_format="text", stream=stream)
+    logger.info("{time} <red>x</red> {0} \\<")
+    assert "{time} <red>x</red> {0} \\<" in stream.getvalue()
+
+
+def test_there_are_colours_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    cases: tuple[tuple[io.StringIO, Literal["text", "json"], bool], ...] = (
+        (Terminal(), "text", True),
+        (io.StringIO(), "text", False),
+        (Terminal(), "json", False),
+    )
+    for stream, log_format, coloured in cases:
+        configure_logs(level="INFO", log_format=log_format, stream=stream)
+        logger.info("rang")
+        assert ("\x1b[" in stream.getvalue()) is coloured
+
+
+def test_an_exception_is_told_without_variables_and_without_phone_numbers(
+    text: io.StringIO,
+) -> None:
+    try:
+        fail_over(NUMBER)
+    except ValueError:
+        logger.exception("broke")
+    written = text.getvalue()
+    assert "ValueError: no line for +*********23" in written
+    assert "in fail_over" in written
+    assert 'patient = "Ms. Winter"' not in written
+    assert "Ms. Winter" not in written
+    assert all(line.startswith("  | ") for line in written.splitlines()[1:])
+
+
+def test_an_exception_can_not_fake_a_line_of_its_own(text: io.StringIO) -> None:
+    try:
+        fail_over("x\n2026-01-01 00:00:00.000+00:00 INFO    all is well\x1b[0m")
+    except ValueError:
+        logger.exception("broke")
+    assert "\x1b" not in text.getvalue()
+    assert all(line.startswith("  | ") for line in text.getvalue().splitlines()[1:])
+
+
+def test_an_exception_is_text_in_json(jsonl: io.StringIO) -> None:
+    try:
+        fail_over(NUMBER)
+    except ValueError:
+        logger.exception("broke")
+    (line,) = lines(jsonl)
+    assert line["exception"].endswith("ValueError: no line for +*********23")
+
+
+def test_an_exception_line_outside_of_any_exception_is_a_line_like_others(text: io.StringIO) -> None:
+    logger.exception("broke")
+    assert text.getvalue().endswith("broke\n")
+
+
+@pytest.mark.parametrize("name", ["hypercorn.error", "hypercorn.access", "httpx", "quart.app", "anything.else"])
+def test_the_libraries_lines_come_into_our_log_with_the_librarys_name(jsonl: io.StringIO, name: str) -> None:
+    logging.getLogger(name).warning("a %s", "word")
+    (line,) = lines(jsonl)
+    assert (line["level"], line["message"], line["logger"]) == ("WARNING", "a word", name)
+
+
+def test_a_library_that_brought_a_handler_of_its_own_writes_into_our_log_alone(jsonl: io.StringIO) -> None:
+    own = io.StringIO()
+    library = logging.getLogger("tests.library")
+    library.addHandler(logging.StreamHandler(own))
+    library.propagate = False
+    configure_logs(level="INFO", log_format="json", stream=jsonl)
+    library.warning("once")
+    assert [line["message"] for line in lines(jsonl)] == ["once"]
+    assert own.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ('HTTP Request: GET https://v.example/calls?to=x&y=%20 "HTTP/1.1 200 OK"', "https://v.example/calls "),
+        ('"GET /health?token=x HTTP/1.1"', '"GET /health HTTP/1.1"'),
+        ("at https://v.example?to=x, then", "at https://v.example then"),
+        ("is it so? yes", "is it so? yes"),
+        (f"calling {NUMBER}", "calling +*********23"),
+        ("calling +1 (202) 555-0123 now", "calling +**************23 now"),
+        ("calling tel:2025550123", "tel:********23"),
+        ("id 0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-70867728950e"),
+        ("id 12345678-1234-1234-1234-123456789012", "12345678-1234-1234-1234-123456789012"),
+        ("at 2026-11-24 10:00:00, port 12345, 123456 bytes", "at 2026-11-24 10:00:00, port 12345, 123456 bytes"),
+    ],
+)
+def test_the_libraries_lines_show_no_query_and_no_phone_number(jsonl: io.StringIO, said: str, written: str) -> None:
+    logging.getLogger("library").warning("%s", said)
+    assert written in lines(jsonl)[0]["message"]
+
+
+def test_httpx_tells_of_requests_at_debug_and_of_trouble_as_loud_as_it_is(jsonl: io.StringIO) -> None:
+    logging.getLogger("httpx").info("HTTP Request")
+    logging.getLogger("httpx").error("trouble")
+    logging.getLogger("quart.app").info("serving")
+    assert [line["level"] for line in lines(jsonl)] == ["DEBUG", "ERROR", "INFO"]
+
+
+def test_the_libraries_debug_lines_with_headers_in_them_never_pass(jsonl: io.StringIO) -> None:
+    logging.getLogger("httpcore.http11").debug("Authorization: Bearer s3cret")
+    assert jsonl.getvalue() == ""
+
+
+def test_a_level_that_only_the_library_knows_is_kept(jsonl: io.StringIO) -> None:
+    logging.getLogger("library").log(35, "in between")
+    assert lines(jsonl)[0]["level"] == "Level 35"
+
+
+def test_a_librarys_exception_is_told_with_its_traceback(jsonl: io.StringIO) -> None:
+    try:
+        fail_over(NUMBER)
+    except ValueError:
+        logging.getLogger("library").exception("broke")
+    assert "ValueError: no line for +*********23" in lines(jsonl)[0]["exception"]
+
+
+def test_a_librarys_line_that_can_not_be_formatted_is_told_without_its_arguments(jsonl: io.StringIO) -> None:
+    configure_logs(level="INFO", log_format="json", stream=jsonl)  # again: pytest's own handler would raise
+    logging.getLogger("library").warning("%d calls", "s3cret")
+    assert lines(jsonl)[0]["message"] == "%d calls (could not be formatted)"
+
+
+def test_warnings_come_into_our_log() -> None:
+    stream = io.StringIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        configure_logs(level="INFO", log_format="json", stream=stream)
+        warnings.warn(f"old way to call {NUMBER}", stacklevel=1)
+        logging.captureWarnings(capture=False)
+    (line,) = lines(stream)
+    assert (line["level"], line["logger"]) == ("WARNING", "py.warnings")
+    assert "UserWarning: old way to call +*********23" in line["message"]
+
+
+def test_the_log_goes_to_a_file_as_well_whose_folders_are_made(tmp_path: Path) -> None:
+    file = tmp_path / "logs {time}" / "reminderd.log"
+    stream = io.StringIO()
+    configure_logs(level="INFO", log_format="text", file=file, rotation="10 MB", retention="30 days", stream=stream)
+    logger.info("rang")
+    assert file.read_text(encoding="utf-8") == stream.getvalue()
+    assert stat.S_IMODE(file.stat().st_mode) & 0o137 == 0
+
+
+def test_a_file_is_put_aside_when_it_is_full_and_old_ones_are_removed(tmp_path: Path) -> None:
+    file = tmp_path / "reminderd.log"
+    old = tmp_path / "reminderd.2000-01-01.log"
+    old.touch()
+    os.utime(old, (0, 0))
+    configure_logs(level="INFO", log_format="text", file=file, rotation="1 KB", retention="1 day", stream=io.StringIO())
+    for _ in range(20):
+        logger.info("x" * 100)
+    assert len(list(tmp_path.iterdir())) > 1
+    assert not old.exists()
+
+
+def test_a_file_that_can_not_be_written_is_an_error_at_once(tmp_path: Path) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(OSError, match="taken"):
+        configure_logs(level="INFO", log_format="text", file=tmp_path / "taken" / "x.log", stream=io.StringIO())
+
+
+def test_a_step_is_told_a_line_a_note_with_reminder_call_and_attempt(jsonl: io.StringIO) -> None:
+    reminder, call = a_reminder(), a_call()
+    notes = (Note("dialing"), Note("ring by hand", Level.ERROR))
+    tell(Step(reminder=reminder, calls=(call,), call=call, notes=notes))
+    for line, level, message in zip(lines(jsonl), ("INFO", "ERROR"), ("dialing", "ring by hand"), strict=True):
+        del line["time"]
+        assert line == {
+            "level": level,
+            "message": message,
+            "reminder": reminder.id,
+            "call": call.id,
+            "attempt": call.attempt,
+        }
+
+
+def test_a_step_without_a_call_is_told_with_its_reminder_alone(text: io.StringIO) -> None:
+    call = evolve(a_call(), attempt=None)
+    tell(Step(reminder=a_reminder(), calls=(), notes=(Note("expired"),)))
+    tell(Step(reminder=a_reminder(), calls=(call,), call=call, notes=(Note("kept"),)))
+    first, second = text.getvalue().splitlines()
+    assert first.endswith(f"INFO    expired reminder={a_reminder().id}")
+    assert second.endswith(f"INFO    kept reminder={a_reminder().id} call={call.id}")
+
+
+def test_a_row_that_is_gone_is_told(text: io.StringIO) -> None:
+    tell(None)
+    assert "WARNING the row is gone" in text.getvalue()
+
+
+async def test_what_is_bound_to_a_task_is_in_its_lines_alone(jsonl: io.StringIO) -> None:
+    async def ring(name: str) -> None:
+        with logger.contextualize(reminder=name):
+            await trio.lowlevel.checkpoint()
+            logger.info("rang")
+
+    async with trio.open_nursery() as nursery:
+        for name in ("r-1", "r-2"):
+            nursery.start_soon(ring, name)
+    assert {line["reminder"] for line in lines(jsonl)} == {"r-1", "r-2"}
