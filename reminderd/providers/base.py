@@ -6,6 +6,7 @@ from typing import Protocol
 from attrs import frozen
 
 from reminderd.core.answers import Answer, Capabilities, Finding, Report
+from reminderd.core.reminder import Call, Reminder
 
 
 @frozen(kw_only=True)
@@ -18,6 +19,13 @@ class Placement:
     phone_number: str
     """E.164, with `+`."""
     message: str
+
+
+def placement_of(reminder: Reminder, call: Call) -> Placement:
+    """What a provider is told about this call of this reminder."""
+    return Placement(
+        call_id=call.id, reminder_id=reminder.id, phone_number=reminder.phone_number, message=reminder.message
+    )
 
 
 class InvalidPayloadError(Exception):

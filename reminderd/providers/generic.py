@@ -1,0 +1,192 @@
+"""A provider that speaks the generic contract: places calls, is asked about them, and reports by webhook."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx
+
+from reminderd.clock import Clock, SystemClock
+from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.providers.base import InvalidPayloadError, Placement
+from reminderd.providers.exchange import Exchange, Outcome, Unheard
+from reminderd.providers.generic_answer import answer_to_placing
+from reminderd.providers.payload import json_object, read_report
+from reminderd.providers.webhook_auth import Verifier
+from reminderd.providers.words import reason
+
+_CLOCK: Final = SystemClock()
+_NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
+
+
+class GenericProvider:
+    """The client of the generic contract; see `Provider` for what each of its methods promises."""
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        api_key: str,
+        timeout: timedelta,
+        verify_webhook: Verifier,
+        honours_key: bool,
+        key_lifetime: timedelta,
+        look_up: bool,
+        max_connections: int,
+        name: str = "generic",
+        clock: Clock = _CLOCK,
+    ) -> None:
+        """Open nothing yet; connections are made when they are needed.
+
+        Args:
+            api_url: where `/calls` is found, http or https.
+            api_key: sent as the bearer token.
+            timeout: for one request and its whole answer.
+            verify_webhook: see `webhook_auth`.
+            honours_key: whether a request with a known idempotency key places no second call.
+            key_lifetime: how long it remembers a key.
+            look_up: whether it can be asked about calls.
+            max_connections: requests at one time; more wait within their timeout.
+            name: what `call_logs.provider` says.
+            clock: to count a Retry-After date from.
+
+        Raises:
+            ValueError: the URL or the key can't be used.
+        """
+        _check(api_url, api_key)
+        self.name = name
+        self.capabilities = Capabilities(honours_key=honours_key, key_lifetime=key_lifetime, look_up=look_up)
+        self._calls_url = api_url.rstrip("/") + "/calls"
+        self._api_key = api_key
+        self._verify_webhook = verify_webhook
+        self._clock = clock
+        self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
+
+    async def place(self, placement: Placement) -> Answer:
+        """Ask for one call: `POST /calls`."""
+        order = {
+            "phone_number": placement.phone_number,
+            "message": placement.message,
+            "metadata": {"reminder_id": placement.reminder_id, "attempt_id": placement.call_id},
+        }
+        outcome = await self._exchange.ask(
+            "POST",
+            self._calls_url,
+            headers={**self._headers(), "Content-Type": "application/json", "Idempotency-Key": placement.call_id},
+            content=json.dumps(order).encode(),
+        )
+        private = (self._api_key, placement.phone_number, placement.message)
+        return answer_to_placing(outcome, private=private, now=self._clock.now())
+
+    async def fetch(self, external_call_id: str) -> Finding:
+        """Ask by the provider's own id: `GET /calls/{call_id}`."""
+        answer = await self._look_up(f"{self._calls_url}/{quote(external_call_id, safe='')}", absent=NotFound())
+        if not isinstance(answer, dict):
+            return answer
+        found = _found(answer)
+        if isinstance(found, Found) and found.report.external_call_id != external_call_id:
+            return NoAnswer("the answer speaks of another call")
+        return found
+
+    async def find(self, placement: Placement) -> Finding:
+        """Ask by our id: `GET /calls?attempt_id=…`. A 404 proves nothing here: not every provider has this form."""
+        url = f"{self._calls_url}?attempt_id={quote(placement.call_id, safe='')}"
+        answer = await self._look_up(url, absent=NoAnswer("404: it knows no such list"))
+        if not isinstance(answer, dict):
+            return answer
+        return _only_match(answer.get("calls"), placement.call_id)
+
+    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
+        """Whether a webhook is the provider's own, by the verifier that was given."""
+        return self._verify_webhook(headers, body)
+
+    def parse(self, body: bytes) -> Report:
+        """The report in a webhook's raw body.
+
+        Raises:
+            InvalidPayloadError: the body is not the contract's; every mistake is listed.
+        """
+        return read_report(json_object(body))
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._exchange.aclose()
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self._api_key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "reminderd",
+        }
+
+    async def _look_up(self, url: str, *, absent: NotFound | NoAnswer) -> dict[str, Any] | NotFound | NoAnswer:
+        if not self.capabilities.look_up:
+            return _NO_LOOK_UP
+        outcome = await self._exchange.ask("GET", url, headers=self._headers())
+        return _object_in(outcome, absent=absent, private=(self._api_key,))
+
+
+def _check(api_url: str, api_key: str) -> None:
+    try:
+        url = httpx.URL(api_url)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        raise ValueError("api_url: not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
+        raise ValueError("api_url: expected http:// or https://, a host and perhaps a path")
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise ValueError("api_key: expected printable ASCII without spaces")
+
+
+def _object_in(
+    outcome: Outcome, *, absent: NotFound | NoAnswer, private: tuple[str, ...]
+) -> dict[str, Any] | NotFound | NoAnswer:
+    if isinstance(outcome, Unheard):
+        return NoAnswer(outcome.reason)
+    if outcome.status == 404:
+        return absent
+    if not 200 <= outcome.status < 300:
+        return NoAnswer(reason(outcome, private=private))
+    if not outcome.complete:
+        return NoAnswer(f"{outcome.status}, but the answer broke off or had no end")
+    try:
+        return json_object(outcome.body)
+    except InvalidPayloadError as error:
+        return NoAnswer(str(error))
+
+
+def _only_match(entries: object, attempt_id: str) -> Finding:
+    """What a list of calls proves about the one that carries our id."""
+    if not isinstance(entries, list):
+        return NoAnswer("calls: not a list")
+    if not entries:
+        return NotFound()
+    ours = [entry for entry in entries if _attempt(entry) == attempt_id]
+    if not ours:
+        # It ignored the filter, or echoes no ids: ours may be among them, or on a page that we don't see.
+        return NoAnswer("calls were listed, but none carries our attempt_id")
+    findings = [_found(entry) for entry in ours]
+    for finding in findings:
+        if not isinstance(finding, Found):
+            return finding
+    if len({finding.report.external_call_id for finding in findings if isinstance(finding, Found)}) > 1:
+        return NoAnswer("ambiguous: several calls carry our attempt_id")
+    return findings[-1]
+
+
+def _attempt(entry: object) -> object:
+    match entry:
+        case {"metadata": {"attempt_id": attempt_id}}:
+            return attempt_id
+        case _:
+            return None
+
+
+def _found(answer: dict[str, Any]) -> Finding:
+    try:
+        return Found(read_report(answer, looked_up=True))
+    except InvalidPayloadError as error:
+        return NoAnswer(str(error))

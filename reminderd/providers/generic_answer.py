@@ -1,0 +1,75 @@
+"""What an answer of the generic contract means: the one table that decides whether a phone may ring again."""
+
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear, spelled
+from reminderd.providers.base import InvalidPayloadError
+from reminderd.providers.exchange import Heard, Outcome, Unheard
+from reminderd.providers.payload import STATUS_LIMIT, json_object, usable
+from reminderd.providers.words import reason
+
+LONGEST_WAIT: Final = timedelta(hours=1)
+"""A Retry-After beyond it is cut to it."""
+
+
+def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
+    """The meaning of what came back for `POST /calls`.
+
+    The status decides: outside 2xx an answer whose body broke off still says what its status says.
+
+    Args:
+        outcome: what came back.
+        private: texts that no reason may repeat.
+        now: to count a Retry-After date from.
+    """
+    if isinstance(outcome, Unheard):
+        return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
+    wait = retry_after(outcome.headers.get("retry-after"), now)
+    match outcome.status:
+        case status if 200 <= status < 300:
+            return _accepted(outcome)
+        case 429:
+            return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
+        case 503 if wait is not None:
+            return NotPlaced(reason(outcome, private=private), wait)
+        case 401 | 402 | 403 | 404 | 405:
+            return AccountTrouble(reason(outcome, private=private))
+        case status if 300 <= status < 400:
+            return AccountTrouble(reason(outcome, private=private))
+        case 408 | 409:
+            return Unclear(reason(outcome, private=private))
+        case status if 400 <= status < 500:
+            return Refused(reason(outcome, private=private))
+        case _:
+            return Unclear(reason(outcome, private=private))
+
+
+def retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date), from 0 to one hour; None if absent or malformed."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        # More digits than any sane wait has: not worth an integer.
+        return min(timedelta(seconds=int(text)), LONGEST_WAIT) if len(text) < 9 else LONGEST_WAIT
+    try:
+        at = parsedate_to_datetime(text)
+        wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):  # OverflowError: a date that its zone moves beyond the year 9999
+        return None
+    return min(max(wait, timedelta(0)), LONGEST_WAIT)
+
+
+def _accepted(heard: Heard) -> Answer:
+    if not heard.complete:
+        return Unclear(f"{heard.status}, but the answer broke off or had no end")
+    try:
+        answer = json_object(heard.body)
+    except InvalidPayloadError:
+        return Unclear(f"{heard.status}, but the answer is not a JSON object")
+    call_id, status = answer.get("call_id"), answer.get("status")
+    if not (isinstance(call_id, str) and usable(call_id)):
+        return Unclear(f"{heard.status}, but without a usable call_id")
+    if not (isinstance(status, str) and usable(spelled(status), limit=STATUS_LIMIT)):
+        return Accepted(call_id)
+    return Accepted(call_id, spelled(status))

@@ -1,0 +1,131 @@
+"""What the sandbox does with a call: pure data, chosen by the last four digits of the phone number.
+
+The digits are those of the numbers kept for fiction, 555-0100 to 555-0199, so that no real phone is behind an example.
+"""
+
+from typing import Final, Literal
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Behaviour:
+    """How one kind of number behaves. Times are in steps; how long a step is, the sandbox's `pace` says."""
+
+    ending: str
+    """The last four digits."""
+    name: str
+    story: str
+    """What happens, in a sentence for docs/sandbox.md."""
+    turned_away: tuple[int, ...] = ()
+    """HTTP statuses for the first requests of a call; nothing is placed. 429 and 503 come with Retry-After."""
+    answer: Literal["accepted", "refused", "error", "cut"] = "accepted"
+    """The answer to the request that places the call; "refused" places none. Repeats of it are simply accepted."""
+    answer_after: int = 0
+    """Steps from placing the call to the answer."""
+    ends: tuple[str, ...] = ("completed",)
+    """How a reminder's first, second, … call ends; the last one also holds for those that follow."""
+    first_word: str | None = None
+    """A status before the usual ones."""
+    webhooks: Literal["prompt", "late", "repeated", "early", "none"] = "prompt"
+    """"early" holds the answer back until the last webhook was sent; "repeated" sends the last one three times."""
+
+
+LATE_STEPS: Final = 30
+"""How much later the webhooks of a "late" call come."""
+
+RETRY_AFTER_STEPS: Final = 2
+"""What Retry-After asks for."""
+
+PROGRESS_BEFORE: Final = {
+    "completed": ("initiated", "ringing", "in-progress"),
+    "no-answer": ("initiated", "ringing"),
+    "busy": ("initiated",),
+    "failed": ("initiated",),
+}
+"""The statuses on the way to each end, a step apart."""
+
+ANSWERED: Final = Behaviour(
+    ending="0100", name="answered", story="The patient answers. Any number that is not in this table does the same."
+)
+
+BEHAVIOURS: Final = (
+    ANSWERED,
+    Behaviour(ending="0101", name="busy", story="The line is busy, each time.", ends=("busy",)),
+    Behaviour(
+        ending="0102",
+        name="busy then answered",
+        story="The reminder's first call finds the line busy, the next one is answered.",
+        ends=("busy", "completed"),
+    ),
+    Behaviour(ending="0103", name="no answer", story="It rings and nobody answers, each time.", ends=("no-answer",)),
+    Behaviour(ending="0104", name="failed", story="The call is accepted and then fails.", ends=("failed",)),
+    Behaviour(ending="0105", name="refused", story="The request is refused for good: 422.", answer="refused"),
+    Behaviour(ending="0106", name="slow", story="The call is placed, the answer comes 5 steps later.", answer_after=5),
+    Behaviour(
+        ending="0107",
+        name="error, not placed",
+        story="The first request is answered 500 and nothing is placed; the next one is accepted.",
+        turned_away=(500,),
+    ),
+    Behaviour(
+        ending="0108",
+        name="error, placed",
+        story="The first request is answered 500, but the phone rings and the webhooks come.",
+        answer="error",
+    ),
+    Behaviour(
+        ending="0109",
+        name="lost answer",
+        story="The call is placed, and the connection is cut before the provider has said so.",
+        answer="cut",
+    ),
+    Behaviour(
+        ending="0110",
+        name="down then up",
+        story="The first two requests are answered 503 with Retry-After, the next one is accepted.",
+        turned_away=(503, 503),
+    ),
+    Behaviour(
+        ending="0111", name="late webhook", story="The webhooks come 30 steps late; a look-up knows.", webhooks="late"
+    ),
+    Behaviour(
+        ending="0112", name="repeated webhook", story="The last webhook is sent three times.", webhooks="repeated"
+    ),
+    Behaviour(
+        ending="0113",
+        name="early webhook",
+        story="All webhooks are sent before the request is answered.",
+        webhooks="early",
+    ),
+    Behaviour(ending="0114", name="no webhook", story="No webhook is sent; a look-up knows.", webhooks="none"),
+    Behaviour(
+        ending="0115",
+        name="unknown status",
+        story='The first webhook says "dispatched", a word that is in no contract.',
+        first_word="dispatched",
+    ),
+    Behaviour(
+        ending="0116",
+        name="too many requests",
+        story="The first request is answered 429 with Retry-After, the next one is accepted.",
+        turned_away=(429,),
+    ),
+)
+
+_BY_ENDING: Final = {behaviour.ending: behaviour for behaviour in BEHAVIOURS}
+_BY_NAME: Final = {behaviour.name: behaviour for behaviour in BEHAVIOURS}
+
+
+def behaviour_of(phone_number: str) -> Behaviour:
+    """What a call to this number will do."""
+    return _BY_ENDING.get(phone_number[-4:], ANSWERED)
+
+
+def example_number(name: str, *, area: int = 202) -> str:
+    """A fictitious number in E.164 that behaves as named; another `area`, 201 to 999, gives another number.
+
+    Raises:
+        KeyError: no behaviour has this name.
+    """
+    return f"+1{area}555{_BY_NAME[name].ending}"

@@ -1,0 +1,32 @@
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from reminderd.providers.generic import GenericProvider
+from reminderd.providers.webhook_auth import unsigned
+
+
+@pytest.fixture
+async def provider_at() -> AsyncIterator[Callable[..., GenericProvider]]:
+    """Makes a provider whose API is at a URL; `changes` are arguments other than the usual ones."""
+    made: list[GenericProvider] = []
+
+    def make(url: str, **changes: Any) -> GenericProvider:
+        usual: dict[str, Any] = {
+            "api_url": url,
+            "api_key": "key-of-the-clinic",
+            "timeout": timedelta(seconds=5),
+            "verify_webhook": unsigned(),
+            "honours_key": True,
+            "key_lifetime": timedelta(hours=23),
+            "look_up": True,
+            "max_connections": 4,
+        }
+        made.append(GenericProvider(**{**usual, **changes}))
+        return made[-1]
+
+    yield make
+    for provider in made:
+        await provider.aclose()

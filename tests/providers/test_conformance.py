@@ -1,0 +1,203 @@
+"""What the rest of the program relies on from every provider, whoever it is.
+
+A provider joins by a function like `generic` below and a name in `RIGS`.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from uuid import uuid4
+
+import pytest
+import trio
+from attrs import frozen
+
+from reminderd.core.answers import Accepted, Found, NoAnswer, NotFound, NotPlaced, Refused, Report, Unclear
+from reminderd.core.reminder import TERMINAL
+from reminderd.providers.base import InvalidPayloadError, Placement, Provider
+from reminderd.providers.generic import GenericProvider
+from reminderd.providers.webhook_auth import standard_webhooks
+from reminderd.sandbox.app import Sandbox
+from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.server import serve_sandbox
+from tests.support.hostile_provider import HostileProvider, answering, hostile
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PACE = 0.005
+
+
+@frozen
+class Rig:
+    """A provider, and a simulation of its other side."""
+
+    provider: Provider
+    number: Callable[[str], str]
+    """A phone number that behaves as named, in the words of the sandbox's table."""
+    calls_placed: Callable[[], int]
+    inbox: HostileProvider
+    """Where its webhooks arrive."""
+
+    async def reports(self, count: int) -> list[Report]:
+        """The first `count` webhooks, verified and read."""
+        webhooks = await self.inbox.heard(count)
+        assert all(self.provider.verified(webhook.headers, webhook.body) for webhook in webhooks)
+        return [self.provider.parse(webhook.body) for webhook in webhooks]
+
+    async def end_of_call(self) -> Report:
+        """The first terminal report."""
+        count = 1
+        while True:
+            for report in await self.reports(count):
+                if report.status in TERMINAL:
+                    return report
+            count += 1
+
+
+@asynccontextmanager
+async def generic() -> AsyncIterator[Rig]:
+    async with hostile(answering(204)) as inbox, trio.open_nursery() as nursery:
+        sandbox = Sandbox(inbox.url, SECRET, "key", pace=PACE)
+        provider = GenericProvider(
+            api_url=await nursery.start(partial(serve_sandbox, sandbox)),
+            api_key="key",
+            timeout=timedelta(seconds=10),
+            verify_webhook=standard_webhooks(SECRET),
+            honours_key=True,
+            key_lifetime=timedelta(hours=23),
+            look_up=True,
+            max_connections=4,
+        )
+        yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox)
+        await provider.aclose()
+        nursery.cancel_scope.cancel()
+
+
+RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {"generic": generic}
+
+
+@pytest.fixture(params=RIGS)
+async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    async with RIGS[request.param]() as made:
+        yield made
+
+
+def placement(phone_number: str) -> Placement:
+    return Placement(
+        call_id=str(uuid4()),
+        reminder_id=str(uuid4()),
+        phone_number=phone_number,
+        message="Your appointment is at nine.",
+    )
+
+
+async def test_a_call_is_accepted_under_the_provider_s_own_id_and_reported_with_ours(rig: Rig) -> None:
+    order = placement(rig.number("answered"))
+    answer = await rig.provider.place(order)
+    assert isinstance(answer, Accepted)
+    end = await rig.end_of_call()
+    assert (end.external_call_id, end.status) == (answer.external_call_id, "completed")
+    assert (end.reminder_id, end.attempt_id) == (order.reminder_id, order.call_id)
+    assert end.transcript
+    assert end.duration_seconds
+
+
+@pytest.mark.parametrize(("behaviour", "status"), [("busy", "busy"), ("no answer", "no-answer"), ("failed", "failed")])
+async def test_each_end_of_a_call_is_reported_in_our_words(behaviour: str, status: str, rig: Rig) -> None:
+    await rig.provider.place(placement(rig.number(behaviour)))
+    assert (await rig.end_of_call()).status == status
+
+
+async def test_many_calls_at_one_time_get_an_id_each(rig: Rig) -> None:
+    answers: list[object] = []
+
+    async def place() -> None:
+        answers.append(await rig.provider.place(placement(rig.number("answered"))))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(place)
+    assert len({answer.external_call_id for answer in answers if isinstance(answer, Accepted)}) == 20
+
+
+async def test_a_number_that_cannot_be_called_is_refused_with_a_reason(rig: Rig) -> None:
+    answer = await rig.provider.place(placement(rig.number("refused")))
+    assert isinstance(answer, Refused)
+    assert answer.reason
+    assert rig.calls_placed() == 0
+
+
+async def test_a_provider_that_is_down_for_a_moment_has_placed_nothing(rig: Rig) -> None:
+    order = placement(rig.number("down then up"))
+    answer = await rig.provider.place(order)
+    while isinstance(answer, NotPlaced):
+        assert rig.calls_placed() == 0
+        assert answer.retry_after is not None
+        answer = await rig.provider.place(order)
+    assert isinstance(answer, Accepted)
+    assert rig.calls_placed() == 1
+
+
+async def test_too_many_requests_ask_for_a_pause_of_everything(rig: Rig) -> None:
+    answer = await rig.provider.place(placement(rig.number("too many requests")))
+    assert isinstance(answer, NotPlaced)
+    assert answer.rate_limited
+
+
+@pytest.mark.parametrize("behaviour", ["lost answer", "error, placed"])
+async def test_a_call_whose_answer_is_lost_is_unclear_and_can_be_found(behaviour: str, rig: Rig) -> None:
+    order = placement(rig.number(behaviour))
+    assert isinstance(await rig.provider.place(order), Unclear)
+    assert rig.calls_placed() == 1
+    end = await rig.end_of_call()
+    assert end.attempt_id == order.call_id
+    if rig.provider.capabilities.look_up:
+        finding = await rig.provider.find(order)
+        assert isinstance(finding, Found)
+        assert finding.report.external_call_id == end.external_call_id
+
+
+async def test_a_repeat_with_the_same_key_places_no_second_call(rig: Rig) -> None:
+    if not rig.provider.capabilities.honours_key:
+        pytest.skip("this provider knows no keys")
+    order = placement(rig.number("lost answer"))
+    assert isinstance(await rig.provider.place(order), Unclear)
+    again = await rig.provider.place(order)
+    assert isinstance(again, Accepted)
+    assert again.external_call_id == (await rig.end_of_call()).external_call_id
+    assert rig.calls_placed() == 1
+
+
+async def test_a_call_that_was_never_placed_is_not_found(rig: Rig) -> None:
+    if not rig.provider.capabilities.look_up:
+        pytest.skip("this provider has no look-up")
+    order = placement(rig.number("error, not placed"))
+    assert isinstance(await rig.provider.place(order), Unclear)
+    assert not isinstance(await rig.provider.find(order), Found)
+    assert isinstance(await rig.provider.fetch("no-such-call"), NotFound | NoAnswer)
+
+
+async def test_a_look_up_tells_the_same_as_the_webhook(rig: Rig) -> None:
+    if not rig.provider.capabilities.look_up:
+        pytest.skip("this provider has no look-up")
+    answer = await rig.provider.place(placement(rig.number("answered")))
+    assert isinstance(answer, Accepted)
+    end = await rig.end_of_call()
+    finding = await rig.provider.fetch(answer.external_call_id)
+    assert isinstance(finding, Found)
+    assert (finding.report.status, finding.report.transcript) == (end.status, end.transcript)
+
+
+async def test_a_webhook_that_was_touched_or_is_unsigned_is_not_the_provider_s(rig: Rig) -> None:
+    await rig.provider.place(placement(rig.number("answered")))
+    webhook = (await rig.inbox.heard(1))[0]
+    assert rig.provider.verified(webhook.headers, webhook.body)
+    assert not rig.provider.verified(webhook.headers, webhook.body + b" ")
+    assert not rig.provider.verified({}, webhook.body)
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b"[]", b"call_id=1"])
+async def test_a_webhook_that_makes_no_sense_is_an_invalid_payload(body: bytes, rig: Rig) -> None:
+    with pytest.raises(InvalidPayloadError) as caught:
+        rig.provider.parse(body)
+    assert caught.value.details

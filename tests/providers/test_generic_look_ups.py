@@ -1,0 +1,135 @@
+"""What a look-up proves, over real sockets."""
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import trio
+
+from reminderd.core.answers import Finding, Found, NoAnswer, NotFound, Report
+from reminderd.providers.base import Placement
+from reminderd.providers.generic import GenericProvider
+from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
+
+PLACEMENT = Placement(call_id="attempt/1", reminder_id="r-1", phone_number="+12025550100", message="Hello")
+OURS = {"call_id": "c-1", "status": "ringing", "metadata": {"attempt_id": "attempt/1", "reminder_id": "r-1"}}
+THEIRS = {"call_id": "c-9", "status": "completed", "metadata": {"attempt_id": "somebody else's"}}
+WITHOUT_METADATA = {"call_id": "c-1", "status": "ringing"}
+FOUND = Found(Report(external_call_id="c-1", status="ringing", reminder_id="r-1", attempt_id="attempt/1"))
+
+Maker = Callable[..., GenericProvider]
+
+
+async def found(script: Script, provider_at: Maker, **changes: Any) -> Finding:
+    async with hostile(script) as server:
+        return await provider_at(server.url, **changes).find(PLACEMENT)
+
+
+async def fetched(script: Script, provider_at: Maker, **changes: Any) -> Finding:
+    async with hostile(script) as server:
+        return await provider_at(server.url, **changes).fetch("c-1")
+
+
+def listing(*calls: object) -> Script:
+    return answering(200, json.dumps({"calls": calls}).encode())
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param(listing(OURS), FOUND, id="ours alone"),
+        pytest.param(listing(THEIRS, OURS), FOUND, id="ours among others"),
+        pytest.param(listing(WITHOUT_METADATA | {"call_id": "c-7"}, OURS), FOUND, id="ours among the nameless"),
+        pytest.param(listing({**OURS, "status": "initiated"}, OURS), FOUND, id="ours twice, the last word counts"),
+        pytest.param(listing(), NotFound(), id="an empty list"),
+    ],
+)
+async def test_a_list_tells_of_the_call_that_carries_our_id(
+    script: Script, expected: Finding, provider_at: Maker
+) -> None:
+    assert await found(script, provider_at) == expected
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(listing(OURS, {**OURS, "call_id": "c-2"}), id="two calls are ours"),
+        pytest.param(listing(THEIRS), id="only others: the filter was ignored"),
+        pytest.param(listing(WITHOUT_METADATA), id="no metadata echoed"),
+        pytest.param(listing({**OURS, "call_id": ""}), id="ours without an id"),
+        pytest.param(listing({**OURS, "status": None}), id="ours without a status"),
+        pytest.param(listing(OURS, {**OURS, "call_id": 7}), id="ours, and ours again but broken"),
+        pytest.param(listing("c-1", None, 7), id="not calls"),
+        pytest.param(answering(200, b'{"calls": {}}'), id="not a list"),
+        pytest.param(answering(200, b"{}"), id="no list"),
+        pytest.param(answering(200, b"[]"), id="not an object"),
+        pytest.param(answering(200, b""), id="nothing"),
+        pytest.param(answering(404), id="404"),
+        pytest.param(answering(401), id="401"),
+        pytest.param(answering(302, Location="/"), id="302"),
+        pytest.param(answering(429, Retry_After="5"), id="429"),
+        pytest.param(answering(500), id="500"),
+        pytest.param((hear, say(answer(200, b'{"calls": []}')[:-2])), id="broken off"),
+        pytest.param((hear, cut), id="cut"),
+    ],
+)
+async def test_a_list_that_could_mean_anything_proves_nothing(script: Script, provider_at: Maker) -> None:
+    finding = await found(script, provider_at)
+    assert isinstance(finding, NoAnswer)
+    assert finding.reason
+
+
+async def test_a_look_up_that_hangs_ends_in_time_and_proves_nothing(provider_at: Maker) -> None:
+    with trio.fail_after(3):
+        assert isinstance(await found((hear, hang), provider_at, timeout=timedelta(seconds=0.3)), NoAnswer)
+
+
+async def test_a_provider_that_is_down_proves_nothing(provider_at: Maker) -> None:
+    with nobody_listens() as url:
+        assert isinstance(await provider_at(url).find(PLACEMENT), NoAnswer)
+
+
+async def test_a_call_is_fetched_with_all_that_became_of_it(provider_at: Maker) -> None:
+    call = {"call_id": "c-1", "status": "COMPLETED", "transcript": "Yes.", "duration": 11.6, "answered_by": "human"}
+    assert await fetched(answering(200, json.dumps(call).encode()), provider_at) == Found(
+        Report(external_call_id="c-1", status="completed", transcript="Yes.", duration_seconds=12, answered_by="human")
+    )
+
+
+async def test_a_404_for_the_provider_s_own_id_means_that_it_knows_no_such_call(provider_at: Maker) -> None:
+    assert await fetched(answering(404), provider_at) == NotFound()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(answering(200, json.dumps(THEIRS).encode()), id="another call"),
+        pytest.param(answering(200, b'{"call_id": "c-1"}'), id="no status"),
+        pytest.param(answering(200, b'{"call_id": "c-1", "status": "busy", "duration": "12"}'), id="wrong type"),
+        pytest.param(answering(410), id="410"),
+        pytest.param(answering(503), id="503"),
+    ],
+)
+async def test_an_answer_that_makes_no_sense_for_the_call_proves_nothing(script: Script, provider_at: Maker) -> None:
+    assert isinstance(await fetched(script, provider_at), NoAnswer)
+
+
+async def test_ids_are_escaped_in_the_address_and_the_key_is_shown(provider_at: Maker) -> None:
+    async with hostile(answering(404)) as server:
+        provider = provider_at(server.url + "/v1")
+        await provider.fetch("a/../b?c=d#é")
+        await provider.find(PLACEMENT)
+    one, several = server.requests
+    assert (one.method, one.target) == ("GET", "/v1/calls/a%2F..%2Fb%3Fc%3Dd%23%C3%A9")
+    assert (several.method, several.target) == ("GET", "/v1/calls?attempt_id=attempt%2F1")
+    assert one.headers["authorization"] == several.headers["authorization"] == "Bearer key-of-the-clinic"
+
+
+async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> None:
+    async with hostile(listing(OURS)) as server:
+        provider = provider_at(server.url, look_up=False)
+        assert isinstance(await provider.fetch("c-1"), NoAnswer)
+        assert isinstance(await provider.find(PLACEMENT), NoAnswer)
+    assert server.connections == 0

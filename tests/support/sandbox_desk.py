@@ -1,0 +1,68 @@
+"""A sandbox that is being served, somebody who calls it, and where its webhooks arrive."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import httpx
+import trio
+from attrs import define
+
+from reminderd.providers.payload import json_object
+from reminderd.sandbox.app import Sandbox
+from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.server import serve_sandbox
+from tests.support.hostile_provider import HeardRequest, HostileProvider, Script, answering, hostile
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+PACE = 0.005
+TAKEN = answering(204)
+
+
+@define
+class Desk:
+    sandbox: Sandbox
+    client: httpx.AsyncClient
+    inbox: HostileProvider
+    orders: int = 0
+
+    async def place(self, behaviour: str, *, key: str | None = None, reminder_id: str = "r-1") -> httpx.Response:
+        """Ask for a call, under a key of its own unless one is given."""
+        self.orders += 1
+        key = key or f"key-{self.orders}"
+        order = {
+            "phone_number": example_number(behaviour),
+            "message": "Your appointment is at nine.",
+            "metadata": {"reminder_id": reminder_id, "attempt_id": key},
+        }
+        return await self.client.post("/calls", json=order, headers={"Idempotency-Key": key})
+
+    async def statuses(self, count: int) -> list[str]:
+        """The status words of the first `count` webhooks, sorted: each travels on its own."""
+        return sorted(status_of(webhook) for webhook in await self.inbox.heard(count))
+
+    async def webhook(self, status: str) -> HeardRequest:
+        """The first webhook with this status, as soon as it comes."""
+        count = 1
+        while True:
+            for webhook in await self.inbox.heard(count):
+                if status_of(webhook) == status:
+                    return webhook
+            count = len(self.inbox.requests) + 1
+
+
+def status_of(webhook: HeardRequest) -> str:
+    return str(json_object(webhook.body)["status"])
+
+
+@asynccontextmanager
+async def open_desk(*scripts: Script, pace: float = PACE) -> AsyncIterator[Desk]:
+    """Args: what the inbox does with one webhook after the other, taking them all unless told; the sandbox's pace."""
+    async with hostile(*(scripts or (TAKEN,))) as inbox, trio.open_nursery() as nursery:
+        sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
+        url = await nursery.start(partial(serve_sandbox, sandbox))
+        async with httpx.AsyncClient(
+            base_url=url, headers={"Authorization": "Bearer key"}, trust_env=False, timeout=10
+        ) as client:
+            yield Desk(sandbox, client, inbox)
+        nursery.cancel_scope.cancel()
