@@ -1,0 +1,69 @@
+"""Puts the provider's door together: which path leads where, and what no request may exceed."""
+
+from functools import partial
+from typing import Final
+
+import trio
+from quart_trio import QuartTrio
+from werkzeug.exceptions import HTTPException
+
+from reminderd.providers.base import Provider
+from reminderd.web.gate import gated
+from reminderd.web.health import Readiness, alive, ready
+from reminderd.web.replies import confess, explain
+from reminderd.web.webhooks import Record, call_status
+
+MAX_IN_WORK: Final = 512
+"""Webhooks that are checked and recorded at a time."""
+
+BODY_SECONDS: Final = 30.0
+"""How long a webhook's body may take to arrive."""
+
+DROP_SECONDS: Final = 10.0
+"""How long after its answer the rest of a request is still read."""
+
+_MEBIBYTE: Final = 1024 * 1024
+
+
+def build_app(
+    *,
+    provider: Provider,
+    record: Record,
+    readiness: Readiness,
+    max_body_bytes: int,
+    max_in_work: int = MAX_IN_WORK,
+    body_seconds: float = BODY_SECONDS,
+    drop_seconds: float = DROP_SECONDS,
+) -> QuartTrio:
+    """The app that takes webhooks and tells of its health.
+
+    Args:
+        provider: verifies and parses webhooks.
+        record: settles a report; returns after the commit.
+        readiness: what is wrong with each part that this process runs.
+        max_body_bytes: longest body of a webhook.
+        max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
+        body_seconds: how long a webhook's body may take to arrive.
+        drop_seconds: how long after its answer the rest of a request is still read.
+    """
+    app = QuartTrio("reminderd.web", static_folder=None)
+    app.url_map.merge_slashes = False  # else `/health//ready` is answered with a redirect, in HTML
+    app.register_error_handler(HTTPException, explain)
+    app.register_error_handler(Exception, confess)
+    take = partial(
+        call_status, provider=provider, record=record, seats=trio.Semaphore(max_in_work), body_seconds=body_seconds
+    )
+    for path, endpoint, view, method in (
+        ("/webhooks/call-status", "call_status", take, "POST"),
+        ("/health", "alive", alive, "GET"),
+        ("/health/ready", "ready", partial(ready, readiness), "GET"),
+    ):
+        app.add_url_rule(path, endpoint, view, methods=[method], provide_automatic_options=False)
+    app.asgi_app = gated(  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
+        app.asgi_app,
+        limit=max_body_bytes,
+        drop_limit=16 * max(max_body_bytes, _MEBIBYTE),
+        drop_seconds=drop_seconds,
+        room_bytes=max(16 * max_body_bytes, 64 * _MEBIBYTE),
+    )
+    return app

@@ -1,0 +1,34 @@
+"""JSON answers, and a JSON answer for every error."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from loguru import logger
+from quart import Response, request
+from werkzeug.exceptions import HTTPException
+
+RETRY_AFTER_SECONDS: Final = 5
+"""What a sender is asked to wait when we can't record its webhook now."""
+
+
+def reply(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with this JSON object."""
+    return ready_reply(status, json.dumps(content).encode(), headers)
+
+
+def ready_reply(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer with a body that is JSON already."""
+    return Response(body, status, dict(headers or {}), content_type="application/json")
+
+
+async def explain(error: HTTPException) -> Response:
+    """Answer in JSON what the framework refuses by itself: an unknown path, a wrong method."""
+    headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    return reply(error.code or 500, {"error": error.name.capitalize()}, headers)
+
+
+async def confess(error: Exception) -> Response:
+    """Answer that something broke, and keep what it was for the log."""
+    logger.opt(exception=error).error(f"{request.method} {request.path} broke")
+    return reply(500, {"error": "Internal server error"})

@@ -1,0 +1,183 @@
+"""The provider's door, served on loopback with a provider and a recorder made for tests."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import trio
+from attrs import define, field, frozen
+from loguru import logger
+
+from reminderd.core.answers import Answer, Capabilities, Finding, Report
+from reminderd.providers.base import InvalidPayloadError, Placement
+from reminderd.web.app import build_app
+from reminderd.web.server import bind, serve
+
+PATH = "/webhooks/call-status"
+REMINDER = "reminder-1"
+SIGNED = {"X-Signature": "ours"}
+PAYLOAD = json.dumps({"call_id": "ext-1", "status": "completed", "reminder_id": REMINDER}).encode()
+LIMIT = 64 * 1024
+
+
+@define
+class SigningProvider:
+    """Believes `X-Signature: ours`; a payload is three fields."""
+
+    name: str = "fake"
+    capabilities: Capabilities = field(factory=Capabilities)
+
+    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
+        return headers.get("x-signature") == "ours" and body != b"forged"
+
+    def parse(self, body: bytes) -> Report:
+        try:
+            found = json.loads(body)
+            return Report(external_call_id=found["call_id"], status=found["status"], reminder_id=found["reminder_id"])
+        except (ValueError, KeyError) as error:
+            raise InvalidPayloadError(["body: not what we agreed on", "status: missing"]) from error
+
+    async def place(self, placement: Placement) -> Answer:
+        raise NotImplementedError
+
+    async def fetch(self, external_call_id: str) -> Finding:
+        raise NotImplementedError
+
+    async def find(self, placement: Placement) -> Finding:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        raise NotImplementedError
+
+
+@frozen
+class Recorded:
+    duplicate: bool
+
+
+@define
+class Recorder:
+    """Keeps reports; can say that it had one, fail, or wait."""
+
+    reports: list[Report] = field(factory=list)
+    duplicate: bool = False
+    error: Exception | None = None
+    begun: trio.Event = field(factory=trio.Event)
+    cancelled: trio.Event = field(factory=trio.Event)
+    go_on: trio.Event = field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.go_on.set()
+
+    def hold(self) -> None:
+        self.go_on = trio.Event()
+
+    async def __call__(self, report: Report) -> Recorded:
+        self.begun.set()
+        try:
+            await self.go_on.wait()
+        except trio.Cancelled:
+            self.cancelled.set()
+            raise
+        if self.error is not None:
+            raise self.error
+        self.reports.append(report)
+        return Recorded(self.duplicate)
+
+
+@frozen(kw_only=True)
+class Door:
+    url: str
+    port: int
+    client: httpx.AsyncClient
+    recorder: Recorder
+    parts: dict[str, str | None]
+    log: list[str]
+    """Every line with its level and, if there is one, its traceback."""
+    stopping: trio.Event
+    stopped: trio.Event
+
+    async def post(self, body: Any = PAYLOAD, path: str = PATH, **headers: str) -> httpx.Response:
+        """A signed webhook; header names with `_` for `-`."""
+        given = SIGNED | {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.client.post(path, content=body, headers=given)
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream("127.0.0.1", self.port)
+
+    async def begin(self, *headers: str, method: str = "POST", path: str = PATH) -> trio.SocketStream:
+        """A connection on which the head of a signed request was sent."""
+        stream = await self.connect()
+        lines = [f"{method} {path} HTTP/1.1", "Host: test", "X-Signature: ours", *headers, "", ""]
+        await stream.send_all("\r\n".join(lines).encode())
+        return stream
+
+
+@asynccontextmanager
+async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any) -> AsyncIterator[Door]:
+    """Serve a door; at the end of the block it is stopped, and every connection must end."""
+    recorder, log = Recorder(), list[str]()
+    parts: dict[str, str | None] = {"database": None, "poll loop": None}
+    stopping, stopped = trio.Event(), trio.Event()
+
+    async def readiness() -> Mapping[str, str | None]:
+        return parts
+
+    given: dict[str, Any] = {"max_body_bytes": LIMIT, "drop_seconds": 5.0} | limits
+    app = build_app(provider=SigningProvider(), record=recorder, readiness=readiness, **given)
+    serving = partial(
+        serve,
+        app,
+        bind("127.0.0.1", 0),
+        shutdown_trigger=stopping.wait,
+        grace=timedelta(seconds=grace),
+        max_connections=max_connections,
+    )
+
+    async def serve_to_the_end(*, task_status: trio.TaskStatus[str]) -> None:
+        await serving(task_status=task_status)
+        stopped.set()
+
+    sink = logger.add(log.append, format="{level} {message}", diagnose=False)
+    try:
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                url = await nursery.start(serve_to_the_end)
+                async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
+                    yield Door(
+                        url=url,
+                        port=int(url.rpartition(":")[2]),
+                        client=client,
+                        recorder=recorder,
+                        parts=parts,
+                        log=log,
+                        stopping=stopping,
+                        stopped=stopped,
+                    )
+                stopping.set()
+    finally:
+        logger.remove(sink)
+
+
+async def read_until(stream: trio.SocketStream, ended: Callable[[bytes], bool]) -> bytes:
+    """What is received until it satisfies the condition, or the other side closes."""
+    received = b""
+    while not ended(received):
+        chunk = await stream.receive_some()
+        if not chunk:
+            break
+        received += chunk
+    return received
+
+
+async def read_answer(stream: trio.SocketStream) -> bytes:
+    """An answer of ours whose body is a JSON object."""
+    return await read_until(stream, lambda received: received.endswith(b"}"))
+
+
+async def read_to_the_end(stream: trio.SocketStream) -> bytes:
+    return await read_until(stream, lambda _: False)

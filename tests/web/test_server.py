@@ -1,0 +1,176 @@
+import socket
+from contextlib import suppress
+from functools import partial
+
+import httpx
+import pytest
+import trio
+from quart_trio import QuartTrio
+
+from reminderd.web.server import PortUnavailableError, bind, serve
+from tests.support.door import PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
+
+UPGRADE = (
+    "Connection: upgrade",
+    "Upgrade: websocket",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+)
+
+
+def test_a_port_in_use_is_told_in_one_line() -> None:
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(PortUnavailableError) as raised:
+            bind("127.0.0.1", port)
+    assert str(raised.value) == f"can't listen on 127.0.0.1 port {port}: Address already in use"
+
+
+@pytest.mark.parametrize("host", ["203.0.113.1", "no-such-host.invalid", "a..b"])
+def test_an_address_that_is_not_ours_is_told_in_one_line(host: str) -> None:
+    with pytest.raises(PortUnavailableError, match=rf"^can't listen on {host} port 0: .+$"):
+        bind(host, 0)
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+async def test_ipv6_is_served_and_its_url_can_be_used(host: str) -> None:
+    try:
+        listener = bind(host, 0)
+    except PortUnavailableError:
+        pytest.skip("this machine has no IPv6")
+    stopping = trio.Event()
+    app = QuartTrio("empty")
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(partial(serve, app, listener, shutdown_trigger=stopping.wait))
+        assert url.startswith("http://[::1]:")
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(url)).status_code == 404
+        stopping.set()
+
+
+async def test_whoever_connects_before_the_start_is_answered_after_it() -> None:
+    stopping = trio.Event()
+    listener = bind("127.0.0.1", 0)
+    stream = await trio.open_tcp_stream("127.0.0.1", listener.getsockname()[1])
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve, QuartTrio("empty"), listener, shutdown_trigger=stopping.wait))
+        await stream.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 404")
+        stopping.set()
+    await stream.aclose()
+
+
+async def test_answers_do_not_tell_what_serves_them(door: Door) -> None:
+    assert "server" not in (await door.client.get("/health")).headers
+
+
+async def test_a_stop_finishes_the_request_in_flight_and_takes_no_other() -> None:
+    async with a_door() as door, trio.open_nursery() as nursery:
+        door.recorder.hold()
+        answers: list[httpx.Response] = []
+
+        async def report() -> None:
+            answers.append(await door.post())
+
+        nursery.start_soon(report)
+        await door.recorder.begun.wait()
+        idle = await door.connect()
+        door.stopping.set()
+        assert await idle.receive_some() == b""
+        with suppress(OSError):  # refused, once the listener is closed
+            while True:
+                await (await door.connect()).aclose()
+        door.recorder.go_on.set()
+        await door.stopped.wait()
+        assert [answer.status_code for answer in answers] == [200]
+        await idle.aclose()
+
+
+async def test_a_stop_does_not_wait_for_idle_connections() -> None:
+    async with a_door(grace=1_000) as door:
+        assert (await door.client.get("/health")).status_code == 200
+        door.stopping.set()
+        await door.stopped.wait()
+
+
+async def test_a_stop_cuts_off_what_outlasts_the_grace() -> None:
+    async with a_door(grace=0.02) as door:
+        door.recorder.hold()
+        stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
+        await stream.send_all(PAYLOAD)
+        await door.recorder.begun.wait()
+        door.stopping.set()
+        await door.recorder.cancelled.wait()
+        await door.stopped.wait()
+        await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET /health HTTP/1.0\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]
+)
+async def test_a_connection_is_closed_when_its_sender_asks_for_that(door: Door, head: bytes) -> None:
+    stream = await door.connect()
+    await stream.send_all(head)
+    assert (await read_to_the_end(stream)).endswith(b'{"status": "ok"}')
+    await stream.aclose()
+
+
+async def test_a_connection_beyond_the_bound_waits_until_another_is_closed() -> None:
+    async with a_door(max_connections=2) as door:
+        first, second, third = [await door.begin(method="GET", path="/health") for _ in range(3)]
+        for stream in (first, second):
+            assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
+        await first.aclose()
+        assert (await read_answer(third)).startswith(b"HTTP/1.1 200")
+        for stream in (second, third):
+            await stream.aclose()
+
+
+async def test_a_sender_that_hangs_up_before_answers_to_requests_sent_ahead_gives_its_seat_back() -> None:
+    request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Signature: ours\r\nContent-Length: {len(PAYLOAD)}\r\n\r\n".encode()
+    async with a_door(max_connections=1) as door:
+        for _ in range(20):
+            stream = await door.connect()
+            await stream.send_all((request + PAYLOAD) * 5)
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not an orderly end
+            await stream.aclose()
+        assert (await door.post()).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/health", PATH])
+async def test_a_websocket_is_refused(door: Door, path: str) -> None:
+    stream = await door.begin(*UPGRADE, method="GET", path=path)
+    assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 403")
+    await stream.aclose()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        ("GET /health HTTP/1.1\r\nHost: x\r\n" + "\r\n".join(UPGRADE) + "\r\n\r\n").encode() + b"x" * 5_000,
+        b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: a\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x01\x04\x00\x00\x00\x00\x00\x00",
+        b"GARBAGE\r\n\r\n",
+        b"POST /health HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000,
+    ],
+)
+async def test_no_sender_can_break_the_server(door: Door, sent: bytes) -> None:
+    async with await door.connect() as stream:
+        with suppress(trio.BrokenResourceError):  # the server may have had enough before all is sent
+            await stream.send_all(sent)
+            await stream.send_eof()
+            await read_to_the_end(stream)
+    assert (await door.client.get("/health")).status_code == 200
+    assert not [line for line in door.log if not line.startswith("WARNING a connection broke")]
+
+
+@pytest.mark.parametrize(
+    ("target", "status"), [("?x", 404), ("*", 404), ("http://[bad", 404), ("http://test/health", 200)]
+)
+async def test_a_target_that_is_more_or_less_than_a_path_is_answered(door: Door, target: str, status: int) -> None:
+    stream = await door.begin(method="GET", path=target)
+    assert (await read_answer(stream)).startswith(b"HTTP/1.1 %d" % status)
+    await stream.aclose()
+    assert door.log == []
