@@ -1,0 +1,32 @@
+"""Calls per second: how many requests may go out now, and when the next one may."""
+
+import math
+from typing import Final
+
+_MANY: Final = 1_000_000
+
+
+class Pacing:
+    """Spaces requests evenly: one every 1 / `per_second` seconds, none saved up; 0 sets no limit.
+
+    Times are seconds of a monotonic clock.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._interval = 1 / per_second if per_second > 0 else 0.0
+        self._free_from = -math.inf
+
+    def available(self, now: float) -> int:
+        """How many requests may go out at this moment."""
+        if self._interval == 0:
+            return _MANY
+        return 1 if now >= self._free_from else 0
+
+    def spend(self, requests: int, now: float) -> None:
+        """So many requests go out now."""
+        if requests > 0 and self._interval > 0:
+            self._free_from = max(now, self._free_from) + requests * self._interval
+
+    def next_at(self, now: float) -> float:
+        """The moment, this one or later, from which a request may go out."""
+        return max(now, self._free_from)

@@ -1,0 +1,312 @@
+"""The poll loop, the dialer and the checker with a real database and a provider written by hand, on the real clock."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import define, evolve, field
+
+from reminderd.breaker import Breaker
+from reminderd.checker import Checker, check
+from reminderd.clock import SystemClock
+from reminderd.core.answers import Accepted, AccountTrouble, Answer, Capabilities, Finding, Found, NotFound, Report
+from reminderd.core.backoff import Backoff
+from reminderd.core.reminder import Reminder, Status
+from reminderd.core.rules import Rules
+from reminderd.dialer import Dialer, dial
+from reminderd.pacing import Pacing
+from reminderd.poller import Duties, Poller
+from reminderd.providers.base import Placement
+from reminderd.store.database import Database, open_database
+from reminderd.store.driver import Connection
+from reminderd.store.rows import load_calls, load_reminder, to_ms
+
+SOON = timedelta(milliseconds=100)
+
+
+@define
+class FakeProvider:
+    """Answers as told, and remembers what it was asked."""
+
+    answers: Callable[[Placement], Awaitable[Answer]]
+    name: str = "fake"
+    capabilities: Capabilities = field(factory=Capabilities)
+    finding: Finding = field(factory=NotFound)
+    placed: list[Placement] = field(factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    news: trio.Event = field(factory=trio.Event)
+
+    async def place(self, placement: Placement) -> Answer:
+        self.placed.append(placement)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
+        self.news.set()
+        self.news = trio.Event()
+        try:
+            return await self.answers(placement)
+        finally:
+            self.in_flight -= 1
+
+    async def fetch(self, external_call_id: str) -> Finding:  # noqa: ARG002 - the protocol's
+        return self.finding
+
+    async def find(self, placement: Placement) -> Finding:  # noqa: ARG002 - the protocol's
+        return self.finding
+
+    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
+        raise AssertionError(headers, body)
+
+    def parse(self, body: bytes) -> Report:
+        raise AssertionError(body)
+
+    async def aclose(self) -> None:
+        pass
+
+    async def asked(self, times: int) -> None:
+        with trio.fail_after(10):
+            while len(self.placed) < times:
+                await self.news.wait()
+
+
+async def accepts(placement: Placement) -> Answer:
+    return Accepted(f"ext-{placement.call_id}")
+
+
+@define
+class House:
+    """The running rooms, and what a test needs of them."""
+
+    database: Database
+    provider: FakeProvider
+    poller: Poller
+    breaker: Breaker
+
+    async def insert(self, reminder_id: str, *, due_in: timedelta = timedelta(0), phone: str | None = None) -> None:
+        number = phone or f"+1555010{1000 + sum(map(ord, reminder_id)) * 7 % 9000}"
+
+        def write(connection: Connection, now: Any) -> None:
+            connection.execute(
+                "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, 'Hello.', ?)",
+                (reminder_id, number, to_ms(now + due_in)),
+            )
+
+        await self.database.write(write)
+
+    async def execute(self, sql: str) -> None:
+        await self.database.write(lambda connection, _now: connection.execute(sql).fetchall())
+
+    async def until(self, reminder_id: str, status: Status) -> Reminder:
+        with trio.fail_after(10):
+            while True:
+                version = await self.database.data_version()
+                found = await self.database.read(partial(load_reminder, reminder_id=reminder_id))
+                if found is not None and found.status is status:
+                    return found
+                while await self.database.data_version() == version:  # noqa: ASYNC110 - SQLite has no event for it
+                    await trio.sleep(0.005)
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    return partial(a_house, tmp_path)
+
+
+@asynccontextmanager
+async def a_house(
+    folder: Path,
+    answers: Callable[[Placement], Awaitable[Answer]] = accepts,
+    *,
+    dialers: int = 4,
+    per_second: float = 0,
+    before_start: Callable[[House], Awaitable[None]] | None = None,
+    **rules: Any,
+) -> AsyncIterator[House]:
+    clock, stopping, ids = SystemClock(), trio.Event(), count(1)
+    provider = FakeProvider(answers)
+    provider.capabilities = rules.pop("capabilities", Capabilities())
+    the_rules = evolve(Rules(backoff=Backoff(SOON, SOON)), provider="fake", capabilities=provider.capabilities, **rules)
+    breaker = Breaker(the_rules.backoff)
+    async with open_database(folder / "reminderd.db", clock) as database, trio.open_nursery() as nursery:
+        dialer = Dialer(
+            database=database,
+            provider=provider,
+            breaker=breaker,
+            clock=clock,
+            rules=the_rules,
+            timeout=timedelta(seconds=5),
+            stopping=stopping,
+        )
+
+        def mint() -> str:
+            return f"id-{next(ids)}"
+
+        checker = Checker(database=database, provider=provider, rules=the_rules, mint=mint)
+        poller = Poller(
+            database=database,
+            clock=clock,
+            rules=the_rules,
+            pacing=Pacing(per_second),
+            breaker=breaker,
+            duties=Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker)),
+            lines=trio.CapacityLimiter(dialers),
+            checkers=trio.CapacityLimiter(dialers),
+            interval=timedelta(seconds=60),
+            stopping=stopping,
+            mint=mint,
+            beat=clock.monotonic(),
+        )
+        house = House(database, provider, poller, breaker)
+        if before_start is not None:
+            await before_start(house)
+        nursery.start_soon(poller.run)
+        yield house
+        stopping.set()
+
+
+async def test_a_row_is_dialled_when_its_time_comes_though_the_interval_is_a_minute(start: Start) -> None:
+    async with start() as house:
+        await house.insert("r1", due_in=SOON)
+        await house.provider.asked(1)
+        assert (
+            await house.until("r1", Status.PROCESSING)
+        ).external_call_id == f"ext-{house.provider.placed[0].call_id}"
+
+
+async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
+    async def slowly(placement: Placement) -> Answer:
+        await trio.sleep(0.02)
+        return await accepts(placement)
+
+    async with start(slowly, dialers=2) as house:
+        for number in range(9):
+            await house.insert(f"r{number}")
+        await house.provider.asked(9)
+        assert house.provider.most_in_flight == 2
+
+
+async def test_a_line_that_frees_takes_the_next_row_at_once(start: Start) -> None:
+    async def some(house: House) -> None:
+        for number in range(20):
+            await house.insert(f"r{number}")
+
+    async with start(dialers=1, before_start=some) as house:
+        with trio.fail_after(3):  # with a quarter of a second's wait between them it were five
+            await house.provider.asked(20)
+
+
+async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
+    async with start(per_second=20) as house:
+        began = trio.current_time()
+        for number in range(5):
+            await house.insert(f"r{number}")
+        await house.provider.asked(5)
+        assert trio.current_time() - began >= 4 / 20
+
+
+async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
+    async def breaks_once(placement: Placement) -> Answer:
+        if placement.reminder_id == "r1":
+            raise RuntimeError("a bug")
+        return await accepts(placement)
+
+    async with start(breaks_once) as house:
+        await house.insert("r1")
+        await house.insert("r2")
+        await house.until("r2", Status.PROCESSING)
+        assert (await house.until("r1", Status.DIALING)).lease_token is not None
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "call"),
+    [
+        ("UPDATE reminders SET status = 'cancelled', lease_token = NULL", Status.CANCELLED, "not-placed"),
+        ("INSERT INTO opt_outs (phone_number) SELECT phone_number FROM reminders", Status.CANCELLED, "not-placed"),
+        ("INSERT INTO settings VALUES ('paused', 'true')", Status.SCHEDULED, "not-placed"),
+        ("UPDATE reminders SET lease_token = 'another', status = 'processing'", Status.PROCESSING, "not-placed"),
+        ("UPDATE reminders SET wake_at = wake_at - 59000", Status.SCHEDULED, "not-placed"),
+    ],
+    ids=["cancelled", "opted out", "paused by staff", "lease lost", "lease nearly over"],
+)
+async def test_the_last_look_keeps_back_what_must_not_be_sent(
+    start: Start, act: str, status: Status, call: str
+) -> None:
+    """The act lands between the claim and the request: the dial is held until it is committed."""
+
+    async with start() as house:
+        dial_now = house.poller.duties.dial
+
+        async def act_first(claimed: Any, claimed_at: float) -> None:
+            await house.execute(act)
+            await dial_now(claimed, claimed_at)
+            house.poller.stopping.set()
+
+        house.poller.duties = Duties(dial=act_first, check=house.poller.duties.check)
+        await house.insert("r1")
+        await house.until("r1", status)
+        with trio.fail_after(10):
+            await house.poller.stopping.wait()
+        calls = await house.database.read(partial(load_calls, reminder_id="r1"))
+        assert [(c.status, c.tries) for c in calls] in ([(call, 0)], [(call, 1)])
+        assert house.provider.placed == []
+
+
+async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: Start) -> None:
+    answer_now = trio.Event()
+
+    async def when_told(placement: Placement) -> Answer:
+        await answer_now.wait()
+        return await accepts(placement)
+
+    async with start(when_told, dialers=1) as house:
+        await house.insert("r1")
+        await house.insert("r2")
+        await house.provider.asked(1)
+        house.poller.stopping.set()
+        answer_now.set()
+        first = house.provider.placed[0].reminder_id
+        await house.until(first, Status.PROCESSING)
+        await house.until("r2" if first == "r1" else "r1", Status.SCHEDULED)
+        assert len(house.provider.placed) == 1
+
+
+async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
+    healthy = False
+
+    async def refuses_us_first(placement: Placement) -> Answer:
+        return await accepts(placement) if healthy else AccountTrouble("401: who are you?")
+
+    async with start(refuses_us_first, dialers=1) as house:
+        for number in range(5):
+            await house.insert(f"r{number}")
+        await house.provider.asked(2)
+        assert house.breaker.paused
+        healthy = True
+        await house.provider.asked(2 + 5)
+        assert not house.breaker.paused
+        for number in range(5):
+            await house.until(f"r{number}", Status.PROCESSING)
+        calls = await house.database.read(partial(load_calls, reminder_id="r0"))
+        assert [call.tries for call in calls] == [1]
+
+
+async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
+    async with start(capabilities=Capabilities(look_up=True), outcome_timeout=SOON) as house:
+        house.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
+        await house.insert("r1")
+        assert (await house.until("r1", Status.CALLED)).wake_at is None
+
+
+async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: Start) -> None:
+    async with start(outcome_timeout=SOON) as house:
+        await house.insert("r1")
+        assert (await house.until("r1", Status.FAILED)).last_error == "no report from the provider"
