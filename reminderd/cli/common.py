@@ -1,0 +1,96 @@
+"""What all commands share: the configuration, exit codes, times as a person types them."""
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import update_wrapper
+from pathlib import Path
+from typing import Concatenate, NoReturn, ParamSpec
+from zoneinfo import ZoneInfo
+
+import click
+
+from reminderd.config import Config, ConfigError, load_config
+from reminderd.core.lifecycle import NotAllowedError
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+
+P = ParamSpec("P")
+
+FAILED = 1
+WRONG_USAGE = 2
+
+
+def fail(message: str) -> NoReturn:
+    """End with exit code 1 and one line on stderr."""
+    raise SystemExit(_said(message, FAILED))
+
+
+def wrong(mistakes: list[str]) -> NoReturn:
+    """End with exit code 2 and a line for each mistake on stderr."""
+    for mistake in mistakes:
+        click.echo(mistake, err=True)
+    raise SystemExit(WRONG_USAGE)
+
+
+def _said(message: str, code: int) -> int:
+    click.echo(message, err=True)
+    return code
+
+
+def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[..., None]:
+    """Give a command `--config F` and, as its first argument, the configuration; errors become exit codes."""
+
+    @click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="The configuration file. Else $REMINDERD_CONFIG, else ./config.toml if it is there.",
+    )
+    def wrapped(config_file: Path | None, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            config = load_config(config_file, os.environ, Path.cwd())
+        except ConfigError as error:
+            wrong(error.mistakes)
+        with store_errors():
+            command(config, *args, **kwargs)
+
+    return update_wrapper(wrapped, command)
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """End with exit code 1 and one line if the database or a reminder's state is in the way."""
+    try:
+        yield
+    except (StoreUnusableError, StoreUnavailableError) as error:
+        fail(f"{error}")
+    except NotAllowedError as error:
+        fail(f"not done: {error}")
+
+
+def moment(text: str, zone: ZoneInfo) -> datetime:
+    """The moment that a person typed: ISO 8601, local to `zone` unless it carries an offset.
+
+    Raises:
+        ValueError: it is no time, or a local time that does not exist; the message says what is expected.
+    """
+    try:
+        typed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError("not a time; expected YYYY-MM-DD HH:MM, with an offset or local to the clinic") from None
+    if typed.tzinfo is not None:
+        return typed.astimezone(UTC)
+    local = typed.replace(tzinfo=zone)
+    if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != typed:
+        raise ValueError(f"that local time does not exist in {zone.key}: the clock is put forward; give another time")
+    return local.astimezone(UTC)
+
+
+def actor() -> str:
+    """Who is at the keyboard, for the audit: the login name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user, as in some containers
+        return f"user {os.getuid()}"

@@ -1,0 +1,48 @@
+"""The command `reminderd`: every verb, in the order in which a newcomer meets them."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+import click
+
+from reminderd import __version__
+
+_ROOMS: Final[Mapping[str, str]] = {
+    "demo": "demo:demo",
+    "run": "service:run_",
+    "sandbox": "service:sandbox",
+    "check-config": "service:check_config",
+    "add": "reminders:add",
+    "list": "reminders:list_",
+    "show": "reminders:show",
+    "cancel": "reminders:cancel",
+    "call-again": "reminders:call_again",
+    "db": "database:db",
+}
+"""Each command's module in this package, and its name there."""
+
+
+class _ImportedWhenCalled(click.Group):
+    """Imports a command when it is asked for: the front desk's need no web server, which takes the longest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_ROOMS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in _ROOMS:
+            return None
+        module, _, name = _ROOMS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
+        return command
+
+
+@click.group(
+    cls=_ImportedWhenCalled, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, message="%(version)s")
+def reminderd() -> None:
+    """Rings patients before their appointments and records what the provider reports back.
+
+    Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration. Every command takes --config F after its name.
+    """

@@ -1,0 +1,192 @@
+"""The front desk's commands: add, list, show, cancel, call-again."""
+
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import click
+
+from reminderd.cli.common import actor, fail, moment, with_config, wrong
+from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.clock import SystemClock
+from reminderd.config import Config, rules_of
+from reminderd.core.intake import expiry, mistakes
+from reminderd.core.phone import normalised
+from reminderd.core.reminder import Reminder, Status
+from reminderd.store import desk, queries
+from reminderd.store.opening import open_sync
+from reminderd.store.transaction import snapshot, transaction
+
+T = TypeVar("T")
+
+_LIST_COLUMNS = ("id", "ref", "phone_number", "scheduled_at", "status", "attempts", "wake_at", "why")
+_CALL_COLUMNS = ("attempt", "status", "created_at", "received_at", "tries", "checks", "external_call_id", "error")
+_TABLE_LIMIT = 200
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
+
+
+@click.command()
+@click.option("--phone", required=True, help="International number with +, like +4930123456.")
+@click.option(
+    "--at", required=True, help="When to ring: YYYY-MM-DD HH:MM, local to the clinic unless it has an offset."
+)
+@click.option("--message", required=True, help="The words to be read out.")
+@click.option("--ref", help="Your own name for it, unique; shown in lists.")
+@click.option("--expires", help="Not to be rung after this time; else [calling].max_lateness_minutes after --at.")
+@click.option("--timezone", help="The patient's IANA zone, like Europe/Berlin; else the clinic's.")
+@as_json
+@with_config
+def add(
+    config: Config,
+    phone: str,
+    at: str,
+    message: str,
+    ref: str | None,
+    expires: str | None,
+    timezone: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Add one reminder."""
+    zone = config.calling.zone
+    found = [f"--{_option(line)}" for line in mistakes(phone_number=phone, message=message, timezone=timezone)]
+    times: dict[str, datetime] = {}
+    for option, text in (("at", at), ("expires", expires)):
+        try:
+            if text is not None:
+                times[option] = moment(text, zone)
+        except ValueError as error:
+            found.append(f"--{option}: {error}")
+    if ref is not None and not (0 < len(ref) <= 200 and ref.isprintable()):
+        found.append("--ref: expected 1 to 200 printable characters")
+    if "at" in times and times.get("expires", times["at"]) < times["at"]:
+        found.append("--expires: before --at; expected a later time")
+    if found:
+        wrong(found)
+    reminder = Reminder(
+        id=str(uuid4()),
+        ref=ref,
+        phone_number=normalised(phone) or phone,
+        message=message,
+        scheduled_at=times["at"],
+        expires_at=times.get("expires"),
+        timezone=timezone,
+    )
+    limit = expiry(reminder, rules_of(config))
+    if limit <= SystemClock().now():
+        fail(f"not added: too late, it was to be rung before {spoken(limit, zone)}")
+    try:
+        stored = _write(config, partial(desk.add, reminder=reminder, actor=actor()))
+    except desk.RefTakenError as error:
+        fail(f"not added: the reminder {error} has this ref already")
+    if as_json:
+        _print_one(config, stored.id, zone)
+    else:
+        click.echo(f"added {stored.id}, due {spoken(stored.scheduled_at, zone)}")
+
+
+@click.command(name="list")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only reminders in this state.")
+@click.option("--limit", type=click.IntRange(1), help=f"At most so many; else {_TABLE_LIMIT} in a table, all in JSON.")
+@as_json
+@with_config
+def list_(config: Config, status: str | None, limit: int | None, *, as_json: bool) -> None:
+    """List reminders by their time."""
+    zone = config.calling.zone
+    wanted = None if status is None else Status(status)
+    most = limit if limit is not None or as_json else _TABLE_LIMIT
+    with open_sync(config.database.path) as connection:
+        rows = snapshot(connection, partial(queries.list_reminders, status=wanted, limit=most))
+        of = snapshot(connection, partial(queries.count_reminders, status=wanted))
+    if as_json:
+        print_json(rows, zone)
+    elif not rows:
+        click.echo("no reminders")
+    else:
+        shown = [row | {"why": row["last_error"] or row["hold_reason"]} for row in rows]
+        print_table(shown, _LIST_COLUMNS, zone)
+        if of > len(rows):
+            click.echo(f"{of - len(rows)} more; --limit shows them")
+
+
+@click.command()
+@click.argument("reminder", metavar="ID")
+@as_json
+@with_config
+def show(config: Config, reminder: str, *, as_json: bool) -> None:
+    """Show one reminder, by id or ref, with every call and every act of staff."""
+    zone = config.calling.zone
+    with open_sync(config.database.path) as connection:
+        row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
+        if row is None:
+            fail(f"no reminder has the id or ref {reminder}")
+        calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
+        acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
+    if as_json:
+        print_json(row | {"calls": calls, "audit": acts}, zone)
+        return
+    print_fields(row, zone)
+    if calls:
+        print_table(calls, _CALL_COLUMNS, zone, title="calls")
+    for call in calls:
+        if call["transcript"] is not None:
+            print_fields({"call": call["attempt"], "transcript": call["transcript"]}, zone)
+    if acts:
+        print_table(acts, ("at", "actor", "act", "detail"), zone, title="acts of staff")
+
+
+@click.command()
+@click.argument("reminder", metavar="ID")
+@as_json
+@with_config
+def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
+    """Cancel a reminder: it is not rung any more."""
+    found = _id(config.database.path, reminder)
+    step = _write(config, partial(desk.cancel, reminder_id=found, actor=actor()))
+    _say(config, step.reminder, as_json=as_json)
+
+
+@click.command(name="call-again")
+@click.argument("reminder", metavar="ID")
+@as_json
+@with_config
+def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
+    """Ring again for a reminder that failed, expired or was cancelled, with all its calls anew."""
+    found = _id(config.database.path, reminder)
+    rules = rules_of(config)
+    step = _write(config, partial(desk.call_again, reminder_id=found, rules=rules, actor=actor()))
+    _say(config, step.reminder, as_json=as_json)
+
+
+def _option(mistake: str) -> str:
+    """A mistake that names a field, naming the option instead."""
+    return mistake.replace("phone_number:", "phone:", 1)
+
+
+def _write(config: Config, fn: "partial[T]") -> T:
+    with open_sync(config.database.path) as connection:
+        return transaction(connection, fn, SystemClock().now())
+
+
+def _id(path: Path, id_or_ref: str) -> str:
+    with open_sync(path) as connection:
+        row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
+    if row is None:
+        fail(f"no reminder has the id or ref {id_or_ref}")
+    return str(row["id"])
+
+
+def _say(config: Config, reminder: Reminder, *, as_json: bool) -> None:
+    if as_json:
+        _print_one(config, reminder.id, config.calling.zone)
+    else:
+        click.echo(f"{reminder.id} is {reminder.status}")
+
+
+def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
+    with open_sync(config.database.path) as connection:
+        print_json(snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder_id)), zone)

@@ -1,0 +1,203 @@
+"""One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from datetime import timedelta
+from functools import partial
+from socket import socket
+from typing import Final, Literal
+
+import trio
+from attrs import field, frozen
+from loguru import logger
+from quart_trio import QuartTrio
+
+from reminderd.breaker import Breaker
+from reminderd.clock import Clock
+from reminderd.config import Config, rules_of
+from reminderd.core.answers import Report
+from reminderd.core.lifecycle import Step
+from reminderd.core.rules import Rules
+from reminderd.daemon.parts import SandboxSecrets, client, client_of_sandbox, mint, poller
+from reminderd.dialer import tell_turn
+from reminderd.logs import tell
+from reminderd.poller import Poller
+from reminderd.sandbox.app import Sandbox
+from reminderd.sandbox.server import serve_sandbox
+from reminderd.store.database import Database, open_database
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.facts import next_wakes
+from reminderd.store.settles import settle_report
+from reminderd.web.app import build_app
+from reminderd.web.server import bind, serve
+
+Part = Literal["dial", "web"]
+
+GRACE: Final = timedelta(seconds=5)
+"""What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
+
+HEARTBEAT_LIMIT: Final = 30.0
+"""Seconds without a beat after which the poll loop counts as stuck."""
+
+
+@frozen(kw_only=True)
+class Running:
+    """What a started daemon tells of itself."""
+
+    web_url: str | None
+    """Where webhooks are taken; None if this process takes none."""
+    sandbox: Sandbox | None
+    """The simulated provider, if that is the one configured."""
+
+
+@frozen(kw_only=True)
+class _Stages:
+    """The events of a stop, in their order."""
+
+    dials_done: trio.Event = field(factory=trio.Event)
+    web_done: trio.Event = field(factory=trio.Event)
+
+
+async def run(
+    config: Config,
+    *,
+    clock: Clock,
+    stopping: trio.Event,
+    only: Part | None = None,
+    sandbox_pace: float = 1.0,
+    task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
+
+    Args:
+        config: the clinic's.
+        clock: the machine's.
+        stopping: set to end the run; what is still going on after the grace is cut off.
+        only: `dial` claims and dials but takes no webhooks, `web` the reverse; None does both.
+        sandbox_pace: seconds that a step of a simulated call takes.
+        task_status: told once webhooks are taken and the poll loop runs.
+
+    Raises:
+        StoreUnusableError: the database can't be opened, or turned out to be damaged.
+        StoreUnavailableError: it could not be opened now.
+        OSError: the port can't be had; nothing was started.
+    """
+    listener = None if only == "dial" else bind(config.web.host, config.web.port)
+    with listener or nullcontext():
+        async with open_database(config.database.path, clock) as database:
+            if database.sqlite_warning is not None:
+                logger.warning(database.sqlite_warning)
+            await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
+    logger.info("stopped")
+
+
+async def _run(
+    config: Config,
+    clock: Clock,
+    stopping: trio.Event,
+    only: Part | None,
+    sandbox_pace: float,
+    database: Database,
+    listener: socket | None,
+    task_status: trio.TaskStatus[Running],
+) -> None:
+    stages = _Stages()
+    web_url = ""
+    sandbox = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_stop_in_order, nursery.cancel_scope, stopping, stages, _grace(config))
+        if config.provider.kind == "sandbox":
+            secrets = SandboxSecrets()
+            sandbox = Sandbox(
+                lambda: f"{web_url}/webhooks/call-status",  # known once the web server has started
+                secrets.webhook_secret,
+                secrets.api_key,
+                pace=sandbox_pace,
+            )
+            api_url = await nursery.start(partial(serve_sandbox, sandbox, shutdown_trigger=stages.web_done.wait))
+            provider = client_of_sandbox(config, api_url, secrets)
+        else:
+            provider = client(config)
+        rules = rules_of(config, provider=provider.name, capabilities=provider.capabilities)
+        breaker = Breaker(rules.backoff)
+        loop = None
+        if only != "web":
+            loop = poller(
+                config,
+                database=database,
+                provider=provider,
+                breaker=breaker,
+                rules=rules,
+                clock=clock,
+                stopping=stopping,
+            )
+        if listener is not None:
+            app = build_app(
+                provider=provider,
+                record=partial(_record, database=database, rules=rules, breaker=breaker),
+                readiness=partial(_readiness, database, loop, breaker, clock),
+                max_body_bytes=config.web.max_body_bytes,
+            )
+            web_url = await nursery.start(partial(_take_webhooks, app, listener, stages))
+        else:
+            stages.web_done.set()
+        nursery.start_soon(_claim_and_dial, loop, stopping, stages)
+        logger.info(f"started: provider {provider.name}, database {config.database.path}")
+        if web_url:
+            logger.info(f"webhooks are taken at {web_url}")
+        task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
+    await provider.aclose()
+
+
+async def _stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stages: _Stages, grace: timedelta) -> None:
+    await stopping.wait()
+    everything.deadline = trio.current_time() + grace.total_seconds()
+    await stages.dials_done.wait()
+    await stages.web_done.wait()
+    everything.cancel()  # all that could be lost is settled; what is left are idle waits
+
+
+async def _claim_and_dial(poller: Poller | None, stopping: trio.Event, stages: _Stages) -> None:
+    if poller is None:
+        await stopping.wait()
+    else:
+        await poller.run()
+    stages.dials_done.set()
+
+
+async def _take_webhooks(
+    app: QuartTrio, listener: socket, stages: _Stages, *, task_status: trio.TaskStatus[str]
+) -> None:
+    await serve(app, listener, shutdown_trigger=stages.dials_done.wait, task_status=task_status)
+    stages.web_done.set()
+
+
+def _grace(config: Config) -> timedelta:
+    return timedelta(seconds=config.provider.timeout_seconds) + GRACE
+
+
+async def _record(report: Report, *, database: Database, rules: Rules, breaker: Breaker) -> Step:
+    """Settle a webhook's report; returns after the commit."""
+    write = partial(settle_report, report=report, rules=rules, new_call_id=mint())
+    step = await database.write(write, wait=False)
+    tell(step)
+    turn = breaker.webhook_came()
+    if turn is not None:
+        tell_turn(turn, breaker)
+    return step
+
+
+async def _readiness(
+    database: Database, loop: Poller | None, breaker: Breaker, clock: Clock
+) -> Mapping[str, str | None]:
+    """Each part that this process runs, with what is wrong with it, or None."""
+    parts: dict[str, str | None] = {"database": database.trouble}
+    try:
+        await database.read(next_wakes)
+    except (StoreUnavailableError, StoreUnusableError) as error:
+        parts["database"] = str(error)
+    if loop is not None:
+        silent = clock.monotonic() - loop.beat
+        parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else loop.trouble
+        parts["provider"] = f"dialing is paused: {breaker.reason}" if breaker.paused else None
+    return parts

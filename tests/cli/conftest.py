@@ -1,0 +1,45 @@
+"""The command line in this process, in a folder of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+from click.testing import CliRunner, Result
+
+from reminderd.cli.main import reminderd
+from tests.support.program import clean_environment
+
+
+@frozen
+class Terminal:
+    """Types commands; the database is `reminderd.db` in `folder`, the clinic is in Berlin."""
+
+    folder: Path
+    runner: CliRunner
+
+    def type(self, *words: str, code: int = 0) -> Result:
+        result = self.runner.invoke(reminderd, words, env={"COLUMNS": "200"})
+        assert result.exit_code == code, result.output
+        assert "Traceback" not in result.output
+        return result
+
+    def json(self, *words: str) -> Any:
+        return json.loads(self.type(*words, "--json").stdout)
+
+    def add(self, *more: str) -> dict[str, Any]:
+        added: dict[str, Any] = self.json(
+            "add", "--phone", "+49 30 123456", "--at", "2030-01-07 09:30", "--message", "Tomorrow at nine.", *more
+        )
+        return added
+
+
+@pytest.fixture
+def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.chdir(tmp_path)
+    for name in ("REMINDERD_CONFIG", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "config.toml").write_text('[calling]\ntimezone = "Europe/Berlin"\n')
+    runner = CliRunner(env={name: value for name, value in clean_environment().items() if name != "PYTHONPATH"})
+    return Terminal(tmp_path, runner)

@@ -1,0 +1,147 @@
+"""The front desk's commands."""
+
+import pytest
+
+from reminderd.core.reminder import Status
+from reminderd.store.opening import open_sync
+from tests.cli.conftest import Terminal
+
+
+def test_an_added_reminder_is_listed_in_the_clinics_time(terminal: Terminal) -> None:
+    added = terminal.add("--ref", "appointment 7")
+    [row] = terminal.json("list")
+    assert row == added
+    assert (row["phone_number"], row["status"], row["ref"]) == ("+4930123456", "scheduled", "appointment 7")
+    assert row["scheduled_at"] == "2030-01-07T09:30:00.000+01:00"
+    assert "appointment 7" in terminal.type("list").stdout
+
+
+def test_a_time_with_an_offset_is_taken_as_it_is(terminal: Terminal) -> None:
+    terminal.type("add", "--phone", "+4930123456", "--at", "2030-01-07T09:30:00-05:00", "--message", "Hello.")
+    assert terminal.json("list")[0]["scheduled_at"] == "2030-01-07T15:30:00.000+01:00"
+
+
+def test_every_mistake_is_told_at_once(terminal: Terminal) -> None:
+    result = terminal.type(
+        "add",
+        "--phone",
+        "030 123456",
+        "--at",
+        "soon",
+        "--message",
+        " ",
+        "--timezone",
+        "Berlin",
+        "--expires",
+        "late",
+        code=2,
+    )
+    for option in ("--phone", "--at", "--message", "--timezone", "--expires"):
+        assert option in result.stderr
+    assert terminal.json("list") == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--at", "2030-03-31 02:30"], "does not exist"),
+        (["--at", "2030-01-07 09:30", "--expires", "2030-01-07 09:00"], "--expires"),
+        (["--at", "2030-01-07 09:30", "--ref", "a\nb"], "--ref"),
+    ],
+)
+def test_impossible_options_are_refused(terminal: Terminal, words: list[str], said: str) -> None:
+    result = terminal.type("add", "--phone", "+4930123456", "--message", "Hello.", *words, code=2)
+    assert said in result.stderr
+
+
+def test_a_time_that_is_already_too_late_is_not_added(terminal: Terminal) -> None:
+    result = terminal.type("add", "--phone", "+4930123456", "--at", "2020-01-07 09:30", "--message", "Hello.", code=1)
+    assert "too late" in result.stderr
+    assert terminal.json("list") == []
+
+
+def test_a_ref_is_taken_once(terminal: Terminal) -> None:
+    terminal.add("--ref", "7")
+    words = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "Hello.", "--ref", "7")
+    assert "has this ref already" in terminal.type(*words, code=1).stderr
+
+
+def test_show_tells_everything_by_id_or_ref(terminal: Terminal) -> None:
+    added = terminal.add("--ref", "7")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute(
+            "INSERT INTO call_logs (reminder_id, attempt, status, transcript) VALUES (?, 1, 'busy', 'Hello?')",
+            (added["id"],),
+        )
+    shown = terminal.json("show", "7")
+    assert [call["status"] for call in shown["calls"]] == ["busy"]
+    assert [act["act"] for act in shown["audit"]] == ["add"]
+    table = terminal.type("show", added["id"]).stdout
+    assert "busy" in table
+    assert "Hello?" in table
+
+
+def test_cancel_and_call_again(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    assert terminal.json("cancel", reminder_id)["status"] == "cancelled"
+    assert "already" in terminal.type("cancel", reminder_id, code=1).stderr
+    assert terminal.json("call-again", reminder_id)["status"] == "scheduled"
+    assert "only failed, expired or cancelled" in terminal.type("call-again", reminder_id, code=1).stderr
+    assert [row["id"] for row in terminal.json("list", "--status", Status.SCHEDULED.value)] == [reminder_id]
+    assert terminal.json("list", "--status", "failed") == []
+
+
+@pytest.mark.parametrize("command", ["show", "cancel", "call-again"])
+def test_nobodys_id_is_one_line_and_exit_1(terminal: Terminal, command: str) -> None:
+    assert terminal.type(command, "nobody", code=1).stderr == "no reminder has the id or ref nobody\n"
+
+
+def test_a_long_table_says_how_much_is_missing(terminal: Terminal) -> None:
+    for _ in range(3):
+        terminal.add()
+    assert "1 more" in terminal.type("list", "--limit", "2").stdout
+    assert len(terminal.json("list")) == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["lst"],
+        ["list", "--status", "lost"],
+        ["add"],
+        ["run", "--only", "nothing"],
+        ["run", "--config", "missing.toml"],
+        ["run", "--only", "web"],
+        ["sandbox", "--webhook-url", "http://127.0.0.1:1", "--webhook-secret", "short"],
+    ],
+)
+def test_wrong_usage_is_exit_2_without_a_traceback(terminal: Terminal, words: list[str]) -> None:
+    assert terminal.type(*words, code=2).stderr
+
+
+def test_help_is_there_for_every_command(terminal: Terminal) -> None:
+    for command in ("", "demo", "run", "sandbox", "check-config", "add", "list", "show", "cancel", "call-again", "db"):
+        assert "--help" in terminal.type(*command.split(), "--help").stdout
+
+
+def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text(
+        '[web]\npublic_base_url = "https://clinic.example"\n[provider.generic]\napi_url = "https://voice.example"\n'
+        'api_key = "key"\nwebhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\n'
+    )
+    assert "https://clinic.example/webhooks/call-status" in terminal.type("check-config").stdout
+
+
+def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Terminal) -> None:
+    assert "no database yet" in terminal.type("db", "check", code=1).stderr
+    reminder_id = terminal.add()["id"]
+    assert "sound" in terminal.type("db", "check").stdout
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("INSERT INTO call_logs (reminder_id, attempt) VALUES (?, 1)", (reminder_id,))
+        connection.execute("UPDATE reminders SET status = 'failed', wake_at = NULL")
+    assert f"an open call is checked by nobody: {reminder_id}" in terminal.type("db", "check", code=1).stderr
+
+
+def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
+    (terminal.folder / "reminderd.db").write_bytes(b"This is no database." * 300)
+    assert "not a SQLite database" in terminal.type("list", code=1).stderr

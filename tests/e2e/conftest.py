@@ -1,0 +1,102 @@
+"""A clinic: a folder with a config, a provider of its own, and ways to write and read the database from outside."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from attrs import define
+
+from reminderd.clock import SystemClock
+from reminderd.core.reminder import Call, Reminder
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import load_calls, load_reminder, to_ms
+from tests.support.generic_server import KEY, SECRET, GenericServer, generic_server
+
+CONFIG = """
+[database]
+url = "sqlite:///clinic.db"
+[worker]
+poll_interval_seconds = 60
+dialers = 4
+lease_seconds = {lease_seconds}
+confirm_after_seconds = {confirm_after_seconds}
+[web]
+port = 0
+[provider]
+kind = "generic"
+timeout_seconds = {timeout_seconds}
+[provider.generic]
+api_url = "{api_url}"
+api_key = "{api_key}"
+webhook_secret = "{secret}"
+honours_idempotency_key = {honours}
+look_up = {look_up}
+[retry]
+first_delay_seconds = 0.2
+max_delay_seconds = 1
+"""
+
+
+@define
+class Clinic:
+    """The folder in which the program runs, and the provider that it calls."""
+
+    folder: Path
+    provider: GenericServer
+    client: httpx.AsyncClient
+
+    def configure(self, **changes: Any) -> None:
+        values = {
+            "lease_seconds": 10,
+            "confirm_after_seconds": 1,
+            "timeout_seconds": 5,
+            "api_url": self.provider.url,
+            "api_key": KEY,
+            "secret": SECRET,
+            "honours": str(self.provider.honours_keys).lower(),
+            "look_up": str(self.provider.look_up).lower(),
+        }
+        (self.folder / "config.toml").write_text(CONFIG.format(**values | changes))
+
+    def insert(self, reminder_id: str, phone_number: str = "+15550100001", **columns: Any) -> None:
+        """A row as the clinic's own system writes it: four columns, due now."""
+        now = to_ms(SystemClock().now())
+        row = {"id": reminder_id, "phone_number": phone_number, "message": "Tomorrow at nine.", "scheduled_at": now}
+        row |= columns
+        marks = ", ".join("?" for _ in row)
+        with open_sync(self.folder / "clinic.db") as connection:
+            connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+    def reminder(self, reminder_id: str) -> Reminder:
+        with open_sync(self.folder / "clinic.db") as connection:
+            found = load_reminder(connection, reminder_id)
+        assert found is not None
+        return found
+
+    def calls(self, reminder_id: str) -> tuple[Call, ...]:
+        with open_sync(self.folder / "clinic.db") as connection:
+            return load_calls(connection, reminder_id)
+
+    def count(self, table: str) -> int:
+        with open_sync(self.folder / "clinic.db") as connection:
+            return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+    async def until(self, reminder_id: str, status: str) -> Reminder:
+        """The reminder, as soon as it has this status. The database is another process's: there is only looking."""
+        with trio.fail_after(30):
+            while self.reminder(reminder_id).status != status:  # noqa: ASYNC110 - no event crosses processes
+                await trio.sleep(0.02)
+        return self.reminder(reminder_id)
+
+
+@pytest.fixture
+async def clinic(tmp_path: Path) -> AsyncIterator[Clinic]:
+    timeout = httpx.Timeout(timedelta(seconds=30).total_seconds())
+    async with generic_server(GenericServer()) as provider, httpx.AsyncClient(timeout=timeout) as client:
+        clinic = Clinic(tmp_path, provider, client)
+        clinic.configure()
+        yield clinic

@@ -1,0 +1,182 @@
+"""A provider of the generic contract that keeps a record of every phone it rang, and misbehaves when told to."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from enum import Enum, auto
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import trio
+from attrs import define, field, frozen
+from standardwebhooks import Webhook
+
+from reminderd.clock import SystemClock
+from tests.support.hostile_provider import HeardRequest, Line, cut, hang, hear, hostile
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KEY = "a-provider-key"
+
+
+class Fault(Enum):
+    """What goes wrong with one `POST /calls`."""
+
+    NONE = auto()
+    LOST_ANSWER = auto()
+    """The phone rings, then the line is cut."""
+    ERROR_BUT_PLACED = auto()
+    """The phone rings and the answer is 500."""
+    HANGS_AFTER_PLACING = auto()
+    """The phone rings and no answer ever comes."""
+    ERROR = auto()
+    """500, and nothing rings."""
+    REFUSED = auto()
+    """422."""
+    DOWN = auto()
+    """503 with Retry-After: 0."""
+    UNAUTHORISED = auto()
+    """401."""
+    TOO_MANY = auto()
+    """429 with Retry-After: 1."""
+
+
+@frozen(kw_only=True)
+class Ring:
+    """One phone that rang."""
+
+    call_id: str
+    key: str
+    phone_number: str
+    reminder_id: str
+    attempt_id: str
+    at: float
+    """Unix seconds."""
+
+
+@define(kw_only=True)
+class GenericServer:
+    """The server's behaviour and its record."""
+
+    fault: Callable[[int, HeardRequest], Fault] = lambda _number, _request: Fault.NONE
+    """Which fault the request with this number (from 0) suffers."""
+    latency: float = 0.0
+    honours_keys: bool = False
+    look_up: bool = False
+    url: str = ""
+    rings: list[Ring] = field(factory=list)
+    requests: list[HeardRequest] = field(factory=list)
+    on_ring: Callable[[Ring], None] = lambda _ring: None
+    statuses: dict[str, str] = field(factory=dict)
+    """What a look-up says of a call, by its id; else `queued`."""
+    _numbers: "count[int]" = field(factory=count)
+    _news: trio.Event = field(factory=trio.Event)
+
+    async def serve(self, line: Line) -> None:
+        while True:
+            await hear(line)
+            request = line.server.requests[-1]
+            if request.method == "POST":
+                await self._place(line, request)
+            else:
+                await self._say(line, *self._looked_up(request))
+
+    async def rang(self, times: int) -> list[Ring]:
+        """The rings, as soon as there are so many."""
+        with trio.fail_after(30):
+            while len(self.rings) < times:
+                await self._news.wait()
+        return self.rings
+
+    async def _place(self, line: Line, request: HeardRequest) -> None:
+        self.requests.append(request)
+        fault = self.fault(next(self._numbers), request)
+        refusals: dict[Fault, tuple[int, dict[str, Any], str]] = {
+            Fault.ERROR: (500, {}, ""),
+            Fault.REFUSED: (422, {"error": "no such number"}, ""),
+            Fault.DOWN: (503, {}, "Retry-After: 0\r\n"),
+            Fault.UNAUTHORISED: (401, {}, ""),
+            Fault.TOO_MANY: (429, {}, "Retry-After: 1\r\n"),
+        }
+        if fault in refusals:
+            await self._say(line, *refusals[fault])
+            return
+        call_id = self._ring(request)
+        await trio.sleep(self.latency)
+        if fault is Fault.LOST_ANSWER:
+            await cut(line)
+            raise trio.ClosedResourceError
+        if fault is Fault.HANGS_AFTER_PLACING:
+            await hang(line)
+        if fault is Fault.ERROR_BUT_PLACED:
+            await self._say(line, 500, {})
+        else:
+            await self._say(line, 201, {"call_id": call_id, "status": "queued"})
+
+    def _ring(self, request: HeardRequest) -> str:
+        order = json.loads(request.body)
+        key = request.headers["idempotency-key"]
+        known = next((ring.call_id for ring in self.rings if ring.key == key), None)
+        if known is not None and self.honours_keys:
+            return known
+        ring = Ring(
+            call_id=str(uuid4()),
+            key=key,
+            phone_number=order["phone_number"],
+            reminder_id=order["metadata"]["reminder_id"],
+            attempt_id=order["metadata"]["attempt_id"],
+            at=SystemClock().now().timestamp(),
+        )
+        self.rings.append(ring)
+        self._news.set()
+        self._news = trio.Event()
+        self.on_ring(ring)
+        return ring.call_id
+
+    def _looked_up(self, request: HeardRequest) -> tuple[int, dict[str, Any]]:
+        if not self.look_up:
+            return 404, {}
+        if "attempt_id=" in request.target:
+            wanted = request.target.partition("attempt_id=")[2]
+            return 200, {"calls": [self._shown(ring) for ring in self.rings if ring.attempt_id == wanted]}
+        wanted = request.target.rpartition("/")[2]
+        shown = [self._shown(ring) for ring in self.rings if ring.call_id == wanted]
+        return (200, shown[0]) if shown else (404, {})
+
+    def _shown(self, ring: Ring) -> dict[str, Any]:
+        metadata = {"reminder_id": ring.reminder_id, "attempt_id": ring.attempt_id}
+        return {"call_id": ring.call_id, "status": self.statuses.get(ring.call_id, "queued"), "metadata": metadata}
+
+    async def _say(self, line: Line, status: int, body: dict[str, Any], more: str = "") -> None:
+        text = json.dumps(body).encode()
+        head = f"HTTP/1.1 {status} Said\r\nContent-Type: application/json\r\nContent-Length: {len(text)}\r\n{more}\r\n"
+        await line.stream.send_all(head.encode() + text)
+
+
+@asynccontextmanager
+async def generic_server(server: GenericServer) -> AsyncIterator[GenericServer]:
+    """The server on a free loopback port."""
+    async with hostile((server.serve,)) as listening:
+        server.url = listening.url
+        yield server
+
+
+def webhook(ring: Ring, status: str = "completed", **more: Any) -> dict[str, Any]:
+    """The body of a report about a ring."""
+    metadata = {"reminder_id": ring.reminder_id, "attempt_id": ring.attempt_id}
+    return {"call_id": ring.call_id, "status": status, "metadata": metadata} | more
+
+
+async def send(client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | bytes) -> httpx.Response:
+    """POST a signed webhook."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    message_id, at = f"msg_{uuid4()}", datetime.now(UTC)  # noqa: TID251 - the real program checks the real time
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(at.timestamp())),
+        "webhook-signature": Webhook(SECRET).sign(message_id, at, content.decode()),
+    }
+    return await client.post(f"{base_url}/webhooks/call-status", content=content, headers=headers)

@@ -1,0 +1,107 @@
+"""The real program in a process of its own, its log read line by line."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import trio
+from attrs import define, field
+
+_PATIENCE = 30
+
+
+@define
+class Program:
+    """A started `reminderd`."""
+
+    process: trio.Process
+    lines: list[str] = field(factory=list)
+    """What it has written to stderr so far."""
+    _news: trio.Event = field(factory=trio.Event)
+    _silent: trio.Event = field(factory=trio.Event)
+
+    async def line(self, pattern: str) -> re.Match[str]:
+        """The first line of the log that matches, as soon as it is there."""
+        with trio.fail_after(_PATIENCE):
+            while True:
+                for line in self.lines:
+                    found = re.search(pattern, line)
+                    if found:
+                        return found
+                if self._silent.is_set():
+                    raise AssertionError(f"ended without {pattern!r}: {self.lines}")
+                await self._news.wait()
+
+    async def url(self) -> str:
+        """Where it takes webhooks."""
+        return (await self.line(r"webhooks are taken at (http://\S+)"))[1]
+
+    async def ended(self) -> int:
+        """Its exit code, with the whole log read."""
+        with trio.fail_after(_PATIENCE):
+            await self._silent.wait()
+            return await self.process.wait()
+
+    async def terminate(self) -> int:
+        self.process.terminate()
+        return await self.ended()
+
+    async def kill(self) -> None:
+        self.process.kill()
+        await self.ended()
+
+    def suspend(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    async def read_log(self) -> None:
+        unread = b""
+        assert self.process.stderr is not None
+        async for some in self.process.stderr:
+            *whole, unread = (unread + some).split(b"\n")
+            self.lines += [line.decode() for line in whole]
+            self._news.set()
+            self._news = trio.Event()
+        self.lines += [unread.decode()] if unread else []
+        self._silent.set()
+        self._news.set()
+
+
+@asynccontextmanager
+async def running(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
+    """`reminderd` with these arguments, in `cwd`; killed on leaving if it still runs."""
+    command = [sys.executable, "-m", "reminderd", *arguments]
+    async with trio.open_nursery() as nursery:
+        start = partial(
+            trio.run_process,
+            command,
+            cwd=cwd,
+            env=clean_environment(env),
+            stdin=b"",
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            check=False,
+            deliver_cancel=_kill,
+        )
+        program = Program(await nursery.start(start))
+        nursery.start_soon(program.read_log)
+        yield program
+        nursery.cancel_scope.cancel()
+
+
+async def _kill(process: trio.Process) -> None:
+    process.kill()
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without anything that configures the program, and with the sources on the path."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REMINDERD", "WORKER", "VOICE"))}
+    return kept | {"PYTHONPATH": str(Path(__file__).parents[2])} | dict(extra or {})
