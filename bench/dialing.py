@@ -1,0 +1,62 @@
+"""Dialing: how near the daemon comes to keeping all of its lines busy."""
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from bench.figure import Bar, Figure
+from bench.program import PATIENCE, daemon, server
+from bench.rows import add_due
+from reminderd.clock import SystemClock
+from reminderd.store.driver import Connection
+from reminderd.store.opening import open_sync
+from reminderd.store.transaction import transaction
+
+DUE: Final = 500
+DIALERS: Final = 50
+LATENCY: Final = 0.2
+"""Seconds that the provider takes for each request."""
+
+ROUNDS: Final = 3
+IDEAL: Final = DUE / DIALERS * LATENCY
+
+
+def measure(folder: Path) -> list[Figure]:
+    with (
+        server("bench.raw_provider", str(LATENCY)) as provider,
+        daemon(folder / "dialing", provider_url=provider, worker={"dialers": DIALERS}) as ours,
+        open_sync(ours.database) as connection,
+    ):
+        seconds = median(_dial_all(connection, first_phone=n * DUE) for n in range(ROUNDS))
+    return [
+        Figure(
+            name="dialing",
+            value=seconds / IDEAL,
+            unit="",
+            bar=Bar("at most", 1.5),
+            meaning=f"commit of {DUE} due rows until all are accepted ÷ {IDEAL:g} s: {DIALERS} lines never idle",
+        ),
+        Figure(
+            name="dialing, rate",
+            value=DUE / seconds,
+            unit="/s",
+            meaning=f"calls placed with {DIALERS} lines at a provider that takes {LATENCY * 1000:g} ms for each",
+        ),
+    ]
+
+
+def _dial_all(connection: Connection, *, first_phone: int) -> float:
+    """The seconds from the commit of due rows until the provider's answer to each is recorded."""
+    now = SystemClock().now()
+    transaction(connection, lambda c, _: add_due(c, [now] * DUE, first_phone=first_phone), now)
+    began = time.perf_counter()
+    while (waiting := _waiting(connection)) > 0:
+        assert time.perf_counter() - began < PATIENCE, f"{waiting} of {DUE} are not dialled"
+        time.sleep(0.01)
+    return time.perf_counter() - began
+
+
+def _waiting(connection: Connection) -> int:
+    found = connection.execute("SELECT count(*) FROM reminders WHERE status <> 'processing'").fetchone()
+    return int(found[0])

@@ -1,0 +1,56 @@
+"""Idle: what the daemon costs while nobody is to be rung, and how soon it is there after a start."""
+
+import os
+import time
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from bench.figure import Bar, Figure
+from bench.program import daemon, server
+
+STARTS: Final = 3
+IDLE_SECONDS: Final = 15
+
+
+def measure(folder: Path) -> list[Figure]:
+    starts = []
+    with server("bench.raw_provider", "0") as provider:
+        for number in range(STARTS - 1):
+            with daemon(folder / f"start-{number}", provider_url=provider) as ours:
+                starts.append(ours.start_seconds)
+        with daemon(folder / "idle", provider_url=provider) as ours:
+            starts.append(ours.start_seconds)
+            before, began = _cpu_seconds(ours.pid), time.perf_counter()
+            time.sleep(IDLE_SECONDS)
+            share = (_cpu_seconds(ours.pid) - before) / (time.perf_counter() - began)
+            memory = _resident_megabytes(ours.pid)
+    return [
+        Figure(
+            name="idle, CPU",
+            value=share * 100,
+            unit="%",
+            bar=Bar("below", 1),
+            meaning=f"of one core, over {IDLE_SECONDS} s without work",
+        ),
+        Figure(name="idle, memory", value=memory, unit="MB", bar=Bar("below", 100), meaning="resident, after that"),
+        Figure(
+            name="start",
+            value=median(starts),
+            unit="s",
+            bar=Bar("below", 1.5),
+            meaning=f"from exec until /health answers 200, database made; median of {STARTS}",
+        ),
+    ]
+
+
+def _cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far: proc(5), /proc/pid/stat, fields 14 and 15."""
+    after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(after_name[11]) + int(after_name[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _resident_megabytes(pid: int) -> float:
+    """proc(5), /proc/pid/statm, field 2."""
+    pages = Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6

@@ -1,0 +1,56 @@
+"""Lateness: how long after its time the provider hears of a reminder, though nobody polls for it."""
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from statistics import quantiles
+from typing import Final
+
+from bench.figure import Bar, Figure
+from bench.program import PATIENCE, daemon, fetched, server
+from bench.rows import add_due
+from reminderd.clock import SystemClock
+from reminderd.store.opening import open_sync
+from reminderd.store.transaction import transaction
+
+ROWS: Final = 200
+FROM, TO = 0.5, 10.0
+"""Seconds ahead, between which the rows are due."""
+
+POLL_SECONDS: Final = 60
+LATENCY: Final = 0.05
+
+
+def measure(folder: Path) -> list[Figure]:
+    late = quantiles(_milliseconds_late(folder), n=100)
+    meaning = f"due → request at the provider, {ROWS} rows of another program, poll_interval_seconds = {POLL_SECONDS}"
+    return [
+        Figure(name="lateness, p99", value=late[98], unit="ms", bar=Bar("below", 100), meaning=meaning),
+        Figure(name="lateness, p50", value=late[49], unit="ms", meaning="the same"),
+    ]
+
+
+def _milliseconds_late(folder: Path) -> list[int]:
+    random = Random(1)  # noqa: S311 - the same moments in every run
+    with (
+        server("bench.raw_provider", str(LATENCY)) as provider,
+        daemon(folder / "lateness", provider_url=provider, worker={"poll_interval_seconds": POLL_SECONDS}) as ours,
+        open_sync(ours.database) as connection,
+    ):
+        now = SystemClock().now()
+        moments = [now + timedelta(seconds=random.uniform(FROM, TO)) for _ in range(ROWS)]
+        due = transaction(connection, lambda c, _: add_due(c, moments), now)
+        time.sleep(TO)
+        deadline = time.perf_counter() + PATIENCE
+        while len(arrivals := _arrivals(provider)) < ROWS:
+            assert time.perf_counter() < deadline, f"only {len(arrivals)} of {ROWS} requests came"
+            time.sleep(0.1)
+    return [arrivals[reminder_id] - at for reminder_id, at in due.items()]
+
+
+def _arrivals(provider: str) -> dict[str, int]:
+    _, body = fetched(provider)
+    found: dict[str, int] = json.loads(body)
+    return found

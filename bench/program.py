@@ -1,0 +1,134 @@
+"""The real daemon, and the servers it is measured with and against, each in a process of its own."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from attrs import frozen
+
+SECRET: Final = "whsec_" + b64encode(b"bench" * 6).decode()
+"""Signs the webhooks; known to the daemon as `[provider.generic].webhook_secret`."""
+
+PATIENCE: Final = 30.0
+"""Seconds that anything may take which takes less than one when all is well."""
+
+_ROOT: Final = Path(__file__).parent.parent
+
+
+@frozen
+class Daemon:
+    """A running `reminderd run`."""
+
+    pid: int
+    url: str
+    """Where it takes webhooks."""
+    database: Path
+    start_seconds: float
+    """From the start of its process until `/health` answered 200."""
+
+
+@contextmanager
+def daemon(folder: Path, *, provider_url: str, worker: Mapping[str, int] | None = None) -> Iterator[Daemon]:
+    """Run the daemon with a database in `folder` until the end of the block; its log is kept there, too.
+
+    Args:
+        folder: an empty one.
+        provider_url: where the generic provider is.
+        worker: settings for `[worker]`; None for the defaults.
+    """
+    folder.mkdir()
+    port = _free_port()
+    config = folder / "config.toml"
+    config.write_text(
+        _toml(
+            {
+                "database": {"url": "sqlite:///bench.db"},
+                "worker": worker or {},
+                "web": {"port": port},
+                "provider": {"kind": "generic"},
+                "provider.generic": {"api_url": provider_url, "api_key": "bench", "webhook_secret": SECRET},
+            }
+        ),
+        encoding="utf-8",
+    )
+    url = f"http://127.0.0.1:{port}"
+    log = folder / "log"
+    with log.open("wb") as stderr:
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "reminderd", "run", "--config", str(config)],
+            env={"PATH": os.environ["PATH"]},  # nothing else, as the environment would win over the file
+            stderr=stderr,
+        )
+        try:
+            while not _healthy(url):
+                assert process.poll() is None, log.read_text(encoding="utf-8")
+                assert time.perf_counter() - began < PATIENCE, "the daemon does not answer"
+                time.sleep(0.005)
+            yield Daemon(process.pid, url, folder / "bench.db", time.perf_counter() - began)
+            process.terminate()
+            assert process.wait(PATIENCE) == 0, log.read_text(encoding="utf-8")
+        finally:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def server(module: str, *arguments: str) -> Iterator[str]:
+    """Run one of this folder's servers until the end of the block; its URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], cwd=_ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, f"{module} did not start"
+            yield url
+        finally:
+            process.kill()
+
+
+def fetched(url: str) -> tuple[int, bytes]:
+    """Status and body of a GET."""
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=PATIENCE)
+    try:
+        connection.request("GET", parts.path or "/")
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def _healthy(url: str) -> bool:
+    try:
+        status, _ = fetched(f"{url}/health")
+    except ConnectionError:
+        return False
+    return status == 200
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _toml(sections: Mapping[str, Mapping[str, Any]]) -> str:
+    """TOML of plain numbers and strings, which it spells as JSON does."""
+    lines: list[str] = []
+    for name, entries in sections.items():
+        lines += [f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in entries.items()), ""]
+    return "\n".join(lines)

@@ -1,0 +1,26 @@
+"""Reminders as the clinic's own programs write them: only what must be given, the rest is the database's doing."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import uuid4
+
+from reminderd.store.driver import Connection
+from reminderd.store.rows import to_ms
+
+MESSAGE: Final = "Your appointment is tomorrow at nine."
+
+
+def phone(number: int) -> str:
+    """A possible phone number for each number from 0 to 9,999,999."""
+    return f"+49301{number:07}"
+
+
+def add_due(connection: Connection, moments: Sequence[datetime], *, first_phone: int = 0) -> dict[str, int]:
+    """Add a reminder for each moment, each with a phone number of its own; when it is due, in Unix ms, by its id."""
+    due = {str(uuid4()): to_ms(moment) for moment in moments}
+    connection.executemany(
+        "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)",
+        ((reminder_id, phone(n), MESSAGE, at) for n, (reminder_id, at) in enumerate(due.items(), first_phone)),
+    )
+    return due

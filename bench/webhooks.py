@@ -1,0 +1,120 @@
+"""Webhooks: how many a second the daemon makes durable, beside what its web framework can answer at all."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Final
+from uuid import uuid4
+
+from bench.figure import Bar, Figure
+from bench.program import SECRET, daemon, server
+from bench.rows import MESSAGE, phone
+from bench.wire import drive, rendered
+from reminderd.clock import SystemClock
+from reminderd.providers.webhook_auth import signer
+from reminderd.store.driver import Connection
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from reminderd.store.transaction import transaction
+
+CONNECTIONS: Final = 16
+ROUNDS: Final = 7
+A_ROUND: Final = 1_000
+"""Webhooks of one round, each for a call of its own."""
+
+_TRANSCRIPT: Final = (
+    "Your appointment is tomorrow at nine. Please press one to confirm. - Yes, I will be there. - Thank you."
+)
+
+
+def measure(folder: Path) -> list[Figure]:
+    with (
+        server("bench.raw_provider", "0") as raw,
+        server("bench.empty_handler") as empty,
+        daemon(folder / "webhooks", provider_url=raw) as ours,
+        open_sync(ours.database) as connection,
+    ):
+        rounds = [_round(connection, f"{ours.url}/webhooks/call-status", empty, raw) for _ in range(ROUNDS + 1)]
+    durable, answered, sent = zip(*rounds[1:], strict=True)  # the first was to warm up
+    return [
+        Figure(
+            name="webhooks",
+            value=median(mine / theirs for mine, theirs in zip(durable, answered, strict=True)),
+            unit="",
+            bar=Bar("at least", 0.65),
+            meaning="verified, parsed and committed ÷ answered by an empty handler on the same framework",
+        ),
+        Figure(
+            name="webhooks, durable", value=median(durable), unit="/s", meaning="by the daemon, every one a call's end"
+        ),
+        Figure(name="webhooks, empty", value=median(answered), unit="/s", meaning="by the empty handler"),
+        Figure(
+            name="webhooks, client", value=median(sent), unit="/s", meaning="what the load client can drive at least"
+        ),
+    ]
+
+
+def _round(connection: Connection, ours: str, empty: str, raw: str) -> tuple[float, float, float]:
+    """Webhooks per second: of the daemon, of the empty handler, and of a raw server that shows the client's limit."""
+    now = SystemClock().now()
+    calls = [(str(uuid4()), str(uuid4())) for _ in range(A_ROUND)]
+    transaction(connection, partial(_add_accepted, calls=calls), now)
+    bodies = [_report(reminder_id, call_id) for reminder_id, call_id in calls]
+    rates = (_rate(ours, bodies, now), _rate(empty, bodies, now), _rate(raw, bodies, now))
+    unreported = connection.execute(
+        "SELECT count(*) FROM reminders JOIN call_logs ON reminder_id = reminders.id"
+        " WHERE reminders.status <> 'called' OR transcript IS NOT ?",
+        (_TRANSCRIPT,),
+    ).fetchone()[0]
+    assert unreported == 0, f"{unreported} webhooks were answered and not recorded"
+    return rates
+
+
+def _add_accepted(connection: Connection, now: datetime, *, calls: Sequence[tuple[str, str]]) -> None:
+    """Reminders whose one call the provider has accepted, as the daemon leaves them."""
+    placed, checked = to_ms(now), to_ms(now + timedelta(hours=1))
+    connection.executemany(
+        "INSERT INTO reminders (id, phone_number, message, scheduled_at, status, attempts, wake_at, external_call_id)"
+        " VALUES (?, ?, ?, ?, 'processing', 1, ?, ?)",
+        (
+            (reminder_id, phone(n), MESSAGE, placed, checked, f"at-{call_id}")
+            for n, (reminder_id, call_id) in enumerate(calls)
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO call_logs (id, reminder_id, attempt, provider, external_call_id, status, tries)"
+        " VALUES (?, ?, 1, 'generic', ?, 'queued', 1)",
+        ((call_id, reminder_id, f"at-{call_id}") for reminder_id, call_id in calls),
+    )
+
+
+def _report(reminder_id: str, call_id: str) -> str:
+    return json.dumps(
+        {
+            "call_id": f"at-{call_id}",
+            "status": "completed",
+            "metadata": {"reminder_id": reminder_id, "attempt_id": call_id},
+            "transcript": _TRANSCRIPT,
+            "duration": 23,
+            "answered_by": "human",
+        }
+    )
+
+
+def _rate(url: str, bodies: Sequence[str], now: datetime) -> float:
+    """Send each body once, signed beforehand; how many were answered a second."""
+    webhook = signer(SECRET)
+    requests = []
+    for body in bodies:
+        message_id = f"msg_{uuid4()}"
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": message_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": webhook.sign(message_id, now, body),
+        }
+        requests.append(rendered("POST", url, headers, body.encode()))
+    return len(requests) / drive(url, requests, connections=CONNECTIONS)

@@ -1,0 +1,87 @@
+"""Just enough HTTP/1.1 for a load client and a provider that must not be the bottleneck: framing by Content-Length."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+import trio
+from attrs import define, field, frozen
+
+_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_CHUNK = 65536
+
+
+@frozen
+class Message:
+    """A request or an answer."""
+
+    head: bytes
+    """First line and headers, without the blank line after them."""
+    body: bytes
+
+
+@define(eq=False)
+class Wire:
+    """One connection, read message by message."""
+
+    stream: trio.SocketStream
+    _unread: bytearray = field(factory=bytearray, init=False)
+
+    async def receive(self) -> Message | None:
+        """The next message; None if the other side hung up before it was whole."""
+        while (end := self._unread.find(b"\r\n\r\n")) < 0:
+            if not await self._more():
+                return None
+        head = bytes(self._unread[:end])
+        length = _LENGTH.search(head)
+        whole = end + 4 + (int(length[1]) if length else 0)
+        while len(self._unread) < whole:
+            if not await self._more():
+                return None
+        body = bytes(self._unread[end + 4 : whole])
+        del self._unread[:whole]
+        return Message(head, body)
+
+    async def _more(self) -> bool:
+        chunk = await self.stream.receive_some(_CHUNK)
+        self._unread += chunk
+        return bool(chunk)
+
+
+def rendered(method: str, url: str, headers: dict[str, str], body: bytes = b"") -> bytes:
+    """A request as it goes over the wire."""
+    parts = urlsplit(url)
+    lines = [f"{method} {parts.path or '/'} HTTP/1.1", f"Host: {parts.netloc}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"Content-Length: {len(body)}", "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def drive(url: str, requests: Sequence[bytes], *, connections: int) -> float:
+    """Send all requests over so many keep-alive connections; the seconds from the first byte to the last answer.
+
+    Each connection sends its next request when it has its answer. An answer other than 200 ends the benchmark.
+    """
+    return trio.run(_drive, url, requests, connections)
+
+
+async def _drive(url: str, requests: Sequence[bytes], connections: int) -> float:
+    parts = urlsplit(url)
+    assert parts.hostname is not None
+    assert parts.port is not None
+    wires = [Wire(await trio.open_tcp_stream(parts.hostname, parts.port)) for _ in range(connections)]
+    queue = iter(requests)
+
+    async def send_one_after_another(wire: Wire) -> None:
+        for request in queue:
+            await wire.stream.send_all(request)
+            answer = await wire.receive()
+            assert answer is not None, "the server hung up"
+            assert answer.head.startswith(b"HTTP/1.1 200"), (answer.head, answer.body)
+        await wire.stream.aclose()
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for wire in wires:
+            nursery.start_soon(send_one_after_another, wire)
+    return trio.current_time() - began
