@@ -1,0 +1,50 @@
+# The verbs of this project; `just` lists them. All of them use the virtual environment in .venv.
+
+bin := ".venv/bin"
+
+_default:
+    @just --list --unsorted
+
+# make .venv with everything that development needs
+setup:
+    python3 -m venv .venv
+    {{bin}}/pip install -q -e '.[dev]'
+
+# what CI runs: lint, floors, types, tests with the core's coverage
+check: lint types test
+
+# style, formatting, and the floors that imports must keep
+lint:
+    {{bin}}/ruff check
+    {{bin}}/ruff format --check
+    {{bin}}/lint-imports
+
+# static types, strictly
+types:
+    {{bin}}/mypy
+
+# all tests; the core must be covered branch by branch
+test *args:
+    {{bin}}/coverage run -m pytest {{args}}
+    {{bin}}/coverage report --include='reminderd/core/*' --fail-under=100
+
+# the tests on every newer Python that is installed, each in an environment of its own
+test-newer:
+    .ci/newer-pythons
+
+# write the code in the one style
+format:
+    {{bin}}/ruff check --fix
+    {{bin}}/ruff format
+
+# start the daemon here, with config.toml if there is one
+run *args:
+    {{bin}}/reminderd run {{args}}
+
+# watch every kind of call happen, in seconds, with nothing set up
+demo:
+    {{bin}}/reminderd demo
+
+# measure speed as ratios against stated yardsticks; prints a table, writes bench/results.json
+bench *args:
+    {{bin}}/python -m bench {{args}}
