@@ -4,7 +4,6 @@ import logging
 import os
 import stat
 import warnings
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,16 +23,6 @@ NUMBER = "+12025550123"
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
-
-
-@pytest.fixture(autouse=True)
-def _the_logging_of_the_tests_is_put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    logger.remove()
-    logging.captureWarnings(capture=False)
-    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture

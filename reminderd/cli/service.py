@@ -67,11 +67,11 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 @click.option("--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds a step takes.")
 def sandbox(port: int, webhook_url: str, webhook_secret: str, api_key: str, pace: float) -> None:
     """Run the simulated voice provider alone, to develop against."""
-    configure_logs(level="INFO", log_format="text")
     try:
         provider = Sandbox(webhook_url, webhook_secret, api_key, pace=pace)
     except ValueError as error:
         wrong([f"--webhook-secret: {error}; expected base64 of 24 to 64 bytes"])
+    configure_logs(level="INFO", log_format="text")
     try:
         trio.run(_serve_until_stopped, provider, port)
     except* OSError as errors:

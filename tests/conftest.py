@@ -1,0 +1,19 @@
+"""What every test leaves behind as it found it."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+
+@pytest.fixture(autouse=True)
+def _the_logging_of_the_tests_is_put_back() -> Iterator[None]:
+    """Setting up the program's log takes over the whole process's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    yield
+    if root.handlers is not handlers:
+        logger.remove()
+        logging.captureWarnings(capture=False)
+        root.handlers, root.level = handlers, level
