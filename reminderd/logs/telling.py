@@ -10,8 +10,9 @@ def tell(step: Step | None) -> None:
     if step is None:
         logger.warning("the row is gone: another program deleted it")
         return
-    bound = logger.bind(reminder=step.reminder.id)
+    ids: dict[str, str | int | None] = {"reminder": step.reminder.id}
     if step.call is not None:
-        bound = bound.bind(call=step.call.id, attempt=step.call.attempt)
+        ids |= {"call": step.call.id, "attempt": step.call.attempt}
+    bound = logger.bind(**ids)
     for note in step.notes:
         bound.log(note.level, note.text)

@@ -47,6 +47,7 @@ def build_app(
         drop_seconds: how long after its answer the rest of a request is still read.
     """
     app = QuartTrio("reminderd.web", static_folder=None)
+    app.config["RESPONSE_TIMEOUT"] = None  # a sender's time to take its answer is bounded by its connection
     app.url_map.merge_slashes = False  # else `/health//ready` is answered with a redirect, in HTML
     app.register_error_handler(HTTPException, explain)
     app.register_error_handler(Exception, confess)

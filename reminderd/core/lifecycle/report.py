@@ -156,8 +156,6 @@ def _terminal(
     """The first terminal report of a call that was open, or that we had closed without one."""
     if not call.open and call.status not in {"unreported", "not-placed"} and call.attempt is not None:
         return _noted(reminder, calls, call, f"{report.status}, but the call had ended: {call.status}")
-    if call.open:
-        reminder = evolve(reminder, lease_token=None)
     closed = evolve(call, status=report.status, received_at=now)
     calls = replaced(calls, closed)
     newest = newest_call(calls)

@@ -107,5 +107,6 @@ def at_rest(reminder: Reminder, calls: tuple[Call, ...]) -> Reminder:
 
 
 def ended(reminder: Reminder, calls: tuple[Call, ...], status: Status, reason: str | None) -> Reminder:
-    """The reminder in a final state with its reason, its lease given up."""
-    return at_rest(evolve(reminder, status=status, last_error=reason, lease_token=None), calls)
+    """The reminder in a final state with its reason, its lease given up; woken again only while a call is open."""
+    wake_at = None if open_call(calls) is None else reminder.wake_at
+    return evolve(reminder, status=status, last_error=reason, lease_token=None, hold_reason=None, wake_at=wake_at)

@@ -74,7 +74,11 @@ BEGIN
 END;
 
 CREATE TABLE call_logs (
-    id               TEXT PRIMARY KEY NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+    -- It travels in an HTTP header, as the idempotency key.
+    id               TEXT PRIMARY KEY NOT NULL DEFAULT (lower(hex(randomblob(16))))
+                     CONSTRAINT id_is_1_to_200_printable_ascii_characters CHECK (
+                         length(id) BETWEEN 1 AND 200 AND instr(id, char(0)) = 0 AND id NOT GLOB '*[^!-~]*'
+                     ),
     reminder_id      TEXT NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
     attempt          INTEGER,
     provider         TEXT,
