@@ -1,6 +1,7 @@
 """Takes a free line, claims what is due, hands it over; then waits for the next thing to do."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -158,9 +159,10 @@ class Poller:
             await first_of(self._freed.wait, self.stopping.wait, partial(self._another_commit, version))
 
     async def _another_commit(self, version: int) -> None:
-        while await self.database.data_version() == version:
-            self.beat = self.clock.monotonic()
-            await trio.sleep(LOOK_FOR_COMMITS)
+        with suppress(StoreUnavailableError):  # the loop's next turn meets it, too
+            while await self.database.data_version() == version:
+                self.beat = self.clock.monotonic()
+                await trio.sleep(LOOK_FOR_COMMITS)
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:
         if self.trouble is None:

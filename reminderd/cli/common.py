@@ -14,9 +14,13 @@ import click
 
 from reminderd.config import Config, ConfigError, load_config
 from reminderd.core.lifecycle import NotAllowedError
+from reminderd.store.driver import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.opening import open_sync
 
 P = ParamSpec("P")
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 3000  # what the database takes, with a day to spare for time zones
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -70,6 +74,15 @@ def store_errors() -> Iterator[None]:
         fail(f"not done: {error}")
 
 
+@contextmanager
+def existing_database(config: Config) -> Iterator[Connection]:
+    """The database, for commands that look at what is there: none is made, as a mistyped name would look empty."""
+    if not config.database.path.exists():
+        fail(f"{config.database.path}: there is no database yet; reminderd run or add makes one")
+    with open_sync(config.database.path) as connection:
+        yield connection
+
+
 def moment(text: str, zone: ZoneInfo) -> datetime:
     """The moment that a person typed: ISO 8601, local to `zone` unless it carries an offset.
 
@@ -79,7 +92,11 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
     try:
         typed = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError("not a time; expected YYYY-MM-DD HH:MM, with an offset or local to the clinic") from None
+        typed = None
+    if typed is None or len(text.strip()) <= len("YYYY-MM-DD"):
+        raise ValueError("not a time; expected YYYY-MM-DD HH:MM, with an offset or local to the clinic")
+    if not _FIRST_YEAR < typed.year < _LAST_YEAR:
+        raise ValueError(f"the year {typed.year}; expected a time that patients live to see")
     if typed.tzinfo is not None:
         return typed.astimezone(UTC)
     local = typed.replace(tzinfo=zone)

@@ -2,12 +2,11 @@
 
 import click
 
-from reminderd.cli.common import fail, with_config
+from reminderd.cli.common import existing_database, fail, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.store.driver import sqlite_warning
 from reminderd.store.integrity import check as damage_in
-from reminderd.store.opening import open_sync
 from reminderd.store.queries import broken_promises
 from reminderd.store.rows import to_ms
 from reminderd.store.transaction import snapshot
@@ -22,10 +21,8 @@ def db() -> None:
 @with_config
 def check(config: Config) -> None:
     """Read the whole database and say what is wrong with it; exit code 1 if anything is."""
-    if not config.database.path.exists():
-        fail(f"{config.database.path}: there is no database yet; reminderd run makes one")
     long_ago = to_ms(SystemClock().now() - config.worker.lease)
-    with open_sync(config.database.path) as connection:
+    with existing_database(config) as connection:
         found = snapshot(connection, damage_in)
         if not found:
             found = snapshot(connection, lambda c: broken_promises(c, long_ago=long_ago))

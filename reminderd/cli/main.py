@@ -44,5 +44,6 @@ class _ImportedWhenCalled(click.Group):
 def reminderd() -> None:
     """Rings patients before their appointments and records what the provider reports back.
 
-    Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration. Every command takes --config F after its name.
+    Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration. Commands that need the configuration take
+    --config F after their name.
     """

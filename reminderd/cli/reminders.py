@@ -2,14 +2,13 @@
 
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import actor, fail, moment, with_config, wrong
+from reminderd.cli.common import actor, existing_database, fail, moment, with_config, wrong
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -99,7 +98,7 @@ def list_(config: Config, status: str | None, limit: int | None, *, as_json: boo
     zone = config.calling.zone
     wanted = None if status is None else Status(status)
     most = limit if limit is not None or as_json else _TABLE_LIMIT
-    with open_sync(config.database.path) as connection:
+    with existing_database(config) as connection:
         rows = snapshot(connection, partial(queries.list_reminders, status=wanted, limit=most))
         of = snapshot(connection, partial(queries.count_reminders, status=wanted))
     if as_json:
@@ -120,7 +119,7 @@ def list_(config: Config, status: str | None, limit: int | None, *, as_json: boo
 def show(config: Config, reminder: str, *, as_json: bool) -> None:
     """Show one reminder, by id or ref, with every call and every act of staff."""
     zone = config.calling.zone
-    with open_sync(config.database.path) as connection:
+    with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
         if row is None:
             fail(f"no reminder has the id or ref {reminder}")
@@ -145,7 +144,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
 @with_config
 def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
     """Cancel a reminder: it is not rung any more."""
-    found = _id(config.database.path, reminder)
+    found = _id(config, reminder)
     step = _write(config, partial(desk.cancel, reminder_id=found, actor=actor()))
     _say(config, step.reminder, as_json=as_json)
 
@@ -156,7 +155,7 @@ def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
 @with_config
 def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
     """Ring again for a reminder that failed, expired or was cancelled, with all its calls anew."""
-    found = _id(config.database.path, reminder)
+    found = _id(config, reminder)
     rules = rules_of(config)
     step = _write(config, partial(desk.call_again, reminder_id=found, rules=rules, actor=actor()))
     _say(config, step.reminder, as_json=as_json)
@@ -172,8 +171,8 @@ def _write(config: Config, fn: "partial[T]") -> T:
         return transaction(connection, fn, SystemClock().now())
 
 
-def _id(path: Path, id_or_ref: str) -> str:
-    with open_sync(path) as connection:
+def _id(config: Config, id_or_ref: str) -> str:
+    with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=id_or_ref))
     if row is None:
         fail(f"no reminder has the id or ref {id_or_ref}")

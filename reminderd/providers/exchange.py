@@ -152,6 +152,8 @@ def _words(error: Exception) -> str:
     words = ""
     link: BaseException | None = error
     while link is not None:
+        if isinstance(link, BaseExceptionGroup):  # several addresses were tried
+            link = link.exceptions[0]
         words = str(link) or words
         link = link.__cause__ or link.__context__
     kind = "could not connect" if isinstance(error, httpx.ConnectError) else "connection lost"

@@ -50,6 +50,8 @@ def is_locked(error: BaseException) -> bool:
 
 def trouble(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
     """What an error of the library means to us, or None if it is a bug or a broken constraint."""
+    if isinstance(error, UnicodeDecodeError):  # SQLite quotes what it stumbles over, and that was no text
+        return StoreUnusableError("the database is damaged")
     if not isinstance(error, Error):
         return None
     code = _primary_code(error)
@@ -70,7 +72,7 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except Error as error:
+    except (Error, UnicodeDecodeError) as error:
         ours = trouble(error)
         if ours is None:
             raise

@@ -47,6 +47,7 @@ def check(
             reminder=evolve(reminder, lease_token=None, wake_at=now + rules.confirm_after),
             calls=replaced(calls, unconfirmed(call)),
             call=call,
+            notes=(Note("the request was interrupted: unconfirmed, waiting for news of the call", Level.WARNING),),
         )
     can = rules.capabilities if call.provider == rules.provider else Capabilities()
     leased = evolve(reminder, lease_token=token, wake_at=now + rules.lease)
@@ -81,7 +82,7 @@ def give_up(reminder: Reminder, calls: tuple[Call, ...], call: Call, rules: Rule
     closed = evolve(call, status="unreported", error=reason)
     calls = replaced(calls, closed)
     if reminder.status.final:
-        note = Note(f"the call was given up: {reason}", Level.WARNING)
+        note = Note(f"{reminder.status} already, and nobody knows what became of its last call", Level.WARNING)
         return Step(reminder=at_rest(reminder, calls), calls=calls, call=closed, notes=(note,))
     if unsure and rules.ring_again_when_unsure and not rung_again_before and reminder.attempts < rules.max_calls:
         again = evolve(

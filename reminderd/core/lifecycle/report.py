@@ -97,6 +97,7 @@ def _filled(call: Call, report: Report, external_id: str | None) -> Call:
         transcript=report.transcript if call.transcript is None else call.transcript,
         duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
         answered_by=report.answered_by if call.answered_by is None else call.answered_by,
+        error=None if call.status == "unconfirmed" else call.error,  # the doubt is over
     )
 
 
@@ -138,8 +139,9 @@ def _unmatched(
         updated_at=now,
         received_at=now if report.status in TERMINAL else None,
     )
-    note = Note(f"a report ({report.status}) that matches none of the reminder's calls is kept", Level.WARNING)
     reached = _reached(reminder, replaced(calls, kept)) if report.status == "completed" else reminder
+    became = f"{reached.status}: " if reached.status is not reminder.status else ""
+    note = Note(f"{became}a report ({report.status}) that matches none of its calls is kept", Level.WARNING)
     return Step(reminder=reached, calls=replaced(calls, kept), call=kept, notes=(note,))
 
 

@@ -45,14 +45,15 @@ def called_again(reminder: Reminder, calls: tuple[Call, ...], *, opted_out: bool
     if opted_out:
         raise NotAllowedError("the number has opted out")
     wrong = unfit(reminder)
-    opens = rules.window.next_open(now, zone)
+    due = max(now, reminder.scheduled_at)  # a cancel may be taken back long before its time
+    opens = rules.window.next_open(due, zone)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to ring")
     limit = opens + rules.max_lateness
     again = evolve(
         reminder,
         status=Status.SCHEDULED,
-        wake_at=now,
+        wake_at=due,
         attempts=0,
         expires_at=limit if reminder.expires_at is None else max(reminder.expires_at, limit),
         last_error=None,

@@ -110,8 +110,8 @@ def _never(
         return None
     if any(call.status == "unreported" for call in calls):
         return Status.FAILED, RING_BY_HAND, Level.ERROR
-    if opens is None:
-        return Status.EXPIRED, "the calling hours leave no time to ring", Level.WARNING
+    if opens is None or now < limit:
+        return Status.EXPIRED, "too late: the calling hours leave no time to ring before its limit", Level.WARNING
     return Status.EXPIRED, f"too late: was to be rung before {_spoken(limit, reminder, rules)}", Level.WARNING
 
 

@@ -158,7 +158,7 @@ def test_it_has_expired_at_once_if_the_hours_begin_only_after_its_limit() -> Non
 def test_it_expires_if_the_calling_hours_leave_no_time_at_all() -> None:
     step = woken(a_reminder(), rules=NEVER)
     assert step.reminder.status is Status.EXPIRED
-    assert step.reminder.last_error == "the calling hours leave no time to ring"
+    assert step.reminder.last_error == "too late: the calling hours leave no time to ring before its limit"
 
 
 @pytest.mark.parametrize("rules", [RULES, NEVER], ids=["too late", "no calling hours"])
