@@ -310,3 +310,18 @@ async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: 
     async with start(outcome_timeout=SOON) as house:
         await house.insert("r1")
         assert (await house.until("r1", Status.FAILED)).last_error == "no report from the provider"
+
+
+async def test_rows_that_another_program_put_back_while_their_calls_are_open_are_checked_within_the_room(
+    start: Start,
+) -> None:
+    async with start(capabilities=Capabilities(look_up=True), dialers=2) as house:
+        house.provider.finding = Found(Report(external_call_id="ext-x", status="completed"))
+        for number in range(7):
+            await house.insert(f"r{number}")
+        for number in range(7):
+            await house.until(f"r{number}", Status.PROCESSING)
+        await house.execute("UPDATE reminders SET status = 'scheduled', wake_at = 0")
+        for number in range(7):
+            await house.until(f"r{number}", Status.CALLED)
+        assert len(house.provider.placed) == 7

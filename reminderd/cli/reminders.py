@@ -90,7 +90,9 @@ def add(
 
 @click.command(name="list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only reminders in this state.")
-@click.option("--limit", type=click.IntRange(1), help=f"At most so many; else {_TABLE_LIMIT} in a table, all in JSON.")
+@click.option(
+    "--limit", type=click.IntRange(1, 2**31), help=f"At most so many; else {_TABLE_LIMIT} in a table, all in JSON."
+)
 @as_json
 @with_config
 def list_(config: Config, status: str | None, limit: int | None, *, as_json: bool) -> None:

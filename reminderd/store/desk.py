@@ -71,9 +71,6 @@ def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules
     reminder, calls = _both(connection, reminder_id)
     is_out = opted_out(connection, reminder.phone_number)
     step = called_again(reminder, calls, opted_out=is_out, rules=rules, now=now)
-    if step.reminder.expires_at is not None:
-        limit = to_ms(step.reminder.expires_at)
-        connection.execute("UPDATE reminders SET expires_at = ? WHERE id = ?", (limit, reminder_id))
     save(connection, reminder, calls, step, now)
     _audit(connection, now, actor, "call-again", reminder_id)
     return step

@@ -34,6 +34,8 @@ def count_reminders(connection: Connection, *, status: Status | None) -> int:
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
     """The whole row with this id, else the one with this `ref`; None if there is neither."""
+    if not id_or_ref.isprintable():
+        return None
     row = connection.execute(
         "SELECT * FROM reminders WHERE id = ?1 OR ref = ?1 ORDER BY id = ?1 DESC LIMIT 1", (id_or_ref,)
     ).fetchone()

@@ -103,10 +103,11 @@ def save(connection: Connection, before: Reminder, calls_before: tuple[Call, ...
     after = step.reminder
     if after != before:
         connection.execute(
-            "UPDATE reminders SET status = ?, wake_at = ?, hold_reason = ?, attempts = ?, lease_token = ?,"
-            " external_call_id = ?, response = ?, last_error = ?, updated_at = ? WHERE id = ?",
+            "UPDATE reminders SET status = ?, expires_at = ?, wake_at = ?, hold_reason = ?, attempts = ?,"
+            " lease_token = ?, external_call_id = ?, response = ?, last_error = ?, updated_at = ? WHERE id = ?",
             (
                 after.status,
+                _ms(after.expires_at),
                 _ms(after.wake_at),
                 after.hold_reason,
                 after.attempts,

@@ -130,8 +130,6 @@ def _claimed_rows(connection: Connection, claimed: Claimed) -> tuple[Reminder, t
 
 def _is_anothers(connection: Connection, external_call_id: str, call: Call | None) -> bool:
     if call is not None and call.external_call_id == external_call_id:
-        return False  # the column is unique
-    if call is not None and call.external_call_id == external_call_id:
         return False  # the column is unique: nobody else has it
     return id_taken(connection, external_call_id, by_other_than=None if call is None else call.id)
 

@@ -50,7 +50,7 @@ def check(
             notes=(Note("the request was interrupted: unconfirmed, waiting for news of the call", Level.WARNING),),
         )
     can = rules.capabilities if call.provider == rules.provider else Capabilities()
-    leased = evolve(reminder, lease_token=token, wake_at=now + rules.lease)
+    leased = evolve(reminder, lease_token=token, wake_at=now + rules.lease, hold_reason=None)
     if call.status == "unconfirmed":
         deferred_to = _resend_from(reminder, call, can, around, rules, now)
         if deferred_to is not None and deferred_to > now:

@@ -8,7 +8,7 @@ from attrs import evolve
 from reminderd.core.answers import Finding, Found, NotFound
 from reminderd.core.lifecycle.check import MOST_CHECKS, give_up, key_holds
 from reminderd.core.lifecycle.report import reported
-from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
+from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, replaced
 from reminderd.core.reminder import Call, Reminder, Status
 from reminderd.core.rules import Rules
 
@@ -67,16 +67,12 @@ def _why(finding: Finding) -> str:
 
 def _never_there(reminder: Reminder, calls: tuple[Call, ...], call: Call, rules: Rules, now: datetime) -> Step:
     """Found missing again and again: with an honoured key that proves enough, as a second request is safe."""
-    if not key_holds(call, rules, now):
+    if not key_holds(call, rules, now) or (call.tries >= rules.max_tries and not reminder.status.final):
         return give_up(reminder, calls, call, rules, now)
     closed = evolve(call, status="not-placed", error="not placed: the provider knows no such call")
     calls = replaced(calls, closed)
     note = Note("the provider knows no such call: it was not placed")
     if reminder.status.final:
         return Step(reminder=at_rest(reminder, calls), calls=calls, call=closed, notes=(note,))
-    if call.tries >= rules.max_tries:
-        why = f"not placed after {call.tries} tries: the provider knows no such call"
-        failed = ended(reminder, calls, Status.FAILED, why)
-        return Step(reminder=failed, calls=calls, call=closed, notes=(Note(f"failed: {why}", Level.ERROR),))
     again = evolve(reminder, status=Status.SCHEDULED, lease_token=None, wake_at=now, hold_reason=closed.error)
     return Step(reminder=again, calls=calls, call=closed, notes=(note,))

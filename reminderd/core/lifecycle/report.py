@@ -125,6 +125,9 @@ def _unmatched(
         return Step(reminder=reminder, calls=calls, notes=(note,), duplicate=repeat)
     if report.status in TERMINAL and not receipt_is_new:
         return Step(reminder=reminder, calls=calls, duplicate=True, notes=(Note("noted: a repeat changes nothing"),))
+    if external_id is None and report.status not in TERMINAL:
+        note = Note(f"a report ({report.status}) that matches none of its calls is not kept", Level.WARNING)
+        return Step(reminder=reminder, calls=calls, notes=(note,))
     kept = Call(
         id=new_call_id,
         reminder_id=reminder.id,
@@ -157,7 +160,8 @@ def _terminal(
 ) -> Step:
     """The first terminal report of a call that was open, or that we had closed without one."""
     if not call.open and call.status not in {"unreported", "not-placed"} and call.attempt is not None:
-        return _noted(reminder, calls, call, f"{report.status}, but the call had ended: {call.status}")
+        heard = evolve(call, received_at=now)
+        return _noted(reminder, calls, heard, f"{report.status}, but the call had ended: {call.status}")
     closed = evolve(call, status=report.status, received_at=now)
     calls = replaced(calls, closed)
     newest = newest_call(calls)

@@ -42,11 +42,11 @@ def wake(
 
 
 def put_aside(reminder: Reminder, now: datetime) -> Step:
-    """A row that breaks the program: failed if nothing of it was sent, else looked at again in an hour."""
-    if reminder.status is Status.SCHEDULED:
-        failed = ended(reminder, (), Status.FAILED, BROKEN)
-        return Step(reminder=failed, calls=(), notes=(Note(f"failed: {BROKEN}", Level.ERROR),))
+    """A row that breaks the program: failed if it was to be dialled, and in any case looked at again in an hour."""
     later = evolve(reminder, lease_token=None, wake_at=now + BROKEN_HOLD, hold_reason=BROKEN)
+    if reminder.status is Status.SCHEDULED:
+        failed = evolve(later, status=Status.FAILED, last_error=BROKEN, hold_reason=None)
+        return Step(reminder=failed, calls=(), notes=(Note(f"failed: {BROKEN}", Level.ERROR),))
     return Step(reminder=later, calls=(), notes=(Note(f"put aside for an hour: {BROKEN}", Level.ERROR),))
 
 
@@ -59,8 +59,11 @@ def _scheduled(
     token: str,
     new_call_id: str,
 ) -> Step:
-    if open_call(calls) is not None:  # only another program's SQL does this: the phone may be ringing
-        return _lease_ran_out(reminder, calls, around, rules, now, token)
+    ringing = open_call(calls)
+    if ringing is not None:  # only another program's SQL does this; the next claim checks it, where there is room
+        followed = evolve(reminder, status=Status.PROCESSING, lease_token=None, wake_at=now, hold_reason=None)
+        note = Note("processing: one of its calls is still open", Level.WARNING)
+        return Step(reminder=followed, calls=calls, call=ringing, notes=(note,))
     verdict = _never(reminder, calls, around, rules, now)
     if verdict is not None:
         status, reason, level = verdict
@@ -72,8 +75,11 @@ def _scheduled(
         )
     hold = _not_yet(reminder, around, rules, now)
     again = _taken_up_again(reminder, calls)
-    rests_on_look_ups = again is not None and again.checks >= LOOK_UPS_FOR_NONE
-    if again is not None and rests_on_look_ups and not key_holds(again, rules, now if hold is None else hold[0]):
+    if (
+        again is not None
+        and _rests_on_look_ups(again)
+        and not key_holds(again, rules, now if hold is None else hold[0])
+    ):
         # Finding none proves nothing once the key is too old to keep a second request from ringing.
         return give_up(reminder, calls, unconfirmed(again), rules, now)
     if hold is not None:
@@ -108,7 +114,7 @@ def _never(
     opens = rules.window.next_open(now, zone_of(reminder, rules))
     if now < limit and opens is not None and opens < limit:
         return None
-    if any(call.status == "unreported" for call in calls):
+    if any(call.status == "unreported" or _rests_on_look_ups(call) for call in calls):
         return Status.FAILED, RING_BY_HAND, Level.ERROR
     if opens is None or now < limit:
         return Status.EXPIRED, "too late: the calling hours leave no time to ring before its limit", Level.WARNING
@@ -166,6 +172,11 @@ def _lease_ran_out(
         call=unsure,
         notes=(Note("the request was interrupted: unconfirmed, waiting for news of the call", Level.WARNING),),
     )
+
+
+def _rests_on_look_ups(call: Call) -> bool:
+    """Whether only look-ups say that the call was not placed: enough to send its key again, and for nothing else."""
+    return call.status == "not-placed" and call.received_at is None and call.checks >= LOOK_UPS_FOR_NONE
 
 
 def _spoken(moment: datetime, reminder: Reminder, rules: Rules) -> str:

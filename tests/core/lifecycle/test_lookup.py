@@ -113,10 +113,10 @@ def test_missing_four_times_together_with_an_honoured_key_means_not_placed() -> 
     assert [(call.id, call.status) for call in step.calls] == [("call-1", "not-placed")]
 
 
-def test_missing_with_no_try_left_fails() -> None:
+def test_missing_with_no_try_left_is_for_staff_as_nothing_more_can_be_sent_under_the_key() -> None:
     step = asked(CHECKING, a_call("unconfirmed", checks=LAST, tries=20), NONE, rules=able(BOTH))
-    assert (step.reminder.status, step.calls[0].status) == (Status.FAILED, "not-placed")
-    assert step.reminder.last_error == "not placed after 20 tries: the provider knows no such call"
+    assert (step.reminder.status, step.calls[0].status) == (Status.FAILED, "unreported")
+    assert step.reminder.last_error == "unconfirmed, ring by hand"
     assert step.notes[0].level is Level.ERROR
 
 

@@ -208,7 +208,8 @@ def test_a_refused_call_stays_refused() -> None:
     call = a_call("refused")
     step = told(FAILED, call, report=a_report("failed", transcript="late"))
     assert step.reminder.status is Status.FAILED
-    assert step.calls == (evolve(call, transcript="late", external_call_id="ext-1"),)
+    assert step.calls == (evolve(call, transcript="late", external_call_id="ext-1", received_at=NOW),)
+    assert told(step.reminder, *step.calls, report=a_report("failed")).duplicate
 
 
 def test_a_cancelled_reminder_keeps_the_end_of_its_call_and_stays_cancelled() -> None:
