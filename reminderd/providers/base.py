@@ -39,8 +39,13 @@ class InvalidPayloadError(Exception):
 class Provider(Protocol):
     """A voice provider. Its requests never raise for what a network or a provider can do: that is an answer."""
 
-    name: str
-    capabilities: Capabilities
+    @property
+    def name(self) -> str:
+        """What `call_logs.provider` says."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do for us when we are unsure."""
 
     async def place(self, placement: Placement) -> Answer:
         """Ask for one call. Ends within the provider's `timeout_seconds`, whatever the other side does."""

@@ -2,11 +2,12 @@
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -62,6 +63,20 @@ class Program:
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
 
+    def state(self) -> str:
+        """The kernel's letter for what it is at: `R` running, `S` asleep, `T` suspended …"""
+        return Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+    @contextmanager
+    def unable_to_write(self) -> Iterator[None]:
+        """Whatever it writes to files fails, though not for want of room: for SQLite that is an I/O error."""
+        _, most = before = resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, (0, most))
+        try:
+            yield
+        finally:
+            resource.prlimit(self.process.pid, resource.RLIMIT_FSIZE, before)
+
     async def read_log(self) -> None:
         unread = b""
         assert self.process.stderr is not None
@@ -76,9 +91,14 @@ class Program:
 
 
 @asynccontextmanager
-async def running(*arguments: str, cwd: Path, env: Mapping[str, str] | None = None) -> AsyncIterator[Program]:
-    """`reminderd` with these arguments, in `cwd`; killed on leaving if it still runs."""
-    command = [sys.executable, "-m", "reminderd", *arguments]
+async def running(
+    *arguments: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    entrance: Sequence[str | Path] = ("-m", "reminderd"),
+) -> AsyncIterator[Program]:
+    """`reminderd` with these arguments, in `cwd`, by Python's own `entrance`; killed on leaving if it still runs."""
+    command = [sys.executable, *entrance, *arguments]
     async with trio.open_nursery() as nursery:
         start = partial(
             trio.run_process,

@@ -1,0 +1,61 @@
+"""A provider's own record: every order it got and every phone it rang, whatever it told anybody about it."""
+
+from itertools import count
+
+from attrs import define, field, frozen
+
+
+@frozen(kw_only=True)
+class Order:
+    """One request to place a call, as it arrived."""
+
+    key: str
+    """Idempotency key and `attempt_id`: the id of our call."""
+    reminder_id: str
+    phone_number: str
+    message: str
+    committed: bool
+    """Whether our database had the call when the request was there, as another connection saw it."""
+
+
+@define(kw_only=True)
+class Ring:
+    """One phone that rang. Moments count up through the whole record."""
+
+    key: str
+    reminder_id: str
+    call_id: str
+    """The provider's own id."""
+    at: int
+    end: str | None = None
+    """How the call ended; None while it goes on."""
+    transcript: str | None = None
+    disclosed_at: int | None = None
+    """The first moment at which anybody could know of its end: a webhook went out, or a look-up was answered."""
+    acknowledged_at: int | None = None
+    """When a report of its end got its 200, which we give after the commit."""
+
+    def discloses(self, moment: int) -> None:
+        if self.disclosed_at is None:
+            self.disclosed_at = moment
+
+    def is_acknowledged(self, moment: int) -> None:
+        if self.acknowledged_at is None:
+            self.acknowledged_at = moment
+
+
+@define
+class Record:
+    """In the order in which it happened."""
+
+    orders: list[Order] = field(factory=list)
+    rings: list[Ring] = field(factory=list)
+    complaints: list[str] = field(factory=list)
+    """What the provider saw of us that is against the contract."""
+    _moments: "count[int]" = field(factory=count)
+
+    def moment(self) -> int:
+        return next(self._moments)
+
+    def rings_of(self, reminder_id: str) -> list[Ring]:
+        return [ring for ring in self.rings if ring.reminder_id == reminder_id]

@@ -1,0 +1,111 @@
+"""A provider without sockets or time of its own, for histories that run in this process; it keeps the same record."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import define, field
+
+from reminderd.core.answers import (
+    Accepted,
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Finding,
+    Found,
+    NoAnswer,
+    NotFound,
+    NotPlaced,
+    Refused,
+    Report,
+    Unclear,
+)
+from reminderd.providers.base import Placement
+from tests.chaos.record import Order, Record, Ring
+
+PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
+    "placed",
+    "answer lost",
+    "request lost",
+    "not placed",
+    "refused",
+    "account trouble",
+)
+"""What becomes of one request; a look-up in any mood but the first two gets no answer."""
+
+_NOTHING_PLACED: Final[dict[str, Answer]] = {
+    REQUEST_LOST: Unclear("timeout"),
+    NOT_PLACED: NotPlaced("connection refused"),
+    REFUSED: Refused("not a number of ours"),
+    ACCOUNT: AccountTrouble("unauthorised"),
+}
+_KEY_MARGIN: Final = timedelta(hours=1)
+"""A provider keeps its keys longer than we are told to trust: a request may still be under way when that time ends."""
+
+
+@define(kw_only=True)
+class SimulatedProvider:
+    """It rings phones, and says what became of them as far as it is asked."""
+
+    capabilities: Capabilities
+    look_up_lag: timedelta = timedelta(0)
+    echoes_attempt_id: bool = True
+    record: Record = field(factory=Record)
+    _began: dict[str, datetime] = field(factory=dict)
+
+    def place(self, placement: Placement, mood: str, now: datetime, *, committed: bool) -> Answer:
+        """One request, and what it is answered."""
+        self.record.orders.append(
+            Order(
+                key=placement.call_id,
+                reminder_id=placement.reminder_id,
+                phone_number=placement.phone_number,
+                message=placement.message,
+                committed=committed,
+            )
+        )
+        if mood in _NOTHING_PLACED:
+            return _NOTHING_PLACED[mood]
+        ring = self._rung_for(placement.call_id, now) or self._rings(placement, now)
+        return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
+
+    def find(self, call_id: str, mood: str, now: datetime) -> Finding:
+        """The call with our id, once look-ups know it."""
+        if mood not in {PLACED, ANSWER_LOST}:
+            return NoAnswer("not now")
+        known = [ring for ring in self.record.rings if ring.key == call_id]
+        visible = [ring for ring in known if self._began[ring.call_id] + self.look_up_lag <= now]
+        return Found(self.tells(visible[0])) if visible else NotFound()
+
+    def tells(self, ring: Ring) -> Report:
+        """A report about a ring as it stands; from here on its end can be known."""
+        if ring.end is not None:
+            ring.discloses(self.record.moment())
+        return Report(
+            external_call_id=ring.call_id,
+            status=ring.end or "ringing",
+            reminder_id=ring.reminder_id,
+            attempt_id=ring.key if self.echoes_attempt_id else None,
+            transcript=ring.transcript,
+        )
+
+    def ends(self, ring: Ring, word: str) -> None:
+        """The call is over."""
+        ring.end = word
+        ring.transcript = f"{ring.call_id} is heard to say: I'll come." if word == "completed" else None
+
+    def _rung_for(self, key: str, now: datetime) -> Ring | None:
+        if not self.capabilities.honours_key:
+            return None
+        oldest = now - self.capabilities.key_lifetime - _KEY_MARGIN
+        return next((r for r in self.record.rings if r.key == key and self._began[r.call_id] > oldest), None)
+
+    def _rings(self, placement: Placement, now: datetime) -> Ring:
+        ring = Ring(
+            key=placement.call_id,
+            reminder_id=placement.reminder_id,
+            call_id=f"ext-{len(self.record.rings)}",
+            at=self.record.moment(),
+        )
+        self._began[ring.call_id] = now
+        self.record.rings.append(ring)
+        return ring

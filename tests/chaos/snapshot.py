@@ -1,0 +1,74 @@
+"""The database at one instant, seen without touching it, and what may never change between two."""
+
+from collections.abc import Container, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from attrs import frozen
+
+from reminderd.core.reminder import Call, Reminder, Status
+from reminderd.store.driver import Connection, Row, connect
+from reminderd.store.rows import call_from, reminder_from
+
+
+@frozen
+class Snapshot:
+    """The database at one instant."""
+
+    reminders: Mapping[str, Reminder]
+    calls: Mapping[str, Call]
+    receipts: Mapping[str, tuple[str, str]]
+    """Reminder and status, by the provider's id."""
+
+    def calls_of(self, reminder_id: str) -> tuple[Call, ...]:
+        return tuple(call for call in self.calls.values() if call.reminder_id == reminder_id)
+
+
+@contextmanager
+def looking(database: Path) -> Iterator[Connection]:
+    """A connection that leaves everything as it is: the log of a killed process, too, is left to the next one."""
+    with closing(connect(f"{database.as_uri()}?mode=ro", uri=True, isolation_level=None)) as connection:
+        connection.row_factory = Row
+        yield connection
+
+
+def is_committed(database: Path, call_id: str) -> bool:
+    """Whether another process sees the call with this id."""
+    with looking(database) as connection:
+        return connection.execute("SELECT 1 FROM call_logs WHERE id = ?", (call_id,)).fetchone() is not None
+
+
+def snapshot_of(connection: Connection) -> Snapshot:
+    reminders = map(reminder_from, connection.execute("SELECT * FROM reminders").fetchall())
+    calls = map(call_from, connection.execute("SELECT * FROM call_logs ORDER BY attempt").fetchall())
+    receipts = connection.execute("SELECT * FROM webhook_receipts").fetchall()
+    return Snapshot(
+        {reminder.id: reminder for reminder in reminders},
+        {call.id: call for call in calls},
+        {receipt["call_id"]: (receipt["reminder_id"], receipt["status"]) for receipt in receipts},
+    )
+
+
+def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str]) -> Iterator[str]:  # noqa: C901 - a list of sentences
+    """What was written once and has changed since, though it never may; staff have had some called again."""
+    for reminder in former.reminders.values():
+        now = latter.reminders.get(reminder.id)
+        if now is None:
+            yield f"{reminder.id}: gone from the database"
+        elif reminder.status is Status.CALLED and now.status is not Status.CALLED:
+            yield f"{reminder.id}: was called, is {now.status}"
+        elif reminder.status.final and not now.status.final and reminder.id not in called_again:
+            yield f"{reminder.id}: was {reminder.status}, is {now.status}"
+    for call in former.calls.values():
+        after = latter.calls.get(call.id)
+        if after is None:
+            yield f"{call.id}: gone from call_logs"
+            continue
+        if call.received_at is not None and (call.status, call.received_at) != (after.status, after.received_at):
+            yield f"{call.id}: had ended as {call.status}, is {after.status}"
+        for column in ("reminder_id", "attempt", "external_call_id", "transcript", "created_at"):
+            if getattr(call, column) not in {None, getattr(after, column)}:
+                yield f"{call.id}: its {column} has changed"
+    for call_id, receipt in former.receipts.items():
+        if latter.receipts.get(call_id) != receipt:
+            yield f"{call_id}: its receipt has changed"

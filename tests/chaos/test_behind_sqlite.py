@@ -1,0 +1,75 @@
+"""Nothing in the process opens the database's files but SQLite.
+
+Closing any handle of one's own on such a file drops the locks that SQLite holds on it in this process; another opener
+then takes itself for the last one, and a row that was committed can be lost: https://sqlite.org/howtocorrupt.html, 2.2.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.support.clinic import a_clinic, until_ready
+from tests.support.generic_server import send, webhook
+from tests.support.program import running
+
+WATCH = (Path(__file__).with_name("watched.py"), "clinic.db")
+
+
+def behind(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("BEHIND SQLITE")]
+
+
+async def opened_by(folder: Path, *command: str) -> list[str]:
+    """What a command of ours opens behind SQLite's back."""
+    async with running(*command, cwd=folder, entrance=WATCH) as program:
+        assert await program.ended() == 0, program.lines
+    return behind(program.lines)
+
+
+@pytest.mark.chaos
+async def test_a_running_daemon_leaves_its_databases_files_to_sqlite(tmp_path: Path) -> None:
+    """A day of its life: the first start, calls and their webhooks, readiness, other programs, the stop.
+
+    At the first start the file is made, before SQLite opens it, so that it has its mode from the beginning.
+    """
+    async with a_clinic(tmp_path) as clinic:
+        async with running("run", cwd=tmp_path, entrance=WATCH) as program:
+            url = await program.url()
+            for number in range(3):
+                clinic.insert(f"r{number}", f"+1555010000{number}")
+            for ring in await clinic.provider.rang(3):
+                assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+            await until_ready(clinic, url)
+            assert await program.terminate() == 0
+        [made] = behind(program.lines)
+        flags = int(made.rpartition(", ")[2].removesuffix(")"))
+        assert flags & os.O_CREAT, made
+        assert flags & os.O_EXCL, made  # a file that is there already is not opened
+        async with running("run", cwd=tmp_path, entrance=WATCH) as program:
+            await program.url()
+            assert await program.terminate() == 0
+        assert behind(program.lines) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "Hello."),
+        ("list",),
+        ("db", "check"),
+    ],
+    ids=lambda command: command[0],
+)
+async def test_a_command_leaves_the_databases_files_to_sqlite(tmp_path: Path, command: tuple[str, ...]) -> None:
+    async with a_clinic(tmp_path) as clinic:
+        clinic.insert("r1")
+        assert await opened_by(tmp_path, *command) == []
+
+
+async def test_the_watch_sees_a_file_being_opened(tmp_path: Path) -> None:
+    """The control. Taken for the configuration, the file is opened by Python."""
+    async with a_clinic(tmp_path):
+        (tmp_path / "config.toml").rename(tmp_path / "clinic.db")
+        opened = await opened_by(tmp_path, "check-config", "--config", "clinic.db")
+        assert opened

@@ -1,0 +1,349 @@
+"""A crash before every line: whichever was the last to run, nothing is lost and nobody is rung by guess.
+
+One reminder's whole trip is run with the real store, dialer and checker, and cut off before the k-th line that they
+execute; then come a new process, a healthy provider, and the checker of all chaos.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from itertools import count, pairwise
+from pathlib import Path
+from random import Random
+from types import FrameType
+from typing import Any, Final, TypeAlias, TypeVar
+
+import pytest
+import trio
+from attrs import define, field, frozen
+
+import reminderd
+from reminderd.breaker import Breaker
+from reminderd.checker import Checker, check
+from reminderd.core.answers import Answer, Capabilities, Finding, Report
+from reminderd.core.lifecycle import Errand
+from reminderd.core.rules import Rules
+from reminderd.dialer import Dialer, dial
+from reminderd.providers.base import Placement
+from reminderd.providers.payload import json_object, read_report
+from reminderd.store.claims import claim
+from reminderd.store.database import Database, open_database
+from reminderd.store.driver import Connection
+from reminderd.store.facts import next_wakes
+from reminderd.store.settles import settle_report
+from tests.chaos.invariants import Expectations, broken
+from tests.chaos.record import Ring
+from tests.chaos.simulated import ANSWER_LOST, NOT_PLACED, PLACED, REFUSED, REQUEST_LOST, SimulatedProvider
+from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
+from tests.support.clock import HandClock
+from tests.support.desk import a_desk
+from tests.support.nouns import BOTH, KEY, LOOK_UP, SECOND, able
+
+pytestmark = pytest.mark.chaos
+
+T = TypeVar("T")
+SEED: Final = 1
+_ROOT: Final = Path(reminderd.__file__).parent
+_CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "dialer.py", "checker.py"))
+_CUT_AT_SQLITE: Final = str(_ROOT / "store")
+_WHOLE: Final = str(_ROOT / "store/trio_sqlite.py")
+"""Knows no rows; half of its closing would only leak."""
+
+
+@frozen(kw_only=True)
+class Story:
+    """A reminder's trip."""
+
+    capabilities: Capabilities = field(factory=Capabilities)
+    moods: tuple[str, ...] = ()
+    """What becomes of its requests and look-ups, one after the other, until the crash; all is well with the rest."""
+    ends: tuple[str, ...] = ()
+    """How its calls end, one after the other; the rest are completed."""
+    silent: bool = False
+    """The provider sends no webhooks."""
+    early: bool = False
+    """Webhooks come before the answer to the request."""
+    ring_again: bool = False
+
+
+STORIES: Final[Mapping[str, Story]] = {
+    "placed, completed": Story(),
+    "the webhook comes before the answer": Story(early=True),
+    "busy, then no answer, then completed": Story(ends=("busy", "no-answer")),
+    "not placed, placed": Story(moods=(NOT_PLACED,)),
+    "refused": Story(moods=(REFUSED,)),
+    "the answer is lost, and nobody can tell": Story(moods=(ANSWER_LOST,), silent=True),
+    "the request is lost, rung again": Story(moods=(REQUEST_LOST,), ring_again=True),
+    "never reported, asked about": Story(capabilities=LOOK_UP, silent=True),
+    "the answer is lost, the call found": Story(capabilities=LOOK_UP, moods=(ANSWER_LOST,), silent=True),
+    "the answer is lost, sent again": Story(capabilities=KEY, moods=(ANSWER_LOST, NOT_PLACED)),
+    "the request is lost, sent again": Story(capabilities=KEY, moods=(REQUEST_LOST,) * 3),
+    "the request is lost, not found, dialled": Story(capabilities=BOTH, moods=(REQUEST_LOST,) * 2),
+}
+
+
+Line: TypeAlias = tuple[str, int]
+"""A file and a number in it."""
+
+
+class Crash(BaseException):
+    """The process is gone."""
+
+
+@define
+class Lines:
+    """Counts the lines that run, and crashes before one of them."""
+
+    crash_before: int | None = None
+    """Its number, from 1."""
+    ran: list[Line] = field(factory=list)
+    effects: list[int] = field(factory=list)
+    """The number of the last line before each commit and each request."""
+    _connections: list[Connection] = field(factory=list)
+    _is_at_sqlite: bool = False
+
+    @property
+    def crashed(self) -> bool:
+        return len(self.ran) == self.crash_before
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        former = sys.gettrace()
+        sys.settrace(self._entered)
+        try:
+            yield
+        finally:
+            sys.settrace(former)
+
+    def _entered(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
+        file = frame.f_code.co_filename
+        is_cut = file.startswith(_CUT) or (self._is_at_sqlite and file.startswith(_CUT_AT_SQLITE) and file != _WHOLE)
+        return self._line if is_cut else None
+
+    def _line(self, frame: FrameType, event: str, _arg: object) -> Callable[..., Any]:
+        if event == "line":
+            self.ran.append((frame.f_code.co_filename, frame.f_lineno))
+            if self.crashed:
+                for connection in self._connections:
+                    connection.close()  # as the system does; whatever cleans up now can write nothing
+                raise Crash
+        return self._line
+
+    def has_effect(self) -> None:
+        """Something is about to be done that a crash does not undo."""
+        self.effects.append(len(self.ran))
+
+    async def run(self, call: Callable[[], T], /) -> T:
+        """A runner for the store: on the thread whose lines are watched, and its own are only here."""
+        self._is_at_sqlite = True
+        try:
+            result = call()
+        finally:
+            self._is_at_sqlite = False
+        if isinstance(result, Connection):
+            self._connections.append(result)
+            result.set_trace_callback(lambda sql: self.has_effect() if sql == "COMMIT" else None)
+        return result
+
+
+@define
+class Trip:
+    """The story as it unfolds: it is the provider, too, and goes on where a crash cut it off."""
+
+    story: Story
+    path: Path
+    well: bool = False
+    name: str = "generic"
+    clock: HandClock = field(factory=HandClock)
+    provider: SimulatedProvider = field(init=False)
+    rules: Rules = field(init=False)
+    _asked: int = 0
+    _ids: "count[int]" = field(factory=lambda: count(1))
+    _database: Database | None = None
+    _lines: Lines = field(factory=Lines)
+
+    def __attrs_post_init__(self) -> None:
+        self.provider = SimulatedProvider(capabilities=self.story.capabilities)
+        self.rules = able(self.story.capabilities, ring_again_when_unsure=self.story.ring_again)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self.story.capabilities
+
+    async def live(self, lines: Lines) -> None:
+        """One process, until nothing is due any more."""
+        async with open_database(self.path, self.clock, runner=lines.run) as database:
+            self._database, self._lines = database, lines
+            await self._report_all()
+            while await self._next_wake():
+                await self._claim_and_do()
+                await self._report_all()
+
+    async def _next_wake(self) -> bool:
+        assert self._database is not None
+        wakes = await self._database.read(next_wakes)
+        times = [time for time in (wakes.dial, wakes.check) if time is not None]
+        self.clock.advance(max(min(times, default=self.clock.time) - self.clock.time, 0 * SECOND))
+        return bool(times)
+
+    async def _claim_and_do(self) -> None:
+        assert self._database is not None
+        dialer = Dialer(
+            database=self._database,
+            provider=self,
+            breaker=Breaker(self.rules.backoff),
+            clock=self.clock,
+            rules=self.rules,
+            timeout=20 * SECOND,
+            stopping=trio.Event(),
+        )
+        checker = Checker(database=self._database, provider=self, rules=self.rules, mint=self._mint)
+        take = partial(
+            claim,
+            dials=1,
+            checks=1,
+            dial_from=self.clock.time + SECOND,
+            held=frozenset(),
+            rules=self.rules,
+            mint=self._mint,
+        )
+        claimed_at = self.clock.monotonic()
+        for step in await self._database.write(take):
+            if step.claimed is None:
+                continue
+            if step.errand in {Errand.DIAL, Errand.RESEND}:
+                await dial(step.claimed, claimed_at, dialer=dialer)
+            else:
+                await check(step.claimed, checker=checker)
+
+    def _mint(self) -> str:
+        return f"id-{next(self._ids)}"
+
+    def _mood(self) -> str:
+        asked, self._asked = self._asked, self._asked + 1
+        return self.story.moods[asked] if asked < len(self.story.moods) and not self.well else PLACED
+
+    async def place(self, placement: Placement) -> Answer:
+        self._lines.has_effect()
+        rings = len(self.provider.record.rings)
+        committed = is_committed(self.path, placement.call_id)
+        answer = self.provider.place(placement, self._mood(), self.clock.time, committed=committed)
+        for ring in self.provider.record.rings[rings:]:
+            self.provider.ends(ring, self.story.ends[rings] if rings < len(self.story.ends) else "completed")
+        if self.story.early:
+            await self._report_all()
+        return answer
+
+    async def find(self, placement: Placement) -> Finding:
+        return self.provider.find(placement.call_id, self._mood(), self.clock.time)
+
+    async def fetch(self, external_call_id: str) -> Finding:
+        [key] = [ring.key for ring in self.provider.record.rings if ring.call_id == external_call_id]
+        return self.provider.find(key, self._mood(), self.clock.time)
+
+    async def _report_all(self) -> None:
+        """Each report again and again until it got its 200, and once more then."""
+        if self.story.silent:
+            return
+        for ring in self.provider.record.rings:
+            while ring.acknowledged_at is None:
+                await self._report(ring)
+                ring.is_acknowledged(self.provider.record.moment())
+                await self._report(ring)
+
+    async def _report(self, ring: Ring) -> None:
+        assert self._database is not None
+        report = self.provider.tells(ring)
+        await self._database.write(
+            partial(settle_report, report=report, rules=self.rules, new_call_id=self._mint()), wait=False
+        )
+
+    def verified(self, _headers: Mapping[str, str], _body: bytes) -> bool:
+        return True
+
+    def parse(self, body: bytes) -> Report:
+        return read_report(json_object(body))
+
+    async def aclose(self) -> None:
+        return
+
+    def found(self, *, settled: bool, former: Snapshot | None = None) -> tuple[list[str], Snapshot]:
+        """What does not hold, and the database as it is."""
+        can = self.story.capabilities
+        expectations = Expectations(
+            now=self.clock.time,
+            settled=settled,
+            honours_key=can.honours_key,
+            look_up=can.look_up,
+            tells_all=can.look_up,
+            ring_again=self.story.ring_again,
+        )
+        with looking(self.path) as connection:
+            return broken(self.provider.record, connection, expectations, former), snapshot_of(connection)
+
+
+def told(story: Story, path: Path, lines: Lines) -> Trip:
+    """Tell it, up to the crash if there is to be one."""
+    trip = Trip(story, path)
+    try:
+        with lines.watched():
+            trio.run(trip.live, lines)
+    except BaseException:
+        if not lines.crashed:
+            raise
+    return trip
+
+
+def cut_off(story: Story, path: Path, crash_before: int) -> list[str]:
+    """What does not hold right after the crash, or after all is over."""
+    lines = Lines(crash_before)
+    trip = told(story, path, lines)
+    trouble, former = trip.found(settled=False)
+    trip.well = True
+    trip.clock.advance(trip.rules.lease + SECOND)
+    trio.run(trip.live, Lines())
+    trouble += trip.found(settled=True, former=former)[0]
+    where = "{}:{}".format(*lines.ran[-1])
+    return [f"line {crash_before}, {where}: {sentence}" for sentence in trouble]
+
+
+def crashes(whole: Lines, covered: set[Line]) -> list[int]:
+    """Where to crash: before each line that is new, when it first runs, and between any two effects somewhere."""
+    first = {line: number for number, line in reversed(list(enumerate(whole.ran, 1))) if line not in covered}
+    draw = Random(SEED)
+    between = {draw.randint(former + 1, latter) for former, latter in pairwise((0, *whole.effects)) if former < latter}
+    return sorted({*first.values(), *between, len(whole.ran)})
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with one reminder that is due."""
+    path = tmp_path_factory.mktemp("template") / "reminderd.db"
+    with a_desk(path) as desk:
+        desk.insert()
+    return path
+
+
+@pytest.fixture(scope="module")
+def plan(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[int]]:
+    """The crashes of each story; all of them together come before every line that any of them runs."""
+    planned: dict[str, list[int]] = {}
+    covered: set[Line] = set()
+    for name, story in STORIES.items():
+        path = Path(shutil.copy(template, tmp_path_factory.mktemp("whole") / "reminderd.db"))
+        whole = Lines()
+        assert told(story, path, whole).found(settled=True)[0] == []
+        planned[name] = crashes(whole, covered)
+        covered.update(whole.ran)
+    return planned
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_wherever_it_is_cut_off_nothing_is_lost_and_nobody_is_rung_by_guess(
+    name: str, plan: Mapping[str, list[int]], template: Path, tmp_path: Path
+) -> None:
+    for number in plan[name]:
+        path = Path(shutil.copy(template, tmp_path / f"{number}.db"))
+        assert cut_off(STORIES[name], path, number) == []

@@ -1,0 +1,161 @@
+"""Rows of garbage, as another program or a damaged export may write them: each fails alone, and says so."""
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import frozen
+
+from reminderd.clock import SystemClock
+from reminderd.store.driver import Connection, IntegrityError
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from tests.e2e.conftest import Clinic
+from tests.support.clinic import a_clinic
+from tests.support.clock import HandClock
+from tests.support.house import a_house
+from tests.support.program import running
+
+HUGE, TINY = 2**63 - 1, -(2**63)
+LATIN_1 = "M\xfcller".encode("latin-1")
+"""No UTF-8; SQLite stores it as text all the same if told to."""
+
+
+@frozen
+class Poison:
+    """A reminder, and perhaps a call of it; bytes are stored as text."""
+
+    columns: dict[str, Any]
+    call: dict[str, Any] | None = None
+
+
+def reminder(**columns: Any) -> Poison:
+    return Poison(columns)
+
+
+def call(reminder_status: str = "scheduled", **columns: Any) -> Poison:
+    return Poison({"status": reminder_status}, {"status": "dialing", "attempt": 1} | columns)
+
+
+POISONS = {
+    "phone-word": reminder(phone_number="the one in the file"),
+    "phone-empty": reminder(phone_number=""),
+    "phone-latin-1": reminder(phone_number=LATIN_1),
+    "phone-nul": reminder(phone_number="+1555010\x00001"),
+    "phone-endless": reminder(phone_number="+" + "1" * 1_000_000),
+    "phone-spaced": reminder(phone_number="+49 30 123456"),
+    "zone-unknown": reminder(timezone="Mars/Olympus_Mons"),
+    "zone-folder": reminder(timezone="Europe"),
+    "zone-path": reminder(timezone="../../../etc/passwd"),
+    "zone-nul": reminder(timezone="Europe/Ber\x00lin"),
+    "zone-latin-1": reminder(timezone=LATIN_1),
+    "message-endless": reminder(message="Tomorrow. " * 100_000),
+    "message-empty": reminder(message=""),
+    "message-nul": reminder(message="Tomorrow\x00 at nine."),
+    "time-zero": reminder(scheduled_at=0),
+    "time-expired": reminder(expires_at=0),
+    "attempts-huge": reminder(attempts=HUGE),
+    "dialing-without-call": reminder(status="dialing"),
+    "processing-without-call": reminder(status="processing"),
+    "call-attempt-huge": call(attempt=HUGE, status="completed"),
+    "call-tries-huge": Poison({"attempts": 1}, {"attempt": 1, "status": "not-placed", "tries": HUGE}),
+    "call-checks-huge": call("processing", status="ringing", checks=HUGE),
+    "call-status-empty": call("processing", status=""),
+    "call-status-latin-1": call("processing", status=LATIN_1),
+    "call-status-unheard-of": call("processing", status="teleported"),
+    "call-times-zero": call("processing", created_at=0, updated_at=0),
+    "call-provider-latin-1": call("processing", provider=LATIN_1, external_call_id=b"\xff\x00\xfe"),
+}
+"""Each must come to an end with a reason, or to a visible wait."""
+
+HARMLESS = {
+    "odd-attempts-tiny": reminder(attempts=TINY),
+    "odd-message-latin-1": reminder(message=LATIN_1),
+    "odd-token-garbage": reminder(lease_token=LATIN_1, hold_reason="\x00", last_error=LATIN_1, response=LATIN_1),
+    "odd-created-never": reminder(created_at=0, updated_at=0),
+    "odd-call-attempt-tiny": call(attempt=TINY, status="busy"),
+    "odd-call-error-latin-1": call(
+        status="busy", error=LATIN_1, transcript=LATIN_1, answered_by=b"\x00", duration_seconds=TINY
+    ),
+}
+"""Strange, but each can be rung."""
+
+
+def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
+    marks = ", ".join("CAST(? AS TEXT)" if isinstance(value, bytes) else "?" for value in row.values())
+    connection.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+async def until_none(clinic: Clinic, where: str) -> None:
+    """Wait until no reminder is so any more."""
+    with trio.fail_after(30):
+        while clinic.count(f"reminders WHERE {where}"):  # noqa: ASYNC110 - no event crosses processes
+            await trio.sleep(0.02)
+
+
+def insert_all(path: Path) -> None:
+    now = to_ms(SystemClock().now())
+    with open_sync(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        for number, (name, poison) in enumerate((POISONS | HARMLESS).items()):
+            columns = {"phone_number": f"+155501{number:05}", "message": "Hello.", "scheduled_at": now}
+            insert(connection, "reminders", {"id": name} | columns | poison.columns)
+            if poison.call is not None:
+                insert(connection, "call_logs", {"reminder_id": name} | poison.call)
+        for number in range(20):
+            columns = {"phone_number": f"+155502{number:05}", "message": "Hello.", "scheduled_at": now + 500}
+            insert(connection, "reminders", {"id": f"good-{number}"} | columns)
+        connection.execute("COMMIT")
+
+
+@pytest.mark.chaos
+async def test_rows_of_garbage_fail_alone_and_visibly_and_the_rows_behind_them_are_rung(tmp_path: Path) -> None:
+    """One row that breaks a whole claim would keep every phone from ringing, for ever."""
+    async with a_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        insert_all(tmp_path / "clinic.db")
+        due = SystemClock().now() + timedelta(seconds=0.5)
+        await until_none(clinic, "id GLOB 'good*' AND status <> 'processing'")
+        assert SystemClock().now() - due < timedelta(seconds=2)
+        await until_none(clinic, "id NOT GLOB 'good*' AND id NOT GLOB 'odd*' AND status NOT IN ('failed', 'expired')")
+        for name in POISONS:
+            ended = clinic.reminder(name)
+            assert ended.last_error
+            await program.line(f"(WARNING|ERROR) .*{re.escape(ended.last_error)} reminder={name}")
+        assert await program.terminate() == 0
+    rung = {ring.reminder_id for ring in clinic.provider.rings}
+    assert rung == {f"good-{number}" for number in range(20)} | HARMLESS.keys()
+    assert len(clinic.provider.rings) == len(rung)
+
+
+@pytest.mark.parametrize(
+    "identity",
+    ["", "a\x00b", "a b", "M\xfcller", "x" * 201, LATIN_1],
+    ids=["empty", "NUL", "space", "not ASCII", "too long", "not UTF-8"],
+)
+def test_a_call_whose_id_could_not_travel_in_a_header_is_refused_at_the_door(
+    tmp_path: Path, identity: str | bytes
+) -> None:
+    """Such a row could be read and never written again: its reminder would wait for ever, unseen."""
+    with open_sync(tmp_path / "clinic.db") as connection:
+        insert(connection, "reminders", {"id": "r1", "phone_number": "+1", "message": "Hello.", "scheduled_at": 0})
+        with pytest.raises(IntegrityError, match="printable_ascii"):
+            insert(connection, "call_logs", {"reminder_id": "r1", "id": identity})
+
+
+async def test_a_constraint_of_the_clinics_own_keeps_no_other_phone_from_ringing(tmp_path: Path) -> None:
+    """The clinic may add triggers; one that forbids what we write is that row's trouble only."""
+    async with a_house(tmp_path / "db", HandClock()) as house:
+        await house.execute("""
+            CREATE TRIGGER clinics_own BEFORE UPDATE OF status ON reminders
+            WHEN NEW.status = 'dialing' AND OLD.id = 'r1'
+            BEGIN SELECT RAISE(ABORT, 'not this one'); END
+        """)
+        await house.insert("r1")
+        await house.insert("r2")
+        await house.until("r2", "processing")
+        assert (await house.until("r1", "failed")).last_error == "an error in the program, see the log"
+    assert [placement.reminder_id for placement in house.provider.placed] == ["r2"]

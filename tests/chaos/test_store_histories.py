@@ -1,0 +1,375 @@
+"""Random histories over the real store: two processes on one file, crashes, stale leases, webhooks in any order.
+
+The rules are driven so without it in `tests/core/lifecycle/test_histories.py`; here it is the SQL that must not betray
+them: the claims, the fences, the receipts, the triggers.
+"""
+
+from collections import Counter
+from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta
+from functools import cache, partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import pytest
+from attrs import evolve, frozen
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound
+from reminderd.core.lifecycle import Claimed, Errand, NotAllowedError, kept_back
+from reminderd.core.reminder import CLOSED, TERMINAL
+from reminderd.providers.base import placement_of
+from reminderd.store.desk import call_again, cancel
+from reminderd.store.facts import OPEN, last_look, next_wakes
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from tests.chaos.invariants import Expectations, broken
+from tests.chaos.record import Ring
+from tests.chaos.simulated import MOODS, PLACED, SimulatedProvider
+from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
+from tests.support.desk import Desk
+from tests.support.nouns import HOUR, MINUTE, NOW, SECOND, able
+
+pytestmark = pytest.mark.chaos
+
+REQUEST_TIMEOUT: Final = 20 * SECOND
+SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES = (
+    "settles",
+    "suspended before the request",
+    "suspended after it",
+    "killed before it",
+    "killed after it",
+)
+PHONES: Final = ("+15550100001", "+15550100001", "+15550100002")
+"""Two reminders want the same phone."""
+
+
+@frozen
+class Duty:
+    """A claim in the hands of a process, and what came of it so far."""
+
+    process: int
+    claimed: Claimed
+    claimed_at: datetime
+    outcome: Answer | Finding | str | None = None
+    """An answer, a finding, or why nothing was sent; None before."""
+
+
+@frozen
+class Work:
+    """How a process fares with what it claims."""
+
+    process: int = 0
+    fate: str = SETTLES
+    mood: str = PLACED
+    burns_try: bool = True
+    dials: int = 2
+
+
+WORK: Final = st.builds(
+    Work,
+    process=st.integers(0, 1),
+    fate=st.sampled_from((SETTLES, SETTLES, SETTLES, *FATES)),
+    mood=st.sampled_from((PLACED, PLACED, PLACED, *MOODS)),
+    burns_try=st.booleans(),
+    dials=st.sampled_from((2, 2, 1, 0)),
+)
+
+
+@cache
+def template() -> bytes:
+    """An empty database."""
+    with TemporaryDirectory() as folder:
+        with open_sync(Path(folder, "empty.db")):
+            pass
+        return Path(folder, "empty.db").read_bytes()
+
+
+class StoreHistories(RuleBasedStateMachine):
+    """A clinic with two processes on one database, and a provider that may fail in every way it can."""
+
+    @initialize(
+        capabilities=st.builds(
+            Capabilities,
+            honours_key=st.booleans(),
+            key_lifetime=st.sampled_from([HOUR, 23 * HOUR]),
+            look_up=st.booleans(),
+        ),
+        look_up_lag=st.sampled_from([0 * SECOND, 3 * MINUTE, 6 * HOUR]),
+        echoes_attempt_id=st.booleans(),
+        ring_again=st.booleans(),
+        max_lateness=st.sampled_from([4 * HOUR, 72 * HOUR]),
+    )
+    def opens(
+        self,
+        capabilities: Capabilities,
+        look_up_lag: timedelta,
+        echoes_attempt_id: bool,
+        ring_again: bool,
+        max_lateness: timedelta,
+    ) -> None:
+        self.now = NOW
+        self.provider = SimulatedProvider(
+            capabilities=capabilities, look_up_lag=look_up_lag, echoes_attempt_id=echoes_attempt_id
+        )
+        self.clinic = able(
+            capabilities, ring_again_when_unsure=ring_again, max_lateness=max_lateness, max_tries=3, max_calls=2
+        )
+        self.stack = ExitStack()
+        self.path = Path(self.stack.enter_context(TemporaryDirectory()), "clinic.db")
+        self.path.write_bytes(template())
+        self.ids = count(1)
+        self.lives = [ExitStack(), ExitStack()]
+        self.desks = [self._starts(process) for process in range(2)]
+        self.names: list[str] = []
+        for _ in PHONES[:2]:
+            self.another_program_adds_a_reminder(after=0 * SECOND)
+        self.suspended: list[Duty] = []
+        self.webhooks: list[tuple[Ring, str]] = []
+        self.opted_out: set[str] = set()
+        self.cancelled: set[str] = set()
+        self.called_again: Counter[str] = Counter()
+        self.is_paused = False
+        self.former: Snapshot | None = None
+
+    # What the two processes do
+
+    @precondition(lambda self: self._next_wake())
+    @rule(work=WORK)
+    def a_process_works(self, work: Work) -> None:
+        """It sleeps until something is due, claims it, does it, and settles it, if it comes so far."""
+        self._moves(max(self.now, self._next_wake() or self.now))
+        desk = self.desks[work.process]
+        held = frozenset(duty.claimed.token for duty in self.suspended if duty.process == work.process)
+        for claimed in desk.claim(dials=work.dials, checks=2, held=held):
+            duty = Duty(work.process, claimed, self.now)
+            if claimed.errand is Errand.DIAL:
+                self._number_is_free(claimed)
+            if work.fate not in {SUSPENDED_BEFORE, KILLED_BEFORE}:
+                duty = self._done(duty, work.mood)
+            if work.fate in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
+                self.suspended.append(duty)
+            if work.fate == SETTLES:
+                self._settle(duty, burns_try=work.burns_try)
+
+    @precondition(lambda self: self.suspended)
+    @rule(which=st.integers(0, 9), mood=st.sampled_from(MOODS), burns_try=st.booleans())
+    def a_suspended_process_goes_on(self, which: int, mood: str, burns_try: bool) -> None:
+        """Perhaps long after, when others have come to other conclusions."""
+        duty = self.suspended.pop(which % len(self.suspended))
+        self._settle(duty if duty.outcome is not None else self._done(duty, mood), burns_try=burns_try)
+
+    @rule(process=st.integers(0, 1))
+    def a_process_dies_in_the_middle_of_a_claim(self, process: int) -> None:
+        desk = self.desks[process]
+        with suppress(ZeroDivisionError):
+            desk.write(lambda connection, _now: (connection.execute("DELETE FROM reminders"), 1 // 0))
+        desk.connection.execute("BEGIN IMMEDIATE")
+        desk.connection.execute("UPDATE reminders SET lease_token = 'half', wake_at = 0")
+        self.lives[process].close()
+        self.desks[process] = self._starts(process)
+        self.suspended = [duty for duty in self.suspended if duty.process != process]
+
+    @rule(pause=st.sampled_from([30 * SECOND, 3 * MINUTE, 20 * MINUTE, 2 * HOUR, 25 * HOUR]))
+    def time_passes(self, pause: timedelta) -> None:
+        self._moves(self.now + pause)
+
+    def _starts(self, process: int) -> Desk:
+        self.lives[process] = ExitStack()
+        connection = self.lives[process].enter_context(open_sync(self.path))
+        return Desk(connection, self.clinic, self.now, self.ids)
+
+    def _moves(self, now: datetime) -> None:
+        self.now = now
+        for desk in self.desks:
+            desk.now = now
+
+    def _done(self, duty: Duty, mood: str) -> Duty:
+        """The request goes out, or the provider is asked, or the last look forbids it; nothing is settled yet."""
+        claimed = duty.claimed
+        if claimed.errand in {Errand.DIAL, Errand.RESEND}:
+            return evolve(duty, outcome=self._kept_back(duty) or self._rings(claimed, mood))
+        return evolve(duty, outcome=self.provider.find(claimed.call.id, mood, self.now))
+
+    def _kept_back(self, duty: Duty) -> str | None:
+        look = last_look(self.desks[duty.process].connection, duty.claimed.reminder.id)
+        by_monotonic = duty.claimed_at + self.clinic.lease - self.now
+        wake_at = None if look.reminder is None else look.reminder.wake_at
+        return kept_back(
+            look.reminder,
+            token=duty.claimed.token,
+            opted_out=look.opted_out,
+            paused=look.paused,
+            stopping=False,
+            lease_left=by_monotonic if wake_at is None else min(by_monotonic, wake_at - self.now),
+            needed=REQUEST_TIMEOUT,
+        )
+
+    def _rings(self, claimed: Claimed, mood: str) -> Answer:
+        reminder = claimed.reminder
+        assert not self.is_paused, "rung during a pause"
+        assert reminder.phone_number not in self.opted_out, "rung though it has opted out"
+        committed = is_committed(self.path, claimed.call.id)
+        return self.provider.place(placement_of(reminder, claimed.call), mood, self.now, committed=committed)
+
+    def _settle(self, duty: Duty, *, burns_try: bool) -> None:
+        desk, outcome = self.desks[duty.process], duty.outcome
+        match outcome:
+            case str():
+                desk.not_sent(duty.claimed, outcome)
+            case Found() | NotFound() | NoAnswer():
+                desk.found(duty.claimed, outcome)
+            case None:
+                raise AssertionError("nothing was done")
+            case _:
+                desk.answer(duty.claimed, outcome, burns_try=burns_try)
+
+    def _number_is_free(self, claimed: Claimed) -> None:
+        with looking(self.path) as connection:
+            others = connection.execute(
+                f"SELECT count(*) FROM call_logs JOIN reminders ON reminders.id = reminder_id"
+                f" WHERE phone_number = ? AND reminder_id <> ? AND {OPEN.replace('status', 'call_logs.status')}",
+                (claimed.reminder.phone_number, claimed.reminder.id),
+            ).fetchone()[0]
+        assert others == 0, "two calls to one phone at a time"
+
+    # What the provider does by itself
+
+    @precondition(lambda self: self._ringing())
+    @rule(which=st.integers(0, 9), word=st.sampled_from(["ringing", "held", *sorted(TERMINAL)]), arrives=st.booleans())
+    def a_call_goes_on(self, which: int, word: str, arrives: bool) -> None:
+        """Its webhook arrives at once, or stays under way."""
+        ringing = self._ringing()
+        ring = ringing[which % len(ringing)]
+        if word in TERMINAL:
+            self.provider.ends(ring, word)
+        self.webhooks.append((ring, word))
+        if arrives:
+            self._webhook(ring, word)
+
+    @precondition(lambda self: self.webhooks)
+    @rule(which=st.integers(0, 99))
+    def a_webhook_comes_late_or_again(self, which: int) -> None:
+        """Any of those sent so far, in any order."""
+        self._webhook(*self.webhooks[which % len(self.webhooks)])
+
+    @precondition(lambda self: any(ring.acknowledged_at is not None for ring in self.provider.record.rings))
+    @rule(which=st.integers(0, 9), word=st.sampled_from(sorted(TERMINAL)))
+    def a_provider_contradicts_itself(self, which: int, word: str) -> None:
+        """A second end for a call whose end was taken."""
+        ended = [ring for ring in self.provider.record.rings if ring.acknowledged_at is not None]
+        self._webhook(ended[which % len(ended)], word)
+
+    def _webhook(self, ring: Ring, word: str) -> None:
+        transcript = ring.transcript if word == "completed" else None
+        report = evolve(self.provider.tells(ring), status=word, transcript=transcript)
+        self.desks[len(word) % 2].report(report)
+        if word in TERMINAL:
+            ring.is_acknowledged(self.provider.record.moment())
+
+    # What staff, patients and other programs do
+
+    @rule(which=st.integers(0, 9))
+    def staff_have_it_called_again(self, which: int) -> None:
+        name = self.names[which % len(self.names)]
+        with suppress(NotAllowedError):
+            self.desks[0].write(partial(call_again, reminder_id=name, rules=self.clinic, actor="staff"))
+            self.called_again[name] += 1
+
+    @rule(which=st.integers(0, 9))
+    def staff_cancel_it(self, which: int) -> None:
+        name = self.names[which % len(self.names)]
+        with suppress(NotAllowedError):
+            self.desks[1].write(partial(cancel, reminder_id=name, actor="staff"))
+            self.cancelled.add(name)
+
+    @rule()
+    def staff_pause_and_end_the_pause(self) -> None:
+        self.is_paused = not self.is_paused
+        value = str(self.is_paused).lower()
+        self.desks[0].connection.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (value,))
+
+    @rule(phone=st.sampled_from(PHONES))
+    def a_number_opts_out(self, phone: str) -> None:
+        self.opted_out.add(phone)
+        self.desks[0].connection.execute("INSERT OR IGNORE INTO opt_outs (phone_number) VALUES (?)", (phone,))
+
+    @precondition(lambda self: len(self.names) < len(PHONES))
+    @rule(after=st.sampled_from([0 * SECOND, HOUR]))
+    def another_program_adds_a_reminder(self, after: timedelta) -> None:
+        name = f"reminder-{len(self.names)}"
+        self.desks[0].insert(name, PHONES[len(self.names)], scheduled_at=to_ms(self.now + after))
+        self.names.append(name)
+
+    @rule(which=st.integers(0, 9), by=st.sampled_from([MINUTE, 3 * HOUR]))
+    def another_program_moves_a_reminder(self, which: int, by: timedelta) -> None:
+        name = self.names[which % len(self.names)]
+        self.desks[1].connection.execute(
+            "UPDATE reminders SET scheduled_at = ? WHERE id = ? AND status = 'scheduled'", (to_ms(self.now + by), name)
+        )
+
+    # What must hold
+
+    @invariant()
+    def all_is_well(self) -> None:
+        if hasattr(self, "desks"):
+            self._check(settled=False)
+
+    def _check(self, *, settled: bool) -> None:
+        out = {name for name, phone in zip(self.names, PHONES, strict=False) if phone in self.opted_out}
+        can = self.clinic.capabilities
+        expectations = Expectations(
+            now=self.now,
+            settled=settled,
+            honours_key=can.honours_key,
+            look_up=can.look_up,
+            names_calls=self.provider.echoes_attempt_id,
+            max_calls=self.clinic.max_calls,
+            ring_again=self.clinic.ring_again_when_unsure,
+            called_again=self.called_again,
+            cancelled=frozenset(self.cancelled | out),
+        )
+        with looking(self.path) as connection:
+            assert broken(self.provider.record, connection, expectations, self.former) == []
+            self.former = snapshot_of(connection)
+
+    def teardown(self) -> None:
+        """Time runs on, the provider is well again: everything comes to an end."""
+        if not hasattr(self, "desks"):
+            return
+        if self.is_paused:
+            self.staff_pause_and_end_the_pause()
+        while self.suspended:
+            self.a_suspended_process_goes_on(0, PLACED, burns_try=True)
+        for _ in range(200):
+            for ring in self.provider.record.rings:
+                if ring.end is None:
+                    self.provider.ends(ring, "completed")
+                if ring.acknowledged_at is None:
+                    self._webhook(ring, ring.end or "")
+            if self._next_wake() is None:
+                break
+            self.a_process_works(Work())
+        self._check(settled=True)
+        for life in self.lives:
+            life.close()
+        self.stack.close()
+
+    # Small questions
+
+    def _next_wake(self) -> datetime | None:
+        wakes = next_wakes(self.desks[0].connection)
+        return min((time for time in (wakes.dial, wakes.check) if time is not None), default=None)
+
+    def _ringing(self) -> list[Ring]:
+        return [ring for ring in self.provider.record.rings if ring.end not in CLOSED]
+
+
+TestStoreHistories = StoreHistories.TestCase
+TestStoreHistories.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

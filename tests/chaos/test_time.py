@@ -1,0 +1,195 @@
+"""Clocks that jump, machines that sleep, nights with an hour more or less: no burst, no call lost, none twice."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+import trio
+
+from reminderd.core.answers import Answer
+from reminderd.core.lifecycle import Claimed
+from reminderd.core.reminder import Status
+from reminderd.core.window import Window
+from reminderd.poller import Duties
+from reminderd.providers.base import Placement
+from tests.support.clock import HandClock
+from tests.support.house import TameProvider, a_house, accepts
+from tests.support.nouns import HOUR, NOW, SECOND
+
+Jump = Callable[[HandClock], None]
+
+
+def wall(by: timedelta) -> Jump:
+    """Somebody sets the clock."""
+
+    def jump(clock: HandClock) -> None:
+        clock.time += by
+
+    return jump
+
+
+def suspend(by: timedelta) -> Jump:
+    """The machine sleeps: both clocks have gone on when it wakes."""
+    return lambda clock: clock.advance(by)
+
+
+def suspend_and_set(asleep: timedelta, by: timedelta) -> Jump:
+    """The machine sleeps, and its clock is set when it wakes."""
+
+    def jump(clock: HandClock) -> None:
+        clock.advance(asleep)
+        clock.time += by
+
+    return jump
+
+
+@pytest.mark.parametrize(
+    "jump", [wall(3 * HOUR), wall(-3 * HOUR), suspend(3 * HOUR)], ids=["forward", "back", "suspend"]
+)
+async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(tmp_path: Path, jump: Jump) -> None:
+    """The loop would take the row's lease for run out, but for its list of what it still works on."""
+    clock, answer_now = HandClock(), trio.Event()
+
+    async def when_told(placement: Placement) -> Answer:
+        await answer_now.wait()
+        return await accepts(placement)
+
+    async with a_house(tmp_path / "db", clock, TameProvider(when_told)) as house:
+        await house.insert("r1")
+        [placed] = await house.provider.asked(1)
+        token = (await house.reminder("r1")).lease_token
+        jump(clock)
+        await house.polled()
+        reminder = await house.reminder("r1")
+        assert (reminder.status, reminder.lease_token) == (Status.DIALING, token)
+        answer_now.set()
+        assert (await house.until("r1", "processing")).external_call_id == f"ext-{placed.call_id}"
+        await house.polled()
+        assert [call.status for call in await house.calls("r1")] == ["queued"]
+    assert len(house.provider.placed) == 1
+
+
+@pytest.mark.parametrize(
+    "jump",
+    [wall(50 * SECOND), suspend(50 * SECOND), suspend_and_set(50 * SECOND, -3 * HOUR)],
+    ids=["by the wall clock", "by both", "by the monotonic clock alone"],
+)
+async def test_the_last_look_stops_a_request_whose_lease_is_over_by_either_clock(tmp_path: Path, jump: Jump) -> None:
+    """The clock jumps between the claim and the request; 50 of the lease's 60 s leave too little for one of 20 s."""
+    clock = HandClock()
+    async with a_house(tmp_path / "db", clock) as house:
+        dial = house.poller.duties.dial
+        looked = trio.Event()
+
+        async def jump_first(claimed: Claimed, claimed_at: float) -> None:
+            house.poller.duties = Duties(dial=dial, check=house.poller.duties.check)
+            jump(clock)
+            await dial(claimed, claimed_at)
+            assert house.provider.placed == []
+            assert (await house.reminder("r1")).status is Status.SCHEDULED
+            looked.set()
+
+        house.poller.duties = Duties(dial=jump_first, check=house.poller.duties.check)
+        await house.insert("r1")
+        await house.until("r1", "processing")
+        assert looked.is_set()
+        assert [(call.status, call.tries) for call in await house.calls("r1")] == [("queued", 1)]
+    assert len(house.provider.placed) == 1
+
+
+async def test_what_became_due_while_the_machine_slept_is_rung_one_by_one(tmp_path: Path) -> None:
+    """The calls per second of three hours are not saved up."""
+    clock = HandClock()
+    async with a_house(tmp_path / "db", clock, dialers=50, per_second=1) as house:
+        for number in range(10):
+            await house.insert(f"r{number}", at=NOW + (number + 1) * 10 * timedelta(minutes=1))
+        await house.polled()
+        assert house.provider.placed == []
+        clock.advance(3 * HOUR)
+        for rung in range(1, 11):
+            await house.provider.asked(rung)
+            await house.polled()
+            assert len(house.provider.placed) == rung
+            clock.advance(SECOND)
+        await house.until_all(10, "status = 'processing'")
+    assert [placement.reminder_id for placement in house.provider.placed] == [f"r{number}" for number in range(10)]
+
+
+async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lines(tmp_path: Path) -> None:
+    clock, answer_now = HandClock(), trio.Event()
+
+    async def when_told(placement: Placement) -> Answer:
+        await answer_now.wait()
+        return await accepts(placement)
+
+    async with a_house(tmp_path / "db", clock, TameProvider(when_told), dialers=3) as house:
+        for number in range(12):
+            await house.insert(f"r{number}", at=NOW + HOUR)
+        clock.advance(3 * HOUR)
+        await house.provider.asked(3)
+        await house.polled()
+        assert len(house.provider.placed) == 3
+        answer_now.set()
+        await house.until_all(12, "status = 'processing'")
+    assert len(house.provider.placed) == 12
+
+
+@pytest.mark.parametrize("jump", [wall(5 * HOUR), suspend(5 * HOUR)], ids=["clock set", "slept"])
+async def test_what_is_too_late_afterwards_is_not_rung_and_says_so(tmp_path: Path, jump: Jump) -> None:
+    """Too late by default is four hours: an unexpected call then helps nobody."""
+    clock = HandClock()
+    async with a_house(tmp_path / "db", clock) as house:
+        for number in range(5):
+            await house.insert(f"r{number}", at=NOW + number * timedelta(minutes=1) + SECOND)
+        await house.polled()
+        jump(clock)
+        await house.until_all(5, "status = 'expired' AND last_error LIKE 'too late%'")
+    assert house.provider.placed == []
+
+
+async def test_a_clock_that_goes_astray_and_comes_back_rings_nobody_twice_and_forgets_nobody(tmp_path: Path) -> None:
+    """What was rung early, by a wrong clock, is not rung again at its right time; what comes later still is."""
+    clock = HandClock()
+    async with a_house(tmp_path / "db", clock) as house:
+        await house.insert("early", at=NOW + HOUR)
+        await house.insert("later", at=NOW + 3 * HOUR)
+        await house.polled()
+        clock.time += 2 * HOUR
+        await house.until("early", "processing")
+        clock.time -= 2 * HOUR
+        await house.polled()
+        for _ in range(4):
+            clock.advance(HOUR - SECOND)
+            await house.polled()
+        await house.until("later", "processing")
+    assert [placement.reminder_id for placement in house.provider.placed] == ["early", "later"]
+
+
+@pytest.mark.parametrize(
+    ("evening", "opens"),
+    [
+        (datetime(2026, 3, 28, 20, 0, tzinfo=UTC), datetime(2026, 3, 29, 7, 0, tzinfo=UTC)),
+        (datetime(2026, 10, 24, 20, 0, tzinfo=UTC), datetime(2026, 10, 25, 8, 0, tzinfo=UTC)),
+    ],
+    ids=["an hour less", "an hour more"],
+)
+async def test_after_a_night_with_another_number_of_hours_phones_ring_at_nine_and_not_before(
+    tmp_path: Path, evening: datetime, opens: datetime
+) -> None:
+    """Due in the evening, rung when the window opens by the patient's clock: hours counted in UTC would be wrong."""
+    clock = HandClock(evening)
+    window = Window(ZoneInfo("Europe/Berlin"), start=9 * HOUR, end=18 * HOUR)
+    async with a_house(tmp_path / "db", clock, window=window, max_lateness=24 * HOUR) as house:
+        await house.insert("r1")
+        await house.until_all(1, "hold_reason = 'outside the calling hours'")
+        while clock.time < opens - SECOND:
+            clock.advance(min(HOUR, opens - SECOND - clock.time))
+            await house.polled()
+        assert house.provider.placed == []
+        clock.advance(SECOND)
+        await house.until("r1", "processing")
+        clock.advance(HOUR)
+        await house.polled()
+    assert len(house.provider.placed) == 1

@@ -1,0 +1,49 @@
+"""A clinic in whatever folder a test wants it, and what its monitors see."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trio
+
+from tests.e2e.conftest import Clinic
+from tests.support.generic_server import GenericServer, generic_server
+
+_PATIENCE = 30
+
+
+@asynccontextmanager
+async def a_clinic(folder: Path, **changes: Any) -> AsyncIterator[Clinic]:
+    """A configured clinic with a provider of its own; `changes` are those of `Clinic.configure`."""
+    async with generic_server(GenericServer()) as provider, httpx.AsyncClient(timeout=_PATIENCE) as client:
+        clinic = Clinic(folder, provider, client)
+        clinic.configure(**changes)
+        yield clinic
+
+
+async def until_ready(clinic: Clinic, url: str) -> None:
+    """Wait until every part of the daemon says that it works."""
+    with trio.fail_after(_PATIENCE):
+        while await failing_parts(clinic, url):  # noqa: ASYNC110 - no event crosses processes
+            await trio.sleep(0.05)
+
+
+async def until_failing(clinic: Clinic, url: str, part: str) -> str:
+    """What the daemon says is wrong with this part, as soon as it does."""
+    with trio.fail_after(_PATIENCE):
+        while True:
+            failing = await failing_parts(clinic, url)
+            if part in failing:
+                return failing[part]
+            await trio.sleep(0.05)
+
+
+async def failing_parts(clinic: Clinic, url: str) -> Mapping[str, str]:
+    """What monitors see: each part that does not work, with the reason."""
+    answer = await clinic.client.get(f"{url}/health/ready")
+    body = answer.json()
+    assert answer.status_code == (503 if "failing" in body else 200)
+    failing: dict[str, str] = body.get("failing", {})
+    return failing
