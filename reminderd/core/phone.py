@@ -22,4 +22,6 @@ def normalised(text: str) -> str | None:
         return None
     if not phonenumbers.is_possible_number(number):
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    # A national prefix that was left in is taken off, and what is left may begin with another.
+    return spelled if spelled == compact else normalised(spelled)

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from reminderd.core.phone import normalised
@@ -12,6 +12,7 @@ from reminderd.core.phone import normalised
         (" +49 30 123-456 ", "+4930123456"),
         ("+1 (555) 010-0001", "+15550100001"),
         ("+39 06 698 12345", "+390669812345"),
+        ("+49 (0)30 123456", "+4930123456"),
     ],
 )
 def test_spaces_dashes_and_brackets_are_dropped(text: str, stored: str) -> None:
@@ -41,6 +42,7 @@ def test_what_cannot_be_a_number_is_none(text: str) -> None:
     assert normalised(text) is None
 
 
+@example("+49000000")
 @given(st.text() | st.from_regex(r"\+[0-9 ()-]{4,20}", fullmatch=True))
 def test_a_normalised_number_is_its_own_normal_form(text: str) -> None:
     number = normalised(text)
