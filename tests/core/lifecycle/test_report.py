@@ -302,3 +302,14 @@ def test_progress_of_a_cancelled_reminders_open_call_only_moves_its_check() -> N
     step = told(gone, a_call("dialing"), report=a_report("ringing"))
     assert (step.reminder.status, step.calls[0].status) == (Status.CANCELLED, "ringing")
     assert step.reminder.wake_at == NOW + RULES.outcome_timeout
+
+
+def test_progress_that_matches_no_call_and_has_anothers_id_leaves_no_row_each_time() -> None:
+    two = (
+        a_call("busy", id="a", external_call_id="ext-a"),
+        a_call("queued", id="b", attempt=2, external_call_id="ext-b"),
+    )
+    stranger = a_report("ringing", attempt_id=None, external_call_id="taken")
+    step = told(a_reminder(Status.PROCESSING), *two, report=stranger, id_taken=True)
+    assert step.calls == two
+    assert [note.level for note in step.notes] == [Level.ERROR, Level.WARNING]
