@@ -5,21 +5,17 @@ execute; then come a new process, a healthy provider, and the checker of all cha
 """
 
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
 from random import Random
-from types import FrameType
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
 import pytest
 import trio
 from attrs import define, field, frozen
 
-import reminderd
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.core.answers import Answer, Capabilities, Finding, Report
@@ -30,10 +26,10 @@ from reminderd.providers.base import Placement
 from reminderd.providers.payload import json_object, read_report
 from reminderd.store.claims import claim
 from reminderd.store.database import Database, open_database
-from reminderd.store.driver import Connection
 from reminderd.store.facts import next_wakes
 from reminderd.store.settles import settle_report
 from tests.chaos.invariants import Expectations, broken
+from tests.chaos.lines import Line, Lines
 from tests.chaos.record import Ring
 from tests.chaos.simulated import ANSWER_LOST, NOT_PLACED, PLACED, REFUSED, REQUEST_LOST, SimulatedProvider
 from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
@@ -45,11 +41,6 @@ pytestmark = pytest.mark.chaos
 
 T = TypeVar("T")
 SEED: Final = 1
-_ROOT: Final = Path(reminderd.__file__).parent
-_CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "dialer.py", "checker.py"))
-_CUT_AT_SQLITE: Final = str(_ROOT / "store")
-_WHOLE: Final = str(_ROOT / "store/trio_sqlite.py")
-"""Knows no rows; half of its closing would only leak."""
 
 
 @frozen(kw_only=True)
@@ -82,70 +73,6 @@ STORIES: Final[Mapping[str, Story]] = {
     "the request is lost, sent again": Story(capabilities=KEY, moods=(REQUEST_LOST,) * 3),
     "the request is lost, not found, dialled": Story(capabilities=BOTH, moods=(REQUEST_LOST,) * 2),
 }
-
-
-Line: TypeAlias = tuple[str, int]
-"""A file and a number in it."""
-
-
-class Crash(BaseException):
-    """The process is gone."""
-
-
-@define
-class Lines:
-    """Counts the lines that run, and crashes before one of them."""
-
-    crash_before: int | None = None
-    """Its number, from 1."""
-    ran: list[Line] = field(factory=list)
-    effects: list[int] = field(factory=list)
-    """The number of the last line before each commit and each request."""
-    _connections: list[Connection] = field(factory=list)
-    _is_at_sqlite: bool = False
-
-    @property
-    def crashed(self) -> bool:
-        return len(self.ran) == self.crash_before
-
-    @contextmanager
-    def watched(self) -> Iterator[None]:
-        former = sys.gettrace()
-        sys.settrace(self._entered)
-        try:
-            yield
-        finally:
-            sys.settrace(former)
-
-    def _entered(self, frame: FrameType, _event: str, _arg: object) -> Callable[..., Any] | None:
-        file = frame.f_code.co_filename
-        is_cut = file.startswith(_CUT) or (self._is_at_sqlite and file.startswith(_CUT_AT_SQLITE) and file != _WHOLE)
-        return self._line if is_cut else None
-
-    def _line(self, frame: FrameType, event: str, _arg: object) -> Callable[..., Any]:
-        if event == "line":
-            self.ran.append((frame.f_code.co_filename, frame.f_lineno))
-            if self.crashed:
-                for connection in self._connections:
-                    connection.close()  # as the system does; whatever cleans up now can write nothing
-                raise Crash
-        return self._line
-
-    def has_effect(self) -> None:
-        """Something is about to be done that a crash does not undo."""
-        self.effects.append(len(self.ran))
-
-    async def run(self, call: Callable[[], T], /) -> T:
-        """A runner for the store: on the thread whose lines are watched, and its own are only here."""
-        self._is_at_sqlite = True
-        try:
-            result = call()
-        finally:
-            self._is_at_sqlite = False
-        if isinstance(result, Connection):
-            self._connections.append(result)
-            result.set_trace_callback(lambda sql: self.has_effect() if sql == "COMMIT" else None)
-        return result
 
 
 @define

@@ -179,4 +179,21 @@ async def send(client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | 
         "webhook-timestamp": str(int(at.timestamp())),
         "webhook-signature": Webhook(SECRET).sign(message_id, at, content.decode()),
     }
-    return await client.post(f"{base_url}/webhooks/call-status", content=content, headers=headers)
+    request = client.build_request("POST", f"{base_url}/webhooks/call-status", content=content, headers=headers)
+    request.stream = _Body(content)
+    return await client.send(request)
+
+
+class _Body(httpx.AsyncByteStream):
+    """A request's body. httpx's own is a generator, which Trio finds unfinished when the other side dies meanwhile."""
+
+    def __init__(self, content: bytes) -> None:
+        self._parts = iter((content,))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration

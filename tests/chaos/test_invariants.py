@@ -1,0 +1,239 @@
+"""The checker finds what it is there to find: each of its sentences, in a clinic where all was well before."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from attrs import define, evolve
+
+from reminderd.core.lifecycle.check import RING_BY_HAND
+from reminderd.providers.base import placement_of
+from tests.chaos.invariants import Expectations, broken
+from tests.chaos.record import Ring
+from tests.chaos.simulated import PLACED, SimulatedProvider
+from tests.chaos.snapshot import snapshot_of
+from tests.support.desk import Desk, a_desk
+from tests.support.nouns import MINUTE, NOW, RULES
+
+SETTLED: Final = Expectations(now=NOW + MINUTE, settled=True)
+RUNNING: Final = Expectations(now=NOW + MINUTE)
+
+
+@define
+class Clinic:
+    """One reminder, `r1`, that was rung and reached; a second, `r2`, whose call still goes on."""
+
+    desk: Desk
+    provider: SimulatedProvider
+
+    def rings(self) -> Ring:
+        """Whoever is due is rung."""
+        [claimed] = self.desk.claim()
+        placement = placement_of(claimed.reminder, claimed.call)
+        self.desk.answer(claimed, self.provider.place(placement, PLACED, self.desk.now, committed=True))
+        return self.provider.record.rings[-1]
+
+    def reports(self, ring: Ring, word: str) -> None:
+        self.provider.ends(ring, word)
+        self.desk.report(self.provider.tells(ring))
+        ring.is_acknowledged(self.provider.record.moment())
+
+    def sql(self, *statements: str) -> None:
+        for statement in statements:
+            self.desk.connection.execute(statement)
+
+    @property
+    def first(self) -> Ring:
+        return self.provider.record.rings[0]
+
+    @property
+    def second(self) -> Ring:
+        return self.provider.record.rings[1]
+
+    def rang(self, *keys: str, reminder_id: str = "r1") -> None:
+        """More rings, with these keys."""
+        record = self.provider.record
+        record.rings += [Ring(key=k, reminder_id=reminder_id, call_id=k, at=record.moment()) for k in keys]
+
+
+@pytest.fixture
+def clinic(tmp_path: Path) -> Iterator[Clinic]:
+    with a_desk(tmp_path / "clinic.db") as desk:
+        clinic = Clinic(desk, SimulatedProvider(capabilities=RULES.capabilities))
+        desk.insert("r1")
+        clinic.reports(clinic.rings(), "completed")
+        desk.insert("r2", "+15550100002")
+        clinic.rings()
+        yield clinic
+
+
+def test_a_clinic_in_which_all_went_well_keeps_every_promise(clinic: Clinic) -> None:
+    former = snapshot_of(clinic.desk.connection)
+    assert broken(clinic.provider.record, clinic.desk.connection, RUNNING) == []
+    clinic.reports(clinic.second, "failed")
+    assert broken(clinic.provider.record, clinic.desk.connection, SETTLED, former) == []
+
+
+def order(clinic: Clinic, **changes: Any) -> None:
+    clinic.provider.record.orders[0] = evolve(clinic.provider.record.orders[0], **changes)
+
+
+BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
+    "one key rung twice": (lambda c: c.rang(c.first.key), "the phone rang 2 times for one call"),
+    "rung again after it was reached": (lambda c: c.rang("other"), "r1: rung again after the patient was reached"),
+    "rung again by guess": (lambda c: c.rang("other", reminder_id="r2"), "r2: rung again 1 times while"),
+    "rung too often": (lambda c: c.rang("a", "b", "c", reminder_id="r2"), "r2: rung 4 times"),
+    "asked before the commit": (lambda c: order(c, committed=False), "asked to be placed before the call was in"),
+    "another number": (lambda c: order(c, phone_number="+15550199"), "asked for another number or message"),
+    "rung without a row": (lambda c: c.rang("other"), "other: rang without a row of its own in call_logs"),
+    "rung though refused": (
+        lambda c: c.sql("UPDATE call_logs SET status = 'refused' WHERE reminder_id = 'r2'"),
+        "is refused, but the phone has rung",
+    ),
+    "a reminder gone": (lambda c: c.sql("DELETE FROM reminders WHERE id = 'r2'"), "r2: rung, and gone from"),
+    "an end not kept": (
+        lambda c: c.sql("UPDATE call_logs SET received_at = NULL WHERE reminder_id = 'r1'"),
+        "its end (completed) was reported and taken, but is not on the call",
+    ),
+    "a transcript lost": (lambda c: c.sql("UPDATE call_logs SET transcript = NULL"), "its transcript is lost"),
+    "completed, but not called": (
+        lambda c: c.sql("UPDATE reminders SET status = 'failed', last_error = '' WHERE id = 'r1'"),
+        "r1: completed, but failed",
+    ),
+    "called, but not completed": (
+        lambda c: c.sql("UPDATE reminders SET status = 'called' WHERE id = 'r2'"),
+        "r2: called, but no call was completed",
+    ),
+    "woken for nothing": (lambda c: c.sql("UPDATE reminders SET wake_at = 1 WHERE id = 'r1'"), "r1: called, and woken"),
+    "final, and its open call forgotten": (
+        lambda c: c.sql("UPDATE reminders SET status = 'failed', wake_at = NULL, last_error = '' WHERE id = 'r2'"),
+        "r2: failed, and nobody will look",
+    ),
+    "final without a reason": (
+        lambda c: c.sql("UPDATE reminders SET status = 'failed' WHERE id = 'r2'"),
+        "r2: failed with the reason None",
+    ),
+    "nobody knows, and staff are told something else": (
+        lambda c: c.sql(
+            "UPDATE call_logs SET status = 'unreported' WHERE reminder_id = 'r2'",
+            "UPDATE reminders SET status = 'failed', wake_at = NULL, last_error = 'busy' WHERE id = 'r2'",
+        ),
+        "r2: nobody knows whether it was rung, and staff are told: busy",
+    ),
+    "two open calls": (
+        lambda c: c.sql(
+            "DROP INDEX call_logs_one_open_call", "INSERT INTO call_logs (reminder_id, attempt) VALUES ('r2', 2)"
+        ),
+        "r2: two open calls",
+    ),
+    "calls numbered with a gap": (
+        lambda c: c.sql("UPDATE call_logs SET attempt = 7 WHERE reminder_id = 'r2'"),
+        "r2: its calls are numbered [7]",
+    ),
+    "dialing under no lease": (
+        lambda c: c.sql("UPDATE reminders SET status = 'dialing', lease_token = NULL WHERE id = 'r2'"),
+        "r2: dialing under no lease",
+    ),
+    "scheduled, but leased": (
+        lambda c: c.sql("UPDATE reminders SET status = 'scheduled', lease_token = 'x' WHERE id = 'r2'"),
+        "r2: scheduled, but leased",
+    ),
+    "an id of nobody's on a reminder": (
+        lambda c: c.sql("UPDATE reminders SET external_call_id = 'x' WHERE id = 'r2'"),
+        "r2: has an id that the provider never gave it",
+    ),
+    "an id of nobody's on a call": (
+        lambda c: c.sql("UPDATE call_logs SET external_call_id = 'x' WHERE reminder_id = 'r2'"),
+        "has an id that the provider never gave it",
+    ),
+    "ended, but never reported": (
+        lambda c: c.sql("UPDATE call_logs SET status = 'busy' WHERE reminder_id = 'r2'"),
+        "busy, but nobody reported it",
+    ),
+    "an end without a receipt": (
+        lambda c: c.sql("DELETE FROM webhook_receipts"),
+        "its end was taken without a receipt",
+    ),
+    "a receipt for another end": (
+        lambda c: c.sql("UPDATE webhook_receipts SET status = 'busy'"),
+        "ext-0: a receipt for busy, but the provider's first report was",
+    ),
+    "a broken reference": (
+        lambda c: c.sql("PRAGMA foreign_keys = OFF", "INSERT INTO call_logs (reminder_id, status) VALUES ('x', '-')"),
+        "refers to a missing row of reminders",
+    ),
+    "a complaint of the provider's": (
+        lambda c: c.provider.record.complaints.append("a webhook was answered with 500"),
+        "a webhook was answered with 500",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_each_break_is_found(clinic: Clinic, name: str) -> None:
+    breaks, sentence = BREAKS[name]
+    breaks(clinic)
+    assert has(broken(clinic.provider.record, clinic.desk.connection, RUNNING), sentence)
+
+
+UNSETTLED: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
+    "not final": (lambda _: None, "r2: still processing when all was over"),
+    "a call open": (lambda _: None, "r2: a call is still open when all was over"),
+    "dialing past its lease": (
+        lambda c: c.sql("UPDATE reminders SET status = 'dialing', wake_at = 1 WHERE id = 'r2'"),
+        "r2: dialing past its lease",
+    ),
+    "unknown, but not told so": (
+        lambda c: c.sql("UPDATE reminders SET status = 'failed', last_error = 'busy' WHERE id = 'r2'"),
+        "r2: its last call's end is unknown, but it is failed: busy",
+    ),
+    "by hand, though it could be known": (
+        lambda c: c.sql(f"UPDATE reminders SET status = 'failed', last_error = '{RING_BY_HAND}' WHERE id = 'r2'"),
+        "r2: to be rung by hand, but the provider would have told that it rang",
+    ),
+    "ended, and never asked about": (
+        lambda c: c.provider.ends(c.second, "completed"),
+        "its end (completed) was reported and taken, but is not on the call",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNSETTLED)
+def test_what_may_be_so_for_a_while_must_not_be_so_in_the_end(clinic: Clinic, name: str) -> None:
+    breaks, sentence = UNSETTLED[name]
+    breaks(clinic)
+    record, connection = clinic.provider.record, clinic.desk.connection
+    assert not has(broken(record, connection, evolve(RUNNING, tells_all=True)), sentence)
+    assert has(broken(record, connection, evolve(SETTLED, tells_all=True)), sentence)
+
+
+CHANGES: Final[dict[str, tuple[str, str]]] = {
+    "a reminder gone": ("DELETE FROM reminders WHERE id = 'r1'", "r1: gone from the database"),
+    "called no more": ("UPDATE reminders SET status = 'failed' WHERE id = 'r1'", "r1: was called, is failed"),
+    "a call gone": ("DELETE FROM call_logs WHERE reminder_id = 'r1'", "gone from call_logs"),
+    "another end": ("UPDATE call_logs SET status = 'busy' WHERE reminder_id = 'r1'", "had ended as completed, is busy"),
+    "another transcript": ("UPDATE call_logs SET transcript = 'x'", "its transcript has changed"),
+    "a receipt gone": ("DELETE FROM webhook_receipts", "ext-0: its receipt has changed"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_was_written_once_must_not_change(clinic: Clinic, name: str) -> None:
+    former = snapshot_of(clinic.desk.connection)
+    statement, sentence = CHANGES[name]
+    clinic.sql(statement)
+    assert has(broken(clinic.provider.record, clinic.desk.connection, RUNNING, former), sentence)
+
+
+def test_a_final_reminder_is_final_but_for_staff(clinic: Clinic) -> None:
+    clinic.reports(clinic.second, "failed")
+    former = snapshot_of(clinic.desk.connection)
+    clinic.sql("UPDATE reminders SET status = 'scheduled', wake_at = 1, last_error = NULL WHERE id = 'r2'")
+    record, connection = clinic.provider.record, clinic.desk.connection
+    assert has(broken(record, connection, RUNNING, former), "r2: was failed, is scheduled")
+    assert broken(record, connection, evolve(RUNNING, called_again={"r2": 1}), former) == []
+
+
+def has(sentences: list[str], wanted: str) -> bool:
+    return any(wanted in sentence for sentence in sentences)
