@@ -1,0 +1,268 @@
+"""A disk that is full, fails, is read-only, or is kept by somebody else: nothing is lost, and nobody rung unrecorded.
+
+The daemon is the real one, in a process of its own, and it is never restarted: it must recover by itself.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import trio
+from attrs import define, field
+
+from reminderd.clock import SystemClock
+from reminderd.core.lifecycle import Claimed
+from reminderd.core.reminder import Status
+from reminderd.poller import Duties
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from reminderd.store.transaction import snapshot
+from reminderd.store.trio_sqlite import Runner, worker_threads
+from tests.e2e.conftest import Clinic
+from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
+from tests.support.clock import HandClock
+from tests.support.generic_server import Ring, send, webhook
+from tests.support.house import a_house
+from tests.support.program import Program, running
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.chaos
+
+SMALL = 900 * 1024
+"""Bytes of the small disk: the database takes a fifth of them."""
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder on a disk of its own that is soon full."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        pytest.skip("a disk of its own needs root and mount")
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        [mount, "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", disk], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"no disk of its own: {mounted.stderr}")
+    try:
+        yield disk
+    finally:
+        subprocess.run([umount, disk], check=True)
+
+
+@contextmanager
+def full(disk: Path) -> Iterator[None]:
+    """Somebody else's file takes all the room that is left."""
+    ballast = disk / "somebody-elses.log"
+    descriptor = os.open(ballast, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        for size in (65536, 4096, 1):
+            try:
+                while os.write(descriptor, b"\0" * size):
+                    pass
+            except OSError:
+                continue
+        yield
+    finally:
+        os.close(descriptor)
+        ballast.unlink()
+
+
+def rings_only_what_is_recorded(clinic: Clinic) -> None:
+    """From now on, look at each ring whether its call is committed; from another connection, while the phone rings."""
+
+    def look(ring: Ring) -> None:
+        assert ring.attempt_id in {call.id for call in clinic.calls(ring.reminder_id)}
+
+    clinic.provider.on_ring = look
+
+
+@asynccontextmanager
+async def a_daemon(folder: Path, **changes: Any) -> AsyncIterator[tuple[Clinic, Program, str, Ring]]:
+    """A running daemon that has rung once, for `r0`, and waits for that call's report."""
+    async with a_clinic(folder, **changes) as clinic:
+        rings_only_what_is_recorded(clinic)
+        async with running("run", cwd=folder) as program:
+            url = await program.url()
+            clinic.insert("r0")
+            [ring] = await clinic.provider.rang(1)
+            await clinic.until("r0", "processing")
+            yield clinic, program, url, ring
+            assert await program.terminate() == 0
+            assert not [line for line in program.lines if "Traceback" in line]
+        async with running("db", "check", cwd=folder) as check:
+            assert await check.ended() == 0, check.lines
+
+
+def insert_soon_due(clinic: Clinic) -> None:
+    """Three reminders that become due while the disk is in trouble."""
+    due = to_ms(SystemClock().now() + timedelta(seconds=0.5))
+    for number in range(1, 4):
+        clinic.insert(f"r{number}", f"+1555010001{number}", scheduled_at=due)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Another program is in the middle of a write."""
+    with open_sync(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+
+
+async def put_off_then_taken(
+    clinic: Clinic, program: Program, url: str, ring: Ring, trouble: AbstractContextManager[None], *, claims_fail: bool
+) -> None:
+    """What must hold in a trouble, and after it. With `claims_fail` it is to last until a claim has failed, too."""
+    report = webhook(ring, transcript="I'll come.")
+    with trouble:
+        answer = await send(clinic.client, url, report)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        assert await until_failing(clinic, url, "database")
+        if claims_fail:
+            await program.line("nothing can be claimed")
+            await until_failing(clinic, url, "poll loop")
+        assert clinic.provider.rings == [ring]
+    await until_ready(clinic, url)
+    answer = await send(clinic.client, url, report)
+    assert (answer.status_code, answer.json()) == (200, {"success": True})
+    assert clinic.reminder("r0").status is Status.CALLED
+    assert [call.transcript for call in clinic.calls("r0")] == ["I'll come."]
+    for number in range(1, 4):
+        await clinic.until(f"r{number}", "processing")
+    assert sorted(ring.reminder_id for ring in clinic.provider.rings) == ["r0", "r1", "r2", "r3"]
+
+
+async def test_on_a_full_disk_webhooks_are_put_off_and_nobody_is_rung_until_there_is_room(small_disk: Path) -> None:
+    """Were the claim not committed before the request, phones would ring unrecorded."""
+    async with a_daemon(small_disk) as (clinic, program, url, ring):
+        insert_soon_due(clinic)
+        await put_off_then_taken(clinic, program, url, ring, full(small_disk), claims_fail=True)
+
+
+async def test_on_a_failing_disk_the_same_holds(tmp_path: Path) -> None:
+    """An I/O error is another error of SQLite's than a full disk, and must be met the same way."""
+    async with a_daemon(tmp_path) as (clinic, program, url, ring):
+        insert_soon_due(clinic)
+        await put_off_then_taken(clinic, program, url, ring, program.unable_to_write(), claims_fail=True)
+
+
+async def test_while_another_program_keeps_the_database_locked_the_same_holds(tmp_path: Path) -> None:
+    """It keeps the lock for longer than the daemon waits for one (5 s); without that bound a webhook would hang."""
+    async with a_daemon(tmp_path) as (clinic, program, url, ring):
+        insert_soon_due(clinic)
+        await put_off_then_taken(clinic, program, url, ring, locked(tmp_path / "clinic.db"), claims_fail=False)
+
+
+async def test_an_answer_that_comes_while_the_disk_is_full_is_recorded_once_there_is_room(small_disk: Path) -> None:
+    """Without its trying again, the call's id would be lost and the reminder declared unconfirmed."""
+    async with a_daemon(small_disk, lease_seconds=4, timeout_seconds=2) as (clinic, program, url, _ring):
+        clinic.provider.latency = 0.5
+        clinic.insert("r1", "+15550100011")
+        rings = await clinic.provider.rang(2)
+        with full(small_disk):
+            await program.line("not recorded yet")
+            assert "full" in await until_failing(clinic, url, "database")
+            assert clinic.reminder("r1").status is Status.DIALING
+        found = await clinic.until("r1", "processing")
+        assert found.external_call_id == rings[1].call_id
+        assert len(clinic.provider.rings) == 2
+
+
+async def test_a_log_that_a_reader_kept_from_shrinking_until_the_disk_was_full_shrinks_when_it_ends(
+    small_disk: Path,
+) -> None:
+    """SQLite tidies its log after a commit only, and on a full disk there is none: the writer must do it by hand."""
+    async with a_daemon(small_disk) as (clinic, _program, url, ring):
+        progress = webhook(ring, "ringing")
+        with open_sync(small_disk / "clinic.db") as reader:
+            reader.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()  # so that the database has the room it needs
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reminders").fetchall()
+            with trio.fail_after(20):
+                while (await send(clinic.client, url, progress)).status_code == 200:
+                    pass
+            assert "full" in (await failing_parts(clinic, url))["database"]
+            assert (small_disk / "clinic.db-wal").stat().st_size > SMALL / 2
+            reader.execute("ROLLBACK")
+        await until_ready(clinic, url)
+        assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+        assert clinic.reminder("r0").status is Status.CALLED
+
+
+@define
+class FlakyThreads:
+    """Runs the database's calls, and lets no read through while `unreadable`."""
+
+    unreadable: bool = False
+    _threads: Runner = field(factory=worker_threads)
+
+    async def __call__(self, call: Callable[[], T], /) -> T:
+        if self.unreadable and getattr(call, "func", None) is snapshot:
+            raise StoreUnavailableError("the disk failed to read")
+        return await self._threads(call)
+
+
+async def test_a_loop_that_could_not_read_for_a_while_goes_on_by_itself(tmp_path: Path) -> None:
+    """It reads at every turn, and four times a second while it waits: nobody is there to catch what this raises."""
+    threads = FlakyThreads()
+    async with a_house(tmp_path / "db", HandClock(), interval=timedelta(minutes=1), runner=threads) as house:
+        await house.insert("r1")
+        await house.until("r1", "processing")
+        for _ in range(2):
+            threads.unreadable = True
+            await house.until_trouble()
+            threads.unreadable = False
+            await house.until_trouble(ends=True)
+        await house.insert("r2")
+        await house.until("r2", "processing")
+
+
+async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_ring_by_hand(tmp_path: Path) -> None:
+    """Nothing went out: were the row left as it is, it would count as unconfirmed when its lease is over."""
+    threads = FlakyThreads()
+    async with a_house(tmp_path / "db", HandClock(), runner=threads) as house:
+        dial = house.poller.duties.dial
+        kept_back = trio.Event()
+
+        async def blindly(claimed: Claimed, claimed_at: float) -> None:
+            house.poller.duties = Duties(dial=dial, check=house.poller.duties.check)
+            threads.unreadable = True
+            await dial(claimed, claimed_at)
+            threads.unreadable = False
+            kept_back.set()
+
+        house.poller.duties = Duties(dial=blindly, check=house.poller.duties.check)
+        await house.insert("r1")
+        await kept_back.wait()
+        await house.until("r1", "processing")
+        assert [(call.status, call.tries) for call in await house.calls("r1")] == [("queued", 1)]
+    assert len(house.provider.placed) == 1
+
+
+async def test_a_read_only_disk_is_one_clear_line_at_the_start_and_nothing_is_rung(small_disk: Path) -> None:
+    async with a_daemon(small_disk) as (clinic, _program, url, ring):
+        assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+    mount = shutil.which("mount")
+    assert mount is not None
+    async with a_clinic(small_disk) as clinic:
+        clinic.insert("r1", scheduled_at=to_ms(clinic.reminder("r0").scheduled_at))
+        await trio.run_process([mount, "-o", "remount,ro", small_disk])
+        async with running("run", cwd=small_disk) as program:
+            assert await program.ended() == 1
+        [line] = [line for line in program.lines if "ERROR" in line]
+        assert "no permission to write" in line
+        assert not [line for line in program.lines if "Traceback" in line]
+        assert clinic.provider.requests == []
+        await trio.run_process([mount, "-o", "remount,rw", small_disk])
+        async with running("run", cwd=small_disk) as program:
+            await clinic.until("r1", "processing")

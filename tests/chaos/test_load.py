@@ -1,0 +1,212 @@
+"""More than can be taken: bounded memory, 503 for the rest, and whatever was answered 200 is on file."""
+
+import json
+import resource
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+from attrs import frozen
+from standardwebhooks import Webhook
+
+from reminderd.clock import SystemClock
+from reminderd.store.opening import open_sync
+from reminderd.web.server import MAX_CONNECTIONS
+from tests.e2e.conftest import Clinic
+from tests.support.clinic import a_clinic
+from tests.support.generic_server import SECRET
+from tests.support.program import Program, running
+
+pytestmark = pytest.mark.chaos
+
+MEBIBYTE = 1024 * 1024
+
+
+@frozen
+class Said:
+    status: int
+    head: str
+
+
+@frozen
+class Door:
+    """The daemon's port; every request comes on a connection of its own."""
+
+    clinic: Clinic
+    program: Program
+    host: str
+    port: int
+
+    async def connect(self) -> trio.SocketStream:
+        return await trio.open_tcp_stream(self.host, self.port)
+
+    async def ask(self, request: bytes) -> Said:
+        with trio.fail_after(40):
+            async with await self.connect() as stream:
+                await stream.send_all(request)
+                return await said(stream)
+
+    def peak_mebibytes(self) -> float:
+        """The most memory that the daemon has had so far."""
+        status = Path(f"/proc/{self.program.process.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) / 1024
+
+
+async def said(stream: trio.SocketStream) -> Said:
+    """The answer, read to the end of the connection, which for one who does not stop sending is a reset."""
+    answer = b""
+    with suppress(trio.BrokenResourceError):
+        async for some in stream:
+            answer += some
+    head = answer.partition(b"\r\n\r\n")[0].decode()
+    return Said(int(head.split(" ", 2)[1]), head.lower())
+
+
+@asynccontextmanager
+async def a_door(folder: Path) -> AsyncIterator[Door]:
+    """A daemon with one reminder, `r1`, that is not due for centuries."""
+    async with a_clinic(folder) as clinic, running("run", cwd=folder) as program:
+        address = urlsplit(await program.url())
+        clinic.insert("r1", scheduled_at=32_503_680_000_000)
+        assert address.hostname is not None
+        assert address.port is not None
+        yield Door(clinic, program, address.hostname, address.port)
+        assert await program.terminate() == 0
+        assert not [line for line in program.lines if "Traceback" in line or "ERROR" in line]
+
+
+def report(call_id: str, transcript: str = "") -> bytes:
+    """A good, signed webhook on the wire: a call's end, for which a receipt is left."""
+    body: dict[str, Any] = {"call_id": call_id, "status": "completed", "metadata": {"reminder_id": "r1"}}
+    content = json.dumps(body | {"transcript": transcript})
+    now = SystemClock().now()
+    signed = {
+        "webhook-id": f"msg_{call_id}",
+        "webhook-timestamp": f"{now:%s}",
+        "webhook-signature": Webhook(SECRET).sign(f"msg_{call_id}", now, content),
+    }
+    return post(signed, f"Content-Length: {len(content)}\r\n", content.encode())
+
+
+def post(headers: dict[str, str], length: str, content: bytes = b"") -> bytes:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    head = f"POST /webhooks/call-status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{lines}{length}\r\n"
+    return head.encode() + content
+
+
+def receipts(clinic: Clinic) -> set[str]:
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        return {row["call_id"] for row in connection.execute("SELECT call_id FROM webhook_receipts").fetchall()}
+
+
+async def flood(
+    door: Door, requests: Mapping[str, bytes], *, at_503: Callable[[], object] | None = None
+) -> dict[str, Said]:
+    """All at once, and what was said to each; `at_503` is told of the first that is put off."""
+    answers: dict[str, Said] = {}
+
+    async def one(name: str, request: bytes) -> None:
+        nonlocal at_503
+        answers[name] = await door.ask(request)
+        if answers[name].status == 503 and at_503 is not None:
+            at_503()
+            at_503 = None
+
+    async with trio.open_nursery() as nursery:
+        for name, request in requests.items():
+            nursery.start_soon(one, name, request)
+    return answers
+
+
+async def test_whatever_a_flood_is_answered_200_is_on_file_and_the_rest_is_put_off(tmp_path: Path) -> None:
+    """The disk hangs while 900 webhooks come; without a bound on those that wait, memory would be the bound."""
+    async with a_door(tmp_path) as door:
+        before = door.peak_mebibytes()
+        transcript = "I'll come. " * 2_000
+        requests = {f"call-{number}": report(f"call-{number}", transcript) for number in range(900)}
+        with open_sync(tmp_path / "clinic.db") as elsewhere:
+            elsewhere.execute("BEGIN IMMEDIATE")
+            answers = await flood(door, requests, at_503=lambda: elsewhere.execute("ROLLBACK"))
+        taken = {name for name, answer in answers.items() if answer.status == 200}
+        put_off = {name for name, answer in answers.items() if answer.status == 503}
+        assert taken | put_off == requests.keys()
+        assert taken
+        assert put_off
+        assert all("retry-after: 5" in answers[name].head for name in put_off)
+        assert receipts(door.clinic) == taken
+        while put_off:
+            answers = await flood(door, {name: requests[name] for name in put_off})
+            put_off = {name for name, answer in answers.items() if answer.status != 200}
+        assert receipts(door.clinic) == requests.keys()
+        assert door.peak_mebibytes() - before < 200
+
+
+async def test_large_bodies_take_no_more_memory_the_more_there_are(tmp_path: Path) -> None:
+    """Anybody may send them, for a signature can be checked on a whole body only: all together have one bound."""
+    async with a_door(tmp_path) as door:
+        body = b"x" * MEBIBYTE
+        requests = {f"{number}": post({}, f"Content-Length: {len(body)}\r\n", body) for number in range(200)}
+        answers = await flood(door, requests)
+        assert {answer.status for answer in answers.values()} <= {401, 503}
+        peak = door.peak_mebibytes()
+        for _ in range(2):
+            await flood(door, requests)
+        assert peak < 400
+        assert door.peak_mebibytes() < 1.2 * peak
+        assert (await door.ask(report("good"))).status == 200
+
+
+async def test_a_good_webhook_gets_through_a_crowd_that_idles_dawdles_and_never_ends(tmp_path: Path) -> None:
+    """They take all the connections that are served at a time; each has a bound in time or in bytes."""
+    async with a_door(tmp_path) as door, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
+        before = door.peak_mebibytes()
+        verdicts: list[Said] = []
+        all_told = trio.Event()
+
+        async def never_end(stream: trio.SocketStream) -> None:
+            nursery.start_soon(listen, stream)
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(post({}, "Transfer-Encoding: chunked\r\n"))
+                while True:
+                    await stream.send_all(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+
+        async def listen(stream: trio.SocketStream) -> None:
+            verdicts.append(await said(stream))
+            if len(verdicts) == 10:
+                all_told.set()
+
+        for number in range(served_at_a_time()):
+            stream = await crowd.enter_async_context(await door.connect())
+            match number % 50:
+                case 0 if number < 500:
+                    nursery.start_soon(never_end, stream)
+                case 1:
+                    await stream.send_all(b"POST /webhooks/call-status HTTP/1.1\r\nHo")
+                case 2:
+                    await stream.send_all(post({}, "Content-Length: 1000\r\n", b"{"))
+        assert (await door.ask(report("good"))).status == 200
+        assert receipts(door.clinic) == {"good"}
+        with trio.fail_after(30):
+            await all_told.wait()
+        assert {verdict.status for verdict in verdicts} == {413}
+        assert door.peak_mebibytes() - before < 200
+
+
+async def test_a_thousand_idle_connections_keep_a_good_webhook_waiting_for_seconds_only(tmp_path: Path) -> None:
+    """Each is hung up on after 20 s without a request; without that bound the daemon would be deaf."""
+    async with a_door(tmp_path) as door, AsyncExitStack() as crowd:
+        for _ in range(served_at_a_time()):
+            await crowd.enter_async_context(await door.connect())
+        with trio.fail_after(25):
+            assert (await door.ask(report("good"))).status == 200
+        assert receipts(door.clinic) == {"good"}
+
+
+def served_at_a_time() -> int:
+    """Connections, in this environment: the daemon leaves half of the files it may open for other things."""
+    return min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)

@@ -1,0 +1,203 @@
+"""Several processes on one file: nobody is rung twice, nobody waits for ever, and nobody is told of a lock."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+from click.testing import CliRunner
+
+from reminderd.cli.main import reminderd
+from reminderd.clock import SystemClock
+from reminderd.core.reminder import Status
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from tests.e2e.conftest import Clinic
+from tests.support.clinic import a_clinic
+from tests.support.generic_server import Ring, send, webhook
+from tests.support.program import Program, clean_environment, running
+
+pytestmark = pytest.mark.chaos
+
+
+async def typed(clinic: Clinic, *words: str) -> tuple[int, str]:
+    """A command on the clinic's database, from this process: its exit code, and what it said."""
+    runner = CliRunner(env=clean_environment())
+    command = [*words, "--config", str(clinic.folder / "config.toml")]
+    done = await trio.to_thread.run_sync(partial(runner.invoke, reminderd, command))
+    return done.exit_code, done.output
+
+
+def nobody_spoke_of_locks(*programs: Program) -> bool:
+    return not [line for program in programs for line in program.lines if "locked" in line or "Traceback" in line]
+
+
+async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_path: Path) -> None:
+    """The front desk adds, lists and cancels while everybody else is at work.
+
+    Without the lease some phones would ring twice; without BEGIN IMMEDIATE somebody would be told of a locked database.
+    """
+    async with (
+        a_clinic(tmp_path) as clinic,
+        running("run", "--only", "web", cwd=tmp_path) as web,
+        running("run", "--only", "dial", cwd=tmp_path) as one,
+        running("run", "--only", "dial", cwd=tmp_path) as other,
+        trio.open_nursery() as nursery,
+    ):
+        url = await web.url()
+        await one.line("started")
+        await other.line("started")
+
+        async def report(ring: Ring) -> None:
+            assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+
+        clinic.provider.on_ring = lambda ring: nursery.start_soon(report, ring)
+        for number in range(40):
+            at, phone = SystemClock().now().isoformat(), f"+1555010{number:04}"
+            code, said = await typed(
+                clinic, "add", "--phone", phone, "--at", at, "--message", "Hello.", "--ref", f"{number}"
+            )
+            assert code == 0, said
+            if number % 3 == 0:
+                code, said = await typed(clinic, "cancel", f"{number}")
+                assert code == 0 or "not done" in said, said
+            if number % 5 == 0:
+                code, said = await typed(clinic, "list", "--json")
+                assert code == 0, said
+        with trio.fail_after(30):
+            waiting = "reminders WHERE status NOT IN ('called', 'cancelled') OR wake_at IS NOT NULL"
+            while clinic.count(waiting):  # noqa: ASYNC110 - no event crosses processes
+                await trio.sleep(0.05)
+        assert (await one.terminate(), await other.terminate(), await web.terminate()) == (0, 0, 0)
+        assert nobody_spoke_of_locks(web, one, other)
+    rung = [ring.reminder_id for ring in clinic.provider.rings]
+    assert len(rung) == len(set(rung))
+    with open_sync(tmp_path / "clinic.db") as connection:
+        called = connection.execute("SELECT id FROM reminders WHERE status = 'called'").fetchall()
+    assert {row["id"] for row in called} <= set(rung)
+    assert len(called) >= 40 - 14
+
+
+CROWD = 40
+IN_THE_INSTANT = 4
+"""Requests that may have had their last look, and not been sent, when the daemon was suspended: so much is accepted."""
+PHONES = {f"r{number}": f"+1555010{number:04}" for number in range(CROWD)}
+
+
+def insert_crowd(clinic: Clinic) -> None:
+    """All in one transaction, so that one claim takes them all."""
+    now = to_ms(SystemClock().now())
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, 'Hello.', ?)",
+            [(reminder_id, phone, now) for reminder_id, phone in PHONES.items()],
+        )
+        connection.execute("COMMIT")
+
+
+async def until_all(clinic: Clinic, where: str) -> None:
+    """Wait until the whole crowd is so."""
+    with trio.fail_after(30):
+        while clinic.count(f"reminders WHERE {where}") != CROWD:  # noqa: ASYNC110 - no event crosses processes
+            await trio.sleep(0.05)
+
+
+@asynccontextmanager
+async def a_suspended_daemon(clinic: Clinic) -> AsyncIterator[Program]:
+    """A daemon that has claimed the whole crowd, and was suspended when the first phones rang."""
+    env = {"VOICE_PROVIDER_API_KEY": "suspended", "REMINDERD__WORKER__DIALERS": str(CROWD)}
+    async with running("run", "--only", "dial", cwd=clinic.folder, env=env) as suspended:
+        await suspended.line("started")
+        clinic.provider.on_ring = lambda _ring: suspended.suspend()
+        insert_crowd(clinic)
+        await clinic.provider.rang(1)
+        yield suspended
+
+
+def requests_of(clinic: Clinic, daemon: str) -> list[str]:
+    """The reminders that this daemon, known by its key, sent requests for."""
+    return [
+        json.loads(request.body)["metadata"]["reminder_id"]
+        for request in clinic.provider.requests
+        if request.headers["authorization"] == f"Bearer {daemon}"
+    ]
+
+
+ANOTHER = {"VOICE_PROVIDER_API_KEY": "another"}
+
+
+async def test_a_suspended_daemon_neither_sends_nor_settles_what_another_took_over(tmp_path: Path) -> None:
+    """Without the last look it would send the rest of its claim when it wakes, hours late perhaps. Without the fence of
+    the lease's token the answers that waited for it would settle what is settled."""
+    async with (
+        a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1) as clinic,
+        a_suspended_daemon(clinic) as suspended,
+    ):
+        async with running("run", "--only", "dial", cwd=tmp_path, env=ANOTHER) as another:
+            await until_all(clinic, "status = 'failed' AND last_error = 'unconfirmed, ring by hand'")
+            assert await another.terminate() == 0
+        sent = requests_of(clinic, "suspended")
+        assert 0 < len(sent) < CROWD, "nothing was left to be sent"
+        before = {reminder_id: clinic.reminder(reminder_id) for reminder_id in PHONES}
+        clinic.provider.on_ring = lambda _ring: None
+        suspended.resume()
+        clinic.insert("last", "+15550109999")  # rung after it has looked at all that it had claimed
+        await clinic.until("last", "processing")
+        assert await suspended.terminate() == 0
+        assert len(requests_of(clinic, "suspended")) <= len(sent) + IN_THE_INSTANT + len(["last"])
+        assert requests_of(clinic, "another") == []
+        assert {reminder_id: clinic.reminder(reminder_id) for reminder_id in PHONES} == before
+
+
+async def test_a_call_id_that_a_suspended_daemon_could_not_record_in_time_is_kept_on_its_call(tmp_path: Path) -> None:
+    """Staff see by the provider's id that the phone did ring, though another daemon had to give the call up."""
+    async with (
+        a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1) as clinic,
+        running("run", "--only", "dial", cwd=tmp_path) as suspended,
+    ):
+        await suspended.line("started")
+        with ExitStack() as trouble:
+            clinic.provider.on_ring = lambda _ring: trouble.enter_context(suspended.unable_to_write())
+            clinic.insert("r1")
+            [ring] = await clinic.provider.rang(1)
+            await suspended.line("not recorded yet")
+            suspended.suspend()
+        async with running("run", "--only", "dial", cwd=tmp_path) as another:
+            given_up = await clinic.until("r1", "failed")
+            assert await another.terminate() == 0
+        suspended.resume()
+        await suspended.line("noted: accepted, after the call's end")
+        assert await suspended.terminate() == 0
+        assert clinic.reminder("r1") == given_up
+        [call] = clinic.calls("r1")
+        assert (call.status, call.external_call_id) == ("unreported", ring.call_id)
+    assert len(clinic.provider.rings) == 1
+
+
+async def test_what_a_suspended_daemon_knows_when_it_wakes_in_time_saves_staff_the_work(tmp_path: Path) -> None:
+    """Another has declared its calls unconfirmed and waits for news; it knows which of them were never sent.
+
+    Were that not kept, they would all be given to staff to ring by hand.
+    """
+    times = {"lease_seconds": 2, "timeout_seconds": 1, "confirm_after_seconds": 3}
+    async with (
+        a_clinic(tmp_path, **times) as clinic,
+        a_suspended_daemon(clinic) as suspended,
+        running("run", "--only", "dial", cwd=tmp_path, env=ANOTHER) as another,
+    ):
+        await until_all(clinic, "status = 'processing'")
+        sent = requests_of(clinic, "suspended")
+        assert 0 < len(sent) < CROWD, "nothing was left to be sent"
+        clinic.provider.on_ring = lambda _ring: None
+        suspended.resume()
+        await until_all(clinic, "external_call_id IS NOT NULL OR status = 'failed'")
+        assert (await another.terminate(), await suspended.terminate()) == (0, 0)
+    by_hand = {reminder_id for reminder_id in PHONES if clinic.reminder(reminder_id).status is Status.FAILED}
+    assert len(by_hand) <= len(sent) + IN_THE_INSTANT
+    rung = [ring.reminder_id for ring in clinic.provider.rings]
+    assert {*rung, *by_hand} == PHONES.keys()
+    assert len(rung) == len(set(rung))
