@@ -1,0 +1,76 @@
+"""The long run: `python -m tests.chaos --seed N --minutes M` plays round after round, with seeds N, N + 1, …
+
+A line a round, totals at the end; exits with 1 at the first invariant that does not hold, and names its seed.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from pathlib import Path
+from random import SystemRandom
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import click
+import trio
+
+from reminderd.clock import SystemClock
+from tests.chaos.round import play
+from tests.chaos.scenario import SCENARIOS, Scenario, Tally
+
+_COUNTED: Final = ("rings", "requests", "webhooks", "doubles", "losses")
+
+
+def main() -> int:
+    """The exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.chaos", description="Kill reminderd for as long as you like."
+    )
+    parser.add_argument("--seed", type=int, default=SystemRandom().randrange(1_000_000), help="of the first round")
+    parser.add_argument("--minutes", type=float, default=10.0, help="no round begins after so long")
+    parser.add_argument("--only", choices=[scenario.word for scenario in SCENARIOS], help="one kind of provider only")
+    chosen = parser.parse_args()
+    scenarios = [scenario for scenario in SCENARIOS if chosen.only in {None, scenario.word}]
+    return _run(scenarios, chosen.seed, chosen.minutes * 60)
+
+
+def _run(scenarios: list[Scenario], seed: int, seconds: float) -> int:
+    """Rounds until the time is over or one of them breaks; at least one of each kind."""
+    clock = SystemClock()
+    until = clock.monotonic() + seconds
+    totals: Counter[str] = Counter()
+    while True:
+        for scenario in scenarios:
+            began = clock.monotonic()
+            with TemporaryDirectory(prefix="reminderd-chaos-") as folder:
+                tally = trio.run(play, scenario, seed, Path(folder))
+            _count(totals, tally)
+            click.echo(f"seed {seed} {scenario.word:<7} {clock.monotonic() - began:5.1f} s  {_said(tally)}")
+            if tally.broken:
+                click.echo("\n".join(tally.broken), err=True)
+                click.echo(f"broken: --seed {seed} --only {scenario.word}", err=True)
+                return 1
+        seed += 1
+        if clock.monotonic() > until:
+            break
+    click.echo("total: " + ", ".join(f"{times} {what}" for what, times in totals.items()))
+    return 0
+
+
+def _count(totals: Counter[str], tally: Tally) -> None:
+    totals["rounds"] += 1
+    totals["kills"] += tally.kills.total()
+    for name in _COUNTED:
+        totals[name] += getattr(tally, name)
+
+
+def _said(tally: Tally) -> str:
+    statuses = ", ".join(f"{times} {status}" for status, times in sorted(tally.statuses.items()))
+    return (
+        f"{tally.kills.total()} kills, {tally.requests} requests, {tally.rings} rings, {tally.webhooks} webhooks: "
+        f"{statuses}, {tally.by_hand} by hand, {tally.doubles} doubles, {tally.losses} losses"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The moments at which our processes are struck dead, and the door through which the provider sees each of them."""
+
+from enum import Enum, auto
+from random import Random
+from typing import Final
+
+from attrs import define
+
+from tests.support.program import Program
+
+SUSPENSION: Final = 2.6
+"""Seconds: longer than the lease."""
+
+
+class Strike(Enum):
+    """The moment at which a process gets its SIGKILL."""
+
+    STARTING = auto()
+    """Whenever, from its very start."""
+    RUNNING = auto()
+    """Whenever, once it takes webhooks."""
+    CONNECTED = auto()
+    """It has connected, nothing of its request is read."""
+    REQUESTED = auto()
+    """Its request is read and not answered."""
+    ANSWERED = auto()
+    """It was answered up to 20 ms ago: before its commit, or after it."""
+    REPORTED = auto()
+    """A webhook is on its way for up to 10 ms: while it is committed."""
+    SUSPENDED = auto()
+    """Its request is read; it stands still for longer than its lease, goes on, and is struck soon after."""
+
+
+_MIXTURE: Final = {
+    Strike.STARTING: 3,
+    Strike.RUNNING: 6,
+    Strike.CONNECTED: 6,
+    Strike.REQUESTED: 9,
+    Strike.ANSWERED: 8,
+    Strike.REPORTED: 6,
+    Strike.SUSPENDED: 2,
+}
+"""Of forty kills, how many at each moment; of fewer, each once at least."""
+
+
+def plan(kills: int, draw: Random) -> list[Strike]:
+    """The moments of so many kills, in an order of the seed's."""
+    whole = sum(_MIXTURE.values())
+    strikes = [strike for strike, share in _MIXTURE.items() for _ in range(max(1, round(share * kills / whole)))]
+    draw.shuffle(strikes)
+    return strikes
+
+
+@define
+class Door:
+    """One of our processes at a time: it comes in by a port of its own, and its webhooks go to where it listens."""
+
+    api_url: str = ""
+    web_url: str | None = None
+    """None while there is no process that takes webhooks."""
+    program: Program | None = None
+    marked: Strike | None = None
+    """When the process is to be struck."""
+
+    def strikes(self, strike: Strike) -> bool:
+        """Whether the process is marked for this moment; it then is no more."""
+        if self.marked is not strike:
+            return False
+        self.marked = None
+        return True

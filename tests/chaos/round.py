@@ -1,0 +1,200 @@
+"""One round of chaos: the real program, killed again and again, between its clinic and a terrible provider."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from random import Random
+from signal import SIGKILL
+from typing import Final
+
+import httpx
+import trio
+from attrs import define, field
+
+from reminderd.clock import SystemClock
+from reminderd.core.lifecycle.check import RING_BY_HAND
+from reminderd.store.driver import Connection
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from reminderd.store.transaction import snapshot, transaction
+from tests.chaos.door import Door, Strike, plan
+from tests.chaos.invariants import Expectations, broken, doubles, losses
+from tests.chaos.provider import ChaosProvider
+from tests.chaos.scenario import Scenario, Tally
+from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
+from tests.support.hostile_provider import hostile
+from tests.support.program import Program, running
+
+_PATIENCE: Final = 45.0
+"""Seconds for everything to be settled after the last kill."""
+
+_UNTIL_STRUCK: Final = 6.0
+"""Seconds within which a process should come to the moment for which it is marked; else it is killed all the same."""
+
+
+async def play(scenario: Scenario, seed: int, folder: Path) -> Tally:
+    """One round in an empty folder. All that is chosen is drawn from the seed; the races are the machine's."""
+    async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client, trio.open_nursery() as nursery:
+        provider = ChaosProvider(
+            seed=seed,
+            temper=scenario.temper,
+            committed=partial(is_committed, folder / "clinic.db"),
+            client=client,
+            nursery=nursery,
+        )
+        played = _Round(scenario, folder, provider, Random(seed))
+        await played.run()
+        nursery.cancel_scope.cancel()
+    return played.tally()
+
+
+@define
+class _Round:
+    """A round while it is played."""
+
+    scenario: Scenario
+    folder: Path
+    provider: ChaosProvider
+    draw: Random
+    trouble: list[str] = field(factory=list)
+    """What did not hold on the way; the round then ends."""
+    _inserted: int = 0
+    _former: Snapshot | None = None
+
+    @property
+    def database(self) -> Path:
+        return self.folder / "clinic.db"
+
+    async def run(self) -> None:
+        """A third of the kills with one process, the others with two on one file; then a healthy end."""
+        (self.folder / "config.toml").write_text(self.scenario.config)
+        strikes = plan(self.scenario.kills, self.draw)
+        alone = len(strikes) // 3
+        async with AsyncExitStack() as stack:
+            for _ in range(2):
+                door = Door()
+                self.provider.doors.append(door)
+                listening = await stack.enter_async_context(hostile((partial(self.provider.serve, door),)))
+                door.api_url = listening.url
+            one, other = self.provider.doors
+            await self._kill_again_and_again(one, strikes[:alone])
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._kill_again_and_again, one, strikes[alone::2])
+                nursery.start_soon(self._kill_again_and_again, other, strikes[alone + 1 :: 2])
+            await self._end_well(one)
+
+    async def _kill_again_and_again(self, door: Door, strikes: Sequence[Strike]) -> None:
+        for strike in strikes:
+            if self.trouble:
+                return
+            async with self._program(door) as program:
+                if strike is Strike.STARTING:
+                    self.provider.strikes[strike] += 1
+                    await trio.sleep(self.draw.uniform(0.05, 1.0))
+                else:
+                    await self._until_struck(door, program, strike)
+                await program.kill()
+            self._ended_as_told(program, -SIGKILL)
+            self._is_sound()
+
+    async def _until_struck(self, door: Door, program: Program, strike: Strike) -> None:
+        """Give it work and wait until it has come to the moment and fallen; or until that took too long."""
+        self.provider.opens(door, await program.url())
+        door.marked = strike
+        await self._insert(-(-self.scenario.reminders // self.scenario.kills))
+        patience = self.draw.uniform(0, 0.5) if strike is Strike.RUNNING else _UNTIL_STRUCK
+        with trio.move_on_after(patience):
+            await program.process.wait()
+        if door.strikes(strike):
+            self.provider.strikes[Strike.RUNNING] += 1
+
+    async def _end_well(self, door: Door) -> None:
+        """The provider is well, a daemon runs, and in the end nothing is left to do."""
+        if self.trouble:
+            return
+        self.provider.well = True
+        async with self._program(door) as program:
+            self.provider.opens(door, await program.url())
+            await self._insert(self.scenario.reminders - self._inserted)
+            with trio.move_on_after(_PATIENCE):
+                while not self._is_settled():  # noqa: ASYNC110 - no event crosses processes
+                    await trio.sleep(0.05)
+            await program.terminate()
+        self._ended_as_told(program, 0)
+        self._is_sound(settled=True)
+
+    @asynccontextmanager
+    async def _program(self, door: Door) -> AsyncIterator[Program]:
+        async with running("run", cwd=self.folder, env={"VOICE_PROVIDER_API_URL": door.api_url}) as program:
+            door.program = program
+            yield program
+            door.program = door.web_url = None
+
+    async def _insert(self, count: int) -> None:
+        """New reminders, due now, as the clinic's own program writes them; in a thread, as a lock may be held."""
+        numbers = range(self._inserted, min(self._inserted + count, self.scenario.reminders))
+        self._inserted = numbers.stop
+        await trio.to_thread.run_sync(_insert, self.database, numbers)
+
+    def _is_settled(self) -> bool:
+        with looking(self.database) as connection:
+            waiting = connection.execute("SELECT 1 FROM reminders WHERE wake_at IS NOT NULL LIMIT 1").fetchone()
+        return waiting is None and self.provider.undelivered == 0
+
+    def _ended_as_told(self, program: Program, code: int) -> None:
+        if program.process.returncode != code:
+            self.trouble.append(f"the program ended with {program.process.returncode}: {program.lines[-3:]}")
+        self.trouble += [f"the log has a traceback: {program.lines}" for line in program.lines if "Traceback" in line]
+
+    def _is_sound(self, *, settled: bool = False) -> None:
+        """Look at all there is, between two steps of the provider."""
+        expectations = self._expectations(settled=settled)
+
+        def look(connection: Connection) -> None:
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                return  # killed before the tables were there
+            self.trouble += broken(self.provider.record, connection, expectations, self._former)
+            self._former = snapshot_of(connection)
+
+        with looking(self.database) as connection:
+            snapshot(connection, look)
+        if settled and self.provider.undelivered:
+            self.trouble.append(f"{self.provider.undelivered} webhooks never got their 200")
+
+    def _expectations(self, *, settled: bool) -> Expectations:
+        temper = self.scenario.temper
+        return Expectations(
+            now=SystemClock().now(),
+            settled=settled,
+            honours_key=temper.honours_keys,
+            look_up=temper.look_up,
+            tells_all=temper.look_up,
+        )
+
+    def tally(self) -> Tally:
+        record, found = self.provider.record, self._former or Snapshot({}, {}, {})
+        expectations = self._expectations(settled=self.provider.well)
+        reminders = found.reminders.values()
+        return Tally(
+            seed=self.provider.seed,
+            rings=len(record.rings),
+            requests=len(record.orders),
+            webhooks=self.provider.webhooks,
+            kills=self.provider.strikes,
+            statuses=Counter(reminder.status.value for reminder in reminders),
+            by_hand=sum(reminder.last_error == RING_BY_HAND for reminder in reminders),
+            found=self.provider.found,
+            doubles=len(list(doubles(record, found, expectations))),
+            losses=len(list(losses(record, found, expectations))),
+            broken=tuple(self.trouble),
+        )
+
+
+def _insert(database: Path, numbers: range) -> None:
+    due = to_ms(SystemClock().now())
+    rows = [(f"r{number:03}", f"+1555010{number:04}", f"Reminder {number}.", due) for number in numbers]
+    insert = "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)"
+    with open_sync(database) as connection:
+        transaction(connection, lambda connection, _now: connection.executemany(insert, rows), SystemClock().now())

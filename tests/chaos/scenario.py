@@ -1,0 +1,80 @@
+"""What is played in a round of chaos, and what is told of it afterwards."""
+
+from collections import Counter
+from typing import Final
+
+from attrs import frozen
+
+from tests.chaos.door import Strike
+from tests.chaos.provider import Temper
+from tests.support.generic_server import KEY as API_KEY
+from tests.support.generic_server import SECRET
+
+_CONFIG: Final = """
+[database]
+url = "sqlite:///clinic.db"
+[worker]
+dialers = 4
+lease_seconds = 2
+outcome_timeout_seconds = 2
+confirm_after_seconds = 0.5
+[web]
+port = 0
+[provider]
+kind = "generic"
+timeout_seconds = 1
+[provider.generic]
+api_key = "{key}"
+webhook_secret = "{secret}"
+honours_idempotency_key = {honours_keys}
+look_up = {look_up}
+[retry]
+first_delay_seconds = 0.05
+max_delay_seconds = 0.4
+[redial]
+delay_minutes = 0.002
+"""
+
+
+@frozen(kw_only=True)
+class Scenario:
+    """What kind of provider, and how much of everything."""
+
+    word: str
+    temper: Temper
+    reminders: int
+    kills: int
+
+    @property
+    def config(self) -> str:
+        """Short times, so that much happens; no `api_url`, as each process has its own."""
+        can = {"honours_keys": self.temper.honours_keys, "look_up": self.temper.look_up}
+        return _CONFIG.format(key=API_KEY, secret=SECRET, **{name: str(it).lower() for name, it in can.items()})
+
+
+KEYS: Final = Scenario(word="keys", temper=Temper(honours_keys=True), reminders=300, kills=40)
+BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100, kills=14)
+LOOK_UP: Final = Scenario(
+    word="look-up", temper=Temper(look_up=True, loses_answers=0.2, silent=0.4), reminders=100, kills=14
+)
+SCENARIOS: Final = (KEYS, BLIND, LOOK_UP)
+
+
+@frozen(kw_only=True)
+class Tally:
+    """What happened in a round."""
+
+    seed: int
+    rings: int
+    requests: int
+    webhooks: int
+    kills: Counter[Strike]
+    statuses: Counter[str]
+    by_hand: int
+    """Reminders that staff are told to ring by hand."""
+    found: int
+    """Look-ups that found a call of which we only knew our own id."""
+    doubles: int
+    losses: int
+    broken: tuple[str, ...]
+    """What does not hold; empty: all is well."""

@@ -1,0 +1,49 @@
+"""The real program in processes of its own, killed at every moment, against a provider that does its worst.
+
+`python -m tests.chaos --seed N` plays the same with other seeds, for as long as you like.
+"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.door import Strike
+from tests.chaos.round import play
+from tests.chaos.scenario import BLIND, KEYS, LOOK_UP, Scenario, Tally
+
+pytestmark = pytest.mark.chaos
+
+SEED = 1
+
+
+async def played(scenario: Scenario, folder: Path) -> Tally:
+    tally = await play(scenario, SEED, folder)
+    assert not tally.broken, f"seed {SEED}, {scenario.word}: " + "\n".join(tally.broken)
+    assert (tally.doubles, tally.losses) == (0, 0)
+    assert set(tally.kills) == set(Strike), "not every moment was met"
+    assert tally.kills.total() == scenario.kills
+    assert tally.statuses.total() == scenario.reminders
+    assert set(tally.statuses) == {"called", "failed"}
+    return tally
+
+
+async def test_with_a_provider_that_honours_keys_forty_kills_lose_nothing_and_ring_nobody_twice(
+    tmp_path: Path,
+) -> None:
+    tally = await played(KEYS, tmp_path)
+    assert tally.requests > tally.rings, "no request was sent again"
+    assert tally.by_hand == 0, "the key would have told"
+
+
+async def test_with_a_provider_that_tells_nothing_nobody_is_rung_twice_and_staff_are_told_whom_to_ring(
+    tmp_path: Path,
+) -> None:
+    tally = await played(BLIND, tmp_path)
+    assert tally.by_hand > 0, "no call became unconfirmed"
+
+
+async def test_with_a_provider_that_can_be_asked_what_was_placed_is_found_and_followed_to_its_end(
+    tmp_path: Path,
+) -> None:
+    tally = await played(LOOK_UP, tmp_path)
+    assert tally.found > 0, "no call was found"
