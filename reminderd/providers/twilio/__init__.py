@@ -1,0 +1,1 @@
+"""Twilio: its requests and what their answers mean, its signed webhooks, and the TwiML that they are answered with."""
