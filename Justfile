@@ -48,3 +48,7 @@ demo:
 # measure speed as ratios against stated yardsticks; prints a table, writes bench/results.json
 bench *args:
     {{bin}}/python -m bench {{args}}
+
+# kill the real program again and again between its clinic and a terrible provider: `just chaos --seed 7 --minutes 30`
+chaos *args:
+    {{bin}}/python -m tests.chaos {{args}}

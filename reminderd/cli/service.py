@@ -34,21 +34,20 @@ def run_(config: Config, only: Part | None) -> None:
 
 
 async def _until_stopped(config: Config, only: Part | None) -> int:
-    """Run until a signal; the exit code."""
-    code = 0
+    """Run until a signal; the exit code, which is 0 only after a stop in order."""
+    code = FAILED
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-            await run(config, clock=SystemClock(), stopping=stopping, only=only)
+            if await run(config, clock=SystemClock(), stopping=stopping, only=only):
+                code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:
         for error in _leaves(errors):
             logger.error(f"{error}")
-        code = FAILED
     except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
         logger.exception("the daemon broke")
-        code = FAILED
     return code
 
 

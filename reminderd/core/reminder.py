@@ -85,6 +85,8 @@ class Call:
     """Requests to place it, those given back (nothing sent, our account's fault) not counted."""
     checks: int = 0
     """Times the provider was asked what became of it."""
+    not_found: int = 0
+    """Times it answered then that it knows no such call."""
     transcript: str | None = None
     answered_by: str | None = None
     duration_seconds: int | None = None

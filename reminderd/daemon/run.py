@@ -66,8 +66,10 @@ async def run(
     only: Part | None = None,
     sandbox_pace: float = 1.0,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
-) -> None:
+) -> bool:
     """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
+
+    Returns whether the stop came to its end in order; False: what was still going on was cut off.
 
     Args:
         config: the clinic's.
@@ -87,8 +89,12 @@ async def run(
         async with open_database(config.database.path, clock) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
-            await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
-    logger.info("stopped")
+            in_order = await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
+    if in_order:
+        logger.info("stopped")
+    else:
+        logger.warning("stopped, with requests or webhooks cut off: their calls are cleared up after the next start")
+    return in_order
 
 
 async def _run(
@@ -100,7 +106,7 @@ async def _run(
     database: Database,
     listener: socket | None,
     task_status: trio.TaskStatus[Running],
-) -> None:
+) -> bool:
     stages = _Stages()
     web_url = ""
     sandbox = None
@@ -147,6 +153,7 @@ async def _run(
             logger.info(f"webhooks are taken at {web_url}")
         task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
     await provider.aclose()
+    return stages.dials_done.is_set() and stages.web_done.is_set()
 
 
 async def _stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stages: _Stages, grace: timedelta) -> None:

@@ -68,6 +68,7 @@ def call_from(row: Row) -> Call:
         external_call_id=row["external_call_id"],
         tries=row["tries"],
         checks=row["checks"],
+        not_found=row["not_found"],
         transcript=row["transcript"],
         answered_by=row["answered_by"],
         duration_seconds=row["duration_seconds"],
@@ -124,8 +125,8 @@ def save(connection: Connection, before: Reminder, calls_before: tuple[Call, ...
 def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
     connection.execute(
         "INSERT INTO call_logs (id, reminder_id, attempt, provider, external_call_id, status, tries, checks,"
-        " transcript, answered_by, duration_seconds, error, created_at, updated_at, received_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " not_found, transcript, answered_by, duration_seconds, error, created_at, updated_at, received_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             call.id,
             call.reminder_id,
@@ -135,6 +136,7 @@ def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
             call.status,
             call.tries,
             call.checks,
+            call.not_found,
             call.transcript,
             call.answered_by,
             call.duration_seconds,
@@ -148,14 +150,15 @@ def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
 
 def _update_call(connection: Connection, call: Call, now: datetime) -> None:
     connection.execute(
-        "UPDATE call_logs SET provider = ?, external_call_id = ?, status = ?, tries = ?, checks = ?, transcript = ?,"
-        " answered_by = ?, duration_seconds = ?, error = ?, updated_at = ?, received_at = ? WHERE id = ?",
+        "UPDATE call_logs SET provider = ?, external_call_id = ?, status = ?, tries = ?, checks = ?,"
+        " not_found = ?, transcript = ?, answered_by = ?, duration_seconds = ?, error = ?, updated_at = ?, received_at = ? WHERE id = ?",
         (
             call.provider,
             call.external_call_id,
             call.status,
             call.tries,
             call.checks,
+            call.not_found,
             call.transcript,
             call.answered_by,
             call.duration_seconds,

@@ -72,6 +72,19 @@ async def test_a_stop_ends_within_its_grace_though_the_provider_hangs(clinic: Cl
     assert [call.status for call in clinic.calls("r1")] == ["unconfirmed"]
 
 
+async def test_a_second_signal_cuts_the_stop_off_which_the_exit_code_says(clinic: Clinic) -> None:
+    clinic.provider.fault = lambda *_: Fault.HANGS_AFTER_PLACING
+    clinic.configure(timeout_seconds=30, lease_seconds=60)
+    async with running("run", cwd=clinic.folder) as program:
+        await program.url()
+        clinic.insert("r1")
+        await clinic.provider.rang(1)
+        program.process.terminate()
+        await program.line("SIGTERM: stopping")
+        assert await program.terminate() == 1
+    assert [call.status for call in clinic.calls("r1")] == ["dialing"], "its lease runs out, and it is looked after"
+
+
 async def test_a_taken_port_is_one_clear_line_and_exit_1(clinic: Clinic) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -5,6 +5,8 @@ from datetime import datetime
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Report, Unclear
+from reminderd.core.lifecycle.check import give_up, unconfirmed
+from reminderd.core.lifecycle.lookup import found_missing
 from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
 from reminderd.core.reminder import PROGRESS, Call, Reminder, Status
@@ -51,6 +53,8 @@ def answered(
     if call.status == "unconfirmed":
         return _resend_answered(reminder, calls, call, answer, burns_try=burns_try, rules=rules, now=now, draw=draw)
     match answer:
+        case Refused() if found_missing(call):  # it speaks of its own request; of an earlier one only look-ups do
+            return give_up(reminder, calls, unconfirmed(call), rules, now)
         case Refused(reason):
             refused = evolve(call, status="refused", error=reason)
             calls = replaced(calls, refused)

@@ -32,7 +32,7 @@ def looked_up(
     """What a look-up of `call` changes; a call that was found is reported, whoever holds the lease by now."""
     adopted = call.status == "unconfirmed"
     if isinstance(finding, Found) and not (id_taken and adopted):
-        counted = evolve(call, checks=0 if adopted else call.checks + 1)
+        counted = evolve(call, checks=0, not_found=0) if adopted else evolve(call, checks=call.checks + 1)
         return reported(
             reminder,
             replaced(calls, counted),
@@ -45,14 +45,19 @@ def looked_up(
         )
     if reminder.lease_token != token or not call.open:
         return Step(reminder=reminder, calls=calls, call=call)
-    counted = evolve(call, checks=call.checks + 1)
+    counted = evolve(call, checks=call.checks + 1, not_found=call.not_found + isinstance(finding, NotFound))
     calls = replaced(calls, counted)
-    if adopted and isinstance(finding, NotFound) and counted.checks >= LOOK_UPS_FOR_NONE:
+    if adopted and isinstance(finding, NotFound) and found_missing(counted):
         return _never_there(reminder, calls, counted, rules, now)
     if counted.checks >= MOST_CHECKS:
         return give_up(reminder, calls, counted, rules, now)
     later = evolve(reminder, lease_token=None, wake_at=now + rules.confirm_after)
     return Step(reminder=later, calls=calls, call=counted, notes=(Note(_why(finding), Level.WARNING),))
+
+
+def found_missing(call: Call) -> bool:
+    """Whether look-ups have missed the call often enough: enough to send its key again, and for nothing else."""
+    return call.not_found >= LOOK_UPS_FOR_NONE
 
 
 def _why(finding: Finding) -> str:

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from reminderd.core.intake import expiry, unfit, zone_of
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
-from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
+from reminderd.core.lifecycle.lookup import found_missing
 from reminderd.core.lifecycle.step import Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -175,8 +175,8 @@ def _lease_ran_out(
 
 
 def _rests_on_look_ups(call: Call) -> bool:
-    """Whether only look-ups say that the call was not placed: enough to send its key again, and for nothing else."""
-    return call.status == "not-placed" and call.received_at is None and call.checks >= LOOK_UPS_FOR_NONE
+    """Whether only look-ups say that the call was not placed."""
+    return call.status == "not-placed" and call.received_at is None and found_missing(call)
 
 
 def _spoken(moment: datetime, reminder: Reminder, rules: Rules) -> str:

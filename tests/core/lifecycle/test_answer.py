@@ -270,3 +270,12 @@ def test_not_sent_for_a_final_reminder_leaves_it_final() -> None:
     step = unsent(gone, a_call(), "the reminder is cancelled")
     assert (step.reminder.status, step.reminder.wake_at) == (Status.CANCELLED, None)
     assert step.calls[0].status == "not-placed"
+
+
+@pytest.mark.parametrize("ring_again", [False, True])
+def test_a_refusal_after_look_ups_missed_the_call_leaves_the_first_request_in_doubt(ring_again: bool) -> None:
+    rules = evolve(RULES, ring_again_when_unsure=ring_again)
+    step = replied(DIALING, a_call(checks=4, not_found=4, tries=2), Refused("not a number"), rules=rules)
+    assert step.calls[0].status == "unreported"
+    assert step.reminder.status is (Status.SCHEDULED if ring_again else Status.FAILED)
+    assert step.reminder.last_error == (None if ring_again else "unconfirmed, ring by hand")

@@ -37,11 +37,11 @@ def found(status: str, **changes: Any) -> Found:
 
 
 def test_a_call_that_is_found_is_adopted_with_its_id() -> None:
-    step = asked(CHECKING, a_call("unconfirmed", checks=3), found("ringing"))
+    step = asked(CHECKING, a_call("unconfirmed", checks=3, not_found=3), found("ringing"))
     assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
     assert step.reminder.wake_at == NOW + RULES.outcome_timeout
     assert (step.calls[0].status, step.calls[0].external_call_id) == ("ringing", "ext-1")
-    assert step.calls[0].checks == 0, "the checks of a call that was accepted are counted anew"
+    assert (step.calls[0].checks, step.calls[0].not_found) == (0, 0), "the checks of an accepted call are counted anew"
 
 
 @pytest.mark.parametrize(
@@ -95,26 +95,34 @@ def test_finding_nothing_is_asked_again_after_a_while(finding: Finding, status: 
     ids=["no key", "key too old", "key not honoured"],
 )
 def test_missing_four_times_proves_nothing_without_an_honoured_key(capabilities: Any, age: Any) -> None:
-    call = a_call("unconfirmed", checks=LAST, created_at=NOW - age)
+    call = a_call("unconfirmed", checks=LAST, not_found=LAST, created_at=NOW - age)
     step = asked(CHECKING, call, NONE, rules=able(capabilities))
     assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, RING_BY_HAND)
     assert step.calls[0].status == "unreported"
 
 
 def test_missing_four_times_proves_nothing_about_another_providers_call() -> None:
-    call = a_call("unconfirmed", checks=LAST, provider="twilio")
+    call = a_call("unconfirmed", checks=LAST, not_found=LAST, provider="twilio")
     assert asked(CHECKING, call, NONE, rules=able(BOTH)).calls[0].status == "unreported"
 
 
 def test_missing_four_times_together_with_an_honoured_key_means_not_placed() -> None:
-    step = asked(CHECKING, a_call("unconfirmed", checks=LAST), NONE, rules=able(BOTH))
+    step = asked(CHECKING, a_call("unconfirmed", checks=LAST, not_found=LAST), NONE, rules=able(BOTH))
     assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW)
     assert step.reminder.lease_token is None
     assert [(call.id, call.status) for call in step.calls] == [("call-1", "not-placed")]
 
 
+def test_look_ups_that_failed_do_not_count_as_having_missed_the_call() -> None:
+    call = a_call("unconfirmed", checks=LAST, not_found=LAST - 1)
+    step = asked(CHECKING, call, NONE, rules=able(BOTH))
+    assert (step.reminder.status, step.reminder.wake_at) == (Status.PROCESSING, NOW + RULES.confirm_after)
+    step = asked(CHECKING, a_call("unconfirmed", checks=LAST, not_found=LAST), SILENCE, rules=able(BOTH))
+    assert (step.calls[0].status, step.calls[0].checks, step.calls[0].not_found) == ("unconfirmed", LAST + 1, LAST)
+
+
 def test_missing_with_no_try_left_is_for_staff_as_nothing_more_can_be_sent_under_the_key() -> None:
-    step = asked(CHECKING, a_call("unconfirmed", checks=LAST, tries=20), NONE, rules=able(BOTH))
+    step = asked(CHECKING, a_call("unconfirmed", checks=LAST, not_found=LAST, tries=20), NONE, rules=able(BOTH))
     assert (step.reminder.status, step.calls[0].status) == (Status.FAILED, "unreported")
     assert step.reminder.last_error == "unconfirmed, ring by hand"
     assert step.notes[0].level is Level.ERROR
@@ -122,7 +130,7 @@ def test_missing_with_no_try_left_is_for_staff_as_nothing_more_can_be_sent_under
 
 def test_missing_for_a_final_reminder_only_closes_the_call() -> None:
     gone = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff", lease_token=TOKEN)
-    step = asked(gone, a_call("unconfirmed", checks=LAST), NONE, rules=able(BOTH))
+    step = asked(gone, a_call("unconfirmed", checks=LAST, not_found=LAST), NONE, rules=able(BOTH))
     assert (step.reminder.status, step.reminder.wake_at) == (Status.CANCELLED, None)
     assert step.calls[0].status == "not-placed"
 

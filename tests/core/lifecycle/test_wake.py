@@ -214,7 +214,7 @@ def test_dialing_whose_call_was_not_placed_is_scheduled_again() -> None:
 def test_a_call_that_only_look_ups_missed_is_sent_again_while_its_key_holds(
     look_ups: int, age: timedelta, *, rung: bool
 ) -> None:
-    call = a_call("not-placed", checks=look_ups, created_at=NOW - age)
+    call = a_call("not-placed", checks=look_ups, not_found=look_ups, created_at=NOW - age)
     step = woken(a_reminder(attempts=1), call, rules=able(BOTH))
     assert (step.errand is Errand.DIAL) is rung
     if not rung:
@@ -223,7 +223,7 @@ def test_a_call_that_only_look_ups_missed_is_sent_again_while_its_key_holds(
 
 def test_a_call_that_only_look_ups_missed_does_not_wait_for_hours_in_which_its_key_has_ended() -> None:
     rules = evolve(able(evolve(BOTH, key_lifetime=HOUR)), window=AFTERNOON.window)
-    call = a_call("not-placed", checks=LOOK_UPS_FOR_NONE)
+    call = a_call("not-placed", checks=LOOK_UPS_FOR_NONE, not_found=LOOK_UPS_FOR_NONE)
     step = woken(a_reminder(attempts=1, expires_at=NOW + 24 * HOUR), call, rules=rules)
     assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, RING_BY_HAND)
 
@@ -244,5 +244,5 @@ def test_a_row_that_breaks_the_program_waits_if_its_phone_may_be_ringing(status:
 
 def test_too_late_after_look_ups_found_none_is_for_staff_as_no_request_proved_it() -> None:
     late = a_reminder(attempts=1, expires_at=NOW)
-    step = woken(late, a_call("not-placed", checks=4), rules=able(BOTH))
+    step = woken(late, a_call("not-placed", checks=4, not_found=4), rules=able(BOTH))
     assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, "unconfirmed, ring by hand")

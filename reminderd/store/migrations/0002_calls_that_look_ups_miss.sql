@@ -1,0 +1,3 @@
+-- How often a look-up was answered that there is no such call. A look-up that failed says nothing of that kind, so
+-- `checks`, which counts both, is not enough to conclude from.
+ALTER TABLE call_logs ADD COLUMN not_found INTEGER NOT NULL DEFAULT 0;
