@@ -151,7 +151,8 @@ def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
 def _update_call(connection: Connection, call: Call, now: datetime) -> None:
     connection.execute(
         "UPDATE call_logs SET provider = ?, external_call_id = ?, status = ?, tries = ?, checks = ?,"
-        " not_found = ?, transcript = ?, answered_by = ?, duration_seconds = ?, error = ?, updated_at = ?, received_at = ? WHERE id = ?",
+        " not_found = ?, transcript = ?, answered_by = ?, duration_seconds = ?, error = ?, updated_at = ?,"
+        " received_at = ? WHERE id = ?",
         (
             call.provider,
             call.external_call_id,

@@ -44,12 +44,10 @@ def answered(
         now: the time of the transaction.
         draw: a random number in [0, 1), for the jitter.
     """
-    if reminder.lease_token != token or reminder.status.final or call.status not in {"dialing", "unconfirmed"}:
-        if isinstance(answer, Accepted):
-            return _evidence(reminder, calls, call, answer, id_taken=id_taken, rules=rules, now=now)
-        return _late(reminder, calls, call, answer, only_request=_untouched(call, tries, resend=resend))
     if isinstance(answer, Accepted):
         return _evidence(reminder, calls, call, answer, id_taken=id_taken, rules=rules, now=now)
+    if reminder.lease_token != token or reminder.status.final or call.status not in {"dialing", "unconfirmed"}:
+        return _late(reminder, calls, call, answer, only_request=_untouched(call, tries, resend=resend))
     if call.status == "unconfirmed":
         return _resend_answered(reminder, calls, call, answer, burns_try=burns_try, rules=rules, now=now, draw=draw)
     match answer:
