@@ -55,11 +55,15 @@ class Report:
     external_call_id: str
     status: str
     reminder_id: str | None = None
-    """None only in look-ups, whose answers need not repeat it."""
+    """None: not repeated; `attempt_id` then tells."""
     attempt_id: str | None = None
     transcript: str | None = None
     duration_seconds: int | None = None
     answered_by: str | None = None
+    sip_response_code: int | None = None
+    """How the telephone network ended the call (RFC 3261, 21)."""
+    error_code: str | None = None
+    """The provider's own number for what went wrong."""
 
 
 @frozen
@@ -67,6 +71,13 @@ class Found:
     """The provider knows the call and says how it stands."""
 
     report: Report
+
+
+@frozen
+class Candidates:
+    """Calls any of which could be the one that was asked for: the provider repeats no id of ours."""
+
+    reports: tuple[Report, ...]
 
 
 @frozen
@@ -94,6 +105,8 @@ class Capabilities:
     """How long after the first request that holds."""
     look_up: bool = False
     """It can be asked what became of a call, by its id and by ours."""
+    drop: bool = False
+    """It can be asked to drop a call that is not answered yet."""
 
 
 def spelled(status: str) -> str:

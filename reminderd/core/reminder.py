@@ -34,6 +34,17 @@ PROGRESS: Final = frozenset({"queued", "initiated", "ringing", "in-progress", "a
 TERMINAL: Final = frozenset({"completed", "busy", "no-answer", "canceled", "failed"})
 CLOSED_BY_US: Final = frozenset({"refused", "not-placed", "unreported"})
 CLOSED: Final = TERMINAL | CLOSED_BY_US
+UNANSWERED: Final = frozenset({"queued", "initiated", "ringing"})
+"""Placed, and nobody has picked up yet."""
+
+
+class Response(StrEnum):
+    """What the patient has answered by a key. The spelling is a public interface."""
+
+    CONFIRMED = "confirmed"
+    CANCEL_REQUESTED = "cancel_requested"
+    """Wants the appointment cancelled; staff decide."""
+    OPTED_OUT = "opted_out"
 
 
 @frozen(kw_only=True)
@@ -61,6 +72,7 @@ class Reminder:
     external_call_id: str | None = None
     """The provider's id of its newest call."""
     response: str | None = None
+    """A `Response`, or whatever the clinic's own programs have written."""
     last_error: str | None = None
     """The reason of `failed`, `expired` and `cancelled`."""
     created_at: datetime | None = None
@@ -90,6 +102,9 @@ class Call:
     transcript: str | None = None
     answered_by: str | None = None
     duration_seconds: int | None = None
+    sip_response_code: int | None = None
+    error_code: str | None = None
+    """The provider's own number for what went wrong."""
     error: str | None = None
     created_at: datetime
     updated_at: datetime
@@ -100,6 +115,11 @@ class Call:
     def open(self) -> bool:
         """Whether it may still ring or be reported."""
         return self.attempt is not None and self.status not in CLOSED
+
+    @property
+    def by_machine(self) -> bool:
+        """Whether a machine has answered: a voicemail, a fax."""
+        return self.answered_by is not None and self.answered_by.startswith(("machine", "fax"))
 
 
 def open_call(calls: tuple[Call, ...]) -> Call | None:

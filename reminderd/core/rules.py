@@ -29,6 +29,10 @@ class Rules:
     redial_delay: timedelta = timedelta(minutes=15)
     window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
     max_lateness: timedelta = timedelta(minutes=240)
+    voicemail_is_reached: bool = True
+    """A call that a machine has answered counts as having reached the patient."""
+    leave_voicemail: bool = True
+    """Leave word on a machine instead of hanging up."""
     provider: str = "generic"
     """The name of the provider that is configured now."""
     capabilities: Capabilities = field(factory=Capabilities)

@@ -27,7 +27,7 @@ from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
-from reminderd.store.settles import settle_report
+from reminderd.store.reports import settle_report
 from reminderd.web.app import build_app
 from reminderd.web.server import bind, serve
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from reminderd.core.lifecycle import Step, called_again, cancelled
 from reminderd.core.reminder import Call, Reminder
 from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
 from reminderd.store.driver import Connection, IntegrityError
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.facts import opted_out
@@ -40,7 +41,7 @@ def add(connection: Connection, now: datetime, *, reminder: Reminder, actor: str
             to_ms(now),
         ),
     )
-    _audit(connection, now, actor, "add", reminder.id)
+    audit(connection, now, actor=actor, act="add", reminder_id=reminder.id)
     stored = load_reminder(connection, reminder.id)
     if stored is None:
         raise IntegrityError("the reminder just added is not there")
@@ -57,7 +58,7 @@ def cancel(connection: Connection, now: datetime, *, reminder_id: str, actor: st
     reminder, calls = _both(connection, reminder_id)
     step = cancelled(reminder, calls, f"cancelled by {actor}", now)
     save(connection, reminder, calls, step, now)
-    _audit(connection, now, actor, "cancel", reminder_id)
+    audit(connection, now, actor=actor, act="cancel", reminder_id=reminder_id)
     return step
 
 
@@ -72,7 +73,7 @@ def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules
     is_out = opted_out(connection, reminder.phone_number)
     step = called_again(reminder, calls, opted_out=is_out, rules=rules, now=now)
     save(connection, reminder, calls, step, now)
-    _audit(connection, now, actor, "call-again", reminder_id)
+    audit(connection, now, actor=actor, act="call-again", reminder_id=reminder_id)
     return step
 
 
@@ -81,9 +82,3 @@ def _both(connection: Connection, reminder_id: str) -> tuple[Reminder, tuple[Cal
     if reminder is None:
         raise UnknownReminderError(reminder_id)
     return reminder, load_calls(connection, reminder_id)
-
-
-def _audit(connection: Connection, now: datetime, actor: str, act: str, reminder_id: str) -> None:
-    connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id) VALUES (?, ?, ?, ?)", (to_ms(now), actor, act, reminder_id)
-    )

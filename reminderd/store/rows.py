@@ -72,6 +72,8 @@ def call_from(row: Row) -> Call:
         transcript=row["transcript"],
         answered_by=row["answered_by"],
         duration_seconds=row["duration_seconds"],
+        sip_response_code=row["sip_response_code"],
+        error_code=row["error_code"],
         error=row["error"],
         created_at=from_ms(row["created_at"]),
         updated_at=from_ms(row["updated_at"]),
@@ -125,8 +127,8 @@ def save(connection: Connection, before: Reminder, calls_before: tuple[Call, ...
 def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
     connection.execute(
         "INSERT INTO call_logs (id, reminder_id, attempt, provider, external_call_id, status, tries, checks,"
-        " not_found, transcript, answered_by, duration_seconds, error, created_at, updated_at, received_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " not_found, transcript, answered_by, duration_seconds, sip_response_code, error_code, error, created_at,"
+        " updated_at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             call.id,
             call.reminder_id,
@@ -140,6 +142,8 @@ def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
             call.transcript,
             call.answered_by,
             call.duration_seconds,
+            call.sip_response_code,
+            call.error_code,
             call.error,
             to_ms(now),
             to_ms(now),
@@ -151,8 +155,8 @@ def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
 def _update_call(connection: Connection, call: Call, now: datetime) -> None:
     connection.execute(
         "UPDATE call_logs SET provider = ?, external_call_id = ?, status = ?, tries = ?, checks = ?,"
-        " not_found = ?, transcript = ?, answered_by = ?, duration_seconds = ?, error = ?, updated_at = ?,"
-        " received_at = ? WHERE id = ?",
+        " not_found = ?, transcript = ?, answered_by = ?, duration_seconds = ?, sip_response_code = ?, error_code = ?,"
+        " error = ?, updated_at = ?, received_at = ? WHERE id = ?",
         (
             call.provider,
             call.external_call_id,
@@ -163,6 +167,8 @@ def _update_call(connection: Connection, call: Call, now: datetime) -> None:
             call.transcript,
             call.answered_by,
             call.duration_seconds,
+            call.sip_response_code,
+            call.error_code,
             call.error,
             to_ms(now),
             _ms(call.received_at),

@@ -27,7 +27,7 @@ from reminderd.providers.payload import json_object, read_report
 from reminderd.store.claims import claim
 from reminderd.store.database import Database, open_database
 from reminderd.store.facts import next_wakes
-from reminderd.store.settles import settle_report
+from reminderd.store.reports import settle_report
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.lines import Line, Lines
 from tests.chaos.record import Ring

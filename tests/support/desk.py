@@ -17,8 +17,9 @@ from reminderd.core.rules import Rules
 from reminderd.store.claims import claim
 from reminderd.store.driver import Connection
 from reminderd.store.opening import open_sync
+from reminderd.store.reports import settle_report
 from reminderd.store.rows import load_calls, load_reminder, to_ms
-from reminderd.store.settles import settle_answer, settle_finding, settle_not_sent, settle_report
+from reminderd.store.settles import settle_answer, settle_finding, settle_not_sent
 from reminderd.store.transaction import transaction
 from tests.support.nouns import NOW, RULES
 

@@ -4,28 +4,35 @@ No I/O, no clock, and no randomness but what is passed in. `docs/states.md` has 
 """
 
 from reminderd.core.lifecycle.answer import answered, not_sent
+from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pressed
 from reminderd.core.lifecycle.lastlook import kept_back
-from reminderd.core.lifecycle.lookup import looked_up
+from reminderd.core.lifecycle.lookup import chosen, looked_up
 from reminderd.core.lifecycle.report import call_spoken_of, reported
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
 from reminderd.core.lifecycle.wake import put_aside, wake
 
 __all__ = [
+    "NOT_NEEDED",
     "Claimed",
     "Errand",
+    "Key",
     "Level",
     "NotAllowedError",
     "Note",
     "Step",
     "Surroundings",
+    "Turn",
     "answered",
     "call_spoken_of",
     "called_again",
     "cancelled",
+    "chosen",
     "kept_back",
     "looked_up",
     "not_sent",
+    "picked_up",
+    "pressed",
     "put_aside",
     "reported",
     "wake",

@@ -7,8 +7,9 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.intake import expiry, zone_of
+from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
-from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
+from reminderd.core.reminder import UNANSWERED, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
 
 MOST_CHECKS: Final = 10
@@ -29,6 +30,13 @@ def key_holds(call: Call, rules: Rules, moment: datetime) -> bool:
     return call.provider == rules.provider and can.honours_key and moment < call.created_at + can.key_lifetime
 
 
+def is_to_be_dropped(reminder: Reminder, call: Call, rules: Rules) -> bool:
+    """Whether the provider can spare the patient this call: the reminder is cancelled, and nobody has answered yet."""
+    is_ours = call.provider == rules.provider and call.external_call_id is not None
+    is_unwanted = reminder.status is Status.CANCELLED and call.status in UNANSWERED
+    return rules.capabilities.drop and is_ours and is_unwanted
+
+
 def check(
     reminder: Reminder,
     calls: tuple[Call, ...],
@@ -41,7 +49,7 @@ def check(
     """The next step to learn what became of the open call of a `processing` or final reminder."""
     call = open_call(calls)
     if call is None:
-        return _nothing_open(reminder, calls, now)
+        return _nothing_open(reminder, calls, rules, now)
     if call.status == "dialing":  # its dialer lost the lease: cancelled while dialing, or a crash
         return Step(
             reminder=evolve(reminder, lease_token=None, wake_at=now + rules.confirm_after),
@@ -68,6 +76,8 @@ def check(
         if can.look_up:
             return Step(reminder=leased, calls=calls, call=call, errand=Errand.FIND)
         return give_up(reminder, calls, call, rules, now)
+    if call.checks < MOST_CHECKS and is_to_be_dropped(reminder, call, rules):
+        return Step(reminder=leased, calls=calls, call=call, errand=Errand.DROP)
     if can.look_up and call.checks < MOST_CHECKS:
         errand = Errand.FIND if call.external_call_id is None else Errand.FETCH
         return Step(reminder=leased, calls=calls, call=call, errand=errand)
@@ -116,7 +126,7 @@ def _resend_from(
     return opens
 
 
-def _nothing_open(reminder: Reminder, calls: tuple[Call, ...], now: datetime) -> Step:
+def _nothing_open(reminder: Reminder, calls: tuple[Call, ...], rules: Rules, now: datetime) -> Step:
     """A row was woken for a call, but none is open: what its newest call says decides."""
     newest = newest_call(calls)
     if reminder.status.final:
@@ -124,7 +134,7 @@ def _nothing_open(reminder: Reminder, calls: tuple[Call, ...], now: datetime) ->
     if newest is not None and newest.status == "not-placed":
         again = evolve(reminder, status=Status.SCHEDULED, wake_at=now, lease_token=None)
         return Step(reminder=again, calls=calls, call=newest, notes=(Note("scheduled again: nothing was sent"),))
-    if newest is not None and newest.status == "completed":
+    if newest is not None and reached(newest, rules):
         called = ended(reminder, calls, Status.CALLED, None)
         return Step(reminder=called, calls=calls, call=newest, notes=(Note("called"),))
     if newest is None:

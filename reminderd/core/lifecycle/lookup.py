@@ -1,11 +1,12 @@
 """The provider was asked what became of a call: what its answer, or the lack of one, proves."""
 
+from collections.abc import Container
 from datetime import datetime
 from typing import Final
 
 from attrs import evolve
 
-from reminderd.core.answers import Finding, Found, NotFound
+from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound
 from reminderd.core.lifecycle.check import MOST_CHECKS, give_up, key_holds
 from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, replaced
@@ -14,6 +15,14 @@ from reminderd.core.rules import Rules
 
 LOOK_UPS_FOR_NONE: Final = 4
 """An unconfirmed call must be missing so many times, as a provider's look-ups lag behind its calls."""
+
+
+def chosen(candidates: Candidates, *, taken: Container[str]) -> Finding:
+    """The call that was meant: the only one whose id is not among those `taken` by other calls."""
+    free = [report for report in candidates.reports if report.external_call_id not in taken]
+    if len(free) > 1:
+        return NoAnswer("it names several calls, any of which could be this one")
+    return Found(free[0]) if free else NotFound()
 
 
 def looked_up(

@@ -6,6 +6,8 @@ from attrs import evolve
 
 from reminderd.core.answers import Report
 from reminderd.core.intake import expiry, zone_of
+from reminderd.core.lifecycle.check import is_to_be_dropped
+from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
 from reminderd.core.reminder import CLOSED_BY_US, PROGRESS, TERMINAL, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -24,7 +26,8 @@ _RANK = {
 }
 _RANK_OF_OTHER_WORDS = 3
 
-_REDIALLED = frozenset({"busy", "no-answer", "canceled"})
+_VOICEMAIL = "voicemail"
+_REDIALLED = frozenset({"busy", "no-answer", "canceled", _VOICEMAIL})
 
 
 def call_spoken_of(report: Report, calls: tuple[Call, ...]) -> tuple[Call | None, bool]:
@@ -97,6 +100,8 @@ def _filled(call: Call, report: Report, external_id: str | None) -> Call:
         transcript=report.transcript if call.transcript is None else call.transcript,
         duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
         answered_by=report.answered_by if call.answered_by is None else call.answered_by,
+        sip_response_code=report.sip_response_code if call.sip_response_code is None else call.sip_response_code,
+        error_code=report.error_code if call.error_code is None else call.error_code,
         error=None if call.status == "unconfirmed" else call.error,  # the doubt is over
     )
 
@@ -138,14 +143,16 @@ def _unmatched(
         transcript=report.transcript,
         answered_by=report.answered_by,
         duration_seconds=report.duration_seconds,
+        sip_response_code=report.sip_response_code,
+        error_code=report.error_code,
         created_at=now,
         updated_at=now,
         received_at=now if report.status in TERMINAL else None,
     )
-    reached = _reached(reminder, replaced(calls, kept)) if report.status == "completed" else reminder
-    became = f"{reached.status}: " if reached.status is not reminder.status else ""
+    after = _reached(reminder, replaced(calls, kept)) if reached(kept, rules) else reminder
+    became = f"{after.status}: " if after.status is not reminder.status else ""
     note = Note(f"{became}a report ({report.status}) that matches none of its calls is kept", Level.WARNING)
-    return Step(reminder=reached, calls=replaced(calls, kept), call=kept, notes=(note,))
+    return Step(reminder=after, calls=replaced(calls, kept), call=kept, notes=(note,))
 
 
 def _reached(reminder: Reminder, calls: tuple[Call, ...]) -> Reminder:
@@ -166,30 +173,40 @@ def _terminal(
     calls = replaced(calls, closed)
     newest = newest_call(calls)
     speaks_for_the_reminder = newest is not None and newest.id == call.id and reminder.attempts > 0
-    if report.status == "completed":
-        after = _reached(reminder, calls)
+    word = _VOICEMAIL if report.status == "completed" else report.status
+    if reached(closed, rules):
+        word, after = report.status, _reached(reminder, calls)
     elif speaks_for_the_reminder and not reminder.status.final:
-        after = _not_reached(reminder, calls, report.status, rules, now)
+        after = _not_reached(reminder, calls, closed, word, rules, now)
     else:
         after = at_rest(reminder, calls)
     if speaks_for_the_reminder and closed.external_call_id not in {None, after.external_call_id}:
         after = evolve(after, external_call_id=closed.external_call_id)
-    return Step(reminder=after, calls=calls, call=closed, notes=(_said(reminder, after, report.status),))
+    return Step(reminder=after, calls=calls, call=closed, notes=(_said(reminder, after, word),))
 
 
-def _not_reached(reminder: Reminder, calls: tuple[Call, ...], status: str, rules: Rules, now: datetime) -> Reminder:
+def _not_reached(
+    reminder: Reminder, calls: tuple[Call, ...], call: Call, word: str, rules: Rules, now: datetime
+) -> Reminder:
     """Redial, while calls remain and it would not be too late; else the reminder has failed."""
-    if status not in _REDIALLED:
-        return ended(reminder, calls, Status.FAILED, "the provider reported: failed")
+    if word not in _REDIALLED:
+        return ended(reminder, calls, Status.FAILED, f"the provider reported: {word}{_codes(call)}")
     if reminder.attempts >= rules.max_calls:
-        return ended(reminder, calls, Status.FAILED, f"{status}, after {reminder.attempts} calls")
+        return ended(reminder, calls, Status.FAILED, f"{word}, after {reminder.attempts} calls")
     again = now + rules.redial_delay
     opens = rules.window.next_open(again, zone_of(reminder, rules))
     if opens is None or opens >= expiry(reminder, rules):
-        return ended(reminder, calls, Status.FAILED, f"{status}, and too late for another call")
+        return ended(reminder, calls, Status.FAILED, f"{word}, and too late for another call")
     return evolve(
-        reminder, status=Status.SCHEDULED, wake_at=opens, lease_token=None, hold_reason=f"{status}, to be rung again"
+        reminder, status=Status.SCHEDULED, wake_at=opens, lease_token=None, hold_reason=f"{word}, to be rung again"
     )
+
+
+def _codes(call: Call) -> str:
+    """What is known of why a call failed, as an appendix."""
+    codes = (("error", call.error_code), ("SIP", call.sip_response_code))
+    known = ", ".join(f"{name} {code}" for name, code in codes if code is not None)
+    return f" ({known})" if known else ""
 
 
 def _said(before: Reminder, after: Reminder, status: str) -> Note:
@@ -227,7 +244,8 @@ def _progress(
     heard = evolve(
         reminder,
         status=reminder.status if reminder.status.final else Status.PROCESSING,
-        wake_at=now + rules.outcome_timeout,
+        # Once: a provider that was asked to drop it and still tells of its ringing is not asked at every word.
+        wake_at=now if call.checks == 0 and is_to_be_dropped(reminder, call, rules) else now + rules.outcome_timeout,
         lease_token=None,
         hold_reason=None,
         attempts=max(reminder.attempts, 1),

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 from attrs import evolve
 
 from reminderd.core.intake import unfit, zone_of
+from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Note, Step, ended
 from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -35,7 +36,7 @@ def called_again(reminder: Reminder, calls: tuple[Call, ...], *, opted_out: bool
     """
     zone = zone_of(reminder, rules)
     call = open_call(calls)
-    if any(other.status == "completed" for other in calls):
+    if any(reached(other, rules) for other in calls):
         raise NotAllowedError("a call was completed: the patient was reached")
     if call is not None:
         until = f"; its end is known by {_spoken(reminder.wake_at, zone)}" if reminder.wake_at else ""

@@ -28,6 +28,8 @@ class Errand(StrEnum):
     """Ask how the call with the provider's id stands."""
     FIND = "find"
     """Ask for the call that carries our id."""
+    DROP = "drop"
+    """Ask to drop the call, as nobody wants it any more, and how it stands then."""
 
 
 @frozen(kw_only=True)

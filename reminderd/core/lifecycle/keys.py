@@ -1,0 +1,102 @@
+"""Somebody has picked up, or pressed a key: what they are told, and what it changes."""
+
+from datetime import datetime
+from typing import Final
+
+from attrs import evolve, frozen
+
+from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.intake import expiry
+from reminderd.core.lifecycle.reached import reached
+from reminderd.core.lifecycle.step import Level, Note, Step, ended
+from reminderd.core.reminder import Call, Reminder, Response, Status
+from reminderd.core.rules import Rules
+
+MOST_REPEATS: Final = 2
+"""How often the message is said again, asked for or not."""
+
+HANG_UP: Final = Reply(parts=())
+NOT_NEEDED: Final = Reply(parts=(Part.NOT_NEEDED,))
+
+_ASKING: Final = (Part.GREETING, Part.MESSAGE, Part.MENU)
+
+
+@frozen(kw_only=True)
+class Key:
+    """A key that was pressed, or none in time, and what it answers."""
+
+    digits: str
+    """Empty: none."""
+    question: Question
+    repeats: int
+    """How often the message had been repeated by then."""
+
+
+@frozen(kw_only=True)
+class Turn:
+    """What one turn of a conversation changes, and what is said next."""
+
+    step: Step
+    reply: Reply
+    opts_out: bool = False
+    """The number opts out, which must be on record before anything is said."""
+
+
+def picked_up(
+    reminder: Reminder, calls: tuple[Call, ...], call: Call, *, opted_out: bool, rules: Rules, now: datetime
+) -> Reply:
+    """What whoever answers the call is told; decided at this moment, as much may have changed since it was placed."""
+    if not _is_wanted(reminder, calls, call, opted_out=opted_out, rules=rules, now=now):
+        return NOT_NEEDED
+    if call.by_machine:
+        leaves_word = rules.leave_voicemail and call.answered_by != "fax"
+        return Reply(parts=(Part.VOICEMAIL,)) if leaves_word else HANG_UP
+    return Reply(parts=_ASKING, question=Question.MENU)
+
+
+def pressed(reminder: Reminder, calls: tuple[Call, ...], call: Call, key: Key, *, opted_out: bool) -> Turn:
+    """What a key changes. The same key for the same question changes nothing a second time."""
+    same = Step(reminder=reminder, calls=calls, call=call)
+    match key.question, key.digits:
+        case _, "9":
+            return _responds(same, Response.OPTED_OUT, Part.OPTED_OUT, opts_out=not opted_out)
+        case _, "1":
+            return _responds(same, Response.CONFIRMED, Part.CONFIRMED)
+        case Question.CANCEL, "2":
+            return _responds(same, Response.CANCEL_REQUESTED, Part.CANCEL_REQUESTED)
+        case Question.MENU, "2":
+            question = Reply(parts=(Part.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
+            return Turn(step=same, reply=question)
+        case _:
+            return Turn(step=same, reply=_repeated(key))
+
+
+def _is_wanted(
+    reminder: Reminder, calls: tuple[Call, ...], call: Call, *, opted_out: bool, rules: Rules, now: datetime
+) -> bool:
+    reached_before = any(other.id != call.id and reached(other, rules) for other in calls)
+    is_too_late = now >= expiry(reminder, rules) or reminder.status is Status.EXPIRED
+    return not (opted_out or reached_before or is_too_late or reminder.status is Status.CANCELLED)
+
+
+def _repeated(key: Key) -> Reply:
+    """The message again, or the question whether to cancel; goodbye once that was often enough."""
+    if key.repeats >= MOST_REPEATS:
+        return Reply(parts=(Part.GOODBYE,))
+    is_no_mistake = not key.digits or (key.question is Question.MENU and key.digits == "3")
+    first = () if is_no_mistake else (Part.UNKNOWN_KEY,)
+    asked = _ASKING if key.question is Question.MENU else (Part.CANCEL_QUESTION,)
+    return Reply(parts=(*first, *asked), question=key.question, repeats=key.repeats + 1)
+
+
+def _responds(same: Step, response: Response, said: Part, *, opts_out: bool = False) -> Turn:
+    """The patient was reached, and says so: nothing more is rung for this reminder, whatever its call still reports."""
+    before = same.reminder
+    if before.response == Response.OPTED_OUT:  # whoever wants no calls has said the last word
+        response = Response.OPTED_OUT
+    after = evolve(before, response=response)
+    if after.status not in {Status.CALLED, Status.CANCELLED}:
+        after = ended(after, same.calls, Status.CALLED, None)
+    level = Level.ERROR if response is Response.CANCEL_REQUESTED else Level.INFO
+    notes = () if after == before else (Note(f"{after.status}: {response.replace('_', ' ')} by key", level),)
+    return Turn(step=evolve(same, reminder=after, notes=notes), reply=Reply(parts=(said,)), opts_out=opts_out)

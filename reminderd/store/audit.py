@@ -1,0 +1,22 @@
+"""Who did what, in the act's own transaction; append-only."""
+
+from datetime import datetime
+
+from reminderd.store.driver import Connection
+from reminderd.store.rows import to_ms
+
+
+def audit(
+    connection: Connection,
+    now: datetime,
+    *,
+    actor: str,
+    act: str,
+    reminder_id: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Note an act. Neither `act` nor `detail` may hold a phone number or a message: this table is kept for ever."""
+    connection.execute(
+        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (?, ?, ?, ?, ?)",
+        (to_ms(now), actor, act, reminder_id, detail),
+    )
