@@ -36,7 +36,7 @@ _KEYS: Final = {
     "1": "which confirms",
     "2": "which asks to cancel",
     "3": "which repeats the message",
-    "9": "which stops these calls, as the law demands",
+    "9": "which stops these calls, as the law in the USA demands",
 }
 
 _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESSAGE]
