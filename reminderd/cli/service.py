@@ -8,7 +8,8 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, wording_of
+from reminderd.core.lint import lint
 from reminderd.daemon import Part, run, watch_signals
 from reminderd.logs import configure_logs
 from reminderd.sandbox.app import Sandbox
@@ -100,11 +101,13 @@ async def _serve(
 @click.command(name="check-config")
 @with_config
 def check_config(config: Config) -> None:
-    """Check the configuration, and say what must be set at the provider."""
+    """Check the configuration, warn of words that could be better, and say what must be set at the provider."""
     click.echo(f"configuration: {config.path or 'defaults and environment'}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
-    if config.provider.kind != "generic":
+    if config.provider.kind != "generic":  # which is handed the message alone, and says the rest in its own words
+        for warning in lint(wording_of(config, from_number="")):
+            click.echo(f"warning: {warning}")
         return
     if config.web.public_base_url:
         click.echo(f"set at the provider, for its webhooks: {config.web.public_base_url}/webhooks/call-status")

@@ -1,8 +1,10 @@
 """The clinic's configuration: TOML and environment made into frozen values, every mistake reported at once."""
 
 from reminderd.config.clinic_rules import rules_of
+from reminderd.config.clinic_wording import wording_of
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
+from reminderd.config.messages import MessagesConfig
 from reminderd.config.sections import (
     CallingConfig,
     Config,
@@ -24,6 +26,7 @@ __all__ = [
     "DatabaseConfig",
     "GenericConfig",
     "LogConfig",
+    "MessagesConfig",
     "ProviderConfig",
     "RedialConfig",
     "RetryConfig",
@@ -32,4 +35,5 @@ __all__ = [
     "defaults",
     "load_config",
     "rules_of",
+    "wording_of",
 ]

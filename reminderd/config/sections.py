@@ -13,6 +13,7 @@ from attrs import Attribute, field, fields, frozen, has
 
 from reminderd.config import texts
 from reminderd.config.keys import DERIVED, choice, choices, key, number, positive, switch, whole
+from reminderd.config.messages import MessagesConfig
 from reminderd.core.window import Window
 
 KeyPath: TypeAlias = tuple[str, ...]
@@ -176,6 +177,7 @@ class Config:
     retry: RetryConfig = field(factory=RetryConfig)
     redial: RedialConfig = field(factory=RedialConfig)
     calling: CallingConfig = field(factory=CallingConfig)
+    messages: MessagesConfig = field(factory=MessagesConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

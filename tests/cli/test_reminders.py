@@ -135,6 +135,23 @@ def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal
     assert "https://clinic.example/webhooks/call-status" in terminal.type("check-config").stdout
 
 
+def test_check_config_warns_of_words_that_could_be_better_and_is_content(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text(
+        '[messages]\nclinic = "Dr. Brown"\nphone = "+12025550190"\nmenu = "Press 1, 2 or 3."\n'
+    )
+    warnings = [line for line in terminal.type("check-config").stdout.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        "warning: [messages].menu does not mention key 9, which stops these calls, as the law in the USA demands"
+    ]
+
+
+def test_a_provider_that_is_handed_the_message_alone_is_warned_of_no_other_words(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text(
+        '[provider.generic]\napi_url = "https://voice.example"\napi_key = "key"\nwebhook_auth = "none"\n'
+    )
+    assert "warning: " not in terminal.type("check-config").stdout
+
+
 def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Terminal) -> None:
     assert "no database yet" in terminal.type("db", "check", code=1).stderr
     reminder_id = terminal.add()["id"]

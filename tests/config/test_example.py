@@ -10,7 +10,7 @@ COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
 
 def test_the_example_is_without_mistakes_and_changes_nothing(tmp_path: Path) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
-    for section in ("worker", "web", "provider", "retry", "redial", "calling"):
+    for section in ("worker", "web", "provider", "retry", "redial", "calling", "messages"):
         assert getattr(config, section) == getattr(Config(), section)
 
 

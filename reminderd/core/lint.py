@@ -1,0 +1,128 @@
+"""What a careful clinic would say otherwise: warnings about its wording, none of which keeps a call from being made.
+
+The rules are those for prerecorded and artificial voices in the USA, 47 CFR 64.1200: the caller's name at the
+beginning (b)(1), a telephone number during or after the message (b)(2), a key that ends such calls (a)(10), and for
+health care "concise, generally one minute or less" (a)(9)(iv)(E); and what HHS advises for answering machines: name,
+number, a request to call back (FAQ 198). They are good manners elsewhere, too.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from reminderd.core.conversation import Part
+from reminderd.core.phone import national
+from reminderd.core.wording import Wording, spoken
+from reminderd.core.wordings import is_built_in, words_of
+
+WORDS_PER_SECOND: Final = 2.5
+"""150 a minute: the brisk end of ordinary conversation, which has 125 to 150. Amazon's own sample of a Polly voice
+("Time-Driven Prosody", AWS blog, 2018) has 190, so a script that fits by this figure fits."""
+
+CHARACTERS_PER_SECOND: Final = 15.0
+"""The same pace where words are long: 6 characters a word, its space included; that sample has 18."""
+
+ORDINARY_MESSAGE: Final = 200
+"""Characters of a message of ordinary length."""
+
+MOST_SECONDS: Final = 60.0
+PAUSE_SECONDS: Final = 1.0
+"""Between the two times that a machine is told."""
+
+_WORDS_BEFORE_THE_NAME: Final = 6
+"""As in "Bonjour, vous êtes en ligne avec …"."""
+
+_KEYS: Final = {
+    "1": "which confirms",
+    "2": "which asks to cancel",
+    "3": "which repeats the message",
+    "9": "which stops these calls, as the law in the USA demands",
+}
+
+_LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESSAGE]
+
+
+def lint(wording: Wording) -> list[str]:
+    """What could be better, a line each, in plain words for whoever wrote the configuration; no number is repeated."""
+    return [*_who_and_where(wording), *_languages(wording), *_callback(wording), *_menu(wording), *_length(wording)]
+
+
+def seconds(text: str) -> float:
+    """How long it takes to say this at a normal pace; a digit that stands alone counts as a word.
+
+    For languages that are written with spaces: it is far too short for Chinese or Japanese.
+    """
+    return max(len(text.split()) / WORDS_PER_SECOND, len(text) / CHARACTERS_PER_SECOND)
+
+
+def _who_and_where(wording: Wording) -> Iterator[str]:
+    words = words_of(wording.language)
+    if not wording.clinic:
+        yield f'[messages].clinic is not given: patients hear "{words.clinic}" for a name'
+    if not wording.phone:
+        number = "the number that the call comes from" if wording.from_number else f'"{words.phone}"'
+        yield f"[messages].phone is not given: patients are told to call {number}"
+    if not _names_the_clinic_first(wording):
+        yield "[messages].greeting does not begin with the clinic: its name is to be said before anything else"
+
+
+def _names_the_clinic_first(wording: Wording) -> bool:
+    template = wording.template(Part.GREETING).casefold()
+    name = wording.clinic.casefold()
+    places = [template.find(said) for said in ("{clinic}", name) if said and said in template]
+    return bool(places) and len(template[: min(places)].split()) <= _WORDS_BEFORE_THE_NAME
+
+
+def _languages(wording: Wording) -> Iterator[str]:
+    borrowed = [part for part in Part if part is not Part.MESSAGE and not wording.templates.get(part)]
+    if borrowed and not is_built_in(wording.language):
+        yield (
+            f"[messages].language {wording.language} has no words built in: "
+            f"these are said in English: {', '.join(borrowed)}"
+        )
+
+
+def _callback(wording: Wording) -> Iterator[str]:
+    if not any(_tells_the_phone(part, wording) for part in (Part.GREETING, Part.MENU, Part.GOODBYE)):
+        yield "{phone} is in none of greeting, menu and goodbye: patients are to be told a number to call back"
+    if not _tells_the_phone(Part.VOICEMAIL, wording):
+        yield "[messages].voicemail is without {phone}: whoever hears it must know where to call back"
+    if "{message}" in wording.template(Part.VOICEMAIL):
+        yield (
+            "[messages].voicemail has {message} in it: anybody may listen to a machine, "
+            "so leave only the clinic's name and its number there"
+        )
+
+
+def _tells_the_phone(part: Part, wording: Wording) -> bool:
+    """Whether the number is in it, as the placeholder or written out in any way."""
+    template = wording.template(part)
+    number = wording.phone or wording.from_number
+    written = re.sub(r"[^0-9]", "", template)
+    return "{phone}" in template or (
+        bool(number) and any(re.sub(r"[^0-9]", "", form) in written for form in (number, national(number)))
+    )
+
+
+def _menu(wording: Wording) -> Iterator[str]:
+    template = wording.template(Part.MENU).casefold()
+    numerals = words_of(wording.language).numerals
+    for key, use in _KEYS.items():
+        names = "|".join((key, *numerals[key]))
+        if not re.search(rf"\b(?:{names})\b", template):
+            yield f"[messages].menu does not mention key {key}, {use}"
+
+
+def _length(wording: Wording) -> Iterator[str]:
+    script = " ".join(spoken(part, wording, _LIKE_A_MESSAGE) for part in (Part.GREETING, Part.MESSAGE, Part.MENU))
+    if seconds(script) > MOST_SECONDS:
+        yield (
+            f"greeting, a message of {ORDINARY_MESSAGE} characters and menu take {seconds(script):.0f} seconds: "
+            f"keep them within {MOST_SECONDS:.0f}"
+        )
+    voicemail = 2 * seconds(spoken(Part.VOICEMAIL, wording, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
+    if voicemail > MOST_SECONDS:
+        yield (
+            f"[messages].voicemail, which is said twice, takes {voicemail:.0f} seconds: "
+            f"keep it within {MOST_SECONDS:.0f}"
+        )

@@ -1,0 +1,117 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import asdict, fields
+
+from reminderd.config import Config, MessagesConfig, wording_of
+from reminderd.core.conversation import Part
+from reminderd.core.lint import lint
+from reminderd.core.wording import Wording, spoken
+from reminderd.core.wordings import BUILT_IN
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+OURS = ("clinic", "phone", "language", "voice")
+
+
+def test_there_is_a_key_for_every_part_but_the_message() -> None:
+    names = [attribute.name for attribute in fields(MessagesConfig)]
+    assert names == [*OURS, *(part.value for part in Part if part is not Part.MESSAGE)]
+
+
+def test_nothing_is_required(load: Load) -> None:
+    assert load().messages == MessagesConfig()
+    assert wording_of(load(), from_number="+12025550100") == Wording(from_number="+12025550100")
+
+
+def test_what_is_given_is_said(load: Load) -> None:
+    config = load(
+        """
+        [messages]
+        clinic = "Praxis Dr. Özdemir"
+        phone = "+49 (0)30 123-456"
+        language = "de-DE"
+        voice = "Polly.Vicki-Neural"
+        greeting = "Hier ist {clinic}."
+        """
+    )
+    wording = wording_of(config, from_number="+4930999999")
+    assert (wording.language, wording.voice) == ("de-DE", "Polly.Vicki-Neural")
+    assert wording.phone == "+4930123456"
+    assert spoken(Part.GREETING, wording, "") == "Hier ist Praxis Dr. Özdemir."
+    assert spoken(Part.GOODBYE, wording, "") == "Sie erreichen uns unter 0 3 0, 1 2 3 4 5 6. Auf Wiederhören."
+
+
+def test_the_environment_can_give_it_too(load: Load) -> None:
+    config = load(None, {"REMINDERD__MESSAGES__GOODBYE": "Bye from {clinic}.", "REMINDERD__MESSAGES__CLINIC": "Brown"})
+    assert spoken(Part.GOODBYE, wording_of(config, from_number=""), "") == "Bye from Brown."
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("clinic", "a" * 101, "is 101 characters long; expected at most 100 characters"),
+        ("clinic", "Dr.\\nBrown", "has a control character in it"),
+        ("phone", "030 123456", "is not a possible number; expected an international number that exists"),
+        ("phone", "{phone}", "is not a possible number"),
+        ("language", "", 'is no tag of a language; expected a BCP 47 tag like "en-US"'),
+        ("language", "en_US", "is no tag of a language"),
+        ("language", "English", "is no tag of a language"),
+        ("language", "en-", "is no tag of a language"),
+        ("voice", "Polly Joanna", "is no voice's name"),
+        ("voice", "a" * 101, "is no voice's name"),
+        ("greeting", "{clinc}", "has {clinc} in it, which is unknown, did you mean clinic?; expected at most 1,000"),
+        ("greeting", "{Phone}", "has {Phone} in it, which is unknown, did you mean phone?"),
+        ("greeting", "{message}", "has {message} in it, which is said by itself"),
+        ("greeting", "{clinic.__class__}", "has a brace in it that belongs to no placeholder"),
+        ("greeting", "{clinic", "has a brace in it that belongs to no placeholder"),
+        ("greeting", "clinic}", "has a brace in it that belongs to no placeholder"),
+        ("greeting", "{}", "has a brace in it that belongs to no placeholder"),
+        ("greeting", "{{clinic}}", "has a brace in it that belongs to no placeholder"),
+        ("greeting", "{clinic}" * 4, "has {clinic} in it too often"),
+        ("voicemail", "{message}{message}", "has {message} in it too often"),
+        ("menu", "a\\u0007", "has a control character in it"),
+        ("menu", "a\\u007f", "has a control character in it"),
+        ("goodbye", "a" * 1001, "is 1,001 characters long; expected at most 1,000 characters"),
+    ],
+)
+def test_what_could_not_be_said_is_one_mistake(mistakes: Mistakes, key: str, value: str, said: str) -> None:
+    (line,) = mistakes(f'[messages]\n{key} = "{value}"')
+    assert line.startswith(f"config.toml: [messages].{key}: {said}")
+    assert "; expected " in line
+    assert len(line) < 300
+
+
+def test_bytes_of_the_environment_that_are_no_text_are_a_mistake(mistakes: Mistakes) -> None:
+    (line,) = mistakes(None, {"REMINDERD__MESSAGES__CLINIC": "Dr. \udcff"})
+    assert "environment REMINDERD__MESSAGES__CLINIC: has a control character in it" in line
+
+
+def test_all_mistakes_are_told_at_once(mistakes: Mistakes) -> None:
+    every = "\n".join(f'{attribute.name} = "{{"' for attribute in fields(MessagesConfig) if attribute.name != "clinic")
+    assert len(mistakes(f"[messages]\n{every}")) == len(fields(MessagesConfig)) - 1
+
+
+@pytest.mark.parametrize("language", ["en-US", "es-419", "cmn-Hans-CN", "en-GB-WLS", "de", "DE-at", "sr-Latn-RS"])
+def test_any_languages_tag_is_taken(load: Load, language: str) -> None:
+    assert load(f'[messages]\nlanguage = "{language}"').messages.language == language
+
+
+def test_a_voicemail_may_have_the_message_in_it_and_the_linter_warns(load: Load) -> None:
+    config = load('[messages]\nvoicemail = "{clinic}, {phone}: {message}"')
+    assert any("has {message} in it" in line for line in lint(wording_of(config, from_number="")))
+
+
+def test_the_example_writes_out_what_is_built_in() -> None:
+    written = dict(re.findall(r'^#   (\w+) = "(.*)"$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
+    assert written == {part.value: text for part, text in BUILT_IN["en"].templates.items()}
+
+
+def test_what_the_example_writes_out_can_be_given(load: Load) -> None:
+    written = re.findall(r'^#   (\w+ = ".*")$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+    messages = asdict(load("[messages]\n" + "\n".join(written)).messages)
+    assert all(messages[part] for part in Part if part is not Part.MESSAGE)

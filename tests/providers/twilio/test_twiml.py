@@ -1,0 +1,187 @@
+"""What we answer is held against Twilio's reference: verbs, what may stand in them, attributes and their values.
+
+https://www.twilio.com/docs/voice/twiml: say, pause, gather, hangup.
+"""
+
+import re
+from urllib.parse import quote
+from xml.etree.ElementTree import Element, fromstring
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.reminder import MESSAGE_LIMIT
+from reminderd.core.wording import Wording, spoken
+from reminderd.providers.twilio.twiml import fallback, twiml
+
+KEYS_URL = "https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0"
+WORDING = Wording(clinic="Dr. Brown's office", phone="+12025550190")
+SCRIPT = (Part.GREETING, Part.MESSAGE, Part.MENU)
+LIMIT = 64_000
+
+VERBS: dict[str, tuple[set[str], dict[str, str]]] = {
+    "Response": ({"Gather", "Say", "Pause", "Hangup"}, {}),
+    "Gather": (
+        {"Say", "Pause"},  # and Play, which we don't use
+        {
+            "action": r"https?://.+",
+            "method": "GET|POST",
+            "numDigits": "[1-9][0-9]*",
+            "timeout": "[1-9][0-9]*",
+            "actionOnEmptyResult": "true|false",
+            "finishOnKey": "[0-9#*]?",
+        },
+    ),
+    "Say": (set(), {"language": "[A-Za-z]{2,3}(-[A-Za-z0-9]+)*", "voice": r"man|woman|(Polly|Google)\.[\w-]+"}),
+    "Pause": (set(), {"length": "[1-9][0-9]*"}),
+    "Hangup": (set(), {}),
+}
+"""Each verb that we use: what may stand in it, and its attributes with their values."""
+
+
+def parsed(document: bytes) -> Element:
+    """The answer, after all that Twilio demands of it."""
+    assert document.startswith(b"<?xml version='1.0' encoding='utf-8'?>")
+    assert len(document) < LIMIT
+    response = fromstring(document.decode())  # noqa: S314 - our own
+    assert response.tag == "Response"
+    for verb in response.iter():
+        inside, attributes = VERBS[verb.tag]
+        assert {child.tag for child in verb} <= inside
+        for name, value in verb.attrib.items():
+            assert re.fullmatch(attributes[name], value), (verb.tag, name, value)
+        text = (verb.text or "").strip()
+        assert bool(text) == (verb.tag == "Say")
+        assert len(text.encode()) <= 3000
+        assert len(quote(text, safe="")) <= 4500
+    assert response[-1].tag == "Hangup"
+    return response
+
+
+def said(verb: Element) -> list[str]:
+    return [say.text or "" for say in verb.iter("Say")]
+
+
+def answer(
+    *parts: Part, question: Question | None = None, wording: Wording = WORDING, message: str = "Tomorrow at nine."
+) -> Element:
+    return parsed(twiml(Reply(parts=parts, question=question), wording=wording, message=message, keys_url=KEYS_URL))
+
+
+def test_a_question_is_said_within_a_gather_so_that_a_key_may_come_at_any_word() -> None:
+    gather, hangup = answer(*SCRIPT, question=Question.MENU)
+    assert (gather.tag, hangup.tag) == ("Gather", "Hangup")
+    assert said(gather) == [spoken(part, WORDING, "Tomorrow at nine.") for part in SCRIPT]
+    assert gather.attrib == {
+        "action": KEYS_URL,
+        "method": "POST",
+        "numDigits": "1",
+        "timeout": "8",
+        "actionOnEmptyResult": "true",
+        "finishOnKey": "",
+    }
+
+
+def test_without_a_question_the_call_ends_after_the_last_word() -> None:
+    assert [verb.tag for verb in answer(Part.CONFIRMED, Part.GOODBYE)] == ["Say", "Say", "Hangup"]
+
+
+@pytest.mark.parametrize("question", [None, Question.CANCEL])
+def test_nothing_to_say_ends_the_call_without_a_word(question: Question | None) -> None:
+    assert [verb.tag for verb in answer(question=question)] == ["Hangup"]
+
+
+def test_a_machine_is_told_twice_with_a_pause_between() -> None:
+    first, pause, second, _hangup = answer(Part.VOICEMAIL)
+    assert pause.tag == "Pause"
+    assert first.text == second.text == spoken(Part.VOICEMAIL, WORDING, "")
+
+
+def test_the_fallback_is_the_neutral_text_once_and_tells_no_message() -> None:
+    telling = evolve(WORDING, templates={Part.VOICEMAIL: "{clinic}: {message}."})
+    assert [verb.tag for verb in parsed(fallback(WORDING))] == ["Say", "Hangup"]
+    assert said(parsed(fallback(WORDING))) == [spoken(Part.VOICEMAIL, WORDING, "")]
+    assert said(parsed(fallback(telling))) == ["Dr. Brown's office: ."]
+
+
+def test_language_and_voice_are_the_clinics() -> None:
+    (say, _) = answer(Part.CONFIRMED)
+    assert say.attrib == {"language": "en-US"}
+    (say, _) = answer(Part.CONFIRMED, wording=Wording(language="de-DE", voice="Polly.Vicki-Neural"))
+    assert say.attrib == {"language": "de-DE", "voice": "Polly.Vicki-Neural"}
+    assert say.text == "Vielen Dank. Ihr Termin ist bestätigt."
+
+
+@pytest.mark.parametrize("part", Part)
+@pytest.mark.parametrize("question", [None, *Question])
+def test_every_part_can_be_said(part: Part, question: Question | None) -> None:
+    assert spoken(part, WORDING, "Tomorrow at nine.") in said(answer(part, question=question))
+
+
+def test_nothing_in_a_message_is_taken_for_xml() -> None:
+    message = "</Say><Dial>+15550100</Dial> & < > \" ' ]]> 你好 \u200b &amp; <![CDATA["
+    (say, _) = answer(Part.MESSAGE, message=message)
+    assert say.text == message
+
+
+def test_what_xml_cannot_carry_is_left_out() -> None:
+    (say, _) = answer(Part.MESSAGE, message="a\0b\x07c\ud800d\ufffe\uffffe\tf\r\ng\x85h\N{WAVING HAND SIGN}")
+    assert say.text == "abcde f g h\N{WAVING HAND SIGN}"
+
+
+@pytest.mark.parametrize("message", ["", " \n", "\0\x07", "\u200b"])
+def test_nothing_that_could_be_heard_is_no_say(message: str) -> None:
+    assert [verb.tag for verb in answer(Part.MESSAGE, message=message)] == ["Hangup"]
+
+
+@pytest.mark.parametrize(
+    "unit", ["& < > \" ' 你好 \u200b", "&", "<", "x", "\N{WAVING HAND SIGN}", "你", "word ", "A sentence. "]
+)
+def test_a_message_of_4000_characters_is_said_whole_in_pieces_that_twilio_takes(unit: str) -> None:
+    message = (unit * MESSAGE_LIMIT)[:MESSAGE_LIMIT].strip()
+    pieces = said(answer(Part.MESSAGE, message=message))
+    assert "".join(pieces).replace(" ", "") == message.replace(" ", "")
+    assert " ".join(pieces) == message or " " not in unit
+
+
+def test_a_long_message_is_cut_after_a_sentence_else_between_words() -> None:
+    assert all(piece.endswith(".") for piece in said(answer(Part.MESSAGE, message="Come at nine. " * 280)))
+    assert all(piece.endswith("word") for piece in said(answer(Part.MESSAGE, message="word " * 800)))
+
+
+@pytest.mark.parametrize("unit", ["&", "\N{WAVING HAND SIGN}", "你"])
+@pytest.mark.parametrize("parts", [SCRIPT, (Part.UNKNOWN_KEY, *SCRIPT), (Part.VOICEMAIL,)])
+def test_the_longest_words_that_the_configuration_takes_stay_within_the_limit(
+    unit: str, parts: tuple[Part, ...]
+) -> None:
+    placeholders = "{clinic}{phone}" * 3
+    template = placeholders + unit * (1000 - len(placeholders))
+    own: dict[Part, str] = dict.fromkeys(Part, template)
+    wording = Wording(
+        clinic=unit * 100,
+        phone="+4915112345678",
+        voice="Polly." + "V" * 94,
+        templates=own | {Part.VOICEMAIL: ("{message}" + template)[:1000]},
+    )
+    answer(*parts, question=Question.MENU, wording=wording, message=unit * MESSAGE_LIMIT)
+
+
+anything = st.text(st.characters(), max_size=400)  # lone surrogates too
+
+
+@given(
+    message=anything,
+    clinic=anything,
+    greeting=anything,
+    parts=st.lists(st.sampled_from(Part), max_size=4),
+    question=st.none() | st.sampled_from(Question),
+)
+def test_whatever_is_said_is_good_twiml(
+    message: str, clinic: str, greeting: str, parts: list[Part], question: Question | None
+) -> None:
+    wording = evolve(WORDING, clinic=clinic, templates={Part.GREETING: greeting})
+    response = answer(*parts, question=question, wording=wording, message=message)
+    assert len(response) == 1 or (question is None) == (response.find("Gather") is None)
