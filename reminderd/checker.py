@@ -5,7 +5,7 @@ from functools import partial
 
 from attrs import frozen
 
-from reminderd.core.answers import Finding
+from reminderd.core.answers import Candidates, Finding
 from reminderd.core.lifecycle import Claimed, Errand
 from reminderd.core.rules import Rules
 from reminderd.logs import tell
@@ -38,9 +38,13 @@ async def check(claimed: Claimed, *, checker: Checker) -> None:
     tell(await until_stored(lambda: checker.database.write(write)))
 
 
-async def _look_up(claimed: Claimed, provider: Provider) -> Finding:
+async def _look_up(claimed: Claimed, provider: Provider) -> Finding | Candidates:
     """By the provider's id where it is known, else by ours."""
-    external_call_id = claimed.call.external_call_id
-    if claimed.errand is Errand.FETCH and external_call_id is not None:
-        return await provider.fetch(external_call_id)
-    return await provider.find(placement_of(claimed.reminder, claimed.call))
+    external_call_id = claimed.call.external_call_id or ""
+    match claimed.errand:
+        case Errand.FETCH:
+            return await provider.fetch(external_call_id)
+        case Errand.DROP:
+            return await provider.drop(external_call_id)
+        case _:
+            return await provider.find(placement_of(claimed.reminder, claimed.call))

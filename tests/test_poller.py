@@ -1,6 +1,6 @@
 """The poll loop, the dialer and the checker with a real database and a provider written by hand, on the real clock."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -22,7 +22,7 @@ from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
 from reminderd.pacing import Pacing
 from reminderd.poller import Duties, Poller
-from reminderd.providers.base import Placement
+from reminderd.providers.base import Placement, Webhook
 from reminderd.store.database import Database, open_database
 from reminderd.store.driver import Connection
 from reminderd.store.rows import load_calls, load_reminder, to_ms
@@ -60,11 +60,14 @@ class FakeProvider:
     async def find(self, placement: Placement) -> Finding:  # noqa: ARG002 - the protocol's
         return self.finding
 
-    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
-        raise AssertionError(headers, body)
+    def verified(self, webhook: Webhook) -> bool:
+        raise AssertionError(webhook)
 
-    def parse(self, body: bytes) -> Report:
-        raise AssertionError(body)
+    def parse(self, webhook: Webhook) -> Report:
+        raise AssertionError(webhook)
+
+    async def drop(self, external_call_id: str) -> Finding:
+        raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:
         pass

@@ -18,6 +18,7 @@ from reminderd.config.sections import (
     WorkerConfig,
     defaults,
 )
+from reminderd.config.twilio import TwilioConfig
 
 __all__ = [
     "CallingConfig",
@@ -30,6 +31,7 @@ __all__ = [
     "ProviderConfig",
     "RedialConfig",
     "RetryConfig",
+    "TwilioConfig",
     "WebConfig",
     "WorkerConfig",
     "defaults",

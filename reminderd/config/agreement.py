@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit
 
 from reminderd.config import texts
 from reminderd.config.given import Given, variable_of
@@ -15,6 +16,10 @@ _API_URL: Final = ("provider", "generic", "api_url")
 _API_KEY: Final = ("provider", "generic", "api_key")
 _WEBHOOK_AUTH: Final = ("provider", "generic", "webhook_auth")
 _WEBHOOK_SECRET: Final = ("provider", "generic", "webhook_secret")
+_ACCOUNT_SID: Final = ("provider", "twilio", "account_sid")
+_AUTH_TOKEN: Final = ("provider", "twilio", "auth_token")
+_FROM_NUMBER: Final = ("provider", "twilio", "from_number")
+_PUBLIC_BASE_URL: Final = ("web", "public_base_url")
 
 
 def _lease(config: Config) -> str | None:
@@ -60,6 +65,36 @@ def _webhook_secret(config: Config) -> str | None:
     return texts.webhook_key_trouble(generic.webhook_secret)
 
 
+def _account_sid(config: Config) -> str | None:
+    if config.provider.kind != "twilio" or config.provider.twilio.account_sid:
+        return None
+    return "is missing; expected the account SID from Twilio's console"
+
+
+def _auth_token(config: Config) -> str | None:
+    if config.provider.kind != "twilio" or config.provider.twilio.auth_token:
+        return None
+    return _missing(_AUTH_TOKEN)
+
+
+def _from_number(config: Config) -> str | None:
+    if config.provider.kind != "twilio" or config.provider.twilio.from_number:
+        return None
+    return "is missing; expected a number of yours at Twilio, which patients will see"
+
+
+def _public_base_url(config: Config) -> str | None:
+    url = config.web.public_base_url
+    if config.provider.kind != "twilio":
+        return None
+    expected = "expected the https:// address at which Twilio reaches this server"
+    if not url:
+        return f"is missing; {expected}"
+    if "_" in (urlsplit(url).hostname or ""):
+        return f"has an underscore in its host's name, which Twilio does not take; {expected}"
+    return None
+
+
 def _missing(secret: KeyPath) -> str:
     file, variable = file_of(secret)[-1], variable_of(secret)
     return f"is missing; expected the secret here, in a file that {file} names, or in {variable}"
@@ -72,6 +107,10 @@ _RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], 
     (_api_url, (_API_URL, _KIND)),
     (_api_key, (_API_KEY, _KIND)),
     (_webhook_secret, (_WEBHOOK_SECRET, _WEBHOOK_AUTH, _KIND)),
+    (_account_sid, (_ACCOUNT_SID, _KIND)),
+    (_auth_token, (_AUTH_TOKEN, _KIND)),
+    (_from_number, (_FROM_NUMBER, _KIND)),
+    (_public_base_url, (_PUBLIC_BASE_URL, _KIND)),
 )
 """Each rule, and its keys: a mistake is the first one's, and none is looked for if one of them is wrong by itself."""
 

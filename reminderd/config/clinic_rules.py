@@ -29,6 +29,8 @@ def rules_of(config: Config, *, provider: str | None = None, capabilities: Capab
         redial_delay=timedelta(minutes=config.redial.delay_minutes),
         window=config.calling.window,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+        voicemail_is_reached=config.provider.kind != "twilio" or config.provider.twilio.voicemail_is_reached,
+        leave_voicemail=config.provider.twilio.voicemail == "leave_message",
         provider=provider or config.provider.kind,
         capabilities=capabilities or Capabilities(),
     )

@@ -2,16 +2,22 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from attrs import evolve
 
 from reminderd.config.agreement import blame_disagreements
 from reminderd.config.given import ConfigError, Given
 from reminderd.config.secret_files import with_secrets
-from reminderd.config.sections import Config
+from reminderd.config.sections import Config, KeyPath, ProviderConfig
 from reminderd.config.sources import read_environment, read_file
 from reminderd.config.structure import structured
-from reminderd.config.unsupported import blame_twilio
+from reminderd.config.twilio import CALLS_PER_SECOND
+
+_KIND: Final = ("provider", "kind")
+_ACCOUNT_SID: Final = ("provider", "twilio", "account_sid")
+_API_URL: Final = ("provider", "generic", "api_url")
+_CALLS_PER_SECOND: Final = ("provider", "calls_per_second")
 
 
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
@@ -27,12 +33,9 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     """
     given = read_file(path, environ, cwd)
     read_environment(given, environ)
-    blame_twilio(given, environ)
     config = _completed(structured(given), given)
     if given.readable:  # else the missing half may lie in the file that could not be read
-        if config.provider.kind == "generic":
-            generic = with_secrets(config.provider.generic, given)
-            config = evolve(config, provider=evolve(config.provider, generic=generic))
+        config = evolve(config, provider=_with_its_secrets(config.provider, given))
         blame_disagreements(config, given)
     if given.mistakes:
         raise ConfigError(given.mistakes)
@@ -42,9 +45,13 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
 def _completed(config: Config, given: Given) -> Config:
     """With what follows from the rest: the kind of provider if nobody says it, and what paths are relative to."""
     provider = config.provider
-    api_url_meant = provider.generic.api_url or ("provider", "generic", "api_url") in given.wrong
-    if given.get(("provider", "kind")) is None and api_url_meant:
-        provider = evolve(provider, kind="generic")
+    if given.get(_KIND) is None and _KIND not in given.wrong:
+        if _is_meant(provider.twilio.account_sid, _ACCOUNT_SID, given):
+            provider = evolve(provider, kind="twilio")
+        elif _is_meant(provider.generic.api_url, _API_URL, given):
+            provider = evolve(provider, kind="generic")
+    if provider.kind == "twilio" and given.get(_CALLS_PER_SECOND) is None:
+        provider = evolve(provider, calls_per_second=CALLS_PER_SECOND)
     return evolve(
         config,
         database=evolve(config.database, folder=given.folder),
@@ -52,3 +59,19 @@ def _completed(config: Config, given: Given) -> Config:
         provider=provider,
         path=given.file,
     )
+
+
+def _is_meant(value: str, path: KeyPath, given: Given) -> bool:
+    """Whether somebody gave this key, if only wrongly."""
+    return bool(value) or path in given.wrong
+
+
+def _with_its_secrets(provider: ProviderConfig, given: Given) -> ProviderConfig:
+    """With the secrets of the provider that is configured; nobody needs another's."""
+    match provider.kind:
+        case "generic":
+            return evolve(provider, generic=with_secrets(provider.generic, ("provider", "generic"), given))
+        case "twilio":
+            return evolve(provider, twilio=with_secrets(provider.twilio, ("provider", "twilio"), given))
+        case _:
+            return provider

@@ -1,38 +1,43 @@
 """Secrets that are kept in files of their own."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import evolve
 
 from reminderd.config.given import Given
 from reminderd.config.sections import SECRETS, GenericConfig, KeyPath, file_of
+from reminderd.config.twilio import TwilioConfig
+
+Section = TypeVar("Section", GenericConfig, TwilioConfig)
 
 
-def with_secrets(generic: GenericConfig, given: Given) -> GenericConfig:
-    """The section with the secrets read in that its `…_file` keys name; a mistake for each that can't be."""
+def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:
+    """The section at `path` with the secrets read in that its `…_file` keys name; a mistake for each that can't be."""
     for secret in SECRETS:
+        if secret[:-1] != path:
+            continue
         try:
-            generic = _with_secret(generic, secret, given.folder)
+            section = _with_secret(section, secret, given.folder)
         except ValueError as error:
             given.blame(file_of(secret), str(error))
             given.wrong.add(secret)
-    return generic
+    return section
 
 
-def _with_secret(generic: GenericConfig, secret: KeyPath, folder: Path) -> GenericConfig:
+def _with_secret(section: Section, secret: KeyPath, folder: Path) -> Section:
     """The section with this secret read in, if a file is named for it.
 
     Raises:
         ValueError: what is wrong with that, and what was expected.
     """
-    name: str = getattr(generic, file_of(secret)[-1])
+    name: str = getattr(section, file_of(secret)[-1])
     if not name:
-        return generic
-    if getattr(generic, secret[-1]):
+        return section
+    if getattr(section, secret[-1]):
         raise ValueError(f"is given, and {secret[-1]} as well; expected one of them")
     read: dict[str, Any] = {secret[-1]: _text_in(folder / name)}
-    return evolve(generic, **read)
+    return evolve(section, **read)
 
 
 def _text_in(file: Path) -> str:

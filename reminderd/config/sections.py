@@ -14,20 +14,25 @@ from attrs import Attribute, field, fields, frozen, has
 from reminderd.config import texts
 from reminderd.config.keys import DERIVED, choice, choices, key, number, positive, switch, whole
 from reminderd.config.messages import MessagesConfig
+from reminderd.config.twilio import TwilioConfig
 from reminderd.core.window import Window
 
 KeyPath: TypeAlias = tuple[str, ...]
 """A key within its section, or a section: `("provider", "generic", "api_key")`."""
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-SECRETS: Final[tuple[KeyPath, ...]] = (("provider", "generic", "api_key"), ("provider", "generic", "webhook_secret"))
+SECRETS: Final[tuple[KeyPath, ...]] = (
+    ("provider", "generic", "api_key"),
+    ("provider", "generic", "webhook_secret"),
+    ("provider", "twilio", "auth_token"),
+    ("provider", "twilio", "secondary_auth_token"),
+)
 """The keys that may be given as a file, too: see `file_of`."""
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
-_ANY_URL: Final = "https://host or http://host, with a path or without, no credentials, no query"
 
 
 def _without_last_slash(url: str) -> str:
@@ -73,7 +78,7 @@ class WebConfig:
 
     host: str = key("127.0.0.1", "an IP address or a host name to listen on", texts.host_trouble)
     port: int = whole(4000, 0, 65_535)
-    public_base_url: str = key("", _ANY_URL, texts.url_trouble, converter=_without_last_slash)
+    public_base_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
     max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
 
 
@@ -81,7 +86,7 @@ class WebConfig:
 class GenericConfig:
     """A provider that speaks the generic contract. A text left empty is not given."""
 
-    api_url: str = key("", _ANY_URL, texts.url_trouble, converter=_without_last_slash)
+    api_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
     api_key: str = key("", "printable ASCII characters without spaces", texts.token_trouble, secret=True)
     api_key_file: str = key("", "the path of a file", texts.file_trouble)
     webhook_auth: Literal["standard-webhooks", "bearer", "none"] = choice(
@@ -98,11 +103,12 @@ class GenericConfig:
 class ProviderConfig:
     """Who places the calls."""
 
-    kind: Literal["sandbox", "generic"] = choice("sandbox", "sandbox", "generic")
+    kind: Literal["sandbox", "generic", "twilio"] = choice("sandbox", "sandbox", "generic", "twilio")
     timeout_seconds: float = positive(20.0, 600)
     calls_per_second: float = number(0.0, 0, 1000)
-    """0 sets no limit."""
+    """0 sets no limit; Twilio has one of its own where none is given."""
     generic: GenericConfig = field(factory=GenericConfig)
+    twilio: TwilioConfig = field(factory=TwilioConfig)
 
 
 @frozen(kw_only=True)

@@ -8,7 +8,6 @@ from typing import Final
 from reminderd.config.given import PREFIX, Given, variable_of
 from reminderd.config.keys import did_you_mean
 from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of, members, section_of
-from reminderd.config.unsupported import TWILIO, is_twilio
 
 FILE_NAME: Final = "config.toml"
 
@@ -19,6 +18,9 @@ _LEGACY: Final[Mapping[str, KeyPath]] = {
     "PUBLIC_BASE_URL": ("web", "public_base_url"),
     "VOICE_PROVIDER_API_URL": ("provider", "generic", "api_url"),
     "VOICE_PROVIDER_API_KEY": ("provider", "generic", "api_key"),
+    "TWILIO_ACCOUNT_SID": ("provider", "twilio", "account_sid"),
+    "TWILIO_AUTH_TOKEN": ("provider", "twilio", "auth_token"),
+    "TWILIO_FROM_NUMBER": ("provider", "twilio", "from_number"),
 }
 """Names that deployments of the clinic's earlier software have set already."""
 
@@ -85,8 +87,8 @@ def _prefixed(given: Given, environ: Mapping[str, str]) -> Iterator[tuple[KeyPat
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
         path = known.get(name.upper())
         if path is None:
-            words = TWILIO if is_twilio(name) else f"unknown{did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
-            given.mistakes.append(f"environment {name}: {words}")
+            meant = did_you_mean(name, known)
+            given.mistakes.append(f"environment {name}: unknown{meant}; expected {PREFIX}SECTION__KEY")
         elif path in seen:
             given.mistakes.append(f"environment {name}: is given twice, also as {seen[path]}; expected one of them")
         else:

@@ -21,6 +21,9 @@ BEARER_LENGTH: Final = 16
 WEBHOOK_KEY_BYTES: Final = range(24, 65)
 """Sizes of a signing key, from the specification at standardwebhooks.com."""
 
+ANY_URL: Final = "https://host or http://host, with a path or without, no credentials, no query"
+"""What `url_trouble` takes."""
+
 _SQLITE: Final = "sqlite:///"
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _TIME: Final = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
@@ -47,6 +50,11 @@ def url_trouble(text: str) -> str | None:
     if "?" in text or "#" in text:
         return "has a query or a fragment in it"
     return None
+
+
+def needed_url_trouble(text: str) -> str | None:
+    """Of an http or https URL that must be given."""
+    return url_trouble(text) if text else "is empty"
 
 
 def database_url_trouble(text: str) -> str | None:

@@ -15,21 +15,19 @@ from quart_trio import QuartTrio
 from reminderd.breaker import Breaker
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.core.answers import Report
-from reminderd.core.lifecycle import Step
-from reminderd.core.rules import Rules
-from reminderd.daemon.parts import SandboxSecrets, client, client_of_sandbox, mint, poller
-from reminderd.dialer import tell_turn
-from reminderd.logs import tell
+from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
+from reminderd.daemon.doors import door
+from reminderd.daemon.parts import poller
 from reminderd.poller import Poller
+from reminderd.providers.generic import GenericProvider
+from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
-from reminderd.store.reports import settle_report
 from reminderd.web.app import build_app
-from reminderd.web.server import bind, serve
+from reminderd.web.server import bind, serve, url_of
 
 Part = Literal["dial", "web"]
 
@@ -108,14 +106,15 @@ async def _run(
     task_status: trio.TaskStatus[Running],
 ) -> bool:
     stages = _Stages()
-    web_url = ""
+    web_url = "" if listener is None else url_of(listener)
+    provider: GenericProvider | TwilioProvider
     sandbox = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop_in_order, nursery.cancel_scope, stopping, stages, _grace(config))
         if config.provider.kind == "sandbox":
             secrets = SandboxSecrets()
             sandbox = Sandbox(
-                lambda: f"{web_url}/webhooks/call-status",  # known once the web server has started
+                f"{web_url}/webhooks/call-status",
                 secrets.webhook_secret,
                 secrets.api_key,
                 pace=sandbox_pace,
@@ -123,7 +122,7 @@ async def _run(
             api_url = await nursery.start(partial(serve_sandbox, sandbox, shutdown_trigger=stages.web_done.wait))
             provider = client_of_sandbox(config, api_url, secrets)
         else:
-            provider = client(config)
+            provider = client(config, own_url=web_url)
         rules = rules_of(config, provider=provider.name, capabilities=provider.capabilities)
         breaker = Breaker(rules.backoff)
         loop = None
@@ -139,12 +138,11 @@ async def _run(
             )
         if listener is not None:
             app = build_app(
-                provider=provider,
-                record=partial(_record, database=database, rules=rules, breaker=breaker),
+                door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
                 readiness=partial(_readiness, database, loop, breaker, clock),
                 max_body_bytes=config.web.max_body_bytes,
             )
-            web_url = await nursery.start(partial(_take_webhooks, app, listener, stages))
+            await nursery.start(partial(_take_webhooks, app, listener, stages))
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
@@ -181,17 +179,6 @@ async def _take_webhooks(
 
 def _grace(config: Config) -> timedelta:
     return timedelta(seconds=config.provider.timeout_seconds) + GRACE
-
-
-async def _record(report: Report, *, database: Database, rules: Rules, breaker: Breaker) -> Step:
-    """Settle a webhook's report; returns after the commit."""
-    write = partial(settle_report, report=report, rules=rules, new_call_id=mint())
-    step = await database.write(write, wait=False)
-    tell(step)
-    turn = breaker.webhook_came()
-    if turn is not None:
-        tell_turn(turn, breaker)
-    return step
 
 
 async def _readiness(

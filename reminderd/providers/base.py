@@ -1,11 +1,12 @@
 """The seam between us and a voice provider: what each provider's class must be able to do."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Protocol
 
 from attrs import frozen
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Report
+from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
 from reminderd.core.reminder import Call, Reminder
 
 
@@ -19,13 +20,30 @@ class Placement:
     phone_number: str
     """E.164, with `+`."""
     message: str
+    asked_from: datetime
+    """No request for this call went out before."""
 
 
 def placement_of(reminder: Reminder, call: Call) -> Placement:
     """What a provider is told about this call of this reminder."""
     return Placement(
-        call_id=call.id, reminder_id=reminder.id, phone_number=reminder.phone_number, message=reminder.message
+        call_id=call.id,
+        reminder_id=reminder.id,
+        phone_number=reminder.phone_number,
+        message=reminder.message,
+        asked_from=call.created_at,
     )
+
+
+@frozen(kw_only=True)
+class Webhook:
+    """A request at the provider's door, as it came."""
+
+    target: str
+    """The raw path and query that were asked for."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
 
 
 class InvalidPayloadError(Exception):
@@ -53,17 +71,20 @@ class Provider(Protocol):
     async def fetch(self, external_call_id: str) -> Finding:
         """Ask how the call with the provider's own id stands. Only with `capabilities.look_up`."""
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> Finding | Candidates:
         """Ask for the call that carries our `call_id`. Only with `capabilities.look_up`."""
 
-    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether a webhook with these headers (names in lower case) and this raw body is the provider's own."""
+    async def drop(self, external_call_id: str) -> Finding:
+        """Ask to drop a call that nobody has answered, and how it stands then. Only with `capabilities.drop`."""
 
-    def parse(self, body: bytes) -> Report:
-        """The report in a webhook's raw body.
+    def verified(self, webhook: Webhook) -> bool:
+        """Whether a webhook is the provider's own."""
+
+    def parse(self, webhook: Webhook) -> Report:
+        """The report in a webhook.
 
         Raises:
-            InvalidPayloadError: the body is not the contract's; every mistake is listed.
+            InvalidPayloadError: it is not the contract's; every mistake is listed.
         """
 
     async def aclose(self) -> None:

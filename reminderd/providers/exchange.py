@@ -97,6 +97,21 @@ class Exchange:
         await self._transport.aclose()
 
 
+def check_api_url(api_url: str) -> None:
+    """Refuse what can't be the address of a provider's interface.
+
+    Raises:
+        ValueError: what was expected.
+    """
+    try:
+        url = httpx.URL(api_url)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        raise ValueError("api_url: not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
+        raise ValueError("api_url: expected http:// or https://, a host and perhaps a path")
+
+
 class _Content(httpx.AsyncByteStream):
     """A request's body. httpx's own is a generator, which trio finds unfinished when the sending is cancelled."""
 

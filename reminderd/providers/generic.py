@@ -1,21 +1,18 @@
 """A provider that speaks the generic contract: places calls, is asked about them, and reports by webhook."""
 
 import json
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
-
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.providers.base import InvalidPayloadError, Placement
-from reminderd.providers.exchange import Exchange, Outcome, Unheard
+from reminderd.providers.base import InvalidPayloadError, Placement, Webhook
+from reminderd.providers.exchange import Exchange, check_api_url
 from reminderd.providers.generic_answer import answer_to_placing
+from reminderd.providers.look_ups import object_in
 from reminderd.providers.payload import json_object, read_report
 from reminderd.providers.webhook_auth import Verifier
-from reminderd.providers.words import reason
 
 _CLOCK: Final = SystemClock()
 _NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
@@ -55,7 +52,9 @@ class GenericProvider:
         Raises:
             ValueError: the URL or the key can't be used.
         """
-        _check(api_url, api_key)
+        check_api_url(api_url)
+        if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+            raise ValueError("api_key: expected printable ASCII without spaces")
         self.name = name
         self.capabilities = Capabilities(honours_key=honours_key, key_lifetime=key_lifetime, look_up=look_up)
         self._calls_url = api_url.rstrip("/") + "/calls"
@@ -98,17 +97,21 @@ class GenericProvider:
             return answer
         return _only_match(answer.get("calls"), placement.call_id)
 
-    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
-        """Whether a webhook is the provider's own, by the verifier that was given."""
-        return self._verify_webhook(headers, body)
+    async def drop(self, external_call_id: str) -> Finding:
+        """The contract knows no way to drop a call: how it stands is all there is to ask."""
+        return await self.fetch(external_call_id)
 
-    def parse(self, body: bytes) -> Report:
+    def verified(self, webhook: Webhook) -> bool:
+        """Whether a webhook is the provider's own, by the verifier that was given."""
+        return self._verify_webhook(webhook.headers, webhook.body)
+
+    def parse(self, webhook: Webhook) -> Report:
         """The report in a webhook's raw body.
 
         Raises:
             InvalidPayloadError: the body is not the contract's; every mistake is listed.
         """
-        return read_report(json_object(body))
+        return read_report(json_object(webhook.body))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -126,36 +129,7 @@ class GenericProvider:
         if not self.capabilities.look_up:
             return _NO_LOOK_UP
         outcome = await self._exchange.ask("GET", url, headers=self._headers())
-        return _object_in(outcome, absent=absent, private=(self._api_key,))
-
-
-def _check(api_url: str, api_key: str) -> None:
-    try:
-        url = httpx.URL(api_url)
-        url.host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError):
-        raise ValueError("api_url: not a URL") from None
-    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
-        raise ValueError("api_url: expected http:// or https://, a host and perhaps a path")
-    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-        raise ValueError("api_key: expected printable ASCII without spaces")
-
-
-def _object_in(
-    outcome: Outcome, *, absent: NotFound | NoAnswer, private: tuple[str, ...]
-) -> dict[str, Any] | NotFound | NoAnswer:
-    if isinstance(outcome, Unheard):
-        return NoAnswer(outcome.reason)
-    if outcome.status == 404:
-        return absent
-    if not 200 <= outcome.status < 300:
-        return NoAnswer(reason(outcome, private=private))
-    if not outcome.complete:
-        return NoAnswer(f"{outcome.status}, but the answer broke off or had no end")
-    try:
-        return json_object(outcome.body)
-    except InvalidPayloadError as error:
-        return NoAnswer(str(error))
+        return object_in(outcome, absent=absent, private=(self._api_key,))
 
 
 def _only_match(entries: object, attempt_id: str) -> Finding:

@@ -1,17 +1,13 @@
 """What an answer of the generic contract means: the one table that decides whether a phone may ring again."""
 
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from typing import Final
+from datetime import datetime
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear, spelled
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.exchange import Heard, Outcome, Unheard
 from reminderd.providers.payload import STATUS_LIMIT, json_object, usable
+from reminderd.providers.retry_after import retry_after
 from reminderd.providers.words import reason
-
-LONGEST_WAIT: Final = timedelta(hours=1)
-"""A Retry-After beyond it is cut to it."""
 
 
 def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
@@ -44,20 +40,6 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
             return Refused(reason(outcome, private=private))
         case _:
             return Unclear(reason(outcome, private=private))
-
-
-def retry_after(header: str | None, now: datetime) -> timedelta | None:
-    """A Retry-After header (RFC 9110, 10.2.3: seconds or a date), from 0 to one hour; None if absent or malformed."""
-    text = (header or "").strip()
-    if text.isascii() and text.isdigit():
-        # More digits than any sane wait has: not worth an integer.
-        return min(timedelta(seconds=int(text)), LONGEST_WAIT) if len(text) < 9 else LONGEST_WAIT
-    try:
-        at = parsedate_to_datetime(text)
-        wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
-    except (ValueError, OverflowError):  # OverflowError: a date that its zone moves beyond the year 9999
-        return None
-    return min(max(wait, timedelta(0)), LONGEST_WAIT)
 
 
 def _accepted(heard: Heard) -> Answer:

@@ -61,6 +61,8 @@ def _explanations(answer: dict[str, Any]) -> Iterator[str]:
         match answer.get(name):
             case str() as text if text:
                 yield text
+            case int() as code if name == "code":
+                yield str(code)
             case {"message": str() as text}:
                 yield text
             case [*items]:

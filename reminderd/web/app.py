@@ -1,17 +1,18 @@
 """Puts the provider's door together: which path leads where, and what no request may exceed."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 import trio
+from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.providers.base import Provider
+from reminderd.web.door import Answer, Door, taken
 from reminderd.web.gate import gated
 from reminderd.web.health import Readiness, alive, ready
 from reminderd.web.replies import confess, explain
-from reminderd.web.webhooks import Record, call_status
 
 MAX_IN_WORK: Final = 512
 """Webhooks that are checked and recorded at a time."""
@@ -27,8 +28,7 @@ _MEBIBYTE: Final = 1024 * 1024
 
 def build_app(
     *,
-    provider: Provider,
-    record: Record,
+    door: Door,
     readiness: Readiness,
     max_body_bytes: int,
     max_in_work: int = MAX_IN_WORK,
@@ -38,8 +38,7 @@ def build_app(
     """The app that takes webhooks and tells of its health.
 
     Args:
-        provider: verifies and parses webhooks.
-        record: settles a report; returns after the commit.
+        door: the provider's webhooks.
         readiness: what is wrong with each part that this process runs.
         max_body_bytes: longest body of a webhook.
         max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
@@ -51,15 +50,21 @@ def build_app(
     app.url_map.merge_slashes = False  # else `/health//ready` is answered with a redirect, in HTML
     app.register_error_handler(HTTPException, explain)
     app.register_error_handler(Exception, confess)
-    take = partial(
-        call_status, provider=provider, record=record, seats=trio.Semaphore(max_in_work), body_seconds=body_seconds
-    )
-    for path, endpoint, view, method in (
-        ("/webhooks/call-status", "call_status", take, "POST"),
-        ("/health", "alive", alive, "GET"),
-        ("/health/ready", "ready", partial(ready, readiness), "GET"),
-    ):
-        app.add_url_rule(path, endpoint, view, methods=[method], provide_automatic_options=False)
+    seats = trio.Semaphore(max_in_work)
+
+    def taking(answer: Answer) -> Callable[..., Awaitable[Response]]:
+        async def take(**_parts_of_the_path: str) -> Response:
+            return await taken(answer, door=door, seats=seats, body_seconds=body_seconds)
+
+        return take
+
+    views: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
+        ("GET", "/health", alive),
+        ("GET", "/health/ready", partial(ready, readiness)),
+        *((method, path, taking(answer)) for method, path, answer in door.routes),
+    ]
+    for method, path, view in views:
+        app.add_url_rule(path, path, view, methods=[method], provide_automatic_options=False)
     app.asgi_app = gated(  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
         app.asgi_app,
         limit=max_body_bytes,

@@ -94,7 +94,7 @@ async def serve(
             async with trio.open_nursery() as accepting:
                 bounded = _BoundedListener(trio.SocketListener(trio.socket.from_stdlib_socket(listener)), seats)
                 await accepting.start(partial(trio.serve_listeners, answer, [bounded], handler_nursery=answering))
-                task_status.started(_url(listener))
+                task_status.started(url_of(listener))
                 await shutdown_trigger()
                 accepting.cancel_scope.cancel()
             await context.terminated.set()  # connections with a request in flight close after its answer
@@ -154,6 +154,7 @@ def _config() -> Config:
     return config
 
 
-def _url(listener: socket.socket) -> str:
+def url_of(listener: socket.socket) -> str:
+    """Where it listens, as a base URL."""
     host, port, *_ = listener.getsockname()
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,19 +1,16 @@
-"""Takes the provider's webhooks: checked in a fixed order, then recorded in one step."""
+"""The generic contract's webhooks: one path, JSON in and JSON out."""
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
-import trio
-from loguru import logger
-from quart import Response, request
+from quart import Response
 
 from reminderd.core.answers import Report
-from reminderd.providers.base import InvalidPayloadError, Provider
-from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.body import NoRoomError, TooLargeError
-from reminderd.web.gate import intake_of
-from reminderd.web.replies import RETRY_AFTER_SECONDS, ready_reply, reply
+from reminderd.providers.base import Provider, Webhook
+from reminderd.web.door import Door, refused
+from reminderd.web.replies import ready_reply
 
 _SUCCESS: Final = b'{"success": true}'
 _DUPLICATE: Final = b'{"success": true, "duplicate": true}'
@@ -35,52 +32,17 @@ Raises UnknownReminderError, or StoreUnavailableError if nothing was recorded an
 """
 
 
-async def call_status(*, provider: Provider, record: Record, seats: trio.Semaphore, body_seconds: float) -> Response:
-    """Take one report in the generic contract.
-
-    Args:
-        provider: whose webhook it is; it verifies and parses.
-        record: the one await that has an effect.
-        seats: one for each webhook that may be in work; without one the sender is asked to come again.
-        body_seconds: how long the body may take to arrive.
-    """
-    try:
-        with trio.fail_after(body_seconds):
-            body = await intake_of(request.scope).read()
-    except TooLargeError:
-        return _refused(413, "Payload too large")
-    except trio.TooSlowError:
-        return _refused(408, "Request timeout")
-    except NoRoomError:
-        return _later("the bodies of other requests fill the memory set aside for them")
-    # No seat while its body is on the way: slow senders would keep everybody else out.
-    try:
-        seats.acquire_nowait()
-    except trio.WouldBlock:
-        return _later("too many webhooks at once")
-    try:
-        return await _taken(body, provider, record)
-    finally:
-        seats.release()
+def generic_door(provider: Provider, record: Record) -> Door:
+    """The door of a provider that speaks the generic contract."""
+    answer = partial(_call_status, provider=provider, record=record)
+    return Door(routes=[("POST", "/webhooks/call-status", answer)], verified=provider.verified, forged=401)
 
 
-async def _taken(body: bytes, provider: Provider, record: Record) -> Response:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in request.scope["headers"]}
-    if not provider.verified(headers, body):
-        return _refused(401, "Invalid signature")
-    if not _is_json(headers.get("content-type", "")):
-        return _refused(415, "Unsupported media type")
-    try:
-        report = provider.parse(body)
-    except InvalidPayloadError as error:
-        return _refused(400, "Invalid payload", error.details)
-    try:
-        recorded = await record(report)
-    except UnknownReminderError:
-        with logger.contextualize(reminder=report.reminder_id):
-            return _refused(404, "Unknown reminder")
-    except StoreUnavailableError as error:
-        return _later(str(error))
+async def _call_status(webhook: Webhook, *, provider: Provider, record: Record) -> Response:
+    """Take one report."""
+    if not _is_json(webhook.headers.get("content-type", "")):
+        return refused(415, "Unsupported media type")
+    recorded = await record(provider.parse(webhook))
     return ready_reply(200, _DUPLICATE if recorded.duplicate else _SUCCESS)
 
 
@@ -88,13 +50,3 @@ def _is_json(content_type: str) -> bool:
     """Whether a Content-Type names JSON, with whatever parameters; none at all counts as JSON."""
     essence = content_type.partition(";")[0].strip()
     return not content_type or _JSON_TYPE.fullmatch(essence) is not None
-
-
-def _refused(status: int, error: str, details: Sequence[str] = ()) -> Response:
-    logger.warning(f"webhook refused with {status}: {'; '.join((error, *details))}")
-    return reply(status, {"error": error, "details": details} if details else {"error": error})
-
-
-def _later(reason: str) -> Response:
-    logger.warning(f"webhook put off with 503: {reason}")
-    return reply(503, {"error": "Service unavailable"}, {"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -22,7 +22,7 @@ from reminderd.core.answers import Answer, Capabilities, Finding, Report
 from reminderd.core.lifecycle import Errand
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
-from reminderd.providers.base import Placement
+from reminderd.providers.base import Placement, Webhook
 from reminderd.providers.payload import json_object, read_report
 from reminderd.store.claims import claim
 from reminderd.store.database import Database, open_database
@@ -187,11 +187,14 @@ class Trip:
             partial(settle_report, report=report, rules=self.rules, new_call_id=self._mint()), wait=False
         )
 
-    def verified(self, _headers: Mapping[str, str], _body: bytes) -> bool:
+    def verified(self, _webhook: Webhook) -> bool:
         return True
 
-    def parse(self, body: bytes) -> Report:
-        return read_report(json_object(body))
+    def parse(self, webhook: Webhook) -> Report:
+        return read_report(json_object(webhook.body))
+
+    async def drop(self, external_call_id: str) -> Finding:
+        raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:
         return

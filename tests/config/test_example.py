@@ -17,7 +17,8 @@ def test_the_example_is_without_mistakes_and_changes_nothing(tmp_path: Path) -> 
 def test_the_example_has_every_key_at_its_default_in_the_codes_own_order() -> None:
     document = tomllib.loads(COMMENTED_KEY.sub("", EXAMPLE.read_text(encoding="utf-8")))
     provider = document.pop("provider")
-    document |= {"provider.generic": provider.pop("generic"), "provider": provider}
+    inner = {f"provider.{name}": provider.pop(name) for name in ("generic", "twilio")}
+    document |= {**inner, "provider": provider}
     written = {section: list(keys.items()) for section, keys in document.items()}
     known: dict[str, list[tuple[str, object]]] = {}
     for section, key, default in defaults():

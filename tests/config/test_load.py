@@ -133,5 +133,9 @@ def test_nesting_without_end_is_a_mistake(mistakes: Mistakes) -> None:
 
 
 def test_a_broken_file_hides_no_mistake_of_the_environment_and_makes_none_up(mistakes: Mistakes) -> None:
-    environ = {"REMINDERD__WEB__PORT": "x", "VOICE_PROVIDER_API_URL": "https://p.example", "TWILIO_ACCOUNT_SID": "AC1"}
+    environ = {
+        "REMINDERD__WEB__PORT": "x",
+        "VOICE_PROVIDER_API_URL": "https://p.example",
+        "TWILIO_ACCOUNT_SID": f"AC{0:032}",
+    }
     assert [line.partition(": ")[0] for line in mistakes("[", environ)][1:] == ["environment REMINDERD__WEB__PORT"]

@@ -151,25 +151,3 @@ def test_no_secret_is_shown_by_the_configuration(load: Load, tmp_path: Path) -> 
 
 def test_a_secret_under_a_misspelled_key_is_not_shown(mistakes: Mistakes) -> None:
     assert "s3cret" not in "".join(mistakes(generic(api_kye="s3cret"), {"REMINDERD__PROVIDER__API_KEY": "s3cret"}))
-
-
-@pytest.mark.parametrize(
-    ("toml", "environ"),
-    [
-        ('[provider]\nkind = "twilio"', {}),
-        ("[provider.twilio]\naccount_sid = 5", {}),
-        ("", {"REMINDERD__PROVIDER__KIND": "twilio", "TWILIO_ACCOUNT_SID": "AC1"}),
-        ("", {"REMINDERD__PROVIDER__TWILIO__ACCOUNT_SID": "AC1"}),
-        ("", {"TWILIO_ACCOUNT_SID": "AC1", "TWILIO_AUTH_TOKEN": "t", "TWILIO_FROM_NUMBER": "+15550100001"}),
-        (GENERIC, {"TWILIO_ACCOUNT_SID": "AC1"}),
-    ],
-)
-def test_twilio_is_one_mistake_that_says_so(mistakes: Mistakes, toml: str, environ: dict[str, str]) -> None:
-    (line,) = mistakes(toml, environ)
-    assert "Twilio isn't supported yet by this version" in line
-
-
-@pytest.mark.parametrize("sid", ["", "AC1"])
-def test_a_twilio_account_is_ignored_if_empty_or_if_the_kind_says_otherwise(load: Load, sid: str) -> None:
-    toml = '[provider]\nkind = "sandbox"' if sid else ""
-    assert load(toml, {"TWILIO_ACCOUNT_SID": sid, "TWILIO_AUTH_TOKEN": "t"}).provider.kind == "sandbox"

@@ -11,11 +11,12 @@ from uuid import uuid4
 
 import pytest
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
+from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted, Found, NoAnswer, NotFound, NotPlaced, Refused, Report, Unclear
 from reminderd.core.reminder import TERMINAL
-from reminderd.providers.base import InvalidPayloadError, Placement, Provider
+from reminderd.providers.base import InvalidPayloadError, Placement, Provider, Webhook
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.webhook_auth import standard_webhooks
 from reminderd.sandbox.app import Sandbox
@@ -41,8 +42,8 @@ class Rig:
     async def reports(self, count: int) -> list[Report]:
         """The first `count` webhooks, verified and read."""
         webhooks = await self.inbox.heard(count)
-        assert all(self.provider.verified(webhook.headers, webhook.body) for webhook in webhooks)
-        return [self.provider.parse(webhook.body) for webhook in webhooks]
+        assert all(self.provider.verified(webhook.webhook) for webhook in webhooks)
+        return [self.provider.parse(webhook.webhook) for webhook in webhooks]
 
     async def end_of_call(self) -> Report:
         """The first terminal report."""
@@ -88,6 +89,7 @@ def placement(phone_number: str) -> Placement:
         reminder_id=str(uuid4()),
         phone_number=phone_number,
         message="Your appointment is at nine.",
+        asked_from=SystemClock().now(),
     )
 
 
@@ -190,14 +192,14 @@ async def test_a_look_up_tells_the_same_as_the_webhook(rig: Rig) -> None:
 
 async def test_a_webhook_that_was_touched_or_is_unsigned_is_not_the_provider_s(rig: Rig) -> None:
     await rig.provider.place(placement(rig.number("answered")))
-    webhook = (await rig.inbox.heard(1))[0]
-    assert rig.provider.verified(webhook.headers, webhook.body)
-    assert not rig.provider.verified(webhook.headers, webhook.body + b" ")
-    assert not rig.provider.verified({}, webhook.body)
+    webhook = (await rig.inbox.heard(1))[0].webhook
+    assert rig.provider.verified(webhook)
+    assert not rig.provider.verified(evolve(webhook, body=webhook.body + b" "))
+    assert not rig.provider.verified(evolve(webhook, headers={}))
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b"[]", b"call_id=1"])
 async def test_a_webhook_that_makes_no_sense_is_an_invalid_payload(body: bytes, rig: Rig) -> None:
     with pytest.raises(InvalidPayloadError) as caught:
-        rig.provider.parse(body)
+        rig.provider.parse(Webhook(target="/", headers={}, body=body))
     assert caught.value.details

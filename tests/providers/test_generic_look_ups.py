@@ -12,8 +12,11 @@ from reminderd.core.answers import Finding, Found, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement
 from reminderd.providers.generic import GenericProvider
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
+from tests.support.nouns import NOW
 
-PLACEMENT = Placement(call_id="attempt/1", reminder_id="r-1", phone_number="+12025550100", message="Hello")
+PLACEMENT = Placement(
+    call_id="attempt/1", reminder_id="r-1", phone_number="+12025550100", message="Hello", asked_from=NOW
+)
 OURS = {"call_id": "c-1", "status": "ringing", "metadata": {"attempt_id": "attempt/1", "reminder_id": "r-1"}}
 THEIRS = {"call_id": "c-9", "status": "completed", "metadata": {"attempt_id": "somebody else's"}}
 WITHOUT_METADATA = {"call_id": "c-1", "status": "ringing"}

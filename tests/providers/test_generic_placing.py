@@ -26,12 +26,14 @@ from tests.support.hostile_provider import (
     say,
     say_for_ever,
 )
+from tests.support.nouns import NOW
 
 PLACEMENT = Placement(
     call_id="0b0f4a3e-call",
     reminder_id="reminder-1",
     phone_number="+12025550100",
     message="Hello Mr Miller, your appointment is on Monday at nine.",
+    asked_from=NOW,
 )
 SOON = timedelta(seconds=0.3)
 

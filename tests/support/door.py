@@ -13,9 +13,10 @@ from attrs import define, field, frozen
 from loguru import logger
 
 from reminderd.core.answers import Answer, Capabilities, Finding, Report
-from reminderd.providers.base import InvalidPayloadError, Placement
+from reminderd.providers.base import InvalidPayloadError, Placement, Webhook
 from reminderd.web.app import build_app
 from reminderd.web.server import bind, serve
+from reminderd.web.webhooks import generic_door
 
 PATH = "/webhooks/call-status"
 REMINDER = "reminder-1"
@@ -31,12 +32,12 @@ class SigningProvider:
     name: str = "fake"
     capabilities: Capabilities = field(factory=Capabilities)
 
-    def verified(self, headers: Mapping[str, str], body: bytes) -> bool:
-        return headers.get("x-signature") == "ours" and body != b"forged"
+    def verified(self, webhook: Webhook) -> bool:
+        return webhook.headers.get("x-signature") == "ours" and webhook.body != b"forged"
 
-    def parse(self, body: bytes) -> Report:
+    def parse(self, webhook: Webhook) -> Report:
         try:
-            found = json.loads(body)
+            found = json.loads(webhook.body)
             return Report(external_call_id=found["call_id"], status=found["status"], reminder_id=found["reminder_id"])
         except (ValueError, KeyError) as error:
             raise InvalidPayloadError(["body: not what we agreed on", "status: missing"]) from error
@@ -48,6 +49,9 @@ class SigningProvider:
         raise NotImplementedError
 
     async def find(self, placement: Placement) -> Finding:
+        raise NotImplementedError
+
+    async def drop(self, external_call_id: str) -> Finding:
         raise NotImplementedError
 
     async def aclose(self) -> None:
@@ -128,7 +132,7 @@ async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any)
         return parts
 
     given: dict[str, Any] = {"max_body_bytes": LIMIT, "drop_seconds": 5.0} | limits
-    app = build_app(provider=SigningProvider(), record=recorder, readiness=readiness, **given)
+    app = build_app(door=generic_door(SigningProvider(), recorder), readiness=readiness, **given)
     serving = partial(
         serve,
         app,

@@ -9,6 +9,8 @@ from typing import TypeAlias
 import trio
 from attrs import define, field, frozen
 
+from reminderd.providers.base import Webhook
+
 Move: TypeAlias = Callable[["Line"], Awaitable[None]]
 Script: TypeAlias = tuple[Move, ...]
 
@@ -20,6 +22,10 @@ class HeardRequest:
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
+
+    @property
+    def webhook(self) -> Webhook:
+        return Webhook(target=self.target, headers=self.headers, body=self.body)
 
 
 @define

@@ -1,0 +1,80 @@
+"""The provider's door, with the database behind it: what a webhook says is settled, and told in the log."""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from attrs import frozen
+
+from reminderd.breaker import Breaker
+from reminderd.config import Config, wording_of
+from reminderd.core.answers import Report
+from reminderd.core.lifecycle import Key, Step
+from reminderd.core.rules import Rules
+from reminderd.daemon.parts import mint
+from reminderd.dialer import tell_turn
+from reminderd.logs import tell
+from reminderd.providers.generic import GenericProvider
+from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.store.conversations import Spoken, settle_key, settle_pick_up
+from reminderd.store.database import Database
+from reminderd.store.driver import Connection
+from reminderd.store.reports import settle_report
+from reminderd.web.door import Door
+from reminderd.web.twilio import twilio_door
+from reminderd.web.webhooks import generic_door
+
+T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class _Desk:
+    """What every webhook needs."""
+
+    database: Database
+    rules: Rules
+    breaker: Breaker
+
+    async def record(self, report: Report) -> Step:
+        """Settle a report; returns after the commit."""
+        step = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
+        tell(step)
+        self._provider_lives()
+        return step
+
+    async def pick_up(self, report: Report) -> Spoken:
+        """Settle that a call was answered; returns after the commit."""
+        return self._told(
+            await self._write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint()))
+        )
+
+    async def press(self, report: Report, key: Key) -> Spoken:
+        """Settle a key; returns after the commit."""
+        settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
+        return self._told(await self._write(settle))
+
+    async def _write(self, fn: Callable[[Connection, datetime], T]) -> T:
+        return await self.database.write(fn, wait=False)
+
+    def _told(self, spoken: Spoken) -> Spoken:
+        for step in spoken.steps:
+            tell(step)
+        self._provider_lives()
+        return spoken
+
+    def _provider_lives(self) -> None:
+        turn = self.breaker.webhook_came()
+        if turn is not None:
+            tell_turn(turn, self.breaker)
+
+
+def door(
+    config: Config, *, provider: GenericProvider | TwilioProvider, database: Database, rules: Rules, breaker: Breaker
+) -> Door:
+    """The door of the provider that is configured; no other provider's is there."""
+    desk = _Desk(database=database, rules=rules, breaker=breaker)
+    if isinstance(provider, TwilioProvider):
+        wording = wording_of(config, from_number=config.provider.twilio.from_number)
+        return twilio_door(provider, wording=wording, record=desk.record, pick_up=desk.pick_up, press=desk.press)
+    return generic_door(provider, desk.record)

@@ -1,0 +1,77 @@
+"""What Twilio's answer to a request for a call means: a small table of error codes, and a default for each HTTP class.
+
+Twilio itself advises against much logic on codes, as they get split; so only those are named here whose class is not
+that of their HTTP status. Meanings: https://www.twilio.com/docs/api/errors/<code>.
+"""
+
+from datetime import datetime
+from typing import Final
+
+from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear, spelled
+from reminderd.core.reminder import PROGRESS
+from reminderd.providers.base import InvalidPayloadError
+from reminderd.providers.exchange import Heard, Outcome, Unheard
+from reminderd.providers.payload import json_object, usable
+from reminderd.providers.retry_after import retry_after
+from reminderd.providers.words import reason
+
+NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 21216, 13223, 13224, 13225, 32203})
+"""This number can't be called, whoever asks: invalid, unreachable, premium, blocked."""
+
+ACCOUNT: Final = frozenset(
+    {10001, 20001, 20003, 20005, 20010, 20403, 20422, 21205, 21210, 21212, 21213, 21215, 21219, 13227}
+)
+"""Nobody is called as things stand: credentials, a suspended account, the caller's number, our URL, permissions."""
+
+BUSY: Final = frozenset({10004, 20429})
+"""Too many at once: not processed, and safe to send again."""
+
+
+def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
+    """The meaning of what came back for `POST …/Calls.json`.
+
+    Twilio knows no idempotency key: whatever may have been processed is unclear, and never asked for again.
+
+    Args:
+        outcome: what came back.
+        private: texts that no reason may repeat.
+        now: to count a Retry-After date from.
+    """
+    if isinstance(outcome, Unheard):
+        return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
+    if 200 <= outcome.status < 300:
+        return _accepted(outcome)
+    said = reason(outcome, private=private)
+    if outcome.status >= 500 or outcome.status in {408, 409}:
+        return Unclear(said)
+    code = code_in(outcome)
+    if outcome.status == 429 or code in BUSY:
+        return NotPlaced(said, retry_after(outcome.headers.get("retry-after"), now), rate_limited=True)
+    if code in NUMBER:
+        return Refused(said)
+    if code in ACCOUNT or outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400:
+        return AccountTrouble(said)
+    return Refused(said)
+
+
+def code_in(heard: Heard) -> int | None:
+    """Twilio's own number for an error, or None."""
+    try:
+        code = json_object(heard.body).get("code")
+    except InvalidPayloadError:
+        return None
+    return code if type(code) is int else None
+
+
+def _accepted(heard: Heard) -> Answer:
+    if not heard.complete:
+        return Unclear(f"{heard.status}, but the answer broke off or had no end")
+    try:
+        answer = json_object(heard.body)
+    except InvalidPayloadError:
+        return Unclear(f"{heard.status}, but the answer is not a JSON object")
+    sid, status = answer.get("sid"), answer.get("status")
+    if not (isinstance(sid, str) and usable(sid)):
+        return Unclear(f"{heard.status}, but without a usable sid")
+    word = spelled(status) if isinstance(status, str) else ""
+    return Accepted(sid, word) if word in PROGRESS else Accepted(sid)
