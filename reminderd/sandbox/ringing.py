@@ -13,15 +13,19 @@ from reminderd.sandbox.webhooks import Webhook, WebhookSender
 
 _REPEATS: Final = 3
 
-_CONVERSATION: Final = {
-    "transcript": "Hello? Yes, thank you, I will be there.",
-    "duration": 12,
-    "answered_by": "human",
+_CONVERSATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "human": {
+        "transcript": "Hello? Yes, thank you, I will be there.",
+        "duration": 12,
+        "answered_by": "human",
+    },
+    "machine": {"duration": 12, "answered_by": "machine"},
 }
+"""By who answers."""
 
 
 async def ring(
-    call: SandboxCall, *, switchboard: Switchboard, sender: WebhookSender, pace: float, over: trio.Event
+    call: SandboxCall, over: trio.Event, *, switchboard: Switchboard, sender: WebhookSender, pace: float
 ) -> None:
     """Let the phone ring: move the call from status to status, a step apart, and tell of each.
 
@@ -51,5 +55,5 @@ async def _tell(call: SandboxCall, sender: WebhookSender, pace: float, over: tri
 
 def reported(call: SandboxCall) -> Mapping[str, Any]:
     """The call as the contract reports it, in webhooks and look-ups."""
-    conversation = _CONVERSATION if call.status == "completed" else {}
+    conversation = _CONVERSATIONS[call.behaviour.answered_by] if call.status == "completed" else {}
     return {"call_id": call.id, "status": call.status, "metadata": dict(call.order.metadata), **conversation}
