@@ -38,6 +38,9 @@ class Behaviour:
 LATE_STEPS: Final = 30
 """How much later the webhooks of a "late" call come."""
 
+COPIES: Final = 3
+"""Of the last webhook of a call whose webhook is "repeated"."""
+
 RETRY_AFTER_STEPS: Final = 2
 """What Retry-After asks for."""
 

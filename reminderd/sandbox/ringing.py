@@ -7,11 +7,9 @@ from uuid import uuid4
 
 import trio
 
-from reminderd.sandbox.behaviours import LATE_STEPS, PROGRESS_BEFORE
+from reminderd.sandbox.behaviours import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import SandboxCall, Switchboard
 from reminderd.sandbox.webhooks import Webhook, WebhookSender
-
-_REPEATS: Final = 3
 
 _CONVERSATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
     "human": {
@@ -48,7 +46,7 @@ async def _tell(call: SandboxCall, sender: WebhookSender, pace: float, over: tri
     ended = call.status == call.end
     if webhooks != "none":
         webhook = Webhook(id=f"msg_{uuid4().hex}", body=json.dumps(reported(call)).encode())
-        await sender.deliver(webhook, copies=_REPEATS if ended and webhooks == "repeated" else 1)
+        await sender.deliver(webhook, copies=COPIES if ended and webhooks == "repeated" else 1)
     if ended:
         over.set()
 
