@@ -90,10 +90,18 @@ async def _followed(
                 if ask is not None:
                     return ask
             case Redirect():
-                return _Ask(Webhook(url=urljoin(url, verb.url), method=verb.method))
+                return _Ask(Webhook(url=_address(url, verb.url), method=verb.method))
             case Hangup():
                 return _END
     return _END
+
+
+def _address(url: str, reference: str) -> str:
+    """Where a document from this URL points."""
+    try:
+        return urljoin(url, reference)
+    except ValueError:  # no URL at all; whoever sends there will find nobody
+        return reference
 
 
 async def _listened(call: TwilioCall, verb: Say | Pause, operator: Operator) -> None:
@@ -113,7 +121,7 @@ async def _pressed(call: TwilioCall, url: str, gather: Gather, keys: Iterator[st
     await _passed(call, 1 if key and gather.only_one else gather.timeout, operator)
     if not (key or gather.even_if_empty):
         return None
-    action = Webhook(url=urljoin(url, gather.action), method=gather.method)
+    action = Webhook(url=_address(url, gather.action), method=gather.method)
     return _Ask(action, {"Digits": key, "FinishedOnKey": "", "msg": "Gather End"})
 
 
