@@ -17,6 +17,18 @@ class Rung(Protocol):
     def id(self) -> str:
         """The sandbox's own id of it."""
 
+    @property
+    def attempt_id(self) -> str | None:
+        """Whoever placed it knows it by this id; None if it came without one."""
+
+    @property
+    def phone_number(self) -> str:
+        """The number that rings."""
+
+    @property
+    def status(self) -> str:
+        """Where it is, in the dialect's words."""
+
 
 RungT = TypeVar("RungT", bound=Rung)
 Known = TypeVar("Known")

@@ -2,7 +2,7 @@
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from hypercorn.config import Config
 from hypercorn.trio import serve
 from quart_trio import QuartTrio
 
+from reminderd.sandbox.ledger import Rung
+
 
 class Served(Protocol):
     """What every dialect's sandbox shows to whoever serves it."""
@@ -18,6 +20,10 @@ class Served(Protocol):
     @property
     def app(self) -> QuartTrio:
         """Its HTTP side."""
+
+    @property
+    def calls(self) -> Sequence[Rung]:
+        """The ledger: every call placed and not yet forgotten, oldest first."""
 
     async def ring_calls(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Let ring what is placed, until cancelled."""

@@ -27,16 +27,12 @@ class _Ask:
     besides: Mapping[str, str] = field(factory=dict)
 
 
-_END: Final = None
-"""In place of a next document: somebody hangs up."""
-
-
 async def converse(call: TwilioCall, operator: Operator) -> None:
     """Talk until somebody hangs up, or nobody knows what to say: that is noted on the call."""
     keys = iter(call.behaviour.keys)
     ask: _Ask | None = _Ask(call.order.answer, of_detection(call))
     for _ in range(_MOST_DOCUMENTS):
-        if ask is _END:
+        if ask is None:
             return
         found = await _document(call, ask, operator)
         if found is None:
@@ -80,7 +76,7 @@ async def _fetched(call: TwilioCall, ask: _Ask, operator: Operator) -> Document:
 async def _followed(
     call: TwilioCall, url: str, document: Document, keys: Iterator[str], operator: Operator
 ) -> _Ask | None:
-    """Do what the document says; what to ask for next."""
+    """Do what the document says; what to ask for next, or None where somebody hangs up."""
     for verb in document.verbs:
         match verb:
             case Say() | Pause():
@@ -92,8 +88,8 @@ async def _followed(
             case Redirect():
                 return _Ask(Webhook(url=_address(url, verb.url), method=verb.method))
             case Hangup():
-                return _END
-    return _END
+                return None
+    return None
 
 
 def _address(url: str, reference: str) -> str:

@@ -7,6 +7,7 @@ from functools import partial
 
 import trio
 from attrs import field, frozen
+from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.sandbox.ledger import Ledger
@@ -34,7 +35,8 @@ class Operator:
         return self.ledger.change(call.id, change) or change(call)
 
     def complain(self, call: TwilioCall, complaint: str) -> None:
-        """Keep a mistake of whoever placed the call."""
+        """Keep a mistake of whoever placed the call, and tell whoever watches."""
+        logger.warning("sandbox: about call {} Twilio would complain: {}", call.id, complaint)
         self.note(call, partial(complained, complaint=complaint))
 
     async def wait(self, steps: int) -> None:

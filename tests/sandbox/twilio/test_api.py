@@ -6,9 +6,11 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 import trio
+import trio.testing
 
 from reminderd.sandbox.behaviours import RETRY_AFTER_STEPS, example_number
-from tests.support.twilio_desk import ACCOUNT, CALLS, FROM, TwilioDesk, open_twilio_desk
+from reminderd.sandbox.twilio.app import TwilioSandbox
+from tests.support.twilio_desk import ACCOUNT, CALLS, FROM, TOKEN, TwilioDesk, open_twilio_desk
 
 ACCOUNT_PATH = f"/2010-04-01/Accounts/{ACCOUNT}"
 
@@ -268,6 +270,21 @@ async def test_a_call_that_is_queued_can_be_cancelled(asked: str) -> None:
         assert refused(await desk.modify(asked), 400, 21220)
         (told,) = await desk.callbacks(1)
     assert (told["CallStatus"], told["CallDuration"], told["SequenceNumber"]) == ("canceled", "0", "0")
+
+
+async def test_a_call_that_is_cancelled_before_anybody_has_begun_with_it_never_rings() -> None:
+    sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=0)
+    owner = sandbox.app.test_client()
+    order = {"To": example_number("answered"), "From": FROM, "Url": "http://127.0.0.1:1/answer"}
+    await owner.post(CALLS, form=order, auth=(ACCOUNT, TOKEN))
+    (call,) = sandbox.calls
+    await owner.post(CALLS.replace(".json", f"/{call.id}.json"), form={"Status": "canceled"}, auth=(ACCOUNT, TOKEN))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(sandbox.ring_calls)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+    (call,) = sandbox.calls
+    assert (call.status, call.dialled_at, call.complaints) == ("canceled", None, ())
 
 
 @pytest.mark.parametrize("form", [{}, {"Status": "busy"}, {"Status": "completed", "Url": "http://clinic.example/"}])
