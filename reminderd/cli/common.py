@@ -83,6 +83,14 @@ def existing_database(config: Config) -> Iterator[Connection]:
         yield connection
 
 
+def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    """The errors themselves, however deep their groups lie in each other."""
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found
+
+
 def moment(text: str, zone: ZoneInfo) -> datetime:
     """The moment that a person typed: ISO 8601, local to `zone` unless it carries an offset.
 

@@ -11,7 +11,7 @@ from reminderd import __version__
 _ROOMS: Final[Mapping[str, str]] = {
     "demo": "demo:demo",
     "run": "service:run_",
-    "sandbox": "service:sandbox",
+    "sandbox": "sandbox:sandbox",
     "check-config": "service:check_config",
     "add": "reminders:add",
     "list": "reminders:list_",

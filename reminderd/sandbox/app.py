@@ -1,7 +1,6 @@
 """The sandbox's HTTP side: the generic contract as a provider would serve it."""
 
 import hmac
-import math
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
@@ -19,6 +18,7 @@ from reminderd.providers.payload import json_object
 from reminderd.providers.webhook_auth import signer
 from reminderd.sandbox.asgi import CUT_MARK, layered
 from reminderd.sandbox.behaviours import RETRY_AFTER_STEPS
+from reminderd.sandbox.lines import Lines, hold_answer_back
 from reminderd.sandbox.ringing import reported, ring
 from reminderd.sandbox.switchboard import CallOrder, KeyConflict, Placed, SandboxCall, Switchboard, TurnedAway
 from reminderd.sandbox.webhooks import WebhookSender
@@ -33,9 +33,6 @@ _CONNECTIONS: Final = 100
 _BODY_LIMIT: Final = 64 * 1024
 _LISTED: Final = 100
 """Calls that `GET /calls` lists without a filter."""
-
-_EARLY_STEPS: Final = 20
-"""How long an "early" call's answer is held back at most, should nobody take its webhooks."""
 
 _WORDS: Final = {
     422: "The number can't be called",
@@ -77,7 +74,7 @@ class Sandbox:
         self._webhook_url = webhook_url
         self._signer = signer(webhook_secret)
         self._switchboard = Switchboard()
-        self._to_ring, self._placed = trio.open_memory_channel[tuple[SandboxCall, trio.Event]](math.inf)
+        self._lines: Lines[SandboxCall] = Lines()
         self.app = self._routes()
 
     @property
@@ -96,12 +93,8 @@ class Sandbox:
             clock=self._clock,
         )
         try:
-            async with trio.open_nursery() as calls:
-                task_status.started()
-                async for call, over in self._placed:
-                    calls.start_soon(
-                        partial(ring, call, switchboard=self._switchboard, sender=sender, pace=self._pace, over=over)
-                    )
+            play = partial(ring, switchboard=self._switchboard, sender=sender, pace=self._pace)
+            await self._lines.serve(play, task_status=task_status)
         finally:
             with trio.CancelScope(shield=True):
                 await sender.exchange.aclose()
@@ -141,12 +134,7 @@ class Sandbox:
                 return await self._ring_and_answer(call)
 
     async def _ring_and_answer(self, call: SandboxCall) -> Reply:
-        over = trio.Event()
-        self._to_ring.send_nowait((call, over))
-        if call.behaviour.webhooks == "early":
-            with trio.move_on_after(_EARLY_STEPS * self._pace):
-                await over.wait()
-        await trio.sleep(call.behaviour.answer_after * self._pace)
+        await hold_answer_back(call.behaviour, self._lines.ring(call), self._pace)
         if call.behaviour.answer == "error":
             return {"error": _WORDS[500]}, 500
         marks = {CUT_MARK: "yes"} if call.behaviour.answer == "cut" else {}

@@ -29,10 +29,17 @@ class Behaviour:
     """A status before the usual ones."""
     webhooks: Literal["prompt", "late", "repeated", "early", "none"] = "prompt"
     """"early" holds the answer back until the last webhook was sent; "repeated" sends the last one three times."""
+    answered_by: Literal["human", "machine"] = "human"
+    """Who answers, where the call is answered."""
+    keys: tuple[str, ...] = ()
+    """What is pressed, one key each time the caller waits for one; then nothing."""
 
 
 LATE_STEPS: Final = 30
 """How much later the webhooks of a "late" call come."""
+
+COPIES: Final = 3
+"""Of the last webhook of a call whose webhook is "repeated"."""
 
 RETRY_AFTER_STEPS: Final = 2
 """What Retry-After asks for."""
@@ -111,6 +118,28 @@ BEHAVIOURS: Final = (
         story="The first request is answered 429 with Retry-After, the next one is accepted.",
         turned_away=(429,),
     ),
+    Behaviour(ending="0117", name="confirms", story="The patient answers and presses 1.", keys=("1",)),
+    Behaviour(
+        ending="0118",
+        name="asks to cancel",
+        story="The patient answers, presses 2, and 2 again.",
+        keys=("2", "2"),
+    ),
+    Behaviour(ending="0119", name="opts out", story="The patient answers and presses 9.", keys=("9",)),
+    Behaviour(
+        ending="0120",
+        name="has it repeated",
+        story="The patient answers, presses 3 twice, then 1.",
+        keys=("3", "3", "1"),
+    ),
+    Behaviour(ending="0121", name="voicemail", story="A machine answers.", answered_by="machine"),
+    Behaviour(
+        ending="0122",
+        name="wrong key",
+        story="The patient answers and presses 7, which means nothing, then 1.",
+        keys=("7", "1"),
+    ),
+    Behaviour(ending="0123", name="silent", story="The patient answers and presses nothing."),
 )
 
 _BY_ENDING: Final = {behaviour.ending: behaviour for behaviour in BEHAVIOURS}

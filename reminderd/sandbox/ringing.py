@@ -7,21 +7,23 @@ from uuid import uuid4
 
 import trio
 
-from reminderd.sandbox.behaviours import LATE_STEPS, PROGRESS_BEFORE
+from reminderd.sandbox.behaviours import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import SandboxCall, Switchboard
 from reminderd.sandbox.webhooks import Webhook, WebhookSender
 
-_REPEATS: Final = 3
-
-_CONVERSATION: Final = {
-    "transcript": "Hello? Yes, thank you, I will be there.",
-    "duration": 12,
-    "answered_by": "human",
+_CONVERSATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "human": {
+        "transcript": "Hello? Yes, thank you, I will be there.",
+        "duration": 12,
+        "answered_by": "human",
+    },
+    "machine": {"duration": 12, "answered_by": "machine"},
 }
+"""By who answers."""
 
 
 async def ring(
-    call: SandboxCall, *, switchboard: Switchboard, sender: WebhookSender, pace: float, over: trio.Event
+    call: SandboxCall, over: trio.Event, *, switchboard: Switchboard, sender: WebhookSender, pace: float
 ) -> None:
     """Let the phone ring: move the call from status to status, a step apart, and tell of each.
 
@@ -44,12 +46,12 @@ async def _tell(call: SandboxCall, sender: WebhookSender, pace: float, over: tri
     ended = call.status == call.end
     if webhooks != "none":
         webhook = Webhook(id=f"msg_{uuid4().hex}", body=json.dumps(reported(call)).encode())
-        await sender.deliver(webhook, copies=_REPEATS if ended and webhooks == "repeated" else 1)
+        await sender.deliver(webhook, copies=COPIES if ended and webhooks == "repeated" else 1)
     if ended:
         over.set()
 
 
 def reported(call: SandboxCall) -> Mapping[str, Any]:
     """The call as the contract reports it, in webhooks and look-ups."""
-    conversation = _CONVERSATION if call.status == "completed" else {}
+    conversation = _CONVERSATIONS[call.behaviour.answered_by] if call.status == "completed" else {}
     return {"call_id": call.id, "status": call.status, "metadata": dict(call.order.metadata), **conversation}

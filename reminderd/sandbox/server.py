@@ -2,18 +2,35 @@
 
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Protocol
 
 import trio
 from hypercorn.config import Config
 from hypercorn.trio import serve
+from quart_trio import QuartTrio
 
-from reminderd.sandbox.app import Sandbox
+from reminderd.sandbox.ledger import Rung
+
+
+class Served(Protocol):
+    """What every dialect's sandbox shows to whoever serves it."""
+
+    @property
+    def app(self) -> QuartTrio:
+        """Its HTTP side."""
+
+    @property
+    def calls(self) -> Sequence[Rung]:
+        """The ledger: every call placed and not yet forgotten, oldest first."""
+
+    async def ring_calls(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Let ring what is placed, until cancelled."""
 
 
 async def serve_sandbox(
-    sandbox: Sandbox,
+    sandbox: Served,
     *,
     host: str = "127.0.0.1",
     port: int = 0,

@@ -60,6 +60,13 @@ async def test_each_kind_of_number_has_its_own_webhooks(behaviour: str, statuses
         assert await desk.statuses(len(statuses)) == statuses
 
 
+async def test_a_voicemail_is_completed_by_a_machine_that_says_nothing() -> None:
+    async with open_desk() as desk:
+        await desk.place("voicemail")
+        report = read_report(json_object((await desk.webhook("completed")).body))
+    assert (report.answered_by, report.transcript) == ("machine", None)
+
+
 async def test_a_repeated_webhook_keeps_its_id() -> None:
     async with open_desk() as desk:
         await desk.place("repeated webhook")

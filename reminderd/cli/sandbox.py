@@ -1,0 +1,108 @@
+"""The simulated voice provider as a program of its own, in either dialect."""
+
+import re
+from typing import Final
+
+import click
+import trio
+from loguru import logger
+
+from reminderd.cli.common import fail, leaves, wrong
+from reminderd.daemon import watch_signals
+from reminderd.logs import configure_logs
+from reminderd.sandbox.app import Sandbox
+from reminderd.sandbox.server import Served, serve_sandbox
+from reminderd.sandbox.twilio.app import TwilioSandbox
+
+_API_KEY: Final = "sandbox"
+_ACCOUNT_SID: Final = "AC" + "0" * 32
+_DEVELOPMENT_TOKEN: Final = "0123456789abcdef" * 2  # in nobody's real account, so no secret
+
+_OPTIONS: Final = {
+    "generic": ("--webhook-url", "--webhook-secret", "--api-key"),
+    "twilio": ("--account-sid", "--auth-token"),
+}
+"""What only one dialect knows."""
+
+
+@click.command()
+@click.option(
+    "--dialect", type=click.Choice(["generic", "twilio"]), default="generic", show_default=True, help="What it speaks."
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=4010, show_default=True, help="Where to listen.")
+@click.option("--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds a step takes.")
+@click.option("--webhook-url", help="generic, required: where reports go, {public_base_url}/webhooks/call-status.")
+@click.option("--webhook-secret", help="generic, required: signs reports; as [provider.generic].webhook_secret.")
+@click.option("--api-key", help=f"generic: the bearer token that requests must carry.  [default: {_API_KEY}]")
+@click.option("--account-sid", help=f"twilio: the account.  [default: {_ACCOUNT_SID}]")
+@click.option(
+    "--auth-token",
+    help=f"twilio: requests must carry it, and it signs webhooks.  [default: {_DEVELOPMENT_TOKEN}]",
+)
+def sandbox(dialect: str, port: int, pace: float, **given: str | None) -> None:
+    """Run the simulated voice provider alone, to develop against.
+
+    In Twilio's dialect each order says where its webhooks go.
+    """
+    mistakes = _of_the_other_dialect(dialect, given)
+    provider = _twilio(given, pace, mistakes) if dialect == "twilio" else _generic(given, pace, mistakes)
+    if provider is None or mistakes:
+        wrong(mistakes)
+    configure_logs(level="INFO", log_format="text")
+    try:
+        trio.run(_serve_until_stopped, provider, port)
+    except* OSError as errors:
+        fail(f"port {port}: {leaves(errors)[0]}")
+
+
+def _of_the_other_dialect(dialect: str, given: dict[str, str | None]) -> list[str]:
+    return [
+        f"{option}: only with --dialect {other}"
+        for other, options in _OPTIONS.items()
+        for option in options
+        if other != dialect and given[option.removeprefix("--").replace("-", "_")] is not None
+    ]
+
+
+def _generic(given: dict[str, str | None], pace: float, mistakes: list[str]) -> Sandbox | None:
+    url, secret, key = given["webhook_url"], given["webhook_secret"], given["api_key"]
+    if not url:
+        mistakes.append("--webhook-url: missing; expected {public_base_url}/webhooks/call-status")
+    if not secret:
+        mistakes.append("--webhook-secret: missing; expected base64 of 24 to 64 bytes")
+        return None
+    try:
+        return Sandbox(url or "", secret, _API_KEY if key is None else key, pace=pace)
+    except ValueError as error:
+        mistakes.append(f"--webhook-secret: {error}; expected base64 of 24 to 64 bytes")
+        return None
+
+
+def _twilio(given: dict[str, str | None], pace: float, mistakes: list[str]) -> TwilioSandbox:
+    sid = _ACCOUNT_SID if given["account_sid"] is None else given["account_sid"]
+    token = _DEVELOPMENT_TOKEN if given["auth_token"] is None else given["auth_token"]
+    if not re.fullmatch("AC[0-9a-f]{32}", sid):
+        mistakes.append("--account-sid: expected AC and 32 hexadecimal digits")
+    if not token:
+        mistakes.append("--auth-token: expected a text that is not empty")
+    return TwilioSandbox(sid, token, pace=pace)
+
+
+async def _serve_until_stopped(provider: Served, port: int) -> None:
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
+        url = await nursery.start(_serve, provider, port, stopping, nursery.cancel_scope)
+        logger.info(f"the sandbox listens at {url}")
+
+
+async def _serve(
+    provider: Served,
+    port: int,
+    stopping: trio.Event,
+    everything: trio.CancelScope,
+    *,
+    task_status: trio.TaskStatus[str],
+) -> None:
+    await serve_sandbox(provider, port=port, shutdown_trigger=stopping.wait, task_status=task_status)
+    everything.cancel()

@@ -1,0 +1,63 @@
+"""What a number stands for, whichever dialect it is rung in."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import httpx
+import pytest
+import trio
+from attrs import frozen
+
+from reminderd.sandbox.behaviours import BEHAVIOURS, Behaviour, example_number
+from reminderd.sandbox.server import Served
+from tests.support.sandbox_desk import open_desk
+from tests.support.twilio_desk import open_twilio_desk
+
+
+@frozen
+class Dialect:
+    sandbox: Served
+    place: Callable[[str], Awaitable[httpx.Response]]
+    """Asks for a call to a number that behaves as named, always under the same id, which is "call-1"."""
+
+
+@asynccontextmanager
+async def generic() -> AsyncIterator[Dialect]:
+    async with open_desk() as desk:
+        yield Dialect(desk.sandbox, lambda name: desk.place(name, key="call-1"))
+
+
+@asynccontextmanager
+async def twilio() -> AsyncIterator[Dialect]:
+    async with open_twilio_desk() as desk:
+        yield Dialect(desk.sandbox, desk.place)
+
+
+DIALECTS: dict[str, Callable[[], AbstractAsyncContextManager[Dialect]]] = {"generic": generic, "twilio": twilio}
+
+
+@pytest.fixture(params=DIALECTS)
+async def dialect(request: pytest.FixtureRequest) -> AsyncIterator[Dialect]:
+    async with DIALECTS[request.param]() as made:
+        yield made
+
+
+@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda each: each.name)
+async def test_a_number_is_turned_away_and_ends_as_the_table_says(behaviour: Behaviour, dialect: Dialect) -> None:
+    for _ in behaviour.turned_away:
+        assert (await dialect.place(behaviour.name)).status_code >= 400
+        assert list(dialect.sandbox.calls) == []
+    if behaviour.answer == "cut":
+        with pytest.raises(httpx.RemoteProtocolError):
+            await dialect.place(behaviour.name)
+    else:
+        answer = await dialect.place(behaviour.name)
+        assert answer.is_success == (behaviour.answer == "accepted")
+    if behaviour.answer == "refused":
+        assert list(dialect.sandbox.calls) == []
+        return
+    with trio.fail_after(10):
+        while dialect.sandbox.calls[0].status != behaviour.ends[0]:
+            await trio.lowlevel.checkpoint()
+    (call,) = dialect.sandbox.calls
+    assert (call.phone_number, call.attempt_id) == (example_number(behaviour.name), "call-1")

@@ -1,0 +1,82 @@
+"""Twilio's own client library judges the sandbox: it must take every resource for Twilio's."""
+
+from typing import Any
+
+import pytest
+import trio
+from twilio.base.exceptions import TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.http.response import Response
+from twilio.rest import Client
+
+from reminderd.sandbox.behaviours import example_number
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN, TwilioDesk, open_twilio_desk
+
+
+class Rerouted(TwilioHttpClient):  # type: ignore[misc]  # the library ships no types
+    """Sends to the sandbox what is meant for Twilio."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(pool_connections=False)
+        self._url = url
+
+    def request(self, method: str, url: str, *args: Any, **kwargs: Any) -> Response:
+        return super().request(method, url.replace("https://api.twilio.com", self._url), *args, **kwargs)
+
+
+def client_of(desk: TwilioDesk) -> Any:
+    return Client(ACCOUNT, TOKEN, http_client=Rerouted(str(desk.client.base_url).rstrip("/")))
+
+
+async def test_it_places_reads_lists_and_ends_a_call() -> None:
+    async with open_twilio_desk(pace=1000) as desk:
+        client = client_of(desk)
+
+        def story() -> tuple[Any, Any, Any, Any]:
+            placed = client.calls.create(
+                to=example_number("confirms"),
+                from_=FROM,
+                url=f"{desk.clinic.url}/answer",
+                status_callback=f"{desk.clinic.url}/status/call-1",
+                status_callback_event=["initiated", "answered"],
+                machine_detection="Enable",
+                timeout=30,
+                time_limit=120,
+            )
+            (listed,) = client.calls.list(to=example_number("confirms"), status="queued", page_size=1)
+            return placed, client.calls(placed.sid).fetch(), listed, client.calls(placed.sid).update(status="canceled")
+
+        placed, fetched, listed, ended = await trio.to_thread.run_sync(story)
+        (call,) = desk.sandbox.calls
+    assert placed.sid == fetched.sid == listed.sid == call.id
+    assert (placed.status, ended.status) == ("queued", "canceled")
+    assert placed.date_created.tzinfo is not None
+    assert (placed.start_time, ended.duration) == (None, None)
+    assert call.order.events == {"initiated", "answered"}
+    assert call.order.machine_detection == "Enable"
+
+
+async def test_it_pages_through_a_list() -> None:
+    async with open_twilio_desk(pace=1000) as desk:
+        for _ in range(5):
+            await desk.place()
+        listed = await trio.to_thread.run_sync(lambda: client_of(desk).calls.list(page_size=2))
+    assert [each.sid for each in listed] == [call.id for call in reversed(desk.sandbox.calls)]
+
+
+async def test_it_reads_the_account_and_its_numbers() -> None:
+    async with open_twilio_desk() as desk:
+        client = client_of(desk)
+        account = await trio.to_thread.run_sync(lambda: client.api.accounts(ACCOUNT).fetch())
+        numbers = await trio.to_thread.run_sync(lambda: client.incoming_phone_numbers.list(phone_number=FROM))
+    assert (account.status, account.type) == ("active", "Full")
+    assert [number.capabilities["voice"] for number in numbers] == [True]
+
+
+async def test_it_raises_what_the_sandbox_refuses() -> None:
+    async with open_twilio_desk() as desk:
+        client = client_of(desk)
+        order = {"to": example_number("refused"), "from_": FROM, "url": f"{desk.clinic.url}/answer"}
+        with pytest.raises(TwilioRestException) as caught:
+            await trio.to_thread.run_sync(lambda: client.calls.create(**order))
+    assert (caught.value.status, caught.value.code) == (400, 21211)

@@ -1,0 +1,139 @@
+"""A sandbox in Twilio's dialect that is being served, somebody who calls it, and the clinic's side of its webhooks."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import trio
+from attrs import define, field
+from twilio.request_validator import RequestValidator
+
+from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.server import serve_sandbox
+from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.twilio.call import TwilioCall
+from tests.support.hostile_provider import HeardRequest, HostileProvider, Line, answer, hear, hostile
+
+ACCOUNT = "AC" + "0" * 32
+TOKEN = "12345"
+FROM = "+12025550190"
+PACE = 0.002
+
+CALLS = f"/2010-04-01/Accounts/{ACCOUNT}/Calls.json"
+
+EVERYTHING = ("initiated", "ringing", "answered", "completed")
+
+
+def twiml(verbs: str, *, status: int = 200, content_type: str = "text/xml") -> bytes:
+    """An answer that says what to do."""
+    return answer(status, f"<Response>{verbs}</Response>".encode(), Content_Type=content_type)
+
+
+def menu(words: str = "Press 1.", **attributes: str) -> str:
+    given = {"action": "/keys", "numDigits": "1", "timeout": "1", **attributes}
+    written = " ".join(f'{name}="{value}"' for name, value in given.items())
+    return f"<Gather {written}><Say>{words}</Say></Gather>"
+
+
+TAKEN = answer(204)
+HELLO = twiml("<Say>Hello.</Say>")
+
+
+def fields(request: HeardRequest) -> dict[str, str]:
+    """What a webhook tells, in its body or its query."""
+    text = request.body.decode() if request.method == "POST" else urlsplit(request.target).query
+    return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True))
+
+
+@define
+class TwilioDesk:
+    sandbox: TwilioSandbox
+    client: httpx.AsyncClient
+    clinic: HostileProvider
+
+    async def place(self, behaviour: str = "answered", /, **changes: str | Sequence[str] | None) -> httpx.Response:
+        """Ask for a call; None leaves a parameter out."""
+        usual: dict[str, str | Sequence[str] | None] = {
+            "To": example_number(behaviour),
+            "From": FROM,
+            "Url": f"{self.clinic.url}/answer",
+            "StatusCallback": f"{self.clinic.url}/status/call-1",
+            "StatusCallbackEvent": EVERYTHING,
+        }
+        return await self.client.post(CALLS, data={n: v for n, v in {**usual, **changes}.items() if v is not None})
+
+    async def ended(self) -> TwilioCall:
+        """The one call, as soon as it has ended and its last status callback was told."""
+        await self.told(lambda told: "CallDuration" in told)
+        (call,) = self.sandbox.calls
+        return call
+
+    async def told(self, fits: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+        """The first status callback that fits, as soon as it comes."""
+        seen = 0
+        while True:
+            for request in (await self.clinic.heard(seen + 1))[seen:]:
+                seen += 1
+                if request.target.startswith("/status") and fits(fields(request)):
+                    return fields(request)
+
+    async def callbacks(self, count: int) -> list[dict[str, str]]:
+        """The first `count` status callbacks in the order of their numbers: each travels on its own."""
+        with trio.fail_after(10):
+            while len(found := self.requests("/status")) < count:
+                await self.clinic.heard(len(self.clinic.requests) + 1)
+        return sorted(map(fields, found[:count]), key=lambda told: int(told["SequenceNumber"]))
+
+    def requests(self, path: str) -> list[HeardRequest]:
+        """What was heard at a path, or below it."""
+        return [request for request in self.clinic.requests if request.target.startswith(path)]
+
+    def is_signed(self, request: HeardRequest) -> bool:
+        """Whether Twilio's own library takes it for Twilio's."""
+        parameters = fields(request) if request.method == "POST" else {}
+        url = self.clinic.url + request.target
+        return bool(RequestValidator(TOKEN).validate(url, parameters, request.headers["x-twilio-signature"]))
+
+    async def modify(self, status: str) -> httpx.Response:
+        """Ask the one call to end."""
+        (call,) = self.sandbox.calls
+        return await self.client.post(CALLS.replace(".json", f"/{call.id}.json"), data={"Status": status})
+
+    async def until(self, fact: Callable[[TwilioCall], Any]) -> TwilioCall:
+        """The one call, as soon as this holds."""
+        with trio.fail_after(10):
+            while not (self.sandbox.calls and fact(self.sandbox.calls[0])):
+                await trio.lowlevel.checkpoint()
+        return self.sandbox.calls[0]
+
+
+@define
+class _ClinicSide:
+    """Answers by path: one after the other, the last one again and again."""
+
+    answers: dict[str, Sequence[bytes]]
+    _given: dict[str, int] = field(factory=dict)
+
+    async def reply(self, line: Line) -> None:
+        path = urlsplit(line.server.requests[-1].target).path  # this line's: nothing waits between hearing and this
+        (known,) = [known for known in self.answers if path.startswith(known)]
+        number = self._given.get(known, 0)
+        self._given[known] = number + 1
+        await line.stream.send_all(self.answers[known][min(number, len(self.answers[known]) - 1)])
+
+
+@asynccontextmanager
+async def open_twilio_desk(
+    answers: Mapping[str, Sequence[bytes]] | None = None, *, pace: float = PACE
+) -> AsyncIterator[TwilioDesk]:
+    """Args: what the clinic's side answers at other paths, or otherwise, than usually; the sandbox's pace."""
+    side = _ClinicSide({"/status": [TAKEN], "/answer": [HELLO], **(answers or {})})
+    async with hostile((hear, side.reply)) as clinic, trio.open_nursery() as nursery:
+        sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
+        url = await nursery.start(partial(serve_sandbox, sandbox))
+        async with httpx.AsyncClient(base_url=url, auth=(ACCOUNT, TOKEN), trust_env=False, timeout=10) as client:
+            yield TwilioDesk(sandbox, client, clinic)
+        nursery.cancel_scope.cancel()
