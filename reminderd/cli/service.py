@@ -8,7 +8,7 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, risks
 from reminderd.daemon import Part, run, watch_signals
 from reminderd.logs import configure_logs
 from reminderd.sandbox.app import Sandbox
@@ -105,6 +105,8 @@ def check_config(config: Config) -> None:
     click.echo(f"configuration: {config.path or 'defaults and environment'}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
+    for risk in risks(config):
+        click.echo(f"warning: {risk}")
     if config.provider.kind != "generic":
         return
     if config.web.public_base_url:

@@ -3,11 +3,13 @@
 from reminderd.config.clinic_rules import rules_of
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
+from reminderd.config.risks import risks
 from reminderd.config.sections import (
     CallingConfig,
     Config,
     DatabaseConfig,
     GenericConfig,
+    HoursConfig,
     LogConfig,
     ProviderConfig,
     RedialConfig,
@@ -23,6 +25,7 @@ __all__ = [
     "ConfigError",
     "DatabaseConfig",
     "GenericConfig",
+    "HoursConfig",
     "LogConfig",
     "ProviderConfig",
     "RedialConfig",
@@ -31,5 +34,6 @@ __all__ = [
     "WorkerConfig",
     "defaults",
     "load_config",
+    "risks",
     "rules_of",
 ]

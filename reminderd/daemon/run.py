@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 
 from reminderd.breaker import Breaker
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, risks, rules_of
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle import Step
 from reminderd.core.rules import Rules
@@ -87,6 +87,8 @@ async def run(
         async with open_database(config.database.path, clock) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
+            for risk in risks(config):
+                logger.warning(risk)
             await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
     logger.info("stopped")
 

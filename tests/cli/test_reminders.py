@@ -132,7 +132,9 @@ def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal
         '[web]\npublic_base_url = "https://clinic.example"\n[provider.generic]\napi_url = "https://voice.example"\n'
         'api_key = "key"\nwebhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\n'
     )
-    assert "https://clinic.example/webhooks/call-status" in terminal.type("check-config").stdout
+    said = terminal.type("check-config").stdout
+    assert "https://clinic.example/webhooks/call-status" in said
+    assert "warning: no calling hours are set" in said
 
 
 def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Terminal) -> None:

@@ -1,6 +1,5 @@
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
@@ -11,13 +10,13 @@ from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
 from reminderd.core.lifecycle.wake import BROKEN, BROKEN_HOLD, NUMBER_BUSY_HOLD
 from reminderd.core.reminder import Status
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
 from tests.support.nouns import (
     BOTH,
     HOUR,
     KEY,
     LOOK_UP,
     MINUTE,
+    NO_HOURS,
     NOW,
     RULES,
     SECOND,
@@ -25,11 +24,12 @@ from tests.support.nouns import (
     a_call,
     a_reminder,
     able,
+    hours,
     woken,
 )
 
-AFTERNOON = evolve(RULES, window=Window(ZoneInfo("UTC"), 14 * HOUR, 18 * HOUR))
-NEVER = evolve(RULES, window=Window(ZoneInfo("UTC"), days=frozenset()))
+AFTERNOON = evolve(RULES, window=hours(14 * HOUR, 18 * HOUR))
+NEVER = evolve(RULES, window=NO_HOURS)
 
 
 def test_a_due_reminder_is_leased_and_dialled_with_a_new_call() -> None:
