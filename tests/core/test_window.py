@@ -93,6 +93,13 @@ def test_an_hour_that_comes_twice_opens_twice() -> None:
     assert early.next_open(utc("2026-11-01 05:30"), NEW_YORK) == utc("2026-11-01 06:00")
 
 
+def test_a_clock_put_back_over_midnight_opens_the_evening_again() -> None:
+    st_johns = ZoneInfo("America/St_Johns")  # until 2011 its clock went from 00:01 back to 23:01
+    evening = hours(23 * HOUR + 30 * MINUTE, 23 * HOUR + 45 * MINUTE, days={5})
+    midnight = utc("2010-11-07 02:30")
+    assert evening.next_open(midnight, st_johns) == utc("2010-11-07 03:00")
+
+
 def test_a_reminder_is_judged_by_its_own_zone() -> None:
     assert OFFICE.is_open(utc("2026-03-02 08:00"), BERLIN)
     assert not OFFICE.is_open(utc("2026-03-02 08:00"), NEW_YORK)

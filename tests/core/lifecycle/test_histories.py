@@ -310,6 +310,7 @@ class Histories(RuleBasedStateMachine):
             token=duty.claimed.token,
             opted_out=reminder.id in self.opted_out,
             paused=paused,
+            window_open=self.clinic.window.is_open(self.now, zone_of(reminder, self.clinic)),
             stopping=False,
             lease_left=by_monotonic if reminder.wake_at is None else min(by_monotonic, reminder.wake_at - self.now),
             needed=REQUEST_TIMEOUT,
@@ -327,7 +328,7 @@ class Histories(RuleBasedStateMachine):
             assert self.by_guess[reminder.id] >= 0, "rung by guess"
             assert not reminder.status.final, "rung though it is over"
             assert duty.claimed_at < expiry(reminder, self.clinic), "rung too late"
-            assert self.clinic.window.is_open(duty.claimed_at, zone_of(reminder, self.clinic)), "rung out of hours"
+            assert self.clinic.window.is_open(self.now, zone_of(reminder, self.clinic)), "rung out of hours"
         return answer
 
     def _settle(self, duty: Duty, *, burns_try: bool) -> None:

@@ -153,6 +153,20 @@ def test_it_expires_if_the_calling_hours_leave_no_time_at_all() -> None:
     assert step.reminder.last_error == "too late: the calling hours leave no time to ring before its limit"
 
 
+@pytest.mark.parametrize(
+    ("limit", "rules", "reason"),
+    [
+        (NOW, RULES, "too late: was to be rung before 2026-03-02 10:00 UTC"),
+        (NOW + HOUR, AFTERNOON, "too late: the calling hours leave no time to ring before its limit"),
+    ],
+)
+def test_an_expired_reminder_says_what_it_had_waited_for(limit: datetime, rules: Rules, reason: str) -> None:
+    step = woken(a_reminder(expires_at=limit, hold_reason="the provider refuses us: 402"), rules=rules)
+    assert step.reminder.last_error == f"{reason}; it had waited: the provider refuses us: 402"
+    assert (step.reminder.hold_reason, step.expired) == (None, True)
+    assert [note.level for note in step.notes] == [Level.WARNING]
+
+
 @pytest.mark.parametrize("rules", [RULES, NEVER], ids=["too late", "no calling hours"])
 def test_too_late_after_an_unclear_call_is_a_matter_for_staff(rules: Rules) -> None:
     step = woken(a_reminder(expires_at=NOW, attempts=1), a_call("unreported"), rules=rules)
