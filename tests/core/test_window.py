@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reminderd.core.window import Span, Window, known_zone
-from tests.support.nouns import HOUR, MINUTE, NO_HOURS, hours
+from tests.support.nouns import DAY, HOUR, MINUTE, NO_HOURS, hours
+from tests.support.wall_clock import may_ring
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NEW_YORK = ZoneInfo("America/New_York")
-DAY = timedelta(days=1)
 OFFICE = hours(9 * HOUR, 19 * HOUR, zone="Europe/Berlin", days=range(5))
 
 
@@ -167,25 +167,13 @@ def clock_changes(zone: ZoneInfo) -> tuple[datetime, ...]:
     return tuple(found)
 
 
-def rings(window: Window, moment: datetime, zone: ZoneInfo) -> bool:
-    """Whether the wall clock stands within hours that began today or yesterday."""
-    wall = moment.astimezone(zone).replace(tzinfo=None)
-    for midnight in (wall.replace(hour=0, minute=0), wall.replace(hour=0, minute=0) - DAY):
-        if f"{midnight:%Y-%m-%d}" in window.holidays or f"{midnight:%m-%d}" in window.holidays:
-            continue
-        for span in window.week[midnight.weekday()]:
-            if midnight + span.start * MINUTE <= wall < midnight + span.end * MINUTE:
-                return True
-    return False
-
-
 def first_ring(window: Window, moment: datetime, zone: ZoneInfo, last: datetime) -> datetime | None:
     """This moment, or the first whole minute after it and until `last`, at which the phone may ring."""
     whole = moment.replace(second=0)
-    if rings(window, whole, zone):
+    if may_ring(window, whole, zone):
         return moment
     while (whole := whole + MINUTE) <= last:
-        if rings(window, whole, zone):
+        if may_ring(window, whole, zone):
             return whole
     return None
 
@@ -219,7 +207,7 @@ def test_around_every_clock_change_the_hours_are_those_that_a_walk_through_the_m
             window = Window(BERLIN, (spans,) * 7)
             moment, next_ring = last, None
             while moment >= first:  # backwards, so that each step knows the answer of the one after it
-                is_open = rings(window, moment, there)
+                is_open = may_ring(window, moment, there)
                 assert window.is_open(moment, there) == is_open, (zone, moment, spans)
                 next_ring = moment if is_open else next_ring
                 if moment.minute % 10 in {0, 9}:

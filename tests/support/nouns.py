@@ -20,6 +20,7 @@ RULES = Rules()
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 NO_HOURS = Window(ZoneInfo("UTC"), week=((),) * 7)
 

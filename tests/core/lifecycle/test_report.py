@@ -310,3 +310,10 @@ def test_progress_that_matches_no_call_and_has_anothers_id_leaves_no_row_each_ti
     step = told(a_reminder(Status.PROCESSING), *two, report=stranger, id_taken=True)
     assert step.calls == two
     assert [note.level for note in step.notes] == [Level.ERROR, Level.WARNING]
+
+
+def test_a_repeat_about_an_older_call_leaves_the_newer_one_of_a_cancelled_reminder_followed() -> None:
+    cancelled = a_reminder(Status.CANCELLED, wake_at=NOW + HOUR)
+    older, newer = a_call("busy", received_at=NOW), a_call("ringing", id="call-2", attempt=2)
+    step = told(cancelled, older, newer, report=a_report("busy"), receipt_is_new=False)
+    assert (step.duplicate, step.reminder) == (True, cancelled)
