@@ -11,6 +11,7 @@ from loguru import logger
 from reminderd.breaker import Breaker, Turn
 from reminderd.clock import Clock
 from reminderd.core.answers import Answer
+from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle import Claimed, kept_back
 from reminderd.core.rules import Rules
 from reminderd.logs import tell
@@ -62,13 +63,14 @@ async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str
     except StoreUnavailableError as error:
         return str(error)
     by_monotonic = dialer.rules.lease - timedelta(seconds=dialer.clock.monotonic() - claimed_at)
-    wake_at = None if look.reminder is None else look.reminder.wake_at
-    by_wall = by_monotonic if wake_at is None else wake_at - dialer.clock.now()
+    now, wake_at = dialer.clock.now(), None if look.reminder is None else look.reminder.wake_at
+    by_wall = by_monotonic if wake_at is None else wake_at - now
     return kept_back(
         look.reminder,
         token=claimed.token,
         opted_out=look.opted_out,
         paused=look.paused,
+        window_open=dialer.rules.window.is_open(now, zone_of(claimed.reminder, dialer.rules)),
         stopping=dialer.stopping.is_set(),
         lease_left=min(by_monotonic, by_wall),
         needed=dialer.timeout,

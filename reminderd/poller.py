@@ -12,7 +12,7 @@ from loguru import logger
 
 from reminderd.breaker import Breaker
 from reminderd.clock import Clock
-from reminderd.core.lifecycle import Claimed, Errand
+from reminderd.core.lifecycle import Claimed, Errand, summary
 from reminderd.core.rules import Rules
 from reminderd.logs import tell
 from reminderd.pacing import Pacing
@@ -123,6 +123,9 @@ class Poller:
             else:
                 nursery.start_soon(self._errand, claimed, limiter, partial(self.duties.check, claimed))
         self.pacing.spend(requests, claimed_at)
+        note = summary(steps)
+        if note is not None:
+            logger.log(note.level, note.text)
         return True
 
     def _dial_in(self, monotonic: float) -> timedelta:

@@ -8,9 +8,9 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import Config, wording_of
-from reminderd.core.lint import lint
+from reminderd.config import Config, risks
 from reminderd.daemon import Part, run, watch_signals
+from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
@@ -51,17 +51,25 @@ async def _until_stopped(config: Config, only: Part | None) -> int:
 
 
 @click.command(name="check-config")
+@click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it knows us.")
 @with_config
-def check_config(config: Config) -> None:
+def check_config(config: Config, *, online: bool) -> None:
     """Check the configuration, warn of words that could be better, and say what must be set at the provider."""
     click.echo(f"configuration: {config.path or 'defaults and environment'}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
-    if config.provider.kind != "generic":  # which is handed the message alone, and says the rest in its own words
-        for warning in lint(wording_of(config, from_number="")):
-            click.echo(f"warning: {warning}")
-        return
-    if config.web.public_base_url:
-        click.echo(f"set at the provider, for its webhooks: {config.web.public_base_url}/webhooks/call-status")
-    else:
-        click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
+    for risk in risks(config):
+        click.echo(f"warning: {risk}")
+    base = config.web.public_base_url
+    match config.provider.kind:
+        case "generic" if base:
+            click.echo(f"set at the provider, for its webhooks: {base}/webhooks/call-status")
+        case "generic":
+            click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
+        case "twilio":
+            click.echo(f"nothing is to be set at Twilio, which calls {base}/webhooks/twilio/… by itself")
+    if online:
+        found = trio.run(mistakes_online, config)
+        if found:
+            fail("\n".join(f"online: {mistake}" for mistake in found))
+        click.echo("online: the provider knows us")

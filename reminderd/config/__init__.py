@@ -5,11 +5,13 @@ from reminderd.config.clinic_wording import wording_of
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
 from reminderd.config.messages import MessagesConfig
+from reminderd.config.risks import risks
 from reminderd.config.sections import (
     CallingConfig,
     Config,
     DatabaseConfig,
     GenericConfig,
+    HoursConfig,
     LogConfig,
     ProviderConfig,
     RedialConfig,
@@ -26,6 +28,7 @@ __all__ = [
     "ConfigError",
     "DatabaseConfig",
     "GenericConfig",
+    "HoursConfig",
     "LogConfig",
     "MessagesConfig",
     "ProviderConfig",
@@ -36,6 +39,7 @@ __all__ = [
     "WorkerConfig",
     "defaults",
     "load_config",
+    "risks",
     "rules_of",
     "wording_of",
 ]

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from reminderd.config import texts
 from reminderd.config.given import Given, variable_of
-from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
+from reminderd.config.sections import DAYS, SECRETS, Config, KeyPath, file_of
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
@@ -40,6 +40,12 @@ def _window(config: Config) -> str | None:
     if config.calling.start != config.calling.end:
         return None
     return 'is the same as start; expected another time, or start = "00:00" and end = "24:00" for the whole day'
+
+
+def _some_day(config: Config) -> str | None:
+    if any(config.calling.window.week):
+        return None
+    return "leaves no day on which a phone may ring; expected one that [calling.hours] does not close"
 
 
 def _api_url(config: Config) -> str | None:
@@ -104,6 +110,7 @@ _RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], 
     (_lease, (("worker", "lease_seconds"), ("provider", "timeout_seconds"))),
     (_backoff, (("retry", "max_delay_seconds"), ("retry", "first_delay_seconds"))),
     (_window, (("calling", "end"), ("calling", "start"))),
+    (_some_day, (("calling", "days"), *(("calling", "hours", day) for day in DAYS))),
     (_api_url, (_API_URL, _KIND)),
     (_api_key, (_API_KEY, _KIND)),
     (_webhook_secret, (_WEBHOOK_SECRET, _WEBHOOK_AUTH, _KIND)),

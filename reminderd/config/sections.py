@@ -12,10 +12,19 @@ from zoneinfo import ZoneInfo
 from attrs import Attribute, field, fields, frozen, has
 
 from reminderd.config import texts
+from reminderd.config.hours import (
+    AS_ALWAYS,
+    EXPECTED_HOLIDAYS,
+    EXPECTED_HOURS,
+    holidays_trouble,
+    hours_trouble,
+    span_of,
+    spans_of,
+)
 from reminderd.config.keys import DERIVED, choice, choices, key, number, positive, switch, whole
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.twilio import TwilioConfig
-from reminderd.core.window import Window
+from reminderd.core.window import Spans, Window
 
 KeyPath: TypeAlias = tuple[str, ...]
 """A key within its section, or a section: `("provider", "generic", "api_key")`."""
@@ -128,6 +137,23 @@ class RedialConfig:
     delay_minutes: float = number(15.0, 0, _YEAR / 60)
 
 
+def _day() -> str:
+    return key(AS_ALWAYS, EXPECTED_HOURS, hours_trouble)
+
+
+@frozen(kw_only=True)
+class HoursConfig:
+    """Weekdays with hours of their own."""
+
+    mon: str = _day()
+    tue: str = _day()
+    wed: str = _day()
+    thu: str = _day()
+    fri: str = _day()
+    sat: str = _day()
+    sun: str = _day()
+
+
 @frozen(kw_only=True)
 class CallingConfig:
     """The hours in which a phone may ring."""
@@ -136,7 +162,9 @@ class CallingConfig:
     start: str = key("00:00", 'a time from "00:00" to "23:59"', texts.start_trouble)
     end: str = key("24:00", 'a time from "00:00" to "24:00"', texts.end_trouble)
     days: tuple[Day, ...] = choices(DAYS, *DAYS)
+    holidays: tuple[str, ...] = key((), EXPECTED_HOLIDAYS, holidays_trouble)
     max_lateness_minutes: float = positive(240.0, _YEAR / 60)
+    hours: HoursConfig = field(factory=HoursConfig)
 
     @property
     def zone(self) -> ZoneInfo:
@@ -146,12 +174,13 @@ class CallingConfig:
     @property
     def window(self) -> Window:
         """The hours as the core reads them."""
-        return Window(
-            self.zone,
-            start=texts.since_midnight(self.start),
-            end=texts.since_midnight(self.end),
-            days=frozenset(DAYS.index(day) for day in self.days),
-        )
+        return Window(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
+
+    def _spans(self, day: Day) -> Spans:
+        own: str = getattr(self.hours, day)
+        if own != AS_ALWAYS:
+            return spans_of(own)
+        return (span_of(self.start, self.end),) if day in self.days else ()
 
 
 @frozen(kw_only=True)

@@ -6,7 +6,6 @@ a mistake is printed, and may be pasted anywhere.
 
 import re
 from base64 import b64decode
-from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -113,12 +112,6 @@ def start_trouble(text: str) -> str | None:
 def end_trouble(text: str) -> str | None:
     """Of the time at which the window closes."""
     return None if _TIME.fullmatch(text) else f"{quoted(text)} is no time of day"
-
-
-def since_midnight(text: str) -> timedelta:
-    """A good time of day as a span from the midnight before."""
-    hours, minutes = text.split(":")
-    return timedelta(hours=int(hours), minutes=int(minutes))
 
 
 def rotation_trouble(text: str) -> str | None:

@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from reminderd.config import Config
 from reminderd.providers.generic import GenericProvider
+from reminderd.providers.twilio.account import mistakes_in
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from reminderd.providers.webhook_auth import Verifier, bearer, standard_webhooks, unsigned
@@ -64,6 +65,20 @@ def client(config: Config, *, own_url: str) -> GenericProvider | TwilioProvider:
         look_up=generic.look_up,
         max_connections=connections,
     )
+
+
+async def mistakes_online(config: Config) -> list[str]:
+    """What the provider itself says is wrong, asked by reading only; a sentence each, empty: nothing."""
+    if config.provider.kind == "sandbox":
+        return []
+    provider = client(config, own_url="")
+    try:
+        if isinstance(provider, TwilioProvider):
+            return await mistakes_in(provider.api)
+        trouble = await provider.trouble()
+        return [] if trouble is None else [trouble]
+    finally:
+        await provider.aclose()
 
 
 def account(config: Config) -> Account:

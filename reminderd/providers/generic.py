@@ -4,15 +4,17 @@ import json
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound, Report
 from reminderd.providers.base import InvalidPayloadError, Placement, Webhook
-from reminderd.providers.exchange import Exchange, check_api_url
+from reminderd.providers.exchange import Exchange, Unheard, check_api_url
 from reminderd.providers.generic_answer import answer_to_placing
 from reminderd.providers.look_ups import object_in
 from reminderd.providers.payload import json_object, read_report
 from reminderd.providers.webhook_auth import Verifier
+from reminderd.providers.words import reason
 
 _CLOCK: Final = SystemClock()
 _NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
@@ -112,6 +114,15 @@ class GenericProvider:
             InvalidPayloadError: the body is not the contract's; every mistake is listed.
         """
         return read_report(json_object(webhook.body))
+
+    async def trouble(self) -> str | None:
+        """Why the provider can't be reached or does not know us, as a question for no call of ours shows; or None."""
+        outcome = await self._exchange.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers())
+        if isinstance(outcome, Unheard):
+            return f"the provider can't be reached: {outcome.reason}"
+        if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
+            return f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"
+        return None
 
     async def aclose(self) -> None:
         """Close every connection."""

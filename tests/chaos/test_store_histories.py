@@ -204,6 +204,7 @@ class StoreHistories(RuleBasedStateMachine):
             token=duty.claimed.token,
             opted_out=look.opted_out,
             paused=look.paused,
+            window_open=True,
             stopping=False,
             lease_left=by_monotonic if wake_at is None else min(by_monotonic, wake_at - self.now),
             needed=REQUEST_TIMEOUT,

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import pytest
 import trio
@@ -11,12 +10,11 @@ import trio
 from reminderd.core.answers import Answer
 from reminderd.core.lifecycle import Claimed
 from reminderd.core.reminder import Status
-from reminderd.core.window import Window
 from reminderd.poller import Duties
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.house import TameProvider, a_house, accepts
-from tests.support.nouns import HOUR, NOW, SECOND
+from tests.support.nouns import HOUR, NOW, SECOND, hours
 
 Jump = Callable[[HandClock], None]
 
@@ -180,7 +178,7 @@ async def test_after_a_night_with_another_number_of_hours_phones_ring_at_nine_an
 ) -> None:
     """Due in the evening, rung when the window opens by the patient's clock: hours counted in UTC would be wrong."""
     clock = HandClock(evening)
-    window = Window(ZoneInfo("Europe/Berlin"), start=9 * HOUR, end=18 * HOUR)
+    window = hours(9 * HOUR, 18 * HOUR, zone="Europe/Berlin")
     async with a_house(tmp_path / "db", clock, window=window, max_lateness=24 * HOUR) as house:
         await house.insert("r1")
         await house.until_all(1, "hold_reason = 'outside the calling hours'")

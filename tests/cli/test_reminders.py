@@ -132,24 +132,29 @@ def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal
         '[web]\npublic_base_url = "https://clinic.example"\n[provider.generic]\napi_url = "https://voice.example"\n'
         'api_key = "key"\nwebhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\n'
     )
-    assert "https://clinic.example/webhooks/call-status" in terminal.type("check-config").stdout
+    said = terminal.type("check-config").stdout
+    assert "https://clinic.example/webhooks/call-status" in said
+    assert "warning: no calling hours are set" in said
 
 
 def test_check_config_warns_of_words_that_could_be_better_and_is_content(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
+        f'[web]\npublic_base_url = "https://clinic.example"\n[calling]\nstart = "09:00"\n'
+        f'[provider.twilio]\naccount_sid = "AC{0:032}"\nauth_token = "t"\nfrom_number = "+12025550190"\n'
         '[messages]\nclinic = "Dr. Brown"\nphone = "+12025550190"\nmenu = "Press 1, 2 or 3."\n'
     )
-    warnings = [line for line in terminal.type("check-config").stdout.splitlines() if line.startswith("warning: ")]
-    assert warnings == [
+    lines = terminal.type("check-config").stdout.splitlines()
+    assert [line for line in lines if line.startswith("warning: ")] == [
         "warning: [messages].menu does not mention key 9, which stops these calls, as the law in the USA demands"
     ]
+    assert lines[-1].endswith("calls https://clinic.example/webhooks/twilio/… by itself")
 
 
 def test_a_provider_that_is_handed_the_message_alone_is_warned_of_no_other_words(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
         '[provider.generic]\napi_url = "https://voice.example"\napi_key = "key"\nwebhook_auth = "none"\n'
     )
-    assert "warning: " not in terminal.type("check-config").stdout
+    assert "[messages]" not in terminal.type("check-config").stdout
 
 
 def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Terminal) -> None:

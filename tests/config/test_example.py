@@ -1,29 +1,49 @@
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
-from reminderd.config import Config, defaults, load_config
+from reminderd.config import CallingConfig, Config, defaults, load_config
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
 
 
-def test_the_example_is_without_mistakes_and_changes_nothing(tmp_path: Path) -> None:
+CAREFUL: dict[tuple[str, str], Any] = {
+    ("calling", "start"): "09:00",
+    ("calling", "end"): "19:00",
+    ("calling", "days"): ["mon", "tue", "wed", "thu", "fri", "sat"],
+    ("calling", "holidays"): ["01-01", "12-25"],
+}
+"""What a careful clinic would choose; without a file there is no restriction."""
+
+
+def test_the_example_is_without_mistakes_and_changes_nothing_but_the_hours_of_calling(tmp_path: Path) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
-    for section in ("worker", "web", "provider", "retry", "redial", "calling", "messages"):
+    for section in ("worker", "web", "provider", "retry", "redial", "messages"):
         assert getattr(config, section) == getattr(Config(), section)
+    careful: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for (_, key), value in CAREFUL.items()
+    }
+    assert config.calling == CallingConfig(**careful)
 
 
-def test_the_example_has_every_key_at_its_default_in_the_codes_own_order() -> None:
+def test_the_example_has_every_key_at_its_careful_value_or_its_default_in_the_codes_own_order() -> None:
     document = tomllib.loads(COMMENTED_KEY.sub("", EXAMPLE.read_text(encoding="utf-8")))
-    provider = document.pop("provider")
-    inner = {f"provider.{name}": provider.pop(name) for name in ("generic", "twilio")}
-    document |= {**inner, "provider": provider}
+    for parent, child in (("provider", "generic"), ("provider", "twilio"), ("calling", "hours")):
+        document[f"{parent}.{child}"] = document[parent].pop(child)
     written = {section: list(keys.items()) for section, keys in document.items()}
     known: dict[str, list[tuple[str, object]]] = {}
     for section, key, default in defaults():
-        known.setdefault(section, []).append((key, list(default) if isinstance(default, tuple) else default))
+        value = list(default) if isinstance(default, tuple) else default
+        known.setdefault(section, []).append((key, CAREFUL.get((section, key), value)))
     assert written == known
+
+
+def test_no_careful_value_is_the_default() -> None:
+    built_in = {(section, key): default for section, key, default in defaults()}
+    for key, value in CAREFUL.items():
+        assert built_in[key] != (tuple(value) if isinstance(value, list) else value)
 
 
 def test_every_key_of_the_example_is_explained() -> None:

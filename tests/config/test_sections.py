@@ -8,6 +8,7 @@ from loguru import logger
 from reminderd.config import Config, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
+from reminderd.core.window import DAY_MINUTES, Span
 
 Load = Callable[..., Config]
 Mistakes = Callable[..., list[str]]
@@ -57,6 +58,26 @@ Mistakes = Callable[..., list[str]]
         ("calling", "days", '["monday"]'),
         ("calling", "days", "[1]"),
         ("calling", "days", '"mon"'),
+        ("calling", "holidays", '"12-25"'),
+        ("calling", "holidays", "[2026-12-25]"),
+        ("calling", "holidays", '["02-30"]'),
+        ("calling", "holidays", '["2026-02-29"]'),
+        ("calling", "holidays", '["25.12."]'),
+        ("calling", "holidays", '["2026-12-25 00:00"]'),
+        ("calling", "holidays", '["20261225"]'),
+        ("calling", "holidays", '[""]'),
+        ("calling.hours", "mon", '"open"'),
+        ("calling.hours", "mon", '"09:00"'),
+        ("calling.hours", "mon", '"09:00-"'),
+        ("calling.hours", "mon", '"9:00-12:00"'),
+        ("calling.hours", "mon", '"09:00-25:00"'),
+        ("calling.hours", "mon", '"24:00-02:00"'),
+        ("calling.hours", "mon", '"09:00-09:00"'),
+        ("calling.hours", "mon", '"09:00-12:00,"'),
+        ("calling.hours", "mon", '"09:00-12:00, 11:59-13:00"'),
+        ("calling.hours", "mon", '"12:00-13:00, 09:00-12:00"'),
+        ("calling.hours", "mon", '"22:00-02:00, 23:00-23:30"'),
+        ("calling.hours", "mon", '["09:00-12:00"]'),
         ("log", "level", '"info"'),
         ("log", "format", '"xml"'),
         ("log", "file", '"logs/"'),
@@ -159,11 +180,65 @@ def test_keys_that_are_wrong_by_themselves_are_not_compared(mistakes: Mistakes) 
     assert len(mistakes('[provider]\ntimeout_seconds = "x"\n[worker]\nlease_seconds = 1')) == 1
 
 
-def test_a_window_may_go_past_midnight_but_must_not_be_empty(load: Load, mistakes: Mistakes) -> None:
-    window = load('[calling]\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]').calling.window
-    assert (window.start, window.end) == (timedelta(hours=20), timedelta(hours=6, minutes=30))
-    assert window.days == {0, 4}
+MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
+
+
+def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: Load, mistakes: Mistakes) -> None:
+    week = load('[calling]\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]').calling.window.week
+    assert week[MONDAY] == week[FRIDAY] == (Span(20 * 60, 30 * 60 + 30),)
+    assert not any(week[day] for day in (1, 2, 3, 5, 6))
     assert "[calling].end: is the same as start" in mistakes('[calling]\nstart = "08:00"\nend = "08:00"')[0]
+
+
+def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
+    week = load(
+        """
+        [calling]
+        start = "08:00"
+        days = ["mon", "thu", "fri"]
+        [calling.hours]
+        thu = "14:00-19:00,09:00-12:00"
+        fri = "closed"
+        sat = "22:00-00:00"
+        """
+    ).calling.window.week
+    assert week[MONDAY] == (Span(8 * 60, DAY_MINUTES),)
+    assert week[THURSDAY] == (Span(9 * 60, 12 * 60), Span(14 * 60, 19 * 60))
+    assert week[FRIDAY] == week[SUNDAY] == ()
+    assert week[SATURDAY] == (Span(22 * 60, DAY_MINUTES),)
+
+
+def test_the_hours_may_come_from_the_environment(load: Load) -> None:
+    environ = {"REMINDERD__CALLING__HOURS__SUN": " closed ", "REMINDERD__CALLING__HOLIDAYS": "02-29, 2026-04-03"}
+    window = load("", environ).calling.window
+    assert window.week[SUNDAY] == ()
+    assert window.holidays == {"02-29", "2026-04-03"}
+
+
+def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> None:
+    holidays, monday, sunday = mistakes(
+        """
+        [calling]
+        holidays = ["12-25", "02-30", "2026-13-01"]
+        [calling.hours]
+        mon = "9-12"
+        sun = "09:00-12:00, 12:00-15:00"
+        """
+    )
+    assert holidays == (
+        "config.toml: [calling].holidays: '02-30', '2026-13-01' are no dates;"
+        ' expected a list of dates like "2026-04-03", or "12-25" for each year\'s'
+    )
+    assert monday == (
+        "config.toml: [calling.hours].mon: '9' is no time of day;"
+        ' expected "" (as start, end and days say), "closed", or hours like "09:00-12:00, 14:00-19:00"'
+    )
+    assert sunday.startswith("config.toml: [calling.hours].sun: has spans that overlap or touch; expected ")
+
+
+def test_one_day_at_least_must_be_open(mistakes: Mistakes) -> None:
+    (line,) = mistakes('[calling]\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
+    assert line.startswith("config.toml: [calling].days: leaves no day on which a phone may ring; expected ")
 
 
 def test_a_zone_that_is_misspelled_is_told_with_what_was_meant(mistakes: Mistakes) -> None:

@@ -1,7 +1,9 @@
 """Reminders and calls for tests, and what can happen to them, at a fixed time."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from attrs import evolve
 
@@ -9,6 +11,7 @@ from reminderd.core.answers import Answer, Capabilities, Finding, Report
 from reminderd.core.lifecycle import Step, Surroundings, answered, looked_up, not_sent, reported, wake
 from reminderd.core.reminder import Call, Reminder, Status
 from reminderd.core.rules import Rules
+from reminderd.core.window import DAY_MINUTES, Span, Window
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 TOKEN = "lease-1"
@@ -17,6 +20,17 @@ RULES = Rules()
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+NO_HOURS = Window(ZoneInfo("UTC"), week=((),) * 7)
+
+
+def hours(start: timedelta, end: timedelta, *, zone: str = "UTC", days: Iterable[int] = range(7)) -> Window:
+    """Open on these weekdays from `start` until before `end`, on the next day if that is not after it."""
+    first, last = start // MINUTE, end // MINUTE
+    span = Span(first, last if last > first else last + DAY_MINUTES)
+    return Window(ZoneInfo(zone), tuple((span,) if day in days else () for day in range(7)))
+
 
 KEY = Capabilities(honours_key=True, key_lifetime=timedelta(hours=23))
 LOOK_UP = Capabilities(look_up=True)

@@ -10,6 +10,7 @@ from reminderd.core.lifecycle.lookup import chosen, looked_up
 from reminderd.core.lifecycle.report import call_spoken_of, reported
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
+from reminderd.core.lifecycle.summary import summary
 from reminderd.core.lifecycle.wake import put_aside, wake
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "pressed",
     "put_aside",
     "reported",
+    "summary",
     "wake",
 ]

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from reminderd.core.lifecycle.step import OUTSIDE
 from reminderd.core.reminder import Reminder
 
 
@@ -11,6 +12,7 @@ def kept_back(
     token: str,
     opted_out: bool,
     paused: bool,
+    window_open: bool,
     stopping: bool,
     lease_left: timedelta,
     needed: timedelta,
@@ -22,6 +24,7 @@ def kept_back(
         token: the lease under which it was claimed.
         opted_out: its number has opted out.
         paused: staff have paused all dialing.
+        window_open: its phone may ring at this hour.
         stopping: this process is about to end.
         lease_left: the smaller of what the wall clock and the monotonic clock leave of the lease.
         needed: how long the request may take.
@@ -36,6 +39,8 @@ def kept_back(
         return "opted out"
     if paused:
         return "dialing is paused"
+    if not window_open:
+        return OUTSIDE
     if stopping:
         return "stopping"
     if lease_left <= needed:

@@ -2,10 +2,14 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from attrs import evolve, frozen
 
 from reminderd.core.reminder import Call, Reminder, Status, open_call
+
+OUTSIDE: Final = "outside the calling hours"
+"""Why a reminder waits for its window."""
 
 
 class Level(StrEnum):
@@ -72,6 +76,8 @@ class Step:
     notes: tuple[Note, ...] = ()
     duplicate: bool = False
     """The event was a repeat of a terminal report."""
+    expired: bool = False
+    """The reminder has become `expired` by it."""
 
     @property
     def claimed(self) -> Claimed | None:

@@ -8,7 +8,7 @@ from attrs import evolve
 from reminderd.core.intake import expiry, unfit, zone_of
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
 from reminderd.core.lifecycle.lookup import found_missing
-from reminderd.core.lifecycle.step import Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
+from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
 
@@ -72,6 +72,7 @@ def _scheduled(
             calls=calls,
             call=newest_call(calls),
             notes=(Note(f"{status}: {reason}", level),),
+            expired=status is Status.EXPIRED,
         )
     hold = _not_yet(reminder, around, rules, now)
     again = _taken_up_again(reminder, calls)
@@ -117,15 +118,18 @@ def _never(
     if any(call.status == "unreported" or _rests_on_look_ups(call) for call in calls):
         return Status.FAILED, RING_BY_HAND, Level.ERROR
     if opens is None or now < limit:
-        return Status.EXPIRED, "too late: the calling hours leave no time to ring before its limit", Level.WARNING
-    return Status.EXPIRED, f"too late: was to be rung before {_spoken(limit, reminder, rules)}", Level.WARNING
+        reason = "too late: the calling hours leave no time to ring before its limit"
+    else:
+        reason = f"too late: was to be rung before {_spoken(limit, reminder, rules)}"
+    waited = "" if reminder.hold_reason is None else f"; it had waited: {reminder.hold_reason}"
+    return Status.EXPIRED, reason + waited, Level.WARNING
 
 
 def _not_yet(reminder: Reminder, around: Surroundings, rules: Rules, now: datetime) -> tuple[datetime, str] | None:
     """Until when this reminder must wait, and why; None if it may be dialled now."""
     opens = rules.window.next_open(now, zone_of(reminder, rules))
     if opens is not None and opens > now:
-        return opens, "outside the calling hours"
+        return opens, OUTSIDE
     if around.number_busy:
         return now + NUMBER_BUSY_HOLD, "another call to this number is open"
     return None

@@ -1,6 +1,5 @@
 from datetime import timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
@@ -10,13 +9,13 @@ from reminderd.core.lifecycle import Errand, Level, Surroundings
 from reminderd.core.lifecycle.check import MOST_CHECKS, NO_REPORT, RING_BY_HAND
 from reminderd.core.reminder import Call, Status
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
 from tests.support.nouns import (
     BOTH,
     HOUR,
     KEY,
     LOOK_UP,
     MINUTE,
+    NO_HOURS,
     NOW,
     RULES,
     SECOND,
@@ -24,6 +23,7 @@ from tests.support.nouns import (
     a_call,
     a_reminder,
     able,
+    hours,
     woken,
 )
 
@@ -100,7 +100,7 @@ def test_pause_and_pacing_defer_a_resend(around: Surroundings, until: object) ->
     ids=["deferred to their start", "expired by then", "its key too old by then"],
 )
 def test_the_calling_hours_defer_a_resend(limit: timedelta, key_lifetime: timedelta, *, deferred: bool) -> None:
-    rules = evolve(able(evolve(BOTH, key_lifetime=key_lifetime)), window=Window(ZoneInfo("UTC"), 14 * HOUR, 18 * HOUR))
+    rules = evolve(able(evolve(BOTH, key_lifetime=key_lifetime)), window=hours(14 * HOUR, 18 * HOUR))
     step = woken(evolve(WAITING, expires_at=NOW + limit), UNSURE, rules=rules)
     assert step.errand is (None if deferred else Errand.FIND)
     if deferred:
@@ -108,7 +108,7 @@ def test_the_calling_hours_defer_a_resend(limit: timedelta, key_lifetime: timede
 
 
 def test_a_resend_is_passed_over_if_there_are_no_calling_hours() -> None:
-    rules = evolve(able(BOTH), window=Window(ZoneInfo("UTC"), days=frozenset()))
+    rules = evolve(able(BOTH), window=NO_HOURS)
     assert woken(WAITING, UNSURE, rules=rules).errand is Errand.FIND
 
 

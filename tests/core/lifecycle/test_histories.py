@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from attrs import define, evolve, field, frozen
 from hypothesis import HealthCheck, settings
@@ -43,8 +42,7 @@ from reminderd.core.lifecycle import (
 )
 from reminderd.core.reminder import CLOSED, TERMINAL, Call, Reminder, Status
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
-from tests.support.nouns import HOUR, MINUTE, NOW, SECOND, a_reminder
+from tests.support.nouns import HOUR, MINUTE, NOW, SECOND, a_reminder, hours
 
 REQUEST_TIMEOUT = 20 * SECOND
 KEY_MARGIN = HOUR
@@ -190,7 +188,7 @@ class Histories(RuleBasedStateMachine):
         self.clinic = Rules(
             capabilities=capabilities,
             ring_again_when_unsure=ring_again,
-            window=Window(ZoneInfo("UTC"), 9 * HOUR if closes_at < 24 else 0 * HOUR, closes_at * HOUR),
+            window=hours(9 * HOUR if closes_at < 24 else 0 * HOUR, closes_at * HOUR),
             max_tries=3,
             max_calls=2,
         )
@@ -312,6 +310,7 @@ class Histories(RuleBasedStateMachine):
             token=duty.claimed.token,
             opted_out=reminder.id in self.opted_out,
             paused=paused,
+            window_open=self.clinic.window.is_open(self.now, zone_of(reminder, self.clinic)),
             stopping=False,
             lease_left=by_monotonic if reminder.wake_at is None else min(by_monotonic, reminder.wake_at - self.now),
             needed=REQUEST_TIMEOUT,
@@ -329,7 +328,7 @@ class Histories(RuleBasedStateMachine):
             assert self.by_guess[reminder.id] >= 0, "rung by guess"
             assert not reminder.status.final, "rung though it is over"
             assert duty.claimed_at < expiry(reminder, self.clinic), "rung too late"
-            assert self.clinic.window.is_open(duty.claimed_at, zone_of(reminder, self.clinic)), "rung out of hours"
+            assert self.clinic.window.is_open(self.now, zone_of(reminder, self.clinic)), "rung out of hours"
         return answer
 
     def _settle(self, duty: Duty, *, burns_try: bool) -> None:

@@ -17,6 +17,7 @@ def look(**changes: Any) -> str | None:
         "token": TOKEN,
         "opted_out": False,
         "paused": False,
+        "window_open": True,
         "stopping": False,
         "lease_left": TIMEOUT + SECOND,
         "needed": TIMEOUT,
@@ -37,6 +38,7 @@ def test_a_claim_that_still_holds_may_go_out(status: Status) -> None:
         ({"reminder": a_reminder(Status.PROCESSING, lease_token=None)}, "the lease was lost"),
         ({"opted_out": True}, "opted out"),
         ({"paused": True}, "dialing is paused"),
+        ({"window_open": False}, "outside the calling hours"),
         ({"stopping": True}, "stopping"),
     ],
 )

@@ -1,18 +1,15 @@
-from zoneinfo import ZoneInfo
-
 import pytest
 from attrs import evolve
 
 from reminderd.core.lifecycle import Level, call_spoken_of
 from reminderd.core.reminder import PROGRESS, TERMINAL, Call, Status
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
-from tests.support.nouns import HOUR, MINUTE, NOW, RULES, TOKEN, a_call, a_reminder, a_report, told
+from tests.support.nouns import HOUR, MINUTE, NO_HOURS, NOW, RULES, TOKEN, a_call, a_reminder, a_report, hours, told
 
 WAITING = a_reminder(Status.PROCESSING, wake_at=NOW + HOUR)
 DIALING = a_reminder(Status.DIALING, lease_token=TOKEN, wake_at=NOW + MINUTE)
 FAILED = a_reminder(Status.FAILED, last_error="unconfirmed, ring by hand")
-MORNING = evolve(RULES, window=Window(ZoneInfo("UTC"), 8 * HOUR, 10 * HOUR + 10 * MINUTE))
+MORNING = evolve(RULES, window=hours(8 * HOUR, 10 * HOUR + 10 * MINUTE))
 
 
 # Which call a report speaks of
@@ -174,7 +171,7 @@ def test_the_next_call_waits_for_the_calling_hours() -> None:
         (3, RULES, "busy, after 3 calls"),
         (1, evolve(RULES, max_lateness=15 * MINUTE), "busy, and too late for another call"),
         (1, MORNING, "busy, and too late for another call"),
-        (1, evolve(RULES, window=Window(ZoneInfo("UTC"), days=frozenset())), "busy, and too late for another call"),
+        (1, evolve(RULES, window=NO_HOURS), "busy, and too late for another call"),
     ],
     ids=["no call remains", "it would expire", "the hours begin too late", "no hours at all"],
 )
@@ -313,3 +310,10 @@ def test_progress_that_matches_no_call_and_has_anothers_id_leaves_no_row_each_ti
     step = told(a_reminder(Status.PROCESSING), *two, report=stranger, id_taken=True)
     assert step.calls == two
     assert [note.level for note in step.notes] == [Level.ERROR, Level.WARNING]
+
+
+def test_a_repeat_about_an_older_call_leaves_the_newer_one_of_a_cancelled_reminder_followed() -> None:
+    cancelled = a_reminder(Status.CANCELLED, wake_at=NOW + HOUR)
+    older, newer = a_call("busy", received_at=NOW), a_call("ringing", id="call-2", attempt=2)
+    step = told(cancelled, older, newer, report=a_report("busy"), receipt_is_new=False)
+    assert (step.duplicate, step.reminder) == (True, cancelled)

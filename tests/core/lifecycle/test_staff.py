@@ -1,13 +1,10 @@
-from zoneinfo import ZoneInfo
-
 import pytest
 from attrs import evolve
 
 from reminderd.core.lifecycle import NotAllowedError, Step, called_again, cancelled
 from reminderd.core.reminder import Call, Reminder, Status
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
-from tests.support.nouns import HOUR, NOW, RULES, TOKEN, a_call, a_reminder
+from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, TOKEN, a_call, a_reminder, hours
 
 FINAL = [Status.CALLED, Status.FAILED, Status.EXPIRED, Status.CANCELLED]
 WAITING = [Status.SCHEDULED, Status.DIALING, Status.PROCESSING]
@@ -53,7 +50,7 @@ def test_calling_again_gives_fresh_calls_and_a_new_time_limit(status: Status) ->
 
 
 def test_the_new_limit_counts_from_when_the_phone_may_ring() -> None:
-    rules = evolve(RULES, window=Window(ZoneInfo("UTC"), 14 * HOUR, 18 * HOUR))
+    rules = evolve(RULES, window=hours(14 * HOUR, 18 * HOUR))
     step = again(a_reminder(Status.EXPIRED, last_error="too late"), rules=rules)
     assert step.reminder.expires_at == NOW + 4 * HOUR + RULES.max_lateness
 
@@ -101,5 +98,5 @@ def test_it_is_refused_if_the_calling_hours_leave_no_time() -> None:
     with pytest.raises(NotAllowedError, match="no time to ring"):
         again(
             a_reminder(Status.FAILED, last_error="x"),
-            rules=evolve(RULES, window=Window(ZoneInfo("UTC"), days=frozenset())),
+            rules=evolve(RULES, window=NO_HOURS),
         )

@@ -1,6 +1,5 @@
 from datetime import datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
@@ -11,13 +10,13 @@ from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
 from reminderd.core.lifecycle.wake import BROKEN, BROKEN_HOLD, NUMBER_BUSY_HOLD
 from reminderd.core.reminder import Status
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
 from tests.support.nouns import (
     BOTH,
     HOUR,
     KEY,
     LOOK_UP,
     MINUTE,
+    NO_HOURS,
     NOW,
     RULES,
     SECOND,
@@ -25,11 +24,12 @@ from tests.support.nouns import (
     a_call,
     a_reminder,
     able,
+    hours,
     woken,
 )
 
-AFTERNOON = evolve(RULES, window=Window(ZoneInfo("UTC"), 14 * HOUR, 18 * HOUR))
-NEVER = evolve(RULES, window=Window(ZoneInfo("UTC"), days=frozenset()))
+AFTERNOON = evolve(RULES, window=hours(14 * HOUR, 18 * HOUR))
+NEVER = evolve(RULES, window=NO_HOURS)
 
 
 def test_a_due_reminder_is_leased_and_dialled_with_a_new_call() -> None:
@@ -151,6 +151,20 @@ def test_it_expires_if_the_calling_hours_leave_no_time_at_all() -> None:
     step = woken(a_reminder(), rules=NEVER)
     assert step.reminder.status is Status.EXPIRED
     assert step.reminder.last_error == "too late: the calling hours leave no time to ring before its limit"
+
+
+@pytest.mark.parametrize(
+    ("limit", "rules", "reason"),
+    [
+        (NOW, RULES, "too late: was to be rung before 2026-03-02 10:00 UTC"),
+        (NOW + HOUR, AFTERNOON, "too late: the calling hours leave no time to ring before its limit"),
+    ],
+)
+def test_an_expired_reminder_says_what_it_had_waited_for(limit: datetime, rules: Rules, reason: str) -> None:
+    step = woken(a_reminder(expires_at=limit, hold_reason="the provider refuses us: 402"), rules=rules)
+    assert step.reminder.last_error == f"{reason}; it had waited: the provider refuses us: 402"
+    assert (step.reminder.hold_reason, step.expired) == (None, True)
+    assert [note.level for note in step.notes] == [Level.WARNING]
 
 
 @pytest.mark.parametrize("rules", [RULES, NEVER], ids=["too late", "no calling hours"])

@@ -1,0 +1,18 @@
+"""What is no mistake, and yet not to be left so where real phones ring."""
+
+from reminderd.config.clinic_wording import wording_of
+from reminderd.config.sections import Config
+from reminderd.core.lint import lint
+from reminderd.core.window import WHOLE_DAY
+
+
+def risks(config: Config) -> list[str]:
+    """A sentence for whoever runs the daemon about each of them; none for a provider that rings nobody."""
+    if config.provider.kind == "sandbox":
+        return []
+    found = []
+    if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
+        found.append("no calling hours are set, so phones may ring at night; set start, end and days in [calling]")
+    if config.provider.kind == "twilio":  # a generic provider is handed the message alone, and says it in its own way
+        found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
+    return found

@@ -1,0 +1,42 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config, load_config, risks
+
+Load = Callable[..., Config]
+
+GENERIC = """
+[provider.generic]
+api_url = "https://voice.example"
+api_key = "key"
+webhook_auth = "none"
+"""
+EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
+
+
+@pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
+def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
+    (risk,) = risks(load(calling + GENERIC))
+    assert risk == "no calling hours are set, so phones may ring at night; set start, end and days in [calling]"
+
+
+@pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
+def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, calling: str) -> None:
+    assert risks(load(calling + GENERIC)) == []
+
+
+def test_the_sandbox_rings_nobody_at_night(load: Load) -> None:
+    assert risks(load(None)) == []
+
+
+def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None:
+    environ = {
+        "REMINDERD__PROVIDER__GENERIC__API_URL": "https://voice.example",
+        "REMINDERD__PROVIDER__GENERIC__API_KEY": "key",
+        "REMINDERD__PROVIDER__GENERIC__WEBHOOK_AUTH": "none",
+    }
+    config = load_config(EXAMPLE, environ, tmp_path)
+    assert config.provider.kind == "generic"
+    assert risks(config) == []

@@ -1,0 +1,184 @@
+"""Days and nights on a clock that the test moves: by the provider's own record no phone rings outside its hours."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from attrs import define, field
+from loguru import logger
+
+from reminderd.core.answers import Answer, Report
+from reminderd.core.lifecycle import Claimed
+from reminderd.core.window import Span, Window
+from reminderd.poller import Duties
+from reminderd.providers.base import Placement
+from reminderd.store.reports import settle_report
+from reminderd.store.rows import to_ms
+from tests.e2e.conftest import Clinic
+from tests.support.clock import HandClock
+from tests.support.house import House, TameProvider, a_house, accepts
+from tests.support.nouns import DAY, HOUR, MINUTE, SECOND, hours
+from tests.support.program import running
+from tests.support.wall_clock import may_ring
+
+BERLIN = "Europe/Berlin"
+ZONES = (None, "America/New_York", "America/St_Johns", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia")
+
+
+@define
+class Recorder:
+    """Accepts every call, and writes down when it came."""
+
+    clock: HandClock
+    rings: list[tuple[datetime, str]] = field(factory=list)
+
+    async def __call__(self, placement: Placement) -> Answer:
+        self.rings.append((self.clock.now(), placement.reminder_id))
+        return await accepts(placement)
+
+
+@contextmanager
+def the_log() -> Iterator[list[str]]:
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{level} {message}")
+    try:
+        yield lines
+    finally:
+        logger.remove(sink)
+
+
+def at_home(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
+
+
+async def nobody_answers(house: House, placed: Placement) -> None:
+    report = Report(external_call_id=f"ext-{placed.call_id}", status="no-answer", reminder_id=placed.reminder_id)
+    await house.database.write(partial(settle_report, report=report, rules=house.rules, new_call_id="none"))
+
+
+async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phone_rings_outside_its_hours(
+    tmp_path: Path,
+) -> None:
+    """The clock jumps by minutes and hours, and nobody ever answers, so that every phone rings three times."""
+    draw = random.Random(5)
+    clock = HandClock(at_home("2026-03-27 06:00"))
+    recorder = Recorder(clock)
+    weekday, night = (Span(9 * 60, 12 * 60), Span(14 * 60, 19 * 60)), (Span(22 * 60, 26 * 60 + 30),)
+    window = Window(ZoneInfo(BERLIN), (*(weekday,) * 4, (*weekday, *night), night, ()), frozenset({"03-31"}))
+    zones = {f"r{number}": ZONES[number % len(ZONES)] for number in range(36)}
+    async with a_house(
+        tmp_path / "db",
+        clock,
+        TameProvider(recorder),
+        dialers=50,
+        interval=timedelta(seconds=0.001),
+        window=window,
+        max_lateness=36 * HOUR,
+    ) as house:
+        for name, zone in zones.items():
+            due = clock.now() + draw.randrange(4 * 24 * 60) * MINUTE
+            await house.insert(name, at=due, timezone=zone)
+        answered = 0
+        while clock.now() < at_home("2026-04-03 06:00"):
+            clock.advance(timedelta(minutes=draw.choice([7, 31, 61, 150]), seconds=draw.randrange(60)))
+            await house.polled()
+            for placed in house.provider.placed[answered:]:
+                answered += 1
+                await house.until(placed.reminder_id, "processing")
+                await nobody_answers(house, placed)
+        assert await house.count("status NOT IN ('failed', 'expired')") == 0
+    for rang_at, name in recorder.rings:
+        zone = zones[name] or BERLIN
+        assert may_ring(window, rang_at, ZoneInfo(zone)), (name, f"{rang_at.astimezone(ZoneInfo(zone))}")
+    rung = Counter(name for _, name in recorder.rings)
+    assert len(rung) > 20
+    assert max(rung.values()) == 3
+
+
+async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_paces_what_is_left(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock(at_home("2026-03-28 18:59:50"))  # in the night after it the clock is put forward
+    recorder = Recorder(clock)
+    house_by_day = partial(
+        a_house,
+        tmp_path / "db",
+        clock,
+        dialers=50,
+        per_second=0.5,
+        window=hours(9 * HOUR, 19 * HOUR, zone=BERLIN),
+        max_lateness=24 * HOUR,
+    )
+    async with house_by_day(TameProvider(recorder)) as house:
+        for number in range(12):
+            await house.insert(f"r{number:02}", at=clock.now() + number * timedelta(milliseconds=1))
+        while clock.now() < at_home("2026-03-28 19:00:10"):
+            await house.polled()
+            clock.advance(SECOND)
+        await house.until_all(7, "hold_reason = 'outside the calling hours'")
+    in_the_evening = len(recorder.rings)
+    assert in_the_evening == 5  # every other second until seven
+
+    clock.advance(at_home("2026-03-29 05:00") - clock.now())
+    async with house_by_day(TameProvider(recorder)) as house:
+        await house.polled()
+        clock.advance(at_home("2026-03-29 08:59:59") - clock.now())
+        await house.polled()
+        assert len(recorder.rings) == in_the_evening
+        while clock.now() < at_home("2026-03-29 09:00:15"):
+            clock.advance(SECOND)
+            await house.polled()
+    nine = at_home("2026-03-29 09:00")
+    assert [rang_at for rang_at, _ in recorder.rings[in_the_evening:]] == [nine + n * 2 * SECOND for n in range(7)]
+    assert [name for _, name in recorder.rings] == [f"r{number:02}" for number in range(12)]
+
+
+async def test_a_machine_that_sleeps_past_the_windows_end_sends_nothing_when_it_wakes(tmp_path: Path) -> None:
+    """It falls asleep between the claim and the request, too shortly for the lease to be over."""
+    clock = HandClock(at_home("2026-03-02 18:59:50"))
+    window = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
+    async with a_house(tmp_path / "db", clock, window=window, max_lateness=DAY) as house:
+        dial = house.poller.duties.dial
+
+        async def sleep_first(claimed: Claimed, claimed_at: float) -> None:
+            clock.advance(20 * SECOND)
+            await dial(claimed, claimed_at)
+
+        house.poller.duties = Duties(dial=sleep_first, check=house.poller.duties.check)
+        await house.insert("r1")
+        await house.until_all(1, "status = 'scheduled' AND hold_reason = 'outside the calling hours'")
+        await house.polled()
+        assert (await house.reminder("r1")).wake_at == at_home("2026-03-03 09:00")
+        assert [(call.status, call.tries) for call in await house.calls("r1")] == [("not-placed", 0)]
+    assert house.provider.placed == []
+
+
+async def test_after_an_outage_of_hours_only_what_still_makes_sense_is_rung_and_one_line_counts_the_rest(
+    tmp_path: Path,
+) -> None:
+    clock = HandClock(at_home("2026-03-02 10:00"))
+    async with a_house(tmp_path / "db", clock) as house:
+        for number in range(41):
+            await house.insert(f"r{number}", at=clock.now() + (number + 1) * MINUTE)
+        await house.insert("good for long", at=clock.now() + HOUR, expires_at=to_ms(clock.now() + 7 * HOUR))
+        await house.insert("fresh", at=clock.now() + 5 * HOUR)
+    clock.advance(6 * HOUR)
+    with the_log() as lines:
+        async with a_house(tmp_path / "db", clock) as house:
+            await house.until_all(41, "status = 'expired' AND last_error LIKE 'too late: was to be rung before %'")
+            await house.until_all(2, "status = 'processing'")
+    assert sorted(placement.reminder_id for placement in house.provider.placed) == ["fresh", "good for long"]
+    summaries = [line for line in lines if "reminders" in line]
+    assert summaries == ["WARNING expired 41 reminders that could not be rung in time: see list --status expired\n"]
+    assert sum("expired: too late" in line for line in lines) == 41
+
+
+async def test_a_start_with_a_real_provider_and_no_hours_says_so(clinic: Clinic) -> None:
+    async with running("run", cwd=clinic.folder) as program:
+        await program.line("WARNING.*no calling hours are set, so phones may ring at night")
+        await program.url()
