@@ -80,6 +80,8 @@ async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str
 async def _settle(claimed: Claimed, answer: Answer, dialer: Dialer) -> None:
     """Record the answer. From the request to this commit only the row says that the phone may be ringing."""
     turn = dialer.breaker.heard(claimed.call.id, answer, dialer.clock.monotonic(), random())  # noqa: S311 - jitter
+    if turn is not None:
+        tell_turn(turn, dialer.breaker)  # at once: the breaker has turned again, perhaps, before the answer is written
     write = partial(
         settle_answer,
         claimed=claimed,
@@ -89,8 +91,6 @@ async def _settle(claimed: Claimed, answer: Answer, dialer: Dialer) -> None:
         draw=random(),  # noqa: S311 - jitter
     )
     tell(await until_stored(lambda: dialer.database.write(write)))
-    if turn is not None:
-        tell_turn(turn, dialer.breaker)
 
 
 def tell_turn(turn: Turn, breaker: Breaker) -> None:

@@ -1,6 +1,7 @@
 """Everything that can become of a reminder, shown in seconds: a temporary database, the sandbox, the real daemon."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -9,16 +10,20 @@ from typing import Final
 
 import click
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.cli.common import FAILED
 from reminderd.cli.output import print_table
 from reminderd.clock import SystemClock
-from reminderd.config import Config, load_config
+from reminderd.config import Config, TwilioConfig, load_config
 from reminderd.core.reminder import Reminder, Status
 from reminderd.daemon import run
 from reminderd.logs import configure_logs
 from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.ledger import Rung
+from reminderd.sandbox.server import Served, serve_sandbox
+from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.twilio.order import OUR_NUMBERS
 from reminderd.store import desk, queries
 from reminderd.store.driver import Connection
 from reminderd.store.opening import open_sync
@@ -27,6 +32,8 @@ from reminderd.store.transaction import snapshot, transaction
 _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
+_ACCOUNT_SID: Final = "AC" + "0" * 32
+_AUTH_TOKEN: Final = "demo"  # noqa: S105 - the sandbox's, and nobody else's
 
 _ENVIRONMENT: Final = {
     "REMINDERD__DATABASE__URL": "sqlite:///demo.db",
@@ -34,6 +41,7 @@ _ENVIRONMENT: Final = {
     "REMINDERD__WORKER__CONFIRM_AFTER_SECONDS": "1",
     "REMINDERD__REDIAL__DELAY_MINUTES": "0.02",
     "REMINDERD__REDIAL__MAX_CALLS": "2",
+    "REMINDERD__MESSAGES__CLINIC": "Doctor Brown's practice",
 }
 
 
@@ -45,6 +53,7 @@ class _Case:
     story: str
     status: Status
     calls: int = 1
+    response: str | None = None
 
 
 _CASES: Final = (
@@ -60,32 +69,46 @@ _CASES: Final = (
     _Case("early webhook", "the webhook comes before the provider's own answer", Status.CALLED),
 )
 
+_KEY_CASES: Final = (
+    _Case("confirms", "the patient presses 1", Status.CALLED, response="confirmed"),
+    _Case("asks to cancel", "the patient presses 2, and 2 again", Status.CALLED, response="cancel_requested"),
+    _Case("opts out", "the patient presses 9", Status.CALLED, response="opted_out"),
+    _Case("voicemail", "a machine answers, twice, and hears nothing of the appointment", Status.FAILED, calls=2),
+)
+"""What only a provider can show that is told what to say."""
+
 
 @click.command()
-def demo() -> None:
+@click.option(
+    "--dialect",
+    type=click.Choice(["generic", "twilio"]),
+    default="generic",
+    show_default=True,
+    help="What the simulated provider speaks.",
+)
+def demo(dialect: str) -> None:
     """See every kind of call happen, in seconds; needs nothing and leaves nothing behind."""
     configure_logs(level="INFO", log_format="text")
+    cases = _CASES if dialect == "generic" else _CASES + _KEY_CASES
     with TemporaryDirectory(prefix="reminderd-demo-") as folder:
         config = load_config(None, _ENVIRONMENT, Path(folder))
         with open_sync(config.database.path) as connection:
-            _add_reminders(connection)
-            rings = trio.run(_until_all_are_final, config, connection)
-            outcome = [_outcome(connection, case, rings) for case in _CASES]
+            _add_reminders(connection, cases)
+            rings = trio.run(_played, config, connection, dialect)
+            outcome = [_outcome(connection, case, rings) for case in cases]
+    columns = ["what happens", "status", "reason", "phone rang", "as it should"]
+    if dialect == "twilio":
+        columns.insert(2, "response")
     click.echo()
-    print_table(
-        outcome,
-        ("what happens", "status", "reason", "phone rang", "as it should"),
-        config.calling.zone,
-        title=f"{len(_CASES)} reminders through a simulated provider",
-    )
+    print_table(outcome, columns, config.calling.zone, title=f"{len(cases)} reminders through a simulated provider")
     if any(row["as it should"] != "yes" for row in outcome):
         raise SystemExit(FAILED)
     click.echo("All ended as they should. Next: reminderd run, or a config.toml for a real provider.")
 
 
-def _add_reminders(connection: Connection) -> None:
+def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
     now = SystemClock().now()
-    for number, case in enumerate(_CASES):
+    for number, case in enumerate(cases):
         reminder = Reminder(
             id=case.behaviour,
             phone_number=example_number(case.behaviour, area=202 + number),
@@ -95,21 +118,34 @@ def _add_reminders(connection: Connection) -> None:
         transaction(connection, partial(desk.add, reminder=reminder, actor="demo"), now)
 
 
-async def _until_all_are_final(config: Config, connection: Connection) -> Mapping[str, int]:
-    """Run the real daemon until every reminder is final; how often each one's phone rang, by the provider's record."""
+async def _played(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
+    """Run the real daemon until every reminder is final; how often a phone rang for each call, as the provider says."""
     stopping = trio.Event()
-    rings: dict[str, int] = {}
+    rung: Sequence[Rung] = ()
     with trio.move_on_after(_LONGEST_SECONDS):
-        async with trio.open_nursery() as nursery:
-            start = partial(run, config, clock=SystemClock(), stopping=stopping, sandbox_pace=_PACE)
-            running = await nursery.start(start)
-            while not _all_final(connection):  # noqa: ASYNC110 - looks as staff would, through the database
-                await trio.sleep(_LOOK_SECONDS)
-            for call in running.sandbox.calls if running.sandbox is not None else ():
-                reminder_id = call.order.metadata["reminder_id"]
-                rings[reminder_id] = rings.get(reminder_id, 0) + 1
-            stopping.set()
-    return rings
+        async with trio.open_nursery() as beside:
+            provider: Served | None = None
+            if dialect == "twilio":
+                provider = TwilioSandbox(_ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
+                config = _with_twilio(config, await beside.start(serve_sandbox, provider))
+            async with trio.open_nursery() as nursery:
+                start = partial(run, config, clock=SystemClock(), stopping=stopping, sandbox_pace=_PACE)
+                running = await nursery.start(start)
+                while not _all_final(connection):  # noqa: ASYNC110 - looks as staff would, through the database
+                    await trio.sleep(_LOOK_SECONDS)
+                provider = provider or running.sandbox
+                rung = () if provider is None else provider.calls
+                stopping.set()
+            beside.cancel_scope.cancel()
+    return Counter(call.attempt_id for call in rung)
+
+
+def _with_twilio(config: Config, api_url: str) -> Config:
+    """The configuration of a clinic whose Twilio is the sandbox at this URL, and finds us where we listen."""
+    account = TwilioConfig(
+        account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=OUR_NUMBERS[0], api_url=api_url
+    )
+    return evolve(config, provider=evolve(config.provider, kind="twilio", twilio=account))
 
 
 def _all_final(connection: Connection) -> bool:
@@ -117,15 +153,17 @@ def _all_final(connection: Connection) -> bool:
     return all(Status(str(row["status"])).final for row in rows)
 
 
-def _outcome(connection: Connection, case: _Case, rings: Mapping[str, int]) -> dict[str, queries.Value]:
+def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) -> dict[str, queries.Value]:
     row = snapshot(connection, partial(queries.find_reminder, id_or_ref=case.behaviour)) or {}
     calls = snapshot(connection, partial(queries.calls_of, reminder_id=case.behaviour))
-    rang = rings.get(case.behaviour, 0)
+    rang = sum(rings[str(call["id"])] for call in calls)
     wanted_rings = 0 if case.behaviour == "refused" else case.calls
-    right = row.get("status") == case.status and len(calls) == case.calls and rang == wanted_rings
+    as_told = (row.get("status"), row.get("response")) == (case.status, case.response)
+    right = as_told and len(calls) == case.calls and rang == wanted_rings
     return {
         "what happens": case.story,
         "status": row.get("status"),
+        "response": row.get("response"),
         "reason": row.get("last_error"),
         "phone rang": {0: "never", 1: "once", 2: "twice"}.get(rang, f"{rang} times"),
         "as it should": "yes" if right else "NO",

@@ -29,6 +29,8 @@ def run_(config: Config, only: Part | None) -> None:
         )
     except OSError as error:
         fail(f"{log.path}: the log can't be written: {error.strerror}")
+    for risk in risks(config):
+        logger.warning(risk)
     sys.exit(trio.run(_until_stopped, config, only))
 
 

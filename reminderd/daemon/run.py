@@ -14,7 +14,7 @@ from quart_trio import QuartTrio
 
 from reminderd.breaker import Breaker
 from reminderd.clock import Clock
-from reminderd.config import Config, risks, rules_of
+from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.parts import poller
@@ -87,8 +87,6 @@ async def run(
         async with open_database(config.database.path, clock) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
-            for risk in risks(config):
-                logger.warning(risk)
             in_order = await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
     if in_order:
         logger.info("stopped")

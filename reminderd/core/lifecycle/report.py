@@ -238,7 +238,8 @@ def _progress(
     known = report.status in PROGRESS
     level = Level.INFO if known else Level.WARNING
     word = "" if known else "a word we don't know, taken as progress: "
-    if _RANK.get(report.status, _RANK_OF_OTHER_WORDS) >= _RANK.get(call.status, _RANK_OF_OTHER_WORDS):
+    before = call.status
+    if _RANK.get(report.status, _RANK_OF_OTHER_WORDS) >= _RANK.get(before, _RANK_OF_OTHER_WORDS):
         call = evolve(call, status=report.status)
     calls = replaced(calls, call)
     heard = evolve(
@@ -251,4 +252,7 @@ def _progress(
         attempts=max(reminder.attempts, 1),
         external_call_id=call.external_call_id or reminder.external_call_id,
     )
-    return Step(reminder=heard, calls=calls, call=call, notes=(Note(f"{word}{report.status}", level),))
+    is_news = call.status != before or heard.status is not reminder.status
+    return Step(
+        reminder=heard, calls=calls, call=call, notes=(Note(f"{word}{report.status}", level),) if is_news else ()
+    )
