@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
@@ -103,14 +103,30 @@ class House:
         await self.database.write(lambda connection, _now: connection.execute(sql).fetchall())
 
     async def until(self, reminder_id: str, status: Status) -> Reminder:
+        return await self._until(reminder_id, lambda reminder: reminder.status is status)
+
+    async def until_held(self, reminder_id: str, reason: str) -> Reminder:
+        return await self._until(reminder_id, lambda reminder: reminder.hold_reason == reason)
+
+    async def _until(self, reminder_id: str, is_so: Callable[[Reminder], bool]) -> Reminder:
         with trio.fail_after(10):
             while True:
                 version = await self.database.data_version()
                 found = await self.database.read(partial(load_reminder, reminder_id=reminder_id))
-                if found is not None and found.status is status:
+                if found is not None and is_so(found):
                     return found
                 while await self.database.data_version() == version:  # noqa: ASYNC110 - SQLite has no event for it
                     await trio.sleep(0.005)
+
+
+@frozen
+class LaterClock(SystemClock):
+    """The transactions' clock, as it is after they have waited for another program's lock."""
+
+    wait: timedelta
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.wait
 
 
 Start = Callable[..., Any]
@@ -129,6 +145,7 @@ async def a_house(
     dialers: int = 4,
     per_second: float = 0,
     before_start: Callable[[House], Awaitable[None]] | None = None,
+    writes_wait: timedelta = timedelta(0),
     **rules: Any,
 ) -> AsyncIterator[House]:
     clock, stopping, ids = SystemClock(), trio.Event(), count(1)
@@ -136,7 +153,10 @@ async def a_house(
     provider.capabilities = rules.pop("capabilities", Capabilities())
     the_rules = evolve(Rules(backoff=Backoff(SOON, SOON)), provider="fake", capabilities=provider.capabilities, **rules)
     breaker = Breaker(the_rules.backoff)
-    async with open_database(folder / "reminderd.db", clock) as database, trio.open_nursery() as nursery:
+    async with (
+        open_database(folder / "reminderd.db", LaterClock(writes_wait)) as database,
+        trio.open_nursery() as nursery,
+    ):
         dialer = Dialer(
             database=database,
             provider=provider,
@@ -211,6 +231,31 @@ async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
             await house.insert(f"r{number}")
         await house.provider.asked(5)
         assert trio.current_time() - began >= 4 / 20
+
+
+async def test_a_resend_without_a_line_waits_for_one_however_long_the_claim_has_waited_for_a_lock(start: Start) -> None:
+    """The lines are counted before the claim's transaction, which may begin seconds later."""
+    hang_up = trio.Event()
+
+    async def talks(placement: Placement) -> Answer:
+        await hang_up.wait()
+        return await accepts(placement)
+
+    can = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))
+    async with start(talks, dialers=1, capabilities=can, writes_wait=timedelta(seconds=2)) as house:
+        await house.insert("r1")
+        await house.provider.asked(1)
+        await house.insert("r2", due_in=timedelta(hours=1))
+        await house.execute(
+            "INSERT INTO call_logs (id, reminder_id, attempt, provider, status, tries)"
+            " VALUES ('c2', 'r2', 1, 'fake', 'unconfirmed', 1)"
+        )
+        await house.execute("UPDATE reminders SET status = 'processing', wake_at = 0 WHERE id = 'r2'")
+        await house.until_held("r2", "unconfirmed, to be asked again")
+        assert len(house.provider.placed) == 1
+        hang_up.set()
+        await house.provider.asked(2)
+        assert house.provider.placed[1].call_id == "c2"
 
 
 async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
