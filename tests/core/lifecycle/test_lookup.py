@@ -121,6 +121,16 @@ def test_look_ups_that_failed_do_not_count_as_having_missed_the_call() -> None:
     assert (step.calls[0].status, step.calls[0].checks, step.calls[0].not_found) == ("unconfirmed", LAST + 1, LAST)
 
 
+@pytest.mark.parametrize(("status", "finding"), [("unconfirmed", SILENCE), ("queued", NONE)], ids=["an error", "none"])
+def test_a_call_once_found_missing_and_sent_again_is_not_easily_taken_for_unplaced(
+    status: str, finding: Finding
+) -> None:
+    """Its count of misses is full already: an error is still no miss, and an accepted call is known to be there."""
+    call = a_call(status, checks=LAST + 1, not_found=LAST + 1, tries=2)
+    step = asked(CHECKING, call, finding, rules=able(BOTH))
+    assert (step.reminder.status, step.calls[0].status) == (Status.PROCESSING, status)
+
+
 def test_missing_with_no_try_left_is_for_staff_as_nothing_more_can_be_sent_under_the_key() -> None:
     step = asked(CHECKING, a_call("unconfirmed", checks=LAST, not_found=LAST, tries=20), NONE, rules=able(BOTH))
     assert (step.reminder.status, step.calls[0].status) == (Status.FAILED, "unreported")
