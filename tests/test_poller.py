@@ -15,7 +15,17 @@ from attrs import define, evolve, field, frozen
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.clock import SystemClock
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, Capabilities, Finding, Found, NotFound, Report
+from reminderd.core.answers import (
+    Accepted,
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Finding,
+    Found,
+    NotFound,
+    NotPlaced,
+    Report,
+)
 from reminderd.core.backoff import Backoff
 from reminderd.core.reminder import Reminder, Status
 from reminderd.core.rules import Rules
@@ -274,32 +284,38 @@ async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
 @pytest.mark.parametrize(
     ("act", "status", "call"),
     [
+        (None, Status.SCHEDULED, "not-placed"),
         ("UPDATE reminders SET status = 'cancelled', lease_token = NULL", Status.CANCELLED, "not-placed"),
         ("INSERT INTO opt_outs (phone_number) SELECT phone_number FROM reminders", Status.CANCELLED, "not-placed"),
         ("INSERT INTO settings VALUES ('paused', 'true')", Status.SCHEDULED, "not-placed"),
         ("UPDATE reminders SET lease_token = 'another', status = 'processing'", Status.PROCESSING, "not-placed"),
         ("UPDATE reminders SET wake_at = wake_at - 59000", Status.SCHEDULED, "not-placed"),
     ],
-    ids=["cancelled", "opted out", "paused by staff", "lease lost", "lease nearly over"],
+    ids=["stopping", "cancelled", "opted out", "paused by staff", "lease lost", "lease nearly over"],
 )
 async def test_the_last_look_keeps_back_what_must_not_be_sent(
-    start: Start, act: str, status: Status, call: str
+    start: Start, act: str | None, status: Status, call: str
 ) -> None:
     """The act lands between the claim and the request: the dial is held until it is committed."""
+    kept_back = trio.Event()
 
     async with start() as house:
         dial_now = house.poller.duties.dial
 
         async def act_first(claimed: Any, claimed_at: float) -> None:
-            await house.execute(act)
+            if act is None:
+                house.poller.stopping.set()
+            else:
+                await house.execute(act)
             await dial_now(claimed, claimed_at)
             house.poller.stopping.set()
+            kept_back.set()
 
         house.poller.duties = Duties(dial=act_first, check=house.poller.duties.check)
         await house.insert("r1")
-        await house.until("r1", status)
         with trio.fail_after(10):
-            await house.poller.stopping.wait()
+            await kept_back.wait()
+        await house.until("r1", status)
         calls = await house.database.read(partial(load_calls, reminder_id="r1"))
         assert [(c.status, c.tries) for c in calls] in ([(call, 0)], [(call, 1)])
         assert house.provider.placed == []
@@ -342,6 +358,41 @@ async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(sta
             await house.until(f"r{number}", Status.PROCESSING)
         calls = await house.database.read(partial(load_calls, reminder_id="r0"))
         assert [call.tries for call in calls] == [1]
+
+
+async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
+    async def is_busy_six_times(placement: Placement) -> Answer:
+        busy = len(house.provider.placed) <= 6
+        return NotPlaced("429", rate_limited=True) if busy else await accepts(placement)
+
+    async with start(is_busy_six_times, dialers=1, max_tries=1) as house:
+        await house.insert("r1")
+        await house.until("r1", Status.PROCESSING)
+        [call] = await house.database.read(partial(load_calls, reminder_id="r1"))
+        assert call.tries == 1
+
+
+async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another(start: Start) -> None:
+    """Else dialing would stay paused for as long as the process lives."""
+
+    async def refuses_us_once(placement: Placement) -> Answer:
+        first = len(house.provider.placed) == 1
+        return AccountTrouble("401: who are you?") if first else await accepts(placement)
+
+    async with start(refuses_us_once, dialers=1) as house:
+        dial_now = house.poller.duties.dial
+
+        async def cancelled_as_a_probe(claimed: Any, claimed_at: float) -> None:
+            if house.breaker.paused and claimed.reminder.id == "r1":
+                await house.execute("UPDATE reminders SET status = 'cancelled', lease_token = NULL WHERE id = 'r1'")
+            await dial_now(claimed, claimed_at)
+
+        house.poller.duties = Duties(dial=cancelled_as_a_probe, check=house.poller.duties.check)
+        await house.insert("r1")
+        await house.until("r1", Status.CANCELLED)
+        await house.insert("r2")
+        await house.until("r2", Status.PROCESSING)
+        assert not house.breaker.paused
 
 
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:

@@ -75,6 +75,16 @@ def test_two_reminders_for_one_number_are_never_rung_at_once(desk: Desk) -> None
     assert other.wake_at > desk.now
 
 
+@pytest.mark.parametrize("status", ["dialing", "unconfirmed", "ringing", "a-word-we-do-not-know"])
+def test_a_call_that_may_still_ring_keeps_its_number_from_every_other_reminder(desk: Desk, status: str) -> None:
+    desk.insert("r1")
+    desk.claim()
+    desk.connection.execute("UPDATE call_logs SET status = ?", (status,))
+    desk.insert("r2")
+    assert desk.claim() == []
+    assert desk.reminder("r2").hold_reason == "another call to this number is open"
+
+
 def test_an_opted_out_number_is_cancelled_instead_of_rung(desk: Desk) -> None:
     desk.insert()
     desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100001')")
