@@ -1,10 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.providers.generic_answer import LONGEST_WAIT, retry_after
+from reminderd.core.answers import Accepted, Unclear
+from reminderd.providers.exchange import Heard
+from reminderd.providers.generic_answer import LONGEST_WAIT, answer_to_placing, retry_after
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -38,3 +41,9 @@ def test_a_malformed_retry_after_counts_as_none(header: str | None) -> None:
 def test_no_retry_after_can_make_us_wait_longer_or_raise(header: str) -> None:
     wait = retry_after(header, NOW)
     assert wait is None or timedelta(0) <= wait <= LONGEST_WAIT
+
+
+@pytest.mark.parametrize(("complete", "meaning"), [(True, Accepted), (False, Unclear)])
+def test_an_acceptance_that_broke_off_is_unclear_even_if_it_could_be_read(*, complete: bool, meaning: type) -> None:
+    heard = Heard(status=201, headers=httpx.Headers(), body=b'{"call_id": "c-1"}', complete=complete)
+    assert isinstance(answer_to_placing(heard, private=(), now=NOW), meaning)
