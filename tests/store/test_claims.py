@@ -156,8 +156,8 @@ def test_a_disk_that_fails_during_a_claim_fails_the_claim_and_no_reminder(desk: 
     ids = count(1)
 
     def mint() -> str:
-        if (number := next(ids)) == 2:
-            raise failure  # as reading what is around the row would, here
+        if (number := next(ids)) == 3:
+            raise failure  # after the two leases: as reading what is around the row would, at this place
         return f"id-{number}"
 
     take = partial(claim, dials=1, checks=1, dial_in=MINUTE, held=frozenset(), rules=desk.rules, mint=mint)
