@@ -76,7 +76,9 @@ def _fill(connection: Connection, rows: int) -> None:
 def _claim_all_due(connection: Connection) -> float:
     """The seconds that one claim takes; the rows are due again afterwards."""
     now = SystemClock().now()
-    fn = partial(claim, dials=DUE, checks=8, dial_from=now, held=frozenset(), rules=Rules(), mint=lambda: str(uuid4()))
+    fn = partial(
+        claim, dials=DUE, checks=8, dial_in=timedelta(0), held=frozenset(), rules=Rules(), mint=lambda: str(uuid4())
+    )
     began = time.perf_counter()
     steps = transaction(connection, fn, now)
     took = time.perf_counter() - began

@@ -100,7 +100,7 @@ class Poller:
                     claim,
                     dials=dials,
                     checks=checks,
-                    dial_from=now + self._dial_in(claimed_at),
+                    dial_in=self._dial_in(claimed_at),
                     held=frozenset(self._held),
                     rules=self.rules,
                     mint=self.mint,

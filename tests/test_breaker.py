@@ -65,8 +65,8 @@ def test_too_many_requests_is_one_pause_for_all(retry_after: timedelta | None, u
 @pytest.mark.parametrize("answer", [DOWN, UNCLEAR], ids=["not placed", "unclear"])
 def test_ten_bad_answers_in_a_row_pause(answer: NotPlaced | Unclear) -> None:
     breaker = a_breaker()
-    turns = [dialed(breaker, answer) for _ in range(BAD_ANSWERS_IN_A_ROW)]
-    assert turns == [None] * (BAD_ANSWERS_IN_A_ROW - 1) + [Turn.BEGAN]
+    turns = [dialed(breaker, answer) for _ in range(10)]
+    assert turns == [None] * 9 + [Turn.BEGAN]
     assert breaker.reason == answer.reason
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -10,12 +10,22 @@ from typing import Any
 
 import pytest
 import trio
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.clock import SystemClock
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, Capabilities, Finding, Found, NotFound, Report
+from reminderd.core.answers import (
+    Accepted,
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Finding,
+    Found,
+    NotFound,
+    NotPlaced,
+    Report,
+)
 from reminderd.core.backoff import Backoff
 from reminderd.core.reminder import Reminder, Status
 from reminderd.core.rules import Rules
@@ -106,14 +116,30 @@ class House:
         await self.database.write(lambda connection, _now: connection.execute(sql).fetchall())
 
     async def until(self, reminder_id: str, status: Status) -> Reminder:
+        return await self._until(reminder_id, lambda reminder: reminder.status is status)
+
+    async def until_held(self, reminder_id: str, reason: str) -> Reminder:
+        return await self._until(reminder_id, lambda reminder: reminder.hold_reason == reason)
+
+    async def _until(self, reminder_id: str, is_so: Callable[[Reminder], bool]) -> Reminder:
         with trio.fail_after(10):
             while True:
                 version = await self.database.data_version()
                 found = await self.database.read(partial(load_reminder, reminder_id=reminder_id))
-                if found is not None and found.status is status:
+                if found is not None and is_so(found):
                     return found
                 while await self.database.data_version() == version:  # noqa: ASYNC110 - SQLite has no event for it
                     await trio.sleep(0.005)
+
+
+@frozen
+class LaterClock(SystemClock):
+    """The transactions' clock, as it is after they have waited for another program's lock."""
+
+    wait: timedelta
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.wait
 
 
 Start = Callable[..., Any]
@@ -132,6 +158,7 @@ async def a_house(
     dialers: int = 4,
     per_second: float = 0,
     before_start: Callable[[House], Awaitable[None]] | None = None,
+    writes_wait: timedelta = timedelta(0),
     **rules: Any,
 ) -> AsyncIterator[House]:
     clock, stopping, ids = SystemClock(), trio.Event(), count(1)
@@ -139,7 +166,10 @@ async def a_house(
     provider.capabilities = rules.pop("capabilities", Capabilities())
     the_rules = evolve(Rules(backoff=Backoff(SOON, SOON)), provider="fake", capabilities=provider.capabilities, **rules)
     breaker = Breaker(the_rules.backoff)
-    async with open_database(folder / "reminderd.db", clock) as database, trio.open_nursery() as nursery:
+    async with (
+        open_database(folder / "reminderd.db", LaterClock(writes_wait)) as database,
+        trio.open_nursery() as nursery,
+    ):
         dialer = Dialer(
             database=database,
             provider=provider,
@@ -216,6 +246,31 @@ async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
         assert trio.current_time() - began >= 4 / 20
 
 
+async def test_a_resend_without_a_line_waits_for_one_however_long_the_claim_has_waited_for_a_lock(start: Start) -> None:
+    """The lines are counted before the claim's transaction, which may begin seconds later."""
+    hang_up = trio.Event()
+
+    async def talks(placement: Placement) -> Answer:
+        await hang_up.wait()
+        return await accepts(placement)
+
+    can = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))
+    async with start(talks, dialers=1, capabilities=can, writes_wait=timedelta(seconds=2)) as house:
+        await house.insert("r1")
+        await house.provider.asked(1)
+        await house.insert("r2", due_in=timedelta(hours=1))
+        await house.execute(
+            "INSERT INTO call_logs (id, reminder_id, attempt, provider, status, tries)"
+            " VALUES ('c2', 'r2', 1, 'fake', 'unconfirmed', 1)"
+        )
+        await house.execute("UPDATE reminders SET status = 'processing', wake_at = 0 WHERE id = 'r2'")
+        await house.until_held("r2", "unconfirmed, to be asked again")
+        assert len(house.provider.placed) == 1
+        hang_up.set()
+        await house.provider.asked(2)
+        assert house.provider.placed[1].call_id == "c2"
+
+
 async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
     async def breaks_once(placement: Placement) -> Answer:
         if placement.reminder_id == "r1":
@@ -232,32 +287,38 @@ async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
 @pytest.mark.parametrize(
     ("act", "status", "call"),
     [
+        (None, Status.SCHEDULED, "not-placed"),
         ("UPDATE reminders SET status = 'cancelled', lease_token = NULL", Status.CANCELLED, "not-placed"),
         ("INSERT INTO opt_outs (phone_number) SELECT phone_number FROM reminders", Status.CANCELLED, "not-placed"),
         ("INSERT INTO settings VALUES ('paused', 'true')", Status.SCHEDULED, "not-placed"),
         ("UPDATE reminders SET lease_token = 'another', status = 'processing'", Status.PROCESSING, "not-placed"),
         ("UPDATE reminders SET wake_at = wake_at - 59000", Status.SCHEDULED, "not-placed"),
     ],
-    ids=["cancelled", "opted out", "paused by staff", "lease lost", "lease nearly over"],
+    ids=["stopping", "cancelled", "opted out", "paused by staff", "lease lost", "lease nearly over"],
 )
 async def test_the_last_look_keeps_back_what_must_not_be_sent(
-    start: Start, act: str, status: Status, call: str
+    start: Start, act: str | None, status: Status, call: str
 ) -> None:
     """The act lands between the claim and the request: the dial is held until it is committed."""
+    kept_back = trio.Event()
 
     async with start() as house:
         dial_now = house.poller.duties.dial
 
         async def act_first(claimed: Any, claimed_at: float) -> None:
-            await house.execute(act)
+            if act is None:
+                house.poller.stopping.set()
+            else:
+                await house.execute(act)
             await dial_now(claimed, claimed_at)
             house.poller.stopping.set()
+            kept_back.set()
 
         house.poller.duties = Duties(dial=act_first, check=house.poller.duties.check)
         await house.insert("r1")
-        await house.until("r1", status)
         with trio.fail_after(10):
-            await house.poller.stopping.wait()
+            await kept_back.wait()
+        await house.until("r1", status)
         calls = await house.database.read(partial(load_calls, reminder_id="r1"))
         assert [(c.status, c.tries) for c in calls] in ([(call, 0)], [(call, 1)])
         assert house.provider.placed == []
@@ -300,6 +361,41 @@ async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(sta
             await house.until(f"r{number}", Status.PROCESSING)
         calls = await house.database.read(partial(load_calls, reminder_id="r0"))
         assert [call.tries for call in calls] == [1]
+
+
+async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
+    async def is_busy_six_times(placement: Placement) -> Answer:
+        busy = len(house.provider.placed) <= 6
+        return NotPlaced("429", rate_limited=True) if busy else await accepts(placement)
+
+    async with start(is_busy_six_times, dialers=1, max_tries=1) as house:
+        await house.insert("r1")
+        await house.until("r1", Status.PROCESSING)
+        [call] = await house.database.read(partial(load_calls, reminder_id="r1"))
+        assert call.tries == 1
+
+
+async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another(start: Start) -> None:
+    """Else dialing would stay paused for as long as the process lives."""
+
+    async def refuses_us_once(placement: Placement) -> Answer:
+        first = len(house.provider.placed) == 1
+        return AccountTrouble("401: who are you?") if first else await accepts(placement)
+
+    async with start(refuses_us_once, dialers=1) as house:
+        dial_now = house.poller.duties.dial
+
+        async def cancelled_as_a_probe(claimed: Any, claimed_at: float) -> None:
+            if house.breaker.paused and claimed.reminder.id == "r1":
+                await house.execute("UPDATE reminders SET status = 'cancelled', lease_token = NULL WHERE id = 'r1'")
+            await dial_now(claimed, claimed_at)
+
+        house.poller.duties = Duties(dial=cancelled_as_a_probe, check=house.poller.duties.check)
+        await house.insert("r1")
+        await house.until("r1", Status.CANCELLED)
+        await house.insert("r2")
+        await house.until("r2", Status.PROCESSING)
+        assert not house.breaker.paused
 
 
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:

@@ -44,7 +44,7 @@ def claim(
     *,
     dials: int,
     checks: int,
-    dial_from: datetime,
+    dial_in: timedelta,
     held: frozenset[str],
     rules: Rules,
     mint: Callable[[], str],
@@ -56,19 +56,19 @@ def claim(
         now: the time of the transaction.
         dials: requests that can be sent at once; 0 while a line, a pacing token or the provider is missing.
         checks: look-ups that can be made at once.
-        dial_from: when a request that can't be sent now is worth looking at again.
+        dial_in: how long, from `now`, until a request that can't be sent now is worth looking at again; not nothing.
         held: the tokens this process works under; their rows are never declared dead here, but leased on.
         rules: the clinic's.
         mint: gives a new unguessable id.
     """
     if paused(connection):
-        dials, dial_from = 0, now + PAUSE_RECHECK
+        dials, dial_in = 0, PAUSE_RECHECK
     _keep_held(connection, now, held, rules)
     resends_left = dials
 
     def decide_check(reminder: Reminder) -> Step:
         nonlocal resends_left
-        step = _decide(connection, now, reminder, None if resends_left > 0 else dial_from, rules, mint)
+        step = _decide(connection, now, reminder, None if resends_left > 0 else now + dial_in, rules, mint)
         resends_left -= step.errand is Errand.RESEND
         return step
 

@@ -104,8 +104,8 @@ async def a_daemon(folder: Path, **changes: Any) -> AsyncIterator[tuple[Clinic, 
 
 
 def insert_soon_due(clinic: Clinic) -> None:
-    """Three reminders that become due while the disk is in trouble."""
-    due = to_ms(SystemClock().now() + timedelta(seconds=0.5))
+    """Three reminders that become due while the disk is in trouble: late enough for a slow machine to get there."""
+    due = to_ms(SystemClock().now() + timedelta(seconds=2))
     for number in range(1, 4):
         clinic.insert(f"r{number}", f"+1555010001{number}", scheduled_at=due)
 

@@ -131,7 +131,7 @@ class Trip:
             claim,
             dials=1,
             checks=1,
-            dial_from=self.clock.time + SECOND,
+            dial_in=SECOND,
             held=frozenset(),
             rules=self.rules,
             mint=self._mint,

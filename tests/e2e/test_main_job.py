@@ -1,6 +1,7 @@
 """The main job, end to end: the real program, a provider over real sockets, rows written by another program."""
 
 import json
+import re
 import shutil
 
 import httpx
@@ -9,6 +10,7 @@ import trio
 
 from reminderd.core.reminder import Status
 from tests.e2e.conftest import Clinic
+from tests.support.clinic import until_failing, until_ready
 from tests.support.generic_server import KEY, Fault, send, webhook
 from tests.support.program import running
 
@@ -166,3 +168,20 @@ async def test_each_answer_of_the_provider_ends_as_documented(
         assert len(clinic.provider.rings) == rings
         if rings and status == "failed":
             assert ended.last_error == "unconfirmed, ring by hand"
+
+
+async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_shows_that_the_provider_lives(clinic: Clinic) -> None:
+    clinic.provider.fault = lambda number, _request: Fault.ERROR if number else Fault.NONE
+    async with running("run", cwd=clinic.folder) as program:
+        url = await program.url()
+        clinic.insert("r0")
+        [ring] = await clinic.provider.rang(1)
+        await clinic.until("r0", "processing")
+        for number in range(1, 11):
+            clinic.insert(f"r{number}", f"+155501001{number:02}")
+        assert "500" in await until_failing(clinic, url, "provider")
+        assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+        await until_ready(clinic, url)
+        assert await program.terminate() == 0
+    turns = [line for line in program.lines if "dialing pauses" in line or "dialing goes on" in line]
+    assert [re.findall(r"\b(INFO|WARNING)\b", turn) for turn in turns] == [["WARNING"], ["INFO"]]

@@ -1,5 +1,7 @@
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ import pytest
 from reminderd.core.answers import Accepted, Unclear
 from reminderd.core.lifecycle import Errand
 from reminderd.core.reminder import Status
-from reminderd.store.claims import TAKE_TO_CHECK, TAKE_TO_DIAL
+from reminderd.store.claims import TAKE_TO_CHECK, TAKE_TO_DIAL, claim
+from reminderd.store.driver import OperationalError
+from reminderd.store.errors import StoreUnavailableError
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import BOTH, KEY, LOOK_UP, MINUTE, able
 
@@ -75,6 +79,16 @@ def test_two_reminders_for_one_number_are_never_rung_at_once(desk: Desk) -> None
     assert other.wake_at > desk.now
 
 
+@pytest.mark.parametrize("status", ["dialing", "unconfirmed", "ringing", "a-word-we-do-not-know"])
+def test_a_call_that_may_still_ring_keeps_its_number_from_every_other_reminder(desk: Desk, status: str) -> None:
+    desk.insert("r1")
+    desk.claim()
+    desk.connection.execute("UPDATE call_logs SET status = ?", (status,))
+    desk.insert("r2")
+    assert desk.claim() == []
+    assert desk.reminder("r2").hold_reason == "another call to this number is open"
+
+
 def test_an_opted_out_number_is_cancelled_instead_of_rung(desk: Desk) -> None:
     desk.insert()
     desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100001')")
@@ -132,6 +146,24 @@ def test_a_resend_without_room_looks_again_when_there_may_be_some(desk: Desk) ->
     desk.later(desk.rules.confirm_after)
     assert desk.claim(dials=0) == []
     assert desk.reminder().wake_at == desk.now + timedelta(seconds=7)
+
+
+def test_a_disk_that_fails_during_a_claim_fails_the_claim_and_no_reminder(desk: Desk) -> None:
+    """Taken for a row that breaks the program, each reminder that is due would be failed."""
+    desk.insert()
+    failure = OperationalError("disk I/O error")
+    failure.sqlite_errorcode = 10
+    ids = count(1)
+
+    def mint() -> str:
+        if (number := next(ids)) == 3:
+            raise failure  # after the two leases: as reading what is around the row would, at this place
+        return f"id-{number}"
+
+    take = partial(claim, dials=1, checks=1, dial_in=MINUTE, held=frozenset(), rules=desk.rules, mint=mint)
+    with pytest.raises(StoreUnavailableError, match="failed to read"):
+        desk.write(take)
+    assert (desk.reminder().status, desk.reminder().lease_token) == (Status.SCHEDULED, None)
 
 
 def test_a_row_that_breaks_the_program_fails_alone(desk: Desk) -> None:

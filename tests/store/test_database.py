@@ -111,6 +111,27 @@ async def test_cancelling_the_body_passes_and_closes(path: Path, clock: HandCloc
     assert stored(path) == ["a"]
 
 
+async def test_what_waits_to_be_written_is_written_though_all_around_it_is_cancelled(
+    path: Path, clock: HandClock
+) -> None:
+    """As when another part of the daemon breaks: what was learned of a call must not be lost with it."""
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(_connection: Connection, _now: datetime) -> None:
+        begun.set()
+        go_on.wait()
+
+    with trio.CancelScope() as scope:
+        async with open_database(path, clock) as database, trio.open_nursery() as nursery:
+            nursery.start_soon(database.write, slow)
+            await trio.to_thread.run_sync(begun.wait)
+            nursery.start_soon(database.write, setting("a"))
+            await trio.testing.wait_all_tasks_blocked()
+            scope.cancel()
+            go_on.set()
+    assert stored(path) == ["a"]
+
+
 async def test_a_cancelled_opening_opens_nothing(path: Path, clock: HandClock) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()

@@ -69,9 +69,9 @@ class Desk:
         return [claimed for step in steps if (claimed := step.claimed) is not None]
 
     def steps(self, dials: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Step]:
-        dial_from = self.now + timedelta(seconds=7)
+        dial_in = timedelta(seconds=7)
         return self.write(
-            partial(claim, dials=dials, checks=checks, dial_from=dial_from, held=held, rules=self.rules, mint=self.mint)
+            partial(claim, dials=dials, checks=checks, dial_in=dial_in, held=held, rules=self.rules, mint=self.mint)
         )
 
     def answer(self, claimed: Claimed, answer: Answer, *, burns_try: bool = True) -> Step | None:

@@ -65,7 +65,7 @@ def answered(
             note = Note(f"unconfirmed: {reason}", Level.WARNING)
             return Step(reminder=waiting, calls=replaced(calls, unsure), call=unsure, notes=(note,))
         case NotPlaced(reason) if burns_try and call.tries >= rules.max_tries:
-            return _out_of_tries(reminder, calls, call, reason)
+            return _out_of_tries(reminder, calls, call, reason, rules, now)
         case NotPlaced(reason, retry_after):
             back = call if burns_try else _given_back(call)
             pause = rules.backoff.full_jitter(call.tries, draw)
@@ -105,7 +105,8 @@ def not_sent(
 
 def _untouched(call: Call, tries: int, *, resend: bool) -> bool:
     """Whether our request is the only one that can have placed the call, however others have marked it since."""
-    return not resend and call.tries == tries and call.status in {"dialing", "unconfirmed"}
+    first = not resend and not found_missing(call)  # what look-ups missed may have been placed all the same
+    return first and call.tries == tries and call.status in {"dialing", "unconfirmed"}
 
 
 def _given_back(call: Call) -> Call:
@@ -189,7 +190,11 @@ def _scheduled_again(reminder: Reminder, calls: tuple[Call, ...], call: Call, re
     return Step(reminder=again, calls=replaced(calls, closed), call=closed, notes=(Note(reason, Level.WARNING),))
 
 
-def _out_of_tries(reminder: Reminder, calls: tuple[Call, ...], call: Call, reason: str) -> Step:
+def _out_of_tries(
+    reminder: Reminder, calls: tuple[Call, ...], call: Call, reason: str, rules: Rules, now: datetime
+) -> Step:
+    if found_missing(call):  # that an earlier request was not placed was only good for another with its key
+        return give_up(reminder, calls, unconfirmed(call), rules, now)
     closed = evolve(call, status="not-placed", error=reason)
     calls = replaced(calls, closed)
     why = f"not placed after {call.tries} tries: {reason}"

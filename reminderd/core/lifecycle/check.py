@@ -108,18 +108,11 @@ def _resend_from(
     reminder: Reminder, call: Call, can: Capabilities, around: Surroundings, rules: Rules, now: datetime
 ) -> datetime | None:
     """When the request may be sent again with its key (now or later); None if that step is passed over."""
-    limit = expiry(reminder, rules)
-    if (
-        not can.honours_key
-        or reminder.status.final
-        or around.opted_out
-        or call.tries >= rules.max_tries
-        or now >= call.created_at + can.key_lifetime
-        or now >= limit
-    ):
+    if not can.honours_key or reminder.status.final or around.opted_out or call.tries >= rules.max_tries:
         return None
+    limit = min(expiry(reminder, rules), call.created_at + can.key_lifetime)
     opens = rules.window.next_open(now, zone_of(reminder, rules))
-    if opens is None or opens >= min(limit, call.created_at + can.key_lifetime):
+    if opens is None or opens >= limit:
         return None
     if opens == now and around.dial_from is not None:
         return around.dial_from

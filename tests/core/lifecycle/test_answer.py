@@ -151,15 +151,15 @@ def test_a_late_answer_is_kept_on_its_call_only(answer: Answer, after: str, stat
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [{"tries": 1}, {"resend": True}],
-    ids=["another request went out since", "it was itself not the first"],
+    ("of_call", "changes"),
+    [({}, {"tries": 1}), ({}, {"resend": True}), ({"checks": 4, "not_found": 4}, {})],
+    ids=["another request went out since", "it was itself not the first", "look-ups have missed the first"],
 )
 @pytest.mark.parametrize("answer", NO_ACCEPTANCE, ids=lambda answer: type(answer).__name__)
 def test_a_late_answer_that_speaks_of_one_request_of_several_proves_nothing(
-    answer: Answer, changes: dict[str, Any]
+    answer: Answer, of_call: dict[str, Any], changes: dict[str, Any]
 ) -> None:
-    call = a_call("unconfirmed", tries=2)
+    call = a_call("unconfirmed", tries=2, **of_call)
     step = replied(TAKEN_OVER, call, answer, **({"resend": False} | changes))
     assert (step.reminder, step.calls) == (TAKEN_OVER, (call,))
 
@@ -189,6 +189,15 @@ def test_an_answer_after_the_calls_reported_end_changes_no_state(answer: Answer)
     step = replied(early.reminder, early.calls[0], answer)
     assert step.reminder == early.reminder
     assert step.calls == early.calls
+
+
+@pytest.mark.parametrize("answer", NO_ACCEPTANCE, ids=lambda answer: type(answer).__name__)
+def test_an_answer_for_a_call_that_another_program_has_closed_changes_nothing_even_under_its_token(
+    answer: Answer,
+) -> None:
+    closed = a_call("completed")
+    step = replied(DIALING, closed, answer)
+    assert (step.reminder, step.calls) == (DIALING, (closed,))
 
 
 @pytest.mark.parametrize(
@@ -256,9 +265,10 @@ def test_not_sent_for_a_lost_token_marks_only_the_call() -> None:
     [
         (a_call("unconfirmed", tries=2), {"tries": 1, "resend": False}),
         (a_call("unconfirmed", tries=2), {"resend": True}),
+        (a_call("unconfirmed", tries=2, checks=4, not_found=4), {"resend": False}),
         (a_call("queued"), {}),
     ],
-    ids=["another request went out", "it was a resend", "it was placed by another"],
+    ids=["another request went out", "it was a resend", "look-ups missed an earlier one", "it was placed by another"],
 )
 def test_not_sent_for_a_lost_token_proves_nothing_about_others_requests(call: Any, changes: dict[str, Any]) -> None:
     step = unsent(TAKEN_OVER, call, "the lease was lost", **changes)
@@ -273,9 +283,14 @@ def test_not_sent_for_a_final_reminder_leaves_it_final() -> None:
 
 
 @pytest.mark.parametrize("ring_again", [False, True])
-def test_a_refusal_after_look_ups_missed_the_call_leaves_the_first_request_in_doubt(ring_again: bool) -> None:
+@pytest.mark.parametrize(
+    ("answer", "tries"), [(REFUSED, 2), (NOT_PLACED, RULES.max_tries)], ids=["refused", "no tries"]
+)
+def test_where_the_key_is_of_no_more_use_a_call_that_look_ups_missed_is_in_doubt_again(
+    answer: Answer, tries: int, *, ring_again: bool
+) -> None:
     rules = evolve(RULES, ring_again_when_unsure=ring_again)
-    step = replied(DIALING, a_call(checks=4, not_found=4, tries=2), Refused("not a number"), rules=rules)
+    step = replied(DIALING, a_call(checks=4, not_found=4, tries=tries), answer, rules=rules)
     assert step.calls[0].status == "unreported"
     assert step.reminder.status is (Status.SCHEDULED if ring_again else Status.FAILED)
     assert step.reminder.last_error == (None if ring_again else "unconfirmed, ring by hand")

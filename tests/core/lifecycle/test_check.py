@@ -6,7 +6,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.lifecycle import Errand, Level, Surroundings
-from reminderd.core.lifecycle.check import MOST_CHECKS, NO_REPORT, RING_BY_HAND
+from reminderd.core.lifecycle.check import NO_REPORT, RING_BY_HAND
 from reminderd.core.reminder import Call, Status
 from reminderd.core.rules import Rules
 from tests.support.nouns import (
@@ -128,7 +128,7 @@ def test_a_silent_call_is_looked_up_by(external_call_id: str | None, errand: Err
 
 
 @pytest.mark.parametrize("rules", [RULES, RING_AGAIN], ids=["ask staff", "ring again"])
-@pytest.mark.parametrize("checks", [0, MOST_CHECKS], ids=["no look-up", "asked ten times"])
+@pytest.mark.parametrize("checks", [0, 10], ids=["no look-up", "asked ten times"])
 def test_a_call_that_was_accepted_and_never_reported_is_never_rung_again_by_itself(rules: Rules, checks: int) -> None:
     rules = evolve(rules, capabilities=LOOK_UP if checks else Capabilities())
     step = woken(WAITING, a_call("queued", external_call_id="ext-1", checks=checks), rules=rules)

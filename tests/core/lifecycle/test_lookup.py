@@ -5,8 +5,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Finding, Found, NoAnswer, NotFound
 from reminderd.core.lifecycle import Level
-from reminderd.core.lifecycle.check import MOST_CHECKS, NO_REPORT, RING_BY_HAND
-from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
+from reminderd.core.lifecycle.check import NO_REPORT, RING_BY_HAND
 from reminderd.core.reminder import Status
 from tests.support.nouns import (
     BOTH,
@@ -28,7 +27,7 @@ CHECKING = a_reminder(Status.PROCESSING, lease_token=TOKEN, wake_at=NOW + RULES.
 TAKEN_OVER = evolve(CHECKING, lease_token="another's")
 NONE: Finding = NotFound()
 SILENCE: Finding = NoAnswer("timeout")
-LAST = LOOK_UPS_FOR_NONE - 1
+LAST = 3
 
 
 def found(status: str, **changes: Any) -> Found:
@@ -121,6 +120,16 @@ def test_look_ups_that_failed_do_not_count_as_having_missed_the_call() -> None:
     assert (step.calls[0].status, step.calls[0].checks, step.calls[0].not_found) == ("unconfirmed", LAST + 1, LAST)
 
 
+@pytest.mark.parametrize(("status", "finding"), [("unconfirmed", SILENCE), ("queued", NONE)], ids=["an error", "none"])
+def test_a_call_once_found_missing_and_sent_again_is_not_easily_taken_for_unplaced(
+    status: str, finding: Finding
+) -> None:
+    """Its count of misses is full already: an error is still no miss, and an accepted call is known to be there."""
+    call = a_call(status, checks=LAST + 1, not_found=LAST + 1, tries=2)
+    step = asked(CHECKING, call, finding, rules=able(BOTH))
+    assert (step.reminder.status, step.calls[0].status) == (Status.PROCESSING, status)
+
+
 def test_missing_with_no_try_left_is_for_staff_as_nothing_more_can_be_sent_under_the_key() -> None:
     step = asked(CHECKING, a_call("unconfirmed", checks=LAST, not_found=LAST, tries=20), NONE, rules=able(BOTH))
     assert (step.reminder.status, step.calls[0].status) == (Status.FAILED, "unreported")
@@ -137,26 +146,26 @@ def test_missing_for_a_final_reminder_only_closes_the_call() -> None:
 
 @pytest.mark.parametrize("capabilities", [LOOK_UP, BOTH, KEY], ids=["look-up", "both", "key"])
 def test_an_error_proves_nothing_however_often_it_comes(capabilities: Any) -> None:
-    step = asked(CHECKING, a_call("unconfirmed", checks=MOST_CHECKS - 1), SILENCE, rules=able(capabilities))
+    step = asked(CHECKING, a_call("unconfirmed", checks=9), SILENCE, rules=able(capabilities))
     assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, RING_BY_HAND)
     assert step.calls[0].status == "unreported"
 
 
 @pytest.mark.parametrize("finding", [NONE, SILENCE], ids=["404", "error"])
 def test_a_404_or_an_error_proves_nothing_about_a_call_that_was_accepted(finding: Finding) -> None:
-    step = asked(CHECKING, a_call("ringing", checks=MOST_CHECKS - 1), finding, rules=able(BOTH))
+    step = asked(CHECKING, a_call("ringing", checks=9), finding, rules=able(BOTH))
     assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, NO_REPORT)
     assert step.calls[0].status == "unreported"
 
 
 @pytest.mark.parametrize("finding", [NONE, SILENCE], ids=["none", "no answer"])
 def test_finding_nothing_changes_nothing_once_the_lease_is_lost(finding: Finding) -> None:
-    call = a_call("unconfirmed", checks=MOST_CHECKS)
+    call = a_call("unconfirmed", checks=10)
     step = asked(TAKEN_OVER, call, finding, rules=able(BOTH))
     assert (step.reminder, step.calls) == (TAKEN_OVER, (call,))
 
 
 def test_finding_nothing_changes_nothing_once_the_call_is_closed() -> None:
-    call = a_call("not-placed", checks=MOST_CHECKS)
+    call = a_call("not-placed", checks=10)
     step = asked(CHECKING, call, NONE, rules=able(BOTH))
     assert (step.reminder, step.calls) == (CHECKING, (call,))

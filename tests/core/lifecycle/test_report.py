@@ -276,6 +276,21 @@ def test_progress_of_an_older_call_opens_nothing() -> None:
     assert [call.status for call in step.calls] == ["unreported", "not-placed"]
 
 
+def test_a_final_reminder_is_woken_for_its_open_call_whatever_is_noted_of_an_older_one() -> None:
+    followed = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
+    older, newest = a_call("unreported"), a_call("ringing", id="call-2", attempt=2)
+    step = told(followed, older, newest, report=a_report("busy"))
+    assert step.reminder == followed
+    assert [call.status for call in step.calls] == ["busy", "ringing"]
+
+
+def test_progress_opens_no_second_call_beside_one_that_another_program_left_open() -> None:
+    older, newest = a_call("ringing", external_call_id="ext-0"), a_call("not-placed", id="call-2", attempt=2)
+    step = told(a_reminder(attempts=2), older, newest, report=a_report("ringing", attempt_id="call-2"))
+    assert step.reminder == a_reminder(attempts=2)
+    assert [call.status for call in step.calls] == ["ringing", "not-placed"]
+
+
 def test_a_call_opened_again_after_staff_called_again_counts_as_one_of_its_calls() -> None:
     step = told(a_reminder(attempts=0), a_call("unreported"), report=a_report("ringing"))
     assert (step.reminder.status, step.reminder.attempts) == (Status.PROCESSING, 1)
