@@ -1,0 +1,141 @@
+"""One real call to a phone at hand, followed to its end: whether everything between here and that phone works."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+from uuid import uuid4
+
+import click
+import trio
+from attrs import evolve
+
+from reminderd.cli.common import FAILED, actor, fail, with_config, wrong
+from reminderd.cli.following import Seen, news
+from reminderd.clock import SystemClock
+from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig
+from reminderd.core.intake import mistakes
+from reminderd.core.lifecycle import NotAllowedError
+from reminderd.core.phone import normalised
+from reminderd.core.reminder import Reminder, Status
+from reminderd.daemon import run, watch_signals
+from reminderd.logs import configure_logs
+from reminderd.store import desk
+from reminderd.store.driver import Connection
+from reminderd.store.facts import opted_out
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import load_calls, load_reminder
+from reminderd.store.transaction import snapshot, transaction
+from reminderd.web.server import PortUnavailableError, bind
+
+MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."
+
+_GOOD_FOR: Final = timedelta(minutes=10)
+"""Less than it takes to be rung a second time."""
+
+_TAKEN_UP_SECONDS: Final = 15.0
+"""Within which a daemon that is running takes a reminder up."""
+
+_LOOK_SECONDS: Final = 0.1
+
+
+@click.command(name="call-test")
+@click.argument("phone", metavar="PHONE")
+@click.option("--message", default=MESSAGE, show_default=True, help="The words to be read out.")
+@with_config
+def call_test(config: Config, phone: str, message: str) -> None:
+    """Ring PHONE once with the configured provider, and show how it goes.
+
+    If reminderd is running, it places the call, by all its rules. If not, this command does, at once and whatever the
+    calling hours; it then takes the webhooks at the configured port, and no other reminder is rung.
+    """
+    found = mistakes(phone_number=phone, message=message, timezone=None)
+    if found:
+        wrong([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
+    number = normalised(phone) or phone
+    if _has_opted_out(config, number):
+        fail("not called: this number has opted out")
+    now = SystemClock().now()
+    reminder = Reminder(
+        id=f"test-{uuid4()}", phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR
+    )
+    configure_logs(level="WARNING", log_format="text")
+    if _is_running(config):
+        click.echo("reminderd is running, and places the call")
+        raise SystemExit(trio.run(_call, config, reminder, False))
+    click.echo(f"reminderd is not running: this calls by itself, with the provider {config.provider.kind}")
+    with TemporaryDirectory(prefix="reminderd-call-test-") as folder:
+        raise SystemExit(trio.run(_call, _alone(config, Path(folder)), reminder, True))
+
+
+def _has_opted_out(config: Config, number: str) -> bool:
+    if not config.database.path.exists():
+        return False
+    with open_sync(config.database.path) as connection:
+        return snapshot(connection, partial(opted_out, phone_number=number))
+
+
+def _is_running(config: Config) -> bool:
+    """Whether somebody takes webhooks where we would."""
+    try:
+        bind(config.web.host, config.web.port).close()
+    except PortUnavailableError:
+        return True
+    return False
+
+
+def _alone(config: Config, folder: Path) -> Config:
+    """The configuration of a daemon that knows one reminder only, and rings it once, at any hour."""
+    return evolve(
+        config,
+        database=DatabaseConfig(url="sqlite:///call-test.db", folder=folder),
+        calling=CallingConfig(timezone=config.calling.timezone),
+        redial=RedialConfig(max_calls=1),
+    )
+
+
+async def _call(config: Config, reminder: Reminder, alone: bool) -> int:  # noqa: FBT001 - by trio.run, without names
+    """Add the reminder, see it through, and return the exit code."""
+    code = FAILED
+    stopping = trio.Event()
+    with open_sync(config.database.path) as connection:
+        transaction(connection, partial(desk.add, reminder=reminder, actor=actor()), SystemClock().now())
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
+            if alone:
+                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping))
+            code = await _followed(connection, reminder.id, stopping)
+            nursery.cancel_scope.cancel()
+    return code
+
+
+async def _followed(connection: Connection, reminder_id: str, stopping: trio.Event) -> int:
+    """Tell how the call goes until it has ended; the exit code."""
+    seen = Seen()
+    with trio.move_on_after(_TAKEN_UP_SECONDS) as patience:
+        while not stopping.is_set():
+            for line in _lines(connection, reminder_id, seen):
+                click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
+            if seen.reminder is not None and seen.reminder.wake_at is None and seen.reminder.status.final:
+                return 0 if seen.reminder.status is Status.CALLED else FAILED
+            if seen.calls:
+                patience.deadline = float("inf")
+            await trio.sleep(_LOOK_SECONDS)
+    waits = seen.reminder.hold_reason if seen.reminder is not None else None
+    with suppress(NotAllowedError):
+        cancel = partial(desk.cancel, reminder_id=reminder_id, actor=actor())
+        transaction(connection, cancel, SystemClock().now())
+    click.echo(f"given up: {'interrupted' if stopping.is_set() else waits or 'nobody has taken the call up'}", err=True)
+    return FAILED
+
+
+def _lines(connection: Connection, reminder_id: str, seen: Seen) -> Iterator[str]:
+    def look(connection: Connection) -> Seen:
+        return Seen(load_reminder(connection, reminder_id), load_calls(connection, reminder_id))
+
+    now = snapshot(connection, look)
+    yield from news(seen, now)
+    seen.reminder, seen.calls = now.reminder, now.calls
