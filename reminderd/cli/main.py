@@ -14,6 +14,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "sandbox": "service:sandbox",
     "check-config": "service:check_config",
     "add": "reminders:add",
+    "import": "importing:import_",
     "list": "reminders:list_",
     "show": "reminders:show",
     "cancel": "reminders:cancel",

@@ -123,7 +123,20 @@ def test_wrong_usage_is_exit_2_without_a_traceback(terminal: Terminal, words: li
 
 
 def test_help_is_there_for_every_command(terminal: Terminal) -> None:
-    for command in ("", "demo", "run", "sandbox", "check-config", "add", "list", "show", "cancel", "call-again", "db"):
+    for command in (
+        "",
+        "demo",
+        "run",
+        "sandbox",
+        "check-config",
+        "add",
+        "import",
+        "list",
+        "show",
+        "cancel",
+        "call-again",
+        "db",
+    ):
         assert "--help" in terminal.type(*command.split(), "--help").stdout
 
 
