@@ -14,7 +14,7 @@ from typing import Final
 
 from rich.console import Console
 
-from bench import claiming, dialing, idle, lateness, webhooks
+from bench import claiming, dialing, idle, importing, lateness, webhooks
 from bench.figure import Figure, keep, show
 from reminderd.store.driver import sqlite_version_info
 
@@ -23,6 +23,7 @@ MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "dialing": dialing.measure,
     "lateness": lateness.measure,
     "claim": claiming.measure,
+    "import": importing.measure,
     "idle": idle.measure,
 }
 RESULTS: Final = Path(__file__).with_name("results.json")

@@ -1,14 +1,12 @@
-"""What all commands share: the configuration, exit codes, times as a person types them."""
+"""What all commands share: the configuration, exit codes, who is at the keyboard."""
 
 import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
-from zoneinfo import ZoneInfo
 
 import click
 
@@ -19,8 +17,6 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_sync
 
 P = ParamSpec("P")
-
-_FIRST_YEAR, _LAST_YEAR = 1970, 3000  # what the database takes, with a day to spare for time zones
 
 FAILED = 1
 WRONG_USAGE = 2
@@ -89,28 +85,6 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-
-def moment(text: str, zone: ZoneInfo) -> datetime:
-    """The moment that a person typed: ISO 8601, local to `zone` unless it carries an offset.
-
-    Raises:
-        ValueError: it is no time, or a local time that does not exist; the message says what is expected.
-    """
-    try:
-        typed = datetime.fromisoformat(text.strip())
-    except ValueError:
-        typed = None
-    if typed is None or len(text.strip()) <= len("YYYY-MM-DD"):
-        raise ValueError("not a time; expected YYYY-MM-DD HH:MM, with an offset or local to the clinic")
-    if not _FIRST_YEAR < typed.year < _LAST_YEAR:
-        raise ValueError(f"the year {typed.year}; expected a time that patients live to see")
-    if typed.tzinfo is not None:
-        return typed.astimezone(UTC)
-    local = typed.replace(tzinfo=zone)
-    if local.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != typed:
-        raise ValueError(f"that local time does not exist in {zone.key}: the clock is put forward; give another time")
-    return local.astimezone(UTC)
 
 
 def actor() -> str:

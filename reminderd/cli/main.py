@@ -15,6 +15,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "check-config": "service:check_config",
     "call-test": "call_test:call_test",
     "add": "reminders:add",
+    "import": "importing:import_",
     "list": "reminders:list_",
     "show": "reminders:show",
     "cancel": "reminders:cancel",

@@ -1,19 +1,18 @@
 """The front desk's commands: add, list, show, cancel, call-again."""
 
-from datetime import datetime
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import click
+from attrs import asdict
 
-from reminderd.cli.common import actor, existing_database, fail, moment, with_config, wrong
+from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.core.intake import expiry, mistakes
-from reminderd.core.phone import normalised
+from reminderd.core.intake import Wish, too_late, wish
 from reminderd.core.reminder import Reminder, Status
 from reminderd.store import desk, queries
 from reminderd.store.opening import open_sync
@@ -24,6 +23,8 @@ T = TypeVar("T")
 _LIST_COLUMNS = ("id", "ref", "phone_number", "scheduled_at", "status", "attempts", "wake_at", "why")
 _CALL_COLUMNS = ("attempt", "status", "created_at", "received_at", "tries", "checks", "external_call_id", "error")
 _TABLE_LIMIT = 200
+_OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires"}
+"""The options of `add` that are called otherwise than their column."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
 
@@ -51,33 +52,22 @@ def add(
     as_json: bool,
 ) -> None:
     """Add one reminder."""
-    zone = config.calling.zone
-    found = [f"--{_option(line)}" for line in mistakes(phone_number=phone, message=message, timezone=timezone)]
-    times: dict[str, datetime] = {}
-    for option, text in (("at", at), ("expires", expires)):
-        try:
-            if text is not None:
-                times[option] = moment(text, zone)
-        except ValueError as error:
-            found.append(f"--{option}: {error}")
-    if ref is not None and not (0 < len(ref) <= 200 and ref.isprintable()):
-        found.append("--ref: expected 1 to 200 printable characters")
-    if "at" in times and times.get("expires", times["at"]) < times["at"]:
-        found.append("--expires: before --at; expected a later time")
-    if found:
-        wrong(found)
-    reminder = Reminder(
-        id=str(uuid4()),
-        ref=ref,
-        phone_number=normalised(phone) or phone,
+    zone, rules, now = config.calling.zone, rules_of(config), SystemClock().now()
+    wanted = wish(
+        phone_number=phone,
         message=message,
-        scheduled_at=times["at"],
-        expires_at=times.get("expires"),
+        scheduled_at=at,
+        expires_at=expires,
         timezone=timezone,
+        ref=ref,
+        zone=zone,
     )
-    limit = expiry(reminder, rules_of(config))
-    if limit <= SystemClock().now():
-        fail(f"not added: too late, it was to be rung before {spoken(limit, zone)}")
+    if not isinstance(wanted, Wish):
+        wrong([_option(line) for line in wanted])
+    late = too_late(wanted, rules, now)
+    if late is not None:
+        fail(f"not added: {late}")
+    reminder = Reminder(id=str(uuid4()), **asdict(wanted))
     try:
         stored = _write(config, partial(desk.add, reminder=reminder, actor=actor()))
     except desk.RefTakenError as error:
@@ -165,7 +155,8 @@ def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
 
 def _option(mistake: str) -> str:
     """A mistake that names a field, naming the option instead."""
-    return mistake.replace("phone_number:", "phone:", 1)
+    field, colon, text = mistake.partition(":")
+    return f"--{_OPTIONS.get(field, field)}{colon}{text}"
 
 
 def _write(config: Config, fn: "partial[T]") -> T:

@@ -1,30 +1,90 @@
 """What a reminder must be like to be taken, and what time limits follow from it."""
 
+import re
+from collections.abc import Callable
 from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
+
+from attrs import frozen
 
 from reminderd.core.phone import normalised
 from reminderd.core.reminder import MESSAGE_LIMIT, Reminder
 from reminderd.core.rules import Rules
+from reminderd.core.spoken_times import DayOrder, moment
 from reminderd.core.window import known_zone
 
 PHONE_EXPECTED = "expected an international number that exists, like +4930123456"
+REF_LIMIT: Final = 200
+"""Longest `ref`, in characters."""
+
+_NO_NUMBER: Final = f"phone_number: not a possible number; {PHONE_EXPECTED}"
+_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
+_SAME_WISH: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
+
+
+@frozen(kw_only=True)
+class Wish:
+    """A reminder that somebody asks for, checked and in its stored form, whichever door it came through."""
+
+    phone_number: str
+    message: str
+    scheduled_at: datetime
+    ref: str | None = None
+    expires_at: datetime | None = None
+    timezone: str | None = None
+
+    @property
+    def own_id(self) -> str:
+        """An id that the same phone number, time and message have every time."""
+        return str(uuid5(_SAME_WISH, f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{self.message}"))
+
+
+def wish(
+    *,
+    phone_number: str,
+    message: str,
+    scheduled_at: str,
+    expires_at: str | None,
+    timezone: str | None,
+    ref: str | None,
+    zone: ZoneInfo,
+    order: DayOrder | None = None,
+    normalise: Callable[[str], str | None] = normalised,
+) -> Wish | list[str]:
+    """The reminder that was asked for, or everything that is wrong with it, each as `field: what; what was expected`.
+
+    Args:
+        phone_number: as it was typed.
+        message: the words to be read out.
+        scheduled_at: when to ring, as `moment` reads it.
+        expires_at: the same for the end of its time; None: it has the clinic's `max_lateness`.
+        timezone: the patient's IANA zone; None: the clinic's.
+        ref: the clinic's own name for it.
+        zone: where times without an offset are local.
+        order: how dates with slashes are written.
+        normalise: `normalised`, or the same with a memory.
+    """
+    number = normalise(phone_number)
+    found = [] if number is not None else [_NO_NUMBER]
+    found += _message_mistakes(message)
+    found += _timezone_mistakes(timezone)
+    due = _read("scheduled_at", scheduled_at, zone, order, found)
+    limit = None if expires_at is None else _read("expires_at", expires_at, zone, order, found)
+    if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
+        found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
+    if due is not None and limit is not None and limit < due:
+        found.append("expires_at: before the time to ring; expected a later time")
+    if found or number is None or due is None:
+        return found
+    return Wish(phone_number=number, message=message, scheduled_at=due, ref=ref, expires_at=limit, timezone=timezone)
 
 
 def mistakes(*, phone_number: str, message: str, timezone: str | None) -> list[str]:
     """Everything that is wrong with what a reminder says, each as `field: what; what was expected`."""
-    found = []
-    if normalised(phone_number) is None:
-        found.append(f"phone_number: not a possible number; {PHONE_EXPECTED}")
-    if not message.strip():
-        found.append("message: empty; expected the words to be read out")
-    elif len(message) > MESSAGE_LIMIT:
-        found.append(f"message: {len(message)} characters; expected at most {MESSAGE_LIMIT}")
-    elif not _speakable(message):
-        found.append("message: holds NUL or broken characters; expected plain text")
-    if timezone is not None and known_zone(timezone) is None:
-        found.append("timezone: unknown; expected an IANA name like Europe/Berlin")
-    return found
+    found = [] if normalised(phone_number) is not None else [_NO_NUMBER]
+    return found + _message_mistakes(message) + _timezone_mistakes(timezone)
 
 
 def unfit(reminder: Reminder) -> str | None:
@@ -41,10 +101,39 @@ def zone_of(reminder: Reminder, rules: Rules) -> ZoneInfo:
     return own or rules.window.zone
 
 
-def expiry(reminder: Reminder, rules: Rules) -> datetime:
+def expiry(reminder: Reminder | Wish, rules: Rules) -> datetime:
     """After this moment the reminder is not rung any more."""
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 
-def _speakable(message: str) -> bool:
-    return "\0" not in message and not any("\ud800" <= character <= "\udfff" for character in message)
+def too_late(wanted: Wish, rules: Rules, now: datetime) -> str | None:
+    """Why a reminder is not taken because its time is over already; None: there is time."""
+    limit = expiry(wanted, rules)
+    if limit > now:
+        return None
+    return f"too late; it was to be rung before {limit.astimezone(rules.window.zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _message_mistakes(message: str) -> list[str]:
+    if not message.strip():
+        return ["message: empty; expected the words to be read out"]
+    if len(message) > MESSAGE_LIMIT:
+        return [f"message: {len(message)} characters; expected at most {MESSAGE_LIMIT}"]
+    if _UNSPEAKABLE.search(message):
+        return ["message: holds NUL or broken characters; expected plain text"]
+    return []
+
+
+def _timezone_mistakes(timezone: str | None) -> list[str]:
+    if timezone is None or known_zone(timezone) is not None:
+        return []
+    return ["timezone: unknown; expected an IANA name like Europe/Berlin"]
+
+
+def _read(field: str, text: str, zone: ZoneInfo, order: DayOrder | None, found: list[str]) -> datetime | None:
+    """The moment in a field, or None after its mistake was added to `found`."""
+    try:
+        return moment(text, zone, order)
+    except ValueError as error:
+        found.append(f"{field}: {error}")
+        return None

@@ -19,8 +19,8 @@ class Terminal:
     folder: Path
     runner: CliRunner
 
-    def type(self, *words: str, code: int = 0) -> Result:
-        result = self.runner.invoke(reminderd, words, env={"COLUMNS": "200"})
+    def type(self, *words: str, code: int = 0, stdin: str | None = None) -> Result:
+        result = self.runner.invoke(reminderd, words, input=stdin, env={"COLUMNS": "200"})
         assert result.exit_code == code, result.output
         assert "Traceback" not in result.output
         return result

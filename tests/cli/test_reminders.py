@@ -2,6 +2,7 @@
 
 import pytest
 
+from reminderd.cli.main import _ROOMS
 from reminderd.core.reminder import Status
 from reminderd.store.opening import open_sync
 from tests.cli.conftest import Terminal
@@ -123,21 +124,8 @@ def test_wrong_usage_is_exit_2_without_a_traceback(terminal: Terminal, words: li
 
 
 def test_help_is_there_for_every_command(terminal: Terminal) -> None:
-    for command in (
-        "",
-        "demo",
-        "run",
-        "sandbox",
-        "check-config",
-        "call-test",
-        "add",
-        "list",
-        "show",
-        "cancel",
-        "call-again",
-        "db",
-    ):
-        assert "--help" in terminal.type(*command.split(), "--help").stdout
+    for command in (None, *_ROOMS):
+        assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
 
 
 def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal) -> None:

@@ -1,9 +1,11 @@
+from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
 
-from reminderd.core.intake import expiry, mistakes, unfit, zone_of
+from reminderd.core.intake import Wish, expiry, mistakes, too_late, unfit, wish, zone_of
 from reminderd.core.reminder import MESSAGE_LIMIT
 from reminderd.core.window import Window
 from tests.support.nouns import HOUR, NOW, RULES, a_reminder
@@ -67,3 +69,62 @@ def test_the_zone_is_the_patients_own_if_it_is_known_else_the_clinics(own: str |
 def test_the_limit_is_the_reminders_own_else_counted_from_when_it_was_due() -> None:
     assert expiry(a_reminder(scheduled_at=NOW), RULES) == NOW + RULES.max_lateness
     assert expiry(a_reminder(scheduled_at=NOW, expires_at=NOW + HOUR), RULES) == NOW + HOUR
+
+
+def wished(**changes: Any) -> Wish | list[str]:
+    values: dict[str, Any] = {
+        "phone_number": " +49 30 123-456",
+        "message": "Hello",
+        "scheduled_at": "2027-03-01 16:00",
+        "expires_at": None,
+        "timezone": None,
+        "ref": None,
+        "zone": ZoneInfo("Europe/Berlin"),
+    }
+    return wish(**(values | changes))
+
+
+def test_a_wish_is_in_its_stored_form() -> None:
+    assert wished(expires_at="2027-03-01 16:00", ref="7", timezone="Europe/Paris") == Wish(
+        phone_number="+4930123456",
+        message="Hello",
+        scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
+        expires_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
+        ref="7",
+        timezone="Europe/Paris",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"scheduled_at": "soon"}, "scheduled_at: not a time"),
+        ({"expires_at": ""}, "expires_at: not a time"),
+        ({"expires_at": "2027-03-01 15:59"}, "expires_at: before the time to ring"),
+        ({"ref": ""}, "ref: not a name"),
+        ({"ref": "x" * 201}, "ref: not a name"),
+        ({"ref": "a\nb"}, "ref: not a name"),
+    ],
+)
+def test_a_wish_that_cannot_be_taken_says_why(wrong: dict[str, str], says: str) -> None:
+    [found] = wished(**wrong)  # type: ignore[misc] # a list
+    assert found.startswith(says)
+
+
+def test_everything_wrong_with_a_wish_is_listed_at_once() -> None:
+    found = wished(phone_number="", message="", scheduled_at="", expires_at="", timezone="", ref="")
+    assert isinstance(found, list)
+    assert len(found) == 6
+
+
+def test_the_same_wish_has_the_same_id_every_time_and_another_one_another() -> None:
+    same = {wished().own_id, wished(phone_number="+4930123456", ref="8").own_id}  # type: ignore[union-attr] # good ones
+    other = {wished(message="Hi").own_id, wished(scheduled_at="2027-03-01 17:00").own_id}  # type: ignore[union-attr] # good ones
+    assert len(same) == 1
+    assert len(same | other) == 3
+
+
+def test_a_wish_is_too_late_from_its_limit_on() -> None:
+    wanted = Wish(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
+    assert too_late(wanted, BERLIN, NOW) is None
+    assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be rung before 2026-03-02 12:00:00"

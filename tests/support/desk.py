@@ -26,6 +26,14 @@ from tests.support.nouns import NOW, RULES
 T = TypeVar("T")
 
 
+def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table."""
+    tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    return {
+        table["name"]: [tuple(row) for row in connection.execute(f"SELECT * FROM {table['name']}")] for table in tables
+    }
+
+
 @define
 class Desk:
     """One connection, a clock that stands still until it is moved, and every transaction as a verb."""

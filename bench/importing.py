@@ -1,0 +1,147 @@
+"""Importing a table: how many rows a second, beside reading and inserting the same rows without a single check."""
+
+import csv
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Final
+from uuid import uuid4
+
+from bench.figure import Bar, Figure
+from bench.rows import MESSAGE
+from reminderd.cli.import_chunks import CHUNK
+from reminderd.clock import SystemClock
+from reminderd.store.driver import Connection
+from reminderd.store.imports import make_room
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from reminderd.store.transaction import transaction
+
+ROWS: Final = 200_000
+ROUNDS: Final = 3
+PATIENTS: Final = 100_000
+"""Each comes about twice."""
+
+_INSERT: Final = (
+    "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at, wake_at) VALUES (?, ?, ?, ?, ?, ?)"
+)
+_HEADER: Final = ("ref", "phone", "message", "at", "expires", "timezone", "name")
+
+
+def measure(folder: Path) -> list[Figure]:
+    table, half = folder / "table.csv", folder / "half.csv"
+    _write(table, ROWS)
+    _write(half, ROWS // 2)
+    rounds = [(_imported(table, folder / f"ours-{n}"), _inserted(table, folder / f"bare-{n}")) for n in range(ROUNDS)]
+    ours = [seconds for (seconds, _), _ in rounds]
+    again, _ = _imported(table, folder / "ours-0")
+    _, peak_half = _imported(half, folder / "half")
+    peak = max(peak for (_, peak), _ in rounds)
+    return [
+        Figure(
+            name="import",
+            value=median(bare / mine for (mine, _), bare in rounds),
+            unit="",
+            bar=Bar("at least", 0.4),
+            meaning=f"rows/s of the whole program ÷ rows/s of csv.reader and INSERT without a check; {ROWS:,} rows, "
+            "1 % of every kind of bad line",
+        ),
+        Figure(name="import, rows", value=ROWS / median(ours), unit="/s", meaning="by the program, from start to end"),
+        Figure(
+            name="import, again", value=ROWS / again, unit="/s", meaning="the same table once more: nothing changes"
+        ),
+        Figure(
+            name="import, memory",
+            value=peak / peak_half,
+            unit="",
+            bar=Bar("at most", 1.25),
+            meaning=f"most memory used for {ROWS:,} rows ÷ for {ROWS // 2:,}",
+        ),
+        Figure(name="import, most memory", value=peak / 1024, unit="MiB", meaning=f"for {ROWS:,} rows"),
+    ]
+
+
+def _write(path: Path, rows: int) -> None:
+    """A table as a clinic would have it, one row in a hundred wrong in each way that there is."""
+    chance = random.Random(4711)  # noqa: S311 - the same table every time
+    first = SystemClock().now().replace(minute=0, second=0, microsecond=0) + timedelta(days=2)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(_HEADER)
+        for number in range(rows):
+            at = first + timedelta(minutes=5 * chance.randrange(50_000))
+            phone = f"+4930{10_000_000 + 431 * chance.randrange(PATIENTS)}"
+            row = [f"A-{number}", phone, f"{MESSAGE} ({number})", f"{at:%Y-%m-%d %H:%M}Z", "", "", "Erika"]
+            kind = chance.randrange(100)
+            if kind < len(_WRONG):
+                place, wrong = _WRONG[kind]
+                row[place:] = [wrong, *row[place + 1 :]]
+            elif kind == len(_WRONG):
+                row[0] = "A-0"
+            elif kind == len(_WRONG) + 1:
+                row.append("more than the header has")
+            writer.writerow(row)
+
+
+_WRONG: Final[Sequence[tuple[int, str]]] = (
+    (0, "two\nlines"),
+    (1, "030 123456"),
+    (1, "4.93E+10"),
+    (2, ""),
+    (2, "x" * 4001),
+    (3, "soon"),
+    (3, "46447.6667"),
+    (3, "2020-01-01 10:00"),
+    (4, "2020-01-01 10:00"),
+    (5, "Europe/Nowhere"),
+)
+"""A column and what is wrong in it."""
+
+
+def _imported(table: Path, folder: Path) -> tuple[float, int]:
+    """The seconds that the program took, and its most memory in KiB."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "reminderd", "import", str(table)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    began = time.perf_counter()
+    program = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(program.pid, 0)
+    took = time.perf_counter() - began
+    program.returncode = os.waitstatus_to_exitcode(status)
+    assert program.returncode == 1, "lines were to be rejected"
+    return took, used.ru_maxrss
+
+
+def _inserted(table: Path, folder: Path) -> float:
+    """The seconds to insert every row as if it were good, in transactions of the same size."""
+    folder.mkdir()
+    now = SystemClock().now()
+    began = time.perf_counter()
+    with table.open(encoding="utf-8", newline="") as file, open_sync(folder / "bare.db") as connection:
+        make_room(connection)
+        rows = csv.reader(file)
+        next(rows)
+        values = _values(rows, to_ms(now + timedelta(days=2)))
+        while some := list(islice(values, CHUNK)):
+            transaction(connection, partial(_insert, some=some), now)
+    return time.perf_counter() - began
+
+
+def _values(rows: Iterator[list[str]], due: int) -> Iterator[tuple[str, str, str, str, int, int]]:
+    for number, row in enumerate(rows):
+        at = due + number
+        yield str(uuid4()), f"{row[0]} {number}", row[1], row[2], at, at
+
+
+def _insert(connection: Connection, _now: datetime, *, some: Sequence[tuple[str, str, str, str, int, int]]) -> None:
+    connection.executemany(_INSERT, some)

@@ -1,0 +1,202 @@
+"""A table chunk by chunk through the database: one chunk is written on a thread while the next is being read."""
+
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from types import FrameType
+from typing import Final
+from uuid import uuid4
+
+from attrs import define, field, frozen
+
+from reminderd.cli.common import actor
+from reminderd.cli.rejected import Rejected, Rejection
+from reminderd.clock import SystemClock
+from reminderd.config import Config, rules_of
+from reminderd.core.csv_records import Record
+from reminderd.core.imported import Fate, content_of, fate
+from reminderd.core.intake import Wish
+from reminderd.store import imports
+from reminderd.store.opening import open_sync
+from reminderd.store.transaction import snapshot, transaction
+
+CHUNK: Final = 2_000
+"""Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
+
+ReadRow = Callable[[Sequence[str]], Wish | list[str]]
+
+
+@frozen
+class _Good:
+    """A row that a reminder can be made of."""
+
+    record: Record
+    wanted: Wish
+
+
+@frozen
+class Chunk:
+    """Some rows, one transaction."""
+
+    last_line: int
+    good: Sequence[_Good]
+    bad: Sequence[Rejection]
+    repeated: int
+    """Rows that say the same as an earlier one."""
+
+
+Judge = Callable[[Chunk], list[Fate | str]]
+"""Takes a chunk to the database; what became of its good rows, or why not."""
+
+
+@define
+class Outcome:
+    """What became of the rows so far."""
+
+    rejected: Rejected
+    done: Counter[Fate] = field(factory=Counter)
+    last_line: int = 1
+
+    def add(self, chunk: Chunk, fates: Sequence[Fate | str]) -> None:
+        """Count a chunk that is through, and write down what was rejected of it."""
+        refused = list(chunk.bad)
+        for row, what in zip(chunk.good, fates, strict=True):
+            if isinstance(what, Fate):
+                self.done[what] += 1
+            else:
+                refused.append(Rejection(row.record, [what]))
+        self.done[Fate.UNCHANGED] += chunk.repeated
+        self.rejected.write(sorted(refused, key=lambda rejection: rejection.record.line))
+        self.last_line = chunk.last_line
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{self.done[what]:,} {what}" for what in Fate)
+        return f"{counts}, {self.rejected.lines:,} rejected"
+
+
+def all_through(
+    rows: Iterator[Record], read: ReadRow, judge: Judge, outcome: Outcome, told: Callable[[], None]
+) -> bool:
+    """Take every row, telling after each chunk; False if SIGINT came: what was begun is whole, nothing more was."""
+    with imports.earlier_lines() as earlier, ThreadPoolExecutor(1) as desk, _interruptible() as interrupted:
+        under_way: tuple[Chunk, Future[list[Fate | str]]] | None = None
+        for chunk in _chunks(rows, read, earlier):
+            if under_way is not None:
+                _finish(*under_way, outcome, told)
+                under_way = None
+            if interrupted():
+                return False
+            under_way = (chunk, desk.submit(judge, chunk))
+        if under_way is not None:
+            _finish(*under_way, outcome, told)
+    return True
+
+
+@contextmanager
+def writing(config: Config, name: str) -> Iterator[Judge]:
+    """Chunks are written, each with its audit line; `name` is the file's."""
+    rules, who = rules_of(config), actor()
+
+    def judge(chunk: Chunk) -> list[Fate | str]:
+        if not chunk.good:
+            return []
+        fn = partial(
+            imports.take,
+            wanted=[row.wanted for row in chunk.good],
+            rules=rules,
+            mint=lambda: str(uuid4()),
+            actor=who,
+            detail=f"{name}, lines {chunk.good[0].record.line} to {chunk.good[-1].record.line}",
+        )
+        return transaction(connection, fn, SystemClock().now())
+
+    with open_sync(config.database.path) as connection:
+        imports.make_room(connection)
+        yield judge
+
+
+@contextmanager
+def only_looking(config: Config) -> Iterator[Judge]:
+    """Chunks are compared with what is stored; where there is no database, none is made."""
+    rules = rules_of(config)
+
+    def alone(chunk: Chunk) -> list[Fate | str]:
+        now = SystemClock().now()
+        return [fate(row.wanted, None, rules, now) for row in chunk.good]
+
+    def beside(chunk: Chunk) -> list[Fate | str]:
+        wanted = [row.wanted for row in chunk.good]
+        fn = partial(imports.fates, now=SystemClock().now(), wanted=wanted, rules=rules)
+        return [what for _, what in snapshot(connection, fn)]
+
+    if not config.database.path.exists():
+        yield alone
+        return
+    with open_sync(config.database.path) as connection:
+        yield beside
+
+
+def _finish(chunk: Chunk, future: Future[list[Fate | str]], outcome: Outcome, told: Callable[[], None]) -> None:
+    outcome.add(chunk, future.result())
+    told()
+
+
+def _chunks(rows: Iterator[Record], read: ReadRow, earlier: imports.Earlier) -> Iterator[Chunk]:
+    """All rows; in each chunk those of which a reminder can be made, once each."""
+    while some := list(islice(rows, CHUNK)):
+        good, bad = _sorted_out(some, read)
+        firsts = earlier.first([(*_numbers(row.wanted), row.record.line) for row in good])
+        own, repeated = [], 0
+        for row, (content, line) in zip(good, firsts, strict=True):
+            if line == row.record.line:
+                own.append(row)
+            elif content == _numbers(row.wanted)[1]:
+                repeated += 1
+            else:
+                bad.append(Rejection(row.record, [_second(row.wanted, line)]))
+        yield Chunk(some[-1].line, own, bad, repeated)
+
+
+def _sorted_out(some: Iterable[Record], read: ReadRow) -> tuple[list[_Good], list[Rejection]]:
+    good: list[_Good] = []
+    bad: list[Rejection] = []
+    for record in some:
+        wanted = [record.mistake] if record.mistake is not None else read(record.cells)
+        if isinstance(wanted, Wish):
+            good.append(_Good(record, wanted))
+        else:
+            bad.append(Rejection(record, wanted))
+    return good, bad
+
+
+def _numbers(wanted: Wish) -> tuple[int, int]:
+    """What a row is about and what it says: two rows are about the same reminder if they share the first."""
+    content = content_of(wanted)
+    return hash(content[:3] if wanted.ref is None else wanted.ref), hash(content)
+
+
+def _second(wanted: Wish, line: int) -> str:
+    if wanted.ref is None:
+        return f"message: same as on line {line} but for its expiry or time zone; expected one line for a reminder"
+    return f"ref: line {line} has it already and says something else; expected one line for a ref"
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Whether SIGINT came; a second one ends the program as ever."""
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,154 @@
+"""The command `import`: a clinic's table made into reminders, while the daemon may be running."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Final, NoReturn
+
+import click
+
+from reminderd.cli.common import FAILED, fail, with_config, wrong
+from reminderd.cli.import_chunks import Outcome, all_through, only_looking, writing
+from reminderd.cli.import_progress import progress
+from reminderd.cli.rejected import rejected_lines
+from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
+from reminderd.config import Config
+from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
+from reminderd.core.csv_records import DELIMITERS
+from reminderd.core.imported import read_row
+from reminderd.core.phone import normalised
+from reminderd.core.spoken_times import DayOrder
+from reminderd.store.errors import StoreUnavailableError
+
+INTERRUPTED: Final = 130
+
+_STDIN: Final = "-"
+_PHONES_REMEMBERED: Final = 50_000
+_AGAIN: Final = "to go on, run the same command again: what is in already stays as it is"
+
+
+@click.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Change nothing in the database; say what would be done.")
+@click.option(
+    "--map",
+    "chosen",
+    multiple=True,
+    metavar="COLUMN=HEADER",
+    help=f"The header of a column, where it is not recognised; may be repeated. Columns: {', '.join(FIELDS)}.",
+)
+@click.option(
+    "--dates",
+    type=click.Choice([order.value for order in DayOrder]),
+    help="Whether dates like 3/1/2027 are day first or month first; else the whole file must tell.",
+)
+@click.option(
+    "--rejected",
+    "rejected_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where rejected lines go; else beside FILE, as NAME.rejected.csv.",
+)
+@with_config
+def import_(
+    config: Config, file: Path, chosen: tuple[str, ...], dates: str | None, rejected_file: Path | None, *, dry_run: bool
+) -> None:
+    """Import reminders from FILE, a CSV table with a header; - is standard input.
+
+    It may be run again at any time: what is in already stays as it is, and a line that was edited changes its
+    reminder while that was not called yet.
+
+    Exit codes: 0 every line was taken, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
+    read, 130 interrupted (SIGINT).
+    """
+    rejected_path = _rejected_path(file, rejected_file)
+    headers = _headers(chosen)
+    with _one_line_for_errors(file), opened(file) as sheet:
+        columns = columns_of(sheet.header, headers)
+        _say_what_was_found(file, sheet, columns)
+        read = partial(
+            read_row,
+            columns=columns,
+            width=len(sheet.header),
+            zone=config.calling.zone,
+            order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
+            normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
+        )
+        name = "standard input" if str(file) == _STDIN else file.name
+        with (
+            rejected_lines(rejected_path, sheet.header, sheet.delimiter) as rejected,
+            only_looking(config) if dry_run else writing(config, name) as judge,
+            progress(sheet.size) as told,
+        ):
+            outcome = Outcome(rejected)
+            whole = all_through(sheet.rows(), read, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
+    _say_what_was_done(outcome, dry_run=dry_run)
+    if not whole:
+        _stop(f"interrupted after line {outcome.last_line}; {_AGAIN}")
+    if outcome.rejected.lines:
+        raise SystemExit(FAILED)
+
+
+@contextmanager
+def _one_line_for_errors(file: Path) -> Iterator[None]:
+    """End with the exit code and a line for each thing that is in the way, and for what to do about it."""
+    try:
+        yield
+    except UnreadableError as error:
+        wrong([f"{file}: {error}"])
+    except ColumnsError as error:
+        wrong([f"{file}: {mistake}" for mistake in error.mistakes])
+    except StoreUnavailableError as error:
+        fail(f"{error}; {_AGAIN}")
+    except OSError as error:
+        fail(f"{error.filename or file}: {error.strerror}; {_AGAIN}")
+    except KeyboardInterrupt:  # before the first chunk, or the second one
+        _stop(f"interrupted; {_AGAIN}")
+
+
+def _stop(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    raise SystemExit(INTERRUPTED)
+
+
+def _rejected_path(file: Path, given: Path | None) -> Path:
+    """Where rejected lines go: never over the file itself."""
+    if given is None and str(file) == _STDIN:
+        wrong(["--rejected: missing; expected a file for lines that can't be taken, as standard input has no name"])
+    path = given or file.with_suffix(".rejected.csv")
+    if path.exists() and str(file) != _STDIN and path.samefile(file):
+        wrong(["--rejected: it is FILE itself; expected another file"])
+    return path
+
+
+def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
+    """The header for each column that `--map` names."""
+    headers: dict[str, str] = {}
+    mistakes = []
+    for entry in chosen:
+        field, equals, header = entry.partition("=")
+        if not (equals and header.strip()) or field not in FIELDS:
+            mistakes.append(f'--map: "{entry}"; expected COLUMN=HEADER, COLUMN one of {", ".join(FIELDS)}')
+        elif field in headers:
+            mistakes.append(f"--map: {field} twice; expected one header for it")
+        headers[field] = header
+    if mistakes:
+        wrong(mistakes)
+    return headers
+
+
+def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
+    click.echo(f"{file}: {sheet.encoding}, {DELIMITERS[sheet.delimiter]} between cells")
+    for field, places in columns.places.items():
+        click.echo(f"  {field}: {' and '.join(sheet.header[place].strip() for place in places)}")
+    if columns.ignored:
+        click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
+
+
+def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
+    click.echo(f"{'dry run, nothing was changed; it would be: ' if dry_run else ''}{outcome}")
+    rejected = outcome.rejected
+    for reason, lines in rejected.reasons.most_common():
+        click.echo(f"{lines:>9,}  {reason}")
+    if rejected.lines:
+        click.echo(f"rejected lines, each with its reason: {rejected.path}")

@@ -1,0 +1,346 @@
+"""The command `import`, in this process."""
+
+import csv
+import io
+import os
+from datetime import datetime
+from pathlib import Path
+from stat import S_IMODE
+from threading import Thread
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reminderd.cli import import_chunks
+from reminderd.store.opening import open_sync
+from tests.cli.conftest import Terminal
+from tests.support.desk import contents
+
+GOOD = "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"
+
+
+def write(terminal: Terminal, text: str | bytes, header: str = "ref,phone,message,at\n") -> Path:
+    path = terminal.folder / "list.csv"
+    path.write_bytes(text if isinstance(text, bytes) else (header + text).encode())
+    return path
+
+
+def rejected(terminal: Terminal, name: str = "list.rejected.csv") -> list[list[str]]:
+    with (terminal.folder / name).open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.reader(file))
+
+
+def stored(terminal: Terminal) -> dict[str, list[tuple[Any, ...]]]:
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        return contents(connection)
+
+
+def test_a_line_becomes_a_reminder(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    said = terminal.type("import", "list.csv").stdout
+    assert "UTF-8, commas between cells" in said
+    assert "1 added, 0 changed, 0 already in, 0 rejected" in said
+    [row] = terminal.json("list")
+    assert (row["ref"], row["phone_number"], row["scheduled_at"]) == (
+        "7",
+        "+4930123456",
+        "2030-01-07T09:30:00.000+01:00",
+    )
+    assert not (terminal.folder / "list.rejected.csv").exists()
+
+
+def test_importing_again_changes_nothing(terminal: Terminal) -> None:
+    write(terminal, GOOD + ",+4930123457,No ref.,2030-01-07 09:30\n")
+    terminal.type("import", "list.csv")
+    before = stored(terminal)
+    assert "0 added, 0 changed, 2 already in" in terminal.type("import", "list.csv").stdout
+    assert stored(terminal) == before
+
+
+def test_an_edited_line_changes_its_reminder(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    terminal.type("import", "list.csv")
+    write(terminal, GOOD.replace("09:30", "10:30"))
+    assert "0 added, 1 changed" in terminal.type("import", "list.csv").stdout
+    [row] = terminal.json("list")
+    assert row["scheduled_at"] == row["wake_at"] == "2030-01-07T10:30:00.000+01:00"
+
+
+def test_an_edited_line_of_a_cancelled_reminder_is_rejected(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    terminal.type("import", "list.csv")
+    terminal.type("cancel", "7")
+    terminal.type("import", "list.csv")
+    write(terminal, GOOD.replace("09:30", "10:30"))
+    terminal.type("import", "list.csv", code=1)
+    assert "cancelled already" in rejected(terminal)[1][1]
+
+
+def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are_in(terminal: Terminal) -> None:
+    bad = (
+        '8,030 123456,"Tomorrow,\nat nine.",2030-01-07 09:30\n'
+        "9,+4930123456,,soon\n"
+        "10,+4930123456,Late.,2020-01-07 09:30\n"
+        '11,"+4930123456,Hello.,2030-01-07 09:30\n'
+        "7,+4930123456,Something else.,2030-01-07 09:30\n"
+    )
+    write(terminal, bad[: -len("7,+4930123456,Something else.,2030-01-07 09:30\n")] + GOOD + bad[-47:])
+    result = terminal.type("import", "list.csv", code=1)
+    assert "1 added, 0 changed, 0 already in, 5 rejected" in result.stdout
+    assert "1  phone_number: not a possible number" in result.stdout
+    assert "123456" not in result.output
+    header, *rows = rejected(terminal)
+    assert header == ["line", "reason", "ref", "phone", "message", "at"]
+    assert [row[0] for row in rows] == ["2", "4", "5", "6", "8"]
+    assert rows[0][2:] == ["8", "030 123456", "Tomorrow,\nat nine.", "2030-01-07 09:30"]
+    assert "message: empty" in rows[1][1]
+    assert "scheduled_at: not a time" in rows[1][1]
+    assert "too late" in rows[2][1]
+    assert rows[3][1].startswith("quotes: they don't match")
+    assert rows[4][1].startswith("ref: line 7 has it already")
+    assert S_IMODE((terminal.folder / "list.rejected.csv").stat().st_mode) == 0o600
+    assert [row["ref"] for row in terminal.json("list")] == ["7"]
+
+
+def test_the_file_of_rejected_lines_can_be_corrected_and_imported(terminal: Terminal) -> None:
+    write(terminal, "8;030 123456;Hello.;2030-01-07 09:30\n", "ref;phone;message;at\n")
+    terminal.type("import", "list.csv", code=1)
+    file = terminal.folder / "list.rejected.csv"
+    file.write_text(file.read_text().replace("030 123456", "+49 30 123456"))
+    assert "ignored: line, reason" in terminal.type("import", file.name).stdout
+    assert terminal.json("list")[0]["phone_number"] == "+4930123456"
+
+
+def test_the_file_of_rejected_lines_is_gone_when_there_are_none(terminal: Terminal) -> None:
+    (terminal.folder / "list.rejected.csv").write_text("from an earlier run")
+    write(terminal, GOOD)
+    terminal.type("import", "list.csv")
+    assert not (terminal.folder / "list.rejected.csv").exists()
+
+
+def test_the_same_line_twice_is_one_reminder(terminal: Terminal) -> None:
+    no_ref = ",+4930123456,No ref.,2030-01-07 09:30"
+    write(terminal, f"{GOOD}{GOOD}{no_ref}\n{no_ref}\n{no_ref},2030-01-08 09:30\n", "ref,phone,message,at,expires\n")
+    assert "2 added, 0 changed, 2 already in, 1 rejected" in terminal.type("import", "list.csv", code=1).stdout
+    assert "same as on line 4" in rejected(terminal)[1][1]
+
+
+def test_a_dry_run_makes_no_database(terminal: Terminal) -> None:
+    write(terminal, GOOD + "8,030,Hello.,2030-01-07 09:30\n")
+    said = terminal.type("import", "list.csv", "--dry-run", code=1).stdout
+    assert "dry run, nothing was changed; it would be: 1 added, 0 changed, 0 already in, 1 rejected" in said
+    assert not (terminal.folder / "reminderd.db").exists()
+    assert len(rejected(terminal)) == 2
+
+
+def test_a_dry_run_compares_with_what_is_stored_and_leaves_every_byte(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    terminal.type("import", "list.csv")
+    before = (terminal.folder / "reminderd.db").read_bytes()
+    write(terminal, GOOD.replace("nine", "ten") + "8,+4930123456,Hello.,2030-01-07 09:30\n")
+    assert "1 added, 1 changed" in terminal.type("import", "list.csv", "--dry-run").stdout
+    assert (terminal.folder / "reminderd.db").read_bytes() == before
+
+
+def test_a_chunk_is_a_transaction_with_an_audit_line_of_its_own(terminal: Terminal) -> None:
+    size = import_chunks.CHUNK
+    write(terminal, "".join(f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size + 1)))
+    result = terminal.type("import", "list.csv")
+    assert f"{size:,} added" in result.stderr
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        lines = [row["detail"] for row in connection.execute("SELECT detail FROM audit ORDER BY id")]
+    assert lines == [
+        f"list.csv, lines 2 to {size + 1}: {size} added, 0 changed",
+        f"list.csv, lines {size + 2} to {size + 2}: 1 added, 0 changed",
+    ]
+
+
+def test_a_ref_is_recognised_across_chunks(terminal: Terminal) -> None:
+    size = import_chunks.CHUNK
+    rows = [f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size)]
+    write(terminal, "".join([*rows, rows[0], rows[1].replace("Hello", "Bye")]))
+    said = terminal.type("import", "list.csv", code=1).stdout
+    assert f"{size:,} added, 0 changed, 1 already in, 1 rejected" in said
+    assert "line 3 has it already" in rejected(terminal)[1][1]
+
+
+def test_standard_input_needs_a_place_for_rejected_lines(terminal: Terminal) -> None:
+    text = f"ref,phone,message,at\n{GOOD}8,030,Hello.,2030-01-07 09:30\n"
+    assert "--rejected: missing" in terminal.type("import", "-", code=2).stderr
+    result = terminal.type("import", "-", "--rejected", "bad.csv", code=1, stdin=text)
+    assert "1 added" in result.stdout
+    assert len(rejected(terminal, "bad.csv")) == 2
+
+
+def test_what_can_be_read_only_once_is_imported_too(terminal: Terminal) -> None:
+    pipe = terminal.folder / "pipe.csv"
+    os.mkfifo(pipe)
+    writer = Thread(target=pipe.write_text, args=(f"ref,phone,message,at\n{GOOD}",))
+    writer.start()
+    assert "1 added" in terminal.type("import", "pipe.csv").stdout
+    writer.join()
+
+
+def test_a_terminal_sees_a_bar(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    write(terminal, GOOD)
+    said = terminal.type("import", "list.csv").stderr
+    assert "100%" in said
+    assert "1 added" in said
+
+
+def test_the_file_itself_is_no_place_for_rejected_lines(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    assert "FILE itself" in terminal.type("import", "list.csv", "--rejected", "./list.csv", code=2).stderr
+
+
+def test_a_place_that_cannot_be_written_is_one_line(terminal: Terminal) -> None:
+    write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
+    said = terminal.type("import", "list.csv", "--rejected", "nowhere/bad.csv", code=1).stderr
+    assert "nowhere/bad.csv: No such file or directory" in said
+
+
+def test_columns_that_cannot_be_told_are_exit_2_and_all_is_said_at_once(terminal: Terminal) -> None:
+    write(terminal, "", "Phone,Mobile,at\n")
+    said = terminal.type("import", "list.csv", code=2).stderr
+    for words in ("phone_number: 2 columns fit", "message: no column", 'found: "Phone", "Mobile", "at"'):
+        assert words in said
+
+
+def test_map_names_a_column(terminal: Terminal) -> None:
+    write(terminal, GOOD, "Nr,Phone,Praxis,at\n")
+    terminal.type("import", "list.csv", "--map", "message=praxis", "--map", "ref=Nr")
+    assert terminal.json("list")[0]["ref"] == "7"
+
+
+@pytest.mark.parametrize("entry", ["message", "message=", "words=Text", "=Text"])
+def test_a_wrong_map_is_exit_2(terminal: Terminal, entry: str) -> None:
+    write(terminal, GOOD)
+    assert "expected COLUMN=HEADER" in terminal.type("import", "list.csv", "--map", entry, code=2).stderr
+
+
+def test_a_column_is_mapped_once(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    words = ("import", "list.csv", "--map", "ref=ref", "--map", "ref=phone")
+    assert "ref twice" in terminal.type(*words, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("dates", "taken"),
+    [
+        (["1/2/2030 09:30", "13/2/2030 09:30"], ["2030-02-01", "2030-02-13"]),
+        (["1/2/2030 09:30", "2/13/2030 9:30 AM"], ["2030-01-02", "2030-02-13"]),
+    ],
+)
+def test_one_date_tells_for_the_whole_file(terminal: Terminal, dates: list[str], taken: list[str]) -> None:
+    write(terminal, "".join(f"{n},+4930123456,Hello.,{date}\n" for n, date in enumerate(dates)))
+    terminal.type("import", "list.csv")
+    assert [row["scheduled_at"][:10] for row in terminal.json("list")] == taken
+
+
+def test_dates_that_no_line_tells_are_exit_2_until_it_is_said(terminal: Terminal) -> None:
+    write(terminal, "7,+4930123456,Hello.,1/2/2030 09:30\n")
+    said = terminal.type("import", "list.csv", code=2).stderr
+    assert "line 2" in said
+    assert "--dates dmy or --dates mdy" in said
+    terminal.type("import", "list.csv", "--dates", "mdy")
+    assert terminal.json("list")[0]["scheduled_at"].startswith("2030-01-02")
+
+
+def test_dates_that_contradict_each_other_are_exit_2_until_it_is_said(terminal: Terminal) -> None:
+    write(terminal, "7,+4930123456,Hello.,13/2/2030 09:30\n8,+4930123456,Hello.,2/13/2030 09:30\n")
+    assert "lines 2 and 3" in terminal.type("import", "list.csv", code=2).stderr
+    assert (
+        "1 added, 0 changed, 0 already in, 1 rejected"
+        in terminal.type("import", "list.csv", "--dates", "dmy", code=1).stdout
+    )
+
+
+HEADER = b"ref,phone,message,at\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "it is empty"),
+        (b"\n\n", "it is empty"),
+        (b'"ref,phone', "the header: quotes"),
+        (HEADER + b"7,\0\0\0", "NUL bytes"),
+        (HEADER + b"7,+4930123456,\xc3\xa4\n8,+4930123456,\xe4,x\n", "line 3 is not UTF-8 like what is above it"),
+        (b"\xef\xbb\xbf" + HEADER + b"\xe4", "line 2 is not UTF-8 with byte order mark"),
+        (b"\xff\xfe" + "ref\n".encode("utf-16-le") + b"\x00\xd8\x00", "line 2 is not UTF-16"),
+        (HEADER + b"\x81\xe4", "line 2 is neither UTF-8 nor Windows-1252"),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_a_whole_is_exit_2(terminal: Terminal, content: bytes, why: str) -> None:
+    write(terminal, content)
+    assert why in terminal.type("import", "list.csv", code=2).stderr
+    assert not (terminal.folder / "reminderd.db").exists()
+
+
+def test_excels_own_line_for_the_delimiter_is_understood(terminal: Terminal) -> None:
+    write(terminal, GOOD.replace(",", ";") + "8;030;Hello.;\n", "sep=;\nref;phone;message;at\n")
+    terminal.type("import", "list.csv", code=1)
+    assert rejected_line(terminal) == "4"
+
+
+def rejected_line(terminal: Terminal) -> str:
+    with (terminal.folder / "list.rejected.csv").open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.reader(file, delimiter=";"))[1][0]
+
+
+def test_a_header_alone_is_no_mistake(terminal: Terminal) -> None:
+    write(terminal, "")
+    assert "0 added" in terminal.type("import", "list.csv").stdout
+
+
+def test_a_missing_file_is_exit_2(terminal: Terminal) -> None:
+    assert "nothing.csv" in terminal.type("import", "nothing.csv", code=2).stderr
+
+
+WINDOWS = "".join(bytes([byte]).decode("cp1252") for byte in {*range(1, 256)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D})
+DIALECTS = st.sampled_from(
+    # Before Python 3.13 csv.writer forgets to quote a line break that is not its own.
+    [(delimiter, *style) for delimiter in ",;\t" for style in (("\r\n", csv.QUOTE_MINIMAL), ("\n", csv.QUOTE_ALL))]
+)
+
+
+def tables(alphabet: Any) -> st.SearchStrategy[list[tuple[str, str, datetime]]]:
+    phones = st.integers(0, 9_999_999).map(lambda number: f"+49301{number:07}")
+    messages = st.text(alphabet, min_size=1, max_size=60).filter(str.strip)
+    times = st.datetimes(datetime(2030, 1, 1), datetime(2040, 1, 1)).map(  # noqa: DTZ001 - written as local time
+        lambda time: time.replace(hour=12, second=0, microsecond=0)
+    )
+    return st.lists(st.tuples(phones, messages, times), min_size=1, max_size=20)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]).flatmap(
+        lambda codec: st.tuples(
+            st.just(codec), tables(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+        )
+    )
+    | st.tuples(st.just("cp1252"), tables(WINDOWS)),
+    DIALECTS,
+)
+def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
+    terminal: Terminal, encoded: tuple[str, list[tuple[str, str, datetime]]], dialect: tuple[str, str, Any]
+) -> None:
+    (codec, table), (delimiter, end, quoting) = encoded, dialect
+    (terminal.folder / "reminderd.db").unlink(missing_ok=True)
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerow(["Réf", "Téléphone", "Texte", "Date", "Heure"])
+    writer.writerows(
+        [n, phone, message, f"{at:%d.%m.%Y}", f"{at:%H:%M}"] for n, (phone, message, at) in enumerate(table)
+    )
+    write(terminal, text.getvalue().encode(codec))
+    terminal.type("import", "list.csv")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        found = connection.execute("SELECT phone_number, message FROM reminders ORDER BY CAST(ref AS INT)").fetchall()
+    assert [tuple(row) for row in found] == [(phone, message) for phone, message, _ in table]
+    times = [row["scheduled_at"][:16] for row in sorted(terminal.json("list"), key=lambda row: int(row["ref"]))]
+    assert times == [f"{at:%Y-%m-%dT%H:%M}" for _, _, at in table]

@@ -1,0 +1,97 @@
+"""`import` as a process of its own: interrupted, on a disk that fails, and beside a running daemon."""
+
+import resource
+import signal
+
+import pytest
+import trio
+
+from reminderd.cli.import_chunks import CHUNK
+from reminderd.core.reminder import Status
+from reminderd.store.opening import open_sync
+from tests.e2e.conftest import Clinic
+from tests.support.generic_server import send, webhook
+from tests.support.program import Program, running
+
+ROWS = 20 * CHUNK
+
+
+def write_table(clinic: Clinic) -> None:
+    rows = "".join(f"{n},+4930{1000000 + n},Tomorrow at nine.,2040-01-07 09:30\n" for n in range(ROWS))
+    (clinic.folder / "list.csv").write_text(f"ref,phone,message,at\n{rows}")
+
+
+def chunks_in(clinic: Clinic) -> list[int]:
+    """How many reminders each audit line speaks of, and none that is not spoken of."""
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        lines = [
+            row["detail"] for row in connection.execute("SELECT detail FROM audit WHERE act = 'import' ORDER BY id")
+        ]
+    counts = [int(line.rpartition(": ")[2].split()[0]) for line in lines]
+    assert clinic.count("reminders WHERE ref IS NOT NULL") == sum(counts)
+    return counts
+
+
+async def until_first_chunk(program: Program) -> None:
+    await program.line(r"^2,000 added")
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+async def test_an_interrupted_import_leaves_whole_chunks_and_can_be_gone_on_with(clinic: Clinic, signals: int) -> None:
+    write_table(clinic)
+    async with running("import", "list.csv", cwd=clinic.folder) as program:
+        await until_first_chunk(program)
+        for _ in range(signals):
+            program.process.send_signal(signal.SIGINT)
+        assert await program.ended() == 130
+    assert "run the same command again" in program.lines[-1]
+    before = chunks_in(clinic)
+    assert set(before) == {CHUNK}
+    assert sum(before) < ROWS
+    async with running("import", "list.csv", cwd=clinic.folder) as program:
+        assert await program.ended() == 0
+    assert chunks_in(clinic)[: len(before)] == before
+    assert sum(chunks_in(clinic)) == ROWS
+    async with running("db", "check", cwd=clinic.folder) as check:
+        assert await check.ended() == 0
+
+
+async def test_a_disk_that_fails_is_one_line_that_says_how_to_go_on(clinic: Clinic) -> None:
+    write_table(clinic)
+    async with running("import", "list.csv", cwd=clinic.folder) as program:
+        await until_first_chunk(program)
+        resource.prlimit(program.process.pid, resource.RLIMIT_FSIZE, (0, 0))
+        assert await program.ended() == 1
+    assert not [line for line in program.lines if "Traceback" in line]
+    assert "run the same command again" in program.lines[-1]
+    assert set(chunks_in(clinic)) == {CHUNK}
+
+
+async def test_the_daemon_rings_and_settles_while_a_table_is_imported(clinic: Clinic) -> None:
+    write_table(clinic)
+    async with running("run", cwd=clinic.folder) as daemon:
+        url = await daemon.url()
+        async with running("import", "list.csv", cwd=clinic.folder) as program:
+            await until_first_chunk(program)
+            clinic.insert("r1")
+            [ring] = await clinic.provider.rang(1)
+            assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+            assert await program.ended() == 0
+        assert clinic.reminder("r1").status is Status.CALLED
+        assert await daemon.terminate() == 0
+    assert chunks_in(clinic) == [CHUNK] * (ROWS // CHUNK)
+    risks = {line for line in daemon.lines if "no calling hours are set" in line}
+    assert not [line for line in daemon.lines if ("WARNING" in line or "ERROR" in line) and line not in risks]
+
+
+async def test_an_imported_reminder_that_is_due_is_rung_by_the_running_daemon(clinic: Clinic) -> None:
+    (clinic.folder / "list.csv").write_text(
+        "ref,phone,message,at,expires\n7,+15550100001,Hello.,2020-01-07 09:30,2040-01-07 09:30\n"
+    )
+    async with running("run", cwd=clinic.folder) as daemon:
+        await daemon.url()
+        with trio.fail_after(30):
+            async with running("import", "list.csv", cwd=clinic.folder) as program:
+                assert await program.ended() == 0
+            [ring] = await clinic.provider.rang(1)
+        assert ring.phone_number == "+15550100001"
