@@ -1,48 +1,16 @@
 """`reminderd call-test`: one real call, followed to its end, with the daemon running or without it."""
 
-import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
 
 from reminderd.sandbox.behaviours import example_number
-from reminderd.sandbox.server import serve_sandbox
-from reminderd.sandbox.twilio.app import TwilioSandbox
 from reminderd.store.opening import open_sync
 from tests.support.program import clean_environment, running
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
-
-PACE = 0.02
-
-
-def a_free_port() -> int:
-    """Twilio must be told where we are before we listen there."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-@asynccontextmanager
-async def a_clinic_with_twilio(folder: Path) -> AsyncIterator[TwilioSandbox]:
-    async with trio.open_nursery() as nursery:
-        twilio = TwilioSandbox(ACCOUNT, TOKEN, pace=PACE)
-        api_url = await nursery.start(partial(serve_sandbox, twilio))
-        port = a_free_port()
-        (folder / "config.toml").write_text(
-            f'[database]\nurl = "sqlite:///clinic.db"\n[web]\nport = {port}\n'
-            f'public_base_url = "http://127.0.0.1:{port}"\n[calling]\nstart = "00:00"\nend = "23:59"\n'
-            f'[provider.twilio]\napi_url = "{api_url}"\naccount_sid = "{ACCOUNT}"\nauth_token = "{TOKEN}"\n'
-            f'from_number = "{FROM}"\n[messages]\nclinic = "Doctor Brown"\n'
-        )
-        yield twilio
-        nursery.cancel_scope.cancel()
+from tests.support.twilio_clinic import a_twilio_clinic
 
 
 async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -54,43 +22,43 @@ async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[by
 
 
 async def test_without_a_daemon_it_calls_by_itself_and_leaves_no_reminder_behind(tmp_path: Path) -> None:
-    async with a_clinic_with_twilio(tmp_path) as twilio:
+    async with a_twilio_clinic(tmp_path) as clinic:
         done = await call_test(tmp_path, example_number("confirms"), "--message", "Are you there?")
         assert done.returncode == 0, done.stderr
     said = done.stdout.decode()
     for words in ("calls by itself", "the call is over", "answered by: human", "a key was pressed: confirmed"):
         assert words in said
-    (call,) = twilio.calls
+    (call,) = clinic.twilio.calls
     assert any("Are you there?" in words for words in call.heard)
     assert call.complaints == ()
     assert not (tmp_path / "clinic.db").exists()
 
 
 async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Path) -> None:
-    async with a_clinic_with_twilio(tmp_path) as twilio, running("run", cwd=tmp_path) as program:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         done = await call_test(tmp_path, example_number("answered"))
         assert done.returncode == 0, done.stderr
         assert await program.terminate() == 0
     assert "reminderd is running, and places the call" in done.stdout.decode()
-    assert len(twilio.calls) == 1
+    assert len(clinic.twilio.calls) == 1
 
 
 async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Path) -> None:
-    async with a_clinic_with_twilio(tmp_path):
+    async with a_twilio_clinic(tmp_path):
         done = await call_test(tmp_path, example_number("busy"))
     assert done.returncode == 1
     assert "failed: busy" in done.stdout.decode()
 
 
 async def test_a_number_that_has_opted_out_is_not_called(tmp_path: Path) -> None:
-    async with a_clinic_with_twilio(tmp_path) as twilio:
+    async with a_twilio_clinic(tmp_path) as clinic:
         number = example_number("answered")
         with open_sync(tmp_path / "clinic.db") as connection:
             connection.execute("INSERT INTO opt_outs (phone_number) VALUES (?)", (number,))
         done = await call_test(tmp_path, number)
     assert (done.returncode, done.stderr) == (1, b"not called: this number has opted out\n")
-    assert twilio.calls == ()
+    assert clinic.twilio.calls == ()
 
 
 @pytest.mark.parametrize("words", [["0190"], ["+12025550100", "--message", " "]])

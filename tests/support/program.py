@@ -123,5 +123,9 @@ async def _kill(process: trio.Process) -> None:
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without anything that configures the program, and with the sources on the path."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("REMINDERD", "WORKER", "VOICE"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("REMINDERD", "WORKER", "VOICE", "TWILIO"))
+    }
     return kept | {"PYTHONPATH": str(Path(__file__).parents[2])} | dict(extra or {})

@@ -1,0 +1,168 @@
+"""Twilio, end to end: the real program, and the sandbox that speaks Twilio's dialect over real sockets."""
+
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+import trio
+
+from reminderd.clock import SystemClock
+from reminderd.core.reminder import Status
+from reminderd.providers.twilio.signature import signature
+from reminderd.store import desk
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from reminderd.store.transaction import transaction
+from tests.support.program import running
+from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
+from tests.support.twilio_desk import TOKEN
+
+FORM = "application/x-www-form-urlencoded"
+
+
+async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) -> None:
+    with trio.fail_after(30):
+        while clinic.desk.reminder(reminder_id).response != response:  # noqa: ASYNC110 - no event crosses processes
+            await trio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "response"),
+    [
+        ("confirms", "confirmed"),
+        ("asks to cancel", "cancel_requested"),
+        ("opts out", "opted_out"),
+        ("has it repeated", "confirmed"),
+        ("wrong key", "confirmed"),
+        ("silent", None),
+    ],
+)
+async def test_what_a_patient_presses_is_the_response_and_the_phone_rings_once(
+    tmp_path: Path, behaviour: str, response: str | None
+) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert(behaviour)
+        reached = await clinic.desk.until(name, "called")
+        if response is not None:
+            await until_response(clinic, name, response)
+        else:
+            assert reached.response is None
+        (placed,) = clinic.twilio.calls
+        with trio.fail_after(30):
+            while not all(call.received_at for call in clinic.desk.calls(name)):  # noqa: ASYNC110 - across processes
+                await trio.sleep(0.02)
+        (call,) = clinic.desk.calls(name)
+        assert await program.terminate() == 0
+    assert (call.status, call.external_call_id, call.answered_by) == ("completed", placed.id, "human")
+    (placed,) = clinic.twilio.calls
+    assert placed.complaints == ()
+    assert placed.heard[0].startswith("Hello, this is Doctor Brown's practice")
+    assert placed.heard[1] == "Tomorrow at nine."
+
+
+async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        tomorrow = to_ms(SystemClock().now()) + 86_400_000
+        phone = "+12025550119"
+        clinic.desk.insert("tomorrow", phone, scheduled_at=tomorrow)
+        clinic.insert("opts out", name="today")
+        await clinic.desk.until("tomorrow", "cancelled")
+        assert clinic.desk.reminder("tomorrow").last_error == "opted out"
+        assert clinic.desk.reminder("today").response == "opted_out"
+        assert clinic.desk.count("opt_outs") == 1
+
+
+async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_rung_again(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert("voicemail")
+        failed = await clinic.desk.until(name, "failed")
+        assert failed.last_error == "voicemail, after 2 calls"
+        assert [call.answered_by for call in clinic.desk.calls(name)] == ["machine_end_beep"] * 2
+        for call in clinic.twilio.calls:
+            assert call.heard == (call.heard[0],) * 2
+            assert call.heard[0].startswith("Hello, this is Doctor Brown's practice")
+            assert "nine" not in call.heard[0]
+
+
+@pytest.mark.parametrize("behaviour", ["lost answer", "error, placed"])
+async def test_a_lost_answer_is_never_asked_for_again_and_the_first_report_clears_it_up(
+    tmp_path: Path, behaviour: str
+) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert(behaviour)
+        await program.line("unconfirmed: ")
+        await clinic.desk.until(name, "called")
+        assert len(clinic.twilio.calls) == 1
+
+
+async def test_a_call_that_is_never_reported_is_found_by_asking_twilio(tmp_path: Path) -> None:
+    """Killed between the request and its answer, the next daemon knows only its own id, which Twilio does not list."""
+    async with a_twilio_clinic(tmp_path, lease_seconds=1, timeout_seconds=0.5) as clinic:
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            name = clinic.insert("no webhook")
+            with trio.fail_after(30):
+                while not clinic.twilio.calls:  # noqa: ASYNC110 - the sandbox has no event for it
+                    await trio.sleep(0.001)
+            await program.kill()
+        with open_sync(tmp_path / "clinic.db") as connection:  # as if it had died before the answer came
+            connection.execute("UPDATE call_logs SET status = 'dialing', external_call_id = NULL")
+            connection.execute("UPDATE reminders SET status = 'dialing', lease_token = 'gone', external_call_id = NULL")
+        async with running("run", cwd=tmp_path) as program:
+            await clinic.desk.until(name, "called")
+            (call,) = clinic.desk.calls(name)
+            assert call.external_call_id == clinic.twilio.calls[0].id
+            assert len(clinic.twilio.calls) == 1
+
+
+async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path, pace=0.5) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert("answered")
+        await clinic.rings("answered")
+        with open_sync(tmp_path / "clinic.db") as connection:
+            cancel = partial(desk.cancel, reminder_id=name, actor="desk")
+            transaction(connection, cancel, SystemClock().now())
+        with trio.fail_after(30):
+            while clinic.desk.reminder(name).wake_at is not None:  # noqa: ASYNC110 - across processes
+                await trio.sleep(0.02)
+        assert clinic.desk.reminder(name).status is Status.CANCELLED
+        (call,) = clinic.twilio.calls
+        assert (call.status, call.heard) == ("canceled", ())
+        assert [call.status for call in clinic.desk.calls(name)] == ["canceled"]
+
+
+async def test_a_forged_callback_is_403_and_changes_nothing(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path, pace=30) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert("answered")
+        await clinic.desk.until(name, "processing")
+        (call,) = clinic.desk.calls(name)
+        fields = [("CallSid", call.external_call_id or ""), ("CallStatus", "completed")]
+        url = f"{clinic.url}/webhooks/twilio/status/{call.id}"
+        headers = {"Content-Type": FORM, "X-Twilio-Signature": signature("not the token", url, fields)}
+        answer = await clinic.desk.client.post(url, content=urlencode(fields), headers=headers)
+        assert (answer.status_code, answer.json()) == (403, {"error": "Invalid signature"})
+        assert clinic.desk.reminder(name).status is Status.PROCESSING
+        headers["X-Twilio-Signature"] = signature(TOKEN, url, fields)
+        answer = await clinic.desk.client.post(url, content=urlencode(fields), headers=headers)
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert clinic.desk.reminder(name).status is Status.CALLED
+
+
+async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        async with running("run", cwd=tmp_path, env={"TWILIO_AUTH_TOKEN": "wrong"}) as program:
+            await program.url()
+            name = clinic.insert("answered")
+            line = await program.line("the provider is in trouble, dialing pauses: (.*)")
+            assert line[1].startswith("401 Unauthorized: 20003")
+            assert not clinic.desk.reminder(name).status.final
+            await program.terminate()
+        async with running("run", cwd=tmp_path) as program:
+            await clinic.desk.until(name, "called")

@@ -1,0 +1,110 @@
+"""A clinic whose provider is the sandbox in Twilio's dialect."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import httpx
+import trio
+from attrs import frozen
+
+from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.server import serve_sandbox
+from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.twilio.call import TwilioCall
+from tests.e2e.conftest import Clinic
+from tests.support.generic_server import GenericServer
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+
+_CONFIG = """
+[database]
+url = "sqlite:///clinic.db"
+[worker]
+lease_seconds = {lease_seconds}
+confirm_after_seconds = 0.3
+[web]
+port = {port}
+public_base_url = "http://127.0.0.1:{port}"
+[calling]
+end = "23:59"
+[provider]
+timeout_seconds = {timeout_seconds}
+calls_per_second = 0
+[provider.twilio]
+api_url = "{api_url}"
+account_sid = "{account}"
+auth_token = "{token}"
+from_number = "{sender}"
+[retry]
+first_delay_seconds = 0.05
+max_delay_seconds = 0.2
+[redial]
+delay_minutes = 0.001
+max_calls = 2
+[messages]
+clinic = "Doctor Brown's practice"
+phone = "+12025550123"
+"""
+
+
+def a_free_port() -> int:
+    """Twilio must be told where we are before we listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@frozen
+class TwilioClinic:
+    """The folder in which the program runs, and the Twilio that it calls."""
+
+    twilio: TwilioSandbox
+    desk: Clinic
+    """Ways to write and read the database; its own provider is nobody's."""
+    url: str
+    """Where Twilio finds us."""
+
+    def insert(self, behaviour: str, *, area: int = 202, name: str | None = None) -> str:
+        """A reminder for a patient who does as named; its id is the behaviour's name unless it is given."""
+        self.desk.insert(name or behaviour, example_number(behaviour, area=area))
+        return name or behaviour
+
+    def calls_to(self, behaviour: str, *, area: int = 202) -> list[TwilioCall]:
+        """What Twilio knows of the calls to such a patient."""
+        number = example_number(behaviour, area=area)
+        return [call for call in self.twilio.calls if call.phone_number == number]
+
+    async def rings(self, behaviour: str) -> TwilioCall:
+        """The first call to such a patient, as soon as its phone rings."""
+        with trio.fail_after(30):
+            while True:
+                for call in self.calls_to(behaviour):
+                    if call.status == "ringing":
+                        return call
+                await trio.sleep(0.002)
+
+
+@asynccontextmanager
+async def a_twilio_clinic(
+    folder: Path, *, pace: float = 0.01, lease_seconds: float = 10, timeout_seconds: float = 5
+) -> AsyncIterator[TwilioClinic]:
+    async with trio.open_nursery() as nursery, httpx.AsyncClient(timeout=30) as client:
+        twilio = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
+        api_url = await nursery.start(partial(serve_sandbox, twilio))
+        port = a_free_port()
+        (folder / "config.toml").write_text(
+            _CONFIG.format(
+                port=port,
+                api_url=api_url,
+                account=ACCOUNT,
+                token=TOKEN,
+                sender=FROM,
+                lease_seconds=lease_seconds,
+                timeout_seconds=timeout_seconds,
+            )
+        )
+        yield TwilioClinic(twilio, Clinic(folder, GenericServer(), client), f"http://127.0.0.1:{port}")
+        nursery.cancel_scope.cancel()
