@@ -112,7 +112,10 @@ async def test_a_call_that_is_never_reported_is_found_by_asking_twilio(tmp_path:
             await program.kill()
         with open_sync(tmp_path / "clinic.db") as connection:  # as if it had died before the answer came
             connection.execute("UPDATE call_logs SET status = 'dialing', external_call_id = NULL")
-            connection.execute("UPDATE reminders SET status = 'dialing', lease_token = 'gone', external_call_id = NULL")
+            connection.execute(
+                "UPDATE reminders SET status = 'dialing', lease_token = 'gone', external_call_id = NULL,"
+                " wake_at = scheduled_at"
+            )
         async with running("run", cwd=tmp_path) as program:
             await clinic.desk.until(name, "called")
             (call,) = clinic.desk.calls(name)
