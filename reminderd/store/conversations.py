@@ -39,7 +39,7 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
     reply = NOT_NEEDED
     if step.call is not None:
         is_out = opted_out(connection, reminder.phone_number)
-        reply = picked_up(reminder, step.calls, step.call, opted_out=is_out, rules=rules, now=now)
+        reply = picked_up(reminder, step.call, opted_out=is_out, rules=rules, now=now)
     return Spoken(reply=reply, message=reminder.message, steps=(step,))
 
 

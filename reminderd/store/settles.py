@@ -81,7 +81,7 @@ def settle_finding(
         return None
     reminder, calls, call = found
     if isinstance(finding, Candidates):
-        finding = chosen(finding, taken=_taken(connection, finding, call))
+        finding = chosen(finding, call, taken=_taken(connection, finding, call))
     report = finding.report if isinstance(finding, Found) else None
     taken = report is not None and is_anothers(connection, report.external_call_id, call)
     adopts_anothers = taken and call.status == "unconfirmed"

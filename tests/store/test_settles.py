@@ -3,7 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.core.answers import Accepted, AccountTrouble, Found, NotFound, NotPlaced, Refused, Report, Unclear
+from reminderd.core.answers import (
+    Accepted,
+    AccountTrouble,
+    Candidates,
+    Found,
+    NotFound,
+    NotPlaced,
+    Refused,
+    Report,
+    Unclear,
+)
 from reminderd.core.lifecycle import Claimed
 from reminderd.core.reminder import Status
 from reminderd.store.driver import IntegrityError
@@ -167,3 +177,66 @@ def test_what_was_learned_of_a_row_that_is_gone_is_nothing(desk: Desk, claimed: 
 def test_the_database_itself_forbids_a_second_open_call(desk: Desk, claimed: Claimed) -> None:
     with pytest.raises(IntegrityError):
         desk.connection.execute("INSERT INTO call_logs (reminder_id, attempt) VALUES (?, 2)", (claimed.reminder.id,))
+
+
+def test_a_report_that_names_only_our_call_finds_its_reminder(desk: Desk, claimed: Claimed) -> None:
+    step = desk.report(Report(external_call_id="ext-1", status="completed", attempt_id=claimed.call.id))
+    assert (step.reminder.id, desk.reminder().status) == ("r1", Status.CALLED)
+    assert not step.duplicate
+
+
+@pytest.mark.parametrize("attempt_id", ["nobody's", None])
+def test_one_that_names_nothing_of_ours_writes_nothing(desk: Desk, claimed: Claimed, attempt_id: str | None) -> None:
+    desk.answer(claimed, Accepted("ext-1"))
+    before = desk.reminder(), desk.calls()
+    with pytest.raises(UnknownReminderError):
+        desk.report(Report(external_call_id="ext-1", status="completed", attempt_id=attempt_id))
+    assert (desk.reminder(), desk.calls()) == before
+    assert desk.count("webhook_receipts") == 0
+
+
+def candidates(*ids: str, status: str = "completed") -> Candidates:
+    return Candidates(tuple(Report(external_call_id=name, status=status) for name in ids))
+
+
+def looked_for(desk: Desk, claimed: Claimed) -> Claimed:
+    """Nobody knows what became of the call, and the provider is being asked."""
+    desk.rules = able(LOOK_UP)
+    desk.answer(claimed, Unclear("no answer in time"))
+    desk.later(desk.rules.confirm_after)
+    [look_up] = desk.claim()
+    return look_up
+
+
+def test_the_only_candidate_is_adopted(desk: Desk, claimed: Claimed) -> None:
+    desk.found(looked_for(desk, claimed), candidates("ext-9"))
+    assert desk.reminder().status is Status.CALLED
+    assert [(call.external_call_id, call.status) for call in desk.calls()] == [("ext-9", "completed")]
+
+
+def test_so_is_the_only_one_that_is_no_other_calls(desk: Desk, claimed: Claimed) -> None:
+    look_up = looked_for(desk, claimed)
+    desk.insert("r2", "+15550100002", status="called")
+    desk.connection.execute(
+        "INSERT INTO call_logs (reminder_id, attempt, external_call_id, status) VALUES ('r2', 1, 'ext-8', 'completed')"
+    )
+    desk.found(look_up, candidates("ext-8", "ext-9", status="ringing"))
+    assert [(call.external_call_id, call.status) for call in desk.calls()] == [("ext-9", "ringing")]
+    assert desk.calls("r2")[0].external_call_id == "ext-8"
+
+
+@pytest.mark.parametrize(("ids", "missing"), [((), 1), (("ext-8", "ext-9"), 0)], ids=["none", "two"])
+def test_none_or_several_are_no_evidence(desk: Desk, claimed: Claimed, ids: tuple[str, ...], missing: int) -> None:
+    desk.found(looked_for(desk, claimed), candidates(*ids))
+    [call] = desk.calls()
+    assert (call.status, call.external_call_id, call.checks, call.not_found) == ("unconfirmed", None, 1, missing)
+    assert (desk.reminder().status, desk.count("webhook_receipts")) == (Status.PROCESSING, 0)
+
+
+def test_a_webhook_that_overtook_the_question_decides_which_is_meant(desk: Desk, claimed: Claimed) -> None:
+    look_up = looked_for(desk, claimed)
+    desk.report(Report(external_call_id="ext-1", status="ringing", attempt_id=claimed.call.id))
+    before = desk.reminder(), desk.calls()
+    desk.found(look_up, candidates("ext-9", status="busy"))
+    assert (desk.reminder(), desk.calls()) == before
+    assert desk.count("webhook_receipts") == 0

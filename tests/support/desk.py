@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from reminderd.core.answers import Answer, Finding, Report
-from reminderd.core.lifecycle import Claimed, Step
+from reminderd.core.answers import Answer, Candidates, Finding, Report
+from reminderd.core.conversation import Question
+from reminderd.core.lifecycle import Claimed, Key, Step
 from reminderd.core.reminder import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.claims import claim
+from reminderd.store.conversations import Spoken, settle_key, settle_pick_up
 from reminderd.store.driver import Connection
 from reminderd.store.opening import open_sync
 from reminderd.store.reports import settle_report
@@ -90,13 +92,20 @@ class Desk:
     def not_sent(self, claimed: Claimed, reason: str = "stopping") -> Step | None:
         return self.write(partial(settle_not_sent, claimed=claimed, reason=reason))
 
-    def found(self, claimed: Claimed, finding: Finding) -> Step | None:
+    def found(self, claimed: Claimed, finding: Finding | Candidates) -> Step | None:
         return self.write(
             partial(settle_finding, claimed=claimed, finding=finding, rules=self.rules, new_call_id=self.mint())
         )
 
     def report(self, report: Report) -> Step:
         return self.write(partial(settle_report, report=report, rules=self.rules, new_call_id=self.mint()))
+
+    def pick_up(self, report: Report) -> Spoken:
+        return self.write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=self.mint()))
+
+    def press(self, report: Report, digits: str, question: Question = Question.MENU, repeats: int = 0) -> Spoken:
+        key = Key(digits=digits, question=question, repeats=repeats)
+        return self.write(partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=self.mint()))
 
     def count(self, table: str) -> int:
         return int(self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

@@ -35,6 +35,7 @@ def hours(start: timedelta, end: timedelta, *, zone: str = "UTC", days: Iterable
 KEY = Capabilities(honours_key=True, key_lifetime=timedelta(hours=23))
 LOOK_UP = Capabilities(look_up=True)
 BOTH = evolve(KEY, look_up=True)
+DROP = evolve(LOOK_UP, drop=True)
 
 
 def able(capabilities: Capabilities, **changes: Any) -> Rules:

@@ -31,10 +31,10 @@ def key_holds(call: Call, rules: Rules, moment: datetime) -> bool:
 
 
 def is_to_be_dropped(reminder: Reminder, call: Call, rules: Rules) -> bool:
-    """Whether the provider can spare the patient this call: the reminder is cancelled, and nobody has answered yet."""
+    """Whether the provider is asked to spare the patient this call: nobody wants it any more or has answered it."""
     is_ours = call.provider == rules.provider and call.external_call_id is not None
     is_unwanted = reminder.status is Status.CANCELLED and call.status in UNANSWERED
-    return rules.capabilities.drop and is_ours and is_unwanted
+    return rules.capabilities.drop and is_ours and is_unwanted and call.checks < MOST_CHECKS
 
 
 def check(
@@ -76,7 +76,7 @@ def check(
         if can.look_up:
             return Step(reminder=leased, calls=calls, call=call, errand=Errand.FIND)
         return give_up(reminder, calls, call, rules, now)
-    if call.checks < MOST_CHECKS and is_to_be_dropped(reminder, call, rules):
+    if is_to_be_dropped(reminder, call, rules):
         return Step(reminder=leased, calls=calls, call=call, errand=Errand.DROP)
     if can.look_up and call.checks < MOST_CHECKS:
         errand = Errand.FIND if call.external_call_id is None else Errand.FETCH

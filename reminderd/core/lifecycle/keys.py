@@ -7,7 +7,6 @@ from attrs import evolve, frozen
 
 from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.intake import expiry
-from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Level, Note, Step, ended
 from reminderd.core.reminder import Call, Reminder, Response, Status
 from reminderd.core.rules import Rules
@@ -19,6 +18,8 @@ HANG_UP: Final = Reply(parts=())
 NOT_NEEDED: Final = Reply(parts=(Part.NOT_NEEDED,))
 
 _ASKING: Final = (Part.GREETING, Part.MESSAGE, Part.MENU)
+_OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
+"""What has `failed` is not over while its phone is in somebody's hand."""
 
 
 @frozen(kw_only=True)
@@ -42,16 +43,13 @@ class Turn:
     """The number opts out, which must be on record before anything is said."""
 
 
-def picked_up(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, *, opted_out: bool, rules: Rules, now: datetime
-) -> Reply:
+def picked_up(reminder: Reminder, call: Call, *, opted_out: bool, rules: Rules, now: datetime) -> Reply:
     """What whoever answers the call is told; decided at this moment, as much may have changed since it was placed."""
-    if not _is_wanted(reminder, calls, call, opted_out=opted_out, rules=rules, now=now):
-        return NOT_NEEDED
-    if call.by_machine:
-        leaves_word = rules.leave_voicemail and call.answered_by != "fax"
+    is_wanted = not opted_out and reminder.status not in _OVER and now < expiry(reminder, rules)
+    if call.by_machine:  # it is owed no apology: of a call that is not needed it records nothing
+        leaves_word = is_wanted and rules.leave_voicemail and call.answered_by != "fax"
         return Reply(parts=(Part.VOICEMAIL,)) if leaves_word else HANG_UP
-    return Reply(parts=_ASKING, question=Question.MENU)
+    return Reply(parts=_ASKING, question=Question.MENU) if is_wanted else NOT_NEEDED
 
 
 def pressed(reminder: Reminder, calls: tuple[Call, ...], call: Call, key: Key, *, opted_out: bool) -> Turn:
@@ -69,14 +67,6 @@ def pressed(reminder: Reminder, calls: tuple[Call, ...], call: Call, key: Key, *
             return Turn(step=same, reply=question)
         case _:
             return Turn(step=same, reply=_repeated(key))
-
-
-def _is_wanted(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, *, opted_out: bool, rules: Rules, now: datetime
-) -> bool:
-    reached_before = any(other.id != call.id and reached(other, rules) for other in calls)
-    is_too_late = now >= expiry(reminder, rules) or reminder.status is Status.EXPIRED
-    return not (opted_out or reached_before or is_too_late or reminder.status is Status.CANCELLED)
 
 
 def _repeated(key: Key) -> Reply:

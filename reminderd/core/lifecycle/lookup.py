@@ -17,9 +17,17 @@ LOOK_UPS_FOR_NONE: Final = 4
 """An unconfirmed call must be missing so many times, as a provider's look-ups lag behind its calls."""
 
 
-def chosen(candidates: Candidates, *, taken: Container[str]) -> Finding:
-    """The call that was meant: the only one whose id is not among those `taken` by other calls."""
-    free = [report for report in candidates.reports if report.external_call_id not in taken]
+def chosen(candidates: Candidates, call: Call, *, taken: Container[str]) -> Finding:
+    """What was found of `call`: the only candidate whose id is not among those `taken` by other calls.
+
+    If a webhook has told the call's id since the question went out, only that one is meant.
+    """
+    known = call.external_call_id
+    free = [
+        report
+        for report in candidates.reports
+        if report.external_call_id not in taken and known in {None, report.external_call_id}
+    ]
     if len(free) > 1:
         return NoAnswer("it names several calls, any of which could be this one")
     return Found(free[0]) if free else NotFound()

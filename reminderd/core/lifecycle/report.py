@@ -238,21 +238,22 @@ def _progress(
     known = report.status in PROGRESS
     level = Level.INFO if known else Level.WARNING
     word = "" if known else "a word we don't know, taken as progress: "
-    before = call.status
-    if _RANK.get(report.status, _RANK_OF_OTHER_WORDS) >= _RANK.get(before, _RANK_OF_OTHER_WORDS):
-        call = evolve(call, status=report.status)
+    is_later = _RANK.get(report.status, _RANK_OF_OTHER_WORDS) >= _RANK.get(call.status, _RANK_OF_OTHER_WORDS)
+    is_news = is_later and report.status != call.status
+    call = evolve(call, status=report.status) if is_later else call
     calls = replaced(calls, call)
+    is_due = reminder.wake_at is not None and reminder.wake_at <= now
+    # Once a word: a provider that was asked to drop it may go on telling of its ringing.
+    drops_now = (is_news or is_due) and is_to_be_dropped(reminder, call, rules)
     heard = evolve(
         reminder,
         status=reminder.status if reminder.status.final else Status.PROCESSING,
-        # Once: a provider that was asked to drop it and still tells of its ringing is not asked at every word.
-        wake_at=now if call.checks == 0 and is_to_be_dropped(reminder, call, rules) else now + rules.outcome_timeout,
+        wake_at=now if drops_now else now + rules.outcome_timeout,
         lease_token=None,
         hold_reason=None,
         attempts=max(reminder.attempts, 1),
         external_call_id=call.external_call_id or reminder.external_call_id,
     )
-    is_news = call.status != before or heard.status is not reminder.status
-    return Step(
-        reminder=heard, calls=calls, call=call, notes=(Note(f"{word}{report.status}", level),) if is_news else ()
-    )
+    is_told = is_news or heard.status is not reminder.status
+    notes = (Note(f"{word}{report.status}", level),) if is_told else ()
+    return Step(reminder=heard, calls=calls, call=call, notes=notes)

@@ -1,6 +1,7 @@
 """What staff can ask for: to cancel a reminder, and to ring again one that was not reached."""
 
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from attrs import evolve
@@ -8,8 +9,10 @@ from attrs import evolve
 from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Note, Step, ended
-from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
+from reminderd.core.reminder import Call, Reminder, Response, Status, newest_call, open_call
 from reminderd.core.rules import Rules
+
+_RESPONSES: Final = frozenset(Response)
 
 
 class NotAllowedError(Exception):
@@ -38,6 +41,8 @@ def called_again(reminder: Reminder, calls: tuple[Call, ...], *, opted_out: bool
     call = open_call(calls)
     if any(reached(other, rules) for other in calls):
         raise NotAllowedError("a call was completed: the patient was reached")
+    if reminder.response in _RESPONSES:
+        raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
     if call is not None:
         until = f"; its end is known by {_spoken(reminder.wake_at, zone)}" if reminder.wake_at else ""
         raise NotAllowedError(f"a call is still open ({call.status}){until}")

@@ -6,11 +6,12 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.lifecycle import Errand, Level, Surroundings
-from reminderd.core.lifecycle.check import NO_REPORT, RING_BY_HAND
-from reminderd.core.reminder import Call, Status
+from reminderd.core.lifecycle.check import MOST_CHECKS, NO_REPORT, RING_BY_HAND
+from reminderd.core.reminder import UNANSWERED, Call, Reminder, Status
 from reminderd.core.rules import Rules
 from tests.support.nouns import (
     BOTH,
+    DROP,
     HOUR,
     KEY,
     LOOK_UP,
@@ -207,3 +208,56 @@ def test_processing_without_an_open_call_becomes_what_its_newest_call_says(
     step = woken(evolve(WAITING, lease_token="old"), *(() if call is None else (call,)))
     assert (step.reminder.status, step.reminder.last_error) == (after, reason)
     assert (step.reminder.wake_at, step.reminder.lease_token) == (NOW if after is Status.SCHEDULED else None, None)
+
+
+# A call that nobody wants any more
+
+GONE = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
+RINGING = a_call("ringing", external_call_id="ext-1")
+
+
+@pytest.mark.parametrize("status", sorted(UNANSWERED))
+@pytest.mark.parametrize("capabilities", [DROP, evolve(DROP, look_up=False)], ids=["look-up too", "no look-up"])
+def test_the_unanswered_call_of_a_cancelled_reminder_is_to_be_dropped(status: str, capabilities: Capabilities) -> None:
+    call = evolve(RINGING, status=status)
+    step = woken(GONE, call, rules=able(capabilities))
+    assert (step.errand, step.call, step.calls) == (Errand.DROP, call, (call,))
+    assert (step.reminder.status, step.reminder.wake_at) == (Status.CANCELLED, NOW + RULES.lease)
+    assert step.reminder.lease_token == TOKEN
+
+
+@pytest.mark.parametrize("status", ["answered", "in-progress", "on-hold"])
+def test_a_call_that_may_have_been_answered_is_left_alone(status: str) -> None:
+    assert woken(GONE, evolve(RINGING, status=status), rules=able(DROP)).errand is Errand.FETCH
+
+
+@pytest.mark.parametrize(
+    ("reminder", "call", "capabilities", "errand"),
+    [
+        (GONE, RINGING, LOOK_UP, Errand.FETCH),
+        (GONE, evolve(RINGING, provider="another"), DROP, None),
+        (GONE, evolve(RINGING, external_call_id=None), DROP, Errand.FIND),
+        (GONE, a_call("unconfirmed"), DROP, Errand.FIND),
+        (WAITING, RINGING, DROP, Errand.FETCH),
+        (a_reminder(Status.CALLED, wake_at=NOW), RINGING, DROP, Errand.FETCH),
+    ],
+    ids=["the provider can't", "another provider's", "no id to name it by", "unconfirmed", "still wanted", "called"],
+)
+def test_else_it_is_only_looked_up(
+    reminder: Reminder, call: Call, capabilities: Capabilities, errand: Errand | None
+) -> None:
+    assert woken(reminder, call, rules=able(capabilities)).errand is errand
+
+
+def test_after_ten_checks_it_is_given_up() -> None:
+    assert woken(GONE, evolve(RINGING, checks=MOST_CHECKS - 1), rules=able(DROP)).errand is Errand.DROP
+    step = woken(GONE, evolve(RINGING, checks=MOST_CHECKS), rules=able(DROP))
+    assert (step.errand, step.calls[0].status, step.reminder.wake_at) == (None, "unreported", None)
+
+
+def test_a_voicemail_alone_leaves_a_reminder_in_processing_failed_where_it_does_not_count() -> None:
+    rules = evolve(RULES, voicemail_is_reached=False)
+    assert (
+        woken(WAITING, a_call("completed", answered_by="machine_start"), rules=rules).reminder.status is Status.FAILED
+    )
+    assert woken(WAITING, a_call("completed", answered_by="machine_start")).reminder.status is Status.CALLED

@@ -17,7 +17,8 @@ from reminderd.core.answers import (
     Refused,
     Unclear,
 )
-from reminderd.core.lifecycle import NotAllowedError, Step, called_again, cancelled
+from reminderd.core.conversation import Question
+from reminderd.core.lifecycle import Key, NotAllowedError, Step, called_again, cancelled, pressed
 from reminderd.core.reminder import PROGRESS, TERMINAL, Call, Reminder, Status, newest_call
 from tests.support.nouns import NOW, RULES, TOKEN, a_call, a_reminder, a_report, asked, replied, told, unsent, woken
 
@@ -36,8 +37,15 @@ FINDINGS: dict[str, Finding] = {
     "found none": NotFound(),
     "no finding": NoAnswer("timeout"),
 }
+KEYS = {
+    "confirms": Key(digits="1", question=Question.MENU, repeats=0),
+    "asks whether to cancel": Key(digits="2", question=Question.MENU, repeats=0),
+    "asks to cancel": Key(digits="2", question=Question.CANCEL, repeats=0),
+    "asks to repeat": Key(digits="3", question=Question.MENU, repeats=0),
+    "opts out": Key(digits="9", question=Question.MENU, repeats=0),
+}
 STAFF = ["cancel", "call again"]
-OF_A_CALL = [*ANSWERS, "not sent", *FINDINGS]
+OF_A_CALL = [*ANSWERS, "not sent", *FINDINGS, *KEYS]
 EVENTS = ["woken", *OF_A_CALL, *REPORTS, *STAFF]
 
 # The columns: the state and its newest call's status before; the events; the same two after. "same" is the row as it
@@ -63,6 +71,8 @@ scheduled  | not-placed  | answered in-progress initiated on-hold queued ringing
 scheduled  | not-placed  | busy canceled no-answer                            | scheduled   | as told
 scheduled  | not-placed  | failed                                             | failed      | failed
 scheduled  | not-placed  | completed                                          | called      | completed
+scheduled  | not-placed  | confirms asks_to_cancel opts_out                   | called      | same
+scheduled  | not-placed  | asks_whether_to_cancel asks_to_repeat              | same        | same
 scheduled  | not-placed  | cancel                                             | cancelled   | same
 scheduled  | not-placed  | call again                                         | not allowed | -
 
@@ -77,6 +87,8 @@ scheduled  | unreported  | answered in-progress initiated on-hold queued ringing
 scheduled  | unreported  | busy canceled no-answer                            | scheduled   | as told
 scheduled  | unreported  | failed                                             | failed      | failed
 scheduled  | unreported  | completed                                          | called      | completed
+scheduled  | unreported  | confirms asks_to_cancel opts_out                   | called      | same
+scheduled  | unreported  | asks_whether_to_cancel asks_to_repeat              | same        | same
 scheduled  | unreported  | cancel                                             | cancelled   | same
 scheduled  | unreported  | call again                                         | not allowed | -
 
@@ -85,6 +97,8 @@ scheduled  | busy        | accepted not_placed refused account_trouble unclear n
 scheduled  | busy        | found_ringing found_completed found_busy found_none no_finding | same | same
 scheduled  | busy        | answered in-progress initiated on-hold queued ringing | same     | same
 scheduled  | busy        | busy canceled completed failed no-answer           | same        | same
+scheduled  | busy        | confirms asks_to_cancel opts_out                   | called      | same
+scheduled  | busy        | asks_whether_to_cancel asks_to_repeat              | same        | same
 scheduled  | busy        | cancel                                             | cancelled   | same
 scheduled  | busy        | call again                                         | not allowed | -
 
@@ -101,6 +115,8 @@ dialing    | dialing     | answered in-progress initiated on-hold queued ringing
 dialing    | dialing     | busy canceled no-answer                            | scheduled   | as told
 dialing    | dialing     | failed                                             | failed      | failed
 dialing    | dialing     | completed                                          | called      | completed
+dialing    | dialing     | confirms asks_to_cancel opts_out                   | called      | same
+dialing    | dialing     | asks_whether_to_cancel asks_to_repeat              | same        | same
 dialing    | dialing     | cancel                                             | cancelled   | same
 dialing    | dialing     | call again                                         | not allowed | -
 
@@ -115,6 +131,8 @@ processing | unconfirmed | answered in-progress initiated on-hold queued ringing
 processing | unconfirmed | busy canceled no-answer                            | scheduled   | as told
 processing | unconfirmed | failed                                             | failed      | failed
 processing | unconfirmed | completed                                          | called      | completed
+processing | unconfirmed | confirms asks_to_cancel opts_out                   | called      | same
+processing | unconfirmed | asks_whether_to_cancel asks_to_repeat              | same        | same
 processing | unconfirmed | cancel                                             | cancelled   | same
 processing | unconfirmed | call again                                         | not allowed | -
 
@@ -128,6 +146,8 @@ processing | queued      | answered in-progress initiated on-hold queued ringing
 processing | queued      | busy canceled no-answer                            | scheduled   | as told
 processing | queued      | failed                                             | failed      | failed
 processing | queued      | completed                                          | called      | completed
+processing | queued      | confirms asks_to_cancel opts_out                   | called      | same
+processing | queued      | asks_whether_to_cancel asks_to_repeat              | same        | same
 processing | queued      | cancel                                             | cancelled   | same
 processing | queued      | call again                                         | not allowed | -
 
@@ -136,6 +156,8 @@ called     | completed   | accepted not_placed refused account_trouble unclear n
 called     | completed   | found_ringing found_completed found_busy found_none no_finding | same | same
 called     | completed   | answered in-progress initiated on-hold queued ringing | same     | same
 called     | completed   | busy canceled completed failed no-answer           | same        | same
+called     | completed   | confirms asks_to_cancel opts_out                   | same        | same
+called     | completed   | asks_whether_to_cancel asks_to_repeat              | same        | same
 called     | completed   | cancel call_again                                  | not allowed | -
 
 failed     | unreported  | woken                                              | same        | same
@@ -146,6 +168,8 @@ failed     | unreported  | found_busy                                         | 
 failed     | unreported  | answered in-progress initiated on-hold queued ringing | same     | same
 failed     | unreported  | busy canceled failed no-answer                     | same        | as told
 failed     | unreported  | completed                                          | called      | completed
+failed     | unreported  | confirms asks_to_cancel opts_out                   | called      | same
+failed     | unreported  | asks_whether_to_cancel asks_to_repeat              | same        | same
 failed     | unreported  | cancel                                             | not allowed | -
 failed     | unreported  | call again                                         | scheduled   | same
 
@@ -154,6 +178,8 @@ failed     | refused     | accepted not_placed refused account_trouble unclear n
 failed     | refused     | found_ringing found_completed found_busy found_none no_finding | same | same
 failed     | refused     | answered in-progress initiated on-hold queued ringing | same     | same
 failed     | refused     | busy canceled completed failed no-answer           | same        | same
+failed     | refused     | confirms asks_to_cancel opts_out                   | called      | same
+failed     | refused     | asks_whether_to_cancel asks_to_repeat              | same        | same
 failed     | refused     | cancel                                             | not allowed | -
 failed     | refused     | call again                                         | scheduled   | same
 
@@ -162,6 +188,8 @@ failed     | busy        | accepted not_placed refused account_trouble unclear n
 failed     | busy        | found_ringing found_completed found_busy found_none no_finding | same | same
 failed     | busy        | answered in-progress initiated on-hold queued ringing | same     | same
 failed     | busy        | busy canceled completed failed no-answer           | same        | same
+failed     | busy        | confirms asks_to_cancel opts_out                   | called      | same
+failed     | busy        | asks_whether_to_cancel asks_to_repeat              | same        | same
 failed     | busy        | cancel                                             | not allowed | -
 failed     | busy        | call again                                         | scheduled   | same
 
@@ -173,6 +201,8 @@ expired    | not-placed  | found_busy                                         | 
 expired    | not-placed  | answered in-progress initiated on-hold queued ringing | same     | same
 expired    | not-placed  | busy canceled failed no-answer                     | same        | as told
 expired    | not-placed  | completed                                          | called      | completed
+expired    | not-placed  | confirms asks_to_cancel opts_out                   | called      | same
+expired    | not-placed  | asks_whether_to_cancel asks_to_repeat              | same        | same
 expired    | not-placed  | cancel                                             | not allowed | -
 expired    | not-placed  | call again                                         | scheduled   | same
 
@@ -187,6 +217,8 @@ cancelled  | dialing     | found_busy                                         | 
 cancelled  | dialing     | found_none no_finding                              | same        | same
 cancelled  | dialing     | answered in-progress initiated on-hold queued ringing | same     | as told
 cancelled  | dialing     | busy canceled completed failed no-answer           | same        | as told
+cancelled  | dialing     | confirms asks_to_cancel opts_out                   | same        | same
+cancelled  | dialing     | asks_whether_to_cancel asks_to_repeat              | same        | same
 cancelled  | dialing     | cancel call_again                                  | not allowed | -
 
 cancelled  | queued      | woken                                              | same        | unreported
@@ -197,6 +229,8 @@ cancelled  | queued      | found_busy                                         | 
 cancelled  | queued      | found_none no_finding                              | same        | same
 cancelled  | queued      | answered in-progress initiated on-hold queued ringing | same     | as told
 cancelled  | queued      | busy canceled completed failed no-answer           | same        | as told
+cancelled  | queued      | confirms asks_to_cancel opts_out                   | same        | same
+cancelled  | queued      | asks_whether_to_cancel asks_to_repeat              | same        | same
 cancelled  | queued      | cancel call_again                                  | not allowed | -
 
 cancelled  | not-placed  | woken                                              | same        | same
@@ -206,6 +240,8 @@ cancelled  | not-placed  | found_completed                                    | 
 cancelled  | not-placed  | found_busy                                         | same        | busy
 cancelled  | not-placed  | answered in-progress initiated on-hold queued ringing | same     | same
 cancelled  | not-placed  | busy canceled completed failed no-answer           | same        | as told
+cancelled  | not-placed  | confirms asks_to_cancel opts_out                   | same        | same
+cancelled  | not-placed  | asks_whether_to_cancel asks_to_repeat              | same        | same
 cancelled  | not-placed  | cancel                                             | not allowed | -
 cancelled  | not-placed  | call again                                         | scheduled   | same
 """
@@ -267,6 +303,8 @@ def after(row: Row) -> Step:
     assert call is not None, "this event is about a call"
     if row.event == "not sent":
         return unsent(reminder, call)
+    if row.event in KEYS:
+        return pressed(reminder, calls, call, KEYS[row.event], opted_out=False).step
     if row.event in ANSWERS:
         return replied(reminder, call, ANSWERS[row.event])
     return asked(reminder, call, FINDINGS[row.event])

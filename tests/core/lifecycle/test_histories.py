@@ -13,6 +13,7 @@ from reminderd.core.answers import (
     Accepted,
     AccountTrouble,
     Answer,
+    Candidates,
     Capabilities,
     Finding,
     Found,
@@ -23,10 +24,12 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
+from reminderd.core.conversation import Question
 from reminderd.core.intake import expiry, zone_of
 from reminderd.core.lifecycle import (
     Claimed,
     Errand,
+    Key,
     NotAllowedError,
     Step,
     Surroundings,
@@ -34,19 +37,24 @@ from reminderd.core.lifecycle import (
     call_spoken_of,
     called_again,
     cancelled,
+    chosen,
     kept_back,
     looked_up,
     not_sent,
+    pressed,
     reported,
     wake,
 )
-from reminderd.core.reminder import CLOSED, TERMINAL, Call, Reminder, Status
+from reminderd.core.lifecycle.check import MOST_CHECKS
+from reminderd.core.reminder import CLOSED, TERMINAL, UNANSWERED, Call, Reminder, Response, Status
 from reminderd.core.rules import Rules
 from tests.support.nouns import HOUR, MINUTE, NOW, SECOND, a_reminder, hours
 
 REQUEST_TIMEOUT = 20 * SECOND
 KEY_MARGIN = HOUR
 """A provider keeps its keys longer than we are told to trust: a request may still be under way when that time ends."""
+CLOCKS_DIFFER = MINUTE
+"""By so much a call may seem to have been made before it was asked for."""
 ENDS_BEFORE_A_REDIAL = frozenset({"busy", "no-answer", "canceled"})
 PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT, PAUSED = MOODS = (
     "placed",
@@ -76,6 +84,11 @@ class Ring:
     external_call_id: str
     began: datetime
     status: str = "queued"
+    answered_by: str | None = None
+
+    @property
+    def by_machine(self) -> bool:
+        return self.answered_by not in {None, "human"}
 
 
 @define
@@ -110,9 +123,21 @@ class SimulatedProvider:
         oldest = now - self.capabilities.key_lifetime - KEY_MARGIN
         return next((ring for ring in self.rings if ring.key == key and ring.began > oldest), None)
 
-    def asked_about(self, key: str, now: datetime) -> Finding:
-        visible = [ring for ring in self.rings if ring.key == key and ring.began + self.look_up_lag <= now]
-        return Found(self.report_of(visible[0])) if visible else NotFound()
+    def asked_about(self, call: Call, errand: Errand, mood: str, now: datetime) -> Finding | Candidates:
+        """What it tells of a call, or of all that could be meant; before that it drops the call, if asked to."""
+        visible = [ring for ring in self.rings if ring.began + self.look_up_lag <= now]
+        if errand is Errand.FIND and not self.echoes_attempt_id:
+            earliest = call.created_at - CLOCKS_DIFFER
+            recent = [ring for ring in visible if ring.began >= earliest and ring.reminder_id == call.reminder_id]
+            return Candidates(tuple(map(self.report_of, recent)))
+        if errand is Errand.DROP:
+            visible = [ring for ring in self.rings if ring.external_call_id == call.external_call_id]
+            if visible and visible[0].status in UNANSWERED and mood != REQUEST_LOST:
+                visible[0].status = "canceled"
+        if mood in {REQUEST_LOST, ANSWER_LOST}:
+            return NoAnswer("not now")
+        meant = [ring for ring in visible if ring.key == call.id]
+        return Found(self.report_of(meant[0])) if meant else NotFound()
 
     def report_of(self, ring: Ring) -> Report:
         return Report(
@@ -120,6 +145,7 @@ class SimulatedProvider:
             status=ring.status,
             reminder_id=ring.reminder_id,
             attempt_id=ring.key if self.echoes_attempt_id else None,
+            answered_by=ring.answered_by,
         )
 
 
@@ -130,7 +156,7 @@ class Duty:
     process: int
     claimed: Claimed
     claimed_at: datetime
-    outcome: Answer | Finding | str | None = None
+    outcome: Answer | Finding | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
 
 
@@ -163,10 +189,12 @@ class Histories(RuleBasedStateMachine):
             honours_key=st.booleans(),
             key_lifetime=st.sampled_from([HOUR, 23 * HOUR]),
             look_up=st.booleans(),
+            drop=st.booleans(),
         ),
         look_up_lag=st.sampled_from([0 * SECOND, 3 * MINUTE, 6 * HOUR]),
         echoes_attempt_id=st.booleans(),
         ring_again=st.booleans(),
+        voicemail_is_reached=st.booleans(),
         closes_at=st.sampled_from([24, 11]),
         reminders=st.integers(1, 2),
         meddling=st.sampled_from([(), (), (CALL_AGAIN,), (CALL_AGAIN, CANCEL), (CANCEL,), (OPT_OUT,)]),
@@ -178,6 +206,7 @@ class Histories(RuleBasedStateMachine):
         look_up_lag: timedelta,
         echoes_attempt_id: bool,
         ring_again: bool,
+        voicemail_is_reached: bool,
         closes_at: int,
         reminders: int,
         meddling: tuple[str, ...],
@@ -188,6 +217,7 @@ class Histories(RuleBasedStateMachine):
         self.clinic = Rules(
             capabilities=capabilities,
             ring_again_when_unsure=ring_again,
+            voicemail_is_reached=voicemail_is_reached,
             window=hours(9 * HOUR if closes_at < 24 else 0 * HOUR, closes_at * HOUR),
             max_tries=3,
             max_calls=2,
@@ -201,6 +231,7 @@ class Histories(RuleBasedStateMachine):
         self.reached: set[str] = set()
         self.suspended: list[Duty] = []
         self.opted_out: set[str] = set()
+        self.has_answered: set[str] = set()
         self.meddling = meddling
         self.minted = 0
         for _ in range(reminders):
@@ -297,10 +328,12 @@ class Histories(RuleBasedStateMachine):
         claimed = duty.claimed
         if claimed.errand in {Errand.DIAL, Errand.RESEND}:
             duty.outcome = self._last_look(duty, paused=mood == PAUSED) or self._rings(duty, mood)
-        elif mood == REQUEST_LOST:
-            duty.outcome = NoAnswer("not now")
-        else:
-            duty.outcome = self.provider.asked_about(claimed.call.id, self.now)
+            return
+        if claimed.errand is Errand.DROP:
+            assert self.clinic.capabilities.drop, "asked to drop a call by a provider that can't"
+            assert claimed.reminder.status is Status.CANCELLED, "dropped though it is wanted"
+            assert claimed.call.checks < MOST_CHECKS, "asked for ever"
+        duty.outcome = self.provider.asked_about(claimed.call, claimed.errand, mood, self.now)
 
     def _last_look(self, duty: Duty, *, paused: bool) -> str | None:
         reminder = self.reminders[duty.claimed.reminder.id]
@@ -327,6 +360,8 @@ class Histories(RuleBasedStateMachine):
                 self.by_guess[reminder.id] -= 1
             assert self.by_guess[reminder.id] >= 0, "rung by guess"
             assert not reminder.status.final, "rung though it is over"
+            assert reminder.id not in self.has_answered, "rung though the patient has answered by a key"
+            assert reminder.id not in self.opted_out, "rung though the number has opted out"
             assert duty.claimed_at < expiry(reminder, self.clinic), "rung too late"
             assert self.clinic.window.is_open(self.now, zone_of(reminder, self.clinic)), "rung out of hours"
         return answer
@@ -342,7 +377,9 @@ class Histories(RuleBasedStateMachine):
                 reminder, calls, call, outcome,
                 token=token, tries=tries, resend=claimed.resend, opted_out=is_out, now=now,
             )  # fmt: skip
-        elif isinstance(outcome, Found | NotFound | NoAnswer):
+        elif isinstance(outcome, Found | NotFound | NoAnswer | Candidates):
+            if isinstance(outcome, Candidates):
+                outcome = chosen(outcome, call, taken=self._ids_of_other_calls(call))
             report = outcome.report if isinstance(outcome, Found) else None
             taken = report is not None and self._is_anothers(report.external_call_id, call)
             counts = report is not None and not (taken and call.status == "unconfirmed")
@@ -365,14 +402,17 @@ class Histories(RuleBasedStateMachine):
     @precondition(lambda self: self._ringing())
     @rule(
         which=st.integers(0, 9),
-        word=st.sampled_from(["ringing", "held", *sorted(TERMINAL)]),
+        word=st.sampled_from(["ringing", "held", "in-progress", *sorted(TERMINAL)]),
+        answered_by=st.sampled_from([None, "human", "machine_start", "fax"]),
         arrives=st.booleans(),
     )
-    def a_call_goes_on(self, which: int, word: str, arrives: bool) -> None:
+    def a_call_goes_on(self, which: int, word: str, answered_by: str | None, arrives: bool) -> None:
         """Its webhook arrives at once, or stays under way."""
         ringing = self._ringing()
         ring = ringing[which % len(ringing)]
         ring.status = word
+        if word in {"in-progress", "completed"}:
+            ring.answered_by = ring.answered_by or answered_by
         self.reports.append(self.provider.report_of(ring))
         if arrives:
             self._webhook(self.reports[-1])
@@ -382,6 +422,38 @@ class Histories(RuleBasedStateMachine):
     def a_webhook_comes_late_or_again(self, which: int) -> None:
         """Any of those sent so far, in any order."""
         self._webhook(self.reports[which % len(self.reports)])
+
+    @precondition(lambda self: self._ringing())
+    @rule(which=st.integers(0, 9), digits=st.sampled_from(["1", "2", "9", "3", ""]), question=st.sampled_from(Question))
+    def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
+        """The webhook of a key names our own call, and comes twice."""
+        ringing = self._ringing()
+        ring = ringing[which % len(ringing)]
+        ring.status = "in-progress"
+        report = evolve(self.provider.report_of(ring), attempt_id=ring.key)
+        key = Key(digits=digits, question=question, repeats=0)
+        self._presses(report, key)
+        answer = self.reminders[ring.reminder_id].response
+        assert not self._presses(report, key), "the same key has changed something a second time"
+        assert self.reminders[ring.reminder_id].response == answer
+
+    def _presses(self, report: Report, key: Key) -> bool:
+        """Whether the key has changed anything."""
+        self._webhook(report)
+        before, calls = self.reminders[report.reminder_id or ""], self.calls[report.reminder_id or ""]
+        call, _ = call_spoken_of(report, calls)
+        assert call is not None
+        turn = pressed(before, calls, call, key, opted_out=before.id in self.opted_out)
+        after = turn.step.reminder
+        if turn.opts_out:
+            self.opted_out.add(before.id)
+        if after.response is not None:
+            self.has_answered.add(before.id)
+            self.reached.add(before.id)
+        if before.response == Response.OPTED_OUT:
+            assert after.response == Response.OPTED_OUT, "opted out was not the last word"
+        self._save(turn.step)
+        return turn.opts_out or after != before
 
     def _webhook(self, report: Report) -> None:
         reminder = self.reminders[report.reminder_id or ""]
@@ -398,7 +470,8 @@ class Histories(RuleBasedStateMachine):
             now=self.now,
         )
         self._save(step)
-        if report.status == "completed" and calls:
+        by_machine = report.answered_by not in {None, "human"}
+        if report.status == "completed" and calls and (self.clinic.voicemail_is_reached or not by_machine):
             self.reached.add(reminder.id)
             assert step.reminder.status in {Status.CALLED, Status.CANCELLED}
 
@@ -497,7 +570,13 @@ class Histories(RuleBasedStateMachine):
     def _is_known_to_have_ended(self, ring: Ring) -> bool:
         """So that ringing again is no guess: it is over, and that was reported to us."""
         ours = next(call for call in self._all_calls() if call.id == ring.key)
-        return ring.status == ours.status and ring.status in ENDS_BEFORE_A_REDIAL and ours.received_at is not None
+        is_voicemail = ring.status == "completed" and ring.by_machine and not self.clinic.voicemail_is_reached
+        has_ended = is_voicemail or ring.status in ENDS_BEFORE_A_REDIAL
+        return ring.status == ours.status and has_ended and ours.received_at is not None
+
+    def _ids_of_other_calls(self, call: Call) -> set[str]:
+        others = (other.external_call_id for other in self._all_calls() if other.id != call.id)
+        return {name for name in others if name is not None}
 
     def _is_anothers(self, external_call_id: str, call: Call | None) -> bool:
         return any(

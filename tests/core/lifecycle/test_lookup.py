@@ -3,12 +3,13 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Finding, Found, NoAnswer, NotFound
-from reminderd.core.lifecycle import Level
+from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound
+from reminderd.core.lifecycle import Level, chosen
 from reminderd.core.lifecycle.check import NO_REPORT, RING_BY_HAND
 from reminderd.core.reminder import Status
 from tests.support.nouns import (
     BOTH,
+    DROP,
     HOUR,
     KEY,
     LOOK_UP,
@@ -169,3 +170,65 @@ def test_finding_nothing_changes_nothing_once_the_call_is_closed() -> None:
     call = a_call("not-placed", checks=10)
     step = asked(CHECKING, call, NONE, rules=able(BOTH))
     assert (step.reminder, step.calls) == (CHECKING, (call,))
+
+
+# A provider that repeats no id of ours names candidates
+
+
+def candidates(*ids: str) -> Candidates:
+    return Candidates(tuple(a_report("ringing", external_call_id=name, attempt_id=None) for name in ids))
+
+
+@pytest.mark.parametrize(
+    ("ids", "taken"),
+    [(["a"], []), (["a", "b"], ["b"]), (["b", "a", "c"], ["b", "c"])],
+    ids=["the only one", "one is taken", "two are taken"],
+)
+def test_exactly_one_that_is_no_other_calls_is_the_one_that_was_meant(ids: list[str], taken: list[str]) -> None:
+    found_one = chosen(candidates(*ids), a_call("unconfirmed"), taken=frozenset(taken))
+    assert isinstance(found_one, Found)
+    assert found_one.report.external_call_id == "a"
+
+
+@pytest.mark.parametrize(("ids", "taken"), [([], []), (["a", "b"], ["a", "b"])], ids=["none", "all are taken"])
+def test_if_there_is_none_the_call_is_missing(ids: list[str], taken: list[str]) -> None:
+    assert chosen(candidates(*ids), a_call("unconfirmed"), taken=frozenset(taken)) == NotFound()
+
+
+def test_of_several_none_is_taken_as_a_guess() -> None:
+    finding = chosen(candidates("a", "b", "c"), a_call("unconfirmed"), taken=frozenset({"c"}))
+    assert isinstance(finding, NoAnswer)
+    step = asked(CHECKING, a_call("unconfirmed"), finding)
+    assert (step.calls[0].status, step.calls[0].checks, step.calls[0].not_found) == ("unconfirmed", 1, 0)
+
+
+def test_once_a_webhook_has_told_its_id_no_other_call_is_meant() -> None:
+    call = a_call("ringing", external_call_id="a")
+    assert chosen(candidates("b"), call, taken=frozenset()) == NotFound()
+    finding = chosen(candidates("b", "a"), call, taken=frozenset())
+    assert isinstance(finding, Found)
+    assert finding.report.external_call_id == "a"
+
+
+# What asking to drop it came to
+
+
+@pytest.mark.parametrize("word", ["canceled", "busy", "completed"])
+def test_a_dropped_call_is_settled_as_if_reported_and_its_reminder_stays_cancelled(word: str) -> None:
+    gone = a_reminder(Status.CANCELLED, wake_at=NOW + MINUTE, lease_token=TOKEN, last_error="cancelled by staff")
+    step = asked(gone, a_call("ringing", external_call_id="ext-1"), found(word), rules=able(DROP))
+    assert (step.reminder.status, step.reminder.wake_at, step.reminder.lease_token) == (Status.CANCELLED, None, None)
+    assert (step.reminder.last_error, step.calls[0].status) == ("cancelled by staff", word)
+
+
+@pytest.mark.parametrize("finding", [NONE, SILENCE], ids=["404", "no answer"])
+def test_a_drop_that_failed_is_tried_again_after_a_while(finding: Finding) -> None:
+    gone = a_reminder(Status.CANCELLED, wake_at=NOW + MINUTE, lease_token=TOKEN, last_error="cancelled by staff")
+    step = asked(gone, a_call("ringing", external_call_id="ext-1"), finding, rules=able(DROP))
+    assert (step.reminder.wake_at, step.calls[0].checks) == (NOW + RULES.confirm_after, 1)
+
+
+def test_a_drop_that_came_to_nothing_is_not_asked_for_again_at_once() -> None:
+    gone = a_reminder(Status.CANCELLED, wake_at=NOW + MINUTE, lease_token=TOKEN, last_error="cancelled by staff")
+    step = asked(gone, a_call("ringing", external_call_id="ext-1"), found("ringing"), rules=able(DROP))
+    assert (step.reminder.wake_at, step.calls[0].checks) == (NOW + RULES.outcome_timeout, 1)

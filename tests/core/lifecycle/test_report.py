@@ -1,10 +1,29 @@
+from typing import Any
+
 import pytest
 from attrs import evolve
 
+from reminderd.core.answers import Found
 from reminderd.core.lifecycle import Level, call_spoken_of
-from reminderd.core.reminder import PROGRESS, TERMINAL, Call, Status
+from reminderd.core.reminder import PROGRESS, TERMINAL, Call, Reminder, Status
 from reminderd.core.rules import Rules
-from tests.support.nouns import HOUR, MINUTE, NO_HOURS, NOW, RULES, TOKEN, a_call, a_reminder, a_report, hours, told
+from tests.support.nouns import (
+    DROP,
+    HOUR,
+    LOOK_UP,
+    MINUTE,
+    NO_HOURS,
+    NOW,
+    RULES,
+    TOKEN,
+    a_call,
+    a_reminder,
+    a_report,
+    able,
+    asked,
+    hours,
+    told,
+)
 
 WAITING = a_reminder(Status.PROCESSING, wake_at=NOW + HOUR)
 DIALING = a_reminder(Status.DIALING, lease_token=TOKEN, wake_at=NOW + MINUTE)
@@ -332,3 +351,151 @@ def test_a_repeat_about_an_older_call_leaves_the_newer_one_of_a_cancelled_remind
     older, newer = a_call("busy", received_at=NOW), a_call("ringing", id="call-2", attempt=2)
     step = told(cancelled, older, newer, report=a_report("busy"), receipt_is_new=False)
     assert (step.duplicate, step.reminder) == (True, cancelled)
+
+
+# A machine has answered
+
+STRICT = evolve(RULES, voicemail_is_reached=False)
+VOICEMAIL = a_report("completed", answered_by="machine_end_beep")
+
+
+def test_a_voicemail_is_called_where_it_counts_as_reached() -> None:
+    step = told(WAITING, a_call("queued"), report=VOICEMAIL)
+    assert (step.reminder.status, step.calls[0].status) == (Status.CALLED, "completed")
+    assert step.notes[-1].text == "called: completed"
+
+
+@pytest.mark.parametrize("answered_by", ["machine_start", "fax"])
+def test_a_voicemail_is_rung_again_where_it_does_not(answered_by: str) -> None:
+    step = told(WAITING, a_call("queued"), report=a_report("completed", answered_by=answered_by), rules=STRICT)
+    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW + RULES.redial_delay)
+    assert (step.reminder.hold_reason, step.reminder.lease_token) == ("voicemail, to be rung again", None)
+    assert (step.calls[0].status, step.calls[0].received_at, step.duplicate) == ("completed", NOW, False)
+    assert step.notes[-1].text.startswith("voicemail, to be rung again: ")
+
+
+def test_that_a_machine_answered_may_have_been_told_before_the_end() -> None:
+    call = a_call("in-progress", answered_by="machine_start")
+    assert told(WAITING, call, report=a_report("completed"), rules=STRICT).reminder.status is Status.SCHEDULED
+
+
+def test_what_was_told_first_of_who_answered_stands() -> None:
+    call = a_call("in-progress", answered_by="human")
+    step = told(WAITING, call, report=VOICEMAIL, rules=STRICT)
+    assert (step.reminder.status, step.calls[0].answered_by) == (Status.CALLED, "human")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "rules", "reason"),
+    [
+        (3, STRICT, "voicemail, after 3 calls"),
+        (1, evolve(STRICT, max_lateness=15 * MINUTE), "voicemail, and too late for another call"),
+        (1, evolve(STRICT, window=MORNING.window), "voicemail, and too late for another call"),
+        (1, evolve(STRICT, window=NO_HOURS), "voicemail, and too late for another call"),
+    ],
+    ids=["no call remains", "it would expire", "the hours begin too late", "no hours at all"],
+)
+def test_a_voicemail_has_failed_if_it_cannot_be_rung_again(attempts: int, rules: Rules, reason: str) -> None:
+    step = told(evolve(WAITING, attempts=attempts), a_call("queued"), report=VOICEMAIL, rules=rules)
+    assert (step.reminder.status, step.reminder.last_error, step.reminder.wake_at) == (Status.FAILED, reason, None)
+    assert (step.notes[-1].text, step.notes[-1].level) == (f"failed: {reason}", Level.ERROR)
+
+
+@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED, Status.CANCELLED, Status.CALLED])
+def test_a_voicemail_of_a_call_that_we_had_closed_changes_no_final_reminder(status: Status) -> None:
+    over = a_reminder(status, last_error=None if status is Status.CALLED else "a reason", external_call_id="ext-1")
+    step = told(over, a_call("unreported"), report=VOICEMAIL, rules=STRICT)
+    assert (step.reminder, step.calls[0].status) == (over, "completed")
+
+
+def test_the_voicemail_of_an_older_call_is_only_noted() -> None:
+    newest = a_call(id="call-2", attempt=2)
+    step = told(DIALING, a_call("unreported"), newest, report=VOICEMAIL, rules=STRICT)
+    assert (step.reminder, step.calls[1], step.calls[0].status) == (DIALING, newest, "completed")
+    assert step.notes[-1].text == "noted: voicemail"
+
+
+def test_a_voicemail_that_matches_no_call_is_kept_and_reaches_nobody() -> None:
+    report = evolve(VOICEMAIL, attempt_id=None)
+    step = told(WAITING, a_call("queued", external_call_id="ext-0"), report=report, rules=STRICT)
+    assert (step.reminder, step.calls[1].answered_by) == (WAITING, "machine_end_beep")
+
+
+# Why a call failed
+
+
+@pytest.mark.parametrize(
+    ("codes", "appendix"),
+    [
+        ({}, ""),
+        ({"error_code": "31005"}, " (error 31005)"),
+        ({"sip_response_code": 603}, " (SIP 603)"),
+        ({"error_code": "31005", "sip_response_code": 603}, " (error 31005, SIP 603)"),
+    ],
+    ids=["nothing", "the provider's number", "the network's", "both"],
+)
+def test_a_failure_says_what_is_known_of_why(codes: dict[str, Any], appendix: str) -> None:
+    step = told(WAITING, a_call("queued"), report=a_report("failed", **codes))
+    assert step.reminder.last_error == f"the provider reported: failed{appendix}"
+    assert (step.calls[0].error_code, step.calls[0].sip_response_code) == (
+        codes.get("error_code"),
+        codes.get("sip_response_code"),
+    )
+
+
+def test_codes_told_before_the_end_are_kept_and_said() -> None:
+    step = told(WAITING, a_call("ringing", sip_response_code=480), report=a_report("failed", sip_response_code=603))
+    assert step.reminder.last_error == "the provider reported: failed (SIP 480)"
+
+
+# News of a call that nobody wants any more
+
+GONE = a_reminder(Status.CANCELLED, wake_at=NOW + MINUTE, lease_token=TOKEN, last_error="cancelled by staff")
+QUEUED = a_call("queued", external_call_id="ext-1")
+LATER = NOW + RULES.outcome_timeout
+
+
+@pytest.mark.parametrize("before", ["dialing", "unconfirmed", "queued"])
+@pytest.mark.parametrize("checks", [0, 4], ids=["never asked about", "asked about before"])
+def test_news_that_it_rings_has_it_dropped_at_once(before: str, checks: int) -> None:
+    step = told(GONE, a_call(before, checks=checks), report=a_report("ringing"), rules=able(DROP))
+    assert (step.reminder.wake_at, step.reminder.lease_token) == (NOW, None)
+
+
+def test_a_call_of_its_own_found_by_a_look_up_is_dropped_at_once() -> None:
+    step = asked(GONE, a_call("unconfirmed", checks=3), Found(a_report("ringing")), rules=able(DROP))
+    assert (step.reminder.wake_at, step.calls[0].status) == (NOW, "ringing")
+
+
+@pytest.mark.parametrize("word", ["queued", "initiated"])
+def test_no_news_has_it_dropped_no_second_time(word: str) -> None:
+    step = told(GONE, a_call("initiated", external_call_id="ext-1", checks=1), report=a_report(word), rules=able(DROP))
+    assert step.reminder.wake_at == LATER
+
+
+def test_a_drop_that_is_due_is_not_put_off_by_old_news() -> None:
+    due = evolve(GONE, wake_at=NOW, lease_token=None)
+    step = told(due, evolve(QUEUED, checks=2), report=a_report("queued"), rules=able(DROP))
+    assert step.reminder.wake_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("reminder", "call", "word", "rules"),
+    [
+        (GONE, QUEUED, "in-progress", able(DROP)),
+        (GONE, QUEUED, "on-hold", able(DROP)),
+        (GONE, QUEUED, "ringing", able(LOOK_UP)),
+        (GONE, evolve(QUEUED, checks=10), "ringing", able(DROP)),
+        (GONE, evolve(QUEUED, provider="another"), "ringing", able(DROP)),
+        (WAITING, QUEUED, "ringing", able(DROP)),
+        (a_reminder(Status.CALLED, wake_at=NOW + MINUTE), QUEUED, "ringing", able(DROP)),
+    ],
+    ids=["answered", "a word we don't know", "the provider can't", "ten times", "another's", "wanted", "called"],
+)
+def test_else_news_only_moves_its_check(reminder: Reminder, call: Call, word: str, rules: Rules) -> None:
+    assert told(reminder, call, report=a_report(word), rules=rules).reminder.wake_at == LATER
+
+
+def test_a_reminder_whose_row_lost_its_time_is_still_given_one() -> None:
+    step = told(evolve(GONE, wake_at=None), QUEUED, report=a_report("queued"), rules=able(DROP))
+    assert step.reminder.wake_at == LATER

@@ -2,7 +2,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.lifecycle import NotAllowedError, Step, called_again, cancelled
-from reminderd.core.reminder import Call, Reminder, Status
+from reminderd.core.reminder import Call, Reminder, Response, Status
 from reminderd.core.rules import Rules
 from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, TOKEN, a_call, a_reminder, hours
 
@@ -76,6 +76,32 @@ def test_until_when_is_left_out_where_it_is_not_known() -> None:
 def test_it_is_refused_if_a_call_was_completed(attempt: int | None) -> None:
     with pytest.raises(NotAllowedError, match="reached"):
         again(a_reminder(Status.CANCELLED, last_error="x"), a_call("completed", attempt=attempt))
+
+
+def test_a_voicemail_is_no_reason_to_refuse_where_it_does_not_count_as_reached() -> None:
+    failed = a_reminder(Status.FAILED, last_error="voicemail, after 3 calls", attempts=3)
+    calls = (
+        a_call("completed", answered_by="machine_start"),
+        a_call("completed", id="2", attempt=2, answered_by="fax"),
+    )
+    step = again(failed, *calls, rules=evolve(RULES, voicemail_is_reached=False))
+    assert (step.reminder.status, step.reminder.attempts, step.calls) == (Status.SCHEDULED, 0, calls)
+    with pytest.raises(NotAllowedError, match="reached"):
+        again(failed, *calls)
+
+
+@pytest.mark.parametrize("response", Response)
+def test_it_is_refused_if_the_patient_has_answered_by_a_key_though_the_call_was_never_reported(
+    response: Response,
+) -> None:
+    gone = a_reminder(Status.CANCELLED, last_error="cancelled by staff", response=response.value)
+    with pytest.raises(NotAllowedError, match=f"reached, and has answered: {response}"):
+        again(gone, a_call("unreported"))
+
+
+def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> None:
+    step = again(a_reminder(Status.FAILED, last_error="x", response="asked by mail"))
+    assert (step.reminder.status, step.reminder.response) == (Status.SCHEDULED, "asked by mail")
 
 
 @pytest.mark.parametrize("status", [*WAITING, Status.CALLED])

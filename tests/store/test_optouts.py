@@ -1,0 +1,87 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reminderd.core.answers import Accepted
+from reminderd.core.lifecycle import Step
+from reminderd.core.reminder import Status
+from reminderd.store import queries
+from reminderd.store.optouts import OPTED_OUT, opt_out
+from reminderd.store.rows import to_ms
+from tests.support.desk import Desk, a_desk
+
+PHONE, OTHER_PHONE = "+15550100001", "+15550100002"
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with a_desk(tmp_path / "reminderd.db") as desk:
+        yield desk
+
+
+def opts_out(desk: Desk, phone: str = PHONE, source: str = "by phone") -> tuple[Step, ...]:
+    return desk.write(partial(opt_out, phone_number=phone, source=source, actor="anna"))
+
+
+def test_all_that_waits_for_the_number_is_cancelled_earliest_first_each_with_its_audit_line(desk: Desk) -> None:
+    desk.insert("late", scheduled_at=to_ms(desk.now + timedelta(days=9)))
+    desk.insert("soon", scheduled_at=to_ms(desk.now + timedelta(days=1)))
+    desk.insert("another's", OTHER_PHONE)
+    assert [step.reminder.id for step in opts_out(desk)] == ["soon", "late"]
+    for name in ("soon", "late"):
+        assert (desk.reminder(name).status, desk.reminder(name).last_error) == (Status.CANCELLED, OPTED_OUT)
+        [act] = queries.acts_on(desk.connection, name)
+        assert (act["actor"], act["act"], act["detail"]) == ("anna", "opt-out", None)
+    assert desk.reminder("another's").status is Status.SCHEDULED
+
+
+def test_the_first_source_and_time_are_kept(desk: Desk) -> None:
+    first = desk.now
+    opts_out(desk)
+    desk.later(timedelta(days=1))
+    assert opts_out(desk, source="a key") == ()
+    assert [tuple(row) for row in desk.connection.execute("SELECT * FROM opt_outs")] == [
+        (PHONE, "by phone", to_ms(first))
+    ]
+
+
+def test_what_is_final_stays_as_it_is(desk: Desk) -> None:
+    for status in (status for status in Status if status.final):
+        desk.insert(status.value, status=status.value, last_error="a reason")
+    before = [desk.reminder(status.value) for status in Status if status.final]
+    assert opts_out(desk) == ()
+    assert [desk.reminder(status.value) for status in Status if status.final] == before
+
+
+def test_a_claimed_one_is_stopped_by_the_last_look(desk: Desk) -> None:
+    desk.insert()
+    [claimed] = desk.claim()
+    assert opts_out(desk) == ()
+    desk.not_sent(claimed, OPTED_OUT)
+    assert (desk.reminder().status, desk.reminder().last_error) == (Status.CANCELLED, OPTED_OUT)
+    assert desk.calls()[0].status == "not-placed"
+
+
+def test_one_whose_call_is_on_its_way_is_not_rung_again(desk: Desk) -> None:
+    desk.insert()
+    [claimed] = desk.claim()
+    desk.answer(claimed, Accepted("ext-1"))
+    assert opts_out(desk) == ()
+    assert desk.reminder().status is Status.PROCESSING
+
+
+def test_one_that_another_program_adds_later_is_never_dialled(desk: Desk) -> None:
+    opts_out(desk)
+    desk.insert()
+    assert desk.claim() == []
+    assert (desk.reminder().status, desk.reminder().last_error) == (Status.CANCELLED, OPTED_OUT)
+
+
+def test_the_audit_names_no_number(desk: Desk) -> None:
+    desk.insert()
+    opts_out(desk)
+    rows = [tuple(row) for row in desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
+    assert rows == [("anna", "opt-out", "r1", None)]
