@@ -56,8 +56,7 @@ def settle_key(
     if heard.call is None:
         save(connection, told.reminder, told.calls, heard, now)
         return Spoken(reply=NOT_NEEDED, message=reminder.message, steps=(heard,))
-    is_out = opted_out(connection, reminder.phone_number)
-    turn = pressed(reminder, heard.calls, heard.call, key, opted_out=is_out)
+    turn = pressed(reminder, heard.calls, heard.call, key)
     step = evolve(turn.step, notes=heard.notes + turn.step.notes)
     save(connection, told.reminder, told.calls, step, now)
     if step.reminder.response != told.reminder.response:

@@ -45,6 +45,9 @@ class Expectations:
     """`when_unsure` is `"ring_again"`: once a reminder, a ring may follow one of unknown fate."""
     called_again: Mapping[str, int] = field(factory=dict)
     """How often staff have had each reminder called again: they may know better."""
+    voicemail_is_reached: bool = True
+    answered: Mapping[str, int] = field(factory=dict)
+    """By which moment of the record patients had answered by a key, each for the reminder that they were told."""
     cancelled: frozenset[str] = frozenset()
     """The reminders that staff or an opt-out have cancelled."""
 
@@ -100,15 +103,23 @@ def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectatio
     again = expectations.called_again.get(reminder_id, 0)
     guesses = 0
     for former, latter in pairwise(rings):
-        reached_at = former.acknowledged_at if former.end == "completed" else None
+        reached_at = former.acknowledged_at if _has_reached(former, expectations) else None
         if reached_at is not None and reached_at < latter.at:
             yield f"{reminder_id}: rung again after the patient was reached"
         was_told = former.disclosed_at is not None and former.disclosed_at < latter.at
-        guesses += not (was_told and former.end in NOT_REACHED)
+        has_failed = former.end in NOT_REACHED or (former.end == "completed" and not _has_reached(former, expectations))
+        guesses += not (was_told and has_failed)
     if guesses > again + expectations.ring_again:
         yield f"{reminder_id}: rung again {guesses} times while it was not known that the call before had failed"
+    answered_at = expectations.answered.get(reminder_id)
+    if answered_at is not None and any(ring.at > answered_at for ring in rings):
+        yield f"{reminder_id}: rung again after the patient had answered by a key"
     if len(rings) > expectations.max_calls * (1 + again):
         yield f"{reminder_id}: rung {len(rings)} times"
+
+
+def _has_reached(ring: Ring, expectations: Expectations) -> bool:
+    return ring.end == "completed" and (expectations.voicemail_is_reached or not ring.by_machine)
 
 
 # Nothing is lost
@@ -123,8 +134,12 @@ def losses(record: Record, found: Snapshot, expectations: Expectations) -> Itera
             yield from _end_not_kept(ring, found, expectations)
     for reminder in found.reminders.values():
         rings = record.rings_of(reminder.id)
-        if reminder.status is Status.CALLED and all(ring.end != "completed" for ring in rings):
+        has_answered = reminder.id in expectations.answered
+        is_reached = has_answered or any(_has_reached(ring, expectations) for ring in rings)
+        if reminder.status is Status.CALLED and not is_reached:
             yield f"{reminder.id}: called, but no call was completed"
+        if has_answered and reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
+            yield f"{reminder.id}: answered by a key, but {reminder.status}"
         yield from _not_visible(reminder, found.calls_of(reminder.id))
         if expectations.settled:
             yield from _not_concluded(reminder, found.calls_of(reminder.id), rings, expectations)
@@ -143,7 +158,8 @@ def _end_not_kept(ring: Ring, found: Snapshot, expectations: Expectations) -> It
         return
     if not any(call.transcript == ring.transcript for call in own):
         yield f"{ring.key}: its transcript is lost"
-    if reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
+    is_reached = _has_reached(ring, expectations)
+    if is_reached and reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
         yield f"{reminder.id}: completed, but {reminder.status}"
 
 
@@ -170,7 +186,7 @@ def _not_concluded(
         yield f"{reminder.id}: a call is still open when all was over"
     trusts_the_key = expectations.honours_key and expectations.look_up  # "not placed" then means: safe to send again
     unknown = rings and rings[-1].disclosed_at is None and not trusts_the_key
-    may_guess = expectations.ring_again or reminder.id in expectations.called_again
+    may_guess = expectations.ring_again or reminder.id in {*expectations.called_again, *expectations.answered}
     if unknown and not may_guess and reminder.id not in expectations.cancelled and reminder.last_error not in _UNKNOWN:
         yield f"{reminder.id}: its last call's end is unknown, but it is {reminder.status}: {reminder.last_error}"
     newest = newest_call(calls)

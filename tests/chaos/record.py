@@ -30,10 +30,17 @@ class Ring:
     end: str | None = None
     """How the call ended; None while it goes on."""
     transcript: str | None = None
+    picked_up: bool = False
+    answered_by: str | None = None
+    """Who or what picked up, as far as the provider can tell."""
     disclosed_at: int | None = None
     """The first moment at which anybody could know of its end: a webhook went out, or a look-up was answered."""
     acknowledged_at: int | None = None
     """When a report of its end got its 200, which we give after the commit."""
+
+    @property
+    def by_machine(self) -> bool:
+        return self.answered_by not in {None, "human"}
 
     def discloses(self, moment: int) -> None:
         if self.disclosed_at is None:

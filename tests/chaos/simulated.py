@@ -9,6 +9,7 @@ from reminderd.core.answers import (
     Accepted,
     AccountTrouble,
     Answer,
+    Candidates,
     Capabilities,
     Finding,
     Found,
@@ -38,6 +39,7 @@ _NOTHING_PLACED: Final[dict[str, Answer]] = {
     REFUSED: Refused("not a number of ours"),
     ACCOUNT: AccountTrouble("unauthorised"),
 }
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
 _KEY_MARGIN: Final = timedelta(hours=1)
 """A provider keeps its keys longer than we are told to trust: a request may still be under way when that time ends."""
 
@@ -76,16 +78,35 @@ class SimulatedProvider:
         visible = [ring for ring in known if self._began[ring.call_id] + self.look_up_lag <= now]
         return Found(self.tells(visible[0])) if visible else NotFound()
 
+    def candidates(self, placement: Placement, mood: str, now: datetime) -> Finding | Candidates:
+        """The calls to that number, once look-ups know them, any of which could be the one that was asked for."""
+        if mood not in {PLACED, ANSWER_LOST}:
+            return NoAnswer("not now")
+        keys = {order.key for order in self.record.orders if order.phone_number == placement.phone_number}
+        since = placement.asked_from - _CLOCKS_DIFFER
+        recent = [ring for ring in self.record.rings if since <= self._began[ring.call_id] <= now - self.look_up_lag]
+        return Candidates(tuple(self.tells(ring) for ring in recent if ring.key in keys))
+
+    def drop(self, call_id: str, mood: str) -> Finding:
+        """End a call that nobody has picked up; how it stands then, if the answer arrives."""
+        if mood not in {PLACED, ANSWER_LOST}:
+            return NoAnswer("not now")
+        ring = next(ring for ring in self.record.rings if ring.call_id == call_id)
+        if ring.end is None and not ring.picked_up:
+            self.ends(ring, "canceled")
+        return NoAnswer("timeout") if mood == ANSWER_LOST else Found(self.tells(ring))
+
     def tells(self, ring: Ring) -> Report:
         """A report about a ring as it stands; from here on its end can be known."""
         if ring.end is not None:
             ring.discloses(self.record.moment())
         return Report(
             external_call_id=ring.call_id,
-            status=ring.end or "ringing",
+            status=ring.end or ("in-progress" if ring.picked_up else "ringing"),
             reminder_id=ring.reminder_id,
             attempt_id=ring.key if self.echoes_attempt_id else None,
             transcript=ring.transcript,
+            answered_by=ring.answered_by,
         )
 
     def ends(self, ring: Ring, word: str) -> None:

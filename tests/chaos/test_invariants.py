@@ -235,5 +235,26 @@ def test_a_final_reminder_is_final_but_for_staff(clinic: Clinic) -> None:
     assert broken(record, connection, evolve(RUNNING, called_again={"r2": 1}), former) == []
 
 
+def test_whoever_has_answered_by_a_key_is_called_and_not_rung_again(clinic: Clinic) -> None:
+    record, connection = clinic.provider.record, clinic.desk.connection
+    answered = evolve(RUNNING, answered={"r2": record.moment()})
+    assert has(broken(record, connection, answered), "r2: answered by a key, but processing")
+    assert not has(broken(record, connection, evolve(answered, cancelled=frozenset({"r2"}))), "answered by a key, but")
+    clinic.sql("UPDATE reminders SET status = 'called' WHERE id = 'r2'")
+    assert broken(record, connection, answered) == []
+    clinic.rang("other", reminder_id="r2")
+    assert has(broken(record, connection, answered), "r2: rung again after the patient had answered by a key")
+
+
+def test_a_voicemail_may_be_followed_by_another_call_where_it_does_not_count_as_reached(clinic: Clinic) -> None:
+    record, connection = clinic.provider.record, clinic.desk.connection
+    clinic.first.answered_by = "machine_start"
+    strict = evolve(RUNNING, voicemail_is_reached=False)
+    assert has(broken(record, connection, strict), "r1: called, but no call was completed")
+    clinic.rang("other")
+    assert has(broken(record, connection, RUNNING), "r1: rung again after the patient was reached")
+    assert not has(broken(record, connection, strict), "rung again")
+
+
 def has(sentences: list[str], wanted: str) -> bool:
     return any(wanted in sentence for sentence in sentences)

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound
+from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound
+from reminderd.core.conversation import Question
 from reminderd.core.lifecycle import Claimed, Errand, NotAllowedError, kept_back
 from reminderd.core.reminder import CLOSED, TERMINAL
 from reminderd.providers.base import placement_of
@@ -55,7 +56,7 @@ class Duty:
     process: int
     claimed: Claimed
     claimed_at: datetime
-    outcome: Answer | Finding | str | None = None
+    outcome: Answer | Finding | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
 
 
@@ -98,10 +99,12 @@ class StoreHistories(RuleBasedStateMachine):
             honours_key=st.booleans(),
             key_lifetime=st.sampled_from([HOUR, 23 * HOUR]),
             look_up=st.booleans(),
+            drop=st.booleans(),
         ),
         look_up_lag=st.sampled_from([0 * SECOND, 3 * MINUTE, 6 * HOUR]),
         echoes_attempt_id=st.booleans(),
         ring_again=st.booleans(),
+        voicemail_is_reached=st.booleans(),
         max_lateness=st.sampled_from([4 * HOUR, 72 * HOUR]),
     )
     def opens(
@@ -110,6 +113,7 @@ class StoreHistories(RuleBasedStateMachine):
         look_up_lag: timedelta,
         echoes_attempt_id: bool,
         ring_again: bool,
+        voicemail_is_reached: bool,
         max_lateness: timedelta,
     ) -> None:
         self.now = NOW
@@ -117,7 +121,12 @@ class StoreHistories(RuleBasedStateMachine):
             capabilities=capabilities, look_up_lag=look_up_lag, echoes_attempt_id=echoes_attempt_id
         )
         self.clinic = able(
-            capabilities, ring_again_when_unsure=ring_again, max_lateness=max_lateness, max_tries=3, max_calls=2
+            capabilities,
+            ring_again_when_unsure=ring_again,
+            voicemail_is_reached=voicemail_is_reached,
+            max_lateness=max_lateness,
+            max_tries=3,
+            max_calls=2,
         )
         self.stack = ExitStack()
         self.path = Path(self.stack.enter_context(TemporaryDirectory()), "clinic.db")
@@ -132,6 +141,7 @@ class StoreHistories(RuleBasedStateMachine):
         self.webhooks: list[tuple[Ring, str]] = []
         self.opted_out: set[str] = set()
         self.cancelled: set[str] = set()
+        self.answered: dict[str, int] = {}
         self.called_again: Counter[str] = Counter()
         self.is_paused = False
         self.former: Snapshot | None = None
@@ -193,7 +203,16 @@ class StoreHistories(RuleBasedStateMachine):
         claimed = duty.claimed
         if claimed.errand in {Errand.DIAL, Errand.RESEND}:
             return evolve(duty, outcome=self._kept_back(duty) or self._rings(claimed, mood))
-        return evolve(duty, outcome=self.provider.find(claimed.call.id, mood, self.now))
+        return evolve(duty, outcome=self._looks_up(claimed, mood))
+
+    def _looks_up(self, claimed: Claimed, mood: str) -> Finding | Candidates:
+        if claimed.errand is Errand.DROP:
+            assert self.clinic.capabilities.drop, "asked to drop a call by a provider that can't"
+            assert claimed.reminder.id in self.cancelled or claimed.reminder.phone_number in self.opted_out
+            return self.provider.drop(claimed.call.external_call_id or "", mood)
+        if claimed.errand is Errand.FIND and not self.provider.echoes_attempt_id:
+            return self.provider.candidates(placement_of(claimed.reminder, claimed.call), mood, self.now)
+        return self.provider.find(claimed.call.id, mood, self.now)
 
     def _kept_back(self, duty: Duty) -> str | None:
         look = last_look(self.desks[duty.process].connection, duty.claimed.reminder.id)
@@ -222,7 +241,7 @@ class StoreHistories(RuleBasedStateMachine):
         match outcome:
             case str():
                 desk.not_sent(duty.claimed, outcome)
-            case Found() | NotFound() | NoAnswer():
+            case Found() | NotFound() | NoAnswer() | Candidates():
                 desk.found(duty.claimed, outcome)
             case None:
                 raise AssertionError("nothing was done")
@@ -241,16 +260,44 @@ class StoreHistories(RuleBasedStateMachine):
     # What the provider does by itself
 
     @precondition(lambda self: self._ringing())
-    @rule(which=st.integers(0, 9), word=st.sampled_from(["ringing", "held", *sorted(TERMINAL)]), arrives=st.booleans())
-    def a_call_goes_on(self, which: int, word: str, arrives: bool) -> None:
+    @rule(
+        which=st.integers(0, 9),
+        word=st.sampled_from(["ringing", "held", *sorted(TERMINAL)]),
+        answered_by=st.sampled_from([None, "human", "machine_start"]),
+        arrives=st.booleans(),
+    )
+    def a_call_goes_on(self, which: int, word: str, answered_by: str | None, arrives: bool) -> None:
         """Its webhook arrives at once, or stays under way."""
         ringing = self._ringing()
         ring = ringing[which % len(ringing)]
+        if word == "completed":
+            ring.answered_by = answered_by
         if word in TERMINAL:
             self.provider.ends(ring, word)
         self.webhooks.append((ring, word))
         if arrives:
             self._webhook(ring, word)
+
+    @precondition(lambda self: self._ringing())
+    @rule(which=st.integers(0, 9), digits=st.sampled_from("1239"), question=st.sampled_from(Question))
+    def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
+        """Its webhook names our call alone, and comes twice."""
+        ringing = self._ringing()
+        ring = ringing[which % len(ringing)]
+        ring.picked_up = True
+        desk, name = self.desks[which % 2], ring.reminder_id
+        report = evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key)
+        spoken = desk.press(report, digits, question)
+        kept = desk.reminder(name).response, desk.count("audit"), desk.count("opt_outs")
+        assert desk.press(report, digits, question).reply == spoken.reply
+        assert (desk.reminder(name).response, desk.count("audit"), desk.count("opt_outs")) == kept
+        if desk.reminder(name).response is not None:
+            self.answered.setdefault(name, self.provider.record.moment())
+        if digits == "9":
+            phone = desk.reminder(name).phone_number
+            self.opted_out.add(phone)
+            rows = desk.connection.execute("SELECT status FROM reminders WHERE phone_number = ?", (phone,))
+            assert "scheduled" not in {row["status"] for row in rows}, "opted out, and still waiting"
 
     @precondition(lambda self: self.webhooks)
     @rule(which=st.integers(0, 99))
@@ -332,6 +379,8 @@ class StoreHistories(RuleBasedStateMachine):
             max_calls=self.clinic.max_calls,
             ring_again=self.clinic.ring_again_when_unsure,
             called_again=self.called_again,
+            voicemail_is_reached=self.clinic.voicemail_is_reached,
+            answered=self.answered,
             cancelled=frozenset(self.cancelled | out),
         )
         with looking(self.path) as connection:

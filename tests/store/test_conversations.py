@@ -228,8 +228,10 @@ def test_opted_out_is_the_last_word(desk: Desk, line: Report) -> None:
 
 def test_9_for_a_number_that_staff_have_put_down_keeps_their_word_for_why(desk: Desk, line: Report) -> None:
     desk.write(partial(opt_out, phone_number=PHONE, source="front desk", actor="anna"))
+    desk.insert("r2", scheduled_at=1_900_000_000_000)
     desk.press(line, "9")
     assert desk.reminder().response == "opted_out"
+    assert desk.reminder("r2").status is Status.CANCELLED, "another program had added it since"
     assert [row["source"] for row in desk.connection.execute("SELECT source FROM opt_outs")] == ["front desk"]
 
 

@@ -40,7 +40,7 @@ class Turn:
     step: Step
     reply: Reply
     opts_out: bool = False
-    """The number opts out, which must be on record before anything is said."""
+    """The number opts out, once more if it has: that must be on record before anything is said."""
 
 
 def picked_up(reminder: Reminder, call: Call, *, opted_out: bool, rules: Rules, now: datetime) -> Reply:
@@ -52,12 +52,12 @@ def picked_up(reminder: Reminder, call: Call, *, opted_out: bool, rules: Rules, 
     return Reply(parts=_ASKING, question=Question.MENU) if is_wanted else NOT_NEEDED
 
 
-def pressed(reminder: Reminder, calls: tuple[Call, ...], call: Call, key: Key, *, opted_out: bool) -> Turn:
+def pressed(reminder: Reminder, calls: tuple[Call, ...], call: Call, key: Key) -> Turn:
     """What a key changes. The same key for the same question changes nothing a second time."""
     same = Step(reminder=reminder, calls=calls, call=call)
     match key.question, key.digits:
         case _, "9":
-            return _responds(same, Response.OPTED_OUT, Part.OPTED_OUT, opts_out=not opted_out)
+            return _responds(same, Response.OPTED_OUT, Part.OPTED_OUT, opts_out=True)
         case _, "1":
             return _responds(same, Response.CONFIRMED, Part.CONFIRMED)
         case Question.CANCEL, "2":

@@ -304,7 +304,7 @@ def after(row: Row) -> Step:
     if row.event == "not sent":
         return unsent(reminder, call)
     if row.event in KEYS:
-        return pressed(reminder, calls, call, KEYS[row.event], opted_out=False).step
+        return pressed(reminder, calls, call, KEYS[row.event]).step
     if row.event in ANSWERS:
         return replied(reminder, call, ANSWERS[row.event])
     return asked(reminder, call, FINDINGS[row.event])

@@ -443,7 +443,7 @@ class Histories(RuleBasedStateMachine):
         before, calls = self.reminders[report.reminder_id or ""], self.calls[report.reminder_id or ""]
         call, _ = call_spoken_of(report, calls)
         assert call is not None
-        turn = pressed(before, calls, call, key, opted_out=before.id in self.opted_out)
+        turn = pressed(before, calls, call, key)
         after = turn.step.reminder
         if turn.opts_out:
             self.opted_out.add(before.id)
@@ -453,7 +453,7 @@ class Histories(RuleBasedStateMachine):
         if before.response == Response.OPTED_OUT:
             assert after.response == Response.OPTED_OUT, "opted out was not the last word"
         self._save(turn.step)
-        return turn.opts_out or after != before
+        return after != before
 
     def _webhook(self, report: Report) -> None:
         reminder = self.reminders[report.reminder_id or ""]

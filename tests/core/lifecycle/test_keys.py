@@ -46,10 +46,9 @@ def press(
     repeats: int = 0,
     reminder: Reminder = WAITING,
     call: Call = ANSWERED,
-    opted_out: bool = False,
 ) -> Turn:
     key = Key(digits=digits, question=at, repeats=repeats)
-    return pressed(reminder, (call,), call, key, opted_out=opted_out)
+    return pressed(reminder, (call,), call, key)
 
 
 # Somebody picks up
@@ -140,25 +139,19 @@ def test_9_opts_out_at_any_question(question: Question) -> None:
     assert (turn.step.reminder.status, turn.step.reminder.response) == (Status.CALLED, Response.OPTED_OUT)
 
 
-def test_9_for_a_number_that_has_opted_out_already_only_says_so() -> None:
-    turn = press("9", opted_out=True)
-    assert not turn.opts_out
-    assert turn.step.reminder.response == Response.OPTED_OUT
-
-
 @pytest.mark.parametrize(("digits", "question"), [*product("19", Question), ("2", Question.CANCEL)], ids=str)
 @pytest.mark.parametrize("before", [WAITING, GONE], ids=["waiting", "cancelled"])
 def test_the_same_key_a_second_time_changes_nothing(digits: str, question: Question, before: Reminder) -> None:
     first = press(digits, at=question, reminder=before)
-    again = press(digits, at=question, reminder=first.step.reminder, opted_out=first.opts_out)
-    assert (again.step.reminder, again.step.notes, again.opts_out) == (first.step.reminder, (), False)
-    assert again.reply == first.reply
+    again = press(digits, at=question, reminder=first.step.reminder)
+    assert (again.step.reminder, again.step.notes) == (first.step.reminder, ())
+    assert (again.reply, again.opts_out) == (first.reply, first.opts_out)
 
 
 @pytest.mark.parametrize(("digits", "question"), [("1", Question.MENU), ("2", Question.CANCEL)])
 def test_opted_out_is_the_last_word(digits: str, question: Question) -> None:
     out = press("9").step.reminder
-    turn = press(digits, at=question, reminder=out, opted_out=True)
+    turn = press(digits, at=question, reminder=out)
     assert (turn.step.reminder, turn.step.notes) == (out, ())
 
 
