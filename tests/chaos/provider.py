@@ -23,6 +23,9 @@ from tests.chaos.record import Order, Record, Ring
 from tests.support.generic_server import send
 from tests.support.hostile_provider import HeardRequest, Line, cut, hang, hear, say
 
+_WEBHOOKS_AT_A_TIME: Final = 16
+"""More would only wait in the client's pool, which looks through all that wait at each request."""
+
 
 @frozen(kw_only=True)
 class Temper:
@@ -67,6 +70,7 @@ class ChaosProvider:
     undelivered: int = 0
     """Webhooks that have not got their 200 yet."""
     _opened: trio.Event = field(factory=trio.Event)
+    _wires: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(_WEBHOOKS_AT_A_TIME))
     _ends_at: dict[str, float] = field(factory=dict)
     _asked: Counter[str] = field(factory=Counter)
 
@@ -213,13 +217,14 @@ class ChaosProvider:
 
     async def _send(self, door: Door, body: dict[str, Any], draw: Random) -> httpx.Response | None:
         """The answer, or None if there was none."""
-        self.webhooks += 1
-        if door.strikes(Strike.REPORTED):
-            self._kill(door, Strike.REPORTED, after=draw.uniform(0, 0.01))
-        try:
-            return await send(self.client, door.web_url or "", body)
-        except httpx.TransportError:
-            return None
+        async with self._wires:
+            self.webhooks += 1
+            if door.strikes(Strike.REPORTED):
+                self._kill(door, Strike.REPORTED, after=draw.uniform(0, 0.01))
+            try:
+                return await send(self.client, door.web_url or "", body)
+            except httpx.TransportError:
+                return None
 
     async def _open_door(self, draw: Random) -> Door:
         while True:

@@ -1,0 +1,212 @@
+"""Twilio's door: signed or refused, answered after the commit, and TwiML that says what was decided."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import urlencode
+from xml.etree import ElementTree as ET
+
+import httpx
+import pytest
+import trio
+from attrs import define, field, frozen
+
+from reminderd.core.answers import Report
+from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.lifecycle import Key
+from reminderd.core.wording import Wording
+from reminderd.providers.twilio.api import Account
+from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.signature import signature
+from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
+from reminderd.web.app import build_app
+from reminderd.web.server import bind, serve
+from reminderd.web.twilio import twilio_door
+from tests.support.door import Recorded
+
+BASE = "https://clinic.example"
+TOKEN = "t0ken"
+CALL = "3f0a5c1e"
+FIELDS = {"CallSid": "CA1", "CallStatus": "in-progress"}
+FORM = "application/x-www-form-urlencoded"
+ASKING = Reply(parts=(Part.GREETING, Part.MESSAGE, Part.MENU), question=Question.MENU)
+
+
+@frozen
+class Said:
+    reply: Reply
+    message: str = "Tomorrow at <nine> & not ten."
+
+
+@define
+class Desk:
+    """Keeps what it is told, says what it is told to say, or fails."""
+
+    says: Reply = ASKING
+    error: Exception | None = None
+    reports: list[Report] = field(factory=list)
+    keys: list[Key] = field(factory=list)
+
+    async def record(self, report: Report) -> Recorded:
+        self._keep(report)
+        return Recorded(duplicate=False)
+
+    async def pick_up(self, report: Report) -> Said:
+        self._keep(report)
+        return Said(self.says)
+
+    async def press(self, report: Report, key: Key) -> Said:
+        self._keep(report)
+        self.keys.append(key)
+        return Said(self.says)
+
+    def _keep(self, report: Report) -> None:
+        if self.error is not None:
+            raise self.error
+        self.reports.append(report)
+
+
+@define
+class TwilioDoor:
+    desk: Desk
+    client: httpx.AsyncClient
+
+    async def post(
+        self, path: str, changes: Mapping[str, str] = MappingProxyType({}), *, signed: bool = True
+    ) -> httpx.Response:
+        fields = {**FIELDS, **changes}
+        target = f"/webhooks/twilio/{path}"
+        given = signature(TOKEN if signed else "not the token", BASE + target, fields.items())
+        headers = {"Content-Type": FORM, "X-Twilio-Signature": given}
+        return await self.client.post(target, content=urlencode(fields), headers=headers)
+
+
+@asynccontextmanager
+async def a_door() -> AsyncIterator[TwilioDoor]:
+    account = Account(sid=f"AC{0:032}", auth_token=TOKEN, from_number="+12025550190")
+    provider = TwilioProvider(
+        account=account,
+        public_base_url=BASE,
+        api_url="http://127.0.0.1:1",
+        timeout=timedelta(seconds=1),
+        max_connections=1,
+    )
+    desk = Desk()
+    wording = Wording(clinic="Doctor Brown", phone="+12025550123")
+    door = twilio_door(provider, wording=wording, record=desk.record, pick_up=desk.pick_up, press=desk.press)
+
+    async def readiness() -> dict[str, Any]:
+        return {}
+
+    app = build_app(door=door, readiness=readiness, max_body_bytes=64 * 1024)
+    stopping = trio.Event()
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
+        async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+            yield TwilioDoor(desk, client)
+        stopping.set()
+    await provider.aclose()
+
+
+def verbs(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/xml; charset=utf-8"
+    return [verb.tag for verb in ET.fromstring(answer.content)]  # noqa: S314 - our own
+
+
+async def test_a_status_is_recorded_and_answered_without_a_word() -> None:
+    async with a_door() as door:
+        answer = await door.post(f"status/{CALL}", {"CallStatus": "completed", "CallDuration": "31"})
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert door.desk.reports == [
+            Report(external_call_id="CA1", status="completed", attempt_id=CALL, duration_seconds=31)
+        ]
+
+
+async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> None:
+    async with a_door() as door:
+        answer = await door.post(f"answer/{CALL}", {"AnsweredBy": "human"})
+        assert verbs(answer) == ["Gather", "Hangup"]
+        gather = ET.fromstring(answer.content)[0]  # noqa: S314 - our own
+        assert gather.get("action") == f"{BASE}/webhooks/twilio/keys/{CALL}?question=menu&repeats=0"
+        assert [say.text for say in gather][1] == "Tomorrow at <nine> & not ten."
+        assert door.desk.reports[0].answered_by == "human"
+
+
+async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
+    async with a_door() as door:
+        door.desk.says = Reply(parts=(Part.CONFIRMED,))
+        answer = await door.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
+        assert verbs(answer) == ["Say", "Hangup"]
+        assert door.desk.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
+
+
+async def test_the_fallback_tells_who_called_and_nothing_else() -> None:
+    async with a_door() as door:
+        target = "/webhooks/twilio/fallback"
+        signed = {"X-Twilio-Signature": signature(TOKEN, BASE + target)}
+        answer = await door.client.get(target, headers=signed)
+        assert verbs(answer) == ["Say", "Hangup"]
+        assert "Doctor Brown" in answer.text
+        assert (await door.client.get(target)).status_code == 403
+
+
+@pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])
+async def test_a_bad_signature_is_403_and_nothing_is_recorded(path: str) -> None:
+    async with a_door() as door:
+        answer = await door.post(path, signed=False)
+        assert (answer.status_code, answer.json()) == (403, {"error": "Invalid signature"})
+        unsigned = await door.client.post(f"/webhooks/twilio/{path}", data=FIELDS)
+        assert unsigned.status_code == 403
+        assert door.desk.reports == []
+
+
+@pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])
+async def test_what_can_not_be_recorded_is_503_so_that_nothing_is_said_that_is_not_on_record(path: str) -> None:
+    async with a_door() as door:
+        door.desk.error = StoreUnavailableError("the disk is full")
+        answer = await door.post(path)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_of_a_call_that_nobody_knows_a_status_is_404_and_a_person_hears_a_polite_word() -> None:
+    async with a_door() as door:
+        door.desk.error = UnknownReminderError(CALL)
+        assert (await door.post(f"status/{CALL}")).status_code == 404
+        for path in (f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"):
+            answer = await door.post(path)
+            assert verbs(answer) == ["Say", "Hangup"]
+            assert "no longer needed" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "changes"),
+    [
+        (f"status/{CALL}", {"CallSid": ""}),
+        (f"answer/{CALL}", {"CallStatus": ""}),
+        (f"keys/{CALL}", {"Digits": "1"}),
+        (f"keys/{CALL}?question=menu&repeats=x", {"Digits": "1"}),
+    ],
+)
+async def test_a_signed_form_that_makes_no_sense_is_400(path: str, changes: dict[str, str]) -> None:
+    async with a_door() as door:
+        answer = await door.post(path, changes)
+        assert (answer.status_code, answer.json()["error"]) == (400, "Invalid payload")
+        assert door.desk.reports == []
+
+
+async def test_the_path_is_verified_as_it_was_asked_for_escapes_and_all() -> None:
+    async with a_door() as door:
+        assert (await door.post("status/a%2Fb%20c")).status_code in {204, 404}
+        assert (await door.post("status/a%20b?x=%41&y=")).status_code == 204
+        assert door.desk.reports[-1].attempt_id == "a b"
+
+
+async def test_another_method_is_405_a_long_form_413_and_the_generic_door_is_not_there() -> None:
+    async with a_door() as door:
+        assert (await door.client.get(f"/webhooks/twilio/status/{CALL}")).status_code == 405
+        assert (await door.post(f"status/{CALL}", {"Filler": "x" * 70_000})).status_code == 413
+        assert (await door.client.post("/webhooks/call-status", json={})).status_code == 404
