@@ -48,6 +48,8 @@ class Expectations:
     voicemail_is_reached: bool = True
     answered: Mapping[str, int] = field(factory=dict)
     """By which moment of the record patients had answered by a key, each for the reminder that they were told."""
+    pressed: frozenset[str] = frozenset()
+    """Reminders for which a key was pressed that may be on record, though the patient never heard so."""
     cancelled: frozenset[str] = frozenset()
     """The reminders that staff or an opt-out have cancelled."""
 
@@ -89,7 +91,8 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
         if not order.committed:
             yield f"{order.key}: asked to be placed before the call was in the database"
         reminder = found.reminders.get(order.reminder_id)
-        if reminder is None or (order.phone_number, order.message) != (reminder.phone_number, reminder.message):
+        message = None if reminder is None or order.message is None else reminder.message
+        if reminder is None or (order.phone_number, order.message) != (reminder.phone_number, message):
             yield f"{order.key}: asked for another number or message than its reminder's"
     for ring in record.rings:
         call = found.calls.get(ring.key)
@@ -135,7 +138,11 @@ def losses(record: Record, found: Snapshot, expectations: Expectations) -> Itera
     for reminder in found.reminders.values():
         rings = record.rings_of(reminder.id)
         has_answered = reminder.id in expectations.answered
-        is_reached = has_answered or any(_has_reached(ring, expectations) for ring in rings)
+        is_reached = (
+            has_answered
+            or reminder.id in expectations.pressed
+            or any(_has_reached(ring, expectations) for ring in rings)
+        )
         if reminder.status is Status.CALLED and not is_reached:
             yield f"{reminder.id}: called, but no call was completed"
         if has_answered and reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
@@ -186,7 +193,11 @@ def _not_concluded(
         yield f"{reminder.id}: a call is still open when all was over"
     trusts_the_key = expectations.honours_key and expectations.look_up  # "not placed" then means: safe to send again
     unknown = rings and rings[-1].disclosed_at is None and not trusts_the_key
-    may_guess = expectations.ring_again or reminder.id in {*expectations.called_again, *expectations.answered}
+    may_guess = expectations.ring_again or reminder.id in {
+        *expectations.called_again,
+        *expectations.answered,
+        *expectations.pressed,
+    }
     if unknown and not may_guess and reminder.id not in expectations.cancelled and reminder.last_error not in _UNKNOWN:
         yield f"{reminder.id}: its last call's end is unknown, but it is {reminder.status}: {reminder.last_error}"
     newest = newest_call(calls)

@@ -13,7 +13,8 @@ class Order:
     """Idempotency key and `attempt_id`: the id of our call."""
     reminder_id: str
     phone_number: str
-    message: str
+    message: str | None
+    """None: the order does not say it."""
     committed: bool
     """Whether our database had the call when the request was there, as another connection saw it."""
 

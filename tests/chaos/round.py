@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -14,16 +14,18 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import SystemClock
+from reminderd.core.lifecycle import NotAllowedError
 from reminderd.core.lifecycle.check import RING_BY_HAND
+from reminderd.store import desk
 from reminderd.store.driver import Connection
 from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from reminderd.store.transaction import snapshot, transaction
 from tests.chaos.door import Door, Strike, plan
 from tests.chaos.invariants import Expectations, broken, doubles, losses
-from tests.chaos.provider import ChaosProvider
+from tests.chaos.provider import ChaosProvider, Clinic
 from tests.chaos.scenario import Scenario, Tally
-from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
+from tests.chaos.snapshot import Snapshot, looking, reminder_of, response_to, snapshot_of
 from tests.support.hostile_provider import hostile
 from tests.support.program import Program, running
 
@@ -37,10 +39,15 @@ _UNTIL_STRUCK: Final = 6.0
 async def play(scenario: Scenario, seed: int, folder: Path) -> Tally:
     """One round in an empty folder. All that is chosen is drawn from the seed; the races are the machine's."""
     async with httpx.AsyncClient(timeout=5.0, trust_env=False) as client, trio.open_nursery() as nursery:
-        provider = ChaosProvider(
+        database = folder / "clinic.db"
+        provider = scenario.provider(
             seed=seed,
             temper=scenario.temper,
-            committed=partial(is_committed, folder / "clinic.db"),
+            clinic=Clinic(
+                reminder_of=partial(reminder_of, database),
+                response_to=partial(response_to, database),
+                cancel=partial(_cancel, database),
+            ),
             client=client,
             nursery=nursery,
         )
@@ -127,7 +134,7 @@ class _Round:
 
     @asynccontextmanager
     async def _program(self, door: Door) -> AsyncIterator[Program]:
-        async with running("run", cwd=self.folder, env={"VOICE_PROVIDER_API_URL": door.api_url}) as program:
+        async with running("run", cwd=self.folder, env={self.scenario.api_url_variable: door.api_url}) as program:
             door.program = program
             yield program
             door.program = door.web_url = None
@@ -171,6 +178,10 @@ class _Round:
             honours_key=temper.honours_keys,
             look_up=temper.look_up,
             tells_all=temper.look_up,
+            voicemail_is_reached=self.scenario.voicemail_is_reached,
+            answered=dict(self.provider.answered),
+            pressed=frozenset(self.provider.pressed),
+            cancelled=frozenset(self.provider.cancelled),
         )
 
     def tally(self) -> Tally:
@@ -198,3 +209,9 @@ def _insert(database: Path, numbers: range) -> None:
     insert = "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)"
     with open_sync(database) as connection:
         transaction(connection, lambda connection, _now: connection.executemany(insert, rows), SystemClock().now())
+
+
+def _cancel(database: Path, reminder_id: str) -> None:
+    with open_sync(database) as connection, suppress(NotAllowedError):
+        cancel = partial(desk.cancel, reminder_id=reminder_id, actor="desk")
+        transaction(connection, cancel, SystemClock().now())

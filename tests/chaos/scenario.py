@@ -6,7 +6,9 @@ from typing import Final
 from attrs import frozen
 
 from tests.chaos.door import Strike
-from tests.chaos.provider import Temper
+from tests.chaos.generic import GenericChaos
+from tests.chaos.provider import ChaosProvider, Temper
+from tests.chaos.twilio import ACCOUNT, PUBLIC, SENDER, TOKEN, TwilioChaos
 from tests.support.generic_server import KEY as API_KEY
 from tests.support.generic_server import SECRET
 
@@ -20,14 +22,20 @@ outcome_timeout_seconds = 2
 confirm_after_seconds = 0.5
 [web]
 port = 0
+public_base_url = "{public}"
 [provider]
-kind = "generic"
+kind = "{kind}"
 timeout_seconds = 1
+calls_per_second = 0
 [provider.generic]
 api_key = "{key}"
 webhook_secret = "{secret}"
 honours_idempotency_key = {honours_keys}
 look_up = {look_up}
+[provider.twilio]
+account_sid = "{account}"
+auth_token = "{token}"
+from_number = "{sender}"
 [retry]
 first_delay_seconds = 0.05
 max_delay_seconds = 0.4
@@ -44,12 +52,33 @@ class Scenario:
     temper: Temper
     reminders: int
     kills: int
+    provider: type[ChaosProvider] = GenericChaos
+    kind: str = "generic"
+
+    @property
+    def api_url_variable(self) -> str:
+        """Where each process is told which door of the provider is its own."""
+        return f"REMINDERD__PROVIDER__{self.kind.upper()}__API_URL"
+
+    @property
+    def voicemail_is_reached(self) -> bool:
+        """Whether the patient counts as reached if a machine has answered."""
+        return self.kind == "generic"
 
     @property
     def config(self) -> str:
         """Short times, so that much happens; no `api_url`, as each process has its own."""
         can = {"honours_keys": self.temper.honours_keys, "look_up": self.temper.look_up}
-        return _CONFIG.format(key=API_KEY, secret=SECRET, **{name: str(it).lower() for name, it in can.items()})
+        return _CONFIG.format(
+            kind=self.kind,
+            public=PUBLIC,
+            key=API_KEY,
+            secret=SECRET,
+            account=ACCOUNT,
+            token=TOKEN,
+            sender=SENDER,
+            **{name: str(it).lower() for name, it in can.items()},
+        )
 
 
 KEYS: Final = Scenario(word="keys", temper=Temper(honours_keys=True), reminders=300, kills=40)
@@ -57,7 +86,15 @@ BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100,
 LOOK_UP: Final = Scenario(
     word="look-up", temper=Temper(look_up=True, loses_answers=0.2, silent=0.4), reminders=100, kills=14
 )
-SCENARIOS: Final = (KEYS, BLIND, LOOK_UP)
+TWILIO: Final = Scenario(
+    word="twilio",
+    temper=Temper(look_up=True, loses_answers=0.15, silent=0.15),
+    reminders=100,
+    kills=14,
+    provider=TwilioChaos,
+    kind="twilio",
+)
+SCENARIOS: Final = (KEYS, BLIND, LOOK_UP, TWILIO)
 
 
 @frozen(kw_only=True)

@@ -38,6 +38,20 @@ def is_committed(database: Path, call_id: str) -> bool:
         return connection.execute("SELECT 1 FROM call_logs WHERE id = ?", (call_id,)).fetchone() is not None
 
 
+def reminder_of(database: Path, call_id: str) -> str | None:
+    """The reminder whose call has this id, as another process sees it; None if no such call is committed."""
+    with looking(database) as connection:
+        row = connection.execute("SELECT reminder_id FROM call_logs WHERE id = ?", (call_id,)).fetchone()
+        return None if row is None else str(row["reminder_id"])
+
+
+def response_to(database: Path, reminder_id: str) -> str | None:
+    """What is on record of a reminder's response, as another process sees it."""
+    with looking(database) as connection:
+        row = connection.execute("SELECT response FROM reminders WHERE id = ?", (reminder_id,)).fetchone()
+        return None if row is None or row["response"] is None else str(row["response"])
+
+
 def snapshot_of(connection: Connection) -> Snapshot:
     reminders = map(reminder_from, connection.execute("SELECT * FROM reminders").fetchall())
     calls = map(call_from, connection.execute("SELECT * FROM call_logs ORDER BY attempt").fetchall())

@@ -180,11 +180,11 @@ async def send(client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | 
         "webhook-signature": Webhook(SECRET).sign(message_id, at, content.decode()),
     }
     request = client.build_request("POST", f"{base_url}/webhooks/call-status", content=content, headers=headers)
-    request.stream = _Body(content)
+    request.stream = Body(content)
     return await client.send(request)
 
 
-class _Body(httpx.AsyncByteStream):
+class Body(httpx.AsyncByteStream):
     """A request's body. httpx's own is a generator, which Trio finds unfinished when the other side dies meanwhile."""
 
     def __init__(self, content: bytes) -> None:
