@@ -1,5 +1,6 @@
 """Twilio, end to end: the real program, and the sandbox that speaks Twilio's dialect over real sockets."""
 
+import sys
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlencode
@@ -14,7 +15,7 @@ from reminderd.store import desk
 from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from reminderd.store.transaction import transaction
-from tests.support.program import running
+from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
 from tests.support.twilio_desk import TOKEN
 
@@ -169,3 +170,29 @@ async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Pa
             await program.terminate()
         async with running("run", cwd=tmp_path) as program:
             await clinic.desk.until(name, "called")
+
+
+@pytest.mark.parametrize(
+    ("environment", "code", "words"),
+    [
+        ({}, 0, "online: the provider knows us"),
+        ({"TWILIO_AUTH_TOKEN": "wrong"}, 1, "online: the account can't be read: 401 Unauthorized: 20003"),
+        ({"TWILIO_FROM_NUMBER": "+12025550170"}, 1, "online: from_number is not this account's"),
+    ],
+)
+async def test_check_config_online_says_whether_twilio_knows_us(
+    tmp_path: Path, environment: dict[str, str], code: int, words: str
+) -> None:
+    async with a_twilio_clinic(tmp_path):
+        command = [sys.executable, "-m", "reminderd", "check-config", "--online"]
+        done = await trio.run_process(
+            command,
+            cwd=tmp_path,
+            env=clean_environment(environment),
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+    said = (done.stdout + done.stderr).decode()
+    assert done.returncode == code, said
+    assert words in said

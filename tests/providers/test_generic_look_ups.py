@@ -136,3 +136,26 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
         assert isinstance(await provider.fetch("c-1"), NoAnswer)
         assert isinstance(await provider.find(PLACEMENT), NoAnswer)
     assert server.connections == 0
+
+
+# Whether the provider knows us, asked without a call
+
+
+@pytest.mark.parametrize("script", [answering(404), answering(200, b"{}"), answering(500), answering(405)])
+async def test_a_provider_that_answers_at_all_knows_us(script: Script, provider_at: Maker) -> None:
+    async with hostile(script) as server:
+        assert await provider_at(server.url).trouble() is None
+        assert [request.method for request in server.requests] == ["GET"], "it must change nothing"
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 302])
+async def test_a_provider_that_refuses_our_key_says_so(status: int, provider_at: Maker) -> None:
+    async with hostile(answering(status, b'{"error": "who are you?"}', Location="/")) as server:
+        trouble = await provider_at(server.url).trouble()
+    assert trouble is not None
+    assert trouble.startswith(f"the provider refuses us: {status}")
+
+
+async def test_a_provider_that_is_not_there_is_told_as_such(provider_at: Maker) -> None:
+    with nobody_listens() as url:
+        assert "can't be reached: could not connect" in (await provider_at(url).trouble() or "")

@@ -111,11 +111,23 @@ def account_resource(account_sid: str, *, since: datetime) -> Resource:
 
 def page_of_numbers(account_sid: str, *, phone_number: str | None) -> Resource:
     """The numbers that the account has bought, or the one that is asked for, if it has."""
-    path = f"/{API_VERSION}/Accounts/{account_sid}/IncomingPhoneNumbers.json"
     shown = [number for number in OUR_NUMBERS if phone_number in {None, number}]
-    here = path if phone_number is None else f"{path}?{urlencode({'PhoneNumber': phone_number})}"
     return {
         "incoming_phone_numbers": [_number_resource(account_sid, number) for number in shown],
+        **_only_page(account_sid, "IncomingPhoneNumbers", shown, phone_number),
+    }
+
+
+def page_of_verified_numbers(account_sid: str, *, phone_number: str | None) -> Resource:
+    """The numbers that are verified without being bought: none."""
+    return {"outgoing_caller_ids": [], **_only_page(account_sid, "OutgoingCallerIds", [], phone_number)}
+
+
+def _only_page(account_sid: str, name: str, shown: Sequence[str], phone_number: str | None) -> Resource:
+    """What Twilio says of a page besides what is on it."""
+    path = f"/{API_VERSION}/Accounts/{account_sid}/{name}.json"
+    here = path if phone_number is None else f"{path}?{urlencode({'PhoneNumber': phone_number})}"
+    return {
         "start": 0,
         "end": max(len(shown) - 1, 0),
         "page": 0,
