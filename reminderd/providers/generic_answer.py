@@ -2,10 +2,9 @@
 
 from datetime import datetime
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear, spelled
-from reminderd.providers.base import InvalidPayloadError
-from reminderd.providers.exchange import Heard, Outcome, Unheard
-from reminderd.providers.payload import STATUS_LIMIT, json_object, usable
+from reminderd.core.answers import AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.providers.acceptance import acceptance
+from reminderd.providers.exchange import Outcome, Unheard
 from reminderd.providers.retry_after import retry_after
 from reminderd.providers.words import reason
 
@@ -25,7 +24,7 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
     wait = retry_after(outcome.headers.get("retry-after"), now)
     match outcome.status:
         case status if 200 <= status < 300:
-            return _accepted(outcome)
+            return acceptance(outcome, id_field="call_id")
         case 429:
             return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
         case 503 if wait is not None:
@@ -40,18 +39,3 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
             return Refused(reason(outcome, private=private))
         case _:
             return Unclear(reason(outcome, private=private))
-
-
-def _accepted(heard: Heard) -> Answer:
-    if not heard.complete:
-        return Unclear(f"{heard.status}, but the answer broke off or had no end")
-    try:
-        answer = json_object(heard.body)
-    except InvalidPayloadError:
-        return Unclear(f"{heard.status}, but the answer is not a JSON object")
-    call_id, status = answer.get("call_id"), answer.get("status")
-    if not (isinstance(call_id, str) and usable(call_id)):
-        return Unclear(f"{heard.status}, but without a usable call_id")
-    if not (isinstance(status, str) and usable(spelled(status), limit=STATUS_LIMIT)):
-        return Accepted(call_id)
-    return Accepted(call_id, spelled(status))

@@ -7,7 +7,8 @@ from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pressed
 from reminderd.core.lifecycle.lastlook import kept_back
 from reminderd.core.lifecycle.lookup import chosen, looked_up
-from reminderd.core.lifecycle.report import call_spoken_of, reported
+from reminderd.core.lifecycle.matching import call_spoken_of
+from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
 from reminderd.core.lifecycle.summary import summary

@@ -1,4 +1,4 @@
-"""A provider reports on a call, by webhook or when asked: which call it speaks of, and what follows."""
+"""A provider reports on a call, by webhook or when asked: what follows."""
 
 from datetime import datetime
 
@@ -7,8 +7,10 @@ from attrs import evolve
 from reminderd.core.answers import Report
 from reminderd.core.intake import expiry, zone_of
 from reminderd.core.lifecycle.check import is_to_be_dropped
-from reminderd.core.lifecycle.reached import reached
+from reminderd.core.lifecycle.matching import call_spoken_of, filled
+from reminderd.core.lifecycle.reached import after_reaching, reached
 from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
+from reminderd.core.lifecycle.unmatched import unmatched
 from reminderd.core.reminder import CLOSED_BY_US, PROGRESS, TERMINAL, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
 
@@ -28,18 +30,6 @@ _RANK_OF_OTHER_WORDS = 3
 
 _VOICEMAIL = "voicemail"
 _REDIALLED = frozenset({"busy", "no-answer", "canceled", _VOICEMAIL})
-
-
-def call_spoken_of(report: Report, calls: tuple[Call, ...]) -> tuple[Call | None, bool]:
-    """The call that a report speaks of, and whether it names our own id; (None, False) if it can't be told."""
-    for call in calls:
-        if report.attempt_id is not None and call.id == report.attempt_id:
-            return call, True
-    for call in calls:
-        if call.external_call_id == report.external_call_id:
-            return call, False
-    nameless = [call for call in calls if call.external_call_id is None and call.attempt is not None]
-    return (nameless[0] if len(nameless) == 1 else None), False
 
 
 def reported(
@@ -71,7 +61,7 @@ def reported(
     if id_taken and (call is None or call.external_call_id is None):
         notes = (Note("the provider's call id is already on another call; it is not stored again", Level.ERROR),)
     if call is None:
-        step = _unmatched(
+        step = unmatched(
             reminder,
             calls,
             report,
@@ -84,26 +74,12 @@ def reported(
     elif report.status in TERMINAL:
         counts = call.received_at is None and (receipt_is_new or named)
         if counts:
-            step = _terminal(reminder, calls, _filled(call, report, external_id), report, rules, now)
+            step = _terminal(reminder, calls, filled(call, report, external_id), report, rules, now)
         else:
-            step = _noted(reminder, calls, _filled(call, report, external_id), "a repeat changes nothing", repeat=True)
+            step = _noted(reminder, calls, filled(call, report, external_id), "a repeat changes nothing", repeat=True)
     else:
-        step = _progress(reminder, calls, _filled(call, report, external_id), report, rules, now)
+        step = _progress(reminder, calls, filled(call, report, external_id), report, rules, now)
     return evolve(step, notes=notes + step.notes) if notes else step
-
-
-def _filled(call: Call, report: Report, external_id: str | None) -> Call:
-    """The call with what the report knows in the columns that are still empty."""
-    return evolve(
-        call,
-        external_call_id=call.external_call_id or external_id,
-        transcript=report.transcript if call.transcript is None else call.transcript,
-        duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
-        answered_by=report.answered_by if call.answered_by is None else call.answered_by,
-        sip_response_code=report.sip_response_code if call.sip_response_code is None else call.sip_response_code,
-        error_code=report.error_code if call.error_code is None else call.error_code,
-        error=None if call.status == "unconfirmed" else call.error,  # the doubt is over
-    )
 
 
 def _noted(reminder: Reminder, calls: tuple[Call, ...], call: Call, why: str, *, repeat: bool = False) -> Step:
@@ -111,55 +87,6 @@ def _noted(reminder: Reminder, calls: tuple[Call, ...], call: Call, why: str, *,
     return Step(
         reminder=at_rest(reminder, calls), calls=calls, call=call, duplicate=repeat, notes=(Note(f"noted: {why}"),)
     )
-
-
-def _unmatched(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    report: Report,
-    external_id: str | None,
-    *,
-    receipt_is_new: bool,
-    new_call_id: str,
-    rules: Rules,
-    now: datetime,
-) -> Step:
-    if not calls:
-        note = Note(f"a report ({report.status}) for a reminder that was never dialled", Level.WARNING)
-        repeat = report.status in TERMINAL and not receipt_is_new
-        return Step(reminder=reminder, calls=calls, notes=(note,), duplicate=repeat)
-    if report.status in TERMINAL and not receipt_is_new:
-        return Step(reminder=reminder, calls=calls, duplicate=True, notes=(Note("noted: a repeat changes nothing"),))
-    if external_id is None and report.status not in TERMINAL:
-        note = Note(f"a report ({report.status}) that matches none of its calls is not kept", Level.WARNING)
-        return Step(reminder=reminder, calls=calls, notes=(note,))
-    kept = Call(
-        id=new_call_id,
-        reminder_id=reminder.id,
-        attempt=None,
-        provider=rules.provider,
-        external_call_id=external_id,
-        status=report.status,
-        transcript=report.transcript,
-        answered_by=report.answered_by,
-        duration_seconds=report.duration_seconds,
-        sip_response_code=report.sip_response_code,
-        error_code=report.error_code,
-        created_at=now,
-        updated_at=now,
-        received_at=now if report.status in TERMINAL else None,
-    )
-    after = _reached(reminder, replaced(calls, kept)) if reached(kept, rules) else reminder
-    became = f"{after.status}: " if after.status is not reminder.status else ""
-    note = Note(f"{became}a report ({report.status}) that matches none of its calls is kept", Level.WARNING)
-    return Step(reminder=after, calls=replaced(calls, kept), call=kept, notes=(note,))
-
-
-def _reached(reminder: Reminder, calls: tuple[Call, ...]) -> Reminder:
-    """The reminder after one of its calls was completed: the truth wins over every state but `cancelled`."""
-    if reminder.status in {Status.CALLED, Status.CANCELLED}:
-        return at_rest(reminder, calls)
-    return ended(reminder, calls, Status.CALLED, None)
 
 
 def _terminal(
@@ -175,7 +102,7 @@ def _terminal(
     speaks_for_the_reminder = newest is not None and newest.id == call.id and reminder.attempts > 0
     word = _VOICEMAIL if report.status == "completed" else report.status
     if reached(closed, rules):
-        word, after = report.status, _reached(reminder, calls)
+        word, after = report.status, after_reaching(reminder, calls)
     elif speaks_for_the_reminder and not reminder.status.final:
         after = _not_reached(reminder, calls, closed, word, rules, now)
     else:

@@ -7,11 +7,11 @@ that of their HTTP status. Meanings: https://www.twilio.com/docs/api/errors/<cod
 from datetime import datetime
 from typing import Final
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear, spelled
-from reminderd.core.reminder import PROGRESS
+from reminderd.core.answers import AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.providers.acceptance import acceptance
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.exchange import Heard, Outcome, Unheard
-from reminderd.providers.payload import json_object, usable
+from reminderd.providers.payload import json_object
 from reminderd.providers.retry_after import retry_after
 from reminderd.providers.words import reason
 
@@ -40,7 +40,7 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
     if isinstance(outcome, Unheard):
         return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
     if 200 <= outcome.status < 300:
-        return _accepted(outcome)
+        return acceptance(outcome, id_field="sid")
     said = reason(outcome, private=private)
     if outcome.status >= 500 or outcome.status in {408, 409}:
         return Unclear(said)
@@ -61,17 +61,3 @@ def code_in(heard: Heard) -> int | None:
     except InvalidPayloadError:
         return None
     return code if type(code) is int else None
-
-
-def _accepted(heard: Heard) -> Answer:
-    if not heard.complete:
-        return Unclear(f"{heard.status}, but the answer broke off or had no end")
-    try:
-        answer = json_object(heard.body)
-    except InvalidPayloadError:
-        return Unclear(f"{heard.status}, but the answer is not a JSON object")
-    sid, status = answer.get("sid"), answer.get("status")
-    if not (isinstance(sid, str) and usable(sid)):
-        return Unclear(f"{heard.status}, but without a usable sid")
-    word = spelled(status) if isinstance(status, str) else ""
-    return Accepted(sid, word) if word in PROGRESS else Accepted(sid)

@@ -96,7 +96,7 @@ async def test_without_detection_of_machines_it_is_not_asked_for(twilio_at: Make
     [
         (CREATED, Accepted("CA1")),
         (b'{"sid": "CA1", "status": "ringing"}', Accepted("CA1", "ringing")),
-        (b'{"sid": "CA1", "status": "completed"}', Accepted("CA1")),
+        (b'{"sid": "CA1", "status": 7}', Accepted("CA1")),
         (b'{"sid": "CA1"}', Accepted("CA1")),
     ],
 )
