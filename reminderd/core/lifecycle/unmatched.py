@@ -20,6 +20,18 @@ def unmatched(
     rules: Rules,
     now: datetime,
 ) -> Step:
+    """What a report changes that none of the reminder's calls can be the subject of; only `completed` speaks for it.
+
+    Args:
+        reminder: the reminder that the report names.
+        calls: all its calls; without any the report is not kept.
+        report: what the provider says.
+        external_id: the provider's id, or None if it is on another call already.
+        receipt_is_new: a terminal report with this id was never received before.
+        new_call_id: the id for the row that keeps the report.
+        rules: the clinic's.
+        now: the time of the transaction.
+    """
     if not calls:
         note = Note(f"a report ({report.status}) for a reminder that was never dialled", Level.WARNING)
         repeat = report.status in TERMINAL and not receipt_is_new
