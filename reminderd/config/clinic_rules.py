@@ -5,6 +5,7 @@ from datetime import timedelta
 from reminderd.config.sections import Config
 from reminderd.core.answers import Capabilities
 from reminderd.core.backoff import Backoff
+from reminderd.core.limits import Limits
 from reminderd.core.rules import Rules
 
 
@@ -26,8 +27,9 @@ def rules_of(config: Config, *, provider: str | None = None, capabilities: Capab
         ),
         max_tries=config.retry.max_tries,
         max_calls=config.redial.max_calls,
-        redial_delay=timedelta(minutes=config.redial.delay_minutes),
+        redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
         window=config.calling.window,
+        limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
         voicemail_is_reached=config.provider.kind != "twilio" or config.provider.twilio.voicemail_is_reached,
         leave_voicemail=config.provider.twilio.voicemail == "leave_message",

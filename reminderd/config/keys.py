@@ -59,6 +59,17 @@ def number(default: float, low: float, high: float) -> float:
     return key(default, f"a number from {low:g} to {high:g}", lambda value: _outside(value, low, high))
 
 
+def numbers(default: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
+    """One number or several, both ends included."""
+
+    def wrong(values: tuple[float, ...]) -> str | None:
+        if not values:
+            return "is empty"
+        return next((found for value in values if (found := _outside(value, low, high)) is not None), None)
+
+    return key(default, f"a number from {low:g} to {high:g}, or a list of such", wrong)
+
+
 def positive(default: float, high: float) -> float:
     """A number above zero."""
     return key(

@@ -13,6 +13,8 @@ def risks(config: Config) -> list[str]:
     found = []
     if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
         found.append("no calling hours are set, so phones may ring at night; set start, end and days in [calling]")
+    if not (config.limits.answered_per_day or config.limits.answered_per_week):
+        found.append("a patient with several reminders may be rung several times a day; set [limits]")
     if config.provider.kind == "twilio":  # a generic provider is handed the message alone, and says it in its own way
         found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
     return found

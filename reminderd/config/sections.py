@@ -21,7 +21,7 @@ from reminderd.config.hours import (
     span_of,
     spans_of,
 )
-from reminderd.config.keys import DERIVED, choice, choices, key, number, positive, switch, whole
+from reminderd.config.keys import DERIVED, choice, choices, key, number, numbers, positive, switch, whole
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.twilio import TwilioConfig
 from reminderd.core.window import Spans, Window
@@ -131,10 +131,18 @@ class RetryConfig:
 
 @frozen(kw_only=True)
 class RedialConfig:
-    """Further calls after busy and no answer."""
+    """Further calls after busy, no answer and a voicemail."""
 
     max_calls: int = whole(3, 1, 100)
-    delay_minutes: float = number(15.0, 0, _YEAR / 60)
+    delay_minutes: tuple[float, ...] = numbers((15.0,), 0, _YEAR / 60)
+
+
+@frozen(kw_only=True)
+class LimitsConfig:
+    """How often a phone number may be reached."""
+
+    answered_per_day: int = whole(0, 0, 100)
+    answered_per_week: int = whole(0, 0, 100)
 
 
 def _day() -> str:
@@ -212,6 +220,7 @@ class Config:
     retry: RetryConfig = field(factory=RetryConfig)
     redial: RedialConfig = field(factory=RedialConfig)
     calling: CallingConfig = field(factory=CallingConfig)
+    limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)

@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, Final, Literal, get_origin
+from typing import Any, Final, Literal, get_args, get_origin
 
 from reminderd.config.given import Text
 from reminderd.config.keys import quoted
@@ -24,6 +24,8 @@ _KINDS: Final = (
 def typed(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a type or a form such as Literal
     """The value as the wanted type; None if it is of another one."""
     form = get_origin(wanted) or wanted
+    if form is tuple and get_args(wanted)[0] is float:
+        return _numbers(value)
     if isinstance(value, Text):
         return _parsed(value.value.strip(), form)
     if form is tuple:
@@ -31,6 +33,16 @@ def typed(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a type
     if form is float and type(value) is int:
         return _as_float(value)
     return value if type(value) is (str if form is Literal else form) else None
+
+
+def _numbers(value: object) -> tuple[float, ...] | None:
+    """Several numbers, or one that stands alone."""
+    if isinstance(value, Text):
+        given: list[object] = [Text(item) for item in value.value.split(",")]
+    else:
+        given = value if isinstance(value, list) else [value]
+    found = [typed(item, float) for item in given]
+    return tuple(number for number in found if isinstance(number, float)) if None not in found else None
 
 
 def _as_float(value: int) -> float:

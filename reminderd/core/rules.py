@@ -7,6 +7,7 @@ from attrs import field, frozen
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.backoff import Backoff
+from reminderd.core.limits import Limits
 from reminderd.core.window import Window
 
 
@@ -26,8 +27,10 @@ class Rules:
     max_tries: int = 20
     """Requests for one call before it counts as not to be placed."""
     max_calls: int = 3
-    redial_delay: timedelta = timedelta(minutes=15)
+    redial_delays: tuple[timedelta, ...] = (timedelta(minutes=15),)
+    """Before the second call, the third …; the last one holds for all that follow."""
     window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
+    limits: Limits = field(factory=Limits)
     max_lateness: timedelta = timedelta(minutes=240)
     voicemail_is_reached: bool = True
     """A call that a machine has answered counts as having reached the patient."""
@@ -36,3 +39,7 @@ class Rules:
     provider: str = "generic"
     """The name of the provider that is configured now."""
     capabilities: Capabilities = field(factory=Capabilities)
+
+    def redial_delay(self, calls: int) -> timedelta:
+        """How long to wait after so many calls of a reminder, at least one."""
+        return self.redial_delays[min(calls, len(self.redial_delays)) - 1]

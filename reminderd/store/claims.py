@@ -12,7 +12,7 @@ from reminderd.core.lifecycle import Errand, Step, Surroundings, put_aside, wake
 from reminderd.core.reminder import Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.driver import Connection, trouble
-from reminderd.store.facts import number_busy, opted_out, paused
+from reminderd.store.facts import free_from, number_busy, opted_out, paused
 from reminderd.store.rows import load_calls, reminder_from, save, to_ms
 
 PAUSE_RECHECK: Final = timedelta(minutes=1)
@@ -122,6 +122,7 @@ def _decide(
         around = Surroundings(
             opted_out=opted_out(connection, reminder.phone_number),
             number_busy=number_busy(connection, reminder.phone_number, except_for=reminder.id),
+            number_free_from=free_from(connection, reminder, rules, now),
             dial_from=dial_from,
         )
         step = wake(

@@ -1,12 +1,16 @@
 """Short questions to the database that decisions need: opt-outs, a staff's pause, open calls, taken ids, next wakes."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import frozen
 
+from reminderd.core.intake import zone_of
+from reminderd.core.lifecycle import reached
+from reminderd.core.limits import WEEK
 from reminderd.core.reminder import CLOSED, Reminder
+from reminderd.core.rules import Rules
 from reminderd.store.driver import Connection
-from reminderd.store.rows import from_ms, load_reminder
+from reminderd.store.rows import call_from, from_ms, load_reminder, to_ms
 
 _CLOSED_LIST = ", ".join(f"'{word}'" for word in sorted(CLOSED))
 OPEN = f"attempt IS NOT NULL AND status NOT IN ({_CLOSED_LIST})"
@@ -16,6 +20,11 @@ _NUMBER_BUSY = (
     "SELECT 1 FROM reminders WHERE phone_number = ? AND id <> ?"
     f" AND EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})"
 )
+
+_COMPLETED_CALLS = """
+SELECT call_logs.* FROM reminders JOIN call_logs ON call_logs.reminder_id = reminders.id
+ WHERE reminders.phone_number = ? AND call_logs.status = 'completed' AND call_logs.received_at >= ?
+"""
 
 
 def opted_out(connection: Connection, phone_number: str) -> bool:
@@ -31,6 +40,16 @@ def paused(connection: Connection) -> bool:
 def number_busy(connection: Connection, phone_number: str, *, except_for: str) -> bool:
     """Whether another reminder than `except_for` has an open call to this number."""
     return _any(connection, _NUMBER_BUSY, phone_number, except_for)
+
+
+def free_from(connection: Connection, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
+    """When the clinic's limits let the reminder's number be rung again; None: now."""
+    if not rules.limits.any:
+        return None
+    since = to_ms(now - WEEK - timedelta(days=1))
+    rows = connection.execute(_COMPLETED_CALLS, (reminder.phone_number, since)).fetchall()
+    moments = [call.received_at for call in map(call_from, rows) if reached(call, rules)]
+    return rules.limits.free_from((moment for moment in moments if moment is not None), now, zone_of(reminder, rules))
 
 
 def id_taken(connection: Connection, external_call_id: str, *, by_other_than: str | None) -> bool:

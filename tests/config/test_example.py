@@ -3,7 +3,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from reminderd.config import CallingConfig, Config, defaults, load_config
+from reminderd.config import CallingConfig, Config, LimitsConfig, defaults, load_config
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
@@ -14,18 +14,21 @@ CAREFUL: dict[tuple[str, str], Any] = {
     ("calling", "end"): "19:00",
     ("calling", "days"): ["mon", "tue", "wed", "thu", "fri", "sat"],
     ("calling", "holidays"): ["01-01", "12-25"],
+    ("limits", "answered_per_day"): 1,
+    ("limits", "answered_per_week"): 3,
 }
 """What a careful clinic would choose; without a file there is no restriction."""
 
 
-def test_the_example_is_without_mistakes_and_changes_nothing_but_the_hours_of_calling(tmp_path: Path) -> None:
+def test_the_example_is_without_mistakes_and_changes_nothing_but_the_hours_and_the_limits(tmp_path: Path) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
     for section in ("worker", "web", "provider", "retry", "redial", "messages"):
         assert getattr(config, section) == getattr(Config(), section)
-    careful: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for (_, key), value in CAREFUL.items()
-    }
-    assert config.calling == CallingConfig(**careful)
+    careful: dict[str, dict[str, Any]] = {"calling": {}, "limits": {}}
+    for (section, key), value in CAREFUL.items():
+        careful[section][key] = tuple(value) if isinstance(value, list) else value
+    assert config.calling == CallingConfig(**careful["calling"])
+    assert config.limits == LimitsConfig(**careful["limits"])
 
 
 def test_the_example_has_every_key_at_its_careful_value_or_its_default_in_the_codes_own_order() -> None:

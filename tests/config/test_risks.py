@@ -13,18 +13,27 @@ api_url = "https://voice.example"
 api_key = "key"
 webhook_auth = "none"
 """
+LIMITED = "\n[limits]\nanswered_per_day = 1\n"
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
 def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
-    (risk,) = risks(load(calling + GENERIC))
+    (risk,) = risks(load(calling + LIMITED + GENERIC))
     assert risk == "no calling hours are set, so phones may ring at night; set start, end and days in [calling]"
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
 def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, calling: str) -> None:
-    assert risks(load(calling + GENERIC)) == []
+    assert risks(load(calling + LIMITED + GENERIC)) == []
+
+
+@pytest.mark.parametrize("key", ["answered_per_day", "answered_per_week"])
+def test_a_real_provider_without_any_limit_is_a_risk(load: Load, key: str) -> None:
+    hours = '[calling]\nend = "21:00"\n'
+    (risk,) = risks(load(hours + GENERIC))
+    assert risk == "a patient with several reminders may be rung several times a day; set [limits]"
+    assert risks(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}")) == []
 
 
 def test_the_sandbox_rings_nobody_at_night(load: Load) -> None:

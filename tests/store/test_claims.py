@@ -5,15 +5,18 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.answers import Accepted, Unclear
 from reminderd.core.lifecycle import Errand
+from reminderd.core.limits import Limits
 from reminderd.core.reminder import Status
 from reminderd.store.claims import TAKE_TO_CHECK, TAKE_TO_DIAL, claim
 from reminderd.store.driver import OperationalError
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.facts import _COMPLETED_CALLS
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import BOTH, KEY, LOOK_UP, MINUTE, able
+from tests.support.nouns import BOTH, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able
 
 
 @pytest.fixture
@@ -187,3 +190,39 @@ def test_the_claim_reads_its_index_and_sorts_nothing(desk: Desk, take: str, inde
     assert f"INDEX {index} (wake_at>? AND wake_at<?)" in plan
     assert "TEMP B-TREE" not in plan
     assert "SCAN" not in plan
+
+
+def test_a_number_is_reached_once_a_day_if_the_clinic_says_so_and_by_whichever_reminder(tmp_path: Path) -> None:
+    rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=3))
+    with a_desk(tmp_path / "db", rules) as desk:
+        desk.insert("r1")
+        desk.insert("r2")
+        desk.insert("other", "+15550100002")
+        first = desk.claim()
+        assert [claimed.reminder.id for claimed in first] == ["other", "r1"]
+        desk.report(a_report("completed", reminder_id="r1", attempt_id=first[1].call.id))
+        desk.later(timedelta(minutes=2))
+        assert desk.claim() == []
+        held = desk.reminder("r2")
+        assert held.hold_reason == "this number was reached as often as the limits allow"
+        assert held.wake_at == (NOW + timedelta(days=1)).replace(hour=0)
+        desk.later(timedelta(days=1))
+        assert [claimed.reminder.id for claimed in desk.claim()] == ["r2"]
+
+
+def test_a_call_that_nobody_answered_uses_up_no_limit_and_neither_does_a_voicemail_that_does_not_count(
+    tmp_path: Path,
+) -> None:
+    rules = evolve(RULES, limits=Limits(per_day=1), voicemail_is_reached=False)
+    with a_desk(tmp_path / "db", rules) as desk:
+        for number, report in enumerate([a_report("busy"), a_report("completed", answered_by="machine_start")]):
+            desk.insert("r1") if number == 0 else desk.later(rules.redial_delay(1))
+            (claimed,) = desk.claim()
+            desk.report(evolve(report, external_call_id=f"ext-{number}", reminder_id="r1", attempt_id=claimed.call.id))
+        desk.later(rules.redial_delay(1))
+        assert [claimed.call.attempt for claimed in desk.claim()] == [3]
+
+
+def test_what_the_limits_ask_is_found_by_indexes(desk: Desk) -> None:
+    plan = desk.connection.execute(f"EXPLAIN QUERY PLAN {_COMPLETED_CALLS}", ("+15550100001", 0)).fetchall()
+    assert all("SCAN" not in row["detail"] for row in plan), [row["detail"] for row in plan]

@@ -77,7 +77,7 @@ def test_a_machine_is_known_by_the_end_of_the_call(desk: Desk, line: Report) -> 
     assert desk.pick_up(evolve(line, answered_by="machine_end_beep")).reply.parts == (Part.VOICEMAIL,)
     desk.report(evolve(line, status="completed"))
     assert (desk.reminder().status, desk.reminder().hold_reason) == (Status.SCHEDULED, "voicemail, to be rung again")
-    desk.later(desk.rules.redial_delay)
+    desk.later(desk.rules.redial_delay(1))
     [again] = desk.claim()
     assert again.call.attempt == 2
 

@@ -8,6 +8,7 @@ from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pres
 from reminderd.core.lifecycle.lastlook import kept_back
 from reminderd.core.lifecycle.lookup import chosen, looked_up
 from reminderd.core.lifecycle.matching import call_spoken_of
+from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
@@ -36,6 +37,7 @@ __all__ = [
     "picked_up",
     "pressed",
     "put_aside",
+    "reached",
     "reported",
     "summary",
     "wake",

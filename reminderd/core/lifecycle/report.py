@@ -120,7 +120,7 @@ def _not_reached(
         return ended(reminder, calls, Status.FAILED, f"the provider reported: {word}{_codes(call)}")
     if reminder.attempts >= rules.max_calls:
         return ended(reminder, calls, Status.FAILED, f"{word}, after {reminder.attempts} calls")
-    again = now + rules.redial_delay
+    again = now + rules.redial_delay(max(reminder.attempts, 1))
     opens = rules.window.next_open(again, zone_of(reminder, rules))
     if opens is None or opens >= expiry(reminder, rules):
         return ended(reminder, calls, Status.FAILED, f"{word}, and too late for another call")

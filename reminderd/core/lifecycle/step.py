@@ -94,6 +94,8 @@ class Surroundings:
     opted_out: bool = False
     number_busy: bool = False
     """Another reminder has an open call to the same number."""
+    number_free_from: datetime | None = None
+    """When its number may be rung again by the clinic's limits; None: now."""
     dial_from: datetime | None = None
     """None: a line and a pacing token are at hand and dialing is not paused. Else when it is worth looking again."""
 

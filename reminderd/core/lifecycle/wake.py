@@ -18,6 +18,7 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 
 BROKEN: Final = "an error in the program, see the log"
 BROKEN_HOLD: Final = timedelta(hours=1)
+LIMITED: Final = "this number was reached as often as the limits allow"
 
 
 def wake(
@@ -112,12 +113,14 @@ def _never(
     if around.opted_out:
         return Status.CANCELLED, "opted out", Level.INFO
     limit = expiry(reminder, rules)
-    opens = rules.window.next_open(now, zone_of(reminder, rules))
+    opens = _opens(reminder, around, rules, now)
     if now < limit and opens is not None and opens < limit:
         return None
     if any(call.status == "unreported" or _rests_on_look_ups(call) for call in calls):
         return Status.FAILED, RING_BY_HAND, Level.ERROR
-    if opens is None or now < limit:
+    if now < limit and around.number_free_from is not None:
+        reason = f"too late: {LIMITED}, and it may not be rung again before its limit"
+    elif opens is None or now < limit:
         reason = "too late: the calling hours leave no time to ring before its limit"
     else:
         reason = f"too late: was to be rung before {_spoken(limit, reminder, rules)}"
@@ -127,12 +130,17 @@ def _never(
 
 def _not_yet(reminder: Reminder, around: Surroundings, rules: Rules, now: datetime) -> tuple[datetime, str] | None:
     """Until when this reminder must wait, and why; None if it may be dialled now."""
-    opens = rules.window.next_open(now, zone_of(reminder, rules))
+    opens = _opens(reminder, around, rules, now)
     if opens is not None and opens > now:
-        return opens, OUTSIDE
+        return opens, OUTSIDE if around.number_free_from is None else LIMITED
     if around.number_busy:
         return now + NUMBER_BUSY_HOLD, "another call to this number is open"
     return None
+
+
+def _opens(reminder: Reminder, around: Surroundings, rules: Rules, now: datetime) -> datetime | None:
+    """The first moment at which the window is open and the limits leave the number free; None if there is none."""
+    return rules.window.next_open(around.number_free_from or now, zone_of(reminder, rules))
 
 
 def _taken_up_again(reminder: Reminder, calls: tuple[Call, ...]) -> Call | None:

@@ -173,7 +173,7 @@ def test_a_providers_reused_id_cannot_silence_a_report_that_names_our_call() -> 
 def test_the_phone_is_rung_again_after(word: str) -> None:
     step = told(DIALING, a_call(), report=a_report(word))
     assert (step.reminder.status, step.reminder.lease_token) == (Status.SCHEDULED, None)
-    assert step.reminder.wake_at == NOW + RULES.redial_delay
+    assert step.reminder.wake_at == NOW + RULES.redial_delay(1)
     assert step.reminder.hold_reason == f"{word}, to be rung again"
     assert step.reminder.last_error is None
 
@@ -368,7 +368,7 @@ def test_a_voicemail_is_called_where_it_counts_as_reached() -> None:
 @pytest.mark.parametrize("answered_by", ["machine_start", "fax"])
 def test_a_voicemail_is_rung_again_where_it_does_not(answered_by: str) -> None:
     step = told(WAITING, a_call("queued"), report=a_report("completed", answered_by=answered_by), rules=STRICT)
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW + RULES.redial_delay)
+    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW + RULES.redial_delay(1))
     assert (step.reminder.hold_reason, step.reminder.lease_token) == ("voicemail, to be rung again", None)
     assert (step.calls[0].status, step.calls[0].received_at, step.duplicate) == ("completed", NOW, False)
     assert step.notes[-1].text.startswith("voicemail, to be rung again: ")
@@ -499,3 +499,11 @@ def test_else_news_only_moves_its_check(reminder: Reminder, call: Call, word: st
 def test_a_reminder_whose_row_lost_its_time_is_still_given_one() -> None:
     step = told(evolve(GONE, wake_at=None), QUEUED, report=a_report("queued"), rules=able(DROP))
     assert step.reminder.wake_at == LATER
+
+
+@pytest.mark.parametrize(("attempts", "minutes"), [(1, 15), (2, 60), (3, 60)])
+def test_each_redial_waits_its_own_time_and_the_last_holds_for_all_that_follow(attempts: int, minutes: int) -> None:
+    rules = evolve(RULES, redial_delays=(15 * MINUTE, 60 * MINUTE), max_calls=9)
+    waiting = a_reminder(Status.PROCESSING, attempts=attempts)
+    step = told(waiting, a_call("ringing"), report=a_report("busy"), rules=rules)
+    assert step.reminder.wake_at == NOW + minutes * MINUTE

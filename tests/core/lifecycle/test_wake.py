@@ -260,3 +260,18 @@ def test_too_late_after_look_ups_found_none_is_for_staff_as_no_request_proved_it
     late = a_reminder(attempts=1, expires_at=NOW)
     step = woken(late, a_call("not-placed", checks=4, not_found=4), rules=able(BOTH))
     assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, "unconfirmed, ring by hand")
+
+
+def test_a_number_that_was_reached_often_enough_waits_for_the_day_that_frees_it_and_for_its_hours() -> None:
+    free_from = NOW + 14 * HOUR  # midnight
+    rules = evolve(RULES, window=hours(9 * HOUR, 19 * HOUR), max_lateness=48 * HOUR)
+    step = woken(a_reminder(), around=Surroundings(number_free_from=free_from), rules=rules)
+    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, free_from + 9 * HOUR)
+    assert step.reminder.hold_reason == "this number was reached as often as the limits allow"
+
+
+def test_a_reminder_that_can_not_wait_for_its_number_to_be_free_expires_and_says_why() -> None:
+    step = woken(a_reminder(), around=Surroundings(number_free_from=NOW + 14 * HOUR))
+    assert step.reminder.status is Status.EXPIRED
+    assert step.reminder.last_error is not None
+    assert "reached as often as the limits allow" in step.reminder.last_error
