@@ -14,7 +14,10 @@ from reminderd.config import Config, ConfigError, load_config
 from reminderd.core.lifecycle import NotAllowedError
 from reminderd.store.driver import Connection
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.facts import paused
 from reminderd.store.opening import open_sync
+from reminderd.store.pauses import last_pause
+from reminderd.store.transaction import snapshot
 
 P = ParamSpec("P")
 
@@ -85,6 +88,15 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
+
+
+def say_if_paused(connection: Connection) -> None:
+    """A line on stderr while staff have paused dialing: whoever looks at what waits should know."""
+    if not snapshot(connection, paused):
+        return
+    act = snapshot(connection, last_pause)
+    by_whom = "" if act is None else f" by {act['actor']}" + (f" ({act['detail']})" if act["detail"] else "")
+    click.echo(f"dialing is paused{by_whom}; reminderd resume ends it", err=True)
 
 
 def actor() -> str:

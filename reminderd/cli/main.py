@@ -20,6 +20,9 @@ _ROOMS: Final[Mapping[str, str]] = {
     "show": "reminders:show",
     "cancel": "reminders:cancel",
     "call-again": "reminders:call_again",
+    "opt-out": "optouts:opt_out_",
+    "pause": "pausing:pause",
+    "resume": "pausing:resume",
     "db": "database:db",
 }
 """Each command's module in this package, and its name there."""

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 import click
 from attrs import asdict
 
-from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
+from reminderd.cli.common import actor, existing_database, fail, say_if_paused, with_config, wrong
+from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -21,7 +22,7 @@ from reminderd.store.transaction import snapshot, transaction
 T = TypeVar("T")
 
 _LIST_COLUMNS = ("id", "ref", "phone_number", "scheduled_at", "status", "attempts", "wake_at", "why")
-_CALL_COLUMNS = ("attempt", "status", "created_at", "received_at", "tries", "checks", "external_call_id", "error")
+_CALL_COLUMNS = ("attempt", "status", "answered_by", "tries", "checks", "external_call_id", "error")
 _TABLE_LIMIT = 200
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires"}
 """The options of `add` that are called otherwise than their column."""
@@ -93,6 +94,7 @@ def list_(config: Config, status: str | None, limit: int | None, *, as_json: boo
     with existing_database(config) as connection:
         rows = snapshot(connection, partial(queries.list_reminders, status=wanted, limit=most))
         of = snapshot(connection, partial(queries.count_reminders, status=wanted))
+        say_if_paused(connection)
     if as_json:
         print_json(rows, zone)
     elif not rows:
@@ -117,8 +119,10 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
             fail(f"no reminder has the id or ref {reminder}")
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
+        say_if_paused(connection)
+    events = history(row, calls, acts)
     if as_json:
-        print_json(row | {"calls": calls, "audit": acts}, zone)
+        print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
         return
     print_fields(row, zone)
     if calls:
@@ -126,8 +130,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     for call in calls:
         if call["transcript"] is not None:
             print_fields({"call": call["attempt"], "transcript": call["transcript"]}, zone)
-    if acts:
-        print_table(acts, ("at", "actor", "act", "detail"), zone, title="acts of staff")
+    print_table(events, ("at", "what", "detail"), zone, title="history")
 
 
 @click.command()

@@ -141,7 +141,7 @@ def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal
 def test_check_config_warns_of_words_that_could_be_better_and_is_content(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
         '[web]\npublic_base_url = "https://clinic.example"\n[calling]\nstart = "09:00"\n'
-        '[limits]\nanswered_per_day = 1\n'
+        "[limits]\nanswered_per_day = 1\n"
         f'[provider.twilio]\naccount_sid = "AC{0:032}"\nauth_token = "t"\nfrom_number = "+12025550190"\n'
         '[messages]\nclinic = "Dr. Brown"\nphone = "+12025550190"\nmenu = "Press 1, 2 or 3."\n'
     )

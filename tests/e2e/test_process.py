@@ -129,3 +129,21 @@ async def test_two_daemons_on_one_file_ring_nobody_twice(clinic: Clinic) -> None
             await clinic.until(f"r{number}", "processing")
     assert len(clinic.provider.rings) == 20
     assert len({ring.reminder_id for ring in clinic.provider.rings}) == 20
+
+
+async def test_a_pause_survives_a_restart_and_ends_when_staff_say_so(clinic: Clinic) -> None:
+    async with running("pause", "--reason", "wrong messages", cwd=clinic.folder) as pause:
+        assert await pause.ended() == 0
+    for _ in range(2):
+        async with running("run", cwd=clinic.folder) as program:
+            await program.url()
+            clinic.insert(f"r{clinic.count('reminders')}", f"+1555010{clinic.count('reminders'):04}")
+            assert await program.terminate() == 0
+    assert clinic.provider.rings == []
+    async with running("run", cwd=clinic.folder) as program:
+        await program.url()
+        async with running("resume", cwd=clinic.folder) as resume:
+            assert await resume.ended() == 0
+        await clinic.provider.rang(2)
+        for name in ("r0", "r1"):
+            await clinic.until(name, "processing")

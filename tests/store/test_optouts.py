@@ -9,7 +9,7 @@ from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle import Step
 from reminderd.core.reminder import Status
 from reminderd.store import queries
-from reminderd.store.optouts import OPTED_OUT, opt_out
+from reminderd.store.optouts import OPTED_OUT, opt_in, opt_out
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
 
@@ -84,4 +84,37 @@ def test_the_audit_names_no_number(desk: Desk) -> None:
     desk.insert()
     opts_out(desk)
     rows = [tuple(row) for row in desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
-    assert rows == [("anna", "opt-out", "r1", None)]
+    assert rows == [("anna", "opt-out", "r1", None), ("anna", "opt-out", None, "a number that ends in 01")]
+    opts_out(desk)
+    assert desk.count("audit") == 2, "a repeat leaves no line"
+
+
+def test_an_opt_out_by_another_programs_sql_cancels_what_waits_at_once(desk: Desk) -> None:
+    desk.insert("waits")
+    desk.insert("elses", "+15550100002")
+    desk.insert("rings")
+    desk.connection.execute("UPDATE reminders SET status = 'processing' WHERE id = 'rings'")
+    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100001')")
+    reminder = desk.reminder("waits")
+    assert (reminder.status, reminder.last_error, reminder.wake_at) == (Status.CANCELLED, OPTED_OUT, None)
+    assert desk.reminder("elses").status is Status.SCHEDULED
+    assert desk.reminder("rings").status is Status.PROCESSING
+
+
+def test_an_opt_out_by_sql_leaves_an_open_call_to_be_followed(desk: Desk) -> None:
+    desk.insert()
+    desk.claim()
+    desk.connection.execute("UPDATE reminders SET status = 'scheduled'")  # only another program does this
+    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100001')")
+    assert desk.reminder().status is Status.SCHEDULED
+    assert desk.reminder().wake_at is not None
+
+
+def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(desk: Desk) -> None:
+    desk.insert()
+    opts_out(desk)
+    back = partial(opt_in, phone_number="+15550100001", actor="anna")
+    assert desk.write(back)
+    assert not desk.write(back)
+    assert desk.reminder().status is Status.CANCELLED
+    assert desk.count("opt_outs") == 0

@@ -1,0 +1,70 @@
+"""What has happened to one reminder, in order: what staff and the patient did, and how its calls went."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
+
+from reminderd.core.reminder import CLOSED_BY_US, Status
+from reminderd.store.queries import Value
+
+Row = Mapping[str, Value]
+
+
+def history(reminder: Row, calls: Sequence[Row], acts: Sequence[Row]) -> list[dict[str, Value]]:
+    """A row each: `at`, `what`, `detail`.
+
+    Args:
+        reminder: its row.
+        calls: its rows of `call_logs`.
+        acts: its rows of `audit`.
+    """
+    events = [*_beginning(reminder, acts), *_acts(acts)]
+    for call in calls:
+        events += _of_call(call)
+    events.sort(key=itemgetter("at"))
+    return [*events, *_state(reminder)]
+
+
+def _event(at: Value, what: str, detail: object = None) -> Iterator[dict[str, Value]]:
+    if isinstance(at, datetime):
+        yield {"at": at, "what": what, "detail": None if detail is None else str(detail)}
+
+
+def _beginning(reminder: Row, acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
+    if not any(act["act"] == "add" for act in acts):
+        yield from _event(reminder["created_at"], "added", "by another program, or an import")
+
+
+def _acts(acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
+    for act in acts:
+        yield from _event(act["at"], f"{act['act']} by {act['actor']}", act["detail"])
+
+
+def _of_call(call: Row) -> Iterator[dict[str, Value]]:
+    name = f"call {call['attempt']}" if call["attempt"] is not None else "a report of no call of ours"
+    if call["attempt"] is not None:
+        yield from _event(call["created_at"], f"{name} begun")
+    if call["received_at"] is not None:
+        yield from _event(call["received_at"], f"{name}: {call['status']}", _how_it_ended(call))
+    elif call["status"] in CLOSED_BY_US:
+        yield from _event(call["updated_at"], f"{name}: {call['status']}", call["error"])
+    else:
+        yield from _event(call["updated_at"], f"{name}: {call['status']}, not ended yet", call["error"])
+
+
+def _how_it_ended(call: Row) -> str | None:
+    known = (
+        ("answered by", call["answered_by"]),
+        ("seconds", call["duration_seconds"]),
+        ("SIP", call["sip_response_code"]),
+        ("error", call["error_code"]),
+    )
+    return ", ".join(f"{name} {value}" for name, value in known if value is not None) or None
+
+
+def _state(reminder: Row) -> Iterator[dict[str, Value]]:
+    """How it stands now, since its last change."""
+    is_final = Status(str(reminder["status"])).final
+    why = reminder["last_error"] if is_final else reminder["hold_reason"]
+    response = f"; the patient's answer: {reminder['response']}" if reminder["response"] is not None else ""
+    yield from _event(reminder["updated_at"], f"{reminder['status']}{response}", why)

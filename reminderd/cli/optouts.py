@@ -1,0 +1,130 @@
+"""Numbers that are not to be rung: taken down, taken off, listed, and brought in from a file."""
+
+import csv
+import re
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+
+from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
+from reminderd.cli.output import print_json, print_table
+from reminderd.clock import SystemClock
+from reminderd.config import Config
+from reminderd.core.intake import PHONE_EXPECTED
+from reminderd.core.phone import normalised
+from reminderd.store.driver import Connection
+from reminderd.store.opening import open_sync
+from reminderd.store.optouts import list_opt_outs, opt_in, opt_out
+from reminderd.store.transaction import snapshot, transaction
+
+_COLUMNS: Final = ("phone_number", "source", "created_at")
+_AFTER_THE_NUMBER: Final = re.compile(r"[,;\t].*")
+
+
+@click.group(name="opt-out")
+def opt_out_() -> None:
+    """Look after the numbers that are not to be rung."""
+
+
+@opt_out_.command()
+@click.argument("phone", metavar="PHONE")
+@click.option("--source", default="told to the front desk", show_default=True, help="How you know.")
+@with_config
+def add(config: Config, phone: str, source: str) -> None:
+    """Ring PHONE no more; all that waits for it is cancelled at once."""
+    number = _number(phone)
+    with open_sync(config.database.path) as connection:
+        cancelled = _opt_out(connection, number, source)
+    click.echo(f"opted out; {_reminders(cancelled)} that waited for it cancelled")
+
+
+@opt_out_.command()
+@click.argument("phone", metavar="PHONE")
+@with_config
+def remove(config: Config, phone: str) -> None:
+    """Let PHONE be rung again; what was cancelled for it stays cancelled."""
+    number = _number(phone)
+    with existing_database(config) as connection:
+        write = partial(opt_in, phone_number=number, actor=actor())
+        if not transaction(connection, write, SystemClock().now()):
+            fail("this number had not opted out")
+    click.echo("may be rung again; what was cancelled stays so, call-again brings one back")
+
+
+@opt_out_.command(name="list")
+@click.option("--json", "form", flag_value="json", help="One JSON document on stdout, for programs.")
+@click.option("--csv", "form", flag_value="csv", help="A table for a spreadsheet, or for import elsewhere.")
+@with_config
+def list_(config: Config, form: str | None) -> None:
+    """List all numbers that have opted out."""
+    zone = config.calling.zone
+    with existing_database(config) as connection:
+        rows = snapshot(connection, list_opt_outs)
+    if form == "json":
+        print_json(rows, zone)
+    elif form == "csv":
+        table = csv.writer(sys.stdout, lineterminator="\n")
+        table.writerow(_COLUMNS)
+        table.writerows((row["phone_number"], row["source"], row["created_at"]) for row in rows)
+    elif rows:
+        print_table(rows, _COLUMNS, zone)
+    else:
+        click.echo("nobody has opted out")
+
+
+@opt_out_.command(name="import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--source", help="How you know.  [default: the file's name]")
+@with_config
+def import_(config: Config, file: Path, source: str | None) -> None:
+    """Take down all numbers in FILE: one a line, or in the first column of a CSV table.
+
+    Lines that are no number are named, and the others taken; then the exit code is 1.
+    """
+    rejected, cancelled, taken = 0, 0, 0
+    with open_sync(config.database.path) as connection:
+        for line, text in _lines(file):
+            number = normalised(text)
+            if number is None:
+                click.echo(f"line {line}: not a possible number; {PHONE_EXPECTED}", err=True)
+                rejected += 1
+                continue
+            cancelled += _opt_out(connection, number, source or f"import of {file.name}")
+            taken += 1
+    click.echo(f"{taken} numbers are opted out; {_reminders(cancelled)} that waited for them cancelled")
+    if rejected:
+        fail(f"{rejected} lines are no number")
+
+
+def _lines(file: Path) -> Iterator[tuple[int, str]]:
+    """Each line's first column with the line's number; a heading is passed over."""
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        wrong([f"{file}: {error}; expected a text file in UTF-8"])
+    for number, line in enumerate(text.splitlines(), start=1):
+        first = _AFTER_THE_NUMBER.sub("", line).strip().strip('"')
+        is_heading = number == 1 and not any(character.isdigit() for character in first)
+        if first and not is_heading:
+            yield number, first
+
+
+def _number(phone: str) -> str:
+    found = normalised(phone)
+    if found is None:
+        wrong([f"PHONE: not a possible number; {PHONE_EXPECTED}"])
+    return found
+
+
+def _opt_out(connection: Connection, number: str, source: str) -> int:
+    """How many reminders this has cancelled."""
+    write = partial(opt_out, phone_number=number, source=source, actor=actor())
+    return len(transaction(connection, write, SystemClock().now()))
+
+
+def _reminders(count: int) -> str:
+    return "1 reminder" if count == 1 else f"{count} reminders"

@@ -1,0 +1,72 @@
+"""What has happened to a reminder, told in order."""
+
+from datetime import timedelta
+from typing import Any
+
+from reminderd.cli.history import history
+from tests.support.nouns import MINUTE, NOW
+
+
+def a_row(**changes: Any) -> dict[str, Any]:
+    usual = {"created_at": NOW, "updated_at": NOW, "status": "scheduled", "last_error": None, "hold_reason": None}
+    return usual | {"response": None} | changes
+
+
+def a_call(attempt: int | None, status: str, **changes: Any) -> dict[str, Any]:
+    usual: dict[str, Any] = {"attempt": attempt, "status": status, "created_at": NOW, "updated_at": NOW, "error": None}
+    ends = {"received_at": None, "answered_by": None, "duration_seconds": None}
+    return usual | ends | {"sip_response_code": None, "error_code": None} | changes
+
+
+def told(*args: Any) -> list[str]:
+    rows = history(*args)
+    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)  # type: ignore[type-var]
+    return [f"{row['what']}" + (f" ({row['detail']})" if row["detail"] else "") for row in rows]
+
+
+def after(minutes: float) -> Any:
+    return NOW + timedelta(minutes=minutes)
+
+
+def test_acts_and_calls_are_told_in_the_order_of_their_times() -> None:
+    acts = [
+        {"at": NOW, "act": "add", "actor": "anna", "detail": None},
+        {"at": after(9), "act": "confirmed", "actor": "patient", "detail": None},
+    ]
+    calls = [
+        a_call(1, "busy", created_at=after(1), received_at=after(2), sip_response_code=486),
+        a_call(2, "completed", created_at=after(8), received_at=after(10), answered_by="human", duration_seconds=31),
+    ]
+    called = a_row(status="called", response="confirmed", updated_at=after(10))
+    assert told(called, calls, acts) == [
+        "add by anna",
+        "call 1 begun",
+        "call 1: busy (SIP 486)",
+        "call 2 begun",
+        "confirmed by patient",
+        "call 2: completed (answered by human, seconds 31)",
+        "called; the patient's answer: confirmed",
+    ]
+
+
+def test_a_call_that_was_given_up_and_one_that_goes_on_say_so() -> None:
+    calls = [
+        a_call(1, "unreported", error="unconfirmed, ring by hand", updated_at=after(3)),
+        a_call(2, "ringing", created_at=after(4), updated_at=after(5)),
+    ]
+    waiting = a_row(status="processing", updated_at=after(5))
+    assert told(waiting, calls, []) == [
+        "added (by another program, or an import)",
+        "call 1 begun",
+        "call 1: unreported (unconfirmed, ring by hand)",
+        "call 2 begun",
+        "call 2: ringing, not ended yet",
+        "processing",
+    ]
+
+
+def test_why_it_waits_or_has_ended_stands_last() -> None:
+    held = a_row(hold_reason="outside the calling hours", updated_at=NOW + MINUTE)
+    assert told(held, [], [])[-1] == "scheduled (outside the calling hours)"
+    failed = a_row(status="failed", last_error="busy, after 3 calls", hold_reason="old", updated_at=NOW + MINUTE)
+    assert told(failed, [a_call(None, "completed", received_at=NOW)], [])[-1] == "failed (busy, after 3 calls)"

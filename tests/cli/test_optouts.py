@@ -1,0 +1,67 @@
+"""`reminderd opt-out`: by the front desk, from a file, and back again."""
+
+import csv
+import io
+
+from reminderd.store.opening import open_sync
+from tests.cli.conftest import Terminal
+
+NUMBER = "+4930123456"
+
+
+def test_a_number_that_opts_out_has_its_waiting_reminders_cancelled_at_once(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    said = terminal.type("opt-out", "add", "+49 30 123456", "--source", "letter of 3 May").stdout
+    assert said == "opted out; 1 reminder that waited for it cancelled\n"
+    shown = terminal.json("show", reminder_id)
+    assert (shown["status"], shown["last_error"]) == ("cancelled", "opted out")
+    (row,) = terminal.json("opt-out", "list")
+    assert (row["phone_number"], row["source"]) == (NUMBER, "letter of 3 May")
+
+
+def test_a_number_that_comes_back_may_be_rung_again(terminal: Terminal) -> None:
+    terminal.type("opt-out", "add", NUMBER)
+    assert "may be rung again" in terminal.type("opt-out", "remove", NUMBER).stdout
+    assert "had not opted out" in terminal.type("opt-out", "remove", NUMBER, code=1).stderr
+    assert terminal.type("opt-out", "list").stdout == "nobody has opted out\n"
+
+
+def test_a_list_can_be_taken_out_and_brought_in_again(terminal: Terminal) -> None:
+    terminal.type("opt-out", "add", NUMBER)
+    terminal.type("opt-out", "add", "+12025550100")
+    table = terminal.type("opt-out", "list", "--csv").stdout
+    assert [row[0] for row in csv.reader(io.StringIO(table))] == ["phone_number", NUMBER, "+12025550100"]
+    terminal.type("opt-out", "remove", NUMBER)
+    (terminal.folder / "numbers.csv").write_text(table)
+    assert "2 numbers are opted out" in terminal.type("opt-out", "import", "numbers.csv").stdout
+    assert len(terminal.json("opt-out", "list")) == 2
+
+
+def test_lines_that_are_no_number_are_named_and_the_others_taken(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    (terminal.folder / "numbers.txt").write_text(f"{NUMBER}\n\n030 123\n+1 202 555 0100\n")
+    result = terminal.type("opt-out", "import", "numbers.txt", code=1)
+    assert "line 3: not a possible number; expected" in result.stderr
+    assert "2 numbers are opted out; 1 reminder that waited for them cancelled" in result.stdout
+    assert "030" not in result.output
+    assert terminal.json("show", reminder_id)["status"] == "cancelled"
+
+
+def test_a_file_that_is_no_text_is_wrong_usage(terminal: Terminal) -> None:
+    (terminal.folder / "numbers.xls").write_bytes(b"\xff\xfe\x00")
+    assert "expected a text file in UTF-8" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
+    assert "PHONE: not a possible number" in terminal.type("opt-out", "add", "030", code=2).stderr
+
+
+def test_every_act_is_in_the_audit_and_no_number_is(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("opt-out", "add", NUMBER)
+    terminal.type("opt-out", "remove", NUMBER)
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        rows = [tuple(row) for row in connection.execute("SELECT act, reminder_id IS NULL, detail FROM audit")]
+    assert rows == [
+        ("add", 0, None),
+        ("opt-out", 0, None),
+        ("opt-out", 1, "a number that ends in 56"),
+        ("opt-in", 1, "a number that ends in 56"),
+    ]

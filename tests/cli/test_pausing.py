@@ -1,0 +1,31 @@
+"""`reminderd pause` and `resume`: the kill switch."""
+
+from reminderd.store.opening import open_sync
+from tests.cli.conftest import Terminal
+
+
+def test_a_pause_is_on_record_and_everybody_who_looks_is_told(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    assert "resume ends it" in terminal.type("pause", "--reason", "wrong messages").stdout
+    for words in (["list"], ["show", reminder_id]):
+        said = terminal.type(*words).stderr
+        assert "dialing is paused by" in said
+        assert "(wrong messages)" in said
+    assert terminal.json("show", reminder_id)["status"] == "scheduled", "no row is touched"
+
+
+def test_a_pause_ends_once_and_leaves_one_line_for_each_act(terminal: Terminal) -> None:
+    terminal.type("pause")
+    assert "was paused already" in terminal.type("pause").stdout
+    assert terminal.type("resume").stdout == "dialing goes on\n"
+    assert "was not paused" in terminal.type("resume").stdout
+    assert terminal.type("list").stderr == ""
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        assert [row["act"] for row in connection.execute("SELECT act FROM audit")] == ["pause", "resume"]
+
+
+def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
+    assert terminal.type("list").stderr == "dialing is paused; reminderd resume ends it\n"
