@@ -26,6 +26,7 @@ from reminderd.sandbox.twilio.app import TwilioSandbox
 from reminderd.sandbox.twilio.order import OUR_NUMBERS
 from reminderd.store import desk, queries
 from reminderd.store.driver import Connection
+from reminderd.store.lists import Wanted, list_reminders
 from reminderd.store.opening import open_sync
 from reminderd.store.transaction import snapshot, transaction
 
@@ -149,7 +150,7 @@ def _with_twilio(config: Config, api_url: str) -> Config:
 
 
 def _all_final(connection: Connection) -> bool:
-    rows = snapshot(connection, partial(queries.list_reminders, status=None, limit=None))
+    rows = snapshot(connection, partial(list_reminders, wanted=Wanted(), limit=None))
     return all(Status(str(row["status"])).final for row in rows)
 
 

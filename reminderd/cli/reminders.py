@@ -1,4 +1,4 @@
-"""The front desk's commands: add, list, show, cancel, call-again."""
+"""The front desk's commands about one reminder: add, show, cancel, call-again."""
 
 from functools import partial
 from typing import TypeVar
@@ -14,16 +14,14 @@ from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.intake import Wish, too_late, wish
-from reminderd.core.reminder import Reminder, Status
+from reminderd.core.reminder import Reminder
 from reminderd.store import desk, queries
 from reminderd.store.opening import open_sync
 from reminderd.store.transaction import snapshot, transaction
 
 T = TypeVar("T")
 
-_LIST_COLUMNS = ("id", "ref", "phone_number", "scheduled_at", "status", "attempts", "wake_at", "why")
 _CALL_COLUMNS = ("attempt", "status", "answered_by", "tries", "checks", "external_call_id", "error")
-_TABLE_LIMIT = 200
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires"}
 """The options of `add` that are called otherwise than their column."""
 
@@ -77,33 +75,6 @@ def add(
         _print_one(config, stored.id, zone)
     else:
         click.echo(f"added {stored.id}, due {spoken(stored.scheduled_at, zone)}")
-
-
-@click.command(name="list")
-@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only reminders in this state.")
-@click.option(
-    "--limit", type=click.IntRange(1, 2**31), help=f"At most so many; else {_TABLE_LIMIT} in a table, all in JSON."
-)
-@as_json
-@with_config
-def list_(config: Config, status: str | None, limit: int | None, *, as_json: bool) -> None:
-    """List reminders by their time."""
-    zone = config.calling.zone
-    wanted = None if status is None else Status(status)
-    most = limit if limit is not None or as_json else _TABLE_LIMIT
-    with existing_database(config) as connection:
-        rows = snapshot(connection, partial(queries.list_reminders, status=wanted, limit=most))
-        of = snapshot(connection, partial(queries.count_reminders, status=wanted))
-        say_if_paused(connection)
-    if as_json:
-        print_json(rows, zone)
-    elif not rows:
-        click.echo("no reminders")
-    else:
-        shown = [row | {"why": row["last_error"] or row["hold_reason"]} for row in rows]
-        print_table(shown, _LIST_COLUMNS, zone)
-        if of > len(rows):
-            click.echo(f"{of - len(rows)} more; --limit shows them")
 
 
 @click.command()

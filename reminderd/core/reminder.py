@@ -47,6 +47,10 @@ class Response(StrEnum):
     OPTED_OUT = "opted_out"
 
 
+OPTED_OUT: Final = "opted out"
+"""The reason of a reminder that an opt-out has cancelled."""
+
+
 @frozen(kw_only=True)
 class Reminder:
     """One message to one phone number at one time: a row of `reminders`."""

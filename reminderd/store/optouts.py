@@ -4,12 +4,11 @@ from datetime import datetime
 from typing import Final
 
 from reminderd.core.lifecycle import Step, cancelled
+from reminderd.core.reminder import OPTED_OUT
 from reminderd.store.audit import audit
 from reminderd.store.driver import Connection
 from reminderd.store.queries import Value, named
 from reminderd.store.rows import load_calls, reminder_from, save, to_ms
-
-OPTED_OUT: Final = "opted out"
 
 _TELLING_DIGITS: Final = 2
 """How much of a number the audit keeps, for ever: enough to tell one from the other on a day."""

@@ -1,10 +1,9 @@
-"""What staff look at: lists of reminders, one with its whole history, and what is wrong with the file."""
+"""What staff look at: one reminder with its calls and acts, and what is wrong with the file."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from reminderd.core.reminder import Status
 from reminderd.store.driver import Connection, Row
 from reminderd.store.facts import OPEN
 from reminderd.store.rows import from_ms
@@ -15,21 +14,6 @@ TIME_COLUMNS: Final = frozenset(
 
 Value = str | int | datetime | None
 """What a column holds, times already as moments."""
-
-
-def list_reminders(connection: Connection, *, status: Status | None, limit: int | None) -> list[dict[str, Value]]:
-    """Whole rows of `reminders` by column name, by scheduled time; `status` None takes all, `limit` None every one."""
-    rows = connection.execute(
-        "SELECT * FROM reminders WHERE ? IS NULL OR status = ? ORDER BY scheduled_at, id LIMIT ?",
-        (status, status, -1 if limit is None else limit),
-    ).fetchall()
-    return [named(row) for row in rows]
-
-
-def count_reminders(connection: Connection, *, status: Status | None) -> int:
-    """How many rows `list_reminders` would give without a limit."""
-    row = connection.execute("SELECT count(*) FROM reminders WHERE ? IS NULL OR status = ?", (status, status))
-    return int(row.fetchone()[0])
 
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:

@@ -9,7 +9,7 @@ from reminderd.core.lifecycle.check import give_up, unconfirmed
 from reminderd.core.lifecycle.lookup import found_missing
 from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
-from reminderd.core.reminder import PROGRESS, Call, Reminder, Status
+from reminderd.core.reminder import OPTED_OUT, PROGRESS, Call, Reminder, Status
 from reminderd.core.rules import Rules
 
 
@@ -97,8 +97,8 @@ def not_sent(
         waiting = evolve(reminder, lease_token=None, wake_at=now)
         return Step(reminder=waiting, calls=replaced(calls, back), call=back)
     if opted_out:
-        step = _never_placed(reminder, calls, back, "opted out")
-        cancelled = ended(step.reminder, step.calls, Status.CANCELLED, "opted out")
+        step = _never_placed(reminder, calls, back, OPTED_OUT)
+        cancelled = ended(step.reminder, step.calls, Status.CANCELLED, OPTED_OUT)
         return evolve(step, reminder=cancelled, notes=(Note("cancelled: opted out"),))
     return _scheduled_again(reminder, calls, back, reason, now)
 

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from reminderd.core.lifecycle.step import OUTSIDE
-from reminderd.core.reminder import Reminder
+from reminderd.core.reminder import OPTED_OUT, Reminder
 
 
 def kept_back(
@@ -36,7 +36,7 @@ def kept_back(
     if reminder.lease_token != token:
         return "the lease was lost"
     if opted_out:
-        return "opted out"
+        return OPTED_OUT
     if paused:
         return "dialing is paused"
     if not window_open:

@@ -9,7 +9,7 @@ from reminderd.core.intake import expiry, unfit, zone_of
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
 from reminderd.core.lifecycle.lookup import found_missing
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
-from reminderd.core.reminder import Call, Reminder, Status, newest_call, open_call
+from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
@@ -111,7 +111,7 @@ def _never(
     if wrong is not None:
         return Status.FAILED, wrong, Level.ERROR
     if around.opted_out:
-        return Status.CANCELLED, "opted out", Level.INFO
+        return Status.CANCELLED, OPTED_OUT, Level.INFO
     limit = expiry(reminder, rules)
     opens = _opens(reminder, around, rules, now)
     if now < limit and opens is not None and opens < limit:

@@ -13,3 +13,6 @@ BEGIN
             )
        );
 END;
+
+-- Lists and reports go by a day or a range of days.
+CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);

@@ -1,0 +1,88 @@
+"""The report of a day: what became of each reminder, those that need a human first."""
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import click
+
+from reminderd.cli.common import existing_database, say_if_paused, with_config, wrong
+from reminderd.cli.days import of_days, span_of
+from reminderd.cli.output import print_json, print_table
+from reminderd.config import Config
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.reminder import Status
+from reminderd.store.lists import Wanted, list_reminders
+from reminderd.store.queries import Value
+from reminderd.store.transaction import snapshot
+
+Row = dict[str, Value]
+
+_COLUMNS: Final = ("outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+_ORDER: Final = {word: place for place, word in enumerate(Outcome)}
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet takes a cell that begins so for a formula: OWASP, "CSV Injection"."""
+
+
+@click.command()
+@of_days
+@click.option("--json", "form", flag_value="json", help="One JSON document on stdout, for programs.")
+@click.option("--csv", "form", flag_value="csv", help="A table for a spreadsheet.")
+@with_config
+def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
+    """Report what became of a day's reminders, today's unless told; those that need a human first."""
+    zone = config.calling.zone
+    mistakes: list[str] = []
+    since, until = span_of(day if day or first or last else "today", first, last, zone, mistakes)
+    if mistakes:
+        wrong(mistakes)
+    wanted = Wanted(since=since, until=until)
+    with existing_database(config) as connection:
+        rows = [_told(row) for row in snapshot(connection, partial(list_reminders, wanted=wanted, limit=None))]
+        say_if_paused(connection)
+    rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome
+    counts = Counter(Outcome(str(row["outcome"])) for row in rows)
+    if form == "json":
+        totals = {word.value: counts[word] for word in Outcome}
+        print_json({"totals": totals, "reminders": [_columns(row) for row in rows]}, zone)
+    elif form == "csv":
+        _write_csv(rows, zone)
+    elif not rows:
+        click.echo("no reminders")
+    else:
+        print_table(rows, _COLUMNS, zone)
+        click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]))
+        need = sum(counts[word] for word in NEED_A_HUMAN)
+        click.echo(f"{need} need a human" if need else "nobody needs a human")
+
+
+def _told(row: Row) -> Row:
+    response, last_error = row["response"], row["last_error"]
+    word = outcome(
+        Status(str(row["status"])),
+        None if response is None else str(response),
+        None if last_error is None else str(last_error),
+    )
+    return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
+
+
+def _columns(row: Row) -> Row:
+    return {name: row[name] for name in _COLUMNS}
+
+
+def _write_csv(rows: Sequence[Row], zone: ZoneInfo) -> None:
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(_COLUMNS)
+    table.writerows([_cell(row[name], zone) for name in _COLUMNS] for row in rows)
+
+
+def _cell(value: Value, zone: ZoneInfo) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,58 @@
+"""What a reminder has come to, in the front desk's words, and whether somebody must act on it."""
+
+from enum import StrEnum
+from typing import Final
+
+from reminderd.core.reminder import OPTED_OUT, Response, Status
+
+
+class Outcome(StrEnum):
+    """One word for each; those that need a human come first, the most urgent of them at the top."""
+
+    WANTS_TO_CANCEL = "wants to cancel"
+    """The patient has asked for it by key; the appointment still stands."""
+    NOT_REACHED = "not reached"
+    """Refused, never answered, or nobody knows whether the phone rang."""
+    EXPIRED = "expired"
+    """Its time had passed before it could be rung."""
+    UNDER_WAY = "under way"
+    WAITING = "waiting"
+    CONFIRMED = "confirmed"
+    REACHED = "reached"
+    """A call was completed; the patient has said nothing, or can't with this provider."""
+    OPTED_OUT = "opted out"
+    CANCELLED = "cancelled"
+
+
+NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.EXPIRED})
+"""The patient does not know, or wants something that only staff can do."""
+
+_BY_STATUS: Final = {
+    Status.SCHEDULED: Outcome.WAITING,
+    Status.DIALING: Outcome.UNDER_WAY,
+    Status.PROCESSING: Outcome.UNDER_WAY,
+    Status.CALLED: Outcome.REACHED,
+    Status.FAILED: Outcome.NOT_REACHED,
+    Status.EXPIRED: Outcome.EXPIRED,
+    Status.CANCELLED: Outcome.CANCELLED,
+}
+_BY_RESPONSE: Final = {
+    Response.CONFIRMED: Outcome.CONFIRMED,
+    Response.CANCEL_REQUESTED: Outcome.WANTS_TO_CANCEL,
+    Response.OPTED_OUT: Outcome.OPTED_OUT,
+}
+
+
+def outcome(status: Status, response: str | None, last_error: str | None) -> Outcome:
+    """What a reminder has come to; a response counts once the reminder is `called`, as whoever cancelled it knows more.
+
+    Args:
+        status: the reminder's.
+        response: a `Response`, whatever another program has written, or None.
+        last_error: the reason of a final state.
+    """
+    if status is Status.CALLED and response in set(Response):
+        return _BY_RESPONSE[Response(response)]
+    if status is Status.CANCELLED and last_error == OPTED_OUT:
+        return Outcome.OPTED_OUT
+    return _BY_STATUS[status]

@@ -1,0 +1,85 @@
+"""`reminderd report`, and the filters of `list`."""
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from tests.cli.conftest import Terminal
+from tests.support.nouns import NOW
+
+DAY = "2026-03-02"  # NOW's
+
+
+def insert(terminal: Terminal, name: str, **columns: Any) -> None:
+    row = {"id": name, "ref": f"ref {name}", "phone_number": "+4930123456", "message": "Hello", **columns}
+    row.setdefault("scheduled_at", to_ms(NOW))
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        marks = ", ".join("?" for _ in row)
+        connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+@pytest.fixture
+def desk(terminal: Terminal) -> Terminal:
+    insert(terminal, "a-confirmed", status="called", response="confirmed")
+    insert(terminal, "b-waits", hold_reason="outside the calling hours")
+    insert(terminal, "c-failed", status="failed", last_error="busy, after 3 calls")
+    insert(terminal, "d-wants", status="called", response="cancel_requested")
+    insert(terminal, "e-out", status="cancelled", last_error="opted out")
+    insert(terminal, "f-other-day", scheduled_at=to_ms(NOW) + 86_400_000)
+    return terminal
+
+
+def test_those_who_need_a_human_come_first_with_the_reason(desk: Terminal) -> None:
+    rows = json.loads(desk.type("report", "--date", DAY, "--json").stdout)
+    assert [(row["outcome"], row["id"], row["why"]) for row in rows["reminders"]] == [
+        ("wants to cancel", "d-wants", None),
+        ("not reached", "c-failed", "busy, after 3 calls"),
+        ("waiting", "b-waits", "outside the calling hours"),
+        ("confirmed", "a-confirmed", None),
+        ("opted out", "e-out", "opted out"),
+    ]
+    assert rows["totals"]["not reached"] == 1
+    assert rows["totals"]["reached"] == 0
+
+
+def test_a_table_ends_in_what_it_comes_to(desk: Terminal) -> None:
+    lines = desk.type("report", "--date", DAY).stdout.splitlines()
+    assert lines[-2] == "1 wants to cancel, 1 not reached, 1 waiting, 1 confirmed, 1 opted out"
+    assert lines[-1] == "2 need a human"
+
+
+def test_a_range_of_days_is_reported_in_one(desk: Terminal) -> None:
+    rows = json.loads(desk.type("report", "--from", DAY, "--to", "2026-03-03", "--json").stdout)
+    assert len(rows["reminders"]) == 6
+    assert desk.type("report", "--date", "2026-03-09").stdout == "no reminders\n"
+    assert desk.type("report").stdout == "no reminders\n", "today has none"
+
+
+def test_a_spreadsheet_can_not_be_made_to_run_what_a_cell_says(desk: Terminal) -> None:
+    insert(desk, "g", ref='=HYPERLINK("http://evil.example")')
+    table = list(csv.DictReader(io.StringIO(desk.type("report", "--date", DAY, "--csv").stdout)))
+    assert {row["phone_number"] for row in table} == {"'+4930123456"}
+    assert [row["ref"] for row in table if row["id"] == "g"] == ['\'=HYPERLINK("http://evil.example")']
+    assert table[0]["scheduled_at"] == "2026-03-02 11:00"
+
+
+def test_a_list_is_narrowed_by_day_number_response_and_need(desk: Terminal) -> None:
+    def ids(*words: str) -> list[str]:
+        return [row["id"] for row in desk.json("list", *words)]
+
+    assert ids("--date", "2026-03-03") == ["f-other-day"]
+    assert ids("--to", DAY, "--response", "confirmed") == ["a-confirmed"]
+    assert ids("--needs-human") == ["c-failed", "d-wants"]
+    assert ids("--phone", "3456", "--status", "failed") == ["c-failed"]
+    assert ids("--phone", "999") == []
+
+
+def test_every_mistake_in_the_options_is_told_at_once(desk: Terminal) -> None:
+    said = desk.type("list", "--phone", "+49", "--from", "monday", "--to", "3.3.", code=2).stderr
+    assert [line.split(":")[0] for line in said.splitlines()] == ["--phone", "--from", "--to"]
+    assert "the one or the other" in desk.type("report", "--date", DAY, "--to", DAY, code=2).stderr

@@ -1,0 +1,44 @@
+import pytest
+
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.reminder import Response, Status
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (Status.SCHEDULED, Outcome.WAITING),
+        (Status.DIALING, Outcome.UNDER_WAY),
+        (Status.PROCESSING, Outcome.UNDER_WAY),
+        (Status.CALLED, Outcome.REACHED),
+        (Status.FAILED, Outcome.NOT_REACHED),
+        (Status.EXPIRED, Outcome.EXPIRED),
+        (Status.CANCELLED, Outcome.CANCELLED),
+    ],
+)
+def test_every_status_has_its_word(status: Status, expected: Outcome) -> None:
+    assert outcome(status, None, None) is expected
+    assert outcome(status, "a word of another program", "whatever") is expected
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        (Response.CONFIRMED, Outcome.CONFIRMED),
+        (Response.CANCEL_REQUESTED, Outcome.WANTS_TO_CANCEL),
+        (Response.OPTED_OUT, Outcome.OPTED_OUT),
+    ],
+)
+def test_what_a_patient_pressed_is_what_it_came_to_unless_staff_have_cancelled_it(
+    response: Response, expected: Outcome
+) -> None:
+    assert outcome(Status.CALLED, response, None) is expected
+    assert outcome(Status.CANCELLED, response, "cancelled by anna") is Outcome.CANCELLED
+
+
+def test_what_an_opt_out_has_cancelled_is_told_apart() -> None:
+    assert outcome(Status.CANCELLED, None, "opted out") is Outcome.OPTED_OUT
+
+
+def test_a_human_is_needed_where_the_patient_does_not_know_or_wants_something() -> None:
+    assert {Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.EXPIRED} == NEED_A_HUMAN
