@@ -7,6 +7,7 @@ from reminderd.config.load import load_config
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.risks import risks
 from reminderd.config.sections import (
+    ApiConfig,
     CallingConfig,
     Config,
     DatabaseConfig,
@@ -24,6 +25,7 @@ from reminderd.config.sections import (
 from reminderd.config.twilio import TwilioConfig
 
 __all__ = [
+    "ApiConfig",
     "CallingConfig",
     "Config",
     "ConfigError",

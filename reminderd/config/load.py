@@ -35,7 +35,11 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     read_environment(given, environ)
     config = _completed(structured(given), given)
     if given.readable:  # else the missing half may lie in the file that could not be read
-        config = evolve(config, provider=_with_its_secrets(config.provider, given))
+        config = evolve(
+            config,
+            provider=_with_its_secrets(config.provider, given),
+            api=with_secrets(config.api, ("api",), given),
+        )
         blame_disagreements(config, given)
     if given.mistakes:
         raise ConfigError(given.mistakes)

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from reminderd.config.given import Given
-from reminderd.config.sections import SECRETS, GenericConfig, KeyPath, file_of
+from reminderd.config.sections import SECRETS, ApiConfig, GenericConfig, KeyPath, file_of
 from reminderd.config.twilio import TwilioConfig
 
-Section = TypeVar("Section", GenericConfig, TwilioConfig)
+Section = TypeVar("Section", ApiConfig, GenericConfig, TwilioConfig)
 
 
 def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:

@@ -35,6 +35,7 @@ SECRETS: Final[tuple[KeyPath, ...]] = (
     ("provider", "generic", "webhook_secret"),
     ("provider", "twilio", "auth_token"),
     ("provider", "twilio", "secondary_auth_token"),
+    ("api", "token"),
 )
 """The keys that may be given as a file, too: see `file_of`."""
 
@@ -192,6 +193,14 @@ class CallingConfig:
 
 
 @frozen(kw_only=True)
+class ApiConfig:
+    """Where the clinic's own system hands reminders in. Without a token it is not there."""
+
+    token: str = key("", texts.EXPECTED_TOKEN, texts.api_token_trouble, secret=True)
+    token_file: str = key("", "the path of a file", texts.file_trouble)
+
+
+@frozen(kw_only=True)
 class LogConfig:
     """What is told, and where."""
 
@@ -222,6 +231,7 @@ class Config:
     calling: CallingConfig = field(factory=CallingConfig)
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
+    api: ApiConfig = field(factory=ApiConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

@@ -17,6 +17,9 @@ from reminderd.core.window import known_zone
 BEARER_LENGTH: Final = 16
 """The fewest characters of a shared token."""
 
+API_TOKEN_LENGTH: Final = 32
+EXPECTED_TOKEN: Final = f"at least {API_TOKEN_LENGTH} printable ASCII characters without spaces"
+
 WEBHOOK_KEY_BYTES: Final = range(24, 65)
 """Sizes of a signing key, from the specification at standardwebhooks.com."""
 
@@ -131,6 +134,13 @@ def token_trouble(text: str) -> str | None:
     if not text.isascii() or not text.isprintable() or " " in text:
         return "has a character in it that can't be sent in a header"
     return None
+
+
+def api_token_trouble(text: str) -> str | None:
+    """Of the token with which the clinic's own system comes; nothing given is no trouble."""
+    if text and len(text) < API_TOKEN_LENGTH:
+        return "is too short"
+    return token_trouble(text)
 
 
 def bearer_trouble(token: str) -> str | None:

@@ -17,6 +17,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
+from reminderd.daemon.intake import api
 from reminderd.daemon.parts import poller
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
@@ -141,6 +142,7 @@ async def _run(
                 door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
                 readiness=partial(_readiness, database, loop, breaker, clock),
                 max_body_bytes=config.web.max_body_bytes,
+                api=api(config, database=database, rules=rules),
             )
             await nursery.start(partial(_take_webhooks, app, listener, stages))
         else:

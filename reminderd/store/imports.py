@@ -56,6 +56,7 @@ def take(
     mint: Callable[[], str],
     actor: str,
     detail: str,
+    act: str = "import",
 ) -> list[Fate | str]:
     """Store what is new and what was edited, with one audit line if there was any; for each what was done, or why not.
 
@@ -67,6 +68,7 @@ def take(
         mint: random UUIDs, for new reminders that bring a `ref`.
         actor: who imports.
         detail: from where, for the audit.
+        act: what this is called there.
     """
     judged = fates(connection, now, wanted=wanted, rules=rules)
     new = [one for one, (_, what) in zip(wanted, judged, strict=True) if what is Fate.ADDED]
@@ -83,8 +85,8 @@ def take(
         connection.executemany(_CHANGE, [(known_id, *_values(one), stamp) for known_id, one in edited])
     if new or edited:
         connection.execute(
-            "INSERT INTO audit (at, actor, act, detail) VALUES (?, ?, 'import', ?)",
-            (stamp, actor, f"{detail}: {len(new)} added, {len(edited)} changed"),
+            "INSERT INTO audit (at, actor, act, detail) VALUES (?, ?, ?, ?)",
+            (stamp, actor, act, f"{detail}: {len(new)} added, {len(edited)} changed"),
         )
     return [what for _, what in judged]
 

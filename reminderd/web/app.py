@@ -9,6 +9,7 @@ from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from reminderd.web.api import Api, api_views
 from reminderd.web.door import Answer, Door, taken
 from reminderd.web.gate import gated
 from reminderd.web.health import Readiness, alive, ready
@@ -31,6 +32,7 @@ def build_app(
     door: Door,
     readiness: Readiness,
     max_body_bytes: int,
+    api: Api | None = None,
     max_in_work: int = MAX_IN_WORK,
     body_seconds: float = BODY_SECONDS,
     drop_seconds: float = DROP_SECONDS,
@@ -40,7 +42,8 @@ def build_app(
     Args:
         door: the provider's webhooks.
         readiness: what is wrong with each part that this process runs.
-        max_body_bytes: longest body of a webhook.
+        max_body_bytes: longest body.
+        api: the clinic's own system's door; None: there is none.
         max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
         body_seconds: how long a webhook's body may take to arrive.
         drop_seconds: how long after its answer the rest of a request is still read.
@@ -62,9 +65,10 @@ def build_app(
         ("GET", "/health", alive),
         ("GET", "/health/ready", partial(ready, readiness)),
         *((method, path, taking(answer)) for method, path, answer in door.routes),
+        *([] if api is None else api_views(api, seats=seats, body_seconds=body_seconds)),
     ]
     for method, path, view in views:
-        app.add_url_rule(path, path, view, methods=[method], provide_automatic_options=False)
+        app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)
     app.asgi_app = gated(  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
         app.asgi_app,
         limit=max_body_bytes,

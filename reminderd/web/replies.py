@@ -8,6 +8,8 @@ from loguru import logger
 from quart import Response, request
 from werkzeug.exceptions import HTTPException
 
+from reminderd.web.problems import ProblemError, problem
+
 RETRY_AFTER_SECONDS: Final = 5
 """What a sender is asked to wait when we can't record its webhook now."""
 
@@ -24,11 +26,20 @@ def ready_reply(status: int, body: bytes, headers: Mapping[str, str] | None = No
 
 async def explain(error: HTTPException) -> Response:
     """Answer in JSON what the framework refuses by itself: an unknown path, a wrong method."""
-    headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
+    if request.path.startswith("/api/"):
+        return problem(ProblemError(error.code or 500, error.name.capitalize(), headers=_of(error)))
+    headers = _of(error)
     return reply(error.code or 500, {"error": error.name.capitalize()}, headers)
+
+
+def _of(error: HTTPException) -> dict[str, str]:
+    """What it says besides its body: which methods are allowed, say."""
+    return {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
 
 
 async def confess(error: Exception) -> Response:
     """Answer that something broke, and keep what it was for the log."""
     logger.opt(exception=error).error(f"{request.method} {request.path} broke")
+    if request.path.startswith("/api/"):
+        return problem(ProblemError(500, "Internal server error"))
     return reply(500, {"error": "Internal server error"})

@@ -7,9 +7,9 @@ import pytest
 
 from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle import Step
-from reminderd.core.reminder import Status
+from reminderd.core.reminder import OPTED_OUT, Status
 from reminderd.store import queries
-from reminderd.store.optouts import OPTED_OUT, opt_in, opt_out
+from reminderd.store.optouts import opt_in, opt_out
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
 

@@ -1,0 +1,83 @@
+"""The reminders that a request asks for: JSON read with suspicion, every mistake with its place."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from reminderd.core.intake import Wish, wish
+from reminderd.core.window import known_zone
+from reminderd.web.problems import ProblemError
+
+MOST_AT_ONCE: Final = 1_000
+
+_REQUIRED: Final = ("phone_number", "message", "scheduled_at")
+_OPTIONAL: Final = ("expires_at", "timezone", "ref")
+
+
+def read_wishes(body: bytes, zone: ZoneInfo) -> tuple[list[Wish], bool]:
+    """What is asked for, and whether it came as a list; `zone` is the clinic's, for times without an offset.
+
+    Raises:
+        ProblemError: it can't be taken; every mistake is listed.
+    """
+    try:
+        document = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ProblemError(400, "the body is not JSON; expected an object or a list of objects") from None
+    is_list = isinstance(document, list)
+    asked = document if isinstance(document, list) else [document]
+    if not 0 < len(asked) <= MOST_AT_ONCE:
+        raise ProblemError(400, f"{len(asked)} reminders; expected 1 to {MOST_AT_ONCE} at a time")
+    read = [_read(one, f"/{place}" if is_list else "", zone) for place, one in enumerate(asked)]
+    errors = [error for found in read if isinstance(found, list) for error in found]
+    wishes = [found for found in read if isinstance(found, Wish)]
+    errors += _doubled(wishes)
+    if errors:
+        raise ProblemError(400, "nothing was taken; every mistake is listed", errors)
+    return wishes, is_list
+
+
+def _read(one: object, place: str, zone: ZoneInfo) -> Wish | list[tuple[str, str]]:
+    if not isinstance(one, dict):
+        return [(place, "not an object; expected a reminder")]
+    found = [*_of_the_wrong_type(one, place)]
+    if found:
+        return found
+    timezone = one.get("timezone")
+    wanted = wish(
+        phone_number=one["phone_number"],
+        message=one["message"],
+        scheduled_at=one["scheduled_at"],
+        expires_at=one.get("expires_at"),
+        timezone=timezone,
+        ref=one.get("ref"),
+        zone=zone if timezone is None else known_zone(timezone) or zone,
+    )
+    if isinstance(wanted, Wish):
+        return wanted
+    split = (mistake.partition(": ") for mistake in wanted)
+    return [(f"{place}/{field}", sentence) for field, _, sentence in split]
+
+
+def _of_the_wrong_type(one: Mapping[str, object], place: str) -> Iterator[tuple[str, str]]:
+    for name in one:
+        if name not in (*_REQUIRED, *_OPTIONAL):
+            pointer = name.replace("~", "~0").replace("/", "~1")[:100]
+            yield f"{place}/{pointer}", f"unknown; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
+    for name in _REQUIRED:
+        if not isinstance(one.get(name), str):
+            yield f"{place}/{name}", "missing; expected text" if one.get(name) is None else "not text; expected text"
+    for name in _OPTIONAL:
+        if not isinstance(one.get(name), str | None):
+            yield f"{place}/{name}", "not text; expected text, or nothing"
+
+
+def _doubled(wishes: list[Wish]) -> Iterator[tuple[str, str]]:
+    """Reminders of one request that are one and the same, or would be."""
+    seen: set[str] = set()
+    for place, one in enumerate(wishes):
+        name = one.ref or one.own_id
+        if name in seen:
+            yield f"/{place}", "given twice in this request; expected each ref, and each reminder without one, once"
+        seen.add(name)

@@ -1,0 +1,32 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config
+
+TOKEN = "0123456789abcdef" * 2
+
+
+def test_without_a_token_there_is_none(load: Callable[..., Config]) -> None:
+    assert load("").api.token == ""
+
+
+def test_the_token_may_lie_in_a_file_and_is_never_shown(load: Callable[..., Config], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN + "\n")
+    config = load('[api]\ntoken_file = "token"')
+    assert config.api.token == TOKEN
+    assert TOKEN not in f"{config!r} {config}"
+    assert load("", {"REMINDERD__API__TOKEN": TOKEN}).api.token == TOKEN
+
+
+@pytest.mark.parametrize(
+    ("token", "words"), [("secret", "is too short; expected at least 32"), ("a b" * 20, "can't be sent in a header")]
+)
+def test_a_token_that_could_be_guessed_or_can_not_be_sent_is_a_mistake(
+    mistakes: Callable[..., list[str]], token: str, words: str
+) -> None:
+    (line,) = mistakes(f'[api]\ntoken = "{token}"')
+    assert line.startswith("config.toml: [api].token: ")
+    assert words in line
+    assert token not in line

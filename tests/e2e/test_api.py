@@ -1,0 +1,60 @@
+"""The clinic's own system speaks to the real program."""
+
+from typing import Any
+
+import httpx
+
+from reminderd.core.reminder import Status
+from tests.e2e.conftest import Clinic
+from tests.support.api import TOKEN
+from tests.support.generic_server import send, webhook
+from tests.support.program import running
+
+ENVIRONMENT = {"REMINDERD__API__TOKEN": TOKEN}
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+
+def a_reminder(**changes: Any) -> dict[str, Any]:
+    usual = {"phone_number": "+12025550147", "message": "Tomorrow at nine.", "scheduled_at": "2020-01-01T10:00Z"}
+    return usual | {"expires_at": "2099-01-01T10:00Z", "ref": "a-1"} | changes
+
+
+async def hand_in(clinic: Clinic, url: str, body: Any) -> httpx.Response:
+    return await clinic.client.post(f"{url}/api/reminders", json=body, headers=HEADERS)
+
+
+async def test_a_reminder_that_is_handed_in_is_rung_and_can_be_followed(clinic: Clinic) -> None:
+    async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
+        url = await program.url()
+        stored = (await hand_in(clinic, url, a_reminder())).json()
+        [ring] = await clinic.provider.rang(1)
+        assert (ring.reminder_id, ring.phone_number) == (stored["id"], "+12025550147")
+        await clinic.until(stored["id"], "processing")
+        await send(clinic.client, url, webhook(ring))
+        seen = (await clinic.client.get(f"{url}/api/reminders/a-1", headers=HEADERS)).json()
+        assert (seen["status"], [call["status"] for call in seen["calls"]]) == ("called", ["completed"])
+
+
+async def test_what_was_answered_201_is_there_after_a_kill_and_handing_it_in_again_changes_nothing(
+    clinic: Clinic,
+) -> None:
+    later = a_reminder(scheduled_at="2098-01-01T10:00Z")
+    async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
+        stored = await hand_in(clinic, await program.url(), later)
+        assert stored.status_code == 201
+        await program.kill()
+    assert clinic.reminder(stored.json()["id"]).status is Status.SCHEDULED
+    async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
+        url = await program.url()
+        again = await hand_in(clinic, url, later)
+        assert (again.status_code, again.json()) == (200, stored.json())
+        gone = await clinic.client.delete(f"{url}/api/reminders/a-1", headers=HEADERS)
+        assert gone.json()["status"] == "cancelled"
+    assert clinic.provider.requests == []
+
+
+async def test_without_a_token_in_the_configuration_the_door_is_not_there(clinic: Clinic) -> None:
+    async with running("run", cwd=clinic.folder) as program:
+        url = await program.url()
+        assert (await hand_in(clinic, url, a_reminder())).status_code == 404
+        assert (await clinic.client.get(f"{url}/api/openapi.json")).status_code == 404

@@ -1,0 +1,66 @@
+"""The clinic's own system's door on a real database, served on loopback."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import trio
+from attrs import frozen
+
+from reminderd.clock import Clock, SystemClock
+from reminderd.config import rules_of
+from reminderd.config.load import load_config
+from reminderd.daemon.intake import api
+from reminderd.store.database import Database, open_database
+from reminderd.web.app import build_app
+from reminderd.web.server import bind, serve
+from reminderd.web.webhooks import generic_door
+from tests.support.door import Recorder, SigningProvider
+
+TOKEN = "a token of the clinic's own system"[:32].replace(" ", "-")
+_CLOCK = SystemClock()
+
+
+@frozen
+class ApiDoor:
+    url: str
+    client: httpx.AsyncClient
+    database: Database
+
+    async def post(self, body: Any, **headers: str) -> httpx.Response:
+        return await self.client.post("/api/reminders", json=body, headers=headers)
+
+    async def get(self, name: str) -> httpx.Response:
+        return await self.client.get(f"/api/reminders/{name}")
+
+    async def count(self, table: str = "reminders") -> int:
+        return await self.database.read(lambda c: int(c.execute(f"SELECT count(*) FROM {table}").fetchone()[0]))
+
+    async def execute(self, sql: str) -> None:
+        await self.database.write(lambda connection, _now: connection.execute(sql).fetchall())
+
+
+@asynccontextmanager
+async def an_api(folder: Path, *, clock: Clock = _CLOCK) -> AsyncIterator[ApiDoor]:
+    environ = {"REMINDERD__API__TOKEN": TOKEN, "REMINDERD__CALLING__TIMEZONE": "Europe/Berlin"}
+    config = load_config(None, environ, folder)
+
+    async def readiness() -> Mapping[str, str | None]:
+        return {}
+
+    async with open_database(folder / "clinic.db", clock) as database, trio.open_nursery() as nursery:
+        app = build_app(
+            door=generic_door(SigningProvider(), Recorder()),
+            readiness=readiness,
+            max_body_bytes=1024 * 1024,
+            api=api(config, database=database, rules=rules_of(config)),
+        )
+        stopping = trio.Event()
+        url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
+            yield ApiDoor(url, client, database)
+        stopping.set()

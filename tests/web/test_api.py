@@ -1,0 +1,187 @@
+"""The clinic's own system hands reminders in, looks them up, and takes them back."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from tests.support.api import TOKEN, an_api
+
+REMINDER: dict[str, Any] = {
+    "phone_number": "+1 202 555-0147",
+    "message": "Tomorrow at nine.",
+    "scheduled_at": "2099-03-01T16:00:00+01:00",
+    "ref": "appointment-1",
+}
+
+
+def is_a_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    told: dict[str, Any] = answer.json()
+    assert told["status"] == status
+    assert "5550147" not in answer.text
+    return told
+
+
+async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_ref(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        answer = await door.post(REMINDER)
+        assert answer.status_code == 201
+        stored = answer.json()
+        assert stored["phone_number"] == "+12025550147"
+        assert stored["scheduled_at"] == "2099-03-01T15:00:00.000+00:00"
+        assert (stored["status"], stored["calls"]) == ("scheduled", [])
+        assert answer.headers["location"] == f"/api/reminders/{stored['id']}"
+        for name in (stored["id"], "appointment-1"):
+            assert (await door.get(name)).json() == stored
+        assert "message" not in stored
+
+
+async def test_a_time_without_an_offset_is_the_patients_else_the_clinics(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        local = REMINDER | {"scheduled_at": "2099-03-01 16:00"}
+        assert (await door.post(local)).json()["scheduled_at"] == "2099-03-01T15:00:00.000+00:00"
+        abroad = local | {"ref": "b", "timezone": "America/New_York"}
+        assert (await door.post(abroad)).json()["scheduled_at"] == "2099-03-01T21:00:00.000+00:00"
+
+
+async def test_the_same_again_changes_nothing_and_an_edit_changes_it_until_it_was_called(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        first = (await door.post(REMINDER)).json()
+        again = await door.post(REMINDER)
+        assert (again.status_code, again.json()) == (200, first)
+        edited = await door.post(REMINDER | {"scheduled_at": "2099-03-02T16:00:00+01:00"})
+        assert (edited.status_code, edited.json()["id"]) == (200, first["id"])
+        assert edited.json()["scheduled_at"].startswith("2099-03-02")
+        await door.execute("UPDATE reminders SET status = 'called'")
+        told = is_a_problem(await door.post(REMINDER), 409)
+        assert told["errors"][0]["pointer"] == ""
+        assert "called already" in told["errors"][0]["detail"]
+        assert await door.count() == 1
+
+
+async def test_without_a_ref_the_same_words_to_the_same_number_at_the_same_time_are_one_reminder(
+    tmp_path: Path,
+) -> None:
+    async with an_api(tmp_path) as door:
+        nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
+        first, second = await door.post(nameless), await door.post(nameless)
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert first.json()["id"] == second.json()["id"]
+
+
+async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_place(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        bad = [REMINDER, REMINDER | {"ref": "b", "phone_number": "030"}, {"ref": 5, "colour": "red"}, "x"]
+        told = is_a_problem(await door.post(bad), 400)
+        assert [error["pointer"] for error in told["errors"]] == [
+            "/1/phone_number",
+            "/2/colour",
+            "/2/phone_number",
+            "/2/message",
+            "/2/scheduled_at",
+            "/2/ref",
+            "/3",
+        ]
+        assert "expected an international number that exists" in told["errors"][0]["detail"]
+        assert await door.count() == 0
+        good = [REMINDER | {"ref": f"r{number}"} for number in range(1000)]
+        answer = await door.post(good)
+        assert answer.status_code == 201
+        assert [one["ref"] for one in answer.json()["reminders"]] == [one["ref"] for one in good]
+        assert await door.count() == 1000
+
+
+@pytest.mark.parametrize("body", [[], [REMINDER] * 1001])
+async def test_a_list_has_one_to_a_thousand(tmp_path: Path, body: list[Any]) -> None:
+    async with an_api(tmp_path) as door:
+        assert (await door.post(body)).status_code in {400, 413}
+
+
+async def test_one_that_is_given_twice_in_a_list_is_a_mistake(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        told = is_a_problem(await door.post([REMINDER, REMINDER]), 400)
+        assert told["errors"][0]["pointer"] == "/1"
+
+
+async def test_one_whose_time_is_over_is_not_taken(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        told = is_a_problem(await door.post(REMINDER | {"scheduled_at": "2020-01-01 10:00"}), 400)
+        assert told["errors"][0]["detail"].startswith("too late; it was to be rung before")
+
+
+async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.post(REMINDER)
+        for _ in range(2):
+            answer = await door.client.delete("/api/reminders/appointment-1")
+            assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+            assert answer.json()["last_error"] == "cancelled by api"
+        await door.execute("UPDATE reminders SET status = 'called'")
+        assert (
+            "it is called already"
+            in is_a_problem(await door.client.delete("/api/reminders/appointment-1"), 409)["detail"]
+        )
+
+
+async def test_every_act_is_in_the_audit(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.post([REMINDER, REMINDER | {"ref": "b"}])
+        await door.post(REMINDER)
+        await door.client.delete("/api/reminders/b")
+        rows = await door.database.read(lambda c: [tuple(r) for r in c.execute("SELECT actor, act, detail FROM audit")])
+    assert rows == [("api", "intake", "over HTTP: 2 added, 0 changed"), ("api", "cancel", None)]
+
+
+@pytest.mark.parametrize("name", ["nobody", "a/b", "%00", "%E2%82%AC", "x" * 300])
+async def test_what_nobody_has_is_not_found(tmp_path: Path, name: str) -> None:
+    async with an_api(tmp_path) as door:
+        is_a_problem(await door.get(name), 404)
+        is_a_problem(await door.client.delete(f"/api/reminders/{name}"), 404)
+
+
+async def test_a_ref_may_have_a_slash_in_it(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.post(REMINDER | {"ref": "2099/03/01 Müller"})
+        assert (await door.get("2099%2F03%2F01%20M%C3%BCller")).status_code == 200
+
+
+@pytest.mark.parametrize("given", ["", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer é"])
+async def test_without_the_token_nobody_comes_in(tmp_path: Path, given: str) -> None:
+    async with an_api(tmp_path) as door:
+        headers = {b"Authorization": given.encode()}
+        answer = await door.client.post("/api/reminders", json=REMINDER, headers=headers)
+        is_a_problem(answer, 401)
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert await door.count() == 0
+
+
+async def test_what_is_no_json_no_post_or_too_long_is_told_as_such(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        text = {"Content-Type": "text/plain"}
+        is_a_problem(await door.client.post("/api/reminders", content=b"{}", headers=text), 415)
+        json = {"Content-Type": "application/json"}
+        is_a_problem(await door.client.post("/api/reminders", content=b"{", headers=json), 400)
+        is_a_problem(await door.client.post("/api/reminders", content=b"x" * 1_100_000, headers=json), 413)
+        answer = await door.client.put("/api/reminders", json=REMINDER)
+        is_a_problem(answer, 405)
+        assert "POST" in answer.headers["allow"]
+        is_a_problem(await door.client.get("/api/other"), 404)
+
+
+async def test_twenty_at_once_make_one_reminder(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        answers: list[httpx.Response] = []
+
+        async def hand_in() -> None:
+            answers.append(await door.post(REMINDER))
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(hand_in)
+        assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
+        assert len({answer.json()["id"] for answer in answers}) == 1
+        assert await door.count() == 1

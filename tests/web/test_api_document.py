@@ -1,0 +1,56 @@
+"""The description of the clinic's own system's door, held against the door by a program that believes it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import trio
+from jsonschema import Draft202012Validator
+
+from tests.support.api import TOKEN, an_api
+from tests.web.test_api import REMINDER
+
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+
+async def test_the_description_is_open_and_says_what_it_is(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door, httpx.AsyncClient() as stranger:
+        document = (await stranger.get(f"{door.url}/api/openapi.json")).json()
+    assert document["openapi"] == "3.1.0"
+    assert set(document["paths"]) == {"/api/reminders", "/api/reminders/{name}", "/api/openapi.json"}
+
+
+@pytest.mark.parametrize("body", [REMINDER, [REMINDER]], ids=["one", "a list"])
+async def test_every_field_that_is_answered_is_described(tmp_path: Path, body: object) -> None:
+    async with an_api(tmp_path) as door:
+        document = (await door.client.get("/api/openapi.json")).json()
+        answers = [await door.post(body), await door.get("appointment-1"), await door.get("nobody")]
+        await door.execute("INSERT INTO call_logs (reminder_id, attempt) SELECT id, 1 FROM reminders")
+        answers.append(await door.get("appointment-1"))
+        answers.append(await door.post({"ref": 1}))
+    names = ["Stored", "Reminder", "Problem", "Reminder", "Problem"]
+    for answer, name in zip(answers, names, strict=True):
+        schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
+        Draft202012Validator(schema).validate(answer.json())
+
+
+async def test_whatever_is_asked_for_by_the_description_is_answered_by_it(tmp_path: Path) -> None:
+    """Schemathesis makes requests up, good and bad ones; no answer may be a 5xx, or of a form that is not described."""
+    async with an_api(tmp_path) as door:
+        command = [
+            str(SCHEMATHESIS),
+            "run",
+            f"{door.url}/api/openapi.json",
+            *("--header", f"Authorization: Bearer {TOKEN}"),
+            *("--seed", "1", "--max-examples", "40", "--phases", "examples,coverage,fuzzing"),
+            *("--generation-database", "none", "--no-color"),
+            # "+12025550100" satisfies the schema of any string; that most strings are no number is said in words only.
+            *("--exclude-checks", "positive_data_acceptance"),
+        ]
+        with trio.fail_after(90):
+            done = await trio.run_process(
+                command, cwd=tmp_path, capture_stdout=True, stderr=subprocess.STDOUT, check=False
+            )
+    assert done.returncode == 0, done.stdout.decode()[-4000:]
