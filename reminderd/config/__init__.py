@@ -1,5 +1,6 @@
 """The clinic's configuration: TOML and environment made into frozen values, every mistake reported at once."""
 
+from reminderd.config.alerts import AlertsConfig
 from reminderd.config.clinic_rules import rules_of
 from reminderd.config.clinic_wording import wording_of
 from reminderd.config.given import ConfigError
@@ -25,6 +26,7 @@ from reminderd.config.sections import (
 from reminderd.config.twilio import TwilioConfig
 
 __all__ = [
+    "AlertsConfig",
     "ApiConfig",
     "CallingConfig",
     "Config",

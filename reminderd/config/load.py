@@ -8,7 +8,7 @@ from attrs import evolve
 
 from reminderd.config.agreement import blame_disagreements
 from reminderd.config.given import ConfigError, Given
-from reminderd.config.secret_files import with_secrets
+from reminderd.config.secret_files import with_secrets, with_urls
 from reminderd.config.sections import Config, KeyPath, ProviderConfig
 from reminderd.config.sources import read_environment, read_file
 from reminderd.config.structure import structured
@@ -39,6 +39,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
             config,
             provider=_with_its_secrets(config.provider, given),
             api=with_secrets(config.api, ("api",), given),
+            alerts=with_urls(config.alerts, given),
         )
         blame_disagreements(config, given)
     if given.mistakes:

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
+from reminderd.config.alerts import AlertsConfig, urls_trouble
 from reminderd.config.given import Given
 from reminderd.config.sections import SECRETS, ApiConfig, GenericConfig, KeyPath, file_of
 from reminderd.config.twilio import TwilioConfig
@@ -25,6 +26,34 @@ def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:
     return section
 
 
+def with_urls(alerts: AlertsConfig, given: Given) -> AlertsConfig:
+    """The section with the URLs read in that its file has, one a line; a mistake if they can't be."""
+    try:
+        return evolve(alerts, urls=_urls_of(alerts, given.folder))
+    except ValueError as error:
+        given.blame(("alerts", "urls_file"), str(error))
+        return alerts
+
+
+def _urls_of(alerts: AlertsConfig, folder: Path) -> tuple[str, ...]:
+    """The section's URLs, from its file if one is named.
+
+    Raises:
+        ValueError: what is wrong with that, and what was expected.
+    """
+    if not alerts.urls_file:
+        return alerts.urls
+    if alerts.urls:
+        raise ValueError("is given, and urls as well; expected one of them")
+    expected = "expected a file with a URL a line, as Apprise has them"
+    lines = _text_in(folder / alerts.urls_file, expected).splitlines()
+    urls = tuple(line.strip() for line in lines if line.strip())
+    found = urls_trouble(urls)
+    if found is not None:
+        raise ValueError(f"{found}; {expected}")
+    return urls
+
+
 def _with_secret(section: Section, secret: KeyPath, folder: Path) -> Section:
     """The section with this secret read in, if a file is named for it.
 
@@ -40,8 +69,7 @@ def _with_secret(section: Section, secret: KeyPath, folder: Path) -> Section:
     return evolve(section, **read)
 
 
-def _text_in(file: Path) -> str:
-    expected = "expected a file with nothing but the secret in it"
+def _text_in(file: Path, expected: str = "expected a file with nothing but the secret in it") -> str:
     try:
         text = file.read_bytes().decode().rstrip("\r\n")
     except OSError as error:

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from attrs import Attribute, field, fields, frozen, has
 
 from reminderd.config import texts
+from reminderd.config.alerts import AlertsConfig
 from reminderd.config.hours import (
     AS_ALWAYS,
     EXPECTED_HOLIDAYS,
@@ -232,6 +233,7 @@ class Config:
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
     api: ApiConfig = field(factory=ApiConfig)
+    alerts: AlertsConfig = field(factory=AlertsConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

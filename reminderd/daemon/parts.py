@@ -1,4 +1,4 @@
-"""The poll loop with all that it works with, made from the configuration."""
+"""The parts of a running daemon with all that they work with, made from the configuration."""
 
 from datetime import timedelta
 from functools import partial
@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import trio
 
+from reminderd.alerts import Alerts, by_apprise
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.clock import Clock
@@ -57,4 +58,15 @@ def poller(
         stopping=stopping,
         mint=mint,
         beat=clock.monotonic(),
+    )
+
+
+def alerts(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> Alerts:
+    """The watch that tells somebody when reminders need a human."""
+    return Alerts(
+        database=database,
+        clock=clock,
+        send=by_apprise(config.alerts.urls),
+        every=timedelta(seconds=config.alerts.every_seconds),
+        stopping=stopping,
     )

@@ -12,13 +12,14 @@ from attrs import field, frozen
 from loguru import logger
 from quart_trio import QuartTrio
 
+from reminderd.alerts import watch
 from reminderd.breaker import Breaker
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
-from reminderd.daemon.parts import poller
+from reminderd.daemon.parts import alerts, poller
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
@@ -148,6 +149,8 @@ async def _run(
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
+        if config.alerts.urls and loop is not None:
+            nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")

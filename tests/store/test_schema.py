@@ -300,7 +300,7 @@ def test_the_tables_are_strict(path: Path) -> None:
             row["name"]: row["strict"] for row in connection.execute("PRAGMA table_list") if row["schema"] == "main"
         }
     del strict["sqlite_schema"]
-    names = {"reminders", "call_logs", "webhook_receipts", "opt_outs", "settings", "audit"}
+    names = {"reminders", "call_logs", "webhook_receipts", "opt_outs", "settings", "audit", "alerts"}
     assert strict == dict.fromkeys(names, 1)
 
 

@@ -1,0 +1,92 @@
+"""Tells somebody when reminders need a human: one message for all that came together, and never who the patient is."""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import frozen
+from loguru import logger
+
+from reminderd.clock import Clock
+from reminderd.core.outcomes import Outcome
+from reminderd.store.alerts import News, news, told
+from reminderd.store.database import Database
+from reminderd.store.errors import StoreUnavailableError
+
+Send = Callable[[str, str], Awaitable[bool]]
+"""Sends a title and a text; whether every service has taken it."""
+
+_LINES: Final = 50
+_SENDING_SECONDS: Final = 60.0
+_LONGEST_PAUSE: Final = timedelta(hours=1)
+
+
+@frozen(kw_only=True)
+class Alerts:
+    """What the watch works with."""
+
+    database: Database
+    clock: Clock
+    send: Send
+    every: timedelta
+    """At most one message in so long; what comes meanwhile waits for the next."""
+    stopping: trio.Event
+
+
+async def watch(alerts: Alerts) -> None:
+    """Send what is new, again and again until the stop. What could not be sent is news the next time, too."""
+    pause = alerts.every
+    while not alerts.stopping.is_set():
+        is_well = True
+        try:
+            is_well = await _send_news(alerts)
+        except StoreUnavailableError:
+            is_well = True  # the poll loop tells of it; the next turn looks again
+        pause = alerts.every if is_well else min(2 * pause, max(_LONGEST_PAUSE, alerts.every))
+        with trio.move_on_after(pause.total_seconds()):
+            await alerts.stopping.wait()
+
+
+async def _send_news(alerts: Alerts) -> bool:
+    """False: there is news, and it could not be sent."""
+    found = await alerts.database.read(partial(news, now=alerts.clock.now()))
+    if not found:
+        return True
+    is_sent = False
+    with trio.move_on_after(_SENDING_SECONDS):
+        is_sent = await alerts.send(*message(found))
+    if not is_sent:
+        logger.warning(f"an alert about {len(found)} reminders could not be sent; it is tried again")
+        return False
+    await alerts.database.write(partial(told, told_of=found))
+    logger.info(f"an alert was sent: {message(found)[0]}")
+    return True
+
+
+def message(found: Sequence[News]) -> tuple[str, str]:
+    """Title and text: how many, and by its `ref`, or else its id, what each has come to; nothing else of a patient."""
+    counts = Counter(one.outcome for one in found)
+    title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
+    lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
+    lines += [f"{one.ref or one.id}: {one.outcome}" for one in found[:_LINES]]
+    if len(found) > _LINES:
+        lines.append(f"and {len(found) - _LINES} more")
+    return title, "\n".join([*lines, "reminderd report says more."])
+
+
+def by_apprise(urls: Sequence[str]) -> Send:
+    """Sends through Apprise, which knows a hundred services by their URLs."""
+    import apprise  # noqa: PLC0415 - only who is to be told pays for it
+
+    services = apprise.Apprise()
+    services.add(list(urls))
+
+    async def send(title: str, text: str) -> bool:
+        # Left to itself at a stop: a service that never answers must not hold it up.
+        notify = partial(services.notify, title=title, body=text)
+        return bool(await trio.to_thread.run_sync(notify, abandon_on_cancel=True))
+
+    return send

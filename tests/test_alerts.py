@@ -1,0 +1,158 @@
+"""Somebody is told when reminders need a human: together, once, and never who the patients are."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import trio
+from attrs import define, field
+
+from reminderd.alerts import Alerts, by_apprise, message, watch
+from reminderd.core.outcomes import Outcome
+from reminderd.store.alerts import News
+from reminderd.store.database import Database, open_database
+from reminderd.store.rows import to_ms
+from tests.support.clock import HandClock
+from tests.support.hostile_provider import answering, hostile, nobody_listens
+from tests.support.nouns import NOW
+
+ONCE = timedelta(seconds=0.01)
+
+
+@define
+class Pigeon:
+    """Carries messages, or comes back with them."""
+
+    flies: bool = True
+    sent: list[tuple[str, str]] = field(factory=list)
+    tries: int = 0
+    _news: trio.Event = field(factory=trio.Event)
+
+    async def __call__(self, title: str, text: str) -> bool:
+        self.tries += 1
+        if self.flies:
+            self.sent.append((title, text))
+        self._news.set()
+        self._news = trio.Event()
+        return self.flies
+
+    async def until(self, tries: int) -> None:
+        with trio.fail_after(20):
+            while self.tries < tries:
+                await self._news.wait()
+
+
+async def insert(database: Database, name: str, status: str = "failed", **columns: Any) -> None:
+    row = {
+        "id": name,
+        "phone_number": "+12025550147",
+        "message": "Secret words",
+        "scheduled_at": to_ms(NOW),
+        "updated_at": to_ms(NOW),
+        "status": status,
+        **columns,
+    }
+    marks = ", ".join("?" for _ in row)
+    sql = f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})"
+    await database.write(lambda connection, _now: connection.execute(sql, tuple(row.values())).fetchall())
+
+
+@asynccontextmanager
+async def watched(path: Path, pigeon: Pigeon, *rows: Sequence[Any]) -> AsyncIterator[Database]:
+    clock = HandClock()
+    stopping = trio.Event()
+    async with open_database(path, clock) as database, trio.open_nursery() as nursery:
+        for name, status, columns in rows:
+            await insert(database, name, status, **columns)
+        alerts = Alerts(database=database, clock=clock, send=pigeon, every=ONCE, stopping=stopping)
+        nursery.start_soon(watch, alerts)
+        yield database
+        stopping.set()
+
+
+async def until_told(database: Database, reminders: int) -> None:
+    with trio.fail_after(20):
+        while (  # noqa: ASYNC110 - SQLite has no event for it
+            await database.read(lambda c: int(c.execute("SELECT count(*) FROM alerts").fetchone()[0])) != reminders
+        ):
+            await trio.sleep(0.005)
+
+
+async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    rows = [
+        ("r1", "failed", {"last_error": "busy"}),
+        ("r2", "called", {"response": "cancel_requested", "ref": "appointment-2"}),
+        ("r3", "expired", {}),
+        ("well", "called", {"response": "confirmed"}),
+        ("waits", "scheduled", {}),
+    ]
+    async with watched(tmp_path / "db", pigeon, *rows) as database:
+        await until_told(database, 3)
+    ((title, text),) = pigeon.sent
+    assert title == "3 reminders need a human"
+    assert text.splitlines() == [
+        "1 wants to cancel, 1 not reached, 1 expired",
+        "r1: not reached",
+        "appointment-2: wants to cancel",
+        "r3: expired",
+        "reminderd report says more.",
+    ]
+    assert "555" not in text
+    assert "Secret" not in text
+
+
+async def test_nobody_is_told_twice_of_the_same_not_even_after_a_restart(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
+        await until_told(database, 1)
+    async with watched(tmp_path / "db", pigeon) as database:
+        await insert(database, "r2")
+        await until_told(database, 2)
+    assert [title for title, _ in pigeon.sent] == ["1 reminder needs a human"] * 2
+    assert "r1" not in pigeon.sent[1][1]
+
+
+async def test_one_that_is_rung_again_and_fails_again_is_news(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
+        await until_told(database, 1)
+        later = to_ms(NOW) + 1
+        await database.write(lambda c, _now: c.execute("UPDATE reminders SET updated_at = ?", (later,)).fetchall())
+        await pigeon.until(2)
+    assert len(pigeon.sent) == 2
+
+
+async def test_what_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
+    pigeon = Pigeon(flies=False)
+    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
+        await pigeon.until(2)
+        pigeon.flies = True
+        await until_told(database, 1)
+    assert len(pigeon.sent) == 1
+
+
+async def test_what_is_a_week_old_is_no_news(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    old = {"scheduled_at": to_ms(NOW - timedelta(days=8))}
+    async with watched(tmp_path / "db", pigeon, ("old", "failed", old), ("new", "failed", {})) as database:
+        await until_told(database, 1)
+    assert "old" not in pigeon.sent[0][1]
+
+
+def test_a_long_list_is_cut() -> None:
+    many = [News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, updated_at=NOW) for n in range(60)]
+    title, text = message(many)
+    assert title == "60 reminders need a human"
+    assert "and 10 more" in text.splitlines()
+
+
+async def test_apprise_carries_it_and_says_whether_it_arrived() -> None:
+    async with hostile(answering(200)) as server:
+        send = by_apprise([server.url.replace("http", "json")])
+        assert await send("2 reminders need a human", "r1: not reached")
+    assert b"2 reminders need a human" in server.requests[0].body
+    with nobody_listens() as url:
+        assert not await by_apprise([url.replace("http", "json")])("title", "text")
