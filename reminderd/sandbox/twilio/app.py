@@ -35,6 +35,7 @@ from reminderd.sandbox.twilio.resources import (
     API_VERSION,
     account_resource,
     call_resource,
+    page_of_caller_ids,
     page_of_calls,
     page_of_numbers,
 )
@@ -104,6 +105,7 @@ class TwilioSandbox:
         account = f"/{API_VERSION}/Accounts/<account_sid>"
         app.add_url_rule(f"{account}.json", view_func=self._account, methods=["GET"])
         app.add_url_rule(f"{account}/IncomingPhoneNumbers.json", view_func=self._numbers, methods=["GET"])
+        app.add_url_rule(f"{account}/OutgoingCallerIds.json", view_func=self._caller_ids, methods=["GET"])
         app.add_url_rule(f"{account}/Calls.json", view_func=self._place, methods=["POST"])
         app.add_url_rule(f"{account}/Calls.json", view_func=self._list, methods=["GET"])
         app.add_url_rule(f"{account}/Calls/<sid>.json", view_func=self._show, methods=["GET"])
@@ -129,6 +131,10 @@ class TwilioSandbox:
     async def _numbers(self, account_sid: str) -> Reply:
         fields = _query({"PhoneNumber"})
         return page_of_numbers(account_sid, phone_number=one(fields, "PhoneNumber")), 200
+
+    async def _caller_ids(self, account_sid: str) -> Reply:
+        fields = _query({"PhoneNumber"})
+        return page_of_caller_ids(account_sid, phone_number=one(fields, "PhoneNumber")), 200
 
     async def _place(self, account_sid: str) -> Reply:
         order = read_order(await _form())

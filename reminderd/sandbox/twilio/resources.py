@@ -12,7 +12,7 @@ from reminderd.sandbox.twilio.order import OUR_NUMBERS
 
 API_VERSION: Final = "2010-04-01"
 
-Resource: TypeAlias = Mapping[str, Any]
+Resource: TypeAlias = dict[str, Any]
 
 _OF_A_CALL: Final = (
     "events",
@@ -111,13 +111,25 @@ def account_resource(account_sid: str, *, since: datetime) -> Resource:
 
 def page_of_numbers(account_sid: str, *, phone_number: str | None) -> Resource:
     """The numbers that the account has bought, or the one that is asked for, if it has."""
-    path = f"/{API_VERSION}/Accounts/{account_sid}/IncomingPhoneNumbers.json"
     shown = [number for number in OUR_NUMBERS if phone_number in {None, number}]
+    numbers = [_number_resource(account_sid, number) for number in shown]
+    return {"incoming_phone_numbers": numbers} | _only_page(
+        f"/{API_VERSION}/Accounts/{account_sid}/IncomingPhoneNumbers.json", len(shown), phone_number
+    )
+
+
+def page_of_caller_ids(account_sid: str, *, phone_number: str | None) -> Resource:
+    """The numbers that the account has verified without buying them: none."""
+    return {"outgoing_caller_ids": []} | _only_page(
+        f"/{API_VERSION}/Accounts/{account_sid}/OutgoingCallerIds.json", 0, phone_number
+    )
+
+
+def _only_page(path: str, count: int, phone_number: str | None) -> Resource:
     here = path if phone_number is None else f"{path}?{urlencode({'PhoneNumber': phone_number})}"
     return {
-        "incoming_phone_numbers": [_number_resource(account_sid, number) for number in shown],
         "start": 0,
-        "end": max(len(shown) - 1, 0),
+        "end": max(count - 1, 0),
         "page": 0,
         "page_size": 50,
         "uri": here,
