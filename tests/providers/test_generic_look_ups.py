@@ -136,3 +136,29 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
         assert isinstance(await provider.fetch("c-1"), NoAnswer)
         assert isinstance(await provider.find(PLACEMENT), NoAnswer)
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429, 500, 503])
+async def test_a_provider_that_answers_and_does_not_refuse_us_is_no_trouble(status: int, provider_at: Maker) -> None:
+    async with hostile(answering(status)) as server:
+        assert await provider_at(server.url, look_up=False).trouble() is None
+    (request,) = server.requests
+    assert (request.method, request.target[:7], len(request.target)) == ("GET", "/calls/", 43)
+
+
+@pytest.mark.parametrize("status", [301, 302, 401, 402, 403])
+async def test_a_provider_that_refuses_us_is_trouble_and_says_why(status: int, provider_at: Maker) -> None:
+    script = answering(status, b'{"error": "the key key-of-the-clinic is unknown"}', Location="/")
+    async with hostile(script) as server:
+        trouble = await provider_at(server.url).trouble()
+    assert trouble is not None
+    assert trouble.startswith(f"the provider refuses us: {status} ")
+    assert trouble.endswith(": the key … is unknown")
+
+
+async def test_a_provider_that_can_not_be_reached_is_trouble(provider_at: Maker) -> None:
+    with nobody_listens() as url:
+        assert "could not connect" in (await provider_at(url).trouble() or "")
+    async with hostile((hear, hang)) as server:
+        trouble = await provider_at(server.url, timeout=timedelta(seconds=0.3)).trouble()
+    assert trouble == "the provider can't be reached: no answer within 0.3 s"
