@@ -138,7 +138,7 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
     assert server.connections == 0
 
 
-@pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429, 500, 503])
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429])
 async def test_a_provider_that_answers_and_does_not_refuse_us_is_no_trouble(status: int, provider_at: Maker) -> None:
     async with hostile(answering(status)) as server:
         assert await provider_at(server.url, look_up=False).trouble() is None
@@ -154,6 +154,15 @@ async def test_a_provider_that_refuses_us_is_trouble_and_says_why(status: int, p
     assert trouble is not None
     assert trouble.startswith(f"the provider refuses us: {status} ")
     assert trouble.endswith(": the key … is unknown")
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_a_provider_that_is_out_of_order_is_trouble_as_it_may_know_nobody(
+    status: int, provider_at: Maker
+) -> None:
+    async with hostile(answering(status)) as server:
+        trouble = await provider_at(server.url).trouble()
+    assert (trouble or "").startswith(f"the provider is out of order: {status} ")
 
 
 async def test_a_provider_that_can_not_be_reached_is_trouble(provider_at: Maker) -> None:

@@ -1,11 +1,12 @@
 """What Twilio's REST API answers, told in full by a test; the account is the one of `twilio_desk`."""
 
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
 from reminderd.providers.base import Placement
-from tests.support.hostile_provider import HeardRequest, Script, answering
+from tests.support.hostile_provider import HeardRequest, Script, answering, hang
 from tests.support.nouns import NOW
 from tests.support.twilio_desk import ACCOUNT, FROM
 
@@ -49,6 +50,11 @@ def a_call(**changes: Any) -> dict[str, Any]:
         "answered_by": None,
     }
     return usual | changes
+
+
+def patience(*scripts: Script) -> timedelta:
+    """How long to wait for these answers: not for ever where one never comes, else as long as a busy machine needs."""
+    return timedelta(seconds=0.5 if any(hang in script for script in scripts) else 10)
 
 
 def form(request: HeardRequest) -> list[tuple[str, str]]:

@@ -1,7 +1,6 @@
 """What Twilio says of the account and its number, asked by reading only."""
 
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -13,7 +12,7 @@ from reminderd.sandbox.server import serve_sandbox
 from reminderd.sandbox.twilio.app import TwilioSandbox
 from tests.support.hostile_provider import Script, answering, cut, hang, hear, hostile, nobody_listens
 from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
-from tests.support.twilio_rest import ACCOUNT_PATH, error, says
+from tests.support.twilio_rest import ACCOUNT_PATH, error, patience, says
 
 Maker = Callable[..., TwilioProvider]
 
@@ -34,7 +33,7 @@ BOUGHT = bought(voice=True, sms=False)
 
 async def mistakes(twilio_at: Maker, *scripts: Script) -> list[str]:
     async with hostile(*scripts) as server:
-        found = await mistakes_in(twilio_at(server.url, timeout=timedelta(seconds=0.3)).api)
+        found = await mistakes_in(twilio_at(server.url, timeout=patience(*scripts)).api)
     assert {request.method for request in server.requests} == {"GET"}
     return found
 

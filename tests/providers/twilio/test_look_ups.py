@@ -17,10 +17,9 @@ from reminderd.providers.twilio.client import TwilioProvider
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
 from tests.support.nouns import NOW
 from tests.support.twilio_desk import FROM
-from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, SID, TO, a_call, error, form, says
+from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, SID, TO, a_call, error, form, patience, says
 
 OTHER_SID = "CA" + "2" * 32
-SOON = timedelta(seconds=0.3)
 SECOND = timedelta(seconds=1)
 
 Maker = Callable[..., TwilioProvider]
@@ -51,7 +50,7 @@ async def fetched(script: Script, twilio_at: Maker, **changes: Any) -> Finding:
 async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[Finding, list[str]]:
     """What became of the call, and the methods of the requests that it took."""
     async with hostile(*scripts) as server:
-        finding = await twilio_at(server.url, timeout=SOON).drop(SID)
+        finding = await twilio_at(server.url, timeout=patience(*scripts)).drop(SID)
     return finding, [request.method for request in server.requests]
 
 
@@ -101,7 +100,7 @@ async def test_a_404_means_that_twilio_knows_no_such_call(twilio_at: Maker) -> N
     ],
 )
 async def test_an_answer_that_makes_no_sense_for_the_call_proves_nothing(script: Script, twilio_at: Maker) -> None:
-    finding = await fetched(script, twilio_at, timeout=SOON)
+    finding = await fetched(script, twilio_at, timeout=patience(script))
     assert isinstance(finding, NoAnswer)
     assert finding.reason
 
@@ -150,7 +149,7 @@ async def test_a_list_tells_which_calls_could_be_ours(
 )
 async def test_a_list_that_does_not_come_proves_nothing(script: Script, twilio_at: Maker) -> None:
     async with hostile(script) as server:
-        assert isinstance(await twilio_at(server.url, timeout=SOON).find(PLACEMENT), NoAnswer)
+        assert isinstance(await twilio_at(server.url, timeout=patience(script)).find(PLACEMENT), NoAnswer)
 
 
 async def test_a_twilio_that_can_not_be_reached_proves_nothing(twilio_at: Maker) -> None:

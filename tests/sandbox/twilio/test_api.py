@@ -308,3 +308,10 @@ async def test_the_account_and_its_numbers_can_be_read() -> None:
     assert len(every) == 10
     assert (ours["phone_number"], ours["capabilities"]["voice"]) == (FROM, True)
     assert nobody["incoming_phone_numbers"] == []
+
+
+async def test_no_number_is_verified_without_being_bought() -> None:
+    async with open_twilio_desk() as desk:
+        answer = await desk.client.get(f"{ACCOUNT_PATH}/OutgoingCallerIds.json", params={"PhoneNumber": FROM})
+    assert answer.status_code == 200
+    assert (answer.json()["outgoing_caller_ids"], answer.json()["next_page_uri"]) == ([], None)
