@@ -122,6 +122,8 @@ class GenericProvider:
             return f"the provider can't be reached: {outcome.reason}"
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
             return f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"
+        if outcome.status >= 500:
+            return f"the provider is out of order: {reason(outcome, private=(self._api_key,))}"
         return None
 
     async def aclose(self) -> None:

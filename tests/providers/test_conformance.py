@@ -1,6 +1,7 @@
 """What the rest of the program relies on from every provider, whoever it is.
 
-A provider joins by a function like `generic` below and a name in `RIGS`.
+A provider joins by a function like `generic` below and a name in `RIGS`. Where providers differ, the provider's
+capabilities or the rig say so.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -14,29 +15,19 @@ import trio
 from attrs import evolve, frozen
 
 from reminderd.clock import SystemClock
-from reminderd.core.answers import (
-    Accepted,
-    Candidates,
-    Finding,
-    Found,
-    NoAnswer,
-    NotFound,
-    NotPlaced,
-    Refused,
-    Report,
-    Unclear,
-)
+from reminderd.core.answers import Accepted, Candidates, Found, NoAnswer, NotFound, NotPlaced, Refused, Report, Unclear
 from reminderd.core.reminder import TERMINAL
 from reminderd.providers.base import InvalidPayloadError, Placement, Provider, Webhook
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.api import Account
-from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.client import PATH, TwilioProvider
 from reminderd.providers.webhook_auth import standard_webhooks
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.behaviours import example_number
 from reminderd.sandbox.server import serve_sandbox
-from tests.support.hostile_provider import HostileProvider, answering, hostile
-from tests.support.twilio_desk import ACCOUNT, FROM, HELLO, TAKEN, TOKEN, open_twilio_desk
+from reminderd.sandbox.twilio.app import TwilioSandbox
+from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
+from tests.support.twilio_desk import ACCOUNT, FROM, HELLO, TAKEN, TOKEN
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PACE = 0.005
@@ -52,9 +43,10 @@ class Rig:
     calls_placed: Callable[[], int]
     inbox: HostileProvider
     """Where its webhooks arrive."""
-    names_reminders: bool = True
-    """Its reports repeat the reminder's id, not the call's alone."""
-    has_transcripts: bool = True
+    names_reminder: bool
+    """Whether a report repeats the reminder's id, and not only the call's."""
+    transcribes: bool
+    """Whether a report has the words that were spoken."""
 
     async def reports(self, count: int) -> list[Report]:
         """The first `count` webhooks, verified and read."""
@@ -71,11 +63,21 @@ class Rig:
                     return report
             count += 1
 
+    async def among_those_found(self, order: Placement) -> list[Report]:
+        """The calls that could be the one that was ordered: one where our id is known, else perhaps several."""
+        match await self.provider.find(order):
+            case Found(report):
+                return [report]
+            case Candidates(reports):
+                return list(reports)
+            case _:
+                return []
+
 
 @asynccontextmanager
-async def generic() -> AsyncIterator[Rig]:
+async def generic(pace: float = PACE) -> AsyncIterator[Rig]:
     async with hostile(answering(204)) as inbox, trio.open_nursery() as nursery:
-        sandbox = Sandbox(inbox.url, SECRET, "key", pace=PACE)
+        sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
         provider = GenericProvider(
             api_url=await nursery.start(partial(serve_sandbox, sandbox)),
             api_key="key",
@@ -86,38 +88,45 @@ async def generic() -> AsyncIterator[Rig]:
             look_up=True,
             max_connections=4,
         )
-        yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox)
+        yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox, names_reminder=True, transcribes=True)
         await provider.aclose()
         nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager
-async def twilio() -> AsyncIterator[Rig]:
-    async with open_twilio_desk({"/webhooks/twilio/status": [TAKEN], "/webhooks/twilio/answer": [HELLO]}) as desk:
+async def twilio(pace: float = PACE) -> AsyncIterator[Rig]:
+    async def take(line: Line) -> None:
+        """What a clinic answers: a few words for whoever picks up, nothing for a report."""
+        asks = line.server.requests[-1].target.startswith(f"{PATH}/answer/")
+        await line.stream.send_all(HELLO if asks else TAKEN)
+
+    async with hostile((hear, take)) as inbox, trio.open_nursery() as nursery:
+        sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         provider = TwilioProvider(
             account=Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM),
-            public_base_url=desk.clinic.url,
-            api_url=str(desk.client.base_url),
+            public_base_url=inbox.url,
+            api_url=await nursery.start(partial(serve_sandbox, sandbox)),
             timeout=timedelta(seconds=10),
             max_connections=4,
         )
-        yield Rig(
-            provider,
-            example_number,
-            lambda: len(desk.sandbox.calls),
-            desk.clinic,
-            names_reminders=False,
-            has_transcripts=False,
-        )
+        yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox, names_reminder=False, transcribes=False)
         await provider.aclose()
+        nursery.cancel_scope.cancel()
 
 
-RIGS: dict[str, Callable[[], AbstractAsyncContextManager[Rig]]] = {"generic": generic, "twilio": twilio}
+RIGS: dict[str, Callable[..., AbstractAsyncContextManager[Rig]]] = {"generic": generic, "twilio": twilio}
 
 
 @pytest.fixture(params=RIGS)
 async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     async with RIGS[request.param]() as made:
+        yield made
+
+
+@pytest.fixture(params=RIGS)
+async def slow_rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+    """One whose calls get nowhere by themselves."""
+    async with RIGS[request.param](pace=60) as made:
         yield made
 
 
@@ -131,17 +140,6 @@ def placement(phone_number: str) -> Placement:
     )
 
 
-def ids_in(finding: Finding | Candidates) -> list[str]:
-    """The provider's ids of the calls that a look-up names."""
-    match finding:
-        case Found(report):
-            return [report.external_call_id]
-        case Candidates(reports):
-            return [report.external_call_id for report in reports]
-        case _:
-            return []
-
-
 async def test_a_call_is_accepted_under_the_provider_s_own_id_and_reported_with_ours(rig: Rig) -> None:
     order = placement(rig.number("answered"))
     answer = await rig.provider.place(order)
@@ -149,8 +147,8 @@ async def test_a_call_is_accepted_under_the_provider_s_own_id_and_reported_with_
     end = await rig.end_of_call()
     assert (end.external_call_id, end.status) == (answer.external_call_id, "completed")
     assert end.attempt_id == order.call_id
-    assert end.reminder_id == (order.reminder_id if rig.names_reminders else None)
-    assert bool(end.transcript) == rig.has_transcripts
+    assert end.reminder_id == (order.reminder_id if rig.names_reminder else None)
+    assert bool(end.transcript) is rig.transcribes
     assert end.duration_seconds
 
 
@@ -204,7 +202,7 @@ async def test_a_call_whose_answer_is_lost_is_unclear_and_can_be_found(behaviour
     end = await rig.end_of_call()
     assert end.attempt_id == order.call_id
     if rig.provider.capabilities.look_up:
-        assert end.external_call_id in ids_in(await rig.provider.find(order))
+        assert [found.external_call_id for found in await rig.among_those_found(order)] == [end.external_call_id]
 
 
 async def test_a_repeat_with_the_same_key_places_no_second_call(rig: Rig) -> None:
@@ -223,7 +221,7 @@ async def test_a_call_that_was_never_placed_is_not_found(rig: Rig) -> None:
         pytest.skip("this provider has no look-up")
     order = placement(rig.number("error, not placed"))
     assert isinstance(await rig.provider.place(order), Unclear)
-    assert ids_in(await rig.provider.find(order)) == []
+    assert await rig.among_those_found(order) == []
     assert isinstance(await rig.provider.fetch("no-such-call"), NotFound | NoAnswer)
 
 
@@ -244,6 +242,28 @@ async def test_a_webhook_that_was_touched_or_is_unsigned_is_not_the_provider_s(r
     assert rig.provider.verified(webhook)
     assert not rig.provider.verified(evolve(webhook, body=webhook.body + b" "))
     assert not rig.provider.verified(evolve(webhook, headers={}))
+
+
+async def test_a_call_that_nobody_has_answered_can_be_dropped(slow_rig: Rig) -> None:
+    if not slow_rig.provider.capabilities.drop:
+        pytest.skip("this provider drops no calls")
+    answer = await slow_rig.provider.place(placement(slow_rig.number("no answer")))
+    assert isinstance(answer, Accepted)
+    finding = await slow_rig.provider.drop(answer.external_call_id)
+    assert isinstance(finding, Found)
+    assert (finding.report.external_call_id, finding.report.status) == (answer.external_call_id, "canceled")
+    assert (await slow_rig.end_of_call()).status == "canceled"
+
+
+async def test_a_call_that_is_over_stays_as_it_ended(rig: Rig) -> None:
+    if not rig.provider.capabilities.drop:
+        pytest.skip("this provider drops no calls")
+    answer = await rig.provider.place(placement(rig.number("busy")))
+    assert isinstance(answer, Accepted)
+    await rig.end_of_call()
+    finding = await rig.provider.drop(answer.external_call_id)
+    assert isinstance(finding, Found)
+    assert finding.report.status == "busy"
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b"[]", b"call_id=1"])

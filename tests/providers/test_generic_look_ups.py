@@ -138,24 +138,36 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
     assert server.connections == 0
 
 
-# Whether the provider knows us, asked without a call
+@pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429])
+async def test_a_provider_that_answers_and_does_not_refuse_us_is_no_trouble(status: int, provider_at: Maker) -> None:
+    async with hostile(answering(status)) as server:
+        assert await provider_at(server.url, look_up=False).trouble() is None
+    (request,) = server.requests
+    assert (request.method, request.target[:7], len(request.target)) == ("GET", "/calls/", 43)
 
 
-@pytest.mark.parametrize("script", [answering(404), answering(200, b"{}"), answering(500), answering(405)])
-async def test_a_provider_that_answers_at_all_knows_us(script: Script, provider_at: Maker) -> None:
+@pytest.mark.parametrize("status", [301, 302, 401, 402, 403])
+async def test_a_provider_that_refuses_us_is_trouble_and_says_why(status: int, provider_at: Maker) -> None:
+    script = answering(status, b'{"error": "the key key-of-the-clinic is unknown"}', Location="/")
     async with hostile(script) as server:
-        assert await provider_at(server.url).trouble() is None
-        assert [request.method for request in server.requests] == ["GET"], "it must change nothing"
-
-
-@pytest.mark.parametrize("status", [401, 402, 403, 302])
-async def test_a_provider_that_refuses_our_key_says_so(status: int, provider_at: Maker) -> None:
-    async with hostile(answering(status, b'{"error": "who are you?"}', Location="/")) as server:
         trouble = await provider_at(server.url).trouble()
     assert trouble is not None
-    assert trouble.startswith(f"the provider refuses us: {status}")
+    assert trouble.startswith(f"the provider refuses us: {status} ")
+    assert trouble.endswith(": the key … is unknown")
 
 
-async def test_a_provider_that_is_not_there_is_told_as_such(provider_at: Maker) -> None:
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_a_provider_that_is_out_of_order_is_trouble_as_it_may_know_nobody(
+    status: int, provider_at: Maker
+) -> None:
+    async with hostile(answering(status)) as server:
+        trouble = await provider_at(server.url).trouble()
+    assert (trouble or "").startswith(f"the provider is out of order: {status} ")
+
+
+async def test_a_provider_that_can_not_be_reached_is_trouble(provider_at: Maker) -> None:
     with nobody_listens() as url:
-        assert "can't be reached: could not connect" in (await provider_at(url).trouble() or "")
+        assert "could not connect" in (await provider_at(url).trouble() or "")
+    async with hostile((hear, hang)) as server:
+        trouble = await provider_at(server.url, timeout=timedelta(seconds=0.3)).trouble()
+    assert trouble == "the provider can't be reached: no answer within 0.3 s"

@@ -19,9 +19,11 @@ NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 21216, 13223, 13224, 1322
 """This number can't be called, whoever asks: invalid, unreachable, premium, blocked."""
 
 ACCOUNT: Final = frozenset(
-    {10001, 20001, 20003, 20005, 20010, 20403, 20422, 21205, 21210, 21212, 21213, 21215, 21219, 13227}
+    {10001, 13227, 20001, 20003, 20005, 20010, 20403, 20422, 21203, 21205, 21208, 21209, 21210, 21212, 21213, 21215}
+    | {21219, 21609, 21626}
 )
-"""Nobody is called as things stand: credentials, a suspended account, the caller's number, our URL, permissions."""
+"""Nobody is called as things stand: credentials, a suspended account, the caller's number, permissions, or a parameter
+that is the same for every call, as our URLs are."""
 
 BUSY: Final = frozenset({10004, 20429})
 """Too many at once: not processed, and safe to send again."""

@@ -14,10 +14,14 @@ CLOCKS_DIFFER: Final = timedelta(seconds=60)
 """By so much Twilio's clock may be behind ours; a call that was created earlier is an older one."""
 
 
-def found_in(answer: dict[str, Any]) -> Finding:
-    """What a Call resource says of its call."""
+def found_in(answer: dict[str, Any], external_call_id: str) -> Finding:
+    """What a Call resource says of the call that was asked about."""
     report = _report(answer)
-    return NoAnswer("the answer is not a call with a sid and a status") if report is None else Found(report)
+    if report is None:
+        return NoAnswer("the answer is not a call with a sid and a status")
+    if report.external_call_id != external_call_id:
+        return NoAnswer("the answer speaks of another call")
+    return Found(report)
 
 
 def candidates_in(
@@ -69,8 +73,9 @@ def _report(call: dict[str, Any]) -> Report | None:
 
 
 def _created(call: dict[str, Any]) -> datetime | None:
+    told = call.get("date_created")
     try:
-        at = parsedate_to_datetime(call["date_created"])
-    except (KeyError, TypeError, ValueError):
+        at = parsedate_to_datetime(told if isinstance(told, str) else "")
+    except (TypeError, ValueError, OverflowError):  # OverflowError: a zone beyond all measure
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from attrs import frozen
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement, Webhook
 from reminderd.providers.look_ups import object_in
 from reminderd.providers.twilio import signature
@@ -86,7 +86,7 @@ class TwilioProvider:
     async def fetch(self, external_call_id: str) -> Finding:
         """Ask by Twilio's own id. What it tells may be some seconds old."""
         answer = await self.api.get(_path(external_call_id), absent=NotFound())
-        return found_in(answer) if isinstance(answer, dict) else answer
+        return found_in(answer, external_call_id) if isinstance(answer, dict) else answer
 
     async def find(self, placement: Placement) -> Finding | Candidates:
         """Ask for the calls to this number, of which the one that was placed for us must be told apart."""
@@ -103,11 +103,12 @@ class TwilioProvider:
         )
 
     async def drop(self, external_call_id: str) -> Finding:
-        """Cancel a call that is queued or rings; one that was answered meanwhile is left alone."""
+        """Cancel a call that is queued or rings; one that was answered meanwhile (error 21220) is left alone."""
         outcome = await self.api.post(_path(external_call_id), [("Status", "canceled")])
         answer = object_in(outcome, absent=NotFound(), private=self._account.auth_tokens)
-        found = found_in(answer) if isinstance(answer, dict) else answer
-        return found if isinstance(found, Found) else await self.fetch(external_call_id)
+        found = found_in(answer, external_call_id) if isinstance(answer, dict) else answer
+        # Whatever else came back, or got lost: how the call stands then is Twilio's to tell.
+        return await self.fetch(external_call_id) if isinstance(found, NoAnswer) else found
 
     def verified(self, webhook: Webhook) -> bool:
         """Whether a webhook was signed with one of the account's tokens."""

@@ -10,7 +10,7 @@ from reminderd.core.answers import Report, spelled
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle import Key
 from reminderd.providers.base import InvalidPayloadError, Webhook
-from reminderd.providers.payload import DURATION_LIMIT, STATUS_LIMIT, usable
+from reminderd.providers.payload import DURATION_LIMIT, ID_LIMIT, STATUS_LIMIT, usable
 from reminderd.providers.twilio.calls import whole_number
 from reminderd.providers.twilio.signature import form_fields
 
@@ -31,7 +31,11 @@ def read_report(webhook: Webhook) -> Report:
     answered_by, error_code = fields.get("AnsweredBy", ""), fields.get("ErrorCode", "")
     mistakes = [
         f"{name}: missing or unusable; expected text of 1 to {limit} characters"
-        for name, value, limit in (("CallSid", sid, 200), ("CallStatus", status, STATUS_LIMIT))
+        for name, value, limit in (
+            ("the call's id in the path", call_id, ID_LIMIT),
+            ("CallSid", sid, ID_LIMIT),
+            ("CallStatus", status, STATUS_LIMIT),
+        )
         if not usable(value, limit=limit)
     ]
     if mistakes:

@@ -3,24 +3,23 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
-
-ACCOUNT = Account(sid="AC" + "0" * 32, auth_token="t0ken-of-the-clinic", from_number="+12025550190")
-
-Maker = Callable[..., TwilioProvider]
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+from tests.support.twilio_rest import PUBLIC
 
 
 @pytest.fixture
-async def twilio_at() -> AsyncIterator[Maker]:
-    """Makes a client whose Twilio is at a URL; `changes` are arguments other than the usual ones."""
+async def twilio_at() -> AsyncIterator[Callable[..., TwilioProvider]]:
+    """Makes a client of the Twilio at a URL; `changes` are arguments other than the usual ones, or the account's."""
     made: list[TwilioProvider] = []
 
-    def make(url: str, **changes: Any) -> TwilioProvider:
+    def make(url: str, *, account: dict[str, str] | None = None, **changes: Any) -> TwilioProvider:
         usual: dict[str, Any] = {
-            "account": ACCOUNT,
-            "public_base_url": "https://clinic.example/reminders",
+            "account": evolve(Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM), **(account or {})),
+            "public_base_url": PUBLIC,
             "api_url": url,
             "timeout": timedelta(seconds=5),
             "max_connections": 4,

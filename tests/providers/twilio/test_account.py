@@ -1,75 +1,124 @@
-"""What `check-config --online` reads at Twilio."""
+"""What Twilio says of the account and its number, asked by reading only."""
 
-import json
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import pytest
+import trio
 
 from reminderd.providers.twilio.account import mistakes_in
 from reminderd.providers.twilio.client import TwilioProvider
-from tests.support.hostile_provider import Script, answering, hostile, nobody_listens
+from reminderd.sandbox.server import serve_sandbox
+from reminderd.sandbox.twilio.app import TwilioSandbox
+from tests.support.hostile_provider import Script, answering, cut, hang, hear, hostile, nobody_listens
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+from tests.support.twilio_rest import ACCOUNT_PATH, error, patience, says
 
 Maker = Callable[..., TwilioProvider]
 
-ACTIVE = {"status": "active", "type": "Full"}
-VOICE = {"incoming_phone_numbers": [{"phone_number": "+12025550190", "capabilities": {"voice": True, "sms": False}}]}
-NO_VOICE = {"incoming_phone_numbers": [{"phone_number": "+12025550190", "capabilities": {"voice": False}}]}
-NOT_BOUGHT: dict[str, Any] = {"incoming_phone_numbers": []}
-VERIFIED = {"outgoing_caller_ids": [{"phone_number": "+12025550190"}]}
-NOT_VERIFIED: dict[str, Any] = {"outgoing_caller_ids": []}
+ACTIVE = says(200, {"sid": ACCOUNT, "status": "active", "type": "Full"})
+NOT_OURS = "from_number is not this account's; expected one bought at Twilio, or verified there"
+MUTE = "from_number can't make calls; expected a number with the capability voice"
+NONE_BOUGHT = says(200, {"incoming_phone_numbers": []})
+NONE_VERIFIED = says(200, {"outgoing_caller_ids": []})
+VERIFIED = says(200, {"outgoing_caller_ids": [{"phone_number": FROM}]})
 
 
-def told(document: dict[str, Any]) -> Script:
-    return answering(200, json.dumps(document).encode())
+def bought(**capabilities: object) -> Script:
+    return says(200, {"incoming_phone_numbers": [{"phone_number": FROM, "capabilities": capabilities}]})
+
+
+BOUGHT = bought(voice=True, sms=False)
 
 
 async def mistakes(twilio_at: Maker, *scripts: Script) -> list[str]:
     async with hostile(*scripts) as server:
-        found = await mistakes_in(twilio_at(server.url).api)
-        assert {request.method for request in server.requests} == {"GET"}, "it must change nothing"
-        return found
+        found = await mistakes_in(twilio_at(server.url, timeout=patience(*scripts)).api)
+    assert {request.method for request in server.requests} == {"GET"}
+    return found
 
 
-@pytest.mark.parametrize("number", [[VOICE], [NOT_BOUGHT, VERIFIED]], ids=["bought", "verified"])
-async def test_an_active_account_with_a_number_of_its_own_is_fine(
-    number: list[dict[str, Any]], twilio_at: Maker
-) -> None:
-    assert await mistakes(twilio_at, told(ACTIVE), *map(told, number)) == []
+@pytest.mark.parametrize(
+    ("scripts", "expected"),
+    [
+        pytest.param([ACTIVE, BOUGHT], [], id="bought"),
+        pytest.param([ACTIVE, NONE_BOUGHT, VERIFIED], [], id="verified"),
+        pytest.param([ACTIVE, NONE_BOUGHT, NONE_VERIFIED], [NOT_OURS], id="neither"),
+        pytest.param([ACTIVE, bought(voice=False, sms=True)], [MUTE], id="for texts only"),
+        pytest.param([ACTIVE, bought(voice="true")], [MUTE], id="a capability that is none"),
+        pytest.param(
+            [says(200, {"status": "suspended"}), BOUGHT], ["the account is suspended; expected active"], id="suspended"
+        ),
+        pytest.param(
+            [says(200, {"status": "closed"}), NONE_BOUGHT, NONE_VERIFIED],
+            ["the account is closed; expected active", NOT_OURS],
+            id="every mistake at once",
+        ),
+        pytest.param(
+            [error(401, 20003, "Authenticate")],
+            ["the account can't be read: 401 Unauthorized: 20003; Authenticate"],
+            id="wrong token",
+        ),
+        pytest.param([error(404, 20404)], ["the account can't be read: there is no such account_sid"], id="no account"),
+        pytest.param(
+            [ACTIVE, error(500, 20500)],
+            ["the account's numbers can't be read: 500 Internal Server Error: 20500; No."],
+            id="trouble with the numbers",
+        ),
+        pytest.param(
+            [ACTIVE, NONE_BOUGHT, answering(503)],
+            ["the account's verified numbers can't be read: 503 Service Unavailable"],
+            id="trouble with the verified numbers",
+        ),
+    ],
+)
+async def test_each_mistake_is_a_sentence(scripts: list[Script], expected: list[str], twilio_at: Maker) -> None:
+    assert await mistakes(twilio_at, *scripts) == expected
 
 
-async def test_it_asks_for_the_account_and_for_that_number(twilio_at: Maker) -> None:
-    async with hostile(told(ACTIVE), told(NOT_BOUGHT), told(VERIFIED)) as server:
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param((hear, cut), id="cut"),
+        pytest.param((hear, hang), id="silence"),
+        pytest.param(answering(200, b"<html>"), id="a web page"),
+        pytest.param(answering(302, Location="/"), id="302"),
+        pytest.param(answering(200, b"[]"), id="a list"),
+    ],
+)
+async def test_what_is_no_answer_is_a_mistake_and_nothing_else_is_asked(script: Script, twilio_at: Maker) -> None:
+    (mistake,) = await mistakes(twilio_at, script)
+    assert mistake.startswith("the account can't be read: ")
+
+
+async def test_a_twilio_that_can_not_be_reached_is_told(twilio_at: Maker) -> None:
+    with nobody_listens() as url:
+        (mistake,) = await mistakes_in(twilio_at(url).api)
+    assert "could not connect" in mistake
+
+
+async def test_only_the_number_that_we_call_from_is_asked_for(twilio_at: Maker) -> None:
+    async with hostile(ACTIVE, NONE_BOUGHT, NONE_VERIFIED) as server:
         await mistakes_in(twilio_at(server.url).api)
-    base = f"/2010-04-01/Accounts/AC{0:032}"
     assert [request.target for request in server.requests] == [
-        f"{base}.json",
-        f"{base}/IncomingPhoneNumbers.json?PhoneNumber=%2B12025550190",
-        f"{base}/OutgoingCallerIds.json?PhoneNumber=%2B12025550190",
+        f"{ACCOUNT_PATH}.json",
+        f"{ACCOUNT_PATH}/IncomingPhoneNumbers.json?PhoneNumber=%2B12025550190",
+        f"{ACCOUNT_PATH}/OutgoingCallerIds.json?PhoneNumber=%2B12025550190",
     ]
 
 
 @pytest.mark.parametrize(
-    ("scripts", "words"),
+    ("account", "expected"),
     [
-        ([told({"status": "suspended"}), told(VOICE)], ["the account is suspended; expected active"]),
-        ([told(ACTIVE), told(NO_VOICE)], ["from_number can't make calls"]),
-        ([told(ACTIVE), told(NOT_BOUGHT), told(NOT_VERIFIED)], ["from_number is not this account's"]),
-        ([told({"status": "closed"}), told(NOT_BOUGHT), told(NOT_VERIFIED)], ["closed", "is not this account's"]),
-        ([answering(401, b'{"code": 20003}')], ["the account can't be read: 401 Unauthorized: 20003"]),
-        ([answering(404)], ["there is no such account_sid"]),
-        ([told(ACTIVE), answering(500)], ["the account's numbers can't be read: 500"]),
-        ([told(ACTIVE), told(NOT_BOUGHT), answering(500)], ["verified numbers can't be read: 500"]),
+        ({}, []),
+        ({"from_number": "+12025550123"}, [NOT_OURS]),
+        ({"auth_token": "wrong"}, ["the account can't be read: 401 Unauthorized: 20003; Authenticate"]),
     ],
 )
-async def test_each_mistake_is_a_sentence(scripts: list[Script], words: list[str], twilio_at: Maker) -> None:
-    found = await mistakes(twilio_at, *scripts)
-    assert len(found) == len(words)
-    for sentence, expected in zip(found, words, strict=True):
-        assert expected in sentence
-
-
-async def test_no_way_to_twilio_is_one_mistake(twilio_at: Maker) -> None:
-    with nobody_listens() as url:
-        (sentence,) = await mistakes_in(twilio_at(url).api)
-    assert "could not connect" in sentence
+async def test_the_sandbox_s_account_is_judged_like_any_other(
+    account: dict[str, str], expected: list[str], twilio_at: Maker
+) -> None:
+    async with trio.open_nursery() as nursery:
+        url = await nursery.start(partial(serve_sandbox, TwilioSandbox(ACCOUNT, TOKEN)))
+        assert await mistakes_in(twilio_at(url, account=account).api) == expected
+        nursery.cancel_scope.cancel()

@@ -1,6 +1,7 @@
-"""Twilio's webhooks, as it really sends them and as it never would."""
+"""What is read from Twilio's webhooks: much of it may be missing, repeated or nonsense."""
 
 from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -11,109 +12,209 @@ from reminderd.core.answers import Report
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle import Key
 from reminderd.providers.base import InvalidPayloadError, Webhook
+from reminderd.providers.payload import DURATION_LIMIT
 from reminderd.providers.twilio.forms import read_key, read_report
+from tests.support.twilio_desk import ACCOUNT, FROM
+from tests.support.twilio_rest import SID, TO
 
-STATUS = "/webhooks/twilio/status/3f0a5c1e"
-KEYS = "/webhooks/twilio/keys/3f0a5c1e"
-BUSY = {
-    "CallSid": "CA1234567890abcdef1234567890abcdef",
-    "AccountSid": "AC1234567890abcdef1234567890abcdef",
-    "From": "+12025550190",
-    "To": "+12025550100",
-    "CallStatus": "busy",
+ALWAYS = {
+    "AccountSid": ACCOUNT,
     "ApiVersion": "2010-04-01",
+    "CallSid": SID,
+    "CallStatus": "ringing",
+    "Called": TO,
+    "CalledCity": "",
+    "CalledCountry": "US",
+    "CalledState": "DC",
+    "CalledZip": "",
+    "Caller": FROM,
     "Direction": "outbound-api",
-    "ForwardedFrom": "",
-    "CallerName": "",
-    "SipResponseCode": "500",
-    "CallDuration": "0",
-    "Duration": "0",
-    "Timestamp": "Mon, 02 Mar 2026 12:00:00 +0000",
-    "CallbackSource": "call-progress-events",
-    "SequenceNumber": "0",
+    "From": FROM,
+    "To": TO,
 }
+PROGRESS = ALWAYS | {
+    "CallbackSource": "call-progress-events",
+    "SequenceNumber": "1",
+    "Timestamp": "Mon, 02 Mar 2026 10:00:00 +0000",
+}
+OF_2015 = PROGRESS | {
+    "CallDuration": "0",
+    "CallStatus": "busy",
+    "Duration": "0",
+    "SequenceNumber": "0",
+    "SipResponseCode": "500",
+}
+"""As Twilio sent it when only the last event was asked for: its number is 0 all the same."""
 
 
-def webhook(fields: dict[str, str], target: str = STATUS) -> Webhook:
+def status(fields: dict[str, str] | list[tuple[str, str]], path: str = "/webhooks/twilio/status/call-1") -> Webhook:
+    return Webhook(target=path, headers={}, body=urlencode(fields).encode())
+
+
+def keys(digits: str | None, query: str = "question=menu&repeats=0") -> Webhook:
+    fields = ALWAYS if digits is None else ALWAYS | {"Digits": digits}
+    target = f"/webhooks/twilio/keys/call-1?{query}" if query else "/webhooks/twilio/keys/call-1"
     return Webhook(target=target, headers={}, body=urlencode(fields).encode())
 
 
-def test_a_busy_line_is_reported_under_our_own_id_with_all_that_is_known_of_why() -> None:
-    assert read_report(webhook(BUSY | {"ErrorCode": "13224"})) == Report(
-        external_call_id="CA1234567890abcdef1234567890abcdef",
-        status="busy",
-        attempt_id="3f0a5c1e",
-        duration_seconds=0,
-        sip_response_code=500,
-        error_code="13224",
-    )
+def report(word: str, **changes: Any) -> Report:
+    return Report(external_call_id=SID, status=word, attempt_id="call-1", **changes)
 
 
-def test_who_answered_is_told_where_twilio_found_out() -> None:
-    fields = BUSY | {"CallStatus": "in-progress", "AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "4000"}
-    report = read_report(webhook(fields))
-    assert (report.status, report.answered_by) == ("in-progress", "machine_end_beep")
-
-
-def test_seconds_are_read_and_not_the_minutes_beside_them() -> None:
-    report = read_report(webhook(BUSY | {"CallStatus": "completed", "Duration": "1", "CallDuration": "31"}))
-    assert report.duration_seconds == 31
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        pytest.param(ALWAYS, report("ringing"), id="what is always told"),
+        pytest.param(PROGRESS | {"CallStatus": "initiated"}, report("initiated"), id="progress"),
+        pytest.param(PROGRESS | {"CallStatus": "in-progress", "StirStatus": "B"}, report("in-progress"), id="answered"),
+        pytest.param(OF_2015, report("busy", duration_seconds=0, sip_response_code=500), id="the sample of 2015"),
+        pytest.param(
+            PROGRESS | {"CallStatus": "completed", "CallDuration": "61", "Duration": "2", "SipResponseCode": "200"},
+            report("completed", duration_seconds=61, sip_response_code=200),
+            id="seconds, not minutes",
+        ),
+        pytest.param(
+            PROGRESS | {"CallStatus": "no-answer", "CallDuration": "0", "SipResponseCode": "487"},
+            report("no-answer", duration_seconds=0, sip_response_code=487),
+            id="nobody answered",
+        ),
+        pytest.param(
+            PROGRESS
+            | {"CallStatus": "completed", "AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "3214"},
+            report("completed", answered_by="machine_end_beep"),
+            id="a machine",
+        ),
+        pytest.param(
+            PROGRESS | {"CallStatus": "failed", "ErrorCode": "13224", "ErrorMessage": f"{TO} is invalid"},
+            report("failed", error_code="13224"),
+            id="an error",
+        ),
+        pytest.param(ALWAYS | {"CallStatus": " In_Progress"}, report("in-progress"), id="another spelling"),
+        pytest.param(ALWAYS | {"CallStatus": "teleported"}, report("teleported"), id="a word of nobody's"),
+        pytest.param({"CallSid": SID, "CallStatus": "busy"}, report("busy"), id="nothing but the call"),
+    ],
+)
+def test_a_status_callback_is_read_for_all_that_is_kept(fields: dict[str, str], expected: Report) -> None:
+    assert read_report(status(fields)) == expected
 
 
 @pytest.mark.parametrize("name", ["CallDuration", "SipResponseCode"])
-@pytest.mark.parametrize("value", ["", "x", "-1", "1e3", "9" * 30])
-def test_a_number_that_is_none_is_left_out(name: str, value: str) -> None:
-    report = read_report(webhook(BUSY | {name: value}))
-    assert None in {report.duration_seconds, report.sip_response_code}
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "NaN", "1e3", "٤٢", " 1", "9" * 400, str(DURATION_LIMIT + 1)])
+def test_a_number_that_is_none_is_left_out_and_the_report_counts(name: str, text: str) -> None:
+    assert read_report(status(ALWAYS | {name: text})) == report("ringing")
+
+
+@pytest.mark.parametrize("name", ["AnsweredBy", "ErrorCode"])
+@pytest.mark.parametrize("text", ["", "a\0b", "line\nbreak", "x" * 201])
+def test_a_text_that_is_none_is_left_out_and_the_report_counts(name: str, text: str) -> None:
+    assert read_report(status(ALWAYS | {name: text})) == report("ringing")
+
+
+def test_of_a_repeated_name_the_last_counts() -> None:
+    twice = [("CallStatus", "ringing"), *ALWAYS.items(), ("CallStatus", "busy")]
+    assert read_report(status(twice)) == report("busy")
+
+
+@pytest.mark.parametrize("name", ["CallSid", "CallStatus"])
+@pytest.mark.parametrize("text", [None, "", "a\0b", "x" * 201])
+def test_a_report_needs_a_call_and_a_status(name: str, text: str | None) -> None:
+    fields = {known: value for known, value in ALWAYS.items() if known != name}
+    with pytest.raises(InvalidPayloadError) as caught:
+        read_report(status(fields if text is None else fields | {name: text}))
+    (detail,) = caught.value.details
+    assert detail.startswith(f"{name}: ")
+
+
+def test_every_mistake_is_told_and_none_repeats_what_was_sent() -> None:
+    with pytest.raises(InvalidPayloadError) as caught:
+        read_report(status({"To": TO}, "/webhooks/twilio/status/"))
+    assert [detail.partition(":")[0] for detail in caught.value.details] == [
+        "the call's id in the path",
+        "CallSid",
+        "CallStatus",
+    ]
+    assert TO[1:] not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("changes", "fields"),
+    ("path", "call_id"),
     [
-        ({"CallSid": ""}, ["CallSid"]),
-        ({"CallStatus": " "}, ["CallStatus"]),
-        ({"CallSid": "C" * 201, "CallStatus": "\n"}, ["CallSid", "CallStatus"]),
-        ({"CallStatus": "x" * 51}, ["CallStatus"]),
+        ("/webhooks/twilio/status/call-1", "call-1"),
+        ("/webhooks/twilio/answer/call-1?x=/y", "call-1"),
+        ("/webhooks/twilio/keys/a%2Fb%20%C3%A9?question=menu", "a/b é"),
     ],
 )
-def test_every_mistake_is_named(changes: dict[str, str], fields: list[str]) -> None:
-    with pytest.raises(InvalidPayloadError) as caught:
-        read_report(webhook(BUSY | changes))
-    assert [line.split(":")[0] for line in caught.value.details] == fields
+def test_our_own_id_is_the_last_of_the_path(path: str, call_id: str) -> None:
+    assert read_report(status(ALWAYS, path)).attempt_id == call_id
 
 
-@pytest.mark.parametrize("body", [b"\xff", b"a=%ff", b"&".join([b"a=1"] * 1001)])
-def test_a_body_that_is_no_form_is_a_mistake(body: bytes) -> None:
-    with pytest.raises(InvalidPayloadError):
-        read_report(Webhook(target=STATUS, headers={}, body=body))
+@pytest.mark.parametrize("body", [b"\xff=1", b"CallSid=%ff", b"&".join([b"a=1"] * 1001)])
+def test_what_is_no_form_is_an_invalid_payload(body: bytes) -> None:
+    webhook = Webhook(target=keys("1").target, headers={}, body=body)
+    for read in (read_report, read_key):
+        with pytest.raises(InvalidPayloadError):
+            read(webhook)
 
 
-@given(st.binary(max_size=200), st.text(max_size=50))
-def test_nothing_that_is_sent_can_break_the_reading(body: bytes, target: str) -> None:
+@pytest.mark.parametrize(
+    ("digits", "told"), [(None, ""), ("", ""), ("1", "1"), ("#", "#"), ("*", "*"), ("12", "12"), ("9" * 500, "9" * 32)]
+)
+def test_a_key_is_what_was_pressed_or_nothing(digits: str | None, told: str) -> None:
+    assert read_key(keys(digits)) == Key(digits=told, question=Question.MENU, repeats=0)
+
+
+@pytest.mark.parametrize(
+    ("query", "question", "repeats"),
+    [
+        ("question=menu&repeats=2", Question.MENU, 2),
+        ("question=cancel&repeats=0", Question.CANCEL, 0),
+        ("repeats=1&question=cancel&bodySHA256=00", Question.CANCEL, 1),
+        ("question=menu&repeats=99", Question.MENU, 99),
+    ],
+)
+def test_the_question_travels_in_the_query(query: str, question: Question, repeats: int) -> None:
+    assert read_key(keys("1", query)) == Key(digits="1", question=question, repeats=repeats)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "question=menu",
+        "repeats=0",
+        "question=&repeats=0",
+        "question=MENU&repeats=0",
+        "question=menu&repeats=",
+        "question=menu&repeats=-1",
+        "question=menu&repeats=100",
+        "question=menu&repeats=two",
+        "question=menu;repeats=0",
+        "%00%ff&&==",
+    ],
+)
+def test_a_query_that_is_not_ours_is_an_invalid_payload(query: str) -> None:
+    with pytest.raises(InvalidPayloadError, match="query: "):
+        read_key(keys("1", query))
+
+
+@given(
+    body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode), query=st.text(st.characters(codec="latin-1"))
+)
+def test_whatever_comes_it_is_read_or_is_an_invalid_payload(body: bytes, query: str) -> None:
+    webhook = Webhook(target=f"/webhooks/twilio/keys/call-1?{query}", headers={}, body=body)
     for read in (read_report, read_key):
         with suppress(InvalidPayloadError):
-            read(Webhook(target=f"/{target}", headers={}, body=body))
+            read(webhook)
 
 
-@pytest.mark.parametrize(
-    ("digits", "query", "key"),
-    [
-        ("1", "question=menu&repeats=0", Key(digits="1", question=Question.MENU, repeats=0)),
-        ("2", "question=cancel&repeats=2", Key(digits="2", question=Question.CANCEL, repeats=2)),
-        ("#", "question=menu&repeats=1", Key(digits="#", question=Question.MENU, repeats=1)),
-        ("", "question=menu&repeats=1", Key(digits="", question=Question.MENU, repeats=1)),
-        (None, "question=menu&repeats=1", Key(digits="", question=Question.MENU, repeats=1)),
-        ("1" * 99, "question=menu&repeats=1", Key(digits="1" * 32, question=Question.MENU, repeats=1)),
-    ],
-)
-def test_a_key_is_read_with_what_it_answers(digits: str | None, query: str, key: Key) -> None:
-    fields = BUSY | ({} if digits is None else {"Digits": digits})
-    assert read_key(webhook(fields, f"{KEYS}?{query}")) == key
+names = st.sampled_from(["CallSid", "CallStatus", "CallDuration", "SipResponseCode", "AnsweredBy", "ErrorCode", "x"])
+texts = st.text(max_size=12) | st.integers().map(str) | st.sampled_from(["completed", "human", SID])
 
 
-@pytest.mark.parametrize(
-    "query", ["", "question=menu", "repeats=0", "question=x&repeats=0", "question=menu&repeats=-1", "repeats=100"]
-)
-def test_a_query_that_is_not_ours_is_a_mistake(query: str) -> None:
-    with pytest.raises(InvalidPayloadError):
-        read_key(webhook(BUSY, f"{KEYS}?{query}"))
+@given(st.lists(st.tuples(names, texts), max_size=12))
+def test_what_is_read_fits_the_database(fields: list[tuple[str, str]]) -> None:
+    told = read_report(status([("CallSid", SID), ("CallStatus", "busy"), *[f for f in fields if f[0][:5] != "CallS"]]))
+    assert (told.external_call_id, told.status) == (SID, "busy")
+    assert told.duration_seconds is None or 0 <= told.duration_seconds <= DURATION_LIMIT
+    assert told.sip_response_code is None or 0 <= told.sip_response_code <= 999
+    assert all("\0" not in (text or "") for text in (told.answered_by, told.error_code))

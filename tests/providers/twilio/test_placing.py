@@ -1,197 +1,353 @@
-"""Every answer that Twilio can give to a request for a call, over real sockets."""
+"""Every row of the table of answers to `POST …/Calls.json`, over real sockets."""
 
-import json
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl
 
 import pytest
+import trio
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
-from reminderd.providers.base import Placement
-from reminderd.providers.twilio.answer import ACCOUNT, BUSY, NUMBER
+from reminderd.providers.exchange import ANSWER_LIMIT
+from reminderd.providers.twilio.answer import ACCOUNT as ACCOUNT_CODES
+from reminderd.providers.twilio.answer import BUSY as BUSY_CODES
+from reminderd.providers.twilio.answer import NUMBER as NUMBER_CODES
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from tests.support.hostile_provider import (
     Script,
     answer,
     answering,
     cut,
+    drip,
     hang,
     hear,
     hostile,
     nobody_listens,
     nobody_picks_up,
     say,
+    say_for_ever,
 )
-from tests.support.nouns import NOW
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, PUBLIC, SID, TO, a_call, error, form, says
+
+SOON = timedelta(seconds=0.3)
 
 Maker = Callable[..., TwilioProvider]
 
-PLACEMENT = Placement(
-    call_id="3f0a5c1e-8f0d-4a7e-9a43-0f2a7f1a9b52",
-    reminder_id="reminder of Mr Miller",
-    phone_number="+12025550100",
-    message="Hello Mr Miller, your appointment is on Monday at nine.",
-    asked_from=NOW,
-)
-SOON = timedelta(seconds=0.3)
-CREATED = b'{"sid": "CA1", "status": "queued"}'
-HOOKS = "https://clinic.example/reminders/webhooks/twilio"
-
-
-def refusal(status: int, code: int, message: str = "Sorry", **headers: str) -> Script:
-    """An answer as Twilio refuses."""
-    more = f"https://www.twilio.com/docs/errors/{code}"
-    body = {"code": code, "message": message, "more_info": more, "status": status}
-    return answering(status, json.dumps(body).encode(), **headers)
-
 
 async def answer_to(script: Script, twilio_at: Maker, **changes: Any) -> Answer:
+    """The answer, after one request and no second one."""
     async with hostile(script) as server:
         said = await twilio_at(server.url, **changes).place(PLACEMENT)
-        assert len([request for request in server.requests if request.method == "POST"]) <= 1
-        return said
+    assert server.connections <= 1
+    assert len(server.requests) <= 1
+    return said
 
 
-async def test_a_request_says_all_that_twilio_needs_and_nothing_of_the_patient_in_any_address(
-    twilio_at: Maker,
-) -> None:
-    settings = CallSettings(ring_for=timedelta(seconds=25), machine_detection="DetectMessageEnd")
-    async with hostile(answering(201, CREATED)) as server:
-        assert await twilio_at(server.url, settings=settings).place(PLACEMENT) == Accepted("CA1")
-    (request,) = server.requests
-    assert (request.method, request.target) == ("POST", f"/2010-04-01/Accounts/AC{0:032}/Calls.json")
-    credentials = b64encode(f"AC{0:032}:t0ken-of-the-clinic".encode()).decode()
-    assert request.headers["authorization"] == f"Basic {credentials}"
+async def test_the_request_is_the_one_that_twilio_documents(twilio_at: Maker) -> None:
+    async with hostile(says(201, a_call())) as server:
+        await twilio_at(server.url + "/").place(PLACEMENT)
+        (request,) = server.requests
+    assert (request.method, request.target) == ("POST", f"{ACCOUNT_PATH}/Calls.json")
+    assert request.headers["authorization"] == f"Basic {b64encode(f'{ACCOUNT}:{TOKEN}'.encode()).decode()}"
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
-    assert parse_qsl(request.body.decode(), strict_parsing=True) == [
-        ("To", "+12025550100"),
-        ("From", "+12025550190"),
-        ("Url", f"{HOOKS}/answer/{PLACEMENT.call_id}"),
+    assert form(request) == [
+        ("To", TO),
+        ("From", FROM),
+        ("Url", f"{PUBLIC}/webhooks/twilio/answer/0b0f4a3e-call"),
         ("Method", "POST"),
-        ("FallbackUrl", f"{HOOKS}/fallback"),
+        ("FallbackUrl", f"{PUBLIC}/webhooks/twilio/fallback"),
         ("FallbackMethod", "GET"),
-        ("StatusCallback", f"{HOOKS}/status/{PLACEMENT.call_id}"),
+        ("StatusCallback", f"{PUBLIC}/webhooks/twilio/status/0b0f4a3e-call"),
         ("StatusCallbackMethod", "POST"),
         ("StatusCallbackEvent", "initiated"),
         ("StatusCallbackEvent", "ringing"),
         ("StatusCallbackEvent", "answered"),
         ("StatusCallbackEvent", "completed"),
-        ("Timeout", "25"),
+        ("Timeout", "30"),
         ("TimeLimit", "180"),
-        ("MachineDetection", "DetectMessageEnd"),
     ]
 
 
-async def test_without_detection_of_machines_it_is_not_asked_for(twilio_at: Maker) -> None:
-    async with hostile(answering(201, CREATED)) as server:
-        await twilio_at(server.url).place(PLACEMENT)
-    assert b"MachineDetection" not in server.requests[0].body
+async def test_a_call_is_placed_as_the_clinic_wants_it(twilio_at: Maker) -> None:
+    settings = CallSettings(
+        ring_for=timedelta(seconds=45), last_at_most=timedelta(minutes=5), machine_detection="DetectMessageEnd"
+    )
+    async with hostile(says(201, a_call())) as server:
+        await twilio_at(server.url, settings=settings).place(PLACEMENT)
+        fields = dict(form(server.requests[0]))
+    assert (fields["Timeout"], fields["TimeLimit"]) == ("45", "300")
+    assert fields["MachineDetection"] == "DetectMessageEnd"
+
+
+async def test_no_address_tells_anything_of_the_patient_and_the_message_stays_at_home(twilio_at: Maker) -> None:
+    async with hostile(says(201, a_call())) as server:
+        await twilio_at(server.url, public_base_url=f"{PUBLIC}/prefix/").place(PLACEMENT)
+        (request,) = server.requests
+    addresses = [request.target, *(value for _, value in form(request) if "://" in value)]
+    assert len(addresses) == 4
+    for address in addresses:
+        assert not any(private in address for private in (TO[1:], PLACEMENT.reminder_id, "Miller"))
+    assert all(address.startswith(f"{PUBLIC}/prefix/webhooks/twilio/") for address in addresses[1:])
+    assert "Miller" not in request.body.decode()
+
+
+async def test_keys_are_reported_with_the_question_that_was_asked(twilio_at: Maker) -> None:
+    url = twilio_at("http://127.0.0.1").keys_url("call-1", question="menu", repeats=2)
+    assert url == f"{PUBLIC}/webhooks/twilio/keys/call-1?question=menu&repeats=2"
 
 
 @pytest.mark.parametrize(
-    ("body", "expected"),
+    ("script", "expected"),
     [
-        (CREATED, Accepted("CA1")),
-        (b'{"sid": "CA1", "status": "ringing"}', Accepted("CA1", "ringing")),
-        (b'{"sid": "CA1", "status": 7}', Accepted("CA1")),
-        (b'{"sid": "CA1"}', Accepted("CA1")),
+        pytest.param(says(201, a_call()), Accepted(SID), id="created"),
+        pytest.param(says(200, a_call(status="ringing")), Accepted(SID, "ringing"), id="a status of ours"),
+        pytest.param(says(201, a_call(status="completed")), Accepted(SID, "completed"), id="an end so soon"),
+        pytest.param(says(201, a_call(status="teleported")), Accepted(SID, "teleported"), id="a status of nobody's"),
+        pytest.param(says(201, {"sid": SID}), Accepted(SID), id="no status"),
+        pytest.param(says(201, {"sid": SID, "status": 7}), Accepted(SID), id="status not text"),
+        pytest.param(answering(201, b'\xef\xbb\xbf{"sid": "CA1"}'), Accepted("CA1"), id="byte order mark"),
+        pytest.param(
+            (hear, say(b"HTTP/1.1 100 Continue\r\n\r\n"), say(answer(201, b'{"sid": "CA1"}'))),
+            Accepted("CA1"),
+            id="after a 100",
+        ),
     ],
 )
-async def test_a_201_with_a_sid_is_accepted(body: bytes, expected: Answer, twilio_at: Maker) -> None:
-    assert await answer_to(answering(201, body), twilio_at) == expected
+async def test_a_2xx_with_a_sid_is_accepted(script: Script, expected: Answer, twilio_at: Maker) -> None:
+    assert await answer_to(script, twilio_at) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b"{}", id="no sid"),
+        pytest.param(b'{"sid": null}', id="null"),
+        pytest.param(b'{"sid": ""}', id="empty sid"),
+        pytest.param(b'{"sid": 7}', id="a number"),
+        pytest.param(b'{"sid": "%s"}' % (b"C" * 201), id="201 characters"),
+        pytest.param(b'{"sid": "CA\\u0000"}', id="NUL"),
+        pytest.param(b'{"sid": "CA\\ud800"}', id="lone surrogate"),
+        pytest.param(b'["CA1"]', id="not an object"),
+        pytest.param(b"<?xml version='1.0'?><TwilioResponse/>", id="XML"),
+        pytest.param(b'{"sid": "CA1"', id="broken JSON"),
+        pytest.param(b'{"sid": "CA\xff"}', id="not UTF-8"),
+        pytest.param(b'{"sid": "CA1", "x": "' + b"x" * ANSWER_LIMIT + b'"}', id="too long"),
+    ],
+)
+async def test_a_201_without_a_usable_sid_is_unclear(body: bytes, twilio_at: Maker) -> None:
+    said = await answer_to(answering(201, body), twilio_at)
+    assert isinstance(said, Unclear)
+    assert said.reason.startswith("201, but ")
+
+
+@pytest.mark.parametrize("code", sorted(NUMBER_CODES))
+async def test_what_is_wrong_with_the_number_is_refused(code: int, twilio_at: Maker) -> None:
+    assert await answer_to(error(400, code), twilio_at) == Refused(f"400 Bad Request: {code}; No.")
+
+
+@pytest.mark.parametrize("code", sorted(ACCOUNT_CODES))
+async def test_what_would_be_wrong_for_every_number_is_trouble_with_the_account(code: int, twilio_at: Maker) -> None:
+    assert await answer_to(error(400, code), twilio_at) == AccountTrouble(f"400 Bad Request: {code}; No.")
+
+
+@pytest.mark.parametrize("code", sorted(BUSY_CODES))
+async def test_too_many_at_once_was_not_placed_and_asks_for_a_pause_of_everything(code: int, twilio_at: Maker) -> None:
+    expected = NotPlaced(f"400 Bad Request: {code}; No.", rate_limited=True)
+    assert await answer_to(error(400, code), twilio_at) == expected
+
+
+def test_no_code_is_in_two_classes() -> None:
+    assert len(NUMBER_CODES | ACCOUNT_CODES | BUSY_CODES) == len(NUMBER_CODES) + len(ACCOUNT_CODES) + len(BUSY_CODES)
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        pytest.param(error(400, 29999), "400 Bad Request: 29999; No.", id="a code that nobody knows"),
+        pytest.param(
+            says(400, {"code": "21210", "message": "No."}), "400 Bad Request: 21210; No.", id="a code as text"
+        ),
+        pytest.param(says(400, {"message": "No."}), "400 Bad Request: No.", id="no code at all"),
+        pytest.param(answering(400, b"<html>"), "400 Bad Request", id="a web page"),
+        pytest.param(answering(422, b""), "422 Unprocessable", id="nothing"),
+        pytest.param((hear, say(answer(400, b'{"code": 21210}')[:-5]), cut), "400 Bad Request", id="broken off"),
+    ],
+)
+async def test_other_4xx_are_refusals_for_good(script: Script, expected: str, twilio_at: Maker) -> None:
+    said = await answer_to(script, twilio_at)
+    assert isinstance(said, Refused)
+    assert said.reason.startswith(expected)
 
 
 @pytest.mark.parametrize(
     "script",
     [
-        pytest.param(answering(201), id="empty"),
-        pytest.param(answering(201, b"{}"), id="no sid"),
-        pytest.param(answering(201, b'{"sid": null}'), id="null"),
-        pytest.param(answering(201, b'{"sid": 7}'), id="a number"),
-        pytest.param(answering(201, b"<html>"), id="a web page"),
-        pytest.param((hear, say(answer(201, CREATED)[:-5]), cut), id="broken off"),
-        pytest.param((hear, say(b"HTTP/1.1 201 Said\r\nContent-Length: 99\r\n\r\n" + CREATED), hang), id="no end"),
+        pytest.param(error(401, 20003, "Authenticate"), id="401, wrong token"),
+        pytest.param(error(403, 20403), id="403"),
+        pytest.param(error(404, 20404), id="404, no such account"),
+        pytest.param(error(405, 20004), id="405"),
+        pytest.param(answering(401), id="401 without a word"),
+        pytest.param(answering(402), id="402"),
+        pytest.param(answering(403, b"<html>Cloud wall</html>"), id="403 of something in between"),
+        pytest.param(answering(301, Location="https://elsewhere.example/"), id="301"),
+        pytest.param(answering(302, Location="http://[::1"), id="302 to nonsense"),
+        pytest.param(answering(307, Location="/"), id="307"),
     ],
 )
-async def test_a_201_without_a_usable_sid_is_unclear(script: Script, twilio_at: Maker) -> None:
-    assert isinstance(await answer_to(script, twilio_at, timeout=SOON), Unclear)
+async def test_what_is_about_our_account_or_url_is_trouble_with_the_account(script: Script, twilio_at: Maker) -> None:
+    assert isinstance(await answer_to(script, twilio_at), AccountTrouble)
 
 
-@pytest.mark.parametrize("code", sorted(NUMBER))
-async def test_a_number_that_can_not_be_called_is_refused_with_twilios_code_and_words(
-    code: int, twilio_at: Maker
+async def test_a_redirect_is_not_followed(twilio_at: Maker) -> None:
+    async with hostile(says(201, a_call())) as elsewhere:
+        await answer_to(answering(307, Location=f"{elsewhere.url}/"), twilio_at)
+    assert elsewhere.connections == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "wait"),
+    [
+        ({}, None),
+        ({"Retry_After": "30"}, timedelta(seconds=30)),
+        ({"Retry_After": "Mon, 02 Mar 2026 12:01:30 GMT"}, timedelta(seconds=90)),
+        ({"Retry_After": "soon"}, None),
+    ],
+)
+async def test_429_was_not_placed_and_asks_for_a_pause_of_everything(
+    header: dict[str, str], wait: timedelta | None, twilio_at: Maker
 ) -> None:
-    words = f"The 'To' number {PLACEMENT.phone_number} is not a valid phone number."
-    said = await answer_to(refusal(400, code, words), twilio_at)
-    assert said == Refused(f"400 Bad Request: {code}; The 'To' number … is not a valid phone number.")
+    class Noon:
+        def now(self) -> datetime:
+            return datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+        def monotonic(self) -> float:
+            return 0.0
+
+    said = await answer_to(error(429, 20429, "Too Many Requests", **header), twilio_at, clock=Noon())
+    assert said == NotPlaced("429 Too Many Requests: 20429; Too Many Requests", wait, rate_limited=True)
 
 
-async def test_a_400_with_a_code_that_nobody_knows_is_about_this_call_alone(twilio_at: Maker) -> None:
-    assert isinstance(await answer_to(refusal(400, 29_999), twilio_at), Refused)
-    assert isinstance(await answer_to(answering(400, b"<html>"), twilio_at), Refused)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param(error(500, 20500), id="500"),
+        pytest.param(answering(500), id="500 without a word"),
+        pytest.param(answering(502), id="502"),
+        pytest.param(error(503, 20503), id="503"),
+        pytest.param(error(503, 20503, Retry_After="7"), id="503 with a time to come again, which proves nothing"),
+        pytest.param(answering(504), id="504"),
+        pytest.param(error(500, 20429), id="500, whatever its code says"),
+        pytest.param(error(500, 21211), id="500, even of the number"),
+        pytest.param(answering(408), id="408"),
+        pytest.param(answering(409), id="409"),
+        pytest.param(answering(600), id="600"),
+    ],
+)
+async def test_what_may_have_been_placed_is_unclear(script: Script, twilio_at: Maker) -> None:
+    assert isinstance(await answer_to(script, twilio_at), Unclear)
 
 
-@pytest.mark.parametrize("code", sorted(ACCOUNT))
-async def test_what_is_about_our_account_is_trouble_with_it_whatever_the_status(code: int, twilio_at: Maker) -> None:
-    for status in (400, 401, 403):
-        said = await answer_to(refusal(status, code), twilio_at)
-        assert isinstance(said, AccountTrouble)
-        assert str(code) in said.reason
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param((cut,), id="reset before reading"),
+        pytest.param((hear, cut), id="reset after reading"),
+        pytest.param((hear,), id="closed after reading"),
+        pytest.param((hear, say(b"HTTP/1.1 201 Created\r\nContent-Le"), cut), id="reset within the head"),
+        pytest.param((hear, say(answer(201, b'{"sid": "CA1"}')[:-3])), id="closed within the body"),
+        pytest.param((hear, say(answer(201, b'{"sid": "CA1"}')[:-3]), cut), id="reset within the body"),
+        pytest.param((hear, say(b"\x00\xff\x13garbage")), id="garbage"),
+        pytest.param((hear, say(b"HTTP/1.1 201 OK\r\n\r\n"), say_for_ever(b"x" * 10_000)), id="endless body"),
+        pytest.param(
+            (hear, say(answer(201, b"\x1f\x8b\x08garbage", Content_Encoding="gzip"))), id="compressed, unasked"
+        ),
+    ],
+)
+async def test_a_line_that_breaks_once_we_have_sent_is_unclear(script: Script, twilio_at: Maker) -> None:
+    said = await answer_to(script, twilio_at)
+    assert isinstance(said, Unclear)
+    assert said.reason
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 401, 402, 403, 404, 405])
-async def test_a_status_that_refuses_us_needs_no_code(status: int, twilio_at: Maker) -> None:
-    assert isinstance(await answer_to(answering(status, Location="/"), twilio_at), AccountTrouble)
+@pytest.mark.parametrize(
+    "script",
+    [
+        pytest.param((hang,), id="before reading"),
+        pytest.param((hear, hang), id="after reading"),
+        pytest.param((hear, say(answer(201, b'{"sid": "CA1"}')[:-3]), hang), id="within the body"),
+        pytest.param((hear, drip(answer(201, b'{"sid": "%s"}' % (b"C" * 150)))), id="a byte now and then"),
+    ],
+)
+async def test_silence_once_we_have_sent_is_unclear_and_ends_in_time(script: Script, twilio_at: Maker) -> None:
+    with trio.fail_after(3):
+        assert isinstance(await answer_to(script, twilio_at, timeout=SOON), Unclear)
 
 
-@pytest.mark.parametrize(("status", "code"), [(429, 20429), (429, 99), *((400, code) for code in sorted(BUSY))])
-@pytest.mark.parametrize("wait", [None, 7])
-async def test_too_many_at_once_pauses_all(status: int, code: int, wait: int | None, twilio_at: Maker) -> None:
-    headers = {} if wait is None else {"Retry_After": str(wait)}
-    said = await answer_to(refusal(status, code, **headers), twilio_at)
-    assert isinstance(said, NotPlaced)
-    assert said.rate_limited
-    assert said.retry_after == (None if wait is None else timedelta(seconds=wait))
-
-
-@pytest.mark.parametrize(("status", "code"), [(500, 20500), (502, 0), (503, 20503), (504, 0), (408, 0), (409, 0)])
-@pytest.mark.parametrize("headers", [{}, {"Retry_After": "1"}], ids=["", "retry-after"])
-async def test_what_twilio_may_have_processed_is_unclear_and_is_never_asked_for_again(
-    status: int, code: int, headers: dict[str, str], twilio_at: Maker
-) -> None:
-    """A 503 with Retry-After too: nothing in Twilio's documentation says that no call was made."""
-    assert isinstance(await answer_to(refusal(status, code, **headers), twilio_at), Unclear)
-
-
-async def test_an_error_code_does_not_make_a_5xx_clear(twilio_at: Maker) -> None:
-    assert isinstance(await answer_to(refusal(500, 21211), twilio_at), Unclear)
-
-
-@pytest.mark.parametrize("script", [(hear, hang), (hear, cut), (hear,)], ids=["silent", "reset", "closed"])
-async def test_no_answer_after_sending_is_unclear(script: Script, twilio_at: Maker) -> None:
-    assert isinstance(await answer_to(script, twilio_at, timeout=SOON), Unclear)
-
-
-async def test_without_a_connection_nothing_was_placed(twilio_at: Maker) -> None:
+async def test_a_refused_connection_was_not_placed(twilio_at: Maker) -> None:
     with nobody_listens() as url:
-        assert isinstance(await twilio_at(url).place(PLACEMENT), NotPlaced)
-    with nobody_picks_up() as url:
-        assert isinstance(await twilio_at(url, timeout=SOON).place(PLACEMENT), NotPlaced)
-    assert isinstance(await twilio_at("http://no-such-host.invalid").place(PLACEMENT), NotPlaced)
+        said = await twilio_at(url).place(PLACEMENT)
+    assert isinstance(said, NotPlaced)
+    assert (said.rate_limited, "could not connect" in said.reason) == (False, True)
 
 
-async def test_no_reason_repeats_a_secret_a_number_or_the_message(twilio_at: Maker) -> None:
-    words = f"{PLACEMENT.message} {PLACEMENT.phone_number} t0ken-of-the-clinic"
-    said = await answer_to(refusal(400, 21211, words), twilio_at)
+async def test_a_connection_that_is_never_made_was_not_placed(twilio_at: Maker) -> None:
+    with nobody_picks_up() as url, trio.fail_after(3):
+        assert await twilio_at(url, timeout=SOON).place(PLACEMENT) == NotPlaced("no connection within 0.3 s")
+
+
+async def test_a_host_without_an_address_was_not_placed(twilio_at: Maker) -> None:
+    assert isinstance(await twilio_at("http://reminderd.invalid").place(PLACEMENT), NotPlaced)
+
+
+async def test_a_tls_failure_was_not_placed(twilio_at: Maker) -> None:
+    async with hostile((say(b"this is not TLS\r\n"), hang)) as server:
+        said = await twilio_at(server.url.replace("http:", "https:")).place(PLACEMENT)
+    assert isinstance(said, NotPlaced)
+
+
+async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(twilio_at: Maker) -> None:
+    async with hostile((hear, hang)) as server, trio.open_nursery() as nursery:
+        nursery.start_soon(twilio_at(server.url).place, PLACEMENT)
+        await server.heard(1)
+        nursery.cancel_scope.cancel()
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"The phone number you are attempting to call, {TO}, is not valid.",
+        "Can't call 202-555-0100 or (202) 555 0100",
+        f"Token {TOKEN * 3} of {ACCOUNT}: '{PLACEMENT.message}' was not sent",
+        f"Not sent: {PLACEMENT.message[:20]}",
+    ],
+)
+async def test_a_reason_keeps_twilio_s_code_and_words_but_nothing_of_the_patient_s_or_secret(
+    message: str, twilio_at: Maker
+) -> None:
+    account = {"auth_token": TOKEN * 3}
+    said = await answer_to(error(400, 21211, message), twilio_at, account=account)
     assert isinstance(said, Refused)
-    for private in ("Miller", "2025550100", "t0ken"):
+    assert said.reason.startswith("400 Bad Request: 21211; ")
+    for private in (TO[1:], "555", TOKEN * 3, "Miller"):
         assert private not in said.reason
-    assert "21211" in said.reason
 
 
-async def test_an_address_that_is_none_is_refused_at_once(twilio_at: Maker) -> None:
+async def test_the_words_that_are_left_explain(twilio_at: Maker) -> None:
+    said = await answer_to(error(400, 21211, f"The phone number, {TO}, is not valid."), twilio_at)
+    assert said == Refused("400 Bad Request: 21211; The phone number, …, is not valid.")
+
+
+@pytest.mark.parametrize("url", ["ftp://host", "https://", "https://host?key=1", "http://[::1"])
+async def test_an_address_that_can_never_work_is_told_at_once(url: str, twilio_at: Maker) -> None:
     with pytest.raises(ValueError, match="api_url"):
-        twilio_at("ftp://api.twilio.com")
+        twilio_at(url)
+
+
+async def test_secrets_are_not_shown_where_an_account_is(twilio_at: Maker) -> None:
+    provider = twilio_at("http://127.0.0.1", account={"auth_token": "t0ken", "secondary_auth_token": "0ld-t0ken"})
+    assert "t0ken" not in repr(provider.api.account)
+    assert provider.api.account.auth_tokens == ("t0ken", "0ld-t0ken")

@@ -1,0 +1,106 @@
+"""`reminderd check-config --online`: the provider is asked, by reading only, over real loopback sockets."""
+
+from functools import partial
+
+import pytest
+import trio
+from click.testing import Result
+
+from tests.cli.conftest import Terminal
+from tests.support.hostile_provider import Script, answering, hostile, nobody_listens
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+from tests.support.twilio_rest import error, says
+
+ACTIVE = says(200, {"status": "active"})
+SUSPENDED = says(200, {"status": "suspended"})
+BOUGHT = says(200, {"incoming_phone_numbers": [{"capabilities": {"voice": True}}]})
+NONE_BOUGHT = says(200, {"incoming_phone_numbers": []})
+NONE_VERIFIED = says(200, {"outgoing_caller_ids": []})
+
+TWILIO = f"""
+[web]
+public_base_url = "https://clinic.example"
+[provider]
+kind = "twilio"
+[provider.twilio]
+account_sid = "{ACCOUNT}"
+auth_token = "{TOKEN}"
+from_number = "{FROM}"
+api_url = """
+GENERIC = """
+[provider]
+kind = "generic"
+[provider.generic]
+api_key = "key"
+webhook_auth = "none"
+api_url = """
+
+
+async def checked(terminal: Terminal, config: str, *scripts: Script, code: int) -> Result:
+    """What the command says, while a provider that answers so is there."""
+    async with hostile(*scripts) as server:
+        result = await asked(terminal, f'{config}"{server.url}"\n', code=code)
+    assert {request.method for request in server.requests} == {"GET"}
+    return result
+
+
+async def asked(terminal: Terminal, config: str, *, code: int) -> Result:
+    (terminal.folder / "config.toml").write_text(config)
+    return await trio.to_thread.run_sync(partial(terminal.type, "check-config", "--online", code=code))
+
+
+def mistakes(result: Result) -> list[str]:
+    return result.stderr.splitlines()
+
+
+async def test_an_account_with_its_number_is_known(terminal: Terminal) -> None:
+    result = await checked(terminal, TWILIO, ACTIVE, BOUGHT, code=0)
+    assert result.stdout.splitlines()[-1] == "online: the provider knows us"
+    assert mistakes(result) == []
+
+
+async def test_every_mistake_has_a_line_of_its_own(terminal: Terminal) -> None:
+    result = await checked(terminal, TWILIO, SUSPENDED, NONE_BOUGHT, NONE_VERIFIED, code=1)
+    assert mistakes(result) == [
+        "online: the account is suspended; expected active",
+        "online: from_number is not this account's; expected one bought at Twilio, or verified there",
+    ]
+    assert "knows us" not in result.stdout
+
+
+async def test_a_wrong_token_is_told_in_twilio_s_words_and_not_shown(terminal: Terminal) -> None:
+    result = await checked(terminal, TWILIO, error(401, 20003, "Authenticate"), code=1)
+    assert mistakes(result) == ["online: the account can't be read: 401 Unauthorized: 20003; Authenticate"]
+    assert TOKEN not in result.output
+
+
+@pytest.mark.parametrize("config", [TWILIO, GENERIC])
+async def test_a_provider_that_can_not_be_reached_is_told(config: str, terminal: Terminal) -> None:
+    with nobody_listens() as url:
+        (mistake,) = mistakes(await asked(terminal, f'{config}"{url}"\n', code=1))
+    assert mistake.startswith("online: ")
+    assert "could not connect" in mistake
+
+
+async def test_a_generic_provider_that_answers_knows_us(terminal: Terminal) -> None:
+    result = await checked(terminal, GENERIC, answering(404), code=0)
+    assert result.stdout.splitlines()[-1] == "online: the provider knows us"
+
+
+async def test_a_generic_provider_that_refuses_the_key_is_told(terminal: Terminal) -> None:
+    result = await checked(terminal, GENERIC, answering(401, b'{"error": "who are you?"}'), code=1)
+    assert mistakes(result) == ["online: the provider refuses us: 401 Unauthorized: who are you?"]
+
+
+async def test_the_sandbox_needs_no_question(terminal: Terminal) -> None:
+    result = await asked(terminal, '[provider]\nkind = "sandbox"\n', code=0)
+    assert result.stdout.splitlines()[-1] == "online: the provider knows us"
+
+
+async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
+    async with hostile(ACTIVE) as server:
+        (terminal.folder / "config.toml").write_text(f'{TWILIO}"{server.url}"\n')
+        result = await trio.to_thread.run_sync(partial(terminal.type, "check-config"))
+    assert server.connections == 0
+    assert "https://clinic.example/webhooks/twilio/" in result.stdout
+    assert "online" not in result.stdout

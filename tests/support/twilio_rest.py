@@ -1,0 +1,62 @@
+"""What Twilio's REST API answers, told in full by a test; the account is the one of `twilio_desk`."""
+
+import json
+from datetime import timedelta
+from typing import Any
+from urllib.parse import parse_qsl
+
+from reminderd.providers.base import Placement
+from tests.support.hostile_provider import HeardRequest, Script, answering, hang
+from tests.support.nouns import NOW
+from tests.support.twilio_desk import ACCOUNT, FROM
+
+PUBLIC = "https://clinic.example"
+ACCOUNT_PATH = f"/2010-04-01/Accounts/{ACCOUNT}"
+SID = "CA" + "1" * 32
+TO = "+12025550100"
+
+PLACEMENT = Placement(
+    call_id="0b0f4a3e-call",
+    reminder_id="reminder-1",
+    phone_number=TO,
+    message="Hello Mr Miller, your appointment is on Monday at nine.",
+    asked_from=NOW,
+)
+
+
+def says(status: int, content: Any, **headers: str) -> Script:
+    """An answer with this JSON."""
+    return answering(status, json.dumps(content).encode(), Content_Type="application/json", **headers)
+
+
+def error(status: int, code: int, message: str = "No.", **headers: str) -> Script:
+    """An error in Twilio's own shape."""
+    more = f"https://www.twilio.com/docs/errors/{code}"
+    return says(status, {"code": code, "message": message, "more_info": more, "status": status}, **headers)
+
+
+def a_call(**changes: Any) -> dict[str, Any]:
+    """A Call resource, as far as anybody here reads it: the one that `PLACEMENT` asks for, at once."""
+    usual = {
+        "sid": SID,
+        "account_sid": ACCOUNT,
+        "status": "queued",
+        "to": TO,
+        "from": FROM,
+        "direction": "outbound-api",
+        "date_created": "Mon, 02 Mar 2026 10:00:00 +0000",
+        "start_time": None,
+        "duration": None,
+        "answered_by": None,
+    }
+    return usual | changes
+
+
+def patience(*scripts: Script) -> timedelta:
+    """How long to wait for these answers: not for ever where one never comes, else as long as a busy machine needs."""
+    return timedelta(seconds=0.5 if any(hang in script for script in scripts) else 10)
+
+
+def form(request: HeardRequest) -> list[tuple[str, str]]:
+    """The fields of a request, in their order."""
+    return parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True)
