@@ -12,7 +12,7 @@ from reminderd.cli.common import actor, existing_database, fail, say_if_paused, 
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, kinds_of, rules_of
 from reminderd.core.intake import Wish, too_late, wish
 from reminderd.core.reminder import Reminder
 from reminderd.store import desk, queries
@@ -22,7 +22,7 @@ from reminderd.store.transaction import snapshot, transaction
 T = TypeVar("T")
 
 _CALL_COLUMNS = ("attempt", "status", "answered_by", "tries", "checks", "external_call_id", "error")
-_OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires"}
+_OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` that are called otherwise than their column."""
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
@@ -33,7 +33,9 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.option(
     "--at", required=True, help="When to ring: YYYY-MM-DD HH:MM, local to the clinic unless it has an offset."
 )
-@click.option("--message", required=True, help="The words to be read out.")
+@click.option("--message", help="The words to be read out.")
+@click.option("--kind", help="Or one of the clinic's texts in [messages.kinds].")
+@click.option("--appointment", help="The appointment's time, local to the clinic, for a text that speaks of it.")
 @click.option("--ref", help="Your own name for it, unique; shown in lists.")
 @click.option("--expires", help="Not to be rung after this time; else [calling].max_lateness_minutes after --at.")
 @click.option("--timezone", help="The patient's IANA zone, like Europe/Berlin; else the clinic's.")
@@ -43,7 +45,9 @@ def add(
     config: Config,
     phone: str,
     at: str,
-    message: str,
+    message: str | None,
+    kind: str | None,
+    appointment: str | None,
     ref: str | None,
     expires: str | None,
     timezone: str | None,
@@ -60,6 +64,9 @@ def add(
         timezone=timezone,
         ref=ref,
         zone=zone,
+        kind=kind,
+        appointment_at=appointment,
+        kinds=kinds_of(config),
     )
     if not isinstance(wanted, Wish):
         wrong([_option(line) for line in wanted])

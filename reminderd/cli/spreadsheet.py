@@ -96,7 +96,11 @@ def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None
-    texts = [partial(columns.text, field) for field in ("scheduled_at", "expires_at") if field in columns.places]
+    texts = [
+        partial(columns.text, field)
+        for field in ("scheduled_at", "expires_at", "appointment_at")
+        if field in columns.places
+    ]
     for row in sheet.rows():
         for text in texts:
             orders = day_orders(text(row.cells))

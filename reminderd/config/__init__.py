@@ -2,7 +2,7 @@
 
 from reminderd.config.alerts import AlertsConfig
 from reminderd.config.clinic_rules import rules_of
-from reminderd.config.clinic_wording import wording_of
+from reminderd.config.clinic_wording import kinds_of, wording_of
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
 from reminderd.config.messages import MessagesConfig
@@ -44,6 +44,7 @@ __all__ = [
     "WebConfig",
     "WorkerConfig",
     "defaults",
+    "kinds_of",
     "load_config",
     "risks",
     "rules_of",

@@ -1,9 +1,12 @@
-"""The clinic's words as the core sees them."""
+"""The clinic's words as the core sees them: what is said around a message, and its templates for messages."""
+
+from datetime import timedelta
 
 from attrs import asdict
 
 from reminderd.config.sections import Config
 from reminderd.core.conversation import Part
+from reminderd.core.kinds import Kinds
 from reminderd.core.wording import Wording
 
 
@@ -24,4 +27,16 @@ def wording_of(config: Config, *, from_number: str) -> Wording:
         language=messages.language,
         voice=messages.voice,
         templates={part: written[part] for part in Part if written.get(part)},
+    )
+
+
+def kinds_of(config: Config) -> Kinds:
+    """The clinic's templates for messages."""
+    messages = config.messages
+    return Kinds(
+        templates=messages.kinds,
+        clinic=messages.clinic,
+        language=messages.language,
+        zone=config.calling.zone,
+        max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
     )

@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from attrs import frozen
 
-from reminderd.config.keys import did_you_mean, key
+from reminderd.config.keys import did_you_mean, key, quoted
+from reminderd.core.kinds import KIND_PLACEHOLDERS
 from reminderd.core.phone import normalised
 from reminderd.core.wording import PLACEHOLDERS
 
@@ -19,6 +22,7 @@ MOST_OF_ONE: Final = 3
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w{1,20})\}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
+_KIND: Final = re.compile(r"[a-z0-9_]{1,50}")
 _VOICE: Final = re.compile(r"[A-Za-z0-9._-]{0,100}")
 
 
@@ -38,13 +42,26 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
     names = _PLACEHOLDER.findall(text)
     for name in names:
         if name not in known:
-            why = "said by itself" if name in PLACEHOLDERS else f"unknown{did_you_mean(name, known)}"
+            said_anyway = name in PLACEHOLDERS and known != KIND_PLACEHOLDERS
+            why = "said by itself" if said_anyway else f"unknown{did_you_mean(name, known)}"
             return f"has {{{name}}} in it, which is {why}"
         if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
             return f"has {{{name}}} in it too often"
     return (
         "has a brace in it that belongs to no placeholder" if re.search(r"[{}]", _PLACEHOLDER.sub("", text)) else None
     )
+
+
+def _kinds_trouble(kinds: Mapping[str, str]) -> str | None:
+    for name, text in kinds.items():
+        if not _KIND.fullmatch(name):
+            return f"has the name {quoted(name)}"
+        if not text.strip():
+            return f"is empty in {name}"
+        trouble = _template_trouble(text, KIND_PLACEHOLDERS)
+        if trouble is not None:
+            return f"{trouble}, in {name}"
+    return None
 
 
 def _name_trouble(text: str) -> str | None:
@@ -94,3 +111,9 @@ class MessagesConfig:
     not_needed: str = _template()
     unknown_key: str = _template()
     goodbye: str = _template()
+    kinds: Mapping[str, str] = key(
+        MappingProxyType({}),
+        "a section of names in small letters, digits and underscores, each with a text of at most"
+        f" {TEMPLATE_LENGTH:,} characters, in braces only {', '.join(f'{{{name}}}' for name in KIND_PLACEHOLDERS)}",
+        _kinds_trouble,
+    )

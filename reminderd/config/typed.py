@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
 from reminderd.config.given import Text
@@ -24,6 +25,8 @@ _KINDS: Final = (
 def typed(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a type or a form such as Literal
     """The value as the wanted type; None if it is of another one."""
     form = get_origin(wanted) or wanted
+    if form is Mapping:
+        return _texts(value)
     if form is tuple and get_args(wanted)[0] is float:
         return _numbers(value)
     if isinstance(value, Text):
@@ -33,6 +36,11 @@ def typed(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a type
     if form is float and type(value) is int:
         return _as_float(value)
     return value if type(value) is (str if form is Literal else form) else None
+
+
+def _texts(value: object) -> dict[str, str] | None:
+    """A table of texts."""
+    return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
 
 
 def _numbers(value: object) -> tuple[float, ...] | None:
@@ -72,5 +80,7 @@ def described(value: object, wanted: Any) -> str:  # noqa: ANN401 - a type or a 
     if isinstance(value, Text):
         return f"{quoted(value.value)} does not fit"
     if isinstance(value, list) and get_origin(wanted) is tuple:
+        return "has something other than text in it"
+    if isinstance(value, dict) and get_origin(wanted) is Mapping:
         return "has something other than text in it"
     return next((words for kind, words in _KINDS if isinstance(value, kind)), "is a date or a time")

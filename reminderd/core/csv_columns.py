@@ -7,7 +7,18 @@ from typing import Final
 
 from attrs import frozen
 
-FIELDS: Final = ("phone_number", "message", "scheduled_at", "date", "time", "ref", "expires_at", "timezone")
+FIELDS: Final = (
+    "phone_number",
+    "message",
+    "kind",
+    "appointment_at",
+    "scheduled_at",
+    "date",
+    "time",
+    "ref",
+    "expires_at",
+    "timezone",
+)
 """What a column can be; `date` and `time` together are `scheduled_at`."""
 
 _NAMES: Final[Mapping[str, str]] = {
@@ -23,6 +34,16 @@ _NAMES: Final[Mapping[str, str]] = {
         Nachricht, Nachrichtentext, Mitteilung, Ansage, Ansagetext, Erinnerungstext,
         mensaje, texto, texto del mensaje,
         texte, message vocal, texte du message""",
+    "kind": """
+        kind, message kind, kind of message, message type, reminder type, reminder kind, template,
+        Nachrichtenart, Ansageart, Art der Nachricht, Vorlage,
+        tipo de mensaje, plantilla,
+        type de message, modèle""",
+    "appointment_at": """
+        appointment at, appointment time, appointment date, appointment date and time,
+        Terminzeit, Termin am, Termin um,
+        fecha de la cita, fecha y hora de la cita,
+        date du rendez-vous, date et heure du rendez-vous""",
     "scheduled_at": """
         at, scheduled, scheduled at, scheduled time, schedule, when, call at, call time, ring at, remind at,
         reminder time, due, due at, date time, date and time, datetime, timestamp,
@@ -134,10 +155,10 @@ def columns_of(header: Sequence[str], chosen: Mapping[str, str]) -> Columns:
         f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
         for field, example in (
             ("phone_number", "phone"),
-            ("message", "message"),
+            ("message", "message, or kind"),
             ("scheduled_at", "at, or date and time"),
         )
-        if field not in places and field not in chosen
+        if field not in places and field not in chosen and not (field == "message" and "kind" in places)
     ]
     if mistakes:
         raise ColumnsError([*mistakes, f"found: {_listed(header)}"])

@@ -9,6 +9,7 @@ from attrs import frozen
 
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import Wish, too_late, wish
+from reminderd.core.kinds import Kinds
 from reminderd.core.reminder import Status
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
@@ -48,6 +49,7 @@ def read_row(
     *,
     width: int,
     zone: ZoneInfo,
+    kinds: Kinds,
     order: DayOrder | None,
     normalise: Callable[[str], str | None],
 ) -> Wish | list[str]:
@@ -58,14 +60,19 @@ def read_row(
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
     timezone = columns.text("timezone", cells).strip() or None
+    kind = columns.text("kind", cells).strip() or None
+    message = columns.text("message", cells)
     return wish(
         phone_number=columns.text("phone_number", cells),
-        message=columns.text("message", cells),
+        message=message if message.strip() or kind is None else None,
         scheduled_at=columns.text("scheduled_at", cells),
         expires_at=columns.text("expires_at", cells).strip() or None,
         timezone=timezone,
         ref=columns.text("ref", cells).strip() or None,
         zone=zone if timezone is None else known_zone(timezone) or zone,
+        kind=kind,
+        appointment_at=columns.text("appointment_at", cells).strip() or None,
+        kinds=kinds,
         order=order,
         normalise=normalise,
     )

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
+from reminderd.core.kinds import NO_KINDS, Kinds
 from reminderd.core.phone import normalised
 from reminderd.core.reminder import MESSAGE_LIMIT, Reminder
 from reminderd.core.rules import Rules
@@ -44,12 +45,15 @@ class Wish:
 def wish(
     *,
     phone_number: str,
-    message: str,
+    message: str | None,
     scheduled_at: str,
     expires_at: str | None,
     timezone: str | None,
     ref: str | None,
     zone: ZoneInfo,
+    kind: str | None = None,
+    appointment_at: str | None = None,
+    kinds: Kinds = NO_KINDS,
     order: DayOrder | None = None,
     normalise: Callable[[str], str | None] = normalised,
 ) -> Wish | list[str]:
@@ -57,18 +61,25 @@ def wish(
 
     Args:
         phone_number: as it was typed.
-        message: the words to be read out.
+        message: the words to be read out; None: those of its kind.
         scheduled_at: when to ring, as `moment` reads it.
-        expires_at: the same for the end of its time; None: it has the clinic's `max_lateness`.
+        expires_at: the same for the end of its time; None: the clinic's `max_lateness`, or the appointment if that
+            comes sooner.
         timezone: the patient's IANA zone; None: the clinic's.
         ref: the clinic's own name for it.
         zone: where times without an offset are local.
+        kind: which of the clinic's templates its message is made from, instead of `message`.
+        appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
+        kinds: the clinic's templates.
         order: how dates with slashes are written.
         normalise: `normalised`, or the same with a memory.
     """
     number = normalise(phone_number)
     found = [] if number is not None else [_NO_NUMBER]
-    found += _message_mistakes(message)
+    appointment = None
+    if appointment_at is not None:
+        appointment = _read("appointment_at", appointment_at, kinds.zone, order, found)
+    words = _worded(message, kind, appointment, kinds, found)
     found += _timezone_mistakes(timezone)
     due = _read("scheduled_at", scheduled_at, zone, order, found)
     limit = None if expires_at is None else _read("expires_at", expires_at, zone, order, found)
@@ -76,9 +87,13 @@ def wish(
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
         found.append("expires_at: before the time to ring; expected a later time")
+    if due is not None and appointment is not None and appointment <= due:
+        found.append("appointment_at: not after the time to ring; expected a later time")
+    if limit is None and due is not None and appointment is not None and appointment < due + kinds.max_lateness:
+        limit = appointment
     if found or number is None or due is None:
         return found
-    return Wish(phone_number=number, message=message, scheduled_at=due, ref=ref, expires_at=limit, timezone=timezone)
+    return Wish(phone_number=number, message=words, scheduled_at=due, ref=ref, expires_at=limit, timezone=timezone)
 
 
 def mistakes(*, phone_number: str, message: str, timezone: str | None) -> list[str]:
@@ -112,6 +127,21 @@ def too_late(wanted: Wish, rules: Rules, now: datetime) -> str | None:
     if limit > now:
         return None
     return f"too late; it was to be rung before {limit.astimezone(rules.window.zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _worded(message: str | None, kind: str | None, appointment: datetime | None, kinds: Kinds, found: list[str]) -> str:
+    """The words to be read out; what is wrong with them was added to `found`."""
+    if kind is not None and message is not None:
+        found.append("kind: given along with a message; expected one of the two")
+    elif kind is not None:
+        try:
+            message = kinds.message(kind, appointment)
+        except ValueError as error:
+            if not any(mistake.startswith("appointment_at:") for mistake in found):
+                found.append(f"{error}")
+            return ""
+    found += _message_mistakes(message or "")
+    return message or ""
 
 
 def _message_mistakes(message: str) -> list[str]:

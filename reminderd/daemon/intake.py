@@ -5,7 +5,7 @@ from functools import partial
 
 from attrs import frozen
 
-from reminderd.config import Config
+from reminderd.config import Config, kinds_of
 from reminderd.core.intake import Wish
 from reminderd.core.rules import Rules
 from reminderd.daemon.parts import mint
@@ -42,4 +42,5 @@ def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
     """The door, if the clinic has made a token for it."""
     if not config.api.token:
         return None
-    return Api(token=config.api.token, zone=config.calling.zone, desk=_Desk(database=database, rules=rules))
+    desk = _Desk(database=database, rules=rules)
+    return Api(token=config.api.token, zone=config.calling.zone, kinds=kinds_of(config), desk=desk)

@@ -15,6 +15,7 @@ from quart import Response, request
 
 from reminderd.core.imported import Fate
 from reminderd.core.intake import Wish
+from reminderd.core.kinds import Kinds
 from reminderd.core.lifecycle import NotAllowedError
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.intake import RefusedError, Taken, Whole
@@ -64,6 +65,8 @@ class Api:
     token: str
     zone: ZoneInfo
     """The clinic's, for times without an offset."""
+    kinds: Kinds
+    """The clinic's templates."""
     desk: IntakeDesk
 
 
@@ -135,7 +138,7 @@ def _later(reason: str) -> ProblemError:
 async def _post(api: Api, _name: str, body: bytes) -> Response:
     if request.mimetype not in {_JSON, ""}:
         raise ProblemError(415, f"expected Content-Type: {_JSON}")
-    wishes, is_list = read_wishes(body, api.zone)
+    wishes, is_list = read_wishes(body, api.zone, api.kinds)
     try:
         taken = await api.desk.take(wishes)
     except RefusedError as error:

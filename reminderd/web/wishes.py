@@ -6,17 +6,20 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from reminderd.core.intake import Wish, wish
+from reminderd.core.kinds import Kinds
 from reminderd.core.window import known_zone
 from reminderd.web.problems import ProblemError
 
 MOST_AT_ONCE: Final = 1_000
 
-_REQUIRED: Final = ("phone_number", "message", "scheduled_at")
-_OPTIONAL: Final = ("expires_at", "timezone", "ref")
+_REQUIRED: Final = ("phone_number", "scheduled_at")
+_OPTIONAL: Final = ("message", "kind", "appointment_at", "expires_at", "timezone", "ref")
 
 
-def read_wishes(body: bytes, zone: ZoneInfo) -> tuple[list[Wish], bool]:
+def read_wishes(body: bytes, zone: ZoneInfo, kinds: Kinds) -> tuple[list[Wish], bool]:
     """What is asked for, and whether it came as a list; `zone` is the clinic's, for times without an offset.
+
+    `kinds` has its templates.
 
     Raises:
         ProblemError: it can't be taken; every mistake is listed.
@@ -29,7 +32,7 @@ def read_wishes(body: bytes, zone: ZoneInfo) -> tuple[list[Wish], bool]:
     asked = document if isinstance(document, list) else [document]
     if not 0 < len(asked) <= MOST_AT_ONCE:
         raise ProblemError(400, f"{len(asked)} reminders; expected 1 to {MOST_AT_ONCE} at a time")
-    read = [_read(one, f"/{place}" if is_list else "", zone) for place, one in enumerate(asked)]
+    read = [_read(one, f"/{place}" if is_list else "", zone, kinds) for place, one in enumerate(asked)]
     errors = [error for found in read if isinstance(found, list) for error in found]
     wishes = [found for found in read if isinstance(found, Wish)]
     errors += _doubled(wishes)
@@ -38,7 +41,7 @@ def read_wishes(body: bytes, zone: ZoneInfo) -> tuple[list[Wish], bool]:
     return wishes, is_list
 
 
-def _read(one: object, place: str, zone: ZoneInfo) -> Wish | list[tuple[str, str]]:
+def _read(one: object, place: str, zone: ZoneInfo, kinds: Kinds) -> Wish | list[tuple[str, str]]:
     if not isinstance(one, dict):
         return [(place, "not an object; expected a reminder")]
     found = [*_of_the_wrong_type(one, place)]
@@ -47,12 +50,15 @@ def _read(one: object, place: str, zone: ZoneInfo) -> Wish | list[tuple[str, str
     timezone = one.get("timezone")
     wanted = wish(
         phone_number=one["phone_number"],
-        message=one["message"],
+        message=one.get("message"),
         scheduled_at=one["scheduled_at"],
         expires_at=one.get("expires_at"),
         timezone=timezone,
         ref=one.get("ref"),
         zone=zone if timezone is None else known_zone(timezone) or zone,
+        kind=one.get("kind"),
+        appointment_at=one.get("appointment_at"),
+        kinds=kinds,
     )
     if isinstance(wanted, Wish):
         return wanted
@@ -68,6 +74,8 @@ def _of_the_wrong_type(one: Mapping[str, object], place: str) -> Iterator[tuple[
     for name in _REQUIRED:
         if not isinstance(one.get(name), str):
             yield f"{place}/{name}", "missing; expected text" if one.get(name) is None else "not text; expected text"
+    if one.get("message") is None and one.get("kind") is None:
+        yield f"{place}/message", "missing; expected text, or a kind"
     for name in _OPTIONAL:
         if not isinstance(one.get(name), str | None):
             yield f"{place}/{name}", "not text; expected text, or nothing"

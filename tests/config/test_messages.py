@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from attrs import asdict, fields
 
-from reminderd.config import Config, MessagesConfig, wording_of
+from reminderd.config import Config, MessagesConfig, kinds_of, wording_of
 from reminderd.core.conversation import Part
 from reminderd.core.lint import lint
 from reminderd.core.wording import Wording, spoken
@@ -20,7 +20,7 @@ OURS = ("clinic", "phone", "language", "voice")
 
 def test_there_is_a_key_for_every_part_but_the_message() -> None:
     names = [attribute.name for attribute in fields(MessagesConfig)]
-    assert names == [*OURS, *(part.value for part in Part if part is not Part.MESSAGE)]
+    assert names == [*OURS, *(part.value for part in Part if part is not Part.MESSAGE), "kinds"]
 
 
 def test_nothing_is_required(load: Load) -> None:
@@ -84,6 +84,33 @@ def test_what_could_not_be_said_is_one_mistake(mistakes: Mistakes, key: str, val
     assert line.startswith(f"config.toml: [messages].{key}: {said}")
     assert "; expected " in line
     assert len(line) < 300
+
+
+def test_a_kind_is_a_name_and_its_words(load: Load) -> None:
+    config = load('[messages]\nclinic = "Dr. Brown"\n[messages.kinds]\ncheck_up2 = "On {date} at {time}, {clinic}."')
+    assert kinds_of(config).templates == {"check_up2": "On {date} at {time}, {clinic}."}
+    assert kinds_of(config).clinic == "Dr. Brown"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        ('"Check up" = "Hello."', "has the name 'Check up'; expected a section of names in small letters"),
+        ('checkup = " "', "is empty in checkup; expected "),
+        ('checkup = "{phone}"', "has {phone} in it, which is unknown, in checkup"),
+        ('checkup = "{dat}"', "has {dat} in it, which is unknown, did you mean date?, in checkup"),
+        ('checkup = "{message}"', "has {message} in it, which is unknown, in checkup"),
+        ("checkup = 5", "has something other than text in it; expected "),
+    ],
+)
+def test_a_kind_that_could_not_be_said_is_one_mistake(mistakes: Mistakes, kinds: str, said: str) -> None:
+    (line,) = mistakes(f"[messages.kinds]\n{kinds}")
+    assert line.startswith(f"config.toml: [messages].kinds: {said}")
+
+
+def test_kinds_that_are_no_section_are_a_mistake(mistakes: Mistakes) -> None:
+    (line,) = mistakes('[messages]\nkinds = "checkup"')
+    assert line.startswith("config.toml: [messages].kinds: is text; expected a section of names")
 
 
 def test_bytes_of_the_environment_that_are_no_text_are_a_mistake(mistakes: Mistakes) -> None:

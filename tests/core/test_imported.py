@@ -7,6 +7,7 @@ import pytest
 from reminderd.core.csv_columns import columns_of
 from reminderd.core.imported import Fate, Known, content_of, fate, read_row
 from reminderd.core.intake import Wish
+from reminderd.core.kinds import NO_KINDS
 from reminderd.core.phone import normalised
 from reminderd.core.reminder import Status
 from reminderd.core.spoken_times import DayOrder
@@ -22,6 +23,7 @@ def read(*cells: str) -> Wish | list[str]:
         columns_of(HEADER, {}),
         width=len(HEADER),
         zone=ZoneInfo("Europe/Berlin"),
+        kinds=NO_KINDS,
         order=DayOrder.DAY_FIRST,
         normalise=normalised,
     )

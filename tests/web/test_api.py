@@ -81,8 +81,8 @@ async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_pla
             "/1/phone_number",
             "/2/colour",
             "/2/phone_number",
-            "/2/message",
             "/2/scheduled_at",
+            "/2/message",
             "/2/ref",
             "/3",
         ]
@@ -185,3 +185,16 @@ async def test_twenty_at_once_make_one_reminder(tmp_path: Path) -> None:
         assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
         assert len({answer.json()["id"] for answer in answers}) == 1
         assert await door.count() == 1
+
+
+async def test_a_reminder_of_a_kind_is_told_in_the_clinics_own_words(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        '[messages]\nclinic = "Dr. Brown"\nkinds.checkup = "{clinic} sees you on {date} at {time}."\n'
+    )
+    of_a_kind = {name: value for name, value in REMINDER.items() if name != "message"} | {"kind": "checkup"}
+    async with an_api(tmp_path) as door:
+        told = is_a_problem(await door.post(of_a_kind), 400)
+        assert [error["pointer"] for error in told["errors"]] == ["/appointment_at"]
+        assert (await door.post(of_a_kind | {"appointment_at": "2099-03-02T16:00:00"})).status_code == 201
+        row = await door.database.read(lambda connection: connection.execute("SELECT * FROM reminders").fetchone())
+        assert row["message"] == "Dr. Brown sees you on Monday, March 2 at 4:00 PM."

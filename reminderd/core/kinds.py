@@ -1,0 +1,93 @@
+"""Messages by kind: the clinic's templates, filled with an appointment's day and hour as people say them."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from attrs import field, frozen
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_datetime, format_time
+
+from reminderd.core.wordings import words_of
+
+KIND_PLACEHOLDERS: Final = ("clinic", "date", "time")
+"""What may stand in braces in a template of a kind; nothing else may."""
+
+_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(KIND_PLACEHOLDERS)})\}}")
+_SPACES: Final = re.compile(r"[\u00a0\u202f]")
+_DAY: Final = "MMMEd"
+"""CLDR's name for weekday, month and day in the language's own order, without the year; every language has it."""
+_SHORT: Final = (
+    (re.compile("E+"), "EEEE"),
+    (re.compile("c{3,}"), "cccc"),
+    (re.compile("M{3,}"), "MMMM"),
+    (re.compile("L{3,}"), "LLLL"),
+)
+"""Names that a pattern shortens, and how it has them in full."""
+
+
+@frozen(kw_only=True)
+class Kinds:
+    """The kinds of messages that a clinic has written templates for, and what it knows of any appointment."""
+
+    templates: Mapping[str, str] = field(factory=dict, hash=False)
+    clinic: str = ""
+    """Its name; empty: it is "your clinic"."""
+    language: str = "en-US"
+    """A BCP 47 tag: whose names of days and months, and which clock."""
+    zone: ZoneInfo
+    """The clinic's: an appointment is said in the time on the clinic's wall."""
+    max_lateness: timedelta = timedelta()
+    """How late a reminder may ring that has no limit of its own: never after its appointment."""
+
+    def message(self, kind: str, appointment: datetime | None) -> str:
+        """What is said for an appointment of this kind.
+
+        Raises:
+            ValueError: there is no such kind, or it needs the appointment's time; the message says what is expected.
+        """
+        template = self.templates.get(kind)
+        if template is None:
+            known = ", ".join(self.templates)
+            expected = f"expected one of {known}" if known else "expected none, as [messages.kinds] has none"
+            raise ValueError(f"kind: unknown; {expected}")
+        filled = {"clinic": self.clinic or words_of(self.language).clinic}
+        if appointment is not None:
+            filled |= {"date": spoken_day(appointment, self), "time": spoken_hour(appointment, self)}
+        elif {"date", "time"}.intersection(_PLACEHOLDER.findall(template)):
+            raise ValueError(f"appointment_at: missing; expected the time of which the kind {kind} speaks")
+        return _PLACEHOLDER.sub(lambda found: filled[found[1]], template)
+
+
+NO_KINDS: Final = Kinds(zone=ZoneInfo("UTC"))
+
+
+def spoken_day(moment: datetime, kinds: Kinds) -> str:
+    """A day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
+    locale = _locale(kinds.language)
+    pattern = locale.datetime_skeletons[_DAY].pattern
+    for short, full in _SHORT:
+        pattern = short.sub(full, pattern)
+    return _plain(format_datetime(moment, pattern, tzinfo=kinds.zone, locale=locale))
+
+
+def spoken_hour(moment: datetime, kinds: Kinds) -> str:
+    """A time of day as people say it: "4:00 PM", "16:00"."""
+    return _plain(format_time(moment, "short", tzinfo=kinds.zone, locale=_locale(kinds.language)))
+
+
+def _plain(text: str) -> str:
+    """With ordinary spaces: no voice can be relied on to read the others."""
+    return _SPACES.sub(" ", text)
+
+
+def _locale(language: str) -> Locale:
+    """The language's, in its own country's way where that is known; else English."""
+    for tag in (language, language.split("-", 1)[0]):
+        try:
+            return Locale.parse(tag, sep="-")
+        except (UnknownLocaleError, ValueError):
+            continue
+    return Locale("en", "US")
