@@ -14,7 +14,7 @@ from reminderd.breaker import Breaker
 from reminderd.clock import Clock
 from reminderd.core.lifecycle import Claimed, Errand, summary
 from reminderd.core.rules import Rules
-from reminderd.logs import tell
+from reminderd.logs import tell, tell_of_pause
 from reminderd.pacing import Pacing
 from reminderd.store.claims import claim
 from reminderd.store.database import Database
@@ -61,6 +61,7 @@ class Poller:
     """The monotonic time at which the loop last showed that it lives."""
     trouble: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
+    _paused: bool = field(default=False, init=False)
     _held: set[str] = field(factory=set, init=False)
     _freed: trio.Event = field(factory=trio.Event, init=False)
 
@@ -72,6 +73,8 @@ class Poller:
                 try:
                     version = await self.database.data_version()
                     wakes = await self.database.read(next_wakes)
+                    tell_of_pause(before=self._paused, now=wakes.paused)
+                    self._paused = wakes.paused
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)

@@ -4,10 +4,9 @@ from functools import partial
 
 import click
 
-from reminderd.cli.common import actor, with_config
+from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.store.opening import open_sync
 from reminderd.store.pauses import set_pause
 from reminderd.store.transaction import transaction
 
@@ -31,5 +30,5 @@ def resume(config: Config) -> None:
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:
-    with open_sync(config.database.path) as connection:
+    with existing_database(config) as connection:
         return transaction(connection, partial(set_pause, on=on, reason=reason, actor=actor()), SystemClock().now())

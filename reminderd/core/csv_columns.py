@@ -117,7 +117,7 @@ class Columns:
         if len(places) == 1:  # nearly always, and asked for every cell
             place = places[0]
             return cells[place] if place < len(cells) else ""
-        return " ".join([cells[place] for place in places if place < len(cells)])
+        return " ".join([cells[place] for place in places if place < len(cells)]) if places else ""
 
 
 def columns_of(header: Sequence[str], chosen: Mapping[str, str]) -> Columns:

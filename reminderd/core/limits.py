@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
+from itertools import count
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -31,7 +32,7 @@ class Limits:
         """When the number may be rung again; None if it may be rung now.
 
         Args:
-            reached: when it was reached, as far back as a week and a day.
+            reached: when it was reached, as far back as a week and a day; after `now`, too, if a clock was put back.
             now: the time.
             zone: the patient's.
         """
@@ -39,7 +40,7 @@ class Limits:
         today = now.astimezone(zone).date()
         if self._allows(on, today):
             return None
-        later = (today + days * _DAY for days in range(1, WEEK.days + 1))
+        later = (today + days * _DAY for days in count(1))
         return _begins(next(day for day in later if self._allows(on, day)), zone)
 
     def _allows(self, on: Counter[date], day: date) -> bool:

@@ -2,6 +2,6 @@
 
 from reminderd.logs.cleaning import masked
 from reminderd.logs.configure import configure_logs
-from reminderd.logs.telling import tell
+from reminderd.logs.telling import tell, tell_of_pause
 
-__all__ = ["configure_logs", "masked", "tell"]
+__all__ = ["configure_logs", "masked", "tell", "tell_of_pause"]

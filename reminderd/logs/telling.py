@@ -1,4 +1,4 @@
-"""A line of the log for each change of a reminder."""
+"""A line of the log for each change of a reminder, and of the staff's pause."""
 
 from loguru import logger
 
@@ -16,3 +16,11 @@ def tell(step: Step | None) -> None:
     bound = logger.bind(**ids)
     for note in step.notes:
         bound.log(note.level, note.text)
+
+
+def tell_of_pause(*, before: bool, now: bool) -> None:
+    """Log that staff have paused all dialing, or resumed it; nothing if nothing has changed."""
+    if now and not before:
+        logger.warning("staff have paused all dialing; reminderd resume ends it")
+    elif before and not now:
+        logger.info("dialing was resumed by staff")

@@ -8,7 +8,7 @@ from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.driver import Connection, IntegrityError
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.facts import opted_out
+from reminderd.store.facts import free_from, opted_out
 from reminderd.store.rows import load_calls, load_reminder, save, to_ms
 
 
@@ -71,7 +71,8 @@ def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules
     """
     reminder, calls = _both(connection, reminder_id)
     is_out = opted_out(connection, reminder.phone_number)
-    step = called_again(reminder, calls, opted_out=is_out, rules=rules, now=now)
+    free = free_from(connection, reminder, rules, now)
+    step = called_again(reminder, calls, opted_out=is_out, number_free_from=free, rules=rules, now=now)
     save(connection, reminder, calls, step, now)
     audit(connection, now, actor=actor, act="call-again", reminder_id=reminder_id)
     return step

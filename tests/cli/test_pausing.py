@@ -1,5 +1,7 @@
 """`reminderd pause` and `resume`: the kill switch."""
 
+import pytest
+
 from reminderd.store.opening import open_sync
 from tests.cli.conftest import Terminal
 
@@ -15,13 +17,14 @@ def test_a_pause_is_on_record_and_everybody_who_looks_is_told(terminal: Terminal
 
 
 def test_a_pause_ends_once_and_leaves_one_line_for_each_act(terminal: Terminal) -> None:
+    terminal.add()
     terminal.type("pause")
     assert "was paused already" in terminal.type("pause").stdout
     assert terminal.type("resume").stdout == "dialing goes on\n"
     assert "was not paused" in terminal.type("resume").stdout
     assert terminal.type("list").stderr == ""
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        assert [row["act"] for row in connection.execute("SELECT act FROM audit")] == ["pause", "resume"]
+        assert [row["act"] for row in connection.execute("SELECT act FROM audit")] == ["add", "pause", "resume"]
 
 
 def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None:
@@ -29,3 +32,9 @@ def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
     assert terminal.type("list").stderr == "dialing is paused; reminderd resume ends it\n"
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, command: str) -> None:
+    assert "there is no database yet" in terminal.type(command, code=1).stderr
+    assert not list(terminal.folder.glob("*.db*"))

@@ -54,7 +54,7 @@ def test_a_day_without_a_midnight_begins_when_the_clock_has_jumped() -> None:
 
 
 @given(
-    offsets=st.lists(st.integers(-12 * 24 * 60, 0), max_size=12),
+    offsets=st.lists(st.integers(-12 * 24 * 60, 12 * 24 * 60), max_size=12),
     zone=st.sampled_from(ZONES),
     per_day=st.integers(0, 3),
     per_week=st.integers(0, 5),
@@ -84,6 +84,13 @@ def test_ringing_whenever_it_is_free_never_reaches_anybody_too_often(
     assert (free - timedelta(minutes=1)).astimezone(zone).date() < day
     between = [today + timedelta(days=days) for days in range((day - today).days)]
     assert not any(map(has_room, between))
+
+
+def test_after_a_clock_was_put_back_what_lies_ahead_counts_on_its_own_days() -> None:
+    ahead = [NOW, NOW + timedelta(days=3), NOW + timedelta(days=9)]
+    free = Limits(per_week=1).free_from(ahead, NOW, ZoneInfo("UTC"))
+    assert free is not None
+    assert free.date() == (NOW + timedelta(days=16)).date()
 
 
 @pytest.mark.parametrize("limits", [Limits(per_day=2), Limits(per_week=2)])

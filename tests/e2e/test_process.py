@@ -132,11 +132,15 @@ async def test_two_daemons_on_one_file_ring_nobody_twice(clinic: Clinic) -> None
 
 
 async def test_a_pause_survives_a_restart_and_ends_when_staff_say_so(clinic: Clinic) -> None:
+    async with running("run", cwd=clinic.folder) as program:
+        await program.url()
+        assert await program.terminate() == 0
     async with running("pause", "--reason", "wrong messages", cwd=clinic.folder) as pause:
         assert await pause.ended() == 0
     for _ in range(2):
         async with running("run", cwd=clinic.folder) as program:
             await program.url()
+            await program.line("WARNING.*staff have paused all dialing; reminderd resume ends it")
             clinic.insert(f"r{clinic.count('reminders')}", f"+1555010{clinic.count('reminders'):04}")
             assert await program.terminate() == 0
     assert clinic.provider.rings == []
@@ -144,6 +148,7 @@ async def test_a_pause_survives_a_restart_and_ends_when_staff_say_so(clinic: Cli
         await program.url()
         async with running("resume", cwd=clinic.folder) as resume:
             assert await resume.ended() == 0
+        await program.line("dialing was resumed by staff")
         await clinic.provider.rang(2)
         for name in ("r0", "r1"):
             await clinic.until(name, "processing")

@@ -4,15 +4,17 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.answers import Accepted, Refused
 from reminderd.core.lifecycle import NotAllowedError
+from reminderd.core.limits import Limits
 from reminderd.core.reminder import Status
 from reminderd.store import desk as acts
 from reminderd.store import queries
 from reminderd.store.errors import UnknownReminderError
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import RULES, a_reminder
+from tests.support.nouns import NOW, RULES, a_reminder, a_report
 
 
 @pytest.fixture
@@ -65,6 +67,26 @@ def test_call_again_gives_fresh_calls_and_a_new_limit(desk: Desk) -> None:
     assert desk.reminder().expires_at == desk.now + RULES.max_lateness
     [again] = desk.claim()
     assert (again.call.attempt, again.reminder.attempts, again.call.id == claimed.call.id) == (2, 1, False)
+
+
+def test_call_again_for_a_number_that_was_reached_today_waits_and_does_not_expire(
+    tmp_path: Path,
+) -> None:
+    rules = evolve(RULES, limits=Limits(per_day=1))
+    with a_desk(tmp_path / "limited.db", rules) as desk:
+        desk.insert("r1")
+        desk.insert("r2")
+        desk.write(partial(acts.cancel, reminder_id="r2", actor="anna"))
+        [claimed] = desk.claim()
+        desk.report(a_report("completed", reminder_id="r1", attempt_id=claimed.call.id))
+        desk.write(partial(acts.call_again, reminder_id="r2", rules=rules, actor="anna"))
+        assert desk.claim() == []
+        held = desk.reminder("r2")
+        midnight = (NOW + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        assert (held.status, held.wake_at) == (Status.SCHEDULED, midnight)
+        assert held.expires_at == midnight + rules.max_lateness
+        desk.later(midnight - NOW)
+        assert [claimed.reminder.id for claimed in desk.claim()] == ["r2"]
 
 
 @pytest.mark.parametrize("act", [acts.cancel, partial(acts.call_again, rules=RULES)])

@@ -31,8 +31,18 @@ def cancelled(reminder: Reminder, calls: tuple[Call, ...], reason: str, now: dat
     return Step(reminder=after, calls=calls, call=newest_call(calls), notes=(Note(f"cancelled: {reason}"),))
 
 
-def called_again(reminder: Reminder, calls: tuple[Call, ...], *, opted_out: bool, rules: Rules, now: datetime) -> Step:
+def called_again(
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    *,
+    opted_out: bool,
+    number_free_from: datetime | None = None,
+    rules: Rules,
+    now: datetime,
+) -> Step:
     """The reminder is scheduled anew with all its calls and a new time limit, counted from when it may ring.
+
+    That is when the window is open and the limits leave its number free, from `number_free_from` on; None: now.
 
     Raises:
         NotAllowedError: it was reached, still waits, has an open call, or may never be rung.
@@ -52,7 +62,7 @@ def called_again(reminder: Reminder, calls: tuple[Call, ...], *, opted_out: bool
         raise NotAllowedError("the number has opted out")
     wrong = unfit(reminder)
     due = max(now, reminder.scheduled_at)  # a cancel may be taken back long before its time
-    opens = rules.window.next_open(due, zone)
+    opens = rules.window.next_open(max(due, number_free_from or due), zone)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to ring")
     limit = opens + rules.max_lateness
