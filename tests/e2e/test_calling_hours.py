@@ -183,7 +183,7 @@ async def test_after_an_outage_of_hours_only_what_still_makes_sense_is_rung_and_
             await house.until_all(2, "status = 'processing'")
     assert sorted(placement.reminder_id for placement in house.provider.placed) == ["fresh", "good for long"]
     summaries = [line for line in lines if "reminders" in line]
-    assert summaries == ["WARNING expired 41 reminders that could not be rung in time: see list --status expired\n"]
+    assert summaries == ["ERROR expired 41 reminders that could not be rung in time: see list --status expired\n"]
     assert sum("expired: too late" in line for line in lines) == 41
 
 

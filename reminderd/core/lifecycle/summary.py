@@ -14,4 +14,4 @@ def summary(steps: Iterable[Step]) -> Note | None:
     expired = sum(step.expired for step in steps)
     if expired <= FEW:
         return None
-    return Note(f"expired {expired} reminders that could not be rung in time: see list --status expired", Level.WARNING)
+    return Note(f"expired {expired} reminders that could not be rung in time: see list --status expired", Level.ERROR)

@@ -125,7 +125,7 @@ def _never(
     else:
         reason = f"too late: was to be rung before {_spoken(limit, reminder, rules)}"
     waited = "" if reminder.hold_reason is None else f"; it had waited: {reminder.hold_reason}"
-    return Status.EXPIRED, reason + waited, Level.WARNING
+    return Status.EXPIRED, reason + waited, Level.ERROR
 
 
 def _not_yet(reminder: Reminder, around: Surroundings, rules: Rules, now: datetime) -> tuple[datetime, str] | None:

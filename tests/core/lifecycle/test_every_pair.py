@@ -18,7 +18,8 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.core.conversation import Question
-from reminderd.core.lifecycle import Key, NotAllowedError, Step, called_again, cancelled, pressed
+from reminderd.core.lifecycle import Key, Level, NotAllowedError, Step, called_again, cancelled, pressed
+from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reminder import PROGRESS, TERMINAL, Call, Reminder, Status, newest_call
 from tests.support.nouns import NOW, RULES, TOKEN, a_call, a_reminder, a_report, asked, replied, told, unsent, woken
 
@@ -324,6 +325,15 @@ def test_what_comes_of(row: Row) -> None:
     assert (step.reminder.wake_at is None) == (step.reminder.status.final and not has_open_call)
     is_sad = step.reminder.status in {Status.FAILED, Status.EXPIRED, Status.CANCELLED}
     assert (step.reminder.last_error is not None) == is_sad
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.state_after != "not allowed"], ids=str)
+def test_whoever_reads_the_log_for_errors_alone_hears_of_all_that_needs_a_human(row: Row) -> None:
+    step = after(row)
+    before = outcome(row.state, None, None)
+    came_to = outcome(step.reminder.status, step.reminder.response, step.reminder.last_error)
+    if came_to in NEED_A_HUMAN and came_to is not before:
+        assert [note.level for note in step.notes].count(Level.ERROR) == 1
 
 
 def test_every_state_meets_every_event() -> None:

@@ -7,7 +7,7 @@ EXPIRES = woken(a_reminder(expires_at=NOW))
 
 
 def test_many_that_expire_at_once_are_one_line_more() -> None:
-    note = Note("expired 41 reminders that could not be rung in time: see list --status expired", Level.WARNING)
+    note = Note("expired 41 reminders that could not be rung in time: see list --status expired", Level.ERROR)
     assert summary([EXPIRES] * 41 + [woken(a_reminder())]) == note
 
 

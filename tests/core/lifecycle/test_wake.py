@@ -164,7 +164,7 @@ def test_an_expired_reminder_says_what_it_had_waited_for(limit: datetime, rules:
     step = woken(a_reminder(expires_at=limit, hold_reason="the provider refuses us: 402"), rules=rules)
     assert step.reminder.last_error == f"{reason}; it had waited: the provider refuses us: 402"
     assert (step.reminder.hold_reason, step.expired) == (None, True)
-    assert [note.level for note in step.notes] == [Level.WARNING]
+    assert [note.level for note in step.notes] == [Level.ERROR]
 
 
 @pytest.mark.parametrize("rules", [RULES, NEVER], ids=["too late", "no calling hours"])
