@@ -1,6 +1,7 @@
 """The clinic's configuration: TOML and environment made into frozen values, every mistake reported at once."""
 
 from reminderd.config.alerts import AlertsConfig
+from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
 from reminderd.config.clinic_rules import rules_of
 from reminderd.config.clinic_wording import kinds_of, wording_of
 from reminderd.config.given import ConfigError
@@ -9,15 +10,11 @@ from reminderd.config.messages import MessagesConfig
 from reminderd.config.risks import risks
 from reminderd.config.sections import (
     ApiConfig,
-    CallingConfig,
     Config,
     DatabaseConfig,
     GenericConfig,
-    HoursConfig,
-    LimitsConfig,
     LogConfig,
     ProviderConfig,
-    RedialConfig,
     RetryConfig,
     WebConfig,
     WorkerConfig,

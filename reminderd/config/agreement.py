@@ -5,8 +5,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from reminderd.config import texts
+from reminderd.config.calling import DAYS
 from reminderd.config.given import Given, variable_of
-from reminderd.config.sections import DAYS, SECRETS, Config, KeyPath, file_of
+from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""

@@ -7,30 +7,19 @@ from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
-from zoneinfo import ZoneInfo
 
 from attrs import Attribute, field, fields, frozen, has
 
 from reminderd.config import texts
 from reminderd.config.alerts import AlertsConfig
-from reminderd.config.hours import (
-    AS_ALWAYS,
-    EXPECTED_HOLIDAYS,
-    EXPECTED_HOURS,
-    holidays_trouble,
-    hours_trouble,
-    span_of,
-    spans_of,
-)
-from reminderd.config.keys import DERIVED, choice, choices, key, number, numbers, positive, switch, whole
+from reminderd.config.calling import CallingConfig, LimitsConfig, RedialConfig
+from reminderd.config.keys import DERIVED, choice, key, number, positive, switch, whole
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.twilio import TwilioConfig
-from reminderd.core.window import Spans, Window
 
 KeyPath: TypeAlias = tuple[str, ...]
 """A key within its section, or a section: `("provider", "generic", "api_key")`."""
 
-Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 SECRETS: Final[tuple[KeyPath, ...]] = (
     ("provider", "generic", "api_key"),
     ("provider", "generic", "webhook_secret"),
@@ -39,8 +28,6 @@ SECRETS: Final[tuple[KeyPath, ...]] = (
     ("api", "token"),
 )
 """The keys that may be given as a file, too: see `file_of`."""
-
-DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
@@ -129,68 +116,6 @@ class RetryConfig:
     first_delay_seconds: float = positive(1.0, _DAY)
     max_delay_seconds: float = positive(300.0, _DAY)
     max_tries: int = whole(20, 1, 1000)
-
-
-@frozen(kw_only=True)
-class RedialConfig:
-    """Further calls after busy, no answer and a voicemail."""
-
-    max_calls: int = whole(3, 1, 100)
-    delay_minutes: tuple[float, ...] = numbers((15.0,), 0, _YEAR / 60)
-
-
-@frozen(kw_only=True)
-class LimitsConfig:
-    """How often a phone number may be reached."""
-
-    answered_per_day: int = whole(0, 0, 100)
-    answered_per_week: int = whole(0, 0, 100)
-
-
-def _day() -> str:
-    return key(AS_ALWAYS, EXPECTED_HOURS, hours_trouble)
-
-
-@frozen(kw_only=True)
-class HoursConfig:
-    """Weekdays with hours of their own."""
-
-    mon: str = _day()
-    tue: str = _day()
-    wed: str = _day()
-    thu: str = _day()
-    fri: str = _day()
-    sat: str = _day()
-    sun: str = _day()
-
-
-@frozen(kw_only=True)
-class CallingConfig:
-    """The hours in which a phone may ring."""
-
-    timezone: str = key("UTC", 'an IANA name like "Europe/Berlin"', texts.zone_trouble)
-    start: str = key("00:00", 'a time from "00:00" to "23:59"', texts.start_trouble)
-    end: str = key("24:00", 'a time from "00:00" to "24:00"', texts.end_trouble)
-    days: tuple[Day, ...] = choices(DAYS, *DAYS)
-    holidays: tuple[str, ...] = key((), EXPECTED_HOLIDAYS, holidays_trouble)
-    max_lateness_minutes: float = positive(240.0, _YEAR / 60)
-    hours: HoursConfig = field(factory=HoursConfig)
-
-    @property
-    def zone(self) -> ZoneInfo:
-        """The clinic's time zone."""
-        return ZoneInfo(self.timezone)
-
-    @property
-    def window(self) -> Window:
-        """The hours as the core reads them."""
-        return Window(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
-
-    def _spans(self, day: Day) -> Spans:
-        own: str = getattr(self.hours, day)
-        if own != AS_ALWAYS:
-            return spans_of(own)
-        return (span_of(self.start, self.end),) if day in self.days else ()
 
 
 @frozen(kw_only=True)
