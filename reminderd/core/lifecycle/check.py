@@ -110,6 +110,8 @@ def _resend_from(
     """When the request may be sent again with its key (now or later); None if that step is passed over."""
     if not can.honours_key or reminder.status.final or around.opted_out or call.tries >= rules.max_tries:
         return None
+    if around.number_free_from is not None:  # reached meanwhile for another reminder; this may be the first ring
+        return None
     limit = min(expiry(reminder, rules), call.created_at + can.key_lifetime)
     opens = rules.window.next_open(now, zone_of(reminder, rules))
     if opens is None or opens >= limit:

@@ -80,6 +80,15 @@ def test_it_is_not_sent_again(reminder: dict[str, Any], call: dict[str, Any], ar
     assert (step.errand, step.calls[0].status) == (None, "unreported")
 
 
+@pytest.mark.parametrize(("capabilities", "errand"), [(KEY, None), (BOTH, Errand.FIND)])
+def test_it_is_not_sent_again_to_a_number_that_was_reached_meanwhile_as_often_as_it_may_be(
+    capabilities: Capabilities, errand: Errand | None
+) -> None:
+    step = woken(WAITING, UNSURE, around=Surroundings(number_free_from=NOW + HOUR), rules=able(capabilities))
+    assert step.errand is errand
+    assert (step.reminder.last_error == RING_BY_HAND) == (errand is None)
+
+
 @pytest.mark.parametrize(
     ("around", "until"),
     [(Surroundings(dial_from=NOW + MINUTE), NOW + MINUTE), (Surroundings(dial_from=NOW), None)],
