@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Final
 
 from attrs import frozen
 
@@ -14,10 +15,13 @@ from reminderd.store import desk
 from reminderd.store.driver import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.imports import fates, take
-from reminderd.store.queries import Value, calls_of, find_reminder
+from reminderd.store.queries import Value, calls_of, named
 from reminderd.store.rows import load_reminder
 
 ACTOR = "api"
+
+_BY_ID: Final = "SELECT * FROM reminders WHERE id = ?"
+_BY_REF: Final = "SELECT * FROM reminders WHERE ref = ?"
 
 
 @frozen
@@ -37,6 +41,10 @@ class RefusedError(Exception):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         super().__init__("; ".join(refusal.reason for refusal in refusals))
         self.refusals = refusals
+
+
+class AmbiguousError(Exception):
+    """A name is the id of one reminder and the `ref` of another, so none of them is meant for certain."""
 
 
 @frozen(kw_only=True)
@@ -79,16 +87,26 @@ def take_all(
     if refusals:
         raise RefusedError(refusals)
     done = take(connection, now, wanted=wanted, rules=rules, mint=mint, actor=ACTOR, act="intake", detail="over HTTP")
-    stored = (whole(connection, one.ref or one.own_id) for one in wanted)
+    # Not by `whole`: a `ref` may look like another's id.
+    stored = (
+        _found(connection, _BY_ID, one.own_id) if one.ref is None else _found(connection, _BY_REF, one.ref)
+        for one in wanted
+    )
     return [Taken(whole=found, fate=Fate(what)) for found, what in zip(stored, done, strict=True) if found is not None]
 
 
 def whole(connection: Connection, id_or_ref: str) -> Whole | None:
-    """The reminder with this id, else with this `ref`; None if there is neither."""
-    reminder = find_reminder(connection, id_or_ref)
-    if reminder is None:
+    """The reminder with this id or `ref`; None if there is none.
+
+    Raises:
+        AmbiguousError: there are two. Foreign SQL chooses ids, so that one may be what another is called.
+    """
+    if not id_or_ref.isprintable():
         return None
-    return Whole(reminder=reminder, calls=calls_of(connection, str(reminder["id"])))
+    by_id, by_ref = (_found(connection, sql, id_or_ref) for sql in (_BY_ID, _BY_REF))
+    if by_id is not None and by_ref is not None and by_id.reminder["id"] != by_ref.reminder["id"]:
+        raise AmbiguousError(id_or_ref)
+    return by_id or by_ref
 
 
 def withdraw(connection: Connection, now: datetime, *, id_or_ref: str) -> tuple[Whole, Step | None]:
@@ -96,6 +114,7 @@ def withdraw(connection: Connection, now: datetime, *, id_or_ref: str) -> tuple[
 
     Raises:
         UnknownReminderError: there is none with this id or `ref`.
+        AmbiguousError: there are two.
         NotAllowedError: it has come to another end already.
     """
     found = whole(connection, id_or_ref)
@@ -106,4 +125,9 @@ def withdraw(connection: Connection, now: datetime, *, id_or_ref: str) -> tuple[
     if reminder is not None and reminder.status is Status.CANCELLED:
         return found, None
     step = desk.cancel(connection, now, reminder_id=reminder_id, actor=ACTOR)
-    return whole(connection, reminder_id) or found, step
+    return _found(connection, _BY_ID, reminder_id) or found, step
+
+
+def _found(connection: Connection, sql: str, name: str) -> Whole | None:
+    row = connection.execute(sql, (name,)).fetchone()
+    return None if row is None else Whole(reminder=named(row), calls=calls_of(connection, row["id"]))

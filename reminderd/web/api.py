@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from importlib import resources
 from typing import Any, Final, Protocol
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import trio
@@ -18,7 +19,7 @@ from reminderd.core.intake import Wish
 from reminderd.core.kinds import Kinds
 from reminderd.core.lifecycle import NotAllowedError
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.store.intake import RefusedError, Taken, Whole
+from reminderd.store.intake import AmbiguousError, RefusedError, Taken, Whole
 from reminderd.web.body import NoRoomError, TooLargeError
 from reminderd.web.gate import intake_of
 from reminderd.web.problems import ProblemError, problem
@@ -52,10 +53,10 @@ class IntakeDesk(Protocol):
         """Store all that is wanted, or raise RefusedError and store nothing."""
 
     async def find(self, id_or_ref: str) -> Whole | None:
-        """A reminder, or None if there is none with this id or `ref`."""
+        """A reminder, or None if there is none with this id or `ref`; AmbiguousError if there are two."""
 
     async def withdraw(self, id_or_ref: str) -> Whole:
-        """Cancel a reminder, or raise UnknownReminderError or NotAllowedError."""
+        """Cancel a reminder, or raise UnknownReminderError, AmbiguousError or NotAllowedError."""
 
 
 @frozen(kw_only=True)
@@ -104,6 +105,8 @@ async def _answered(
             return await view(api, name, body)
         except StoreUnavailableError as error:
             raise _later(str(error)) from error
+        except AmbiguousError:
+            raise ProblemError(409, "the id of one reminder and the ref of another; expected the other's id") from None
         finally:
             seats.release()
     except ProblemError as error:
@@ -147,7 +150,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
         raise ProblemError(409 if is_conflict else 400, "nothing was taken", errors) from error
     is_new = any(one.fate is Fate.ADDED for one in taken)
     shown = [_shown(one.whole) for one in taken]
-    where = {} if is_list else {"Location": f"{PATH}/{shown[0]['id']}"}
+    where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}
     return reply(201 if is_new else 200, {"reminders": shown} if is_list else shown[0], where)
 
 

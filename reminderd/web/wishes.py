@@ -1,6 +1,7 @@
 """The reminders that a request asks for: JSON read with suspicion, every mistake with its place."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -14,6 +15,8 @@ MOST_AT_ONCE: Final = 1_000
 
 _REQUIRED: Final = ("phone_number", "scheduled_at")
 _OPTIONAL: Final = ("message", "kind", "appointment_at", "expires_at", "timezone", "ref")
+_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
+"""What may be named in an answer. Anything else may be a patient's number or a message in the wrong place."""
 
 
 def read_wishes(body: bytes, zone: ZoneInfo, kinds: Kinds) -> tuple[list[Wish], bool]:
@@ -69,8 +72,9 @@ def _read(one: object, place: str, zone: ZoneInfo, kinds: Kinds) -> Wish | list[
 def _of_the_wrong_type(one: Mapping[str, object], place: str) -> Iterator[tuple[str, str]]:
     for name in one:
         if name not in (*_REQUIRED, *_OPTIONAL):
-            pointer = name.replace("~", "~0").replace("/", "~1")[:100]
-            yield f"{place}/{pointer}", f"unknown; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
+            pointer = f"{place}/{name}" if _FIELD_NAME.fullmatch(name) else place
+            what = "unknown" if pointer != place else "a field is unknown"
+            yield pointer, f"{what}; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
     for name in _REQUIRED:
         if not isinstance(one.get(name), str):
             yield f"{place}/{name}", "missing; expected text" if one.get(name) is None else "not text; expected text"

@@ -143,6 +143,37 @@ async def test_what_nobody_has_is_not_found(tmp_path: Path, name: str) -> None:
         is_a_problem(await door.client.delete(f"/api/reminders/{name}"), 404)
 
 
+async def test_a_ref_that_is_anothers_id_neither_shows_nor_cancels_the_other(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        other = (await door.post(REMINDER)).json()
+        own = await door.post(REMINDER | {"ref": other["id"]})
+        assert (own.status_code, own.json()["ref"]) == (201, other["id"])
+        assert own.json()["id"] != other["id"]
+        is_a_problem(await door.get(other["id"]), 409)
+        is_a_problem(await door.client.delete(f"/api/reminders/{other['id']}"), 409)
+        gone = await door.client.delete(f"/api/reminders/{own.json()['id']}")
+        assert gone.json()["status"] == "cancelled"
+        assert (await door.get("appointment-1")).json() == other
+
+
+async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.execute(
+            "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
+            " VALUES ('5 €/a?b#c', 'appointment-1', '+12025550147', 'Tomorrow at nine.', 4076060400000)"
+        )
+        answer = await door.post(REMINDER)
+        assert (answer.status_code, answer.headers["location"]) == (200, "/api/reminders/5%20%E2%82%AC%2Fa%3Fb%23c")
+        assert (await door.client.get(answer.headers["location"])).json() == answer.json()
+
+
+async def test_a_number_in_the_place_of_a_fields_name_is_not_repeated(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        told = is_a_problem(await door.post([REMINDER | {"+12025550147": "Tomorrow at nine."}]), 400)
+        assert told["errors"][0]["pointer"] == "/0"
+        assert told["errors"][0]["detail"].startswith("a field is unknown; expected only phone_number, ")
+
+
 async def test_a_ref_may_have_a_slash_in_it(tmp_path: Path) -> None:
     async with an_api(tmp_path) as door:
         await door.post(REMINDER | {"ref": "2099/03/01 Müller"})
