@@ -13,7 +13,7 @@ import click
 from reminderd.config import Config, ConfigError, load_config
 from reminderd.core.lifecycle import NotAllowedError
 from reminderd.store.driver import Connection
-from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import paused
 from reminderd.store.opening import open_sync
 from reminderd.store.pauses import last_pause
@@ -64,10 +64,12 @@ def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[...
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """End with exit code 1 and one line if the database or a reminder's state is in the way."""
+    """End with exit code 1 and one line if the database, a reminder's state or its name is in the way."""
     try:
         yield
     except (StoreUnusableError, StoreUnavailableError) as error:
+        fail(f"{error}")
+    except AmbiguousError as error:
         fail(f"{error}")
     except NotAllowedError as error:
         fail(f"not done: {error}")

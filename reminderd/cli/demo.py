@@ -155,7 +155,7 @@ def _all_final(connection: Connection) -> bool:
 
 
 def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) -> dict[str, queries.Value]:
-    row = snapshot(connection, partial(queries.find_reminder, id_or_ref=case.behaviour)) or {}
+    row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=case.behaviour)) or {}
     calls = snapshot(connection, partial(queries.calls_of, reminder_id=case.behaviour))
     rang = sum(rings[str(call["id"])] for call in calls)
     wanted_rings = 0 if case.behaviour == "refused" else case.calls

@@ -162,4 +162,4 @@ def _say(config: Config, reminder: Reminder, *, as_json: bool) -> None:
 
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
     with open_sync(config.database.path) as connection:
-        print_json(snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder_id)), zone)
+        print_json(snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)), zone)

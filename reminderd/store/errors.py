@@ -11,3 +11,7 @@ class StoreUnavailableError(Exception):
 
 class UnknownReminderError(Exception):
     """No reminder has this id."""
+
+
+class AmbiguousError(Exception):
+    """A name is one reminder's id and another's `ref`, so neither is meant for certain; the message names both ways."""

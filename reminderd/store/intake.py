@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final
 
 from attrs import frozen
 
@@ -15,13 +14,9 @@ from reminderd.store import desk
 from reminderd.store.driver import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.imports import fates, take
-from reminderd.store.queries import Value, calls_of, named
-from reminderd.store.rows import load_reminder
+from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
 
 ACTOR = "api"
-
-_BY_ID: Final = "SELECT * FROM reminders WHERE id = ?"
-_BY_REF: Final = "SELECT * FROM reminders WHERE ref = ?"
 
 
 @frozen
@@ -41,10 +36,6 @@ class RefusedError(Exception):
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         super().__init__("; ".join(refusal.reason for refusal in refusals))
         self.refusals = refusals
-
-
-class AmbiguousError(Exception):
-    """A name is the id of one reminder and the `ref` of another, so none of them is meant for certain."""
 
 
 @frozen(kw_only=True)
@@ -87,26 +78,21 @@ def take_all(
     if refusals:
         raise RefusedError(refusals)
     done = take(connection, now, wanted=wanted, rules=rules, mint=mint, actor=ACTOR, act="intake", detail="over HTTP")
-    # Not by `whole`: a `ref` may look like another's id.
-    stored = (
-        _found(connection, _BY_ID, one.own_id) if one.ref is None else _found(connection, _BY_REF, one.ref)
+    rows = (
+        reminder_with_id(connection, one.own_id) if one.ref is None else reminder_with_ref(connection, one.ref)
         for one in wanted
     )
-    return [Taken(whole=found, fate=Fate(what)) for found, what in zip(stored, done, strict=True) if found is not None]
+    return [
+        Taken(whole=_with_calls(connection, row), fate=Fate(what))
+        for row, what in zip(rows, done, strict=True)
+        if row is not None
+    ]
 
 
 def whole(connection: Connection, id_or_ref: str) -> Whole | None:
-    """The reminder with this id or `ref`; None if there is none.
-
-    Raises:
-        AmbiguousError: there are two. Foreign SQL chooses ids, so that one may be what another is called.
-    """
-    if not id_or_ref.isprintable():
-        return None
-    by_id, by_ref = (_found(connection, sql, id_or_ref) for sql in (_BY_ID, _BY_REF))
-    if by_id is not None and by_ref is not None and by_id.reminder["id"] != by_ref.reminder["id"]:
-        raise AmbiguousError(id_or_ref)
-    return by_id or by_ref
+    """The reminder with this id or `ref`, see `find_reminder`; None if there is none."""
+    row = find_reminder(connection, id_or_ref)
+    return None if row is None else _with_calls(connection, row)
 
 
 def withdraw(connection: Connection, now: datetime, *, id_or_ref: str) -> tuple[Whole, Step | None]:
@@ -121,13 +107,12 @@ def withdraw(connection: Connection, now: datetime, *, id_or_ref: str) -> tuple[
     if found is None:
         raise UnknownReminderError(id_or_ref)
     reminder_id = str(found.reminder["id"])
-    reminder = load_reminder(connection, reminder_id)
-    if reminder is not None and reminder.status is Status.CANCELLED:
+    if found.reminder["status"] == Status.CANCELLED:
         return found, None
     step = desk.cancel(connection, now, reminder_id=reminder_id, actor=ACTOR)
-    return _found(connection, _BY_ID, reminder_id) or found, step
+    row = reminder_with_id(connection, reminder_id)
+    return found if row is None else _with_calls(connection, row), step
 
 
-def _found(connection: Connection, sql: str, name: str) -> Whole | None:
-    row = connection.execute(sql, (name,)).fetchone()
-    return None if row is None else Whole(reminder=named(row), calls=calls_of(connection, row["id"]))
+def _with_calls(connection: Connection, row: dict[str, Value]) -> Whole:
+    return Whole(reminder=row, calls=calls_of(connection, str(row["id"])))

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from reminderd.store.driver import Connection, Row
+from reminderd.store.errors import AmbiguousError
 from reminderd.store.facts import OPEN
 from reminderd.store.rows import from_ms
 
@@ -17,13 +18,31 @@ Value = str | int | datetime | None
 
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
-    """The whole row with this id, else the one with this `ref`; None if there is neither."""
+    """The whole row with this id or `ref`; None if there is none.
+
+    Raises:
+        AmbiguousError: there are two. Foreign programs choose ids, so that one may be what another is called.
+    """
     if not id_or_ref.isprintable():
         return None
-    row = connection.execute(
-        "SELECT * FROM reminders WHERE id = ?1 OR ref = ?1 ORDER BY id = ?1 DESC LIMIT 1", (id_or_ref,)
-    ).fetchone()
-    return None if row is None else named(row)
+    by_id, by_ref = reminder_with_id(connection, id_or_ref), reminder_with_ref(connection, id_or_ref)
+    if by_id is not None and by_ref is not None and by_id["id"] != by_ref["id"]:
+        own = "a ref of its own" if by_id["ref"] is None else f"its ref {by_id['ref']}"
+        raise AmbiguousError(
+            f"{id_or_ref} is the id of one reminder and the ref of another;"
+            f" expected {own} for the one, {by_ref['id']} for the other"
+        )
+    return by_id or by_ref
+
+
+def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, Value] | None:
+    """The whole row with this id, or None."""
+    return _one(connection.execute("SELECT * FROM reminders WHERE id = ?", (reminder_id,)).fetchone())
+
+
+def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | None:
+    """The whole row with this `ref`, or None."""
+    return _one(connection.execute("SELECT * FROM reminders WHERE ref = ?", (ref,)).fetchone())
 
 
 def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
@@ -35,7 +54,7 @@ def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]
 
 
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Whole rows of `audit` for a reminder: what staff did to it, oldest first."""
+    """Whole rows of `audit` for a reminder: who did what to it, oldest first."""
     rows = connection.execute("SELECT * FROM audit WHERE reminder_id = ? ORDER BY id", (reminder_id,)).fetchall()
     return [named(row) for row in rows]
 
@@ -69,3 +88,7 @@ def broken_promises(connection: Connection, *, long_ago: int) -> list[str]:
         for sentence, sql in _BROKEN_PROMISES.items()
         for row in connection.execute(sql, {"long_ago": long_ago} if ":long_ago" in sql else {}).fetchall()
     ]
+
+
+def _one(row: Row | None) -> dict[str, Value] | None:
+    return None if row is None else named(row)

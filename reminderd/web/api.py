@@ -18,8 +18,8 @@ from reminderd.core.imported import Fate
 from reminderd.core.intake import Wish
 from reminderd.core.kinds import Kinds
 from reminderd.core.lifecycle import NotAllowedError
-from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.store.intake import AmbiguousError, RefusedError, Taken, Whole
+from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
+from reminderd.store.intake import RefusedError, Taken, Whole
 from reminderd.web.body import NoRoomError, TooLargeError
 from reminderd.web.gate import intake_of
 from reminderd.web.problems import ProblemError, problem
@@ -105,8 +105,8 @@ async def _answered(
             return await view(api, name, body)
         except StoreUnavailableError as error:
             raise _later(str(error)) from error
-        except AmbiguousError:
-            raise ProblemError(409, "the id of one reminder and the ref of another; expected the other's id") from None
+        except AmbiguousError as error:
+            raise ProblemError(409, str(error)) from error
         finally:
             seats.release()
     except ProblemError as error:

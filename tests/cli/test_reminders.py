@@ -100,6 +100,20 @@ def test_nobodys_id_is_one_line_and_exit_1(terminal: Terminal, command: str) -> 
     assert terminal.type(command, "nobody", code=1).stderr == "no reminder has the id or ref nobody\n"
 
 
+@pytest.mark.parametrize("command", ["show", "cancel", "call-again"])
+def test_a_name_that_is_one_reminders_id_and_anothers_ref_is_nobodys(terminal: Terminal, command: str) -> None:
+    first = terminal.add("--ref", "first")
+    second = terminal.add("--ref", first["id"])
+    said = terminal.type(command, first["id"], code=1).stderr
+    assert said == (
+        f"{first['id']} is the id of one reminder and the ref of another;"
+        f" expected its ref first for the one, {second['id']} for the other\n"
+    )
+    assert {row["status"] for row in terminal.json("list")} == {"scheduled"}
+    assert terminal.json("cancel", "first")["id"] == first["id"]
+    assert terminal.json("cancel", second["id"])["id"] == second["id"]
+
+
 def test_a_long_table_says_how_much_is_missing(terminal: Terminal) -> None:
     for _ in range(3):
         terminal.add()
