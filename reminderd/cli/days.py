@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from reminderd.clock import SystemClock
+from reminderd.core.spoken_times import FIRST_YEAR, LAST_YEAR
 
 _DAY: Final = timedelta(days=1)
 
@@ -31,6 +32,8 @@ def span_of(
         mistakes.append("--date: with --from or --to; expected the one or the other")
     begin = _date(day or first, "--date" if day else "--from", zone, mistakes)
     end = _date(last, "--to", zone, mistakes) if day is None else begin
+    if begin is not None and end is not None and end < begin:
+        mistakes.append("--to: before --from; expected the same day or a later one")
     return (
         None if begin is None else _midnight(begin, zone),
         None if end is None else _midnight(end + _DAY, zone),
@@ -45,10 +48,14 @@ def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) ->
     if text in spoken:
         return spoken[text]
     try:
-        return date.fromisoformat(text)
+        asked = date.fromisoformat(text)
     except ValueError:
         mistakes.append(f"{option}: not a date; expected YYYY-MM-DD, today, tomorrow or yesterday")
         return None
+    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
+        mistakes.append(f"{option}: the year {asked.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
+        return None
+    return asked
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

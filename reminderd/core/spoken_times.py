@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-_FIRST_YEAR, _LAST_YEAR = 1970, 3000  # what the database takes, with a day to spare for time zones
+FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database takes, with a day to spare for time zones
 
 _WRITTEN: Final = re.compile(
     r"""(?P<first>\d{1,4}) (?P<mark>[./-]) (?P<second>\d{1,2}) (?P=mark) (?P<third>\d{1,4})
@@ -44,7 +44,7 @@ def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None) -> datetime
     else:
         if len(text) <= _ISO_DATE_LENGTH:
             raise ValueError(f"not a time; {EXPECTED}")
-    if not _FIRST_YEAR < typed.year < _LAST_YEAR:
+    if not FIRST_YEAR <= typed.year <= LAST_YEAR:
         raise ValueError(f"the year {typed.year}; expected a time that patients live to see")
     typed = typed.replace(microsecond=typed.microsecond // 1000 * 1000)
     if typed.tzinfo is not None:

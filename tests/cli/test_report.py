@@ -83,3 +83,17 @@ def test_every_mistake_in_the_options_is_told_at_once(desk: Terminal) -> None:
     said = desk.type("list", "--phone", "+49", "--from", "monday", "--to", "3.3.", code=2).stderr
     assert [line.split(":")[0] for line in said.splitlines()] == ["--phone", "--from", "--to"]
     assert "the one or the other" in desk.type("report", "--date", DAY, "--to", DAY, code=2).stderr
+
+
+@pytest.mark.parametrize("command", ["report", "list"])
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--date", "9999-12-31"], "--date: the year 9999; expected one from 1971 to 2999"),
+        (["--from", "0001-01-01"], "--from: the year 1; expected one from 1971 to 2999"),
+        (["--from", "2030-01-08", "--to", "2030-01-07"], "--to: before --from; expected the same day or a later one"),
+    ],
+)
+def test_days_that_nobody_means_are_wrong_usage(terminal: Terminal, command: str, words: list[str], said: str) -> None:
+    terminal.add()
+    assert terminal.type(command, *words, code=2).stderr == f"{said}\n"
