@@ -20,6 +20,7 @@ from reminderd.config import Config, rules_of
 from reminderd.core.csv_records import Record
 from reminderd.core.imported import Fate, content_of, fate
 from reminderd.core.intake import Wish
+from reminderd.logs import without_numbers
 from reminderd.store import imports
 from reminderd.store.opening import open_sync
 from reminderd.store.transaction import snapshot, transaction
@@ -110,7 +111,7 @@ def writing(config: Config, name: str) -> Iterator[Judge]:
             rules=rules,
             mint=lambda: str(uuid4()),
             actor=who,
-            detail=f"{name}, lines {chunk.good[0].record.line} to {chunk.good[-1].record.line}",
+            detail=f"{without_numbers(name)}, lines {chunk.good[0].record.line} to {chunk.good[-1].record.line}",
         )
         return transaction(connection, fn, SystemClock().now())
 

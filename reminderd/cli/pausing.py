@@ -7,16 +7,17 @@ import click
 from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
+from reminderd.logs import without_numbers
 from reminderd.store.pauses import set_pause
 from reminderd.store.transaction import transaction
 
 
 @click.command()
-@click.option("--reason", help="Why, for whoever asks later.")
+@click.option("--reason", help="Why, for whoever asks later; phone numbers in it are masked.")
 @with_config
 def pause(config: Config, reason: str | None) -> None:
     """Stop all dialing, now and after every restart, until it is resumed; calls under way are followed as ever."""
-    if _set(config, on=True, reason=reason):
+    if _set(config, on=True, reason=None if reason is None else without_numbers(reason)):
         click.echo("dialing is paused; reminderd resume ends it")
     else:
         click.echo("dialing was paused already")

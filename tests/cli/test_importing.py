@@ -361,3 +361,11 @@ def test_lines_may_name_a_kind_and_the_appointment_instead_of_a_message(terminal
     with open_sync(terminal.folder / "reminderd.db") as connection:
         messages = [row["message"] for row in connection.execute("SELECT message FROM reminders ORDER BY ref")]
     assert messages == ["On Tuesday, January 8 at 4:00 PM.", "Hello."]
+
+
+def test_the_audit_keeps_no_number_that_a_files_name_has(terminal: Terminal) -> None:
+    (terminal.folder / "+4930123456.csv").write_text("ref,phone,message,at\n" + GOOD)
+    terminal.type("import", "+4930123456.csv")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        [line] = [row["detail"] for row in connection.execute("SELECT detail FROM audit")]
+    assert line == "+********56.csv, lines 2 to 2: 1 added, 0 changed"

@@ -38,3 +38,12 @@ def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None
 def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, command: str) -> None:
     assert "there is no database yet" in terminal.type(command, code=1).stderr
     assert not list(terminal.folder.glob("*.db*"))
+
+
+def test_a_reason_is_kept_for_ever_and_so_without_phone_numbers(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("pause", "--reason", "+49 30 123456 complained")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        details = [row["detail"] for row in connection.execute("SELECT detail FROM audit WHERE act = 'pause'")]
+    assert details == ["+**********56 complained"]
+    assert "(+**********56 complained)" in terminal.type("list").stderr
