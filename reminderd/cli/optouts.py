@@ -1,7 +1,6 @@
 """Numbers that are not to be rung: taken down, taken off, listed, and brought in from a file."""
 
 import csv
-import re
 import sys
 from collections.abc import Iterator
 from functools import partial
@@ -12,9 +11,12 @@ import click
 
 from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
 from reminderd.cli.output import print_json, print_table
+from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config
+from reminderd.core.csv_columns import ColumnsError
 from reminderd.core.intake import PHONE_EXPECTED
+from reminderd.core.number_lists import number_column
 from reminderd.core.phone import normalised
 from reminderd.store.driver import Connection
 from reminderd.store.opening import open_sync
@@ -22,7 +24,6 @@ from reminderd.store.optouts import list_opt_outs, opt_in, opt_out
 from reminderd.store.transaction import snapshot, transaction
 
 _COLUMNS: Final = ("phone_number", "source", "created_at")
-_AFTER_THE_NUMBER: Final = re.compile(r"[,;\t].*")
 
 
 @click.group(name="opt-out")
@@ -81,36 +82,39 @@ def list_(config: Config, form: str | None) -> None:
 @click.option("--source", help="How you know.  [default: the file's name]")
 @with_config
 def import_(config: Config, file: Path, source: str | None) -> None:
-    """Take down all numbers in FILE: one a line, or in the first column of a CSV table.
+    """Take down all numbers in FILE: one a line, or a CSV table as spreadsheets save it.
 
-    Lines that are no number are named, and the others taken; then the exit code is 1.
+    The column is found by its header, as in reminderd import, or by the only number in the first row. Lines that are
+    no number are named, and the others taken; then the exit code is 1.
     """
     rejected, cancelled, taken = 0, 0, 0
-    with open_sync(config.database.path) as connection:
-        for line, text in _lines(file):
-            number = normalised(text)
-            if number is None:
-                click.echo(f"line {line}: not a possible number; {PHONE_EXPECTED}", err=True)
-                rejected += 1
-                continue
-            cancelled += _opt_out(connection, number, source or f"import of {file.name}")
-            taken += 1
+    try:
+        with opened(file) as sheet, open_sync(config.database.path) as connection:
+            for line, text in _cells(sheet):
+                number = normalised(text)
+                if number is None:
+                    click.echo(f"line {line}: not a possible number; {PHONE_EXPECTED}", err=True)
+                    rejected += 1
+                    continue
+                cancelled += _opt_out(connection, number, source or f"import of {file.name}")
+                taken += 1
+    except UnreadableError as error:
+        wrong([f"{file}: {error}"])
+    except ColumnsError as error:
+        wrong([f"{file}: {mistake}" for mistake in error.mistakes])
+    except OSError as error:
+        fail(f"{error.filename or file}: {error.strerror}")
     click.echo(f"{taken} numbers are opted out; {_reminders(cancelled)} that waited for them cancelled")
     if rejected:
         fail(f"{rejected} lines are no number")
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """Each line's first column with the line's number; a heading is passed over."""
-    try:
-        text = file.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        wrong([f"{file}: {error}; expected a text file in UTF-8"])
-    for number, line in enumerate(text.splitlines(), start=1):
-        first = _AFTER_THE_NUMBER.sub("", line).strip().strip('"')
-        is_heading = number == 1 and not any(character.isdigit() for character in first)
-        if first and not is_heading:
-            yield number, first
+def _cells(sheet: Sheet) -> Iterator[tuple[int, str]]:
+    """What stands where a number should, with the number of its line."""
+    column = number_column(sheet.header)
+    for row in sheet.rows() if column.has_header else sheet.all_rows():
+        cell = row.cells[column.place] if row.mistake is None and column.place < len(row.cells) else ""
+        yield row.line, cell
 
 
 def _number(phone: str) -> str:

@@ -50,10 +50,14 @@ class Sheet:
 
     def rows(self) -> Iterator[Record]:
         """Every row below the header, from the first; one pass at a time."""
+        rows = self.all_rows()
+        next(rows)
+        yield from rows
+
+    def all_rows(self) -> Iterator[Record]:
+        """The header, and every row below it, where that is what it is; one pass at a time."""
         with _text(self.file, self.codec) as lines:
-            rows = _all_records(lines, self.delimiter)
-            next(rows)
-            yield from rows
+            yield from _all_records(lines, self.delimiter)
 
     def position(self) -> int:
         """How many bytes the pass has read, the buffer included."""
@@ -82,7 +86,7 @@ def opened(path: Path) -> Iterator[Sheet]:
         with _text(file, codec) as lines:
             header = next(_all_records(lines, delimiter), None)
         if header is None:
-            raise UnreadableError("it is empty; expected a header and a row for each reminder")
+            raise UnreadableError("it is empty; expected a header and rows below it")
         if header.mistake is not None:
             raise UnreadableError(f"the header: {header.mistake}")
         yield Sheet(file, codec, delimiter, header.cells, os.fstat(file.fileno()).st_size)

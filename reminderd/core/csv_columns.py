@@ -95,6 +95,11 @@ _KNOWN: Final = {
 }
 
 
+def field_of(name: str) -> str | None:
+    """Which of `FIELDS` a header names; None: none that we know."""
+    return _KNOWN.get(plain(name))
+
+
 class ColumnsError(Exception):
     """The columns can't be told apart, or one is missing; `mistakes` has a line for each."""
 
@@ -134,9 +139,9 @@ def columns_of(header: Sequence[str], chosen: Mapping[str, str]) -> Columns:
             mistakes.append(f'{field}: there is no column "{name}"')
     taken = {place for field in chosen for place in found[field]}
     for place, name in enumerate(header):
-        field = _KNOWN.get(plain(name), "")
-        if field and field not in chosen and place not in taken:
-            found[field].append(place)
+        known = field_of(name)
+        if known is not None and known not in chosen and place not in taken:
+            found[known].append(place)
     mistakes += [
         f"{field}: {len(places)} columns fit, {_listed(header[place] for place in places)};"
         f" expected one, or --map {field}=HEADER"

@@ -47,9 +47,25 @@ def test_lines_that_are_no_number_are_named_and_the_others_taken(terminal: Termi
     assert terminal.json("show", reminder_id)["status"] == "cancelled"
 
 
+def test_the_numbers_of_a_table_are_found_by_its_header(terminal: Terminal) -> None:
+    table = 'Name;Telefon;Grund\n"Müller; Anna";+49 30 123456;Brief\nBerta;;\nClara;+4930123457;\n'
+    (terminal.folder / "list.csv").write_bytes(table.encode("cp1252"))
+    result = terminal.type("opt-out", "import", "list.csv", code=1)
+    assert result.stderr.startswith("line 3: not a possible number")
+    assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER, "+4930123457"]
+
+
+def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Terminal) -> None:
+    terminal.add()
+    (terminal.folder / "list.csv").write_text(f"Telefon,Handy\n{NUMBER},+4930123457\n")
+    said = terminal.type("opt-out", "import", "list.csv", code=2).stderr
+    assert said == "list.csv: more than one column of phone numbers; expected one, with a header like phone\n"
+    assert terminal.json("opt-out", "list") == []
+
+
 def test_a_file_that_is_no_text_is_wrong_usage(terminal: Terminal) -> None:
-    (terminal.folder / "numbers.xls").write_bytes(b"\xff\xfe\x00")
-    assert "expected a text file in UTF-8" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
+    (terminal.folder / "numbers.xls").write_bytes(b"\xd0\xcf\x11\xe0\x00\x00")  # how Excel's own files begin
+    assert "so it is no text; expected CSV" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
     assert "PHONE: not a possible number" in terminal.type("opt-out", "add", "030", code=2).stderr
 
 

@@ -1,0 +1,38 @@
+"""A list of phone numbers as somebody hands it over: which column has them, and whether there is a header at all."""
+
+from collections.abc import Sequence
+
+from attrs import frozen
+
+from reminderd.core.csv_columns import ColumnsError, field_of
+from reminderd.core.phone import normalised
+
+
+@frozen
+class NumberColumn:
+    """Where the numbers are."""
+
+    place: int
+    """From 0."""
+    has_header: bool
+    """Whether the first row names it; else that row has a number already."""
+
+
+def number_column(first_row: Sequence[str]) -> NumberColumn:
+    """The column of the numbers, as the first row of a table tells: by its header, else by the only number in it.
+
+    Raises:
+        ColumnsError: no column is meant for certain.
+    """
+    named = [place for place, name in enumerate(first_row) if field_of(name) == "phone_number"]
+    numbers = [place for place, cell in enumerate(first_row) if normalised(cell) is not None]
+    if len(named) == 1:
+        return NumberColumn(named[0], has_header=True)
+    if not named and len(numbers) == 1:
+        return NumberColumn(numbers[0], has_header=False)
+    if not named and len(first_row) == 1:  # one column, whatever its header, or a first number that is wrong
+        return NumberColumn(0, has_header=not any(character.isdigit() for character in first_row[0]))
+    many = len(named) > 1 or len(numbers) > 1
+    raise ColumnsError(
+        [f"{'more than one column' if many else 'no column'} of phone numbers; expected one, with a header like phone"]
+    )

@@ -1,0 +1,37 @@
+"""Where the numbers are in a list that somebody hands over."""
+
+import pytest
+
+from reminderd.core.csv_columns import ColumnsError
+from reminderd.core.number_lists import NumberColumn, number_column
+
+
+@pytest.mark.parametrize(
+    ("first_row", "place", "has_header"),
+    [
+        (["phone_number", "source", "created_at"], 0, True),
+        (["Name", "Telefon-Nr.", "Grund"], 1, True),
+        (["Anna", "+49 30 123456"], 1, False),
+        (["+4930123456"], 0, False),
+        (["030 123"], 0, False),
+        (["Gesperrte Patienten"], 0, True),
+    ],
+    ids=["our own", "a header", "none", "numbers alone", "a wrong number first", "a heading of its own"],
+)
+def test_the_column_is_told_by_its_header_else_by_its_number(
+    first_row: list[str], place: int, has_header: bool
+) -> None:
+    assert number_column(first_row) == NumberColumn(place, has_header=has_header)
+
+
+@pytest.mark.parametrize(
+    ("first_row", "said"),
+    [
+        (["Telefon", "Handy"], "more than one column of phone numbers; expected one, with a header like phone"),
+        (["+4930123456", "+4930123457"], "more than one column of phone numbers"),
+        (["Anna", "030 123"], "no column of phone numbers"),
+    ],
+)
+def test_where_two_fit_or_none_it_is_not_guessed(first_row: list[str], said: str) -> None:
+    with pytest.raises(ColumnsError, match=said):
+        number_column(first_row)
