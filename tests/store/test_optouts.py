@@ -118,3 +118,27 @@ def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(de
     assert not desk.write(back)
     assert desk.reminder().status is Status.CANCELLED
     assert desk.count("opt_outs") == 0
+
+
+OF_ANOTHER_PROGRAM = [
+    [f"INSERT INTO opt_outs (phone_number) VALUES ('{PHONE}')"],
+    ["INSERT INTO opt_outs (phone_number) VALUES ('+15550109999')", f"UPDATE opt_outs SET phone_number = '{PHONE}'"],
+]
+
+
+@pytest.mark.parametrize("statements", OF_ANOTHER_PROGRAM, ids=["added", "corrected"])
+def test_another_programs_opt_out_cancels_what_waits_and_leaves_its_lines(desk: Desk, statements: list[str]) -> None:
+    desk.insert("on its way")
+    desk.claim()
+    desk.insert("late", scheduled_at=to_ms(desk.now + timedelta(days=9)))
+    desk.insert("soon", scheduled_at=to_ms(desk.now + timedelta(days=1)))
+    desk.insert("another's", OTHER_PHONE)
+    for statement in statements:
+        desk.connection.execute(statement)
+    for name in ("soon", "late"):
+        assert (desk.reminder(name).status, desk.reminder(name).last_error) == (Status.CANCELLED, OPTED_OUT)
+        assert desk.reminder(name).wake_at is None
+    assert desk.reminder("on its way").status is Status.DIALING
+    assert desk.reminder("another's").status is Status.SCHEDULED
+    rows = [tuple(row) for row in desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
+    assert rows == [("another program", "opt-out", name, None) for name in ("soon", "late")]
