@@ -23,7 +23,7 @@ from hypercorn.utils import parse_socket_addr
 _UNREAD_SECONDS: Final = 30.0
 """For a sender to take an answer off the wire."""
 
-_READ_BYTES: Final = 64 * 1024
+_READ_BYTES: Final = 16 * 1024
 
 
 @define(eq=False)
