@@ -151,7 +151,8 @@ def losses(record: Record, found: Snapshot, expectations: Expectations) -> Itera
             yield f"{reminder.id}: answered by a key, but {reminder.status}"
         yield from _not_visible(reminder, found.calls_of(reminder.id))
         along = [ring for ring in rings if reminder.said_with == ring.key and ring.acknowledged_at is not None]
-        was_heard = any(_has_reached(ring, expectations) for ring in along)
+        has_no_call = not found.calls_of(reminder.id)  # where it has, staff may be told of that one's end instead
+        was_heard = has_no_call and any(_has_reached(ring, expectations) for ring in along)
         if expectations.settled and was_heard and reminder.status not in {Status.CALLED, Status.CANCELLED}:
             yield f"{reminder.id}: said in a call that was completed, but {reminder.status}"
         if expectations.settled:

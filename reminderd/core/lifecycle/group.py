@@ -13,7 +13,7 @@ from reminderd.core.lifecycle.company import Leading, rides, together
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.report import VOICEMAIL, not_reached
 from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended
-from reminderd.core.reminder import MESSAGE_LIMIT, TERMINAL, Call, Reminder, Response, Status, open_call
+from reminderd.core.reminder import MESSAGE_LIMIT, TERMINAL, Call, Reminder, Response, Status, newest_call
 from reminderd.core.rules import Rules
 
 NOT_PLACED_RECHECK: Final = timedelta(minutes=1)
@@ -60,18 +60,27 @@ def parted(riders: Iterable[Reminder]) -> list[Step]:
     return [Step(reminder=evolve(rider, said_with=None), calls=()) for rider in riders if not rides(rider)]
 
 
+def heard(leading: Leading, rules: Rules) -> bool:
+    """Whether a call that is over has reached the patient."""
+    return not leading.call.open and (reached(leading.call, rules) or leading.has_told)
+
+
+def is_followed(reminder: Reminder, calls: tuple[Call, ...]) -> bool:
+    """Whether a shared call decides about this reminder, and no call of its own that came after it."""
+    newest = newest_call(calls)
+    return reminder.said_with is not None and (newest is None or newest.status in TERMINAL)
+
+
 def follow(reminder: Reminder, calls: tuple[Call, ...], leading: Leading | None, rules: Rules, now: datetime) -> Step:
-    """What becomes of a reminder that rides along when it is looked at: the call that says it decides.
+    """What becomes of a reminder that rides along when it is looked at, while its call was not heard.
 
     Args:
-        reminder: one without an open call of its own; a final one is put right if its call was heard after all.
+        reminder: one that `is_followed`.
         calls: all its own calls.
         leading: the call that says it; None if another program has deleted it.
         rules: the clinic's.
         now: the time of the transaction.
     """
-    if leading is not None and not leading.call.open and (reached(leading.call, rules) or leading.has_told):
-        return said_along(reminder, calls, leading)
     if reminder.status.final:
         return Step(reminder=at_rest(reminder, calls), calls=calls)
     if leading is None:
@@ -86,14 +95,16 @@ def follow(reminder: Reminder, calls: tuple[Call, ...], leading: Leading | None,
     return _not_said(reminder, calls, leading, rules, now)
 
 
-def said_along(reminder: Reminder, calls: tuple[Call, ...], leading: Leading) -> Step:
-    """The patient has heard it, and what they answered by a key holds for all that was said."""
-    if reminder.status in {Status.CALLED, Status.CANCELLED}:
-        return Step(reminder=at_rest(reminder, calls), calls=calls)
+def said_along(reminder: Reminder, calls: tuple[Call, ...], leading: Leading, rules: Rules, now: datetime) -> Step:
+    """The patient has heard it, and what they answered by a key holds for all that was said.
+
+    That is the truth whatever the reminder had come to; a call of its own that is open by now is followed to its end.
+    """
     answer = leading.reminder.response
     if reminder.response is not None or answer not in frozenset(Response):
         answer = None
-    called = ended(reminder, calls, Status.CALLED, None)
+    later = evolve(reminder, wake_at=now + rules.outcome_timeout)
+    called = ended(later, calls, Status.CALLED, None)
     told = f"called: said in the call of reminder {leading.reminder.id}"
     if answer is None:
         return Step(reminder=called, calls=calls, notes=(Note(told),))
@@ -106,9 +117,7 @@ def _can_ride(other: Reminder, calls: tuple[Call, ...], leader: Reminder, rules:
     """Whether a waiting reminder may be said in a call that is placed now for another one to its number."""
     if abs(other.scheduled_at - leader.scheduled_at) > rules.group_within or unfit(other) is not None:
         return False
-    if other.said_with is not None or taken_up_again(other, calls) is not None:  # its own call is not over
-        return False
-    if open_call(calls) is not None or any(call.status == "unreported" for call in calls):
+    if other.said_with is not None or any(call.status not in TERMINAL for call in calls):  # all is not known of it
         return False
     is_in_time = now < expiry(other, rules) and rules.window.is_open(now, zone_of(other, rules))
     return is_in_time and other.attempts < rules.max_calls

@@ -53,7 +53,7 @@ def called_again(
     zone = zone_of(reminder, rules)
     said = calls if leading is None else (*calls, leading.call)
     call = open_call(said)
-    if any(reached(other, rules) for other in said):
+    if any(reached(other, rules) for other in said) or (leading is not None and leading.has_told):
         raise NotAllowedError("a call was completed: the patient was reached")
     if reminder.response in _RESPONSES:
         raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
@@ -78,7 +78,7 @@ def called_again(
         expires_at=limit if reminder.expires_at is None else max(reminder.expires_at, limit),
         last_error=None,
         lease_token=None,
-        said_with=None,
+        said_with=None if leading is None or leading.call.received_at is not None else reminder.said_with,
     )
     return Step(reminder=again, calls=calls, notes=(Note("scheduled again by staff"),))
 

@@ -9,8 +9,7 @@ from reminderd.core.intake import expiry, unfit, zone_of
 from reminderd.core.lifecycle.again import rests_on_look_ups, taken_up_again
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
 from reminderd.core.lifecycle.company import rides
-from reminderd.core.lifecycle.group import follow, joined, parted, said_along
-from reminderd.core.lifecycle.reached import reached
+from reminderd.core.lifecycle.group import follow, heard, is_followed, joined, parted, said_along
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -21,6 +20,9 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 
 BROKEN: Final = "an error in the program, see the log"
 BROKEN_HOLD: Final = timedelta(hours=1)
+_PUT_RIGHT: Final = frozenset({Status.SCHEDULED, Status.PROCESSING, Status.FAILED, Status.EXPIRED})
+"""Those of which a call that another reminder shares with them may say more."""
+
 LIMITED: Final = "this number was reached as often as the limits allow"
 
 
@@ -38,12 +40,15 @@ def wake(
 
     With an errand the row is leased under `token` until `wake_at`; without one nothing is left to do outside.
     """
+    leading = around.leading
+    if leading is not None and reminder.status in _PUT_RIGHT and heard(leading, rules):
+        return said_along(reminder, calls, leading, rules, now)
     if reminder.status is Status.SCHEDULED:
         return _scheduled(reminder, calls, around, rules, now, token, new_call_id)
     if reminder.status is Status.DIALING:
         return _lease_ran_out(reminder, calls, around, rules, now, token)
-    if reminder.said_with is not None and open_call(calls) is None:
-        return follow(reminder, calls, around.leading, rules, now)
+    if is_followed(reminder, calls):
+        return follow(reminder, calls, leading, rules, now)
     return check(reminder, calls, around=around, rules=rules, now=now, token=token)
 
 
@@ -70,8 +75,6 @@ def _scheduled(
         followed = evolve(reminder, status=Status.PROCESSING, lease_token=None, wake_at=now, hold_reason=None)
         note = Note("processing: one of its calls is still open", Level.WARNING)
         return Step(reminder=followed, calls=calls, call=ringing, notes=(note,))
-    if around.leading is not None and (reached(around.leading.call, rules) or around.leading.has_told):
-        return said_along(reminder, calls, around.leading)
     verdict = _never(reminder, calls, around, rules, now)
     if verdict is not None:
         status, reason, level = verdict
@@ -107,7 +110,6 @@ def _scheduled(
         lease_token=token,
         hold_reason=None,
         attempts=reminder.attempts + is_new,
-        said_with=None,
     )
     step = Step(reminder=dialing, calls=replaced(calls, call), call=call, errand=Errand.DIAL, notes=(Note("dialing"),))
     others = joined(step, around.beside, rules, now) if is_new else parted(around.riders)

@@ -14,7 +14,21 @@ from reminderd.core.lifecycle.group import NOT_PLACED_RECHECK, RIDES, TOO_LATE
 from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
 from reminderd.core.reminder import MESSAGE_LIMIT, Call, Reminder, Response, Status
 from reminderd.core.rules import Rules
-from tests.support.nouns import BOTH, HOUR, KEY, MINUTE, NOW, RULES, SECOND, a_call, a_reminder, able, hours, woken
+from tests.support.nouns import (
+    BOTH,
+    HOUR,
+    KEY,
+    LOOK_UP,
+    MINUTE,
+    NOW,
+    RULES,
+    SECOND,
+    a_call,
+    a_reminder,
+    able,
+    hours,
+    woken,
+)
 
 GROUPING = evolve(RULES, group_within=HOUR)
 LEADER = a_reminder()
@@ -225,7 +239,7 @@ def test_one_that_waits_for_a_call_of_its_own_is_not_rung_if_it_was_heard_meanwh
     heard = followed("completed", rider=alone, leader=a_reminder(Status.CALLED, attempts=1))
     assert (heard.errand, heard.reminder.status) == (None, Status.CALLED)
     rung = followed("refused", rider=alone, leader=a_reminder(Status.FAILED, attempts=1))
-    assert (rung.errand, rung.reminder.said_with) == (Errand.DIAL, None)
+    assert (rung.errand, rung.reminder.said_with) == (Errand.DIAL, "call-1")
 
 
 # What staff may do
@@ -239,9 +253,36 @@ def test_calling_again_is_refused_while_the_call_that_says_it_may_still_ring_and
     completed = evolve(leading, call=a_call("completed"))
     with pytest.raises(NotAllowedError, match="the patient was reached"):
         called_again(over, (), leading=completed, opted_out=False, rules=GROUPING, now=NOW)
-    ended = evolve(leading, call=a_call("busy"))
-    again = called_again(over, (), leading=ended, opted_out=False, rules=GROUPING, now=NOW + timedelta(minutes=5))
-    assert (again.reminder.status, again.reminder.said_with) == (Status.SCHEDULED, None)
+    pressed = Leading(call=a_call("failed"), reminder=a_reminder(Status.CALLED), calls=(a_call("failed"),))
+    with pytest.raises(NotAllowedError, match="the patient was reached"):
+        called_again(over, (), leading=pressed, opted_out=False, rules=GROUPING, now=NOW)
+
+
+@pytest.mark.parametrize(("call", "kept"), [(a_call("busy", received_at=NOW), None), (a_call("unreported"), "call-1")])
+def test_one_that_staff_call_again_is_put_right_by_a_late_end_of_the_call_that_said_it(
+    call: Call, kept: str | None
+) -> None:
+    over = evolve(RIDER, status=Status.FAILED)
+    leading = Leading(call=call, reminder=LEADER, calls=(call,))
+    again = called_again(over, (), leading=leading, opted_out=False, rules=GROUPING, now=NOW + timedelta(minutes=5))
+    assert (again.reminder.status, again.reminder.said_with) == (Status.SCHEDULED, kept)
+
+
+def test_one_that_is_rung_by_a_call_of_its_own_by_then_is_called_and_its_own_call_followed() -> None:
+    ringing = a_call("ringing", id="call-2", reminder_id=RIDER.id)
+    heard = Leading(call=a_call("completed"), reminder=a_reminder(Status.CALLED), calls=())
+    step = woken(evolve(RIDER, wake_at=NOW + MINUTE), ringing, around=Surroundings(leading=heard))
+    assert (step.reminder.status, step.reminder.wake_at) == (Status.CALLED, NOW + RULES.outcome_timeout)
+    unheard = evolve(heard, call=a_call("refused"), reminder=LEADER)
+    own = woken(RIDER, ringing, around=Surroundings(leading=unheard), rules=able(LOOK_UP))
+    assert own.errand is not None, "its own call is what is asked about"
+
+
+def test_one_whose_own_call_was_not_placed_is_not_taken_for_one_that_rides() -> None:
+    own = a_call("not-placed", id="call-2", reminder_id=RIDER.id)
+    refused = Leading(call=a_call("unreported"), reminder=a_reminder(Status.FAILED), calls=())
+    step = woken(RIDER, own, around=Surroundings(leading=refused))
+    assert [note.text for note in step.notes] == ["scheduled again: nothing was sent"]
 
 
 def test_a_zone_of_its_own_in_which_the_window_is_open_is_no_hindrance() -> None:
