@@ -1,0 +1,14 @@
+"""Looks at the configuration, which is one without mistakes."""
+
+from reminderd.config import Config, risks
+from reminderd.core.diagnosis.finding import Finding, good, warning
+
+
+def look(config: Config) -> list[Finding]:
+    """That it has no mistakes, and what is not careful in it."""
+    place = "defaults and environment" if config.path is None else str(config.path)
+    found = [good("configuration", f"{place}: no mistakes")]
+    for risk in risks(config):
+        says, _, mend = risk.rpartition("; ")
+        found.append(warning("configuration", says or mend, mend if says else ""))
+    return found
