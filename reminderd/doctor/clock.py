@@ -2,6 +2,7 @@
 
 import ctypes
 import zoneinfo
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_address
@@ -23,7 +24,7 @@ _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
 
 
-class _Timex(ctypes.Structure):
+class Timex(ctypes.Structure):
     """The beginning of `struct timex`, adjtimex(2), with room for the rest."""
 
     _fields_ = (
@@ -47,18 +48,24 @@ async def look(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
     ]
 
 
-def kept_by_kernel() -> bool | None:
+def adjtimex(seen: Timex) -> int:
+    """Ask the kernel, changing nothing; below 0 if it can't be asked."""
+    state: int = ctypes.CDLL(None).adjtimex(ctypes.byref(seen))
+    return state
+
+
+def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
     """Whether some program keeps the clock right, as `timedatectl` tells it: by the kernel's own bound of its error.
 
     None: the kernel can't be asked, as in some containers. STA_UNSYNC is not looked at, since it is also set to
     keep the kernel from writing the hardware's clock.
     """
-    seen = _Timex()
+    seen = Timex()
     try:
-        state = ctypes.CDLL(None).adjtimex(ctypes.byref(seen))
+        state = ask(seen)
     except (AttributeError, OSError):  # another C library, or none
         return None
-    return None if state < 0 else seen.maxerror < _UNKEPT_MICROSECONDS
+    return None if state < 0 else bool(seen.maxerror < _UNKEPT_MICROSECONDS)
 
 
 def provider_url(config: Config) -> str:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from shlex import quote
 
 from reminderd.config import Config, files_with_secrets
 from reminderd.core.diagnosis.finding import Finding, good, untold, wrong
@@ -28,10 +29,10 @@ def _modes(file: Path) -> list[Finding]:
         return [untold("files", f"{file} can't be looked at: {error.strerror}", "run this as the daemon's user")]
     found = []
     if open_to_others(mode, folders):
-        found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {file}"))
+        found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
     if replaceable(folders):
         says = f"every user of the machine may replace {file}"
-        found.append(wrong("files", says, f"chmod o-w {real.parent}"))
+        found.append(wrong("files", says, f"chmod o-w {quote(str(real.parent))}"))
     return found
 
 

@@ -109,7 +109,7 @@ async def _certificate(parts: SplitResult, asking: Asking, now: datetime) -> Fin
                 await stream.do_handshake()
             except (trio.BrokenResourceError, ssl.CertificateError) as error:
                 mend = "journalctl -u caddy says why it got no good one; ports 80 and 443 must be open to the world"
-                return wrong("certificate", f"no good one: {_cause(error)}", mend)
+                return wrong("certificate", f"not valid: {_cause(error)}", mend)
             times = stream.getpeercert()
         return outside.certificate(_moment(times["notBefore"]), _moment(times["notAfter"]), now)
     return untold("certificate", f"can't be seen: no answer within {asking.seconds:g} s")

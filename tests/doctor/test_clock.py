@@ -16,8 +16,29 @@ from tests.support.hostile_provider import answering, hostile, nobody_listens
 from tests.support.nouns import NOW
 
 
-def test_the_kernel_tells_as_timedatectl_does_or_can_not_be_asked() -> None:
-    assert clock.kept_by_kernel() in {True, False, None}
+@pytest.mark.parametrize(
+    ("state", "error", "expected"),
+    [(0, 15_999_999, True), (5, 1_000, True), (5, 16_000_000, False), (0, 16_000_000, False), (-1, 0, None)],
+)
+def test_a_clock_is_kept_while_the_kernel_bounds_its_error(state: int, error: int, *, expected: bool | None) -> None:
+    def answered(seen: clock.Timex) -> int:
+        assert seen.modes == 0, "nothing is set"
+        seen.maxerror = error
+        return state
+
+    assert clock.kept_by_kernel(answered) is expected
+
+
+def test_a_machine_without_such_a_call_can_not_be_asked() -> None:
+    def missing(_seen: clock.Timex) -> int:
+        raise AttributeError
+
+    assert clock.kept_by_kernel(missing) is None
+
+
+def test_the_real_kernel_bounds_its_error_or_can_not_be_asked() -> None:
+    seen = clock.Timex()
+    assert clock.adjtimex(seen) < 0 or 0 < seen.maxerror <= 16_000_000
 
 
 @pytest.mark.parametrize("seconds", [0, 90, -90])

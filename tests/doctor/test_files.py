@@ -77,6 +77,8 @@ def test_a_link_is_judged_by_the_file_that_it_leads_to(folder: Path) -> None:
     (folder / "secret").unlink()
     (folder / "secret").symlink_to("logs/secret")
     assert mistakes(folder) == [f"{folder / 'secret'} is open to every user of the machine"]
+    (folder / "logs").chmod(0o700)
+    assert mistakes(folder) == []
 
 
 def test_a_folder_that_every_user_writes_to_is_named(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Judges what the world sees: the public address, its certificate, what stands in front, how webhooks are let in."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
@@ -30,7 +30,9 @@ def address(host: str, found: Sequence[str]) -> Finding:
 def certificate(since: datetime, until: datetime, now: datetime) -> Finding:
     """Of a certificate that was found valid, by the time that it has left."""
     left = until - now
-    says = f"valid, for {left.days} more days"
+    says = (
+        f"valid, for {left.days} more days" if left.days > 1 else f"valid, for {left // timedelta(hours=1)} more hours"
+    )
     if left * _RENEWED_LATE >= until - since:
         return good("certificate", says)
     return warning("certificate", says, "it should have been renewed by now: journalctl -u caddy says why it was not")

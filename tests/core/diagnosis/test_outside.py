@@ -35,7 +35,7 @@ def test_a_certificate_should_be_renewed_by_its_last_quarter(lives: int, left: i
     until = NOW + timedelta(days=left)
     found = outside.certificate(until - timedelta(days=lives), until, NOW)
     assert found.mark is mark
-    assert found.says == f"valid, for {left} more days"
+    assert found.says == (f"valid, for {left} more days" if left > 1 else "valid, for 24 more hours")
 
 
 @pytest.mark.parametrize(
