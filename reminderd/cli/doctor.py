@@ -16,6 +16,7 @@ from reminderd.doctor import rounds
 from reminderd.logs.cleaning import on_one_line, without_numbers
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNTOLD: "–"}
+_PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
 _COLOURS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.WRONG: "red"}
 
 
@@ -35,9 +36,8 @@ def doctor(config: Config, *, as_json: bool) -> None:
         print_json({"wrong": wrong, "warnings": warnings, "findings": shown}, config.calling.zone)
     else:
         width = max(len(finding.about) for finding in findings)
-        for finding in findings:
-            click.echo(_line(finding, width))
-        click.echo(_sum(wrong, warnings))
+        for line in (*(_line(finding, width) for finding in findings), _sum(wrong, warnings)):
+            click.echo(_showable(line, sys.stdout.encoding))
     if wrong:
         sys.exit(FAILED)
 
@@ -46,6 +46,15 @@ def _line(finding: Finding, width: int) -> str:
     sign = click.style(_SIGNS[finding.mark], fg=_COLOURS.get(finding.mark), bold=True)
     mend = f" → {_clean(finding.mend)}" if finding.mend else ""
     return f"{sign} {finding.about:<{width}}  {_clean(finding.says)}{mend}"
+
+
+def _showable(line: str, encoding: str) -> str:
+    """The line as a terminal can show it that lacks our signs."""
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return line.translate(_PLAIN).encode(encoding, errors="replace").decode(encoding)
+    return line
 
 
 def _document(finding: Finding) -> dict[str, str]:

@@ -87,6 +87,11 @@ class Knock:
         return self.status == HTTPStatus.NOT_FOUND and self.error == "Unknown reminder"
 
     @property
+    def is_nowhere(self) -> bool:
+        """Whether the daemon knows no such door."""
+        return self.status == HTTPStatus.NOT_FOUND and self.error == "Not found"
+
+    @property
     def is_ours(self) -> bool:
         """Whether it was the daemon that answered."""
         return self.status is not None and bool(self.error)
@@ -94,13 +99,15 @@ class Knock:
 
 def webhooks(signed: Knock, forged: Knock, where: str) -> Finding:
     """Of two webhooks, one signed with the configured secret, one with a made-up one, asked at the same place."""
-    restart = "restart the daemon if the secret is newer than its start; else compare its configuration with this one"
+    restart = "restart the daemon if this configuration is newer than its start; else it was started with another one"
     for knock in (forged, signed):
         if knock.status is None:
             return untold("webhooks", f"no answer at {where}: {knock.error}")
         if not knock.is_ours:
             mend = "let Caddy pass /webhooks/* on to [web].port; see operations.md"
             return wrong("webhooks", f"{where} answers {knock.status}, and it is not the daemon that answers", mend)
+    if forged.is_nowhere:
+        return wrong("webhooks", f"the daemon at {where} takes none of this provider's", restart)
     if not forged.refused:
         return wrong("webhooks", f"a forged one is not refused at {where}, but answered {forged.status}", restart)
     if signed.refused:

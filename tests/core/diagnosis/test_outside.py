@@ -9,6 +9,7 @@ from tests.support.nouns import NOW
 
 FORGED = Knock(401, "Invalid signature")
 SIGNED = Knock(404, "Unknown reminder")
+ELSEWHERE = Knock(404, "Not found")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +103,12 @@ def test_what_is_not_for_the_world_must_not_answer_there(let_out: list[str], mar
             "a signed one is let in at https://x, but answered 503",
         ),
         (Knock(200, "Unknown reminder"), FORGED, Mark.WARNING, "a signed one is let in at https://x, but answered 200"),
+        (
+            Knock(404, "Not found"),
+            Knock(404, "Not found"),
+            Mark.WRONG,
+            "the daemon at https://x takes none of this provider's",
+        ),
         (Knock(404, ""), Knock(404, ""), Mark.WRONG, "https://x answers 404, and it is not the daemon that answers"),
         (Knock(502, ""), FORGED, Mark.WRONG, "https://x answers 502"),
         (SIGNED, Knock(None, "could not connect"), Mark.UNTOLD, "no answer at https://x: could not connect"),
