@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
 
 import httpx
@@ -38,7 +39,7 @@ class Asking:
             return await self._exchange.ask(
                 method, url, headers={"User-Agent": "reminderd doctor", **headers}, content=content
             )
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
             return Unheard(reason=f"can't be asked: {error}", sent=False)
 
 
@@ -65,3 +66,11 @@ def document(heard: Heard) -> dict[str, Any]:
 def is_alive(outcome: Outcome) -> bool:
     """Whether this is the daemon's own answer to a question for `/health`."""
     return isinstance(outcome, Heard) and outcome.status == 200 and document(outcome) == {"status": "ok"}
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a name or an address, by its spelling alone, is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -5,7 +5,6 @@ import zoneinfo
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -17,7 +16,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config
 from reminderd.core.diagnosis import machine
 from reminderd.core.diagnosis.finding import Finding
-from reminderd.doctor.asking import Asking
+from reminderd.doctor.asking import Asking, is_this_machine
 from reminderd.providers.exchange import Heard
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
@@ -39,8 +38,9 @@ class Timex(ctypes.Structure):
 async def look(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
     """The clock, as the kernel and the provider's answers tell, and the data behind the clinic's time zone."""
     ahead = None
-    if is_elsewhere(provider_url(config)):
-        ahead = await ahead_of(provider_url(config), asking, clock)
+    url = provider_url(config)
+    if url and not is_this_machine(urlsplit(url).hostname or ""):  # else it has the same clock, and proves nothing
+        ahead = await ahead_of(url, asking, clock)
     version, source = zone_data(config.calling.timezone)
     return [
         machine.clock(kept=kept_by_kernel(), ahead=ahead),
@@ -72,15 +72,6 @@ def provider_url(config: Config) -> str:
     """Where the provider is; empty for the sandbox."""
     provider = config.provider
     return {"generic": provider.generic.api_url, "twilio": provider.twilio.api_url}.get(provider.kind, "")
-
-
-def is_elsewhere(url: str) -> bool:
-    """Whether a URL leads to another machine, with a clock of its own, as far as its spelling tells."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return not ip_address(host).is_loopback
-    except ValueError:
-        return host not in {"", "localhost"}
 
 
 async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:

@@ -3,7 +3,6 @@
 import socket
 import ssl
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -12,7 +11,7 @@ from attrs import frozen
 
 from reminderd.core.diagnosis import outside
 from reminderd.core.diagnosis.finding import Finding, Mark, good, untold, warning, wrong
-from reminderd.doctor.asking import Asking, document, is_alive
+from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Outcome, Unheard
 
 _ELSEWHERE: Final = "try it from elsewhere: some networks don't let a server reach its own public address"
@@ -40,7 +39,7 @@ async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -
     if not base:
         return _unasked("[web].public_base_url is not set")
     parts = urlsplit(base)
-    if parts.scheme == "http" and _is_this_machine(parts.hostname or ""):
+    if parts.scheme == "http" and is_this_machine(parts.hostname or ""):
         return _unasked(f"{base} is this machine's own, for trying out")
     addresses = await _addresses(parts, asking.seconds)
     if isinstance(addresses, str):
@@ -71,13 +70,6 @@ async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -
 
 def _unasked(why: str) -> Outside:
     return Outside([untold("address", f"not asked from outside: {why}")], None)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:

@@ -7,8 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config import Config
-from reminderd.core.diagnosis.finding import Finding, good, untold, wrong
-from reminderd.doctor.asking import Asking, document, is_alive
+from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
+from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Unheard
 
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
@@ -40,11 +40,13 @@ async def look(config: Config, asking: Asking) -> Port:
     place = f"{host} port {port}"
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
-        return Port([good("port", f"the daemon answers at {place}"), await _readiness(url, asking)], url)
+        found = [good("port", f"the daemon answers at {place}"), *_exposure(host), await _readiness(url, asking)]
+        return Port(found, url)
     if isinstance(alive, Unheard) and not alive.sent:
         refusal = _refusal(host, port)
         if refusal is None:
-            return Port([good("port", f"{place} is free: the daemon does not run")], None)
+            free = good("port", f"{place} is free: the daemon does not run, or only dials")
+            return Port([free, *_exposure(host)], None)
         why, mend = refusal
         return Port([wrong("port", f"can't listen on {place}: {why}", mend)], None)
     says = f"{place} is taken by something that does not answer as the daemon does"
@@ -67,6 +69,14 @@ def _told(heard: Heard) -> Finding:
             says = "; ".join(f"{part}: {trouble}" for part, trouble in failing.items())
             return wrong("daemon", says, "see operations.md, When something is wrong")
     return untold("daemon", f"can't tell whether it is ready: it answers {heard.status}")
+
+
+def _exposure(host: str) -> list[Finding]:
+    """Whether others than this machine's own programs reach the port, past the web server in front."""
+    if is_this_machine(host):
+        return []
+    mend = "set it to 127.0.0.1, or let a firewall keep all but the web server in front away from the port"
+    return [warning("port", f"[web].host is {host}, so other machines may reach the port past the web server", mend)]
 
 
 def _refusal(host: str, port: int) -> tuple[str, str] | None:

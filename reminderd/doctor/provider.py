@@ -19,11 +19,12 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
     if kind == "sandbox":
         return [untold("provider", "not asked: the sandbox lives inside the daemon, and rings nobody")]
     quick = evolve(config, provider=evolve(config.provider, timeout_seconds=seconds))
-    mistakes: list[str] | None = None
+    mistakes = ["no answer in time"]
     with trio.move_on_after(_QUESTIONS * seconds):
-        mistakes = await mistakes_online(quick)
-    if mistakes is None:
-        mistakes = ["no answer in time"]
+        try:
+            mistakes = await mistakes_online(quick)
+        except ValueError as error:  # a URL of which only DNS knows that it can be none
+            mistakes = [f"it can't be asked: {error}"]
     mend = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
     if kind == "twilio":
         return [wrong("provider", mistake, mend) for mistake in mistakes] or [

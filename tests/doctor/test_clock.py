@@ -62,21 +62,6 @@ async def test_a_server_that_is_not_reached_tells_nothing(ask: Asking) -> None:
         assert await clock.ahead_of(url, ask, HandClock()) is None
 
 
-@pytest.mark.parametrize(
-    ("url", "expected"),
-    [
-        ("https://api.twilio.com", True),
-        ("http://192.168.1.5:80/v1", True),
-        ("http://127.0.0.1:4010", False),
-        ("http://[::1]:4010", False),
-        ("http://localhost", False),
-        ("", False),
-    ],
-)
-def test_a_provider_on_this_machine_has_the_same_clock_and_proves_nothing(url: str, *, expected: bool) -> None:
-    assert clock.is_elsewhere(url) is expected
-
-
 def test_the_provider_is_where_its_kind_says() -> None:
     assert clock.provider_url(Config()) == ""
     assert clock.provider_url(generic(api_url="https://voice.example.com")) == "https://voice.example.com"

@@ -45,7 +45,9 @@ async def test_the_daemon_s_own_door_is_known(ask: Asking) -> None:
 
 async def test_a_daemon_that_listens_everywhere_is_asked_here(ask: Asking) -> None:
     async with a_door() as door:
-        found, _ = await looked(at(door.url, "0.0.0.0"), ask)  # noqa: S104 - nobody listens there
+        found, marks = await looked(at(door.url, "0.0.0.0"), ask)  # noqa: S104 - nobody listens there
+    assert marks == [("port", Mark.GOOD), ("port", Mark.WARNING), ("daemon", Mark.GOOD)]
+    assert "past the web server" in found.findings[1].says
     assert found.url == door.url
 
 
@@ -56,9 +58,9 @@ async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
         except OSError:
             pytest.skip("no IPv6 here")
         url = f"http://[::1]:{taken.getsockname()[1]}"
-    for host in ("::", "::1"):
+    for host, warnings in (("::", 1), ("::1", 0)):
         found, marks = await looked(at(url, host), ask)
-        assert marks == [("port", Mark.GOOD)], found
+        assert marks == [("port", Mark.GOOD), *[("port", Mark.WARNING)] * warnings], found
 
 
 async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:

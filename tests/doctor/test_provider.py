@@ -47,6 +47,11 @@ async def test_a_provider_that_can_not_be_reached_is_a_mistake() -> None:
         assert [mark for mark, _ in await looked(generic(api_url=url))] == [Mark.WRONG]
 
 
+@pytest.mark.parametrize("config", [generic(api_url="http://xn--/"), twilio("http://xn--/")])
+async def test_a_url_that_can_be_none_is_a_mistake(config: Config) -> None:
+    assert await looked(config) == [(Mark.WRONG, "it can't be asked: api_url: not a URL")]
+
+
 @pytest.mark.parametrize("config", [generic(), twilio("http://127.0.0.1:9")])
 async def test_a_provider_that_does_not_answer_is_not_waited_for(config: Config) -> None:
     assert config.provider.timeout_seconds == 20
