@@ -30,7 +30,7 @@ def span_of(
     """From when on, and before when, by the clock of `zone`; None: for ever. What is wrong is added to `mistakes`."""
     if day is not None and (first is not None or last is not None):
         mistakes.append("--date: with --from or --to; expected the one or the other")
-    begin = _date(day or first, "--date" if day else "--from", zone, mistakes)
+    begin = _date(first if day is None else day, "--from" if day is None else "--date", zone, mistakes)
     end = _date(last, "--to", zone, mistakes) if day is None else begin
     if begin is not None and end is not None and end < begin:
         mistakes.append("--to: before --from; expected the same day or a later one")

@@ -102,6 +102,8 @@ def _one_line_for_errors(file: Path) -> Iterator[None]:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])
     except StoreUnavailableError as error:
         fail(f"{error}; {_AGAIN}")
+    except PermissionError as error:
+        fail(f"{error.filename or file}: {error.strerror}; for rejected lines name a file with --rejected")
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}; {_AGAIN}")
     except KeyboardInterrupt:  # before the first chunk, or the second one

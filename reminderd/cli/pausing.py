@@ -7,7 +7,7 @@ import click
 from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.logs import without_numbers
+from reminderd.logs import without_any_numbers
 from reminderd.store.pauses import set_pause
 from reminderd.store.transaction import transaction
 
@@ -17,10 +17,10 @@ from reminderd.store.transaction import transaction
 @with_config
 def pause(config: Config, reason: str | None) -> None:
     """Stop all dialing, now and after every restart, until it is resumed; calls under way are followed as ever."""
-    if _set(config, on=True, reason=None if reason is None else without_numbers(reason)):
+    if _set(config, on=True, reason=None if reason is None else without_any_numbers(reason)):
         click.echo("dialing is paused; reminderd resume ends it")
     else:
-        click.echo("dialing was paused already")
+        click.echo("dialing was paused already" + ("" if reason is None else "; the reason is noted"))
 
 
 @click.command()

@@ -1,5 +1,6 @@
 """The front desk's commands about one reminder: add, show, cancel, call-again."""
 
+from collections.abc import Iterator
 from functools import partial
 from typing import TypeVar
 from uuid import uuid4
@@ -13,9 +14,11 @@ from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, kinds_of, rules_of
-from reminderd.core.intake import Wish, too_late, wish
+from reminderd.core.intake import Wish, out_of_hours, too_late, wish
 from reminderd.core.reminder import Reminder
+from reminderd.core.rules import Rules
 from reminderd.store import desk, queries
+from reminderd.store.facts import opted_out
 from reminderd.store.opening import open_sync
 from reminderd.store.transaction import snapshot, transaction
 
@@ -30,9 +33,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 @click.command()
 @click.option("--phone", required=True, help="International number with +, like +4930123456.")
-@click.option(
-    "--at", required=True, help="When to ring: YYYY-MM-DD HH:MM, local to the clinic unless it has an offset."
-)
+@click.option("--at", required=True, help="When to ring: YYYY-MM-DD HH:MM, by --timezone's clock, else the clinic's.")
 @click.option("--message", help="The words to be read out.")
 @click.option("--kind", help="Or one of the clinic's texts in [messages.kinds].")
 @click.option("--appointment", help="The appointment's time, local to the clinic, for a text that speaks of it.")
@@ -82,6 +83,18 @@ def add(
         _print_one(config, stored.id, zone)
     else:
         click.echo(f"added {stored.id}, due {spoken(stored.scheduled_at, zone)}")
+    for concern in _concerns(config, wanted, rules):
+        click.echo(f"warning: {concern}", err=True)
+
+
+def _concerns(config: Config, wanted: Wish, rules: Rules) -> Iterator[str]:
+    """Why a reminder that was taken will not be rung as things stand."""
+    with existing_database(config) as connection:
+        if snapshot(connection, partial(opted_out, phone_number=wanted.phone_number)):
+            yield "this number has opted out: it will not be rung"
+    unrung = out_of_hours(wanted, rules)
+    if unrung is not None:
+        yield f"{unrung}; --at another time, or a later --expires"
 
 
 @click.command()

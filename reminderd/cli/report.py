@@ -38,7 +38,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     """Report what became of a day's reminders, today's unless told; those that need a human first."""
     zone = config.calling.zone
     mistakes: list[str] = []
-    since, until = span_of(day if day or first or last else "today", first, last, zone, mistakes)
+    since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
     if mistakes:
         wrong(mistakes)
     wanted = Wanted(since=since, until=until)

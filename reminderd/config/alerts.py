@@ -15,7 +15,7 @@ def urls_trouble(urls: tuple[str, ...]) -> str | None:
     if not urls:
         return None
     if find_spec("apprise") is None:
-        return 'needs Apprise: pip install "reminderd[alerts]"'
+        return "needs Apprise: pip install apprise"
     from apprise import Apprise  # noqa: PLC0415 - it takes long to import, and few need it
 
     for place, url in enumerate(urls, start=1):

@@ -13,7 +13,6 @@ from reminderd.core.kinds import Kinds
 from reminderd.core.reminder import Status
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
-from reminderd.core.window import known_zone
 
 Content = tuple[str, str, datetime, datetime | None, str | None]
 """Phone number, message, when to ring, until when, the patient's time zone."""
@@ -69,7 +68,7 @@ def read_row(
         expires_at=columns.text("expires_at", cells).strip() or None,
         timezone=timezone,
         ref=columns.text("ref", cells).strip() or None,
-        zone=zone if timezone is None else known_zone(timezone) or zone,
+        zone=zone,
         kind=kind,
         appointment_at=columns.text("appointment_at", cells).strip() or None,
         kinds=kinds,

@@ -67,7 +67,7 @@ def wish(
             comes sooner.
         timezone: the patient's IANA zone; None: the clinic's.
         ref: the clinic's own name for it.
-        zone: where times without an offset are local.
+        zone: the clinic's, in which times without an offset are local where `timezone` says nothing else.
         kind: which of the clinic's templates its message is made from, instead of `message`.
         appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
         kinds: the clinic's templates.
@@ -81,8 +81,9 @@ def wish(
         appointment = _read("appointment_at", appointment_at, kinds.zone, order, found)
     words = _worded(message, kind, appointment, kinds, found)
     found += _timezone_mistakes(timezone)
-    due = _read("scheduled_at", scheduled_at, zone, order, found)
-    limit = None if expires_at is None else _read("expires_at", expires_at, zone, order, found)
+    local = zone if timezone is None else known_zone(timezone) or zone
+    due = _read("scheduled_at", scheduled_at, local, order, found)
+    limit = None if expires_at is None else _read("expires_at", expires_at, local, order, found)
     if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
@@ -110,7 +111,7 @@ def unfit(reminder: Reminder) -> str | None:
     return "; ".join(found) or None
 
 
-def zone_of(reminder: Reminder, rules: Rules) -> ZoneInfo:
+def zone_of(reminder: Reminder | Wish, rules: Rules) -> ZoneInfo:
     """The patient's time zone if the reminder brings a known one, else the clinic's."""
     own = known_zone(reminder.timezone) if reminder.timezone is not None else None
     return own or rules.window.zone
@@ -119,6 +120,16 @@ def zone_of(reminder: Reminder, rules: Rules) -> ZoneInfo:
 def expiry(reminder: Reminder | Wish, rules: Rules) -> datetime:
     """After this moment the reminder is not rung any more."""
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
+
+
+def out_of_hours(wanted: Wish, rules: Rules) -> str | None:
+    """Why a reminder will expire unrung, as things stand; None: there is a time at which it may be rung."""
+    zone = zone_of(wanted, rules)
+    opens, limit = rules.window.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
+    if opens is not None and opens < limit:
+        return None
+    spoken = limit.astimezone(zone)
+    return f"the calling hours leave no time to ring it before {spoken:%Y-%m-%d %H:%M %Z}, so that it will expire"
 
 
 def too_late(wanted: Wish, rules: Rules, now: datetime) -> str | None:

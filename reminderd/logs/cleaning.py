@@ -9,6 +9,7 @@ _NUMBER_OR_UUID: Final = re.compile(
     r"|\d{7,}",
     re.IGNORECASE,
 )
+_ANY_NUMBER: Final = re.compile(r"\+?\(?\d(?:[ ()/.-]{0,3}\d){5,}")
 _QUERY: Final = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*")
 _SHOWN_DIGITS: Final = 2
 
@@ -23,6 +24,11 @@ def masked(phone_number: str) -> str:
 def without_numbers(text: str) -> str:
     """The text with everything masked that may be a phone number: seven digits or more. UUIDs, our ids, stay."""
     return _NUMBER_OR_UUID.sub(lambda found: found[0] if found["uuid"] else masked(found[0]), text)
+
+
+def without_any_numbers(text: str) -> str:
+    """The text of a person with every number masked that has six digits or more, however they are grouped."""
+    return _ANY_NUMBER.sub(lambda found: masked(found[0]), text)
 
 
 def without_queries(text: str) -> str:

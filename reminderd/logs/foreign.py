@@ -7,8 +7,8 @@ from loguru import logger
 
 from reminderd.logs.cleaning import without_numbers, without_queries
 
-_TALKATIVE: Final = frozenset({"httpx", "hypercorn"})
-"""These libraries tell at INFO of each request and each start, of which our own lines tell better."""
+_TALKATIVE: Final = frozenset({"apprise", "httpx", "hypercorn"})
+"""These libraries tell at INFO of each message, request and start, of which our own lines tell better."""
 
 _SHARED_LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"})
 """Names that mean the same to the standard library and to loguru."""

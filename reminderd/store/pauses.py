@@ -9,8 +9,10 @@ from reminderd.store.queries import Value, named
 
 
 def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | None, actor: str) -> bool:
-    """Pause all dialing, or end the pause; False: it was so already, and nothing is written."""
+    """Pause all dialing, or end the pause; False: it was so already, and only a reason to pause is noted."""
     if paused(connection) is on:
+        if on and reason is not None:
+            audit(connection, now, actor=actor, act="pause", detail=reason)
         return False
     connection.execute(
         "INSERT INTO settings (key, value) VALUES ('paused', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 from reminderd.core.intake import Wish, wish
 from reminderd.core.kinds import Kinds
-from reminderd.core.window import known_zone
 from reminderd.web.problems import ProblemError
 
 MOST_AT_ONCE: Final = 1_000
@@ -50,15 +49,14 @@ def _read(one: object, place: str, zone: ZoneInfo, kinds: Kinds) -> Wish | list[
     found = [*_of_the_wrong_type(one, place)]
     if found:
         return found
-    timezone = one.get("timezone")
     wanted = wish(
         phone_number=one["phone_number"],
         message=one.get("message"),
         scheduled_at=one["scheduled_at"],
         expires_at=one.get("expires_at"),
-        timezone=timezone,
+        timezone=one.get("timezone"),
         ref=one.get("ref"),
-        zone=zone if timezone is None else known_zone(timezone) or zone,
+        zone=zone,
         kind=one.get("kind"),
         appointment_at=one.get("appointment_at"),
         kinds=kinds,

@@ -1,5 +1,7 @@
 """`reminderd pause` and `resume`: the kill switch."""
 
+import re
+
 import pytest
 
 from reminderd.store.opening import open_sync
@@ -47,3 +49,20 @@ def test_a_reason_is_kept_for_ever_and_so_without_phone_numbers(terminal: Termin
         details = [row["detail"] for row in connection.execute("SELECT detail FROM audit WHERE act = 'pause'")]
     assert details == ["+**********56 complained"]
     assert "(+**********56 complained)" in terminal.type("list").stderr
+
+
+def test_a_reason_that_comes_late_is_noted_and_told(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("pause")
+    assert (
+        terminal.type("pause", "--reason", "wrong list").stdout == "dialing was paused already; the reason is noted\n"
+    )
+    assert "(wrong list)" in terminal.type("list").stderr
+
+
+@pytest.mark.parametrize("number", ["+49 30 123456", "030 123456", "0171-2345678", "(030) 12 34 56", "030/123456"])
+def test_no_phone_number_in_a_reason_is_kept(terminal: Terminal, number: str) -> None:
+    terminal.add()
+    terminal.type("pause", "--reason", f"wrong text to {number} at 9:30 on floor 12")
+    [told] = re.findall(r"\((wrong .*)\)", terminal.type("list").stderr)
+    assert re.fullmatch(rf"wrong text to [+*]+{number[-2:]} at 9:30 on floor 12", told)

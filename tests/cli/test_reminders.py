@@ -195,3 +195,20 @@ def test_a_reminder_may_be_added_by_its_kind(terminal: Terminal) -> None:
     terminal.type(*words, "--appointment", "2030-01-08 16:00")
     [row] = terminal.json("list")
     assert terminal.json("show", row["id"])["message"] == "On Tuesday, January 8 at 4:00 PM."
+
+
+def test_a_time_is_read_by_the_patients_clock_if_it_is_given(terminal: Terminal) -> None:
+    added = terminal.add("--timezone", "America/New_York", "--expires", "2030-01-07 10:00")
+    assert added["scheduled_at"] == "2030-01-07T15:30:00.000+01:00"
+    assert added["expires_at"] == "2030-01-07T16:00:00.000+01:00"
+
+
+def test_whoever_adds_what_will_not_be_rung_is_told_so(terminal: Terminal) -> None:
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('start = "09:00"\nend = "19:00"\n')
+    words = ["add", "--phone", "+4930123456", "--message", "Hello.", "--at"]
+    assert terminal.type(*words, "2030-01-07 05:30").stderr == ""
+    late = "the calling hours leave no time to ring it before 2030-01-07 23:59 CET, so that it will expire"
+    assert late in terminal.type(*words, "2030-01-07 19:59").stderr
+    terminal.type("opt-out", "add", "+4930123456")
+    assert "has opted out: it will not be rung" in terminal.type(*words, "2030-01-07 10:00").stderr

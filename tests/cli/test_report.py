@@ -97,3 +97,7 @@ def test_every_mistake_in_the_options_is_told_at_once(desk: Terminal) -> None:
 def test_days_that_nobody_means_are_wrong_usage(terminal: Terminal, command: str, words: list[str], said: str) -> None:
     terminal.add()
     assert terminal.type(command, *words, code=2).stderr == f"{said}\n"
+
+
+def test_an_empty_day_is_no_day(terminal: Terminal) -> None:
+    assert "--date: not a date" in terminal.type("report", "--date", "", code=2).stderr

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.intake import Wish, expiry, mistakes, too_late, unfit, wish, zone_of
+from reminderd.core.intake import Wish, expiry, mistakes, out_of_hours, too_late, unfit, wish, zone_of
 from reminderd.core.reminder import MESSAGE_LIMIT
 from reminderd.core.window import Window
-from tests.support.nouns import HOUR, NOW, RULES, a_reminder
+from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, a_reminder, hours
 
 BERLIN = evolve(RULES, window=Window(ZoneInfo("Europe/Berlin")))
 
@@ -128,3 +128,11 @@ def test_a_wish_is_too_late_from_its_limit_on() -> None:
     wanted = Wish(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert too_late(wanted, BERLIN, NOW) is None
     assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be rung before 2026-03-02 12:00:00"
+
+
+def test_a_wish_that_no_hour_is_left_for_will_expire() -> None:
+    wanted = Wish(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
+    assert out_of_hours(wanted, evolve(RULES, window=hours(9 * HOUR, 12 * HOUR))) is None
+    said = out_of_hours(wanted, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)))
+    assert said == "the calling hours leave no time to ring it before 2026-03-02 11:00 UTC, so that it will expire"
+    assert out_of_hours(wanted, evolve(RULES, window=NO_HOURS)) is not None
