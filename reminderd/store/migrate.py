@@ -1,7 +1,7 @@
-"""Bring a database to the schema that this program knows: numbered SQL files, each applied whole or not at all."""
+"""Bring a database to the schema that this program knows: numbered SQL files, all that are missing or none."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import resources
 from typing import Final
@@ -51,42 +51,49 @@ def schema_version(connection: Connection, newest: int) -> int:
     return version
 
 
-def migrate(connection: Connection, steps: list[Migration]) -> list[str]:
-    """Apply those of `steps` that the database has not seen, and return their names.
+def migrate(
+    connection: Connection, steps: list[Migration], *, before: Callable[[int], object] | None = None
+) -> list[str]:
+    """Apply those of `steps` that the database has not seen, in one transaction, and return their names.
 
-    Several processes may do so at once: each step is taken by one of them. A crash leaves the step done or not begun.
+    Several processes may do so at once: one of them does it all. A crash leaves the old schema or the newest.
     Foreign keys are enforced afterwards, not meanwhile: a step that rebuilds a table must drop the old one
-    without losing what refers to it. They are checked before each commit.
+    without losing what refers to it. They are checked after each step.
+
+    Args:
+        connection: with no transaction open.
+        steps: all there are, oldest first.
+        before: called with the database's version before anything is changed, while nobody else can write, but not
+            for an empty file; what it raises leaves the database as it was.
 
     Raises:
         StoreUnusableError: The database is another program's or a newer one's, or a step would break a foreign key.
         StoreUnavailableError: The disk is full, another program holds the lock ….
     """
-    done: list[str] = []
     with translated():
         # One snapshot: between two looks another process may make an empty file into a database.
         if not snapshot(connection, partial(_missing, steps=steps)):
-            return done
+            return []
         enforced = _integer(connection, "PRAGMA foreign_keys")
         connection.execute("PRAGMA foreign_keys = OFF")
         try:
-            while name := _next_step(connection, steps):
-                done.append(name)
+            return _apply_missing(connection, steps, before)
         finally:
             connection.execute(f"PRAGMA foreign_keys = {enforced}")
-    return done
 
 
-def _next_step(connection: Connection, steps: list[Migration]) -> str | None:
+def _apply_missing(connection: Connection, steps: list[Migration], before: Callable[[int], object] | None) -> list[str]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Looked up again under the lock: another process may have been faster.
         missing = _missing(connection, steps)
-        if not missing:
-            return None
-        _apply(connection, missing[0])
+        version = _integer(connection, "PRAGMA user_version")
+        if missing and version and before is not None:
+            before(version)
+        for step in missing:
+            _apply(connection, step)
         connection.execute("COMMIT")
-        return missing[0].name
+        return [step.name for step in missing]
     finally:
         roll_back(connection)
 

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+from reminderd.store.copying import copy
 from reminderd.store.driver import Connection, Error, Row, connect, is_locked, translated
-from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.migrate import migrate, migrations, schema_version
 from reminderd.store.transaction import snapshot
 
@@ -19,6 +20,10 @@ T = TypeVar("T")
 BUSY_TIMEOUT: Final = timedelta(seconds=5)
 """How long a transaction waits for another program's to end."""
 
+_ALONE_TIMEOUT: Final = timedelta(seconds=1)
+"""For somebody who is just leaving; a daemon stays."""
+
+_ANY_VERSION: Final = 2**31
 _FULL: Final = 2
 _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",  # a commit that was acknowledged survives a power cut
@@ -36,18 +41,74 @@ def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query
     """Open the database, after making it (mode 0600) if there is none, with the newest schema.
 
     The connection may be used from any thread, by one at a time; its rows are `Row`; text that isn't UTF-8 is read
-    with replacement characters. Transactions are begun and ended by hand: see `transaction`.
+    with replacement characters. Transactions are begun and ended by hand: see `transaction`. A database of an older
+    schema is copied first, beside itself: see `older_copy`.
 
     Raises:
         StoreUnusableError: This can't be or isn't our database; the message names the file and says why, in a line.
         StoreUnavailableError: It is locked, the disk is full …: a later try may do.
     """
+
+    def prepare(connection: Connection, file: Path) -> None:
+        _prepare(connection, file, busy_timeout)
+        if query_only:
+            connection.execute("PRAGMA query_only = ON")
+
+    return _opened(path, busy_timeout, prepare)
+
+
+def open_as_it_is(path: Path) -> Connection:
+    """Open a database of ours that exists, whatever the schema it has, and change nothing of that.
+
+    Raises:
+        StoreUnusableError: This isn't our database, or a newer reminderd's.
+        StoreUnavailableError: It is locked ….
+    """
+    return _opened(path, BUSY_TIMEOUT, lambda connection, _file: _set_up(connection))
+
+
+def open_alone(path: Path) -> Connection:
+    """Open a database, made if there is none, that nobody else has open, and keep everybody out until it is closed.
+
+    It is SQLite itself that tells: a connection to a database with a write-ahead log holds a lock on the file for as
+    long as it lives, also one that is idle or belongs to a suspended process. The log is folded into the file, and
+    neither -wal nor -shm is left.
+
+    Raises:
+        StoreUnavailableError: Somebody has it open.
+        StoreUnusableError: This can't be or isn't a database of ours, of this or of any other schema.
+    """
+
+    def prepare(connection: Connection, _file: Path) -> None:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        schema_version(connection, newest=_ANY_VERSION)
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")  # the lock stays
+
+    return _opened(path, _ALONE_TIMEOUT, prepare)
+
+
+def older_copy(file: Path, version: int) -> Path:
+    """Where the copy of a database is kept that was made before it left this schema."""
+    return file.with_name(f"{file.name}.schema-{version}")
+
+
+def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, Path], object]) -> Connection:
     # SQLite keeps its -wal beside the file that a symbolic link leads to.
     file = Path(os.path.realpath(path))
     try:
         with translated():
             _examine(file)
-            return _prepared(_connect(file, busy_timeout), busy_timeout, query_only=query_only)
+            connection = _connect(file, busy_timeout)
+            try:
+                prepare(connection, file)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+    except CopyError:
+        raise  # it names a file of its own
     except (StoreUnavailableError, StoreUnusableError) as error:
         raise type(error)(f"{path}: {error}") from error
     except OSError as error:
@@ -98,21 +159,22 @@ def _connect(file: Path, busy_timeout: timedelta) -> Connection:
     return connection
 
 
-def _prepared(connection: Connection, busy_timeout: timedelta, *, query_only: bool) -> Connection:
-    steps = migrations()
-    try:
-        for setting in _SETTINGS:
-            connection.execute(setting)
-        # Another program's database is refused before anything in it is changed.
-        snapshot(connection, partial(schema_version, newest=steps[-1].number))
-        _write_ahead(connection, busy_timeout)
-        migrate(connection, steps)
-        if query_only:
-            connection.execute("PRAGMA query_only = ON")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
+def _set_up(connection: Connection) -> None:
+    """Make the settings; another program's database is refused before anything in it is changed."""
+    for setting in _SETTINGS:
+        connection.execute(setting)
+    snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
+
+
+def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> None:
+    def keep(version: int) -> None:
+        # By a connection of its own, as this one's transaction has begun: it sees what was committed last.
+        with closing(_connect(file, busy_timeout)) as reader:
+            copy(reader, older_copy(file, version), replace=True)
+
+    _set_up(connection)
+    _write_ahead(connection, busy_timeout)
+    migrate(connection, migrations(), before=keep)
 
 
 def _write_ahead(connection: Connection, busy_timeout: timedelta) -> None:

@@ -14,7 +14,7 @@ import apsw
 from attrs import define, field, frozen
 
 from reminderd.store.driver import Connection
-from reminderd.store.opening import BUSY_TIMEOUT, _prepared
+from reminderd.store.opening import BUSY_TIMEOUT, _prepare
 
 _SECTOR: Final = 512
 """The most that a disk writes as a whole."""
@@ -158,6 +158,7 @@ def recorded(path: Path, recording: Recording) -> Iterator[Connection]:
     connection.cursor_factory = _Cursor
     connection.row_trace = _named
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")  # apsw's files have no shared memory
-    with closing(_prepared(cast("Connection", connection), BUSY_TIMEOUT, query_only=False)) as prepared:
+    with closing(cast("Connection", connection)) as prepared:
+        _prepare(prepared, path, BUSY_TIMEOUT)
         yield prepared
     vfs.unregister()

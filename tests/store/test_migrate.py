@@ -4,6 +4,7 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 
 import reminderd
@@ -97,8 +98,9 @@ def test_a_database_that_is_up_to_date_needs_no_lock(path: Path, plain: Connecti
 
 def test_a_step_that_fails_leaves_the_version_before_it(plain: Connection) -> None:
     broken = Migration(2, "0002_broken.sql", "CREATE TABLE half(x);\nCREATE TABLE half(x);\n")
+    migrate(plain, [FIRST])
     with pytest.raises(Error, match="already exists"):
-        migrate(plain, [FIRST, broken])
+        migrate(plain, [FIRST, SECOND, attrs.evolve(broken, number=3)])
     assert not plain.in_transaction
     assert version(plain) == 1
     assert tables(plain) == {"parent", "child"}

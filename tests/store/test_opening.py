@@ -12,7 +12,7 @@ import pytest
 from reminderd.store.driver import Connection, connect
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.migrate import APPLICATION_ID
-from reminderd.store.opening import open_connection, open_sync
+from reminderd.store.opening import open_alone, open_connection, open_sync
 
 SHORT = timedelta(milliseconds=20)
 
@@ -300,3 +300,19 @@ def test_processes_that_start_at_once_on_a_missing_file_all_succeed(tmp_path: Pa
             for requests, _ in starters:
                 print(tmp_path / f"{number}.db", file=requests)
             assert [answers.readline().strip() for _, answers in starters if answers] == ["0"] * 3
+
+
+def test_who_is_alone_keeps_everybody_out_and_folds_the_log_in(path: Path) -> None:
+    with open_sync(path) as connection:
+        connection.execute("INSERT INTO settings VALUES ('a', 'b')")
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            open_alone(path)
+    alone = open_alone(path)
+    try:
+        with pytest.raises(StoreUnavailableError, match="locked"):
+            open_connection(path, busy_timeout=SHORT)
+        assert not path.with_name("reminderd.db-wal").exists()
+        assert alone.execute("SELECT value FROM settings").fetchone()[0] == "b"
+    finally:
+        alone.close()
+    open_connection(path, busy_timeout=SHORT).close()

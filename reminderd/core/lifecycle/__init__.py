@@ -11,12 +11,14 @@ from reminderd.core.lifecycle.lookup import chosen, looked_up
 from reminderd.core.lifecycle.matching import call_spoken_of
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.report import reported
+from reminderd.core.lifecycle.restored import MAYBE_RUNG, restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
 from reminderd.core.lifecycle.summary import summary
 from reminderd.core.lifecycle.wake import put_aside, wake
 
 __all__ = [
+    "MAYBE_RUNG",
     "NOT_NEEDED",
     "Claimed",
     "Errand",
@@ -41,6 +43,7 @@ __all__ = [
     "put_aside",
     "reached",
     "reported",
+    "restored",
     "rides",
     "still_said",
     "summary",

@@ -1,0 +1,177 @@
+"""Put a backup in the database's place, so that nobody is rung again for what was rung since."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.lifecycle import restored
+from reminderd.core.reminder import Reminder
+from reminderd.store.audit import audit
+from reminderd.store.copying import mistakes_in, reading, scratch
+from reminderd.store.driver import Connection, Error, connect, translated
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.facts import paused
+from reminderd.store.migrate import migrate, migrations
+from reminderd.store.opening import open_alone, open_as_it_is, open_connection
+from reminderd.store.optouts import opt_out
+from reminderd.store.pauses import set_pause
+from reminderd.store.rows import from_ms, load_calls, reminder_from, save
+from reminderd.store.transaction import transaction
+
+_UNDECIDED: Final = (
+    "SELECT * FROM reminders WHERE status IN ('scheduled', 'dialing', 'processing') ORDER BY wake_at, id"
+)
+
+_LAST_CHANGE: Final = """
+SELECT max(coalesce((SELECT max(updated_at) FROM reminders), 0), coalesce((SELECT max(updated_at) FROM call_logs), 0),
+           coalesce((SELECT max(at) FROM audit), 0))
+"""
+
+
+@frozen(kw_only=True)
+class Restored:
+    """What a restore has done."""
+
+    last_change: datetime | None
+    """The newest time in the backup: what happened later it does not know. None: nothing ever happened in it."""
+    kept: Path | None
+    """The database that was replaced; None: there was none."""
+    held: list[Reminder]
+    """Those that may have been rung since, and have `failed`."""
+    opt_outs: int | None
+    """How many opt-outs only the replaced database had; None: it could not be read, or there was none."""
+    mistakes: list[str]
+    """What `db check` says of the backup; the file itself is sound."""
+
+
+def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace: bool) -> Restored:
+    """Put what is in `backup` in the place of what is in `database`, whole or not at all.
+
+    The file stays where it is, and SQLite writes it: whoever opens it meanwhile waits, and a crash leaves the old
+    content. What is replaced is copied beside it first, page by page, damaged ones too. The restored database has the
+    newest schema, and dialing is paused in it.
+
+    Args:
+        database: the file, which may be missing; nobody may have it open.
+        backup: a closed copy, which is only read.
+        now: the time.
+        actor: who restores, for the audit.
+        replace: what is in `database` may be replaced.
+
+    Raises:
+        CopyError: The backup can't be used, or it would replace something; nothing was changed.
+        StoreUnavailableError: A program has the database open, the disk is full …; nothing was changed.
+        StoreUnusableError: The database can't be replaced in its place; nothing was changed.
+    """
+    try:
+        there = database.exists() and database.stat().st_size > 0
+        if there and not replace:
+            raise CopyError(f"{database}: is there already; --force replaces it, and keeps it beside")
+        if there and backup.exists() and backup.samefile(database):
+            raise CopyError(f"{backup}: is the database itself")
+        with reading(backup) as source, scratch(database) as file:
+            with closing(connect(str(file))) as copied, translated():
+                source.backup(copied)
+            with closing(open_as_it_is(file)) as prepared:
+                mistakes = mistakes_in(prepared, file=backup)
+                migrate(prepared, migrations())
+                last_change = _last_change(prepared)
+                with _alone(database) as target:
+                    numbers = _opt_outs_in(target) if there else None
+                    kept = _kept(target, database, now) if there else None
+                    hold = partial(_hold, actor=actor, numbers=numbers or [], last_change=last_change, kept=kept)
+                    held, opt_outs = transaction(prepared, hold, now)
+                    with translated():
+                        prepared.backup(target)
+        open_connection(database).close()  # it is in order, and what SQLite keeps beside it is gone
+    except OSError as error:
+        raise CopyError(f"{database}: {error.strerror}") from error
+    return Restored(
+        last_change=last_change,
+        kept=kept,
+        held=held,
+        opt_outs=None if numbers is None else opt_outs,
+        mistakes=mistakes,
+    )
+
+
+def _hold(
+    connection: Connection,
+    now: datetime,
+    *,
+    actor: str,
+    numbers: list[tuple[str, str | None]],
+    last_change: datetime | None,
+    kept: Path | None,
+) -> tuple[list[Reminder], int]:
+    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs."""
+    before = _opt_out_count(connection)
+    for number, source in numbers:
+        opt_out(connection, now, phone_number=number, source=source or "the replaced database", actor=actor)
+    held = []
+    for row in connection.execute(_UNDECIDED).fetchall():
+        reminder = reminder_from(row)
+        calls = load_calls(connection, reminder.id)
+        step = restored(reminder, calls, now)
+        if step is not None:
+            save(connection, reminder, calls, step, now)
+            audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
+            held.append(step.reminder)
+    then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
+    why = f"a backup was restored{then}"
+    audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
+    if paused(connection):
+        audit(connection, now, actor=actor, act="pause", detail=why)
+    else:
+        set_pause(connection, now, on=True, reason=why, actor=actor)
+    return held, _opt_out_count(connection) - before
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[Connection]:
+    try:
+        connection = open_alone(database)
+    except StoreUnavailableError as error:
+        raise StoreUnavailableError(
+            f"{error}: it is in use; stop the daemon and whatever else has it open, then restore"
+        ) from error
+    except StoreUnusableError as error:
+        raise StoreUnusableError(
+            f"{error}; move it away, with its -wal and -shm if there are any, then restore"
+        ) from error
+    with closing(connection):
+        yield connection
+
+
+def _kept(target: Connection, database: Path, now: datetime) -> Path:
+    """Copy what is replaced, page by page: unlike `VACUUM INTO` this also takes what is damaged."""
+    kept = database.with_name(f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    with scratch(kept) as file:
+        with closing(connect(str(file))) as copied, translated():
+            target.backup(copied)
+        file.replace(kept)
+    return kept
+
+
+def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
+    try:
+        rows = replaced.execute(
+            "SELECT phone_number, source FROM opt_outs ORDER BY created_at, phone_number"
+        ).fetchall()
+    except Error:
+        return None
+    return [(row["phone_number"], row["source"]) for row in rows]
+
+
+def _opt_out_count(connection: Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM opt_outs").fetchone()[0])
+
+
+def _last_change(connection: Connection) -> datetime | None:
+    milliseconds = int(connection.execute(_LAST_CHANGE).fetchone()[0])
+    return from_ms(milliseconds) if milliseconds else None

@@ -1,0 +1,105 @@
+"""`reminderd db …`: what the admin types around backups and upgrades, and what is said to that."""
+
+from contextlib import closing
+
+import pytest
+
+from reminderd.store.driver import connect
+from reminderd.store.migrate import migrations
+from reminderd.store.opening import open_sync
+from tests.cli.conftest import Terminal
+from tests.support import schemas
+
+NEWEST = migrations()[-1].number
+
+
+def set_version(terminal: Terminal, version: int) -> None:
+    with closing(connect(str(terminal.folder / "reminderd.db"), isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA user_version = {version}")
+
+
+def test_a_backup_says_what_was_made_and_a_second_one_is_refused(terminal: Terminal) -> None:
+    terminal.add()
+    assert "copy.db: " in terminal.type("db", "backup", "copy.db").stdout
+    assert terminal.type("db", "backup", "copy.db", code=1).stderr == "copy.db: is there already; --force replaces it\n"
+    terminal.type("db", "backup", "copy.db", "--force")
+
+
+def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE reminders SET status = 'cancelled', wake_at = NULL")
+        connection.execute(
+            "INSERT INTO call_logs (reminder_id, attempt, status) SELECT id, 1, 'ringing' FROM reminders"
+        )
+    said = terminal.type("db", "backup", "copy.db")
+    assert said.stderr == f"warning: as in the database itself, an open call is checked by nobody: {reminder_id}\n"
+    assert "an open call is checked by nobody" in terminal.type("db", "restore", "copy.db", "--force").stderr
+
+
+@pytest.mark.parametrize("words", [["backup", "copy.db"], ["migrate"], ["check"]])
+def test_a_mistyped_database_is_not_made_for_it(terminal: Terminal, words: list[str]) -> None:
+    assert "there is no database yet" in terminal.type("db", *words, code=1).stderr
+    assert not list(terminal.folder.glob("*.db*"))
+
+
+def test_a_restore_says_what_it_replaced_and_whom_to_ring_by_hand(terminal: Terminal) -> None:
+    terminal.json("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "M", "--ref", "later")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute(
+            "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
+            " VALUES ('r', 'due', '+4930123457', 'M', 0)"
+        )
+    terminal.type("db", "backup", "copy.db")
+    refused = terminal.type("db", "restore", "copy.db", code=1).stderr
+    assert refused.endswith("reminderd.db: is there already; --force replaces it, and keeps it beside\n")
+    said = terminal.type("db", "restore", "copy.db", "--force").stdout
+    assert "reminderd.db.replaced-" in said
+    assert "0 opt-outs" in said
+    assert "ring by hand" in said
+    assert "due" in said
+    assert "later" not in said
+    assert said.endswith("dialing is paused: add, cancel and opt out what happened since, then reminderd resume\n")
+    assert "dialing is paused by" in terminal.type("list").stderr
+    assert [row["ref"] for row in terminal.json("list", "--needs-human")] == ["due"]
+
+
+def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("db", "backup", "copy.db")
+    (terminal.folder / "reminderd.db").unlink()
+    said = terminal.type("db", "restore", "copy.db").stdout
+    assert "replaced" not in said
+    assert len(terminal.json("list")) == 1
+
+
+def test_a_backup_that_is_none_is_said_so_in_a_line(terminal: Terminal) -> None:
+    assert terminal.type("db", "restore", "gone.db", code=1).stderr == "gone.db: there is no such file\n"
+    said = terminal.type("db", "restore", "config.toml", code=1).stderr
+    assert said == "config.toml: not a SQLite database (file is not a database)\n"
+    assert not list(terminal.folder.glob("*.db*"))
+
+
+def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(terminal: Terminal) -> None:
+    schemas.build(3, terminal.folder / "reminderd.db")
+    said = terminal.type("db", "migrate").stdout
+    assert f"reminderd.db: schema 3 is now {NEWEST}\n" in said
+    assert "reminderd.db.schema-3; delete it when you are sure of the upgrade" in said
+    assert (terminal.folder / "reminderd.db.schema-3").exists()
+    assert f"schema {NEWEST}, the newest; nothing was changed" in terminal.type("db", "migrate").stdout
+
+
+@pytest.mark.parametrize("words", [["db", "migrate"], ["db", "backup", "copy.db"], ["list"]])
+def test_there_is_no_way_back_to_an_older_program(terminal: Terminal, words: list[str]) -> None:
+    terminal.add()
+    set_version(terminal, 99)
+    said = terminal.type(*words, code=1).stderr
+    assert said.endswith(f"reminderd.db: made by a newer reminderd (schema 99, this one knows {NEWEST}): upgrade\n")
+    assert said.count("\n") == 1
+
+
+def test_an_upgrade_can_be_taken_back_by_its_copy(terminal: Terminal) -> None:
+    schemas.build(2, terminal.folder / "reminderd.db")
+    terminal.type("list")
+    terminal.type("db", "restore", "reminderd.db.schema-2", "--force")
+    assert len(terminal.json("list")) == 4

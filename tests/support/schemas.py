@@ -1,0 +1,158 @@
+"""Databases of every schema there has been, with rows in them, as SQL text in `tests/store/schemas`.
+
+`python -m tests.support.schemas` writes the newest one, once a release has gone out with it; the others never change.
+"""
+
+import subprocess
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from reminderd.store.driver import Connection, connect
+from reminderd.store.migrate import APPLICATION_ID, migrate, migrations
+
+FOLDER = Path(__file__).parents[1] / "store" / "schemas"
+
+T = 1_780_000_000_000
+AT = {"created_at": T, "updated_at": T}
+
+ROWS: list[tuple[str, dict[str, Any]]] = [
+    (
+        "reminders",
+        {"id": "waits", **AT, "ref": "w", "phone_number": "+12025550100", "message": "Tomorrow.", "scheduled_at": T},
+    ),
+    (
+        "reminders",
+        {
+            "id": "rings",
+            **AT,
+            "phone_number": "+12025550101",
+            "message": "It's at nine; be there.",
+            "scheduled_at": T,
+            "expires_at": T + 9,
+            "timezone": "Europe/Berlin",
+            "status": "processing",
+            "wake_at": T + 5,
+            "attempts": 1,
+            "external_call_id": "e2",
+        },
+    ),
+    (
+        "reminders",
+        {
+            "id": "über",
+            **AT,
+            "ref": "ü",
+            "phone_number": "+12025550102",
+            "message": "Größe\nzwei Zeilen",
+            "scheduled_at": T,
+            "status": "called",
+            "wake_at": None,
+            "attempts": 2,
+            "external_call_id": "e1",
+            "response": "confirmed",
+        },
+    ),
+    (
+        "reminders",
+        {
+            "id": "lost",
+            **AT,
+            "phone_number": "nonsense",
+            "message": "",
+            "scheduled_at": T,
+            "status": "failed",
+            "wake_at": None,
+            "last_error": "unconfirmed, ring by hand",
+        },
+    ),
+    (
+        "call_logs",
+        {"id": "c1", "reminder_id": "über", "attempt": 1, "status": "busy", **AT},
+    ),
+    (
+        "call_logs",
+        {
+            "id": "c2",
+            **AT,
+            "reminder_id": "über",
+            "attempt": 2,
+            "provider": "twilio",
+            "external_call_id": "e1",
+            "status": "completed",
+            "tries": 3,
+            "checks": 2,
+            "not_found": 1,
+            "transcript": "Yes, I'll be there.",
+            "answered_by": "human",
+            "duration_seconds": 31,
+            "sip_response_code": 200,
+            "error_code": "0",
+            "received_at": T + 3,
+        },
+    ),
+    (
+        "call_logs",
+        {"id": "c3", "reminder_id": "rings", "attempt": 1, "external_call_id": "e2", "status": "ringing", **AT},
+    ),
+    (
+        "call_logs",
+        {"id": "c4", "reminder_id": "lost", "attempt": None, "status": "completed", "error": "nothing", **AT},
+    ),
+    ("webhook_receipts", {"call_id": "e1", "reminder_id": "über", "status": "completed", "received_at": T + 3}),
+    ("opt_outs", {"phone_number": "+12025550199", "source": "a letter", "created_at": T}),
+    ("settings", {"key": "paused", "value": "false"}),
+    ("alerts", {"reminder_id": "lost", "updated_at": T}),
+    ("audit", {"id": 1, "at": T, "actor": "anna", "act": "add", "reminder_id": "waits"}),
+    ("audit", {"id": 2, "at": T, "actor": "patient", "act": "confirmed", "reminder_id": "über", "detail": "key 1"}),
+]
+
+
+def versions() -> list[int]:
+    """The schemas that are on file."""
+    return sorted(int(file.stem) for file in FOLDER.glob("*.sql"))
+
+
+def build(version: int, path: Path) -> None:
+    """Make the database of this schema as it is on file, in WAL as a daemon leaves it."""
+    with closing(connect(str(path), isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        connection.executescript((FOLDER / f"{version:04}.sql").read_text(encoding="utf-8"))
+
+
+def tables(connection: Connection) -> dict[str, list[str]]:
+    """The columns of each table."""
+    columns: dict[str, list[str]] = {}
+    for table, column in connection.execute(
+        "SELECT tables.name, columns.name FROM sqlite_master AS tables, pragma_table_info(tables.name) AS columns"
+        " WHERE tables.type = 'table' ORDER BY tables.name"
+    ):
+        columns.setdefault(table, []).append(column)
+    return columns
+
+
+def _dump(version: int) -> str:
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "db"
+        with closing(connect(str(file), isolation_level=None)) as connection:
+            migrate(connection, [step for step in migrations() if step.number <= version])
+            known = tables(connection)
+            for table, row in ROWS:
+                there = {column: value for column, value in row.items() if column in known.get(table, ())}
+                if there:
+                    marks = ", ".join("?" for _ in there)
+                    sql = f"INSERT INTO {table} ({', '.join(there)}) VALUES ({marks})"
+                    connection.execute(sql, tuple(there.values()))
+        shell = ["sqlite3", str(file), ".dump"]
+        dumped = subprocess.run(shell, check=True, capture_output=True, text=True).stdout
+    return f"{dumped}PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {version};\n"
+
+
+def main() -> None:
+    version = migrations()[-1].number
+    (FOLDER / f"{version:04}.sql").write_text(_dump(version), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
