@@ -25,6 +25,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "opt-out": "optouts:opt_out_",
     "pause": "pausing:pause",
     "resume": "pausing:resume",
+    "purge": "purging:purge",
     "db": "database:db",
 }
 """Each command's module in this package, and its name there."""

@@ -22,10 +22,12 @@ from reminderd.config.sections import (
     defaults,
 )
 from reminderd.config.twilio import TwilioConfig
+from reminderd.config.upkeep import BackupConfig, RetentionConfig
 
 __all__ = [
     "AlertsConfig",
     "ApiConfig",
+    "BackupConfig",
     "CallingConfig",
     "Config",
     "ConfigError",
@@ -37,6 +39,7 @@ __all__ = [
     "MessagesConfig",
     "ProviderConfig",
     "RedialConfig",
+    "RetentionConfig",
     "RetryConfig",
     "TwilioConfig",
     "WebConfig",

@@ -61,6 +61,7 @@ def _completed(config: Config, given: Given) -> Config:
         config,
         database=evolve(config.database, folder=given.folder),
         log=evolve(config.log, folder=given.folder),
+        backup=evolve(config.backup, base=given.folder),
         provider=provider,
         path=given.file,
     )

@@ -16,6 +16,7 @@ from reminderd.config.calling import CallingConfig, LimitsConfig, RedialConfig
 from reminderd.config.keys import DERIVED, choice, key, number, positive, switch, whole
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.twilio import TwilioConfig
+from reminderd.config.upkeep import BackupConfig, RetentionConfig
 
 KeyPath: TypeAlias = tuple[str, ...]
 """A key within its section, or a section: `("provider", "generic", "api_key")`."""
@@ -159,6 +160,8 @@ class Config:
     messages: MessagesConfig = field(factory=MessagesConfig)
     api: ApiConfig = field(factory=ApiConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
+    backup: BackupConfig = field(factory=BackupConfig)
+    retention: RetentionConfig = field(factory=RetentionConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

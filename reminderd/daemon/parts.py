@@ -11,12 +11,14 @@ from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.clock import Clock
 from reminderd.config import Config
+from reminderd.core.daily import Daily
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
 from reminderd.pacing import Pacing
 from reminderd.poller import Duties, Poller
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
+from reminderd.upkeep import Chore, backups, retention
 
 
 def mint() -> str:
@@ -70,3 +72,24 @@ def alerts(config: Config, *, database: Database, clock: Clock, stopping: trio.E
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=stopping,
     )
+
+
+def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[Chore]:
+    """What is configured to be done once a day."""
+    found, zone = [], config.calling.zone
+    if config.backup.path is not None:
+        daily = Daily(at=config.backup.time, zone=zone)
+        found.append(
+            backups(
+                config.database.path,
+                config.backup.path,
+                daily=daily,
+                keep=config.backup.keep,
+                clock=clock,
+                stopping=stopping,
+            )
+        )
+    if config.retention.days:
+        daily = Daily(at=config.retention.time, zone=zone)
+        found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    return found

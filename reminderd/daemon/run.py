@@ -19,7 +19,7 @@ from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
-from reminderd.daemon.parts import alerts, poller
+from reminderd.daemon.parts import alerts, chores, poller
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
@@ -28,6 +28,7 @@ from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
+from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.server import bind, serve, url_of
 
@@ -151,6 +152,9 @@ async def _run(
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
         if config.alerts.urls and loop is not None:
             nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
+        if loop is not None:
+            for chore in chores(config, database=database, clock=clock, stopping=stopping):
+                nursery.start_soon(look_after, chore)
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")

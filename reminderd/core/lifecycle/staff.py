@@ -64,6 +64,8 @@ def called_again(
         raise NotAllowedError(f"it is {reminder.status}: only failed, expired or cancelled reminders can be rung again")
     if opted_out:
         raise NotAllowedError("the number has opted out")
+    if not (reminder.phone_number or reminder.message):
+        raise NotAllowedError("its phone number and message were purged")
     wrong = unfit(reminder)
     due = max(now, reminder.scheduled_at)  # a cancel may be taken back long before its time
     opens = rules.window.next_open(max(due, number_free_from or due), zone)

@@ -126,3 +126,8 @@ def test_it_is_refused_if_the_calling_hours_leave_no_time() -> None:
             a_reminder(Status.FAILED, last_error="x"),
             rules=evolve(RULES, window=NO_HOURS),
         )
+
+
+def test_a_purged_reminder_is_not_rung_again() -> None:
+    with pytest.raises(NotAllowedError, match="its phone number and message were purged"):
+        again(a_reminder(Status.FAILED, phone_number="", message=""))

@@ -1,0 +1,59 @@
+"""Take what could tell who a patient is from old reminders."""
+
+from datetime import timedelta
+from functools import partial
+
+import click
+
+from reminderd.cli.common import actor, existing_database, with_config
+from reminderd.clock import SystemClock
+from reminderd.config import Config
+from reminderd.config.upkeep import LEAST_DAYS
+from reminderd.logs import without_numbers
+from reminderd.store.purging import Place, count_calls, count_old, purge_batch, scrub
+from reminderd.store.transaction import transaction
+
+
+@click.command()
+@click.option(
+    "--older-than",
+    "days",
+    type=click.IntRange(min=LEAST_DAYS, max=36_500),
+    required=True,
+    metavar="DAYS",
+    help=f"Only what was over, and last changed, more than so many days ago; at least {LEAST_DAYS}.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say how many reminders that would be.")
+@with_config
+def purge(config: Config, days: int, *, dry_run: bool) -> None:
+    """Empty message, transcript and phone number of reminders that are over and old.
+
+    What became of them, their ref, and all opt-outs stay. It may run beside the daemon; at the end the file is written
+    anew, and for that long, a second or so, nobody else can write.
+    """
+    clock = SystemClock()
+    before = clock.now() - timedelta(days=days)
+    with existing_database(config) as connection:
+        if dry_run:
+            click.echo(f"{_reminders(count_old(connection, before=before))} would be purged; nothing was changed")
+            return
+        purged, place = 0, Place()
+        transaction(connection, count_calls, clock.now())
+        while True:
+            batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=without_numbers)
+            done = transaction(connection, batch, clock.now())
+            if done.reached is None:
+                break
+            purged, place = purged + done.reminders, done.reached
+        click.echo(f"{_reminders(purged)} purged")
+        say_if_traces_are_left(scrubbed=scrub(connection))
+
+
+def say_if_traces_are_left(*, scrubbed: bool) -> None:
+    """A line on stderr if the write-ahead log could not be emptied."""
+    if not scrubbed:
+        click.echo("another program reads the database: traces are left in its -wal file until it is done", err=True)
+
+
+def _reminders(count: int) -> str:
+    return "1 reminder" if count == 1 else f"{count:,} reminders"

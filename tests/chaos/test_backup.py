@@ -1,0 +1,86 @@
+"""Backups of a daemon that is drowned in webhooks, and what is there again after a restore."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from reminderd.store.copying import reading
+from reminderd.store.opening import open_sync
+from tests.chaos.test_load import Door, a_door, report
+from tests.support.program import Program, running
+
+pytestmark = pytest.mark.chaos
+
+SENDERS = 12
+BACKUPS = 2
+
+
+async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tmp_path: Path) -> None:
+    """And it comes to its end while the daemon writes as fast as it can."""
+    answered: list[str] = []
+    before: list[set[str]] = []
+    async with a_door(tmp_path) as door:
+        with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports of others are kept beside it
+            connection.execute("INSERT INTO call_logs (reminder_id, attempt, status) VALUES ('r1', 1, 'busy')")
+        async with trio.open_nursery() as flood:
+            for number in range(SENDERS):
+                flood.start_soon(send_for_ever, door, f"sender-{number}", answered)
+            for number in range(BACKUPS):
+                await more(answered, 100)
+                before.append(set(answered))
+                async with running("db", "backup", f"copy-{number}.db", cwd=tmp_path) as backup:
+                    await done(backup)
+                await more(answered, 1)
+            flood.cancel_scope.cancel()
+        door.program.suspend()  # it has its database all the same
+        async with running("db", "restore", "copy-0.db", "--force", cwd=tmp_path) as restore:
+            assert await restore.ended() == 1
+            assert "in use; stop the daemon" in restore.lines[0]
+        door.program.resume()
+    for number, known in enumerate(before):
+        async with running("db", "restore", f"copy-{number}.db", "--force", cwd=tmp_path) as restore:
+            await done(restore)
+        async with running("db", "check", cwd=tmp_path) as check:
+            await done(check)
+        with open_sync(tmp_path / "clinic.db") as connection:
+            receipts = {row[0] for row in connection.execute("SELECT call_id FROM webhook_receipts").fetchall()}
+            kept = connection.execute(
+                "SELECT external_call_id, transcript FROM call_logs WHERE external_call_id IS NOT NULL"
+            )
+            words = {row[0]: row[1] for row in kept.fetchall()}
+        assert known <= receipts
+        assert words == {call_id: f"Words of {call_id}" for call_id in receipts}
+    assert len(set(map(frozenset, before))) == BACKUPS
+
+
+async def test_the_daemon_makes_its_backups_by_itself_and_sigterm_need_not_wait_for_the_next(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[web]\nport = 0\n[backup]\nfolder = "copies"\n')
+    async with running("run", cwd=tmp_path) as program:
+        made = (await program.line(r"backup made: (\S+\.db), "))[1]
+        assert await program.terminate() == 0
+    assert [str(file) for file in (tmp_path / "copies").iterdir()] == [made]
+    with reading(Path(made)) as copied:
+        assert copied.execute("SELECT count(*) FROM reminders").fetchone()[0] == 0
+
+
+async def send_for_ever(door: Door, name: str, answered: list[str]) -> None:
+    """One webhook after the other; it is answered once it is on the disk."""
+    number = 0
+    while True:
+        number += 1
+        call_id = f"{name}-{number}"
+        if (await door.ask(report(call_id, f"Words of {call_id}"))).status == 200:
+            answered.append(call_id)
+
+
+async def more(answered: list[str], number: int) -> None:
+    """Wait until so many more were answered."""
+    goal = len(answered) + number
+    with trio.fail_after(30):
+        while len(answered) < goal:  # noqa: ASYNC110 - the list is the fact
+            await trio.sleep(0.005)
+
+
+async def done(program: Program) -> None:
+    assert await program.ended() == 0, program.lines

@@ -1,0 +1,37 @@
+from collections.abc import Callable
+from datetime import time
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config
+
+
+def test_without_a_word_no_backup_is_made_and_nothing_purged(load: Callable[..., Config]) -> None:
+    config = load("")
+    assert config.backup.path is None
+    assert config.retention.days == 0
+
+
+def test_a_folder_is_relative_to_the_file(load: Callable[..., Config], tmp_path: Path) -> None:
+    config = load('[backup]\nfolder = "copies/"\nat = "23:15"\nkeep = 3\n[retention]\ndays = 8\nat = "00:00"')
+    assert config.backup.path == tmp_path / "copies"
+    assert (config.backup.time, config.backup.keep) == (time(23, 15), 3)
+    assert (config.retention.days, config.retention.time) == (8, time(0, 0))
+    assert load('[backup]\nfolder = "/mnt/copies"').backup.path == Path("/mnt/copies")
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('[backup]\nat = "24:00"', '[backup].at: \'24:00\' is no time of day; expected a time from "00:00" to "23:59"'),
+        ("[backup]\nkeep = 0", "[backup].keep: is too small; expected a whole number from 1 to 10000"),
+        ('[backup]\nfolder = "a\\tb"', "[backup].folder: has a control character in it; expected the path of a folder"),
+        ("[retention]\ndays = 7", "[retention].days: is too small; expected 0 (for ever) or a whole number from 8 to"),
+        ("[retention]\ndays = 99999", "[retention].days: is too large"),
+        ('[retention]\nat = "3"', "[retention].at: '3' is no time of day"),
+    ],
+)
+def test_each_mistake_is_told(mistakes: Callable[..., list[str]], toml: str, words: str) -> None:
+    (line,) = mistakes(toml)
+    assert words in line

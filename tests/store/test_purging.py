@@ -1,0 +1,199 @@
+import subprocess
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from reminderd.core.lifecycle import NotAllowedError
+from reminderd.logs import without_numbers
+from reminderd.store import desk as acts
+from reminderd.store.optouts import opt_out
+from reminderd.store.purging import _NEXT, BATCH, Place, count_calls, count_old, purge_batch, scrub
+from reminderd.store.rows import to_ms
+from tests.support.desk import Desk, a_desk, contents
+from tests.support.nouns import DAY, NOW, RULES
+
+PHONE = "+15550104711"
+OLD = NOW - 31 * DAY
+BEFORE = NOW - 30 * DAY
+
+
+@pytest.fixture
+def desk(path: Path) -> Iterator[Desk]:
+    with a_desk(path) as desk:
+        yield desk
+
+
+def insert(desk: Desk, reminder_id: str = "r1", **columns: Any) -> None:
+    """One that was over long ago."""
+    old = {"status": "called", "wake_at": None, "scheduled_at": to_ms(OLD), "updated_at": to_ms(OLD)}
+    desk.insert(reminder_id, PHONE, **(old | columns))
+
+
+def called(desk: Desk, status: str = "completed", **columns: Any) -> None:
+    row = {"id": "c1", "reminder_id": "r1", "attempt": 1, "status": status, "transcript": "I am ill."} | columns
+    marks = ", ".join("?" for _ in row)
+    desk.connection.execute(f"INSERT INTO call_logs ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def purge(desk: Desk) -> int:
+    purged, place = 0, Place()
+    while True:
+        batch = partial(purge_batch, before=BEFORE, place=place, actor="anna", cleaned=without_numbers)
+        done = desk.write(batch)
+        if done.reached is None:
+            return purged
+        purged, place = purged + done.reminders, done.reached
+
+
+def row(desk: Desk, table: str) -> dict[str, Any]:
+    return dict(desk.connection.execute(f"SELECT * FROM {table}").fetchone())
+
+
+def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None:
+    insert(desk, ref="appointment 7", response="confirmed", attempts=2, external_call_id="e1", timezone="Europe/Berlin")
+    called(desk, external_call_id="e1", answered_by="human", duration_seconds=31, sip_response_code=200)
+    reminder, call = row(desk, "reminders"), row(desk, "call_logs")
+    assert purge(desk) == 1
+    assert row(desk, "reminders") == reminder | {"phone_number": "", "message": ""}
+    assert row(desk, "call_logs") == call | {"transcript": ""}
+
+
+def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:
+    insert(desk, status="failed", last_error=f"refused by the provider: {PHONE} is invalid")
+    called(desk, "refused", error=f"{PHONE} is invalid", transcript=None)
+    purge(desk)
+    assert row(desk, "reminders")["last_error"] == "refused by the provider: +*********11 is invalid"
+    assert (row(desk, "call_logs")["error"], row(desk, "call_logs")["transcript"]) == ("+*********11 is invalid", None)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"scheduled_at": to_ms(BEFORE)},
+        {"updated_at": to_ms(BEFORE)},
+        {"status": "scheduled", "wake_at": to_ms(NOW + DAY)},
+        {"status": "processing", "wake_at": to_ms(NOW + DAY)},
+    ],
+)
+def test_what_is_not_over_or_not_old_is_left_alone(desk: Desk, columns: dict[str, Any]) -> None:
+    insert(desk, **columns)
+    before = contents(desk.connection)
+    assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
+    assert contents(desk.connection) == before
+
+
+def test_one_with_an_open_call_waits_until_that_is_closed(desk: Desk) -> None:
+    insert(desk, status="cancelled", wake_at=to_ms(NOW))
+    called(desk, "ringing")
+    assert purge(desk) == 0
+    desk.connection.execute("UPDATE call_logs SET status = 'completed'")
+    assert purge(desk) == 1
+
+
+def test_opt_outs_stay(desk: Desk) -> None:
+    insert(desk)
+    desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient"))
+    purge(desk)
+    assert row(desk, "opt_outs")["phone_number"] == PHONE
+
+
+def test_a_purge_goes_in_batches_with_a_line_in_the_audit_each_and_finds_nothing_the_second_time(desk: Desk) -> None:
+    total = 2 * BATCH + 1
+    desk.connection.execute("BEGIN")
+    for number in range(total):
+        insert(desk, f"r{number}", scheduled_at=to_ms(OLD) + number % 3)
+    desk.connection.execute("COMMIT")
+    assert count_old(desk.connection, before=BEFORE) == total
+    assert purge(desk) == total
+    lines = desk.connection.execute("SELECT act, actor, detail FROM audit").fetchall()
+    assert [tuple(line) for line in lines] == [
+        ("purge", "anna", f"{count} reminders from before 2026-01-31") for count in (BATCH, BATCH, 1)
+    ]
+    assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
+
+
+def test_what_was_purged_long_ago_costs_no_long_transaction(desk: Desk) -> None:
+    """Also if there is nothing to do, a transaction looks at a few reminders only, by an index."""
+    for number in range(2 * BATCH):
+        insert(desk, f"r{number:03}", message="", phone_number="")
+    batch = partial(purge_batch, before=BEFORE, place=Place(), actor="anna", cleaned=without_numbers)
+    done = desk.write(batch)
+    assert (done.reminders, done.reached) == (0, Place(to_ms(OLD), f"r{BATCH - 1:03}"))
+    assert desk.count("audit") == 0
+
+
+def test_calls_are_looked_up_also_if_they_were_few_when_they_were_counted(desk: Desk) -> None:
+    insert(desk)
+    called(desk)
+    desk.connection.execute("ANALYZE")
+    assert not by_index(desk)
+    for number in range(2, 300):
+        insert(desk, f"r{number}")
+        called(desk, id=f"c{number}", reminder_id=f"r{number}")
+    desk.write(count_calls)
+    assert by_index(desk)
+
+
+def by_index(desk: Desk) -> bool:
+    """Whether a purge finds a reminder's calls without reading them all."""
+    bounds = {"before": 0, "after": 0, "after_id": "", "limit": 1}
+    plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {_NEXT}", bounds)]
+    return not any("SCAN" in step.replace("SCALAR", "") for step in plan)
+
+
+def test_a_transcript_that_came_after_the_purge_goes_with_the_next(desk: Desk) -> None:
+    insert(desk)
+    called(desk, transcript=None)
+    purge(desk)
+    desk.connection.execute("UPDATE call_logs SET transcript = 'late words'")
+    assert purge(desk) == 1
+    assert row(desk, "call_logs")["transcript"] == ""
+
+
+def test_a_purged_reminder_is_not_rung_again(desk: Desk) -> None:
+    insert(desk, status="failed")
+    purge(desk)
+    with pytest.raises(NotAllowedError, match="purged"):
+        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, actor="anna"))
+
+
+def test_no_byte_of_it_is_left_in_the_files(desk: Desk, path: Path) -> None:
+    """Rows as long and as often changed as they really are: SQLite leaves copies behind when it moves them."""
+    chance = Random(3)
+    ids = [f"r{chance.random()}" for _ in range(3000)]
+    desk.connection.execute("BEGIN")
+    for reminder_id in ids:
+        words = "SECRETMESSAGE " + "x" * chance.choice([5, 40, 300, 900, 3900])
+        phone = f"+4930{chance.randrange(10**7):07}"
+        over = {"status": "failed", "wake_at": None, "scheduled_at": to_ms(OLD), "updated_at": to_ms(OLD)}
+        desk.insert(reminder_id, phone, message=words, **over)
+    for reminder_id in ids:
+        words = "SECRETTRANSCRIPT " + "y" * chance.choice([5, 300, 9000])
+        called(desk, id=reminder_id, reminder_id=reminder_id, transcript=words)
+    for reminder_id in chance.sample(ids, 1500):
+        reason = "z" * chance.choice([3, 60])
+        desk.connection.execute("UPDATE reminders SET last_error = ? WHERE id = ?", (reason, reminder_id))
+    desk.connection.execute("COMMIT")
+    assert purge(desk) == 3000
+    assert scrub(desk.connection)
+    files = [path, path.with_name("reminderd.db-wal"), path.with_name("reminderd.db-shm")]
+    assert sorted(path.parent.iterdir()) == sorted(files)
+    # By another process: to close the files in this one would drop the locks that SQLite holds on them.
+    looked = ["/usr/bin/env", "grep", "-a", "-o", "-E", r"SECRET[A-Z]+|\+4930[0-9]{7}", *map(str, files)]
+    assert subprocess.run(looked, check=False, capture_output=True, text=True).stdout == ""
+
+
+def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(desk: Desk, path: Path) -> None:
+    insert(desk)
+    with a_desk(path) as reader:
+        reader.connection.execute("BEGIN")
+        reader.connection.execute("SELECT * FROM reminders").fetchone()
+        desk.connection.execute("PRAGMA busy_timeout = 20").fetchall()
+        purge(desk)
+        assert not scrub(desk.connection)
+        reader.connection.execute("ROLLBACK")
+    assert scrub(desk.connection)

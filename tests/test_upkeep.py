@@ -1,0 +1,207 @@
+"""What is done once a day: when, what it says, and that nothing of it disturbs the rest."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import trio
+from attrs import define, evolve, field
+from loguru import logger
+
+from reminderd.core.daily import Daily
+from reminderd.store.backups import backups_in
+from reminderd.store.database import Database, open_database
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.rows import to_ms
+from reminderd.upkeep import AGAIN_AFTER, Chore, backups, look_after, retention
+from tests.support.clock import HandClock
+from tests.support.nouns import DAY, HOUR, MINUTE, NOW
+
+AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
+"""`NOW` is ten o'clock."""
+
+OFTEN = timedelta(milliseconds=5)
+
+
+@define
+class Done:
+    """How often it was done; it fails while `broken`."""
+
+    clock: HandClock
+    at: list[datetime] = field(factory=list)
+    broken: bool = False
+    _news: trio.Event = field(factory=trio.Event)
+
+    async def __call__(self) -> None:
+        self.at.append(self.clock.now())
+        self._news.set()
+        self._news = trio.Event()
+        if self.broken:
+            raise StoreUnavailableError("the disk is full")
+
+    async def times(self, number: int) -> None:
+        with trio.fail_after(20):
+            while len(self.at) < number:
+                await self._news.wait()
+
+
+@pytest.fixture
+def lines() -> Any:
+    """The log, a line each with its level."""
+    found: list[str] = []
+    sink = logger.add(lambda message: found.append(f"{message.record['level'].name} {message.record['message']}"))
+    yield found
+    logger.remove(sink)
+
+
+@asynccontextmanager
+async def looked_after(chore: Chore) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look_after, evolve(chore, look=OFTEN))
+        yield
+        chore.stopping.set()
+
+
+def a_chore(done: Done, last: datetime | None) -> Chore:
+    return Chore(name="not done", daily=AT_NOON, last=lambda: last, do=done, clock=done.clock, stopping=trio.Event())
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    with trio.fail_after(20):
+        while not fact():  # noqa: ASYNC110 - the fact is a file's, or a line's
+            await trio.sleep(0.005)
+
+
+async def test_it_is_done_at_its_time_once_a_day() -> None:
+    clock = HandClock()
+    done = Done(clock)
+    async with looked_after(a_chore(done, NOW - 22 * HOUR)):
+        for number, by in enumerate((2 * HOUR, DAY, DAY), start=1):
+            clock.advance(by)
+            await done.times(number)
+    assert done.at == [NOW + 2 * HOUR, NOW + DAY + 2 * HOUR, NOW + 2 * DAY + 2 * HOUR]
+
+
+async def test_what_was_missed_while_the_daemon_was_off_is_made_up_at_its_start() -> None:
+    done = Done(HandClock())
+    async with looked_after(a_chore(done, NOW - 23 * HOUR)):
+        await done.times(1)
+    assert done.at == [NOW]
+
+
+async def test_nothing_is_done_before_its_time(autojump_clock: Any) -> None:  # noqa: ARG001 - hours pass at once
+    clock = HandClock()
+    done = Done(clock)
+    async with looked_after(a_chore(done, NOW - HOUR)):
+        await trio.sleep(1)
+        clock.advance(2 * HOUR - MINUTE)
+        await trio.sleep(1)
+        assert done.at == []
+
+
+async def test_it_is_not_done_a_second_time_before_the_next_day(autojump_clock: Any) -> None:  # noqa: ARG001 - hours pass at once
+    clock = HandClock()
+    done = Done(clock)
+    async with looked_after(a_chore(done, None)):
+        await done.times(1)
+        clock.advance(2 * HOUR - MINUTE)
+        await trio.sleep(1)
+        assert done.at == [NOW]
+
+
+async def test_a_failure_is_an_error_and_tried_again_after_an_hour(lines: list[str]) -> None:
+    clock = HandClock()
+    done = Done(clock, broken=True)
+    async with looked_after(a_chore(done, None)):
+        await done.times(1)
+        await until(lambda: bool(lines))
+        done.broken = False
+        clock.advance(AGAIN_AFTER)
+        await done.times(2)
+    assert lines == ["ERROR not done: the disk is full; tried again in an hour"]
+    assert done.at == [NOW, NOW + AGAIN_AFTER]
+
+
+async def test_a_backup_is_made_told_of_and_looked_for_after_a_restart(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
+    async with open_database(database, clock):
+        for _ in range(2):
+            stopping = trio.Event()
+            chore = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
+            async with looked_after(chore):
+                await until(lambda: bool(backups_in(folder, database)))
+                await until(lambda: bool(lines))
+    assert [backup.made_at for backup in backups_in(folder, database)] == [NOW]
+    [line] = lines
+    assert line.startswith(f"INFO backup made: {folder / 'reminderd-20260302T100000Z.db'}, ")
+
+
+async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    folder = tmp_path / "missing" / "copies"
+    async with open_database(tmp_path / "db", clock):
+        chore = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: bool(lines))
+    assert lines == [f"ERROR no backup was made: {folder}: No such file or directory; tried again in an hour"]
+
+
+async def test_mistakes_in_the_database_are_an_error_beside_its_backup(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        await insert(database, "r1", status="called", wake_at=None)
+        await execute(database, "INSERT INTO call_logs (reminder_id, attempt, status) VALUES ('r1', 1, 'ringing')")
+        chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: len(lines) == 2)
+    assert lines[1] == "ERROR the database, and so its backup, has 1 mistakes: see reminderd db check"
+
+
+async def test_what_is_old_is_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
+            at = to_ms(NOW - age)
+            await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
+        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: bool(lines))
+            assert await messages(database) == {"old": "", "young": "Secret words"}
+            clock.advance(2 * HOUR)
+            await until(lambda: len(lines) == 2)
+            assert await messages(database) == {"old": "", "young": ""}
+    assert lines == ["INFO purged: 1 reminders of more than 30 days ago"] * 2
+    assert b"Secret words" not in (tmp_path / "db").read_bytes()
+
+
+async def test_a_file_too_large_to_be_written_anew_by_the_way_is_told_of(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        at = to_ms(NOW - 31 * DAY)
+        await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
+        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)
+        async with looked_after(chore):
+            await until(lambda: len(lines) == 2)
+        assert await messages(database) == {"old": ""}
+    assert lines[1] == (
+        "WARNING traces of purged reminders may be left in the file: run reminderd purge at a quiet time"
+    )
+
+
+async def insert(database: Database, name: str, **columns: Any) -> None:
+    row = {"id": name, "phone_number": "+12025550147", "message": "Secret words", "scheduled_at": to_ms(NOW), **columns}
+    marks = ", ".join("?" for _ in row)
+    await execute(database, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+
+
+async def execute(database: Database, sql: str, *values: Any) -> None:
+    await database.write(lambda connection, _now: connection.execute(sql, values).fetchall())
+
+
+async def messages(database: Database) -> dict[str, str]:
+    return await database.read(lambda c: {row[0]: row[1] for row in c.execute("SELECT id, message FROM reminders")})
