@@ -25,6 +25,8 @@ _ROOMS: Final[Mapping[str, str]] = {
     "opt-out": "optouts:opt_out_",
     "pause": "pausing:pause",
     "resume": "pausing:resume",
+    "export": "records:export",
+    "erase": "records:erase_",
     "purge": "purging:purge",
     "db": "database:db",
 }

@@ -32,7 +32,7 @@ def opt_out(connection: Connection, now: datetime, *, phone_number: str, source:
         (phone_number, source, to_ms(now)),
     )
     if written.rowcount == 1:
-        audit(connection, now, actor=actor, act="opt-out", detail=_some_of(phone_number))
+        audit(connection, now, actor=actor, act="opt-out", detail=some_of(phone_number))
     return steps
 
 
@@ -40,7 +40,7 @@ def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: s
     """Let this number be rung again; False: it had not opted out. What was cancelled for it stays so."""
     gone = connection.execute("DELETE FROM opt_outs WHERE phone_number = ?", (phone_number,)).rowcount == 1
     if gone:
-        audit(connection, now, actor=actor, act="opt-in", detail=_some_of(phone_number))
+        audit(connection, now, actor=actor, act="opt-in", detail=some_of(phone_number))
     return gone
 
 
@@ -66,5 +66,6 @@ def _cancel_what_waits(connection: Connection, now: datetime, phone_number: str,
     return tuple(steps)
 
 
-def _some_of(phone_number: str) -> str:
+def some_of(phone_number: str) -> str:
+    """What the audit says of a number: its last digits."""
     return f"a number that ends in {phone_number[-_TELLING_DIGITS:]}"

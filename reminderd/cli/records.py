@@ -1,0 +1,90 @@
+"""One phone number's whole record: taken out for whoever asks what is kept of them, and erased."""
+
+from functools import partial
+from typing import Any
+
+import click
+
+from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
+from reminderd.cli.output import print_json
+from reminderd.cli.purging import say_if_traces_are_left
+from reminderd.clock import SystemClock
+from reminderd.config import Config
+from reminderd.core.intake import PHONE_EXPECTED
+from reminderd.core.phone import normalised
+from reminderd.core.reminder import Status
+from reminderd.store.driver import Connection
+from reminderd.store.purging import scrub
+from reminderd.store.records import Record, erase, note_export, record
+from reminderd.store.transaction import snapshot, transaction
+
+
+@click.command()
+@click.argument("phone", metavar="PHONE")
+@with_config
+def export(config: Config, phone: str) -> None:
+    """Print all that is kept of PHONE as one JSON document: reminders, calls, receipts, acts of staff, opt-out."""
+    number = _number(phone)
+    with existing_database(config) as connection:
+        found = _found(connection, number)
+        note = partial(note_export, phone_number=number, actor=actor())
+        transaction(connection, note, SystemClock().now())
+    print_json(_document(number, found), config.calling.zone)
+
+
+@click.command(name="erase")
+@click.argument("phone", metavar="PHONE")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@with_config
+def erase_(config: Config, phone: str, *, yes: bool) -> None:
+    """Delete all reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
+
+    Refused while a call to it is open. What staff did is kept in the audit, which names no patient.
+    """
+    number = _number(phone)
+    with existing_database(config) as connection:
+        found = _found(connection, number)
+        if not yes:
+            click.echo(_question(found), err=True)
+            click.confirm("Erase them for good?", abort=True, err=True)
+        done = transaction(connection, partial(erase, phone_number=number, actor=actor()), SystemClock().now())
+        click.echo(f"erased: {done.reminders} reminders, {done.calls} calls")
+        if done.opted_out:
+            click.echo("the opt-out stays, as without it the number could be rung again; opt-out remove deletes it")
+        click.echo("backups that were made before still have them")
+        say_if_traces_are_left(scrubbed=scrub(connection))
+
+
+def _document(number: str, found: Record) -> dict[str, Any]:
+    return {
+        "phone_number": number,
+        "opt_out": found.opt_out,
+        "reminders": [
+            reminder
+            | {
+                "calls": found.calls[str(reminder["id"])],
+                "receipts": found.receipts[str(reminder["id"])],
+                "audit": found.acts[str(reminder["id"])],
+            }
+            for reminder in found.reminders
+        ],
+    }
+
+
+def _question(found: Record) -> str:
+    waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
+    return f"{len(found.reminders)} reminders of this number, {waiting} of them waiting to be rung"
+
+
+def _found(connection: Connection, number: str) -> Record:
+    found = snapshot(connection, partial(record, phone_number=number))
+    if found.empty:
+        fail("nothing is kept of this number")
+    return found
+
+
+def _number(phone: str) -> str:
+    found = normalised(phone)
+    if found is None:
+        wrong([f"PHONE: not a possible number; {PHONE_EXPECTED}"])
+    return found

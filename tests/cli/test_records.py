@@ -1,0 +1,62 @@
+"""`reminderd export` and `erase`: one phone number's whole record."""
+
+import json
+
+import pytest
+
+from reminderd.store.opening import open_sync
+from tests.cli.conftest import Terminal
+
+PHONE = "+49 30 123456"
+
+
+def test_an_export_is_one_json_document_with_everything(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    terminal.type("opt-out", "add", PHONE, "--source", "a letter")
+    found = json.loads(terminal.type("export", PHONE).stdout)
+    assert found["phone_number"] == "+4930123456"
+    assert found["opt_out"]["source"] == "a letter"
+    [reminder] = found["reminders"]
+    assert (reminder["id"], reminder["message"], reminder["calls"]) == (reminder_id, "Tomorrow at nine.", [])
+    assert [act["act"] for act in reminder["audit"]] == ["add", "opt-out"]
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        line = connection.execute("SELECT act, detail FROM audit ORDER BY id DESC").fetchone()
+    assert tuple(line) == ("export", "a number that ends in 56")
+
+
+def test_an_erasure_asks_first_and_no_is_an_answer(terminal: Terminal) -> None:
+    terminal.add()
+    said = terminal.type("erase", PHONE, code=1, stdin="n\n").stderr
+    assert "1 reminders of this number, 1 of them waiting to be rung" in said
+    assert len(terminal.json("list")) == 1
+    terminal.type("erase", PHONE, stdin="y\n")
+    assert terminal.json("list") == []
+
+
+def test_what_is_erased_is_gone_from_the_file_and_the_opt_out_stays_with_the_reason(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("opt-out", "add", PHONE)
+    said = terminal.type("erase", PHONE, "--yes").stdout
+    assert "erased: 1 reminders, 0 calls" in said
+    assert "the opt-out stays, as without it the number could be rung again" in said
+    assert "backups that were made before still have them" in said
+    assert b"Tomorrow at nine." not in (terminal.folder / "reminderd.db").read_bytes()
+    assert len(terminal.json("opt-out", "list")) == 1
+
+
+def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE reminders SET status = 'processing'")
+        connection.execute(
+            "INSERT INTO call_logs (reminder_id, attempt, status) SELECT id, 1, 'ringing' FROM reminders"
+        )
+    assert "not done: a call to this number is open" in terminal.type("erase", PHONE, "--yes", code=1).stderr
+    assert len(terminal.json("list")) == 1
+
+
+@pytest.mark.parametrize("command", ["export", "erase"])
+def test_an_unknown_number_and_one_that_cannot_be_are_told_apart(terminal: Terminal, command: str) -> None:
+    terminal.add()
+    assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is kept of this number\n"
+    assert "PHONE: not a possible number" in terminal.type(command, "030 123456", code=2).stderr

@@ -1,0 +1,85 @@
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reminderd.core.answers import Accepted
+from reminderd.core.lifecycle import NotAllowedError
+from reminderd.store import desk as acts
+from reminderd.store.optouts import opt_out
+from reminderd.store.records import erase, note_export, record
+from reminderd.store.rows import to_ms
+from tests.support.desk import Desk, a_desk, contents
+from tests.support.nouns import DAY, NOW, a_report
+
+PHONE = "+4930123456"
+
+
+@pytest.fixture
+def desk(path: Path) -> Iterator[Desk]:
+    """A reminder that was rung and opted out by its patient, one in an odd spelling, and one of somebody else."""
+    with a_desk(path) as desk:
+        desk.insert("rung", PHONE)
+        [claimed] = desk.claim()
+        desk.answer(claimed, Accepted("ext-1"))
+        report = a_report("completed", reminder_id="rung", attempt_id=claimed.call.id, transcript="Yes.")
+        desk.report(report)
+        desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient"))
+        desk.insert("odd", "+49 30 12-34.56", scheduled_at=to_ms(NOW + DAY))
+        desk.insert("other", "+4930123457", scheduled_at=to_ms(NOW + DAY))
+        desk.write(partial(acts.cancel, reminder_id="odd", actor="anna"))
+        yield desk
+
+
+def test_a_record_has_all_that_is_kept_of_a_number_and_nothing_of_others(desk: Desk) -> None:
+    found = record(desk.connection, phone_number=PHONE)
+    assert [reminder["id"] for reminder in found.reminders] == ["rung", "odd"]
+    assert [call["transcript"] for call in found.calls["rung"]] == ["Yes."]
+    assert [receipt["call_id"] for receipt in found.receipts["rung"]] == ["ext-1"]
+    assert [act["act"] for act in found.acts["odd"]] == ["cancel"]
+    assert found.opt_out is not None
+    assert found.opt_out["source"] == "key 9"
+    assert not found.empty
+
+
+def test_of_a_number_that_nobody_knows_nothing_is_kept(desk: Desk) -> None:
+    assert record(desk.connection, phone_number="+4930999999").empty
+
+
+def test_an_export_leaves_a_line_without_the_number(desk: Desk) -> None:
+    desk.write(partial(note_export, phone_number=PHONE, actor="anna"))
+    line = desk.connection.execute("SELECT * FROM audit ORDER BY id DESC").fetchone()
+    assert (line["actor"], line["act"], line["detail"]) == ("anna", "export", "a number that ends in 56")
+
+
+def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(desk: Desk) -> None:
+    before = contents(desk.connection)
+    done = desk.write(partial(erase, phone_number=PHONE, actor="anna"))
+    assert (done.reminders, done.calls, done.opted_out) == (2, 1, True)
+    after = contents(desk.connection)
+    assert [row[0] for row in after["reminders"]] == ["other"]
+    assert (after["call_logs"], after["webhook_receipts"], after["alerts"]) == ([], [], [])
+    assert after["opt_outs"] == before["opt_outs"]
+    assert after["audit"][:-1] == before["audit"]
+    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")
+    assert PHONE not in str(after["audit"])
+    assert "12-34" not in str(after)
+
+
+def test_a_number_with_an_open_call_is_not_erased(desk: Desk) -> None:
+    desk.insert("rings", "+4930123458")
+    desk.claim()
+    before = contents(desk.connection)
+    with pytest.raises(NotAllowedError, match="a call to this number is open"):
+        desk.write(partial(erase, phone_number="+4930123458", actor="anna"))
+    desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'rings'")
+    with pytest.raises(NotAllowedError, match="a call to this number is open"):
+        desk.write(partial(erase, phone_number="+4930123458", actor="anna"))
+    assert contents(desk.connection)["call_logs"] == before["call_logs"]
+
+
+def test_one_that_waits_is_erased_too_and_never_rung(desk: Desk) -> None:
+    assert desk.write(partial(erase, phone_number="+4930123457", actor="anna")).opted_out is False
+    desk.later(2 * DAY)
+    assert desk.steps() == []
