@@ -127,6 +127,15 @@ class ApiConfig:
 
 
 @frozen(kw_only=True)
+class MetricsConfig:
+    """Where Prometheus may ask. Without a port it is not there."""
+
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", texts.host_trouble)
+    port: int = whole(0, 0, 65_535)
+    """0: no metrics."""
+
+
+@frozen(kw_only=True)
 class LogConfig:
     """What is told, and where."""
 
@@ -159,6 +168,7 @@ class Config:
     messages: MessagesConfig = field(factory=MessagesConfig)
     api: ApiConfig = field(factory=ApiConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
+    metrics: MetricsConfig = field(factory=MetricsConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

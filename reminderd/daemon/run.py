@@ -1,7 +1,7 @@
 """One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from socket import socket
@@ -20,6 +20,8 @@ from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
 from reminderd.daemon.parts import alerts, poller
+from reminderd.daemon.watching import Watch
+from reminderd.metrics import Instruments
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
@@ -29,6 +31,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
 from reminderd.web.app import build_app
+from reminderd.web.metrics import build_metrics_app
 from reminderd.web.server import bind, serve, url_of
 
 Part = Literal["dial", "web"]
@@ -84,17 +87,32 @@ async def run(
         StoreUnavailableError: it could not be opened now.
         OSError: the port can't be had; nothing was started.
     """
-    listener = None if only == "dial" else bind(config.web.host, config.web.port)
-    with listener or nullcontext():
-        async with open_database(config.database.path, clock) as database:
+    instruments = Instruments()
+    with ExitStack() as bound:
+        listener = None if only == "dial" else bound.enter_context(bind(config.web.host, config.web.port))
+        asked_at = bound.enter_context(bind(config.metrics.host, config.metrics.port)) if config.metrics.port else None
+        doors = _Doors(web=listener, metrics=asked_at)
+        async with open_database(config.database.path, clock, committed=instruments.batch) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
-            in_order = await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
+            in_order = await _run(
+                config, clock, stopping, only, sandbox_pace, database, doors, instruments, task_status
+            )
     if in_order:
         logger.info("stopped")
     else:
         logger.warning("stopped, with requests or webhooks cut off: their calls are cleared up after the next start")
     return in_order
+
+
+@frozen(kw_only=True)
+class _Doors:
+    """What this process listens on, bound before anything else begins."""
+
+    web: socket | None
+    """None: it takes no webhooks."""
+    metrics: socket | None
+    """None: Prometheus has nothing to ask."""
 
 
 async def _run(
@@ -104,11 +122,12 @@ async def _run(
     only: Part | None,
     sandbox_pace: float,
     database: Database,
-    listener: socket | None,
+    doors: _Doors,
+    instruments: Instruments,
     task_status: trio.TaskStatus[Running],
 ) -> bool:
     stages = _Stages()
-    web_url = "" if listener is None else url_of(listener)
+    web_url = "" if doors.web is None else url_of(doors.web)
     provider: GenericProvider | TwilioProvider
     sandbox = None
     async with trio.open_nursery() as nursery:
@@ -137,15 +156,29 @@ async def _run(
                 rules=rules,
                 clock=clock,
                 stopping=stopping,
+                instruments=instruments,
             )
-        if listener is not None:
+        readiness = partial(_readiness, database, loop, breaker, clock)
+        watch_over = Watch(
+            database=database,
+            loop=loop,
+            breaker=breaker,
+            clock=clock,
+            readiness=readiness,
+            instruments=instruments,
+            provider=provider.name,
+            started_at=clock.now(),
+        )
+        if doors.web is not None:
             app = build_app(
                 door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
-                readiness=partial(_readiness, database, loop, breaker, clock),
+                readiness=readiness,
                 max_body_bytes=config.web.max_body_bytes,
                 api=api(config, database=database, rules=rules),
+                doings=watch_over.doings,
+                answered=lambda code: instruments.webhook(code, clock.now()),
             )
-            await nursery.start(partial(_take_webhooks, app, listener, stages))
+            await nursery.start(partial(_take_webhooks, app, doors.web, stages))
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
@@ -154,6 +187,10 @@ async def _run(
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")
+        if doors.metrics is not None:
+            asked = build_metrics_app(watch_over.scrape)
+            url = await nursery.start(partial(serve, asked, doors.metrics, shutdown_trigger=stages.web_done.wait))
+            logger.info(f"metrics are at {url}/metrics")
         task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
     await provider.aclose()
     return stages.dials_done.is_set() and stages.web_done.is_set()

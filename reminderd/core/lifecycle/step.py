@@ -78,6 +78,8 @@ class Step:
     """The event was a repeat of a terminal report."""
     expired: bool = False
     """The reminder has become `expired` by it."""
+    recovered: bool = False
+    """A lease had run out in the middle of a request: whoever held it is gone, and the call is unconfirmed."""
 
     @property
     def claimed(self) -> Claimed | None:
