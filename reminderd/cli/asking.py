@@ -35,6 +35,6 @@ def ask(web: WebConfig) -> Daemon | str:
     except httpx.TimeoutException:
         return f"the daemon does not answer at {url} within {_PATIENCE:g} s"
     except httpx.TransportError as error:
-        return f"the daemon does not answer at {url}: {error}"
+        return f"the daemon does not answer at {url}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
     except (ValueError, TypeError, cattrs.BaseValidationError):
         return f"no answer of a daemon of this version at {url}"
