@@ -83,7 +83,8 @@ def troubles(*, daemon: Daemon | str, glance: Glance, free_bytes: int, now: date
         hours = (now - glance.paused_since) // timedelta(hours=1)
         found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")
     if free_bytes < LEAST_FREE:
-        found.append(f"the disk is nearly full: {free_bytes // 2**20} MB free, expected {LEAST_FREE // 2**20} at least")
+        free, least = free_bytes // 2**20, LEAST_FREE // 2**20
+        found.append(f"the disk is nearly full: {free} MB free, expected {least} MB at least")
     return found
 
 
