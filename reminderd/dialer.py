@@ -62,7 +62,7 @@ async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
 async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str | None:
     """The last look: why the request must not go out, or None."""
     try:
-        look = await dialer.database.read(partial(last_look, reminder_id=claimed.reminder.id))
+        look = await dialer.database.read(partial(last_look, claimed=claimed))
     except StoreUnavailableError as error:
         return str(error)
     by_monotonic = dialer.rules.lease - timedelta(seconds=dialer.clock.monotonic() - claimed_at)
@@ -72,6 +72,7 @@ async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str
         look.reminder,
         token=claimed.token,
         opted_out=look.opted_out,
+        parted=look.parted,
         paused=look.paused,
         window_open=dialer.rules.window.is_open(now, zone_of(claimed.reminder, dialer.rules)),
         stopping=dialer.stopping.is_set(),
@@ -86,7 +87,7 @@ async def _ask(claimed: Claimed, dialer: Dialer) -> Answer:
     if late is not None:
         dialer.instruments.lateness(late)
     sent_at = dialer.clock.monotonic()
-    answer = await dialer.provider.place(placement_of(claimed.reminder, claimed.call))
+    answer = await dialer.provider.place(placement_of(claimed))
     dialer.instruments.request(answer, dialer.clock.monotonic() - sent_at)
     return answer
 
