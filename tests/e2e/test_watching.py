@@ -4,12 +4,15 @@ import json
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
 import trio
 
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import SECRET, send, webhook
+from tests.support.ports import reserved_port
 from tests.support.program import Program, clean_environment, running
 from tests.support.watched import Sample, full_page, series_in, value
 
@@ -18,11 +21,18 @@ TRANSCRIPT = "I will be there."
 NUMBER = "+15550100001"
 
 
-def a_free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-    return port
+@pytest.fixture
+def port() -> Iterator[int]:
+    """For webhooks, and for whoever asks how it stands."""
+    with reserved_port() as port:
+        yield port
+
+
+@pytest.fixture
+def watched(port: int) -> Iterator[dict[str, str]]:
+    """The environment of a program with a port for webhooks and one for metrics."""
+    with reserved_port() as metrics:
+        yield {"WEBHOOK_PORT": str(port), "REMINDERD__METRICS__PORT": str(metrics)}
 
 
 def known(text: str) -> set[Sample]:
@@ -48,12 +58,10 @@ async def status(clinic: Clinic, port: int) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(ended.stdout)
 
 
-async def test_a_call_from_its_request_to_its_webhook_is_on_the_page_and_nothing_of_the_patient_is(
-    clinic: Clinic,
+async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patient_is(
+    clinic: Clinic, port: int, watched: dict[str, str]
 ) -> None:
-    port = a_free_port()
-    env = {"REMINDERD__METRICS__PORT": str(a_free_port()), "WEBHOOK_PORT": str(port)}
-    async with running("run", cwd=clinic.folder, env=env) as program:
+    async with running("run", cwd=clinic.folder, env=watched) as program:
         url, page_url = await program.url(), await metrics_url(program)
         clinic.insert("r1", NUMBER, message=MESSAGE)
         [ring] = await clinic.provider.rang(1)
@@ -89,7 +97,9 @@ async def test_a_call_from_its_request_to_its_webhook_is_on_the_page_and_nothing
     assert said["last_report"] is not None
 
 
-async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_finds_it(clinic: Clinic) -> None:
+async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_finds_it(
+    clinic: Clinic, watched: dict[str, str]
+) -> None:
     clinic.provider.latency = 60
     clinic.configure(lease_seconds=2, timeout_seconds=1)
     async with running("run", cwd=clinic.folder) as first:
@@ -97,16 +107,16 @@ async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_find
         clinic.insert("r1")
         await clinic.provider.rang(1)
         await first.kill()
-    async with running("run", cwd=clinic.folder, env={"REMINDERD__METRICS__PORT": str(a_free_port())}) as second:
+    async with running("run", cwd=clinic.folder, env=watched) as second:
         page_url = await metrics_url(second)
         await second.line("the request was interrupted")
         assert value((await clinic.client.get(page_url)).text, "reminderd_lease_recoveries_total") == 1
 
 
-async def test_a_database_that_can_not_be_written_is_told_by_what_is_left(clinic: Clinic) -> None:
-    port = a_free_port()
-    env = {"REMINDERD__METRICS__PORT": str(a_free_port()), "WEBHOOK_PORT": str(port)}
-    async with running("run", cwd=clinic.folder, env=env) as program:
+async def test_a_database_that_can_not_be_written_is_told_by_what_is_left(
+    clinic: Clinic, port: int, watched: dict[str, str]
+) -> None:
+    async with running("run", cwd=clinic.folder, env=watched) as program:
         page_url = await metrics_url(program)
         clinic.insert("r1")
         await clinic.provider.rang(1)
