@@ -5,7 +5,7 @@ from functools import partial
 from random import random
 
 import trio
-from attrs import field, frozen
+from attrs import frozen
 from loguru import logger
 
 from reminderd.breaker import Breaker, Turn
@@ -37,7 +37,7 @@ class Dialer:
     timeout: timedelta
     """The longest that a request can take."""
     stopping: trio.Event
-    instruments: Instruments = field(factory=Instruments)
+    instruments: Instruments
 
 
 async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:

@@ -60,7 +60,7 @@ class Poller:
     mint: Callable[[], str]
     beat: float
     """The monotonic time at which the loop last showed that it lives."""
-    instruments: Instruments = field(factory=Instruments)
+    instruments: Instruments
     trouble: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
     _paused: bool = field(default=False, init=False)
