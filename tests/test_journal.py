@@ -1,5 +1,6 @@
 """Lines for systemd's journal: a priority in front of each, and no time of our own."""
 
+import io
 import json
 import os
 import re
@@ -88,6 +89,14 @@ def test_any_other_stream_gets_times_though_the_variable_is_set(
     logger.info("rang")
     (line,) = written(journal)
     assert TIME.match(line)
+
+
+def test_a_stream_that_is_no_file_is_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", "8:42")
+    stream = io.StringIO()
+    configure_logs(level="INFO", log_format="text", stream=stream)
+    logger.info("rang")
+    assert TIME.match(stream.getvalue())
 
 
 @pytest.mark.parametrize("is_ours", [True, False])

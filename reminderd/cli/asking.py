@@ -10,7 +10,7 @@ import httpx
 from reminderd.config import WebConfig
 from reminderd.core.health import Daemon
 
-_PATIENCE: Final = 5.0
+PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
 
 _ANY_ADDRESS: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}  # noqa: S104 - not to be bound
@@ -20,20 +20,20 @@ _converter: Final = cattrs.Converter()
 _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 
 
-def ask(web: WebConfig) -> Daemon | str:
-    """What the daemon says of itself; or a sentence that says why nothing was learned."""
+def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
+    """What the daemon says of itself, in so many seconds; or a sentence that says why nothing was learned."""
     if not web.port:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
     host = _ANY_ADDRESS.get(web.host, web.host.strip("[]"))
     url = f"http://{f'[{host}]' if ':' in host else host}:{web.port}/health/status"
     try:
-        answer = httpx.get(url, timeout=_PATIENCE, trust_env=False)
+        answer = httpx.get(url, timeout=patience, trust_env=False)
         document: dict[str, Any] = answer.raise_for_status().json()
         return _converter.structure(document, Daemon)
     except httpx.HTTPStatusError as error:
         return f"no answer of a daemon of this version at {url}: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
-        return f"the daemon does not answer at {url} within {_PATIENCE:g} s"
+        return f"the daemon does not answer at {url} within {patience:g} s"
     except httpx.TransportError as error:
         return f"the daemon does not answer at {url}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
     except (ValueError, TypeError, cattrs.BaseValidationError):

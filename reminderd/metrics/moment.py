@@ -45,13 +45,9 @@ class Moment(Collector):
         )
         yield _one("writer_queue", "Writes that wait for the writer.", self.queued_writes)
         if self.last_poll is not None:
-            yield _one(
-                "last_poll_timestamp_seconds", "When the loop last showed that it lives.", self.last_poll.timestamp()
-            )
+            yield _when("last_poll", "When the poll loop last showed that it lives.", self.last_poll)
         if self.last_webhook is not None:
-            yield _one(
-                "last_webhook_timestamp_seconds", "When a webhook was last recorded.", self.last_webhook.timestamp()
-            )
+            yield _when("last_webhook", "When a webhook was last recorded.", self.last_webhook)
         paused: dict[str, float] = {"provider": self.provider_paused}
         if self.counts is not None:
             paused["staff"] = self.counts.paused

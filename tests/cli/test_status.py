@@ -1,6 +1,7 @@
 """`reminderd status`: all at a glance, and an exit code for monitors."""
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from reminderd.cli.asking import ask
+from reminderd.config import WebConfig
 from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
 from tests.cli.conftest import Terminal
@@ -168,6 +171,16 @@ def test_another_program_on_that_port_is_trouble(terminal: Terminal, answer: Ans
     with answering(terminal, answer):
         first = terminal.type("status", code=1).stdout.splitlines()[0]
     assert words in first
+
+
+def test_a_daemon_that_hangs_is_not_waited_for_without_end() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        said = ask(WebConfig(port=silent.getsockname()[1]), patience=0.01)
+    assert isinstance(said, str)
+    assert said.startswith("the daemon does not answer at http://127.0.0.1:")
+    assert said.endswith(" within 0.01 s")
 
 
 def test_a_port_that_the_daemon_chooses_can_not_be_asked(terminal: Terminal) -> None:
