@@ -1,7 +1,6 @@
 """One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
 
 from collections.abc import Mapping
-from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from socket import socket
@@ -20,6 +19,7 @@ from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
 from reminderd.daemon.parts import alerts, poller
+from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.watching import Watch
 from reminderd.metrics import Instruments
 from reminderd.poller import Poller
@@ -32,7 +32,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
 from reminderd.web.app import build_app
 from reminderd.web.metrics import build_metrics_app
-from reminderd.web.server import bind, serve, url_of
+from reminderd.web.server import serve, url_of
 
 Part = Literal["dial", "web"]
 
@@ -59,6 +59,11 @@ class _Stages:
 
     dials_done: trio.Event = field(factory=trio.Event)
     web_done: trio.Event = field(factory=trio.Event)
+
+    async def over(self) -> None:
+        """Wait until both are."""
+        await self.dials_done.wait()
+        await self.web_done.wait()
 
 
 async def run(
@@ -88,31 +93,18 @@ async def run(
         OSError: the port can't be had; nothing was started.
     """
     instruments = Instruments()
-    with ExitStack() as bound:
-        listener = None if only == "dial" else bound.enter_context(bind(config.web.host, config.web.port))
-        asked_at = bound.enter_context(bind(config.metrics.host, config.metrics.port)) if config.metrics.port else None
-        doors = _Doors(web=listener, metrics=asked_at)
+    with ports(config, takes_webhooks=only != "dial") as listening:
         async with open_database(config.database.path, clock, committed=instruments.batch) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
             in_order = await _run(
-                config, clock, stopping, only, sandbox_pace, database, doors, instruments, task_status
+                config, clock, stopping, only, sandbox_pace, database, listening, instruments, task_status
             )
     if in_order:
         logger.info("stopped")
     else:
         logger.warning("stopped, with requests or webhooks cut off: their calls are cleared up after the next start")
     return in_order
-
-
-@frozen(kw_only=True)
-class _Doors:
-    """What this process listens on, bound before anything else begins."""
-
-    web: socket | None
-    """None: it takes no webhooks."""
-    metrics: socket | None
-    """None: Prometheus has nothing to ask."""
 
 
 async def _run(
@@ -122,12 +114,12 @@ async def _run(
     only: Part | None,
     sandbox_pace: float,
     database: Database,
-    doors: _Doors,
+    listening: Ports,
     instruments: Instruments,
     task_status: trio.TaskStatus[Running],
 ) -> bool:
     stages = _Stages()
-    web_url = "" if doors.web is None else url_of(doors.web)
+    web_url = "" if listening.web is None else url_of(listening.web)
     provider: GenericProvider | TwilioProvider
     sandbox = None
     async with trio.open_nursery() as nursery:
@@ -169,7 +161,7 @@ async def _run(
             provider=provider.name,
             started_at=clock.now(),
         )
-        if doors.web is not None:
+        if listening.web is not None:
             app = build_app(
                 door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
                 readiness=readiness,
@@ -178,7 +170,7 @@ async def _run(
                 doings=watch_over.doings,
                 answered=lambda code: instruments.webhook(code, clock.now()),
             )
-            await nursery.start(partial(_take_webhooks, app, doors.web, stages))
+            await nursery.start(partial(_take_webhooks, app, listening.web, stages))
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
@@ -187,9 +179,9 @@ async def _run(
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")
-        if doors.metrics is not None:
+        if listening.metrics is not None:
             asked = build_metrics_app(watch_over.scrape)
-            url = await nursery.start(partial(serve, asked, doors.metrics, shutdown_trigger=stages.web_done.wait))
+            url = await nursery.start(partial(serve, asked, listening.metrics, shutdown_trigger=stages.over))
             logger.info(f"metrics are at {url}/metrics")
         task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
     await provider.aclose()
@@ -199,8 +191,7 @@ async def _run(
 async def _stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stages: _Stages, grace: timedelta) -> None:
     await stopping.wait()
     everything.deadline = trio.current_time() + grace.total_seconds()
-    await stages.dials_done.wait()
-    await stages.web_done.wait()
+    await stages.over()
     everything.cancel()  # all that could be lost is settled; what is left are idle waits
 
 

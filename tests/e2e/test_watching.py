@@ -97,6 +97,31 @@ async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patien
     assert said["last_report"] is not None
 
 
+async def test_two_halves_have_a_page_each_that_tells_what_its_process_does(
+    clinic: Clinic, port: int, watched: dict[str, str]
+) -> None:
+    with reserved_port() as other:
+        dialing = {"REMINDERD__METRICS__PORT": str(other)}
+        async with (
+            running("run", "--only", "web", cwd=clinic.folder, env=watched) as web,
+            running("run", "--only", "dial", cwd=clinic.folder, env=dialing) as dial,
+        ):
+            url, of_web, of_dial = await web.url(), await metrics_url(web), await metrics_url(dial)
+            clinic.insert("r1")
+            [ring] = await clinic.provider.rang(1)
+            assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+            web_page = (await clinic.client.get(of_web)).text
+            dial_page = (await clinic.client.get(of_dial)).text
+            _, said = await status(clinic, port)
+            assert (await dial.terminate(), await web.terminate()) == (0, 0)
+    assert value(dial_page, "reminderd_provider_request_seconds_count", answer="accepted") == 1
+    assert value(web_page, "reminderd_webhooks_total", code="200") == 1
+    assert value(web_page, "reminderd_reminders_last_day", status="called") == 1
+    assert "reminderd_last_webhook_timestamp_seconds" not in {name for name, _ in series_in(dial_page)}
+    assert "reminderd_last_poll_timestamp_seconds" not in {name for name, _ in series_in(web_page)}
+    assert (said["troubles"], said["daemon"]["parts"], said["daemon"]["last_poll"]) == ([], {"database": None}, None)
+
+
 async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_finds_it(
     clinic: Clinic, watched: dict[str, str]
 ) -> None:
