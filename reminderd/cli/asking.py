@@ -13,7 +13,7 @@ from reminderd.core.health import Daemon
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
 
-_ANY_ADDRESS: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1", "[::]": "::1"}  # noqa: S104 - not to be bound
+_ANY_ADDRESS: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to be bound
 """Who listens everywhere is asked here."""
 
 _converter: Final = cattrs.Converter()
@@ -24,7 +24,7 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
     """What the daemon says of itself, in so many seconds; or a sentence that says why nothing was learned."""
     if not web.port:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
-    host = _ANY_ADDRESS.get(web.host, web.host.strip("[]"))
+    host = _ANY_ADDRESS.get(web.host, web.host)
     url = f"http://{f'[{host}]' if ':' in host else host}:{web.port}/health/status"
     try:
         answer = httpx.get(url, timeout=patience, trust_env=False)
