@@ -2,12 +2,13 @@
 
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client import generate_latest
 
 from reminderd.metrics.instruments import Instruments
 from reminderd.metrics.moment import Moment
 
-CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The format that every Prometheus reads; none of our names needs the newer one."""
 
 
 def page(instruments: Instruments, moment: Moment) -> bytes:
