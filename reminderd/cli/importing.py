@@ -9,7 +9,8 @@ from typing import Final, NoReturn
 import click
 
 from reminderd.cli.common import FAILED, fail, with_config, wrong
-from reminderd.cli.import_chunks import Outcome, all_through, only_looking, writing
+from reminderd.cli.import_chunks import Outcome, all_through
+from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened

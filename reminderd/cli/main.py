@@ -13,6 +13,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "run": "service:run_",
     "sandbox": "sandbox:sandbox",
     "check-config": "service:check_config",
+    "doctor": "doctor:doctor",
     "call-test": "call_test:call_test",
     "add": "reminders:add",
     "import": "importing:import_",

@@ -4,6 +4,7 @@ from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
 from reminderd.config.clinic_rules import rules_of
 from reminderd.config.clinic_wording import kinds_of, wording_of
+from reminderd.config.exposure import files_with_secrets
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
 from reminderd.config.messages import MessagesConfig
@@ -43,6 +44,7 @@ __all__ = [
     "WebConfig",
     "WorkerConfig",
     "defaults",
+    "files_with_secrets",
     "kinds_of",
     "load_config",
     "risks",

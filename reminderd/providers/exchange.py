@@ -1,5 +1,6 @@
 """One request to a provider and its answer, under one deadline, with word of how far the request got."""
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
@@ -48,12 +49,13 @@ class Exchange:
     from the environment, and trip over a malformed redirect that nobody is going to follow.
     """
 
-    def __init__(self, *, timeout: timedelta, max_connections: int) -> None:
+    def __init__(self, *, timeout: timedelta, max_connections: int, trust: ssl.SSLContext | None = None) -> None:
         self._seconds = timeout.total_seconds()
         # Ours and not the pool's: the pool never takes back a place whose request was cancelled between connecting
         # and sending, and would be full of such one day.
         self._places = trio.CapacityLimiter(max_connections)
         self._transport = httpx.AsyncHTTPTransport(
+            verify=True if trust is None else trust,
             trust_env=False,
             limits=httpx.Limits(max_keepalive_connections=max_connections, keepalive_expiry=_KEEPALIVE_SECONDS),
         )

@@ -1,7 +1,7 @@
 """The HTTP side of the sandbox in Twilio's dialect: its Voice REST API, as far as calls are concerned."""
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from functools import partial
 from typing import Any, Final, TypeAlias
@@ -17,7 +17,7 @@ from reminderd.sandbox.asgi import CUT_MARK, layered
 from reminderd.sandbox.behaviours import RETRY_AFTER_STEPS, behaviour_of
 from reminderd.sandbox.ledger import Ledger
 from reminderd.sandbox.lines import Lines, hold_answer_back
-from reminderd.sandbox.twilio.call import ENDED, STATUSES, TwilioCall, placed
+from reminderd.sandbox.twilio.call import ENDED, TwilioCall, placed
 from reminderd.sandbox.twilio.errors import (
     ApiError,
     bad_parameter,
@@ -28,14 +28,14 @@ from reminderd.sandbox.twilio.errors import (
     unauthorised,
     wrong_state,
 )
-from reminderd.sandbox.twilio.form import Fields, choice, expect_known, gathered, number, one, read_form
+from reminderd.sandbox.twilio.form import Fields, choice, expect_known, gathered, one, read_form
+from reminderd.sandbox.twilio.listing import LISTED_BY, listed
 from reminderd.sandbox.twilio.operator import Operator
 from reminderd.sandbox.twilio.order import CallOrder, read_order
 from reminderd.sandbox.twilio.resources import (
     API_VERSION,
     account_resource,
     call_resource,
-    page_of_calls,
     page_of_numbers,
     page_of_verified_numbers,
 )
@@ -48,8 +48,6 @@ _PATIENCE: Final = timedelta(seconds=15)
 """For whoever is told or asked to answer; Twilio's own limit."""
 _CONNECTIONS: Final = 100
 _BODY_LIMIT: Final = 64 * 1024
-
-_PAGE_SIZE, _MOST_PAGE_SIZE, _MOST_PAGE = 50, 1000, 1_000_000
 
 Reply: TypeAlias = tuple[Mapping[str, Any], int] | tuple[Mapping[str, Any], int, Mapping[str, str]]
 
@@ -159,13 +157,7 @@ class TwilioSandbox:
         return call
 
     async def _list(self, account_sid: str) -> Reply:
-        fields = _query({"To", "From", "Status", "PageSize", "Page"})
-        filters = {name: values[0] for name, values in fields.items() if name in {"To", "From", "Status"}}
-        choice(fields, "Status", STATUSES, "")
-        matching = [call for call in reversed(self.calls) if _matches(call, filters)]
-        page_size = number(fields, "PageSize", 1, _MOST_PAGE_SIZE, _PAGE_SIZE)
-        page = number(fields, "Page", 0, _MOST_PAGE, 0)
-        return page_of_calls(account_sid, matching, filters=filters, page=page, page_size=page_size), 200
+        return listed(account_sid, self.calls, _query(LISTED_BY)), 200
 
     async def _show(self, account_sid: str, sid: str) -> Reply:
         return call_resource(account_sid, self._known(sid)), 200
@@ -194,15 +186,10 @@ async def _form() -> Fields:
     return read_form(request.headers.get("Content-Type", ""), body)
 
 
-def _query(known: set[str]) -> Fields:
+def _query(known: Collection[str]) -> Fields:
     fields = gathered(tuple(request.args.items(multi=True)))
     expect_known(fields, known)
     return fields
-
-
-def _matches(call: TwilioCall, filters: Mapping[str, str]) -> bool:
-    told = {"To": call.phone_number, "From": call.order.sender, "Status": call.status}
-    return all(told[name] == value for name, value in filters.items())
 
 
 def _joined(parts: tuple[str, ...]) -> bytes:

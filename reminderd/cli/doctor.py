@@ -1,0 +1,76 @@
+"""The command `doctor`: what is well, what isn't, and what to do about it, a line each."""
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import click
+import trio
+
+from reminderd.cli.common import FAILED, with_config
+from reminderd.cli.output import print_json
+from reminderd.clock import SystemClock
+from reminderd.config import Config
+from reminderd.core.diagnosis.finding import Finding, Mark, count
+from reminderd.doctor import rounds
+from reminderd.logs.cleaning import on_one_line, without_numbers
+
+_SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNTOLD: "–"}
+_PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
+_COLOURS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.WRONG: "red"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@with_config
+def doctor(config: Config, *, as_json: bool) -> None:
+    """Look at everything the daemon leans on: files, clock, database, port, provider, public address, webhooks.
+
+    ✓ is well, ! works and is not to be left so, ✗ must be mended, – could not be told. Nothing is changed and nobody
+    is rung, whether the daemon runs or not. Exit code 1 if anything must be mended.
+    """
+    findings = trio.run(rounds, config, SystemClock())
+    wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)
+    if as_json:
+        shown = [_document(finding) for finding in findings]
+        print_json({"wrong": wrong, "warnings": warnings, "findings": shown}, config.calling.zone)
+    else:
+        width = max(len(finding.about) for finding in findings)
+        for line in (*(_line(finding, width) for finding in findings), _sum(wrong, warnings)):
+            click.echo(_showable(line, sys.stdout.encoding))
+    if wrong:
+        sys.exit(FAILED)
+
+
+def _line(finding: Finding, width: int) -> str:
+    sign = click.style(_SIGNS[finding.mark], fg=_COLOURS.get(finding.mark), bold=True)
+    mend = f" → {_clean(finding.mend)}" if finding.mend else ""
+    return f"{sign} {finding.about:<{width}}  {_clean(finding.says)}{mend}"
+
+
+def _showable(line: str, encoding: str) -> str:
+    """The line as a terminal can show it that lacks our signs."""
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        return line.translate(_PLAIN).encode(encoding, errors="replace").decode(encoding)
+    return line
+
+
+def _document(finding: Finding) -> dict[str, str]:
+    return {
+        "about": finding.about,
+        "mark": finding.mark,
+        "says": _clean(finding.says),
+        "mend": _clean(finding.mend),
+    }
+
+
+def _sum(wrong: int, warnings: int) -> str:
+    mended = f"{wrong} to be mended" if wrong else "nothing must be mended"
+    return f"{mended}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
+
+
+def _clean(text: str) -> str:
+    """Others' words are in it: no phone number, no control character."""
+    return on_one_line(without_numbers(text))

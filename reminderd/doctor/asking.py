@@ -1,0 +1,76 @@
+"""Asks over HTTP, each question bounded to a few seconds, and reads our own answers."""
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+
+import httpx
+from attrs import frozen
+
+from reminderd.providers.exchange import Exchange, Heard, Outcome, Unheard
+
+_AT_A_TIME = 16
+
+
+@frozen(eq=False)
+class Asking:
+    """What every question goes through."""
+
+    trust: ssl.SSLContext
+    """Whose certificates are believed: the bundle of certifi, or what $SSL_CERT_FILE names."""
+    seconds: float
+    """For one question and its answer."""
+    _exchange: Exchange
+
+    async def get(self, url: str, *, headers: Mapping[str, str] | None = None) -> Outcome:
+        """Ask, following no redirect."""
+        return await self._ask("GET", url, headers or {})
+
+    async def post(self, url: str, content: bytes, *, headers: Mapping[str, str]) -> Outcome:
+        """Send something."""
+        return await self._ask("POST", url, headers, content)
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], content: bytes | None = None) -> Outcome:
+        try:
+            return await self._exchange.ask(
+                method, url, headers={"User-Agent": "reminderd doctor", **headers}, content=content
+            )
+        except (httpx.InvalidURL, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
+            return Unheard(reason=f"can't be asked: {error}", sent=False)
+
+
+@asynccontextmanager
+async def asking(seconds: float) -> AsyncIterator[Asking]:
+    """Open for questions, each bounded to so many seconds."""
+    trust = httpx.create_ssl_context()
+    exchange = Exchange(timeout=timedelta(seconds=seconds), max_connections=_AT_A_TIME, trust=trust)
+    try:
+        yield Asking(trust, seconds, exchange)
+    finally:
+        await exchange.aclose()
+
+
+def document(heard: Heard) -> dict[str, Any]:
+    """The JSON object in an answer; empty if it is none."""
+    try:
+        found = json.loads(heard.body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_alive(outcome: Outcome) -> bool:
+    """Whether this is the daemon's own answer to a question for `/health`."""
+    return isinstance(outcome, Heard) and outcome.status == 200 and document(outcome) == {"status": "ok"}
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a name or an address, by its spelling alone, is this machine's own."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

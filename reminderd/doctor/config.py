@@ -1,0 +1,18 @@
+"""Looks at the configuration, which is one without mistakes."""
+
+from typing import Final
+
+from reminderd.config import Config, risks
+from reminderd.core.diagnosis.finding import Finding, good, warning
+
+_OF_WORDS: Final = "see messages.md"
+
+
+def look(config: Config) -> list[Finding]:
+    """That it has no mistakes, and what is not careful in it."""
+    place = "defaults and environment" if config.path is None else str(config.path)
+    found = [good("configuration", f"{place}: no mistakes")]
+    for risk in risks(config):
+        says, told, mend = risk.rpartition("; ")
+        found.append(warning("configuration", says, mend) if told else warning("configuration", risk, _OF_WORDS))
+    return found

@@ -1,0 +1,55 @@
+"""Looks at the database, without making, migrating or writing one."""
+
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+import trio
+
+from reminderd.config import Config
+from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
+from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
+from reminderd.core.window import known_zone
+from reminderd.store.driver import sqlite_warning
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.examining import Examination, examine
+from reminderd.store.rows import to_ms
+
+_SHOWN: Final = 3
+
+
+async def look(config: Config, now: datetime, *, seconds: float) -> list[Finding]:
+    """That it opens, is sound and up to date; it is read through for so many seconds at most."""
+    file = config.database.path
+    if not file.exists():
+        mend = "none, if this is new: reminderd run or add makes it; else correct [database].url"
+        return [untold("database", f"there is none at {file}", mend)]
+    if not file.is_file():
+        return [wrong("database", f"{file} is no file", "correct [database].url")]
+    look_at = partial(examine, file, seconds=seconds, long_ago=to_ms(now - config.worker.lease))
+    try:
+        seen = await trio.to_thread.run_sync(look_at)
+    except StoreUnusableError as error:
+        mend = "correct [database].url, or restore the last good copy; see operations.md"
+        return [wrong("database", f"{file}: {error}", mend)]
+    except StoreUnavailableError as error:
+        mend = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
+        return [wrong("database", f"{file}: {error}", mend)]
+    found = [*_soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
+    bug = sqlite_warning()
+    if bug is not None:
+        found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
+    return found + unknown_zones(zone for zone in seen.zones if known_zone(zone) is None)
+
+
+def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
+    if seen.mistakes is None:
+        why = f"{file} opens; it could not be read through within {seconds:g} s"
+        return [untold("database", why, "reminderd db check takes its time")]
+    shown = [
+        wrong("database", mistake, "see operations.md, db check")
+        for mistake in seen.mistakes[: _SHOWN if len(seen.mistakes) > _SHOWN + 1 else None]
+    ]
+    if len(shown) < len(seen.mistakes):
+        shown.append(wrong("database", f"{len(seen.mistakes) - len(shown)} more", "reminderd db check lists them all"))
+    return shown or [good("database", f"{file} opens and is sound")]

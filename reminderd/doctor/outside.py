@@ -1,0 +1,152 @@
+"""Looks at the public address as the world does, as far as that can be told from this machine."""
+
+import socket
+import ssl
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+import trio
+from attrs import frozen
+
+from reminderd.core.diagnosis import outside
+from reminderd.core.diagnosis.finding import Finding, Mark, good, untold, warning, wrong
+from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
+from reminderd.providers.exchange import Heard, Outcome, Unheard
+
+_ELSEWHERE: Final = "try it from elsewhere: some networks don't let a server reach its own public address"
+_PROBLEM: Final = "application/problem+json"
+
+
+@frozen
+class Outside:
+    """What was found."""
+
+    findings: list[Finding]
+    url: str | None
+    """The public base URL, if the daemon is expected to answer there and the connection can be trusted; else None."""
+
+
+async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> Outside:
+    """The name, the certificate, and what answers there.
+
+    Args:
+        base: `[web].public_base_url`.
+        asking: asks.
+        now: the time.
+        runs: whether the daemon runs on this machine; None: nobody knows.
+    """
+    if not base:
+        return _unasked("[web].public_base_url is not set")
+    parts = urlsplit(base)
+    if parts.scheme == "http" and is_this_machine(parts.hostname or ""):
+        return _unasked(f"{base} is this machine's own, for trying out")
+    addresses = await _addresses(parts, asking.seconds)
+    if isinstance(addresses, str):
+        mend = "correct [web].public_base_url, or the name's A and AAAA records at your registrar"
+        unknown = wrong("address", f"{parts.hostname} leads nowhere: {addresses}", mend)
+        return Outside([unknown, untold("certificate", "not asked: there is no address")], None)
+    found = [outside.address(parts.hostname or "", addresses)]
+    if parts.scheme == "http":
+        mend = "set an https:// address: what patients say must not travel in the clear"
+        found.append(wrong("certificate", "none: [web].public_base_url begins with http://", mend))
+    else:
+        found.append(await _certificate(parts, asking, now))
+        if found[-1].mark is Mark.WRONG:
+            return Outside([*found, untold("from outside", "not asked: nobody trusts such a certificate")], None)
+    alive = await asking.get(f"{base}/health")
+    found.append(_reached(f"{base}/health", alive, runs=runs))
+    if not isinstance(alive, Heard):
+        return Outside(found, None)
+    found.append(outside.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
+    if parts.scheme == "https" and parts.port in {None, 443}:
+        host = parts.netloc.removesuffix(":443")
+        found.append(await plain_http(f"http://{host}/", host, asking))
+    elif parts.scheme == "https":
+        found.append(untold("plain http", "not asked: [web].public_base_url names a port of its own"))
+    found.append(outside.kept_inside(await _let_out(base, asking)))
+    return Outside(found, base if runs or is_alive(alive) else None)
+
+
+def _unasked(why: str) -> Outside:
+    return Outside([untold("address", f"not asked from outside: {why}")], None)
+
+
+async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
+    """What a name leads to, each address once; or why it leads nowhere."""
+    with trio.move_on_after(seconds):
+        try:
+            found = await trio.socket.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            return str(error.strerror or error) if isinstance(error, OSError) else "no name has this form"
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+    return f"no answer from DNS within {seconds:g} s"
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port that a URL leads to."""
+    return parts.port or (443 if parts.scheme == "https" else 80)
+
+
+async def _certificate(parts: SplitResult, asking: Asking, now: datetime) -> Finding:
+    host = parts.hostname or ""
+    with trio.move_on_after(asking.seconds):
+        try:
+            tcp = await trio.open_tcp_stream(host, port_of(parts))
+        except OSError as error:
+            return untold("certificate", f"can't be seen: {error.strerror or error}")
+        stream = trio.SSLStream(tcp, asking.trust, server_hostname=host)
+        async with tcp:
+            try:
+                await stream.do_handshake()
+            except (trio.BrokenResourceError, ssl.CertificateError) as error:
+                mend = "journalctl -u caddy says why it got no good one; ports 80 and 443 must be open to the world"
+                return wrong("certificate", f"not valid: {_cause(error)}", mend)
+            times = stream.getpeercert()
+        return outside.certificate(_moment(times["notBefore"]), _moment(times["notAfter"]), now)
+    return untold("certificate", f"can't be seen: no answer within {asking.seconds:g} s")
+
+
+def _cause(error: BaseException) -> str:
+    cause = error.__cause__ or error
+    return getattr(cause, "verify_message", "") or str(cause) or type(cause).__name__
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(text), UTC)
+
+
+def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
+    """Whether the daemon answers at its public address."""
+    if isinstance(alive, Unheard):
+        return wrong("from outside", f"{url}: {alive.reason}", f"look at Caddy and the firewall; {_ELSEWHERE}")
+    if is_alive(alive):
+        if runs is False:
+            mend = "is it another machine's? Then correct the name's A and AAAA records"
+            return warning("from outside", f"a daemon answers at {url}, though none runs here", mend)
+        return good("from outside", f"the daemon answers at {url}")
+    if not runs and alive.status in {502, 503, 504}:
+        says = f"{url} answers {alive.status}: the daemon does not run"
+        return warning("from outside", says, "start it, and ask again")
+    mend = "let Caddy pass /webhooks/* and /health on to [web].port; see operations.md"
+    return warning("from outside", f"{url} answers {alive.status}, and it is not the daemon that answers", mend)
+
+
+async def plain_http(url: str, host: str, asking: Asking) -> Finding:
+    """What an http URL, without TLS, leads to at the same host."""
+    outcome = await asking.get(url)
+    if isinstance(outcome, Unheard):
+        return untold("plain http", f"{url} does not answer: {outcome.reason}")
+    return outside.plain_http(outcome.status, outcome.headers.get("location", ""), host)
+
+
+async def _let_out(base: str, asking: Asking) -> list[str]:
+    """Of what is not for the world, that which answers there as the daemon does."""
+    found = []
+    api = await asking.get(f"{base}/api/openapi.json")
+    if isinstance(api, Heard) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):
+        found.append("/api")
+    ready = await asking.get(f"{base}/health/ready")
+    if isinstance(ready, Heard) and document(ready).get("status") in {"ok", "unavailable"}:
+        found.append("/health/ready")
+    return found

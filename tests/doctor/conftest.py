@@ -1,0 +1,59 @@
+"""Whoever asks, with an authority of its own behind the certificates; and sites that answer by path."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from reminderd.config import Config, GenericConfig, ProviderConfig, WebConfig
+from reminderd.core.diagnosis.finding import Finding
+from reminderd.doctor.asking import Asking, asking
+from tests.support.generic_server import KEY, SECRET
+from tests.support.hostile_provider import Line, Script, answer, hear
+
+ALIVE = answer(200, b'{"status": "ok"}')
+NOT_THERE = answer(404)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+async def ask(authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Asking]:
+    """Trusts the tests' authority, as a program does that finds it in the environment."""
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "authority.pem"))
+    async with asking(10) as open_to_ask:
+        yield open_to_ask
+
+
+def site(answers: Mapping[str, bytes], otherwise: bytes = NOT_THERE) -> Script:
+    """Answers each request by its path."""
+
+    async def by_path(line: Line) -> None:
+        target = line.server.requests[-1].target
+        await line.stream.send_all(answers.get(target, otherwise))
+
+    return hear, by_path
+
+
+def says(status: int, content: Any, **headers: str) -> bytes:
+    return answer(status, json.dumps(content).encode(), **headers)
+
+
+def generic(*, web: dict[str, Any] | None = None, **changes: Any) -> Config:
+    """A clinic with a generic provider; `changes` are keys of [provider.generic]."""
+    usual = {"api_url": "http://127.0.0.1:9", "api_key": KEY, "webhook_secret": SECRET}
+    provider = ProviderConfig(kind="generic", generic=GenericConfig(**usual | changes))
+    return Config(web=WebConfig(**web or {}), provider=provider)
+
+
+def told(findings: list[Finding]) -> dict[str, str]:
+    """Each finding's mark by what it is about; each thing has one."""
+    assert len({finding.about for finding in findings}) == len(findings)
+    return {finding.about: finding.mark.value for finding in findings}

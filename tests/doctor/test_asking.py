@@ -1,0 +1,29 @@
+import pytest
+
+from reminderd.doctor.asking import Asking, is_this_machine
+from reminderd.providers.exchange import Unheard
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("api.twilio.com", False),
+        ("192.168.1.5", False),
+        ("0.0.0.0", False),  # noqa: S104 - nobody listens there
+        ("::", False),
+        ("127.0.0.1", True),
+        ("127.0.1.1", True),
+        ("::1", True),
+        ("localhost", True),
+        ("", False),
+    ],
+)
+def test_this_machine_is_known_by_its_own_addresses(host: str, *, expected: bool) -> None:
+    assert is_this_machine(host) is expected
+
+
+@pytest.mark.parametrize("url", ["http://xn--/", "http://[::1", f"http://{'x' * 64}/"])
+async def test_a_url_that_can_be_none_gets_no_answer(url: str, ask: Asking) -> None:
+    outcome = await ask.get(url)
+    assert isinstance(outcome, Unheard)
+    assert not outcome.sent

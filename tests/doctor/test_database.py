@@ -1,0 +1,110 @@
+from pathlib import Path
+
+import pytest
+import trio
+
+from reminderd.config import Config, DatabaseConfig
+from reminderd.core.diagnosis.finding import Finding, Mark
+from reminderd.doctor import database
+from reminderd.store.driver import connect, sqlite_warning
+from reminderd.store.migrate import migrations
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from tests.doctor.conftest import told
+from tests.support.nouns import NOW
+
+SQLITE = {} if sqlite_warning() is None else {"SQLite": "warning"}
+WELL = {"database": "good", "schema": "good", "write-ahead log": "good"} | SQLITE
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(database=DatabaseConfig(folder=tmp_path))
+
+
+def looked(config: Config, *, seconds: float = 30) -> list[Finding]:
+    return trio.run(lambda: database.look(config, NOW, seconds=seconds))
+
+
+def insert(config: Config, *ids: str, **columns: str) -> None:
+    with open_sync(config.database.path) as connection:
+        for reminder_id in ids:
+            row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hi.", "scheduled_at": to_ms(NOW)}
+            row |= columns
+            marks = ", ".join("?" for _ in row)
+            connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def test_a_sound_database_is_well(config: Config) -> None:
+    insert(config, "r1")
+    assert told(looked(config)) == WELL
+
+
+def test_a_database_that_is_not_there_is_no_mistake_and_not_made(config: Config) -> None:
+    assert told(looked(config)) == {"database": "untold"}
+    assert not config.database.path.exists()
+
+
+def test_a_database_of_an_older_version_is_told_and_not_migrated(config: Config) -> None:
+    insert(config, "r1")
+    newest = migrations()[-1].number
+    older = connect(str(config.database.path))
+    older.execute(f"PRAGMA user_version = {newest - 1}")
+    assert told(looked(config)) == WELL | {"schema": "warning"}
+    assert older.execute("PRAGMA user_version").fetchone()[0] == newest - 1
+    older.close()
+
+
+def test_what_is_no_database_of_ours_is_a_mistake(config: Config) -> None:
+    config.database.path.write_text("This is no database, however much it looks like a file." * 100)
+    (found,) = looked(config)
+    assert found.mark is Mark.WRONG
+    assert "not a SQLite database" in found.says
+
+
+def test_a_folder_is_no_database(config: Config) -> None:
+    config.database.path.mkdir()
+    (found,) = looked(config)
+    assert found.mark is Mark.WRONG
+    assert found.says.endswith("is no file")
+
+
+def test_what_can_not_be_read_in_time_is_not_called_sound(config: Config) -> None:
+    with open_sync(config.database.path) as connection:
+        connection.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+            " INSERT INTO reminders (id, phone_number, message, scheduled_at)"
+            " SELECT 'r' || i, '+12025550100', 'Hello.', 0 FROM n"
+        )
+    assert told(looked(config, seconds=0)) == WELL | {"database": "untold"}
+
+
+@pytest.mark.parametrize(("broken", "lines"), [(1, 1), (4, 4), (5, 4), (7, 4)])
+def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines: int, config: Config) -> None:
+    insert(config, *(f"r{number}" for number in range(broken)))
+    with open_sync(config.database.path) as connection:
+        connection.execute("DROP TRIGGER reminders_revived")
+        connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL")
+    found = [finding for finding in looked(config) if finding.about == "database"]
+    assert [finding.mark for finding in found] == [Mark.WRONG] * lines
+    assert found[0].says == "a reminder waits for ever: r0"
+    assert (found[-1].says == f"{broken - 3} more") == (broken > 4)
+
+
+def test_a_zone_that_no_reminder_can_be_rung_by_is_told(config: Config) -> None:
+    insert(config, "r1", timezone="Asia/Tokyo")
+    assert told(looked(config)) == WELL
+    insert(config, "r2", timezone="Mars/Olympus")
+    assert told(looked(config)) == WELL | {"time zones": "wrong"}
+
+
+def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:
+    insert(config, "r1")
+    with open_sync(config.database.path) as reader, open_sync(config.database.path) as writer:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM reminders").fetchone()
+        for _ in range(5):
+            writer.execute("INSERT INTO settings (key, value) VALUES ('x', hex(zeroblob(7500000)))")
+            writer.execute("DELETE FROM settings")
+        assert told(looked(config)) == WELL | {"write-ahead log": "warning"}
+        reader.execute("ROLLBACK")

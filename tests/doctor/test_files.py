@@ -1,0 +1,131 @@
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config, load_config
+from reminderd.core.diagnosis.finding import Mark
+from reminderd.doctor import files
+from reminderd.store.opening import open_sync
+
+CONFIG = """
+[provider.generic]
+api_url = "https://voice.example.com"
+api_key = "a-provider-key"
+webhook_auth = "bearer"
+webhook_secret_file = "secret"
+[log]
+file = "logs/reminderd.log"
+"""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that every user may look into, unlike pytest's own."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "logs").mkdir()
+        (folder / "config.toml").write_text(CONFIG)
+        (folder / "secret").write_text("a-token-of-the-provider")
+        for file in (folder / "config.toml", folder / "secret"):
+            file.chmod(0o600)
+        yield folder
+
+
+def loaded(folder: Path) -> Config:
+    return load_config(None, {}, folder)
+
+
+def mistakes(folder: Path) -> list[str]:
+    return [finding.says for finding in files.look(loaded(folder)) if finding.mark is Mark.WRONG]
+
+
+def test_files_that_only_their_user_reads_are_well(folder: Path) -> None:
+    with open_sync(folder / "reminderd.db"):
+        found = files.look(loaded(folder))
+    assert [(finding.about, finding.mark) for finding in found] == [("files", Mark.GOOD), ("disk", Mark.GOOD)]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "secret", "reminderd.db", "reminderd.db-wal", "reminderd.db-shm"])
+def test_a_file_that_every_user_reads_is_named(name: str, folder: Path) -> None:
+    with open_sync(folder / "reminderd.db"):
+        (folder / name).chmod(0o644)
+        found = [finding for finding in files.look(loaded(folder)) if finding.mark is Mark.WRONG]
+    assert [finding.says for finding in found] == [f"{folder / name} is open to every user of the machine"]
+    assert found[0].mend == f"chmod o= {folder / name}"
+
+
+def test_a_closed_folder_closes_what_is_in_it(folder: Path) -> None:
+    (folder / "secret").chmod(0o644)
+    folder.chmod(0o750)
+    assert mistakes(folder) == []
+
+
+def test_a_configuration_without_a_secret_may_be_read_by_everybody(folder: Path) -> None:
+    (folder / "config.toml").write_text('[log]\nlevel = "INFO"\n')
+    (folder / "config.toml").chmod(0o644)
+    assert mistakes(folder) == []
+
+
+def test_a_link_is_judged_by_the_file_that_it_leads_to(folder: Path) -> None:
+    (folder / "logs" / "secret").write_text("a-token-of-the-provider")
+    (folder / "logs" / "secret").chmod(0o644)
+    (folder / "secret").unlink()
+    (folder / "secret").symlink_to("logs/secret")
+    assert mistakes(folder) == [f"{folder / 'secret'} is open to every user of the machine"]
+    (folder / "logs").chmod(0o700)
+    assert mistakes(folder) == []
+
+
+def test_a_folder_that_every_user_writes_to_is_named(folder: Path) -> None:
+    folder.chmod(0o777)
+    assert mistakes(folder) == [
+        f"every user of the machine may replace {folder / name}" for name in ("config.toml", "secret")
+    ]
+
+
+def test_a_folder_that_is_not_there_is_a_mistake(folder: Path) -> None:
+    (folder / "logs").rmdir()
+    assert mistakes(folder) == [f"{folder / 'logs'} can't be looked at: No such file or directory"]
+
+
+def test_two_disks_have_a_line_each(folder: Path) -> None:
+    memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
+    if not memory.is_dir():
+        pytest.skip("no second disk")
+    with tempfile.TemporaryDirectory(dir=memory) as other:
+        if Path(other).stat().st_dev == folder.stat().st_dev:
+            pytest.skip("one disk only")
+        (folder / "config.toml").write_text(f"{CONFIG}".replace("logs/reminderd.log", f"{other}/reminderd.log"))
+        found = files.look(loaded(folder))
+    assert [finding.about for finding in found] == ["files", "disk", "disk"]
+
+
+# Looks at the configuration in the folder named by its argument, loaded before, as somebody who isn't root.
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from reminderd.config import load_config
+from reminderd.doctor import files
+config = load_config(None, {}, Path(sys.argv[1]))
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+else:
+    Path(sys.argv[1]).chmod(0)
+for finding in files.look(config):
+    print(finding.mark, finding.says)
+"""
+
+
+def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:
+    folder.chmod(0o700)
+    command = [sys.executable, "-c", AS_NOBODY, str(folder)]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
+    folder.chmod(0o700)
+    assert f"untold {folder / 'secret'} can't be looked at: Permission denied" in result.stdout.splitlines()
+    assert "good" not in result.stdout

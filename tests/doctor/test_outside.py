@@ -1,0 +1,205 @@
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+import trustme
+from attrs import frozen
+
+from reminderd.clock import SystemClock
+from reminderd.core.diagnosis.finding import Mark
+from reminderd.doctor import outside
+from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.outside import Outside
+from tests.doctor.conftest import ALIVE, says, site, told
+from tests.support.door import a_door
+from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
+from tests.support.tls import encrypted
+
+NOW = SystemClock().now()
+BEHIND_CADDY = answer(200, b'{"status": "ok"}', Server="Caddy")
+
+
+async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> Outside:
+    return await outside.look(base, ask, NOW, runs=runs)
+
+
+async def test_a_server_as_the_documents_want_it_is_well(ask: Asking, authority: trustme.CA) -> None:
+    async with hostile(site({"/health": BEHIND_CADDY})) as server, encrypted(server.url, authority) as url:
+        found = await looked(url, ask)
+    assert told(found.findings) == {
+        "address": "warning",  # localhost
+        "certificate": "good",
+        "from outside": "good",
+        "web server": "good",
+        "plain http": "untold",  # a port of its own
+        "kept inside": "good",
+    }
+    assert found.url == url
+
+
+async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking, authority: trustme.CA) -> None:
+    async with a_door() as door, encrypted(door.url, authority) as url:
+        found = await looked(url, ask)
+    marks = told(found.findings)
+    assert (marks["from outside"], marks["web server"], marks["kept inside"]) == ("good", "warning", "wrong")
+    assert "/api and /health/ready" in found.findings[-1].says
+
+
+@pytest.mark.parametrize(
+    ("answers", "mark"),
+    [
+        ({}, "good"),
+        ({"/api/openapi.json": answer(200, b"<html>"), "/health/ready": answer(200, b"<html>")}, "good"),
+        ({"/api/openapi.json": says(200, {"openapi": "3.1.0"})}, "wrong"),
+        ({"/api/openapi.json": says(404, {}, Content_Type="application/problem+json")}, "wrong"),
+        ({"/health/ready": says(503, {"status": "unavailable"})}, "warning"),
+        ({"/health/ready": says(200, {"status": "ok"})}, "warning"),
+    ],
+)
+async def test_what_is_kept_inside_is_told_by_the_daemon_s_own_answers(
+    answers: dict[str, bytes], mark: str, ask: Asking, authority: trustme.CA
+) -> None:
+    async with hostile(site({"/health": ALIVE} | answers)) as server, encrypted(server.url, authority) as url:
+        assert told((await looked(url, ask)).findings)["kept inside"] == mark
+
+
+@pytest.mark.parametrize("base", ["", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"])
+async def test_without_a_public_address_nobody_is_asked(base: str, ask: Asking) -> None:
+    found = await looked(base, ask)
+    assert (told(found.findings), found.url) == ({"address": "untold"}, None)
+
+
+async def test_a_certificate_of_a_stranger_s_authority_is_no_good_and_nothing_is_sent(ask: Asking) -> None:
+    async with hostile(site({"/health": ALIVE})) as server, encrypted(server.url, trustme.CA()) as url:
+        found = await looked(url, ask)
+    assert told(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "untold"}
+    assert "unable to get local issuer certificate" in found.findings[1].says
+    assert (found.url, server.requests) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "mark", "words"),
+    [
+        (-60, 30, "good", "valid, for 30 more days"),
+        (-80, 10, "warning", "valid, for 10 more days"),
+        (-90, -1, "wrong", "certificate has expired"),
+        (1, 90, "wrong", "certificate is not yet valid"),
+    ],
+)
+async def test_a_certificate_is_judged_by_its_days(
+    since: int, until: int, mark: str, words: str, ask: Asking, authority: trustme.CA
+) -> None:
+    def day(number: int) -> datetime:
+        return NOW + timedelta(days=number, hours=1)
+
+    async with (
+        hostile(site({"/health": ALIVE})) as server,
+        encrypted(server.url, authority, since=day(since), until=day(until)) as url,
+    ):
+        found = await looked(url, ask)
+    assert told(found.findings)["certificate"] == mark
+    assert words in found.findings[1].says
+
+
+async def test_a_certificate_for_another_name_is_no_good(ask: Asking, authority: trustme.CA) -> None:
+    async with hostile(site({})) as server, encrypted(server.url, authority) as url:
+        found = await looked(url.replace("localhost", "127.0.0.1"), ask)
+    assert told(found.findings)["certificate"] == "wrong"
+    assert "127.0.0.1" in found.findings[1].says
+
+
+async def test_what_speaks_no_tls_has_no_certificate(ask: Asking) -> None:
+    async with hostile((say(answer(200)),)) as server:
+        found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), ask)
+    assert told(found.findings)["certificate"] == "wrong"
+
+
+async def test_an_address_where_nobody_listens_is_a_mistake(ask: Asking) -> None:
+    with nobody_listens() as url:
+        found = await looked(url.replace("http://127.0.0.1", "https://localhost"), ask)
+    assert told(found.findings) == {"address": "warning", "certificate": "untold", "from outside": "wrong"}
+    assert "try it from elsewhere" in found.findings[-1].mend
+    assert found.url is None
+
+
+async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
+    async with asking(0.2) as impatient, hostile((hang,)) as server:
+        found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), impatient)
+    assert told(found.findings) == {"address": "warning", "certificate": "untold", "from outside": "wrong"}
+
+
+@pytest.mark.parametrize(
+    ("health", "runs", "mark", "mend", "is_asked"),
+    [
+        (ALIVE, True, "good", "", True),
+        (ALIVE, None, "good", "", True),
+        (ALIVE, False, "warning", "another machine's", True),
+        (answer(502), False, "warning", "start it", False),
+        (answer(502), None, "warning", "start it", False),
+        (answer(502), True, "warning", "let Caddy pass", True),
+        (answer(404), True, "warning", "let Caddy pass", True),
+        (answer(404), False, "warning", "let Caddy pass", False),
+        (says(200, {"status": "fine"}), False, "warning", "let Caddy pass", False),
+    ],
+)
+async def test_who_answers_at_the_public_address_is_told(
+    health: bytes, *, runs: bool | None, mark: str, mend: str, is_asked: bool, ask: Asking, authority: trustme.CA
+) -> None:
+    async with hostile(site({"/health": health})) as server, encrypted(server.url, authority) as url:
+        found = await looked(url, ask, runs=runs)
+    assert told(found.findings)["from outside"] == mark
+    assert mend in found.findings[2].mend
+    assert found.url == (url if is_asked else None)
+
+
+@frozen
+class Names(trio.abc.HostnameResolver):
+    """A DNS in which every name leads to one address, or has one fault."""
+
+    address: str
+    fault: Exception | None = None
+
+    async def getaddrinfo(self, _host, port, family=0, type=0, proto=0, flags=0):  # type: ignore[no-untyped-def] # noqa: A002, ANN001, ANN201
+        if self.fault is not None:
+            raise self.fault
+        return await trio.socket.getaddrinfo(self.address, port, family, type, proto, flags)
+
+    async def getnameinfo(self, sockaddr, flags):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+        raise NotImplementedError
+
+
+async def resolved(names: Names, base: str, ask: Asking) -> Outside:
+    """What is found where DNS says so."""
+    trio.socket.set_custom_hostname_resolver(names)
+    return await looked(base, ask)
+
+
+async def test_a_name_that_leads_nowhere_is_a_mistake(ask: Asking) -> None:
+    fault = OSError(-2, "Name or service not known")
+    found = await resolved(Names("", fault), "https://clinic.example", ask)
+    assert told(found.findings) == {"address": "wrong", "certificate": "untold"}
+    assert found.findings[0].says == "clinic.example leads nowhere: Name or service not known"
+
+
+async def test_a_name_that_can_be_none_is_a_mistake(ask: Asking) -> None:
+    found = await looked(f"https://{'x' * 64}.example", ask)
+    assert found.findings[0].mark is Mark.WRONG
+
+
+async def test_patients_words_in_the_clear_are_a_mistake(ask: Asking) -> None:
+    async with hostile(site({"/health": ALIVE})) as server:
+        port = urlsplit(server.url).port
+        found = await resolved(Names("127.0.0.1"), f"http://clinic.example:{port}", ask)
+    marks = told(found.findings)
+    assert (marks["address"], marks["certificate"], marks["from outside"]) == ("warning", "wrong", "good")
+    assert "plain http" not in marks
+
+
+async def test_plain_http_is_followed_by_nobody(ask: Asking) -> None:
+    async with hostile(answering(308, Location="https://clinic.example/")) as server:
+        assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.GOOD
+    async with hostile(answering(200)) as server:
+        assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.WARNING
+    with nobody_listens() as url:
+        assert (await outside.plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNTOLD

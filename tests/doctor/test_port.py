@@ -1,0 +1,135 @@
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from reminderd.config import Config, WebConfig
+from reminderd.core.diagnosis.finding import Mark
+from reminderd.doctor import port
+from reminderd.doctor.asking import Asking, asking
+from reminderd.doctor.port import Port
+from tests.doctor.conftest import ALIVE, generic, says, site
+from tests.support.door import a_door
+from tests.support.hostile_provider import Script, answering, cut, hear, hostile, nobody_listens, nobody_picks_up
+
+
+def at(url: str, host: str = "127.0.0.1") -> Config:
+    return generic(web={"host": host, "port": int(url.rpartition(":")[2])})
+
+
+@pytest.fixture
+def free() -> Iterator[str]:
+    with nobody_listens() as url:
+        taken = url
+    yield taken  # noqa: PT022 - it must be given back before
+
+
+async def looked(config: Config, ask: Asking) -> tuple[Port, list[tuple[str, Mark]]]:
+    found = await port.look(config, ask)
+    return found, [(finding.about, finding.mark) for finding in found.findings]
+
+
+async def test_a_free_port_is_well(free: str, ask: Asking) -> None:
+    found, marks = await looked(at(free), ask)
+    assert marks == [("port", Mark.GOOD)]
+    assert "the daemon does not run" in found.findings[0].says
+    assert found.url is None
+
+
+async def test_the_daemon_s_own_door_is_known(ask: Asking) -> None:
+    async with a_door() as door:
+        found, marks = await looked(at(door.url), ask)
+    assert marks == [("port", Mark.GOOD), ("daemon", Mark.GOOD)]
+    assert found.url == door.url
+
+
+async def test_a_daemon_that_listens_everywhere_is_asked_here(ask: Asking) -> None:
+    async with a_door() as door:
+        found, marks = await looked(at(door.url, "0.0.0.0"), ask)  # noqa: S104 - nobody listens there
+    assert marks == [("port", Mark.GOOD), ("port", Mark.WARNING), ("daemon", Mark.GOOD)]
+    assert "past the web server" in found.findings[1].says
+    assert found.url == door.url
+
+
+async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
+    with socket.socket(socket.AF_INET6) as taken:
+        try:
+            taken.bind(("::1", 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
+        url = f"http://[::1]:{taken.getsockname()[1]}"
+    for host, warnings in (("::", 1), ("::1", 0)):
+        found, marks = await looked(at(url, host), ask)
+        assert marks == [("port", Mark.GOOD), *[("port", Mark.WARNING)] * warnings], found
+
+
+async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:
+    async with a_door() as door:
+        door.parts["provider"] = "dialing is paused: 401"
+        found, marks = await looked(at(door.url), ask)
+    assert marks == [("port", Mark.GOOD), ("daemon", Mark.WRONG)]
+    assert found.findings[1].says == "provider: dialing is paused: 401"
+    assert found.url == door.url
+
+
+@pytest.mark.parametrize(
+    ("ready", "mark"),
+    [
+        (says(200, {"status": "ok"}), Mark.GOOD),
+        (says(200, {"status": "fine"}), Mark.UNTOLD),
+        (says(404, {}), Mark.UNTOLD),
+        (says(503, {"failing": {}}), Mark.UNTOLD),
+        (says(503, {"failing": ["all"]}), Mark.UNTOLD),
+        (says(503, {"failing": {"database": "the disk is full"}}), Mark.WRONG),
+        (b"", Mark.WRONG),
+    ],
+)
+async def test_a_daemon_is_called_ready_only_by_its_own_word(ready: bytes, mark: Mark, ask: Asking) -> None:
+    async with hostile(site({"/health": ALIVE, "/health/ready": ready})) as server:
+        _, marks = await looked(at(server.url), ask)
+    assert marks == [("port", Mark.GOOD), ("daemon", mark)]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        answering(200, b"<html>It works!</html>"),
+        answering(404),
+        answering(200, b'{"status": "ok", "of": "another"}'),
+        answering(503, b'{"status": "ok"}'),
+        answering(200, b"[" * 100_000),
+        (hear, cut),
+    ],
+)
+async def test_another_program_s_port_is_taken(script: Script, ask: Asking) -> None:
+    async with hostile(script) as server:
+        found, marks = await looked(at(server.url), ask)
+    assert marks == [("port", Mark.WRONG)]
+    assert "is taken by something" in found.findings[0].says
+    assert "ss -ltnp" in found.findings[0].mend
+    assert found.url is None
+
+
+async def test_a_program_that_never_picks_up_has_the_port() -> None:
+    with nobody_picks_up() as url:
+        async with asking(0.3) as impatient:
+            found, marks = await looked(at(url), impatient)
+    assert marks == [("port", Mark.WRONG)]
+    assert "ss -ltnp" in found.findings[0].mend
+
+
+async def test_a_name_that_is_none_is_a_mistake(free: str, ask: Asking) -> None:
+    found, marks = await looked(at(free, "x" * 64), ask)
+    assert marks == [("port", Mark.WRONG)]
+    assert found.findings[0].mend == "set [web].host to an address of this machine, mostly 127.0.0.1"
+
+
+def test_an_address_that_is_not_this_machine_s_can_not_be_had() -> None:
+    refusal = port._refusal("192.0.2.1", 4000)
+    assert refusal is not None
+    assert refusal[1] == "set [web].host to an address of this machine, mostly 127.0.0.1"
+
+
+async def test_port_0_can_not_be_looked_for(ask: Asking) -> None:
+    _, marks = await looked(Config(web=WebConfig(port=0)), ask)
+    assert marks == [("port", Mark.UNTOLD)]

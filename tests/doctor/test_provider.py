@@ -1,0 +1,83 @@
+import pytest
+from attrs import evolve
+
+from reminderd.config import Config, ProviderConfig, TwilioConfig
+from reminderd.core.diagnosis.finding import Finding, Mark
+from reminderd.doctor import provider
+from tests.doctor.conftest import generic
+from tests.support.generic_server import KEY
+from tests.support.hostile_provider import answering, hang, hear, hostile, nobody_listens
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+from tests.support.twilio_rest import error, says
+
+
+def twilio(url: str) -> Config:
+    section = TwilioConfig(account_sid=ACCOUNT, auth_token=TOKEN, from_number=FROM, api_url=url)
+    return Config(provider=ProviderConfig(kind="twilio", twilio=section))
+
+
+async def looked(config: Config, *, seconds: float = 10) -> list[tuple[Mark, str]]:
+    found: list[Finding] = await provider.look(config, seconds=seconds)
+    assert {finding.about for finding in found} == {"provider"}
+    return [(finding.mark, finding.says) for finding in found]
+
+
+async def test_the_sandbox_is_not_asked() -> None:
+    ((mark, _),) = await looked(Config())
+    assert mark is Mark.UNTOLD
+
+
+async def test_a_generic_provider_that_does_not_refuse_us_is_well() -> None:
+    async with hostile(answering(404)) as server:
+        ((mark, _),) = await looked(generic(api_url=server.url))
+    assert mark is Mark.GOOD
+    assert {request.method for request in server.requests} == {"GET"}, "no call is placed"
+
+
+async def test_a_generic_provider_that_refuses_the_key_is_a_mistake_and_the_key_is_not_shown() -> None:
+    async with hostile(answering(401, f'{{"error": "who is {KEY}?"}}'.encode())) as server:
+        ((mark, says),) = await looked(generic(api_url=server.url))
+    assert mark is Mark.WRONG
+    assert "401" in says
+    assert KEY not in says
+
+
+async def test_a_provider_that_can_not_be_reached_is_a_mistake() -> None:
+    with nobody_listens() as url:
+        assert [mark for mark, _ in await looked(generic(api_url=url))] == [Mark.WRONG]
+
+
+@pytest.mark.parametrize("config", [generic(api_url="http://xn--/"), twilio("http://xn--/")])
+async def test_a_url_that_can_be_none_is_a_mistake(config: Config) -> None:
+    assert await looked(config) == [(Mark.WRONG, "it can't be asked: api_url: not a URL")]
+
+
+@pytest.mark.parametrize("config", [generic(), twilio("http://127.0.0.1:9")])
+async def test_a_provider_that_does_not_answer_is_not_waited_for(config: Config) -> None:
+    assert config.provider.timeout_seconds == 20
+    async with hostile((hear, hang)) as server:
+        section = evolve(getattr(config.provider, config.provider.kind), api_url=server.url)
+        there = evolve(config, provider=evolve(config.provider, **{config.provider.kind: section}))
+        ((mark, says),) = await looked(there, seconds=0.2)
+    assert mark is Mark.WRONG
+    assert "within 0.2 s" in says
+
+
+async def test_twilio_is_asked_for_account_and_number_by_reading() -> None:
+    active = says(200, {"status": "active"})
+    bought = says(200, {"incoming_phone_numbers": [{"capabilities": {"voice": True}}]})
+    async with hostile(active, bought) as server:
+        assert await looked(twilio(server.url)) == [
+            (Mark.GOOD, "Twilio knows the account, and the number may make calls")
+        ]
+    assert {request.method for request in server.requests} == {"GET"}, "no call is placed"
+
+
+async def test_each_of_twilio_s_mistakes_has_a_line() -> None:
+    suspended, none = says(200, {"status": "suspended"}), says(200, {})
+    async with hostile(suspended, none, none) as server:
+        assert [mark for mark, _ in await looked(twilio(server.url))] == [Mark.WRONG, Mark.WRONG]
+    async with hostile(error(401, 20003, f"Authenticate, {TOKEN}")) as server:
+        ((mark, words),) = await looked(twilio(server.url))
+    assert mark is Mark.WRONG
+    assert TOKEN not in words

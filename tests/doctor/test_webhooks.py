@@ -1,0 +1,146 @@
+import pytest
+import trustme
+from attrs import evolve
+from twilio.request_validator import RequestValidator
+
+from reminderd.clock import SystemClock
+from reminderd.config import Config, ProviderConfig, TwilioConfig, WebConfig
+from reminderd.core.diagnosis.finding import Finding, Mark
+from reminderd.daemon.clients import client
+from reminderd.doctor import webhooks
+from reminderd.doctor.asking import Asking
+from tests.doctor.conftest import generic, says
+from tests.support.hostile_provider import HeardRequest, Line, Script, answering, hear, hostile, nobody_listens
+from tests.support.tls import encrypted
+from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN, fields
+
+PUBLIC = "https://clinic.example/reminders"
+TOKEN_OF_PROVIDER = "a-token-of-the-provider"
+
+
+def twilio() -> Config:
+    section = TwilioConfig(account_sid=ACCOUNT, auth_token=TOKEN, from_number=FROM)
+    web = WebConfig(public_base_url=PUBLIC)
+    return Config(web=web, provider=ProviderConfig(kind="twilio", twilio=section))
+
+
+def a_door_with(config: Config) -> Script:
+    """Answers as the daemon does that has this configuration, and no reminder."""
+    provider = client(config, own_url="")
+    forged = 403 if config.provider.kind == "twilio" else 401
+
+    async def judge(line: Line) -> None:
+        if provider.verified(line.server.requests[-1].webhook):
+            provider.parse(line.server.requests[-1].webhook)
+            await line.stream.send_all(says(404, {"error": "Unknown reminder"}))
+        else:
+            await line.stream.send_all(says(forged, {"error": "Invalid signature"}))
+
+    return hear, judge
+
+
+async def looked(config: Config, ask: Asking, *, public: str | None = None, local: str | None = None) -> Finding:
+    return await webhooks.look(config, ask, public=public, local=local, now=SystemClock().now())
+
+
+BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)
+
+
+@pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
+async def test_a_door_with_the_configured_secret_is_well(config: Config, ask: Asking) -> None:
+    async with hostile(a_door_with(config)) as server:
+        found = await looked(config, ask, local=server.url)
+    assert found.mark is Mark.GOOD
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "of_daemon"),
+    [
+        (generic(), generic(webhook_secret="whsec_" + "QUJD" * 8)),
+        (BEARER, generic(webhook_auth="bearer", webhook_secret="another-token-of-theirs")),
+        (twilio(), evolve(twilio(), web=WebConfig(public_base_url="https://elsewhere.example"))),
+    ],
+)
+async def test_a_daemon_that_runs_with_another_secret_is_a_mistake(
+    config: Config, of_daemon: Config, ask: Asking
+) -> None:
+    async with hostile(a_door_with(of_daemon)) as server:
+        found = await looked(config, ask, local=server.url)
+    assert found.mark is Mark.WRONG
+    assert "is refused" in found.says
+
+
+async def test_a_daemon_that_believes_everybody_is_a_mistake(ask: Asking) -> None:
+    async with hostile(a_door_with(generic(webhook_auth="none", webhook_secret=""))) as server:
+        found = await looked(generic(), ask, local=server.url)
+    assert found.mark is Mark.WRONG
+    assert "a forged one is not refused" in found.says
+
+
+async def test_twilio_s_own_library_believes_the_signed_one_alone(ask: Asking) -> None:
+    async with hostile(a_door_with(twilio())) as server:
+        await looked(twilio(), ask, local=server.url)
+    validator = RequestValidator(TOKEN)
+
+    def is_believed(request: HeardRequest) -> bool:
+        url = PUBLIC + request.target
+        return bool(validator.validate(url, fields(request), request.headers["x-twilio-signature"]))
+
+    assert [is_believed(request) for request in server.requests] == [False, True]
+
+
+@pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
+async def test_a_probe_names_nobody_s_reminder_and_no_end_of_a_call(config: Config, ask: Asking) -> None:
+    provider = client(config, own_url="")
+    async with hostile(a_door_with(config)) as server:
+        await looked(config, ask, local=server.url)
+        await looked(config, ask, local=server.url)
+    reports = [provider.parse(request.webhook) for request in server.requests]
+    names = {report.reminder_id or report.attempt_id or "" for report in reports}
+    assert len(names) == 2
+    assert all(name.startswith("doctor-") and len(name) > 40 for name in names)
+    assert {report.status for report in reports} == {"queued"}
+
+
+async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme.CA) -> None:
+    with nobody_listens() as nobody:
+        async with hostile(a_door_with(generic())) as server, encrypted(server.url, authority) as url:
+            found = await looked(generic(), ask, public=url, local=nobody)
+    assert found.mark is Mark.GOOD
+    assert url in found.says
+
+
+async def test_a_token_is_told_over_tls_or_on_this_machine_only(ask: Asking, authority: trustme.CA) -> None:
+    async with hostile(a_door_with(BEARER)) as server:
+        assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNTOLD
+        assert server.requests == []
+        assert (await looked(BEARER, ask, public="http://clinic.example", local=server.url)).mark is Mark.GOOD
+        async with encrypted(server.url, authority) as url:
+            assert (await looked(BEARER, ask, public=url)).mark is Mark.GOOD
+
+
+@pytest.mark.parametrize(
+    ("config", "mark"),
+    [
+        (Config(), Mark.UNTOLD),
+        (generic(webhook_auth="none", webhook_secret=""), Mark.WARNING),
+        (generic(), Mark.UNTOLD),
+        (twilio(), Mark.UNTOLD),
+    ],
+)
+async def test_where_nobody_can_be_asked_nothing_is_called_well(config: Config, mark: Mark, ask: Asking) -> None:
+    assert (await looked(config, ask)).mark is mark
+
+
+async def test_a_door_that_does_not_answer_is_told(ask: Asking) -> None:
+    with nobody_listens() as nobody:
+        assert (await looked(generic(), ask, local=nobody)).mark is Mark.UNTOLD
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": 5}', b'{"error": ""}'])
+async def test_somebody_else_s_answer_is_a_mistake(body: bytes, ask: Asking) -> None:
+    async with hostile(answering(401, body)) as server:
+        found = await looked(generic(), ask, local=server.url)
+    assert found.mark is Mark.WRONG
+    assert "it is not the daemon that answers" in found.says

@@ -1,0 +1,226 @@
+"""`reminderd doctor` as its user types it, beside the real daemon and behind a real Caddy."""
+
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from subprocess import DEVNULL, STDOUT
+
+import pytest
+import trio
+import trustme
+from attrs import frozen
+
+from tests.e2e.conftest import Clinic
+from tests.support.generic_server import KEY, SECRET, Fault
+from tests.support.program import clean_environment, running
+from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_desk import FROM, TOKEN
+
+CADDYFILE = """
+{{
+    admin off
+    auto_https off
+}}
+https://localhost:{public} {{
+    tls {folder}/site.pem {folder}/site.key
+    handle /webhooks/* {{
+        reverse_proxy 127.0.0.1:{port}
+    }}
+    handle /health {{
+        reverse_proxy 127.0.0.1:{port}
+    }}
+    handle {{
+        respond 404
+    }}
+}}
+"""
+
+
+@frozen
+class Said:
+    """What the doctor said, and how it ended."""
+
+    code: int
+    text: str
+
+    @property
+    def findings(self) -> list[dict[str, str]]:
+        found: list[dict[str, str]] = json.loads(self.text)["findings"]
+        return found
+
+    @property
+    def marks(self) -> dict[str, str]:
+        return {finding["about"]: finding["mark"] for finding in self.findings}
+
+    def says(self, about: str) -> str:
+        return next(finding["says"] for finding in self.findings if finding["about"] == about)
+
+
+async def doctor(folder: Path, *options: str, env: dict[str, str] | None = None) -> Said:
+    command = [sys.executable, "-m", "reminderd", "doctor", *options]
+    with trio.fail_after(60):
+        result = await trio.run_process(
+            command,
+            cwd=folder,
+            env=clean_environment(env),
+            stdin=b"",
+            capture_stdout=True,
+            stderr=STDOUT,
+            check=False,
+        )
+    return Said(result.returncode, result.stdout.decode())
+
+
+@asynccontextmanager
+async def caddy(folder: Path, *, public: int, port: int) -> AsyncIterator[None]:
+    """Caddy in front of a port, with a certificate that `authority.pem` vouches for."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    leaf = authority.issue_cert("localhost")
+    leaf.private_key_pem.write_to_path(str(folder / "site.key"))
+    leaf.cert_chain_pems[0].write_to_path(str(folder / "site.pem"))
+    (folder / "Caddyfile").write_text(CADDYFILE.format(public=public, port=port, folder=folder))
+    command = ["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
+    environment = os.environ | {name: str(folder) for name in ("HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME")}
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, command, cwd=folder, env=environment, stdin=b"", stderr=DEVNULL, check=False)
+        process: trio.Process = await nursery.start(start)
+        with trio.fail_after(30):
+            while not await _listens(public):  # noqa: ASYNC110 - no event crosses processes
+                await trio.sleep(0.02)
+        yield
+        process.kill()
+
+
+async def _listens(port: int) -> bool:
+    try:
+        await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+    except OSError:
+        return False
+    return True
+
+
+def files_of(clinic: Clinic) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in clinic.folder.glob("clinic.db*") if not path.match("*-shm")}
+
+
+async def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(clinic: Clinic) -> None:
+    said = await doctor(clinic.folder)
+    assert said.code == 0, said.text
+    lines = said.text.splitlines()
+    assert any(line.startswith("✓ provider ") for line in lines)
+    assert any(line.startswith("– database ") and "→" in line for line in lines)
+    assert any(
+        line.startswith("! configuration ") and "→ set start, end and days in [calling]" in line for line in lines
+    )
+    assert lines[-1].startswith("nothing must be mended, ")
+    assert [path.name for path in clinic.folder.iterdir()] == ["config.toml"]
+
+
+async def test_beside_the_daemon_all_is_well_and_not_a_byte_is_written(clinic: Clinic) -> None:
+    port = a_free_port()
+    env = {"WEBHOOK_PORT": str(port)}
+    async with running("run", cwd=clinic.folder, env=env) as program:
+        await program.url()
+        clinic.insert("r1", "+15550100001")
+        await clinic.until("r1", "processing")
+        before = files_of(clinic), clinic.count("audit"), clinic.count("webhook_receipts")
+        said = await doctor(clinic.folder, "--json", env=env)
+        assert (files_of(clinic), clinic.count("audit"), clinic.count("webhook_receipts")) == before
+        await program.line("webhook refused with 401")
+        await program.line("webhook refused with 404: Unknown reminder.*doctor-")
+    assert said.code == 0, said.text
+    well = ("files", "disk", "database", "schema", "write-ahead log", "provider", "port", "daemon", "webhooks")
+    assert [said.marks[about] for about in well] == ["good"] * len(well), said.text
+    assert said.marks["address"] == "untold"
+    assert len(clinic.provider.rings) == 1, "only the daemon's own"
+
+
+async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does_not(clinic: Clinic) -> None:
+    port, public = a_free_port(), a_free_port()
+    env = {
+        "WEBHOOK_PORT": str(port),
+        "PUBLIC_BASE_URL": f"https://localhost:{public}",
+        "SSL_CERT_FILE": str(clinic.folder / "authority.pem"),
+    }
+    async with caddy(clinic.folder, public=public, port=port):
+        async with running("run", cwd=clinic.folder, env=env) as program:
+            await program.url()
+            said = await doctor(clinic.folder, "--json", env=env)
+            stranger = await doctor(clinic.folder, "--json", env=env | {"SSL_CERT_FILE": ""})
+        stopped = await doctor(clinic.folder, "--json", env=env)
+    assert said.code == 0, said.text
+    seen = ("certificate", "from outside", "web server", "kept inside", "webhooks")
+    assert [said.marks[about] for about in seen] == ["good"] * len(seen), said.text
+    assert said.says("webhooks") == f"a signed one is let in at https://localhost:{public}, a forged one is refused"
+    assert said.says("web server") == "Caddy stands in front"
+    assert (stranger.code, stranger.marks["certificate"]) == (1, "wrong")
+    assert f"at http://127.0.0.1:{port}" in stranger.says("webhooks"), "asked on this machine instead"
+    assert (stopped.code, stopped.marks["from outside"], stopped.marks["webhooks"]) == (0, "warning", "untold")
+
+
+async def test_a_secret_that_the_daemon_has_not_read_yet_is_found_out(clinic: Clinic) -> None:
+    port = a_free_port()
+    env = {"WEBHOOK_PORT": str(port)}
+    async with running("run", cwd=clinic.folder, env=env) as program:
+        await program.url()
+        clinic.configure(secret="whsec_" + "QUJD" * 8)
+        said = await doctor(clinic.folder, "--json", env=env)
+    assert (said.code, said.marks["webhooks"]) == (1, "wrong")
+    assert said.says("webhooks") == f"one signed with the configured secret is refused at http://127.0.0.1:{port}"
+
+
+async def test_twilio_s_webhooks_are_tried_with_twilio_s_signature(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        said = await doctor(tmp_path, "--json")
+        await program.line("webhook refused with 403")
+        assert not clinic.twilio.calls
+    assert said.marks["webhooks"] == "good", said.text
+    assert TOKEN not in said.text
+    assert FROM not in said.text
+
+
+async def test_what_is_wrong_is_told_in_a_line_without_a_secret_or_a_number(clinic: Clinic) -> None:
+    clinic.provider.fault = lambda *_: Fault.UNAUTHORISED
+    (clinic.folder / "clinic.db").write_text("This is no database.")
+    said = await doctor(clinic.folder, env={"REMINDERD__WEB__HOST": "x" * 64, "WEBHOOK_PORT": "4000"})
+    assert said.code == 1
+    wrong = [line for line in said.text.splitlines() if line.startswith("✗")]
+    assert [line.split()[1] for line in wrong] == ["database", "port"], said.text
+    assert all("→" in line for line in wrong)
+    assert said.text.splitlines()[-1].startswith("2 to be mended, ")
+    assert not any(secret in said.text for secret in (KEY, SECRET))
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+async def test_what_looks_like_a_phone_number_is_masked_wherever_it_comes_from(
+    options: tuple[str, ...], clinic: Clinic
+) -> None:
+    said = await doctor(clinic.folder, *options, env={"DATABASE_URL": "sqlite:///15550100001.db"})
+    assert "*********01.db" in said.text
+    assert "15550100001" not in said.text
+
+
+async def test_a_terminal_without_our_signs_gets_others(clinic: Clinic) -> None:
+    said = await doctor(clinic.folder, env={"PYTHONIOENCODING": "ascii", "DATABASE_URL": "sqlite:///für.db"})
+    assert {line.split()[0] for line in said.text.splitlines()[:-1]} == {"+", "!", "-"}
+    assert "f?r.db -> none" in said.text
+
+
+async def test_mistakes_in_the_configuration_are_all_listed(clinic: Clinic) -> None:
+    (clinic.folder / "config.toml").write_text("[web]\nprot = 4000\n[worker]\ndialers = 0\n")
+    said = await doctor(clinic.folder)
+    assert said.code == 2
+    assert [line.split(":")[0] for line in said.text.splitlines()] == ["config.toml", "config.toml"]
+
+
+@pytest.mark.parametrize("typed", ["--josn", "now"])
+async def test_wrong_usage_is_told(typed: str, clinic: Clinic) -> None:
+    said = await doctor(clinic.folder, typed)
+    assert said.code == 2
+    assert typed in said.text
