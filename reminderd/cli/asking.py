@@ -1,6 +1,5 @@
 """Asks the running daemon, on its own port of this machine, what it is and does."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,19 +12,15 @@ from reminderd.core.health import Daemon
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""
 
-_ANY_ADDRESS: Final[Mapping[str, str]] = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not to be bound
-"""Who listens everywhere is asked here."""
-
 _converter: Final = cattrs.Converter()
 _converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
     """What the daemon says of itself, in so many seconds; or a sentence that says why nothing was learned."""
-    if not web.port:
+    if web.local_url is None:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
-    host = _ANY_ADDRESS.get(web.host, web.host)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{web.port}/health/status"
+    url = f"{web.local_url}/health/status"
     try:
         answer = httpx.get(url, timeout=patience, trust_env=False)
         document: dict[str, Any] = answer.raise_for_status().json()

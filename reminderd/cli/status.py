@@ -66,7 +66,7 @@ def _told(daemon: Daemon | str, seen: Glance, free: int, now: datetime, zone: Zo
         "failed today": seen.failed_today,
         "last report": _ago(seen.last_report, now, zone),
         "dialing": _pause(seen, zone),
-        "disk free": f"{free // 2**20} MB",
+        "disk free": f"{free // 1_000_000} MB",
     }
 
 

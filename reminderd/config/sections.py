@@ -29,6 +29,8 @@ SECRETS: Final[tuple[KeyPath, ...]] = (
 )
 """The keys that may be given as a file, too: see `file_of`."""
 
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
+
 _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
 
@@ -78,6 +80,14 @@ class WebConfig:
     port: int = whole(4000, 0, 65_535)
     public_base_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
     max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
+
+    @property
+    def local_url(self) -> str | None:
+        """Where this machine's own programs reach it; None: at a port that is chosen at each start."""
+        if not self.port:
+            return None
+        host = _EVERY_ADDRESS.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 @frozen(kw_only=True)

@@ -6,6 +6,8 @@ from typing import Final
 
 from attrs import frozen
 
+from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+
 STUCK_AFTER: Final = timedelta(minutes=2)
 """A reminder that was dialled is looked after at its moment; so late, nobody does."""
 
@@ -14,9 +16,6 @@ LATE_AFTER: Final = timedelta(minutes=15)
 
 LONG_PAUSE: Final = timedelta(hours=12)
 """A pause by staff that is so old was perhaps forgotten."""
-
-LEAST_FREE: Final = 200 * 1024 * 1024
-"""Bytes that should be free where the database is."""
 
 
 @frozen(kw_only=True)
@@ -82,9 +81,8 @@ def troubles(*, daemon: Daemon | str, glance: Glance, free_bytes: int, now: date
     if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:
         hours = (now - glance.paused_since) // timedelta(hours=1)
         found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")
-    if free_bytes < LEAST_FREE:
-        free, least = free_bytes // 2**20, LEAST_FREE // 2**20
-        found.append(f"the disk is nearly full: {free} MB free, expected {least} MB at least")
+    if free_bytes < DISK_FULL_SOON:
+        found.append(f"the disk is nearly full: {free_bytes // 1_000_000} MB free")
     return found
 
 

@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from reminderd.core.health import LATE_AFTER, LEAST_FREE, LONG_PAUSE, Daemon, Glance, troubles
+from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+from reminderd.core.health import LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
 from tests.support.nouns import NOW
 
 SECOND = timedelta(seconds=1)
@@ -30,7 +31,7 @@ DAEMON = Daemon(
 )
 
 
-def found(glance: Glance = WELL, daemon: Daemon | str = DAEMON, free_bytes: int = LEAST_FREE) -> list[str]:
+def found(glance: Glance = WELL, daemon: Daemon | str = DAEMON, free_bytes: int = DISK_FULL_SOON) -> list[str]:
     return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, now=NOW)
 
 
@@ -69,7 +70,7 @@ def test_a_pause_that_may_have_been_forgotten_is() -> None:
 
 
 def test_a_disk_that_is_nearly_full_is() -> None:
-    assert found(free_bytes=LEAST_FREE - 1) == ["the disk is nearly full: 199 MB free, expected 200 MB at least"]
+    assert found(free_bytes=DISK_FULL_SOON - 1) == ["the disk is nearly full: 99 MB free"]
 
 
 def test_all_troubles_are_told_at_once() -> None:
