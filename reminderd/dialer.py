@@ -14,7 +14,9 @@ from reminderd.core.answers import Answer
 from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle import Claimed, kept_back
 from reminderd.core.rules import Rules
+from reminderd.core.watching import lateness
 from reminderd.logs import tell
+from reminderd.metrics import Instruments
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
@@ -35,6 +37,7 @@ class Dialer:
     timeout: timedelta
     """The longest that a request can take."""
     stopping: trio.Event
+    instruments: Instruments
 
 
 async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
@@ -48,7 +51,7 @@ async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
     try:
         reason = await _kept_back(claimed, claimed_at, dialer)
         if reason is None:
-            await _settle(claimed, await dialer.provider.place(placement_of(claimed)), dialer)
+            await _settle(claimed, await _ask(claimed, dialer), dialer)
         else:
             write = partial(settle_not_sent, claimed=claimed, reason=reason)
             tell(await until_stored(lambda: dialer.database.write(write)))
@@ -76,6 +79,17 @@ async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str
         lease_left=min(by_monotonic, by_wall),
         needed=dialer.timeout,
     )
+
+
+async def _ask(claimed: Claimed, dialer: Dialer) -> Answer:
+    """Send the request, and measure how late it goes out and how long the provider takes."""
+    late = lateness(claimed.reminder, claimed.call, rules=dialer.rules, now=dialer.clock.now())
+    if late is not None:
+        dialer.instruments.lateness(late)
+    sent_at = dialer.clock.monotonic()
+    answer = await dialer.provider.place(placement_of(claimed))
+    dialer.instruments.request(answer, dialer.clock.monotonic() - sent_at)
+    return answer
 
 
 async def _settle(claimed: Claimed, answer: Answer, dialer: Dialer) -> None:

@@ -15,6 +15,7 @@ from reminderd.clock import Clock
 from reminderd.core.lifecycle import Claimed, Errand, summary
 from reminderd.core.rules import Rules
 from reminderd.logs import tell, tell_of_pause
+from reminderd.metrics import Instruments
 from reminderd.pacing import Pacing
 from reminderd.store.claims import claim
 from reminderd.store.database import Database
@@ -59,6 +60,7 @@ class Poller:
     mint: Callable[[], str]
     beat: float
     """The monotonic time at which the loop last showed that it lives."""
+    instruments: Instruments
     trouble: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
     _paused: bool = field(default=False, init=False)
@@ -112,6 +114,8 @@ class Poller:
         requests = 0
         for step in steps:
             tell(step)
+            if step.recovered:
+                self.instruments.recovery()
             claimed = step.claimed
             if claimed is None:
                 continue

@@ -265,10 +265,14 @@ def test_a_file_is_put_aside_when_it_is_full_and_old_ones_are_removed(tmp_path: 
     old.touch()
     os.utime(old, (0, 0))
     configure_logs(level="INFO", log_format="text", file=file, rotation="1 KB", retention="1 day", stream=io.StringIO())
-    for _ in range(20):
-        logger.info("x" * 100)
-    assert len(list(tmp_path.iterdir())) > 1
+    for number in range(20):
+        logger.info(f"line {number} " + "x" * 100)
+    files = list(tmp_path.iterdir())
+    assert len(files) > 1
     assert not old.exists()
+    told = "".join(one.read_text(encoding="utf-8") for one in files)
+    assert all(f"line {number} " in told for number in range(20)), "no line is lost on the way"
+    assert all(stat.S_IMODE(one.stat().st_mode) & 0o137 == 0 for one in files), "those put aside are as private"
 
 
 def test_a_file_that_can_not_be_written_is_an_error_at_once(tmp_path: Path) -> None:

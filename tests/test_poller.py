@@ -32,6 +32,7 @@ from reminderd.core.lifecycle import Key
 from reminderd.core.reminder import Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
+from reminderd.metrics import Instruments
 from reminderd.pacing import Pacing
 from reminderd.poller import Duties, Poller
 from reminderd.providers.base import Placement, Webhook
@@ -171,7 +172,7 @@ async def a_house(
     provider = FakeProvider(answers)
     provider.capabilities = rules.pop("capabilities", Capabilities())
     the_rules = evolve(Rules(backoff=Backoff(SOON, SOON)), provider="fake", capabilities=provider.capabilities, **rules)
-    breaker = Breaker(the_rules.backoff)
+    breaker, instruments = Breaker(the_rules.backoff), Instruments()
     async with (
         open_database(folder / "reminderd.db", LaterClock(writes_wait)) as database,
         trio.open_nursery() as nursery,
@@ -184,6 +185,7 @@ async def a_house(
             rules=the_rules,
             timeout=timedelta(seconds=5),
             stopping=stopping,
+            instruments=instruments,
         )
 
         def mint() -> str:
@@ -203,6 +205,7 @@ async def a_house(
             stopping=stopping,
             mint=mint,
             beat=clock.monotonic(),
+            instruments=instruments,
         )
         house = House(database, provider, poller, breaker)
         if before_start is not None:

@@ -23,6 +23,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "cancel": "reminders:cancel",
     "call-again": "reminders:call_again",
     "opt-out": "optouts:opt_out_",
+    "status": "status:status",
     "pause": "pausing:pause",
     "resume": "pausing:resume",
     "export": "records:export",

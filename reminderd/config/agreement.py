@@ -21,6 +21,8 @@ _ACCOUNT_SID: Final = ("provider", "twilio", "account_sid")
 _AUTH_TOKEN: Final = ("provider", "twilio", "auth_token")
 _FROM_NUMBER: Final = ("provider", "twilio", "from_number")
 _PUBLIC_BASE_URL: Final = ("web", "public_base_url")
+_METRICS_PORT: Final = ("metrics", "port")
+_WEB_PORT: Final = ("web", "port")
 
 
 def _lease(config: Config) -> str | None:
@@ -102,6 +104,12 @@ def _public_base_url(config: Config) -> str | None:
     return None
 
 
+def _metrics_port(config: Config) -> str | None:
+    if not config.metrics.port or config.metrics.port != config.web.port:
+        return None
+    return "is [web].port, which the world may reach; expected a port of its own, or 0 for no metrics"
+
+
 def _missing(secret: KeyPath) -> str:
     file, variable = file_of(secret)[-1], variable_of(secret)
     return f"is missing; expected the secret here, in a file that {file} names, or in {variable}"
@@ -119,6 +127,7 @@ _RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], 
     (_auth_token, (_AUTH_TOKEN, _KIND)),
     (_from_number, (_FROM_NUMBER, _KIND)),
     (_public_base_url, (_PUBLIC_BASE_URL, _KIND)),
+    (_metrics_port, (_METRICS_PORT, _WEB_PORT)),
 )
 """Each rule, and its keys: a mistake is the first one's, and none is looked for if one of them is wrong by itself."""
 

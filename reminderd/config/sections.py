@@ -30,6 +30,8 @@ SECRETS: Final[tuple[KeyPath, ...]] = (
 )
 """The keys that may be given as a file, too: see `file_of`."""
 
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
+
 _DAY: Final = 86_400
 _YEAR: Final = 365 * _DAY
 
@@ -80,6 +82,14 @@ class WebConfig:
     public_base_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
     max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
 
+    @property
+    def local_url(self) -> str | None:
+        """Where this machine's own programs reach it; None: at a port that is chosen at each start."""
+        if not self.port:
+            return None
+        host = _EVERY_ADDRESS.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
 
 @frozen(kw_only=True)
 class GenericConfig:
@@ -128,6 +138,15 @@ class ApiConfig:
 
 
 @frozen(kw_only=True)
+class MetricsConfig:
+    """Where Prometheus may ask. Without a port it is not there."""
+
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", texts.host_trouble)
+    port: int = whole(0, 0, 65_535)
+    """0: no metrics."""
+
+
+@frozen(kw_only=True)
 class LogConfig:
     """What is told, and where."""
 
@@ -162,6 +181,7 @@ class Config:
     alerts: AlertsConfig = field(factory=AlertsConfig)
     backup: BackupConfig = field(factory=BackupConfig)
     retention: RetentionConfig = field(factory=RetentionConfig)
+    metrics: MetricsConfig = field(factory=MetricsConfig)
     log: LogConfig = field(factory=LogConfig)
     path: Path | None = field(default=None, metadata=DERIVED)
     """The file it was read from; None: defaults and environment alone."""

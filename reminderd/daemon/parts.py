@@ -14,6 +14,7 @@ from reminderd.config import Config
 from reminderd.core.daily import Daily
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
+from reminderd.metrics import Instruments
 from reminderd.pacing import Pacing
 from reminderd.poller import Duties, Poller
 from reminderd.providers.base import Provider
@@ -35,6 +36,7 @@ def poller(
     rules: Rules,
     clock: Clock,
     stopping: trio.Event,
+    instruments: Instruments,
 ) -> Poller:
     """The poll loop with its dialer and its checker."""
     dialer = Dialer(
@@ -45,6 +47,7 @@ def poller(
         rules=rules,
         timeout=timedelta(seconds=config.provider.timeout_seconds),
         stopping=stopping,
+        instruments=instruments,
     )
     checker = Checker(database=database, provider=provider, rules=rules, mint=mint)
     return Poller(
@@ -60,6 +63,7 @@ def poller(
         stopping=stopping,
         mint=mint,
         beat=clock.monotonic(),
+        instruments=instruments,
     )
 
 

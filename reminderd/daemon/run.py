@@ -1,7 +1,6 @@
 """One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from datetime import timedelta
 from functools import partial
 from socket import socket
@@ -20,6 +19,9 @@ from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
 from reminderd.daemon.parts import alerts, chores, poller
+from reminderd.daemon.ports import Ports, ports
+from reminderd.daemon.watching import Watch
+from reminderd.metrics import Instruments
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
@@ -30,7 +32,8 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
-from reminderd.web.server import bind, serve, url_of
+from reminderd.web.metrics import build_metrics_app
+from reminderd.web.server import serve, url_of
 
 Part = Literal["dial", "web"]
 
@@ -57,6 +60,11 @@ class _Stages:
 
     dials_done: trio.Event = field(factory=trio.Event)
     web_done: trio.Event = field(factory=trio.Event)
+
+    async def over(self) -> None:
+        """Wait until both are."""
+        await self.dials_done.wait()
+        await self.web_done.wait()
 
 
 async def run(
@@ -85,12 +93,14 @@ async def run(
         StoreUnavailableError: it could not be opened now.
         OSError: the port can't be had; nothing was started.
     """
-    listener = None if only == "dial" else bind(config.web.host, config.web.port)
-    with listener or nullcontext():
-        async with open_database(config.database.path, clock) as database:
+    instruments = Instruments()
+    with ports(config, takes_webhooks=only != "dial") as listening:
+        async with open_database(config.database.path, clock, committed=instruments.batch) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
-            in_order = await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
+            in_order = await _run(
+                config, clock, stopping, only, sandbox_pace, database, listening, instruments, task_status
+            )
     if in_order:
         logger.info("stopped")
     else:
@@ -105,11 +115,12 @@ async def _run(
     only: Part | None,
     sandbox_pace: float,
     database: Database,
-    listener: socket | None,
+    listening: Ports,
+    instruments: Instruments,
     task_status: trio.TaskStatus[Running],
 ) -> bool:
     stages = _Stages()
-    web_url = "" if listener is None else url_of(listener)
+    web_url = "" if listening.web is None else url_of(listening.web)
     provider: GenericProvider | TwilioProvider
     sandbox = None
     async with trio.open_nursery() as nursery:
@@ -138,15 +149,29 @@ async def _run(
                 rules=rules,
                 clock=clock,
                 stopping=stopping,
+                instruments=instruments,
             )
-        if listener is not None:
+        readiness = partial(_readiness, database, loop, breaker, clock)
+        watch_over = Watch(
+            database=database,
+            loop=loop,
+            breaker=breaker,
+            clock=clock,
+            readiness=readiness,
+            instruments=instruments,
+            provider=provider.name,
+            started_at=clock.now(),
+        )
+        if listening.web is not None:
             app = build_app(
                 door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
-                readiness=partial(_readiness, database, loop, breaker, clock),
+                readiness=readiness,
                 max_body_bytes=config.web.max_body_bytes,
                 api=api(config, database=database, rules=rules),
+                doings=watch_over.doings,
+                answered=lambda code: instruments.webhook(code, clock.now()),
             )
-            await nursery.start(partial(_take_webhooks, app, listener, stages))
+            await nursery.start(partial(_take_webhooks, app, listening.web, stages))
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
@@ -158,6 +183,10 @@ async def _run(
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")
+        if listening.metrics is not None:
+            asked = build_metrics_app(watch_over.scrape)
+            url = await nursery.start(partial(serve, asked, listening.metrics, shutdown_trigger=stages.over))
+            logger.info(f"metrics are at {url}/metrics")
         task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
     await provider.aclose()
     return stages.dials_done.is_set() and stages.web_done.is_set()
@@ -166,8 +195,7 @@ async def _run(
 async def _stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stages: _Stages, grace: timedelta) -> None:
     await stopping.wait()
     everything.deadline = trio.current_time() + grace.total_seconds()
-    await stages.dials_done.wait()
-    await stages.web_done.wait()
+    await stages.over()
     everything.cancel()  # all that could be lost is settled; what is left are idle waits
 
 

@@ -11,8 +11,6 @@ from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wro
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Unheard
 
-_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
-
 _OTHER_HOST: Final = "set [web].host to an address of this machine, mostly 127.0.0.1"
 _MENDS: Final = {
     errno.EACCES: "set [web].port to 1024 or more",
@@ -31,12 +29,9 @@ class Port:
 
 async def look(config: Config, asking: Asking) -> Port:
     """Who has the port, and how the daemon is if it is the daemon."""
-    port = config.web.port
-    if port == 0:
+    host, port, url = config.web.host, config.web.port, config.web.local_url
+    if url is None:
         return Port([untold("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
-    host = config.web.host
-    asked = _EVERY_ADDRESS.get(host, host)
-    url = f"http://[{asked}]:{port}" if ":" in asked else f"http://{asked}:{port}"
     place = f"{host} port {port}"
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):

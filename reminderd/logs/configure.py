@@ -9,7 +9,8 @@ from typing import Final, Literal, TextIO
 from loguru import logger
 
 from reminderd.logs.foreign import route_foreign_lines
-from reminderd.logs.lines import as_json, as_text
+from reminderd.logs.journal import is_journal
+from reminderd.logs.lines import as_json, as_json_in_journal, as_text, as_text_in_journal
 
 _FILE_MODE: Final = 0o640
 
@@ -25,6 +26,8 @@ def configure_logs(
 ) -> None:
     """Send every line of this process, the libraries' included, to `stream` and, if one is given, to a file.
 
+    Where the stream leads to systemd's journal, lines have a priority in front and no time.
+
     Args:
         level: the least important level that is written: `INFO` …
         log_format: `text` for a person, `json` for a program.
@@ -38,10 +41,13 @@ def configure_logs(
     """
     stream = stream or sys.stderr
     line = as_json if log_format == "json" else as_text
+    told = line
+    if is_journal(stream):
+        told = as_json_in_journal if log_format == "json" else as_text_in_journal
     colours = log_format == "text" and stream.isatty() and not os.environ.get("NO_COLOR")
     logger.remove()
     # Never `diagnose` or `backtrace`: they print the values of variables, and patients' data are among those.
-    logger.add(stream, level=level, format=line, colorize=colours, backtrace=False, diagnose=False)
+    logger.add(stream, level=level, format=told, colorize=colours, backtrace=False, diagnose=False)
     if file is not None:
         logger.add(
             str(file).replace("{", "{{").replace("}", "}}"),  # loguru fills in braces

@@ -5,6 +5,7 @@ import traceback
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from reminderd.logs.cleaning import on_one_line, without_numbers
+from reminderd.logs.journal import priority
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -13,39 +14,52 @@ _IDS: Final = ("reminder", "call", "attempt")
 """These come first; whatever else is bound follows in its own order."""
 
 # loguru never reads what it fills in as a template again, nor as colours.
-_TEXT: Final = (
-    "<dim>{shown[time]}</dim> <level>{shown[level]:<7}</level> {shown[message]}<dim>{shown[bound]}</dim>"
-    "{shown[exception]}\n"
-)
+_REST_OF_TEXT: Final = "<level>{shown[level]:<7}</level> {shown[message]}<dim>{shown[bound]}</dim>{shown[exception]}\n"
+_TEXT: Final = "<dim>{shown[time]}</dim> " + _REST_OF_TEXT
+_TEXT_IN_JOURNAL: Final = "{shown[priority]}" + _REST_OF_TEXT
 _JSON: Final = "{shown}\n"
 
 
 def as_text(record: "Record") -> str:
     """A format for loguru: time, level, message, what is bound as key=value; below it a traceback, set off by bars."""
-    shown = {
-        "time": record["time"].isoformat(" ", "milliseconds"),
+    return _filled_in(record, _TEXT, {"time": record["time"].isoformat(" ", "milliseconds"), **_parts(record, "")})
+
+
+def as_text_in_journal(record: "Record") -> str:
+    """The same for the journal: a priority before each line, the traceback's too, and no time."""
+    front = priority(record)
+    return _filled_in(record, _TEXT_IN_JOURNAL, {"priority": front, **_parts(record, front)})
+
+
+def _parts(record: "Record", front: str) -> dict[str, str]:
+    """What every text shows of a record; `front` begins each line of a traceback."""
+    return {
         "level": record["level"].name,
         "message": on_one_line(record["message"]),
         "bound": "".join(f" {on_one_line(key)}={_word(value)}" for key, value in _bound(record).items()),
-        "exception": "".join(f"\n  | {on_one_line(line)}" for line in _exception(record).splitlines()),
+        "exception": "".join(f"\n{front}  | {on_one_line(line)}" for line in _exception(record).splitlines()),
     }
-    return _filled_in(record, _TEXT, shown)
 
 
 def as_json(record: "Record") -> str:
     """A format for loguru: an object a line, of time, level, message, what is bound, and the exception if any."""
-    stable = {
-        "time": record["time"].isoformat("T", "milliseconds"),
-        "level": record["level"].name,
-        "message": record["message"],
-    }
+    return _filled_in(record, _JSON, _object(record, {"time": record["time"].isoformat("T", "milliseconds")}))
+
+
+def as_json_in_journal(record: "Record") -> str:
+    """The same for the journal: a priority before the object, and no time in it."""
+    return _filled_in(record, _JSON, priority(record) + _object(record, {}))
+
+
+def _object(record: "Record", first: dict[str, str]) -> str:
+    stable = {**first, "level": record["level"].name, "message": record["message"]}
     exception = _exception(record)
     if exception:
         stable["exception"] = exception
     bound = {key: value if _is_plain(value) else str(value) for key, value in _bound(record).items()}
     # Stable twice: it gives the order, and it wins over what is bound under the same key. In ASCII, so that whatever
     # could fool a terminal is an escape.
-    return _filled_in(record, _JSON, json.dumps({**stable, **bound, **stable}).replace("\x7f", "\\u007f"))
+    return json.dumps({**stable, **bound, **stable}).replace("\x7f", "\\u007f")
 
 
 def _filled_in(record: "Record", template: str, shown: object) -> str:

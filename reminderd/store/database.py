@@ -62,6 +62,11 @@ class Database:
         """Why nothing can be written, as the last transaction showed, or None. Tried again until it is over."""
         return self._writer.trouble
 
+    @property
+    def queued_writes(self) -> int:
+        """How many writes wait for their transaction."""
+        return self._writer.queued
+
     async def data_version(self) -> int:
         """A number that is another one after anybody, this process included, has committed something."""
         return await self.read(lambda connection: int(connection.execute("PRAGMA data_version").fetchone()[0]))
@@ -75,6 +80,7 @@ async def open_database(
     waiting: int = WAITING_WRITES,
     busy_timeout: timedelta = BUSY_TIMEOUT,
     runner: Runner | None = None,
+    committed: Callable[[int], None] = lambda _writes: None,
 ) -> AsyncIterator[Database]:
     """Open the database, made and migrated if need be; on leaving, all that was accepted is written before it closes.
 
@@ -86,6 +92,7 @@ async def open_database(
         waiting: How many writes may wait for the writer.
         busy_timeout: How long a transaction waits for another program's.
         runner: Where the connections' calls run; None: on Trio's worker threads, one for each.
+        committed: Told how many writes a transaction has had, once it is over.
 
     Raises:
         StoreUnusableError: This can't be or isn't our database; the message says why, in a line.
@@ -96,7 +103,7 @@ async def open_database(
         open_on_trio(opened, runner) as writes,
         open_on_trio(partial(opened, query_only=True), runner) as reads,
     ):
-        writer = Writer(writes, clock, waiting)
+        writer = Writer(writes, clock, waiting, committed)
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(writer.run)

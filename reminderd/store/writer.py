@@ -43,14 +43,27 @@ class Writer:
         connection: The write connection; nobody else may use it.
         clock: Gives each transaction its one timestamp.
         waiting: How many functions may wait.
+        committed: Told how many functions a transaction has had, once it is over.
     """
 
-    def __init__(self, connection: TrioConnection, clock: Clock, waiting: int) -> None:
+    def __init__(
+        self,
+        connection: TrioConnection,
+        clock: Clock,
+        waiting: int,
+        committed: Callable[[int], None] = lambda _writes: None,
+    ) -> None:
         self._connection = connection
         self._clock = clock
+        self._committed = committed
         self._send, self._receive = trio.open_memory_channel[_Request[Any]](waiting)
         self.trouble: str | None = None
         """Why nothing can be written, as the last transaction showed, or None."""
+
+    @property
+    def queued(self) -> int:
+        """How many functions wait for their transaction."""
+        return self._receive.statistics().current_buffer_used
 
     async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool) -> T:
         """Have `fn(connection, now)` run and committed; what it raises undoes it alone, and is raised here.
@@ -90,6 +103,7 @@ class Writer:
                 batch = await self._next_batch()
                 commit = partial(_commit_together, requests=batch, clock=self._clock)
                 self.trouble = await self._connection.run(commit)
+                self._committed(len(batch))
                 for settled in batch:
                     settled.done.set()
 

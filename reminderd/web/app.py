@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from reminderd.web.api import Api, api_views
 from reminderd.web.door import Answer, Door, taken
 from reminderd.web.gate import gated
-from reminderd.web.health import Readiness, alive, ready
+from reminderd.web.health import Doings, Readiness, alive, ready, status
 from reminderd.web.replies import confess, explain
 
 MAX_IN_WORK: Final = 512
@@ -33,6 +33,8 @@ def build_app(
     readiness: Readiness,
     max_body_bytes: int,
     api: Api | None = None,
+    doings: Doings | None = None,
+    answered: Callable[[int], None] = lambda _code: None,
     max_in_work: int = MAX_IN_WORK,
     body_seconds: float = BODY_SECONDS,
     drop_seconds: float = DROP_SECONDS,
@@ -44,6 +46,8 @@ def build_app(
         readiness: what is wrong with each part that this process runs.
         max_body_bytes: longest body.
         api: the clinic's own system's door; None: there is none.
+        doings: what this process is and does; None: nobody may ask.
+        answered: told the HTTP code of the answer to each webhook.
         max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
         body_seconds: how long a webhook's body may take to arrive.
         drop_seconds: how long after its answer the rest of a request is still read.
@@ -57,13 +61,20 @@ def build_app(
 
     def taking(answer: Answer) -> Callable[..., Awaitable[Response]]:
         async def take(**_parts_of_the_path: str) -> Response:
-            return await taken(answer, door=door, seats=seats, body_seconds=body_seconds)
+            try:
+                response = await taken(answer, door=door, seats=seats, body_seconds=body_seconds)
+            except Exception:  # a bug, for which `confess` finds the words
+                answered(500)
+                raise
+            answered(response.status_code)
+            return response
 
         return take
 
     views: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
         ("GET", "/health", alive),
         ("GET", "/health/ready", partial(ready, readiness)),
+        *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
         *((method, path, taking(answer)) for method, path, answer in door.routes),
         *([] if api is None else api_views(api, seats=seats, body_seconds=body_seconds)),
     ]

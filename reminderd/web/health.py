@@ -10,6 +10,9 @@ from reminderd.web.replies import ready_reply, reply
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Each part that this process runs, with what is wrong with it in words for the admin, or None."""
 
+Doings: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
+"""What this process is and does, as a JSON object: `reminderd status` reads it."""
+
 _OK: Final = b'{"status": "ok"}'
 
 
@@ -24,3 +27,8 @@ async def ready(readiness: Readiness) -> Response:
     if failing:
         return reply(503, {"status": "unavailable", "failing": failing})
     return ready_reply(200, _OK)
+
+
+async def status(doings: Doings) -> Response:
+    """What runs here, since when, and what it last did."""
+    return reply(200, await doings())

@@ -23,9 +23,11 @@ from reminderd.store.rows import to_ms
 from reminderd.store.transaction import snapshot, transaction
 from tests.chaos.door import Door, Strike, plan
 from tests.chaos.invariants import Expectations, broken, doubles, losses
+from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic
-from tests.chaos.scenario import Scenario, Tally
+from tests.chaos.scenario import SECRETS, Scenario, Tally
 from tests.chaos.snapshot import Snapshot, looking, reminder_of, response_to, snapshot_of
+from tests.chaos.twilio import SENDER
 from tests.support.hostile_provider import hostile
 from tests.support.program import Program, running
 
@@ -67,6 +69,8 @@ class _Round:
     draw: Random
     trouble: list[str] = field(factory=list)
     """What did not hold on the way; the round then ends."""
+    log: list[str] = field(factory=list)
+    """Every line that any process has written."""
     _inserted: int = 0
     _former: Snapshot | None = None
 
@@ -131,12 +135,14 @@ class _Round:
             await program.terminate()
         self._ended_as_told(program, 0)
         self._is_sound(settled=True)
+        self._tells_nothing()
 
     @asynccontextmanager
     async def _program(self, door: Door) -> AsyncIterator[Program]:
         async with running("run", cwd=self.folder, env={self.scenario.api_url_variable: door.api_url}) as program:
             door.program = program
             yield program
+            self.log += program.lines
             door.program = door.web_url = None
 
     async def _insert(self, count: int) -> None:
@@ -154,6 +160,12 @@ class _Round:
         if program.process.returncode != code:
             self.trouble.append(f"the program ended with {program.process.returncode}: {program.lines[-3:]}")
         self.trouble += [f"the log has a traceback: {program.lines}" for line in program.lines if "Traceback" in line]
+
+    def _tells_nothing(self) -> None:
+        """Look for what no log may tell in all that was written."""
+        with looking(self.database) as connection:
+            kept = private(connection, self.provider.record, secrets=SECRETS, sender=SENDER)
+        self.trouble += leaks(self.log, kept)
 
     def _is_sound(self, *, settled: bool = False) -> None:
         """Look at all there is, between two steps of the provider."""
@@ -199,6 +211,7 @@ class _Round:
             found=self.provider.found,
             doubles=len(list(doubles(record, found, expectations))),
             losses=len(list(losses(record, found, expectations))),
+            log=tuple(self.log),
             broken=tuple(self.trouble),
         )
 

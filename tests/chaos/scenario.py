@@ -41,6 +41,9 @@ first_delay_seconds = 0.05
 max_delay_seconds = 0.4
 [redial]
 delay_minutes = 0.002
+[log]
+level = "DEBUG"
+format = "{log_format}"
 """
 
 
@@ -54,6 +57,7 @@ class Scenario:
     kills: int
     provider: type[ChaosProvider] = GenericChaos
     kind: str = "generic"
+    log_format: str = "text"
 
     @property
     def api_url_variable(self) -> str:
@@ -71,6 +75,7 @@ class Scenario:
         can = {"honours_keys": self.temper.honours_keys, "look_up": self.temper.look_up}
         return _CONFIG.format(
             kind=self.kind,
+            log_format=self.log_format,
             public=PUBLIC,
             key=API_KEY,
             secret=SECRET,
@@ -81,10 +86,17 @@ class Scenario:
         )
 
 
+SECRETS: Final = (API_KEY, SECRET, TOKEN)
+"""No log may show them."""
+
 KEYS: Final = Scenario(word="keys", temper=Temper(honours_keys=True), reminders=300, kills=40)
 BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100, kills=14)
 LOOK_UP: Final = Scenario(
-    word="look-up", temper=Temper(look_up=True, loses_answers=0.2, silent=0.4), reminders=100, kills=14
+    word="look-up",
+    temper=Temper(look_up=True, loses_answers=0.2, silent=0.4),
+    reminders=100,
+    kills=14,
+    log_format="json",
 )
 TWILIO: Final = Scenario(
     word="twilio",
@@ -93,6 +105,7 @@ TWILIO: Final = Scenario(
     kills=14,
     provider=TwilioChaos,
     kind="twilio",
+    log_format="json",
 )
 SCENARIOS: Final = (KEYS, BLIND, LOOK_UP, TWILIO)
 
@@ -113,5 +126,7 @@ class Tally:
     """Look-ups that found a call of which we only knew our own id."""
     doubles: int
     losses: int
+    log: tuple[str, ...]
+    """Every line that any process has written."""
     broken: tuple[str, ...]
     """What does not hold; empty: all is well."""

@@ -22,6 +22,7 @@ from reminderd.core.answers import Answer, Capabilities, Finding, Report
 from reminderd.core.lifecycle import Errand
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
+from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
 from reminderd.providers.payload import json_object, read_report
 from reminderd.store.claims import claim
@@ -125,6 +126,7 @@ class Trip:
             rules=self.rules,
             timeout=20 * SECOND,
             stopping=trio.Event(),
+            instruments=Instruments(),
         )
         checker = Checker(database=self._database, provider=self, rules=self.rules, mint=self._mint)
         take = partial(

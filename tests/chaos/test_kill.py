@@ -23,6 +23,7 @@ async def played(scenario: Scenario, folder: Path) -> Tally:
     assert set(tally.kills) == set(Strike), "not every moment was met"
     assert tally.kills.total() == scenario.kills
     assert tally.statuses.total() == scenario.reminders
+    assert sum("accepted" in line for line in tally.log) > scenario.reminders / 4, "hardly anything was logged"
     assert {"called", "failed"} <= set(tally.statuses) <= {"called", "failed", "cancelled"}
     return tally
 

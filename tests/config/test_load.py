@@ -86,7 +86,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
         ("[worker]\ndialrs = 1", "[worker].dialrs: unknown key, did you mean dialers?; expected one of poll_interval"),
         ("[provider.generik]\nx = 1", "[provider.generik]: unknown section, did you mean provider.generic?"),
         ("[web.tls]\nx = 1", "[web.tls]: unknown section; expected no section here"),
-        ("port = 1", "config.toml: port: is in no section; expected [web].port"),
+        ("port = 1", "config.toml: port: is in no section; expected [web].port or [metrics].port"),
         ("nonsense = 1", "config.toml: nonsense: is in no section; expected a section above it"),
         ("worker = 5", "config.toml: [worker]: is no section; expected [worker] and its keys below it"),
         ("[[worker]]\ndialers = 1", "config.toml: [worker]: is no section"),

@@ -49,3 +49,15 @@ def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None
     config = load_config(EXAMPLE, environ, tmp_path)
     assert config.provider.kind == "generic"
     assert risks(config) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [("127.0.0.1", 0), ("127.0.0.2", 0), ("::1", 0), ("localhost", 0), ("::", 1), ("a.example", 1)],
+)
+def test_metrics_that_others_may_reach_are_a_risk(load: Load, host: str, found: int) -> None:
+    careful = '[calling]\nend = "21:00"' + LIMITED + GENERIC
+    said = risks(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n'))
+    assert len(said) == found
+    assert all("[metrics].host" in sentence for sentence in said)
+    assert risks(load(f'{careful}[metrics]\nhost = "{host}"\n')) == [], "without a port there are none"

@@ -294,3 +294,21 @@ def test_the_rules_are_the_configurations(load: Load) -> None:
     assert rules.max_lateness == timedelta(minutes=7)
     assert (rules.provider, rules.capabilities) == ("other", able)
     assert rules_of(config).provider == "sandbox"
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:4000"),
+        ("0.0.0.0", "http://127.0.0.1:4000"),  # noqa: S104 - not listened on
+        ("::", "http://[::1]:4000"),
+        ("::1", "http://[::1]:4000"),
+        ("clinic.example", "http://clinic.example:4000"),
+    ],
+)
+def test_who_listens_everywhere_is_reached_on_this_machine(load: Load, host: str, url: str) -> None:
+    assert load(f'[web]\nhost = "{host}"').web.local_url == url
+
+
+def test_nobody_knows_beforehand_where_a_port_will_be_that_is_chosen_at_the_start(load: Load) -> None:
+    assert load("[web]\nport = 0").web.local_url is None

@@ -63,10 +63,15 @@ def a_gate() -> Gate:
 
 
 @asynccontextmanager
-async def writing(path: Path, clock: Clock | None = None, waiting: int = 256) -> AsyncIterator[Writer]:
+async def writing(
+    path: Path,
+    clock: Clock | None = None,
+    waiting: int = 256,
+    committed: Callable[[int], None] = lambda _writes: None,
+) -> AsyncIterator[Writer]:
     connector = partial(open_connection, path, busy_timeout=SHORT)
     async with open_on_trio(connector) as connection, trio.open_nursery() as nursery:
-        writer = Writer(connection, clock or TickingClock(), waiting)
+        writer = Writer(connection, clock or TickingClock(), waiting, committed)
         nursery.start_soon(writer.run)
         try:
             yield writer
@@ -327,3 +332,15 @@ async def test_those_who_wait_for_a_place_are_told_when_it_closes(path: Path) ->
             assert isinstance(outcomes.errors["late"], StoreUnavailableError)
             gate.go_on.set()
         assert keys(path) == []
+
+
+async def test_who_watches_is_told_how_many_wait_and_how_many_shared_a_transaction(path: Path) -> None:
+    shared: list[int] = []
+    async with writing(path, committed=shared.append) as writer:
+        async with held_up(writer) as meanwhile:
+            for name in ("a", "b", "c"):
+                meanwhile.start_soon(partial(writer.write, setting(name), wait=True))
+            await trio.testing.wait_all_tasks_blocked()
+            assert writer.queued == 3
+        assert writer.queued == 0
+    assert shared == [1, 3]

@@ -18,6 +18,7 @@ from reminderd.core.backoff import Backoff
 from reminderd.core.reminder import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
+from reminderd.metrics import Instruments
 from reminderd.pacing import Pacing
 from reminderd.poller import Duties, Poller
 from reminderd.providers.base import Placement, Webhook
@@ -164,7 +165,7 @@ async def a_house(
     the_rules = evolve(
         Rules(backoff=Backoff(_SOON, _SOON)), provider=provider.name, capabilities=provider.capabilities, **rules
     )
-    breaker = Breaker(the_rules.backoff)
+    breaker, instruments = Breaker(the_rules.backoff), Instruments()
 
     def mint() -> str:
         return f"id-{next(ids)}"
@@ -178,6 +179,7 @@ async def a_house(
             rules=the_rules,
             timeout=timedelta(seconds=20),
             stopping=stopping,
+            instruments=instruments,
         )
         checker = Checker(database=database, provider=provider, rules=the_rules, mint=mint)
         poller = Poller(
@@ -193,6 +195,7 @@ async def a_house(
             stopping=stopping,
             mint=mint,
             beat=clock.monotonic(),
+            instruments=instruments,
         )
         nursery.start_soon(poller.run)
         yield House(database, clock, the_rules, provider, poller)

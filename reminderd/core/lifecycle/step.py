@@ -86,6 +86,8 @@ class Step:
     """The event was a repeat of a terminal report."""
     expired: bool = False
     """The reminder has become `expired` by it."""
+    recovered: bool = False
+    """A lease had run out in the middle of a request: whoever held it is gone, and the call is unconfirmed."""
     riders: tuple[Reminder, ...] = ()
     """Other reminders that the errand's call says, too."""
     others: "tuple[Step, ...]" = ()

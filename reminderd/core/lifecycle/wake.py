@@ -189,6 +189,7 @@ def _lease_ran_out(
         calls=replaced(calls, unsure),
         call=unsure,
         notes=(Note("the request was interrupted: unconfirmed, waiting for news of the call", Level.WARNING),),
+        recovered=True,
     )
 
 

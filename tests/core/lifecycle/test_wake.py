@@ -203,6 +203,7 @@ def test_a_lease_that_ran_out_leaves_an_unconfirmed_call_that_waits_for_news() -
     assert step.reminder.wake_at == NOW + RULES.confirm_after
     assert [call.status for call in step.calls] == ["unconfirmed"]
     assert step.errand is None
+    assert step.recovered
 
 
 def test_dialing_with_a_call_that_is_already_unconfirmed_is_checked_at_once() -> None:

@@ -1,0 +1,108 @@
+"""The state of the whole at a glance, for people and for monitors."""
+
+import shutil
+import sys
+from collections.abc import Sequence
+from datetime import datetime, time
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import click
+from attrs import asdict
+
+from reminderd.cli.asking import ask
+from reminderd.cli.common import FAILED, existing_database, with_config
+from reminderd.cli.output import print_fields, print_json, spoken
+from reminderd.cli.reminders import as_json
+from reminderd.clock import SystemClock
+from reminderd.config import Config
+from reminderd.core.health import Daemon, Glance, troubles
+from reminderd.store.queries import Value
+from reminderd.store.transaction import snapshot
+from reminderd.store.watching import glance
+
+
+@click.command()
+@as_json
+@with_config
+def status(config: Config, *, as_json: bool) -> None:
+    """Say whether all is well: the daemon, what is due, in flight, stuck and held back, the provider, the disk.
+
+    The first line begins with OK or TROUBLE. Exit codes: 0 all is well, 1 there is trouble.
+    """
+    zone, now = config.calling.zone, SystemClock().now()
+    midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
+    with existing_database(config) as connection:
+        seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
+    daemon = ask(config.web)
+    free = shutil.disk_usage(config.database.path.parent).free
+    found = troubles(daemon=daemon, glance=seen, free_bytes=free, now=now)
+    if as_json:
+        print_json(
+            {
+                "ok": not found,
+                "troubles": found,
+                "daemon": None if isinstance(daemon, str) else asdict(daemon),
+                **asdict(seen),
+                "disk_free_bytes": free,
+            },
+            zone,
+        )
+    else:
+        click.echo(f"TROUBLE: {'; '.join(found)}" if found else "OK: all is well")
+        print_fields(_told(daemon, seen, free, now, zone), zone)
+    if found:
+        sys.exit(FAILED)
+
+
+def _told(daemon: Daemon | str, seen: Glance, free: int, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
+    """A line for each thing."""
+    return {
+        **_of_the_daemon(daemon, now, zone),
+        "due next hour": f"{seen.due_next_hour}{_since(seen, now)}",
+        "in flight": seen.in_flight,
+        "stuck": seen.stuck,
+        "held back": _reasons(seen),
+        "failed today": seen.failed_today,
+        "last report": _ago(seen.last_report, now, zone),
+        "dialing": _pause(seen, zone),
+        "disk free": f"{free // 1_000_000} MB",
+    }
+
+
+def _of_the_daemon(daemon: Daemon | str, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
+    if isinstance(daemon, str):
+        return {"daemon": "not known"}
+    trouble = daemon.parts.get("provider")
+    return {
+        "daemon": f"{daemon.version}, runs since {spoken(daemon.started_at, zone)}",
+        "last poll": _ago(daemon.last_poll, now, zone, never="not by this process, which takes webhooks only"),
+        "last webhook": _ago(daemon.last_webhook, now, zone, never="none since its start"),
+        "provider": f"{daemon.provider}, {trouble or 'no trouble'}",
+    }
+
+
+def _since(seen: Glance, now: datetime) -> str:
+    if seen.due_since is None:
+        return ""
+    return f", {seen.due} of them now, the oldest since {(now - seen.due_since).total_seconds():.0f} s"
+
+
+def _reasons(seen: Glance) -> str:
+    if not seen.held_back:
+        return "0"
+    each: Sequence[str] = [f"{reminders} {reason}" for reason, reminders in seen.held_back.items()]
+    return f"{sum(seen.held_back.values())}: {', '.join(each)}"
+
+
+def _pause(seen: Glance, zone: ZoneInfo) -> str:
+    if not seen.paused:
+        return "goes on"
+    since = "" if seen.paused_since is None else f" since {spoken(seen.paused_since, zone)}"
+    return f"paused by staff{since}; reminderd resume ends it"
+
+
+def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "none") -> str:
+    if moment is None:
+        return never
+    return f"{spoken(moment, zone)}, {max((now - moment).total_seconds(), 0):.0f} s ago"

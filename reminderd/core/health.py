@@ -1,0 +1,90 @@
+"""Whether all is well, for somebody who looks at it from outside: what is seen, and what of it is trouble."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+
+STUCK_AFTER: Final = timedelta(minutes=2)
+"""A reminder that was dialled is looked after at its moment; so late, nobody does."""
+
+LATE_AFTER: Final = timedelta(minutes=15)
+"""So long after its moment a reminder should have been dialled, also where many come at once."""
+
+LONG_PAUSE: Final = timedelta(hours=12)
+"""A pause by staff that is so old was perhaps forgotten."""
+
+
+@frozen(kw_only=True)
+class Glance:
+    """What the database tells of the work."""
+
+    due_next_hour: int
+    """To be dialled now or within an hour."""
+    due: int
+    """Whose moment has come."""
+    due_since: datetime | None
+    """The moment of the oldest of them."""
+    in_flight: int
+    """Being dialled, or dialled and without a final report yet."""
+    stuck: int
+    """Dialled, and should have been looked after long ago."""
+    held_back: Mapping[str, int]
+    """How many wait for a reason of their own, by reason."""
+    failed_today: int
+    """Not reached, or expired, of those that were to be rung today."""
+    last_report: datetime | None
+    """When the end of a call was last reported."""
+    paused: bool
+    """Staff have paused all dialing."""
+    paused_since: datetime | None
+    """None: they have not, or not by a command of ours."""
+
+
+@frozen(kw_only=True)
+class Daemon:
+    """What the running daemon says of itself."""
+
+    version: str
+    started_at: datetime
+    provider: str
+    parts: Mapping[str, str | None]
+    """Each part that its process runs, with what is wrong with it."""
+    last_poll: datetime | None
+    """None: its process has no poll loop."""
+    last_webhook: datetime | None
+    """None: none since its start."""
+
+
+def troubles(*, daemon: Daemon | str, glance: Glance, free_bytes: int, now: datetime) -> list[str]:
+    """A sentence for each thing that somebody should see to; empty: all is well.
+
+    Args:
+        daemon: what it says; or why nobody could be asked.
+        glance: what the database tells.
+        free_bytes: on the database's disk.
+        now: the time at which all this was so.
+    """
+    found = []
+    if isinstance(daemon, str):
+        found.append(daemon)
+    else:
+        found += [f"{part}: {trouble}" for part, trouble in daemon.parts.items() if trouble is not None]
+    if glance.stuck:
+        found.append(f"{_reminders(glance.stuck)} stuck: dialled, and nobody looks what became of it")
+    if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not glance.paused:
+        late = (now - glance.due_since) // timedelta(minutes=1)
+        found.append(f"{_reminders(glance.due)} not dialled in time, the oldest has waited for {late} minutes")
+    if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:
+        hours = (now - glance.paused_since) // timedelta(hours=1)
+        found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")
+    if free_bytes < DISK_FULL_SOON:
+        found.append(f"the disk is nearly full: {free_bytes // 1_000_000} MB free")
+    return found
+
+
+def _reminders(number: int) -> str:
+    return f"{number} {'reminder is' if number == 1 else 'reminders are'}"

@@ -1,0 +1,79 @@
+"""What a running daemon tells of itself: to Prometheus, and to `reminderd status`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from platform import python_version
+
+from attrs import frozen
+
+from reminderd import __version__
+from reminderd.breaker import Breaker
+from reminderd.clock import Clock
+from reminderd.metrics import Instruments, Moment, page
+from reminderd.poller import Poller
+from reminderd.store.database import Database
+from reminderd.store.driver import sqlite_version_info
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.watching import counts
+
+Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
+
+
+@frozen(kw_only=True)
+class Watch:
+    """All that is looked at."""
+
+    database: Database
+    loop: Poller | None
+    """None: this process does not dial."""
+    breaker: Breaker
+    clock: Clock
+    readiness: Readiness
+    instruments: Instruments
+    provider: str
+    started_at: datetime
+
+    async def scrape(self) -> bytes:
+        """Prometheus' page. What the database knows is missing from it while that can't be read."""
+        now = self.clock.now()
+        try:
+            found = await self.database.read(partial(counts, now=now))
+        except (StoreUnavailableError, StoreUnusableError):
+            found = None
+        moment = Moment(
+            now=now,
+            build={
+                "version": __version__,
+                "python": python_version(),
+                "sqlite": ".".join(map(str, sqlite_version_info)),
+                "provider": self.provider,
+            },
+            parts=await self.readiness(),
+            provider_paused=self.breaker.paused,
+            queued_writes=self.database.queued_writes,
+            last_poll=self._last_poll(now),
+            last_webhook=self.instruments.last_webhook,
+            counts=found,
+        )
+        return page(self.instruments, moment)
+
+    async def doings(self) -> Mapping[str, object]:
+        """What `reminderd status` asks for."""
+        return {
+            "version": __version__,
+            "started_at": self.started_at.isoformat(),
+            "provider": self.provider,
+            "parts": await self.readiness(),
+            "last_poll": _written(self._last_poll(self.clock.now())),
+            "last_webhook": _written(self.instruments.last_webhook),
+        }
+
+    def _last_poll(self, now: datetime) -> datetime | None:
+        if self.loop is None:
+            return None
+        return now - timedelta(seconds=self.clock.monotonic() - self.loop.beat)
+
+
+def _written(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat()

@@ -1,0 +1,92 @@
+"""What a log must never have in it: phone numbers, messages, transcripts, secrets."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Final
+from urllib.parse import unquote_plus
+
+from attrs import frozen
+
+from reminderd.store.driver import Connection
+from tests.chaos.record import Record
+
+_BETWEEN_DIGITS: Final = re.compile(r"(?<=\d)[ ().-]+(?=\d)")
+_DIGITS: Final = re.compile(r"\d+")
+_WORD: Final = re.compile(r"\w+(?:'\w+)?")
+_SHOWN_OF_A_NUMBER: Final = 7
+"""So many digits of its end, in their order, are the number, however its codes are written."""
+_WORDS_IN_A_ROW: Final = 3
+"""So many words of a text, in their order, are a piece of it; of a shorter text all."""
+
+
+@frozen
+class Private:
+    """What is not to be told, in the pieces in which a log could tell it."""
+
+    number_ends: frozenset[str]
+    pieces: frozenset[tuple[str, ...]]
+    secrets: tuple[str, ...]
+
+
+def kept(numbers: Iterable[str], texts: Iterable[str], secrets: Iterable[str]) -> Private:
+    """All of these are not to be told."""
+    return Private(
+        frozenset(number[-_SHOWN_OF_A_NUMBER:] for number in numbers),
+        frozenset(piece for text in texts for piece in _in_a_row(_words(text), _WORDS_IN_A_ROW)),
+        tuple(secrets),
+    )
+
+
+def private(connection: Connection, record: Record, *, secrets: Iterable[str], sender: str) -> Private:
+    """All that the database and the provider's own record hold of patients, and what must not be known outside."""
+    numbers = {sender, *(order.phone_number for order in record.orders)}
+    for table in ("reminders", "opt_outs"):
+        numbers |= set(_column(connection, table, "phone_number"))
+    texts = {*_column(connection, "reminders", "message"), *_column(connection, "call_logs", "transcript")}
+    texts |= {order.message for order in record.orders if order.message is not None}
+    texts |= {ring.transcript for ring in record.rings if ring.transcript is not None}
+    return kept(numbers, texts, secrets)
+
+
+def leaks(lines: Iterable[str], of: Private) -> Iterator[str]:
+    """A sentence for each line that tells what is to be kept."""
+    for line in lines:
+        told = next((found for reading in _readings(line) if (found := _told(reading, of)) is not None), None)
+        if told is not None:
+            yield f"the log tells {told}: {line}"
+
+
+def _told(reading: str, of: Private) -> str | None:
+    for run in _DIGITS.findall(_BETWEEN_DIGITS.sub("", reading)):
+        for end in range(_SHOWN_OF_A_NUMBER, len(run) + 1):
+            if run[end - _SHOWN_OF_A_NUMBER : end] in of.number_ends:
+                return "a phone number"
+    words = _words(reading)
+    if any(piece in of.pieces for size in range(1, _WORDS_IN_A_ROW + 1) for piece in _in_a_row(words, size)):
+        return "what was said"
+    return "a secret" if any(secret in reading for secret in of.secrets) else None
+
+
+def _readings(line: str) -> Iterator[str]:
+    """The line as it is, without the escapes of JSON, and without those of URLs."""
+    yield line
+    with suppress(ValueError):  # also of a line that a kill has cut
+        yield " ".join(f"{key} {value}" for key, value in json.loads(line).items())
+    if "%" in line:
+        yield unquote_plus(line)
+
+
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text)
+
+
+def _in_a_row(words: list[str], size: int) -> list[tuple[str, ...]]:
+    """All pieces of so many words; a text that is shorter is a piece itself."""
+    return [tuple(words[first : first + size]) for first in range(max(1, len(words) - size + 1))]
+
+
+def _column(connection: Connection, table: str, column: str) -> list[str]:
+    rows = connection.execute(f"SELECT DISTINCT {column} FROM {table} WHERE {column} IS NOT NULL").fetchall()
+    return [str(row[0]) for row in rows]

@@ -1,0 +1,194 @@
+"""`reminderd status`: all at a glance, and an exit code for monitors."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import pytest
+
+from reminderd.cli.asking import ask
+from reminderd.config import WebConfig
+from reminderd.store.opening import open_sync
+from reminderd.store.rows import to_ms
+from tests.cli.conftest import Terminal
+from tests.support.nouns import NOW
+
+DOINGS: dict[str, Any] = {
+    "version": "1.2.3",
+    "started_at": "2026-03-02T08:00:00+00:00",
+    "provider": "generic",
+    "parts": {"database": None, "poll loop": None, "provider": None},
+    "last_poll": "2026-03-02T08:30:00+00:00",
+    "last_webhook": None,
+}
+
+Answer = Callable[[], tuple[int, bytes]]
+
+
+@contextmanager
+def answering(terminal: Terminal, answer: Answer, host: str = "127.0.0.1") -> Iterator[int]:
+    """Something on the daemon's port that answers so to `/health/status`, and to nothing else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            code, body = answer() if self.path == "/health/status" else (404, b"")
+            self.send_response(code)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        config = f'[calling]\ntimezone = "Europe/Berlin"\n[web]\nhost = "{host}"\nport = {server.server_port}\n'
+        (terminal.folder / "config.toml").write_text(config)
+        yield server.server_port
+        server.shutdown()
+
+
+def says(**changes: Any) -> Answer:
+    return lambda: (200, json.dumps(DOINGS | changes).encode())
+
+
+def insert(terminal: Terminal, name: str, **columns: Any) -> None:
+    row = {"id": name, "phone_number": "+4930123456", "message": "Hello", "scheduled_at": to_ms(NOW), **columns}
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        marks = ", ".join("?" for _ in row)
+        connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def test_when_all_is_well_the_first_line_says_so_and_the_rest_says_how_it_stands(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says()):
+        first, *lines = terminal.type("status").stdout.splitlines()
+    told = {line[:15].strip(): line[15:].strip() for line in lines}
+    assert first == "OK: all is well"
+    assert told["daemon"] == "1.2.3, runs since 2026-03-02 09:00:00"
+    assert told["last poll"].startswith("2026-03-02 09:30:00, ")
+    assert told["last webhook"] == "none since its start"
+    assert told["provider"] == "generic, no trouble"
+    assert [told[name] for name in ("due next hour", "in flight", "stuck", "held back", "failed today")] == ["0"] * 5
+    assert (told["last report"], told["dialing"]) == ("none", "goes on")
+    assert told["disk free"].endswith(" MB")
+
+
+def test_programs_get_one_document(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says()):
+        document = terminal.json("status")
+    assert document.pop("disk_free_bytes") > 0
+    assert document["daemon"].pop("started_at") == "2026-03-02T09:00:00.000+01:00"
+    assert document["daemon"].pop("last_poll") == "2026-03-02T09:30:00.000+01:00"
+    assert document == {
+        "ok": True,
+        "troubles": [],
+        "daemon": {"version": "1.2.3", "provider": "generic", "parts": DOINGS["parts"], "last_webhook": None},
+        "due_next_hour": 0,
+        "due": 0,
+        "due_since": None,
+        "in_flight": 0,
+        "stuck": 0,
+        "held_back": {},
+        "failed_today": 0,
+        "last_report": None,
+        "paused": False,
+        "paused_since": None,
+    }
+
+
+def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
+    insert(terminal, "late")
+    insert(terminal, "stuck", status="processing", wake_at=to_ms(NOW))
+    parts = DOINGS["parts"] | {"provider": "dialing is paused: 503"}
+    with answering(terminal, says(parts=parts)):
+        said = terminal.type("status", code=1).stdout
+        document = json.loads(terminal.type("status", "--json", code=1).stdout)
+    first = said.splitlines()[0]
+    assert first.startswith("TROUBLE: provider: dialing is paused: 503; 1 reminder is stuck: ")
+    assert "; 1 reminder is not dialled in time, the oldest has waited for " in first
+    assert "generic, dialing is paused: 503" in said
+    assert "1, 1 of them now, the oldest since " in said
+    assert document["ok"] is False
+    assert len(document["troubles"]) == 3
+
+
+def test_what_waits_for_a_reason_and_a_pause_are_told_and_no_trouble(terminal: Terminal) -> None:
+    future = to_ms(NOW) + 3_600_000_000_000
+    for name, reason in (("a", "outside the calling hours"), ("b", "another call to this number is open"), ("c", None)):
+        insert(terminal, name, scheduled_at=future, hold_reason=reason)
+    terminal.type("pause")
+    with answering(terminal, says()):
+        said = terminal.type("status").stdout
+    assert "2: 1 another call to this number is open, 1 outside the calling hours" in said
+    assert "paused by staff since 20" in said
+    assert "reminderd resume ends it" in said
+
+
+def test_a_process_that_takes_webhooks_only_says_so(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says(last_poll=None, last_webhook="2026-03-02T08:31:00+00:00", parts={"database": None})):
+        said = terminal.type("status").stdout
+    assert "not by this process, which takes webhooks only" in said
+    assert "2026-03-02 09:31:00, " in said
+
+
+def test_who_listens_everywhere_is_asked_on_this_machine(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says(), host="0.0.0.0"):  # noqa: S104 - only asked, not bound
+        assert terminal.type("status").stdout.startswith("OK")
+
+
+def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_same(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says()) as port:
+        pass
+    said = terminal.type("status", code=1).stdout
+    url = f"http://127.0.0.1:{port}/health/status"
+    assert said.splitlines()[0] == f"TROUBLE: the daemon does not answer at {url}: Connection refused"
+    assert "not known" in said
+    assert "in flight" in said
+    assert json.loads(terminal.type("status", "--json", code=1).stdout)["daemon"] is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda: (404, b""), "HTTP 404"),
+        (lambda: (200, b"<html>"), "no answer of a daemon of this version"),
+        (lambda: (200, b"[]"), "no answer of a daemon of this version"),
+        (lambda: (200, b'{"version": "0.0.1"}'), "no answer of a daemon of this version"),
+        (says(started_at="this morning"), "no answer of a daemon of this version"),
+    ],
+)
+def test_another_program_on_that_port_is_trouble(terminal: Terminal, answer: Answer, words: str) -> None:
+    terminal.add()
+    with answering(terminal, answer):
+        first = terminal.type("status", code=1).stdout.splitlines()[0]
+    assert words in first
+
+
+def test_a_daemon_that_hangs_is_not_waited_for_without_end() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        said = ask(WebConfig(port=silent.getsockname()[1]), patience=0.01)
+    assert isinstance(said, str)
+    assert said.startswith("the daemon does not answer at http://127.0.0.1:")
+    assert said.endswith(" within 0.01 s")
+
+
+def test_a_port_that_the_daemon_chooses_can_not_be_asked(terminal: Terminal) -> None:
+    terminal.add()
+    (terminal.folder / "config.toml").write_text("[web]\nport = 0\n")
+    assert "[web].port is 0" in terminal.type("status", code=1).stdout
+
+
+def test_without_a_database_there_is_one_line(terminal: Terminal) -> None:
+    assert "there is no database yet" in terminal.type("status", code=1).stderr
+    assert not list(terminal.folder.glob("*.db*"))

@@ -1,0 +1,36 @@
+from collections.abc import Callable
+
+import pytest
+
+from reminderd.config import Config
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+
+def test_without_a_port_there_are_no_metrics(load: Load) -> None:
+    metrics = load("").metrics
+    assert (metrics.host, metrics.port) == ("127.0.0.1", 0)
+
+
+def test_a_port_may_be_set_for_one_process_alone(load: Load) -> None:
+    assert load("[metrics]\nport = 9464", {"REMINDERD__METRICS__PORT": "9465"}).metrics.port == 9465
+
+
+@pytest.mark.parametrize(
+    ("toml", "place"),
+    [("port = 65536", "port"), ("port = -1", "port"), ('port = "9464"', "port"), ('host = ""', "host")],
+)
+def test_what_is_no_address_is_a_mistake(mistakes: Mistakes, toml: str, place: str) -> None:
+    (line,) = mistakes(f"[metrics]\n{toml}")
+    assert line.startswith(f"config.toml: [metrics].{place}: ")
+    assert "; expected " in line
+
+
+@pytest.mark.parametrize("toml", ["[metrics]\nport = 4000", "[web]\nport = 8000\n[metrics]\nport = 8000"])
+def test_the_port_of_the_webhooks_is_not_for_metrics(mistakes: Mistakes, toml: str) -> None:
+    (line,) = mistakes(toml)
+    assert line == (
+        "config.toml: [metrics].port: is [web].port, which the world may reach;"
+        " expected a port of its own, or 0 for no metrics"
+    )

@@ -1,0 +1,77 @@
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+from reminderd.core.health import LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
+from tests.support.nouns import NOW
+
+SECOND = timedelta(seconds=1)
+
+WELL = Glance(
+    due_next_hour=4,
+    due=1,
+    due_since=NOW - SECOND,
+    in_flight=2,
+    stuck=0,
+    held_back={"outside the calling hours": 3},
+    failed_today=5,
+    last_report=None,
+    paused=False,
+    paused_since=None,
+)
+DAEMON = Daemon(
+    version="1.2.3",
+    started_at=NOW,
+    provider="generic",
+    parts={"database": None, "poll loop": None, "provider": None},
+    last_poll=NOW,
+    last_webhook=None,
+)
+
+
+def found(glance: Glance = WELL, daemon: Daemon | str = DAEMON, free_bytes: int = DISK_FULL_SOON) -> list[str]:
+    return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, now=NOW)
+
+
+def test_work_under_way_and_patients_who_were_not_reached_are_no_trouble() -> None:
+    assert found() == []
+
+
+def test_a_daemon_that_can_not_be_asked_is() -> None:
+    assert found(daemon="the daemon does not answer") == ["the daemon does not answer"]
+
+
+def test_each_part_that_fails_is() -> None:
+    ill = evolve(DAEMON, parts={"database": None, "poll loop": "no heartbeat for 45 s", "provider": "paused: 503"})
+    assert found(daemon=ill) == ["poll loop: no heartbeat for 45 s", "provider: paused: 503"]
+
+
+@pytest.mark.parametrize(("stuck", "words"), [(1, "1 reminder is stuck"), (2, "2 reminders are stuck")])
+def test_reminders_that_nobody_looks_after_are(stuck: int, words: str) -> None:
+    (sentence,) = found(evolve(WELL, stuck=stuck))
+    assert sentence.startswith(words)
+
+
+def test_a_reminder_that_waits_too_long_is_unless_staff_want_it_so() -> None:
+    late = evolve(WELL, due_since=NOW - LATE_AFTER - SECOND)
+    assert found(late) == ["1 reminder is not dialled in time, the oldest has waited for 15 minutes"]
+    assert found(evolve(late, paused=True)) == []
+    assert found(evolve(WELL, due_since=NOW - LATE_AFTER)) == []
+    assert found(evolve(WELL, due=0, due_since=None)) == []
+
+
+def test_a_pause_that_may_have_been_forgotten_is() -> None:
+    paused = evolve(WELL, paused=True, paused_since=NOW - LONG_PAUSE)
+    assert found(paused) == []
+    (sentence,) = found(evolve(paused, paused_since=NOW - LONG_PAUSE - SECOND))
+    assert sentence == "staff have paused all dialing for 12 hours; reminderd resume ends it"
+
+
+def test_a_disk_that_is_nearly_full_is() -> None:
+    assert found(free_bytes=DISK_FULL_SOON - 1) == ["the disk is nearly full: 99 MB free"]
+
+
+def test_all_troubles_are_told_at_once() -> None:
+    assert len(found(evolve(WELL, stuck=1), "no answer", 0)) == 3

@@ -1,0 +1,63 @@
+"""A page of metrics read back, and one on which everything is known."""
+
+from datetime import timedelta
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from reminderd.core.outcomes import Outcome
+from reminderd.core.reminder import Status
+from reminderd.core.watching import Counts
+from reminderd.metrics import Instruments, Moment, page
+from tests.support.nouns import NOW
+
+Sample = tuple[str, frozenset[tuple[str, str]]]
+"""A series: its name, and its labels with their values."""
+
+
+def series_in(text: str) -> dict[Sample, float]:
+    """Every series of a page."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(text: str, name: str, **labels: str) -> float:
+    """The value of one series of a page."""
+    return series_in(text)[name, frozenset(labels.items())]
+
+
+def counts(**changes: object) -> Counts:
+    """A database in which there is one of everything."""
+    given: dict[str, object] = {
+        "waiting": {Status.SCHEDULED: 3, Status.DIALING: 1},
+        "ended": {Status.CALLED: 5, Status.FAILED: 2},
+        "calls": {"completed": 5, "busy": 4},
+        "need_human": {Outcome.NOT_REACHED: 2},
+        "due": 2,
+        "due_since": NOW - timedelta(seconds=90),
+        "unattended_since": None,
+        "paused": False,
+    }
+    return Counts(**{**given, **changes})  # type: ignore[arg-type]  # a builder passes any field on
+
+
+def moment(**changes: object) -> Moment:
+    """A moment of which everything is known."""
+    given: dict[str, object] = {
+        "now": NOW,
+        "build": {"version": "1.2.3", "python": "3.11.2", "sqlite": "3.53.4", "provider": "generic"},
+        "parts": {"database": None, "poll loop": None, "provider": "dialing is paused: 503"},
+        "provider_paused": True,
+        "queued_writes": 7,
+        "last_poll": NOW - timedelta(seconds=1),
+        "last_webhook": NOW - timedelta(minutes=1),
+        "counts": counts(),
+    }
+    return Moment(**{**given, **changes})  # type: ignore[arg-type]  # the same
+
+
+def full_page() -> str:
+    """A page with every series there is."""
+    return page(Instruments(), moment()).decode()

@@ -1,0 +1,85 @@
+"""What the poll loop and the dialer count while they work."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
+from reminderd.metrics import page
+from reminderd.providers.base import Placement
+from tests.support.clock import HandClock
+from tests.support.house import House, TameProvider, a_house
+from tests.support.watched import moment, value
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+def counted(house: House) -> Callable[..., float]:
+    text = page(house.poller.instruments, moment()).decode()
+    return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
+
+
+def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Placement], Awaitable[Answer]]:
+    """One answer after the other, each of which takes so long."""
+    left = list(answers)
+
+    async def answer(_placement: Placement) -> Answer:
+        clock.advance(timedelta(seconds=seconds))
+        return left.pop(0)
+
+    return answer
+
+
+async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_took(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    provider = TameProvider(after(clock, 3, Accepted("ext-1")))
+    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+        await house.insert("r1", at=clock.now() - 2 * MINUTE, created_at=0)
+        await house.until("r1", "processing")
+    told = counted(house)
+    assert told("lateness_seconds_sum") == 120
+    assert told("provider_request_seconds_sum", answer="accepted") == 3
+
+
+async def test_a_request_again_is_timed_and_not_late_once_more(tmp_path: Path, clock: HandClock) -> None:
+    provider = TameProvider(after(clock, 1, NotPlaced("connection refused"), Unclear("timeout")))
+    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+        await house.insert("r1")
+        await provider.asked(1)
+        await house.until_all(1, "id = 'r1' AND status = 'scheduled' AND lease_token IS NULL")
+        clock.advance(MINUTE)
+        await provider.asked(2)
+        await house.until("r1", "processing")
+    told = counted(house)
+    assert told("lateness_seconds_count") == 1
+    assert told("provider_request_seconds_count", answer="not_placed") == 1
+    assert told("provider_request_seconds_count", answer="unclear") == 1
+
+
+async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, clock: HandClock) -> None:
+    async with a_house(tmp_path / "clinic.db", clock, dialers=1) as house:
+        await house.insert("r1", at=clock.now() + timedelta(days=1))
+        await house.execute(
+            "INSERT INTO call_logs (id, reminder_id, attempt, status) VALUES ('c1', 'r1', 1, 'dialing')"
+        )
+        await house.execute("UPDATE reminders SET status = 'dialing', wake_at = 0, lease_token = 'a dead one'")
+        await house.until("r1", "processing")
+    assert counted(house)("lease_recoveries_total") == 1
+
+
+async def test_what_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clock: HandClock) -> None:
+    async with a_house(tmp_path / "clinic.db", clock) as house:
+        await house.execute("INSERT INTO settings VALUES ('paused', 'true')")
+        await house.insert("r1")
+        await house.polled()
+    told = counted(house)
+    assert told("lateness_seconds_count") == 0
+    assert told("provider_request_seconds_count", answer="accepted") == 0

@@ -1,0 +1,97 @@
+"""The door for Prometheus, and the count of webhooks at the provider's."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import trio
+from attrs import define
+
+from reminderd.metrics import CONTENT_TYPE
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.web.metrics import build_metrics_app
+from reminderd.web.server import bind, serve
+from tests.support.door import LIMIT, a_door
+
+
+@define
+class Page:
+    """What is served; may break."""
+
+    text: bytes = b"reminderd_writer_queue 0.0\n"
+    error: Exception | None = None
+
+    async def __call__(self) -> bytes:
+        if self.error is not None:
+            raise self.error
+        return self.text
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+@pytest.fixture
+async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
+    stopping = trio.Event()
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+
+            async def served(*, task_status: trio.TaskStatus[str]) -> None:
+                app, listener = build_metrics_app(page), bind("127.0.0.1", 0)
+                await serve(app, listener, shutdown_trigger=stopping.wait, task_status=task_status)
+
+            url = await nursery.start(served)
+            async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                yield client
+            stopping.set()
+
+
+async def test_prometheus_gets_its_page_in_its_own_format(client: httpx.AsyncClient, page: Page) -> None:
+    answer = await client.get("/metrics")
+    assert (answer.status_code, answer.content) == (200, page.text)
+    assert answer.headers["Content-Type"] == CONTENT_TYPE
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics/", "/health", "/webhooks/call-status", "/api/reminders"])
+async def test_there_is_nothing_else_at_this_door(client: httpx.AsyncClient, path: str) -> None:
+    assert (await client.get(path)).status_code == 404
+
+
+async def test_nothing_can_be_sent_to_it(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/metrics", content=b"x" * 100_000)).status_code == 405
+
+
+async def test_a_page_that_breaks_names_no_internal(client: httpx.AsyncClient, page: Page) -> None:
+    page.error = ValueError("+15550100001")
+    answer = await client.get("/metrics")
+    assert (answer.status_code, answer.json()) == (500, {"error": "Internal server error"})
+
+
+async def test_each_webhook_is_counted_by_its_code_and_nothing_else_is() -> None:
+    codes: list[int] = []
+    async with a_door(answered=codes.append) as door:
+        await door.post()
+        await door.post(b"forged")
+        await door.post(b"{}")
+        await door.post(b"x" * (LIMIT + 1))
+        door.recorder.error = StoreUnavailableError("the disk is full")
+        await door.post()
+        door.recorder.error = ValueError("a bug")
+        await door.post()
+        await door.client.get("/health")
+        await door.client.get("/nothing")
+        await door.client.get("/webhooks/call-status")
+    assert codes == [200, 401, 400, 413, 503, 500]
+
+
+async def test_what_a_process_does_is_told_to_those_who_ask_at_its_own_door() -> None:
+    async def doings() -> dict[str, object]:
+        return {"version": "1.2.3"}
+
+    async with a_door(doings=doings) as door:
+        answer = await door.client.get("/health/status")
+        assert (answer.status_code, answer.json()) == (200, {"version": "1.2.3"})
+    async with a_door() as door:
+        assert (await door.client.get("/health/status")).status_code == 404
