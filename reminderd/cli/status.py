@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Sequence
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
 
@@ -17,6 +17,8 @@ from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.health import Daemon, Glance, troubles
+from reminderd.store.backups import backup_age
+from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value
 from reminderd.store.transaction import snapshot
 from reminderd.store.watching import glance
@@ -36,7 +38,8 @@ def status(config: Config, *, as_json: bool) -> None:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free
-    found = troubles(daemon=daemon, glance=seen, free_bytes=free, now=now)
+    backup = _backup(config, now)
+    found = troubles(daemon=daemon, glance=seen, free_bytes=free, backup=backup, now=now)
     if as_json:
         print_json(
             {
@@ -45,17 +48,32 @@ def status(config: Config, *, as_json: bool) -> None:
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
                 "disk_free_bytes": free,
+                "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
             },
             zone,
         )
     else:
         click.echo(f"TROUBLE: {'; '.join(found)}" if found else "OK: all is well")
-        print_fields(_told(daemon, seen, free, now, zone), zone)
+        print_fields(_told(daemon, seen, free, backup, now, zone), zone)
     if found:
         sys.exit(FAILED)
 
 
-def _told(daemon: Daemon | str, seen: Glance, free: int, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
+def _backup(config: Config, now: datetime) -> timedelta | str | None:
+    """The newest backup's age; or why there is none, though there should be; None: none are wanted."""
+    folder = config.backup.path
+    if folder is None:
+        return None
+    try:
+        age = backup_age(folder, config.database.path, now)
+    except CopyError as error:
+        return f"backup: {error}"
+    return f"backup: there is none in {folder}" if age is None else age
+
+
+def _told(
+    daemon: Daemon | str, seen: Glance, free: int, backup: timedelta | str | None, now: datetime, zone: ZoneInfo
+) -> dict[str, Value]:
     """A line for each thing."""
     return {
         **_of_the_daemon(daemon, now, zone),
@@ -67,6 +85,7 @@ def _told(daemon: Daemon | str, seen: Glance, free: int, now: datetime, zone: Zo
         "last report": _ago(seen.last_report, now, zone),
         "dialing": _pause(seen, zone),
         "disk free": f"{free // 1_000_000} MB",
+        "backup": _age(backup),
     }
 
 
@@ -80,6 +99,12 @@ def _of_the_daemon(daemon: Daemon | str, now: datetime, zone: ZoneInfo) -> dict[
         "last webhook": _ago(daemon.last_webhook, now, zone, never="none since its start"),
         "provider": f"{daemon.provider}, {trouble or 'no trouble'}",
     }
+
+
+def _age(backup: timedelta | str | None) -> str:
+    if isinstance(backup, timedelta):
+        return f"{max(backup, timedelta(0)) // timedelta(hours=1)} hours old"
+    return "none" if backup is None else backup
 
 
 def _since(seen: Glance, now: datetime) -> str:

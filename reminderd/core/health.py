@@ -14,6 +14,9 @@ STUCK_AFTER: Final = timedelta(minutes=2)
 LATE_AFTER: Final = timedelta(minutes=15)
 """So long after its moment a reminder should have been dialled, also where many come at once."""
 
+BACKUP_LATE: Final = timedelta(hours=26)
+"""A backup that is made every night is never so old."""
+
 LONG_PAUSE: Final = timedelta(hours=12)
 """A pause by staff that is so old was perhaps forgotten."""
 
@@ -59,13 +62,16 @@ class Daemon:
     """None: none since its start."""
 
 
-def troubles(*, daemon: Daemon | str, glance: Glance, free_bytes: int, now: datetime) -> list[str]:
+def troubles(
+    *, daemon: Daemon | str, glance: Glance, free_bytes: int, backup: timedelta | str | None, now: datetime
+) -> list[str]:
     """A sentence for each thing that somebody should see to; empty: all is well.
 
     Args:
         daemon: what it says; or why nobody could be asked.
         glance: what the database tells.
         free_bytes: on the database's disk.
+        backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.
         now: the time at which all this was so.
     """
     found = []
@@ -83,6 +89,10 @@ def troubles(*, daemon: Daemon | str, glance: Glance, free_bytes: int, now: date
         found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")
     if free_bytes < DISK_FULL_SOON:
         found.append(f"the disk is nearly full: {free_bytes // 1_000_000} MB free")
+    if isinstance(backup, str):
+        found.append(backup)
+    elif backup is not None and backup > BACKUP_LATE:
+        found.append(f"the newest backup is {backup // timedelta(hours=1)} hours old")
     return found
 
 

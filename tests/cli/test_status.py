@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from reminderd.cli.asking import ask
+from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
 from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
@@ -192,3 +193,20 @@ def test_a_port_that_the_daemon_chooses_can_not_be_asked(terminal: Terminal) -> 
 def test_without_a_database_there_is_one_line(terminal: Terminal) -> None:
     assert "there is no database yet" in terminal.type("status", code=1).stderr
     assert not list(terminal.folder.glob("*.db*"))
+
+
+def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says()):
+        assert terminal.json("status")["backup_age_seconds"] is None
+        with (terminal.folder / "config.toml").open("a") as config:
+            config.write('[backup]\nfolder = "copies"\n')
+        assert "backup: there is none in" in terminal.type("status", code=1).stdout
+        (terminal.folder / "copies").mkdir()
+        made = terminal.folder / "copies" / f"reminderd-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
+        made.touch()
+        assert "0 hours old" in terminal.type("status").stdout
+        made.unlink()
+        (terminal.folder / "copies").rmdir()
+        (terminal.folder / "copies").touch()
+        assert "TROUBLE: backup: " in terminal.type("status", code=1).stdout

@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.diagnosis.machine import DISK_FULL_SOON
-from reminderd.core.health import LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
+from reminderd.core.health import BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
 from tests.support.nouns import NOW
 
 SECOND = timedelta(seconds=1)
@@ -31,8 +31,13 @@ DAEMON = Daemon(
 )
 
 
-def found(glance: Glance = WELL, daemon: Daemon | str = DAEMON, free_bytes: int = DISK_FULL_SOON) -> list[str]:
-    return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, now=NOW)
+def found(
+    glance: Glance = WELL,
+    daemon: Daemon | str = DAEMON,
+    free_bytes: int = DISK_FULL_SOON,
+    backup: timedelta | str | None = None,
+) -> list[str]:
+    return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, backup=backup, now=NOW)
 
 
 def test_work_under_way_and_patients_who_were_not_reached_are_no_trouble() -> None:
@@ -75,3 +80,9 @@ def test_a_disk_that_is_nearly_full_is() -> None:
 
 def test_all_troubles_are_told_at_once() -> None:
     assert len(found(evolve(WELL, stuck=1), "no answer", 0)) == 3
+
+
+def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
+    assert found(backup=BACKUP_LATE) == []
+    assert found(backup=BACKUP_LATE + SECOND) == ["the newest backup is 26 hours old"]
+    assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
