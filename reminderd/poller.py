@@ -61,6 +61,8 @@ class Poller:
     """The monotonic time at which the loop last showed that it lives."""
     trouble: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
+    claimed: trio.Event = field(factory=trio.Event, init=False)
+    """Set once it has looked what is due and could claim it, were it also nothing."""
     _paused: bool = field(default=False, init=False)
     _held: set[str] = field(factory=set, init=False)
     _freed: trio.Event = field(factory=trio.Event, init=False)
@@ -178,6 +180,7 @@ class Poller:
             await self.stopping.wait()
 
     def _well_again(self) -> None:
+        self.claimed.set()
         if self.trouble is not None:
             logger.info("the database works again")
             self.trouble = None

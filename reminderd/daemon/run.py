@@ -19,6 +19,7 @@ from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
+from reminderd.daemon.notify import Signs, Supervisor, attend
 from reminderd.daemon.parts import alerts, poller
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
@@ -32,6 +33,9 @@ from reminderd.web.app import build_app
 from reminderd.web.server import bind, serve, url_of
 
 Part = Literal["dial", "web"]
+
+UNTOLD: Final = Supervisor()
+"""Nobody, as for a run by hand."""
 
 GRACE: Final = timedelta(seconds=5)
 """What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
@@ -65,6 +69,7 @@ async def run(
     stopping: trio.Event,
     only: Part | None = None,
     sandbox_pace: float = 1.0,
+    supervisor: Supervisor = UNTOLD,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> bool:
     """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
@@ -77,6 +82,7 @@ async def run(
         stopping: set to end the run; what is still going on after the grace is cut off.
         only: `dial` claims and dials but takes no webhooks, `web` the reverse; None does both.
         sandbox_pace: seconds that a step of a simulated call takes.
+        supervisor: is told how the run goes.
         task_status: told once webhooks are taken and the poll loop runs.
 
     Raises:
@@ -89,7 +95,9 @@ async def run(
         async with open_database(config.database.path, clock) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
-            in_order = await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
+            in_order = await _run(
+                config, clock, stopping, only, sandbox_pace, supervisor, database, listener, task_status
+            )
     if in_order:
         logger.info("stopped")
     else:
@@ -103,6 +111,7 @@ async def _run(
     stopping: trio.Event,
     only: Part | None,
     sandbox_pace: float,
+    supervisor: Supervisor,
     database: Database,
     listener: socket | None,
     task_status: trio.TaskStatus[Running],
@@ -149,6 +158,8 @@ async def _run(
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
+        signs = _signs(loop, breaker, clock)
+        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=_grace(config)))
         if config.alerts.urls and loop is not None:
             nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
@@ -200,3 +211,17 @@ async def _readiness(
         parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else loop.trouble
         parts["provider"] = f"dialing is paused: {breaker.reason}" if breaker.paused else None
     return parts
+
+
+def _signs(loop: Poller | None, breaker: Breaker, clock: Clock) -> Signs:
+    """How the run shows that it lives: by its poll loop; without one, by coming round at all."""
+    if loop is None:
+        return Signs(
+            ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=HEARTBEAT_LIMIT, trouble=lambda: None
+        )
+    return Signs(
+        ready=loop.claimed.wait,
+        silence=lambda: clock.monotonic() - loop.beat,
+        patience=HEARTBEAT_LIMIT,
+        trouble=lambda: loop.trouble or (f"dialing is paused: {breaker.reason}" if breaker.paused else None),
+    )
