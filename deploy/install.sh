@@ -138,7 +138,7 @@ lay_out() { # version
         really useradd --system --user-group --home-dir /var/lib/reminderd --no-create-home --shell /usr/sbin/nologin "$user"
     install -d -m 0755 "$root/etc/reminderd" "$root/etc/systemd/system" "$root/usr/local/bin"
     install -d -m 0700 "$root/etc/reminderd/secrets"
-    install -d -m 0700 -o "$user" "$root/var/lib/reminderd" "$root/var/lib/reminderd/backups"
+    install -d -m 0700 -o "$user" -g "$(id -gn "$user")" "$root/var/lib/reminderd" "$root/var/lib/reminderd/backups"
     if [[ ! -e $config ]]; then
         sed -e 's|^url = "sqlite:///reminderd.db"|url = "sqlite:////var/lib/reminderd/reminderd.db"|' \
             -e "s|^public_base_url = \"\"|public_base_url = \"${domain:+https://$domain}\"|" \

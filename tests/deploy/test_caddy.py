@@ -1,6 +1,7 @@
 """Webhooks through the real Caddy and TLS, to the real program: what comes in, what does not, what is logged."""
 
 import json
+import os
 import shutil
 import ssl
 import subprocess
@@ -73,10 +74,11 @@ async def announced(front: Front, length: int) -> int:
         return int((await stream.receive_some(1024)).split()[1])
 
 
-def test_caddy_takes_the_file_as_it_is_and_finds_it_well_formatted() -> None:
+def test_caddy_takes_the_file_as_it_is_and_finds_it_well_formatted(tmp_path: Path) -> None:
     caddy = shutil.which("caddy") or ""
     valid: list[str | Path] = [caddy, "validate", "--config", CADDYFILE, "--adapter", "caddyfile"]
-    subprocess.run(valid, check=True, capture_output=True)
+    environ = os.environ | {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    subprocess.run(valid, env=environ, check=True, capture_output=True)
     formatted = subprocess.run([caddy, "fmt", CADDYFILE], check=False, capture_output=True).stdout
     assert formatted == CADDYFILE.read_bytes()
 
