@@ -3,6 +3,7 @@
 # deploy/install.sh puts it into /usr/local/bin. It asks for root by sudo, as only root can read the secrets.
 set -eu
 if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "reminderd: must be run as root" >&2 && exit 1; }
     exec sudo -- "$0" "$@"
 fi
 user=${REMINDERD_USER:-reminderd}

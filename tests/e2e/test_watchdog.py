@@ -42,7 +42,7 @@ async def until_a_claim_hangs(clinic: Clinic) -> None:
 async def test_a_poll_loop_that_hangs_is_found_out_though_the_web_answers(clinic: Clinic) -> None:
     async with (
         a_supervisor(str(clinic.folder / "notify"), WATCHDOG) as systemd,
-        running("run", cwd=clinic.folder, env=systemd.environ) as program,
+        running("run", cwd=clinic.folder, env={**systemd.environ, "PYTHONFAULTHANDLER": "1"}) as program,
     ):
         url = await program.url()
         await systemd.hear("READY=1")
@@ -52,6 +52,7 @@ async def test_a_poll_loop_that_hangs_is_found_out_though_the_web_answers(clinic
         assert (await clinic.client.get(f"{url}/health")).status_code == 200
         program.process.send_signal(signal.SIGABRT)  # as systemd would
         assert await program.ended() == -signal.SIGABRT
+        assert [line for line in program.lines if "store/claims.py" in line], "it says where it hung"
     with open_sync(clinic.folder / "clinic.db") as connection:
         connection.execute("DROP TRIGGER endless")
     async with running("run", cwd=clinic.folder) as program:
