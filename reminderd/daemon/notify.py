@@ -15,6 +15,10 @@ import trio
 from attrs import frozen
 from loguru import logger
 
+from reminderd.breaker import Breaker
+from reminderd.clock import Clock
+from reminderd.poller import Poller
+
 _UNWATCHED: Final = 15.0
 """Seconds between two lines about how it goes, where there is no watchdog to feed."""
 
@@ -43,6 +47,10 @@ class Supervisor:
                 logger.warning(f"the supervisor can't be told {assignments[0]}: {error.strerror or error}")
 
 
+UNTOLD: Final = Supervisor()
+"""Nobody, as for a run by hand."""
+
+
 @frozen(kw_only=True)
 class Signs:
     """How a run shows that it lives."""
@@ -55,6 +63,18 @@ class Signs:
     """Seconds of silence from which on it counts as stuck, unless the watchdog is quicker."""
     trouble: Callable[[], str | None]
     """What is wrong, in a line for the admin that names no patient; None: nothing."""
+
+
+def signs_of(loop: Poller | None, breaker: Breaker, clock: Clock, *, patience: float) -> Signs:
+    """A run's signs: those of its poll loop; without one, that it comes round at all."""
+    if loop is None:
+        return Signs(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=patience, trouble=lambda: None)
+    return Signs(
+        ready=loop.claimed.wait,
+        silence=lambda: clock.monotonic() - loop.beat,
+        patience=patience,
+        trouble=lambda: loop.trouble or (f"dialing is paused: {breaker.reason}" if breaker.paused else None),
+    )
 
 
 def supervisor(environ: Mapping[str, str]) -> Supervisor:

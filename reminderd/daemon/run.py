@@ -19,7 +19,7 @@ from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
-from reminderd.daemon.notify import Signs, Supervisor, attend
+from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
 from reminderd.daemon.parts import alerts, poller
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
@@ -33,9 +33,6 @@ from reminderd.web.app import build_app
 from reminderd.web.server import bind, serve, url_of
 
 Part = Literal["dial", "web"]
-
-UNTOLD: Final = Supervisor()
-"""Nobody, as for a run by hand."""
 
 GRACE: Final = timedelta(seconds=5)
 """What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
@@ -158,7 +155,7 @@ async def _run(
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
-        signs = _signs(loop, breaker, clock)
+        signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
         nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=_grace(config)))
         if config.alerts.urls and loop is not None:
             nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
@@ -211,17 +208,3 @@ async def _readiness(
         parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else loop.trouble
         parts["provider"] = f"dialing is paused: {breaker.reason}" if breaker.paused else None
     return parts
-
-
-def _signs(loop: Poller | None, breaker: Breaker, clock: Clock) -> Signs:
-    """How the run shows that it lives: by its poll loop; without one, by coming round at all."""
-    if loop is None:
-        return Signs(
-            ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=HEARTBEAT_LIMIT, trouble=lambda: None
-        )
-    return Signs(
-        ready=loop.claimed.wait,
-        silence=lambda: clock.monotonic() - loop.beat,
-        patience=HEARTBEAT_LIMIT,
-        trouble=lambda: loop.trouble or (f"dialing is paused: {breaker.reason}" if breaker.paused else None),
-    )
