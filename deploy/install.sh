@@ -57,6 +57,10 @@ config=$root/etc/reminderd/config.toml
 user=reminderd
 [[ $root == '' ]] || user=$(id -un)
 
+# What a version consists of, besides the program.
+parts=(pyproject.toml config.example.toml docs deploy/install.sh deploy/reminderd.sh deploy/reminderd.service deploy/Caddyfile)
+[[ ! -e $source/deploy/requirements.txt ]] || parts+=(deploy/requirements.txt)
+
 say() { echo "reminderd: $*"; }
 
 # For what only a real installation has.
@@ -112,8 +116,8 @@ need_packages() {
 name_of_source() {
     local number content
     number=$(sed -n 's/^version = "\(.*\)"/\1/p' "$source/pyproject.toml" | head -n 1)
-    content=$(cd "$source" && find reminderd deploy docs pyproject.toml config.example.toml -type f \
-        ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
+    content=$(cd "$source" && find reminderd "${parts[@]}" -type f ! -name '*.pyc' -print0 |
+        LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
     echo "$number-$content"
 }
 
@@ -128,7 +132,7 @@ build() { # version
         "$place/bin/pip" install -q --require-hashes -r "$source/deploy/requirements.txt"
     fi
     "$place/bin/pip" install -q "${source}[alerts]"
-    cp -R "$source/deploy" "$source/docs" "$source/config.example.toml" "$place/"
+    (cd "$source" && cp -R --parents "${parts[@]}" "$place/")
     touch "$place/complete"
 }
 

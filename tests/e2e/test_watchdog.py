@@ -11,7 +11,7 @@ from tests.e2e.conftest import Clinic
 from tests.support.program import running
 from tests.support.supervisor import a_supervisor
 
-WATCHDOG = timedelta(seconds=2)
+WATCHDOG = timedelta(seconds=3)
 
 ENDLESS = """CREATE TRIGGER endless AFTER UPDATE OF lease_token ON reminders BEGIN
     SELECT count(*) FROM
