@@ -117,9 +117,13 @@ def test_the_scripts_are_clean() -> None:
 
 
 def test_everything_is_in_its_place_and_not_more_open_than_it_need_be(server: Server) -> None:
+    secrets = server.checkout / "deploy/secrets"  # compose's
+    secrets.mkdir()
+    (secrets / "token").write_text("5ecret")
     said = server.install("--domain", "reminders.clinic.example")
     assert "Next: edit" in said
     root = server.root
+    assert not [file for file in root.rglob("*") if file.is_file() and b"5ecret" in file.read_bytes()]
     modes = {
         name: oct((root / name).stat().st_mode & 0o777)
         for name in (
