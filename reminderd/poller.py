@@ -62,7 +62,7 @@ class Poller:
     trouble: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
     claimed: trio.Event = field(factory=trio.Event, init=False)
-    """Set once it has looked what is due and could claim it, were it also nothing."""
+    """Set after the first turn in which it could claim what was due, even if that was nothing."""
     _paused: bool = field(default=False, init=False)
     _held: set[str] = field(factory=set, init=False)
     _freed: trio.Event = field(factory=trio.Event, init=False)
