@@ -66,7 +66,8 @@ say() { echo "reminderd: $*"; }
 # For what only a real installation has.
 really() { [[ $root != '' ]] || "$@"; }
 
-is_running() { [[ $root == '' ]] && systemctl --quiet is-active reminderd; }
+# Also one that has failed, or is tried again and again: it is meant to run.
+is_meant_to_run() { [[ $root == '' && $(systemctl is-active reminderd || true) != @(inactive|unknown) ]]; }
 
 # A command of one of the versions, as the daemon's user.
 run_version() { # version command…
@@ -187,7 +188,7 @@ back_up() { # version that comes
 switch_to() { # version
     local old was_running=no
     old=$(version_at "$current")
-    if is_running; then was_running=yes; fi
+    if is_meant_to_run; then was_running=yes; fi
     really systemctl stop reminderd
     if ! back_up "$1"; then
         [[ $was_running == no ]] || systemctl start reminderd
@@ -243,7 +244,7 @@ roll_back() {
     before=$(version_at "$previous")
     [[ $before != '' && -e $versions/$before/complete ]] || fail "there is no version to go back to"
     local was_running=no
-    if is_running; then was_running=yes; fi
+    if is_meant_to_run; then was_running=yes; fi
     really systemctl stop reminderd
     point "$current" "$before"
     point "$previous" "$now"
