@@ -252,7 +252,7 @@ roll_back() {
     if [[ -e $root/var/lib/reminderd/reminderd.db ]] && ! run_version "$before" db check; then
         say "$before is back but does not take the database, so it is not started." \
             "Restore the copy from before the upgrade, $root/var/lib/reminderd/backups/before-$now-….db" \
-            "(docs/operations.md, Upgrade and roll back), or run this command again to return to $now."
+            "(docs/operations.md, Upgrade and roll back), or run this command again to return to $now, and start it."
         exit 1
     fi
     start_again "$was_running"
