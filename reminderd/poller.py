@@ -63,6 +63,8 @@ class Poller:
     instruments: Instruments
     trouble: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
+    claimed: trio.Event = field(factory=trio.Event, init=False)
+    """Set after the first turn in which it could claim what was due, even if that was nothing."""
     _paused: bool = field(default=False, init=False)
     _held: set[str] = field(factory=set, init=False)
     _freed: trio.Event = field(factory=trio.Event, init=False)
@@ -182,6 +184,7 @@ class Poller:
             await self.stopping.wait()
 
     def _well_again(self) -> None:
+        self.claimed.set()
         if self.trouble is not None:
             logger.info("the database works again")
             self.trouble = None

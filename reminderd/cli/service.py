@@ -1,5 +1,6 @@
 """The daemon's own commands: run, check-config."""
 
+import os
 import sys
 
 import click
@@ -9,7 +10,7 @@ from loguru import logger
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
 from reminderd.config import Config, risks
-from reminderd.daemon import Part, run, watch_signals
+from reminderd.daemon import Part, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -41,7 +42,7 @@ async def _until_stopped(config: Config, only: Part | None) -> int:
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-            if await run(config, clock=SystemClock(), stopping=stopping, only=only):
+            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=supervisor(os.environ)):
                 code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:

@@ -34,6 +34,8 @@ class Given:
 
     folder: Path
     """What relative paths in it are relative to."""
+    credentials: str = ""
+    """The folder in which the supervisor lays secrets for this process alone; "" if it does not."""
     file: Path | None = None
     readable: bool = True
     """False: there should be a file, and nobody knows what it would have given."""

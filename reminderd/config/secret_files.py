@@ -1,7 +1,7 @@
 """Secrets that are kept in files of their own."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
@@ -12,6 +12,9 @@ from reminderd.config.twilio import TwilioConfig
 
 Section = TypeVar("Section", ApiConfig, GenericConfig, TwilioConfig)
 
+CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
+"""Before a file's name: it lies where the supervisor lays secrets for this process alone."""
+
 
 def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:
     """The section at `path` with the secrets read in that its `…_file` keys name; a mistake for each that can't be."""
@@ -19,7 +22,7 @@ def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:
         if secret[:-1] != path:
             continue
         try:
-            section = _with_secret(section, secret, given.folder)
+            section = _with_secret(section, secret, given)
         except ValueError as error:
             given.blame(file_of(secret), str(error))
             given.wrong.add(secret)
@@ -29,13 +32,13 @@ def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:
 def with_urls(alerts: AlertsConfig, given: Given) -> AlertsConfig:
     """The section with the URLs read in that its file has, one a line; a mistake if they can't be."""
     try:
-        return evolve(alerts, urls=_urls_of(alerts, given.folder))
+        return evolve(alerts, urls=_urls_of(alerts, given))
     except ValueError as error:
         given.blame(("alerts", "urls_file"), str(error))
         return alerts
 
 
-def _urls_of(alerts: AlertsConfig, folder: Path) -> tuple[str, ...]:
+def _urls_of(alerts: AlertsConfig, given: Given) -> tuple[str, ...]:
     """The section's URLs, from its file if one is named.
 
     Raises:
@@ -46,7 +49,7 @@ def _urls_of(alerts: AlertsConfig, folder: Path) -> tuple[str, ...]:
     if alerts.urls:
         raise ValueError("is given, and urls as well; expected one of them")
     expected = "expected a file with a URL a line, as Apprise has them"
-    lines = _text_in(folder / alerts.urls_file, expected).splitlines()
+    lines = _text_in(_place(alerts.urls_file, given), expected).splitlines()
     urls = tuple(line.strip() for line in lines if line.strip())
     found = urls_trouble(urls)
     if found is not None:
@@ -54,7 +57,7 @@ def _urls_of(alerts: AlertsConfig, folder: Path) -> tuple[str, ...]:
     return urls
 
 
-def _with_secret(section: Section, secret: KeyPath, folder: Path) -> Section:
+def _with_secret(section: Section, secret: KeyPath, given: Given) -> Section:
     """The section with this secret read in, if a file is named for it.
 
     Raises:
@@ -65,8 +68,21 @@ def _with_secret(section: Section, secret: KeyPath, folder: Path) -> Section:
         return section
     if getattr(section, secret[-1]):
         raise ValueError(f"is given, and {secret[-1]} as well; expected one of them")
-    read: dict[str, Any] = {secret[-1]: _text_in(folder / name)}
+    read: dict[str, Any] = {secret[-1]: _text_in(_place(name, given))}
     return evolve(section, **read)
+
+
+def _place(name: str, given: Given) -> Path:
+    """Where the file of this name is.
+
+    Raises:
+        ValueError: it is a credential, and there are none.
+    """
+    if not name.startswith(CREDENTIALS):
+        return given.folder / name
+    if not given.credentials:
+        raise ValueError("CREDENTIALS_DIRECTORY is not set; expected a supervisor that sets it, as systemd does")
+    return Path(given.credentials) / name.removeprefix(CREDENTIALS)
 
 
 def _text_in(file: Path, expected: str = "expected a file with nothing but the secret in it") -> str:

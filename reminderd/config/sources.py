@@ -35,13 +35,14 @@ def read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Given
     """The file's keys: of `path`, else of $REMINDERD_CONFIG, else of ./config.toml, which alone may be missing."""
     named = path or environ.get("REMINDERD_CONFIG")
     file = cwd / (named or FILE_NAME)
-    given = Given(folder=file.parent, file=file)
+    credentials = environ.get("CREDENTIALS_DIRECTORY", "")  # systemd's LoadCredential
+    given = Given(folder=file.parent, file=file, credentials=credentials)
     try:
         text = file.read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark first
         given.tree = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         if not named:
-            return Given(folder=cwd)
+            return Given(folder=cwd, credentials=credentials)
         _unreadable(given, "there is no such file; expected the configuration")
     except OSError as error:
         _unreadable(given, f"can't be read ({error.strerror}); expected a file that this user may read")

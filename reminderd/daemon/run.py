@@ -18,6 +18,7 @@ from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
+from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
 from reminderd.daemon.parts import alerts, chores, poller
 from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.watching import Watch
@@ -74,6 +75,7 @@ async def run(
     stopping: trio.Event,
     only: Part | None = None,
     sandbox_pace: float = 1.0,
+    supervisor: Supervisor = UNTOLD,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> bool:
     """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
@@ -86,6 +88,7 @@ async def run(
         stopping: set to end the run; what is still going on after the grace is cut off.
         only: `dial` claims and dials but takes no webhooks, `web` the reverse; None does both.
         sandbox_pace: seconds that a step of a simulated call takes.
+        supervisor: is told how the run goes.
         task_status: told once webhooks are taken and the poll loop runs.
 
     Raises:
@@ -99,7 +102,16 @@ async def run(
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
             in_order = await _run(
-                config, clock, stopping, only, sandbox_pace, database, listening, instruments, task_status
+                config,
+                clock,
+                stopping,
+                only,
+                sandbox_pace,
+                supervisor,
+                database,
+                listening,
+                instruments,
+                task_status,
             )
     if in_order:
         logger.info("stopped")
@@ -114,6 +126,7 @@ async def _run(
     stopping: trio.Event,
     only: Part | None,
     sandbox_pace: float,
+    supervisor: Supervisor,
     database: Database,
     listening: Ports,
     instruments: Instruments,
@@ -175,6 +188,8 @@ async def _run(
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
+        signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
+        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=_grace(config)))
         if config.alerts.urls and loop is not None:
             nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
         if loop is not None:

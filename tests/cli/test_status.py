@@ -100,6 +100,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "last_report": None,
         "paused": False,
         "paused_since": None,
+        "backup_age_seconds": None,
     }
 
 

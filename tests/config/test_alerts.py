@@ -14,6 +14,8 @@ def test_nobody_is_told_unless_somebody_is_named(load: Callable[..., Config]) ->
 
 def test_urls_may_lie_in_a_file_and_are_never_shown(load: Callable[..., Config], tmp_path: Path) -> None:
     (tmp_path / "urls").write_text(f"{URL}\n\njsons://hook.example/path\n")
+    config = load('[alerts]\nurls_file = "$CREDENTIALS_DIRECTORY/urls"', {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert config.alerts.urls == (URL, "jsons://hook.example/path")
     config = load('[alerts]\nurls_file = "urls"')
     assert config.alerts.urls == (URL, "jsons://hook.example/path")
     assert "pa55word" not in f"{config!r} {config}"

@@ -102,6 +102,21 @@ def test_secrets_are_read_from_files_relative_to_the_configuration(load: Load, t
     assert config.provider.generic.webhook_secret == SECRET
 
 
+def test_a_secrets_file_may_lie_where_the_supervisor_lays_credentials(load: Load, tmp_path: Path) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "key").write_text("key-2\n")
+    toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/key", webhook_secret=SECRET)
+    config = load(toml, {"CREDENTIALS_DIRECTORY": str(folder)})
+    assert config.provider.generic.api_key == "key-2"
+
+
+def test_credentials_that_no_supervisor_has_laid_are_a_mistake(mistakes: Mistakes) -> None:
+    toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/key", webhook_secret=SECRET)
+    (line,) = mistakes(toml)
+    assert line.startswith("config.toml: [provider.generic].api_key_file: CREDENTIALS_DIRECTORY is not set; expected")
+
+
 def test_the_environment_may_name_a_secrets_file_too(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("key-2")
     environ = GIVEN | {"VOICE_PROVIDER_API_KEY": "", "REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}

@@ -1,0 +1,29 @@
+#!/bin/sh
+# Runs a command of reminderd as its own user, with its configuration and its secrets: `reminderd list`, `reminderd show 7`.
+# deploy/install.sh puts it into /usr/local/bin. It asks for root by sudo, as only root can read the secrets.
+set -eu
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "reminderd: must be run as root" >&2 && exit 1; }
+    exec sudo -- "$0" "$@"
+fi
+user=${REMINDERD_USER:-reminderd}
+version=${REMINDERD_VERSION:-/opt/reminderd/current}
+secrets=${REMINDERD_SECRETS:-/etc/reminderd/secrets}
+REMINDERD_CONFIG=${REMINDERD_CONFIG:-/etc/reminderd/config.toml}
+LOGNAME=${SUDO_USER:-${LOGNAME:-root}} # for the audit: who is at the keyboard
+export REMINDERD_CONFIG LOGNAME
+
+# As LoadCredential=secret:/etc/reminderd/secrets does for the unit: a copy in memory that is the daemon's alone.
+CREDENTIALS_DIRECTORY=$(mktemp -d /run/reminderd.XXXXXXXX)
+export CREDENTIALS_DIRECTORY
+trap 'rm -rf "$CREDENTIALS_DIRECTORY"' EXIT
+trap : INT TERM # the command ends by itself; then the copy is removed
+chmod 0711 "$CREDENTIALS_DIRECTORY"
+for secret in "$secrets"/*; do
+    if [ -f "$secret" ]; then
+        install -m 0400 -o "$user" "$secret" "$CREDENTIALS_DIRECTORY/secret_${secret##*/}"
+    fi
+done
+status=0
+setpriv --reuid="$user" --regid="$user" --init-groups --no-new-privs "$version/bin/reminderd" "$@" || status=$?
+exit "$status"

@@ -1,0 +1,196 @@
+"""Webhooks through the real Caddy and TLS, to the real program: what comes in, what does not, what is logged."""
+
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from pathlib import Path
+from urllib.parse import urlencode
+
+import httpx
+import trio
+
+from reminderd.core.reminder import Status
+from reminderd.providers.twilio.signature import signature
+from reminderd.sandbox.twilio.twiml import Hangup, Say, read_twiml
+from tests.e2e.conftest import Clinic
+from tests.support.front import CADDYFILE, Front, a_front, needs_caddy
+from tests.support.generic_server import send, webhook
+from tests.support.program import running
+from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_desk import TOKEN
+
+pytestmark = needs_caddy
+
+FORM = "application/x-www-form-urlencoded"
+
+REFUSED = {502, 503}
+"""Tried in vain; not tried, as it was known to be down."""
+
+SHUT = (
+    "/",
+    "/health/ready",
+    "/health/",
+    "/metrics",
+    "/api/reminders",
+    "/api/reminders/r1",
+    "/api/openapi.json",
+    "//api/reminders",
+    "/webhooks/../api/reminders/r1",
+    "/webhooks/%2e%2e/api/reminders/r1",
+    "/webhooks/..%2fhealth/ready",
+)
+"""What is there behind Caddy, and not for the world."""
+
+
+async def twilio_asks(
+    front: Front, target: str, *, token: str = TOKEN, method: str = "POST", **fields: str
+) -> httpx.Response:
+    """A request as Twilio signs it: over the address by which the world knows us."""
+    url = front.url + target
+    headers = {"X-Twilio-Signature": signature(token, url, list(fields.items()))}
+    if method == "GET":
+        return await front.client.get(url, headers=headers)
+    return await front.client.post(url, content=urlencode(fields), headers={"Content-Type": FORM} | headers)
+
+
+async def forwarded(front: Front, target: str, method: str = "GET") -> int:
+    """The answer to a path that is sent as it is written."""
+    request = front.client.build_request(method, front.url)
+    request.url = request.url.copy_with(raw_path=target.encode())
+    return (await front.client.send(request)).status_code
+
+
+async def announced(front: Front, length: int) -> str:
+    """The answer to a body of which only the length has come."""
+    trust = ssl.create_default_context(cafile=front.certificate)
+    stream = await trio.open_ssl_over_tcp_stream("localhost", front.port, ssl_context=trust)
+    async with stream:
+        head = (
+            f"POST /webhooks/call-status HTTP/1.1\r\nHost: localhost:{front.port}\r\nContent-Length: {length}\r\n\r\n"
+        )
+        await stream.send_all(head.encode())
+        return (await stream.receive_some(1024)).decode()
+
+
+def test_caddy_takes_the_file_as_it_is_and_finds_it_well_formatted(tmp_path: Path) -> None:
+    caddy = shutil.which("caddy") or ""
+    valid: list[str | Path] = [caddy, "validate", "--config", CADDYFILE, "--adapter", "caddyfile"]
+    environ = os.environ | {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    subprocess.run(valid, env=environ, check=True, capture_output=True)
+    formatted = subprocess.run([caddy, "fmt", CADDYFILE], check=False, capture_output=True).stdout
+    assert formatted == CADDYFILE.read_bytes()
+
+
+async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic) -> None:
+    port, upstream = a_free_port(), a_free_port()
+    environ = {"WEBHOOK_PORT": str(upstream), "REMINDERD__API__TOKEN": "t" * 32}
+    async with (
+        a_front(clinic.folder, port=port, upstream=upstream) as front,
+        running("run", cwd=clinic.folder, env=environ) as program,
+    ):
+        await program.url()
+        clinic.insert("r1")
+        [ring] = await clinic.provider.rang(1)
+
+        forged = webhook(ring, transcript="forged")
+        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=4711", json=forged)
+        assert (answer.status_code, answer.json()) == (401, {"error": "Invalid signature"})
+        assert clinic.reminder("r1").status is Status.PROCESSING
+        answer = await send(front.client, front.url, webhook(ring, transcript="I'm here."))
+        assert (answer.status_code, answer.json()) == (200, {"success": True})
+        assert clinic.reminder("r1").status is Status.CALLED
+
+        assert (await front.client.get(f"{front.url}/health")).json() == {"status": "ok"}
+        assert {target: await forwarded(front, target) for target in SHUT} == dict.fromkeys(SHUT, 404)
+
+        answer = await front.client.post(f"{front.url}/webhooks/call-status", content=bytes(2_000_000))
+        assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
+        far_too_large = await announced(front, 20_000_000)
+        assert far_too_large.startswith("HTTP/1.1 413 ")
+        assert "Content-Length: 0\r\n" in far_too_large, "by Caddy: it does not come as far as the daemon"
+
+        entry = await front.logged('"uri": "/webhooks/call-status"')
+        assert entry["request"]["method"] == "POST"
+        assert "headers" not in entry["request"]
+        assert "4711" not in json.dumps(front.log)
+        assert "forged" not in json.dumps(front.log)
+
+
+async def test_twilios_signature_holds_through_caddy_its_query_too(tmp_path: Path) -> None:
+    port = a_free_port()
+    async with (
+        a_twilio_clinic(tmp_path, pace=60) as clinic,
+        a_front(tmp_path, port=port, upstream=httpx.URL(clinic.url).port or 0) as front,
+        running("run", cwd=tmp_path, env={"PUBLIC_BASE_URL": front.url}) as program,
+    ):
+        await program.url()
+        name = clinic.insert("answered")
+        await clinic.desk.until(name, "processing")
+        (call,) = clinic.desk.calls(name)
+        told = {"CallSid": call.external_call_id or "", "To": "+12025550100"}
+        status = f"/webhooks/twilio/status/{call.id}"
+        forged = await twilio_asks(front, status, token="not the token", CallStatus="completed", **told)
+        assert forged.status_code == 403
+        assert (await twilio_asks(front, status, CallStatus="in-progress", **told)).status_code == 204
+        said = await twilio_asks(front, f"/webhooks/twilio/answer/{call.id}", CallStatus="in-progress", **told)
+        assert "Tomorrow at nine." in said.text
+        keys = f"/webhooks/twilio/keys/{call.id}?question=menu&repeats=0"
+        pressed = {"CallStatus": "in-progress", "Digits": "1", **told}
+        forged = await twilio_asks(front, keys, token="not the token", **pressed)
+        assert forged.status_code == 403
+        assert (await twilio_asks(front, keys, **pressed)).status_code == 200
+        assert clinic.desk.reminder(name).response == "confirmed"
+        own = await twilio_asks(front, "/webhooks/twilio/fallback?To=%2B12025550100", method="GET")
+        assert "Doctor Brown&#8217;s practice" in own.text or "Doctor Brown's practice" in own.text
+
+
+async def test_while_the_daemon_is_down_patients_hear_neutral_words_and_reports_are_not_taken(tmp_path: Path) -> None:
+    async with a_front(tmp_path, port=a_free_port(), upstream=a_free_port()) as front:
+        answers = [
+            await twilio_asks(front, "/webhooks/twilio/answer/call-1", CallStatus="in-progress"),
+            await twilio_asks(front, "/webhooks/twilio/keys/call-1?question=menu&repeats=0", Digits="9"),
+            await twilio_asks(front, "/webhooks/twilio/fallback?To=%2B12025550100", method="GET"),
+        ]
+        for answer in answers:
+            assert answer.status_code == 200
+            document = read_twiml(answer.headers["Content-Type"], answer.content)
+            assert document.complaints == ()
+            assert [type(verb) for verb in document.verbs] == [Say, Hangup]
+            assert "from your clinic" in answer.text
+        report = await twilio_asks(front, "/webhooks/twilio/status/call-1", CallStatus="completed")
+        assert report.status_code in REFUSED
+        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=4711", json={})
+        assert (answer.status_code in REFUSED, answer.content) == (True, b"")
+        assert (await front.client.get(f"{front.url}/health")).status_code in REFUSED
+        await front.logged('"uri": "/health"')
+        assert "2025550100" not in json.dumps(front.log)
+        assert "4711" not in json.dumps(front.log)
+
+
+async def test_a_report_that_comes_during_a_restart_waits_for_it(clinic: Clinic) -> None:
+    upstream = a_free_port()
+    environ = {"WEBHOOK_PORT": str(upstream)}
+    async with a_front(clinic.folder, port=a_free_port(), upstream=upstream, patience="20s") as front:
+        async with running("run", cwd=clinic.folder, env=environ) as program:
+            await program.url()
+            clinic.insert("r1")
+            [ring] = await clinic.provider.rang(1)
+            await clinic.until("r1", "processing")
+            await program.terminate()
+        await front.knows_it_is_down()
+        answers: list[httpx.Response] = []
+
+        async def report() -> None:
+            answers.append(await send(front.client, front.url, webhook(ring)))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(report)
+            async with running("run", cwd=clinic.folder, env=environ) as program:
+                with trio.fail_after(30):
+                    await clinic.until("r1", "called")
+                    while not answers:  # noqa: ASYNC110 - the answer is on its way
+                        await trio.sleep(0.01)
+                await program.terminate()
+    assert [answer.status_code for answer in answers] == [200]

@@ -1,0 +1,166 @@
+"""The files for containers and for other people's servers, each held against the strongest judge that runs offline.
+
+Render's, Fly's and Railway's schemas can't be had offline: what is used of them is listed here, as they document it.
+"""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reminderd.config import load_config
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+TOOLS = Path(sys.executable).parent
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+
+# https://render.com/docs/blueprint-spec
+RENDER = {
+    "autoDeploy": bool,
+    "disk": {"mountPath": str, "name": str, "sizeGB": int},
+    "dockerContext": str,
+    "dockerfilePath": str,
+    "envVars": list,
+    "healthCheckPath": str,
+    "maxShutdownDelaySeconds": int,
+    "name": str,
+    "numInstances": int,
+    "plan": str,
+    "runtime": str,
+    "type": str,
+}
+
+# https://fly.io/docs/reference/configuration/
+FLY = {
+    "app": str,
+    "build": {"dockerfile": str},
+    "deploy": {"strategy": str},
+    "env": dict,
+    "http_service": {
+        "auto_start_machines": bool,
+        "auto_stop_machines": str,
+        "checks": list,
+        "force_https": bool,
+        "internal_port": int,
+        "min_machines_running": int,
+    },
+    "kill_signal": str,
+    "kill_timeout": int,
+    "mounts": list,
+    "primary_region": str,
+    "vm": list,
+}
+
+# https://docs.railway.com/config-as-code/reference
+RAILWAY = {
+    "$schema": str,
+    "build": {"builder": str, "dockerfilePath": str},
+    "deploy": {
+        "drainingSeconds": int,
+        "healthcheckPath": str,
+        "healthcheckTimeout": int,
+        "numReplicas": int,
+        "overlapSeconds": int,
+        "requiredMountPath": str,
+        "restartPolicyMaxRetries": int,
+        "restartPolicyType": str,
+    },
+}
+
+
+def strays(given: Mapping[str, Any], known: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """Keys that the vendor does not document, and values of another type than documented."""
+    for name, value in given.items():
+        expected = known.get(name)
+        if isinstance(expected, dict) and isinstance(value, dict):
+            yield from strays(value, expected, f"{place}{name}.")
+        elif not (isinstance(expected, type) and isinstance(value, expected)):
+            yield f"{place}{name}"
+
+
+def image_environment() -> dict[str, str]:
+    """What the image itself sets."""
+    return dict(re.findall(r"^(?:ENV|   ) ([A-Z_]+)=(\S+)", DOCKERFILE, re.MULTILINE))
+
+
+def run(*command: str | Path, environ: Mapping[str, str] | None = None) -> str:
+    done = subprocess.run(command, env=environ, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    assert run(TOOLS / "hadolint", DEPLOY / "Dockerfile") == ""
+
+
+def test_the_image_is_not_root_and_is_asked_for_its_health() -> None:
+    last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
+    assert re.findall("^USER (.*)", last_stage, re.MULTILINE) == ["10001:10001"]
+    assert "HEALTHCHECK" in last_stage
+    assert "http://127.0.0.1:4000/health" in last_stage
+
+
+def test_the_image_is_built_from_what_the_context_lets_in() -> None:
+    ignore = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
+    let_in = {line[1:] for line in ignore if line.startswith("!")}
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE)
+    assert {name for line in copied for name in line.split()} == let_in
+    assert all((DEPLOY.parent / name).exists() for name in let_in)
+
+
+def test_compose_keeps_to_its_schema_and_the_containers_to_their_places() -> None:
+    run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    for service in services.values():
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+    assert "ports" not in services["reminderd"], "only Caddy is for the world"
+
+
+def test_render_is_given_only_what_it_documents_and_one_instance_with_its_disk() -> None:
+    blueprint = yaml.safe_load((DEPLOY / "render.yaml").read_text())
+    [service] = blueprint["services"]
+    assert [*blueprint, *strays(service, RENDER)] == ["services"]
+    assert (service["numInstances"], service["disk"]["mountPath"]) == (1, "/data")
+    assert all({"key"} < {*given} <= {"key", "value", "sync"} for given in service["envVars"])
+
+
+def test_fly_is_given_only_what_it_documents_and_one_machine_that_stays() -> None:
+    config = tomllib.loads((DEPLOY / "fly.toml").read_text())
+    assert [*strays(config, FLY)] == []
+    assert (config["http_service"]["auto_stop_machines"], config["deploy"]["strategy"]) == ("off", "immediate")
+    assert [mount["destination"] for mount in config["mounts"]] == ["/data"]
+
+
+def test_railway_is_given_only_what_it_documents_and_never_two_at_a_time() -> None:
+    config = json.loads((DEPLOY / "railway.json").read_text())
+    assert [*strays(config, RAILWAY)] == []
+    assert (config["deploy"]["numReplicas"], config["deploy"]["overlapSeconds"]) == (1, 0)
+
+
+def test_litestream_takes_its_file_and_finds_the_database_in_it() -> None:
+    environ = {f"LITESTREAM_{name}": "x" for name in ("BUCKET", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
+    environ["LITESTREAM_ENDPOINT"] = "https://store.example"
+    listed = run(TOOLS / "litestream", "databases", "-config", DEPLOY / "litestream.yml", environ=environ)
+    assert listed.split()[-2:] == ["/var/lib/reminderd/reminderd.db", "s3"]
+
+
+@pytest.mark.parametrize("whose", ["the image", "Render", "Fly"])
+def test_the_environment_that_is_set_is_one_that_reminderd_knows(whose: str, tmp_path: Path) -> None:
+    environ = image_environment()
+    if whose == "Render":
+        [service] = yaml.safe_load((DEPLOY / "render.yaml").read_text())["services"]
+        environ |= {given["key"]: given.get("value", "") for given in service["envVars"]}
+        environ["REMINDERD__CALLING__TIMEZONE"] = "Europe/Berlin"
+    if whose == "Fly":
+        environ |= tomllib.loads((DEPLOY / "fly.toml").read_text())["env"]
+    config = load_config(None, environ, tmp_path)
+    assert (str(config.database.path), config.web.host, config.web.port) == ("/data/reminderd.db", "0.0.0.0", 4000)  # noqa: S104

@@ -1,0 +1,94 @@
+"""The watchdog, with the real program and a stand-in for systemd: a poll loop that hangs while the web goes on."""
+
+import signal
+from datetime import timedelta
+
+import trio
+
+from reminderd.store.driver import Error
+from reminderd.store.opening import open_sync
+from tests.e2e.conftest import Clinic
+from tests.support.program import running
+from tests.support.supervisor import a_supervisor
+
+WATCHDOG = timedelta(seconds=3)
+
+ENDLESS = """CREATE TRIGGER endless AFTER UPDATE OF lease_token ON reminders BEGIN
+    SELECT count(*) FROM
+        (WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers);
+END"""
+"""Another program's, of the kind that happens: from then on a claim never ends, and the poll loop waits for it."""
+
+
+def hang_the_next_claim(clinic: Clinic) -> None:
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        connection.execute(ENDLESS)
+    clinic.insert("r1")
+
+
+async def until_a_claim_hangs(clinic: Clinic) -> None:
+    """Until the daemon is in a transaction and stays there."""
+    with open_sync(clinic.folder / "clinic.db") as connection, trio.fail_after(30):
+        connection.execute("PRAGMA busy_timeout = 500")
+        while True:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except Error:
+                return
+            connection.execute("ROLLBACK")
+            await trio.sleep(0.01)
+
+
+async def test_a_poll_loop_that_hangs_is_found_out_though_the_web_answers(clinic: Clinic) -> None:
+    async with (
+        a_supervisor(str(clinic.folder / "notify"), WATCHDOG) as systemd,
+        running("run", cwd=clinic.folder, env={**systemd.environ, "PYTHONFAULTHANDLER": "1"}) as program,
+    ):
+        url = await program.url()
+        await systemd.hear("READY=1")
+        await systemd.feeds(2)
+        hang_the_next_claim(clinic)
+        await systemd.found_out()
+        assert (await clinic.client.get(f"{url}/health")).status_code == 200
+        program.process.send_signal(signal.SIGABRT)  # as systemd would
+        assert await program.ended() == -signal.SIGABRT
+        assert [line for line in program.lines if "store/claims.py" in line], "it says where it hung"
+    with open_sync(clinic.folder / "clinic.db") as connection:
+        connection.execute("DROP TRIGGER endless")
+    async with running("run", cwd=clinic.folder) as program:
+        await clinic.provider.rang(1)
+        assert await program.terminate() == 0
+
+
+async def test_it_is_not_ready_before_it_could_claim_though_the_web_answers(clinic: Clinic) -> None:
+    hang_the_next_claim(clinic)
+    async with (
+        a_supervisor(f"@{clinic.folder}", WATCHDOG) as systemd,
+        running("run", cwd=clinic.folder, env=systemd.environ) as program,
+    ):
+        url = await program.url()
+        await until_a_claim_hangs(clinic)
+        assert (await clinic.client.get(f"{url}/health")).status_code == 200
+        assert systemd.heard == []
+
+
+async def test_what_only_takes_webhooks_is_ready_and_fed_without_a_poll_loop(clinic: Clinic) -> None:
+    async with (
+        a_supervisor(str(clinic.folder / "notify"), WATCHDOG) as systemd,
+        running("run", "--only", "web", cwd=clinic.folder, env=systemd.environ) as program,
+    ):
+        await systemd.hear("READY=1")
+        assert (await clinic.client.get(f"{await program.url()}/health")).status_code == 200
+        await systemd.feeds(2)
+        assert await program.terminate() == 0
+        await systemd.hear("STOPPING=1")
+        assert "EXTEND_TIMEOUT_USEC=10000000" in systemd.heard
+
+
+async def test_a_run_with_nobody_to_tell_runs_as_ever(clinic: Clinic) -> None:
+    async with running("run", cwd=clinic.folder, env={"NOTIFY_SOCKET": "/nowhere/notify"}) as program:
+        await program.url()
+        await program.line("WARNING.*the supervisor can't be told READY=1: No such file or directory")
+        clinic.insert("r1")
+        await clinic.provider.rang(1)
+        assert await program.terminate() == 0

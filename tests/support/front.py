@@ -1,0 +1,95 @@
+"""The real Caddy with the project's own Caddyfile, before a port where reminderd is or is not."""
+
+import json
+import os
+import re
+import shutil
+import ssl
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import trio
+from attrs import define, field
+
+from tests.support.twilio_clinic import a_free_port
+
+CADDYFILE = Path(__file__).parents[2] / "deploy" / "Caddyfile"
+
+needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="Caddy is not installed (Debian: caddy)")
+
+
+@define
+class Front:
+    """Caddy, taking requests over TLS."""
+
+    port: int
+    certificate: Path
+    """Whom to trust."""
+    url: str
+    """Where the world finds the clinic."""
+    client: httpx.AsyncClient
+    """Trusts the certificate."""
+    process: trio.Process
+    log: list[dict[str, Any]] = field(factory=list)
+    _news: trio.Event = field(factory=trio.Event)
+
+    async def logged(self, pattern: str) -> dict[str, Any]:
+        """The first entry of its log that matches, as soon as it is there."""
+        with trio.fail_after(30):
+            while True:
+                for entry in self.log:
+                    if re.search(pattern, json.dumps(entry)):
+                        return entry
+                await self._news.wait()
+
+    async def knows_it_is_down(self) -> None:
+        """Wait until it lets a request wait for whoever is not there, instead of trying in vain."""
+        with trio.fail_after(30):
+            while True:
+                with trio.move_on_after(0.3):
+                    await self.client.post(f"{self.url}/webhooks/anything")
+                    continue
+                return
+
+    async def read_log(self) -> None:
+        unread = b""
+        assert self.process.stderr is not None
+        async for some in self.process.stderr:
+            *whole, unread = (unread + some).split(b"\n")
+            self.log += [json.loads(line) for line in whole]
+            self._news.set()
+            self._news = trio.Event()
+
+
+@asynccontextmanager
+async def a_front(folder: Path, *, port: int, upstream: int, patience: str = "500ms") -> AsyncIterator[Front]:
+    """Caddy at this port of localhost, with a certificate of its own; it waits so long for who is not there."""
+    home = folder / "caddy"
+    environ = os.environ | {
+        "XDG_DATA_HOME": str(home),
+        "XDG_CONFIG_HOME": str(home),
+        "REMINDERD_CADDY_ADMIN": f"unix/{home}/admin",
+        "REMINDERD_HTTP_PORT": str(a_free_port()),
+        "REMINDERD_SITE": f"https://localhost:{port}",
+        "REMINDERD_UPSTREAM": f"127.0.0.1:{upstream}",
+        "REMINDERD_PATIENCE": patience,
+    }
+    home.mkdir()
+    command = ["caddy", "run", "--config", str(CADDYFILE), "--adapter", "caddyfile"]
+    async with trio.open_nursery() as nursery:
+        start = partial(trio.run_process, command, env=environ, stdin=b"", stderr=subprocess.PIPE, check=False)
+        process = await nursery.start(start)
+        certificate = home / "caddy/pki/authorities/local/root.crt"
+        front = Front(port, certificate, f"https://localhost:{port}", httpx.AsyncClient(), process)
+        nursery.start_soon(front.read_log)
+        await front.logged("certificate obtained successfully")
+        trust = ssl.create_default_context(cafile=certificate)
+        async with httpx.AsyncClient(verify=trust, timeout=30, trust_env=False) as front.client:
+            yield front
+        process.terminate()
