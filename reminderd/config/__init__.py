@@ -2,6 +2,7 @@
 
 from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
+from reminderd.config.changes import Changes, changes, written
 from reminderd.config.clinic_rules import rules_of
 from reminderd.config.clinic_wording import kinds_of, wording_of
 from reminderd.config.given import ConfigError
@@ -26,6 +27,7 @@ __all__ = [
     "AlertsConfig",
     "ApiConfig",
     "CallingConfig",
+    "Changes",
     "Config",
     "ConfigError",
     "DatabaseConfig",
@@ -40,10 +42,12 @@ __all__ = [
     "TwilioConfig",
     "WebConfig",
     "WorkerConfig",
+    "changes",
     "defaults",
     "kinds_of",
     "load_config",
     "risks",
     "rules_of",
     "wording_of",
+    "written",
 ]

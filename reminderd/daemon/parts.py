@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import trio
 
-from reminderd.alerts import Alerts, by_apprise
+from reminderd.alerts import Alerts, Send, by_apprise
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.clock import Clock
@@ -35,6 +35,41 @@ def poller(
     stopping: trio.Event,
 ) -> Poller:
     """The poll loop with its dialer and its checker."""
+    return Poller(
+        database=database,
+        clock=clock,
+        rules=rules,
+        pacing=Pacing(config.provider.calls_per_second),
+        breaker=breaker,
+        duties=duties(
+            config,
+            database=database,
+            provider=provider,
+            breaker=breaker,
+            rules=rules,
+            clock=clock,
+            stopping=stopping,
+        ),
+        lines=trio.CapacityLimiter(config.worker.dialers),
+        checkers=trio.CapacityLimiter(config.worker.dialers),
+        interval=timedelta(seconds=config.worker.poll_interval_seconds),
+        stopping=stopping,
+        mint=mint,
+        beat=clock.monotonic(),
+    )
+
+
+def duties(
+    config: Config,
+    *,
+    database: Database,
+    provider: Provider,
+    breaker: Breaker,
+    rules: Rules,
+    clock: Clock,
+    stopping: trio.Event,
+) -> Duties:
+    """What the poll loop hands claimed rows to."""
     dialer = Dialer(
         database=database,
         provider=provider,
@@ -45,20 +80,7 @@ def poller(
         stopping=stopping,
     )
     checker = Checker(database=database, provider=provider, rules=rules, mint=mint)
-    return Poller(
-        database=database,
-        clock=clock,
-        rules=rules,
-        pacing=Pacing(config.provider.calls_per_second),
-        breaker=breaker,
-        duties=Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker)),
-        lines=trio.CapacityLimiter(config.worker.dialers),
-        checkers=trio.CapacityLimiter(config.worker.dialers),
-        interval=timedelta(seconds=config.worker.poll_interval_seconds),
-        stopping=stopping,
-        mint=mint,
-        beat=clock.monotonic(),
-    )
+    return Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker))
 
 
 def alerts(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> Alerts:
@@ -66,7 +88,12 @@ def alerts(config: Config, *, database: Database, clock: Clock, stopping: trio.E
     return Alerts(
         database=database,
         clock=clock,
-        send=by_apprise(config.alerts.urls),
+        send=send(config),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=stopping,
     )
+
+
+def send(config: Config) -> Send | None:
+    """How somebody is told; None if nobody is to be."""
+    return by_apprise(config.alerts.urls) if config.alerts.urls else None

@@ -17,9 +17,9 @@ from reminderd.breaker import Breaker
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
-from reminderd.daemon.doors import door
-from reminderd.daemon.intake import api
+from reminderd.daemon.live import Live
 from reminderd.daemon.parts import alerts, poller
+from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
@@ -29,6 +29,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
 from reminderd.web.app import build_app
+from reminderd.web.door import kept_up
 from reminderd.web.server import bind, serve, url_of
 
 Part = Literal["dial", "web"]
@@ -65,6 +66,7 @@ async def run(
     stopping: trio.Event,
     only: Part | None = None,
     sandbox_pace: float = 1.0,
+    reload: Reload | None = None,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> bool:
     """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
@@ -77,6 +79,7 @@ async def run(
         stopping: set to end the run; what is still going on after the grace is cut off.
         only: `dial` claims and dials but takes no webhooks, `web` the reverse; None does both.
         sandbox_pace: seconds that a step of a simulated call takes.
+        reload: reads the configuration again at each SIGHUP; None: SIGHUP is left alone.
         task_status: told once webhooks are taken and the poll loop runs.
 
     Raises:
@@ -89,7 +92,7 @@ async def run(
         async with open_database(config.database.path, clock) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
-            in_order = await _run(config, clock, stopping, only, sandbox_pace, database, listener, task_status)
+            in_order = await _run(config, clock, stopping, only, sandbox_pace, reload, database, listener, task_status)
     if in_order:
         logger.info("stopped")
     else:
@@ -103,6 +106,7 @@ async def _run(
     stopping: trio.Event,
     only: Part | None,
     sandbox_pace: float,
+    reload: Reload | None,
     database: Database,
     listener: socket | None,
     task_status: trio.TaskStatus[Running],
@@ -138,19 +142,32 @@ async def _run(
                 clock=clock,
                 stopping=stopping,
             )
+        live = Live(
+            config=config,
+            database=database,
+            provider=provider,
+            breaker=breaker,
+            rules=rules,
+            clock=clock,
+            stopping=stopping,
+            poller=loop,
+            alerts=None if loop is None else alerts(config, database=database, clock=clock, stopping=stopping),
+        )
         if listener is not None:
             app = build_app(
-                door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
+                door=kept_up(lambda: live.door),
                 readiness=partial(_readiness, database, loop, breaker, clock),
                 max_body_bytes=config.web.max_body_bytes,
-                api=api(config, database=database, rules=rules),
+                api=lambda: live.api,
             )
             await nursery.start(partial(_take_webhooks, app, listener, stages))
         else:
             stages.web_done.set()
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
-        if config.alerts.urls and loop is not None:
-            nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
+        if live.alerts is not None:
+            nursery.start_soon(watch, live.alerts)
+        if reload is not None:
+            await nursery.start(watch_hangups, live, reload)
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")

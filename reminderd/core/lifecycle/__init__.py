@@ -13,9 +13,10 @@ from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
 from reminderd.core.lifecycle.summary import summary
-from reminderd.core.lifecycle.wake import put_aside, wake
+from reminderd.core.lifecycle.wake import HELD_BY_THE_CLINIC, put_aside, wake
 
 __all__ = [
+    "HELD_BY_THE_CLINIC",
     "NOT_NEEDED",
     "Claimed",
     "Errand",

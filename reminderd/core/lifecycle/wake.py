@@ -20,6 +20,9 @@ BROKEN: Final = "an error in the program, see the log"
 BROKEN_HOLD: Final = timedelta(hours=1)
 LIMITED: Final = "this number was reached as often as the limits allow"
 
+HELD_BY_THE_CLINIC: Final = (OUTSIDE, LIMITED)
+"""Reasons to wait that the clinic's own hours and limits give."""
+
 
 def wake(
     reminder: Reminder,
