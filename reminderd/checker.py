@@ -47,4 +47,4 @@ async def _look_up(claimed: Claimed, provider: Provider) -> Finding | Candidates
         case Errand.DROP:
             return await provider.drop(external_call_id)
         case _:
-            return await provider.find(placement_of(claimed.reminder, claimed.call))
+            return await provider.find(placement_of(claimed))

@@ -48,7 +48,7 @@ async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
     try:
         reason = await _kept_back(claimed, claimed_at, dialer)
         if reason is None:
-            await _settle(claimed, await dialer.provider.place(placement_of(claimed.reminder, claimed.call)), dialer)
+            await _settle(claimed, await dialer.provider.place(placement_of(claimed)), dialer)
         else:
             write = partial(settle_not_sent, claimed=claimed, reason=reason)
             tell(await until_stored(lambda: dialer.database.write(write)))
@@ -59,7 +59,7 @@ async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
 async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str | None:
     """The last look: why the request must not go out, or None."""
     try:
-        look = await dialer.database.read(partial(last_look, reminder_id=claimed.reminder.id))
+        look = await dialer.database.read(partial(last_look, claimed=claimed))
     except StoreUnavailableError as error:
         return str(error)
     by_monotonic = dialer.rules.lease - timedelta(seconds=dialer.clock.monotonic() - claimed_at)
@@ -69,6 +69,7 @@ async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str
         look.reminder,
         token=claimed.token,
         opted_out=look.opted_out,
+        parted=look.parted,
         paused=look.paused,
         window_open=dialer.rules.window.is_open(now, zone_of(claimed.reminder, dialer.rules)),
         stopping=dialer.stopping.is_set(),

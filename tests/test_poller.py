@@ -27,16 +27,22 @@ from reminderd.core.answers import (
     Report,
 )
 from reminderd.core.backoff import Backoff
+from reminderd.core.conversation import Question
+from reminderd.core.lifecycle import Key
 from reminderd.core.reminder import Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.dialer import Dialer, dial
 from reminderd.pacing import Pacing
 from reminderd.poller import Duties, Poller
 from reminderd.providers.base import Placement, Webhook
+from reminderd.store.conversations import settle_key
 from reminderd.store.database import Database, open_database
 from reminderd.store.driver import Connection
+from reminderd.store.optouts import opt_out
 from reminderd.store.rows import load_calls, load_reminder, to_ms
 
+PHONE = "+15550100001"
+Act = Callable[[Connection, datetime], None]
 SOON = timedelta(milliseconds=100)
 
 
@@ -284,20 +290,51 @@ async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
         assert (await house.until("r1", Status.DIALING)).lease_token is not None
 
 
+def opts_out_at_the_desk(connection: Connection, now: datetime) -> None:
+    opt_out(connection, now, phone_number=PHONE, source="a letter", actor="anna")
+
+
+def opts_out_by_key(connection: Connection, now: datetime) -> None:
+    """In the call of an earlier reminder to the same number, of which the key comes late."""
+    connection.execute(
+        "INSERT INTO reminders (id, phone_number, message, scheduled_at, status, attempts)"
+        " VALUES ('r0', ?, 'Yesterday.', 0, 'called', 1)",
+        (PHONE,),
+    )
+    connection.execute(
+        "INSERT INTO call_logs (id, reminder_id, attempt, external_call_id, status, received_at)"
+        " VALUES ('c0', 'r0', 1, 'ext-0', 'completed', 1)"
+    )
+    report = Report(external_call_id="ext-0", status="in-progress", attempt_id="c0")
+    key = Key(digits="9", question=Question.MENU, repeats=0)
+    settle_key(connection, now, report=report, key=key, rules=Rules(), new_call_id="c1")
+
+
 @pytest.mark.parametrize(
     ("act", "status", "call"),
     [
         (None, Status.SCHEDULED, "not-placed"),
         ("UPDATE reminders SET status = 'cancelled', lease_token = NULL", Status.CANCELLED, "not-placed"),
         ("INSERT INTO opt_outs (phone_number) SELECT phone_number FROM reminders", Status.CANCELLED, "not-placed"),
+        (opts_out_at_the_desk, Status.CANCELLED, "not-placed"),
+        (opts_out_by_key, Status.CANCELLED, "not-placed"),
         ("INSERT INTO settings VALUES ('paused', 'true')", Status.SCHEDULED, "not-placed"),
         ("UPDATE reminders SET lease_token = 'another', status = 'processing'", Status.PROCESSING, "not-placed"),
         ("UPDATE reminders SET wake_at = wake_at - 59000", Status.SCHEDULED, "not-placed"),
     ],
-    ids=["stopping", "cancelled", "opted out", "paused by staff", "lease lost", "lease nearly over"],
+    ids=[
+        "stopping",
+        "cancelled",
+        "opted out",
+        "opted out at the desk",
+        "opted out by key",
+        "paused by staff",
+        "lease lost",
+        "lease nearly over",
+    ],
 )
 async def test_the_last_look_keeps_back_what_must_not_be_sent(
-    start: Start, act: str | None, status: Status, call: str
+    start: Start, act: str | Act | None, status: Status, call: str
 ) -> None:
     """The act lands between the claim and the request: the dial is held until it is committed."""
     kept_back = trio.Event()
@@ -308,14 +345,16 @@ async def test_the_last_look_keeps_back_what_must_not_be_sent(
         async def act_first(claimed: Any, claimed_at: float) -> None:
             if act is None:
                 house.poller.stopping.set()
-            else:
+            elif isinstance(act, str):
                 await house.execute(act)
+            else:
+                await house.database.write(act)
             await dial_now(claimed, claimed_at)
             house.poller.stopping.set()
             kept_back.set()
 
         house.poller.duties = Duties(dial=act_first, check=house.poller.duties.check)
-        await house.insert("r1")
+        await house.insert("r1", phone=PHONE)
         with trio.fail_after(10):
             await kept_back.wait()
         await house.until("r1", status)

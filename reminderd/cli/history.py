@@ -10,17 +10,22 @@ from reminderd.store.queries import Value
 Row = Mapping[str, Value]
 
 
-def history(reminder: Row, calls: Sequence[Row], acts: Sequence[Row]) -> list[dict[str, Value]]:
+def history(
+    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], along: Row | None = None
+) -> list[dict[str, Value]]:
     """A row each: `at`, `what`, `detail`.
 
     Args:
         reminder: its row.
         calls: its rows of `call_logs`.
         acts: its rows of `audit`.
+        along: another reminder's call in which it was said, too, or was to be.
     """
     events = [*_beginning(reminder, acts), *_acts(acts)]
     for call in calls:
-        events += _of_call(call)
+        events += _of_call(call, _name(call))
+    if along is not None:
+        events += _of_call(along, f"{_name(along)} of reminder {along['reminder_id']}")
     events.sort(key=itemgetter("at"))
     return [*events, *_state(reminder)]
 
@@ -40,8 +45,11 @@ def _acts(acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
         yield from _event(act["at"], f"{act['act']} by {act['actor']}", act["detail"])
 
 
-def _of_call(call: Row) -> Iterator[dict[str, Value]]:
-    name = f"call {call['attempt']}" if call["attempt"] is not None else "a report of no call of ours"
+def _name(call: Row) -> str:
+    return f"call {call['attempt']}" if call["attempt"] is not None else "a report of no call of ours"
+
+
+def _of_call(call: Row, name: str) -> Iterator[dict[str, Value]]:
     if call["attempt"] is not None:
         yield from _event(call["created_at"], f"{name} begun")
     if call["received_at"] is not None:

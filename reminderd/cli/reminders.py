@@ -96,9 +96,10 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         if row is None:
             fail(f"no reminder has the id or ref {reminder}")
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
+        along = snapshot(connection, partial(queries.call_said_in, reminder=row))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
         say_if_paused(connection)
-    events = history(row, calls, acts)
+    events = history(row, calls, acts, along)
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
         return

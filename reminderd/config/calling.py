@@ -15,7 +15,7 @@ from reminderd.config.hours import (
     span_of,
     spans_of,
 )
-from reminderd.config.keys import choices, key, numbers, positive, whole
+from reminderd.config.keys import choices, key, number, numbers, positive, whole
 from reminderd.core.window import Spans, Window
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -68,6 +68,7 @@ class CallingConfig:
     days: tuple[Day, ...] = choices(DAYS, *DAYS)
     holidays: tuple[str, ...] = key((), EXPECTED_HOLIDAYS, holidays_trouble)
     max_lateness_minutes: float = positive(240.0, _YEAR / 60)
+    group_minutes: float = number(0.0, 0.0, 24 * 60)
     hours: HoursConfig = field(factory=HoursConfig)
 
     @property

@@ -30,6 +30,7 @@ def rules_of(config: Config, *, provider: str | None = None, capabilities: Capab
         redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
         window=config.calling.window,
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
+        group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
         voicemail_is_reached=config.provider.kind != "twilio" or config.provider.twilio.voicemail_is_reached,
         leave_voicemail=config.provider.twilio.voicemail == "leave_message",

@@ -71,6 +71,8 @@ class Reminder:
     """Why a waiting reminder waits, in words for staff."""
     attempts: int = 0
     """Calls used up since it was scheduled, or called again by staff."""
+    said_with: str | None = None
+    """The id of another reminder's call in which it is said, too, or was to be; None: it has none but its own."""
     lease_token: str | None = None
     """Names the claim under which someone works on the row right now."""
     external_call_id: str | None = None

@@ -31,6 +31,8 @@ class Rules:
     """Before the second call, the third …; the last one holds for all that follow."""
     window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
     limits: Limits = field(factory=Limits)
+    group_within: timedelta = timedelta(0)
+    """How far apart reminders for one number may lie that are said in one call; nothing: each has a call of its own."""
     max_lateness: timedelta = timedelta(minutes=240)
     voicemail_is_reached: bool = True
     """A call that a machine has answered counts as having reached the patient."""

@@ -7,7 +7,7 @@ from typing import Protocol
 from attrs import frozen
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
-from reminderd.core.reminder import Call, Reminder
+from reminderd.core.lifecycle import Claimed
 
 
 @frozen(kw_only=True)
@@ -24,14 +24,14 @@ class Placement:
     """No request for this call went out before."""
 
 
-def placement_of(reminder: Reminder, call: Call) -> Placement:
-    """What a provider is told about this call of this reminder."""
+def placement_of(claimed: Claimed) -> Placement:
+    """What a provider is told about the call of a claimed row."""
     return Placement(
-        call_id=call.id,
-        reminder_id=reminder.id,
-        phone_number=reminder.phone_number,
-        message=reminder.message,
-        asked_from=call.created_at,
+        call_id=claimed.call.id,
+        reminder_id=claimed.reminder.id,
+        phone_number=claimed.reminder.phone_number,
+        message=claimed.message,
+        asked_from=claimed.call.created_at,
     )
 
 

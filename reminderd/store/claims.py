@@ -9,11 +9,12 @@ from typing import Final
 from loguru import logger
 
 from reminderd.core.lifecycle import Errand, Step, Surroundings, put_aside, wake
-from reminderd.core.reminder import Reminder
+from reminderd.core.reminder import Reminder, Status, newest_call
 from reminderd.core.rules import Rules
+from reminderd.store.company import beside, leading_of, riders_of
 from reminderd.store.driver import Connection, trouble
 from reminderd.store.facts import free_from, number_busy, opted_out, paused
-from reminderd.store.rows import load_calls, reminder_from, save, to_ms
+from reminderd.store.rows import load_calls, load_reminder, reminder_from, save, save_other, to_ms
 
 PAUSE_RECHECK: Final = timedelta(minutes=1)
 """During a staff's pause, requests that wait for its end look again so often."""
@@ -66,13 +67,13 @@ def claim(
     _keep_held(connection, now, held, rules)
     resends_left = dials
 
-    def decide_check(reminder: Reminder) -> Step:
+    def decide_check(reminder: Reminder) -> list[Step]:
         nonlocal resends_left
-        step = _decide(connection, now, reminder, None if resends_left > 0 else now + dial_in, rules, mint)
-        resends_left -= step.errand is Errand.RESEND
-        return step
+        steps = _decide(connection, now, reminder, None if resends_left > 0 else now + dial_in, rules, mint)
+        resends_left -= sum(step.errand is Errand.RESEND for step in steps)
+        return steps
 
-    def decide_dial(reminder: Reminder) -> Step:
+    def decide_dial(reminder: Reminder) -> list[Step]:
         return _decide(connection, now, reminder, None, rules, mint)
 
     take = partial(_take, connection, now=now, rules=rules, mint=mint)
@@ -81,7 +82,7 @@ def claim(
 
 
 def _take_and_decide(
-    take: Callable[[int], list[Reminder]], decide: Callable[[Reminder], Step], room: int
+    take: Callable[[int], list[Reminder]], decide: Callable[[Reminder], list[Step]], room: int
 ) -> list[Step]:
     """Take rows until there is an errand for all of `room`, nothing more is due, or it has been enough for one go."""
     steps: list[Step] = []
@@ -89,7 +90,7 @@ def _take_and_decide(
     while errands < room and len(steps) < MOST_ROWS:
         limit = room - errands
         taken = take(limit)
-        decided = [decide(reminder) for reminder in taken]
+        decided = [step for reminder in taken for step in decide(reminder)]
         steps += decided
         errands += sum(step.errand is not None for step in decided)
         if len(taken) < limit:
@@ -114,8 +115,13 @@ def _decide(
     dial_from: datetime | None,
     rules: Rules,
     mint: Callable[[], str],
-) -> Step:
-    """What one row needs. A row that breaks us is put aside alone, with the traceback in the log."""
+) -> list[Step]:
+    """What one row needs, and what becomes of others with it; nothing if it has joined another's call meanwhile.
+
+    A row that breaks us is put aside alone, with the traceback in the log.
+    """
+    if rules.group_within and not _is_still_taken(connection, reminder):
+        return []
     connection.execute("SAVEPOINT row")
     try:
         calls = load_calls(connection, reminder.id)
@@ -123,6 +129,9 @@ def _decide(
             opted_out=opted_out(connection, reminder.phone_number),
             number_busy=number_busy(connection, reminder.phone_number, except_for=reminder.id),
             number_free_from=free_from(connection, reminder, rules, now),
+            beside=beside(connection, reminder) if rules.group_within and reminder.status is Status.SCHEDULED else (),
+            riders=riders_of(connection, newest_call(calls)),
+            leading=None if reminder.said_with is None else leading_of(connection, reminder),
             dial_from=dial_from,
         )
         step = wake(
@@ -135,6 +144,8 @@ def _decide(
             new_call_id=mint(),
         )
         save(connection, reminder, calls, step, now)
+        for other in step.others:
+            save_other(connection, other, now)
     except Exception as error:  # whatever a foreign program wrote, the rows behind it must be rung
         if trouble(error) is not None:
             raise  # the database's, not this row's
@@ -143,7 +154,13 @@ def _decide(
         step = put_aside(reminder, now)
         save(connection, reminder, (), step, now)
     connection.execute("RELEASE row")
-    return step
+    return [step, *step.others]
+
+
+def _is_still_taken(connection: Connection, reminder: Reminder) -> bool:
+    """Whether the row is as it was taken: one that was decided on before it may have taken it along."""
+    row = load_reminder(connection, reminder.id)
+    return row is not None and row.lease_token == reminder.lease_token
 
 
 def _keep_held(connection: Connection, now: datetime, held: frozenset[str], rules: Rules) -> None:

@@ -6,9 +6,11 @@ from attrs import evolve, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.conversation import Reply
-from reminderd.core.lifecycle import NOT_NEEDED, Key, Step, picked_up, pressed
+from reminderd.core.lifecycle import NOT_NEEDED, Key, Step, picked_up, pressed, still_said, together
+from reminderd.core.reminder import Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.company import riders_of
 from reminderd.store.driver import Connection
 from reminderd.store.facts import opted_out
 from reminderd.store.optouts import opt_out
@@ -22,7 +24,7 @@ class Spoken:
 
     reply: Reply
     message: str
-    """The reminder's own words."""
+    """The words of the reminder, and of those that its call says, too."""
     steps: tuple[Step, ...]
     """Of the reminder that was spoken of, and of those that an opt-out cancelled with it."""
 
@@ -36,11 +38,12 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
     told = hear(connection, now, report=report, rules=rules, new_call_id=new_call_id)
     step, reminder = told.step, told.step.reminder
     save(connection, told.reminder, told.calls, step, now)
-    reply = NOT_NEEDED
-    if step.call is not None:
-        is_out = opted_out(connection, reminder.phone_number)
-        reply = picked_up(reminder, step.call, opted_out=is_out, rules=rules, now=now)
-    return Spoken(reply=reply, message=reminder.message, steps=(step,))
+    if step.call is None:
+        return Spoken(reply=NOT_NEEDED, message=reminder.message, steps=(step,))
+    said = still_said(reminder, riders_of(connection, step.call), rules, now)
+    is_out = opted_out(connection, reminder.phone_number)
+    reply = picked_up(step.call, said, opted_out=is_out, rules=rules)
+    return Spoken(reply=reply, message=_words(said, reminder), steps=(step,))
 
 
 def settle_key(
@@ -65,4 +68,10 @@ def settle_key(
     if turn.opts_out:
         source = f"key pressed in call {heard.call.id}"
         others = opt_out(connection, now, phone_number=reminder.phone_number, source=source, actor="patient")
-    return Spoken(reply=turn.reply, message=reminder.message, steps=(step, *others))
+    said = still_said(reminder, riders_of(connection, heard.call), rules, now)
+    return Spoken(reply=turn.reply, message=_words(said, reminder), steps=(step, *others))
+
+
+def _words(said: tuple[Reminder, ...], reminder: Reminder) -> str:
+    """What the call says; of one in which nothing is left to say, the words of its own reminder."""
+    return together(one.message for one in said or (reminder,))

@@ -6,6 +6,7 @@ from reminderd.core.lifecycle import Step, called_again, cancelled
 from reminderd.core.reminder import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.company import leading_of
 from reminderd.store.driver import Connection, IntegrityError
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.facts import free_from, opted_out
@@ -72,7 +73,8 @@ def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules
     reminder, calls = _both(connection, reminder_id)
     is_out = opted_out(connection, reminder.phone_number)
     free = free_from(connection, reminder, rules, now)
-    step = called_again(reminder, calls, opted_out=is_out, number_free_from=free, rules=rules, now=now)
+    leading = None if reminder.said_with is None else leading_of(connection, reminder)
+    step = called_again(reminder, calls, leading=leading, opted_out=is_out, number_free_from=free, rules=rules, now=now)
     save(connection, reminder, calls, step, now)
     audit(connection, now, actor=actor, act="call-again", reminder_id=reminder_id)
     return step

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from attrs import frozen
 
 from reminderd.core.intake import zone_of
-from reminderd.core.lifecycle import reached
+from reminderd.core.lifecycle import Claimed, reached, rides
 from reminderd.core.limits import WEEK
 from reminderd.core.reminder import CLOSED, Reminder
 from reminderd.core.rules import Rules
@@ -91,15 +91,19 @@ class Look:
 
     reminder: Reminder | None
     opted_out: bool
+    parted: bool
+    """One of the others that the call says has ended."""
     paused: bool
 
 
-def last_look(connection: Connection, reminder_id: str) -> Look:
-    """The reminder's row, its number's opt-out and the staff's pause; to be read in one snapshot."""
-    reminder = load_reminder(connection, reminder_id)
+def last_look(connection: Connection, claimed: Claimed) -> Look:
+    """The claimed row, those that its call says, its number's opt-out, and the staff's pause; read in one snapshot."""
+    reminder = load_reminder(connection, claimed.reminder.id)
+    riding = [load_reminder(connection, rider.id) for rider in claimed.riders]
     return Look(
         reminder=reminder,
         opted_out=reminder is not None and opted_out(connection, reminder.phone_number),
+        parted=not all(rider is not None and rides(rider) for rider in riding),
         paused=paused(connection),
     )
 

@@ -53,6 +53,12 @@ def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]
     return [named(row) for row in rows]
 
 
+def call_said_in(connection: Connection, reminder: Mapping[str, Value]) -> dict[str, Value] | None:
+    """The whole row of another reminder's call in which this one was said, or was to be; None if there is none."""
+    row = connection.execute("SELECT * FROM call_logs WHERE id = ?", (reminder["said_with"],)).fetchone()
+    return _one(row)
+
+
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
     """Whole rows of `audit` for a reminder: who did what to it, oldest first."""
     rows = connection.execute("SELECT * FROM audit WHERE reminder_id = ? ORDER BY id", (reminder_id,)).fetchall()

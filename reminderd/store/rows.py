@@ -48,6 +48,7 @@ def reminder_from(row: Row) -> Reminder:
         wake_at=_moment(row["wake_at"]),
         hold_reason=row["hold_reason"],
         attempts=row["attempts"],
+        said_with=row["said_with"],
         lease_token=row["lease_token"],
         external_call_id=row["external_call_id"],
         response=row["response"],
@@ -103,25 +104,35 @@ def save(connection: Connection, before: Reminder, calls_before: tuple[Call, ...
             _insert_call(connection, call, now)
         elif call != known[call.id]:
             _update_call(connection, call, now)
-    after = step.reminder
-    if after != before:
-        connection.execute(
-            "UPDATE reminders SET status = ?, expires_at = ?, wake_at = ?, hold_reason = ?, attempts = ?,"
-            " lease_token = ?, external_call_id = ?, response = ?, last_error = ?, updated_at = ? WHERE id = ?",
-            (
-                after.status,
-                _ms(after.expires_at),
-                _ms(after.wake_at),
-                after.hold_reason,
-                after.attempts,
-                after.lease_token,
-                after.external_call_id,
-                after.response,
-                after.last_error,
-                to_ms(now),
-                after.id,
-            ),
-        )
+    if step.reminder != before:
+        _update_reminder(connection, step.reminder, now)
+
+
+def save_other(connection: Connection, step: Step, now: datetime) -> None:
+    """Write what has become of a reminder along with another one; its calls are as they were."""
+    _update_reminder(connection, step.reminder, now)
+
+
+def _update_reminder(connection: Connection, after: Reminder, now: datetime) -> None:
+    connection.execute(
+        "UPDATE reminders SET status = ?, expires_at = ?, wake_at = ?, hold_reason = ?, attempts = ?,"
+        " said_with = ?, lease_token = ?, external_call_id = ?, response = ?, last_error = ?, updated_at = ?"
+        " WHERE id = ?",
+        (
+            after.status,
+            _ms(after.expires_at),
+            _ms(after.wake_at),
+            after.hold_reason,
+            after.attempts,
+            after.said_with,
+            after.lease_token,
+            after.external_call_id,
+            after.response,
+            after.last_error,
+            to_ms(now),
+            after.id,
+        ),
+    )
 
 
 def _insert_call(connection: Connection, call: Call, now: datetime) -> None:

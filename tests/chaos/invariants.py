@@ -12,6 +12,7 @@ from typing import Final
 
 from attrs import field, frozen
 
+from reminderd.core.lifecycle import together
 from reminderd.core.lifecycle.check import NO_REPORT, RING_BY_HAND
 from reminderd.core.reminder import TERMINAL, Call, Reminder, Status, newest_call, open_call
 from reminderd.store.driver import Connection
@@ -91,7 +92,8 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
         if not order.committed:
             yield f"{order.key}: asked to be placed before the call was in the database"
         reminder = found.reminders.get(order.reminder_id)
-        message = None if reminder is None or order.message is None else reminder.message
+        said = [found.reminders[one].message for one in (order.reminder_id, *order.riders) if one in found.reminders]
+        message = None if order.message is None else together(said)
         if reminder is None or (order.phone_number, order.message) != (reminder.phone_number, message):
             yield f"{order.key}: asked for another number or message than its reminder's"
     for ring in record.rings:
@@ -148,6 +150,11 @@ def losses(record: Record, found: Snapshot, expectations: Expectations) -> Itera
         if has_answered and reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
             yield f"{reminder.id}: answered by a key, but {reminder.status}"
         yield from _not_visible(reminder, found.calls_of(reminder.id))
+        along = [ring for ring in rings if reminder.said_with == ring.key and ring.acknowledged_at is not None]
+        has_no_call = not found.calls_of(reminder.id)  # where it has, staff may be told of that one's end instead
+        was_heard = has_no_call and any(_has_reached(ring, expectations) for ring in along)
+        if expectations.settled and was_heard and reminder.status not in {Status.CALLED, Status.CANCELLED}:
+            yield f"{reminder.id}: said in a call that was completed, but {reminder.status}"
         if expectations.settled:
             yield from _not_concluded(reminder, found.calls_of(reminder.id), rings, expectations)
 
@@ -173,7 +180,8 @@ def _end_not_kept(ring: Ring, found: Snapshot, expectations: Expectations) -> It
 def _not_visible(reminder: Reminder, calls: tuple[Call, ...]) -> Iterator[str]:
     """A reminder is final with its reason, or waits for a time, or its open call is followed."""
     has_open_call = open_call(calls) is not None
-    if (reminder.wake_at is None) != (reminder.status.final and not has_open_call):
+    may_be_woken = reminder.said_with is not None and reminder.wake_at is not None  # the call that says it has ended
+    if (reminder.wake_at is None) != (reminder.status.final and not has_open_call) and not may_be_woken:
         why = "nobody will look" if reminder.wake_at is None else "woken for nothing"
         yield f"{reminder.id}: {reminder.status}, and {why}"
     if (reminder.last_error is not None) != (reminder.status.final and reminder.status is not Status.CALLED):

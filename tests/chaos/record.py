@@ -15,6 +15,8 @@ class Order:
     phone_number: str
     message: str | None
     """None: the order does not say it."""
+    riders: tuple[str, ...] = ()
+    """The other reminders that it says, too."""
     committed: bool
     """Whether our database had the call when the request was there, as another connection saw it."""
 
@@ -25,6 +27,8 @@ class Ring:
 
     key: str
     reminder_id: str
+    riders: tuple[str, ...] = ()
+    """The other reminders that were said, too."""
     call_id: str
     """The provider's own id."""
     at: int
@@ -66,4 +70,5 @@ class Record:
         return next(self._moments)
 
     def rings_of(self, reminder_id: str) -> list[Ring]:
-        return [ring for ring in self.rings if ring.reminder_id == reminder_id]
+        """Those in which it was said, for whichever reminder they were placed."""
+        return [ring for ring in self.rings if reminder_id in {ring.reminder_id, *ring.riders}]

@@ -30,7 +30,7 @@ class Clinic:
     def rings(self) -> Ring:
         """Whoever is due is rung."""
         [claimed] = self.desk.claim()
-        placement = placement_of(claimed.reminder, claimed.call)
+        placement = placement_of(claimed)
         self.desk.answer(claimed, self.provider.place(placement, PLACED, self.desk.now, committed=True))
         return self.provider.record.rings[-1]
 

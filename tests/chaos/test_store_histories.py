@@ -46,7 +46,7 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES 
     "killed after it",
 )
 PHONES: Final = ("+15550100001", "+15550100001", "+15550100002")
-"""Two reminders want the same phone."""
+"""Two reminders want the same phone, and may be said in one call."""
 
 
 @frozen
@@ -106,6 +106,7 @@ class StoreHistories(RuleBasedStateMachine):
         ring_again=st.booleans(),
         voicemail_is_reached=st.booleans(),
         max_lateness=st.sampled_from([4 * HOUR, 72 * HOUR]),
+        group_within=st.sampled_from([0 * SECOND, 2 * HOUR]),
     )
     def opens(
         self,
@@ -115,6 +116,7 @@ class StoreHistories(RuleBasedStateMachine):
         ring_again: bool,
         voicemail_is_reached: bool,
         max_lateness: timedelta,
+        group_within: timedelta,
     ) -> None:
         self.now = NOW
         self.provider = SimulatedProvider(
@@ -125,6 +127,7 @@ class StoreHistories(RuleBasedStateMachine):
             ring_again_when_unsure=ring_again,
             voicemail_is_reached=voicemail_is_reached,
             max_lateness=max_lateness,
+            group_within=group_within,
             max_tries=3,
             max_calls=2,
         )
@@ -142,6 +145,7 @@ class StoreHistories(RuleBasedStateMachine):
         self.opted_out: set[str] = set()
         self.cancelled: set[str] = set()
         self.answered: dict[str, int] = {}
+        self.answered_along: dict[str, int] = {}
         self.called_again: Counter[str] = Counter()
         self.is_paused = False
         self.former: Snapshot | None = None
@@ -211,17 +215,18 @@ class StoreHistories(RuleBasedStateMachine):
             assert claimed.reminder.id in self.cancelled or claimed.reminder.phone_number in self.opted_out
             return self.provider.drop(claimed.call.external_call_id or "", mood)
         if claimed.errand is Errand.FIND and not self.provider.echoes_attempt_id:
-            return self.provider.candidates(placement_of(claimed.reminder, claimed.call), mood, self.now)
+            return self.provider.candidates(placement_of(claimed), mood, self.now)
         return self.provider.find(claimed.call.id, mood, self.now)
 
     def _kept_back(self, duty: Duty) -> str | None:
-        look = last_look(self.desks[duty.process].connection, duty.claimed.reminder.id)
+        look = last_look(self.desks[duty.process].connection, duty.claimed)
         by_monotonic = duty.claimed_at + self.clinic.lease - self.now
         wake_at = None if look.reminder is None else look.reminder.wake_at
         return kept_back(
             look.reminder,
             token=duty.claimed.token,
             opted_out=look.opted_out,
+            parted=look.parted,
             paused=look.paused,
             window_open=True,
             stopping=False,
@@ -233,8 +238,9 @@ class StoreHistories(RuleBasedStateMachine):
         reminder = claimed.reminder
         assert not self.is_paused, "rung during a pause"
         assert reminder.phone_number not in self.opted_out, "rung though it has opted out"
+        riders = tuple(rider.id for rider in claimed.riders)
         committed = is_committed(self.path, claimed.call.id)
-        return self.provider.place(placement_of(reminder, claimed.call), mood, self.now, committed=committed)
+        return self.provider.place(placement_of(claimed), mood, self.now, committed=committed, riders=riders)
 
     def _settle(self, duty: Duty, *, burns_try: bool) -> None:
         desk, outcome = self.desks[duty.process], duty.outcome
@@ -293,6 +299,8 @@ class StoreHistories(RuleBasedStateMachine):
         assert (desk.reminder(name).response, desk.count("audit"), desk.count("opt_outs")) == kept
         if desk.reminder(name).response is not None:
             self.answered.setdefault(name, self.provider.record.moment())
+            for rider in ring.riders:
+                self.answered_along.setdefault(rider, self.provider.record.moment())
         if digits == "9":
             phone = desk.reminder(name).phone_number
             self.opted_out.add(phone)
@@ -380,7 +388,8 @@ class StoreHistories(RuleBasedStateMachine):
             ring_again=self.clinic.ring_again_when_unsure,
             called_again=self.called_again,
             voicemail_is_reached=self.clinic.voicemail_is_reached,
-            answered=self.answered,
+            answered=self.answered_along | self.answered if settled else self.answered,
+            pressed=frozenset(self.answered_along),
             cancelled=frozenset(self.cancelled | out),
         )
         with looking(self.path) as connection:

@@ -70,3 +70,14 @@ def test_why_it_waits_or_has_ended_stands_last() -> None:
     assert told(held, [], [])[-1] == "scheduled (outside the calling hours)"
     failed = a_row(status="failed", last_error="busy, after 3 calls", hold_reason="old", updated_at=NOW + MINUTE)
     assert told(failed, [a_call(None, "completed", received_at=NOW)], [])[-1] == "failed (busy, after 3 calls)"
+
+
+def test_what_was_said_in_another_reminders_call_is_told_with_it() -> None:
+    along = a_call(2, "completed", created_at=after(1), received_at=after(2), answered_by="human")
+    called = a_row(status="called", updated_at=after(3))
+    assert told(called, [], [], along | {"reminder_id": "r1"}) == [
+        "added (by another program, or an import)",
+        "call 2 of reminder r1 begun",
+        "call 2 of reminder r1: completed (answered by human)",
+        "called",
+    ]

@@ -185,3 +185,24 @@ async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_shows_that_the_
         assert await program.terminate() == 0
     turns = [line for line in program.lines if "dialing pauses" in line or "dialing goes on" in line]
     assert [re.findall(r"\b(INFO|WARNING)\b", turn) for turn in turns] == [["WARNING"], ["INFO"]]
+
+
+async def test_two_reminders_for_one_phone_are_one_call_if_the_clinic_wants_it(clinic: Clinic) -> None:
+    """The daemon is killed while the phone rings; both reminders learn how the call ended all the same."""
+    with (clinic.folder / "config.toml").open("a") as config:
+        config.write("[calling]\ngroup_minutes = 30\n")
+    clinic.insert("r1")
+    clinic.insert("r2", message="Bring your papers.")
+    async with running("run", cwd=clinic.folder) as program:
+        [ring] = await clinic.provider.rang(1)
+        assert (await clinic.until("r1", "processing")).said_with is None
+        program.process.kill()
+        await program.process.wait()
+    async with running("run", cwd=clinic.folder) as program:
+        answer = await send(clinic.client, await program.url(), webhook(ring))
+        assert answer.status_code == 200
+        assert clinic.reminder("r1").status is Status.CALLED
+        assert (await clinic.until("r2", "called")).said_with == ring.attempt_id
+        assert await program.terminate() == 0
+    [request] = clinic.provider.requests
+    assert json.loads(request.body)["message"] == "Tomorrow at nine. Bring your papers."

@@ -246,3 +246,43 @@ def test_the_ringing_call_of_a_cancelled_reminder_is_dropped_once_it_can_be_name
     desk.answer(claimed, Accepted("ext-1"))
     [drop] = desk.claim()
     assert (drop.errand, drop.call.external_call_id) == ("drop", "ext-1")
+
+
+# Several reminders in one call
+
+
+def a_shared_call(desk: Desk) -> Report:
+    """A call for `r1` that says `r2`, too; what a webhook tells of it when somebody listens."""
+    desk.rules = evolve(RULES, group_within=timedelta(hours=1))
+    desk.insert("r2", message="Bring your papers.")
+    [claimed] = desk.claim()
+    desk.answer(claimed, Accepted("ext-1"))
+    return Report(external_call_id="ext-1", status="in-progress", attempt_id=claimed.call.id)
+
+
+def test_all_that_share_a_call_are_said_and_answered_together(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    assert desk.pick_up(line).message == "Tomorrow at nine. Bring your papers."
+    assert desk.press(line, "3").message == "Tomorrow at nine. Bring your papers."
+    desk.press(line, "1")
+    desk.report(evolve(line, status="completed"))
+    assert desk.reminder("r2").status is Status.PROCESSING
+    [noted] = [step.notes[0].text for step in desk.steps()]
+    assert noted == "called: said in the call of reminder r1: confirmed by key"
+    assert (desk.reminder("r2").status, desk.reminder("r2").response) == (Status.CALLED, "confirmed")
+
+
+@pytest.mark.parametrize(("gone", "left"), [("r1", "Bring your papers."), ("r2", "Tomorrow at nine.")])
+def test_what_was_cancelled_while_it_rang_is_not_said(desk: Desk, gone: str, left: str) -> None:
+    line = a_shared_call(desk)
+    desk.write(partial(cancel, reminder_id=gone, actor="anna"))
+    spoken = desk.pick_up(line)
+    assert spoken.reply.question is Question.MENU
+    assert spoken.message == left
+
+
+def test_a_call_in_which_nothing_is_left_to_say_says_nothing_of_it(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    for one in ("r1", "r2"):
+        desk.write(partial(cancel, reminder_id=one, actor="anna"))
+    assert desk.pick_up(line).reply == NOT_NEEDED

@@ -57,6 +57,7 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "expires_at",
         "timezone",
         "hold_reason",
+        "said_with",
         "lease_token",
         "external_call_id",
         "response",

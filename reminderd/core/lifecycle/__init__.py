@@ -4,7 +4,8 @@ No I/O, no clock, and no randomness but what is passed in. `docs/states.md` has 
 """
 
 from reminderd.core.lifecycle.answer import answered, not_sent
-from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pressed
+from reminderd.core.lifecycle.company import Leading, rides, together
+from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pressed, still_said
 from reminderd.core.lifecycle.lastlook import kept_back
 from reminderd.core.lifecycle.lookup import chosen, looked_up
 from reminderd.core.lifecycle.matching import call_spoken_of
@@ -21,6 +22,7 @@ __all__ = [
     "Claimed",
     "Errand",
     "Key",
+    "Leading",
     "Level",
     "NotAllowedError",
     "Note",
@@ -40,6 +42,9 @@ __all__ = [
     "put_aside",
     "reached",
     "reported",
+    "rides",
+    "still_said",
     "summary",
+    "together",
     "wake",
 ]

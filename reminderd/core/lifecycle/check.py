@@ -7,6 +7,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.intake import expiry, zone_of
+from reminderd.core.lifecycle.company import rides
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import UNANSWERED, Call, Reminder, Status, newest_call, open_call
@@ -71,6 +72,7 @@ def check(
                 calls=replaced(calls, again),
                 call=again,
                 errand=Errand.RESEND,
+                riders=around.riders,
                 notes=(Note("unconfirmed: sending the same request with the same key again"),),
             )
         if can.look_up:
@@ -109,6 +111,8 @@ def _resend_from(
 ) -> datetime | None:
     """When the request may be sent again with its key (now or later); None if that step is passed over."""
     if not can.honours_key or reminder.status.final or around.opted_out or call.tries >= rules.max_tries:
+        return None
+    if not all(map(rides, around.riders)):  # with its key no other words can be sent
         return None
     if around.number_free_from is not None:  # reached meanwhile for another reminder; this may be the first ring
         return None

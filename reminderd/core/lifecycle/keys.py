@@ -43,9 +43,21 @@ class Turn:
     """The number opts out, once more if it has: that must be on record before anything is said."""
 
 
-def picked_up(reminder: Reminder, call: Call, *, opted_out: bool, rules: Rules, now: datetime) -> Reply:
-    """What whoever answers the call is told; decided at this moment, as much may have changed since it was placed."""
-    is_wanted = not opted_out and reminder.status not in _OVER and now < expiry(reminder, rules)
+def still_said(reminder: Reminder, riders: tuple[Reminder, ...], rules: Rules, now: datetime) -> tuple[Reminder, ...]:
+    """Of the reminder and those that its call says, too: what there is still to say at this moment."""
+    return tuple(one for one in (reminder, *riders) if one.status not in _OVER and now < expiry(one, rules))
+
+
+def picked_up(call: Call, said: tuple[Reminder, ...], *, opted_out: bool, rules: Rules) -> Reply:
+    """What whoever answers the call is told; decided at this moment, as much may have changed since it was placed.
+
+    Args:
+        call: the one that was answered.
+        said: what is still to be said in it.
+        opted_out: its number has opted out.
+        rules: the clinic's.
+    """
+    is_wanted = not opted_out and bool(said)
     if call.by_machine:  # it is owed no apology: of a call that is not needed it records nothing
         leaves_word = is_wanted and rules.leave_voicemail and call.answered_by != "fax"
         return Reply(parts=(Part.VOICEMAIL,)) if leaves_word else HANG_UP

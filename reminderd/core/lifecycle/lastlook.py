@@ -11,6 +11,7 @@ def kept_back(
     *,
     token: str,
     opted_out: bool,
+    parted: bool,
     paused: bool,
     window_open: bool,
     stopping: bool,
@@ -23,6 +24,7 @@ def kept_back(
         reminder: the row as it is now; None if it is gone.
         token: the lease under which it was claimed.
         opted_out: its number has opted out.
+        parted: a reminder that the call was to say, too, has ended meanwhile.
         paused: staff have paused all dialing.
         window_open: its phone may ring at this hour.
         stopping: this process is about to end.
@@ -37,6 +39,8 @@ def kept_back(
         return "the lease was lost"
     if opted_out:
         return OPTED_OUT
+    if parted:
+        return "a reminder that it says, too, is not wanted any more"
     if paused:
         return "dialing is paused"
     if not window_open:

@@ -28,8 +28,10 @@ _RANK = {
 }
 _RANK_OF_OTHER_WORDS = 3
 
-_VOICEMAIL = "voicemail"
-_REDIALLED = frozenset({"busy", "no-answer", "canceled", _VOICEMAIL})
+VOICEMAIL = "voicemail"
+"""How a call ended that a machine has completed, where that does not count."""
+
+_REDIALLED = frozenset({"busy", "no-answer", "canceled", VOICEMAIL})
 
 
 def reported(
@@ -100,11 +102,11 @@ def _terminal(
     calls = replaced(calls, closed)
     newest = newest_call(calls)
     speaks_for_the_reminder = newest is not None and newest.id == call.id and reminder.attempts > 0
-    word = _VOICEMAIL if report.status == "completed" else report.status
+    word = VOICEMAIL if report.status == "completed" else report.status
     if reached(closed, rules):
         word, after = report.status, after_reaching(reminder, calls)
     elif speaks_for_the_reminder and not reminder.status.final:
-        after = _not_reached(reminder, calls, closed, word, rules, now)
+        after = not_reached(reminder, calls, closed, word, rules, now)
     else:
         after = at_rest(reminder, calls)
     if speaks_for_the_reminder and closed.external_call_id not in {None, after.external_call_id}:
@@ -112,10 +114,10 @@ def _terminal(
     return Step(reminder=after, calls=calls, call=closed, notes=(_said(reminder, after, word),))
 
 
-def _not_reached(
+def not_reached(
     reminder: Reminder, calls: tuple[Call, ...], call: Call, word: str, rules: Rules, now: datetime
 ) -> Reminder:
-    """Redial, while calls remain and it would not be too late; else the reminder has failed."""
+    """The reminder after a call that ended as `word`: redialled while calls and time remain, else failed."""
     if word not in _REDIALLED:
         return ended(reminder, calls, Status.FAILED, f"the provider reported: {word}{_codes(call)}")
     if reminder.attempts >= rules.max_calls:

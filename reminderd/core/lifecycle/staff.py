@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from attrs import evolve
 
 from reminderd.core.intake import unfit, zone_of
+from reminderd.core.lifecycle.company import Leading
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Note, Step, ended
 from reminderd.core.reminder import Call, Reminder, Response, Status, newest_call, open_call
@@ -36,20 +37,23 @@ def called_again(
     calls: tuple[Call, ...],
     *,
     opted_out: bool,
+    leading: Leading | None = None,
     number_free_from: datetime | None = None,
     rules: Rules,
     now: datetime,
 ) -> Step:
     """The reminder is scheduled anew with all its calls and a new time limit, counted from when it may ring.
 
-    That is when the window is open and the limits leave its number free, from `number_free_from` on; None: now.
+    `leading` is another reminder's call in which it was said, or was to be.
+    It may ring when the window is open and the limits leave its number free, from `number_free_from` on; None: now.
 
     Raises:
         NotAllowedError: it was reached, still waits, has an open call, or may never be rung.
     """
     zone = zone_of(reminder, rules)
-    call = open_call(calls)
-    if any(reached(other, rules) for other in calls):
+    said = calls if leading is None else (*calls, leading.call)
+    call = open_call(said)
+    if any(reached(other, rules) for other in said) or (leading is not None and leading.has_told):
         raise NotAllowedError("a call was completed: the patient was reached")
     if reminder.response in _RESPONSES:
         raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
@@ -74,6 +78,7 @@ def called_again(
         expires_at=limit if reminder.expires_at is None else max(reminder.expires_at, limit),
         last_error=None,
         lease_token=None,
+        said_with=None if leading is None or leading.call.received_at is not None else reminder.said_with,
     )
     return Step(reminder=again, calls=calls, notes=(Note("scheduled again by staff"),))
 

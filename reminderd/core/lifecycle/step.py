@@ -6,6 +6,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
+from reminderd.core.lifecycle.company import Leading, together
 from reminderd.core.reminder import Call, Reminder, Status, open_call
 
 OUTSIDE: Final = "outside the calling hours"
@@ -43,6 +44,13 @@ class Claimed:
     reminder: Reminder
     call: Call
     errand: Errand
+    riders: tuple[Reminder, ...] = ()
+    """Other reminders that the call says, too, in this order."""
+
+    @property
+    def message(self) -> str:
+        """All that the call says, as sentences one after the other."""
+        return together(one.message for one in (self.reminder, *self.riders))
 
     @property
     def token(self) -> str:
@@ -78,13 +86,17 @@ class Step:
     """The event was a repeat of a terminal report."""
     expired: bool = False
     """The reminder has become `expired` by it."""
+    riders: tuple[Reminder, ...] = ()
+    """Other reminders that the errand's call says, too."""
+    others: "tuple[Step, ...]" = ()
+    """What becomes of other reminders along with it."""
 
     @property
     def claimed(self) -> Claimed | None:
         """What the step asks its claimer to do outside; None if nothing is left to do."""
         if self.errand is None or self.call is None:
             return None
-        return Claimed(reminder=self.reminder, call=self.call, errand=self.errand)
+        return Claimed(reminder=self.reminder, call=self.call, errand=self.errand, riders=self.riders)
 
 
 @frozen(kw_only=True)
@@ -96,6 +108,12 @@ class Surroundings:
     """Another reminder has an open call to the same number."""
     number_free_from: datetime | None = None
     """When its number may be rung again by the clinic's limits; None: now."""
+    beside: tuple[tuple[Reminder, tuple[Call, ...]], ...] = ()
+    """Other reminders that wait for the same number, with all their calls, by their time."""
+    riders: tuple[Reminder, ...] = ()
+    """Other reminders that its newest call says, too, by their time; some may have ended since."""
+    leading: Leading | None = None
+    """The other reminder's call in which it is said, or was to be."""
     dial_from: datetime | None = None
     """None: a line and a pacing token are at hand and dialing is not paused. Else when it is worth looking again."""
 

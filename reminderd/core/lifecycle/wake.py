@@ -6,8 +6,10 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.core.intake import expiry, unfit, zone_of
+from reminderd.core.lifecycle.again import rests_on_look_ups, taken_up_again
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
-from reminderd.core.lifecycle.lookup import found_missing
+from reminderd.core.lifecycle.company import rides
+from reminderd.core.lifecycle.group import follow, heard, is_followed, joined, parted, said_along
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -18,6 +20,9 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 
 BROKEN: Final = "an error in the program, see the log"
 BROKEN_HOLD: Final = timedelta(hours=1)
+_PUT_RIGHT: Final = frozenset({Status.SCHEDULED, Status.PROCESSING, Status.FAILED, Status.EXPIRED})
+"""Those of which a call that another reminder shares with them may say more."""
+
 LIMITED: Final = "this number was reached as often as the limits allow"
 
 HELD_BY_THE_CLINIC: Final = (OUTSIDE, LIMITED)
@@ -38,10 +43,15 @@ def wake(
 
     With an errand the row is leased under `token` until `wake_at`; without one nothing is left to do outside.
     """
+    leading = around.leading
+    if leading is not None and reminder.status in _PUT_RIGHT and heard(leading, rules):
+        return said_along(reminder, calls, leading, rules, now)
     if reminder.status is Status.SCHEDULED:
         return _scheduled(reminder, calls, around, rules, now, token, new_call_id)
     if reminder.status is Status.DIALING:
         return _lease_ran_out(reminder, calls, around, rules, now, token)
+    if is_followed(reminder, calls):
+        return follow(reminder, calls, leading, rules, now)
     return check(reminder, calls, around=around, rules=rules, now=now, token=token)
 
 
@@ -79,13 +89,14 @@ def _scheduled(
             expired=status is Status.EXPIRED,
         )
     hold = _not_yet(reminder, around, rules, now)
-    again = _taken_up_again(reminder, calls)
+    again = taken_up_again(reminder, calls)
     if (
         again is not None
-        and _rests_on_look_ups(again)
-        and not key_holds(again, rules, now if hold is None else hold[0])
+        and rests_on_look_ups(again)
+        and not (key_holds(again, rules, now if hold is None else hold[0]) and all(map(rides, around.riders)))
     ):
-        # Finding none proves nothing once the key is too old to keep a second request from ringing.
+        # Finding none proves nothing once the key is too old to keep a second request from ringing, nor can one be
+        # sent that says something else.
         return give_up(reminder, calls, unconfirmed(again), rules, now)
     if hold is not None:
         until, reason = hold
@@ -103,7 +114,10 @@ def _scheduled(
         hold_reason=None,
         attempts=reminder.attempts + is_new,
     )
-    return Step(reminder=dialing, calls=replaced(calls, call), call=call, errand=Errand.DIAL, notes=(Note("dialing"),))
+    step = Step(reminder=dialing, calls=replaced(calls, call), call=call, errand=Errand.DIAL, notes=(Note("dialing"),))
+    others = joined(step, around.beside, rules, now) if is_new else parted(around.riders)
+    riders = (other.reminder for other in others) if is_new else filter(rides, around.riders)
+    return evolve(step, riders=tuple(riders), others=tuple(others))
 
 
 def _never(
@@ -119,7 +133,7 @@ def _never(
     opens = _opens(reminder, around, rules, now)
     if now < limit and opens is not None and opens < limit:
         return None
-    if any(call.status == "unreported" or _rests_on_look_ups(call) for call in calls):
+    if any(call.status == "unreported" or rests_on_look_ups(call) for call in calls):
         return Status.FAILED, RING_BY_HAND, Level.ERROR
     if now < limit and around.number_free_from is not None:
         reason = f"too late: {LIMITED}, and it may not be rung again before its limit"
@@ -144,14 +158,6 @@ def _not_yet(reminder: Reminder, around: Surroundings, rules: Rules, now: dateti
 def _opens(reminder: Reminder, around: Surroundings, rules: Rules, now: datetime) -> datetime | None:
     """The first moment at which the window is open and the limits leave the number free; None if there is none."""
     return rules.window.next_open(around.number_free_from or now, zone_of(reminder, rules))
-
-
-def _taken_up_again(reminder: Reminder, calls: tuple[Call, ...]) -> Call | None:
-    """The newest call if it was never placed, so that it is dialled with its key instead of a new one; or None."""
-    newest = newest_call(calls)
-    if newest is None or newest.status != "not-placed" or newest.received_at is not None or reminder.attempts == 0:
-        return None
-    return newest
 
 
 def _call_to_dial(
@@ -187,11 +193,6 @@ def _lease_ran_out(
         call=unsure,
         notes=(Note("the request was interrupted: unconfirmed, waiting for news of the call", Level.WARNING),),
     )
-
-
-def _rests_on_look_ups(call: Call) -> bool:
-    """Whether only look-ups say that the call was not placed."""
-    return call.status == "not-placed" and call.received_at is None and found_missing(call)
 
 
 def _spoken(moment: datetime, reminder: Reminder, rules: Rules) -> str:

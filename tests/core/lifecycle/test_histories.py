@@ -341,6 +341,7 @@ class Histories(RuleBasedStateMachine):
         return kept_back(
             reminder,
             token=duty.claimed.token,
+            parted=False,
             opted_out=reminder.id in self.opted_out,
             paused=paused,
             window_open=self.clinic.window.is_open(self.now, zone_of(reminder, self.clinic)),

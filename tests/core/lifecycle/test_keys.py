@@ -6,7 +6,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities, NoAnswer, NotPlaced
 from reminderd.core.conversation import Part, Question, Reply
-from reminderd.core.lifecycle import NOT_NEEDED, Key, Level, Turn, picked_up, pressed
+from reminderd.core.lifecycle import NOT_NEEDED, Key, Level, Turn, picked_up, pressed, still_said
 from reminderd.core.lifecycle.keys import HANG_UP, MOST_REPEATS
 from reminderd.core.reminder import TERMINAL, Call, Reminder, Response, Status
 from tests.support.nouns import (
@@ -34,9 +34,17 @@ NO_WORD = evolve(RULES, leave_voicemail=False)
 MACHINES = ["machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other"]
 
 
-def pick_up(reminder: Reminder, call: Call = ANSWERED, **changes: Any) -> Reply:
-    values: dict[str, Any] = {"opted_out": False, "rules": RULES, "now": NOW}
-    return picked_up(reminder, call, **(values | changes))
+def pick_up(
+    reminder: Reminder,
+    call: Call = ANSWERED,
+    *,
+    riders: tuple[Reminder, ...] = (),
+    opted_out: bool = False,
+    rules: Any = RULES,
+    now: Any = NOW,
+) -> Reply:
+    said = still_said(reminder, riders, RULES, now)
+    return picked_up(call, said, opted_out=opted_out, rules=rules)
 
 
 def press(
