@@ -4,6 +4,7 @@ import os
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 import trio
@@ -16,6 +17,8 @@ from reminderd.daemon import Part, Reload, run, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+
+_ECHO_SECONDS: Final = 1.0
 
 
 @click.command(name="run")
@@ -53,7 +56,8 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
+            echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
+            nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
             if await run(config, clock=SystemClock(), stopping=stopping, only=only, reload=reload):
                 code = 0
             nursery.cancel_scope.cancel()
