@@ -24,41 +24,6 @@ def mint() -> str:
     return str(uuid4())
 
 
-def poller(
-    config: Config,
-    *,
-    database: Database,
-    provider: Provider,
-    breaker: Breaker,
-    rules: Rules,
-    clock: Clock,
-    stopping: trio.Event,
-) -> Poller:
-    """The poll loop with its dialer and its checker."""
-    return Poller(
-        database=database,
-        clock=clock,
-        rules=rules,
-        pacing=Pacing(config.provider.calls_per_second),
-        breaker=breaker,
-        duties=duties(
-            config,
-            database=database,
-            provider=provider,
-            breaker=breaker,
-            rules=rules,
-            clock=clock,
-            stopping=stopping,
-        ),
-        lines=trio.CapacityLimiter(config.worker.dialers),
-        checkers=trio.CapacityLimiter(config.worker.dialers),
-        interval=timedelta(seconds=config.worker.poll_interval_seconds),
-        stopping=stopping,
-        mint=mint,
-        beat=clock.monotonic(),
-    )
-
-
 def duties(
     config: Config,
     *,
@@ -69,7 +34,7 @@ def duties(
     clock: Clock,
     stopping: trio.Event,
 ) -> Duties:
-    """What the poll loop hands claimed rows to."""
+    """What the poll loop hands claimed rows to: the dialer and the checker."""
     dialer = Dialer(
         database=database,
         provider=provider,
@@ -81,6 +46,33 @@ def duties(
     )
     checker = Checker(database=database, provider=provider, rules=rules, mint=mint)
     return Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker))
+
+
+def poller(
+    config: Config,
+    duties: Duties,
+    *,
+    database: Database,
+    breaker: Breaker,
+    rules: Rules,
+    clock: Clock,
+    stopping: trio.Event,
+) -> Poller:
+    """The poll loop, which hands what it claims to these duties."""
+    return Poller(
+        database=database,
+        clock=clock,
+        rules=rules,
+        pacing=Pacing(config.provider.calls_per_second),
+        breaker=breaker,
+        duties=duties,
+        lines=trio.CapacityLimiter(config.worker.dialers),
+        checkers=trio.CapacityLimiter(config.worker.dialers),
+        interval=timedelta(seconds=config.worker.poll_interval_seconds),
+        stopping=stopping,
+        mint=mint,
+        beat=clock.monotonic(),
+    )
 
 
 def alerts(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> Alerts:

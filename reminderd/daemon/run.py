@@ -18,7 +18,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
-from reminderd.daemon.parts import alerts, poller
+from reminderd.daemon.parts import alerts, duties, poller
 from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
@@ -133,7 +133,7 @@ async def _run(
         breaker = Breaker(rules.backoff)
         loop = None
         if only != "web":
-            loop = poller(
+            hand_over_to = duties(
                 config,
                 database=database,
                 provider=provider,
@@ -141,6 +141,9 @@ async def _run(
                 rules=rules,
                 clock=clock,
                 stopping=stopping,
+            )
+            loop = poller(
+                config, hand_over_to, database=database, breaker=breaker, rules=rules, clock=clock, stopping=stopping
             )
         live = Live(
             config=config,
