@@ -52,3 +52,17 @@ bench *args:
 # kill the real program again and again between its clinic and a terrible provider: `just chaos --seed 7 --minutes 30`
 chaos *args:
     {{bin}}/python -m tests.chaos {{args}}
+
+# make dist/reminderd: one file that runs where no Python is
+build:
+    python3 -m venv --clear .venv-build
+    .venv-build/bin/pip install -q --require-hashes -r deploy/requirements.txt
+    .venv-build/bin/pip install -q '.[alerts,build]'
+    .venv-build/bin/pyinstaller --noconfirm --log-level ERROR --workpath .venv-build/work deploy/reminderd.spec
+
+# pin what reminderd stands on, with hashes, in deploy/requirements.txt; `just requirements --upgrade` takes the newest
+requirements *args:
+    {{bin}}/pip install -q -e '.[pin]'
+    {{bin}}/uv pip compile -q pyproject.toml --extra alerts --universal --python-version 3.11 --fork-strategy fewest \
+        --generate-hashes --annotation-style line --custom-compile-command 'just requirements' \
+        -o deploy/requirements.txt {{args}}

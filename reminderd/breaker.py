@@ -28,7 +28,8 @@ class Breaker:
     """Holds the pause, in this process's memory. Times are seconds of a monotonic clock, draws are in [0, 1)."""
 
     def __init__(self, backoff: Backoff) -> None:
-        self._backoff = backoff
+        self.backoff = backoff
+        """How long the pauses are; another one holds from the next pause on."""
         self._bad_in_a_row = 0
         self._kind: _Kind | None = None
         self._failures = 0
@@ -51,6 +52,10 @@ class Breaker:
     def next_at(self, now: float) -> float:
         """When the probe may go out; `now` if nothing holds it back, or while one is out."""
         return max(now, self._until) if self._kind is not None else now
+
+    def probe_soon(self, now: float) -> None:
+        """Let the probe go out now: what the provider said no to has changed."""
+        self._until = min(self._until, now)
 
     def sends(self, call_id: str) -> None:
         """A request goes out; during the pause it is the probe."""
@@ -100,7 +105,7 @@ class Breaker:
         began = self._kind is None
         if began or again:
             self._failures += 1
-            pause = self._backoff.half_jitter(self._failures, draw).total_seconds()
+            pause = self.backoff.half_jitter(self._failures, draw).total_seconds()
             self._until = max(self._until if not began else now, now + max(pause, floor))
             self._kind, self.reason = kind, reason
         else:

@@ -13,7 +13,7 @@ class Pacing:
     """
 
     def __init__(self, per_second: float) -> None:
-        self._interval = 1 / per_second if per_second > 0 else 0.0
+        self._interval = _interval(per_second)
         self._free_from = -math.inf
 
     def available(self, now: float) -> int:
@@ -27,6 +27,16 @@ class Pacing:
         if requests > 0 and self._interval > 0:
             self._free_from = max(now, self._free_from) + requests * self._interval
 
+    def change(self, per_second: float, now: float) -> None:
+        """Space requests otherwise; what was spent before holds back for one new interval at most."""
+        self._interval = _interval(per_second)
+        self._free_from = min(self._free_from, now + self._interval)
+
     def next_at(self, now: float) -> float:
         """The moment, this one or later, from which a request may go out."""
         return max(now, self._free_from)
+
+
+def _interval(per_second: float) -> float:
+    """Seconds from one request to the next."""
+    return 1 / per_second if per_second > 0 else 0.0

@@ -87,6 +87,11 @@ class Poller:
                 if not claimed_some:
                     await self._until_needed(wakes, version)
 
+    def change(self, *, rules: Rules, duties: Duties) -> None:
+        """Claim and hand over by these from here on, at once; what was handed over goes on as it was."""
+        self.rules, self.duties = rules, duties
+        self._freed.set()
+
     def _room(self, wakes: Wakes, monotonic: float) -> int:
         """How many requests can be sent at once: lines, pacing and pauses taken together."""
         if wakes.paused:

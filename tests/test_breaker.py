@@ -180,3 +180,21 @@ def test_without_a_pause_no_request_is_a_probe() -> None:
     breaker.sends("call-1")
     dialed(breaker, ACCOUNT, call_id="call-2")
     assert breaker.room(2.0) == 1
+
+
+def test_when_what_was_refused_has_changed_the_probe_may_go_out_at_once() -> None:
+    breaker = a_breaker()
+    dialed(breaker, ACCOUNT)
+    assert breaker.room(1.0) == 0
+    breaker.probe_soon(1.0)
+    assert (breaker.room(1.0), breaker.paused) == (1, True)
+    breaker.sends("probe")
+    breaker.probe_soon(1.0)
+    assert breaker.room(1.0) == 0, "one is out already"
+
+
+def test_other_pauses_hold_from_the_next_one_on() -> None:
+    breaker = a_breaker()
+    breaker.backoff = Backoff(timedelta(seconds=100), timedelta(seconds=100))
+    dialed(breaker, ACCOUNT)
+    assert breaker.next_at(0.0) >= 50.0

@@ -5,6 +5,7 @@ import os
 import stat
 import warnings
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -279,6 +280,34 @@ def test_a_file_that_can_not_be_written_is_an_error_at_once(tmp_path: Path) -> N
     (tmp_path / "taken").touch()
     with pytest.raises(OSError, match="taken"):
         configure_logs(level="INFO", log_format="text", file=tmp_path / "taken" / "x.log", stream=io.StringIO())
+
+
+def test_another_level_takes_over_without_a_line_lost_or_doubled(tmp_path: Path) -> None:
+    file, stream = tmp_path / "reminderd.log", io.StringIO()
+    configure = partial(
+        configure_logs, log_format="text", file=file, rotation="10 MB", retention="1 day", stream=stream
+    )
+    sinks = configure(level="INFO")
+    logger.info("one")
+    sinks = configure(level="WARNING", instead_of=sinks)
+    logger.info("not this one")
+    logger.warning("two")
+    configure(level="DEBUG", instead_of=sinks)
+    logger.debug("three")
+    assert [line.split()[-1] for line in stream.getvalue().splitlines()] == ["one", "two", "three"]
+    assert file.read_text(encoding="utf-8") == stream.getvalue()
+
+
+def test_a_log_that_can_no_longer_be_written_anew_goes_on_as_it_was(tmp_path: Path) -> None:
+    file, stream = tmp_path / "logs" / "reminderd.log", io.StringIO()
+    sinks = configure_logs(level="INFO", log_format="text", file=file, stream=stream)
+    file.parent.rename(tmp_path / "elsewhere")
+    (tmp_path / "logs").touch()
+    with pytest.raises(OSError, match="logs"):
+        configure_logs(level="WARNING", log_format="text", file=file, stream=stream, instead_of=sinks)
+    logger.info("still told")
+    assert "still told" in stream.getvalue()
+    assert "still told" in (tmp_path / "elsewhere" / "reminderd.log").read_text(encoding="utf-8")
 
 
 def test_a_step_is_told_a_line_a_note_with_reminder_call_and_attempt(jsonl: io.StringIO) -> None:

@@ -58,3 +58,21 @@ def test_the_rate_is_never_exceeded(quarters: list[int], per_second: int) -> Non
             pacing.spend(1, now)
             sent.append(now)
     assert all(later - earlier >= 1 / per_second for earlier, later in pairwise(sent))
+
+
+def test_a_new_rate_holds_back_for_one_of_its_own_intervals_at_most() -> None:
+    pacing = Pacing(0.01)
+    pacing.spend(1, now=0.0)
+    pacing.change(0.5, now=10.0)
+    assert (pacing.available(11.9), pacing.available(12.0)) == (0, 1)
+    pacing.change(0, now=11.0)
+    assert (pacing.available(11.0), pacing.next_at(11.0)) == (1_000_000, 11.0)
+
+
+def test_a_new_rate_forgets_nothing_of_what_was_spent() -> None:
+    pacing = Pacing(2)
+    pacing.spend(1, now=0.0)
+    pacing.change(1, now=0.1)
+    assert (pacing.available(0.4), pacing.available(0.5)) == (0, 1)
+    pacing.spend(1, now=0.5)
+    assert pacing.next_at(0.5) == 1.5

@@ -2,6 +2,9 @@
 
 import os
 import sys
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 import click
 import trio
@@ -9,40 +12,54 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import Config, risks
-from reminderd.daemon import Part, run, supervisor, watch_signals
+from reminderd.config import Config, load_config, risks
+from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+
+_ECHO_SECONDS: Final = 1.0
 
 
 @click.command(name="run")
 @click.option("--only", type=click.Choice(["dial", "web"]), help="Do only one half; a second process does the other.")
 @with_config
 def run_(config: Config, only: Part | None) -> None:
-    """Run the daemon: claim what is due, ring, take webhooks; SIGTERM stops it in order."""
+    """Run the daemon: claim what is due, ring, take webhooks.
+
+    SIGTERM stops it in order; at SIGHUP it reads the configuration again.
+    """
     if only is not None and config.provider.kind == "sandbox":
         wrong(["--only: the sandbox lives in one process; expected a real provider in [provider].kind"])
     log = config.log
+    configure = partial(
+        configure_logs, log_format=log.format, file=log.path, rotation=log.rotation, retention=log.retention
+    )
     try:
-        configure_logs(
-            level=log.level, log_format=log.format, file=log.path, rotation=log.rotation, retention=log.retention
-        )
+        sinks = configure(level=log.level)
     except OSError as error:
         fail(f"{log.path}: the log can't be written: {error.strerror}")
+
+    def set_level(level: str) -> None:
+        nonlocal sinks
+        sinks = configure(level=level, instead_of=sinks)
+
+    reload = Reload(load=partial(load_config, config.path, os.environ, Path.cwd()), set_level=set_level)
     for risk in risks(config):
         logger.warning(risk)
-    sys.exit(trio.run(_until_stopped, config, only))
+    sys.exit(trio.run(_until_stopped, config, only, reload))
 
 
-async def _until_stopped(config: Config, only: Part | None) -> int:
+async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:
     """Run until a signal; the exit code, which is 0 only after a stop in order."""
     code = FAILED
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=supervisor(os.environ)):
+            echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
+            nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
+            told = supervisor(os.environ)
+            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=told, reload=reload):
                 code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:

@@ -2,6 +2,7 @@
 
 from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
+from reminderd.config.changes import Changes, changes, written
 from reminderd.config.clinic_rules import rules_of
 from reminderd.config.clinic_wording import kinds_of, wording_of
 from reminderd.config.exposure import files_with_secrets
@@ -30,6 +31,7 @@ __all__ = [
     "ApiConfig",
     "BackupConfig",
     "CallingConfig",
+    "Changes",
     "Config",
     "ConfigError",
     "DatabaseConfig",
@@ -46,6 +48,7 @@ __all__ = [
     "TwilioConfig",
     "WebConfig",
     "WorkerConfig",
+    "changes",
     "defaults",
     "files_with_secrets",
     "kinds_of",
@@ -53,4 +56,5 @@ __all__ = [
     "risks",
     "rules_of",
     "wording_of",
+    "written",
 ]

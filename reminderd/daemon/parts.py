@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import trio
 
-from reminderd.alerts import Alerts, by_apprise
+from reminderd.alerts import Alerts, Send, by_apprise
 from reminderd.breaker import Breaker
 from reminderd.checker import Checker, check
 from reminderd.clock import Clock
@@ -27,7 +27,7 @@ def mint() -> str:
     return str(uuid4())
 
 
-def poller(
+def duties(
     config: Config,
     *,
     database: Database,
@@ -37,8 +37,8 @@ def poller(
     clock: Clock,
     stopping: trio.Event,
     instruments: Instruments,
-) -> Poller:
-    """The poll loop with its dialer and its checker."""
+) -> Duties:
+    """What the poll loop hands claimed rows to: the dialer and the checker."""
     dialer = Dialer(
         database=database,
         provider=provider,
@@ -50,13 +50,28 @@ def poller(
         instruments=instruments,
     )
     checker = Checker(database=database, provider=provider, rules=rules, mint=mint)
+    return Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker))
+
+
+def poller(
+    config: Config,
+    duties: Duties,
+    *,
+    database: Database,
+    breaker: Breaker,
+    rules: Rules,
+    clock: Clock,
+    stopping: trio.Event,
+    instruments: Instruments,
+) -> Poller:
+    """The poll loop, which hands what it claims to these duties."""
     return Poller(
         database=database,
         clock=clock,
         rules=rules,
         pacing=Pacing(config.provider.calls_per_second),
         breaker=breaker,
-        duties=Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker)),
+        duties=duties,
         lines=trio.CapacityLimiter(config.worker.dialers),
         checkers=trio.CapacityLimiter(config.worker.dialers),
         interval=timedelta(seconds=config.worker.poll_interval_seconds),
@@ -72,10 +87,15 @@ def alerts(config: Config, *, database: Database, clock: Clock, stopping: trio.E
     return Alerts(
         database=database,
         clock=clock,
-        send=by_apprise(config.alerts.urls),
+        send=send(config),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=stopping,
     )
+
+
+def send(config: Config) -> Send | None:
+    """How somebody is told; None if nobody is to be."""
+    return by_apprise(config.alerts.urls) if config.alerts.urls else None
 
 
 def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[Chore]:

@@ -16,11 +16,11 @@ from reminderd.breaker import Breaker
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
-from reminderd.daemon.doors import door
-from reminderd.daemon.intake import api
+from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
-from reminderd.daemon.parts import alerts, chores, poller
+from reminderd.daemon.parts import alerts, chores, duties, poller
 from reminderd.daemon.ports import Ports, ports
+from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.daemon.watching import Watch
 from reminderd.metrics import Instruments
 from reminderd.poller import Poller
@@ -33,6 +33,7 @@ from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
+from reminderd.web.door import kept_up
 from reminderd.web.metrics import build_metrics_app
 from reminderd.web.server import serve, url_of
 
@@ -76,6 +77,7 @@ async def run(
     only: Part | None = None,
     sandbox_pace: float = 1.0,
     supervisor: Supervisor = UNTOLD,
+    reload: Reload | None = None,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> bool:
     """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
@@ -89,6 +91,7 @@ async def run(
         only: `dial` claims and dials but takes no webhooks, `web` the reverse; None does both.
         sandbox_pace: seconds that a step of a simulated call takes.
         supervisor: is told how the run goes.
+        reload: reads the configuration again at each SIGHUP; None: SIGHUP is left alone.
         task_status: told once webhooks are taken and the poll loop runs.
 
     Raises:
@@ -108,6 +111,7 @@ async def run(
                 only,
                 sandbox_pace,
                 supervisor,
+                reload,
                 database,
                 listening,
                 instruments,
@@ -127,6 +131,7 @@ async def _run(
     only: Part | None,
     sandbox_pace: float,
     supervisor: Supervisor,
+    reload: Reload | None,
     database: Database,
     listening: Ports,
     instruments: Instruments,
@@ -154,10 +159,20 @@ async def _run(
         breaker = Breaker(rules.backoff)
         loop = None
         if only != "web":
-            loop = poller(
+            hand_over_to = duties(
                 config,
                 database=database,
                 provider=provider,
+                breaker=breaker,
+                rules=rules,
+                clock=clock,
+                stopping=stopping,
+                instruments=instruments,
+            )
+            loop = poller(
+                config,
+                hand_over_to,
+                database=database,
                 breaker=breaker,
                 rules=rules,
                 clock=clock,
@@ -175,12 +190,24 @@ async def _run(
             provider=provider.name,
             started_at=clock.now(),
         )
+        live = Live(
+            config=config,
+            database=database,
+            provider=provider,
+            breaker=breaker,
+            rules=rules,
+            clock=clock,
+            stopping=stopping,
+            instruments=instruments,
+            poller=loop,
+            alerts=None if loop is None else alerts(config, database=database, clock=clock, stopping=stopping),
+        )
         if listening.web is not None:
             app = build_app(
-                door=door(config, provider=provider, database=database, rules=rules, breaker=breaker),
+                door=kept_up(lambda: live.door),
                 readiness=readiness,
                 max_body_bytes=config.web.max_body_bytes,
-                api=api(config, database=database, rules=rules),
+                api=lambda: live.api,
                 doings=watch_over.doings,
                 answered=lambda code: instruments.webhook(code, clock.now()),
             )
@@ -190,11 +217,13 @@ async def _run(
         nursery.start_soon(_claim_and_dial, loop, stopping, stages)
         signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
         nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=_grace(config)))
-        if config.alerts.urls and loop is not None:
-            nursery.start_soon(watch, alerts(config, database=database, clock=clock, stopping=stopping))
+        if live.alerts is not None:
+            nursery.start_soon(watch, live.alerts)
         if loop is not None:
             for chore in chores(config, database=database, clock=clock, stopping=stopping):
                 nursery.start_soon(look_after, chore)
+        if reload is not None:
+            await nursery.start(watch_hangups, live, reload)
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
             logger.info(f"webhooks are taken at {web_url}")

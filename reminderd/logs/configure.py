@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal, TextIO
@@ -23,10 +24,12 @@ def configure_logs(
     rotation: str | None = None,
     retention: str | None = None,
     stream: TextIO | None = None,
-) -> None:
+    instead_of: Sequence[int] = (),
+) -> tuple[int, ...]:
     """Send every line of this process, the libraries' included, to `stream` and, if one is given, to a file.
 
     Where the stream leads to systemd's journal, lines have a priority in front and no time.
+    Returns what this process writes to from here on, for the next call's `instead_of`.
 
     Args:
         level: the least important level that is written: `INFO` …
@@ -35,9 +38,10 @@ def configure_logs(
         rotation: when the file is put aside, in loguru's words; None or empty: never.
         retention: how long files put aside are kept, in loguru's words; None or empty: for ever.
         stream: None: stderr.
+        instead_of: what an earlier call returned, so that nothing is lost between the two; empty: whatever there is.
 
     Raises:
-        OSError: the file can't be written.
+        OSError: the file can't be written; what `instead_of` names goes on.
     """
     stream = stream or sys.stderr
     line = as_json if log_format == "json" else as_text
@@ -45,11 +49,12 @@ def configure_logs(
     if is_journal(stream):
         told = as_json_in_journal if log_format == "json" else as_text_in_journal
     colours = log_format == "text" and stream.isatty() and not os.environ.get("NO_COLOR")
-    logger.remove()
+    if not instead_of:
+        logger.remove()
     # Never `diagnose` or `backtrace`: they print the values of variables, and patients' data are among those.
-    logger.add(stream, level=level, format=told, colorize=colours, backtrace=False, diagnose=False)
+    to_file: tuple[int, ...] = ()
     if file is not None:
-        logger.add(
+        added = logger.add(
             str(file).replace("{", "{{").replace("}", "}}"),  # loguru fills in braces
             level=level,
             format=line,
@@ -60,4 +65,9 @@ def configure_logs(
             retention=retention or None,
             opener=partial(os.open, mode=_FILE_MODE),
         )
+        to_file = (added,)
+    to_stream = logger.add(stream, level=level, format=told, colorize=colours, backtrace=False, diagnose=False)
+    for sink in instead_of:
+        logger.remove(sink)
     route_foreign_lines()
+    return (to_stream, *to_file)

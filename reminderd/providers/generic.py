@@ -1,6 +1,7 @@
 """A provider that speaks the generic contract: places calls, is asked about them, and reports by webhook."""
 
 import json
+from copy import copy
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -55,8 +56,7 @@ class GenericProvider:
             ValueError: the URL or the key can't be used.
         """
         check_api_url(api_url)
-        if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
-            raise ValueError("api_key: expected printable ASCII without spaces")
+        _check_api_key(api_key)
         self.name = name
         self.capabilities = Capabilities(honours_key=honours_key, key_lifetime=key_lifetime, look_up=look_up)
         self._calls_url = api_url.rstrip("/") + "/calls"
@@ -64,6 +64,17 @@ class GenericProvider:
         self._verify_webhook = verify_webhook
         self._clock = clock
         self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
+
+    def with_secrets(self, *, api_key: str, verify_webhook: Verifier) -> "GenericProvider":
+        """The same client, its connections included, with other secrets; what this one has begun ends with its own.
+
+        Raises:
+            ValueError: the key can't be used.
+        """
+        _check_api_key(api_key)
+        changed = copy(self)
+        changed._api_key, changed._verify_webhook = api_key, verify_webhook  # noqa: SLF001 - its own copy
+        return changed
 
     async def place(self, placement: Placement) -> Answer:
         """Ask for one call: `POST /calls`."""
@@ -143,6 +154,11 @@ class GenericProvider:
             return _NO_LOOK_UP
         outcome = await self._exchange.ask("GET", url, headers=self._headers())
         return object_in(outcome, absent=absent, private=(self._api_key,))
+
+
+def _check_api_key(api_key: str) -> None:
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise ValueError("api_key: expected printable ASCII without spaces")
 
 
 def _only_match(entries: object, attempt_id: str) -> Finding:

@@ -13,6 +13,7 @@ import trio
 from attrs import frozen
 from loguru import logger
 from quart import Response, request
+from werkzeug.exceptions import NotFound
 
 from reminderd.core.imported import Fate
 from reminderd.core.intake import Wish
@@ -72,21 +73,37 @@ class Api:
 
 
 View = Callable[..., Awaitable[Response]]
+_AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
 
 
-def api_views(api: Api, *, seats: trio.Semaphore, body_seconds: float) -> list[tuple[str, str, View]]:
-    """Method, path and view of each route."""
-    door = partial(_answered, api=api, seats=seats, body_seconds=body_seconds)
+def api_views(
+    current: Callable[[], Api | None], *, seats: trio.Semaphore, body_seconds: float
+) -> list[tuple[str, str, View]]:
+    """Method, path and view of each route; while `current` gives None, nothing is found there."""
+
+    def api() -> Api:
+        found = current()
+        if found is None:
+            raise NotFound
+        return found
+
+    async def document() -> Response:
+        api()
+        return _document()
+
+    async def door(view: _AnsweringView, **parts: str) -> Response:
+        return await _answered(view, api=api(), seats=seats, body_seconds=body_seconds, **parts)
+
     return [
         ("POST", PATH, partial(door, _post)),
         ("GET", f"{PATH}/<path:name>", partial(door, _get)),
         ("DELETE", f"{PATH}/<path:name>", partial(door, _delete)),
-        ("GET", DOCUMENT_PATH, _document),
+        ("GET", DOCUMENT_PATH, document),
     ]
 
 
 async def _answered(
-    view: Callable[[Api, str, bytes], Awaitable[Response]],
+    view: _AnsweringView,
     *,
     api: Api,
     seats: trio.Semaphore,
@@ -184,6 +201,6 @@ def _plain(value: object) -> object:
     return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
-async def _document() -> Response:
+def _document() -> Response:
     """The description of this door; it holds no secret."""
     return ready_reply(200, (resources.files("reminderd.web") / "openapi.json").read_bytes())

@@ -27,12 +27,16 @@ DROP_SECONDS: Final = 10.0
 _MEBIBYTE: Final = 1024 * 1024
 
 
+def _no_api() -> None:
+    """There is none."""
+
+
 def build_app(
     *,
     door: Door,
     readiness: Readiness,
     max_body_bytes: int,
-    api: Api | None = None,
+    api: Callable[[], Api | None] = _no_api,
     doings: Doings | None = None,
     answered: Callable[[int], None] = lambda _code: None,
     max_in_work: int = MAX_IN_WORK,
@@ -45,7 +49,7 @@ def build_app(
         door: the provider's webhooks.
         readiness: what is wrong with each part that this process runs.
         max_body_bytes: longest body.
-        api: the clinic's own system's door; None: there is none.
+        api: gives the clinic's own system's door as it is now; None: there is none now.
         doings: what this process is and does; None: nobody may ask.
         answered: told the HTTP code of the answer to each webhook.
         max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
@@ -76,7 +80,7 @@ def build_app(
         ("GET", "/health/ready", partial(ready, readiness)),
         *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
         *((method, path, taking(answer)) for method, path, answer in door.routes),
-        *([] if api is None else api_views(api, seats=seats, body_seconds=body_seconds)),
+        *api_views(api, seats=seats, body_seconds=body_seconds),
     ]
     for method, path, view in views:
         app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)

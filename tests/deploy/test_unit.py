@@ -16,15 +16,15 @@ pytestmark = pytest.mark.skipif(
 
 
 def verified(root: Path, unit: str) -> "subprocess.CompletedProcess[str]":
-    """What `systemd-analyze verify` says of a unit in a root with systemd's own units and a daemon."""
+    """What `systemd-analyze verify` says of a unit in a root with systemd's own units and the programs it names."""
     systems_own, ours = root / "usr/lib/systemd/system", root / "etc/systemd/system"
     shutil.copytree(SYSTEMS_OWN, systems_own, symlinks=True)
     ours.mkdir(parents=True)
     (ours / "reminderd.service").write_text(unit)
-    daemon = root / "opt/reminderd/current/bin/reminderd"
-    daemon.parent.mkdir(parents=True)
-    daemon.write_text("#!/bin/sh\n")
-    daemon.chmod(0o755)
+    for program in ("opt/reminderd/current/bin/reminderd", "bin/kill"):
+        (root / program).parent.mkdir(parents=True)
+        (root / program).write_text("#!/bin/sh\n")
+        (root / program).chmod(0o755)
     command = [ANALYZE, f"--root={root}", "--man=no", "verify", "reminderd.service"]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 

@@ -52,11 +52,12 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK) -> AsyncIterator[ApiDoo
         return {}
 
     async with open_database(folder / "clinic.db", clock) as database, trio.open_nursery() as nursery:
+        its_api = api(config, database=database, rules=rules_of(config))
         app = build_app(
             door=generic_door(SigningProvider(), Recorder()),
             readiness=readiness,
             max_body_bytes=1024 * 1024,
-            api=api(config, database=database, rules=rules_of(config)),
+            api=lambda: its_api,
         )
         stopping = trio.Event()
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))

@@ -63,6 +63,8 @@ class GenericServer:
     fault: Callable[[int, HeardRequest], Fault] = lambda _number, _request: Fault.NONE
     """Which fault the request with this number (from 0) suffers."""
     latency: float = 0.0
+    answers: trio.Event = field(factory=trio.Event)
+    """Until it is set, phones ring and no answer is given; it is set unless `hold` was called."""
     honours_keys: bool = False
     look_up: bool = False
     url: str = ""
@@ -73,6 +75,13 @@ class GenericServer:
     """What a look-up says of a call, by its id; else `queued`."""
     _numbers: "count[int]" = field(factory=count)
     _news: trio.Event = field(factory=trio.Event)
+
+    def __attrs_post_init__(self) -> None:
+        self.answers.set()
+
+    def hold(self) -> None:
+        """Give no answers from here on."""
+        self.answers = trio.Event()
 
     async def serve(self, line: Line) -> None:
         while True:
@@ -105,6 +114,7 @@ class GenericServer:
             return
         call_id = self._ring(request)
         await trio.sleep(self.latency)
+        await self.answers.wait()
         if fault is Fault.LOST_ANSWER:
             await cut(line)
             raise trio.ClosedResourceError
@@ -169,7 +179,9 @@ def webhook(ring: Ring, status: str = "completed", **more: Any) -> dict[str, Any
     return {"call_id": ring.call_id, "status": status, "metadata": metadata} | more
 
 
-async def send(client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | bytes) -> httpx.Response:
+async def send(
+    client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | bytes, secret: str = SECRET
+) -> httpx.Response:
     """POST a signed webhook."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     message_id, at = f"msg_{uuid4()}", datetime.now(UTC)  # noqa: TID251 - the real program checks the real time
@@ -177,7 +189,7 @@ async def send(client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | 
         "Content-Type": "application/json",
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": Webhook(SECRET).sign(message_id, at, content.decode()),
+        "webhook-signature": Webhook(secret).sign(message_id, at, content.decode()),
     }
     request = client.build_request("POST", f"{base_url}/webhooks/call-status", content=content, headers=headers)
     request.stream = Body(content)

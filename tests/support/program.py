@@ -27,11 +27,11 @@ class Program:
     _news: trio.Event = field(factory=trio.Event)
     _silent: trio.Event = field(factory=trio.Event)
 
-    async def line(self, pattern: str) -> re.Match[str]:
-        """The first line of the log that matches, as soon as it is there."""
+    async def line(self, pattern: str, *, since: int = 0) -> re.Match[str]:
+        """The first line of the log that matches, as soon as it is there; `since` so many lines."""
         with trio.fail_after(_PATIENCE):
             while True:
-                for line in self.lines:
+                for line in self.lines[since:]:
                     found = re.search(pattern, line)
                     if found:
                         return found
@@ -48,6 +48,12 @@ class Program:
         with trio.fail_after(_PATIENCE):
             await self._silent.wait()
             return await self.process.wait()
+
+    async def reload(self, said: str) -> re.Match[str]:
+        """Let it read its configuration again; what it says of that, as soon as it is there."""
+        seen = len(self.lines)
+        self.process.send_signal(signal.SIGHUP)
+        return await self.line(said, since=seen)
 
     async def terminate(self) -> int:
         self.process.terminate()

@@ -15,9 +15,10 @@ from reminderd.core.lifecycle.restored import MAYBE_RUNG, restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
 from reminderd.core.lifecycle.summary import summary
-from reminderd.core.lifecycle.wake import put_aside, wake
+from reminderd.core.lifecycle.wake import HELD_BY_THE_CLINIC, put_aside, wake
 
 __all__ = [
+    "HELD_BY_THE_CLINIC",
     "MAYBE_RUNG",
     "NOT_NEEDED",
     "Claimed",

@@ -25,6 +25,9 @@ _PUT_RIGHT: Final = frozenset({Status.SCHEDULED, Status.PROCESSING, Status.FAILE
 
 LIMITED: Final = "this number was reached as often as the limits allow"
 
+HELD_BY_THE_CLINIC: Final = (OUTSIDE, LIMITED)
+"""Reasons to wait that the clinic's own hours and limits give."""
+
 
 def wake(
     reminder: Reminder,

@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
+from copy import copy
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -50,6 +51,12 @@ class Api:
         self.account = account
         self._base = f"{api_url.rstrip('/')}/2010-04-01/Accounts/{account.sid}"
         self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
+
+    def with_account(self, account: Account) -> "Api":
+        """The same, its connections included, with another token of the same account."""
+        changed = copy(self)
+        changed.account = account
+        return changed
 
     async def post(self, path: str, fields: Sequence[tuple[str, str]]) -> Outcome:
         """Send a form."""

@@ -4,6 +4,7 @@ Source: https://www.twilio.com/docs/voice/api/call-resource; the judge of every 
 `twilio_api_v2010.json` in twilio/twilio-oai.
 """
 
+from copy import copy
 from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -76,6 +77,15 @@ class TwilioProvider:
         self._settings = settings or CallSettings()
         self._clock = clock
         self.api = Api(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
+
+    def with_account(self, account: Account) -> "TwilioProvider":
+        """The same client, its connections included, with other tokens of the same account.
+
+        What this one has begun ends with its own.
+        """
+        changed = copy(self)
+        changed._account, changed.api = account, self.api.with_account(account)  # noqa: SLF001 - its own copy
+        return changed
 
     async def place(self, placement: Placement) -> Answer:
         """Ask for one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""

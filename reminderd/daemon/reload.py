@@ -1,0 +1,91 @@
+"""SIGHUP: the configuration is read again, and what may change while the daemon runs changes."""
+
+import os
+import signal
+from collections.abc import Callable
+
+import trio
+from attrs import frozen
+from loguru import logger
+
+from reminderd.config import Changes, Config, ConfigError, changes, risks, written
+from reminderd.daemon.live import Live
+from reminderd.store.held import look_again
+from reminderd.store.patience import until_stored
+
+
+@frozen(kw_only=True)
+class Reload:
+    """Where the configuration comes from, and what it decides beyond the daemon."""
+
+    load: Callable[[], Config]
+    """Reads it again, in a thread; raises ConfigError."""
+    set_level: Callable[[str], None]
+    """Sets the log's level; raises OSError, and then changes nothing, if the log can't be written."""
+
+
+async def watch_hangups(
+    live: Live, reload: Reload, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Read the configuration again at each SIGHUP; those that come meanwhile are one.
+
+    A terminal that is closed sends the same signal to what was started in it. Then it is a stop, as nobody is left to
+    look at this process; unless SIGHUP was ignored, as under nohup.
+    """
+    in_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+    with trio.open_signal_receiver(signal.SIGHUP) as hangups:
+        task_status.started()
+        async for _ in hangups:
+            if in_terminal and not _has_terminal():
+                logger.info("SIGHUP: the terminal is gone, stopping, calls in flight may end")
+                live.stopping.set()
+            elif not live.stopping.is_set():
+                await _read_again(live, reload)
+
+
+async def _read_again(live: Live, reload: Reload) -> None:
+    """Take what may change now from the configuration; with a mistake in it, nothing."""
+    before = live.config
+    try:
+        wanted = await trio.to_thread.run_sync(reload.load)
+        found = changes(before, wanted)
+        live.follow(found.config)
+    except ConfigError as error:
+        logger.error(f"the configuration was not taken, the one before holds; mistakes in it: {len(error.mistakes)}")
+        for mistake in error.mistakes:
+            logger.error(f"not taken: {mistake}")
+        return
+    except Exception:  # noqa: BLE001 - a running daemon is worth more than a new configuration
+        logger.exception("reading the configuration again broke, the one before holds")
+        return
+    if found.config.log.level != before.log.level:
+        try:
+            reload.set_level(found.config.log.level)
+        except OSError as error:
+            logger.error(f"{before.log.path}: the log can't be written, its level stays: {error.strerror}")
+    _tell(found, before)
+    if (found.config.calling, found.config.limits) != (before.calling, before.limits):
+        await until_stored(lambda: live.database.write(look_again))
+
+
+def _tell(found: Changes, before: Config) -> None:
+    """Say which keys have changed, never their values, and what is risky now that was not."""
+    if found.at_once or not found.later:
+        names = ", ".join(written(path) for path in found.at_once)
+        logger.info(f"the configuration was read again, changed: {names or 'nothing'}")
+    if found.later:
+        names = ", ".join(written(path) for path in found.later)
+        logger.warning(f"the configuration was read again, takes effect at the next start: {names}")
+    known = risks(before)
+    for risk in risks(found.config):
+        if risk not in known:
+            logger.warning(risk)
+
+
+def _has_terminal() -> bool:
+    """Whether this process has a terminal that is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

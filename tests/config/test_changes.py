@@ -1,0 +1,105 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reminderd.config import Config, changes, written
+from reminderd.config.changes import _LIVE
+from reminderd.config.sections import all_keys
+
+Load = Callable[..., Config]
+
+GENERIC = """
+[provider]
+kind = "generic"
+[provider.generic]
+api_url = "https://voice.example/v1"
+api_key = "one-key"
+webhook_auth = "bearer"
+webhook_secret = "a-token-of-sixteen"
+"""
+TWILIO = f"""
+[web]
+public_base_url = "https://clinic.example"
+[provider.twilio]
+account_sid = "AC{"0" * 32}"
+auth_token = "one-token"
+from_number = "+12025550190"
+"""
+
+
+def keys(*paths: tuple[str, ...]) -> list[str]:
+    return [written(path) for path in paths]
+
+
+def test_what_may_change_now_changes_and_the_rest_is_kept(load: Load) -> None:
+    running = load(f'{GENERIC}[calling]\nstart = "08:00"\n[web]\nport = 1\n')
+    wanted = load(
+        f'{GENERIC}[calling]\nstart = "09:00"\nhours.mon = "closed"\n[web]\nport = 2\n[log]\nformat = "json"\n'
+    )
+    found = changes(running, wanted)
+    assert keys(*found.at_once) == ["[calling].start", "[calling.hours].mon"]
+    assert keys(*found.later) == ["[web].port", "[log].format"]
+    assert found.config.calling == wanted.calling
+    assert (found.config.web.port, found.config.log.format) == (1, "text")
+    assert keys(*changes(found.config, wanted).later) == ["[web].port", "[log].format"], (
+        "they are named until a restart"
+    )
+
+
+def test_nothing_differs_from_itself(load: Load) -> None:
+    found = changes(load(GENERIC), load(GENERIC))
+    assert (found.at_once, found.later, found.config) == ((), (), load(GENERIC))
+
+
+def test_a_secret_that_is_read_from_a_file_is_another_one_when_the_file_is(load: Load, tmp_path: Path) -> None:
+    toml = GENERIC.replace('api_key = "one-key"', 'api_key_file = "key"')
+    (tmp_path / "key").write_text("one-key")
+    running = load(toml)
+    (tmp_path / "key").write_text("another-key")
+    found = changes(running, load(toml))
+    assert keys(*found.at_once) == ["[provider.generic].api_key"]
+    assert found.config.provider.generic.api_key == "another-key"
+
+
+def test_how_webhooks_prove_themselves_changes_together_with_its_secret(load: Load) -> None:
+    wanted = load(GENERIC.replace('"bearer"', '"standard-webhooks"').replace("a-token-of-sixteen", "whsec_" + "A" * 32))
+    found = changes(load(GENERIC), wanted)
+    assert keys(*found.at_once) == ["[provider.generic].webhook_auth", "[provider.generic].webhook_secret"]
+    assert found.config.provider == wanted.provider
+
+
+@pytest.mark.parametrize(
+    ("before", "replaced", "by", "at_once", "later"),
+    [
+        pytest.param(GENERIC, "voice.example", "other.example", [], ["api_url", "api_key"], id="another interface"),
+        pytest.param(TWILIO, "AC0", "AC1", [], ["account_sid", "auth_token"], id="another account"),
+        pytest.param(TWILIO, "5550190", "5550191", ["auth_token"], ["from_number"], id="another number"),
+    ],
+)
+def test_no_new_secret_goes_to_the_old_provider(
+    load: Load, before: str, replaced: str, by: str, at_once: list[str], later: list[str]
+) -> None:
+    after = before.replace(replaced, by).replace('"one-', '"another-')
+    found = changes(load(before), load(after))
+    assert [path[-1] for path in found.at_once] == at_once
+    assert [path[-1] for path in found.later] == later
+
+
+def test_another_kind_of_provider_takes_nothing_of_its_section_along(load: Load) -> None:
+    found = changes(load(TWILIO), load(f"{TWILIO}[redial]\nmax_calls = 1\n{GENERIC}"))
+    assert keys(*found.at_once) == ["[redial].max_calls"]
+    assert "[provider].calls_per_second" in keys(*found.later), "the new kind's default"
+    assert found.config.provider == load(TWILIO).provider
+
+
+def test_every_place_that_may_change_is_in_the_documents_table() -> None:
+    """And is a section or a key that there is."""
+    document = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    table = document.partition("## Change the configuration while it runs")[2].partition("\n## ")[0]
+    known = [path for path, _ in all_keys()]
+    for place in _LIVE:
+        assert any(path[: len(place)] == place for path in known), place
+        is_key = place in known
+        name = place[-1].removesuffix("_file") if is_key else f"[{'.'.join(place)}]"
+        assert f"`{name}`" in table, place
