@@ -95,7 +95,7 @@ async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic
         [ring] = await clinic.provider.rang(1)
 
         forged = webhook(ring, transcript="forged")
-        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=4711", json=forged)
+        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=mueller", json=forged)
         assert (answer.status_code, answer.json()) == (401, {"error": "Invalid signature"})
         assert clinic.reminder("r1").status is Status.PROCESSING
         answer = await send(front.client, front.url, webhook(ring, transcript="I'm here."))
@@ -114,7 +114,7 @@ async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic
         entry = await front.logged('"uri": "/webhooks/call-status"')
         assert entry["request"]["method"] == "POST"
         assert "headers" not in entry["request"]
-        assert "4711" not in json.dumps(front.log)
+        assert "mueller" not in json.dumps(front.log)
         assert "forged" not in json.dumps(front.log)
 
 
@@ -161,12 +161,12 @@ async def test_while_the_daemon_is_down_patients_hear_neutral_words_and_reports_
             assert "from your clinic" in answer.text
         report = await twilio_asks(front, "/webhooks/twilio/status/call-1", CallStatus="completed")
         assert report.status_code in REFUSED
-        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=4711", json={})
+        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=mueller", json={})
         assert (answer.status_code in REFUSED, answer.content) == (True, b"")
         assert (await front.client.get(f"{front.url}/health")).status_code in REFUSED
         await front.logged('"uri": "/health"')
         assert "2025550100" not in json.dumps(front.log)
-        assert "4711" not in json.dumps(front.log)
+        assert "mueller" not in json.dumps(front.log)
 
 
 async def test_a_report_that_comes_during_a_restart_waits_for_it(clinic: Clinic) -> None:
