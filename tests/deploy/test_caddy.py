@@ -93,6 +93,7 @@ async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic
         await program.url()
         clinic.insert("r1")
         [ring] = await clinic.provider.rang(1)
+        await clinic.until("r1", "processing")
 
         forged = webhook(ring, transcript="forged")
         answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=mueller", json=forged)
