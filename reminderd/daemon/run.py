@@ -1,15 +1,11 @@
 """One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
 
-from collections.abc import Mapping
-from datetime import timedelta
 from functools import partial
-from socket import socket
-from typing import Final, Literal
+from typing import Literal
 
 import trio
-from attrs import field, frozen
+from attrs import frozen
 from loguru import logger
-from quart_trio import QuartTrio
 
 from reminderd.alerts import watch
 from reminderd.breaker import Breaker
@@ -21,16 +17,14 @@ from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
 from reminderd.daemon.parts import alerts, chores, duties, poller
 from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.reload import Reload, watch_hangups
-from reminderd.daemon.watching import Watch
+from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks
+from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
 from reminderd.metrics import Instruments
-from reminderd.poller import Poller
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.database import Database, open_database
-from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.facts import next_wakes
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.door import kept_up
@@ -38,12 +32,6 @@ from reminderd.web.metrics import build_metrics_app
 from reminderd.web.server import serve, url_of
 
 Part = Literal["dial", "web"]
-
-GRACE: Final = timedelta(seconds=5)
-"""What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
-
-HEARTBEAT_LIMIT: Final = 30.0
-"""Seconds without a beat after which the poll loop counts as stuck."""
 
 
 @frozen(kw_only=True)
@@ -54,19 +42,6 @@ class Running:
     """Where webhooks are taken; None if this process takes none."""
     sandbox: Sandbox | None
     """The simulated provider, if that is the one configured."""
-
-
-@frozen(kw_only=True)
-class _Stages:
-    """The events of a stop, in their order."""
-
-    dials_done: trio.Event = field(factory=trio.Event)
-    web_done: trio.Event = field(factory=trio.Event)
-
-    async def over(self) -> None:
-        """Wait until both are."""
-        await self.dials_done.wait()
-        await self.web_done.wait()
 
 
 async def run(
@@ -137,12 +112,12 @@ async def _run(
     instruments: Instruments,
     task_status: trio.TaskStatus[Running],
 ) -> bool:
-    stages = _Stages()
+    stages = Stages()
     web_url = "" if listening.web is None else url_of(listening.web)
     provider: GenericProvider | TwilioProvider
     sandbox = None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_stop_in_order, nursery.cancel_scope, stopping, stages, _grace(config))
+        nursery.start_soon(stop_in_order, nursery.cancel_scope, stopping, stages, grace(config))
         if config.provider.kind == "sandbox":
             secrets = SandboxSecrets()
             sandbox = Sandbox(
@@ -179,13 +154,11 @@ async def _run(
                 stopping=stopping,
                 instruments=instruments,
             )
-        readiness = partial(_readiness, database, loop, breaker, clock)
         watch_over = Watch(
             database=database,
             loop=loop,
             breaker=breaker,
             clock=clock,
-            readiness=readiness,
             instruments=instruments,
             provider=provider.name,
             started_at=clock.now(),
@@ -205,18 +178,18 @@ async def _run(
         if listening.web is not None:
             app = build_app(
                 door=kept_up(lambda: live.door),
-                readiness=readiness,
+                readiness=watch_over.readiness,
                 max_body_bytes=config.web.max_body_bytes,
                 api=lambda: live.api,
                 doings=watch_over.doings,
                 answered=lambda code: instruments.webhook(code, clock.now()),
             )
-            await nursery.start(partial(_take_webhooks, app, listening.web, stages))
+            await nursery.start(partial(take_webhooks, app, listening.web, stages))
         else:
             stages.web_done.set()
-        nursery.start_soon(_claim_and_dial, loop, stopping, stages)
+        nursery.start_soon(claim_and_dial, loop, stopping, stages)
         signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
-        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=_grace(config)))
+        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=grace(config)))
         if live.alerts is not None:
             nursery.start_soon(watch, live.alerts)
         if loop is not None:
@@ -234,45 +207,3 @@ async def _run(
         task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
     await provider.aclose()
     return stages.dials_done.is_set() and stages.web_done.is_set()
-
-
-async def _stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stages: _Stages, grace: timedelta) -> None:
-    await stopping.wait()
-    everything.deadline = trio.current_time() + grace.total_seconds()
-    await stages.over()
-    everything.cancel()  # all that could be lost is settled; what is left are idle waits
-
-
-async def _claim_and_dial(poller: Poller | None, stopping: trio.Event, stages: _Stages) -> None:
-    if poller is None:
-        await stopping.wait()
-    else:
-        await poller.run()
-    stages.dials_done.set()
-
-
-async def _take_webhooks(
-    app: QuartTrio, listener: socket, stages: _Stages, *, task_status: trio.TaskStatus[str]
-) -> None:
-    await serve(app, listener, shutdown_trigger=stages.dials_done.wait, task_status=task_status)
-    stages.web_done.set()
-
-
-def _grace(config: Config) -> timedelta:
-    return timedelta(seconds=config.provider.timeout_seconds) + GRACE
-
-
-async def _readiness(
-    database: Database, loop: Poller | None, breaker: Breaker, clock: Clock
-) -> Mapping[str, str | None]:
-    """Each part that this process runs, with what is wrong with it, or None."""
-    parts: dict[str, str | None] = {"database": database.trouble}
-    try:
-        await database.read(next_wakes)
-    except (StoreUnavailableError, StoreUnusableError) as error:
-        parts["database"] = str(error)
-    if loop is not None:
-        silent = clock.monotonic() - loop.beat
-        parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else loop.trouble
-        parts["provider"] = f"dialing is paused: {breaker.reason}" if breaker.paused else None
-    return parts

@@ -1,9 +1,10 @@
-"""What a running daemon tells of itself: to Prometheus, and to `reminderd status`."""
+"""What a running daemon tells of itself: whether it is ready, to Prometheus, and to `reminderd status`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from platform import python_version
+from typing import Final
 
 from attrs import frozen
 
@@ -15,9 +16,11 @@ from reminderd.poller import Poller
 from reminderd.store.database import Database
 from reminderd.store.driver import sqlite_version_info
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.facts import next_wakes
 from reminderd.store.watching import counts
 
-Readiness = Callable[[], Awaitable[Mapping[str, str | None]]]
+HEARTBEAT_LIMIT: Final = 30.0
+"""Seconds without a beat after which the poll loop counts as stuck."""
 
 
 @frozen(kw_only=True)
@@ -29,10 +32,22 @@ class Watch:
     """None: this process does not dial."""
     breaker: Breaker
     clock: Clock
-    readiness: Readiness
     instruments: Instruments
     provider: str
     started_at: datetime
+
+    async def readiness(self) -> Mapping[str, str | None]:
+        """Each part that this process runs, with what is wrong with it, or None."""
+        parts: dict[str, str | None] = {"database": self.database.trouble}
+        try:
+            await self.database.read(next_wakes)
+        except (StoreUnavailableError, StoreUnusableError) as error:
+            parts["database"] = str(error)
+        if self.loop is not None:
+            silent = self.clock.monotonic() - self.loop.beat
+            parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else self.loop.trouble
+            parts["provider"] = f"dialing is paused: {self.breaker.reason}" if self.breaker.paused else None
+        return parts
 
     async def scrape(self) -> bytes:
         """Prometheus' page. What the database knows is missing from it while that can't be read."""
