@@ -219,7 +219,7 @@ class StoreHistories(RuleBasedStateMachine):
         return self.provider.find(claimed.call.id, mood, self.now)
 
     def _kept_back(self, duty: Duty) -> str | None:
-        look = last_look(self.desks[duty.process].connection, duty.claimed)
+        look = last_look(self.desks[duty.process].connection, duty.claimed, rules=self.clinic, now=self.now)
         by_monotonic = duty.claimed_at + self.clinic.lease - self.now
         wake_at = None if look.reminder is None else look.reminder.wake_at
         return kept_back(

@@ -43,8 +43,8 @@ def pick_up(
     rules: Any = RULES,
     now: Any = NOW,
 ) -> Reply:
-    said = still_said(reminder, riders, RULES, now)
-    return picked_up(call, said, opted_out=opted_out, rules=rules)
+    said = () if opted_out else still_said((reminder, *riders), rules, now)
+    return picked_up(call, said, rules=rules)
 
 
 def press(
