@@ -119,8 +119,9 @@ def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectatio
     answered_at = expectations.answered.get(reminder_id)
     if answered_at is not None and any(ring.at > answered_at for ring in rings):
         yield f"{reminder_id}: rung again after the patient had answered by a key"
-    if len(rings) > expectations.max_calls * (1 + again):
-        yield f"{reminder_id}: rung {len(rings)} times"
+    times = sum(reminder_id not in ring.early for ring in rings)
+    if times > expectations.max_calls * (1 + again):
+        yield f"{reminder_id}: rung {times} times"
 
 
 def _has_reached(ring: Ring, expectations: Expectations) -> bool:
@@ -149,7 +150,7 @@ def losses(record: Record, found: Snapshot, expectations: Expectations) -> Itera
             yield f"{reminder.id}: called, but no call was completed"
         if has_answered and reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
             yield f"{reminder.id}: answered by a key, but {reminder.status}"
-        yield from _not_visible(reminder, found.calls_of(reminder.id))
+        yield from _not_visible(reminder, found)
         along = [ring for ring in rings if reminder.said_with == ring.key and ring.acknowledged_at is not None]
         has_no_call = not found.calls_of(reminder.id)  # where it has, staff may be told of that one's end instead
         was_heard = has_no_call and any(_has_reached(ring, expectations) for ring in along)
@@ -177,10 +178,13 @@ def _end_not_kept(ring: Ring, found: Snapshot, expectations: Expectations) -> It
         yield f"{reminder.id}: completed, but {reminder.status}"
 
 
-def _not_visible(reminder: Reminder, calls: tuple[Call, ...]) -> Iterator[str]:
+def _not_visible(reminder: Reminder, found: Snapshot) -> Iterator[str]:
     """A reminder is final with its reason, or waits for a time, or its open call is followed."""
+    calls = found.calls_of(reminder.id)
     has_open_call = open_call(calls) is not None
-    may_be_woken = reminder.said_with is not None and reminder.wake_at is not None  # the call that says it has ended
+    along = found.calls.get(reminder.said_with or "")
+    was_given_up = reminder.status in {Status.FAILED, Status.EXPIRED} and reminder.wake_at is not None
+    may_be_woken = was_given_up and along is not None and along.status == "completed"  # to be put right
     if (reminder.wake_at is None) != (reminder.status.final and not has_open_call) and not may_be_woken:
         why = "nobody will look" if reminder.wake_at is None else "woken for nothing"
         yield f"{reminder.id}: {reminder.status}, and {why}"

@@ -14,6 +14,7 @@ from reminderd.core.intake import Wish
 from reminderd.core.lifecycle import Claimed, Errand, NotAllowedError
 from reminderd.core.lifecycle.check import RING_BY_HAND
 from reminderd.core.reminder import Status
+from reminderd.store import queries
 from reminderd.store.alerts import news, told
 from reminderd.store.company import MOST_BESIDE, beside, riders_of
 from reminderd.store.desk import call_again, cancel
@@ -58,6 +59,17 @@ def test_two_that_are_due_at_once_are_one_claim_and_one_call(desk: Desk, claimed
     rider = desk.reminder("r2")
     assert (rider.status, rider.said_with, rider.lease_token) == (Status.PROCESSING, claimed.call.id, None)
     assert (desk.calls("r2"), desk.claim()) == ((), [])
+
+
+def test_either_row_tells_of_the_other_by_its_ref(desk: Desk, claimed: Claimed) -> None:
+    assert queries.said_in(desk.connection, "r1") == {claimed.call.id: ["r2"]}
+    desk.connection.execute("UPDATE reminders SET ref = 'visit ' || id")
+    assert queries.said_in(desk.connection, "r1") == {claimed.call.id: ["visit r2"]}
+    row = queries.reminder_with_id(desk.connection, "r2")
+    assert row is not None
+    along = queries.call_said_in(desk.connection, row)
+    assert along is not None
+    assert (along["id"], along["of"]) == (claimed.call.id, "visit r1")
 
 
 def test_without_group_minutes_each_has_a_call_of_its_own(desk: Desk) -> None:

@@ -5,7 +5,7 @@ No I/O, no clock, and no randomness but what is passed in. `docs/states.md` has 
 
 from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.company import Leading, Waiting, rides, riding, together
-from reminderd.core.lifecycle.group import parted
+from reminderd.core.lifecycle.joining import parted
 from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pressed, still_said
 from reminderd.core.lifecycle.lastlook import kept_back
 from reminderd.core.lifecycle.lookup import chosen, looked_up

@@ -37,6 +37,11 @@ def rides(reminder: Reminder, rules: Rules, now: datetime) -> bool:
     return reminder.status is Status.PROCESSING and now < expiry(reminder, rules)
 
 
+def counts(reminder: Reminder, begun: datetime) -> bool:
+    """Whether a shared call that was begun then is one of the reminder's calls: not if that was before its own time."""
+    return reminder.scheduled_at <= begun
+
+
 def riding(riders: Iterable[Waiting], rules: Rules, now: datetime) -> tuple[Reminder, ...]:
     """Those of a call's riders that are still to be said in it."""
     return tuple(one.reminder for one in riders if rides(one.reminder, rules, now))

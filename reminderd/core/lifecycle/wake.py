@@ -8,8 +8,9 @@ from attrs import evolve
 from reminderd.core.intake import expiry, unfit, zone_of
 from reminderd.core.lifecycle.again import rests_on_look_ups, taken_up_again
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
-from reminderd.core.lifecycle.company import digest, rides, riding, says_the_same
-from reminderd.core.lifecycle.group import follow, is_followed, joined, moved, parted, said_along
+from reminderd.core.lifecycle.company import riding, says_the_same
+from reminderd.core.lifecycle.group import follow, is_followed, said_along
+from reminderd.core.lifecycle.joining import with_riders
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
@@ -113,23 +114,7 @@ def _scheduled(
         attempts=reminder.attempts + (again is None),
     )
     step = Step(reminder=dialing, calls=replaced(calls, call), call=call, errand=Errand.DIAL, notes=(Note("dialing"),))
-    return _with_riders(step, call, again, around, rules, now)
-
-
-def _with_riders(step: Step, call: Call, again: Call | None, around: Surroundings, rules: Rules, now: datetime) -> Step:
-    """The step that dials a call, with those that it says, too: of one taken up again only who is left of them."""
-    if again is not None and again.id == call.id:
-        riders = riding(around.riders, rules, now)
-        others = parted((one for one in around.riders if one.reminder not in riders), rules, now)
-        return evolve(step, riders=riders, others=tuple(others))
-    if again is None:
-        joins, left = joined(step, around.beside, rules, now), []
-    else:
-        joins = moved(around.riders, again, call, rules, now)
-        left = parted((one for one in around.riders if not rides(one.reminder, rules, now)), rules, now)
-    riders = tuple(rider.reminder for rider in joins)
-    call = evolve(call, said_digest=digest(step.reminder, riders))
-    return evolve(step, calls=replaced(step.calls, call), call=call, riders=riders, others=(*joins, *left))
+    return with_riders(step, call, again, around, rules, now)
 
 
 def _never(

@@ -21,7 +21,8 @@ from reminderd.core.lifecycle import (
 )
 from reminderd.core.lifecycle.check import NO_REPORT, RING_BY_HAND
 from reminderd.core.lifecycle.company import digest
-from reminderd.core.lifecycle.group import NOT_PLACED_RECHECK, RIDES, TOO_LATE
+from reminderd.core.lifecycle.group import NOT_PLACED_RECHECK, TOO_LATE
+from reminderd.core.lifecycle.joining import RIDES
 from reminderd.core.lifecycle.lookup import LOOK_UPS_FOR_NONE
 from reminderd.core.reminder import MESSAGE_LIMIT, OPTED_OUT, Call, Reminder, Response, Status
 from reminderd.core.rules import Rules
