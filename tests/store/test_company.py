@@ -412,11 +412,37 @@ def test_a_call_is_dropped_only_when_nobody_that_it_says_wants_it_any_more(desk:
     [claimed] = desk.claim()
     desk.answer(claimed, Accepted("ext-1"))
     desk.report(a_report("ringing", reminder_id="r1", attempt_id=claimed.call.id))
-    for name in ("r1", "r2"):
+    errands = []
+    for name in ("r1", "r2", "r3"):
         desk.write(partial(cancel, reminder_id=name, actor="anna"))
-        assert [one.errand for one in desk.claim()] in ([], [Errand.FETCH])
-    desk.write(partial(cancel, reminder_id="r3", actor="anna"))
-    assert [one.errand for one in desk.claim()] == [Errand.DROP]
+        errands.append([one.errand for one in desk.claim()])
+    assert errands == [[Errand.FETCH], [], [Errand.DROP]]
+
+
+def test_those_who_leave_a_call_that_is_wanted_wake_nobody(desk: Desk, claimed: Claimed) -> None:
+    desk.rules = able(DROP, group_within=HOUR)
+    desk.answer(claimed, Accepted("ext-1"))
+    desk.write(partial(cancel, reminder_id="r2", actor="anna"))
+    assert desk.claim() == []
+
+
+def test_no_news_of_a_call_that_others_want_asks_to_drop_it(desk: Desk, claimed: Claimed) -> None:
+    desk.rules = able(DROP, group_within=HOUR)
+    desk.write(partial(cancel, reminder_id="r1", actor="anna"))
+    later = desk.now + desk.rules.outcome_timeout
+    desk.answer(claimed, Accepted("ext-1"))
+    assert desk.reminder("r1").wake_at == later
+    desk.report(a_report("ringing", reminder_id="r1", attempt_id=claimed.call.id))
+    assert desk.reminder("r1").wake_at == later
+
+
+def test_one_with_a_call_of_its_own_of_which_nobody_knows_does_not_ride(desk: Desk, claimed: Claimed) -> None:
+    unclear(desk, claimed)
+    desk.write(partial(call_again, reminder_id="r1", rules=GROUPING, actor="anna"))
+    before = to_ms(desk.reminder("r1").scheduled_at) - 1
+    desk.insert("r0", message="First.", scheduled_at=before)
+    [first] = desk.claim()
+    assert (first.reminder.id, first.riders) == ("r0", ())
 
 
 def test_a_report_for_no_call_of_its_own_tells_nothing_of_those_beside_it(desk: Desk, claimed: Claimed) -> None:

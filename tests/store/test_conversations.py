@@ -349,6 +349,14 @@ def test_a_key_says_nothing_for_the_one_whose_call_it_is_if_that_was_not_said(de
     assert acts(desk, "r1") == []
 
 
+def test_what_was_not_said_is_not_said_later_either(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.write(partial(cancel, reminder_id="r1", actor="anna"))
+    assert desk.pick_up(line).reply.others_only
+    desk.write(partial(cancel, reminder_id="r2", actor="anna"))
+    assert desk.press(line, "3", others_only=True).message == "Bring your papers."
+
+
 def test_one_that_was_reached_in_an_older_call_keeps_its_answer(desk: Desk) -> None:
     desk.connection.execute("DELETE FROM reminders WHERE id = 'r2'")
     [first] = desk.claim()

@@ -55,7 +55,12 @@ def row(desk: Desk, table: str) -> dict[str, Any]:
 
 def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None:
     insert(desk, ref="appointment 7", response="confirmed", attempts=2, external_call_id="e1", timezone="Europe/Berlin")
-    known = {"external_call_id": "e1", "answered_by": "human", "duration_seconds": 31, "sip_response_code": 200}
+    known: dict[str, Any] = {
+        "external_call_id": "e1",
+        "answered_by": "human",
+        "duration_seconds": 31,
+        "sip_response_code": 200,
+    }
     called(desk, **known, said_digest="d" * 64)
     reminder, call = row(desk, "reminders"), row(desk, "call_logs")
     assert purge(desk) == 1
