@@ -88,6 +88,7 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
             yield f"{key}: the phone rang {times} times for one call"
     for reminder_id in {ring.reminder_id for ring in record.rings}:
         yield from _rung_by_guess(reminder_id, record.rings_of(reminder_id), expectations)
+    yield from _other_words(record)
     for order in record.orders:
         if not order.committed:
             yield f"{order.key}: asked to be placed before the call was in the database"
@@ -104,9 +105,15 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
             yield f"{ring.key}: is {call.status}, but the phone has rung"
 
 
+def _other_words(record: Record) -> Iterator[str]:
+    for key in {order.key for order in record.orders}:
+        if len({order.message for order in record.orders if order.key == key}) > 1:
+            yield f"{key}: asked to say other words under the same key"
+
+
 def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectations) -> Iterator[str]:
     again = expectations.called_again.get(reminder_id, 0)
-    guesses = 0
+    guesses = along = 0
     for former, latter in pairwise(rings):
         reached_at = former.acknowledged_at if _has_reached(former, expectations) else None
         if reached_at is not None and reached_at < latter.at:
@@ -114,8 +121,11 @@ def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectatio
         was_told = former.disclosed_at is not None and former.disclosed_at < latter.at
         has_failed = former.end in NOT_REACHED or (former.end == "completed" and not _has_reached(former, expectations))
         guesses += not (was_told and has_failed)
+        along += not (was_told and has_failed) and former.reminder_id != reminder_id
     if guesses > again + expectations.ring_again:
         yield f"{reminder_id}: rung again {guesses} times while it was not known that the call before had failed"
+    if along > again:
+        yield f"{reminder_id}: rung again by guess after a call of another reminder that was to say it"
     answered_at = expectations.answered.get(reminder_id)
     if answered_at is not None and any(ring.at > answered_at for ring in rings):
         yield f"{reminder_id}: rung again after the patient had answered by a key"
