@@ -62,7 +62,9 @@ async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
 async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str | None:
     """The last look: why the request must not go out, or None."""
     try:
-        look = await dialer.database.read(partial(last_look, claimed=claimed))
+        look = await dialer.database.read(
+            partial(last_look, claimed=claimed, rules=dialer.rules, now=dialer.clock.now())
+        )
     except StoreUnavailableError as error:
         return str(error)
     by_monotonic = dialer.rules.lease - timedelta(seconds=dialer.clock.monotonic() - claimed_at)

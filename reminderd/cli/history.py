@@ -3,15 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from operator import itemgetter
+from typing import Final
 
 from reminderd.core.reminder import CLOSED_BY_US, Status
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
 
+NOBODY: Final[Mapping[str, Sequence[str]]] = {}
+
 
 def history(
-    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], along: Row | None = None
+    reminder: Row,
+    calls: Sequence[Row],
+    acts: Sequence[Row],
+    along: Row | None = None,
+    others: Mapping[str, Sequence[str]] = NOBODY,
 ) -> list[dict[str, Value]]:
     """A row each: `at`, `what`, `detail`.
 
@@ -19,13 +26,14 @@ def history(
         reminder: its row.
         calls: its rows of `call_logs`.
         acts: its rows of `audit`.
-        along: another reminder's call in which it was said, too, or was to be.
+        along: another reminder's call in which it was said, too, or was to be; `of` names that one.
+        others: the names of those that its own calls say, too, by the calls' ids.
     """
     events = [*_beginning(reminder, acts), *_acts(acts)]
     for call in calls:
-        events += _of_call(call, _name(call))
+        events += _of_call(call, _name(call), others.get(str(call["id"]), ()))
     if along is not None:
-        events += _of_call(along, f"{_name(along)} of reminder {along['reminder_id']}")
+        events += _of_call(along, f"{_name(along)} of reminder {along['of']}")
     events.sort(key=itemgetter("at"))
     return [*events, *_state(reminder)]
 
@@ -49,9 +57,10 @@ def _name(call: Row) -> str:
     return f"call {call['attempt']}" if call["attempt"] is not None else "a report of no call of ours"
 
 
-def _of_call(call: Row, name: str) -> Iterator[dict[str, Value]]:
+def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
     if call["attempt"] is not None:
-        yield from _event(call["created_at"], f"{name} begun")
+        along = f"says {', '.join(others)}, too" if others else None
+        yield from _event(call["created_at"], f"{name} begun", along)
     if call["received_at"] is not None:
         yield from _event(call["received_at"], f"{name}: {call['status']}", _how_it_ended(call))
     elif call["status"] in CLOSED_BY_US:

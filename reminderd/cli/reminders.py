@@ -110,9 +110,10 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
             fail(f"no reminder has the id or ref {reminder}")
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
         along = snapshot(connection, partial(queries.call_said_in, reminder=row))
+        others = snapshot(connection, partial(queries.said_in, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
         say_if_paused(connection)
-    events = history(row, calls, acts, along)
+    events = history(row, calls, acts, along, others)
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
         return

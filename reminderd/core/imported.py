@@ -34,7 +34,7 @@ class Known:
     content: Content
     status: Status
     dialled: bool
-    """Whether there is any call of it."""
+    """Whether there is any call of it, or another reminder's in which it was said, or was to be."""
 
 
 def content_of(wanted: Wish) -> Content:

@@ -112,6 +112,8 @@ class Call:
     error_code: str | None = None
     """The provider's own number for what went wrong."""
     error: str | None = None
+    said_digest: str | None = None
+    """Of the words that it was first asked to say, if it says other reminders, too; None: it says its own alone."""
     created_at: datetime
     updated_at: datetime
     received_at: datetime | None = None

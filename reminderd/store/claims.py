@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
+from attrs import evolve
 from loguru import logger
 
 from reminderd.core.lifecycle import Errand, Step, Surroundings, put_aside, wake
-from reminderd.core.reminder import Reminder, Status, newest_call
+from reminderd.core.reminder import Call, Reminder, Status, newest_call
 from reminderd.core.rules import Rules
 from reminderd.store.company import beside, leading_of, riders_of
 from reminderd.store.driver import Connection, trouble
@@ -62,19 +63,21 @@ def claim(
         rules: the clinic's.
         mint: gives a new unguessable id.
     """
-    if paused(connection):
+    is_paused = paused(connection)
+    if is_paused:
         dials, dial_in = 0, PAUSE_RECHECK
     _keep_held(connection, now, held, rules)
     resends_left = dials
 
     def decide_check(reminder: Reminder) -> list[Step]:
         nonlocal resends_left
-        steps = _decide(connection, now, reminder, None if resends_left > 0 else now + dial_in, rules, mint)
+        dial_from = None if resends_left > 0 else now + dial_in
+        steps = _decide(connection, now, reminder, Surroundings(paused=is_paused, dial_from=dial_from), rules, mint)
         resends_left -= sum(step.errand is Errand.RESEND for step in steps)
         return steps
 
     def decide_dial(reminder: Reminder) -> list[Step]:
-        return _decide(connection, now, reminder, None, rules, mint)
+        return _decide(connection, now, reminder, Surroundings(paused=is_paused), rules, mint)
 
     take = partial(_take, connection, now=now, rules=rules, mint=mint)
     steps = _take_and_decide(partial(take, TAKE_TO_CHECK), decide_check, checks)
@@ -112,7 +115,7 @@ def _decide(
     connection: Connection,
     now: datetime,
     reminder: Reminder,
-    dial_from: datetime | None,
+    around: Surroundings,
     rules: Rules,
     mint: Callable[[], str],
 ) -> list[Step]:
@@ -125,15 +128,7 @@ def _decide(
     connection.execute("SAVEPOINT row")
     try:
         calls = load_calls(connection, reminder.id)
-        around = Surroundings(
-            opted_out=opted_out(connection, reminder.phone_number),
-            number_busy=number_busy(connection, reminder.phone_number, except_for=reminder.id),
-            number_free_from=free_from(connection, reminder, rules, now),
-            beside=beside(connection, reminder) if rules.group_within and reminder.status is Status.SCHEDULED else (),
-            riders=riders_of(connection, newest_call(calls)),
-            leading=None if reminder.said_with is None else leading_of(connection, reminder),
-            dial_from=dial_from,
-        )
+        around = _looked_around(connection, now, reminder, calls, around, rules)
         step = wake(
             reminder,
             calls,
@@ -155,6 +150,29 @@ def _decide(
         save(connection, reminder, (), step, now)
     connection.execute("RELEASE row")
     return [step, *step.others]
+
+
+def _looked_around(
+    connection: Connection,
+    now: datetime,
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    around: Surroundings,
+    rules: Rules,
+) -> Surroundings:
+    """All that the decision on a row must know beyond it."""
+    is_busy = number_busy(connection, reminder.phone_number, except_for=reminder.id)
+    free = free_from(connection, reminder, rules, now)
+    may_lead = rules.group_within and reminder.status is Status.SCHEDULED and not is_busy and free is None
+    return evolve(
+        around,
+        opted_out=opted_out(connection, reminder.phone_number),
+        number_busy=is_busy,
+        number_free_from=free,
+        beside=beside(connection, reminder, rules.group_within) if may_lead else (),
+        riders=riders_of(connection, newest_call(calls)),
+        leading=None if reminder.said_with is None else leading_of(connection, reminder),
+    )
 
 
 def _is_still_taken(connection: Connection, reminder: Reminder) -> bool:

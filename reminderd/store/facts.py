@@ -92,18 +92,18 @@ class Look:
     reminder: Reminder | None
     opted_out: bool
     parted: bool
-    """One of the others that the call says has ended."""
+    """One of the others that the call says has ended, or its time is over."""
     paused: bool
 
 
-def last_look(connection: Connection, claimed: Claimed) -> Look:
+def last_look(connection: Connection, claimed: Claimed, *, rules: Rules, now: datetime) -> Look:
     """The claimed row, those that its call says, its number's opt-out, and the staff's pause; read in one snapshot."""
     reminder = load_reminder(connection, claimed.reminder.id)
     riding = [load_reminder(connection, rider.id) for rider in claimed.riders]
     return Look(
         reminder=reminder,
         opted_out=reminder is not None and opted_out(connection, reminder.phone_number),
-        parted=not all(rider is not None and rides(rider) for rider in riding),
+        parted=not all(rider is not None and rides(rider, rules, now) for rider in riding),
         paused=paused(connection),
     )
 

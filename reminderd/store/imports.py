@@ -21,7 +21,8 @@ from reminderd.store.rows import from_ms, to_ms
 # the rows that are being read meanwhile would wait.
 _KNOWN: Final = """
 SELECT wanted.key AS place, reminders.id, phone_number, message, scheduled_at, expires_at, timezone, status,
-       EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND attempt IS NOT NULL) AS dialled
+       attempts > 0 OR said_with IS NOT NULL
+       OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND attempt IS NOT NULL) AS dialled
   FROM json_each(?) AS wanted CROSS JOIN reminders ON {column} = wanted.value
 """
 _KNOWN_BY_REF: Final = _KNOWN.format(column="reminders.ref")

@@ -122,7 +122,7 @@ def _purge_calls(connection: Connection, reminder_id: str, cleaned: Cleaned) -> 
     ).fetchall()
     for call in calls:
         connection.execute(
-            "UPDATE call_logs SET transcript = ?, error = ? WHERE id = ?",
+            "UPDATE call_logs SET transcript = ?, error = ?, said_digest = NULL WHERE id = ?",
             (None if call["transcript"] is None else "", _or_none(call["error"], cleaned), call["id"]),
         )
 

@@ -54,9 +54,26 @@ def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]
 
 
 def call_said_in(connection: Connection, reminder: Mapping[str, Value]) -> dict[str, Value] | None:
-    """The whole row of another reminder's call in which this one was said, or was to be; None if there is none."""
-    row = connection.execute("SELECT * FROM call_logs WHERE id = ?", (reminder["said_with"],)).fetchone()
+    """The whole row of another reminder's call in which this one was said, or was to be; None if there is none.
+
+    `of` in it is that reminder's `ref`, or else its id.
+    """
+    row = connection.execute(
+        "SELECT call_logs.*, coalesce(ref, reminders.id) AS of FROM call_logs"
+        " JOIN reminders ON reminders.id = reminder_id WHERE call_logs.id = ?",
+        (reminder["said_with"],),
+    ).fetchone()
     return _one(row)
+
+
+def said_in(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
+    """Which others a reminder's calls say, too, or were to say, by the calls' ids; each's `ref`, or else its id."""
+    rows = connection.execute(
+        "SELECT said_with, coalesce(ref, id) AS name FROM reminders"
+        " WHERE said_with IN (SELECT id FROM call_logs WHERE reminder_id = ?) ORDER BY scheduled_at, id",
+        (reminder_id,),
+    ).fetchall()
+    return {call_id: [row["name"] for row in rows if row["said_with"] == call_id] for call_id, _ in rows}
 
 
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:

@@ -8,6 +8,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle import Step, call_spoken_of, reported
 from reminderd.core.reminder import TERMINAL, Call, Reminder
 from reminderd.core.rules import Rules
+from reminderd.store.company import wanted_by_others
 from reminderd.store.driver import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.facts import id_taken
@@ -52,6 +53,7 @@ def hear(connection: Connection, now: datetime, *, report: Report, rules: Rules,
         receipt_is_new=receipt_is_new(connection, now, report, reminder, spoken_of),
         id_taken=is_anothers(connection, report.external_call_id, spoken_of),
         new_call_id=new_call_id,
+        wanted_by_others=wanted_by_others(connection, spoken_of, rules, now),
         rules=rules,
         now=now,
     )

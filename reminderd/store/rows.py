@@ -76,6 +76,7 @@ def call_from(row: Row) -> Call:
         sip_response_code=row["sip_response_code"],
         error_code=row["error_code"],
         error=row["error"],
+        said_digest=row["said_digest"],
         created_at=from_ms(row["created_at"]),
         updated_at=from_ms(row["updated_at"]),
         received_at=_moment(row["received_at"]),
@@ -109,7 +110,7 @@ def save(connection: Connection, before: Reminder, calls_before: tuple[Call, ...
 
 
 def save_other(connection: Connection, step: Step, now: datetime) -> None:
-    """Write what has become of a reminder along with another one; its calls are as they were."""
+    """Write what has become of a reminder along with another one's call; its own calls are as they were."""
     _update_reminder(connection, step.reminder, now)
 
 
@@ -138,8 +139,8 @@ def _update_reminder(connection: Connection, after: Reminder, now: datetime) -> 
 def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
     connection.execute(
         "INSERT INTO call_logs (id, reminder_id, attempt, provider, external_call_id, status, tries, checks,"
-        " not_found, transcript, answered_by, duration_seconds, sip_response_code, error_code, error, created_at,"
-        " updated_at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " not_found, transcript, answered_by, duration_seconds, sip_response_code, error_code, error, said_digest,"
+        " created_at, updated_at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             call.id,
             call.reminder_id,
@@ -156,6 +157,7 @@ def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
             call.sip_response_code,
             call.error_code,
             call.error,
+            call.said_digest,
             to_ms(now),
             to_ms(now),
             _ms(call.received_at),

@@ -6,6 +6,7 @@ from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found
 from reminderd.core.lifecycle import Claimed, Step, answered, chosen, looked_up, not_sent
 from reminderd.core.reminder import Call, Reminder
 from reminderd.core.rules import Rules
+from reminderd.store.company import wanted_by_others
 from reminderd.store.driver import Connection
 from reminderd.store.facts import id_taken, opted_out
 from reminderd.store.reports import is_anothers, receipt_is_new
@@ -37,6 +38,7 @@ def settle_answer(
         resend=claimed.resend,
         burns_try=burns_try,
         id_taken=isinstance(answer, Accepted) and is_anothers(connection, answer.external_call_id, call),
+        wanted_by_others=wanted_by_others(connection, call, rules, now),
         rules=rules,
         now=now,
         draw=draw,
@@ -95,6 +97,7 @@ def settle_finding(
         receipt_is_new=is_new,
         id_taken=taken,
         new_call_id=new_call_id,
+        wanted_by_others=wanted_by_others(connection, call, rules, now),
         rules=rules,
         now=now,
     )

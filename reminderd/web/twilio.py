@@ -92,7 +92,9 @@ async def _fallback(_webhook: Webhook, *, wording: Wording) -> Response:
 
 def _speaking(report: Report, reply: Reply, message: str, *, provider: TwilioProvider, wording: Wording) -> Response:
     question = reply.question.value if reply.question is not None else ""
-    keys_url = provider.keys_url(report.attempt_id or "", question=question, repeats=reply.repeats)
+    keys_url = provider.keys_url(
+        report.attempt_id or "", question=question, repeats=reply.repeats, others_only=reply.others_only
+    )
     body = twiml(reply, wording=wording, message=message, keys_url=keys_url)
     return Response(body, 200, content_type=_XML)
 

@@ -88,6 +88,7 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
             yield f"{key}: the phone rang {times} times for one call"
     for reminder_id in {ring.reminder_id for ring in record.rings}:
         yield from _rung_by_guess(reminder_id, record.rings_of(reminder_id), expectations)
+    yield from _other_words(record)
     for order in record.orders:
         if not order.committed:
             yield f"{order.key}: asked to be placed before the call was in the database"
@@ -104,9 +105,15 @@ def doubles(record: Record, found: Snapshot, expectations: Expectations) -> Iter
             yield f"{ring.key}: is {call.status}, but the phone has rung"
 
 
+def _other_words(record: Record) -> Iterator[str]:
+    for key in {order.key for order in record.orders}:
+        if len({order.message for order in record.orders if order.key == key}) > 1:
+            yield f"{key}: asked to say other words under the same key"
+
+
 def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectations) -> Iterator[str]:
     again = expectations.called_again.get(reminder_id, 0)
-    guesses = 0
+    guesses = along = 0
     for former, latter in pairwise(rings):
         reached_at = former.acknowledged_at if _has_reached(former, expectations) else None
         if reached_at is not None and reached_at < latter.at:
@@ -114,13 +121,17 @@ def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectatio
         was_told = former.disclosed_at is not None and former.disclosed_at < latter.at
         has_failed = former.end in NOT_REACHED or (former.end == "completed" and not _has_reached(former, expectations))
         guesses += not (was_told and has_failed)
+        along += not (was_told and has_failed) and former.reminder_id != reminder_id
     if guesses > again + expectations.ring_again:
         yield f"{reminder_id}: rung again {guesses} times while it was not known that the call before had failed"
+    if along > again:
+        yield f"{reminder_id}: rung again by guess after a call of another reminder that was to say it"
     answered_at = expectations.answered.get(reminder_id)
     if answered_at is not None and any(ring.at > answered_at for ring in rings):
         yield f"{reminder_id}: rung again after the patient had answered by a key"
-    if len(rings) > expectations.max_calls * (1 + again):
-        yield f"{reminder_id}: rung {len(rings)} times"
+    times = sum(reminder_id not in ring.early for ring in rings)
+    if times > expectations.max_calls * (1 + again):
+        yield f"{reminder_id}: rung {times} times"
 
 
 def _has_reached(ring: Ring, expectations: Expectations) -> bool:
@@ -149,7 +160,7 @@ def losses(record: Record, found: Snapshot, expectations: Expectations) -> Itera
             yield f"{reminder.id}: called, but no call was completed"
         if has_answered and reminder.status is not Status.CALLED and reminder.id not in expectations.cancelled:
             yield f"{reminder.id}: answered by a key, but {reminder.status}"
-        yield from _not_visible(reminder, found.calls_of(reminder.id))
+        yield from _not_visible(reminder, found)
         along = [ring for ring in rings if reminder.said_with == ring.key and ring.acknowledged_at is not None]
         has_no_call = not found.calls_of(reminder.id)  # where it has, staff may be told of that one's end instead
         was_heard = has_no_call and any(_has_reached(ring, expectations) for ring in along)
@@ -177,10 +188,13 @@ def _end_not_kept(ring: Ring, found: Snapshot, expectations: Expectations) -> It
         yield f"{reminder.id}: completed, but {reminder.status}"
 
 
-def _not_visible(reminder: Reminder, calls: tuple[Call, ...]) -> Iterator[str]:
+def _not_visible(reminder: Reminder, found: Snapshot) -> Iterator[str]:
     """A reminder is final with its reason, or waits for a time, or its open call is followed."""
+    calls = found.calls_of(reminder.id)
     has_open_call = open_call(calls) is not None
-    may_be_woken = reminder.said_with is not None and reminder.wake_at is not None  # the call that says it has ended
+    along = found.calls.get(reminder.said_with or "")
+    was_given_up = reminder.status in {Status.FAILED, Status.EXPIRED} and reminder.wake_at is not None
+    may_be_woken = was_given_up and along is not None and along.status == "completed"  # to be put right
     if (reminder.wake_at is None) != (reminder.status.final and not has_open_call) and not may_be_woken:
         why = "nobody will look" if reminder.wake_at is None else "woken for nothing"
         yield f"{reminder.id}: {reminder.status}, and {why}"

@@ -28,7 +28,9 @@ class Ring:
     key: str
     reminder_id: str
     riders: tuple[str, ...] = ()
-    """The other reminders that were said, too."""
+    """The other reminders that were said, too, or were to be, as long as nobody has picked up."""
+    early: frozenset[str] = frozenset()
+    """Those of them that were said before their own time."""
     call_id: str
     """The provider's own id."""
     at: int

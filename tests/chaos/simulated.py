@@ -55,9 +55,16 @@ class SimulatedProvider:
     _began: dict[str, datetime] = field(factory=dict)
 
     def place(
-        self, placement: Placement, mood: str, now: datetime, *, committed: bool, riders: tuple[str, ...] = ()
+        self,
+        placement: Placement,
+        mood: str,
+        now: datetime,
+        *,
+        committed: bool,
+        riders: tuple[str, ...] = (),
+        early: frozenset[str] = frozenset(),
     ) -> Answer:
-        """One request, and what it is answered; `riders` are the other reminders that it says, too."""
+        """One request, and what it is answered; `riders` are the other reminders that it says, too, some `early`."""
         self.record.orders.append(
             Order(
                 key=placement.call_id,
@@ -70,7 +77,7 @@ class SimulatedProvider:
         )
         if mood in _NOTHING_PLACED:
             return _NOTHING_PLACED[mood]
-        ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, now)
+        ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, early, now)
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
 
     def find(self, call_id: str, mood: str, now: datetime) -> Finding:
@@ -123,11 +130,12 @@ class SimulatedProvider:
         oldest = now - self.capabilities.key_lifetime - _KEY_MARGIN
         return next((r for r in self.record.rings if r.key == key and self._began[r.call_id] > oldest), None)
 
-    def _rings(self, placement: Placement, riders: tuple[str, ...], now: datetime) -> Ring:
+    def _rings(self, placement: Placement, riders: tuple[str, ...], early: frozenset[str], now: datetime) -> Ring:
         ring = Ring(
             key=placement.call_id,
             reminder_id=placement.reminder_id,
             riders=riders,
+            early=early,
             call_id=f"ext-{len(self.record.rings)}",
             at=self.record.moment(),
         )

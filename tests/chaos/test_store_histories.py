@@ -22,7 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle import Claimed, Errand, NotAllowedError, kept_back
-from reminderd.core.reminder import CLOSED, TERMINAL
+from reminderd.core.reminder import CLOSED, TERMINAL, Status
 from reminderd.providers.base import placement_of
 from reminderd.store.desk import call_again, cancel
 from reminderd.store.facts import OPEN, last_look, next_wakes
@@ -45,8 +45,8 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES 
     "killed before it",
     "killed after it",
 )
-PHONES: Final = ("+15550100001", "+15550100001", "+15550100002")
-"""Two reminders want the same phone, and may be said in one call."""
+PHONES: Final = ("+15550100001", "+15550100001", "+15550100001", "+15550100002")
+"""Three reminders want the same phone, and may be said in one call."""
 
 
 @frozen
@@ -107,6 +107,7 @@ class StoreHistories(RuleBasedStateMachine):
         voicemail_is_reached=st.booleans(),
         max_lateness=st.sampled_from([4 * HOUR, 72 * HOUR]),
         group_within=st.sampled_from([0 * SECOND, 2 * HOUR]),
+        max_calls=st.integers(1, 4),
     )
     def opens(
         self,
@@ -117,6 +118,7 @@ class StoreHistories(RuleBasedStateMachine):
         voicemail_is_reached: bool,
         max_lateness: timedelta,
         group_within: timedelta,
+        max_calls: int,
     ) -> None:
         self.now = NOW
         self.provider = SimulatedProvider(
@@ -129,7 +131,7 @@ class StoreHistories(RuleBasedStateMachine):
             max_lateness=max_lateness,
             group_within=group_within,
             max_tries=3,
-            max_calls=2,
+            max_calls=max_calls,
         )
         self.stack = ExitStack()
         self.path = Path(self.stack.enter_context(TemporaryDirectory()), "clinic.db")
@@ -139,13 +141,13 @@ class StoreHistories(RuleBasedStateMachine):
         self.desks = [self._starts(process) for process in range(2)]
         self.names: list[str] = []
         for _ in PHONES[:2]:
-            self.another_program_adds_a_reminder(after=0 * SECOND)
+            self.another_program_adds_a_reminder(after=0 * SECOND, lasts=None)
         self.suspended: list[Duty] = []
         self.webhooks: list[tuple[Ring, str]] = []
         self.opted_out: set[str] = set()
         self.cancelled: set[str] = set()
         self.answered: dict[str, int] = {}
-        self.answered_along: dict[str, int] = {}
+        self.others_only: dict[str, bool] = {}
         self.called_again: Counter[str] = Counter()
         self.is_paused = False
         self.former: Snapshot | None = None
@@ -219,7 +221,7 @@ class StoreHistories(RuleBasedStateMachine):
         return self.provider.find(claimed.call.id, mood, self.now)
 
     def _kept_back(self, duty: Duty) -> str | None:
-        look = last_look(self.desks[duty.process].connection, duty.claimed)
+        look = last_look(self.desks[duty.process].connection, duty.claimed, rules=self.clinic, now=self.now)
         by_monotonic = duty.claimed_at + self.clinic.lease - self.now
         wake_at = None if look.reminder is None else look.reminder.wake_at
         return kept_back(
@@ -239,8 +241,11 @@ class StoreHistories(RuleBasedStateMachine):
         assert not self.is_paused, "rung during a pause"
         assert reminder.phone_number not in self.opted_out, "rung though it has opted out"
         riders = tuple(rider.id for rider in claimed.riders)
+        early = frozenset(rider.id for rider in claimed.riders if rider.scheduled_at > claimed.call.created_at)
         committed = is_committed(self.path, claimed.call.id)
-        return self.provider.place(placement_of(claimed), mood, self.now, committed=committed, riders=riders)
+        return self.provider.place(
+            placement_of(claimed), mood, self.now, committed=committed, riders=riders, early=early
+        )
 
     def _settle(self, duty: Duty, *, burns_try: bool) -> None:
         desk, outcome = self.desks[duty.process], duty.outcome
@@ -285,22 +290,39 @@ class StoreHistories(RuleBasedStateMachine):
             self._webhook(ring, word)
 
     @precondition(lambda self: self._ringing())
-    @rule(which=st.integers(0, 9), digits=st.sampled_from("1239"), question=st.sampled_from(Question))
-    def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
-        """Its webhook names our call alone, and comes twice."""
+    @rule(which=st.integers(0, 9))
+    def somebody_picks_up(self, which: int) -> None:
+        """Of those that belong to the call only the ones that are said stay with it."""
         ringing = self._ringing()
         ring = ringing[which % len(ringing)]
         ring.picked_up = True
-        desk, name = self.desks[which % 2], ring.reminder_id
+        desk = self.desks[which % 2]
+        spoken = desk.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
+        self.others_only[ring.key] = spoken.reply.others_only
+        ring.riders = tuple(name for name in ring.riders if desk.reminder(name).said_with == ring.key)
+        for name in ring.riders:
+            was_said = f"This is {name}." in spoken.message
+            assert was_said or desk.reminder(name).response is not None, "not said, and still of the call"
+
+    @precondition(lambda self: self._ringing())
+    @rule(which=st.integers(0, 9), digits=st.sampled_from("1239"), question=st.sampled_from(Question))
+    def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
+        """Its webhook names our call alone, and comes twice. It answers for all that were said."""
+        ringing = self._ringing()
+        ring = ringing[which % len(ringing)]
+        ring.picked_up = True
+        desk, name, others_only = self.desks[which % 2], ring.reminder_id, self.others_only.get(ring.key, False)
         report = evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key)
-        spoken = desk.press(report, digits, question)
-        kept = desk.reminder(name).response, desk.count("audit"), desk.count("opt_outs")
-        assert desk.press(report, digits, question).reply == spoken.reply
-        assert (desk.reminder(name).response, desk.count("audit"), desk.count("opt_outs")) == kept
-        if desk.reminder(name).response is not None:
-            self.answered.setdefault(name, self.provider.record.moment())
-            for rider in ring.riders:
-                self.answered_along.setdefault(rider, self.provider.record.moment())
+        riders = [desk.reminder(rider) for rider in ring.riders]
+        spoken = desk.press(report, digits, question, others_only=others_only)
+        kept = self._responses(), desk.count("audit"), desk.count("opt_outs")
+        assert desk.press(report, digits, question, others_only=others_only).reply == spoken.reply
+        assert (self._responses(), desk.count("audit"), desk.count("opt_outs")) == kept
+        said = [one.id for one in riders if one.said_with == ring.key and one.status is not Status.CANCELLED]
+        if digits in {"1", "9"} or (digits, question) == ("2", Question.CANCEL):
+            for one in [*([] if others_only else [name]), *said]:
+                assert desk.reminder(one).response is not None, "was said, and has no answer"
+                self.answered.setdefault(one, self.provider.record.moment())
         if digits == "9":
             phone = desk.reminder(name).phone_number
             self.opted_out.add(phone)
@@ -355,10 +377,16 @@ class StoreHistories(RuleBasedStateMachine):
         self.desks[0].connection.execute("INSERT OR IGNORE INTO opt_outs (phone_number) VALUES (?)", (phone,))
 
     @precondition(lambda self: len(self.names) < len(PHONES))
-    @rule(after=st.sampled_from([0 * SECOND, HOUR]))
-    def another_program_adds_a_reminder(self, after: timedelta) -> None:
+    @rule(
+        after=st.sampled_from([0 * SECOND, HOUR]), lasts=st.sampled_from([None, 10 * SECOND, 2 * MINUTE, 20 * MINUTE])
+    )
+    def another_program_adds_a_reminder(self, after: timedelta, lasts: timedelta | None) -> None:
+        """Perhaps one that helps nobody soon after its time."""
         name = f"reminder-{len(self.names)}"
-        self.desks[0].insert(name, PHONES[len(self.names)], scheduled_at=to_ms(self.now + after))
+        at = self.now + after
+        expires_at = None if lasts is None else to_ms(at + lasts)
+        phone, message = PHONES[len(self.names)], f"This is {name}."
+        self.desks[0].insert(name, phone, message=message, scheduled_at=to_ms(at), expires_at=expires_at)
         self.names.append(name)
 
     @rule(which=st.integers(0, 9), by=st.sampled_from([MINUTE, 3 * HOUR]))
@@ -388,8 +416,7 @@ class StoreHistories(RuleBasedStateMachine):
             ring_again=self.clinic.ring_again_when_unsure,
             called_again=self.called_again,
             voicemail_is_reached=self.clinic.voicemail_is_reached,
-            answered=self.answered_along | self.answered if settled else self.answered,
-            pressed=frozenset(self.answered_along),
+            answered=self.answered,
             cancelled=frozenset(self.cancelled | out),
         )
         with looking(self.path) as connection:
@@ -423,6 +450,9 @@ class StoreHistories(RuleBasedStateMachine):
     def _next_wake(self) -> datetime | None:
         wakes = next_wakes(self.desks[0].connection)
         return min((time for time in (wakes.dial, wakes.check) if time is not None), default=None)
+
+    def _responses(self) -> list[str | None]:
+        return [self.desks[0].reminder(name).response for name in self.names]
 
     def _ringing(self) -> list[Ring]:
         return [ring for ring in self.provider.record.rings if ring.end not in CLOSED]

@@ -13,7 +13,14 @@ def a_row(**changes: Any) -> dict[str, Any]:
 
 
 def a_call(attempt: int | None, status: str, **changes: Any) -> dict[str, Any]:
-    usual: dict[str, Any] = {"attempt": attempt, "status": status, "created_at": NOW, "updated_at": NOW, "error": None}
+    usual: dict[str, Any] = {
+        "id": f"call-{attempt}",
+        "attempt": attempt,
+        "status": status,
+        "created_at": NOW,
+        "updated_at": NOW,
+        "error": None,
+    }
     ends = {"received_at": None, "answered_by": None, "duration_seconds": None}
     return usual | ends | {"sip_response_code": None, "error_code": None} | changes
 
@@ -75,9 +82,16 @@ def test_why_it_waits_or_has_ended_stands_last() -> None:
 def test_what_was_said_in_another_reminders_call_is_told_with_it() -> None:
     along = a_call(2, "completed", created_at=after(1), received_at=after(2), answered_by="human")
     called = a_row(status="called", updated_at=after(3))
-    assert told(called, [], [], along | {"reminder_id": "r1"}) == [
+    assert told(called, [], [], along | {"of": "visit-1"}) == [
         "added (by another program, or an import)",
-        "call 2 of reminder r1 begun",
-        "call 2 of reminder r1: completed (answered by human)",
+        "call 2 of reminder visit-1 begun",
+        "call 2 of reminder visit-1: completed (answered by human)",
         "called",
     ]
+
+
+def test_a_call_that_says_others_names_them() -> None:
+    calls = [a_call(1, "completed", created_at=after(1), received_at=after(2)), a_call(2, "ringing")]
+    lines = told(a_row(updated_at=after(3)), calls, [], None, {"call-1": ["visit-2", "r3"]})
+    assert "call 1 begun (says visit-2, r3, too)" in lines
+    assert "call 2 begun" in lines

@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, Report
+from reminderd.core.answers import Accepted, Report, Unclear
 from reminderd.core.conversation import Part, Question
 from reminderd.core.lifecycle import NOT_NEEDED, Claimed
 from reminderd.core.lifecycle.keys import HANG_UP
 from reminderd.core.reminder import TERMINAL, Status
 from reminderd.store import queries
-from reminderd.store.desk import cancel
+from reminderd.store.desk import call_again, cancel
 from reminderd.store.driver import IntegrityError
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.optouts import opt_out
+from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import DROP, RULES, able
 
@@ -264,12 +265,127 @@ def test_all_that_share_a_call_are_said_and_answered_together(desk: Desk) -> Non
     line = a_shared_call(desk)
     assert desk.pick_up(line).message == "Tomorrow at nine. Bring your papers."
     assert desk.press(line, "3").message == "Tomorrow at nine. Bring your papers."
+    spoken = desk.press(line, "1")
+    assert [step.reminder.id for step in spoken.steps] == ["r1", "r2"]
+    for name in ("r1", "r2"):
+        assert (desk.reminder(name).status, desk.reminder(name).response) == (Status.CALLED, "confirmed")
+        assert acts(desk, name) == [("patient", "confirmed")]
+    before = everything(desk)
+    assert len(desk.press(line, "1").steps) == 1
+    assert everything(desk) == before
+    desk.report(evolve(line, status="busy"))
+    assert desk.claim() == []
+    assert desk.reminder("r2").response == "confirmed"
+
+
+def test_a_later_key_is_the_answer_of_all_of_them(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.press(line, "1")
+    desk.pick_up(line)  # delivered a second time
+    desk.press(line, "2", Question.CANCEL)
+    assert [desk.reminder(name).response for name in ("r1", "r2")] == ["cancel_requested"] * 2
+
+
+def test_9_opts_all_out_whoever_was_said(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.insert("r3", scheduled_at=1_900_000_000_000)
+    desk.press(line, "9", others_only=True)
+    assert [desk.reminder(name).response for name in ("r1", "r2")] == [None, "opted_out"]
+    assert desk.reminder("r3").status is Status.CANCELLED
+    assert desk.count("opt_outs") == 1
+
+
+def test_what_is_cancelled_after_it_was_said_has_no_answer(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.pick_up(line)
+    desk.write(partial(cancel, reminder_id="r2", actor="anna"))
+    assert desk.press(line, "3").message == "Tomorrow at nine."
+    desk.press(line, "1")
+    assert (desk.reminder("r2").status, desk.reminder("r2").response) == (Status.CANCELLED, None)
+
+
+def test_what_expired_while_it_rang_is_neither_said_nor_answered(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.connection.execute("UPDATE reminders SET expires_at = ? WHERE id = 'r2'", (to_ms(desk.now),))
+    spoken = desk.pick_up(line)
+    assert (spoken.message, [step.reminder.id for step in spoken.steps]) == ("Tomorrow at nine.", ["r1", "r2"])
     desk.press(line, "1")
     desk.report(evolve(line, status="completed"))
-    assert desk.reminder("r2").status is Status.PROCESSING
-    [noted] = [step.notes[0].text for step in desk.steps()]
-    assert noted == "called: said in the call of reminder r1: confirmed by key"
+    assert desk.claim() == []
+    found = desk.reminder("r2")
+    assert (found.status, found.response, found.said_with) == (Status.EXPIRED, None, None)
+
+
+def test_what_expires_after_it_was_said_is_answered(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.connection.execute("UPDATE reminders SET expires_at = ? WHERE id = 'r2'", (to_ms(desk.now) + 1_000,))
+    desk.pick_up(line)
+    desk.later(timedelta(seconds=2))
+    desk.press(line, "1")
     assert (desk.reminder("r2").status, desk.reminder("r2").response) == (Status.CALLED, "confirmed")
+
+
+def test_what_was_cancelled_before_it_could_be_said_may_be_called_again(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.write(partial(cancel, reminder_id="r2", actor="anna"))
+    desk.pick_up(line)
+    desk.report(evolve(line, status="completed"))
+    desk.write(partial(call_again, reminder_id="r2", rules=desk.rules, actor="anna"))
+    assert desk.reminder("r2").status is Status.SCHEDULED
+
+
+def test_a_key_says_nothing_for_the_one_whose_call_it_is_if_that_was_not_said(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.connection.execute("UPDATE reminders SET expires_at = ? WHERE id = 'r1'", (to_ms(desk.now),))
+    spoken = desk.pick_up(line)
+    assert (spoken.message, spoken.reply.others_only) == ("Bring your papers.", True)
+    repeated = desk.press(line, "3", others_only=True)
+    assert (repeated.message, repeated.reply.others_only) == ("Bring your papers.", True)
+    asked = desk.press(line, "2", others_only=True).reply
+    assert (asked.question, asked.others_only) == (Question.CANCEL, True)
+    desk.press(line, "2", Question.CANCEL, others_only=True)
+    assert [desk.reminder(name).response for name in ("r1", "r2")] == [None, "cancel_requested"]
+    assert desk.reminder("r1").status is Status.PROCESSING
+    assert acts(desk, "r1") == []
+
+
+def test_what_was_not_said_is_not_said_later_either(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.write(partial(cancel, reminder_id="r1", actor="anna"))
+    assert desk.pick_up(line).reply.others_only
+    desk.write(partial(cancel, reminder_id="r2", actor="anna"))
+    assert desk.press(line, "3", others_only=True).message == "Bring your papers."
+
+
+def test_one_that_was_reached_in_an_older_call_keeps_its_answer(desk: Desk) -> None:
+    desk.connection.execute("DELETE FROM reminders WHERE id = 'r2'")
+    [first] = desk.claim()
+    desk.answer(first, Unclear("timeout"))
+    desk.later(timedelta(minutes=3))
+    desk.claim()
+    desk.write(partial(call_again, reminder_id="r1", rules=desk.rules, actor="anna"))
+    line = a_shared_call(desk)
+    old = Report(external_call_id="ext-0", status="in-progress", attempt_id=first.call.id)
+    desk.press(old, "1")
+    spoken = desk.pick_up(line)
+    assert (spoken.message, spoken.reply.others_only) == ("Bring your papers.", True)
+    desk.press(line, "2", Question.CANCEL, others_only=True)
+    assert [desk.reminder(name).response for name in ("r1", "r2")] == ["confirmed", "cancel_requested"]
+
+
+def test_an_opt_out_while_it_rang_is_known_for_all_of_them_when_it_is_picked_up(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.write(partial(opt_out, phone_number=PHONE, source="letter", actor="anna"))
+    assert desk.pick_up(line).reply == NOT_NEEDED
+    assert (desk.reminder("r2").status, desk.reminder("r2").last_error) == (Status.CANCELLED, "opted out")
+
+
+def test_what_was_only_told_to_a_caller_is_called_once_the_call_is_completed(desk: Desk) -> None:
+    line = a_shared_call(desk)
+    desk.pick_up(line)
+    desk.report(evolve(line, status="completed"))
+    assert desk.claim() == []
+    assert (desk.reminder("r2").status, desk.reminder("r2").response) == (Status.CALLED, None)
 
 
 @pytest.mark.parametrize(("gone", "left"), [("r1", "Bring your papers."), ("r2", "Tomorrow at nine.")])

@@ -55,11 +55,17 @@ def row(desk: Desk, table: str) -> dict[str, Any]:
 
 def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None:
     insert(desk, ref="appointment 7", response="confirmed", attempts=2, external_call_id="e1", timezone="Europe/Berlin")
-    called(desk, external_call_id="e1", answered_by="human", duration_seconds=31, sip_response_code=200)
+    known: dict[str, Any] = {
+        "external_call_id": "e1",
+        "answered_by": "human",
+        "duration_seconds": 31,
+        "sip_response_code": 200,
+    }
+    called(desk, **known, said_digest="d" * 64)
     reminder, call = row(desk, "reminders"), row(desk, "call_logs")
     assert purge(desk) == 1
     assert row(desk, "reminders") == reminder | {"phone_number": "", "message": ""}
-    assert row(desk, "call_logs") == call | {"transcript": ""}
+    assert row(desk, "call_logs") == call | {"transcript": "", "said_digest": None}
 
 
 def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:

@@ -103,8 +103,16 @@ class Desk:
     def pick_up(self, report: Report) -> Spoken:
         return self.write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=self.mint()))
 
-    def press(self, report: Report, digits: str, question: Question = Question.MENU, repeats: int = 0) -> Spoken:
-        key = Key(digits=digits, question=question, repeats=repeats)
+    def press(
+        self,
+        report: Report,
+        digits: str,
+        question: Question = Question.MENU,
+        repeats: int = 0,
+        *,
+        others_only: bool = False,
+    ) -> Spoken:
+        key = Key(digits=digits, question=question, repeats=repeats, others_only=others_only)
         return self.write(partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=self.mint()))
 
     def count(self, table: str) -> int:

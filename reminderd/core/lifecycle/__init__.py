@@ -4,7 +4,8 @@ No I/O, no clock, and no randomness but what is passed in. `docs/states.md` has 
 """
 
 from reminderd.core.lifecycle.answer import answered, not_sent
-from reminderd.core.lifecycle.company import Leading, rides, together
+from reminderd.core.lifecycle.company import Leading, Waiting, rides, riding, together
+from reminderd.core.lifecycle.joining import parted
 from reminderd.core.lifecycle.keys import NOT_NEEDED, Key, Turn, picked_up, pressed, still_said
 from reminderd.core.lifecycle.lastlook import kept_back
 from reminderd.core.lifecycle.lookup import chosen, looked_up
@@ -31,6 +32,7 @@ __all__ = [
     "Step",
     "Surroundings",
     "Turn",
+    "Waiting",
     "answered",
     "call_spoken_of",
     "called_again",
@@ -39,6 +41,7 @@ __all__ = [
     "kept_back",
     "looked_up",
     "not_sent",
+    "parted",
     "picked_up",
     "pressed",
     "put_aside",
@@ -46,6 +49,7 @@ __all__ = [
     "reported",
     "restored",
     "rides",
+    "riding",
     "still_said",
     "summary",
     "together",

@@ -24,6 +24,7 @@ def answered(
     resend: bool,
     burns_try: bool,
     id_taken: bool,
+    wanted_by_others: bool = False,
     rules: Rules,
     now: datetime,
     draw: float,
@@ -40,12 +41,26 @@ def answered(
         resend: this was not the call's first chance: an earlier request with its key may have been taken.
         burns_try: whether a request that was not placed counts (not while the provider is in trouble).
         id_taken: the id in the answer is already stored on another call.
+        wanted_by_others: the call says other reminders, too, that still want it.
         rules: the clinic's.
         now: the time of the transaction.
         draw: a random number in [0, 1), for the jitter.
     """
     if isinstance(answer, Accepted):
-        return _evidence(reminder, calls, call, answer, id_taken=id_taken, rules=rules, now=now)
+        report = _evidence(call, answer)
+        step = reported(
+            reminder,
+            calls,
+            report,
+            receipt_is_new=False,
+            id_taken=id_taken,
+            new_call_id=call.id,
+            wanted_by_others=wanted_by_others,
+            rules=rules,
+            now=now,
+        )
+        said = tuple(evolve(note, text=note.text.replace(report.status, "accepted")) for note in step.notes)
+        return evolve(step, notes=said)
     if reminder.lease_token != token or reminder.status.final or call.status not in {"dialing", "unconfirmed"}:
         return _late(reminder, calls, call, answer, only_request=_untouched(call, tries, resend=resend))
     if call.status == "unconfirmed":
@@ -113,24 +128,10 @@ def _given_back(call: Call) -> Call:
     return evolve(call, tries=max(call.tries - 1, 0))
 
 
-def _evidence(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    call: Call,
-    answer: Accepted,
-    *,
-    id_taken: bool,
-    rules: Rules,
-    now: datetime,
-) -> Step:
+def _evidence(call: Call, answer: Accepted) -> Report:
     """An acceptance is the first report of progress, and is taken as one whoever holds the lease."""
     status = answer.status if answer.status in PROGRESS else "queued"
-    report = Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
-    step = reported(
-        reminder, calls, report, receipt_is_new=False, id_taken=id_taken, new_call_id=call.id, rules=rules, now=now
-    )
-    said = tuple(evolve(note, text=note.text.replace(status, "accepted")) for note in step.notes)
-    return evolve(step, notes=said)
+    return Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
 
 
 def _resend_answered(

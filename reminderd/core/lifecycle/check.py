@@ -7,7 +7,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.intake import expiry, zone_of
-from reminderd.core.lifecycle.company import rides
+from reminderd.core.lifecycle.company import riding, says_the_same
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import UNANSWERED, Call, Reminder, Status, newest_call, open_call
@@ -31,10 +31,13 @@ def key_holds(call: Call, rules: Rules, moment: datetime) -> bool:
     return call.provider == rules.provider and can.honours_key and moment < call.created_at + can.key_lifetime
 
 
-def is_to_be_dropped(reminder: Reminder, call: Call, rules: Rules) -> bool:
-    """Whether the provider is asked to spare the patient this call: nobody wants it any more or has answered it."""
+def is_to_be_dropped(reminder: Reminder, call: Call, rules: Rules, *, wanted_by_others: bool) -> bool:
+    """Whether the provider is asked to spare the patient this call: nobody wants it any more or has answered it.
+
+    It may say other reminders, too, that still want it.
+    """
     is_ours = call.provider == rules.provider and call.external_call_id is not None
-    is_unwanted = reminder.status is Status.CANCELLED and call.status in UNANSWERED
+    is_unwanted = reminder.status is Status.CANCELLED and call.status in UNANSWERED and not wanted_by_others
     return rules.capabilities.drop and is_ours and is_unwanted and call.checks < MOST_CHECKS
 
 
@@ -72,13 +75,13 @@ def check(
                 calls=replaced(calls, again),
                 call=again,
                 errand=Errand.RESEND,
-                riders=around.riders,
+                riders=riding(around.riders, rules, now),
                 notes=(Note("unconfirmed: sending the same request with the same key again"),),
             )
         if can.look_up:
             return Step(reminder=leased, calls=calls, call=call, errand=Errand.FIND)
         return give_up(reminder, calls, call, rules, now)
-    if is_to_be_dropped(reminder, call, rules):
+    if is_to_be_dropped(reminder, call, rules, wanted_by_others=bool(riding(around.riders, rules, now))):
         return Step(reminder=leased, calls=calls, call=call, errand=Errand.DROP)
     if can.look_up and call.checks < MOST_CHECKS:
         errand = Errand.FIND if call.external_call_id is None else Errand.FETCH
@@ -112,7 +115,7 @@ def _resend_from(
     """When the request may be sent again with its key (now or later); None if that step is passed over."""
     if not can.honours_key or reminder.status.final or around.opted_out or call.tries >= rules.max_tries:
         return None
-    if not all(map(rides, around.riders)):  # with its key no other words can be sent
+    if not says_the_same(call, reminder, riding(around.riders, rules, now)):  # its key stands for those words
         return None
     if around.number_free_from is not None:  # reached meanwhile for another reminder; this may be the first ring
         return None

@@ -1,68 +1,31 @@
-"""A reminder that is said in another one's call to its number: who rides along, and what becomes of it."""
+"""A reminder that is said in another one's call to its number: what becomes of it."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import evolve
 
-from reminderd.core.intake import expiry, unfit, zone_of
+from reminderd.core.intake import expiry
 from reminderd.core.lifecycle.again import rests_on_look_ups, taken_up_again
 from reminderd.core.lifecycle.check import RING_BY_HAND
-from reminderd.core.lifecycle.company import Leading, rides, together
-from reminderd.core.lifecycle.reached import reached
+from reminderd.core.lifecycle.company import Leading, counts
 from reminderd.core.lifecycle.report import VOICEMAIL, not_reached
-from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended
-from reminderd.core.reminder import MESSAGE_LIMIT, TERMINAL, Call, Reminder, Response, Status, newest_call
+from reminderd.core.lifecycle.step import Level, Note, Step, Surroundings, at_rest, ended
+from reminderd.core.reminder import (
+    OPTED_OUT,
+    TERMINAL,
+    Call,
+    Reminder,
+    Status,
+    newest_call,
+    open_call,
+)
 from reminderd.core.rules import Rules
 
 NOT_PLACED_RECHECK: Final = timedelta(minutes=1)
 """How often a reminder looks whether the call that is to say it can be placed now."""
 
-RIDES: Final = "said in another reminder's call"
-TOO_LATE: Final = "too late: the call that was to say it could not be placed in time"
-
-
-def joined(
-    leader: Step, beside: Iterable[tuple[Reminder, tuple[Call, ...]]], rules: Rules, now: datetime
-) -> list[Step]:
-    """The reminders that ride along in the call that `leader` begins, in the order in which they are said after it.
-
-    Args:
-        leader: the step that dials a new call.
-        beside: other reminders that wait for the same number, with all their calls, by their time.
-        rules: the clinic's.
-        now: the time of the transaction.
-    """
-    texts = [leader.reminder.message]
-    steps: list[Step] = []
-    for other, calls in beside:
-        longer = [*texts, other.message]
-        if not _can_ride(other, calls, leader.reminder, rules, now) or len(together(longer)) > MESSAGE_LIMIT:
-            continue
-        texts = longer
-        rider = evolve(
-            other,
-            status=Status.PROCESSING,
-            wake_at=now + rules.outcome_timeout,
-            lease_token=None,
-            hold_reason=RIDES,
-            attempts=other.attempts + 1,
-            said_with=None if leader.call is None else leader.call.id,
-        )
-        note = Note(f"processing: said in the call of reminder {leader.reminder.id}")
-        steps.append(Step(reminder=rider, calls=calls, notes=(note,)))
-    return steps
-
-
-def parted(riders: Iterable[Reminder]) -> list[Step]:
-    """Those that have ended since they joined a call which is about to be placed: it does not say them any more."""
-    return [Step(reminder=evolve(rider, said_with=None), calls=()) for rider in riders if not rides(rider)]
-
-
-def heard(leading: Leading, rules: Rules) -> bool:
-    """Whether a call that is over has reached the patient."""
-    return not leading.call.open and (reached(leading.call, rules) or leading.has_told)
+TOO_LATE: Final = "too late: the call that was to say it was not answered in time"
 
 
 def is_followed(reminder: Reminder, calls: tuple[Call, ...]) -> bool:
@@ -71,73 +34,73 @@ def is_followed(reminder: Reminder, calls: tuple[Call, ...]) -> bool:
     return reminder.said_with is not None and (newest is None or newest.status in TERMINAL)
 
 
-def follow(reminder: Reminder, calls: tuple[Call, ...], leading: Leading | None, rules: Rules, now: datetime) -> Step:
+def follow(reminder: Reminder, calls: tuple[Call, ...], *, around: Surroundings, rules: Rules, now: datetime) -> Step:
     """What becomes of a reminder that rides along when it is looked at, while its call was not heard.
 
     Args:
         reminder: one that `is_followed`.
         calls: all its own calls.
-        leading: the call that says it; None if another program has deleted it.
+        around: in it the call that says it, which another program may have deleted.
         rules: the clinic's.
         now: the time of the transaction.
     """
+    leading = around.leading
     if reminder.status.final:
         return Step(reminder=at_rest(reminder, calls), calls=calls)
     if leading is None:
-        return _failed(reminder, calls, RING_BY_HAND)
-    call = leading.call
-    if call.open:
+        return given_up(reminder, calls, RING_BY_HAND)
+    if leading.call.open:
         return _waits(reminder, calls, now + rules.outcome_timeout)
-    if leading.reminder.status is Status.SCHEDULED and taken_up_again(leading.reminder, leading.calls) == call:
-        if now >= expiry(reminder, rules) and not rests_on_look_ups(call):
-            return _failed(reminder, calls, TOO_LATE, Status.EXPIRED)
-        return _waits(reminder, calls, now + NOT_PLACED_RECHECK)
-    return _not_said(reminder, calls, leading, rules, now)
+    step = _unheard(reminder, calls, leading, around, rules, now)
+    return step if step.reminder.status.final or not around.opted_out else stopped(reminder, calls)
 
 
 def said_along(reminder: Reminder, calls: tuple[Call, ...], leading: Leading, rules: Rules, now: datetime) -> Step:
-    """The patient has heard it, and what they answered by a key holds for all that was said.
-
-    That is the truth whatever the reminder had come to; a call of its own that is open by now is followed to its end.
-    """
-    answer = leading.reminder.response
-    if reminder.response is not None or answer not in frozenset(Response):
-        answer = None
+    """The patient has heard it, whatever it had come to; a call of its own that is open by now is followed."""
     later = evolve(reminder, wake_at=now + rules.outcome_timeout)
     called = ended(later, calls, Status.CALLED, None)
-    told = f"called: said in the call of reminder {leading.reminder.id}"
-    if answer is None:
-        return Step(reminder=called, calls=calls, notes=(Note(told),))
-    level = Level.ERROR if answer == Response.CANCEL_REQUESTED else Level.INFO
-    note = Note(f"{told}: {answer.replace('_', ' ')} by key", level)
-    return Step(reminder=evolve(called, response=answer), calls=calls, notes=(note,))
+    note = Note(f"called: said in the call of reminder {leading.reminder.id}")
+    return Step(reminder=called, calls=calls, notes=(note,))
 
 
-def _can_ride(other: Reminder, calls: tuple[Call, ...], leader: Reminder, rules: Rules, now: datetime) -> bool:
-    """Whether a waiting reminder may be said in a call that is placed now for another one to its number."""
-    if abs(other.scheduled_at - leader.scheduled_at) > rules.group_within or unfit(other) is not None:
-        return False
-    if other.said_with is not None or any(call.status not in TERMINAL for call in calls):  # all is not known of it
-        return False
-    is_in_time = now < expiry(other, rules) and rules.window.is_open(now, zone_of(other, rules))
-    return is_in_time and other.attempts < rules.max_calls
-
-
-def _not_said(reminder: Reminder, calls: tuple[Call, ...], leading: Leading, rules: Rules, now: datetime) -> Step:
-    """The call is over for the reminder that it was placed for, and nobody has heard it."""
+def _unheard(
+    reminder: Reminder, calls: tuple[Call, ...], leading: Leading, around: Surroundings, rules: Rules, now: datetime
+) -> Step:
+    """The call is not open, and nobody has heard it; it may still be taken up again."""
     call = leading.call
+    again = _taken_up_from(leading)
+    if again is not None and (around.paused or again < expiry(reminder, rules)):
+        return _waits(reminder, calls, now + NOT_PLACED_RECHECK)
     if rests_on_look_ups(call):
-        return _failed(reminder, calls, RING_BY_HAND)
+        return given_up(reminder, calls, RING_BY_HAND)
     if call.status in {"not-placed", "refused"}:
-        unused = evolve(reminder, attempts=max(reminder.attempts - 1, 0))
-        return _alone(unused, calls, f"scheduled again: the call that was to say it is {call.status}", now)
+        unused = evolve(reminder, attempts=max(reminder.attempts - counts(reminder, call.created_at), 0))
+        if again is None:
+            return _alone(unused, calls, f"scheduled again: the call that was to say it is {call.status}", now)
+        if now >= expiry(reminder, rules):
+            return given_up(evolve(unused, said_with=None), calls, TOO_LATE, Status.EXPIRED)
+        why = "scheduled again: the call that was to say it would come too late"
+        return _alone(evolve(unused, said_with=None), calls, why, now)
     if call.status not in TERMINAL:
-        rings_again = leading.reminder.status is Status.SCHEDULED and reminder.attempts < rules.max_calls
-        if rings_again:
-            return _alone(reminder, calls, "unconfirmed: rings once more, as configured; the phone may have rung", now)
-        return _failed(reminder, calls, call.error or RING_BY_HAND)
+        return given_up(reminder, calls, call.error or RING_BY_HAND)
+    return _rung_in_vain(reminder, calls, call, rules, now)
+
+
+def _taken_up_from(leading: Leading) -> datetime | None:
+    """When a call that was not placed is to be taken up again by its own reminder; None if it never is."""
+    leader = leading.reminder
+    waits = leader.status is Status.SCHEDULED or (
+        leader.status is Status.PROCESSING and open_call(leading.calls) is None  # to be scheduled at its next look
+    )
+    return leader.wake_at if waits and taken_up_again(leader, leading.calls) == leading.call else None
+
+
+def _rung_in_vain(reminder: Reminder, calls: tuple[Call, ...], call: Call, rules: Rules, now: datetime) -> Step:
+    free = evolve(reminder, said_with=None)
+    if now < reminder.scheduled_at and not counts(reminder, call.created_at):
+        return _alone(free, calls, f"{call.status} before its own time, to be rung then", now, Level.INFO)
     word = VOICEMAIL if call.status == "completed" else call.status
-    after = evolve(not_reached(reminder, calls, call, word, rules, now), said_with=None)
+    after = not_reached(free, calls, call, word, rules, now)
     if after.status is Status.FAILED:
         return Step(reminder=after, calls=calls, notes=(Note(f"failed: {after.last_error}", Level.ERROR),))
     return Step(reminder=after, calls=calls, notes=(Note(f"{after.hold_reason}: {after.wake_at:%Y-%m-%d %H:%M %Z}"),))
@@ -147,13 +110,21 @@ def _waits(reminder: Reminder, calls: tuple[Call, ...], until: datetime) -> Step
     return Step(reminder=evolve(reminder, lease_token=None, wake_at=until), calls=calls)
 
 
-def _alone(reminder: Reminder, calls: tuple[Call, ...], why: str, now: datetime) -> Step:
-    """It is to be rung by a call of its own; `said_with` stays, as the other may yet turn out to have been heard."""
+def _alone(reminder: Reminder, calls: tuple[Call, ...], why: str, now: datetime, level: Level = Level.WARNING) -> Step:
+    """It is to be rung by a call of its own, not before its own time."""
     due = max(now, reminder.scheduled_at)
     again = evolve(reminder, status=Status.SCHEDULED, wake_at=due, lease_token=None, hold_reason=None)
-    return Step(reminder=again, calls=calls, notes=(Note(why, Level.WARNING),))
+    return Step(reminder=again, calls=calls, notes=(Note(why, level),))
 
 
-def _failed(reminder: Reminder, calls: tuple[Call, ...], reason: str, status: Status = Status.FAILED) -> Step:
+def stopped(reminder: Reminder, calls: tuple[Call, ...]) -> Step:
+    """Its number has opted out: it is not said, nor rung."""
+    gone = ended(evolve(reminder, said_with=None), calls, Status.CANCELLED, OPTED_OUT)
+    return Step(reminder=gone, calls=calls, notes=(Note(f"cancelled: {OPTED_OUT}"),))
+
+
+def given_up(reminder: Reminder, calls: tuple[Call, ...], reason: str, status: Status = Status.FAILED) -> Step:
+    """It has failed for this reason, or expired."""
     note = Note(f"{status}: {reason}", Level.ERROR)
-    return Step(reminder=ended(reminder, calls, status, reason), calls=calls, notes=(note,))
+    expired = status is Status.EXPIRED
+    return Step(reminder=ended(reminder, calls, status, reason), calls=calls, notes=(note,), expired=expired)

@@ -43,6 +43,7 @@ def looked_up(
     receipt_is_new: bool,
     id_taken: bool,
     new_call_id: str,
+    wanted_by_others: bool = False,
     rules: Rules,
     now: datetime,
 ) -> Step:
@@ -57,6 +58,7 @@ def looked_up(
             receipt_is_new=receipt_is_new,
             id_taken=id_taken,
             new_call_id=new_call_id,
+            wanted_by_others=wanted_by_others,
             rules=rules,
             now=now,
         )

@@ -42,6 +42,7 @@ def reported(
     receipt_is_new: bool,
     id_taken: bool,
     new_call_id: str,
+    wanted_by_others: bool = False,
     rules: Rules,
     now: datetime,
 ) -> Step:
@@ -54,6 +55,7 @@ def reported(
         receipt_is_new: a terminal report with this provider's id was never received before.
         id_taken: the provider's id is already stored on another call, of whichever reminder.
         new_call_id: the id for a row that keeps a report which can't be matched.
+        wanted_by_others: the call says other reminders, too, that still want it.
         rules: the clinic's.
         now: the time of the transaction.
     """
@@ -80,7 +82,8 @@ def reported(
         else:
             step = _noted(reminder, calls, filled(call, report, external_id), "a repeat changes nothing", repeat=True)
     else:
-        step = _progress(reminder, calls, filled(call, report, external_id), report, rules, now)
+        placed = filled(call, report, external_id)
+        step = _progress(reminder, calls, placed, report, wanted_by_others=wanted_by_others, rules=rules, now=now)
     return evolve(step, notes=notes + step.notes) if notes else step
 
 
@@ -149,7 +152,14 @@ def _said(before: Reminder, after: Reminder, status: str) -> Note:
 
 
 def _progress(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, report: Report, rules: Rules, now: datetime
+    reminder: Reminder,
+    calls: tuple[Call, ...],
+    call: Call,
+    report: Report,
+    *,
+    wanted_by_others: bool,
+    rules: Rules,
+    now: datetime,
 ) -> Step:
     """Evidence that the call was placed: it ends every doubt, and it is news for which the next check waits."""
     other_open = open_call(calls)
@@ -173,7 +183,8 @@ def _progress(
     calls = replaced(calls, call)
     is_due = reminder.wake_at is not None and reminder.wake_at <= now
     # Once a word: a provider that was asked to drop it may go on telling of its ringing.
-    drops_now = (is_news or is_due) and is_to_be_dropped(reminder, call, rules)
+    is_unwanted = is_to_be_dropped(reminder, call, rules, wanted_by_others=wanted_by_others)
+    drops_now = (is_news or is_due) and is_unwanted
     heard = evolve(
         reminder,
         status=reminder.status if reminder.status.final else Status.PROCESSING,

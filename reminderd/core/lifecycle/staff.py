@@ -53,7 +53,7 @@ def called_again(
     zone = zone_of(reminder, rules)
     said = calls if leading is None else (*calls, leading.call)
     call = open_call(said)
-    if any(reached(other, rules) for other in said) or (leading is not None and leading.has_told):
+    if any(reached(other, rules) for other in said):
         raise NotAllowedError("a call was completed: the patient was reached")
     if reminder.response in _RESPONSES:
         raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.lifecycle.company import Leading, together
+from reminderd.core.lifecycle.company import Leading, Waiting, together
 from reminderd.core.reminder import Call, Reminder, Status, open_call
 
 OUTSIDE: Final = "outside the calling hours"
@@ -110,9 +110,11 @@ class Surroundings:
     """Another reminder has an open call to the same number."""
     number_free_from: datetime | None = None
     """When its number may be rung again by the clinic's limits; None: now."""
-    beside: tuple[tuple[Reminder, tuple[Call, ...]], ...] = ()
-    """Other reminders that wait for the same number, with all their calls, by their time."""
-    riders: tuple[Reminder, ...] = ()
+    paused: bool = False
+    """Staff have paused all dialing."""
+    beside: tuple[Waiting, ...] = ()
+    """Other reminders that wait for the same number, by their time."""
+    riders: tuple[Waiting, ...] = ()
     """Other reminders that its newest call says, too, by their time; some may have ended since."""
     leading: Leading | None = None
     """The other reminder's call in which it is said, or was to be."""

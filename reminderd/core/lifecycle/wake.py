@@ -8,8 +8,10 @@ from attrs import evolve
 from reminderd.core.intake import expiry, unfit, zone_of
 from reminderd.core.lifecycle.again import rests_on_look_ups, taken_up_again
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
-from reminderd.core.lifecycle.company import rides
-from reminderd.core.lifecycle.group import follow, heard, is_followed, joined, parted, said_along
+from reminderd.core.lifecycle.company import riding, says_the_same
+from reminderd.core.lifecycle.group import follow, is_followed, said_along
+from reminderd.core.lifecycle.joining import with_riders
+from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -44,14 +46,14 @@ def wake(
     With an errand the row is leased under `token` until `wake_at`; without one nothing is left to do outside.
     """
     leading = around.leading
-    if leading is not None and reminder.status in _PUT_RIGHT and heard(leading, rules):
+    if leading is not None and reminder.status in _PUT_RIGHT and reached(leading.call, rules):
         return said_along(reminder, calls, leading, rules, now)
     if reminder.status is Status.SCHEDULED:
         return _scheduled(reminder, calls, around, rules, now, token, new_call_id)
     if reminder.status is Status.DIALING:
         return _lease_ran_out(reminder, calls, around, rules, now, token)
     if is_followed(reminder, calls):
-        return follow(reminder, calls, leading, rules, now)
+        return follow(reminder, calls, around=around, rules=rules, now=now)
     return check(reminder, calls, around=around, rules=rules, now=now, token=token)
 
 
@@ -90,10 +92,11 @@ def _scheduled(
         )
     hold = _not_yet(reminder, around, rules, now)
     again = taken_up_again(reminder, calls)
+    same = again is not None and says_the_same(again, reminder, riding(around.riders, rules, now))
     if (
         again is not None
         and rests_on_look_ups(again)
-        and not (key_holds(again, rules, now if hold is None else hold[0]) and all(map(rides, around.riders)))
+        and not (same and key_holds(again, rules, now if hold is None else hold[0]))
     ):
         # Finding none proves nothing once the key is too old to keep a second request from ringing, nor can one be
         # sent that says something else.
@@ -104,20 +107,17 @@ def _scheduled(
         note = Note(f"held back until {_spoken(until, reminder, rules)}: {reason}")
         notes = (note,) if reminder.hold_reason != reason else ()
         return Step(reminder=held, calls=calls, notes=notes)
-    call = _call_to_dial(reminder, calls, again, rules, now, new_call_id)
-    is_new = all(other.id != call.id for other in calls)
+    call = _call_to_dial(reminder, calls, again if same else None, rules, now, new_call_id)
     dialing = evolve(
         reminder,
         status=Status.DIALING,
         wake_at=now + rules.lease,
         lease_token=token,
         hold_reason=None,
-        attempts=reminder.attempts + is_new,
+        attempts=reminder.attempts + (again is None),
     )
     step = Step(reminder=dialing, calls=replaced(calls, call), call=call, errand=Errand.DIAL, notes=(Note("dialing"),))
-    others = joined(step, around.beside, rules, now) if is_new else parted(around.riders)
-    riders = (other.reminder for other in others) if is_new else filter(rides, around.riders)
-    return evolve(step, riders=tuple(riders), others=tuple(others))
+    return with_riders(step, call, again, around, rules, now)
 
 
 def _never(

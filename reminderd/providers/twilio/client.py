@@ -19,7 +19,7 @@ from reminderd.providers.twilio import signature
 from reminderd.providers.twilio.answer import answer_to_placing
 from reminderd.providers.twilio.api import Account, Api
 from reminderd.providers.twilio.calls import candidates_in, found_in
-from reminderd.providers.twilio.forms import read_report
+from reminderd.providers.twilio.forms import OTHERS, read_report
 
 PATH: Final = "/webhooks/twilio"
 """Under the public base URL: where Twilio finds us."""
@@ -138,9 +138,10 @@ class TwilioProvider:
         """
         return read_report(webhook)
 
-    def keys_url(self, call_id: str, *, question: str, repeats: int) -> str:
-        """Where a key is reported, with what was asked before it."""
-        return f"{self._url('keys', call_id)}?{urlencode({'question': question, 'repeats': repeats})}"
+    def keys_url(self, call_id: str, *, question: str, repeats: int, others_only: bool) -> str:
+        """Where a key is reported, with what was asked before it, and of whose reminder if not of the call's own."""
+        asked = {"question": question, "repeats": repeats} | ({"said": OTHERS} if others_only else {})
+        return f"{self._url('keys', call_id)}?{urlencode(asked)}"
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -18,6 +18,9 @@ _MOST_KEYS: Final = 32
 _MOST_REPEATS: Final = 99
 _SIP_CODES: Final = 999
 
+OTHERS: Final = "others"
+"""What the address for the next key says was said: not the reminder that the call was placed for."""
+
 
 def read_report(webhook: Webhook) -> Report:
     """What a webhook says of the call that its path names.
@@ -62,7 +65,8 @@ def read_key(webhook: Webhook) -> Key:
     repeats = whole_number(asked.get("repeats"), _MOST_REPEATS)
     if asked.get("question") not in set(Question) or repeats is None:
         raise InvalidPayloadError(["query: expected the question that was asked, and how often"])
-    return Key(digits=digits[:_MOST_KEYS], question=Question(asked["question"]), repeats=repeats)
+    question, others_only = Question(asked["question"]), asked.get("said") == OTHERS
+    return Key(digits=digits[:_MOST_KEYS], question=question, repeats=repeats, others_only=others_only)
 
 
 def _fields(webhook: Webhook) -> dict[str, str]:

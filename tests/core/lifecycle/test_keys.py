@@ -6,7 +6,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Capabilities, NoAnswer, NotPlaced
 from reminderd.core.conversation import Part, Question, Reply
-from reminderd.core.lifecycle import NOT_NEEDED, Key, Level, Turn, picked_up, pressed, still_said
+from reminderd.core.lifecycle import NOT_NEEDED, Key, Level, Turn, Waiting, picked_up, pressed, still_said
 from reminderd.core.lifecycle.keys import HANG_UP, MOST_REPEATS
 from reminderd.core.reminder import TERMINAL, Call, Reminder, Response, Status
 from tests.support.nouns import (
@@ -43,8 +43,8 @@ def pick_up(
     rules: Any = RULES,
     now: Any = NOW,
 ) -> Reply:
-    said = still_said(reminder, riders, RULES, now)
-    return picked_up(call, said, opted_out=opted_out, rules=rules)
+    said = () if opted_out else still_said((reminder, *riders), rules, now)
+    return picked_up(call, said, rules=rules)
 
 
 def press(
@@ -54,9 +54,11 @@ def press(
     repeats: int = 0,
     reminder: Reminder = WAITING,
     call: Call = ANSWERED,
+    riders: tuple[Reminder, ...] = (),
+    others_only: bool = False,
 ) -> Turn:
-    key = Key(digits=digits, question=at, repeats=repeats)
-    return pressed(reminder, (call,), call, key)
+    key = Key(digits=digits, question=at, repeats=repeats, others_only=others_only)
+    return pressed(reminder, (call,), call, key, tuple(map(Waiting, riders)))
 
 
 # Somebody picks up
@@ -298,3 +300,46 @@ def test_a_key_of_a_call_long_over_opens_nothing() -> None:
     turn = press("1", reminder=a_reminder(attempts=1), call=ended)
     assert (turn.step.reminder.status, turn.step.reminder.wake_at) == (Status.CALLED, None)
     assert turn.step.calls == (ended,)
+
+
+# Several reminders in one call
+
+RIDER = a_reminder(Status.PROCESSING, id="reminder-2", said_with=ANSWERED.id, wake_at=NOW + MINUTE)
+
+
+@pytest.mark.parametrize(("digits", "response"), [("1", Response.CONFIRMED), ("9", Response.OPTED_OUT)])
+@pytest.mark.parametrize("others_only", [False, True])
+def test_a_key_is_the_answer_to_all_that_were_said(digits: str, response: Response, others_only: bool) -> None:
+    turn = press(digits, riders=(RIDER,), others_only=others_only)
+    [other] = turn.step.others
+    assert (other.reminder.status, other.reminder.response, other.reminder.wake_at) == (Status.CALLED, response, None)
+    assert turn.step.reminder.response == (None if others_only else response)
+    assert (turn.step.reminder == WAITING) is others_only
+    assert turn.opts_out is (digits == "9")
+
+
+def test_one_that_staff_have_cancelled_since_it_was_said_is_left_alone() -> None:
+    assert press("1", riders=(evolve(RIDER, status=Status.CANCELLED),)).step.others == ()
+
+
+@pytest.mark.parametrize("digits", ["2", "3", "7"])
+def test_whose_answer_the_next_key_is_travels_with_every_question(digits: str) -> None:
+    turn = press(digits, riders=(RIDER,), others_only=True)
+    assert turn.reply.others_only
+    assert turn.step.others == ()
+    assert not press(digits, riders=(RIDER,)).reply.others_only
+
+
+def test_a_key_in_its_own_call_outdoes_any_in_which_it_rode() -> None:
+    assert press("1", reminder=evolve(WAITING, said_with="call-9")).step.reminder.said_with is None
+
+
+@pytest.mark.parametrize("why", NOT_WANTED)
+def test_a_call_is_needed_as_long_as_one_of_those_that_it_says_is(why: str) -> None:
+    reminder, changes = NOT_WANTED[why]
+    rider = evolve(RIDER, expires_at=NOW + RULES.max_lateness + MINUTE)
+    reply = pick_up(reminder, riders=(rider,), **changes)
+    if changes.get("opted_out"):
+        assert reply == NOT_NEEDED
+    else:
+        assert (reply.parts, reply.others_only) == (ASKING, True)

@@ -176,6 +176,11 @@ def test_the_question_travels_in_the_query(query: str, question: Question, repea
     assert read_key(keys("1", query)) == Key(digits="1", question=question, repeats=repeats)
 
 
+@pytest.mark.parametrize(("query", "others_only"), [("", False), ("&said=others", True), ("&said=all", False)])
+def test_and_so_does_that_only_others_were_said(query: str, others_only: bool) -> None:
+    assert read_key(keys("1", f"question=menu&repeats=0{query}")).others_only is others_only
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -57,7 +57,7 @@ CREATE TABLE call_logs (
     error            TEXT,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
-    received_at      INTEGER, not_found INTEGER NOT NULL DEFAULT 0, sip_response_code INTEGER, error_code TEXT,
+    received_at      INTEGER, not_found INTEGER NOT NULL DEFAULT 0, sip_response_code INTEGER, error_code TEXT, said_digest TEXT,
     UNIQUE (reminder_id, attempt),
     CONSTRAINT times_are_unix_milliseconds CHECK (
         created_at BETWEEN 0 AND 32503680000000
@@ -65,10 +65,10 @@ CREATE TABLE call_logs (
         AND received_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO call_logs VALUES('c1','über',1,NULL,NULL,'busy',0,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL,0,NULL,NULL);
-INSERT INTO call_logs VALUES('c2','über',2,'twilio','e1','completed',3,2,'Yes, I''ll be there.','human',31,NULL,1780000000000,1780000000000,1780000000003,1,200,'0');
-INSERT INTO call_logs VALUES('c3','rings',1,NULL,'e2','ringing',0,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL,0,NULL,NULL);
-INSERT INTO call_logs VALUES('c4','lost',NULL,NULL,NULL,'completed',0,0,NULL,NULL,NULL,'nothing',1780000000000,1780000000000,NULL,0,NULL,NULL);
+INSERT INTO call_logs VALUES('c1','über',1,NULL,NULL,'busy',0,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL,0,NULL,NULL,NULL);
+INSERT INTO call_logs VALUES('c2','über',2,'twilio','e1','completed',3,2,'Yes, I''ll be there.','human',31,NULL,1780000000000,1780000000000,1780000000003,1,200,'0',NULL);
+INSERT INTO call_logs VALUES('c3','rings',1,NULL,'e2','ringing',0,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL,0,NULL,NULL,NULL);
+INSERT INTO call_logs VALUES('c4','lost',NULL,NULL,NULL,'completed',0,0,NULL,NULL,NULL,'nothing',1780000000000,1780000000000,NULL,0,NULL,NULL,NULL);
 CREATE TABLE webhook_receipts (
     call_id     TEXT PRIMARY KEY NOT NULL,
     reminder_id TEXT NOT NULL,
@@ -205,13 +205,25 @@ WHEN NEW.status <> OLD.status AND NEW.status IN (
 )
 BEGIN
     UPDATE reminders SET wake_at = NEW.updated_at
-     WHERE said_with = NEW.id AND status IN ('processing', 'failed', 'expired')
+     WHERE said_with = NEW.id
+       AND (status = 'processing' OR (NEW.status = 'completed' AND status IN ('failed', 'expired')))
        AND NOT EXISTS (
            SELECT 1 FROM call_logs
             WHERE reminder_id = reminders.id AND attempt IS NOT NULL AND status NOT IN (
                 'completed', 'busy', 'no-answer', 'canceled', 'failed', 'refused', 'not-placed', 'unreported'
             )
        );
+END;
+CREATE TRIGGER reminders_left_a_call AFTER UPDATE OF status, said_with ON reminders
+WHEN OLD.said_with IS NOT NULL AND OLD.status = 'processing'
+ AND (NEW.status <> 'processing' OR NEW.said_with IS NOT OLD.said_with)
+ AND NOT EXISTS (SELECT 1 FROM reminders WHERE said_with = OLD.said_with AND status = 'processing')
+BEGIN
+    UPDATE reminders SET wake_at = NEW.updated_at, lease_token = NULL
+     WHERE status = 'cancelled' AND wake_at > NEW.updated_at
+       AND id = (SELECT reminder_id FROM call_logs WHERE id = OLD.said_with AND status IN (
+           'queued', 'initiated', 'ringing'
+       ));
 END;
 COMMIT;
 PRAGMA application_id = 1382378852;
