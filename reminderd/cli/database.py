@@ -9,7 +9,7 @@ import click
 from reminderd.cli.common import actor, existing_database, fail, with_config
 from reminderd.cli.output import print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, rules_of
 from reminderd.store.copying import copy
 from reminderd.store.driver import sqlite_warning
 from reminderd.store.integrity import check as damage_in
@@ -74,7 +74,14 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
     The backup does not know what happened after it was made. So dialing is paused, and reminders that may have been
     rung since have failed, for you to see to.
     """
-    done = restored_from(config.database.path, file, SystemClock().now(), actor=actor(), replace=force)
+    done = restored_from(
+        config.database.path,
+        file,
+        SystemClock().now(),
+        actor=actor(),
+        replace=force,
+        group_within=rules_of(config).group_within,
+    )
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)
     _tell(config, done)
