@@ -31,6 +31,8 @@ from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import next_wakes
+from reminderd.store.held import look_again
+from reminderd.store.patience import until_stored
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.door import kept_up
@@ -214,7 +216,7 @@ async def _run(
             await nursery.start(partial(_take_webhooks, app, listening.web, stages))
         else:
             stages.web_done.set()
-        nursery.start_soon(_claim_and_dial, loop, stopping, stages)
+        nursery.start_soon(_claim_and_dial, loop, database, stopping, stages)
         signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
         nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=_grace(config)))
         if live.alerts is not None:
@@ -243,11 +245,15 @@ async def _stop_in_order(everything: trio.CancelScope, stopping: trio.Event, sta
     everything.cancel()  # all that could be lost is settled; what is left are idle waits
 
 
-async def _claim_and_dial(poller: Poller | None, stopping: trio.Event, stages: _Stages) -> None:
+async def _claim_and_dial(poller: Poller | None, database: Database, stopping: trio.Event, stages: _Stages) -> None:
     if poller is None:
         await stopping.wait()
     else:
-        await poller.run()
+        async with trio.open_nursery() as nursery:
+            # Hours and limits may have been changed while it was off.
+            nursery.start_soon(until_stored, partial(database.write, look_again))
+            await poller.run()
+            nursery.cancel_scope.cancel()
     stages.dials_done.set()
 
 
