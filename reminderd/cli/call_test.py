@@ -41,6 +41,8 @@ _TAKEN_UP_SECONDS: Final = 15.0
 
 _LOOK_SECONDS: Final = 0.1
 
+_STOP_IT: Final = "while reminderd is stopped, call-test rings at once, whatever the hours and limits"
+
 
 @click.command(name="call-test")
 @click.argument("phone", metavar="PHONE")
@@ -120,6 +122,8 @@ async def _followed(connection: Connection, reminder_id: str, stopping: trio.Eve
             for line in _lines(connection, reminder_id, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
             if seen.reminder is not None and seen.reminder.wake_at is None and seen.reminder.status.final:
+                if seen.reminder.status is Status.EXPIRED:
+                    click.echo(_STOP_IT, err=True)
                 return 0 if seen.reminder.status is Status.CALLED else FAILED
             if seen.calls:
                 patience.deadline = float("inf")

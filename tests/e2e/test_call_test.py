@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import trio
 
+from reminderd.clock import SystemClock
 from reminderd.sandbox.behaviours import example_number
 from reminderd.store.opening import open_sync
 from tests.support.program import clean_environment, running
@@ -42,6 +44,21 @@ async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Pat
         assert await program.terminate() == 0
     assert "reminderd is running, and places the call" in done.stdout.decode()
     assert len(clinic.twilio.calls) == 1
+
+
+async def test_outside_the_calling_hours_it_says_how_to_ring_all_the_same(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        now = SystemClock().now()
+        closed = f'start = "{now + timedelta(hours=3):%H:%M}"\nend = "{now + timedelta(hours=4):%H:%M}"'
+        config = tmp_path / "config.toml"
+        config.write_text(config.read_text().replace('end = "23:59"', closed))
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            done = await call_test(tmp_path, example_number("answered"))
+            assert await program.terminate() == 0
+    assert (done.returncode, clinic.twilio.calls) == (1, ())
+    assert "expired: too late: the calling hours" in done.stdout.decode()
+    assert done.stderr == b"while reminderd is stopped, call-test rings at once, whatever the hours and limits\n"
 
 
 async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Path) -> None:
