@@ -12,7 +12,7 @@ from reminderd.clock import SystemClock
 from reminderd.sandbox.behaviours import example_number
 from reminderd.store.opening import open_sync
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import a_twilio_clinic
+from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
 
 
 async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -66,6 +66,15 @@ async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Pa
         done = await call_test(tmp_path, example_number("busy"))
     assert done.returncode == 1
     assert "failed: busy" in done.stdout.decode()
+
+
+async def test_webhooks_that_go_astray_are_soon_spoken_of(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        config = tmp_path / "config.toml"
+        config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
+        async with running("call-test", example_number("answered"), cwd=tmp_path) as program:
+            await program.line("nothing was reported so far; if the phone rings, webhooks don't arrive")
+            assert await program.terminate() == 1
 
 
 async def test_a_number_that_has_opted_out_is_not_called(tmp_path: Path) -> None:
