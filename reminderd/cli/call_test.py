@@ -41,6 +41,15 @@ _TAKEN_UP_SECONDS: Final = 15.0
 
 _LOOK_SECONDS: Final = 0.1
 
+_TAKEN: Final = "queued"
+"""What a call is until the provider has reported something of it."""
+
+_SILENT_SECONDS: Final = 5.0
+"""After which a provider that has taken a call has mostly reported something of it."""
+
+_SILENT: Final = "nothing was reported so far; if the phone rings, webhooks don't arrive: reminderd doctor may tell why"
+_STOP_IT: Final = "while reminderd is stopped, call-test rings at once, whatever the hours and limits"
+
 
 @click.command(name="call-test")
 @click.argument("phone", metavar="PHONE")
@@ -115,14 +124,22 @@ async def _call(config: Config, reminder: Reminder, alone: bool) -> int:  # noqa
 async def _followed(connection: Connection, reminder_id: str, stopping: trio.Event) -> int:
     """Tell how the call goes until it has ended; the exit code."""
     seen = Seen()
+    silent_from = float("inf")
     with trio.move_on_after(_TAKEN_UP_SECONDS) as patience:
         while not stopping.is_set():
             for line in _lines(connection, reminder_id, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
             if seen.reminder is not None and seen.reminder.wake_at is None and seen.reminder.status.final:
+                if seen.reminder.status is Status.EXPIRED:
+                    click.echo(_STOP_IT, err=True)
                 return 0 if seen.reminder.status is Status.CALLED else FAILED
             if seen.calls:
                 patience.deadline = float("inf")
+            if not any(call.status == _TAKEN for call in seen.calls):
+                silent_from = trio.current_time() + _SILENT_SECONDS
+            elif trio.current_time() >= silent_from:
+                click.echo(_SILENT, err=True)
+                silent_from = float("inf")
             await trio.sleep(_LOOK_SECONDS)
     waits = seen.reminder.hold_reason if seen.reminder is not None else None
     with suppress(NotAllowedError):

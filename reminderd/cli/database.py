@@ -7,9 +7,9 @@ from typing import Final
 import click
 
 from reminderd.cli.common import actor, existing_database, fail, with_config
-from reminderd.cli.output import print_table, spoken
+from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, rules_of
 from reminderd.store.copying import copy
 from reminderd.store.driver import sqlite_warning
 from reminderd.store.integrity import check as damage_in
@@ -44,7 +44,7 @@ def check(config: Config) -> None:
     if warning is not None:
         click.echo(f"warning: {warning}", err=True)
     if found:
-        fail("\n".join([f"{config.database.path}: {len(found)} mistakes", *found]))
+        fail("\n".join([f"{config.database.path}: {counted(len(found), 'mistake')}", *found]))
     click.echo(f"{config.database.path}: sound")
 
 
@@ -74,7 +74,14 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
     The backup does not know what happened after it was made. So dialing is paused, and reminders that may have been
     rung since have failed, for you to see to.
     """
-    done = restored_from(config.database.path, file, SystemClock().now(), actor=actor(), replace=force)
+    done = restored_from(
+        config.database.path,
+        file,
+        SystemClock().now(),
+        actor=actor(),
+        replace=force,
+        group_within=rules_of(config).group_within,
+    )
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)
     _tell(config, done)
@@ -109,7 +116,7 @@ def _tell(config: Config, done: Restored) -> None:
     if done.kept is not None:
         click.echo(f"what it replaced: {done.kept}; delete it when you need it no more")
     if done.opt_outs is not None:
-        click.echo(f"taken over from that: {done.opt_outs} opt-outs that the backup did not have")
+        click.echo(f"taken over from that: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
     if done.held:
         rows: list[dict[str, Value]] = [
             {

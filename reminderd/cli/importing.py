@@ -76,9 +76,10 @@ def import_(
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
         )
-        name = "standard input" if str(file) == _STDIN else file.name
+        is_piped = str(file) == _STDIN
+        name = "standard input" if is_piped else file.name
         with (
-            rejected_lines(rejected_path, sheet.header, sheet.delimiter) as rejected,
+            rejected_lines(rejected_path, sheet.header, sheet.delimiter, like=None if is_piped else file) as rejected,
             only_looking(config) if dry_run else writing(config, name) as judge,
             progress(sheet.size) as told,
         ):

@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
-from reminderd.cli.output import print_json, print_table
+from reminderd.cli.output import counted, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config
@@ -40,7 +40,7 @@ def add(config: Config, phone: str, source: str) -> None:
     number = _number(phone)
     with open_sync(config.database.path) as connection:
         cancelled = _opt_out(connection, number, source)
-    click.echo(f"opted out; {_reminders(cancelled)} that waited for it cancelled")
+    click.echo(f"opted out; {counted(cancelled, 'reminder')} that waited for it cancelled")
 
 
 @opt_out_.command()
@@ -104,7 +104,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}")
-    click.echo(f"{taken} numbers are opted out; {_reminders(cancelled)} that waited for them cancelled")
+    click.echo(f"{taken} numbers are opted out; {counted(cancelled, 'reminder')} that waited for them cancelled")
     if rejected:
         fail(f"{rejected} lines are no number")
 
@@ -128,7 +128,3 @@ def _opt_out(connection: Connection, number: str, source: str) -> int:
     """How many reminders this has cancelled."""
     write = partial(opt_out, phone_number=number, source=source, actor=actor())
     return len(transaction(connection, write, SystemClock().now()))
-
-
-def _reminders(count: int) -> str:
-    return "1 reminder" if count == 1 else f"{count} reminders"

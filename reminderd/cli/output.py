@@ -66,6 +66,11 @@ def spoken(moment: datetime, zone: ZoneInfo) -> str:
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
+def counted(count: int, noun: str) -> str:
+    """How many, and of what, as a person says it."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def _cell(column: str, value: Value, zone: ZoneInfo) -> Text:
     if isinstance(value, datetime):
         return Text(spoken(value, zone))

@@ -6,6 +6,7 @@ from functools import partial
 import click
 
 from reminderd.cli.common import actor, existing_database, with_config
+from reminderd.cli.output import counted
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.config.upkeep import LEAST_DAYS
@@ -35,7 +36,9 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
     before = clock.now() - timedelta(days=days)
     with existing_database(config) as connection:
         if dry_run:
-            click.echo(f"{_reminders(count_old(connection, before=before))} would be purged; nothing was changed")
+            click.echo(
+                f"{counted(count_old(connection, before=before), 'reminder')} would be purged; nothing was changed"
+            )
             return
         purged, place = 0, Place()
         transaction(connection, count_calls, clock.now())
@@ -45,7 +48,7 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
             if done.reached is None:
                 break
             purged, place = purged + done.reminders, done.reached
-        click.echo(f"{_reminders(purged)} purged")
+        click.echo(f"{counted(purged, 'reminder')} purged")
         say_if_traces_are_left(scrubbed=scrub(connection))
 
 
@@ -53,7 +56,3 @@ def say_if_traces_are_left(*, scrubbed: bool) -> None:
     """A line on stderr if the write-ahead log could not be emptied."""
     if not scrubbed:
         click.echo("another program reads the database: traces are left in its -wal file until it is done", err=True)
-
-
-def _reminders(count: int) -> str:
-    return "1 reminder" if count == 1 else f"{count:,} reminders"

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
-from reminderd.cli.output import print_json
+from reminderd.cli.output import counted, print_json
 from reminderd.cli.purging import say_if_traces_are_left
 from reminderd.clock import SystemClock
 from reminderd.config import Config
@@ -48,7 +48,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
             click.echo(_question(found), err=True)
             click.confirm("Erase them for good?", abort=True, err=True)
         done = transaction(connection, partial(erase, phone_number=number, actor=actor()), SystemClock().now())
-        click.echo(f"erased: {done.reminders} reminders, {done.calls} calls")
+        click.echo(f"erased: {counted(done.reminders, 'reminder')}, {counted(done.calls, 'call')}")
         if done.opted_out:
             click.echo("the opt-out stays, as without it the number could be rung again; opt-out remove deletes it")
         click.echo("backups that were made before still have them")
@@ -73,7 +73,7 @@ def _document(number: str, found: Record) -> dict[str, Any]:
 
 def _question(found: Record) -> str:
     waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
-    return f"{len(found.reminders)} reminders of this number, {waiting} of them waiting to be rung"
+    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting to be rung"
 
 
 def _found(connection: Connection, number: str) -> Record:

@@ -13,6 +13,9 @@ from attrs import define, field, frozen
 
 from reminderd.core.csv_records import Record
 
+_PRIVATE: Final = 0o600
+_READ_AND_WRITE: Final = 0o666
+
 _DIGITS: Final = re.compile(r"\d+(?:[-:.]\d+)*")
 
 
@@ -32,6 +35,7 @@ class Rejected:
     path: Path
     header: Sequence[str]
     delimiter: str
+    mode: int
     lines: int = 0
     reasons: Counter[str] = field(factory=Counter)
     """How many lines have each mistake; numbers are left out, as they may be a patient's."""
@@ -43,7 +47,7 @@ class Rejected:
         if not rejections:
             return
         if self._file is None:
-            self._file = self._open.enter_context(_made(self.path))
+            self._file = self._open.enter_context(_made(self.path, self.mode))
             csv.writer(self._file, delimiter=self.delimiter).writerow(["line", "reason", *self.header])
         csv.writer(self._file, delimiter=self.delimiter).writerows(
             [one.record.line, "; ".join(one.mistakes), *one.record.cells] for one in rejections
@@ -54,20 +58,28 @@ class Rejected:
 
 
 @contextmanager
-def rejected_lines(path: Path, header: Sequence[str], delimiter: str) -> Iterator[Rejected]:
-    """The file of an earlier run is gone; there is a new one if a line is rejected, mode 0600.
+def rejected_lines(path: Path, header: Sequence[str], delimiter: str, *, like: Path | None) -> Iterator[Rejected]:
+    """The file of an earlier run is gone; there is a new one if a line is rejected.
+
+    Args:
+        path: the file for them.
+        header: the table's columns.
+        delimiter: what stands between its cells.
+        like: whoever may read this table may read its lines there, too, as the one who imports may be another than the
+            one who corrects; None: nobody else may.
 
     Raises:
         OSError: It can't be written.
     """
     path.unlink(missing_ok=True)
     with ExitStack() as stack:
-        yield Rejected(path, header, delimiter, open=stack)
+        mode = _PRIVATE if like is None else like.stat().st_mode & _READ_AND_WRITE
+        yield Rejected(path, header, delimiter, mode, open=stack)
 
 
-def _made(path: Path) -> TextIO:
-    """A new file that only its owner may read; with the mark by which spreadsheets know UTF-8."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _made(path: Path, mode: int) -> TextIO:
+    """A new file, with the mark by which spreadsheets know UTF-8."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     return open(descriptor, "w", encoding="utf-8-sig", newline="")  # noqa: PTH123 - a descriptor has no path
 
 

@@ -49,7 +49,7 @@ def _urls_of(alerts: AlertsConfig, given: Given) -> tuple[str, ...]:
     if alerts.urls:
         raise ValueError("is given, and urls as well; expected one of them")
     expected = "expected a file with a URL a line, as Apprise has them"
-    lines = _text_in(_place(alerts.urls_file, given), expected).splitlines()
+    lines = _text_in(alerts.urls_file, given, expected).splitlines()
     urls = tuple(line.strip() for line in lines if line.strip())
     found = urls_trouble(urls)
     if found is not None:
@@ -68,7 +68,7 @@ def _with_secret(section: Section, secret: KeyPath, given: Given) -> Section:
         return section
     if getattr(section, secret[-1]):
         raise ValueError(f"is given, and {secret[-1]} as well; expected one of them")
-    read: dict[str, Any] = {secret[-1]: _text_in(_place(name, given))}
+    read: dict[str, Any] = {secret[-1]: _text_in(name, given)}
     return evolve(section, **read)
 
 
@@ -85,13 +85,23 @@ def _place(name: str, given: Given) -> Path:
     return Path(given.credentials) / name.removeprefix(CREDENTIALS)
 
 
-def _text_in(file: Path, expected: str = "expected a file with nothing but the secret in it") -> str:
+def _text_in(name: str, given: Given, expected: str = "expected a file with nothing but the secret in it") -> str:
+    """What is in the file of this name.
+
+    Raises:
+        ValueError: it can't be had.
+    """
+    file = _place(name, given)
+    if name.startswith(CREDENTIALS):
+        expected += ", which the supervisor hands over when it starts the daemon"
+    else:
+        name = str(file)
     try:
         text = file.read_bytes().decode().rstrip("\r\n")
     except OSError as error:
-        raise ValueError(f"{file} can't be read ({error.strerror}); {expected}") from None
+        raise ValueError(f"{name} can't be read ({error.strerror}); {expected}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{file} is not UTF-8; {expected}") from None
+        raise ValueError(f"{name} is not UTF-8; {expected}") from None
     if not text:
-        raise ValueError(f"{file} is empty; {expected}")
+        raise ValueError(f"{name} is empty; {expected}")
     return text

@@ -1,5 +1,6 @@
 """Reads what was given: the file's keys, and over them the environment's."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,9 @@ from reminderd.config.keys import did_you_mean
 from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of, members, section_of
 
 FILE_NAME: Final = "config.toml"
+
+_TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
+_NAME: Final = re.compile(r"'([^']*)'")
 
 _LEGACY: Final[Mapping[str, KeyPath]] = {
     "DATABASE_URL": ("database", "url"),
@@ -52,10 +56,15 @@ def read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Given
     except RecursionError:
         _unreadable(given, "is nested too deeply; expected sections and their keys")
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        _unreadable(given, f"{error}; expected TOML")
+        _unreadable(given, f"{_in_toml(error)}; expected TOML, with each section once")
     else:
         _blame_what_is_no_section(given, Config, ())
     return given
+
+
+def _in_toml(error: ValueError) -> str:
+    """The parser's words, with a section written as in the file."""
+    return _TWICE.sub(lambda found: f"[{'.'.join(_NAME.findall(found[1]))}] is there twice", str(error))
 
 
 def _unreadable(given: Given, words: str) -> None:

@@ -187,7 +187,7 @@ async def _run(
             await nursery.start(partial(take_webhooks, app, listening.web, stages))
         else:
             stages.web_done.set()
-        nursery.start_soon(claim_and_dial, loop, stopping, stages)
+        nursery.start_soon(claim_and_dial, loop, database, stopping, stages)
         signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
         nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=grace(config)))
         if live.alerts is not None:

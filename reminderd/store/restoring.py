@@ -1,8 +1,9 @@
 """Put a backup in the database's place, so that nobody is rung again for what was rung since."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -49,7 +50,9 @@ class Restored:
     """What `db check` says of the backup; the file itself is sound."""
 
 
-def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace: bool) -> Restored:
+def restore(
+    database: Path, backup: Path, now: datetime, *, actor: str, replace: bool, group_within: timedelta
+) -> Restored:
     """Put what is in `backup` in the place of what is in `database`, whole or not at all.
 
     The file stays where it is, and SQLite writes it: whoever opens it meanwhile waits, and a crash leaves the old
@@ -62,6 +65,7 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
         now: the time.
         actor: who restores, for the audit.
         replace: what is in `database` may be replaced.
+        group_within: how far apart reminders may lie that are said in one call; 0: each has a call of its own.
 
     Raises:
         CopyError: The backup can't be used, or it would replace something; nothing was changed.
@@ -84,7 +88,14 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
                 with _alone(database) as target:
                     numbers = _opt_outs_in(target) if there else None
                     kept = _kept(target, database, now) if there else None
-                    hold = partial(_hold, actor=actor, numbers=numbers or [], last_change=last_change, kept=kept)
+                    hold = partial(
+                        _hold,
+                        actor=actor,
+                        numbers=numbers or [],
+                        last_change=last_change,
+                        kept=kept,
+                        group_within=group_within,
+                    )
                     held, opt_outs = transaction(prepared, hold, now)
                     with translated():
                         prepared.backup(target)
@@ -108,16 +119,21 @@ def _hold(
     numbers: list[tuple[str, str | None]],
     last_change: datetime | None,
     kept: Path | None,
+    group_within: timedelta,
 ) -> tuple[list[Reminder], int]:
     """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs."""
     before = _opt_out_count(connection)
     for number, source in numbers:
         opt_out(connection, now, phone_number=number, source=source or "the replaced database", actor=actor)
     held = []
-    for row in connection.execute(_UNDECIDED).fetchall():
-        reminder = reminder_from(row)
+    undecided = [reminder_from(row) for row in connection.execute(_UNDECIDED).fetchall()]
+    of_number = defaultdict(list)
+    for reminder in undecided:
+        of_number[reminder.phone_number].append(reminder)
+    for reminder in undecided:
         calls = load_calls(connection, reminder.id)
-        step = restored(reminder, calls, now)
+        beside = [other for other in of_number[reminder.phone_number] if other.id != reminder.id]
+        step = restored(reminder, calls, now, beside=beside, group_within=group_within)
         if step is not None:
             save(connection, reminder, calls, step, now)
             audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)

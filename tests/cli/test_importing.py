@@ -100,7 +100,6 @@ def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are
     assert "too late" in rows[2][1]
     assert rows[3][1].startswith("quotes: they don't match")
     assert rows[4][1].startswith("ref: line 7 has it already")
-    assert S_IMODE((terminal.folder / "list.rejected.csv").stat().st_mode) == 0o600
     assert [row["ref"] for row in terminal.json("list")] == ["7"]
 
 
@@ -369,3 +368,17 @@ def test_the_audit_keeps_no_number_that_a_files_name_has(terminal: Terminal) -> 
     with open_sync(terminal.folder / "reminderd.db") as connection:
         [line] = [row["detail"] for row in connection.execute("SELECT detail FROM audit")]
     assert line == "+********56.csv, lines 2 to 2: 1 added, 0 changed"
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
+def test_whoever_may_read_the_table_may_read_its_rejected_lines(terminal: Terminal, mode: int) -> None:
+    write(terminal, "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n")
+    (terminal.folder / "list.csv").chmod(mode)
+    terminal.type("import", "list.csv", code=1)
+    assert S_IMODE((terminal.folder / "list.rejected.csv").stat().st_mode) == mode
+
+
+def test_rejected_lines_of_standard_input_are_for_oneself(terminal: Terminal) -> None:
+    bad = "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n"
+    terminal.type("import", "-", "--rejected", "bad.csv", code=1, stdin=bad)
+    assert S_IMODE((terminal.folder / "bad.csv").stat().st_mode) == 0o600

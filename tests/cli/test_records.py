@@ -27,7 +27,7 @@ def test_an_export_is_one_json_document_with_everything(terminal: Terminal) -> N
 def test_an_erasure_asks_first_and_no_is_an_answer(terminal: Terminal) -> None:
     terminal.add()
     said = terminal.type("erase", PHONE, code=1, stdin="n\n").stderr
-    assert "1 reminders of this number, 1 of them waiting to be rung" in said
+    assert "1 reminder of this number, 1 of them waiting to be rung" in said
     assert len(terminal.json("list")) == 1
     terminal.type("erase", PHONE, stdin="y\n")
     assert terminal.json("list") == []
@@ -37,7 +37,7 @@ def test_what_is_erased_is_gone_from_the_file_and_the_opt_out_stays_with_the_rea
     terminal.add()
     terminal.type("opt-out", "add", PHONE)
     said = terminal.type("erase", PHONE, "--yes").stdout
-    assert "erased: 1 reminders, 0 calls" in said
+    assert "erased: 1 reminder, 0 calls" in said
     assert "the opt-out stays, as without it the number could be rung again" in said
     assert "backups that were made before still have them" in said
     assert b"Tomorrow at nine." not in (terminal.folder / "reminderd.db").read_bytes()

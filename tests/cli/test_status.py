@@ -202,7 +202,9 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         assert terminal.json("status")["backup_age_seconds"] is None
         with (terminal.folder / "config.toml").open("a") as config:
             config.write('[backup]\nfolder = "copies"\n')
-        assert "backup: there is none in" in terminal.type("status", code=1).stdout
+        first, *lines = terminal.type("status", code=1).stdout.splitlines()
+        assert first.startswith("TROUBLE: backup: there is none in ")
+        assert [line.split() for line in lines][-1][:4] == ["backup", "there", "is", "none"]
         (terminal.folder / "copies").mkdir()
         made = terminal.folder / "copies" / f"reminderd-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
         made.touch()

@@ -105,6 +105,12 @@ def test_a_syntax_error_is_told_with_its_file_and_line(mistakes: Mistakes) -> No
     assert "at line 2" in line
 
 
+@pytest.mark.parametrize("section", ["[web]", "[provider.twilio]"])
+def test_a_section_that_is_there_twice_is_named_as_it_is_written(mistakes: Mistakes, section: str) -> None:
+    (line,) = mistakes(f"{section}\n{section}\n")
+    assert f"config.toml: {section} is there twice (at line 2, " in line
+
+
 def test_a_named_file_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
     for path, environ in ((Path("no.toml"), {}), (None, {"REMINDERD_CONFIG": "no.toml"})):
         with pytest.raises(ConfigError) as caught:

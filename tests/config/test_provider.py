@@ -117,6 +117,15 @@ def test_credentials_that_no_supervisor_has_laid_are_a_mistake(mistakes: Mistake
     assert line.startswith("config.toml: [provider.generic].api_key_file: CREDENTIALS_DIRECTORY is not set; expected")
 
 
+def test_a_credential_that_is_missing_is_called_by_the_name_that_the_admin_gave_it(
+    mistakes: Mistakes, tmp_path: Path
+) -> None:
+    toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/secret_ky", webhook_secret=SECRET)
+    (line,) = mistakes(toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    assert "api_key_file: $CREDENTIALS_DIRECTORY/secret_ky can't be read (No such file or directory); expected" in line
+    assert line.endswith("which the supervisor hands over when it starts the daemon")
+
+
 def test_the_environment_may_name_a_secrets_file_too(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("key-2")
     environ = GIVEN | {"VOICE_PROVIDER_API_KEY": "", "REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}

@@ -2,15 +2,17 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import trio
 
+from reminderd.clock import SystemClock
 from reminderd.sandbox.behaviours import example_number
 from reminderd.store.opening import open_sync
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import a_twilio_clinic
+from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
 
 
 async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -44,11 +46,35 @@ async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Pat
     assert len(clinic.twilio.calls) == 1
 
 
+async def test_outside_the_calling_hours_it_says_how_to_ring_all_the_same(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        now = SystemClock().now()
+        closed = f'start = "{now + timedelta(hours=3):%H:%M}"\nend = "{now + timedelta(hours=4):%H:%M}"'
+        config = tmp_path / "config.toml"
+        config.write_text(config.read_text().replace('end = "23:59"', closed))
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            done = await call_test(tmp_path, example_number("answered"))
+            assert await program.terminate() == 0
+    assert (done.returncode, clinic.twilio.calls) == (1, ())
+    assert "expired: too late: the calling hours" in done.stdout.decode()
+    assert done.stderr == b"while reminderd is stopped, call-test rings at once, whatever the hours and limits\n"
+
+
 async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path):
         done = await call_test(tmp_path, example_number("busy"))
     assert done.returncode == 1
     assert "failed: busy" in done.stdout.decode()
+
+
+async def test_webhooks_that_go_astray_are_soon_spoken_of(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        config = tmp_path / "config.toml"
+        config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
+        async with running("call-test", example_number("answered"), cwd=tmp_path) as program:
+            await program.line("nothing was reported so far; if the phone rings, webhooks don't arrive")
+            assert await program.terminate() == 1
 
 
 async def test_a_number_that_has_opted_out_is_not_called(tmp_path: Path) -> None:

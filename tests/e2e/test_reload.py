@@ -72,6 +72,20 @@ async def test_hours_that_open_wake_what_waited_for_them_and_hours_that_close_ho
     assert len(clinic.provider.rings) == 1
 
 
+async def test_hours_that_were_opened_while_it_was_off_wake_what_waited_for_them(clinic: Clinic) -> None:
+    write(clinic, closed_now())
+    async with running("run", cwd=clinic.folder) as program:
+        await program.url()
+        clinic.insert("r1")
+        await program.line("held back until .*: outside the calling hours")
+        assert await program.terminate() == 0
+    write(clinic)
+    async with running("run", cwd=clinic.folder) as program:
+        await program.url()
+        await clinic.provider.rang(1)
+        assert await program.terminate() == 0
+
+
 async def test_the_logs_level_changes_and_what_cannot_change_now_is_named(clinic: Clinic) -> None:
     write(clinic, '[log]\nfile = "clinic.log"\n')
     async with running("run", cwd=clinic.folder) as program:

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle import MAYBE_RUNG
@@ -25,7 +26,7 @@ from reminderd.store.restoring import Restored, restore
 from reminderd.store.rows import to_ms
 from tests.support import schemas
 from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import DAY, HOUR, NOW, a_report
+from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, a_report, hours
 
 LATER = NOW + 8 * HOUR
 
@@ -34,6 +35,7 @@ LATER = NOW + 8 * HOUR
 STRUCK = """
 import os, shutil, signal, sys, time
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 from reminderd.clock import SystemClock
 from reminderd.store.opening import open_sync
@@ -42,7 +44,7 @@ from reminderd.store.restoring import restore
 old, backup, folder = map(Path, sys.argv[1:])
 
 def put_back(path):
-    restore(path, backup, SystemClock().now(), actor="anna", replace=True)
+    restore(path, backup, SystemClock().now(), actor="anna", replace=True, group_within=timedelta(0))
 
 shutil.copy(old, folder / "whole.db")
 begun = time.monotonic()
@@ -79,8 +81,8 @@ def backed_up(desk: Desk, backup: Path) -> None:
     copy(desk.connection, backup)
 
 
-def put_back(path: Path, backup: Path, *, replace: bool = True) -> Restored:
-    return restore(path, backup, LATER, actor="anna", replace=replace)
+def put_back(path: Path, backup: Path, *, replace: bool = True, group_within: timedelta = timedelta(0)) -> Restored:
+    return restore(path, backup, LATER, actor="anna", replace=replace, group_within=group_within)
 
 
 def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -> None:
@@ -145,6 +147,26 @@ def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Pa
         desk.report(a_report("completed", reminder_id="open", attempt_id=claimed.call.id))
         assert desk.reminder("open").status is Status.CALLED
         assert queries.broken_promises(desk.connection, long_ago=0) == []
+
+
+def test_nobody_is_rung_whose_hours_may_have_been_changed_since(path: Path, backup: Path) -> None:
+    with a_desk(path, evolve(RULES, window=hours(20 * HOUR, 21 * HOUR))) as desk:
+        desk.insert("held", expires_at=to_ms(NOW + DAY))
+        desk.steps()
+        assert desk.reminder("held").wake_at == NOW + 10 * HOUR
+        backed_up(desk, backup)
+    assert [reminder.id for reminder in put_back(path, backup).held] == ["held"]
+
+
+def test_nobody_is_told_again_what_may_have_been_said_in_another_reminders_call(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("due", scheduled_at=to_ms(LATER))
+        desk.insert("along", scheduled_at=to_ms(LATER + HOUR))
+        desk.insert("far off", scheduled_at=to_ms(LATER + HOUR + MINUTE))
+        desk.insert("another's", "+15550100002", scheduled_at=to_ms(LATER + HOUR))
+        backed_up(desk, backup)
+    assert [reminder.id for reminder in put_back(path, backup, group_within=HOUR).held] == ["due", "along"]
+    assert [reminder.id for reminder in put_back(path, backup).held] == ["due"]
 
 
 def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
