@@ -14,6 +14,7 @@ from attrs import frozen
 from tests.support.program import clean_environment
 
 COMMAND = Path(__file__).parents[2] / "deploy" / "reminderd.sh"
+VISUDO = shutil.which("visudo") or ""
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -54,10 +55,8 @@ class Installed:
         """Type the command, with nothing of the daemon's in the environment but this."""
         given = {"REMINDERD_USER": "daemon", "REMINDERD_VERSION": str(self.folder)}
         given["REMINDERD_SECRETS"] = str(self.folder / "secrets")
-        command = [COMMAND, *arguments]
-        return subprocess.run(
-            command, env=clean_environment() | given | environ, check=False, capture_output=True, text=True
-        )
+        env = clean_environment() | given | environ
+        return subprocess.run([COMMAND, *arguments], env=env, check=False, capture_output=True, text=True)
 
 
 @pytest.fixture
@@ -111,7 +110,7 @@ def test_a_terminal_that_is_closed_leaves_no_secrets_behind(installed: Installed
     assert not Path(done.stdout.strip()).exists()
 
 
-@pytest.mark.skipif(shutil.which("visudo") is None, reason="sudo is not installed (Debian: sudo)")
+@pytest.mark.skipif(not VISUDO, reason="sudo is not installed (Debian: sudo)")
 def test_the_front_desks_line_is_one_that_sudo_takes(folder: Path) -> None:
     guide = (COMMAND.parents[1] / "docs/operations.md").read_text(encoding="utf-8")
     found = re.search(r"^    Cmnd_Alias FRONT_DESK.*?NOPASSWD: FRONT_DESK$", guide, re.MULTILINE | re.DOTALL)
@@ -119,5 +118,5 @@ def test_the_front_desks_line_is_one_that_sudo_takes(folder: Path) -> None:
     file = folder / "sudoers"
     file.write_text(found[0].replace("\n    ", "\n").strip() + "\n")
     file.chmod(0o440)
-    done = subprocess.run(["visudo", "-c", "-f", file], check=False, capture_output=True, text=True)
+    done = subprocess.run([VISUDO, "-c", "-f", file], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
