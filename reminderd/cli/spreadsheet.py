@@ -78,8 +78,8 @@ def opened(path: Path) -> Iterator[Sheet]:
         OSError: The file can't be read.
     """
     with click.open_file(str(path), "rb") as given, TemporaryFile() as kept:
-        # Who may import may not thereby read the secrets of the daemon, as whose user this runs. The open file is asked:
-        # its name may be a link that leads elsewhere by now.
+        # Who may import may not thereby read the secrets of the daemon, as whose user this runs. The open file is
+        # asked: its name may be a link that leads elsewhere by now.
         if str(path) != "-" and S_IMODE(os.fstat(given.fileno()).st_mode) in _MODES_OF_SECRETS:
             raise UnreadableError("it has the mode of a secret; expected a table that its owner may write to")
         file: IO[bytes] = given
