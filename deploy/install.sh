@@ -176,12 +176,24 @@ lay_out_caddy() { # version
     really systemctl reload-or-restart caddy
 }
 
+# Where the database is, as this version reads the configuration; fails if it does not take that.
+database_of() { # version
+    local place
+    place=$(run_version "$1" check-config | sed -n 's/^database: //p') && [[ $place != '' ]] || return 1
+    echo "$root${place#"$root"}"
+}
+
 back_up() { # version that comes
-    [[ $backup == yes && -e $root/var/lib/reminderd/reminderd.db ]] || return 0
-    local copy
+    [[ $backup == yes ]] || return 0
+    local database copy
+    database=$(database_of "$(version_at "$current")") || return 1
+    if [[ ! -e $database ]]; then
+        say "there is no database at $database, so none is backed up"
+        return 0
+    fi
     copy=$root/var/lib/reminderd/backups/before-$1-$(date +%Y%m%dT%H%M%S).db
     run_version "$(version_at "$current")" db backup "$copy" || return 1
-    say "the database is backed up to $copy"
+    say "$database is backed up to $copy"
 }
 
 # Only with the daemon stopped: a version that can't start is found out before anything else has changed.
@@ -249,7 +261,12 @@ roll_back() {
     point "$current" "$before"
     point "$previous" "$now"
     lay_out "$before"
-    if [[ -e $root/var/lib/reminderd/reminderd.db ]] && ! run_version "$before" db check; then
+    local database
+    database=$(database_of "$before") ||
+        fail "$before is back but does not take $config as it is, so it is not started." \
+            "Correct that, or run this command again to return to $now, and start it."
+    # It opens the database, or says that a newer version made it; what is wrong in its rows is no reason to stay.
+    if [[ -e $database ]] && ! run_version "$before" db migrate >/dev/null; then
         say "$before is back but does not take the database, so it is not started." \
             "Restore the copy from before the upgrade, $root/var/lib/reminderd/backups/before-$now-….db" \
             "(docs/operations.md, Upgrade and roll back), or run this command again to return to $now, and start it."

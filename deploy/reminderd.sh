@@ -6,6 +6,21 @@ if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || { echo "reminderd: must be run as root" >&2 && exit 1; }
     exec sudo -- "$0" "$@"
 fi
+# Another configuration could have the secrets sent anywhere: whoever may run this, but is not root, has no choice of it.
+if [ "${SUDO_USER:-root}" != root ]; then
+    if env | grep -q '^REMINDERD_CONFIG=\|^REMINDERD__'; then
+        echo "reminderd: \$REMINDERD_CONFIG and \$REMINDERD__… are for root alone, as in sudo -i" >&2
+        exit 2
+    fi
+    for argument; do
+        case $argument in
+            --config | --config=*)
+                echo "reminderd: --config is for root alone, as in sudo -i" >&2
+                exit 2
+                ;;
+        esac
+    done
+fi
 user=${REMINDERD_USER:-reminderd}
 version=${REMINDERD_VERSION:-/opt/reminderd/current}
 secrets=${REMINDERD_SECRETS:-/etc/reminderd/secrets}
@@ -14,10 +29,10 @@ LOGNAME=${SUDO_USER:-${LOGNAME:-root}} # for the audit: who is at the keyboard
 export REMINDERD_CONFIG LOGNAME
 
 # As LoadCredential=secret:/etc/reminderd/secrets does for the unit: a copy in memory that is the daemon's alone.
+trap : HUP INT TERM # the command ends by itself; then the copy is removed
 CREDENTIALS_DIRECTORY=$(mktemp -d /run/reminderd.XXXXXXXX)
 export CREDENTIALS_DIRECTORY
 trap 'rm -rf "$CREDENTIALS_DIRECTORY"' EXIT
-trap : INT TERM # the command ends by itself; then the copy is removed
 chmod 0711 "$CREDENTIALS_DIRECTORY"
 for secret in "$secrets"/*; do
     if [ -f "$secret" ]; then

@@ -3,7 +3,7 @@
 import getpass
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
@@ -15,7 +15,7 @@ from reminderd.core.lifecycle import NotAllowedError
 from reminderd.store.driver import Connection
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import paused
-from reminderd.store.opening import open_sync
+from reminderd.store.opening import open_sync, open_to_look
 from reminderd.store.pauses import last_pause
 from reminderd.store.transaction import snapshot
 
@@ -77,11 +77,23 @@ def store_errors() -> Iterator[None]:
 
 @contextmanager
 def existing_database(config: Config) -> Iterator[Connection]:
-    """The database, for commands that look at what is there: none is made, as a mistyped name would look empty."""
-    if not config.database.path.exists():
-        fail(f"{config.database.path}: there is no database yet; reminderd run or add makes one")
+    """The database, for commands that change what is there: none is made, as a mistyped name would look empty."""
+    _must_exist(config)
     with open_sync(config.database.path) as connection:
         yield connection
+
+
+@contextmanager
+def database_to_look_at(config: Config) -> Iterator[Connection]:
+    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs."""
+    _must_exist(config)
+    with closing(open_to_look(config.database.path)) as connection:
+        yield connection
+
+
+def _must_exist(config: Config) -> None:
+    if not config.database.path.exists():
+        fail(f"{config.database.path}: there is no database yet; reminderd run or add makes one")
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

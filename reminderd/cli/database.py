@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, existing_database, fail, with_config
+from reminderd.cli.common import actor, database_to_look_at, fail, with_config
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -36,7 +36,7 @@ def db() -> None:
 def check(config: Config) -> None:
     """Read the whole database and say what is wrong with it; exit code 1 if anything is."""
     long_ago = to_ms(SystemClock().now() - config.worker.lease)
-    with existing_database(config) as connection:
+    with database_to_look_at(config) as connection:
         found = snapshot(connection, damage_in)
         if not found:
             found = snapshot(connection, lambda c: broken_promises(c, long_ago=long_ago))
@@ -92,7 +92,7 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
 def migrate(config: Config) -> None:
     """Bring the database to this program's schema, after a copy of it was made beside it.
 
-    Every command that opens the database does so too; this one does nothing else.
+    The daemon and every command that writes do so too; this one does nothing else. Stop the daemon first.
     """
     path = config.database.path
     if not path.exists():

@@ -5,7 +5,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import existing_database, say_if_paused, with_config, wrong
+from reminderd.cli.common import database_to_look_at, say_if_paused, with_config, wrong
 from reminderd.cli.days import of_days, span_of
 from reminderd.cli.output import print_json, print_table
 from reminderd.cli.reminders import as_json
@@ -59,7 +59,7 @@ def list_(
         needs_human=needs_human,
     )
     most = limit if limit is not None or as_json else _TABLE_LIMIT
-    with existing_database(config) as connection:
+    with database_to_look_at(config) as connection:
         rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=most))
         of = snapshot(connection, partial(count_reminders, wanted=wanted))
         say_if_paused(connection)

@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, existing_database, fail, with_config, wrong
+from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, with_config, wrong
 from reminderd.cli.output import counted, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
@@ -63,7 +63,7 @@ def remove(config: Config, phone: str) -> None:
 def list_(config: Config, form: str | None) -> None:
     """List all numbers that have opted out."""
     zone = config.calling.zone
-    with existing_database(config) as connection:
+    with database_to_look_at(config) as connection:
         rows = snapshot(connection, list_opt_outs)
     if form == "json":
         print_json(rows, zone)

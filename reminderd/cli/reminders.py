@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import click
 from attrs import asdict
 
-from reminderd.cli.common import actor, existing_database, fail, say_if_paused, with_config, wrong
+from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, say_if_paused, with_config, wrong
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
@@ -104,7 +104,7 @@ def _concerns(config: Config, wanted: Wish, rules: Rules) -> Iterator[str]:
 def show(config: Config, reminder: str, *, as_json: bool) -> None:
     """Show one reminder, by id or ref, with every call and every act of staff."""
     zone = config.calling.zone
-    with existing_database(config) as connection:
+    with database_to_look_at(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
         if row is None:
             fail(f"no reminder has the id or ref {reminder}")

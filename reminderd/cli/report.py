@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import existing_database, say_if_paused, with_config, wrong
+from reminderd.cli.common import database_to_look_at, say_if_paused, with_config, wrong
 from reminderd.cli.days import of_days, span_of
 from reminderd.cli.output import print_json, print_table
 from reminderd.config import Config
@@ -42,7 +42,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     if mistakes:
         wrong(mistakes)
     wanted = Wanted(since=since, until=until)
-    with existing_database(config) as connection:
+    with database_to_look_at(config) as connection:
         rows = [_told(row) for row in snapshot(connection, partial(list_reminders, wanted=wanted, limit=None))]
         say_if_paused(connection)
     rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from stat import S_IMODE
 from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
 
@@ -26,6 +27,8 @@ _ENCODINGS: Final = {
 }
 """What spreadsheets write, by Python's name."""
 _BLOCK: Final = 1 << 16
+_MODES_OF_SECRETS: Final = (0o400, 0o440)
+"""As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
 
 
 class UnreadableError(Exception):
@@ -71,10 +74,14 @@ def opened(path: Path) -> Iterator[Sheet]:
     What can be read only once is kept meanwhile in a file without a name, as it takes more than one pass.
 
     Raises:
-        UnreadableError: It has an encoding that spreadsheets don't write, or no header.
+        UnreadableError: It has an encoding that spreadsheets don't write, or no header, or a secret's mode.
         OSError: The file can't be read.
     """
     with click.open_file(str(path), "rb") as given, TemporaryFile() as kept:
+        # Who may import may not thereby read the secrets of the daemon, as whose user this runs. The open file is
+        # asked: its name may be a link that leads elsewhere by now.
+        if str(path) != "-" and S_IMODE(os.fstat(given.fileno()).st_mode) in _MODES_OF_SECRETS:
+            raise UnreadableError("it has the mode of a secret; expected a table that its owner may write to")
         file: IO[bytes] = given
         if str(path) == "-" or not given.seekable():
             shutil.copyfileobj(given, kept)

@@ -11,7 +11,7 @@ import click
 from attrs import asdict
 
 from reminderd.cli.asking import ask
-from reminderd.cli.common import FAILED, existing_database, with_config
+from reminderd.cli.common import FAILED, database_to_look_at, with_config
 from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
@@ -34,7 +34,7 @@ def status(config: Config, *, as_json: bool) -> None:
     """
     zone, now = config.calling.zone, SystemClock().now()
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
-    with existing_database(config) as connection:
+    with database_to_look_at(config) as connection:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free

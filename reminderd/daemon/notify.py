@@ -40,11 +40,12 @@ class Supervisor:
         if self.address is None:
             return
         address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as sender:
-            try:
+        kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        try:
+            with socket.socket(socket.AF_UNIX, kind) as sender:
                 sender.sendto("\n".join(assignments).encode(), address)
-            except OSError as error:
-                logger.warning(f"the supervisor can't be told {assignments[0]}: {error.strerror or error}")
+        except OSError as error:
+            logger.warning(f"the supervisor can't be told {assignments[0]}: {error.strerror or error}")
 
 
 UNTOLD: Final = Supervisor()

@@ -3,15 +3,18 @@
 import os
 import signal
 from collections.abc import Callable
+from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
 from reminderd.store.held import look_again
 from reminderd.store.patience import until_stored
+
+_LOG_LEVEL: Final = ("log", "level")
 
 
 @frozen(kw_only=True)
@@ -63,6 +66,9 @@ async def _read_again(live: Live, reload: Reload) -> None:
             reload.set_level(found.config.log.level)
         except OSError as error:
             logger.error(f"{before.log.path}: the log can't be written, its level stays: {error.strerror}")
+            # What holds is not what was wanted: at the next signal it is tried again.
+            live.config = evolve(live.config, log=before.log)
+            found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))
     _tell(found, before)
     if (found.config.calling, found.config.limits) != (before.calling, before.limits):
         await until_stored(lambda: live.database.write(look_again))

@@ -17,7 +17,7 @@ from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
 from reminderd.daemon.parts import alerts, chores, duties, poller
 from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.reload import Reload, watch_hangups
-from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks
+from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks, time_to_stop
 from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
 from reminderd.metrics import Instruments
 from reminderd.providers.generic import GenericProvider
@@ -189,7 +189,7 @@ async def _run(
             stages.web_done.set()
         nursery.start_soon(claim_and_dial, loop, database, stopping, stages)
         signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
-        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=grace(config)))
+        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=time_to_stop(config)))
         if live.alerts is not None:
             nursery.start_soon(watch, live.alerts)
         if loop is not None:

@@ -19,6 +19,8 @@ from reminderd.web.server import serve
 GRACE: Final = timedelta(seconds=5)
 """What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
 
+_AFTER_GRACE: Final = timedelta(seconds=5)
+
 
 @frozen(kw_only=True)
 class Stages:
@@ -36,6 +38,11 @@ class Stages:
 def grace(config: Config) -> timedelta:
     """How long a stop may take in order."""
     return timedelta(seconds=config.provider.timeout_seconds) + GRACE
+
+
+def time_to_stop(config: Config) -> timedelta:
+    """How long the supervisor is asked to wait: past the grace the last answers are still written, and files closed."""
+    return grace(config) + _AFTER_GRACE
 
 
 async def stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stages: Stages, within: timedelta) -> None:

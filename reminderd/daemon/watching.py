@@ -58,6 +58,7 @@ class Watch:
             found = None
         moment = Moment(
             now=now,
+            started_at=self.started_at,
             build={
                 "version": __version__,
                 "python": python_version(),

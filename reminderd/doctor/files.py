@@ -1,5 +1,6 @@
-"""Looks at the files: who may read what must not be read, and the room that is left on the disk."""
+"""Looks at the files: who may read what must not be read, where backups go, and the room that is left on the disk."""
 
+import os
 import shutil
 from pathlib import Path
 from shlex import quote
@@ -10,12 +11,12 @@ from reminderd.core.diagnosis.machine import disk, open_to_others, replaceable
 
 
 def look(config: Config) -> list[Finding]:
-    """The modes of files with secrets and of the database, and the disk that the database and the log are on."""
+    """The modes of files with secrets and of the database, the folder of backups, and the disk of database and log."""
     database = config.database.path.resolve()
     private = [*files_with_secrets(config), database, *(Path(f"{database}{ending}") for ending in ("-wal", "-shm"))]
     found = [finding for file in private for finding in _modes(file.absolute())]
     shut = "secrets and the database are closed to the machine's other users"
-    return [*(found or [good("files", shut)]), *_disks(config)]
+    return [*(found or [good("files", shut)]), *_backups(config), *_disks(config)]
 
 
 def _modes(file: Path) -> list[Finding]:
@@ -34,6 +35,18 @@ def _modes(file: Path) -> list[Finding]:
         says = f"every user of the machine may replace {file}"
         found.append(wrong("files", says, f"chmod o-w {quote(str(real.parent))}"))
     return found
+
+
+def _backups(config: Config) -> list[Finding]:
+    """What keeps this user from writing a backup, if any are to be made; the folder itself may yet have to be made."""
+    folder = config.backup.path
+    if folder is None:
+        return []
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return []
+    mend = "let the daemon's user write there, and its service as well; see operations.md, Back up"
+    return [wrong("backups", f"no backup can be written to {folder}", mend)]
 
 
 def _disks(config: Config) -> list[Finding]:

@@ -20,6 +20,8 @@ class Moment(Collector):
     """What is so now; what is not known gives no series."""
 
     now: datetime
+    started_at: datetime
+    """When this process began to run."""
     build: Mapping[str, str]
     """Labels that say what runs: version, provider …"""
     parts: Mapping[str, str | None]
@@ -37,6 +39,7 @@ class Moment(Collector):
         build = GaugeMetricFamily("reminderd_build_info", "What runs, in its labels; always 1.", labels=[*self.build])
         build.add_metric([*self.build.values()], 1)
         yield build
+        yield _one("start_time_seconds", "When this process began to run.", self.started_at.timestamp())
         yield _by(
             "part",
             "part_ready",

@@ -67,6 +67,26 @@ def open_as_it_is(path: Path) -> Connection:
     return _opened(path, BUSY_TIMEOUT, lambda connection, _file: _set_up(connection))
 
 
+def open_to_look(path: Path) -> Connection:
+    """Open a database that exists and has the newest schema, for reading only: a daemon of an older version goes on.
+
+    Raises:
+        StoreUnusableError: This isn't our database, or its schema is an older or a newer one.
+        StoreUnavailableError: It is locked ….
+    """
+
+    def prepare(connection: Connection, _file: Path) -> None:
+        _set_up(connection)
+        connection.execute("PRAGMA query_only = ON")
+        newest = migrations()[-1].number
+        version = snapshot(connection, partial(schema_version, newest=newest))
+        if version < newest:
+            found = f"the database has an older schema ({version or 'none yet'}, this one knows {newest})"
+            raise StoreUnusableError(f"{found}: stop the daemon, then reminderd db migrate")
+
+    return _opened(path, BUSY_TIMEOUT, prepare)
+
+
 def open_alone(path: Path) -> Connection:
     """Open a database, made if there is none, that nobody else has open, and keep everybody out until it is closed.
 

@@ -89,6 +89,20 @@ def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(terminal
     assert f"schema {NEWEST}, the newest; nothing was changed" in terminal.type("db", "migrate").stdout
 
 
+@pytest.mark.parametrize("words", ["list", "show waits", "report", "status", "opt-out list", "db check"])
+def test_a_look_at_an_older_database_leaves_it_to_its_daemon_and_says_what_to_do(
+    terminal: Terminal, words: str
+) -> None:
+    schemas.build(3, terminal.folder / "reminderd.db")
+    before = (terminal.folder / "reminderd.db").read_bytes()
+    said = terminal.type(*words.split(), code=1).stderr
+    assert said.endswith(
+        f"reminderd.db: the database has an older schema (3, this one knows {NEWEST}):"
+        " stop the daemon, then reminderd db migrate\n"
+    )
+    assert (terminal.folder / "reminderd.db").read_bytes() == before
+
+
 @pytest.mark.parametrize("words", [["db", "migrate"], ["db", "backup", "copy.db"], ["list"]])
 def test_there_is_no_way_back_to_an_older_program(terminal: Terminal, words: list[str]) -> None:
     terminal.add()
@@ -100,6 +114,6 @@ def test_there_is_no_way_back_to_an_older_program(terminal: Terminal, words: lis
 
 def test_an_upgrade_can_be_taken_back_by_its_copy(terminal: Terminal) -> None:
     schemas.build(2, terminal.folder / "reminderd.db")
-    terminal.type("list")
+    terminal.type("db", "migrate")
     terminal.type("db", "restore", "reminderd.db.schema-2", "--force")
     assert len(terminal.json("list")) == 4

@@ -279,6 +279,20 @@ def test_a_file_that_cannot_be_read_as_a_whole_is_exit_2(terminal: Terminal, con
     assert not (terminal.folder / "reminderd.db").exists()
 
 
+@pytest.mark.parametrize("mode", [0o400, 0o440])
+@pytest.mark.parametrize("words", [["import"], ["opt-out", "import"]])
+def test_a_secret_is_no_table_whatever_leads_to_it_and_nothing_of_it_is_shown(
+    terminal: Terminal, words: list[str], mode: int
+) -> None:
+    secret = terminal.folder / "secret_token"
+    secret.write_text("5ecret\n")
+    secret.chmod(mode)
+    (terminal.folder / "patients.csv").symlink_to(secret)
+    said = terminal.type(*words, "patients.csv", code=2)
+    assert said.stderr == "patients.csv: it has the mode of a secret; expected a table that its owner may write to\n"
+    assert said.stdout == ""
+
+
 def test_excels_own_line_for_the_delimiter_is_understood(terminal: Terminal) -> None:
     write(terminal, GOOD.replace(",", ";") + "8;030;Hello.;\n", "sep=;\nref;phone;message;at\n")
     terminal.type("import", "list.csv", code=1)

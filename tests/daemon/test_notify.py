@@ -1,4 +1,6 @@
 import os
+import resource
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -146,6 +148,20 @@ async def test_a_supervisor_that_is_not_there_stops_nobody(who: Supervisor, auto
     life.stopping.set()
     await life.told_by(who)
     assert life.told_all.is_set()
+
+
+def test_a_process_that_may_open_no_more_files_goes_on_untold(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.setblocking(False)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            Supervisor(str(tmp_path / "notify")).tell("WATCHDOG=1")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        with pytest.raises(BlockingIOError):
+            systemd.recv(100)
 
 
 @pytest.mark.parametrize(

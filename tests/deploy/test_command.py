@@ -1,14 +1,20 @@
 """The command that staff type: it runs reminderd as the daemon's user, with its configuration and its secrets."""
 
 import os
+import re
+import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from attrs import frozen
+
+from tests.support.program import clean_environment
 
 COMMAND = Path(__file__).parents[2] / "deploy" / "reminderd.sh"
+VISUDO = shutil.which("visudo") or ""
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -17,6 +23,7 @@ id -un
 echo "$@"
 echo "$REMINDERD_CONFIG"
 echo "$LOGNAME"
+echo "$DATABASE_URL"
 echo "$CREDENTIALS_DIRECTORY"
 cat "$CREDENTIALS_DIRECTORY/secret_token"
 stat -c '%U %a' "$CREDENTIALS_DIRECTORY/secret_token"
@@ -32,23 +39,84 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_it_becomes_the_daemons_user_with_a_copy_of_the_secrets_that_it_leaves_nowhere(folder: Path) -> None:
-    program, secrets = folder / "bin/reminderd", folder / "secrets"
-    program.parent.mkdir()
-    program.write_text(PROGRAM)
-    program.chmod(0o755)
-    secrets.mkdir(0o700)
-    (secrets / "token").write_text("5ecret\n")
-    environ = {name: value for name, value in os.environ.items() if name != "REMINDERD_CONFIG"} | {
-        "REMINDERD_USER": "daemon",
-        "REMINDERD_VERSION": str(folder),
-        "REMINDERD_SECRETS": str(secrets),
-        "SUDO_USER": "anna",
-    }
-    done = subprocess.run([COMMAND, "list", "--all of it"], env=environ, check=False, capture_output=True, text=True)
+@frozen
+class Installed:
+    """A stand-in for the program, and its secret."""
+
+    folder: Path
+
+    def program(self, text: str) -> None:
+        """Be this program from here on."""
+        file = self.folder / "bin/reminderd"
+        file.write_text(text)
+        file.chmod(0o755)
+
+    def run(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        """Type the command, with nothing of the daemon's in the environment but this."""
+        given = {"REMINDERD_USER": "daemon", "REMINDERD_VERSION": str(self.folder)}
+        given["REMINDERD_SECRETS"] = str(self.folder / "secrets")
+        env = clean_environment() | given | environ
+        return subprocess.run([COMMAND, *arguments], env=env, check=False, capture_output=True, text=True)
+
+
+@pytest.fixture
+def installed(folder: Path) -> Installed:
+    (folder / "bin").mkdir()
+    (folder / "secrets").mkdir(0o700)
+    (folder / "secrets/token").write_text("5ecret\n")
+    there = Installed(folder)
+    there.program(PROGRAM)
+    return there
+
+
+def test_it_becomes_the_daemons_user_with_a_copy_of_the_secrets_that_it_leaves_nowhere(installed: Installed) -> None:
+    done = installed.run("list", "--all of it", SUDO_USER="anna", DATABASE_URL="")
     assert (done.returncode, done.stderr) == (7, "")
-    who, arguments, config, actor, credentials, secret, mode = done.stdout.splitlines()
+    who, arguments, config, actor, _, credentials, secret, mode = done.stdout.splitlines()
     assert (who, arguments) == ("daemon", "list --all of it")
     assert (config, actor) == ("/etc/reminderd/config.toml", "anna")
     assert (secret, mode) == ("5ecret", "daemon 400")
     assert not Path(credentials).exists()
+
+
+def test_the_database_that_sudo_was_told_of_is_the_one_that_is_shown(installed: Installed) -> None:
+    done = installed.run("show", "7", SUDO_USER="anna", DATABASE_URL="sqlite:////var/lib/reminderd/replaced.db")
+    assert done.stdout.splitlines()[4] == "sqlite:////var/lib/reminderd/replaced.db"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ"),
+    [
+        (["list", "--config", "evil.toml"], {}),
+        (["list", "--config=evil.toml"], {}),
+        (["list"], {"REMINDERD_CONFIG": "evil.toml"}),
+        (["list"], {"REMINDERD__PROVIDER__GENERIC__API_URL": "https://evil.example"}),
+    ],
+)
+def test_nobody_but_root_may_have_the_secrets_read_by_another_configuration(
+    installed: Installed, arguments: list[str], environ: Mapping[str, str]
+) -> None:
+    done = installed.run(*arguments, SUDO_USER="anna", **environ)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "for root alone" in done.stderr
+    assert installed.run(*arguments, SUDO_USER="root", **environ).returncode == 7
+
+
+@pytest.mark.parametrize("signal", ["HUP", "INT", "TERM"])
+def test_a_terminal_that_is_closed_leaves_no_secrets_behind(installed: Installed, signal: str) -> None:
+    installed.program(f'#!/bin/sh\necho "$CREDENTIALS_DIRECTORY"\nkill -{signal} "$PPID"\nexit 7\n')
+    done = installed.run("list", REMINDERD_USER="root")
+    assert done.returncode == 7
+    assert not Path(done.stdout.strip()).exists()
+
+
+@pytest.mark.skipif(not VISUDO, reason="sudo is not installed (Debian: sudo)")
+def test_the_front_desks_line_is_one_that_sudo_takes(folder: Path) -> None:
+    guide = (COMMAND.parents[1] / "docs/operations.md").read_text(encoding="utf-8")
+    found = re.search(r"^    Cmnd_Alias FRONT_DESK.*?NOPASSWD: FRONT_DESK$", guide, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    file = folder / "sudoers"
+    file.write_text(found[0].replace("\n    ", "\n").strip() + "\n")
+    file.chmod(0o440)
+    done = subprocess.run([VISUDO, "-c", "-f", file], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -23,10 +23,14 @@ cat >"$(dirname "$0")/reminderd" <<'REMINDERD'
 #!/bin/sh
 version=$(basename "$(dirname "$(dirname "$(realpath "$0")")")")
 echo "$version $*" >>"$FOLDER/log"
+database() {{ sed -n 's|^url = "sqlite:///\\(/.*\\)"|\\1|p' "$REMINDERD_CONFIG"; }}
 case "$*" in
-    check-config) ! grep -q nonsense "$REMINDERD_CONFIG" ;;
-    "db backup "*) [ ! -e "$FOLDER/full" ] && cp "$FOLDER/root/var/lib/reminderd/reminderd.db" "$3" ;;
-    "db check") [ ! -e "$FOLDER/newer" ] ;;
+    check-config)
+        grep -q nonsense "$REMINDERD_CONFIG" && exit 2
+        echo "database: $(database)" ;;
+    "db backup "*) [ ! -e "$FOLDER/full" ] && cp "$FOLDER/root$(database)" "$3" ;;
+    "db check") [ ! -e "$FOLDER/newer" ] && [ ! -e "$FOLDER/mistakes" ] ;;
+    "db migrate") [ ! -e "$FOLDER/newer" ] ;;
 esac
 REMINDERD
 chmod +x "$(dirname "$0")/reminderd"
@@ -181,6 +185,26 @@ def test_an_upgrade_backs_the_database_up_with_the_version_that_wrote_it(server:
     assert f"upgraded from {first} to {second}" in said
 
 
+def test_the_database_that_is_backed_up_is_the_one_that_is_configured(server: Server) -> None:
+    server.install()
+    config = server.root / "etc/reminderd/config.toml"
+    config.write_text(config.read_text().replace("/var/lib/reminderd/reminderd.db", "/var/lib/reminderd/clinic.db"))
+    database = server.root / "var/lib/reminderd/clinic.db"
+    database.write_text("patients")
+    server.change()
+    said = server.install()
+    [backup] = server.asked("db backup")
+    assert Path(backup.split()[-1]).read_text() == "patients"
+    assert f"{database} is backed up to" in said
+
+
+def test_an_upgrade_that_finds_no_database_says_where_it_looked(server: Server) -> None:
+    server.install()
+    server.change()
+    assert f"there is no database at {server.root}/var/lib/reminderd/reminderd.db" in server.install()
+    assert server.asked("db backup") == []
+
+
 def test_what_the_admin_wrote_survives_an_upgrade(server: Server) -> None:
     server.install("--domain", "a.example")
     config, caddy = server.root / "etc/reminderd/config.toml", server.root / "etc/caddy/Caddyfile"
@@ -254,6 +278,26 @@ def test_a_rollback_to_a_version_that_can_not_read_the_database_says_what_to_do(
     said = server.install("--rollback", code=1)
     assert "does not take the database, so it is not started" in said
     assert "Restore the copy from before the upgrade" in said
+
+
+def test_mistakes_in_rows_do_not_keep_a_rollback_from_its_end(server: Server) -> None:
+    server.install()
+    first = server.at("current")
+    (server.root / "var/lib/reminderd/reminderd.db").write_text("patients")
+    server.change()
+    server.install()
+    (server.folder / "mistakes").touch()
+    assert f"to {first}" in server.install("--rollback")
+    assert server.at("current") == first
+
+
+def test_a_rollback_to_a_version_that_does_not_take_the_configuration_says_so(server: Server) -> None:
+    server.install()
+    server.change()
+    server.install()
+    config = server.root / "etc/reminderd/config.toml"
+    config.write_text(config.read_text() + "[nonsense]\n")
+    assert f"does not take {config} as it is, so it is not started" in server.install("--rollback", code=1)
 
 
 def test_only_two_versions_are_kept(server: Server) -> None:

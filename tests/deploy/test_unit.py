@@ -46,6 +46,10 @@ def test_the_unit_is_hardened_to_an_exposure_below_two() -> None:
     assert "Overall exposure level for reminderd.service: 1." in done.stdout
 
 
+def test_the_unit_lets_the_daemon_see_what_its_own_metrics_are_read_from() -> None:
+    assert "ProcSubset=pid" not in UNIT.read_text()  # memory and files are told only where /proc/stat can be read
+
+
 def test_the_unit_knows_the_daemons_exit_codes_and_watchdog() -> None:
     lines = UNIT.read_text().splitlines()
     for needed in ("Type=notify", "Restart=on-failure", "RestartPreventExitStatus=2", "User=reminderd"):

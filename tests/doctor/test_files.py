@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,17 @@ def test_two_disks_have_a_line_each(folder: Path) -> None:
     assert [finding.about for finding in found] == ["files", "disk", "disk"]
 
 
+def test_a_folder_of_backups_that_is_a_file_or_below_one_is_a_mistake(folder: Path) -> None:
+    for name in ("secret", "secret/backups"):
+        (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "{name}"\n')
+        assert mistakes(folder) == [f"no backup can be written to {folder / name}"]
+
+
+def test_a_folder_of_backups_that_can_be_made_is_well(folder: Path) -> None:
+    (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups/of/the/day"\n')
+    assert mistakes(folder) == []
+
+
 # Looks at the configuration in the folder named by its argument, loaded before, as somebody who isn't root.
 AS_NOBODY = """
 import os, sys
@@ -120,6 +132,16 @@ else:
 for finding in files.look(config):
     print(finding.mark, finding.says)
 """
+
+
+def test_a_folder_of_backups_that_the_daemons_user_may_not_write_to_is_a_mistake(folder: Path) -> None:
+    (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups"\n')
+    (folder / "backups").mkdir(0o755)
+    if os.geteuid() != 0:
+        (folder / "backups").chmod(0o555)
+    command = [sys.executable, "-c", AS_NOBODY.replace("chmod(0)", "chmod(0o755)"), str(folder)]
+    result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
+    assert f"wrong no backup can be written to {folder / 'backups'}" in result.stdout.splitlines()
 
 
 def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:

@@ -107,6 +107,20 @@ async def test_the_logs_level_changes_and_what_cannot_change_now_is_named(clinic
     assert not (clinic.folder / "other.log").exists()
 
 
+async def test_a_level_that_the_log_could_not_take_is_tried_again_at_the_next_signal(clinic: Clinic) -> None:
+    write(clinic, '[log]\nfile = "clinic.log"\n')
+    async with running("run", cwd=clinic.folder) as program:
+        await program.url()
+        (clinic.folder / "clinic.log").rename(clinic.folder / "clinic.log.1")
+        (clinic.folder / "clinic.log").mkdir()
+        write(clinic, '[log]\nfile = "clinic.log"\nlevel = "DEBUG"\n')
+        await program.reload(r"ERROR .*the log can't be written, its level stays: Is a directory$")
+        await program.line(r"read again, changed: nothing$")
+        (clinic.folder / "clinic.log").rmdir()
+        await program.reload(r"read again, changed: \[log\]\.level$")
+        assert await program.terminate() == 0
+
+
 async def test_a_bad_file_changes_nothing_and_every_mistake_is_in_the_log(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()

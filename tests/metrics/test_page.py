@@ -120,6 +120,11 @@ def test_every_status_and_every_outcome_that_needs_a_human_has_its_series() -> N
     assert outcomes == {word.replace(" ", "_") for word in NEED_A_HUMAN}
 
 
+def test_when_the_process_began_to_run_is_told_whatever_of_proc_can_be_read() -> None:
+    text = page(Instruments(), moment(started_at=NOW)).decode()
+    assert value(text, "reminderd_start_time_seconds") == NOW.timestamp()
+
+
 def test_the_process_tells_of_its_memory_and_its_files() -> None:
     names = {name for name, _ in series_in(full_page())}
     assert {"process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"} <= names

@@ -47,6 +47,7 @@ def moment(**changes: object) -> Moment:
     """A moment of which everything is known."""
     given: dict[str, object] = {
         "now": NOW,
+        "started_at": NOW - timedelta(days=1),
         "build": {"version": "1.2.3", "python": "3.11.2", "sqlite": "3.53.4", "provider": "generic"},
         "parts": {"database": None, "poll loop": None, "provider": "dialing is paused: 503"},
         "provider_paused": True,

@@ -91,7 +91,7 @@ def schema(version: int, newest: int) -> Finding:
     if version == newest:
         return good("schema", f"{version}, the newest")
     says = f"{version or 'none yet'}, and this program brings {newest}"
-    return warning("schema", says, "make a backup: the next command that opens the database brings it up to date")
+    return warning("schema", says, "make a backup, stop the daemon, then reminderd db migrate")
 
 
 def wal(size: int) -> Finding:
