@@ -130,7 +130,7 @@ async def _followed(connection: Connection, reminder_id: str, stopping: trio.Eve
             for line in _lines(connection, reminder_id, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
             if seen.reminder is not None and seen.reminder.wake_at is None and seen.reminder.status.final:
-                if seen.reminder.status is Status.EXPIRED:
+                if seen.reminder.status is Status.EXPIRED and not seen.calls:
                     click.echo(_STOP_IT, err=True)
                 return 0 if seen.reminder.status is Status.CALLED else FAILED
             if seen.calls:
