@@ -9,7 +9,7 @@ import click
 from reminderd.cli.common import actor, existing_database, fail, with_config
 from reminderd.cli.output import print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, rules_of
 from reminderd.store.copying import copy
 from reminderd.store.driver import sqlite_warning
 from reminderd.store.integrity import check as damage_in
@@ -74,7 +74,10 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
     The backup does not know what happened after it was made. So dialing is paused, and reminders that may have been
     rung since have failed, for you to see to.
     """
-    done = restored_from(config.database.path, file, SystemClock().now(), actor=actor(), replace=force)
+    within = rules_of(config).group_within
+    done = restored_from(
+        config.database.path, file, SystemClock().now(), actor=actor(), replace=force, group_within=within
+    )
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)
     _tell(config, done)
@@ -108,6 +111,12 @@ def _tell(config: Config, done: Restored) -> None:
     click.echo(f"{config.database.path}: restored; {then}")
     if done.kept is not None:
         click.echo(f"what it replaced: {done.kept}; delete it when you need it no more")
+    if done.kept is not None and done.opt_outs is None:
+        click.echo(
+            "warning: the opt-outs of what it replaced could not be read, and none are taken over from it:"
+            " take down again who has opted out since the backup",
+            err=True,
+        )
     if done.opt_outs is not None:
         click.echo(f"taken over from that: {done.opt_outs} opt-outs that the backup did not have")
     if done.held:

@@ -8,12 +8,12 @@ from typing import Final
 
 from loguru import logger
 
-from reminderd.core.lifecycle import Errand, Step, Surroundings, put_aside, wake
-from reminderd.core.reminder import Reminder, Status, newest_call
+from reminderd.core.lifecycle import Errand, Step, Surroundings, may_have_been_rung, put_aside, wake
+from reminderd.core.reminder import Call, Reminder, Status, newest_call
 from reminderd.core.rules import Rules
 from reminderd.store.company import beside, leading_of, riders_of
 from reminderd.store.driver import Connection, trouble
-from reminderd.store.facts import free_from, number_busy, opted_out, paused
+from reminderd.store.facts import free_from, number_busy, opted_out, paused, restored_at
 from reminderd.store.rows import load_calls, load_reminder, reminder_from, save, save_other, to_ms
 
 PAUSE_RECHECK: Final = timedelta(minutes=1)
@@ -129,7 +129,8 @@ def _decide(
             opted_out=opted_out(connection, reminder.phone_number),
             number_busy=number_busy(connection, reminder.phone_number, except_for=reminder.id),
             number_free_from=free_from(connection, reminder, rules, now),
-            beside=beside(connection, reminder) if rules.group_within and reminder.status is Status.SCHEDULED else (),
+            restored_at=restored_at(connection, reminder.id),
+            beside=_beside(connection, reminder, rules),
             riders=riders_of(connection, newest_call(calls)),
             leading=None if reminder.said_with is None else leading_of(connection, reminder),
             dial_from=dial_from,
@@ -155,6 +156,17 @@ def _decide(
         save(connection, reminder, (), step, now)
     connection.execute("RELEASE row")
     return [step, *step.others]
+
+
+def _beside(connection: Connection, reminder: Reminder, rules: Rules) -> tuple[tuple[Reminder, tuple[Call, ...]], ...]:
+    """Those that may be said along with this one: not what may have been rung before a restore."""
+    if not rules.group_within or reminder.status is not Status.SCHEDULED:
+        return ()
+    return tuple(
+        (other, calls)
+        for other, calls in beside(connection, reminder)
+        if not may_have_been_rung(other, calls, restored_at(connection, other.id), rules.group_within)
+    )
 
 
 def _is_still_taken(connection: Connection, reminder: Reminder) -> bool:

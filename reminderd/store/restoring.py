@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,7 +12,7 @@ from attrs import frozen
 from reminderd.core.lifecycle import restored
 from reminderd.core.reminder import Reminder
 from reminderd.store.audit import audit
-from reminderd.store.copying import mistakes_in, reading, scratch
+from reminderd.store.copying import force_to_disk, mistakes_in, reading, scratch
 from reminderd.store.driver import Connection, Error, connect, translated
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import paused
@@ -20,7 +20,7 @@ from reminderd.store.migrate import migrate, migrations
 from reminderd.store.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.optouts import opt_out
 from reminderd.store.pauses import set_pause
-from reminderd.store.rows import from_ms, load_calls, reminder_from, save
+from reminderd.store.rows import from_ms, load_calls, reminder_from, save, to_ms
 from reminderd.store.transaction import transaction
 
 _UNDECIDED: Final = (
@@ -49,7 +49,9 @@ class Restored:
     """What `db check` says of the backup; the file itself is sound."""
 
 
-def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace: bool) -> Restored:
+def restore(
+    database: Path, backup: Path, now: datetime, *, actor: str, replace: bool, group_within: timedelta
+) -> Restored:
     """Put what is in `backup` in the place of what is in `database`, whole or not at all.
 
     The file stays where it is, and SQLite writes it: whoever opens it meanwhile waits, and a crash leaves the old
@@ -62,6 +64,7 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
         now: the time.
         actor: who restores, for the audit.
         replace: what is in `database` may be replaced.
+        group_within: how far apart reminders may lie that are said in one call.
 
     Raises:
         CopyError: The backup can't be used, or it would replace something; nothing was changed.
@@ -84,7 +87,14 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
                 with _alone(database) as target:
                     numbers = _opt_outs_in(target) if there else None
                     kept = _kept(target, database, now) if there else None
-                    hold = partial(_hold, actor=actor, numbers=numbers or [], last_change=last_change, kept=kept)
+                    hold = partial(
+                        _hold,
+                        actor=actor,
+                        numbers=numbers or [],
+                        last_change=last_change,
+                        kept=kept,
+                        group_within=group_within,
+                    )
                     held, opt_outs = transaction(prepared, hold, now)
                     with translated():
                         prepared.backup(target)
@@ -108,8 +118,12 @@ def _hold(
     numbers: list[tuple[str, str | None]],
     last_change: datetime | None,
     kept: Path | None,
+    group_within: timedelta,
 ) -> tuple[list[Reminder], int]:
-    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs."""
+    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs.
+
+    The time is kept, too: what may have been rung may be missing here, and come again with a list.
+    """
     before = _opt_out_count(connection)
     for number, source in numbers:
         opt_out(connection, now, phone_number=number, source=source or "the replaced database", actor=actor)
@@ -117,11 +131,16 @@ def _hold(
     for row in connection.execute(_UNDECIDED).fetchall():
         reminder = reminder_from(row)
         calls = load_calls(connection, reminder.id)
-        step = restored(reminder, calls, now)
+        step = restored(reminder, calls, now, group_within=group_within)
         if step is not None:
             save(connection, reminder, calls, step, now)
             audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
             held.append(step.reminder)
+    connection.execute(
+        "INSERT INTO settings (key, value) VALUES ('restored_at', ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (str(to_ms(now)),),
+    )
     then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
     why = f"a backup was restored{then}"
     audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
@@ -155,6 +174,7 @@ def _kept(target: Connection, database: Path, now: datetime) -> Path:
         with closing(connect(str(file))) as copied, translated():
             target.backup(copied)
         file.replace(kept)
+        force_to_disk(kept.parent)  # before anything of the original is overwritten
     return kept
 
 

@@ -10,6 +10,7 @@ from reminderd.core.lifecycle.again import rests_on_look_ups, taken_up_again
 from reminderd.core.lifecycle.check import RING_BY_HAND, check, give_up, key_holds, unconfirmed
 from reminderd.core.lifecycle.company import rides
 from reminderd.core.lifecycle.group import follow, heard, is_followed, joined, parted, said_along
+from reminderd.core.lifecycle.restored import MAYBE_RUNG, may_have_been_rung
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -129,6 +130,8 @@ def _never(
         return Status.FAILED, wrong, Level.ERROR
     if around.opted_out:
         return Status.CANCELLED, OPTED_OUT, Level.INFO
+    if may_have_been_rung(reminder, calls, around.restored_at, rules.group_within):
+        return Status.FAILED, MAYBE_RUNG, Level.ERROR
     limit = expiry(reminder, rules)
     opens = _opens(reminder, around, rules, now)
     if now < limit and opens is not None and opens < limit:
