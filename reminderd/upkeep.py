@@ -1,4 +1,7 @@
-"""What the daemon does by itself once a day, beside the dialing: a backup, and the purge of what is old."""
+"""What the daemon does by itself once a day, beside the dialing: a backup, and the purge of what is old.
+
+One thing after the other: each of them is work for the disk, and holds up those who write.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -8,18 +11,18 @@ from pathlib import Path
 from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.daily import Daily
 from reminderd.logs import without_numbers
-from reminderd.store.backups import back_up, backups_in
+from reminderd.store.backups import back_up, backups_in, newest_backup
 from reminderd.store.database import Database
 from reminderd.store.driver import Connection, Error
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.opening import open_connection
-from reminderd.store.purging import Place, count_calls, purge_batch, scrub
+from reminderd.store.purging import Place, Traces, count_calls, purge_batch, scrub, unscrubbed
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""
@@ -31,6 +34,10 @@ SCRUBBED_BYTES: Final = 256 * 1024 * 1024
 """Of a larger database the daemon does not rewrite the file: that would take as much memory, and stop all writing."""
 
 _LOOK: Final = timedelta(minutes=1)
+
+
+class NotYetError(Exception):
+    """The rest can't be done now; the message says why, and it is nobody's fault."""
 
 
 @frozen(kw_only=True)
@@ -47,25 +54,38 @@ class Chore:
     stopping: trio.Event
     look: timedelta = _LOOK
     """How often the clock is read while it waits: it may be put on, or the machine sleep."""
+    turn: trio.Lock = field(factory=trio.Lock)
+    """Held while it is done; chores with the same one are done one after the other."""
 
 
 async def look_after(chore: Chore) -> None:
-    """Do it whenever it is due, until the stop. A failure is an ERROR in the log, and tried again after an hour."""
+    """Do it whenever it is due, until the stop. A failure is an ERROR in the log, and tried again after an hour.
+
+    Whatever goes wrong in it, the rest of the daemon is left in peace.
+    """
     done: datetime | None = None
     while True:
         try:
             last = max(filter(None, (done, await trio.to_thread.run_sync(chore.last))), default=None)
             if not await _reached(chore.daily.due(last, chore.clock.now()), chore):
                 return
-            begun = chore.clock.now()
-            await chore.do()
-            done = begun
+            async with chore.turn:
+                if chore.stopping.is_set():
+                    return
+                begun = chore.clock.now()
+                await chore.do()
+                done = begun
+            continue
+        except NotYetError as later:
+            logger.warning(f"{later}; tried again in an hour")
         except (StoreUnavailableError, StoreUnusableError, Error, OSError) as error:
             if chore.stopping.is_set():
                 return
             logger.error(f"{chore.name}: {error}; tried again in an hour")
-            if not await _reached(chore.clock.now() + AGAIN_AFTER, chore):
-                return
+        except Exception:  # noqa: BLE001 - a bug in what can wait is no reason to ring nobody
+            logger.exception(f"{chore.name}: an error in the program; tried again in an hour")
+        if not await _reached(chore.clock.now() + AGAIN_AFTER, chore):
+            return
 
 
 async def _reached(moment: datetime, chore: Chore) -> bool:
@@ -83,8 +103,8 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
     """A backup a day; the folder itself tells when the last one was made."""
 
     def last() -> datetime | None:
-        found = backups_in(folder, database)
-        return found[-1].made_at if found else None
+        newest = newest_backup(folder, database, clock.now())
+        return None if newest is None else newest.made_at
 
     async def do() -> None:
         begun = clock.monotonic()
@@ -94,6 +114,9 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
         logger.info(f"backup made: {made.file}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
             logger.error(f"the database, and so its backup, has {len(made.mistakes)} mistakes: see reminderd db check")
+        for odd in await trio.to_thread.run_sync(backups_in, folder, database):
+            if odd.is_of_the_future(clock.now()):
+                logger.warning(f"not counted, and not deleted: {odd.file}, as its name lies in the future")
 
     return Chore(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
 
@@ -107,12 +130,18 @@ def retention(
     stopping: trio.Event,
     most_bytes: int = SCRUBBED_BYTES,
 ) -> Chore:
-    """A purge a day, and one at each start, of what was over more than `days` ago.
+    """A purge a day, and one at each start, of what was over more than `days` ago; 0: of nothing.
 
-    The file is written anew after it, if it has `most_bytes` at most.
+    The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """
 
     async def do() -> None:
+        if days:
+            await purge()
+        if await database.read(unscrubbed) is not None:
+            await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
+
+    async def purge() -> None:
         before = clock.now() - timedelta(days=days)
         purged, place = 0, Place()
         await database.write(count_calls)
@@ -124,17 +153,16 @@ def retention(
             purged, place = purged + done.reminders, done.reached
         if purged:
             logger.info(f"purged: {purged} reminders of more than {days} days ago")
-            await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
 
     return Chore(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
 
 
 def _scrub(path: Path, most_bytes: int) -> None:
     with closing(open_connection(path)) as connection:
-        if _bytes(connection) > most_bytes:
+        if unscrubbed(connection) is Traces.FILE and _bytes(connection) > most_bytes:
             logger.warning("traces of purged reminders may be left in the file: run reminderd purge at a quiet time")
         elif not scrub(connection):
-            logger.warning("traces of purged reminders may be left in the -wal file until the next purge or stop")
+            raise NotYetError("traces of purged reminders are left in the -wal file, as somebody reads the database")
 
 
 def _bytes(connection: Connection) -> int:

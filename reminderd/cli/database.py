@@ -115,6 +115,12 @@ def _tell(config: Config, done: Restored) -> None:
     click.echo(f"{config.database.path}: restored; {then}")
     if done.kept is not None:
         click.echo(f"what it replaced: {done.kept}; delete it when you need it no more")
+    if done.kept is not None and done.opt_outs is None:
+        click.echo(
+            "warning: the opt-outs of what it replaced could not be read, and none are taken over from it:"
+            " take down again who has opted out since the backup",
+            err=True,
+        )
     if done.opt_outs is not None:
         click.echo(f"taken over from that: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
     if done.held:

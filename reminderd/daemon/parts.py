@@ -5,6 +5,7 @@ from functools import partial
 from uuid import uuid4
 
 import trio
+from attrs import evolve
 
 from reminderd.alerts import Alerts, Send, by_apprise
 from reminderd.breaker import Breaker
@@ -99,7 +100,7 @@ def send(config: Config) -> Send | None:
 
 
 def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[Chore]:
-    """What is configured to be done once a day."""
+    """What is done once a day, one thing after the other."""
     found, zone = [], config.calling.zone
     if config.backup.path is not None:
         daily = Daily(at=config.backup.time, zone=zone)
@@ -113,7 +114,7 @@ def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.E
                 stopping=stopping,
             )
         )
-    if config.retention.days:
-        daily = Daily(at=config.retention.time, zone=zone)
-        found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
-    return found
+    daily = Daily(at=config.retention.time, zone=zone)
+    found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    turn = trio.Lock()
+    return [evolve(chore, turn=turn) for chore in found]

@@ -16,6 +16,9 @@ from reminderd.store.opening import open_as_it_is
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _PRIVATE: Final = 0o700
 
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+"""A name further ahead than this was given while a clock was wrong."""
+
 
 @frozen(kw_only=True)
 class Backup:
@@ -24,6 +27,10 @@ class Backup:
     file: Path
     made_at: datetime
     """By its name: files are copied about, and their own times with them, or not."""
+
+    def is_of_the_future(self, now: datetime) -> bool:
+        """Whether its name lies so far ahead that it can't be believed."""
+        return self.made_at > now + _CLOCKS_DIFFER
 
 
 def backups_in(folder: Path, database: Path) -> list[Backup]:
@@ -51,14 +58,26 @@ def backup_age(folder: Path, database: Path, now: datetime) -> timedelta | None:
     Raises:
         CopyError: The folder can't be read.
     """
-    backups = backups_in(folder, database)
-    return now - backups[-1].made_at if backups else None
+    newest = newest_backup(folder, database, now)
+    return None if newest is None else now - newest.made_at
+
+
+def newest_backup(folder: Path, database: Path, now: datetime) -> Backup | None:
+    """The newest backup whose name can be believed; None: there is none.
+
+    Raises:
+        CopyError: The folder can't be read.
+    """
+    believed = [backup for backup in backups_in(folder, database) if not backup.is_of_the_future(now)]
+    return believed[-1] if believed else None
 
 
 def back_up(
     database: Path, folder: Path, now: datetime, *, keep: int, stopped: Callable[[], bool] = lambda: False
 ) -> Copy:
     """Make one more backup in the folder, made (mode 0700) if need be, then delete the oldest until `keep` are left.
+
+    The new one is never deleted. Those of the future are neither counted nor deleted.
 
     Raises:
         CopyError: It was stopped, or can't be made; nothing is deleted then.
@@ -72,7 +91,8 @@ def back_up(
     with closing(open_as_it_is(database)) as connection:
         target = folder / f"{database.stem}-{now.astimezone(UTC):{_STAMP}}.db"
         made = copy(connection, target, replace=True, stopped=stopped)
-    for old in backups_in(folder, database)[:-keep]:
+    others = [one for one in backups_in(folder, database) if one.file != target and not one.is_of_the_future(now)]
+    for old in others[: max(len(others) - (keep - 1), 0)]:
         try:
             old.file.unlink(missing_ok=True)
         except OSError as error:

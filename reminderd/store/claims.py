@@ -9,12 +9,12 @@ from typing import Final
 from attrs import evolve
 from loguru import logger
 
-from reminderd.core.lifecycle import Errand, Step, Surroundings, put_aside, wake
+from reminderd.core.lifecycle import Errand, Step, Surroundings, Waiting, may_have_been_rung, put_aside, wake
 from reminderd.core.reminder import Call, Reminder, Status, newest_call
 from reminderd.core.rules import Rules
 from reminderd.store.company import beside, leading_of, riders_of
 from reminderd.store.driver import Connection, trouble
-from reminderd.store.facts import free_from, number_busy, opted_out, paused
+from reminderd.store.facts import free_from, number_busy, opted_out, paused, restored_at
 from reminderd.store.rows import load_calls, load_reminder, reminder_from, save, save_other, to_ms
 
 PAUSE_RECHECK: Final = timedelta(minutes=1)
@@ -169,9 +169,21 @@ def _looked_around(
         opted_out=opted_out(connection, reminder.phone_number),
         number_busy=is_busy,
         number_free_from=free,
-        beside=beside(connection, reminder, rules.group_within) if may_lead else (),
+        restored_at=restored_at(connection, reminder.id),
+        beside=_beside(connection, reminder, rules) if may_lead else (),
         riders=riders_of(connection, newest_call(calls)),
         leading=None if reminder.said_with is None else leading_of(connection, reminder),
+    )
+
+
+def _beside(connection: Connection, reminder: Reminder, rules: Rules) -> tuple[Waiting, ...]:
+    """Those that may be said along with this one: not what may have been rung before a restore."""
+    return tuple(
+        other
+        for other in beside(connection, reminder, rules.group_within)
+        if not may_have_been_rung(
+            other.reminder, other.calls, restored_at(connection, other.reminder.id), rules.group_within
+        )
     )
 
 

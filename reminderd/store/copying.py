@@ -79,11 +79,11 @@ def copy(
                 mistakes = mistakes_in(copied, file=target)
             if stopped():
                 raise CopyError(_GIVEN_UP.format(target))
-            _force_to_disk(file)
+            force_to_disk(file)
             _refuse(source, target, replace=replace)
             size = file.stat().st_size
             file.replace(target)
-            _force_to_disk(target.parent)
+            force_to_disk(target.parent)
     except OSError as error:
         raise CopyError(f"{target}: {error.strerror}") from error
     except Error as error:
@@ -183,7 +183,8 @@ def _interruptible(connection: Connection, stopped: Callable[[], bool]) -> Itera
         connection.set_progress_handler(None, 0)
 
 
-def _force_to_disk(path: Path) -> None:
+def force_to_disk(path: Path) -> None:
+    """Return once a file's content, or the names in a folder, would survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -16,6 +16,12 @@ _CLOSED_LIST = ", ".join(f"'{word}'" for word in sorted(CLOSED))
 OPEN = f"attempt IS NOT NULL AND status NOT IN ({_CLOSED_LIST})"
 """The SQL of `Call.open`, over `call_logs`."""
 
+_RESTORED_AT = """
+SELECT CAST(value AS INTEGER) FROM settings
+ WHERE key = 'restored_at' AND NOT EXISTS (
+       SELECT 1 FROM audit WHERE reminder_id = ? AND act = 'call-again' AND at >= CAST(settings.value AS INTEGER))
+"""
+
 _NUMBER_BUSY = (
     "SELECT 1 FROM reminders WHERE phone_number = ? AND id <> ?"
     f" AND EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})"
@@ -35,6 +41,12 @@ def opted_out(connection: Connection, phone_number: str) -> bool:
 def paused(connection: Connection) -> bool:
     """Whether staff have paused all dialing: `settings` holds `paused` = `true`."""
     return _any(connection, "SELECT 1 FROM settings WHERE key = 'paused' AND value = ?", "true")
+
+
+def restored_at(connection: Connection, reminder_id: str) -> datetime | None:
+    """When a backup was last restored; None: never, or staff have had this reminder rung again since."""
+    row = connection.execute(_RESTORED_AT, (reminder_id,)).fetchone()
+    return None if row is None else from_ms(row[0])
 
 
 def number_busy(connection: Connection, phone_number: str, *, except_for: str) -> bool:

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from enum import StrEnum
 from functools import partial
+from secrets import token_hex
 from typing import Final
 
 from attrs import frozen
@@ -31,8 +33,22 @@ SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
 
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
 
+_MARK: Final = """
+INSERT INTO settings (key, value) VALUES ('unscrubbed', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
+_FILE_IS_DONE: Final = "UPDATE settings SET value = :log WHERE key = 'unscrubbed' AND value = :before"
+_LOG_IS_DONE: Final = "DELETE FROM settings WHERE key = 'unscrubbed' AND value = :log"
+
 Cleaned = Callable[[str], str]
 """Gives a text back with every phone number in it masked."""
+
+
+class Traces(StrEnum):
+    """Where something of what was purged or erased may be left."""
+
+    FILE = "file"
+    LOG = "log"
+    """In the write-ahead log alone: the file is written anew already."""
 
 
 @frozen
@@ -86,6 +102,7 @@ def purge_batch(
         )
         _purge_calls(connection, row["id"], cleaned)
     if rows:
+        mark_unscrubbed(connection)
         audit(connection, now, actor=actor, act="purge", detail=f"{len(rows)} reminders from before {before:%Y-%m-%d}")
     last = looked_at[-1]
     return Purged(reminders=len(rows), reached=Place(last["scheduled_at"], last["id"]))
@@ -96,20 +113,55 @@ def count_old(connection: Connection, *, before: datetime) -> int:
     return int(snapshot(connection, partial(_count, before=before)))
 
 
+def mark_unscrubbed(connection: Connection) -> None:
+    """Note, in the transaction that deletes something, that its traces are still in the files."""
+    connection.execute(_MARK, {"value": f"{Traces.FILE} {token_hex(8)}"})
+
+
+def unscrubbed(connection: Connection) -> Traces | None:
+    """Where traces may be of what was purged or erased; None: nowhere."""
+    value = _mark(connection)
+    if value is None:
+        return None
+    return Traces.LOG if value == Traces.LOG else Traces.FILE
+
+
 def scrub(connection: Connection) -> bool:
-    """Rewrite the files without what was purged; False: somebody reads, and the last of it goes when the log is reused.
+    """Rewrite the files without what was purged; False: somebody reads, and the last of it is still in the log.
 
     SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
-    the whole database is written anew. Meanwhile, about a second for 200 MB, nobody else can write, and it takes as
-    much memory as the file is large.
+    the whole database is written anew, unless only the log was left to be emptied. Meanwhile, about a second for
+    200 MB, nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that
+    can be done at once: to wait for somebody who reads would make all wait who write.
 
     Raises:
-        StoreUnavailableError: The disk is full, the database is locked ….
+        StoreUnavailableError: The disk is full, the database is locked …; the mark stays.
     """
     with translated():
-        connection.execute("VACUUM")
-        busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
-    return not busy
+        before = _mark(connection)
+        if before != Traces.LOG:
+            connection.execute("VACUUM")
+            # What another program purges meanwhile has a mark of its own, which stays.
+            connection.execute(_FILE_IS_DONE, {"log": Traces.LOG, "before": before})
+        emptied = _empty_log(connection)
+        if emptied:
+            connection.execute(_LOG_IS_DONE, {"log": Traces.LOG})
+    return emptied
+
+
+def _empty_log(connection: Connection) -> bool:
+    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+    connection.execute("PRAGMA busy_timeout = 0").fetchall()
+    try:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, while others write
+        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}").fetchall()
+
+
+def _mark(connection: Connection) -> str | None:
+    row = connection.execute("SELECT value FROM settings WHERE key = 'unscrubbed'").fetchone()
+    return None if row is None else str(row["value"])
 
 
 def _count(connection: Connection, *, before: datetime) -> int:

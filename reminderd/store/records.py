@@ -10,6 +10,7 @@ from reminderd.store.audit import audit
 from reminderd.store.driver import Connection
 from reminderd.store.facts import OPEN
 from reminderd.store.optouts import some_of
+from reminderd.store.purging import mark_unscrubbed
 from reminderd.store.queries import Value, acts_on, calls_of, named
 
 
@@ -80,6 +81,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     if any(_has_open_call(connection, *one) for one in ids):
         raise NotAllowedError("a call to this number is open; wait for its end, reminderd list --phone shows it")
     calls = sum(len(calls_of(connection, *one)) for one in ids)
+    mark_unscrubbed(connection)
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = ?", ids)
     connection.executemany("DELETE FROM reminders WHERE id = ?", ids)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")

@@ -5,13 +5,13 @@ from datetime import datetime
 from attrs import frozen
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle import Step, call_spoken_of, reported
+from reminderd.core.lifecycle import Step, call_spoken_of, known, reported
 from reminderd.core.reminder import TERMINAL, Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.company import wanted_by_others
 from reminderd.store.driver import Connection
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.facts import id_taken
+from reminderd.store.facts import id_taken, restored_at
 from reminderd.store.rows import load_calls, load_reminder, save, to_ms
 
 
@@ -47,7 +47,7 @@ def hear(connection: Connection, now: datetime, *, report: Report, rules: Rules,
     calls = load_calls(connection, reminder.id)
     spoken_of, _ = call_spoken_of(report, calls)
     step = reported(
-        reminder,
+        known(reminder, calls, restored_at(connection, reminder.id), rules.group_within),
         calls,
         report,
         receipt_is_new=receipt_is_new(connection, now, report, reminder, spoken_of),

@@ -1,6 +1,5 @@
 """Put a backup in the database's place, so that nobody is rung again for what was rung since."""
 
-from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ from attrs import frozen
 from reminderd.core.lifecycle import restored
 from reminderd.core.reminder import Reminder
 from reminderd.store.audit import audit
-from reminderd.store.copying import mistakes_in, reading, scratch
+from reminderd.store.copying import force_to_disk, mistakes_in, reading, scratch
 from reminderd.store.driver import Connection, Error, connect, translated
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import paused
@@ -21,7 +20,7 @@ from reminderd.store.migrate import migrate, migrations
 from reminderd.store.opening import open_alone, open_as_it_is, open_connection
 from reminderd.store.optouts import opt_out
 from reminderd.store.pauses import set_pause
-from reminderd.store.rows import from_ms, load_calls, reminder_from, save
+from reminderd.store.rows import from_ms, load_calls, reminder_from, save, to_ms
 from reminderd.store.transaction import transaction
 
 _UNDECIDED: Final = (
@@ -65,7 +64,7 @@ def restore(
         now: the time.
         actor: who restores, for the audit.
         replace: what is in `database` may be replaced.
-        group_within: how far apart reminders may lie that are said in one call; 0: each has a call of its own.
+        group_within: how far apart reminders may lie that are said in one call.
 
     Raises:
         CopyError: The backup can't be used, or it would replace something; nothing was changed.
@@ -121,23 +120,27 @@ def _hold(
     kept: Path | None,
     group_within: timedelta,
 ) -> tuple[list[Reminder], int]:
-    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs."""
+    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs.
+
+    The time is kept, too: what may have been rung may be missing here, and come again with a list.
+    """
     before = _opt_out_count(connection)
     for number, source in numbers:
         opt_out(connection, now, phone_number=number, source=source or "the replaced database", actor=actor)
     held = []
-    undecided = [reminder_from(row) for row in connection.execute(_UNDECIDED).fetchall()]
-    of_number = defaultdict(list)
-    for reminder in undecided:
-        of_number[reminder.phone_number].append(reminder)
-    for reminder in undecided:
+    for row in connection.execute(_UNDECIDED).fetchall():
+        reminder = reminder_from(row)
         calls = load_calls(connection, reminder.id)
-        beside = [other for other in of_number[reminder.phone_number] if other.id != reminder.id]
-        step = restored(reminder, calls, now, beside=beside, group_within=group_within)
+        step = restored(reminder, calls, now, group_within=group_within)
         if step is not None:
             save(connection, reminder, calls, step, now)
             audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
             held.append(step.reminder)
+    connection.execute(
+        "INSERT INTO settings (key, value) VALUES ('restored_at', ?)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        (str(to_ms(now)),),
+    )
     then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
     why = f"a backup was restored{then}"
     audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
@@ -171,6 +174,7 @@ def _kept(target: Connection, database: Path, now: datetime) -> Path:
         with closing(connect(str(file))) as copied, translated():
             target.backup(copied)
         file.replace(kept)
+        force_to_disk(kept.parent)  # before anything of the original is overwritten
     return kept
 
 

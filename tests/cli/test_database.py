@@ -64,11 +64,39 @@ def test_a_restore_says_what_it_replaced_and_whom_to_ring_by_hand(terminal: Term
     assert [row["ref"] for row in terminal.json("list", "--needs-human")] == ["due"]
 
 
+def test_opt_outs_of_the_replaced_database_that_cannot_be_read_are_warned_of(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("db", "backup", "copy.db")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opt_outs'").fetchone()[0]
+    content = bytearray((terminal.folder / "reminderd.db").read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    (terminal.folder / "reminderd.db").write_bytes(content)
+    said = terminal.type("db", "restore", "copy.db", "--force")
+    assert said.stderr == (
+        "warning: the opt-outs of what it replaced could not be read, and none are taken over from it:"
+        " take down again who has opted out since the backup\n"
+    )
+    assert "taken over" not in said.stdout
+
+
+def test_a_restore_holds_what_may_have_been_said_along_by_the_configuration(terminal: Terminal) -> None:
+    config = terminal.folder / "config.toml"
+    config.write_text(config.read_text().replace("[calling]\n", "[calling]\ngroup_minutes = 60\n"))
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE reminders SET scheduled_at = (unixepoch() + 1800) * 1000")
+    terminal.type("db", "backup", "copy.db")
+    assert "may have been rung since" in terminal.type("db", "restore", "copy.db", "--force").stdout
+
+
 def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("db", "backup", "copy.db")
     (terminal.folder / "reminderd.db").unlink()
-    said = terminal.type("db", "restore", "copy.db").stdout
+    done = terminal.type("db", "restore", "copy.db")
+    said = done.stdout
+    assert done.stderr == ""
     assert "replaced" not in said
     assert len(terminal.json("list")) == 1
 

@@ -58,6 +58,26 @@ def test_the_age_of_the_newest_is_told_by_its_name(path: Path, folder: Path) -> 
     assert [backup.made_at for backup in backups_in(folder, path)] == [NOW, NOW + DAY]
 
 
+@pytest.mark.usefixtures("connection")
+def test_a_name_more_than_a_day_ahead_neither_counts_nor_costs_the_new_backup_its_place(
+    path: Path, folder: Path
+) -> None:
+    folder.mkdir()
+    (folder / "reminderd-20990101T000000Z.db").touch()
+    assert backup_age(folder, path, NOW) is None
+    for day in range(3):
+        back_up(path, folder, NOW + day * DAY, keep=1)
+    assert backup_age(folder, path, NOW + 3 * DAY) == DAY
+    assert names(folder) == ["reminderd-20260304T100000Z.db", "reminderd-20990101T000000Z.db"]
+
+
+@pytest.mark.usefixtures("connection")
+def test_the_new_backup_stays_also_if_the_clock_was_put_back(path: Path, folder: Path) -> None:
+    for hours in (2, 1):
+        back_up(path, folder, NOW + timedelta(hours=hours), keep=1)
+    assert names(folder) == ["reminderd-20260302T110000Z.db"]
+
+
 def test_a_file_that_is_no_folder_and_a_name_that_is_no_date_are_said_so(path: Path, folder: Path) -> None:
     folder.touch()
     with pytest.raises(CopyError, match="Not a directory"):

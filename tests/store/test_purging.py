@@ -1,4 +1,5 @@
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,8 +11,20 @@ import pytest
 from reminderd.core.lifecycle import NotAllowedError
 from reminderd.logs import without_numbers
 from reminderd.store import desk as acts
+from reminderd.store.opening import BUSY_TIMEOUT
 from reminderd.store.optouts import opt_out
-from reminderd.store.purging import _NEXT, BATCH, Place, count_calls, count_old, purge_batch, scrub
+from reminderd.store.purging import (
+    _NEXT,
+    BATCH,
+    Place,
+    Traces,
+    count_calls,
+    count_old,
+    mark_unscrubbed,
+    purge_batch,
+    scrub,
+    unscrubbed,
+)
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import DAY, NOW, RULES
@@ -195,11 +208,49 @@ def test_no_byte_of_it_is_left_in_the_files(desk: Desk, path: Path) -> None:
 
 def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(desk: Desk, path: Path) -> None:
     insert(desk)
+    statements: list[str] = []
     with a_desk(path) as reader:
         reader.connection.execute("BEGIN")
         reader.connection.execute("SELECT * FROM reminders").fetchone()
-        desk.connection.execute("PRAGMA busy_timeout = 20").fetchall()
         purge(desk)
+        begun = time.monotonic()
         assert not scrub(desk.connection)
+        assert time.monotonic() - begun < BUSY_TIMEOUT.total_seconds() / 2  # it waited for nobody, nor others for it
+        assert unscrubbed(desk.connection) is Traces.LOG
         reader.connection.execute("ROLLBACK")
+    desk.connection.set_trace_callback(statements.append)
     assert scrub(desk.connection)
+    assert "VACUUM" not in statements
+    assert unscrubbed(desk.connection) is None
+    patience = desk.connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    assert patience == BUSY_TIMEOUT.total_seconds() * 1000
+
+
+def test_traces_are_marked_with_the_purge_until_the_file_is_written_anew(desk: Desk) -> None:
+    assert unscrubbed(desk.connection) is None
+    insert(desk)
+    purge(desk)
+    assert unscrubbed(desk.connection) is Traces.FILE
+    assert scrub(desk.connection)
+    assert unscrubbed(desk.connection) is None
+
+
+def test_a_purge_that_finds_nothing_marks_nothing(desk: Desk) -> None:
+    insert(desk, scheduled_at=to_ms(NOW))
+    purge(desk)
+    assert unscrubbed(desk.connection) is None
+
+
+def test_what_another_program_purges_while_the_file_is_written_anew_stays_marked(desk: Desk, path: Path) -> None:
+    insert(desk)
+    purge(desk)
+
+    def once(statement: str) -> None:
+        if statement.startswith("UPDATE settings"):  # the file is written, and the mark not changed yet
+            desk.connection.set_trace_callback(None)
+            with a_desk(path) as other:
+                other.write(lambda connection, _now: mark_unscrubbed(connection))
+
+    desk.connection.set_trace_callback(once)
+    scrub(desk.connection)
+    assert unscrubbed(desk.connection) is Traces.FILE

@@ -8,6 +8,7 @@ from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle import NotAllowedError
 from reminderd.store import desk as acts
 from reminderd.store.optouts import opt_out
+from reminderd.store.purging import Traces, unscrubbed
 from reminderd.store.records import erase, note_export, record
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk, contents
@@ -65,6 +66,11 @@ def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(desk: Des
     assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")
     assert PHONE not in str(after["audit"])
     assert "12-34" not in str(after)
+
+
+def test_an_erasure_is_marked_until_the_file_is_written_anew(desk: Desk) -> None:
+    desk.write(partial(erase, phone_number=PHONE, actor="anna"))
+    assert unscrubbed(desk.connection) is Traces.FILE
 
 
 def test_a_number_with_an_open_call_is_not_erased(desk: Desk) -> None:

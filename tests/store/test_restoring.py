@@ -2,7 +2,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +12,13 @@ from attrs import evolve
 from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle import MAYBE_RUNG
 from reminderd.core.reminder import Status
+from reminderd.store import desk as acts
 from reminderd.store import queries
 from reminderd.store.copying import copy
 from reminderd.store.driver import connect
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.facts import paused
+from reminderd.store.held import look_again
 from reminderd.store.integrity import check
 from reminderd.store.migrate import migrations
 from reminderd.store.opening import open_sync
@@ -26,7 +28,7 @@ from reminderd.store.restoring import Restored, restore
 from reminderd.store.rows import to_ms
 from tests.support import schemas
 from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, a_report, hours
+from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, a_report
 
 LATER = NOW + 8 * HOUR
 
@@ -60,7 +62,7 @@ for number in range(1, 41):
         os._exit(0)
     struck = os.WIFSIGNALED(os.waitpid(child, 0)[1])
     with open_sync(path) as connection:
-        values = [row[0] for row in connection.execute("SELECT DISTINCT value FROM settings WHERE key <> 'paused'")]
+        values = [row[0] for row in connection.execute("SELECT DISTINCT value FROM settings WHERE key GLOB '[0-9]*'")]
         sound = connection.execute("PRAGMA integrity_check").fetchone()[0]
     print(int(struck), *values, sound)
 """
@@ -81,8 +83,14 @@ def backed_up(desk: Desk, backup: Path) -> None:
     copy(desk.connection, backup)
 
 
-def put_back(path: Path, backup: Path, *, replace: bool = True, group_within: timedelta = timedelta(0)) -> Restored:
-    return restore(path, backup, LATER, actor="anna", replace=replace, group_within=group_within)
+def put_back(
+    path: Path, backup: Path, *, replace: bool = True, now: datetime = LATER, group_within: timedelta = timedelta(0)
+) -> Restored:
+    return restore(path, backup, now, actor="anna", replace=replace, group_within=group_within)
+
+
+def resume(desk: Desk) -> None:
+    desk.write(partial(set_pause, on=False, reason=None, actor="anna"))
 
 
 def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -> None:
@@ -139,7 +147,7 @@ def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Pa
     assert [reminder.id for reminder in done.held] == ["open", "due"]
     with a_desk(path) as desk:
         desk.now = LATER + HOUR
-        desk.write(partial(set_pause, on=False, reason=None, actor="anna"))
+        resume(desk)
         assert [reminder.id for reminder in (step.reminder for step in desk.steps())] == ["next"]
         assert {desk.reminder(each).last_error for each in ("open", "due")} == {MAYBE_RUNG}
         assert [act["act"] for act in queries.acts_on(desk.connection, "due")] == ["restore"]
@@ -149,24 +157,92 @@ def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Pa
         assert queries.broken_promises(desk.connection, long_ago=0) == []
 
 
-def test_nobody_is_rung_whose_hours_may_have_been_changed_since(path: Path, backup: Path) -> None:
-    with a_desk(path, evolve(RULES, window=hours(20 * HOUR, 21 * HOUR))) as desk:
-        desk.insert("held", expires_at=to_ms(NOW + DAY))
-        desk.steps()
-        assert desk.reminder("held").wake_at == NOW + 10 * HOUR
+def test_nobody_is_rung_again_who_was_said_along_in_an_earlier_call(path: Path, backup: Path) -> None:
+    grouping = evolve(RULES, group_within=HOUR)
+    with a_desk(path, grouping) as desk:
+        desk.insert("first", scheduled_at=to_ms(NOW + HOUR))
+        desk.insert("along", scheduled_at=to_ms(NOW + HOUR + 30 * MINUTE))
         backed_up(desk, backup)
-    assert [reminder.id for reminder in put_back(path, backup).held] == ["held"]
+        desk.later(HOUR)
+        [claimed] = desk.claim()
+        assert [rider.id for rider in claimed.riders] == ["along"]
+    done = put_back(path, backup, now=NOW + HOUR + MINUTE, group_within=HOUR)
+    assert [reminder.id for reminder in done.held] == ["first", "along"]
+    with a_desk(path, grouping) as desk:
+        desk.later(2 * HOUR)
+        resume(desk)
+        assert desk.steps() == []
 
 
-def test_nobody_is_told_again_what_may_have_been_said_in_another_reminders_call(path: Path, backup: Path) -> None:
+def test_nobody_is_rung_again_who_was_rung_early_as_the_calling_hours_had_changed(path: Path, backup: Path) -> None:
     with a_desk(path) as desk:
-        desk.insert("due", scheduled_at=to_ms(LATER))
-        desk.insert("along", scheduled_at=to_ms(LATER + HOUR))
-        desk.insert("far off", scheduled_at=to_ms(LATER + HOUR + MINUTE))
-        desk.insert("another's", "+15550100002", scheduled_at=to_ms(LATER + HOUR))
+        desk.insert(hold_reason="outside the calling hours", wake_at=to_ms(NOW + 3 * HOUR))
         backed_up(desk, backup)
-    assert [reminder.id for reminder in put_back(path, backup, group_within=HOUR).held] == ["due", "along"]
-    assert [reminder.id for reminder in put_back(path, backup).held] == ["due"]
+        desk.write(look_again)
+        [_] = desk.claim()
+    assert [reminder.id for reminder in put_back(path, backup, now=NOW + MINUTE).held] == ["r1"]
+    with a_desk(path) as desk:
+        desk.later(3 * HOUR)
+        resume(desk)
+        assert desk.steps() == []
+
+
+def test_one_that_is_put_in_again_is_not_rung_a_second_time_unless_staff_ask_for_it(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        # After the backup it came with a list, and was rung.
+        desk.insert()
+        [_] = desk.claim()
+    put_back(path, backup, now=NOW + MINUTE)
+    with a_desk(path) as desk:
+        desk.insert()
+        desk.insert("new", "+15550100002", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        desk.later(3 * MINUTE)
+        resume(desk)
+        assert [claimed.reminder.id for claimed in desk.claim()] == ["new"]
+        assert (desk.reminder().status, desk.reminder().last_error) == (Status.FAILED, MAYBE_RUNG)
+        desk.later(MINUTE)
+        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, actor="anna"))
+        assert [claimed.reminder.id for claimed in desk.claim()] == ["r1"]
+
+
+def test_one_that_is_put_in_again_is_not_said_along_in_a_new_call_either(path: Path, backup: Path) -> None:
+    grouping = evolve(RULES, group_within=HOUR)
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+    put_back(path, backup, now=NOW + MINUTE, group_within=HOUR)
+    with a_desk(path, grouping) as desk:
+        desk.insert("again", scheduled_at=to_ms(NOW + MINUTE + HOUR))
+        desk.insert("new", scheduled_at=to_ms(NOW + 2 * MINUTE + HOUR), wake_at=to_ms(NOW + HOUR))
+        desk.later(HOUR)
+        resume(desk)
+        [claimed] = desk.claim()
+        assert (claimed.reminder.id, claimed.riders) == ("new", ())
+
+
+@pytest.mark.parametrize("is_put_in_again", [False, True])
+def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
+    path: Path, backup: Path, *, is_put_in_again: bool
+) -> None:
+    with a_desk(path) as desk:
+        if not is_put_in_again:
+            desk.insert()
+        backed_up(desk, backup)
+        if is_put_in_again:
+            desk.insert()
+        [claimed] = desk.claim()
+        desk.answer(claimed, Accepted("ext-1"))
+    put_back(path, backup, now=NOW + MINUTE)
+    with a_desk(path) as desk:
+        if is_put_in_again:
+            desk.insert()
+        report = a_report("completed", reminder_id="r1", attempt_id=claimed.call.id)
+        assert desk.report(report).reminder.status is Status.CALLED
+        assert [(call.attempt, call.external_call_id) for call in desk.calls()] == [(None, "ext-1")]
+        assert desk.report(report).duplicate
+        resume(desk)
+        desk.later(HOUR)
+        assert desk.steps() == []
 
 
 def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
@@ -192,6 +268,27 @@ def test_what_is_replaced_is_kept_beside_it_whole(path: Path, backup: Path) -> N
     assert kept.stat().st_mode & 0o777 == 0o600
     with open_sync(kept) as connection:
         assert contents(connection) == before
+
+
+def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
+    path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        desk.insert(message="only in the original")
+    seen = []
+
+    def has_its_content() -> bool:
+        # By another process: to close the file in this one would drop the locks that SQLite holds on it.
+        return subprocess.run(["/usr/bin/env", "grep", "-q", "only in the original", path], check=False).returncode == 0
+
+    def forced(folder: Path) -> None:
+        seen.append((folder, len(list(folder.glob("*.replaced-*"))), has_its_content()))
+
+    monkeypatch.setattr("reminderd.store.restoring.force_to_disk", forced)
+    put_back(path, backup)
+    assert seen == [(path.parent, 1, True)]
+    assert not has_its_content()
 
 
 def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, desk: Desk, backup: Path) -> None:

@@ -12,7 +12,7 @@ from reminderd.core.lifecycle.lookup import chosen, looked_up
 from reminderd.core.lifecycle.matching import call_spoken_of
 from reminderd.core.lifecycle.reached import reached
 from reminderd.core.lifecycle.report import reported
-from reminderd.core.lifecycle.restored import MAYBE_RUNG, restored
+from reminderd.core.lifecycle.restored import MAYBE_RUNG, known, may_have_been_rung, restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.step import Claimed, Errand, Level, Note, Step, Surroundings
 from reminderd.core.lifecycle.summary import summary
@@ -39,7 +39,9 @@ __all__ = [
     "cancelled",
     "chosen",
     "kept_back",
+    "known",
     "looked_up",
+    "may_have_been_rung",
     "not_sent",
     "parted",
     "picked_up",

@@ -116,6 +116,8 @@ class Surroundings:
     """Other reminders that wait for the same number, by their time."""
     riders: tuple[Waiting, ...] = ()
     """Other reminders that its newest call says, too, by their time; some may have ended since."""
+    restored_at: datetime | None = None
+    """When the database was last restored from a backup; None: never, or staff have had the row rung again since."""
     leading: Leading | None = None
     """The other reminder's call in which it is said, or was to be."""
     dial_from: datetime | None = None

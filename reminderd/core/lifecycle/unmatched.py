@@ -4,6 +4,7 @@ from datetime import datetime
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.reached import after_reaching, reached
+from reminderd.core.lifecycle.restored import MAYBE_RUNG
 from reminderd.core.lifecycle.step import Level, Note, Step, replaced
 from reminderd.core.reminder import TERMINAL, Call, Reminder
 from reminderd.core.rules import Rules
@@ -24,7 +25,7 @@ def unmatched(
 
     Args:
         reminder: the reminder that the report names.
-        calls: all its calls; without any the report is not kept.
+        calls: all its calls; without any the report is kept only if a restored backup may have forgotten them.
         report: what the provider says.
         external_id: the provider's id, or None if it is on another call already.
         receipt_is_new: a terminal report with this id was never received before.
@@ -32,7 +33,7 @@ def unmatched(
         rules: the clinic's.
         now: the time of the transaction.
     """
-    if not calls:
+    if not calls and reminder.last_error != MAYBE_RUNG:
         note = Note(f"a report ({report.status}) for a reminder that was never dialled", Level.WARNING)
         repeat = report.status in TERMINAL and not receipt_is_new
         return Step(reminder=reminder, calls=calls, notes=(note,), duplicate=repeat)

@@ -12,6 +12,7 @@ from reminderd.core.lifecycle.company import riding, says_the_same
 from reminderd.core.lifecycle.group import follow, is_followed, said_along
 from reminderd.core.lifecycle.joining import with_riders
 from reminderd.core.lifecycle.reached import reached
+from reminderd.core.lifecycle.restored import MAYBE_RUNG, may_have_been_rung
 from reminderd.core.lifecycle.step import OUTSIDE, Errand, Level, Note, Step, Surroundings, at_rest, ended, replaced
 from reminderd.core.reminder import OPTED_OUT, Call, Reminder, Status, newest_call, open_call
 from reminderd.core.rules import Rules
@@ -129,6 +130,8 @@ def _never(
         return Status.FAILED, wrong, Level.ERROR
     if around.opted_out:
         return Status.CANCELLED, OPTED_OUT, Level.INFO
+    if may_have_been_rung(reminder, calls, around.restored_at, rules.group_within):
+        return Status.FAILED, MAYBE_RUNG, Level.ERROR
     limit = expiry(reminder, rules)
     opens = _opens(reminder, around, rules, now)
     if now < limit and opens is not None and opens < limit:
