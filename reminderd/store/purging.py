@@ -1,5 +1,6 @@
 """Take message, transcript and phone number from reminders that are over and old, and their bytes from the files."""
 
+import time
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +33,10 @@ SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
 """
 
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
+
+_LOG_TRIES: Final = 20
+_LOG_PAUSE_SECONDS: Final = 0.05
+"""Short questions are over by then, and no lock is held meanwhile."""
 
 _MARK: Final = """
 INSERT INTO settings (key, value) VALUES ('unscrubbed', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
@@ -132,7 +137,8 @@ def scrub(connection: Connection) -> bool:
     SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
     the whole database is written anew, unless only the log was left to be emptied. Meanwhile, about a second for
     200 MB, nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that
-    can be done at once: to wait for somebody who reads would make all wait who write.
+    can be done at once, within a second of tries: SQLite's own waiting for somebody who reads would make all wait who
+    write.
 
     Raises:
         StoreUnavailableError: The disk is full, the database is locked …; the mark stays.
@@ -154,7 +160,11 @@ def _empty_log(connection: Connection) -> bool:
     connection.execute("PRAGMA busy_timeout = 0").fetchall()
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, while others write
-        return not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        for _ in range(_LOG_TRIES):
+            if not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                return True
+            time.sleep(_LOG_PAUSE_SECONDS)
+        return False
     finally:
         connection.execute(f"PRAGMA busy_timeout = {patience}").fetchall()
 

@@ -226,6 +226,25 @@ def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(desk: Desk,
     assert patience == BUSY_TIMEOUT.total_seconds() * 1000
 
 
+def test_somebody_who_reads_for_a_moment_only_does_not_keep_the_log(desk: Desk, path: Path) -> None:
+    insert(desk)
+    purge(desk)
+    tries = 0
+
+    with a_desk(path) as reader:
+        reader.connection.execute("BEGIN")
+        reader.connection.execute("SELECT * FROM reminders").fetchone()
+
+        def until_the_second_try(statement: str) -> None:
+            nonlocal tries
+            tries += "TRUNCATE" in statement
+            if tries == 2 and reader.connection.in_transaction:
+                reader.connection.execute("ROLLBACK")
+
+        desk.connection.set_trace_callback(until_the_second_try)
+        assert scrub(desk.connection)
+
+
 def test_traces_are_marked_with_the_purge_until_the_file_is_written_anew(desk: Desk) -> None:
     assert unscrubbed(desk.connection) is None
     insert(desk)
