@@ -26,6 +26,8 @@ ACCOUNT: Final = "AC" + "0" * 32
 TOKEN: Final = "a-token"
 SENDER: Final = "+12025550190"
 PUBLIC: Final = "http://clinic.example"
+FIRST_CANCELLED: Final = 3
+"""Staff cancel these while they ring, whatever the dice say of the others: some must be in every round."""
 LAG: Final = 0.4
 """Seconds for which a look-up does not see a call; by then no four look-ups can have missed it."""
 
@@ -122,7 +124,8 @@ class TwilioChaos(ChaosProvider):
                 break
             call.status = "ringing" if word == "ringing" else "queued"
             self._tell(call, {"CallStatus": word}, draw, silent=silent)
-            if word == "ringing" and not self.well and draw.random() < 0.1:
+            is_given_up = draw.random() < 0.1 or len(self.cancelled) < FIRST_CANCELLED
+            if word == "ringing" and not self.well and is_given_up:
                 self.cancelled.add(ring.reminder_id)
                 await trio.to_thread.run_sync(self.clinic.cancel, ring.reminder_id)
         await trio.sleep(draw.uniform(0, 0.3))
