@@ -1,6 +1,6 @@
 """Places one call: the last look, one request, and the provider's answer settled."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import random
 
@@ -51,7 +51,11 @@ async def dial(claimed: Claimed, claimed_at: float, *, dialer: Dialer) -> None:
     try:
         reason = await _kept_back(claimed, claimed_at, dialer)
         if reason is None:
-            await _settle(claimed, await _ask(claimed, dialer), dialer)
+            now, sent_at = dialer.clock.now(), dialer.clock.monotonic()
+            answer = await dialer.provider.place(placement_of(claimed))
+            took = dialer.clock.monotonic() - sent_at
+            await _settle(claimed, answer, dialer)
+            _count(claimed, answer, now, took, dialer)  # last: no mistake in it may cost us what the provider said
         else:
             write = partial(settle_not_sent, claimed=claimed, reason=reason)
             tell(await until_stored(lambda: dialer.database.write(write)))
@@ -83,15 +87,12 @@ async def _kept_back(claimed: Claimed, claimed_at: float, dialer: Dialer) -> str
     )
 
 
-async def _ask(claimed: Claimed, dialer: Dialer) -> Answer:
-    """Send the request, and measure how late it goes out and how long the provider takes."""
-    late = lateness(claimed.reminder, claimed.call, rules=dialer.rules, now=dialer.clock.now())
+def _count(claimed: Claimed, answer: Answer, sent: datetime, took: float, dialer: Dialer) -> None:
+    """Count how late the request went out, and how many seconds the provider took."""
+    late = lateness(claimed.reminder, claimed.call, rules=dialer.rules, now=sent)
     if late is not None:
         dialer.instruments.lateness(late)
-    sent_at = dialer.clock.monotonic()
-    answer = await dialer.provider.place(placement_of(claimed))
-    dialer.instruments.request(answer, dialer.clock.monotonic() - sent_at)
-    return answer
+    dialer.instruments.request(answer, took)
 
 
 async def _settle(claimed: Claimed, answer: Answer, dialer: Dialer) -> None:

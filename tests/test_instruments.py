@@ -2,12 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
-from reminderd.metrics import page
+from reminderd.dialer import dial
+from reminderd.metrics import Instruments, page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.house import House, TameProvider, a_house
@@ -83,3 +86,17 @@ async def test_what_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clo
     told = counted(house)
     assert told("lateness_seconds_count") == 0
     assert told("provider_request_seconds_count", answer="accepted") == 0
+
+
+async def test_a_mistake_in_counting_costs_nothing_of_what_the_provider_said(tmp_path: Path, clock: HandClock) -> None:
+    class Broken(Instruments):
+        def lateness(self, late: timedelta) -> None:
+            raise KeyError(late)
+
+    provider = TameProvider(after(clock, 1, Accepted("ext-1")))
+    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+        dialer = house.poller.duties.dial.keywords["dialer"]  # type: ignore[attr-defined] # a partial of dial
+        broken = partial(dial, dialer=evolve(dialer, instruments=Broken()))
+        house.poller.duties = evolve(house.poller.duties, dial=broken)
+        await house.insert("r1")
+        assert (await house.until("r1", "processing")).external_call_id == "ext-1"

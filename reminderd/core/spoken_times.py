@@ -18,7 +18,7 @@ _SLASHED: Final = re.compile(r"\s*(\d{1,2})([/-])(\d{1,2})\2\d{4}\b")
 _SERIAL: Final = re.compile(r"\d{5}(?:[.,]\d+)?(?:\s.*)?")
 _ISO_DATE_LENGTH: Final = len("YYYY-MM-DD")
 
-EXPECTED: Final = "expected YYYY-MM-DD HH:MM, with an offset or local to the clinic"
+EXPECTED: Final = "expected YYYY-MM-DD HH:MM, with an offset or by the clock on the wall"
 
 
 class DayOrder(StrEnum):

@@ -103,9 +103,9 @@ class Writer:
                 batch = await self._next_batch()
                 commit = partial(_commit_together, requests=batch, clock=self._clock)
                 self.trouble = await self._connection.run(commit)
-                self._committed(len(batch))
                 for settled in batch:
                     settled.done.set()
+                self._committed(len(batch))
 
     async def _next_batch(self) -> list[_Request[Any]]:
         """All that wait; in trouble, if nobody comes, a write of our own that shows whether it is over."""
