@@ -16,7 +16,7 @@ from rich.console import Console
 
 from bench import claiming, dialing, idle, importing, lateness, webhooks
 from bench.figure import Figure, keep, show
-from reminderd.store.driver import sqlite_version_info
+from reminderd.store.sqlite.driver import sqlite_version_info
 
 MEASURES: Final[Mapping[str, Callable[[Path], list[Figure]]]] = {
     "webhooks": webhooks.measure,

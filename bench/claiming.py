@@ -11,13 +11,14 @@ from uuid import uuid4
 from bench.figure import Bar, Figure
 from bench.rows import MESSAGE
 from reminderd.clock import SystemClock
-from reminderd.core.lifecycle import Errand
+from reminderd.core.lifecycle.reconcile import Witness
+from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.rules import Rules
-from reminderd.store.claims import claim
-from reminderd.store.driver import Connection
-from reminderd.store.opening import open_sync
+from reminderd.store.claims import Capacity, claim
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import transaction
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import transaction
 
 DUE: Final = 100
 MANY: Final = 1_000_000
@@ -76,21 +77,22 @@ def _fill(connection: Connection, rows: int) -> None:
 def _claim_all_due(connection: Connection) -> float:
     """The seconds that one claim takes; the rows are due again afterwards."""
     now = SystemClock().now()
-    fn = partial(
-        claim, dials=DUE, checks=8, dial_in=timedelta(0), held=frozenset(), rules=Rules(), mint=lambda: str(uuid4())
-    )
+    capacity = Capacity(requests=DUE, checks=8, request_in=timedelta(0))
+    fn = partial(claim, capacity=capacity, rules=Rules(), witness=Witness(), mint=lambda: str(uuid4()))
     began = time.perf_counter()
-    steps = transaction(connection, fn, now)
+    transitions = transaction(connection, fn, now)
     took = time.perf_counter() - began
-    assert [step.errand for step in steps] == [Errand.DIAL] * DUE, "not every due row was claimed"
+    kinds = [one.action.kind for one in transitions if one.action is not None]
+    assert kinds == [ActionKind.PLACE] * DUE, "not every due row was claimed"
     transaction(connection, _put_back, now)
     return took
 
 
 def _put_back(connection: Connection, now: datetime) -> None:
+    connection.execute("DELETE FROM call_reminders")
     connection.execute("DELETE FROM call_logs")
     connection.execute(
-        "UPDATE reminders SET status = 'scheduled', attempts = 0, lease_token = NULL, wake_at = ?"
+        "UPDATE reminders SET status = 'scheduled', attempts = 0, revision = revision + 1, wake_at = ?"
         " WHERE status = 'dialing'",
         (to_ms(now),),
     )

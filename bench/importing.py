@@ -19,11 +19,11 @@ from bench.figure import Bar, Figure
 from bench.rows import MESSAGE
 from reminderd.cli.import_chunks import CHUNK
 from reminderd.clock import SystemClock
-from reminderd.store.driver import Connection
-from reminderd.store.imports import make_room
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import transaction
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.scratch import make_room
+from reminderd.store.sqlite.transaction import transaction
 
 ROWS: Final = 200_000
 ROUNDS: Final = 3

@@ -15,10 +15,10 @@ from bench.rows import MESSAGE, phone
 from bench.wire import drive, rendered
 from reminderd.clock import SystemClock
 from reminderd.providers.webhook_auth import signer
-from reminderd.store.driver import Connection
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import transaction
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import transaction
 
 CONNECTIONS: Final = 16
 ROUNDS: Final = 7
@@ -65,7 +65,7 @@ def _round(connection: Connection, ours: str, empty: str, raw: str) -> tuple[flo
     bodies = [_report(reminder_id, call_id) for reminder_id, call_id in calls]
     rates = (_rate(ours, bodies, now), _rate(empty, bodies, now), _rate(raw, bodies, now))
     unreported = connection.execute(
-        "SELECT count(*) FROM reminders JOIN call_logs ON reminder_id = reminders.id"
+        "SELECT count(*) FROM reminders JOIN call_logs ON call_logs.reminder_id = reminders.id"
         " WHERE reminders.status <> 'called' OR transcript IS NOT ?",
         (_TRANSCRIPT,),
     ).fetchone()[0]
@@ -77,18 +77,23 @@ def _add_accepted(connection: Connection, now: datetime, *, calls: Sequence[tupl
     """Reminders whose one call the provider has accepted, as the daemon leaves them."""
     placed, checked = to_ms(now), to_ms(now + timedelta(hours=1))
     connection.executemany(
-        "INSERT INTO reminders (id, phone_number, message, scheduled_at, status, attempts, wake_at, external_call_id)"
-        " VALUES (?, ?, ?, ?, 'processing', 1, ?, ?)",
+        "INSERT INTO reminders (id, phone_number, message, scheduled_at, status) VALUES (?, ?, ?, ?, 'processing')",
+        ((reminder_id, phone(n), MESSAGE, placed) for n, (reminder_id, _) in enumerate(calls)),
+    )
+    connection.executemany(
+        "INSERT INTO call_logs (id, reminder_id, phone_number, state, provider, external_call_id, status, requests,"
+        " evidence, wake_at, last_sign_at) VALUES (?, ?, ?, 'placed', 'generic', ?, 'queued', 1, 1, ?, ?)",
         (
-            (reminder_id, phone(n), MESSAGE, placed, checked, f"at-{call_id}")
+            (call_id, reminder_id, phone(n), f"at-{call_id}", checked, placed)
             for n, (reminder_id, call_id) in enumerate(calls)
         ),
     )
     connection.executemany(
-        "INSERT INTO call_logs (id, reminder_id, attempt, provider, external_call_id, status, tries)"
-        " VALUES (?, ?, 1, 'generic', ?, 'queued', 1)",
-        ((call_id, reminder_id, f"at-{call_id}") for reminder_id, call_id in calls),
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest)"
+        " VALUES (?, ?, 0, ?, '')",
+        ((call_id, reminder_id, placed) for reminder_id, call_id in calls),
     )
+    connection.execute("UPDATE reminders SET wake_at = NULL, revision = revision + 1 WHERE status = 'processing'")
 
 
 def _report(reminder_id: str, call_id: str) -> str:

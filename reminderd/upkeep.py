@@ -17,12 +17,12 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.core.daily import Daily
 from reminderd.logs import without_numbers
-from reminderd.store.backups import back_up, backups_in, newest_backup
 from reminderd.store.database import Database
-from reminderd.store.driver import Connection, Error
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_connection
 from reminderd.store.purging import Place, Traces, count_calls, purge_batch, scrub, unscrubbed
+from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
+from reminderd.store.sqlite.driver import Connection, Error
+from reminderd.store.sqlite.opening import open_connection
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""

@@ -2,14 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
-from reminderd.dialer import dial
+from reminderd.core.lifecycle.transition import Action
+from reminderd.engine.context import Context
+from reminderd.engine.dialer import dial
 from reminderd.metrics import Instruments, page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
@@ -25,7 +26,7 @@ def clock() -> HandClock:
 
 
 def counted(house: House) -> Callable[..., float]:
-    text = page(house.poller.instruments, moment()).decode()
+    text = page(house.poller.context.instruments, moment()).decode()
     return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
 
 
@@ -57,7 +58,7 @@ async def test_a_request_again_is_timed_and_not_late_once_more(tmp_path: Path, c
     async with a_house(tmp_path / "clinic.db", clock, provider) as house:
         await house.insert("r1")
         await provider.asked(1)
-        await house.until_all(1, "id = 'r1' AND status = 'scheduled' AND lease_token IS NULL")
+        await house.until_all(1, "id = 'r1' AND status = 'scheduled' AND hold_code = 'not_placed'")
         clock.advance(MINUTE)
         await provider.asked(2)
         await house.until("r1", "processing")
@@ -71,10 +72,10 @@ async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, 
     async with a_house(tmp_path / "clinic.db", clock, dialers=1) as house:
         await house.insert("r1", at=clock.now() + timedelta(days=1))
         await house.execute(
-            "INSERT INTO call_logs (id, reminder_id, attempt, status) VALUES ('c1', 'r1', 1, 'dialing')"
+            "INSERT INTO call_logs (id, reminder_id, phone_number, state, lease_token, wake_at, last_sign_at)"
+            " SELECT 'c1', id, phone_number, 'dialing', 'a dead one', 0, 0 FROM reminders"
         )
-        await house.execute("UPDATE reminders SET status = 'dialing', wake_at = 0, lease_token = 'a dead one'")
-        await house.until("r1", "processing")
+        await house.until_all(1, "id = 'r1' AND EXISTS (SELECT 1 FROM call_logs WHERE state = 'unconfirmed')")
     assert counted(house)("lease_recoveries_total") == 1
 
 
@@ -95,8 +96,11 @@ async def test_a_mistake_in_counting_costs_nothing_of_what_the_provider_said(tmp
 
     provider = TameProvider(after(clock, 1, Accepted("ext-1")))
     async with a_house(tmp_path / "clinic.db", clock, provider) as house:
-        dialer = house.poller.duties.dial.keywords["dialer"]  # type: ignore[attr-defined] # a partial of dial
-        broken = partial(dial, dialer=evolve(dialer, instruments=Broken()))
-        house.poller.duties = evolve(house.poller.duties, dial=broken)
+
+        async def miscounted(action: Action, claimed_at: float, *, context: Context) -> None:
+            await dial(action, claimed_at, context=evolve(context, instruments=Broken()))
+
+        house.poller.dial = miscounted
         await house.insert("r1")
-        assert (await house.until("r1", "processing")).external_call_id == "ext-1"
+        await house.until("r1", "processing")
+        assert [call.external_call_id for call in await house.calls("r1")] == ["ext-1"]

@@ -11,12 +11,11 @@ from typing import Any, Literal
 
 import pytest
 import trio
-from attrs import evolve
 from loguru import logger
 
-from reminderd.core.lifecycle import Level, Note, Step
-from reminderd.logs import configure_logs, masked, tell
-from tests.support.nouns import a_call, a_reminder
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
+from reminderd.logs import configure_logs, masked
+from reminderd.logs.lifecycle import log_transition
 
 NUMBER = "+12025550123"
 
@@ -310,33 +309,18 @@ def test_a_log_that_can_no_longer_be_written_anew_goes_on_as_it_was(tmp_path: Pa
     assert "still told" in (tmp_path / "elsewhere" / "reminderd.log").read_text(encoding="utf-8")
 
 
-def test_a_step_is_told_a_line_a_note_with_reminder_call_and_attempt(jsonl: io.StringIO) -> None:
-    reminder, call = a_reminder(), a_call()
-    notes = (Note("dialing"), Note("ring by hand", Level.ERROR))
-    tell(Step(reminder=reminder, calls=(call,), call=call, notes=notes))
-    for line, level, message in zip(lines(jsonl), ("INFO", "ERROR"), ("dialing", "ring by hand"), strict=True):
-        del line["time"]
-        assert line == {
-            "level": level,
-            "message": message,
-            "reminder": reminder.id,
-            "call": call.id,
-            "attempt": call.attempt,
-        }
+def test_each_line_of_a_transition_is_logged_with_its_reminder_and_call(jsonl: io.StringIO) -> None:
+    about = LogLine("dialing", reminder_id="r-1", call_id="c-1"), LogLine("call by hand", Level.ERROR, "r-2")
+    log_transition(Transition(ledger=Ledger(), lines=about))
+    first, second = lines(jsonl)
+    del first["time"], second["time"]
+    assert first == {"level": "INFO", "message": "dialing", "reminder": "r-1", "call": "c-1"}
+    assert second == {"level": "ERROR", "message": "call by hand", "reminder": "r-2"}
 
 
-def test_a_step_without_a_call_is_told_with_its_reminder_alone(text: io.StringIO) -> None:
-    call = evolve(a_call(), attempt=None)
-    tell(Step(reminder=a_reminder(), calls=(), notes=(Note("expired"),)))
-    tell(Step(reminder=a_reminder(), calls=(call,), call=call, notes=(Note("kept"),)))
-    first, second = text.getvalue().splitlines()
-    assert first.endswith(f"INFO    expired reminder={a_reminder().id}")
-    assert second.endswith(f"INFO    kept reminder={a_reminder().id} call={call.id}")
-
-
-def test_a_row_that_is_gone_is_told(text: io.StringIO) -> None:
-    tell(None)
-    assert "WARNING the row is gone" in text.getvalue()
+def test_a_row_that_is_gone_is_logged(text: io.StringIO) -> None:
+    log_transition(None)
+    assert "WARNING the call is gone" in text.getvalue()
 
 
 async def test_what_is_bound_to_a_task_is_in_its_lines_alone(jsonl: io.StringIO) -> None:

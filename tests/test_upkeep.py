@@ -15,13 +15,13 @@ from loguru import logger
 from reminderd.config.load import load_config
 from reminderd.core.daily import Daily
 from reminderd.daemon.parts import chores
-from reminderd.store.backups import backups_in
 from reminderd.store.database import Database, open_database
-from reminderd.store.driver import Connection
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.opening import open_sync
 from reminderd.store.purging import mark_unscrubbed, scrub, unscrubbed
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.backups import backups_in
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
 from reminderd.upkeep import AGAIN_AFTER, Chore, backups, look_after, retention
 from tests.support.clock import HandClock
 from tests.support.nouns import DAY, HOUR, MINUTE, NOW
@@ -254,7 +254,10 @@ async def test_mistakes_in_the_database_are_an_error_beside_its_backup(tmp_path:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         await insert(database, "r1", status="called", wake_at=None)
-        await execute(database, "INSERT INTO call_logs (reminder_id, attempt, status) VALUES ('r1', 1, 'ringing')")
+        with open_sync(tmp_path / "db") as clinics_own:
+            clinics_own.execute("PRAGMA foreign_keys = OFF")
+            clinics_own.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
+            clinics_own.execute("INSERT INTO clinics_own VALUES ('gone')")
         chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
         async with looked_after(chore):
             await until(lambda: len(lines) == 2)

@@ -16,19 +16,20 @@ from attrs import evolve
 from reminderd.cli.common import FAILED, actor, fail, with_config, wrong
 from reminderd.cli.following import Seen, news
 from reminderd.clock import SystemClock
-from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig
-from reminderd.core.intake import mistakes
-from reminderd.core.lifecycle import NotAllowedError
+from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig, rules_of
+from reminderd.core.intake import ReminderRequest, mistakes
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.model import Status
 from reminderd.core.phone import normalised
-from reminderd.core.reminder import Reminder, Status
+from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
 from reminderd.logs import configure_logs
-from reminderd.store import desk
-from reminderd.store.driver import Connection
-from reminderd.store.facts import opted_out
-from reminderd.store.opening import open_sync
-from reminderd.store.rows import load_calls, load_reminder
-from reminderd.store.transaction import snapshot, transaction
+from reminderd.store import reminders
+from reminderd.store.ledger import load_reminder
+from reminderd.store.opt_outs import opted_out
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot, transaction
 from reminderd.web.server import PortUnavailableError, bind
 
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."
@@ -68,16 +69,14 @@ def call_test(config: Config, phone: str, message: str) -> None:
     if _has_opted_out(config, number):
         fail("not called: this number has opted out")
     now = SystemClock().now()
-    reminder = Reminder(
-        id=f"test-{uuid4()}", phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR
-    )
+    request = ReminderRequest(phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR)
     configure_logs(level="WARNING", log_format="text")
     if _is_running(config):
         click.echo("reminderd is running, and places the call")
-        raise SystemExit(trio.run(_call, config, reminder, False))
+        raise SystemExit(trio.run(_call, config, request, False))
     click.echo(f"reminderd is not running: this calls by itself, with the provider {config.provider.kind}")
     with TemporaryDirectory(prefix="reminderd-call-test-") as folder:
-        raise SystemExit(trio.run(_call, _alone(config, Path(folder)), reminder, True))
+        raise SystemExit(trio.run(_call, _alone(config, Path(folder)), request, True))
 
 
 def _has_opted_out(config: Config, number: str) -> bool:
@@ -106,28 +105,29 @@ def _alone(config: Config, folder: Path) -> Config:
     )
 
 
-async def _call(config: Config, reminder: Reminder, alone: bool) -> int:  # noqa: FBT001 - by trio.run, without names
+async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  # noqa: FBT001 - by trio.run, without names
     """Add the reminder, see it through, and return the exit code."""
     code = FAILED
-    stopping = trio.Event()
+    stopping, reminder_id, rules = trio.Event(), f"test-{uuid4()}", rules_of(config)
+    add = partial(reminders.add, request=request, reminder_id=reminder_id, source=reminders.Source(actor=actor()))
     with open_sync(config.database.path) as connection:
-        transaction(connection, partial(desk.add, reminder=reminder, actor=actor()), SystemClock().now())
+        transaction(connection, add, SystemClock().now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
             if alone:
                 await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping))
-            code = await _followed(connection, reminder.id, stopping)
+            code = await _followed(connection, reminder_id, rules, stopping)
             nursery.cancel_scope.cancel()
     return code
 
 
-async def _followed(connection: Connection, reminder_id: str, stopping: trio.Event) -> int:
+async def _followed(connection: Connection, reminder_id: str, rules: Rules, stopping: trio.Event) -> int:
     """Tell how the call goes until it has ended; the exit code."""
     seen = Seen()
     silent_from = float("inf")
     with trio.move_on_after(_TAKEN_UP_SECONDS) as patience:
         while not stopping.is_set():
-            for line in _lines(connection, reminder_id, seen):
+            for line in _lines(connection, reminder_id, rules, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
             if seen.reminder is not None and seen.reminder.wake_at is None and seen.reminder.status.final:
                 if seen.reminder.status is Status.EXPIRED and not seen.calls:
@@ -141,17 +141,20 @@ async def _followed(connection: Connection, reminder_id: str, stopping: trio.Eve
                 click.echo(_SILENT, err=True)
                 silent_from = float("inf")
             await trio.sleep(_LOOK_SECONDS)
-    waits = seen.reminder.hold_reason if seen.reminder is not None else None
+    hold = seen.reminder.hold_code if seen.reminder is not None else None
     with suppress(NotAllowedError):
-        cancel = partial(desk.cancel, reminder_id=reminder_id, actor=actor())
+        source = reminders.Source(actor=actor())
+        cancel = partial(reminders.cancel, reminder_id=reminder_id, rules=rules, source=source)
         transaction(connection, cancel, SystemClock().now())
-    click.echo(f"given up: {'interrupted' if stopping.is_set() else waits or 'nobody has taken the call up'}", err=True)
+    why = "nobody has taken the call up" if hold is None else hold.sentence
+    click.echo(f"given up: {'interrupted' if stopping.is_set() else why}", err=True)
     return FAILED
 
 
-def _lines(connection: Connection, reminder_id: str, seen: Seen) -> Iterator[str]:
+def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -> Iterator[str]:
     def look(connection: Connection) -> Seen:
-        return Seen(load_reminder(connection, reminder_id), load_calls(connection, reminder_id))
+        ledger = load_reminder(connection, rules, SystemClock().now(), reminder_id)
+        return Seen(ledger.reminders.get(reminder_id), tuple(ledger.calls.values()))
 
     now = snapshot(connection, look)
     yield from news(seen, now)

@@ -11,13 +11,12 @@ from typing import Concatenate, NoReturn, ParamSpec
 import click
 
 from reminderd.config import Config, ConfigError, load_config
-from reminderd.core.lifecycle import NotAllowedError
-from reminderd.store.driver import Connection
+from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.facts import paused
-from reminderd.store.opening import open_sync, open_to_look
-from reminderd.store.pauses import last_pause
-from reminderd.store.transaction import snapshot
+from reminderd.store.pauses import last_pause, paused
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync, open_to_look
+from reminderd.store.sqlite.transaction import snapshot
 
 P = ParamSpec("P")
 

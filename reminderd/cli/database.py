@@ -10,16 +10,16 @@ from reminderd.cli.common import actor, database_to_look_at, fail, with_config
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.store.copying import copy
-from reminderd.store.driver import sqlite_warning
-from reminderd.store.integrity import check as damage_in
-from reminderd.store.migrate import migrations
-from reminderd.store.opening import older_copy, open_as_it_is, open_connection
 from reminderd.store.queries import Value, broken_promises
-from reminderd.store.restoring import Restored
-from reminderd.store.restoring import restore as restored_from
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import snapshot
+from reminderd.store.sqlite.copying import copy
+from reminderd.store.sqlite.driver import sqlite_warning
+from reminderd.store.sqlite.integrity import check as damage_in
+from reminderd.store.sqlite.migrate import migrations
+from reminderd.store.sqlite.opening import older_copy, open_as_it_is, open_connection
+from reminderd.store.sqlite.restoring import Restored
+from reminderd.store.sqlite.restoring import restore as restored_from
+from reminderd.store.sqlite.transaction import snapshot
 
 _HELD_COLUMNS: Final = ("id", "ref", "scheduled_at", "phone_number")
 
@@ -80,7 +80,7 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
         SystemClock().now(),
         actor=actor(),
         replace=force,
-        group_within=rules_of(config).group_within,
+        rules=rules_of(config),
     )
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)

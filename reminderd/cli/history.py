@@ -5,35 +5,29 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Final
 
-from reminderd.core.reminder import CLOSED_BY_US, Status
+from reminderd.core.model import CallState, Status
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
 
 NOBODY: Final[Mapping[str, Sequence[str]]] = {}
+_CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 
 
 def history(
-    reminder: Row,
-    calls: Sequence[Row],
-    acts: Sequence[Row],
-    along: Row | None = None,
-    others: Mapping[str, Sequence[str]] = NOBODY,
+    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], others: Mapping[str, Sequence[str]] = NOBODY
 ) -> list[dict[str, Value]]:
-    """A row each: `at`, `what`, `detail`.
+    """Return a row each: `at`, `what`, `detail`.
 
     Args:
         reminder: its row.
-        calls: its rows of `call_logs`.
+        calls: its rows of `call_logs`, oldest first.
         acts: its rows of `audit`.
-        along: another reminder's call in which it was said, too, or was to be; `of` names that one.
-        others: the names of those that its own calls say, too, by the calls' ids.
+        others: the names of the other reminders of each call, by the calls' ids.
     """
     events = [*_beginning(reminder, acts), *_acts(acts)]
-    for call in calls:
-        events += _of_call(call, _name(call), others.get(str(call["id"]), ()))
-    if along is not None:
-        events += _of_call(along, f"{_name(along)} of reminder {along['of']}")
+    for number, call in enumerate(calls, 1):
+        events += _of_call(call, f"call {number}", others.get(str(call["id"]), ()))
     events.sort(key=itemgetter("at"))
     return [*events, *_state(reminder)]
 
@@ -53,20 +47,19 @@ def _acts(acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
         yield from _event(act["at"], f"{act['act']} by {act['actor']}", act["detail"])
 
 
-def _name(call: Row) -> str:
-    return f"call {call['attempt']}" if call["attempt"] is not None else "a report of no call of ours"
-
-
 def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
-    if call["attempt"] is not None:
-        along = f"says {', '.join(others)}, too" if others else None
-        yield from _event(call["created_at"], f"{name} begun", along)
-    if call["received_at"] is not None:
-        yield from _event(call["received_at"], f"{name}: {call['status']}", _how_it_ended(call))
-    elif call["status"] in CLOSED_BY_US:
-        yield from _event(call["updated_at"], f"{name}: {call['status']}", call["error"])
+    if call["adopted"]:
+        yield from _event(call["created_at"], f"{name} reported", "a call that was not known")
     else:
-        yield from _event(call["updated_at"], f"{name}: {call['status']}, not ended yet", call["error"])
+        bundled = f"together with {', '.join(others)}" if others else None
+        yield from _event(call["created_at"], f"{name} begun", bundled)
+    word = call["status"] if call["received_at"] is not None else str(call["state"]).replace("_", " ")
+    if call["received_at"] is not None:
+        yield from _event(call["received_at"], f"{name}: {word}", _how_it_ended(call))
+    elif call["state"] in _CLOSED_BY_US:
+        yield from _event(call["updated_at"], f"{name}: {word}", call["error"])
+    else:
+        yield from _event(call["updated_at"], f"{name}: {call['status'] or word}, not ended yet", call["error"])
 
 
 def _how_it_ended(call: Row) -> str | None:

@@ -13,14 +13,14 @@ from attrs import define, field, frozen
 
 from reminderd.cli.rejected import Rejected, Rejection
 from reminderd.core.csv_records import Record
-from reminderd.core.imported import Fate, content_of
-from reminderd.core.intake import Wish
-from reminderd.store import imports
+from reminderd.core.imported import Decision, Intake, content_of
+from reminderd.core.intake import ReminderRequest
+from reminderd.store.sqlite.scratch import Earlier, earlier_lines
 
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
 
-ReadRow = Callable[[Sequence[str]], Wish | list[str]]
+ReadRow = Callable[[Sequence[str]], ReminderRequest | list[str]]
 
 
 @frozen
@@ -28,7 +28,7 @@ class _Good:
     """A row that a reminder can be made of."""
 
     record: Record
-    wanted: Wish
+    wanted: ReminderRequest
 
 
 @frozen
@@ -42,7 +42,7 @@ class Chunk:
     """Rows that say the same as an earlier one."""
 
 
-Judge = Callable[[Chunk], list[Fate | str]]
+Judge = Callable[[Chunk], list[Decision]]
 """Takes a chunk to the database; what became of its good rows, or why not."""
 
 
@@ -51,23 +51,24 @@ class Outcome:
     """What became of the rows so far."""
 
     rejected: Rejected
-    done: Counter[Fate] = field(factory=Counter)
+    done: Counter[Intake] = field(factory=Counter)
     last_line: int = 1
 
-    def add(self, chunk: Chunk, fates: Sequence[Fate | str]) -> None:
+    def add(self, chunk: Chunk, decisions: Sequence[Decision]) -> None:
         """Count a chunk that is through, and write down what was rejected of it."""
         refused = list(chunk.bad)
-        for row, what in zip(chunk.good, fates, strict=True):
-            if isinstance(what, Fate):
-                self.done[what] += 1
+        for row, decision in zip(chunk.good, decisions, strict=True):
+            if decision.refused:
+                refused.append(Rejection(row.record, [decision.reason]))
             else:
-                refused.append(Rejection(row.record, [what]))
-        self.done[Fate.UNCHANGED] += chunk.repeated
+                self.done[decision.intake] += 1
+        self.done[Intake.UNCHANGED] += chunk.repeated
         self.rejected.write(sorted(refused, key=lambda rejection: rejection.record.line))
         self.last_line = chunk.last_line
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{self.done[what]:,} {what}" for what in Fate)
+        stored = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
+        counts = ", ".join(f"{self.done[intake]:,} {intake}" for intake in stored)
         return f"{counts}, {self.rejected.lines:,} rejected"
 
 
@@ -75,8 +76,8 @@ def all_through(
     rows: Iterator[Record], read: ReadRow, judge: Judge, outcome: Outcome, told: Callable[[], None]
 ) -> bool:
     """Take every row, telling after each chunk; False if SIGINT came: what was begun is whole, nothing more was."""
-    with imports.earlier_lines() as earlier, ThreadPoolExecutor(1) as desk, _interruptible() as interrupted:
-        under_way: tuple[Chunk, Future[list[Fate | str]]] | None = None
+    with earlier_lines() as earlier, ThreadPoolExecutor(1) as desk, _interruptible() as interrupted:
+        under_way: tuple[Chunk, Future[list[Decision]]] | None = None
         for chunk in _chunks(rows, read, earlier):
             if under_way is not None:
                 _finish(*under_way, outcome, told)
@@ -89,12 +90,12 @@ def all_through(
     return True
 
 
-def _finish(chunk: Chunk, future: Future[list[Fate | str]], outcome: Outcome, told: Callable[[], None]) -> None:
+def _finish(chunk: Chunk, future: Future[list[Decision]], outcome: Outcome, told: Callable[[], None]) -> None:
     outcome.add(chunk, future.result())
     told()
 
 
-def _chunks(rows: Iterator[Record], read: ReadRow, earlier: imports.Earlier) -> Iterator[Chunk]:
+def _chunks(rows: Iterator[Record], read: ReadRow, earlier: Earlier) -> Iterator[Chunk]:
     """All rows; in each chunk those of which a reminder can be made, once each."""
     while some := list(islice(rows, CHUNK)):
         good, bad = _sorted_out(some, read)
@@ -115,20 +116,20 @@ def _sorted_out(some: Iterable[Record], read: ReadRow) -> tuple[list[_Good], lis
     bad: list[Rejection] = []
     for record in some:
         wanted = [record.mistake] if record.mistake is not None else read(record.cells)
-        if isinstance(wanted, Wish):
+        if isinstance(wanted, ReminderRequest):
             good.append(_Good(record, wanted))
         else:
             bad.append(Rejection(record, wanted))
     return good, bad
 
 
-def _numbers(wanted: Wish) -> tuple[int, int]:
+def _numbers(wanted: ReminderRequest) -> tuple[int, int]:
     """What a row is about and what it says: two rows are about the same reminder if they share the first."""
     content = content_of(wanted)
     return hash(content[:3] if wanted.ref is None else wanted.ref), hash(content)
 
 
-def _second(wanted: Wish, line: int) -> str:
+def _second(wanted: ReminderRequest, line: int) -> str:
     if wanted.ref is None:
         return f"message: same as on line {line} but for its expiry or time zone; expected one line for a reminder"
     return f"ref: line {line} has it already and says something else; expected one line for a ref"

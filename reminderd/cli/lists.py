@@ -10,9 +10,9 @@ from reminderd.cli.days import of_days, span_of
 from reminderd.cli.output import print_json, print_table
 from reminderd.cli.reminders import as_json
 from reminderd.config import Config
-from reminderd.core.reminder import Response, Status
-from reminderd.store.lists import Wanted, count_reminders, list_reminders
-from reminderd.store.transaction import snapshot
+from reminderd.core.model import Response, Status
+from reminderd.store.queries import Wanted, count_reminders, list_reminders
+from reminderd.store.sqlite.transaction import snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200

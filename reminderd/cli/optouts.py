@@ -13,15 +13,16 @@ from reminderd.cli.common import actor, database_to_look_at, existing_database, 
 from reminderd.cli.output import counted, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, rules_of
 from reminderd.core.csv_columns import ColumnsError
 from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.number_lists import number_column
 from reminderd.core.phone import normalised
-from reminderd.store.driver import Connection
-from reminderd.store.opening import open_sync
-from reminderd.store.optouts import list_opt_outs, opt_in, opt_out
-from reminderd.store.transaction import snapshot, transaction
+from reminderd.core.rules import Rules
+from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot, transaction
 
 _COLUMNS: Final = ("phone_number", "source", "created_at")
 
@@ -39,7 +40,7 @@ def add(config: Config, phone: str, source: str) -> None:
     """Ring PHONE no more; all that waits for it is cancelled at once."""
     number = _number(phone)
     with open_sync(config.database.path) as connection:
-        cancelled = _opt_out(connection, number, source)
+        cancelled = _opt_out(connection, number, source, rules_of(config))
     click.echo(f"opted out; {counted(cancelled, 'reminder')} that waited for it cancelled")
 
 
@@ -87,7 +88,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     The column is found by its header, as in reminderd import, or by the only number in the first row. Lines that are
     no number are named, and the others taken; then the exit code is 1.
     """
-    rejected, cancelled, taken = 0, 0, 0
+    rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
     try:
         with opened(file) as sheet, open_sync(config.database.path) as connection:
             for line, text in _cells(sheet):
@@ -96,7 +97,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
                     click.echo(f"line {line}: not a possible number; {PHONE_EXPECTED}", err=True)
                     rejected += 1
                     continue
-                cancelled += _opt_out(connection, number, source or f"import of {file.name}")
+                cancelled += _opt_out(connection, number, source or f"import of {file.name}", rules)
                 taken += 1
     except UnreadableError as error:
         wrong([f"{file}: {error}"])
@@ -124,7 +125,7 @@ def _number(phone: str) -> str:
     return found
 
 
-def _opt_out(connection: Connection, number: str, source: str) -> int:
+def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:
     """How many reminders this has cancelled."""
-    write = partial(opt_out, phone_number=number, source=source, actor=actor())
+    write = partial(opt_out, phone_number=number, source=source, actor=actor(), rules=rules)
     return len(transaction(connection, write, SystemClock().now()))

@@ -9,7 +9,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.logs import without_any_numbers
 from reminderd.store.pauses import set_pause
-from reminderd.store.transaction import transaction
+from reminderd.store.sqlite.transaction import transaction
 
 
 @click.command()

@@ -12,7 +12,7 @@ from reminderd.config import Config
 from reminderd.config.upkeep import LEAST_DAYS
 from reminderd.logs import without_numbers
 from reminderd.store.purging import Place, count_calls, count_old, purge_batch, scrub
-from reminderd.store.transaction import transaction
+from reminderd.store.sqlite.transaction import transaction
 
 
 @click.command()

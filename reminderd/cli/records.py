@@ -11,12 +11,12 @@ from reminderd.cli.purging import say_if_traces_are_left
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.intake import PHONE_EXPECTED
+from reminderd.core.model import Status
 from reminderd.core.phone import normalised
-from reminderd.core.reminder import Status
-from reminderd.store.driver import Connection
 from reminderd.store.purging import scrub
 from reminderd.store.records import Record, erase, note_export, record
-from reminderd.store.transaction import snapshot, transaction
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.transaction import snapshot, transaction
 
 
 @click.command()

@@ -7,24 +7,22 @@ from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import click
-from attrs import asdict
 
 from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, say_if_paused, with_config, wrong
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, kinds_of, rules_of
-from reminderd.core.intake import Wish, out_of_hours, too_late, wish
-from reminderd.core.reminder import Reminder
+from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
 from reminderd.core.rules import Rules
-from reminderd.store import desk, queries
-from reminderd.store.facts import opted_out
-from reminderd.store.opening import open_sync
-from reminderd.store.transaction import snapshot, transaction
+from reminderd.store import queries, reminders
+from reminderd.store.opt_outs import opted_out
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot, transaction
 
 T = TypeVar("T")
 
-_CALL_COLUMNS = ("attempt", "status", "answered_by", "tries", "checks", "external_call_id", "error")
+_CALL_COLUMNS = ("state", "status", "outcome", "answered_by", "requests", "checks", "external_call_id", "error")
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` that are called otherwise than their column."""
 
@@ -57,7 +55,7 @@ def add(
 ) -> None:
     """Add one reminder."""
     zone, rules, now = config.calling.zone, rules_of(config), SystemClock().now()
-    wanted = wish(
+    wanted = read_request(
         phone_number=phone,
         message=message,
         scheduled_at=at,
@@ -69,25 +67,26 @@ def add(
         appointment_at=appointment,
         kinds=kinds_of(config),
     )
-    if not isinstance(wanted, Wish):
+    if not isinstance(wanted, ReminderRequest):
         wrong([_option(line) for line in wanted])
     late = too_late(wanted, rules, now)
     if late is not None:
         fail(f"not added: {late}")
-    reminder = Reminder(id=str(uuid4()), **asdict(wanted))
+    reminder_id = str(uuid4())
+    source = reminders.Source(actor=actor())
     try:
-        stored = _write(config, partial(desk.add, reminder=reminder, actor=actor()))
-    except desk.RefTakenError as error:
+        _write(config, partial(reminders.add, request=wanted, reminder_id=reminder_id, source=source))
+    except reminders.RefTakenError as error:
         fail(f"not added: the reminder {error} has this ref already")
     if as_json:
-        _print_one(config, stored.id, zone)
+        _print_one(config, reminder_id, zone)
     else:
-        click.echo(f"added {stored.id}, due {spoken(stored.scheduled_at, zone)}")
+        click.echo(f"added {reminder_id}, due {spoken(wanted.scheduled_at, zone)}")
     for concern in _concerns(config, wanted, rules):
         click.echo(f"warning: {concern}", err=True)
 
 
-def _concerns(config: Config, wanted: Wish, rules: Rules) -> Iterator[str]:
+def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
     """Why a reminder that was taken will not be rung as things stand."""
     with existing_database(config) as connection:
         if snapshot(connection, partial(opted_out, phone_number=wanted.phone_number)):
@@ -109,20 +108,19 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         if row is None:
             fail(f"no reminder has the id or ref {reminder}")
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
-        along = snapshot(connection, partial(queries.call_said_in, reminder=row))
-        others = snapshot(connection, partial(queries.said_in, reminder_id=str(row["id"])))
+        others = snapshot(connection, partial(queries.bundled_with, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
         say_if_paused(connection)
-    events = history(row, calls, acts, along, others)
+    events = history(row, calls, acts, others)
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
         return
     print_fields(row, zone)
     if calls:
         print_table(calls, _CALL_COLUMNS, zone, title="calls")
-    for call in calls:
+    for number, call in enumerate(calls, 1):
         if call["transcript"] is not None:
-            print_fields({"call": call["attempt"], "transcript": call["transcript"]}, zone)
+            print_fields({"call": number, "transcript": call["transcript"]}, zone)
     print_table(events, ("at", "what", "detail"), zone, title="history")
 
 
@@ -133,8 +131,9 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
 def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
     """Cancel a reminder: it is not rung any more."""
     found = _id(config, reminder)
-    step = _write(config, partial(desk.cancel, reminder_id=found, actor=actor()))
-    _say(config, step.reminder, as_json=as_json)
+    source = reminders.Source(actor=actor())
+    _write(config, partial(reminders.cancel, reminder_id=found, rules=rules_of(config), source=source))
+    _say(config, found, as_json=as_json)
 
 
 @click.command(name="call-again")
@@ -144,9 +143,9 @@ def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
 def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
     """Ring again for a reminder that failed, expired or was cancelled, with all its calls anew."""
     found = _id(config, reminder)
-    rules = rules_of(config)
-    step = _write(config, partial(desk.call_again, reminder_id=found, rules=rules, actor=actor()))
-    _say(config, step.reminder, as_json=as_json)
+    source = reminders.Source(actor=actor())
+    _write(config, partial(reminders.call_again, reminder_id=found, rules=rules_of(config), source=source))
+    _say(config, found, as_json=as_json)
 
 
 def _option(mistake: str) -> str:
@@ -168,11 +167,13 @@ def _id(config: Config, id_or_ref: str) -> str:
     return str(row["id"])
 
 
-def _say(config: Config, reminder: Reminder, *, as_json: bool) -> None:
+def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
     if as_json:
-        _print_one(config, reminder.id, config.calling.zone)
-    else:
-        click.echo(f"{reminder.id} is {reminder.status}")
+        _print_one(config, reminder_id, config.calling.zone)
+        return
+    with existing_database(config) as connection:
+        row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)) or {}
+    click.echo(f"{reminder_id} is {row.get('status', 'gone')}")
 
 
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:

@@ -15,16 +15,17 @@ from reminderd.cli.common import database_to_look_at, say_if_paused, with_config
 from reminderd.cli.days import of_days, span_of
 from reminderd.cli.output import print_json, print_table
 from reminderd.config import Config
+from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reminder import Status
-from reminderd.store.lists import Wanted, list_reminders
-from reminderd.store.queries import Value
-from reminderd.store.transaction import snapshot
+from reminderd.core.reasons import EndCode
+from reminderd.store.queries import Value, Wanted, list_reminders
+from reminderd.store.sqlite.transaction import snapshot
 
 Row = dict[str, Value]
 
 _COLUMNS: Final = ("outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
+_CODES: Final = {str(code): code for code in EndCode}
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins so for a formula: OWASP, "CSV Injection"."""
 
@@ -62,11 +63,11 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
 
 
 def _told(row: Row) -> Row:
-    response, last_error = row["response"], row["last_error"]
+    response, code = row["response"], row["end_code"]
     word = outcome(
         Status(str(row["status"])),
         None if response is None else str(response),
-        None if last_error is None else str(last_error),
+        _CODES.get(str(code)),
     )
     return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
 

@@ -17,11 +17,11 @@ from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.health import Daemon, Glance, troubles
-from reminderd.store.backups import backup_age
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value
-from reminderd.store.transaction import snapshot
-from reminderd.store.watching import glance
+from reminderd.store.sqlite.backups import backup_age
+from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.stats import glance
 
 
 @click.command()

@@ -9,12 +9,15 @@ from reminderd.core.limits import Limits
 from reminderd.core.rules import Rules
 
 
-def rules_of(config: Config, *, provider: str | None = None, capabilities: Capabilities | None = None) -> Rules:
-    """The rules for transitions.
+def rules_of(
+    config: Config, *, provider: str | None = None, account: str = "", capabilities: Capabilities | None = None
+) -> Rules:
+    """Return the rules for transitions.
 
     Args:
         config: the clinic's.
         provider: the provider's own name; None: its kind.
+        account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
     return Rules(
@@ -35,5 +38,6 @@ def rules_of(config: Config, *, provider: str | None = None, capabilities: Capab
         voicemail_is_reached=config.provider.kind != "twilio" or config.provider.twilio.voicemail_is_reached,
         leave_voicemail=config.provider.twilio.voicemail == "leave_message",
         provider=provider or config.provider.kind,
+        account=account,
         capabilities=capabilities or Capabilities(),
     )

@@ -107,6 +107,8 @@ class Capabilities:
     """It can be asked what became of a call, by its id and by ours."""
     drop: bool = False
     """It can be asked to drop a call that is not answered yet."""
+    asks_what_to_say: bool = False
+    """It asks us what to say when a call is answered, so that only what it fetched was said."""
 
 
 def spelled(status: str) -> str:

@@ -44,5 +44,3 @@ class Reply:
     """The next key answers this; None: the call ends after the last part."""
     repeats: int = 0
     """How often the message has been repeated; it travels along with the question."""
-    others_only: bool = False
-    """Only other reminders than the one that the call was placed for are said; this travels along, too."""

@@ -80,7 +80,8 @@ def troubles(
     else:
         found += [f"{part}: {trouble}" for part, trouble in daemon.parts.items() if trouble is not None]
     if glance.stuck:
-        found.append(f"{_reminders(glance.stuck)} stuck: dialled, and nobody looks what became of it")
+        calls = "1 call is" if glance.stuck == 1 else f"{glance.stuck} calls are"
+        found.append(f"{calls} stuck: placed, and nobody looks what became of it")
     if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not glance.paused:
         late = (now - glance.due_since) // timedelta(minutes=1)
         found.append(f"{_reminders(glance.due)} not dialled in time, the oldest has waited for {late} minutes")

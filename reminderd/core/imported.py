@@ -1,4 +1,4 @@
-"""What becomes of a line of a file: a new reminder, a change of one, nothing, or a refusal with its reason."""
+"""What becomes of a reminder that somebody asks for: added, changed, unchanged, or refused with a reason."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from reminderd.core.csv_columns import Columns
-from reminderd.core.intake import Wish, too_late, wish
+from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.kinds import Kinds
-from reminderd.core.reminder import Status
+from reminderd.core.model import Status
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
 
@@ -18,12 +18,29 @@ Content = tuple[str, str, datetime, datetime | None, str | None]
 """Phone number, message, when to ring, until when, the patient's time zone."""
 
 
-class Fate(StrEnum):
-    """What a good line does."""
+class Intake(StrEnum):
+    """What becomes of a reminder that somebody asks for."""
 
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "already in"
+    CONFLICT = "conflict"
+    """Another reminder has its `ref`, or the one that it names can't be changed any more."""
+    TOO_LATE = "too late"
+
+
+@frozen
+class Decision:
+    """What becomes of a reminder that somebody asks for, and why it is refused."""
+
+    intake: Intake
+    reason: str = ""
+    """Empty if it is not refused."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is stored."""
+        return self.intake in {Intake.CONFLICT, Intake.TOO_LATE}
 
 
 @frozen(kw_only=True)
@@ -33,11 +50,11 @@ class Known:
     id: str
     content: Content
     status: Status
-    dialled: bool
-    """Whether there is any call of it, or another reminder's in which it was said, or was to be."""
+    called: bool
+    """Whether any call was made for it."""
 
 
-def content_of(wanted: Wish) -> Content:
+def content_of(wanted: ReminderRequest) -> Content:
     """Everything of a reminder that an edited line can change."""
     return (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
 
@@ -51,7 +68,7 @@ def read_row(
     kinds: Kinds,
     order: DayOrder | None,
     normalise: Callable[[str], str | None],
-) -> Wish | list[str]:
+) -> ReminderRequest | list[str]:
     """The reminder that a row asks for, or everything that is wrong with it.
 
     Local times are those of the row's own time zone, else of the clinic's `zone`. Empty cells say nothing.
@@ -61,7 +78,7 @@ def read_row(
     timezone = columns.text("timezone", cells).strip() or None
     kind = columns.text("kind", cells).strip() or None
     message = columns.text("message", cells)
-    return wish(
+    return read_request(
         phone_number=columns.text("phone_number", cells),
         message=message if message.strip() or kind is None else None,
         scheduled_at=columns.text("scheduled_at", cells),
@@ -77,17 +94,24 @@ def read_row(
     )
 
 
-def fate(wanted: Wish, known: Known | None, rules: Rules, now: datetime) -> Fate | str:
-    """What a line does to the reminder that has its `ref` or id, or why it can't.
+def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
+    """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
 
-    A line that says what is stored already changes nothing, whatever has become of its reminder.
+    One that says what is stored already changes nothing, whatever has become of its reminder.
     """
     if known is None:
-        return too_late(wanted, rules, now) or Fate.ADDED
-    if known.content == content_of(wanted):
-        return Fate.UNCHANGED
+        return _in_time(request, Intake.ADDED, rules, now)
+    if known.content == content_of(request):
+        return Decision(Intake.UNCHANGED)
     if known.status is not Status.SCHEDULED:
-        return f"not changed: the reminder is {known.status} already; expected the line as it was, or another ref"
-    if known.dialled:
-        return "not changed: it was called already and will be again; expected the line as it was, or another ref"
-    return too_late(wanted, rules, now) or Fate.CHANGED
+        why = f"not changed: the reminder is already {known.status}; expected the line as it was, or another ref"
+        return Decision(Intake.CONFLICT, why)
+    if known.called:
+        why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
+        return Decision(Intake.CONFLICT, why)
+    return _in_time(request, Intake.CHANGED, rules, now)
+
+
+def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:
+    late = too_late(request, rules, now)
+    return Decision(intake) if late is None else Decision(Intake.TOO_LATE, late)

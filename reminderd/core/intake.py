@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from reminderd.core.kinds import NO_KINDS, Kinds
+from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import normalised
-from reminderd.core.reminder import MESSAGE_LIMIT, Reminder
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder, moment
 from reminderd.core.window import known_zone
@@ -22,11 +22,11 @@ REF_LIMIT: Final = 200
 
 _NO_NUMBER: Final = f"phone_number: not a possible number; {PHONE_EXPECTED}"
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
-_SAME_WISH: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
+_SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
 
 @frozen(kw_only=True)
-class Wish:
+class ReminderRequest:
     """A reminder that somebody asks for, checked and in its stored form, whichever door it came through."""
 
     phone_number: str
@@ -39,10 +39,10 @@ class Wish:
     @property
     def own_id(self) -> str:
         """An id that the same phone number, time and message have every time."""
-        return str(uuid5(_SAME_WISH, f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{self.message}"))
+        return str(uuid5(_SAME_REQUEST, f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{self.message}"))
 
 
-def wish(
+def read_request(
     *,
     phone_number: str,
     message: str | None,
@@ -56,7 +56,7 @@ def wish(
     kinds: Kinds = NO_KINDS,
     order: DayOrder | None = None,
     normalise: Callable[[str], str | None] = normalised,
-) -> Wish | list[str]:
+) -> ReminderRequest | list[str]:
     """The reminder that was asked for, or everything that is wrong with it, each as `field: what; what was expected`.
 
     Args:
@@ -94,7 +94,9 @@ def wish(
         limit = appointment
     if found or number is None or due is None:
         return found
-    return Wish(phone_number=number, message=words, scheduled_at=due, ref=ref, expires_at=limit, timezone=timezone)
+    return ReminderRequest(
+        phone_number=number, message=words, scheduled_at=due, ref=ref, expires_at=limit, timezone=timezone
+    )
 
 
 def mistakes(*, phone_number: str, message: str, timezone: str | None) -> list[str]:
@@ -111,18 +113,18 @@ def unfit(reminder: Reminder) -> str | None:
     return "; ".join(found) or None
 
 
-def zone_of(reminder: Reminder | Wish, rules: Rules) -> ZoneInfo:
+def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
     """The patient's time zone if the reminder brings a known one, else the clinic's."""
     own = known_zone(reminder.timezone) if reminder.timezone is not None else None
     return own or rules.window.zone
 
 
-def expiry(reminder: Reminder | Wish, rules: Rules) -> datetime:
+def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
     """After this moment the reminder is not rung any more."""
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 
-def out_of_hours(wanted: Wish, rules: Rules) -> str | None:
+def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     """Why a reminder will expire unrung, as things stand; None: there is a time at which it may be rung."""
     zone = zone_of(wanted, rules)
     opens, limit = rules.window.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
@@ -132,12 +134,12 @@ def out_of_hours(wanted: Wish, rules: Rules) -> str | None:
     return f"the calling hours leave no time to ring it before {spoken:%Y-%m-%d %H:%M %Z}, so that it will expire"
 
 
-def too_late(wanted: Wish, rules: Rules, now: datetime) -> str | None:
+def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
     """Why a reminder is not taken because its time is over already; None: there is time."""
     limit = expiry(wanted, rules)
     if limit > now:
         return None
-    return f"too late; it was to be rung before {limit.astimezone(rules.window.zone):%Y-%m-%d %H:%M:%S}"
+    return f"too late; it was to be called before {limit.astimezone(rules.window.zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _worded(message: str | None, kind: str | None, appointment: datetime | None, kinds: Kinds, found: list[str]) -> str:

@@ -3,7 +3,8 @@
 from enum import StrEnum
 from typing import Final
 
-from reminderd.core.reminder import OPTED_OUT, Response, Status
+from reminderd.core.model import Response, Status
+from reminderd.core.reasons import EndCode
 
 
 class Outcome(StrEnum):
@@ -43,16 +44,18 @@ _BY_RESPONSE: Final = {
 }
 
 
-def outcome(status: Status, response: str | None, last_error: str | None) -> Outcome:
-    """What a reminder has come to; a response counts once the reminder is `called`, as whoever cancelled it knows more.
+def outcome(status: Status, response: str | None, end_code: EndCode | None) -> Outcome:
+    """Return what a reminder has come to.
+
+    A response counts once the reminder is `called`, as whoever cancelled it knows more.
 
     Args:
         status: the reminder's.
         response: a `Response`, whatever another program has written, or None.
-        last_error: the reason of a final state.
+        end_code: why it ended.
     """
     if status is Status.CALLED and response in set(Response):
         return _BY_RESPONSE[Response(response)]
-    if status is Status.CANCELLED and last_error == OPTED_OUT:
+    if status is Status.CANCELLED and end_code is EndCode.OPTED_OUT:
         return Outcome.OPTED_OUT
     return _BY_STATUS[status]

@@ -40,6 +40,8 @@ class Rules:
     """Leave word on a machine instead of hanging up."""
     provider: str = "generic"
     """The name of the provider that is configured now."""
+    account: str = ""
+    """The account with that provider: calls of another are not asked about."""
     capabilities: Capabilities = field(factory=Capabilities)
 
     def redial_delay(self, calls: int) -> timedelta:

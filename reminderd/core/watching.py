@@ -7,16 +7,15 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.intake import zone_of
+from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
-from reminderd.core.reminder import CLOSED, PROGRESS, Call, Reminder, Status
 from reminderd.core.rules import Rules
 
 LAST_DAY: Final = timedelta(days=1)
 """What is over is counted for reminders whose time lies so far back at most."""
 
-OTHER_WORD: Final = "other"
-CALL_WORDS: Final = ("dialing", "unconfirmed", *sorted(PROGRESS), *sorted(CLOSED), OTHER_WORD)
-"""Every word for a call under which it may be counted; a provider's own words are `other`."""
+CALL_WORDS: Final = tuple(CallState)
+"""Every state under which a call is counted."""
 
 
 @frozen(kw_only=True)
@@ -41,17 +40,12 @@ class Counts:
     """Staff have paused all dialing."""
 
 
-def call_word(status: str) -> str:
-    """The word under which a call is counted: there are only so many, whatever a provider says."""
-    return status if status in CALL_WORDS else OTHER_WORD
-
-
-def lateness(reminder: Reminder, call: Call, *, rules: Rules, now: datetime) -> timedelta | None:
+def lateness(reminder: Reminder, call: Call, *, is_first: bool, rules: Rules, now: datetime) -> timedelta | None:
     """How much later than its time and the calling hours ask for is this reminder dialled; None: not the first time.
 
     What is handed in after its time is due when it is handed in.
     """
-    if call.attempt != 1 or call.tries != 1:
+    if not is_first or call.requests != 1:
         return None
     due = max(reminder.scheduled_at, reminder.created_at or reminder.scheduled_at)
     opens = rules.window.next_open(due, zone_of(reminder, rules))

@@ -116,4 +116,5 @@ def client_of_sandbox(config: Config, api_url: str, secrets: SandboxSecrets) -> 
         look_up=True,
         max_connections=2 * config.worker.dialers,
         name="sandbox",
+        account="sandbox",
     )

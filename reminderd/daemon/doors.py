@@ -7,20 +7,20 @@ from typing import TypeVar
 
 from attrs import frozen
 
-from reminderd.breaker import Breaker
 from reminderd.config import Config, wording_of
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle import Key, Step
+from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.rules import Rules
 from reminderd.daemon.parts import mint
-from reminderd.dialer import tell_turn
-from reminderd.logs import tell
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.dialer import log_turn
+from reminderd.logs import log_transition
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.store.conversations import Spoken, settle_key, settle_pick_up
 from reminderd.store.database import Database
-from reminderd.store.driver import Connection
-from reminderd.store.reports import settle_report
+from reminderd.store.reports import Spoken, settle_key, settle_pick_up, settle_report
+from reminderd.store.sqlite.driver import Connection
 from reminderd.web.door import Door
 from reminderd.web.twilio import twilio_door
 from reminderd.web.webhooks import generic_door
@@ -36,37 +36,37 @@ class _Desk:
     rules: Rules
     breaker: Breaker
 
-    async def record(self, report: Report) -> Step:
+    async def record(self, report: Report) -> Transition:
         """Settle a report; returns after the commit."""
-        step = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
-        tell(step)
+        transition = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
+        log_transition(transition)
         self._provider_lives()
-        return step
+        return transition
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; returns after the commit."""
-        return self._told(
+        return self._logged(
             await self._write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint()))
         )
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; returns after the commit."""
         settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
-        return self._told(await self._write(settle))
+        return self._logged(await self._write(settle))
 
     async def _write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return await self.database.write(fn, wait=False)
 
-    def _told(self, spoken: Spoken) -> Spoken:
-        for step in spoken.steps:
-            tell(step)
+    def _logged(self, spoken: Spoken) -> Spoken:
+        for transition in spoken.transitions:
+            log_transition(transition)
         self._provider_lives()
         return spoken
 
     def _provider_lives(self) -> None:
         turn = self.breaker.webhook_came()
         if turn is not None:
-            tell_turn(turn, self.breaker)
+            log_turn(turn, self.breaker)
 
 
 def door(

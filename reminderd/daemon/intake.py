@@ -6,12 +6,13 @@ from functools import partial
 from attrs import frozen
 
 from reminderd.config import Config, kinds_of
-from reminderd.core.intake import Wish
+from reminderd.core.imported import Decision
+from reminderd.core.intake import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.daemon.parts import mint
-from reminderd.logs import tell
+from reminderd.logs import log_transition
 from reminderd.store.database import Database
-from reminderd.store.intake import Taken, Whole, take_all, whole, withdraw
+from reminderd.store.reminders import API, Source, Stored, put_all, stored, withdraw
 from reminderd.web.api import Api
 
 
@@ -22,19 +23,23 @@ class _Desk:
     database: Database
     rules: Rules
 
-    async def take(self, wanted: Sequence[Wish]) -> list[Taken]:
-        """Store all that is wanted, or nothing."""
-        return await self.database.write(partial(take_all, wanted=wanted, rules=self.rules, mint=mint), wait=False)
+    async def put(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
+        """Store all that is asked for, or nothing."""
+        source = Source(actor=API, detail="over HTTP")
+        write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
+        return await self.database.write(write, wait=False)
 
-    async def find(self, id_or_ref: str) -> Whole | None:
+    async def find(self, id_or_ref: str) -> Stored | None:
         """A reminder, or None."""
-        return await self.database.read(partial(whole, id_or_ref=id_or_ref))
+        return await self.database.read(partial(stored, id_or_ref=id_or_ref))
 
-    async def withdraw(self, id_or_ref: str) -> Whole:
+    async def withdraw(self, id_or_ref: str) -> Stored:
         """Cancel a reminder."""
-        found, step = await self.database.write(partial(withdraw, id_or_ref=id_or_ref), wait=False)
-        if step is not None:
-            tell(step)
+        found, transition = await self.database.write(
+            partial(withdraw, id_or_ref=id_or_ref, rules=self.rules), wait=False
+        )
+        if transition is not None:
+            log_transition(transition)
         return found
 
 

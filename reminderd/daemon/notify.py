@@ -15,9 +15,9 @@ import trio
 from attrs import frozen
 from loguru import logger
 
-from reminderd.breaker import Breaker
 from reminderd.clock import Clock
-from reminderd.poller import Poller
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.poller import Poller
 
 _UNWATCHED: Final = 15.0
 """Seconds between two lines about how it goes, where there is no watchdog to feed."""
@@ -74,7 +74,7 @@ def signs_of(loop: Poller | None, breaker: Breaker, clock: Clock, *, patience: f
         ready=loop.claimed.wait,
         silence=lambda: clock.monotonic() - loop.beat,
         patience=patience,
-        trouble=lambda: loop.trouble or (f"dialing is paused: {breaker.reason}" if breaker.paused else None),
+        trouble=lambda: loop.failure or (f"dialing is paused: {breaker.reason}" if breaker.paused else None),
     )
 
 

@@ -11,7 +11,7 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
-from reminderd.store.held import look_again
+from reminderd.store.claims import poke
 from reminderd.store.patience import until_stored
 
 _LOG_LEVEL: Final = ("log", "level")
@@ -41,8 +41,8 @@ async def watch_hangups(
         async for _ in hangups:
             if in_terminal and not _has_terminal():
                 logger.info("SIGHUP: the terminal is gone, stopping, calls in flight may end")
-                live.stopping.set()
-            elif not live.stopping.is_set():
+                live.context.stopping.set()
+            elif not live.context.stopping.is_set():
                 await _read_again(live, reload)
 
 
@@ -71,7 +71,7 @@ async def _read_again(live: Live, reload: Reload) -> None:
             found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))
     _tell(found, before)
     if (found.config.calling, found.config.limits) != (before.calling, before.limits):
-        await until_stored(lambda: live.database.write(look_again))
+        await until_stored(lambda: live.context.database.write(poke))
 
 
 def _tell(found: Changes, before: Config) -> None:

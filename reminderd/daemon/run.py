@@ -1,5 +1,6 @@
 """One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
 
+from datetime import timedelta
 from functools import partial
 from typing import Literal
 
@@ -8,17 +9,18 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd.alerts import watch
-from reminderd.breaker import Breaker
 from reminderd.clock import Clock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
-from reminderd.daemon.parts import alerts, chores, duties, poller
+from reminderd.daemon.parts import alerts, chores, poller, rules_with
 from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks, time_to_stop
 from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.context import Context
 from reminderd.metrics import Instruments
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
@@ -130,34 +132,22 @@ async def _run(
             provider = client_of_sandbox(config, api_url, secrets)
         else:
             provider = client(config, own_url=web_url)
-        rules = rules_of(config, provider=provider.name, capabilities=provider.capabilities)
-        breaker = Breaker(rules.backoff)
-        loop = None
-        if only != "web":
-            hand_over_to = duties(
-                config,
-                database=database,
-                provider=provider,
-                breaker=breaker,
-                rules=rules,
-                clock=clock,
-                stopping=stopping,
-                instruments=instruments,
-            )
-            loop = poller(
-                config,
-                hand_over_to,
-                database=database,
-                breaker=breaker,
-                rules=rules,
-                clock=clock,
-                stopping=stopping,
-                instruments=instruments,
-            )
+        rules = rules_with(config, provider)
+        context = Context(
+            database=database,
+            provider=provider,
+            breaker=Breaker(rules.backoff),
+            clock=clock,
+            rules=rules,
+            timeout=timedelta(seconds=config.provider.timeout_seconds),
+            stopping=stopping,
+            instruments=instruments,
+        )
+        loop = None if only == "web" else poller(config, context)
         watch_over = Watch(
             database=database,
             loop=loop,
-            breaker=breaker,
+            breaker=context.breaker,
             clock=clock,
             instruments=instruments,
             provider=provider.name,
@@ -165,13 +155,8 @@ async def _run(
         )
         live = Live(
             config=config,
-            database=database,
             provider=provider,
-            breaker=breaker,
-            rules=rules,
-            clock=clock,
-            stopping=stopping,
-            instruments=instruments,
+            context=context,
             poller=loop,
             alerts=None if loop is None else alerts(config, database=database, clock=clock, stopping=stopping),
         )
@@ -187,8 +172,8 @@ async def _run(
             await nursery.start(partial(take_webhooks, app, listening.web, stages))
         else:
             stages.web_done.set()
-        nursery.start_soon(claim_and_dial, loop, database, stopping, stages)
-        signs = signs_of(loop, breaker, clock, patience=HEARTBEAT_LIMIT)
+        nursery.start_soon(claim_and_dial, loop, stopping, stages)
+        signs = signs_of(loop, context.breaker, clock, patience=HEARTBEAT_LIMIT)
         nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=time_to_stop(config)))
         if live.alerts is not None:
             nursery.start_soon(watch, live.alerts)

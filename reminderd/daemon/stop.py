@@ -1,7 +1,6 @@
 """The stop in its order: nothing more is claimed, requests end, webhooks end, and what hangs is cut off in the end."""
 
 from datetime import timedelta
-from functools import partial
 from socket import socket
 from typing import Final
 
@@ -10,10 +9,7 @@ from attrs import field, frozen
 from quart_trio import QuartTrio
 
 from reminderd.config import Config
-from reminderd.poller import Poller
-from reminderd.store.database import Database
-from reminderd.store.held import look_again
-from reminderd.store.patience import until_stored
+from reminderd.engine.poller import Poller
 from reminderd.web.server import serve
 
 GRACE: Final = timedelta(seconds=5)
@@ -53,16 +49,12 @@ async def stop_in_order(everything: trio.CancelScope, stopping: trio.Event, stag
     everything.cancel()  # all that could be lost is settled; what is left are idle waits
 
 
-async def claim_and_dial(poller: Poller | None, database: Database, stopping: trio.Event, stages: Stages) -> None:
+async def claim_and_dial(poller: Poller | None, stopping: trio.Event, stages: Stages) -> None:
     """The first stage: the poll loop to its end, or, in a process without one, only the wait for the stop."""
     if poller is None:
         await stopping.wait()
     else:
-        async with trio.open_nursery() as nursery:
-            # Hours and limits may have been changed while it was off.
-            nursery.start_soon(until_stored, partial(database.write, look_again))
-            await poller.run()
-            nursery.cancel_scope.cancel()
+        await poller.run()
     stages.dials_done.set()
 
 

@@ -9,15 +9,14 @@ from typing import Final
 from attrs import frozen
 
 from reminderd import __version__
-from reminderd.breaker import Breaker
 from reminderd.clock import Clock
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments, Moment, page
-from reminderd.poller import Poller
 from reminderd.store.database import Database
-from reminderd.store.driver import sqlite_version_info
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.facts import next_wakes
-from reminderd.store.watching import counts
+from reminderd.store.sqlite.driver import sqlite_version_info
+from reminderd.store.stats import counts, next_wakes
 
 HEARTBEAT_LIMIT: Final = 30.0
 """Seconds without a beat after which the poll loop counts as stuck."""
@@ -40,12 +39,12 @@ class Watch:
         """Each part that this process runs, with what is wrong with it, or None."""
         parts: dict[str, str | None] = {"database": self.database.trouble}
         try:
-            await self.database.read(next_wakes)
+            await self.database.read(partial(next_wakes, now=self.clock.now()))
         except (StoreUnavailableError, StoreUnusableError) as error:
             parts["database"] = str(error)
         if self.loop is not None:
             silent = self.clock.monotonic() - self.loop.beat
-            parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else self.loop.trouble
+            parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else self.loop.failure
             parts["provider"] = f"dialing is paused: {self.breaker.reason}" if self.breaker.paused else None
         return parts
 

@@ -10,10 +10,10 @@ from reminderd.config import Config
 from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
 from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
 from reminderd.core.window import known_zone
-from reminderd.store.driver import sqlite_warning
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.examining import Examination, examine
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import sqlite_warning
+from reminderd.store.sqlite.examining import Examination, examine
 
 _SHOWN: Final = 3
 

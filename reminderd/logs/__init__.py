@@ -2,6 +2,14 @@
 
 from reminderd.logs.cleaning import masked, without_any_numbers, without_numbers
 from reminderd.logs.configure import configure_logs
-from reminderd.logs.telling import tell, tell_of_pause
+from reminderd.logs.lifecycle import log_expired, log_pause, log_transition
 
-__all__ = ["configure_logs", "masked", "tell", "tell_of_pause", "without_any_numbers", "without_numbers"]
+__all__ = [
+    "configure_logs",
+    "log_expired",
+    "log_pause",
+    "log_transition",
+    "masked",
+    "without_any_numbers",
+    "without_numbers",
+]

@@ -7,8 +7,8 @@ from attrs import frozen
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
-from reminderd.core.reminder import Status
 from reminderd.core.watching import CALL_WORDS, Counts
 
 WAITING = tuple(status for status in Status if not status.final)
@@ -72,9 +72,9 @@ def _counted(counts: Counts, now: datetime) -> Iterator[GaugeMetricFamily]:
         {status: counts.ended.get(status, 0) for status in ENDED},
     )
     yield _by(
-        "status",
+        "state",
         "calls_last_day",
-        "Calls for reminders whose time was in the last 24 hours, by status.",
+        "Calls for reminders whose time was in the last 24 hours, by what we have concluded of them.",
         {word: counts.calls.get(word, 0) for word in CALL_WORDS},
     )
     yield _by(

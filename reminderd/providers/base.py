@@ -7,7 +7,7 @@ from typing import Protocol
 from attrs import frozen
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
-from reminderd.core.lifecycle import Claimed
+from reminderd.core.lifecycle.transition import Action
 
 
 @frozen(kw_only=True)
@@ -24,14 +24,14 @@ class Placement:
     """No request for this call went out before."""
 
 
-def placement_of(claimed: Claimed) -> Placement:
-    """What a provider is told about the call of a claimed row."""
+def placement_of(action: Action) -> Placement:
+    """Return what a provider is told about a claimed call."""
     return Placement(
-        call_id=claimed.call.id,
-        reminder_id=claimed.reminder.id,
-        phone_number=claimed.reminder.phone_number,
-        message=claimed.message,
-        asked_from=claimed.call.created_at,
+        call_id=action.call.id,
+        reminder_id=action.call.reminder_id,
+        phone_number=action.call.phone_number,
+        message=action.message,
+        asked_from=action.call.created_at,
     )
 
 
@@ -60,6 +60,10 @@ class Provider(Protocol):
     @property
     def name(self) -> str:
         """What `call_logs.provider` says."""
+
+    @property
+    def account(self) -> str:
+        """What `call_logs.account` says: its calls are not asked about under another account."""
 
     @property
     def capabilities(self) -> Capabilities:

@@ -36,6 +36,7 @@ class GenericProvider:
         look_up: bool,
         max_connections: int,
         name: str = "generic",
+        account: str | None = None,
         clock: Clock = _CLOCK,
     ) -> None:
         """Open nothing yet; connections are made when they are needed.
@@ -50,6 +51,7 @@ class GenericProvider:
             look_up: whether it can be asked about calls.
             max_connections: requests at one time; more wait within their timeout.
             name: what `call_logs.provider` says.
+            account: what `call_logs.account` says; None: `api_url`.
             clock: to count a Retry-After date from.
 
         Raises:
@@ -58,6 +60,7 @@ class GenericProvider:
         check_api_url(api_url)
         _check_api_key(api_key)
         self.name = name
+        self.account = api_url.rstrip("/") if account is None else account
         self.capabilities = Capabilities(honours_key=honours_key, key_lifetime=key_lifetime, look_up=look_up)
         self._calls_url = api_url.rstrip("/") + "/calls"
         self._api_key = api_key

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
-from reminderd.core.reminder import MESSAGE_LIMIT
+from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.exchange import Heard
 from reminderd.providers.payload import json_object

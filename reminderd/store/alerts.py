@@ -7,15 +7,15 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.store.driver import Connection
-from reminderd.store.rows import reminder_from, to_ms
+from reminderd.store.rows import REMINDERS, to_ms
+from reminderd.store.sqlite.driver import Connection
 
 LOOK_BACK: Final = timedelta(days=7)
 """What was to be rung earlier is no news any more, as when alerts are switched on."""
 
-_NEW: Final = """
-SELECT reminders.* FROM reminders
- WHERE scheduled_at >= ? AND scheduled_at <= ? AND status IN ('called', 'failed', 'expired')
+_NEW: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('called', 'failed', 'expired')
    AND NOT EXISTS (
        SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
    )
@@ -35,11 +35,11 @@ class News:
 
 def news(connection: Connection, *, now: datetime) -> list[News]:
     """All that is new, by the time of the reminder."""
-    rows = connection.execute(_NEW, (to_ms(now - LOOK_BACK), to_ms(now))).fetchall()
+    rows = connection.execute(_NEW, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
     found = []
     for row in rows:
-        reminder = reminder_from(row)
-        word = outcome(reminder.status, reminder.response, reminder.last_error)
+        reminder = REMINDERS.read(row)
+        word = outcome(reminder.status, reminder.response, reminder.end_code)
         if word in NEED_A_HUMAN and reminder.updated_at is not None:
             found.append(News(id=reminder.id, ref=reminder.ref, outcome=word, updated_at=reminder.updated_at))
     return found
@@ -48,7 +48,7 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
 def told(connection: Connection, _now: datetime, *, told_of: Sequence[News]) -> None:
     """Remember that somebody was told; one that another program has deleted meanwhile is passed over."""
     connection.executemany(
-        "INSERT INTO alerts (reminder_id, updated_at) SELECT id, ?2 FROM reminders WHERE id = ?1"
+        "INSERT INTO alerts (reminder_id, updated_at) SELECT id, :updated_at FROM reminders WHERE id = :id"
         " ON CONFLICT (reminder_id) DO UPDATE SET updated_at = excluded.updated_at",
-        [(one.id, to_ms(one.updated_at)) for one in told_of],
+        [{"id": one.id, "updated_at": to_ms(one.updated_at)} for one in told_of],
     )

@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
-from reminderd.store.driver import Connection
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import Connection
 
 
 def audit(
@@ -17,6 +17,6 @@ def audit(
 ) -> None:
     """Note an act. Neither `act` nor `detail` may hold a phone number or a message: this table is kept for ever."""
     connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (?, ?, ?, ?, ?)",
-        (to_ms(now), actor, act, reminder_id, detail),
+        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (:at, :actor, :act, :reminder_id, :detail)",
+        {"at": to_ms(now), "actor": actor, "act": act, "reminder_id": reminder_id, "detail": detail},
     )

@@ -1,202 +1,258 @@
-"""Claiming: taking due rows under a lease, and deciding in the same transaction what each of them needs."""
+"""Claiming: take what is due, and decide in the same transaction what it needs."""
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Final
 
-from attrs import evolve
+from attrs import frozen
 from loguru import logger
 
-from reminderd.core.lifecycle import Errand, Step, Surroundings, Waiting, may_have_been_rung, put_aside, wake
-from reminderd.core.reminder import Call, Reminder, Status, newest_call
+from reminderd.core.lifecycle.claim import Draft, claim_reminder, put_aside
+from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
+from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.model import Call, Reminder, Status
+from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.company import beside, leading_of, riders_of
-from reminderd.store.driver import Connection, trouble
-from reminderd.store.facts import free_from, number_busy, opted_out, paused, restored_at
-from reminderd.store.rows import load_calls, load_reminder, reminder_from, save, save_other, to_ms
-
-PAUSE_RECHECK: Final = timedelta(minutes=1)
-"""During a staff's pause, requests that wait for its end look again so often."""
+from reminderd.store.audit import audit
+from reminderd.store.ledger import load, save
+from reminderd.store.rows import CALLS, REMINDERS, from_ms, in_list, to_ms
+from reminderd.store.sqlite.driver import Connection, trouble
 
 MOST_ROWS: Final = 200
-"""Rows without an errand that one transaction settles at most, so that a backlog does not keep others waiting."""
+"""Rows without an action that one transaction settles at most, so that a backlog does not keep others waiting."""
 
-_TAKE: Final = """
-UPDATE reminders SET lease_token = :token || '.' || rowid, wake_at = :lease_end
- WHERE id IN (SELECT id FROM reminders
-               WHERE wake_at IS NOT NULL AND wake_at <= :now AND status {which} 'scheduled'
-               ORDER BY wake_at, id LIMIT :limit)
-RETURNING *
+MOST_BUNDLED: Final = 500
+"""Other waiting reminders of the numbers in a batch; more are not looked at, and have calls of their own."""
+
+_TAKE_CALLS: Final = f"""
+UPDATE call_logs SET wake_at = :later
+ WHERE id IN (SELECT id FROM call_logs WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit)
+RETURNING {CALLS.names}
 """
-TAKE_TO_DIAL: Final = _TAKE.format(which="=")
-TAKE_TO_CHECK: Final = _TAKE.format(which="<>")
-
+_TAKE_REMINDERS: Final = f"""
+UPDATE reminders SET wake_at = :later
+ WHERE id IN (SELECT id FROM reminders WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit)
+RETURNING {REMINDERS.names}
+"""
 _KEEP_HELD: Final = """
-UPDATE reminders SET wake_at = :lease_end
- WHERE wake_at IS NOT NULL AND wake_at <= :now AND status <> 'scheduled'
-   AND lease_token IN (SELECT value FROM json_each(:held))
+UPDATE call_logs SET wake_at = :later
+ WHERE wake_at IS NOT NULL AND wake_at <= :now AND lease_token IN {}
 """
+_ENDED_AHEAD: Final = """
+UPDATE reminders SET wake_at = :now WHERE end_code = 'too_late' AND ended_at > :now AND wake_at IS NULL
+"""
+_WAITING: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE status = 'scheduled' AND scheduled_at BETWEEN :since AND :until AND phone_number IN {{}}
+ ORDER BY scheduled_at, id LIMIT :limit
+"""
+_STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'restored_at')"
+
+
+@frozen(kw_only=True)
+class Capacity:
+    """What the caller can do at once."""
+
+    requests: int
+    """Requests; 0 while a line, a pacing token or the provider is missing."""
+    checks: int
+    """Look-ups."""
+    request_in: timedelta
+    """How long until a request that can't be sent now is worth looking at again; not nothing."""
+    held: frozenset[str] = frozenset()
+    """The tokens that this process works under; their calls are leased on, never taken for abandoned."""
 
 
 def claim(
     connection: Connection,
     now: datetime,
     *,
-    dials: int,
-    checks: int,
-    dial_in: timedelta,
-    held: frozenset[str],
+    capacity: Capacity,
     rules: Rules,
+    witness: Witness,
     mint: Callable[[], str],
-) -> list[Step]:
-    """Take what is due and decide what it needs; the steps with an errand are leased to the caller.
+) -> list[Transition]:
+    """Take what is due and decide what it needs: calls first, then reminders. Actions are leased to the caller.
 
     Args:
-        connection: inside a write transaction.
+        connection: in a write transaction.
         now: the time of the transaction.
-        dials: requests that can be sent at once; 0 while a line, a pacing token or the provider is missing.
-        checks: look-ups that can be made at once.
-        dial_in: how long, from `now`, until a request that can't be sent now is worth looking at again; not nothing.
-        held: the tokens this process works under; their rows are never declared dead here, but leased on.
+        capacity: what can be done at once.
         rules: the clinic's.
+        witness: what this process has seen of alive calls.
         mint: gives a new unguessable id.
     """
-    is_paused = paused(connection)
-    if is_paused:
-        dials, dial_in = 0, PAUSE_RECHECK
-    _keep_held(connection, now, held, rules)
-    resends_left = dials
+    claims = _Claims(connection, now, rules, witness, mint)
+    paused, quiet_until = standstill(connection, rules)
+    claims.keep(capacity.held)
+    requests = 0 if paused else capacity.requests
 
-    def decide_check(reminder: Reminder) -> list[Step]:
-        nonlocal resends_left
-        dial_from = None if resends_left > 0 else now + dial_in
-        steps = _decide(connection, now, reminder, Surroundings(paused=is_paused, dial_from=dial_from), rules, mint)
-        resends_left -= sum(step.errand is Errand.RESEND for step in steps)
-        return steps
+    def room() -> Room:
+        return Room(paused=paused, request_from=None if requests > 0 else now + capacity.request_in)
 
-    def decide_dial(reminder: Reminder) -> list[Step]:
-        return _decide(connection, now, reminder, Surroundings(paused=is_paused), rules, mint)
-
-    take = partial(_take, connection, now=now, rules=rules, mint=mint)
-    steps = _take_and_decide(partial(take, TAKE_TO_CHECK), decide_check, checks)
-    return steps + _take_and_decide(partial(take, TAKE_TO_DIAL), decide_dial, resends_left)
-
-
-def _take_and_decide(
-    take: Callable[[int], list[Reminder]], decide: Callable[[Reminder], list[Step]], room: int
-) -> list[Step]:
-    """Take rows until there is an errand for all of `room`, nothing more is due, or it has been enough for one go."""
-    steps: list[Step] = []
-    errands = 0
-    while errands < room and len(steps) < MOST_ROWS:
-        limit = room - errands
-        taken = take(limit)
-        decided = [step for reminder in taken for step in decide(reminder)]
-        steps += decided
-        errands += sum(step.errand is not None for step in decided)
-        if len(taken) < limit:
+    transitions: list[Transition] = []
+    while sum(one.action is not None for one in transitions) < capacity.checks and len(transitions) < MOST_ROWS:
+        call = claims.next_call()
+        if call is None:
             break
-    return steps
+        decided = claims.decide_call(call, room())
+        requests -= sum(one.action is not None and one.action.kind.is_request for one in decided)
+        transitions += decided
+    if paused or (quiet_until is not None and now < quiet_until):
+        return transitions
+    connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
+    return transitions + claims.reminders(requests)
 
 
-def _take(
-    connection: Connection, sql: str, limit: int, *, now: datetime, rules: Rules, mint: Callable[[], str]
-) -> list[Reminder]:
-    rows = connection.execute(
-        sql, {"token": mint(), "lease_end": to_ms(now + rules.lease), "now": to_ms(now), "limit": limit}
-    ).fetchall()  # all of them before anything else: SQLite applies the update as rows are fetched
-    order = sorted(rows, key=lambda row: (row["scheduled_at"], row["id"]))
-    return [reminder_from(row) for row in order]
+def standstill(connection: Connection, rules: Rules) -> tuple[bool, datetime | None]:
+    """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
 
-
-def _decide(
-    connection: Connection,
-    now: datetime,
-    reminder: Reminder,
-    around: Surroundings,
-    rules: Rules,
-    mint: Callable[[], str],
-) -> list[Step]:
-    """What one row needs, and what becomes of others with it; nothing if it has joined another's call meanwhile.
-
-    A row that breaks us is put aside alone, with the traceback in the log.
+    A call that the restored backup has forgotten is over by then, or has shown a sign of life.
     """
-    if rules.group_within and not _is_still_taken(connection, reminder):
-        return []
-    connection.execute("SAVEPOINT row")
-    try:
-        calls = load_calls(connection, reminder.id)
-        around = _looked_around(connection, now, reminder, calls, around, rules)
-        step = wake(
-            reminder,
-            calls,
-            around=around,
-            rules=rules,
-            now=now,
-            token=reminder.lease_token or "",
-            new_call_id=mint(),
-        )
-        save(connection, reminder, calls, step, now)
-        for other in step.others:
-            save_other(connection, other, now)
-    except Exception as error:  # whatever a foreign program wrote, the rows behind it must be rung
-        if trouble(error) is not None:
-            raise  # the database's, not this row's
-        logger.bind(reminder=reminder.id).exception("this row broke us")
-        connection.execute("ROLLBACK TO row")
-        step = put_aside(reminder, now)
-        save(connection, reminder, (), step, now)
-    connection.execute("RELEASE row")
-    return [step, *step.others]
+    settings = {row["key"]: row["value"] for row in connection.execute(_STANDSTILL).fetchall()}
+    restored_at = settings.get("restored_at")
+    quiet_until = None if restored_at is None else from_ms(int(restored_at)) + rules.outcome_timeout
+    return settings.get("paused") == "true", quiet_until
 
 
-def _looked_around(
-    connection: Connection,
-    now: datetime,
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    around: Surroundings,
-    rules: Rules,
-) -> Surroundings:
-    """All that the decision on a row must know beyond it."""
-    is_busy = number_busy(connection, reminder.phone_number, except_for=reminder.id)
-    free = free_from(connection, reminder, rules, now)
-    may_lead = rules.group_within and reminder.status is Status.SCHEDULED and not is_busy and free is None
-    return evolve(
-        around,
-        opted_out=opted_out(connection, reminder.phone_number),
-        number_busy=is_busy,
-        number_free_from=free,
-        restored_at=restored_at(connection, reminder.id),
-        beside=_beside(connection, reminder, rules) if may_lead else (),
-        riders=riders_of(connection, newest_call(calls)),
-        leading=None if reminder.said_with is None else leading_of(connection, reminder),
-    )
+@frozen
+class _Claims:
+    """One claim: its transaction, and what every decision in it needs."""
+
+    connection: Connection
+    now: datetime
+    rules: Rules
+    witness: Witness
+    mint: Callable[[], str]
+
+    def keep(self, held: frozenset[str]) -> None:
+        """Lease on what this process still works on, though the clock says that its time is over."""
+        if held:
+            listed, parameters = in_list("token", sorted(held))
+            self.connection.execute(_KEEP_HELD.format(listed), {**parameters, **self._times(1)})
+
+    def next_call(self) -> Call | None:
+        """Take one call that is due."""
+        row = self.connection.execute(_TAKE_CALLS, self._times(1)).fetchone()
+        return None if row is None else CALLS.read(row)
+
+    def decide_call(self, call: Call, room: Room) -> list[Transition]:
+        """Decide what an alive call needs; one that breaks the program is looked at again later."""
+        self.connection.execute("SAVEPOINT one")
+        try:
+            before = load(self.connection, self.rules, self.now, calls=[call])
+            transition = claim_call(
+                before, call, token=self.mint(), room=room, witness=self.witness, rules=self.rules, now=self.now
+            )
+            save(self.connection, before, transition.ledger, self.now)
+        except Exception as error:  # whatever another program wrote, the rows behind it must be looked at
+            if trouble(error) is not None:
+                raise  # the database's, not this row's
+            logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
+            self.connection.execute("ROLLBACK TO one")
+            transition = Transition(ledger=Ledger(), call=call)
+        self.connection.execute("RELEASE one")
+        return [transition]
+
+    def reminders(self, room: int) -> list[Transition]:
+        """Take reminders until all of `room` is used, nothing more is due, or it is enough for one go."""
+        transitions: list[Transition] = []
+        left = room
+        while left > 0 and len(transitions) < MOST_ROWS:
+            rows = self.connection.execute(_TAKE_REMINDERS, self._times(left)).fetchall()
+            taken = sorted(map(REMINDERS.read, rows), key=lambda one: (one.scheduled_at, one.id))
+            decided = self._decide_reminders(taken)
+            transitions += decided
+            if len(taken) < left:
+                break
+            left -= sum(one.action is not None for one in decided)
+        return transitions
+
+    def _decide_reminders(self, taken: Sequence[Reminder]) -> list[Transition]:
+        """Decide what each needs, with one look at the database for all; one that breaks the program is put aside."""
+        if not taken:
+            return []
+        self.connection.execute("SAVEPOINT some")
+        try:
+            decided = self._decide_together(taken)
+        except Exception as error:  # whatever another program wrote, the reminders behind it must be called
+            if trouble(error) is not None:
+                raise
+            self.connection.execute("ROLLBACK TO some")
+            if len(taken) > 1:
+                decided = [transition for one in taken for transition in self._decide_reminders([one])]
+            else:
+                logger.bind(reminder=taken[0].id).exception("unexpected error with this reminder")
+                decided = self._put_aside(taken[0])
+        self.connection.execute("RELEASE some")
+        return decided
+
+    def _put_aside(self, reminder: Reminder) -> list[Transition]:
+        """Put a reminder aside that breaks the program; if even that breaks it, it is looked at again after a lease."""
+        before = Ledger().put(reminder)
+        transition = put_aside(before, reminder, self.now)
+        try:
+            save(self.connection, before, transition.ledger, self.now)
+        except Exception as error:
+            if trouble(error) is not None:
+                raise
+            logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
+            return []
+        return [transition]
+
+    def _decide_together(self, taken: Sequence[Reminder]) -> list[Transition]:
+        before = load(self.connection, self.rules, self.now, reminders=[*self._bundled(taken), *taken])
+        ledger, decided = before, []
+        for one in taken:
+            reminder = ledger.reminders[one.id]
+            if reminder.status is Status.DIALING and reminder != one:
+                continue  # bundled with one that was decided before it
+            transition = claim_reminder(
+                ledger,
+                reminder,
+                draft=Draft(self.mint(), self.mint()),
+                witness=self.witness,
+                rules=self.rules,
+                now=self.now,
+            )
+            ledger = transition.ledger
+            decided.append(transition)
+        save(self.connection, before, ledger, self.now)
+        for one in ledger.reminders.values():
+            if one.end_code is EndCode.OPTED_OUT and one != before.reminders[one.id]:  # by another program's SQL
+                audit(self.connection, self.now, actor="another program", act="opt-out", reminder_id=one.id)
+        return decided
+
+    def _bundled(self, taken: Sequence[Reminder]) -> list[Reminder]:
+        """Return the other waiting reminders of these reminders' numbers that may belong to the same calls."""
+        within = self.rules.group_within
+        if not within:
+            return []
+        listed, parameters = in_list("number", sorted({one.phone_number for one in taken}))
+        times = [one.scheduled_at for one in taken]
+        rows = self.connection.execute(
+            _WAITING.format(listed),
+            {
+                **parameters,
+                "since": to_ms(min(times) - within),
+                "until": to_ms(max(times) + within),
+                "limit": MOST_BUNDLED,
+            },
+        ).fetchall()
+        return [REMINDERS.read(row) for row in rows]
+
+    def _times(self, limit: int) -> dict[str, int]:
+        return {"now": to_ms(self.now), "later": to_ms(self.now + self.rules.lease), "limit": limit}
 
 
-def _beside(connection: Connection, reminder: Reminder, rules: Rules) -> tuple[Waiting, ...]:
-    """Those that may be said along with this one: not what may have been rung before a restore."""
-    return tuple(
-        other
-        for other in beside(connection, reminder, rules.group_within)
-        if not may_have_been_rung(
-            other.reminder, other.calls, restored_at(connection, other.reminder.id), rules.group_within
-        )
-    )
+def poke(connection: Connection, now: datetime) -> None:
+    """Have everything that waits for a reason looked at now: the hours, the limits, or the clock may have changed.
 
-
-def _is_still_taken(connection: Connection, reminder: Reminder) -> bool:
-    """Whether the row is as it was taken: one that was decided on before it may have taken it along."""
-    row = load_reminder(connection, reminder.id)
-    return row is not None and row.lease_token == reminder.lease_token
-
-
-def _keep_held(connection: Connection, now: datetime, held: frozenset[str], rules: Rules) -> None:
-    """Lease on what this process still works on, though the clock says that its time is over."""
-    if not held:
-        return
+    This never changes who is called: every claim decides anew.
+    """
+    stamp = {"now": to_ms(now)}
     connection.execute(
-        _KEEP_HELD, {"lease_end": to_ms(now + rules.lease), "now": to_ms(now), "held": json.dumps(sorted(held))}
+        "UPDATE reminders SET wake_at = :now WHERE wake_at > :now AND status = 'scheduled' AND hold_code IS NOT NULL",
+        stamp,
     )
+    connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :now AND lease_token IS NULL", stamp)

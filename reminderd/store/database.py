@@ -11,10 +11,10 @@ import trio
 from attrs import field, frozen
 
 from reminderd.clock import Clock
-from reminderd.store.driver import Connection, Error, sqlite_warning
-from reminderd.store.opening import BUSY_TIMEOUT, open_connection
-from reminderd.store.transaction import snapshot
-from reminderd.store.trio_sqlite import Runner, TrioConnection, open_on_trio
+from reminderd.store.sqlite.driver import Connection, Error, sqlite_warning
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT, open_connection
+from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.trio_sqlite import Runner, TrioConnection, open_on_trio
 from reminderd.store.writer import Writer
 
 T = TypeVar("T")

@@ -3,9 +3,13 @@
 from datetime import datetime
 
 from reminderd.store.audit import audit
-from reminderd.store.driver import Connection
-from reminderd.store.facts import paused
 from reminderd.store.queries import Value, named
+from reminderd.store.sqlite.driver import Connection
+
+
+def paused(connection: Connection) -> bool:
+    """Return whether staff have paused dialing: `settings` holds `paused` = `true`."""
+    return connection.execute("SELECT 1 FROM settings WHERE key = 'paused' AND value = 'true'").fetchone() is not None
 
 
 def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | None, actor: str) -> bool:
@@ -15,16 +19,20 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
             audit(connection, now, actor=actor, act="pause", detail=reason)
         return False
     connection.execute(
-        "INSERT INTO settings (key, value) VALUES ('paused', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
-        ("true" if on else "false",),
+        "INSERT INTO settings (key, value) VALUES ('paused', :value)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"value": "true" if on else "false"},
     )
     audit(connection, now, actor=actor, act="pause" if on else "resume", detail=reason)
     return True
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:
-    """While dialing is paused, the row of `audit` that tells who has paused it, if a command of ours has; else None."""
+    """Return, while dialing is paused, the row of `audit` that tells who has paused it; None: no command of ours."""
     if not paused(connection):
         return None
-    row = connection.execute("SELECT * FROM audit WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1").fetchone()
+    row = connection.execute(
+        "SELECT id, at, actor, act, reminder_id, detail FROM audit"
+        " WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1"
+    ).fetchone()
     return named(row) if row is not None and row["act"] == "pause" else None

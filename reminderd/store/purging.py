@@ -11,25 +11,40 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.store.audit import audit
-from reminderd.store.driver import Connection, translated
-from reminderd.store.facts import OPEN
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import snapshot
+from reminderd.store.sqlite.driver import Connection, translated
+from reminderd.store.sqlite.transaction import snapshot
 
 BATCH: Final = 200
 """Reminders looked at in one transaction: a few hundredths of a second at most, in which nobody else can write."""
 
-_TO_PURGE: Final = f"""
+_TO_PURGE: Final = """
    updated_at < :before AND status IN ('called', 'failed', 'expired', 'cancelled')
-   AND (phone_number <> '' OR message <> ''
-        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND transcript <> ''))
-   AND NOT EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})
+   AND (phone_number <> '' OR message <> '' OR EXISTS (
+       SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+        WHERE m.reminder_id = reminders.id AND c.phone_number = '' AND c.transcript <> ''))
+   AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number = reminders.phone_number AND wake_at IS NOT NULL)
+   AND NOT EXISTS (
+       SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+        WHERE m.reminder_id = reminders.id AND c.wake_at IS NOT NULL)
 """
-
 _NEXT: Final = f"""
 SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
  WHERE (scheduled_at, id) > (:after, :after_id) AND scheduled_at < :before
  ORDER BY scheduled_at, id LIMIT :limit
+"""
+_PURGE: Final = """
+UPDATE reminders SET phone_number = '', message = '', last_error = :last_error, revision = revision + 1 WHERE id = :id
+"""
+_CALLS: Final = """
+SELECT id, transcript, error FROM call_logs
+ WHERE (id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) OR reminder_id = :id)
+   AND NOT EXISTS (
+       SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
+        WHERE m.call_id = call_logs.id AND r.phone_number <> '')
+"""
+_PURGE_CALL: Final = """
+UPDATE call_logs SET phone_number = '', transcript = :transcript, error = :error WHERE id = :id
 """
 
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
@@ -101,10 +116,7 @@ def purge_batch(
         return Purged(reminders=0, reached=None)
     rows = [row for row in looked_at if row["to_purge"]]
     for row in rows:
-        connection.execute(
-            "UPDATE reminders SET phone_number = '', message = '', last_error = ? WHERE id = ?",
-            (_or_none(row["last_error"], cleaned), row["id"]),
-        )
+        connection.execute(_PURGE, {"id": row["id"], "last_error": _or_none(row["last_error"], cleaned)})
         _purge_calls(connection, row["id"], cleaned)
     if rows:
         mark_unscrubbed(connection)
@@ -179,14 +191,13 @@ def _count(connection: Connection, *, before: datetime) -> int:
 
 
 def _purge_calls(connection: Connection, reminder_id: str, cleaned: Cleaned) -> None:
-    calls = connection.execute(
-        "SELECT id, transcript, error FROM call_logs WHERE reminder_id = ?", (reminder_id,)
-    ).fetchall()
-    for call in calls:
-        connection.execute(
-            "UPDATE call_logs SET transcript = ?, error = ?, said_digest = NULL WHERE id = ?",
-            (None if call["transcript"] is None else "", _or_none(call["error"], cleaned), call["id"]),
-        )
+    for call in connection.execute(_CALLS, {"id": reminder_id}).fetchall():
+        changes = {
+            "id": call["id"],
+            "transcript": None if call["transcript"] is None else "",
+            "error": _or_none(call["error"], cleaned),
+        }
+        connection.execute(_PURGE_CALL, changes)
 
 
 def _or_none(text: str | None, cleaned: Cleaned) -> str | None:

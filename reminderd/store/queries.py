@@ -1,27 +1,82 @@
-"""What staff look at: one reminder with its calls and acts, and what is wrong with the file."""
+"""What staff look at: lists of reminders, one reminder with its calls and acts, and what is wrong with the rows."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
-from reminderd.store.driver import Connection, Row
-from reminderd.store.errors import AmbiguousError
-from reminderd.store.facts import OPEN
-from reminderd.store.rows import from_ms
+from attrs import frozen
 
-TIME_COLUMNS: Final = frozenset(
-    {"scheduled_at", "expires_at", "wake_at", "created_at", "updated_at", "received_at", "at"}
-)
+from reminderd.core.model import Status
+from reminderd.core.reasons import HoldCode
+from reminderd.store.errors import AmbiguousError
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, from_ms, to_ms
+from reminderd.store.sqlite.driver import Connection, Row
+
+TIME_COLUMNS: Final = MOMENTS | {"at"}
+
+EVERY: Final = 2**63 - 1
+"""A limit that is none, in every engine."""
 
 Value = str | int | datetime | None
 """What a column holds, times already as moments."""
 
+_HOLDS: Final = {str(code): code.sentence for code in HoldCode}
+_EARLIEST, _LATEST = -(2**63), 2**63 - 1
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """Which reminders staff want to see; what is None, or not asked for, takes all."""
+
+    status: Status | None = None
+    since: datetime | None = None
+    """Their time is this moment or later …"""
+    until: datetime | None = None
+    """… and before this one."""
+    phone_ending: str | None = None
+    """The last digits of the number."""
+    response: str | None = None
+    needs_human: bool = False
+
+
+_WANTED: Final = """
+ WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
+   AND scheduled_at >= :since AND scheduled_at < :until
+   AND (CAST(:ending AS TEXT) IS NULL OR substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending)
+   AND (CAST(:response AS TEXT) IS NULL OR response = :response)
+   AND (NOT :needs_human OR status IN ('failed', 'expired') OR (status = 'called' AND response = 'cancel_requested'))
+"""
+_CALLS_OF: Final = f"""
+SELECT {CALLS.names} FROM call_logs
+ WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id AND gone = 0)
+    OR (reminder_id = :id AND adopted = 1)
+ ORDER BY seq
+"""
+_OTHERS: Final = """
+SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
+  FROM call_reminders AS others LEFT JOIN reminders ON reminders.id = others.reminder_id
+ WHERE others.reminder_id <> :id AND call_id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id)
+ ORDER BY call_id, position
+"""
+_BROKEN: Final = {
+    "a waiting reminder is looked at by nobody": """
+        SELECT id FROM reminders
+         WHERE status IN ('scheduled', 'dialing', 'processing') AND wake_at IS NULL AND NOT EXISTS (
+               SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+                WHERE m.reminder_id = reminders.id AND m.gone = 0 AND c.wake_at IS NOT NULL)""",
+    "a final reminder is still to be looked at": """
+        SELECT id FROM reminders
+         WHERE status IN ('called', 'failed', 'expired', 'cancelled') AND wake_at < :long_ago""",
+    "an alive call is looked at by nobody": """
+        SELECT id FROM call_logs WHERE wake_at < :long_ago AND lease_token IS NOT NULL""",
+}
+
 
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
-    """The whole row with this id or `ref`; None if there is none.
+    """Return the row with this id or `ref`; None if there is none.
 
     Raises:
-        AmbiguousError: there are two. Foreign programs choose ids, so that one may be what another is called.
+        AmbiguousError: there are two. Other programs choose ids, so that one may be what another is called.
     """
     if not id_or_ref.isprintable():
         return None
@@ -36,82 +91,82 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
 
 
 def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, Value] | None:
-    """The whole row with this id, or None."""
-    return _one(connection.execute("SELECT * FROM reminders WHERE id = ?", (reminder_id,)).fetchone())
+    """Return the row with this id, or None."""
+    sql = f"SELECT {REMINDERS.names} FROM reminders WHERE id = :id"
+    return _one(connection.execute(sql, {"id": reminder_id}).fetchone())
 
 
 def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | None:
-    """The whole row with this `ref`, or None."""
-    return _one(connection.execute("SELECT * FROM reminders WHERE ref = ?", (ref,)).fetchone())
+    """Return the row with this `ref`, or None."""
+    sql = f"SELECT {REMINDERS.names} FROM reminders WHERE ref = :ref"
+    return _one(connection.execute(sql, {"ref": ref}).fetchone())
+
+
+def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None) -> list[dict[str, Value]]:
+    """Return rows of `reminders` by column name, by scheduled time; `limit` None takes every one."""
+    rows = connection.execute(
+        f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
+        {**_parameters(wanted), "limit": EVERY if limit is None else limit},
+    ).fetchall()
+    return [named(row) for row in rows]
+
+
+def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
+    """Return how many rows `list_reminders` would give without a limit."""
+    row = connection.execute(f"SELECT count(*) FROM reminders {_WANTED}", _parameters(wanted))
+    return int(row.fetchone()[0])
 
 
 def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Whole rows of `call_logs` for a reminder, oldest first."""
-    rows = connection.execute(
-        "SELECT * FROM call_logs WHERE reminder_id = ? ORDER BY created_at, attempt", (reminder_id,)
-    ).fetchall()
-    return [named(row) for row in rows]
+    """Return the calls of a reminder, oldest first, with those that were recorded from a report that names it."""
+    return [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
 
 
-def call_said_in(connection: Connection, reminder: Mapping[str, Value]) -> dict[str, Value] | None:
-    """The whole row of another reminder's call in which this one was said, or was to be; None if there is none.
-
-    `of` in it is that reminder's `ref`, or else its id.
-    """
-    row = connection.execute(
-        "SELECT call_logs.*, coalesce(ref, reminders.id) AS of FROM call_logs"
-        " JOIN reminders ON reminders.id = reminder_id WHERE call_logs.id = ?",
-        (reminder["said_with"],),
-    ).fetchone()
-    return _one(row)
-
-
-def said_in(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
-    """Which others a reminder's calls say, too, or were to say, by the calls' ids; each's `ref`, or else its id."""
-    rows = connection.execute(
-        "SELECT said_with, coalesce(ref, id) AS name FROM reminders"
-        " WHERE said_with IN (SELECT id FROM call_logs WHERE reminder_id = ?) ORDER BY scheduled_at, id",
-        (reminder_id,),
-    ).fetchall()
-    return {call_id: [row["name"] for row in rows if row["said_with"] == call_id] for call_id, _ in rows}
+def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
+    """Return, by the ids of a reminder's calls, the other reminders of each call: the `ref`, or else the id."""
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(_OTHERS, {"id": reminder_id}).fetchall():
+        found.setdefault(row["call_id"], []).append(row["name"])
+    return found
 
 
 def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Whole rows of `audit` for a reminder: who did what to it, oldest first."""
-    rows = connection.execute("SELECT * FROM audit WHERE reminder_id = ? ORDER BY id", (reminder_id,)).fetchall()
-    return [named(row) for row in rows]
+    """Return the rows of `audit` for a reminder: who did what to it, oldest first."""
+    sql = "SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE reminder_id = :id ORDER BY id"
+    return [named(row) for row in connection.execute(sql, {"id": reminder_id}).fetchall()]
 
 
 def named(row: Row) -> dict[str, Value]:
-    """A row by column name, its times as moments."""
+    """Return a row by column name, its times as moments; a `hold_code` brings `hold_reason`, for people."""
     values: Mapping[str, str | int | None] = dict(row)
-    return {
+    found: dict[str, Value] = {
         name: from_ms(value) if name in TIME_COLUMNS and isinstance(value, int) else value
         for name, value in values.items()
     }
-
-
-_BROKEN_PROMISES: Final = {
-    "a final reminder without an open call is still to be woken": f"""
-        SELECT id FROM reminders WHERE status IN ('called', 'failed', 'expired', 'cancelled') AND wake_at IS NOT NULL
-        AND wake_at < :long_ago
-        AND NOT EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})""",
-    "a reminder waits for ever": """
-        SELECT id FROM reminders WHERE status IN ('scheduled', 'dialing', 'processing') AND wake_at IS NULL""",
-    "an open call is checked by nobody": f"""
-        SELECT id FROM reminders WHERE wake_at IS NULL
-        AND EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND {OPEN})""",
-}
+    if "hold_code" in found:
+        found["hold_reason"] = _HOLDS.get(str(found["hold_code"]))
+    return found
 
 
 def broken_promises(connection: Connection, *, long_ago: int) -> list[str]:
-    """Rows that no program of ours could have left so, a sentence each; `long_ago` in milliseconds."""
+    """Return the rows that no program of ours could have left so, a sentence each; `long_ago` in milliseconds."""
     return [
         f"{sentence}: {row['id']}"
-        for sentence, sql in _BROKEN_PROMISES.items()
+        for sentence, sql in _BROKEN.items()
         for row in connection.execute(sql, {"long_ago": long_ago} if ":long_ago" in sql else {}).fetchall()
     ]
 
 
 def _one(row: Row | None) -> dict[str, Value] | None:
     return None if row is None else named(row)
+
+
+def _parameters(wanted: Wanted) -> dict[str, str | int | None]:
+    return {
+        "status": wanted.status,
+        "since": _EARLIEST if wanted.since is None else to_ms(wanted.since),
+        "until": _LATEST if wanted.until is None else to_ms(wanted.until),
+        "ending": wanted.phone_ending,
+        "response": wanted.response,
+        "needs_human": wanted.needs_human,
+    }

@@ -1,17 +1,30 @@
 """All that is kept of one phone number: taken out whole, and erased."""
 
 from datetime import datetime
+from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle import NotAllowedError
+from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.phone import normalised
 from reminderd.store.audit import audit
-from reminderd.store.driver import Connection
-from reminderd.store.facts import OPEN
-from reminderd.store.optouts import some_of
+from reminderd.store.opt_outs import opted_out, some_of
 from reminderd.store.purging import mark_unscrubbed
 from reminderd.store.queries import Value, acts_on, calls_of, named
+from reminderd.store.rows import REMINDERS
+from reminderd.store.sqlite.driver import Connection
+
+_OF_NUMBER: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE phone_number = :number"
+_ODD: Final = """
+SELECT DISTINCT phone_number FROM reminders
+ WHERE substr(phone_number, 1, 1) <> '+' OR trim(phone_number, '+0123456789') <> ''
+"""
+_IS_ALIVE: Final = "SELECT 1 FROM call_logs WHERE phone_number = :number AND wake_at IS NOT NULL"
+_DELETE_CALLS: Final = "DELETE FROM call_logs WHERE phone_number = :number"
+_RECEIPTS: Final = """
+SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
+ WHERE reminder_id = :id ORDER BY received_at, call_id
+"""
 
 
 @frozen(kw_only=True)
@@ -46,14 +59,15 @@ class Erased:
 
 def record(connection: Connection, *, phone_number: str) -> Record:
     """All that is kept of a number, in whatever spelling other programs have written it."""
+    spellings = _spellings(connection, phone_number)
     reminders = [
-        named(row)
-        for spelling in _spellings(connection, phone_number)
-        for row in connection.execute("SELECT * FROM reminders WHERE phone_number = ?", (spelling,)).fetchall()
+        named(row) for spelling in spellings for row in connection.execute(_OF_NUMBER, {"number": spelling}).fetchall()
     ]
     reminders.sort(key=lambda reminder: (str(reminder["scheduled_at"]), str(reminder["id"])))
     ids = [str(reminder["id"]) for reminder in reminders]
-    opt_out = connection.execute("SELECT * FROM opt_outs WHERE phone_number = ?", (phone_number,)).fetchone()
+    opt_out = connection.execute(
+        "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number", {"number": phone_number}
+    ).fetchone()
     return Record(
         reminders=reminders,
         calls={reminder_id: calls_of(connection, reminder_id) for reminder_id in ids},
@@ -74,37 +88,28 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     What `audit` says of them stays as well: it names no patient, and can't be changed.
 
     Raises:
-        NotAllowedError: A call is open: its report would still come.
+        NotAllowedError: A call to the number is alive: its report would still come.
     """
+    numbers = [{"number": spelling} for spelling in _spellings(connection, phone_number)]
+    if any(connection.execute(_IS_ALIVE, number).fetchone() for number in numbers):
+        raise NotAllowedError("a call to this number is under way; wait for its end, reminderd list --phone shows it")
     reminders = record(connection, phone_number=phone_number).reminders
-    ids = [(str(reminder["id"]),) for reminder in reminders]
-    if any(_has_open_call(connection, *one) for one in ids):
-        raise NotAllowedError("a call to this number is open; wait for its end, reminderd list --phone shows it")
-    calls = sum(len(calls_of(connection, *one)) for one in ids)
+    ids = [{"id": str(reminder["id"])} for reminder in reminders]
     mark_unscrubbed(connection)
-    connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = ?", ids)
-    connection.executemany("DELETE FROM reminders WHERE id = ?", ids)
+    calls = sum(connection.execute(_DELETE_CALLS, number).rowcount for number in numbers)
+    connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
+    connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
+    connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
-    opted_out = connection.execute("SELECT 1 FROM opt_outs WHERE phone_number = ?", (phone_number,)).fetchone()
-    return Erased(reminders=len(ids), calls=calls, opted_out=opted_out is not None)
+    return Erased(reminders=len(ids), calls=calls, opted_out=opted_out(connection, phone_number))
 
 
 def _spellings(connection: Connection, phone_number: str) -> list[str]:
-    """Every way in which this number is written in `reminders`."""
-    odd = connection.execute(
-        "SELECT DISTINCT phone_number FROM reminders"
-        " WHERE phone_number NOT GLOB '+[0-9]*' OR phone_number GLOB '*[^+0-9]*'"
-    ).fetchall()
+    """Return every way in which this number is written in `reminders`."""
+    odd = connection.execute(_ODD).fetchall()
     return [phone_number, *(row[0] for row in odd if normalised(row[0]) == phone_number)]
 
 
-def _has_open_call(connection: Connection, reminder_id: str) -> bool:
-    sql = f"SELECT 1 FROM call_logs WHERE reminder_id = ? AND {OPEN}"
-    return connection.execute(sql, (reminder_id,)).fetchone() is not None
-
-
 def _receipts_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    rows = connection.execute(
-        "SELECT * FROM webhook_receipts WHERE reminder_id = ? ORDER BY received_at, call_id", (reminder_id,)
-    ).fetchall()
+    rows = connection.execute(_RECEIPTS, {"id": reminder_id}).fetchall()
     return [named(row) for row in rows]

@@ -1,86 +1,113 @@
-"""Settling what the provider reports by itself, in one transaction each."""
+"""Settling what the provider reports by itself, and the turns of a conversation; each in one transaction."""
 
 from datetime import datetime
 
 from attrs import frozen
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle import Step, call_spoken_of, known, reported
-from reminderd.core.reminder import TERMINAL, Call, Reminder
+from reminderd.core.conversation import Reply
+from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed
+from reminderd.core.lifecycle.report import call_of, reported
+from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
-from reminderd.store.company import wanted_by_others
-from reminderd.store.driver import Connection
+from reminderd.store.audit import audit
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.facts import id_taken, restored_at
-from reminderd.store.rows import load_calls, load_reminder, save, to_ms
+from reminderd.store.ledger import load_reported, save
+from reminderd.store.opt_outs import opt_out
+from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import Connection
 
 
 @frozen(kw_only=True)
-class Told:
-    """What a report changes, not written yet, and the rows as they were before."""
+class Spoken:
+    """What is spoken next, and what was changed for it."""
 
-    reminder: Reminder
-    calls: tuple[Call, ...]
-    step: Step
+    reply: Reply
+    message: str
+    """The words of the call's reminders."""
+    transitions: tuple[Transition, ...]
 
 
-def settle_report(connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str) -> Step:
+def settle_report(
+    connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str
+) -> Transition:
     """Record a report.
 
     Raises:
-        UnknownReminderError: no reminder has its id, or the call that it names; nothing is written.
+        UnknownReminderError: it names no call and no reminder of ours; nothing is written.
     """
-    told = hear(connection, now, report=report, rules=rules, new_call_id=new_call_id)
-    save(connection, told.reminder, told.calls, told.step, now)
-    return told.step
+    before, transition = _reported(connection, now, report, rules, new_call_id)
+    save(connection, before, transition.ledger, now)
+    return transition
 
 
-def hear(connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str) -> Told:
-    """What a report changes; of it only the receipt is written.
+def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str) -> Spoken:
+    """Record that a call was answered, and decide what is spoken.
 
     Raises:
-        UnknownReminderError: no reminder has its id, or the call that it names; nothing is written.
+        UnknownReminderError: there is no such call; nothing is written.
     """
-    reminder = load_reminder(connection, report.reminder_id or _reminder_of(connection, report.attempt_id))
-    if reminder is None:
-        raise UnknownReminderError(report.reminder_id or report.attempt_id)
-    calls = load_calls(connection, reminder.id)
-    spoken_of, _ = call_spoken_of(report, calls)
-    step = reported(
-        known(reminder, calls, restored_at(connection, reminder.id), rules.group_within),
-        calls,
-        report,
-        receipt_is_new=receipt_is_new(connection, now, report, reminder, spoken_of),
-        id_taken=is_anothers(connection, report.external_call_id, spoken_of),
-        new_call_id=new_call_id,
-        wanted_by_others=wanted_by_others(connection, spoken_of, rules, now),
-        rules=rules,
-        now=now,
-    )
-    return Told(reminder=reminder, calls=calls, step=step)
+    before, transition = _reported(connection, now, report, rules, new_call_id)
+    turn = answered_by_patient(transition.ledger, _known(transition.call), rules=rules, now=now)
+    save(connection, before, turn.transition.ledger, now)
+    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition,))
 
 
-def is_anothers(connection: Connection, external_call_id: str, call: Call | None) -> bool:
-    """Whether the provider's id is stored on another call than this one."""
-    if call is not None and call.external_call_id == external_call_id:
-        return False  # the column is unique: nobody else has it
-    return id_taken(connection, external_call_id, by_other_than=None if call is None else call.id)
+def settle_key(
+    connection: Connection, now: datetime, *, report: Report, key: Key, rules: Rules, new_call_id: str
+) -> Spoken:
+    """Record what a key means; an opt-out is on record for the number, and on all its waiting reminders, with it.
+
+    Raises:
+        UnknownReminderError: there is no such call; nothing is written.
+    """
+    before, transition = _reported(connection, now, report, rules, new_call_id)
+    call = transition.ledger.calls[_known(transition.call).id]
+    turn = key_pressed(transition.ledger, call, key, now=now)
+    save(connection, before, turn.transition.ledger, now)
+    for reminder_id, response in turn.answers:
+        audit(connection, now, actor="patient", act=response, reminder_id=reminder_id)
+    opted = _opted_out(connection, now, turn, call, rules)
+    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition, *opted))
 
 
-def receipt_is_new(
-    connection: Connection, now: datetime, report: Report, reminder: Reminder, call: Call | None
-) -> bool:
+def receipt_is_new(connection: Connection, now: datetime, report: Report, call: Call | None) -> bool:
     """Leave a receipt for a terminal report that may count; True if there was none for the provider's id."""
     if report.status not in TERMINAL or (call is not None and call.received_at is not None):
         return False
     left = connection.execute(
-        "INSERT OR IGNORE INTO webhook_receipts (call_id, reminder_id, status, received_at) VALUES (?, ?, ?, ?)",
-        (report.external_call_id, reminder.id, report.status, to_ms(now)),
+        "INSERT INTO webhook_receipts (call_id, reminder_id, status, received_at)"
+        " VALUES (:external, :reminder, :status, :now) ON CONFLICT DO NOTHING",
+        {
+            "external": report.external_call_id,
+            "reminder": report.reminder_id or ("" if call is None else call.reminder_id),
+            "status": report.status,
+            "now": to_ms(now),
+        },
     )
     return bool(left.rowcount == 1)
 
 
-def _reminder_of(connection: Connection, call_id: str | None) -> str:
-    """The id of the reminder whose call this is; empty if there is no such call."""
-    row = connection.execute("SELECT reminder_id FROM call_logs WHERE id = ?", (call_id,)).fetchone()
-    return "" if row is None else str(row["reminder_id"])
+def _reported(
+    connection: Connection, now: datetime, report: Report, rules: Rules, new_call_id: str
+) -> tuple[Ledger, Transition]:
+    before = load_reported(connection, rules, now, report)
+    call = call_of(before, report)
+    if call is None and report.reminder_id not in before.reminders:
+        raise UnknownReminderError(report.reminder_id or report.attempt_id)
+    is_new = receipt_is_new(connection, now, report, call)
+    return before, reported(before, report, receipt_is_new=is_new, new_call_id=new_call_id, rules=rules, now=now)
+
+
+def _known(call: Call | None) -> Call:
+    if call is None:  # pragma: no cover - a report that was recorded is about a call
+        raise UnknownReminderError(None)
+    return call
+
+
+def _opted_out(connection: Connection, now: datetime, turn: Turn, call: Call, rules: Rules) -> tuple[Transition, ...]:
+    if not turn.opts_out:
+        return ()
+    source = f"key pressed in call {call.id}"
+    return opt_out(connection, now, phone_number=call.phone_number, source=source, actor="patient", rules=rules)

@@ -1,190 +1,211 @@
-"""Rows and nouns: reading reminders and calls, and writing what a step changed. Milliseconds live here only."""
+"""Rows and nouns: one table of columns drives how reminders, calls and memberships are read and written.
 
+Milliseconds and flags as integers live here only.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Final, Generic, TypeVar
 
-from reminderd.core.lifecycle import Step
-from reminderd.core.reminder import Call, Reminder, Status
-from reminderd.store.driver import Connection, Row
+from attrs import field, frozen
+
+from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store.sqlite.driver import Connection, Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-# A foreign program may have written any integer; what is read is bounded so that sums of times never overflow.
+# Another program may have written any integer; what is read is bounded so that sums of times never overflow.
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
 _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
 
+T = TypeVar("T")
+Value = str | int | None
+"""What a column holds."""
+
 
 def to_ms(moment: datetime) -> int:
-    """Unix milliseconds of an aware moment, rounded down."""
+    """Return the Unix milliseconds of an aware moment, rounded down."""
     return (moment - _EPOCH) // _MILLISECOND
 
 
 def from_ms(milliseconds: int) -> datetime:
-    """The UTC moment of Unix milliseconds, bounded to the years 1900 to 9000."""
+    """Return the UTC moment of Unix milliseconds, bounded to the years 1900 to 9000."""
     return _EPOCH + min(max(milliseconds, _EARLIEST_MS), _LATEST_MS) * _MILLISECOND
 
 
-def _moment(milliseconds: int | None) -> datetime | None:
-    return None if milliseconds is None else from_ms(milliseconds)
+def in_list(name: str, values: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Return the text of an SQL list of named parameters, and the parameters; `(NULL)` if there is none."""
+    parameters = {f"{name}{place}": value for place, value in enumerate(values)}
+    return f"({', '.join(f':{one}' for one in parameters) or 'NULL'})", parameters
 
 
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else to_ms(moment)
+@frozen
+class Column:
+    """One column, and the attribute of the same name."""
+
+    name: str
+    read: Callable[[Any], Any] = field(default=lambda value: value)
+    write: Callable[[Any], Value] = field(default=lambda value: value)
+    fixed: bool = False
+    """Written with a new row only."""
+    stored: bool = True
+    """Written at all: else the database gives it its value."""
+    is_moment: bool = False
 
 
-def reminder_from(row: Row) -> Reminder:
-    """The reminder in a whole row of `reminders`."""
-    return Reminder(
-        id=row["id"],
-        ref=row["ref"],
-        phone_number=row["phone_number"],
-        message=row["message"],
-        scheduled_at=from_ms(row["scheduled_at"]),
-        expires_at=_moment(row["expires_at"]),
-        timezone=row["timezone"],
-        status=Status(row["status"]),
-        wake_at=_moment(row["wake_at"]),
-        hold_reason=row["hold_reason"],
-        attempts=row["attempts"],
-        said_with=row["said_with"],
-        lease_token=row["lease_token"],
-        external_call_id=row["external_call_id"],
-        response=row["response"],
-        last_error=row["last_error"],
-        created_at=_moment(row["created_at"]),
-        updated_at=_moment(row["updated_at"]),
+def _moment(name: str, *, fixed: bool = False) -> Column:
+    return Column(
+        name,
+        read=lambda value: None if value is None else from_ms(value),
+        write=lambda value: None if value is None else to_ms(value),
+        fixed=fixed,
+        is_moment=True,
     )
 
 
-def call_from(row: Row) -> Call:
-    """The call in a whole row of `call_logs`."""
-    return Call(
-        id=row["id"],
-        reminder_id=row["reminder_id"],
-        attempt=row["attempt"],
-        status=row["status"],
-        provider=row["provider"],
-        external_call_id=row["external_call_id"],
-        tries=row["tries"],
-        checks=row["checks"],
-        not_found=row["not_found"],
-        transcript=row["transcript"],
-        answered_by=row["answered_by"],
-        duration_seconds=row["duration_seconds"],
-        sip_response_code=row["sip_response_code"],
-        error_code=row["error_code"],
-        error=row["error"],
-        said_digest=row["said_digest"],
-        created_at=from_ms(row["created_at"]),
-        updated_at=from_ms(row["updated_at"]),
-        received_at=_moment(row["received_at"]),
-    )
+def _flag(name: str) -> Column:
+    return Column(name, read=bool, write=int)
 
 
-def load_reminder(connection: Connection, reminder_id: str) -> Reminder | None:
-    """The reminder with this id, or None."""
-    row = connection.execute("SELECT * FROM reminders WHERE id = ?", (reminder_id,)).fetchone()
-    return None if row is None else reminder_from(row)
+def _word(name: str, words: type[StrEnum]) -> Column:
+    """Return a column of codes; a code of a newer version, or another program's, is read as none."""
+    known = {str(word): word for word in words}
+    return Column(name, read=known.get, write=lambda value: None if value is None else str(value))
 
 
-def load_calls(connection: Connection, reminder_id: str) -> tuple[Call, ...]:
-    """All calls of a reminder, oldest first; reports that match none of them last."""
-    rows = connection.execute(
-        "SELECT * FROM call_logs WHERE reminder_id = ? ORDER BY attempt IS NULL, attempt, created_at", (reminder_id,)
-    ).fetchall()
-    return tuple(call_from(row) for row in rows)
+def _fixed(name: str) -> Column:
+    return Column(name, fixed=True)
 
 
-def save(connection: Connection, before: Reminder, calls_before: tuple[Call, ...], step: Step, now: datetime) -> None:
-    """Write what a step changed; rows that it left alone are not touched."""
-    known = {call.id: call for call in calls_before}
-    for call in step.calls:
-        if call.id not in known:
-            _insert_call(connection, call, now)
-        elif call != known[call.id]:
-            _update_call(connection, call, now)
-    if step.reminder != before:
-        _update_reminder(connection, step.reminder, now)
+@frozen
+class Table(Generic[T]):
+    """How a noun is kept."""
+
+    name: str
+    noun: Callable[..., T]
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @cached_property
+    def names(self) -> str:
+        """The columns for a SELECT."""
+        return ", ".join(one.name for one in self.columns)
+
+    def prefixed(self, alias: str) -> str:
+        """Return the columns for a SELECT that joins tables: each is named with the alias before it."""
+        return ", ".join(f"{alias}.{one.name} AS {alias}_{one.name}" for one in self.columns)
+
+    def read(self, row: Row | Mapping[str, Value], prefix: str = "") -> T:
+        """Return the noun in a row; `prefix` as `prefixed` names columns."""
+        return self.noun(**{one.name: one.read(row[f"{prefix}{one.name}"]) for one in self.columns})
+
+    def insert(self, connection: Connection, noun: T) -> None:
+        """Add a row."""
+        connection.execute(self._insert, self._values(noun, [one for one in self.columns if one.stored]))
+
+    def update(self, connection: Connection, noun: T) -> None:
+        """Write every column that may change."""
+        changing = [one for one in self.columns if one.stored and (not one.fixed or one.name in self.key)]
+        connection.execute(self._update, self._values(noun, changing))
+
+    @cached_property
+    def _insert(self) -> str:
+        names = [one.name for one in self.columns if one.stored]
+        return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{one}' for one in names)})"
+
+    @cached_property
+    def _update(self) -> str:
+        changes = ", ".join(f"{one.name} = :{one.name}" for one in self.columns if one.stored and not one.fixed)
+        return f"UPDATE {self.name} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in self.key)}"
+
+    def _values(self, noun: T, columns: Sequence[Column]) -> dict[str, Value]:
+        return {one.name: one.write(getattr(noun, one.name)) for one in columns}
 
 
-def save_other(connection: Connection, step: Step, now: datetime) -> None:
-    """Write what has become of a reminder along with another one's call; its own calls are as they were."""
-    _update_reminder(connection, step.reminder, now)
+REMINDERS: Final = Table(
+    "reminders",
+    Reminder,
+    ("id",),
+    (
+        _fixed("id"),
+        _fixed("ref"),
+        _fixed("phone_number"),
+        _fixed("message"),
+        _moment("scheduled_at", fixed=True),
+        _moment("expires_at", fixed=True),
+        _fixed("timezone"),
+        _word("status", Status),
+        Column("response"),
+        Column("last_error"),
+        _moment("wake_at"),
+        _moment("retry_at"),
+        Column("attempts"),
+        Column("tries"),
+        _moment("again_until"),
+        Column("again_seq"),
+        _word("hold_code", HoldCode),
+        _word("end_code", EndCode),
+        _moment("ended_at"),
+        Column("revision"),
+        _moment("created_at", fixed=True),
+        _moment("updated_at"),
+    ),
+)
+"""What lifecycle functions never change (number, message, times) is written by `store/reminders.py` alone."""
 
+CALLS: Final = Table(
+    "call_logs",
+    Call,
+    ("id",),
+    (
+        Column("seq", fixed=True, stored=False),
+        _fixed("id"),
+        _fixed("reminder_id"),
+        _fixed("phone_number"),
+        _fixed("provider"),
+        _fixed("account"),
+        _word("state", CallState),
+        Column("status"),
+        _word("outcome", CallOutcome),
+        Column("external_call_id"),
+        Column("requests"),
+        Column("checks"),
+        _flag("evidence"),
+        _flag("adopted"),
+        Column("lease_token"),
+        _moment("wake_at"),
+        _moment("last_sign_at"),
+        Column("transcript"),
+        Column("answered_by"),
+        Column("duration_seconds"),
+        Column("sip_response_code"),
+        Column("error_code"),
+        Column("error"),
+        _moment("created_at", fixed=True),
+        _moment("updated_at"),
+        _moment("received_at"),
+    ),
+)
 
-def _update_reminder(connection: Connection, after: Reminder, now: datetime) -> None:
-    connection.execute(
-        "UPDATE reminders SET status = ?, expires_at = ?, wake_at = ?, hold_reason = ?, attempts = ?,"
-        " said_with = ?, lease_token = ?, external_call_id = ?, response = ?, last_error = ?, updated_at = ?"
-        " WHERE id = ?",
-        (
-            after.status,
-            _ms(after.expires_at),
-            _ms(after.wake_at),
-            after.hold_reason,
-            after.attempts,
-            after.said_with,
-            after.lease_token,
-            after.external_call_id,
-            after.response,
-            after.last_error,
-            to_ms(now),
-            after.id,
-        ),
-    )
+MEMBERS: Final = Table(
+    "call_reminders",
+    Member,
+    ("call_id", "reminder_id"),
+    (
+        _fixed("call_id"),
+        _fixed("reminder_id"),
+        Column("position"),
+        _moment("scheduled_at"),
+        Column("message_digest"),
+        _flag("said"),
+        _flag("gone"),
+    ),
+)
 
-
-def _insert_call(connection: Connection, call: Call, now: datetime) -> None:
-    connection.execute(
-        "INSERT INTO call_logs (id, reminder_id, attempt, provider, external_call_id, status, tries, checks,"
-        " not_found, transcript, answered_by, duration_seconds, sip_response_code, error_code, error, said_digest,"
-        " created_at, updated_at, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            call.id,
-            call.reminder_id,
-            call.attempt,
-            call.provider,
-            call.external_call_id,
-            call.status,
-            call.tries,
-            call.checks,
-            call.not_found,
-            call.transcript,
-            call.answered_by,
-            call.duration_seconds,
-            call.sip_response_code,
-            call.error_code,
-            call.error,
-            call.said_digest,
-            to_ms(now),
-            to_ms(now),
-            _ms(call.received_at),
-        ),
-    )
-
-
-def _update_call(connection: Connection, call: Call, now: datetime) -> None:
-    connection.execute(
-        "UPDATE call_logs SET provider = ?, external_call_id = ?, status = ?, tries = ?, checks = ?,"
-        " not_found = ?, transcript = ?, answered_by = ?, duration_seconds = ?, sip_response_code = ?, error_code = ?,"
-        " error = ?, updated_at = ?, received_at = ? WHERE id = ?",
-        (
-            call.provider,
-            call.external_call_id,
-            call.status,
-            call.tries,
-            call.checks,
-            call.not_found,
-            call.transcript,
-            call.answered_by,
-            call.duration_seconds,
-            call.sip_response_code,
-            call.error_code,
-            call.error,
-            to_ms(now),
-            _ms(call.received_at),
-            call.id,
-        ),
-    )
+MOMENTS: Final = frozenset(one.name for table in (REMINDERS, CALLS, MEMBERS) for one in table.columns if one.is_moment)
+"""The columns that hold a time."""

@@ -12,10 +12,10 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import Clock
-from reminderd.store.driver import Connection, Error, is_locked, trouble
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.transaction import roll_back
-from reminderd.store.trio_sqlite import TrioConnection
+from reminderd.store.sqlite.driver import Connection, Error, is_locked, trouble
+from reminderd.store.sqlite.transaction import roll_back
+from reminderd.store.sqlite.trio_sqlite import TrioConnection
 
 T = TypeVar("T")
 

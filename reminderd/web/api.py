@@ -15,17 +15,17 @@ from loguru import logger
 from quart import Response, request
 from werkzeug.exceptions import NotFound
 
-from reminderd.core.imported import Fate
-from reminderd.core.intake import Wish
+from reminderd.core.imported import Decision, Intake
+from reminderd.core.intake import ReminderRequest
 from reminderd.core.kinds import Kinds
-from reminderd.core.lifecycle import NotAllowedError
+from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
-from reminderd.store.intake import RefusedError, Taken, Whole
+from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.body import NoRoomError, TooLargeError
 from reminderd.web.gate import intake_of
+from reminderd.web.intake import read_requests
 from reminderd.web.problems import ProblemError, problem
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ready_reply, reply
-from reminderd.web.wishes import read_wishes
 
 PATH: Final = "/api/reminders"
 DOCUMENT_PATH: Final = "/api/openapi.json"
@@ -40,23 +40,25 @@ _REMINDER: Final = (
     "timezone",
     "attempts",
     "response",
+    "hold_code",
     "hold_reason",
+    "end_code",
     "last_error",
 )
-_CALL: Final = ("attempt", "status", "answered_by", "duration_seconds", "created_at", "received_at")
+_CALL: Final = ("state", "status", "outcome", "answered_by", "duration_seconds", "created_at", "received_at")
 _JSON: Final = "application/json"
 
 
 class IntakeDesk(Protocol):
     """What stands behind the door; each returns after the commit, or raises StoreUnavailableError."""
 
-    async def take(self, wanted: Sequence[Wish]) -> list[Taken]:
-        """Store all that is wanted, or raise RefusedError and store nothing."""
+    async def put(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
+        """Store all that is asked for, or raise RefusedError and store nothing."""
 
-    async def find(self, id_or_ref: str) -> Whole | None:
+    async def find(self, id_or_ref: str) -> Stored | None:
         """A reminder, or None if there is none with this id or `ref`; AmbiguousError if there are two."""
 
-    async def withdraw(self, id_or_ref: str) -> Whole:
+    async def withdraw(self, id_or_ref: str) -> Stored:
         """Cancel a reminder, or raise UnknownReminderError, AmbiguousError or NotAllowedError."""
 
 
@@ -158,15 +160,15 @@ def _later(reason: str) -> ProblemError:
 async def _post(api: Api, _name: str, body: bytes) -> Response:
     if request.mimetype not in {_JSON, ""}:
         raise ProblemError(415, f"expected Content-Type: {_JSON}")
-    wishes, is_list = read_wishes(body, api.zone, api.kinds)
+    requests, is_list = read_requests(body, api.zone, api.kinds)
     try:
-        taken = await api.desk.take(wishes)
+        done = await api.desk.put(requests)
     except RefusedError as error:
-        is_conflict = any(refusal.is_conflict for refusal in error.refusals)
-        errors = [(f"/{refusal.place}" if is_list else "", refusal.reason) for refusal in error.refusals]
+        is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
+        errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
         raise ProblemError(409 if is_conflict else 400, "nothing was taken", errors) from error
-    is_new = any(one.fate is Fate.ADDED for one in taken)
-    shown = [_shown(one.whole) for one in taken]
+    is_new = any(decision.intake is Intake.ADDED for _, decision in done)
+    shown = [_shown(stored) for stored, _ in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}
     return reply(201 if is_new else 200, {"reminders": shown} if is_list else shown[0], where)
 
@@ -191,7 +193,7 @@ def _unknown() -> ProblemError:
     return ProblemError(404, "no reminder has this id or ref")
 
 
-def _shown(whole: Whole) -> dict[str, Any]:
+def _shown(whole: Stored) -> dict[str, Any]:
     """A reminder as the door shows it: not what was said in it, nor what was answered."""
     calls = [{name: _plain(call[name]) for name in _CALL} for call in whole.calls]
     return {**{name: _plain(whole.reminder[name]) for name in _REMINDER}, "calls": calls}

@@ -9,7 +9,7 @@ from quart import Response
 
 from reminderd.core.answers import Report
 from reminderd.core.conversation import Reply
-from reminderd.core.lifecycle import NOT_NEEDED, Key
+from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.wording import Wording
 from reminderd.providers.base import Webhook
 from reminderd.providers.twilio.client import PATH, TwilioProvider
@@ -92,9 +92,7 @@ async def _fallback(_webhook: Webhook, *, wording: Wording) -> Response:
 
 def _speaking(report: Report, reply: Reply, message: str, *, provider: TwilioProvider, wording: Wording) -> Response:
     question = reply.question.value if reply.question is not None else ""
-    keys_url = provider.keys_url(
-        report.attempt_id or "", question=question, repeats=reply.repeats, others_only=reply.others_only
-    )
+    keys_url = provider.keys_url(report.attempt_id or "", question=question, repeats=reply.repeats)
     body = twiml(reply, wording=wording, message=message, keys_url=keys_url)
     return Response(body, 200, content_type=_XML)
 

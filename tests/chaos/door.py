@@ -1,6 +1,8 @@
 """The moments at which our processes are struck dead, and the door through which the provider sees each of them."""
 
+from contextlib import suppress
 from enum import Enum, auto
+from pathlib import Path
 from random import Random
 from typing import Final
 
@@ -53,14 +55,24 @@ def plan(kills: int, draw: Random) -> list[Strike]:
 
 @define
 class Door:
-    """One of our processes at a time: it comes in by a port of its own, and its webhooks go to where it listens."""
+    """One of our processes at a time: its connections are told by their owner, its webhooks go to where it listens."""
 
-    api_url: str = ""
     web_url: str | None = None
     """None while there is no process that takes webhooks."""
     program: Program | None = None
     marked: Strike | None = None
     """When the process is to be struck."""
+
+    def owns(self, port: int) -> bool:
+        """Whether the process has a connection from this port; false once it is dead."""
+        if self.program is None:
+            return False
+        process = Path("/proc", str(self.program.process.pid))
+        with suppress(OSError):
+            rows = [line.split() for line in (process / "net/tcp").read_text().splitlines()[1:]]
+            sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(f":{port:04X}")}
+            return any(_target(file) in sockets for file in (process / "fd").iterdir())
+        return False
 
     def strikes(self, strike: Strike) -> bool:
         """Whether the process is marked for this moment; it then is no more."""
@@ -68,3 +80,11 @@ class Door:
             return False
         self.marked = None
         return True
+
+
+def _target(file: Path) -> str:
+    """What an open file is; nothing once it is closed."""
+    try:
+        return str(file.readlink())
+    except OSError:
+        return ""

@@ -9,7 +9,7 @@ from uuid import UUID
 import trio
 from attrs import define, field
 
-from reminderd.core.reminder import TERMINAL
+from reminderd.core.model import TERMINAL
 from tests.chaos.provider import ChaosProvider, answer
 from tests.chaos.record import Order, Ring
 from tests.support.generic_server import send

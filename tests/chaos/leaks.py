@@ -9,10 +9,11 @@ from urllib.parse import unquote_plus
 
 from attrs import frozen
 
-from reminderd.store.driver import Connection
+from reminderd.store.sqlite.driver import Connection
 from tests.chaos.record import Record
 
 _BETWEEN_DIGITS: Final = re.compile(r"(?<=\d)[ ().-]+(?=\d)")
+_UUID: Final = re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b")
 _DIGITS: Final = re.compile(r"\d+")
 _WORD: Final = re.compile(r"\w+(?:'\w+)?")
 _SHOWN_OF_A_NUMBER: Final = 7
@@ -70,7 +71,11 @@ def _told(reading: str, of: Private) -> str | None:
 
 
 def _readings(line: str) -> Iterator[str]:
-    """The line as it is, without the escapes of JSON, and without those of URLs."""
+    """The line as it is, without the escapes of JSON, and without those of URLs.
+
+    An id's digits are a number's by chance only.
+    """
+    line = _UUID.sub("an id", line)
     yield line
     with suppress(ValueError):  # also of a line that a kill has cut
         yield " ".join(f"{key} {value}" for key, value in json.loads(line).items())

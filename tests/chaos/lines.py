@@ -10,14 +10,14 @@ from typing import Any, Final, TypeAlias, TypeVar
 from attrs import define, field
 
 import reminderd
-from reminderd.store.driver import Connection
+from reminderd.store.sqlite.driver import Connection
 
 T = TypeVar("T")
 
 _ROOT: Final = Path(reminderd.__file__).parent
-_CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "dialer.py", "checker.py"))
+_CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dialer.py", "engine/checker.py"))
 _CUT_AT_SQLITE: Final = str(_ROOT / "store")
-_WHOLE: Final = str(_ROOT / "store/trio_sqlite.py")
+_WHOLE: Final = str(_ROOT / "store/sqlite/trio_sqlite.py")
 """Knows no rows; half of its closing would only leak."""
 
 

@@ -29,8 +29,6 @@ class Ring:
     reminder_id: str
     riders: tuple[str, ...] = ()
     """The other reminders that were said, too, or were to be, as long as nobody has picked up."""
-    early: frozenset[str] = frozenset()
-    """Those of them that were said before their own time."""
     call_id: str
     """The provider's own id."""
     at: int
@@ -38,6 +36,8 @@ class Ring:
     """How the call ended; None while it goes on."""
     transcript: str | None = None
     picked_up: bool = False
+    heard: bool | None = True
+    """Whether the message was spoken; None: it may have been."""
     answered_by: str | None = None
     """Who or what picked up, as far as the provider can tell."""
     disclosed_at: int | None = None

@@ -13,8 +13,8 @@ from typing import Any, Final, cast
 import apsw
 from attrs import define, field, frozen
 
-from reminderd.store.driver import Connection
-from reminderd.store.opening import BUSY_TIMEOUT, _prepare
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT, _prepare
 
 _SECTOR: Final = 512
 """The most that a disk writes as a whole."""

@@ -14,19 +14,20 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import SystemClock
-from reminderd.core.lifecycle import NotAllowedError
-from reminderd.core.lifecycle.check import RING_BY_HAND
-from reminderd.store import desk
-from reminderd.store.driver import Connection
-from reminderd.store.opening import open_sync
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.reasons import EndCode
+from reminderd.core.rules import Rules
+from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import snapshot, transaction
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot, transaction
 from tests.chaos.door import Door, Strike, plan
 from tests.chaos.invariants import Expectations, broken, doubles, losses
 from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic
 from tests.chaos.scenario import SECRETS, Scenario, Tally
-from tests.chaos.snapshot import Snapshot, looking, reminder_of, response_to, snapshot_of
+from tests.chaos.snapshot import NOTHING, Snapshot, looking, reminder_of, response_to, snapshot_of
 from tests.chaos.twilio import SENDER
 from tests.support.hostile_provider import hostile
 from tests.support.program import Program, running
@@ -67,6 +68,7 @@ class _Round:
     folder: Path
     provider: ChaosProvider
     draw: Random
+    api_url: str = ""
     trouble: list[str] = field(factory=list)
     """What did not hold on the way; the round then ends."""
     log: list[str] = field(factory=list)
@@ -84,12 +86,9 @@ class _Round:
         strikes = plan(self.scenario.kills, self.draw)
         alone = len(strikes) // 3
         async with AsyncExitStack() as stack:
-            for _ in range(2):
-                door = Door()
-                self.provider.doors.append(door)
-                listening = await stack.enter_async_context(hostile((partial(self.provider.serve, door),)))
-                door.api_url = listening.url
-            one, other = self.provider.doors
+            listening = await stack.enter_async_context(hostile((self.provider.serve,)))
+            self.api_url = listening.url
+            one, other = self.provider.doors = [Door(), Door()]
             await self._kill_again_and_again(one, strikes[:alone])
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._kill_again_and_again, one, strikes[alone::2])
@@ -139,7 +138,7 @@ class _Round:
 
     @asynccontextmanager
     async def _program(self, door: Door) -> AsyncIterator[Program]:
-        async with running("run", cwd=self.folder, env={self.scenario.api_url_variable: door.api_url}) as program:
+        async with running("run", cwd=self.folder, env={self.scenario.api_url_variable: self.api_url}) as program:
             door.program = program
             yield program
             self.log += program.lines
@@ -153,7 +152,10 @@ class _Round:
 
     def _is_settled(self) -> bool:
         with looking(self.database) as connection:
-            waiting = connection.execute("SELECT 1 FROM reminders WHERE wake_at IS NOT NULL LIMIT 1").fetchone()
+            waiting = connection.execute(
+                "SELECT 1 FROM reminders WHERE wake_at IS NOT NULL"
+                " UNION ALL SELECT 1 FROM call_logs WHERE wake_at IS NOT NULL LIMIT 1"
+            ).fetchone()
         return waiting is None and self.provider.undelivered == 0
 
     def _ended_as_told(self, program: Program, code: int) -> None:
@@ -187,8 +189,6 @@ class _Round:
         return Expectations(
             now=SystemClock().now(),
             settled=settled,
-            honours_key=temper.honours_keys,
-            look_up=temper.look_up,
             tells_all=temper.look_up,
             voicemail_is_reached=self.scenario.voicemail_is_reached,
             answered=dict(self.provider.answered),
@@ -197,7 +197,7 @@ class _Round:
         )
 
     def tally(self) -> Tally:
-        record, found = self.provider.record, self._former or Snapshot({}, {}, {})
+        record, found = self.provider.record, self._former or NOTHING
         expectations = self._expectations(settled=self.provider.well)
         reminders = found.reminders.values()
         return Tally(
@@ -207,7 +207,7 @@ class _Round:
             webhooks=self.provider.webhooks,
             kills=self.provider.strikes,
             statuses=Counter(reminder.status.value for reminder in reminders),
-            by_hand=sum(reminder.last_error == RING_BY_HAND for reminder in reminders),
+            by_hand=sum(reminder.end_code is EndCode.UNCONFIRMED for reminder in reminders),
             found=self.provider.found,
             doubles=len(list(doubles(record, found, expectations))),
             losses=len(list(losses(record, found, expectations))),
@@ -226,5 +226,5 @@ def _insert(database: Path, numbers: range) -> None:
 
 def _cancel(database: Path, reminder_id: str) -> None:
     with open_sync(database) as connection, suppress(NotAllowedError):
-        cancel = partial(desk.cancel, reminder_id=reminder_id, actor="desk")
-        transaction(connection, cancel, SystemClock().now())
+        stop = partial(cancel, reminder_id=reminder_id, rules=Rules(), source=Source(actor="desk"))
+        transaction(connection, stop, SystemClock().now())

@@ -61,7 +61,7 @@ class Scenario:
 
     @property
     def api_url_variable(self) -> str:
-        """Where each process is told which door of the provider is its own."""
+        """Where the provider's address is told."""
         return f"REMINDERD__PROVIDER__{self.kind.upper()}__API_URL"
 
     @property
@@ -71,7 +71,7 @@ class Scenario:
 
     @property
     def config(self) -> str:
-        """Short times, so that much happens; no `api_url`, as each process has its own."""
+        """Short times, so that much happens; no `api_url`, which is known once it listens."""
         can = {"honours_keys": self.temper.honours_keys, "look_up": self.temper.look_up}
         return _CONFIG.format(
             kind=self.kind,

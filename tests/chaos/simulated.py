@@ -62,9 +62,8 @@ class SimulatedProvider:
         *,
         committed: bool,
         riders: tuple[str, ...] = (),
-        early: frozenset[str] = frozenset(),
     ) -> Answer:
-        """One request, and what it is answered; `riders` are the other reminders that it says, too, some `early`."""
+        """One request, and what it is answered; `riders` are the other reminders that it says, too."""
         self.record.orders.append(
             Order(
                 key=placement.call_id,
@@ -77,7 +76,7 @@ class SimulatedProvider:
         )
         if mood in _NOTHING_PLACED:
             return _NOTHING_PLACED[mood]
-        ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, early, now)
+        ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, now)
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
 
     def find(self, call_id: str, mood: str, now: datetime) -> Finding:
@@ -130,13 +129,13 @@ class SimulatedProvider:
         oldest = now - self.capabilities.key_lifetime - _KEY_MARGIN
         return next((r for r in self.record.rings if r.key == key and self._began[r.call_id] > oldest), None)
 
-    def _rings(self, placement: Placement, riders: tuple[str, ...], early: frozenset[str], now: datetime) -> Ring:
+    def _rings(self, placement: Placement, riders: tuple[str, ...], now: datetime) -> Ring:
         ring = Ring(
             key=placement.call_id,
             reminder_id=placement.reminder_id,
             riders=riders,
-            early=early,
             call_id=f"ext-{len(self.record.rings)}",
+            heard=not self.capabilities.asks_what_to_say,
             at=self.record.moment(),
         )
         self._began[ring.call_id] = now

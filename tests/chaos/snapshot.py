@@ -6,9 +6,9 @@ from pathlib import Path
 
 from attrs import frozen
 
-from reminderd.core.reminder import Call, Reminder, Status
-from reminderd.store.driver import Connection, Row, connect
-from reminderd.store.rows import call_from, reminder_from
+from reminderd.core.model import Call, Member, Reminder, Status
+from reminderd.store.rows import CALLS, MEMBERS, REMINDERS
+from reminderd.store.sqlite.driver import Connection, Row, connect
 
 
 @frozen
@@ -17,11 +17,22 @@ class Snapshot:
 
     reminders: Mapping[str, Reminder]
     calls: Mapping[str, Call]
+    """Oldest first."""
+    members: tuple[Member, ...]
     receipts: Mapping[str, tuple[str, str]]
     """Reminder and status, by the provider's id."""
 
     def calls_of(self, reminder_id: str) -> tuple[Call, ...]:
-        return tuple(call for call in self.calls.values() if call.reminder_id == reminder_id)
+        """All calls that a reminder is a member of."""
+        own = {member.call_id for member in self.members if member.reminder_id == reminder_id}
+        return tuple(call for call in self.calls.values() if call.id in own)
+
+    def member(self, call_id: str, reminder_id: str) -> Member | None:
+        found = [one for one in self.members if (one.call_id, one.reminder_id) == (call_id, reminder_id)]
+        return found[0] if found else None
+
+
+NOTHING = Snapshot({}, {}, (), {})
 
 
 @contextmanager
@@ -34,8 +45,7 @@ def looking(database: Path) -> Iterator[Connection]:
 
 def is_committed(database: Path, call_id: str) -> bool:
     """Whether another process sees the call with this id."""
-    with looking(database) as connection:
-        return connection.execute("SELECT 1 FROM call_logs WHERE id = ?", (call_id,)).fetchone() is not None
+    return reminder_of(database, call_id) is not None
 
 
 def reminder_of(database: Path, call_id: str) -> str | None:
@@ -53,17 +63,19 @@ def response_to(database: Path, reminder_id: str) -> str | None:
 
 
 def snapshot_of(connection: Connection) -> Snapshot:
-    reminders = map(reminder_from, connection.execute("SELECT * FROM reminders").fetchall())
-    calls = map(call_from, connection.execute("SELECT * FROM call_logs ORDER BY attempt").fetchall())
+    reminders = map(REMINDERS.read, connection.execute(f"SELECT {REMINDERS.names} FROM reminders").fetchall())
+    calls = map(CALLS.read, connection.execute(f"SELECT {CALLS.names} FROM call_logs ORDER BY seq").fetchall())
+    members = map(MEMBERS.read, connection.execute(f"SELECT {MEMBERS.names} FROM call_reminders").fetchall())
     receipts = connection.execute("SELECT * FROM webhook_receipts").fetchall()
     return Snapshot(
         {reminder.id: reminder for reminder in reminders},
         {call.id: call for call in calls},
+        tuple(members),
         {receipt["call_id"]: (receipt["reminder_id"], receipt["status"]) for receipt in receipts},
     )
 
 
-def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str]) -> Iterator[str]:  # noqa: C901 - a list of sentences
+def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str]) -> Iterator[str]:  # noqa: C901, PLR0912 - a list of sentences
     """What was written once and has changed since, though it never may; staff have had some called again."""
     for reminder in former.reminders.values():
         now = latter.reminders.get(reminder.id)
@@ -80,9 +92,13 @@ def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str])
             continue
         if call.received_at is not None and (call.status, call.received_at) != (after.status, after.received_at):
             yield f"{call.id}: had ended as {call.status}, is {after.status}"
-        for column in ("reminder_id", "attempt", "external_call_id", "transcript", "created_at"):
+        for column in ("reminder_id", "phone_number", "seq", "external_call_id", "transcript", "created_at"):
             if getattr(call, column) not in {None, getattr(after, column)}:
                 yield f"{call.id}: its {column} has changed"
+    for member in former.members:
+        after_all = latter.member(member.call_id, member.reminder_id)
+        if after_all is None or after_all.scheduled_at != member.scheduled_at or after_all.said < member.said:
+            yield f"{member.call_id}: what it said for {member.reminder_id} has changed"
     for call_id, receipt in former.receipts.items():
         if latter.receipts.get(call_id) != receipt:
             yield f"{call_id}: its receipt has changed"

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from reminderd.store.copying import reading
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.copying import reading
+from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.test_load import Door, a_door, report
 from tests.support.program import Program, running
 
@@ -22,7 +22,10 @@ async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tm
     before: list[set[str]] = []
     async with a_door(tmp_path) as door:
         with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports of others are kept beside it
-            connection.execute("INSERT INTO call_logs (reminder_id, attempt, status) VALUES ('r1', 1, 'busy')")
+            connection.execute(
+                "INSERT INTO call_logs (reminder_id, phone_number, state, status, last_sign_at)"
+                " SELECT id, phone_number, 'ended', 'busy', 0 FROM reminders"
+            )
         async with trio.open_nursery() as flood:
             for number in range(SENDERS):
                 flood.start_soon(send_for_ever, door, f"sender-{number}", answered)

@@ -17,14 +17,14 @@ import trio
 from attrs import define, field
 
 from reminderd.clock import SystemClock
-from reminderd.core.lifecycle import Claimed
-from reminderd.core.reminder import Status
-from reminderd.poller import Duties
+from reminderd.core.lifecycle.transition import Action
+from reminderd.core.model import CallState, Status
+from reminderd.engine.context import Context
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import snapshot
-from reminderd.store.trio_sqlite import Runner, worker_threads
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
 from tests.support.clock import HandClock
@@ -173,8 +173,8 @@ async def test_an_answer_that_comes_while_the_disk_is_full_is_recorded_once_ther
             await program.line("not recorded yet")
             assert "full" in await until_failing(clinic, url, "database")
             assert clinic.reminder("r1").status is Status.DIALING
-        found = await clinic.until("r1", "processing")
-        assert found.external_call_id == rings[1].call_id
+        await clinic.until("r1", "processing")
+        assert [call.external_call_id for call in clinic.calls("r1")] == [rings[1].call_id]
         assert len(clinic.provider.rings) == 2
 
 
@@ -231,21 +231,21 @@ async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_ring_
     """Nothing went out: were the row left as it is, it would count as unconfirmed when its lease is over."""
     threads = FlakyThreads()
     async with a_house(tmp_path / "db", HandClock(), runner=threads) as house:
-        dial = house.poller.duties.dial
+        dial = house.poller.dial
         kept_back = trio.Event()
 
-        async def blindly(claimed: Claimed, claimed_at: float) -> None:
-            house.poller.duties = Duties(dial=dial, check=house.poller.duties.check)
+        async def blindly(action: Action, claimed_at: float, *, context: Context) -> None:
+            house.poller.dial = dial
             threads.unreadable = True
-            await dial(claimed, claimed_at)
+            await dial(action, claimed_at, context=context)
             threads.unreadable = False
             kept_back.set()
 
-        house.poller.duties = Duties(dial=blindly, check=house.poller.duties.check)
+        house.poller.dial = blindly
         await house.insert("r1")
         await kept_back.wait()
         await house.until("r1", "processing")
-        assert [(call.status, call.tries) for call in await house.calls("r1")] == [("queued", 1)]
+        assert [call.state for call in await house.calls("r1")] == [CallState.NOT_PLACED, CallState.PLACED]
     assert len(house.provider.placed) == 1
 
 

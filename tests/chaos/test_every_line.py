@@ -16,19 +16,19 @@ import pytest
 import trio
 from attrs import define, field, frozen
 
-from reminderd.breaker import Breaker
-from reminderd.checker import Checker, check
 from reminderd.core.answers import Answer, Capabilities, Finding, Report
-from reminderd.core.lifecycle import Errand
 from reminderd.core.rules import Rules
-from reminderd.dialer import Dialer, dial
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.checker import check
+from reminderd.engine.context import Context, Sightings
+from reminderd.engine.dialer import dial
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
 from reminderd.providers.payload import json_object, read_report
-from reminderd.store.claims import claim
+from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
-from reminderd.store.facts import next_wakes
 from reminderd.store.reports import settle_report
+from reminderd.store.stats import Wakes, next_wakes
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.lines import Line, Lines
 from tests.chaos.record import Ring
@@ -84,6 +84,7 @@ class Trip:
     path: Path
     well: bool = False
     name: str = "generic"
+    account: str = ""
     clock: HandClock = field(factory=HandClock)
     provider: SimulatedProvider = field(init=False)
     rules: Rules = field(init=False)
@@ -91,6 +92,7 @@ class Trip:
     _ids: "count[int]" = field(factory=lambda: count(1))
     _database: Database | None = None
     _lines: Lines = field(factory=Lines)
+    _sightings: Sightings = field(factory=Sightings)
 
     def __attrs_post_init__(self) -> None:
         self.provider = SimulatedProvider(capabilities=self.story.capabilities)
@@ -102,6 +104,7 @@ class Trip:
 
     async def live(self, lines: Lines) -> None:
         """One process, until nothing is due any more."""
+        self._sightings = Sightings()
         async with open_database(self.path, self.clock, runner=lines.run) as database:
             self._database, self._lines = database, lines
             await self._report_all()
@@ -111,14 +114,14 @@ class Trip:
 
     async def _next_wake(self) -> bool:
         assert self._database is not None
-        wakes = await self._database.read(next_wakes)
-        times = [time for time in (wakes.dial, wakes.check) if time is not None]
+        wakes = await self._wakes()
+        times = [time for time in (wakes.reminder, wakes.call) if time is not None]
         self.clock.advance(max(min(times, default=self.clock.time) - self.clock.time, 0 * SECOND))
         return bool(times)
 
     async def _claim_and_do(self) -> None:
         assert self._database is not None
-        dialer = Dialer(
+        context = Context(
             database=self._database,
             provider=self,
             breaker=Breaker(self.rules.backoff),
@@ -128,24 +131,21 @@ class Trip:
             stopping=trio.Event(),
             instruments=Instruments(),
         )
-        checker = Checker(database=self._database, provider=self, rules=self.rules, mint=self._mint)
-        take = partial(
-            claim,
-            dials=1,
-            checks=1,
-            dial_in=SECOND,
-            held=frozenset(),
-            rules=self.rules,
-            mint=self._mint,
-        )
         claimed_at = self.clock.monotonic()
-        for step in await self._database.write(take):
-            if step.claimed is None:
-                continue
-            if step.errand in {Errand.DIAL, Errand.RESEND}:
-                await dial(step.claimed, claimed_at, dialer=dialer)
-            else:
-                await check(step.claimed, checker=checker)
+        witness = self._sightings.see((await self._wakes()).alive, claimed_at)
+        capacity = Capacity(requests=1, checks=1, request_in=SECOND)
+        take = partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self._mint)
+        for transition in await self._database.write(take):
+            action = transition.action
+            if action is not None and action.kind.is_request:
+                await dial(action, claimed_at, context=context)
+            elif action is not None:
+                await check(action, context=context)
+
+    async def _wakes(self) -> Wakes:
+        assert self._database is not None
+        now = self.clock.now()
+        return await self._database.read(lambda connection: next_wakes(connection, now))
 
     def _mint(self) -> str:
         return f"id-{next(self._ids)}"
@@ -207,8 +207,6 @@ class Trip:
         expectations = Expectations(
             now=self.clock.time,
             settled=settled,
-            honours_key=can.honours_key,
-            look_up=can.look_up,
             tells_all=can.look_up,
             ring_again=self.story.ring_again,
         )

@@ -7,7 +7,6 @@ from typing import Any, Final
 import pytest
 from attrs import define, evolve
 
-from reminderd.core.lifecycle.check import RING_BY_HAND
 from reminderd.providers.base import placement_of
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.record import Ring
@@ -29,9 +28,9 @@ class Clinic:
 
     def rings(self) -> Ring:
         """Whoever is due is rung."""
-        [claimed] = self.desk.claim()
-        placement = placement_of(claimed)
-        self.desk.answer(claimed, self.provider.place(placement, PLACED, self.desk.now, committed=True))
+        [action] = self.desk.claim()
+        placement = placement_of(action)
+        self.desk.answer(action, self.provider.place(placement, PLACED, self.desk.now, committed=True))
         return self.provider.record.rings[-1]
 
     def reports(self, ring: Ring, word: str) -> None:
@@ -81,67 +80,68 @@ def order(clinic: Clinic, **changes: Any) -> None:
 
 BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
     "one key rung twice": (lambda c: c.rang(c.first.key), "the phone rang 2 times for one call"),
-    "rung again after it was reached": (lambda c: c.rang("other"), "r1: rung again after the patient was reached"),
-    "rung again by guess": (lambda c: c.rang("other", reminder_id="r2"), "r2: rung again 1 times while"),
-    "rung too often": (lambda c: c.rang("a", "b", "c", reminder_id="r2"), "r2: rung 4 times"),
+    "rung again after it was reached": (lambda c: c.rang("other"), "r1: called again after the patient was reached"),
+    "rung again by guess": (lambda c: c.rang("other", reminder_id="r2"), "r2: called again 1 times while"),
+    "rung too often": (lambda c: c.rang("a", "b", "c", reminder_id="r2"), "r2: called 4 times"),
     "asked before the commit": (lambda c: order(c, committed=False), "asked to be placed before the call was in"),
     "another number": (lambda c: order(c, phone_number="+15550199"), "asked for another number or message"),
     "rung without a row": (lambda c: c.rang("other"), "other: rang without a row of its own in call_logs"),
     "rung though refused": (
-        lambda c: c.sql("UPDATE call_logs SET status = 'refused' WHERE reminder_id = 'r2'"),
+        lambda c: c.sql("UPDATE call_logs SET state = 'refused', wake_at = NULL WHERE reminder_id = 'r2'"),
         "is refused, but the phone has rung",
     ),
-    "a reminder gone": (lambda c: c.sql("DELETE FROM reminders WHERE id = 'r2'"), "r2: rung, and gone from"),
+    "a reminder gone": (lambda c: c.sql("DELETE FROM reminders WHERE id = 'r2'"), "r2: called, and gone from"),
     "an end not kept": (
         lambda c: c.sql("UPDATE call_logs SET received_at = NULL WHERE reminder_id = 'r1'"),
         "its end (completed) was reported and taken, but is not on the call",
     ),
     "a transcript lost": (lambda c: c.sql("UPDATE call_logs SET transcript = NULL"), "its transcript is lost"),
-    "completed, but not called": (
+    "heard, but not called": (
         lambda c: c.sql("UPDATE reminders SET status = 'failed', last_error = '' WHERE id = 'r1'"),
-        "r1: completed, but failed",
+        "r1: heard, but failed",
     ),
-    "called, but not completed": (
+    "called, but not heard": (
         lambda c: c.sql("UPDATE reminders SET status = 'called' WHERE id = 'r2'"),
-        "r2: called, but no call was completed",
+        "r2: called, but nobody heard it",
     ),
-    "woken for nothing": (lambda c: c.sql("UPDATE reminders SET wake_at = 1 WHERE id = 'r1'"), "r1: called, and woken"),
-    "final, and its open call forgotten": (
-        lambda c: c.sql("UPDATE reminders SET status = 'failed', wake_at = NULL, last_error = '' WHERE id = 'r2'"),
-        "r2: failed, and nobody will look",
+    "a waiting reminder that is forgotten": (
+        lambda c: c.sql(
+            "UPDATE reminders SET status = 'scheduled', wake_at = NULL, revision = 9 WHERE id = 'r2'",
+            "UPDATE call_logs SET state = 'ended', wake_at = NULL WHERE reminder_id = 'r2'",
+        ),
+        "r2: scheduled, and nobody will look",
     ),
+    "a member gone": (lambda c: c.sql("DELETE FROM call_reminders"), "said r1, and has no such member"),
     "final without a reason": (
-        lambda c: c.sql("UPDATE reminders SET status = 'failed' WHERE id = 'r2'"),
-        "r2: failed with the reason None",
+        lambda c: c.sql("UPDATE reminders SET status = 'failed', revision = 9 WHERE id = 'r2'"),
+        "r2: failed with the reason None: None",
     ),
     "nobody knows, and staff are told something else": (
         lambda c: c.sql(
-            "UPDATE call_logs SET status = 'unreported' WHERE reminder_id = 'r2'",
-            "UPDATE reminders SET status = 'failed', wake_at = NULL, last_error = 'busy' WHERE id = 'r2'",
+            "UPDATE call_logs SET state = 'unreported', wake_at = NULL WHERE reminder_id = 'r2'",
+            "UPDATE reminders SET status = 'failed', end_code = 'refused', last_error = '' WHERE id = 'r2'",
         ),
-        "r2: nobody knows whether it was rung, and staff are told: busy",
+        "r2: nobody knows whether it was called, and staff are told: refused",
     ),
     "two open calls": (
         lambda c: c.sql(
-            "DROP INDEX call_logs_one_open_call", "INSERT INTO call_logs (reminder_id, attempt) VALUES ('r2', 2)"
+            "DROP INDEX call_logs_one_open_call",
+            "INSERT INTO call_logs (reminder_id, phone_number, state, wake_at, last_sign_at)"
+            " VALUES ('r2', '+15550100002', 'placed', 1, 1)",
         ),
-        "r2: two open calls",
-    ),
-    "calls numbered with a gap": (
-        lambda c: c.sql("UPDATE call_logs SET attempt = 7 WHERE reminder_id = 'r2'"),
-        "r2: its calls are numbered [7]",
+        "+15550100002: two open calls",
     ),
     "dialing under no lease": (
-        lambda c: c.sql("UPDATE reminders SET status = 'dialing', lease_token = NULL WHERE id = 'r2'"),
-        "r2: dialing under no lease",
+        lambda c: c.sql("UPDATE call_logs SET state = 'dialing' WHERE reminder_id = 'r2'"),
+        "dialing under no lease",
     ),
-    "scheduled, but leased": (
-        lambda c: c.sql("UPDATE reminders SET status = 'scheduled', lease_token = 'x' WHERE id = 'r2'"),
-        "r2: scheduled, but leased",
+    "closed, but leased": (
+        lambda c: c.sql("UPDATE call_logs SET lease_token = 'x' WHERE reminder_id = 'r1'"),
+        "ended, but leased",
     ),
-    "an id of nobody's on a reminder": (
-        lambda c: c.sql("UPDATE reminders SET external_call_id = 'x' WHERE id = 'r2'"),
-        "r2: has an id that the provider never gave it",
+    "processing without a call": (
+        lambda c: c.sql("UPDATE call_logs SET state = 'unreported', wake_at = NULL WHERE reminder_id = 'r2'"),
+        "r2: processing, and no call is alive",
     ),
     "an id of nobody's on a call": (
         lambda c: c.sql("UPDATE call_logs SET external_call_id = 'x' WHERE reminder_id = 'r2'"),
@@ -160,8 +160,12 @@ BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
         "ext-0: a receipt for busy, but the provider's first report was",
     ),
     "a broken reference": (
-        lambda c: c.sql("PRAGMA foreign_keys = OFF", "INSERT INTO call_logs (reminder_id, status) VALUES ('x', '-')"),
-        "refers to a missing row of reminders",
+        lambda c: c.sql(
+            "CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))",
+            "PRAGMA foreign_keys = OFF",
+            "INSERT INTO clinics_own VALUES ('x')",
+        ),
+        "refers to a missing row of call_logs",
     ),
     "a complaint of the provider's": (
         lambda c: c.provider.record.complaints.append("a webhook was answered with 500"),
@@ -179,18 +183,20 @@ def test_each_break_is_found(clinic: Clinic, name: str) -> None:
 
 UNSETTLED: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
     "not final": (lambda _: None, "r2: still processing when all was over"),
-    "a call open": (lambda _: None, "r2: a call is still open when all was over"),
+    "a call alive": (lambda _: None, "r2: a call is still alive when all was over"),
     "dialing past its lease": (
-        lambda c: c.sql("UPDATE reminders SET status = 'dialing', wake_at = 1 WHERE id = 'r2'"),
-        "r2: dialing past its lease",
+        lambda c: c.sql(
+            "UPDATE call_logs SET state = 'dialing', lease_token = 'x', wake_at = 1 WHERE reminder_id = 'r2'"
+        ),
+        "dialing past its lease",
     ),
     "unknown, but not told so": (
-        lambda c: c.sql("UPDATE reminders SET status = 'failed', last_error = 'busy' WHERE id = 'r2'"),
-        "r2: its last call's end is unknown, but it is failed: busy",
+        lambda c: c.sql("UPDATE reminders SET status = 'failed', end_code = 'refused' WHERE id = 'r2'"),
+        "r2: its last call's end is unknown, but it is failed: refused",
     ),
     "by hand, though it could be known": (
-        lambda c: c.sql(f"UPDATE reminders SET status = 'failed', last_error = '{RING_BY_HAND}' WHERE id = 'r2'"),
-        "r2: to be rung by hand, but the provider would have told that it rang",
+        lambda c: c.sql("UPDATE reminders SET status = 'failed', end_code = 'unconfirmed' WHERE id = 'r2'"),
+        "r2: to be called by hand, but the provider would have told that it rang",
     ),
     "ended, and never asked about": (
         lambda c: c.provider.ends(c.second, "completed"),
@@ -229,7 +235,9 @@ def test_what_was_written_once_must_not_change(clinic: Clinic, name: str) -> Non
 def test_a_final_reminder_is_final_but_for_staff(clinic: Clinic) -> None:
     clinic.reports(clinic.second, "failed")
     former = snapshot_of(clinic.desk.connection)
-    clinic.sql("UPDATE reminders SET status = 'scheduled', wake_at = 1, last_error = NULL WHERE id = 'r2'")
+    clinic.sql(
+        "UPDATE reminders SET status = 'scheduled', wake_at = 1, end_code = NULL, last_error = NULL WHERE id = 'r2'"
+    )
     record, connection = clinic.provider.record, clinic.desk.connection
     assert has(broken(record, connection, RUNNING, former), "r2: was failed, is scheduled")
     assert broken(record, connection, evolve(RUNNING, called_again={"r2": 1}), former) == []
@@ -243,17 +251,17 @@ def test_whoever_has_answered_by_a_key_is_called_and_not_rung_again(clinic: Clin
     clinic.sql("UPDATE reminders SET status = 'called' WHERE id = 'r2'")
     assert broken(record, connection, answered) == []
     clinic.rang("other", reminder_id="r2")
-    assert has(broken(record, connection, answered), "r2: rung again after the patient had answered by a key")
+    assert has(broken(record, connection, answered), "r2: called again after the patient had answered by a key")
 
 
 def test_a_voicemail_may_be_followed_by_another_call_where_it_does_not_count_as_reached(clinic: Clinic) -> None:
     record, connection = clinic.provider.record, clinic.desk.connection
     clinic.first.answered_by = "machine_start"
     strict = evolve(RUNNING, voicemail_is_reached=False)
-    assert has(broken(record, connection, strict), "r1: called, but no call was completed")
+    assert has(broken(record, connection, strict), "r1: called, but nobody heard it")
     clinic.rang("other")
-    assert has(broken(record, connection, RUNNING), "r1: rung again after the patient was reached")
-    assert not has(broken(record, connection, strict), "rung again")
+    assert has(broken(record, connection, RUNNING), "r1: called again after the patient was reached")
+    assert not has(broken(record, connection, strict), "called again")
 
 
 def has(sentences: list[str], wanted: str) -> bool:

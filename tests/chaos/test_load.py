@@ -14,7 +14,7 @@ from attrs import frozen
 from standardwebhooks import Webhook
 
 from reminderd.clock import SystemClock
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 from reminderd.web.body import FREE_BYTES
 from reminderd.web.server import MAX_CONNECTIONS
 from tests.e2e.conftest import Clinic

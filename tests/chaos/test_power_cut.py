@@ -13,17 +13,17 @@ import trio
 from attrs import define, field
 
 from reminderd.core.answers import Accepted, NotPlaced, Report, Unclear
-from reminderd.core.lifecycle import Claimed
-from reminderd.store.driver import Connection
-from reminderd.store.integrity import check
-from reminderd.store.opening import open_sync
+from reminderd.core.lifecycle.transition import Action
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.recording_vfs import Recording, Write, recorded
 from tests.support.clinic import a_clinic
 from tests.support.desk import Desk
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, running
 
-TABLES = ("reminders", "call_logs", "webhook_receipts", "opt_outs", "settings", "audit")
+TABLES = ("reminders", "call_logs", "call_reminders", "webhook_receipts", "opt_outs", "settings", "audit")
 
 State: TypeAlias = tuple[tuple[Any, ...], ...]
 """All that the database says."""
@@ -45,8 +45,8 @@ class History:
     recording: Recording
     draw: Random
     marks: list[tuple[int, State]] = field(factory=list)
-    claimed: list[Claimed] = field(factory=list)
-    dialled: list[Claimed] = field(factory=list)
+    claimed: list[Action] = field(factory=list)
+    dialled: list[Action] = field(factory=list)
 
     def acknowledge(self) -> None:
         self.marks.append((len(self.recording.acts), state(self.desk.connection)))
@@ -61,7 +61,7 @@ class History:
         self.desk.insert(f"r{number}", f"+155501{number:05}", message="Tomorrow at nine. " * self.draw.randint(1, 200))
 
     def _claim(self) -> None:
-        self.claimed += self.desk.claim(dials=3)
+        self.claimed += [one for one in self.desk.claim(requests=3) if one.kind.is_request]
 
     def _answer(self) -> None:
         if self.claimed:
@@ -78,7 +78,7 @@ class History:
                 Report(
                     external_call_id=f"ext-{claimed.call.id}",
                     status=status,
-                    reminder_id=claimed.reminder.id,
+                    reminder_id=claimed.call.reminder_id,
                     attempt_id=claimed.call.id,
                     transcript="Hello? " * self.draw.randint(0, 500),
                 )

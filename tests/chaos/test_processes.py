@@ -12,9 +12,10 @@ from click.testing import CliRunner
 
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
-from reminderd.core.reminder import Status
-from reminderd.store.opening import open_sync
+from reminderd.core.model import CallState
+from reminderd.core.reasons import EndCode
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic
 from tests.support.generic_server import Ring, send, webhook
@@ -134,11 +135,11 @@ async def test_a_suspended_daemon_neither_sends_nor_settles_what_another_took_ov
     """Without the last look it would send the rest of its claim when it wakes, hours late perhaps. Without the fence of
     the lease's token the answers that waited for it would settle what is settled."""
     async with (
-        a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1) as clinic,
+        a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3) as clinic,
         a_suspended_daemon(clinic) as suspended,
     ):
         async with running("run", "--only", "dial", cwd=tmp_path, env=ANOTHER) as another:
-            await until_all(clinic, "status = 'failed' AND last_error = 'unconfirmed, ring by hand'")
+            await until_all(clinic, "status = 'failed' AND end_code = 'unconfirmed'")
             assert await another.terminate() == 0
         sent = requests_of(clinic, "suspended")
         assert 0 < len(sent) < CROWD, "nothing was left to be sent"
@@ -156,7 +157,7 @@ async def test_a_suspended_daemon_neither_sends_nor_settles_what_another_took_ov
 async def test_a_call_id_that_a_suspended_daemon_could_not_record_in_time_is_kept_on_its_call(tmp_path: Path) -> None:
     """Staff see by the provider's id that the phone did ring, though another daemon had to give the call up."""
     async with (
-        a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1) as clinic,
+        a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3) as clinic,
         running("run", "--only", "dial", cwd=tmp_path) as suspended,
     ):
         await suspended.line("started")
@@ -170,11 +171,11 @@ async def test_a_call_id_that_a_suspended_daemon_could_not_record_in_time_is_kep
             given_up = await clinic.until("r1", "failed")
             assert await another.terminate() == 0
         suspended.resume()
-        await suspended.line("noted: accepted, after the call's end")
+        await suspended.line("it was unreported, and is under way again")
         assert await suspended.terminate() == 0
         assert clinic.reminder("r1") == given_up
         [call] = clinic.calls("r1")
-        assert (call.status, call.external_call_id) == ("unreported", ring.call_id)
+        assert (call.state, call.external_call_id) == (CallState.PLACED, ring.call_id)
     assert len(clinic.provider.rings) == 1
 
 
@@ -183,7 +184,7 @@ async def test_what_a_suspended_daemon_knows_when_it_wakes_in_time_saves_staff_t
 
     Were that not kept, they would all be given to staff to ring by hand.
     """
-    times = {"lease_seconds": 2, "timeout_seconds": 1, "confirm_after_seconds": 3}
+    times = {"lease_seconds": 2, "timeout_seconds": 1, "confirm_after_seconds": 3, "outcome_timeout_seconds": 10}
     async with (
         a_clinic(tmp_path, **times) as clinic,
         a_suspended_daemon(clinic) as suspended,
@@ -194,9 +195,13 @@ async def test_what_a_suspended_daemon_knows_when_it_wakes_in_time_saves_staff_t
         assert 0 < len(sent) < CROWD, "nothing was left to be sent"
         clinic.provider.on_ring = lambda _ring: None
         suspended.resume()
-        await until_all(clinic, "external_call_id IS NOT NULL OR status = 'failed'")
+        await until_all(
+            clinic,
+            "status = 'failed' OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id"
+            " AND external_call_id IS NOT NULL)",
+        )
         assert (await another.terminate(), await suspended.terminate()) == (0, 0)
-    by_hand = {reminder_id for reminder_id in PHONES if clinic.reminder(reminder_id).status is Status.FAILED}
+    by_hand = {reminder_id for reminder_id in PHONES if clinic.reminder(reminder_id).end_code is EndCode.UNCONFIRMED}
     assert len(by_hand) <= len(sent) + IN_THE_INSTANT
     rung = [ring.reminder_id for ring in clinic.provider.rings]
     assert {*rung, *by_hand} == PHONES.keys()

@@ -21,13 +21,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound
 from reminderd.core.conversation import Question
-from reminderd.core.lifecycle import Claimed, Errand, NotAllowedError, kept_back
-from reminderd.core.reminder import CLOSED, TERMINAL, Status
+from reminderd.core.lifecycle.answer import last_look
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.lifecycle.transition import Action, ActionKind
+from reminderd.core.model import TERMINAL, Status
 from reminderd.providers.base import placement_of
-from reminderd.store.desk import call_again, cancel
-from reminderd.store.facts import OPEN, last_look, next_wakes
-from reminderd.store.opening import open_sync
+from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
+from reminderd.store.settle import look
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.stats import next_wakes
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.record import Ring
 from tests.chaos.simulated import MOODS, PLACED, SimulatedProvider
@@ -45,6 +48,7 @@ SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES 
     "killed before it",
     "killed after it",
 )
+STAFF: Final = Source(actor="staff")
 PHONES: Final = ("+15550100001", "+15550100001", "+15550100001", "+15550100002")
 """Three reminders want the same phone, and may be said in one call."""
 
@@ -54,7 +58,7 @@ class Duty:
     """A claim in the hands of a process, and what came of it so far."""
 
     process: int
-    claimed: Claimed
+    action: Action
     claimed_at: datetime
     outcome: Answer | Finding | Candidates | str | None = None
     """An answer, a finding, or why nothing was sent; None before."""
@@ -67,8 +71,8 @@ class Work:
     process: int = 0
     fate: str = SETTLES
     mood: str = PLACED
-    burns_try: bool = True
-    dials: int = 2
+    counts: bool = True
+    requests: int = 2
 
 
 WORK: Final = st.builds(
@@ -76,8 +80,8 @@ WORK: Final = st.builds(
     process=st.integers(0, 1),
     fate=st.sampled_from((SETTLES, SETTLES, SETTLES, *FATES)),
     mood=st.sampled_from((PLACED, PLACED, PLACED, *MOODS)),
-    burns_try=st.booleans(),
-    dials=st.sampled_from((2, 2, 1, 0)),
+    counts=st.booleans(),
+    requests=st.sampled_from((2, 2, 1, 0)),
 )
 
 
@@ -100,6 +104,7 @@ class StoreHistories(RuleBasedStateMachine):
             key_lifetime=st.sampled_from([HOUR, 23 * HOUR]),
             look_up=st.booleans(),
             drop=st.booleans(),
+            asks_what_to_say=st.booleans(),
         ),
         look_up_lag=st.sampled_from([0 * SECOND, 3 * MINUTE, 6 * HOUR]),
         echoes_attempt_id=st.booleans(),
@@ -120,7 +125,7 @@ class StoreHistories(RuleBasedStateMachine):
         group_within: timedelta,
         max_calls: int,
     ) -> None:
-        self.now = NOW
+        self.now, self.monotonic = NOW, 0.0
         self.provider = SimulatedProvider(
             capabilities=capabilities, look_up_lag=look_up_lag, echoes_attempt_id=echoes_attempt_id
         )
@@ -147,7 +152,6 @@ class StoreHistories(RuleBasedStateMachine):
         self.opted_out: set[str] = set()
         self.cancelled: set[str] = set()
         self.answered: dict[str, int] = {}
-        self.others_only: dict[str, bool] = {}
         self.called_again: Counter[str] = Counter()
         self.is_paused = False
         self.former: Snapshot | None = None
@@ -160,24 +164,23 @@ class StoreHistories(RuleBasedStateMachine):
         """It sleeps until something is due, claims it, does it, and settles it, if it comes so far."""
         self._moves(max(self.now, self._next_wake() or self.now))
         desk = self.desks[work.process]
-        held = frozenset(duty.claimed.token for duty in self.suspended if duty.process == work.process)
-        for claimed in desk.claim(dials=work.dials, checks=2, held=held):
-            duty = Duty(work.process, claimed, self.now)
-            if claimed.errand is Errand.DIAL:
-                self._number_is_free(claimed)
+        held = frozenset(duty.action.token for duty in self.suspended if duty.process == work.process)
+        for action in desk.claim(requests=work.requests, checks=2, held=held):
+            duty = Duty(work.process, action, self.now)
+            self._number_is_free(action)
             if work.fate not in {SUSPENDED_BEFORE, KILLED_BEFORE}:
                 duty = self._done(duty, work.mood)
             if work.fate in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
                 self.suspended.append(duty)
             if work.fate == SETTLES:
-                self._settle(duty, burns_try=work.burns_try)
+                self._settle(duty, counts=work.counts)
 
     @precondition(lambda self: self.suspended)
-    @rule(which=st.integers(0, 9), mood=st.sampled_from(MOODS), burns_try=st.booleans())
-    def a_suspended_process_goes_on(self, which: int, mood: str, burns_try: bool) -> None:
+    @rule(which=st.integers(0, 9), mood=st.sampled_from(MOODS), counts=st.booleans())
+    def a_suspended_process_goes_on(self, which: int, mood: str, counts: bool) -> None:
         """Perhaps long after, when others have come to other conclusions."""
         duty = self.suspended.pop(which % len(self.suspended))
-        self._settle(duty if duty.outcome is not None else self._done(duty, mood), burns_try=burns_try)
+        self._settle(duty if duty.outcome is not None else self._done(duty, mood), counts=counts)
 
     @rule(process=st.integers(0, 1))
     def a_process_dies_in_the_middle_of_a_claim(self, process: int) -> None:
@@ -185,7 +188,8 @@ class StoreHistories(RuleBasedStateMachine):
         with suppress(ZeroDivisionError):
             desk.write(lambda connection, _now: (connection.execute("DELETE FROM reminders"), 1 // 0))
         desk.connection.execute("BEGIN IMMEDIATE")
-        desk.connection.execute("UPDATE reminders SET lease_token = 'half', wake_at = 0")
+        desk.connection.execute("UPDATE call_logs SET lease_token = 'half' WHERE lease_token IS NOT NULL")
+        desk.connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = revision + 1")
         self.lives[process].close()
         self.desks[process] = self._starts(process)
         self.suspended = [duty for duty in self.suspended if duty.process != process]
@@ -197,76 +201,71 @@ class StoreHistories(RuleBasedStateMachine):
     def _starts(self, process: int) -> Desk:
         self.lives[process] = ExitStack()
         connection = self.lives[process].enter_context(open_sync(self.path))
-        return Desk(connection, self.clinic, self.now, self.ids)
+        return Desk(connection, self.clinic, self.now, self.monotonic, ids=self.ids)
 
     def _moves(self, now: datetime) -> None:
+        self.monotonic += (now - self.now).total_seconds()
         self.now = now
         for desk in self.desks:
-            desk.now = now
+            desk.witness()
+            desk.now, desk.monotonic = now, self.monotonic
 
     def _done(self, duty: Duty, mood: str) -> Duty:
         """The request goes out, or the provider is asked, or the last look forbids it; nothing is settled yet."""
-        claimed = duty.claimed
-        if claimed.errand in {Errand.DIAL, Errand.RESEND}:
-            return evolve(duty, outcome=self._kept_back(duty) or self._rings(claimed, mood))
-        return evolve(duty, outcome=self._looks_up(claimed, mood))
+        action = duty.action
+        if action.kind.is_request:
+            return evolve(duty, outcome=self._last_look(duty) or self._rings(action, mood))
+        return evolve(duty, outcome=self._looks_up(action, mood))
 
-    def _looks_up(self, claimed: Claimed, mood: str) -> Finding | Candidates:
-        if claimed.errand is Errand.DROP:
+    def _looks_up(self, action: Action, mood: str) -> Finding | Candidates:
+        if action.kind is ActionKind.DROP:
             assert self.clinic.capabilities.drop, "asked to drop a call by a provider that can't"
-            assert claimed.reminder.id in self.cancelled or claimed.reminder.phone_number in self.opted_out
-            return self.provider.drop(claimed.call.external_call_id or "", mood)
-        if claimed.errand is Errand.FIND and not self.provider.echoes_attempt_id:
-            return self.provider.candidates(placement_of(claimed), mood, self.now)
-        return self.provider.find(claimed.call.id, mood, self.now)
+            return self.provider.drop(action.call.external_call_id or "", mood)
+        if action.kind is ActionKind.FIND and not self.provider.echoes_attempt_id:
+            return self.provider.candidates(placement_of(action), mood, self.now)
+        return self.provider.find(action.call.id, mood, self.now)
 
-    def _kept_back(self, duty: Duty) -> str | None:
-        look = last_look(self.desks[duty.process].connection, duty.claimed, rules=self.clinic, now=self.now)
-        by_monotonic = duty.claimed_at + self.clinic.lease - self.now
-        wake_at = None if look.reminder is None else look.reminder.wake_at
-        return kept_back(
-            look.reminder,
-            token=duty.claimed.token,
-            opted_out=look.opted_out,
-            parted=look.parted,
-            paused=look.paused,
-            window_open=True,
+    def _last_look(self, duty: Duty) -> str | None:
+        seen = look(self.desks[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now)
+        return last_look(
+            seen.ledger,
+            duty.action,
+            paused=seen.paused,
             stopping=False,
-            lease_left=by_monotonic if wake_at is None else min(by_monotonic, wake_at - self.now),
-            needed=REQUEST_TIMEOUT,
+            time_left=duty.claimed_at + self.clinic.lease - self.now - REQUEST_TIMEOUT,
+            rules=self.clinic,
+            now=self.now,
         )
 
-    def _rings(self, claimed: Claimed, mood: str) -> Answer:
-        reminder = claimed.reminder
-        assert not self.is_paused, "rung during a pause"
-        assert reminder.phone_number not in self.opted_out, "rung though it has opted out"
-        riders = tuple(rider.id for rider in claimed.riders)
-        early = frozenset(rider.id for rider in claimed.riders if rider.scheduled_at > claimed.call.created_at)
-        committed = is_committed(self.path, claimed.call.id)
-        return self.provider.place(
-            placement_of(claimed), mood, self.now, committed=committed, riders=riders, early=early
-        )
+    def _rings(self, action: Action, mood: str) -> Answer:
+        named, *riders = [one.id for one in action.reminders]
+        assert named == action.call.reminder_id
+        assert not self.is_paused, "called during a pause"
+        assert action.call.phone_number not in self.opted_out, "called though it has opted out"
+        assert all(one.scheduled_at <= self.now for one in action.reminders), "spoken before its time"
+        committed = is_committed(self.path, action.call.id)
+        return self.provider.place(placement_of(action), mood, self.now, committed=committed, riders=tuple(riders))
 
-    def _settle(self, duty: Duty, *, burns_try: bool) -> None:
+    def _settle(self, duty: Duty, *, counts: bool) -> None:
         desk, outcome = self.desks[duty.process], duty.outcome
         match outcome:
             case str():
-                desk.not_sent(duty.claimed, outcome)
+                desk.not_sent(duty.action, outcome)
             case Found() | NotFound() | NoAnswer() | Candidates():
-                desk.found(duty.claimed, outcome)
+                desk.found(duty.action, outcome)
             case None:
                 raise AssertionError("nothing was done")
             case _:
-                desk.answer(duty.claimed, outcome, burns_try=burns_try)
+                desk.answer(duty.action, outcome, counts=counts)
 
-    def _number_is_free(self, claimed: Claimed) -> None:
-        with looking(self.path) as connection:
-            others = connection.execute(
-                f"SELECT count(*) FROM call_logs JOIN reminders ON reminders.id = reminder_id"
-                f" WHERE phone_number = ? AND reminder_id <> ? AND {OPEN.replace('status', 'call_logs.status')}",
-                (claimed.reminder.phone_number, claimed.reminder.id),
-            ).fetchone()[0]
-        assert others == 0, "two calls to one phone at a time"
+    def _number_is_free(self, action: Action) -> None:
+        if action.kind is ActionKind.PLACE:
+            others = [
+                call
+                for call in snapshot_of(self.desks[0].connection).calls.values()
+                if call.phone_number == action.call.phone_number and call.id != action.call.id and call.state.alive
+            ]
+            assert others == [], "two calls to one phone at a time"
 
     # What the provider does by itself
 
@@ -279,8 +278,7 @@ class StoreHistories(RuleBasedStateMachine):
     )
     def a_call_goes_on(self, which: int, word: str, answered_by: str | None, arrives: bool) -> None:
         """Its webhook arrives at once, or stays under way."""
-        ringing = self._ringing()
-        ring = ringing[which % len(ringing)]
+        ring = self._chosen(which)
         if word == "completed":
             ring.answered_by = answered_by
         if word in TERMINAL:
@@ -289,45 +287,48 @@ class StoreHistories(RuleBasedStateMachine):
         if arrives:
             self._webhook(ring, word)
 
-    @precondition(lambda self: self._ringing())
+    @precondition(lambda self: self.clinic.capabilities.asks_what_to_say and self._ringing())
     @rule(which=st.integers(0, 9))
-    def somebody_picks_up(self, which: int) -> None:
-        """Of those that belong to the call only the ones that are said stay with it."""
-        ringing = self._ringing()
-        ring = ringing[which % len(ringing)]
+    def somebody_answers(self, which: int) -> None:
+        """What is handed out to be spoken is what the patient hears, and what is recorded as said."""
+        ring = self._chosen(which)
         ring.picked_up = True
         desk = self.desks[which % 2]
         spoken = desk.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
-        self.others_only[ring.key] = spoken.reply.others_only
-        ring.riders = tuple(name for name in ring.riders if desk.reminder(name).said_with == ring.key)
-        for name in ring.riders:
+        ring.heard = ring.heard or bool(spoken.message)
+        for name in (ring.reminder_id, *ring.riders):
             was_said = f"This is {name}." in spoken.message
-            assert was_said or desk.reminder(name).response is not None, "not said, and still of the call"
+            member = snapshot_of(desk.connection).member(ring.key, name)
+            assert member is not None
+            assert member.said >= was_said, "was spoken, and is not said"
 
-    @precondition(lambda self: self._ringing())
+    @precondition(lambda self: any(ring.heard and ring.picked_up for ring in self._ringing()))
     @rule(which=st.integers(0, 9), digits=st.sampled_from("1239"), question=st.sampled_from(Question))
     def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
         """Its webhook names our call alone, and comes twice. It answers for all that were said."""
-        ringing = self._ringing()
-        ring = ringing[which % len(ringing)]
-        ring.picked_up = True
-        desk, name, others_only = self.desks[which % 2], ring.reminder_id, self.others_only.get(ring.key, False)
+        talking = [ring for ring in self._ringing() if ring.heard and ring.picked_up]
+        ring = talking[which % len(talking)]
+        desk = self.desks[which % 2]
         report = evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key)
-        riders = [desk.reminder(rider) for rider in ring.riders]
-        spoken = desk.press(report, digits, question, others_only=others_only)
+        before = snapshot_of(desk.connection)
+        spoken = desk.press(report, digits, question)
         kept = self._responses(), desk.count("audit"), desk.count("opt_outs")
-        assert desk.press(report, digits, question, others_only=others_only).reply == spoken.reply
+        assert desk.press(report, digits, question).reply == spoken.reply
         assert (self._responses(), desk.count("audit"), desk.count("opt_outs")) == kept
-        said = [one.id for one in riders if one.said_with == ring.key and one.status is not Status.CANCELLED]
-        if digits in {"1", "9"} or (digits, question) == ("2", Question.CANCEL):
-            for one in [*([] if others_only else [name]), *said]:
-                assert desk.reminder(one).response is not None, "was said, and has no answer"
-                self.answered.setdefault(one, self.provider.record.moment())
+        if digits not in {"1", "9"} and (digits, question) != ("2", Question.CANCEL):
+            return
+        for name in (ring.reminder_id, *ring.riders):
+            member, reminder = before.member(ring.key, name), desk.reminder(name)
+            is_about_it = member is not None and member.said and member.scheduled_at == reminder.scheduled_at
+            if is_about_it and reminder.status is not Status.CANCELLED:
+                assert reminder.response is not None, "was said, and has no answer"
+                self.answered.setdefault(name, self.provider.record.moment())
         if digits == "9":
-            phone = desk.reminder(name).phone_number
-            self.opted_out.add(phone)
-            rows = desk.connection.execute("SELECT status FROM reminders WHERE phone_number = ?", (phone,))
-            assert "scheduled" not in {row["status"] for row in rows}, "opted out, and still waiting"
+            self.opted_out.add(desk.reminder(ring.reminder_id).phone_number)
+
+    def _chosen(self, which: int) -> Ring:
+        ringing = self._ringing()
+        return ringing[which % len(ringing)]
 
     @precondition(lambda self: self.webhooks)
     @rule(which=st.integers(0, 99))
@@ -355,14 +356,14 @@ class StoreHistories(RuleBasedStateMachine):
     def staff_have_it_called_again(self, which: int) -> None:
         name = self.names[which % len(self.names)]
         with suppress(NotAllowedError):
-            self.desks[0].write(partial(call_again, reminder_id=name, rules=self.clinic, actor="staff"))
+            self.desks[0].write(partial(call_again, reminder_id=name, rules=self.clinic, source=STAFF))
             self.called_again[name] += 1
 
     @rule(which=st.integers(0, 9))
     def staff_cancel_it(self, which: int) -> None:
         name = self.names[which % len(self.names)]
         with suppress(NotAllowedError):
-            self.desks[1].write(partial(cancel, reminder_id=name, actor="staff"))
+            self.desks[1].write(partial(cancel, reminder_id=name, rules=self.clinic, source=STAFF))
             self.cancelled.add(name)
 
     @rule()
@@ -405,12 +406,9 @@ class StoreHistories(RuleBasedStateMachine):
 
     def _check(self, *, settled: bool) -> None:
         out = {name for name, phone in zip(self.names, PHONES, strict=False) if phone in self.opted_out}
-        can = self.clinic.capabilities
         expectations = Expectations(
             now=self.now,
             settled=settled,
-            honours_key=can.honours_key,
-            look_up=can.look_up,
             names_calls=self.provider.echoes_attempt_id,
             max_calls=self.clinic.max_calls,
             ring_again=self.clinic.ring_again_when_unsure,
@@ -430,7 +428,7 @@ class StoreHistories(RuleBasedStateMachine):
         if self.is_paused:
             self.staff_pause_and_end_the_pause()
         while self.suspended:
-            self.a_suspended_process_goes_on(0, PLACED, burns_try=True)
+            self.a_suspended_process_goes_on(0, PLACED, counts=True)
         for _ in range(200):
             for ring in self.provider.record.rings:
                 if ring.end is None:
@@ -448,14 +446,14 @@ class StoreHistories(RuleBasedStateMachine):
     # Small questions
 
     def _next_wake(self) -> datetime | None:
-        wakes = next_wakes(self.desks[0].connection)
-        return min((time for time in (wakes.dial, wakes.check) if time is not None), default=None)
+        wakes = next_wakes(self.desks[0].connection, self.now)
+        return min((time for time in (wakes.reminder, wakes.call) if time is not None), default=None)
 
     def _responses(self) -> list[str | None]:
         return [self.desks[0].reminder(name).response for name in self.names]
 
     def _ringing(self) -> list[Ring]:
-        return [ring for ring in self.provider.record.rings if ring.end not in CLOSED]
+        return [ring for ring in self.provider.record.rings if ring.end is None]
 
 
 TestStoreHistories = StoreHistories.TestCase

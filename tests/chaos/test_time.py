@@ -8,9 +8,9 @@ import pytest
 import trio
 
 from reminderd.core.answers import Answer
-from reminderd.core.lifecycle import Claimed
-from reminderd.core.reminder import Status
-from reminderd.poller import Duties
+from reminderd.core.lifecycle.transition import Action
+from reminderd.core.model import CallState, Status
+from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
 from tests.support.house import TameProvider, a_house, accepts
@@ -57,15 +57,17 @@ async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(t
     async with a_house(tmp_path / "db", clock, TameProvider(when_told)) as house:
         await house.insert("r1")
         [placed] = await house.provider.asked(1)
-        token = (await house.reminder("r1")).lease_token
+        [before] = await house.calls("r1")
         jump(clock)
         await house.polled()
-        reminder = await house.reminder("r1")
-        assert (reminder.status, reminder.lease_token) == (Status.DIALING, token)
+        assert (await house.reminder("r1")).status is Status.DIALING
+        [during] = await house.calls("r1")
+        assert (during.state, during.lease_token) == (CallState.DIALING, before.lease_token)
         answer_now.set()
-        assert (await house.until("r1", "processing")).external_call_id == f"ext-{placed.call_id}"
+        await house.until("r1", "processing")
         await house.polled()
-        assert [call.status for call in await house.calls("r1")] == ["queued"]
+        [call] = await house.calls("r1")
+        assert (call.state, call.external_call_id) == (CallState.PLACED, f"ext-{placed.call_id}")
     assert len(house.provider.placed) == 1
 
 
@@ -78,22 +80,22 @@ async def test_the_last_look_stops_a_request_whose_lease_is_over_by_either_clock
     """The clock jumps between the claim and the request; 50 of the lease's 60 s leave too little for one of 20 s."""
     clock = HandClock()
     async with a_house(tmp_path / "db", clock) as house:
-        dial = house.poller.duties.dial
+        dial = house.poller.dial
         looked = trio.Event()
 
-        async def jump_first(claimed: Claimed, claimed_at: float) -> None:
-            house.poller.duties = Duties(dial=dial, check=house.poller.duties.check)
+        async def jump_first(action: Action, claimed_at: float, *, context: Context) -> None:
+            house.poller.dial = dial
             jump(clock)
-            await dial(claimed, claimed_at)
+            await dial(action, claimed_at, context=context)
             assert house.provider.placed == []
             assert (await house.reminder("r1")).status is Status.SCHEDULED
             looked.set()
 
-        house.poller.duties = Duties(dial=jump_first, check=house.poller.duties.check)
-        await house.insert("r1")
+        house.poller.dial = jump_first
+        await house.insert("r1", at=NOW - 3 * HOUR)
         await house.until("r1", "processing")
         assert looked.is_set()
-        assert [(call.status, call.tries) for call in await house.calls("r1")] == [("queued", 1)]
+        assert [call.state for call in await house.calls("r1")] == [CallState.NOT_PLACED, CallState.PLACED]
     assert len(house.provider.placed) == 1
 
 
@@ -143,7 +145,7 @@ async def test_what_is_too_late_afterwards_is_not_rung_and_says_so(tmp_path: Pat
             await house.insert(f"r{number}", at=NOW + number * timedelta(minutes=1) + SECOND)
         await house.polled()
         jump(clock)
-        await house.until_all(5, "status = 'expired' AND last_error LIKE 'too late%'")
+        await house.until_all(5, "status = 'expired' AND end_code = 'too_late'")
     assert house.provider.placed == []
 
 
@@ -181,7 +183,7 @@ async def test_after_a_night_with_another_number_of_hours_phones_ring_at_nine_an
     window = hours(9 * HOUR, 18 * HOUR, zone="Europe/Berlin")
     async with a_house(tmp_path / "db", clock, window=window, max_lateness=24 * HOUR) as house:
         await house.insert("r1")
-        await house.until_all(1, "hold_reason = 'outside the calling hours'")
+        await house.until_all(1, "hold_code = 'hours'")
         while clock.time < opens - SECOND:
             clock.advance(min(HOUR, opens - SECOND - clock.time))
             await house.polled()

@@ -15,7 +15,7 @@ import httpx
 import trio
 from attrs import define, field
 
-from reminderd.core.reminder import TERMINAL, Response
+from reminderd.core.model import TERMINAL, Response
 from reminderd.providers.twilio.signature import signature
 from tests.chaos.provider import ChaosProvider, answer
 from tests.chaos.record import Order, Ring
@@ -105,6 +105,7 @@ class TwilioChaos(ChaosProvider):
             reminder_id=order.reminder_id,
             call_id=f"CA{draw.getrandbits(128):032x}",
             at=self.record.moment(),
+            heard=False,
         )
         self.record.rings.append(ring)
         created = format_datetime(datetime.now(UTC))  # noqa: TID251 - the real program compares it with the real time
@@ -144,7 +145,9 @@ class TwilioChaos(ChaosProvider):
 
     async def _talk(self, call: Conversation, keys: tuple[str, ...], draw: Random) -> None:
         """Ask what to say, and press keys for as long as they are asked for."""
+        call.ring.heard = None  # it may be on record as said, though the words never come
         verbs = await self._fetch(call, call.order["Url"][0], {"AnsweredBy": call.ring.answered_by or ""}, draw)
+        call.ring.heard = None if verbs is None else any("Reminder " in (say.text or "") for say in verbs.iter("Say"))
         for position, key in enumerate(keys):
             gather = None if verbs is None else verbs.find("Gather")
             if gather is None:

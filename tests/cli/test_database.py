@@ -4,9 +4,9 @@ from contextlib import closing
 
 import pytest
 
-from reminderd.store.driver import connect
-from reminderd.store.migrate import migrations
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.driver import connect
+from reminderd.store.sqlite.migrate import migrations
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support import schemas
 
@@ -28,13 +28,12 @@ def test_a_backup_says_what_was_made_and_a_second_one_is_refused(terminal: Termi
 def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        connection.execute("UPDATE reminders SET status = 'cancelled', wake_at = NULL")
-        connection.execute(
-            "INSERT INTO call_logs (reminder_id, attempt, status) SELECT id, 1, 'ringing' FROM reminders"
-        )
+        connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     said = terminal.type("db", "backup", "copy.db")
-    assert said.stderr == f"warning: as in the database itself, an open call is checked by nobody: {reminder_id}\n"
-    assert "an open call is checked by nobody" in terminal.type("db", "restore", "copy.db", "--force").stderr
+    assert (
+        said.stderr == f"warning: as in the database itself, a waiting reminder is looked at by nobody: {reminder_id}\n"
+    )
+    assert "a waiting reminder is looked at by nobody" in terminal.type("db", "restore", "copy.db", "--force").stderr
 
 
 @pytest.mark.parametrize("words", [["backup", "copy.db"], ["migrate"], ["check"]])
@@ -80,16 +79,6 @@ def test_opt_outs_of_the_replaced_database_that_cannot_be_read_are_warned_of(ter
     assert "taken over" not in said.stdout
 
 
-def test_a_restore_holds_what_may_have_been_said_along_by_the_configuration(terminal: Terminal) -> None:
-    config = terminal.folder / "config.toml"
-    config.write_text(config.read_text().replace("[calling]\n", "[calling]\ngroup_minutes = 60\n"))
-    terminal.add()
-    with open_sync(terminal.folder / "reminderd.db") as connection:
-        connection.execute("UPDATE reminders SET scheduled_at = (unixepoch() + 1800) * 1000")
-    terminal.type("db", "backup", "copy.db")
-    assert "may have been rung since" in terminal.type("db", "restore", "copy.db", "--force").stdout
-
-
 def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("db", "backup", "copy.db")
@@ -108,24 +97,28 @@ def test_a_backup_that_is_none_is_said_so_in_a_line(terminal: Terminal) -> None:
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(terminal: Terminal) -> None:
-    schemas.build(3, terminal.folder / "reminderd.db")
+def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    newest = schemas.one_more(monkeypatch)
+    schemas.build(1, terminal.folder / "reminderd.db")
     said = terminal.type("db", "migrate").stdout
-    assert f"reminderd.db: schema 3 is now {NEWEST}\n" in said
-    assert "reminderd.db.schema-3; delete it when you are sure of the upgrade" in said
-    assert (terminal.folder / "reminderd.db.schema-3").exists()
-    assert f"schema {NEWEST}, the newest; nothing was changed" in terminal.type("db", "migrate").stdout
+    assert f"reminderd.db: schema 1 is now {newest}\n" in said
+    assert "reminderd.db.schema-1; delete it when you are sure of the upgrade" in said
+    assert (terminal.folder / "reminderd.db.schema-1").exists()
+    assert f"schema {newest}, the newest; nothing was changed" in terminal.type("db", "migrate").stdout
 
 
 @pytest.mark.parametrize("words", ["list", "show waits", "report", "status", "opt-out list", "db check"])
 def test_a_look_at_an_older_database_leaves_it_to_its_daemon_and_says_what_to_do(
-    terminal: Terminal, words: str
+    terminal: Terminal, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    schemas.build(3, terminal.folder / "reminderd.db")
+    newest = schemas.one_more(monkeypatch)
+    schemas.build(1, terminal.folder / "reminderd.db")
     before = (terminal.folder / "reminderd.db").read_bytes()
     said = terminal.type(*words.split(), code=1).stderr
     assert said.endswith(
-        f"reminderd.db: the database has an older schema (3, this one knows {NEWEST}):"
+        f"reminderd.db: the database has an older schema (1, this one knows {newest}):"
         " stop the daemon, then reminderd db migrate\n"
     )
     assert (terminal.folder / "reminderd.db").read_bytes() == before
@@ -140,8 +133,9 @@ def test_there_is_no_way_back_to_an_older_program(terminal: Terminal, words: lis
     assert said.count("\n") == 1
 
 
-def test_an_upgrade_can_be_taken_back_by_its_copy(terminal: Terminal) -> None:
-    schemas.build(2, terminal.folder / "reminderd.db")
+def test_an_upgrade_can_be_taken_back_by_its_copy(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    schemas.one_more(monkeypatch)
+    schemas.build(1, terminal.folder / "reminderd.db")
     terminal.type("db", "migrate")
-    terminal.type("db", "restore", "reminderd.db.schema-2", "--force")
+    terminal.type("db", "restore", "reminderd.db.schema-1", "--force")
     assert len(terminal.json("list")) == 4

@@ -12,10 +12,11 @@ def a_row(**changes: Any) -> dict[str, Any]:
     return usual | {"response": None} | changes
 
 
-def a_call(attempt: int | None, status: str, **changes: Any) -> dict[str, Any]:
+def a_call(number: int, status: str | None, **changes: Any) -> dict[str, Any]:
     usual: dict[str, Any] = {
-        "id": f"call-{attempt}",
-        "attempt": attempt,
+        "id": f"call-{number}",
+        "adopted": 0,
+        "state": "placed",
         "status": status,
         "created_at": NOW,
         "updated_at": NOW,
@@ -58,16 +59,19 @@ def test_acts_and_calls_are_told_in_the_order_of_their_times() -> None:
 
 def test_a_call_that_was_given_up_and_one_that_goes_on_say_so() -> None:
     calls = [
-        a_call(1, "unreported", error="unconfirmed, ring by hand", updated_at=after(3)),
+        a_call(1, "queued", state="unreported", error="its end was never reported", updated_at=after(3)),
         a_call(2, "ringing", created_at=after(4), updated_at=after(5)),
+        a_call(3, None, state="unconfirmed", created_at=after(5), updated_at=after(5)),
     ]
     waiting = a_row(status="processing", updated_at=after(5))
     assert told(waiting, calls, []) == [
         "added (by another program, or an import)",
         "call 1 begun",
-        "call 1: unreported (unconfirmed, ring by hand)",
+        "call 1: unreported (its end was never reported)",
         "call 2 begun",
         "call 2: ringing, not ended yet",
+        "call 3 begun",
+        "call 3: unconfirmed, not ended yet",
         "processing",
     ]
 
@@ -76,22 +80,16 @@ def test_why_it_waits_or_has_ended_stands_last() -> None:
     held = a_row(hold_reason="outside the calling hours", updated_at=NOW + MINUTE)
     assert told(held, [], [])[-1] == "scheduled (outside the calling hours)"
     failed = a_row(status="failed", last_error="busy, after 3 calls", hold_reason="old", updated_at=NOW + MINUTE)
-    assert told(failed, [a_call(None, "completed", received_at=NOW)], [])[-1] == "failed (busy, after 3 calls)"
+    assert told(failed, [a_call(1, "completed", adopted=1, received_at=NOW)], [])[-1] == "failed (busy, after 3 calls)"
 
 
-def test_what_was_said_in_another_reminders_call_is_told_with_it() -> None:
-    along = a_call(2, "completed", created_at=after(1), received_at=after(2), answered_by="human")
-    called = a_row(status="called", updated_at=after(3))
-    assert told(called, [], [], along | {"of": "visit-1"}) == [
-        "added (by another program, or an import)",
-        "call 2 of reminder visit-1 begun",
-        "call 2 of reminder visit-1: completed (answered by human)",
-        "called",
-    ]
+def test_a_call_that_was_not_known_says_so() -> None:
+    lines = told(a_row(), [a_call(1, "completed", adopted=1, received_at=NOW)], [])
+    assert "call 1 reported (a call that was not known)" in lines
 
 
-def test_a_call_that_says_others_names_them() -> None:
+def test_a_bundled_call_names_its_other_reminders() -> None:
     calls = [a_call(1, "completed", created_at=after(1), received_at=after(2)), a_call(2, "ringing")]
-    lines = told(a_row(updated_at=after(3)), calls, [], None, {"call-1": ["visit-2", "r3"]})
-    assert "call 1 begun (says visit-2, r3, too)" in lines
+    lines = told(a_row(updated_at=after(3)), calls, [], {"call-1": ["visit-2", "r3"]})
+    assert "call 1 begun (together with visit-2, r3)" in lines
     assert "call 2 begun" in lines

@@ -3,7 +3,7 @@
 import csv
 import io
 
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
 NUMBER = "+4930123456"

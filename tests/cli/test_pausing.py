@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
 

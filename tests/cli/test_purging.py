@@ -2,7 +2,7 @@
 
 import pytest
 
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
 PHONE = "+12025550147"

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
+from tests.support.rows import insert_call
 
 PHONE = "+49 30 123456"
 
@@ -48,10 +49,9 @@ def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
     terminal.add()
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE reminders SET status = 'processing'")
-        connection.execute(
-            "INSERT INTO call_logs (reminder_id, attempt, status) SELECT id, 1, 'ringing' FROM reminders"
-        )
-    assert "not done: a call to this number is open" in terminal.type("erase", PHONE, "--yes", code=1).stderr
+        [row] = connection.execute("SELECT id FROM reminders").fetchall()
+        insert_call(connection, row["id"], state="placed")
+    assert "not done: a call to this number is under way" in terminal.type("erase", PHONE, "--yes", code=1).stderr
     assert len(terminal.json("list")) == 1
 
 

@@ -3,9 +3,10 @@
 import pytest
 
 from reminderd.cli.main import _ROOMS
-from reminderd.core.reminder import Status
-from reminderd.store.opening import open_sync
+from reminderd.core.model import Status
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
+from tests.support.rows import insert_call
 
 
 def test_an_added_reminder_is_listed_in_the_clinics_time(terminal: Terminal) -> None:
@@ -72,10 +73,7 @@ def test_a_ref_is_taken_once(terminal: Terminal) -> None:
 def test_show_tells_everything_by_id_or_ref(terminal: Terminal) -> None:
     added = terminal.add("--ref", "7")
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        connection.execute(
-            "INSERT INTO call_logs (reminder_id, attempt, status, transcript) VALUES (?, 1, 'busy', 'Hello?')",
-            (added["id"],),
-        )
+        insert_call(connection, added["id"], status="busy", transcript="Hello?")
     shown = terminal.json("show", "7")
     assert [call["status"] for call in shown["calls"]] == ["busy"]
     assert [act["act"] for act in shown["audit"]] == ["add"]
@@ -178,9 +176,8 @@ def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Termina
     reminder_id = terminal.add()["id"]
     assert "sound" in terminal.type("db", "check").stdout
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        connection.execute("INSERT INTO call_logs (reminder_id, attempt) VALUES (?, 1)", (reminder_id,))
-        connection.execute("UPDATE reminders SET status = 'failed', wake_at = NULL")
-    assert f"an open call is checked by nobody: {reminder_id}" in terminal.type("db", "check", code=1).stderr
+        connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
+    assert f"a waiting reminder is looked at by nobody: {reminder_id}" in terminal.type("db", "check", code=1).stderr
 
 
 def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW
 
@@ -26,10 +26,10 @@ def insert(terminal: Terminal, name: str, **columns: Any) -> None:
 @pytest.fixture
 def desk(terminal: Terminal) -> Terminal:
     insert(terminal, "a-confirmed", status="called", response="confirmed")
-    insert(terminal, "b-waits", hold_reason="outside the calling hours")
+    insert(terminal, "b-waits", hold_code="hours")
     insert(terminal, "c-failed", status="failed", last_error="busy, after 3 calls")
     insert(terminal, "d-wants", status="called", response="cancel_requested")
-    insert(terminal, "e-out", status="cancelled", last_error="opted out")
+    insert(terminal, "e-out", status="cancelled", end_code="opted_out", last_error="opted out")
     insert(terminal, "f-other-day", scheduled_at=to_ms(NOW) + 86_400_000)
     return terminal
 

@@ -13,10 +13,11 @@ import pytest
 from reminderd.cli.asking import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW
+from tests.support.rows import insert_call
 
 DOINGS: dict[str, Any] = {
     "version": "1.2.3",
@@ -106,13 +107,16 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
 
 def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
     insert(terminal, "late")
-    insert(terminal, "stuck", status="processing", wake_at=to_ms(NOW))
+    insert(terminal, "stuck", status="processing")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        insert_call(connection, "stuck", state="placed")
+        connection.execute("UPDATE reminders SET wake_at = NULL, revision = 1 WHERE id = 'stuck'")
     parts = DOINGS["parts"] | {"provider": "dialing is paused: 503"}
     with answering(terminal, says(parts=parts)):
         said = terminal.type("status", code=1).stdout
         document = json.loads(terminal.type("status", "--json", code=1).stdout)
     first = said.splitlines()[0]
-    assert first.startswith("TROUBLE: provider: dialing is paused: 503; 1 reminder is stuck: ")
+    assert first.startswith("TROUBLE: provider: dialing is paused: 503; 1 call is stuck: ")
     assert "; 1 reminder is not dialled in time, the oldest has waited for " in first
     assert "generic, dialing is paused: 503" in said
     assert "1, 1 of them now, the oldest since " in said
@@ -122,12 +126,12 @@ def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Termi
 
 def test_what_waits_for_a_reason_and_a_pause_are_told_and_no_trouble(terminal: Terminal) -> None:
     future = to_ms(NOW) + 3_600_000_000_000
-    for name, reason in (("a", "outside the calling hours"), ("b", "another call to this number is open"), ("c", None)):
-        insert(terminal, name, scheduled_at=future, hold_reason=reason)
+    for name, reason in (("a", "hours"), ("b", "number_busy"), ("c", None)):
+        insert(terminal, name, scheduled_at=future, hold_code=reason)
     terminal.type("pause")
     with answering(terminal, says()):
         said = terminal.type("status").stdout
-    assert "2: 1 another call to this number is open, 1 outside the calling hours" in said
+    assert "2: 1 outside the calling hours, 1 another call to this number is under way" in said
     assert "paused by staff since 20" in said
     assert "reminderd resume ends it" in said
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.answers import spelled
-from reminderd.core.reminder import CLOSED_BY_US, PROGRESS, TERMINAL
+from reminderd.core.model import PROGRESS, TERMINAL
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,3 @@ def test_spelling_twice_changes_nothing(text: str) -> None:
 
 def test_a_word_has_one_meaning() -> None:
     assert not PROGRESS & TERMINAL
-    assert not (PROGRESS | TERMINAL) & CLOSED_BY_US

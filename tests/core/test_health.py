@@ -53,8 +53,8 @@ def test_each_part_that_fails_is() -> None:
     assert found(daemon=ill) == ["poll loop: no heartbeat for 45 s", "provider: paused: 503"]
 
 
-@pytest.mark.parametrize(("stuck", "words"), [(1, "1 reminder is stuck"), (2, "2 reminders are stuck")])
-def test_reminders_that_nobody_looks_after_are(stuck: int, words: str) -> None:
+@pytest.mark.parametrize(("stuck", "words"), [(1, "1 call is stuck"), (2, "2 calls are stuck")])
+def test_calls_that_nobody_looks_after_are(stuck: int, words: str) -> None:
     (sentence,) = found(evolve(WELL, stuck=stuck))
     assert sentence.startswith(words)
 

@@ -5,19 +5,19 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from reminderd.core.csv_columns import columns_of
-from reminderd.core.imported import Fate, Known, content_of, fate, read_row
-from reminderd.core.intake import Wish
+from reminderd.core.imported import Intake, Known, content_of, decide, read_row
+from reminderd.core.intake import ReminderRequest
 from reminderd.core.kinds import NO_KINDS
+from reminderd.core.model import Status
 from reminderd.core.phone import normalised
-from reminderd.core.reminder import Status
 from reminderd.core.spoken_times import DayOrder
 from tests.support.nouns import HOUR, NOW, RULES
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
-WISH = Wish(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
+REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
 
 
-def read(*cells: str) -> Wish | list[str]:
+def read(*cells: str) -> ReminderRequest | list[str]:
     return read_row(
         cells,
         columns_of(HEADER, {}),
@@ -30,16 +30,16 @@ def read(*cells: str) -> Wish | list[str]:
 
 
 def known(status: Status = Status.SCHEDULED, **changes: Any) -> Known:
-    values: dict[str, Any] = {"id": "r1", "content": content_of(WISH), "status": status, "dialled": False}
+    values: dict[str, Any] = {"id": "r1", "content": content_of(REQUEST), "status": status, "called": False}
     return Known(**(values | changes))
 
 
 def other(**changes: Any) -> Known:
-    return known(**changes, content=("+4930123457", *content_of(WISH)[1:]))
+    return known(**changes, content=("+4930123457", *content_of(REQUEST)[1:]))
 
 
 def test_a_row_is_local_to_the_clinic() -> None:
-    assert read("+49 30 123456", "Hello.", "1/3/2027 16:00", " 7 ", "1/3/2027 17:00", " ") == Wish(
+    assert read("+49 30 123456", "Hello.", "1/3/2027 16:00", " 7 ", "1/3/2027 17:00", " ") == ReminderRequest(
         phone_number="+4930123456",
         message="Hello.",
         scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
@@ -50,13 +50,13 @@ def test_a_row_is_local_to_the_clinic() -> None:
 
 def test_a_row_with_a_time_zone_is_local_to_that() -> None:
     found = read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "America/New_York")
-    assert isinstance(found, Wish)
+    assert isinstance(found, ReminderRequest)
     assert (found.timezone, found.scheduled_at) == ("America/New_York", datetime(2027, 3, 1, 21, tzinfo=UTC))
 
 
 def test_a_short_row_says_nothing_in_its_last_columns() -> None:
     found = read("+4930123456", "Hello.", "2027-03-01 16:00")
-    assert isinstance(found, Wish)
+    assert isinstance(found, ReminderRequest)
     assert (found.ref, found.expires_at, found.timezone) == (None, None, None)
 
 
@@ -74,7 +74,7 @@ def test_everything_that_is_wrong_with_a_row_is_told() -> None:
 
 
 def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() -> None:
-    assert isinstance(read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "", "", ""), Wish)
+    assert isinstance(read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "", "", ""), ReminderRequest)
     [mistake] = read("+4930123456", "Hello, you", "2027-03-01 16:00", "", "", "", "x")  # type: ignore[misc] # a list
     assert mistake.startswith("cells: more than the header has")
 
@@ -82,30 +82,36 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
 @pytest.mark.parametrize(
     ("stored", "becomes"),
     [
-        (None, Fate.ADDED),
-        (known(), Fate.UNCHANGED),
-        (known(Status.CALLED, dialled=True), Fate.UNCHANGED),
-        (other(), Fate.CHANGED),
+        (None, Intake.ADDED),
+        (known(), Intake.UNCHANGED),
+        (known(Status.CALLED, called=True), Intake.UNCHANGED),
+        (other(), Intake.CHANGED),
     ],
     ids=["new", "the same", "the same, called", "edited"],
 )
-def test_what_a_line_does(stored: Known | None, becomes: Fate) -> None:
-    assert fate(WISH, stored, RULES, NOW) is becomes
+def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
+    decision = decide(REQUEST, stored, RULES, NOW)
+    assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
 
 
 @pytest.mark.parametrize(
     ("stored", "why"),
     [
-        (other(status=Status.CALLED), "not changed: the reminder is called already"),
-        (other(dialled=True), "not changed: it was called already"),
+        (other(status=Status.CALLED), "not changed: the reminder is already called"),
+        (other(called=True), "not changed: it was called already"),
     ],
 )
 def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> None:
-    assert fate(WISH, stored, RULES, NOW).startswith(why)
+    decision = decide(REQUEST, stored, RULES, NOW)
+    assert decision.refused
+    assert decision.intake is Intake.CONFLICT
+    assert decision.reason.startswith(why)
 
 
 def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -> None:
     late = NOW + 10 * HOUR
-    assert fate(WISH, None, RULES, late).startswith("too late; it was to be rung before 2026-03-02 15:00:00")
-    assert fate(WISH, other(), RULES, late).startswith("too late")
-    assert fate(WISH, known(), RULES, late) is Fate.UNCHANGED
+    new = decide(REQUEST, None, RULES, late)
+    assert new.reason.startswith("too late; it was to be called before 2026-03-02 15:00:00")
+    assert new.refused
+    assert decide(REQUEST, other(), RULES, late).intake is Intake.TOO_LATE
+    assert decide(REQUEST, known(), RULES, late).intake is Intake.UNCHANGED

@@ -5,8 +5,17 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.intake import Wish, expiry, mistakes, out_of_hours, too_late, unfit, wish, zone_of
-from reminderd.core.reminder import MESSAGE_LIMIT
+from reminderd.core.intake import (
+    ReminderRequest,
+    expiry,
+    mistakes,
+    out_of_hours,
+    read_request,
+    too_late,
+    unfit,
+    zone_of,
+)
+from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.window import Window
 from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, a_reminder, hours
 
@@ -71,7 +80,7 @@ def test_the_limit_is_the_reminders_own_else_counted_from_when_it_was_due() -> N
     assert expiry(a_reminder(scheduled_at=NOW, expires_at=NOW + HOUR), RULES) == NOW + HOUR
 
 
-def wished(**changes: Any) -> Wish | list[str]:
+def wished(**changes: Any) -> ReminderRequest | list[str]:
     values: dict[str, Any] = {
         "phone_number": " +49 30 123-456",
         "message": "Hello",
@@ -81,11 +90,11 @@ def wished(**changes: Any) -> Wish | list[str]:
         "ref": None,
         "zone": ZoneInfo("Europe/Berlin"),
     }
-    return wish(**(values | changes))
+    return read_request(**(values | changes))
 
 
 def test_a_wish_is_in_its_stored_form() -> None:
-    assert wished(expires_at="2027-03-01 16:00", ref="7", timezone="Europe/Paris") == Wish(
+    assert wished(expires_at="2027-03-01 16:00", ref="7", timezone="Europe/Paris") == ReminderRequest(
         phone_number="+4930123456",
         message="Hello",
         scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
@@ -125,13 +134,13 @@ def test_the_same_wish_has_the_same_id_every_time_and_another_one_another() -> N
 
 
 def test_a_wish_is_too_late_from_its_limit_on() -> None:
-    wanted = Wish(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
+    wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert too_late(wanted, BERLIN, NOW) is None
-    assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be rung before 2026-03-02 12:00:00"
+    assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be called before 2026-03-02 12:00:00"
 
 
 def test_a_wish_that_no_hour_is_left_for_will_expire() -> None:
-    wanted = Wish(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
+    wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert out_of_hours(wanted, evolve(RULES, window=hours(9 * HOUR, 12 * HOUR))) is None
     said = out_of_hours(wanted, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)))
     assert said == "the calling hours leave no time to ring it before 2026-03-02 11:00 UTC, so that it will expire"

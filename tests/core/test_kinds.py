@@ -8,7 +8,7 @@ from babel.localedata import locale_identifiers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.intake import Wish, wish
+from reminderd.core.intake import ReminderRequest, read_request
 from reminderd.core.kinds import Kinds, spoken_day, spoken_hour
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -23,10 +23,10 @@ def kinds(language: str) -> Kinds:
     return Kinds(language=language, zone=BERLIN)
 
 
-def asked(kinds: Kinds = KINDS, /, **changes: str | None) -> Wish | list[str]:
+def asked(kinds: Kinds = KINDS, /, **changes: str | None) -> ReminderRequest | list[str]:
     fields: dict[str, str | None] = {"message": None, "kind": "checkup", "appointment_at": "2027-03-02 16:00"}
     fields |= {"expires_at": None} | changes
-    return wish(
+    return read_request(
         phone_number="+4930123456",
         scheduled_at="2027-03-01 16:00",
         timezone=None,
@@ -40,9 +40,9 @@ def asked(kinds: Kinds = KINDS, /, **changes: str | None) -> Wish | list[str]:
     )
 
 
-def wanted(kinds: Kinds = KINDS, /, **changes: str | None) -> Wish:
+def wanted(kinds: Kinds = KINDS, /, **changes: str | None) -> ReminderRequest:
     found = asked(kinds, **changes)
-    assert isinstance(found, Wish)
+    assert isinstance(found, ReminderRequest)
     return found
 
 

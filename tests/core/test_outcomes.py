@@ -1,7 +1,8 @@
 import pytest
 
+from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reminder import Response, Status
+from reminderd.core.reasons import EndCode
 
 
 @pytest.mark.parametrize(
@@ -18,7 +19,7 @@ from reminderd.core.reminder import Response, Status
 )
 def test_every_status_has_its_word(status: Status, expected: Outcome) -> None:
     assert outcome(status, None, None) is expected
-    assert outcome(status, "a word of another program", "whatever") is expected
+    assert outcome(status, "a word of another program", EndCode.RESTORED) is expected
 
 
 @pytest.mark.parametrize(
@@ -33,11 +34,11 @@ def test_what_a_patient_pressed_is_what_it_came_to_unless_staff_have_cancelled_i
     response: Response, expected: Outcome
 ) -> None:
     assert outcome(Status.CALLED, response, None) is expected
-    assert outcome(Status.CANCELLED, response, "cancelled by anna") is Outcome.CANCELLED
+    assert outcome(Status.CANCELLED, response, EndCode.CANCELLED_BY_STAFF) is Outcome.CANCELLED
 
 
 def test_what_an_opt_out_has_cancelled_is_told_apart() -> None:
-    assert outcome(Status.CANCELLED, None, "opted out") is Outcome.OPTED_OUT
+    assert outcome(Status.CANCELLED, None, EndCode.OPTED_OUT) is Outcome.OPTED_OUT
 
 
 def test_a_human_is_needed_where_the_patient_does_not_know_or_wants_something() -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import httpx
 import trio
 
-from reminderd.core.reminder import Status
+from reminderd.core.model import Status
 from reminderd.providers.twilio.signature import signature
 from reminderd.sandbox.twilio.twiml import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic

@@ -6,10 +6,10 @@ import trio
 from reminderd.config import Config, DatabaseConfig
 from reminderd.core.diagnosis.finding import Finding, Mark
 from reminderd.doctor import database
-from reminderd.store.driver import connect, sqlite_warning
-from reminderd.store.migrate import migrations
-from reminderd.store.opening import open_sync
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import connect, sqlite_warning
+from reminderd.store.sqlite.migrate import migrations
+from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import told
 from tests.support.nouns import NOW
 
@@ -83,11 +83,10 @@ def test_what_can_not_be_read_in_time_is_not_called_sound(config: Config) -> Non
 def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines: int, config: Config) -> None:
     insert(config, *(f"r{number}" for number in range(broken)))
     with open_sync(config.database.path) as connection:
-        connection.execute("DROP TRIGGER reminders_revived")
-        connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL")
+        connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     found = [finding for finding in looked(config) if finding.about == "database"]
     assert [finding.mark for finding in found] == [Mark.WRONG] * lines
-    assert found[0].says == "a reminder waits for ever: r0"
+    assert found[0].says == "a waiting reminder is looked at by nobody: r0"
     assert (found[-1].says == f"{broken - 3} more") == (broken > 4)
 
 

@@ -10,7 +10,7 @@ import pytest
 from reminderd.config import Config, load_config
 from reminderd.core.diagnosis.finding import Mark
 from reminderd.doctor import files
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 
 CONFIG = """
 [provider.generic]

@@ -11,10 +11,11 @@ import trio
 from attrs import define
 
 from reminderd.clock import SystemClock
-from reminderd.core.reminder import Call, Reminder
-from reminderd.store.opening import open_sync
-from reminderd.store.rows import load_calls, load_reminder, to_ms
+from reminderd.core.model import Call, Reminder
+from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.opening import open_sync
 from tests.support.generic_server import KEY, SECRET, GenericServer, generic_server
+from tests.support.house import calls_of, reminder_of
 
 CONFIG = """
 [database]
@@ -24,6 +25,7 @@ poll_interval_seconds = 60
 dialers = 4
 lease_seconds = {lease_seconds}
 confirm_after_seconds = {confirm_after_seconds}
+outcome_timeout_seconds = {outcome_timeout_seconds}
 [web]
 port = 0
 [provider]
@@ -53,6 +55,7 @@ class Clinic:
         values = {
             "lease_seconds": 10,
             "confirm_after_seconds": 1,
+            "outcome_timeout_seconds": 900,
             "timeout_seconds": 5,
             "api_url": self.provider.url,
             "api_key": KEY,
@@ -73,13 +76,13 @@ class Clinic:
 
     def reminder(self, reminder_id: str) -> Reminder:
         with open_sync(self.folder / "clinic.db") as connection:
-            found = load_reminder(connection, reminder_id)
+            found = reminder_of(connection, reminder_id)
         assert found is not None
         return found
 
     def calls(self, reminder_id: str) -> tuple[Call, ...]:
         with open_sync(self.folder / "clinic.db") as connection:
-            return load_calls(connection, reminder_id)
+            return calls_of(connection, reminder_id)
 
     def count(self, table: str) -> int:
         with open_sync(self.folder / "clinic.db") as connection:

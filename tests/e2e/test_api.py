@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from reminderd.core.reminder import Status
+from reminderd.core.model import Status
 from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
 from tests.support.generic_server import send, webhook

@@ -10,7 +10,7 @@ import trio
 
 from reminderd.clock import SystemClock
 from reminderd.sandbox.behaviours import example_number
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
 

@@ -13,9 +13,10 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.answers import Answer, Report
-from reminderd.core.lifecycle import Claimed
+from reminderd.core.lifecycle.transition import Action
+from reminderd.core.model import CallState
 from reminderd.core.window import Span, Window
-from reminderd.poller import Duties
+from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.reports import settle_report
 from reminderd.store.rows import to_ms
@@ -129,7 +130,7 @@ async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_
         while clock.now() < at_home("2026-03-28 19:00:10"):
             await polled(house)
             clock.advance(SECOND)
-        await house.until_all(7, "hold_reason = 'outside the calling hours'")
+        await house.until_all(7, "hold_code = 'hours'")
     in_the_evening = len(recorder.rings)
     assert in_the_evening == 5  # every other second until seven
 
@@ -152,18 +153,18 @@ async def test_a_machine_that_sleeps_past_the_windows_end_sends_nothing_when_it_
     clock = HandClock(at_home("2026-03-02 18:59:50"))
     window = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
     async with a_house(tmp_path / "db", clock, window=window, max_lateness=DAY) as house:
-        dial = house.poller.duties.dial
+        dial = house.poller.dial
 
-        async def sleep_first(claimed: Claimed, claimed_at: float) -> None:
+        async def sleep_first(action: Action, claimed_at: float, *, context: Context) -> None:
             clock.advance(20 * SECOND)
-            await dial(claimed, claimed_at)
+            await dial(action, claimed_at, context=context)
 
-        house.poller.duties = Duties(dial=sleep_first, check=house.poller.duties.check)
+        house.poller.dial = sleep_first
         await house.insert("r1")
-        await house.until_all(1, "status = 'scheduled' AND hold_reason = 'outside the calling hours'")
+        await house.until_all(1, "status = 'scheduled' AND hold_code = 'hours'")
         await house.polled()
         assert (await house.reminder("r1")).wake_at == at_home("2026-03-03 09:00")
-        assert [(call.status, call.tries) for call in await house.calls("r1")] == [("not-placed", 0)]
+        assert [call.state for call in await house.calls("r1")] == [CallState.NOT_PLACED]
     assert house.provider.placed == []
 
 
@@ -179,11 +180,11 @@ async def test_after_an_outage_of_hours_only_what_still_makes_sense_is_rung_and_
     clock.advance(6 * HOUR)
     with the_log() as lines:
         async with a_house(tmp_path / "db", clock) as house:
-            await house.until_all(41, "status = 'expired' AND last_error LIKE 'too late: was to be rung before %'")
+            await house.until_all(41, "status = 'expired' AND end_code = 'too_late'")
             await house.until_all(2, "status = 'processing'")
     assert sorted(placement.reminder_id for placement in house.provider.placed) == ["fresh", "good for long"]
     summaries = [line for line in lines if "reminders" in line]
-    assert summaries == ["ERROR expired 41 reminders that could not be rung in time: see list --status expired\n"]
+    assert summaries == ["ERROR expired 41 reminders that could not be called in time: see list --status expired\n"]
     assert sum("expired: too late" in line for line in lines) == 41
 
 

@@ -4,7 +4,8 @@ import socket
 
 import trio
 
-from reminderd.core.reminder import Status
+from reminderd.core.model import Status
+from reminderd.core.reasons import EndCode
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import Fault, send, webhook
 from tests.support.program import running
@@ -12,7 +13,7 @@ from tests.support.program import running
 
 async def test_kill_9_in_the_middle_of_a_dial_rings_nobody_twice(clinic: Clinic) -> None:
     clinic.provider.latency = 60
-    clinic.configure(lease_seconds=2, timeout_seconds=1)
+    clinic.configure(lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3)
     async with running("run", cwd=clinic.folder) as first:
         await first.url()
         clinic.insert("r1")
@@ -23,7 +24,7 @@ async def test_kill_9_in_the_middle_of_a_dial_rings_nobody_twice(clinic: Clinic)
         await clinic.until("r1", "failed")
         assert await second.terminate() == 0
     assert len(clinic.provider.rings) == 1
-    assert clinic.reminder("r1").last_error == "unconfirmed, ring by hand"
+    assert clinic.reminder("r1").last_error == EndCode.UNCONFIRMED.sentence
     async with running("show", "r1", cwd=clinic.folder) as show:
         assert await show.ended() == 0
 
@@ -69,7 +70,7 @@ async def test_a_stop_ends_within_its_grace_though_the_provider_hangs(clinic: Cl
         await clinic.provider.rang(1)
         with trio.fail_after(6):
             assert await program.terminate() == 0
-    assert [call.status for call in clinic.calls("r1")] == ["unconfirmed"]
+    assert [call.state for call in clinic.calls("r1")] == ["unconfirmed"]
 
 
 async def test_a_second_signal_cuts_the_stop_off_which_the_exit_code_says(clinic: Clinic) -> None:
@@ -82,7 +83,7 @@ async def test_a_second_signal_cuts_the_stop_off_which_the_exit_code_says(clinic
         program.process.terminate()
         await program.line("SIGTERM: stopping")
         assert await program.terminate() == 1
-    assert [call.status for call in clinic.calls("r1")] == ["dialing"], "its lease runs out, and it is looked after"
+    assert [call.state for call in clinic.calls("r1")] == ["dialing"], "its lease runs out, and it is looked after"
 
 
 async def test_a_taken_port_is_one_clear_line_and_exit_1(clinic: Clinic) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 import trio
 
 from reminderd.clock import SystemClock
-from reminderd.core.reminder import Status
+from reminderd.core.model import Status
+from reminderd.core.reasons import HoldCode
 from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
 from tests.support.generic_server import KEY, SECRET, send, webhook
@@ -60,15 +61,15 @@ async def test_hours_that_open_wake_what_waited_for_them_and_hours_that_close_ho
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
         clinic.insert("r1")
-        await program.line("held back until .*: outside the calling hours")
+        await program.line("held until .*calling hours")
         write(clinic)
         await program.reload(r"changed: \[calling\]\.start, \[calling\]\.end$")
         await clinic.provider.rang(1)
         write(clinic, closed_now())
         await program.reload("changed: .*start")
         clinic.insert("r2", "+15550100002")
-        await program.line("held back until .* reminder=r2")
-        assert clinic.reminder("r2").hold_reason == "outside the calling hours"
+        await program.line("held until .* reminder=r2")
+        assert clinic.reminder("r2").hold_code is HoldCode.HOURS
     assert len(clinic.provider.rings) == 1
 
 
@@ -77,7 +78,7 @@ async def test_hours_that_were_opened_while_it_was_off_wake_what_waited_for_them
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
         clinic.insert("r1")
-        await program.line("held back until .*: outside the calling hours")
+        await program.line("held until .*calling hours")
         assert await program.terminate() == 0
     write(clinic)
     async with running("run", cwd=clinic.folder) as program:
@@ -228,7 +229,7 @@ async def test_a_wrong_token_is_put_right_without_a_restart_and_dialing_goes_on_
         async with running("run", cwd=tmp_path) as program:
             await program.url()
             name = clinic.insert("answered")
-            await program.line("the provider is in trouble, dialing pauses: 401")
+            await program.line("the provider is failing, dialing pauses: 401")
             config.write_text(right)
             await program.reload(r"changed: \[provider\.twilio\]\.auth_token$")
             await clinic.desk.until(name, "called")

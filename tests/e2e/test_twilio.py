@@ -9,12 +9,14 @@ import pytest
 import trio
 
 from reminderd.clock import SystemClock
-from reminderd.core.reminder import Status
+from reminderd.core.model import CallOutcome, Status
+from reminderd.core.reasons import EndCode
 from reminderd.providers.twilio.signature import signature
-from reminderd.store import desk
-from reminderd.store.opening import open_sync
+from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.transaction import transaction
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import transaction
+from tests.support.nouns import RULES
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
 from tests.support.twilio_desk import TOKEN
@@ -71,7 +73,7 @@ async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path:
         clinic.desk.insert("tomorrow", phone, scheduled_at=tomorrow)
         clinic.insert("opts out", name="today")
         await clinic.desk.until("tomorrow", "cancelled")
-        assert clinic.desk.reminder("tomorrow").last_error == "opted out"
+        assert clinic.desk.reminder("tomorrow").end_code is EndCode.OPTED_OUT
         assert clinic.desk.reminder("today").response == "opted_out"
         assert clinic.desk.count("opt_outs") == 1
 
@@ -81,7 +83,7 @@ async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_run
         await program.url()
         name = clinic.insert("voicemail")
         failed = await clinic.desk.until(name, "failed")
-        assert failed.last_error == "voicemail, after 2 calls"
+        assert failed.end_code is EndCode.VOICEMAIL
         assert [call.answered_by for call in clinic.desk.calls(name)] == ["machine_end_beep"] * 2
         for call in clinic.twilio.calls:
             assert call.heard == (call.heard[0],) * 2
@@ -103,7 +105,7 @@ async def test_a_lost_answer_is_never_asked_for_again_and_the_first_report_clear
 
 async def test_a_call_that_is_never_reported_is_found_by_asking_twilio(tmp_path: Path) -> None:
     """Killed between the request and its answer, the next daemon knows only its own id, which Twilio does not list."""
-    async with a_twilio_clinic(tmp_path, lease_seconds=1, timeout_seconds=0.5) as clinic:
+    async with a_twilio_clinic(tmp_path, lease_seconds=1, timeout_seconds=0.5, outcome_timeout_seconds=1) as clinic:
         async with running("run", cwd=tmp_path) as program:
             await program.url()
             name = clinic.insert("no webhook")
@@ -112,16 +114,17 @@ async def test_a_call_that_is_never_reported_is_found_by_asking_twilio(tmp_path:
                     await trio.sleep(0.001)
             await program.kill()
         with open_sync(tmp_path / "clinic.db") as connection:  # as if it had died before the answer came
-            connection.execute("UPDATE call_logs SET status = 'dialing', external_call_id = NULL")
             connection.execute(
-                "UPDATE reminders SET status = 'dialing', lease_token = 'gone', external_call_id = NULL,"
-                " wake_at = scheduled_at"
+                "UPDATE call_logs SET state = 'dialing', status = NULL, external_call_id = NULL, evidence = 0,"
+                " lease_token = 'gone', wake_at = created_at"
             )
+            connection.execute("UPDATE reminders SET status = 'dialing', revision = revision + 1")
         async with running("run", cwd=tmp_path) as program:
             await clinic.desk.until(name, "called")
-            (call,) = clinic.desk.calls(name)
-            assert call.external_call_id == clinic.twilio.calls[0].id
-            assert len(clinic.twilio.calls) == 1
+            found, again = clinic.desk.calls(name)
+            assert (found.external_call_id, found.outcome) == (clinic.twilio.calls[0].id, CallOutcome.NOT_HEARD)
+            assert again.outcome is CallOutcome.HEARD
+            assert len(clinic.twilio.calls) == 2
 
 
 async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_path: Path) -> None:
@@ -130,10 +133,10 @@ async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_pat
         name = clinic.insert("answered")
         await clinic.rings("answered")
         with open_sync(tmp_path / "clinic.db") as connection:
-            cancel = partial(desk.cancel, reminder_id=name, actor="desk")
-            transaction(connection, cancel, SystemClock().now())
+            stop = partial(cancel, reminder_id=name, rules=RULES, source=Source(actor="desk"))
+            transaction(connection, stop, SystemClock().now())
         with trio.fail_after(30):
-            while clinic.desk.reminder(name).wake_at is not None:  # noqa: ASYNC110 - across processes
+            while any(call.state.alive for call in clinic.desk.calls(name)):  # noqa: ASYNC110 - across processes
                 await trio.sleep(0.02)
         assert clinic.desk.reminder(name).status is Status.CANCELLED
         (call,) = clinic.twilio.calls
@@ -156,7 +159,8 @@ async def test_a_forged_callback_is_403_and_changes_nothing(tmp_path: Path) -> N
         headers["X-Twilio-Signature"] = signature(TOKEN, url, fields)
         answer = await clinic.desk.client.post(url, content=urlencode(fields), headers=headers)
         assert (answer.status_code, answer.content) == (204, b"")
-        assert clinic.desk.reminder(name).status is Status.CALLED
+        [ended] = clinic.desk.calls(name)
+        assert (ended.status, ended.outcome) == ("completed", CallOutcome.NOT_HEARD), "nothing was spoken in it"
 
 
 async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Path) -> None:
@@ -164,7 +168,7 @@ async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Pa
         async with running("run", cwd=tmp_path, env={"TWILIO_AUTH_TOKEN": "wrong"}) as program:
             await program.url()
             name = clinic.insert("answered")
-            line = await program.line("the provider is in trouble, dialing pauses: (.*)")
+            line = await program.line("the provider is failing, dialing pauses: (.*)")
             assert line[1].startswith("401 Unauthorized: 20003")
             assert not clinic.desk.reminder(name).status.final
             await program.terminate()

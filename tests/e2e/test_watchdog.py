@@ -5,15 +5,15 @@ from datetime import timedelta
 
 import trio
 
-from reminderd.store.driver import Error
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.driver import Error
+from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.program import running
 from tests.support.supervisor import a_supervisor
 
 WATCHDOG = timedelta(seconds=3)
 
-ENDLESS = """CREATE TRIGGER endless AFTER UPDATE OF lease_token ON reminders BEGIN
+ENDLESS = """CREATE TRIGGER endless AFTER INSERT ON call_logs BEGIN
     SELECT count(*) FROM
         (WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers) SELECT n FROM numbers);
 END"""

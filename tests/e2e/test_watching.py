@@ -75,10 +75,10 @@ async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patien
         assert await program.terminate() == 0
 
     assert value(before, "reminderd_reminders_waiting", status="processing") == 1
-    assert value(before, "reminderd_calls_last_day", status="queued") == 1
+    assert value(before, "reminderd_calls_last_day", state="placed") == 1
     text = answer.text
     assert value(text, "reminderd_reminders_last_day", status="called") == 1
-    assert value(text, "reminderd_calls_last_day", status="completed") == 1
+    assert value(text, "reminderd_calls_last_day", state="ended") == 1
     assert value(text, "reminderd_webhooks_total", code="200") == 1
     assert value(text, "reminderd_webhooks_total", code="401") == 1
     assert value(text, "reminderd_provider_request_seconds_count", answer="accepted") == 1
@@ -177,4 +177,4 @@ async def test_each_change_of_a_reminder_is_one_line_of_the_log(clinic: Clinic) 
             assert (await send(clinic.client, url, webhook(ring, **report))).status_code == 200
         assert await program.terminate() == 0
     told = [line.split("INFO")[1].split("reminder=")[0].strip() for line in program.lines if "reminder=r1" in line]
-    assert told == ["dialing", "accepted", "ringing", "called: completed", "noted: a repeat changes nothing"]
+    assert told == ["dialing", "accepted", "ringing", "called", "noted: a repeat changes nothing"]

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
-from reminderd.core.reminder import Status
 from reminderd.metrics import Instruments, page
 from tests.support.nouns import NOW
 from tests.support.watched import counts, full_page, moment, series_in, value
@@ -90,7 +90,7 @@ def test_what_is_so_now_is_on_the_page() -> None:
     assert value(text, "reminderd_reminders_waiting", status="scheduled") == 3
     assert value(text, "reminderd_reminders_waiting", status="processing") == 0
     assert value(text, "reminderd_reminders_last_day", status="called") == 5
-    assert value(text, "reminderd_calls_last_day", status="busy") == 4
+    assert value(text, "reminderd_calls_last_day", state="placed") == 4
     assert value(text, "reminderd_reminders_need_human", outcome="not_reached") == 2
     assert value(text, "reminderd_reminders_due") == 2
     assert value(text, "reminderd_oldest_due_seconds") == 90

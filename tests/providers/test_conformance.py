@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted, Candidates, Found, NoAnswer, NotFound, NotPlaced, Refused, Report, Unclear
-from reminderd.core.reminder import TERMINAL
+from reminderd.core.model import TERMINAL
 from reminderd.providers.base import InvalidPayloadError, Placement, Provider, Webhook
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.api import Account

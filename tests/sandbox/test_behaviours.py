@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.core.reminder import TERMINAL
+from reminderd.core.model import TERMINAL
 from reminderd.sandbox.behaviours import (
     BEHAVIOURS,
     LATE_STEPS,

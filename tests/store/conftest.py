@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from reminderd.store.database import Database, open_database
-from reminderd.store.driver import Connection
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
 from tests.support.clock import HandClock
 
 SHORT = timedelta(milliseconds=20)

@@ -3,20 +3,23 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, Unclear
-from reminderd.core.lifecycle import Errand
+from reminderd.core.answers import Accepted, NotPlaced, Unclear
+from reminderd.core.lifecycle.reconcile import Witness
+from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.limits import Limits
-from reminderd.core.reminder import Status
-from reminderd.store.claims import TAKE_TO_CHECK, TAKE_TO_DIAL, claim
-from reminderd.store.driver import OperationalError
+from reminderd.core.model import CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store import claims, ledger, stats
+from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.facts import _COMPLETED_CALLS
+from reminderd.store.sqlite.driver import OperationalError
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import BOTH, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able
+from tests.support.nouns import BOTH, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able
 
 
 @pytest.fixture
@@ -25,14 +28,18 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         yield desk
 
 
-def test_a_due_reminder_is_leased_with_a_call_row_of_its_own(desk: Desk) -> None:
+def names(actions: list[Any]) -> list[list[str]]:
+    return [[reminder.id for reminder in action.reminders] for action in actions]
+
+
+def test_a_due_reminder_has_a_leased_call_of_its_own(desk: Desk) -> None:
     desk.insert()
-    [claimed] = desk.claim()
-    assert claimed.errand is Errand.DIAL
-    stored, [call] = desk.reminder(), desk.calls()
-    assert (stored.status, stored.lease_token, stored.attempts) == (Status.DIALING, claimed.token, 1)
-    assert stored.wake_at == desk.now + desk.rules.lease
-    assert (call.status, call.attempt, call.tries, call.id) == ("dialing", 1, 1, claimed.call.id)
+    [action] = desk.claim()
+    assert action.kind is ActionKind.PLACE
+    reminder, [call] = desk.reminder(), desk.calls()
+    assert (reminder.status, reminder.wake_at) == (Status.DIALING, None)
+    assert (call.id, call.state, call.requests, call.seq) == (action.call.id, CallState.DIALING, 1, 1)
+    assert (call.lease_token, call.wake_at) == (action.token, desk.now + desk.rules.lease)
 
 
 def test_nothing_is_claimed_twice_in_a_row(desk: Desk) -> None:
@@ -44,71 +51,90 @@ def test_nothing_is_claimed_twice_in_a_row(desk: Desk) -> None:
 def test_what_is_not_due_yet_is_left_alone(desk: Desk) -> None:
     desk.insert()
     desk.later(-MINUTE)
-    assert desk.steps() == []
+    assert desk.claims() == []
 
 
 def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(desk: Desk) -> None:
     for number in range(5):
         desk.insert(f"r{number}", f"+1555010000{number}")
         desk.later(MINUTE)
-    assert [claimed.reminder.id for claimed in desk.claim(dials=2)] == ["r0", "r1"]
-    assert [claimed.reminder.id for claimed in desk.claim(dials=2)] == ["r2", "r3"]
+    assert names(desk.claim(requests=2)) == [["r0"], ["r1"]]
+    assert names(desk.claim(requests=2)) == [["r2"], ["r3"]]
 
 
-def test_without_room_to_dial_no_waiting_row_is_changed(desk: Desk) -> None:
+def test_without_room_for_a_request_no_waiting_reminder_is_changed(desk: Desk) -> None:
     desk.insert()
     before = desk.reminder()
-    assert desk.steps(dials=0) == []
+    assert desk.claims(requests=0) == []
     assert desk.reminder() == before
 
 
-def test_rows_that_need_no_call_do_not_use_up_the_room(desk: Desk) -> None:
+def test_reminders_that_need_no_call_do_not_use_up_the_room(desk: Desk) -> None:
     desk.insert("a-bad", "nonsense")
     desk.insert("b-late", "+15550100002", expires_at=1)
     desk.insert("c-good", "+15550100003")
-    assert [claimed.reminder.id for claimed in desk.claim(dials=1)] == ["c-good"]
-    assert desk.reminder("a-bad").status is Status.FAILED
+    assert names(desk.claim(requests=1)) == [["c-good"]]
+    assert desk.reminder("a-bad").end_code is EndCode.INVALID
     assert desk.reminder("b-late").status is Status.EXPIRED
 
 
-def test_two_reminders_for_one_number_are_never_rung_at_once(desk: Desk) -> None:
+def test_two_reminders_for_one_number_are_never_called_at_once(desk: Desk) -> None:
     desk.insert("r1")
     desk.insert("r2")
-    [claimed] = desk.claim()
-    other = desk.reminder("r2" if claimed.reminder.id == "r1" else "r1")
-    assert other.status is Status.SCHEDULED
-    assert other.hold_reason == "another call to this number is open"
-    assert other.wake_at is not None
-    assert other.wake_at > desk.now
+    [action] = desk.claim()
+    other = desk.reminder("r2" if names([action]) == [["r1"]] else "r1")
+    assert (other.status, other.hold_code) == (Status.SCHEDULED, HoldCode.NUMBER_BUSY)
+    assert other.wake_at == desk.now + MINUTE
 
 
-@pytest.mark.parametrize("status", ["dialing", "unconfirmed", "ringing", "a-word-we-do-not-know"])
-def test_a_call_that_may_still_ring_keeps_its_number_from_every_other_reminder(desk: Desk, status: str) -> None:
+@pytest.mark.parametrize("state", ["dialing", "unconfirmed", "placed", "stray"])
+def test_a_phone_that_may_be_ringing_keeps_its_number_from_every_other_reminder(desk: Desk, state: str) -> None:
     desk.insert("r1")
     desk.claim()
-    desk.connection.execute("UPDATE call_logs SET status = ?", (status,))
+    desk.connection.execute("UPDATE call_logs SET state = ?", (state,))
     desk.insert("r2")
     assert desk.claim() == []
-    assert desk.reminder("r2").hold_reason == "another call to this number is open"
+    assert desk.reminder("r2").hold_code is HoldCode.NUMBER_BUSY
 
 
-def test_an_opted_out_number_is_cancelled_instead_of_rung(desk: Desk) -> None:
+def test_when_the_call_is_over_those_that_wait_for_its_number_are_looked_at_at_once(desk: Desk) -> None:
+    desk.insert("r1")
+    [action] = desk.claim()
+    desk.insert("r2")
+    desk.claim()
+    desk.report(a_report("busy", reminder_id="r1", attempt_id=action.call.id))
+    assert desk.reminder("r2").wake_at == desk.now
+    assert names(desk.claim()) == [["r2"]]
+
+
+def test_an_opted_out_number_is_cancelled_instead_of_called(desk: Desk) -> None:
     desk.insert()
     desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100001')")
+    desk.connection.execute("UPDATE reminders SET wake_at = 0")  # the clock of the trigger is the real one
     assert desk.claim() == []
-    assert (desk.reminder().status, desk.reminder().last_error) == (Status.CANCELLED, "opted out")
+    assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
 
 
-def test_a_pause_by_staff_stops_dialing_but_not_checks(desk: Desk) -> None:
+def test_a_pause_stops_dialing_but_not_look_ups_and_changes_no_reminder(desk: Desk) -> None:
     desk.insert("r1")
-    [claimed] = desk.claim()
-    desk.answer(claimed, Accepted("ext-1"))
+    [action] = desk.claim()
+    desk.answer(action, Accepted("ext-1"))
     desk.rules = able(LOOK_UP)
     desk.later(desk.rules.outcome_timeout)
     desk.insert("r2", "+15550100002")
+    before = desk.reminder("r2")
     desk.connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
-    assert [claimed.errand for claimed in desk.claim()] == [Errand.FETCH]
-    assert desk.reminder("r2").status is Status.SCHEDULED
+    assert [one.kind for one in desk.claim()] == [ActionKind.FETCH]
+    assert desk.reminder("r2") == before
+
+
+def test_after_a_restore_nobody_is_called_until_forgotten_calls_are_over(desk: Desk) -> None:
+    desk.insert(scheduled_at=desk.now.timestamp() * 1000 + 1)
+    desk.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (int(desk.now.timestamp() * 1000),))
+    desk.later(desk.rules.outcome_timeout - MINUTE)
+    assert desk.claims() == []
+    desk.later(MINUTE)
+    assert names(desk.claim()) == [["r1"]]
 
 
 def test_a_lease_that_ran_out_leaves_an_unconfirmed_call(desk: Desk) -> None:
@@ -117,38 +143,66 @@ def test_a_lease_that_ran_out_leaves_an_unconfirmed_call(desk: Desk) -> None:
     desk.later(desk.rules.lease)
     assert desk.claim() == []
     assert desk.reminder().status is Status.PROCESSING
-    assert [call.status for call in desk.calls()] == ["unconfirmed"]
+    assert [call.state for call in desk.calls()] == [CallState.UNCONFIRMED]
 
 
-def test_a_process_never_declares_dead_what_it_still_works_on(desk: Desk) -> None:
+def test_a_process_never_takes_for_abandoned_what_it_still_works_on(desk: Desk) -> None:
     desk.insert()
-    [claimed] = desk.claim()
+    [action] = desk.claim()
     desk.later(desk.rules.lease)
-    assert desk.claim(held=frozenset({claimed.token})) == []
+    assert desk.claim(held=frozenset({action.token})) == []
     assert desk.reminder().status is Status.DIALING
-    assert desk.reminder().wake_at == desk.now + desk.rules.lease
+    assert desk.calls()[0].wake_at == desk.now + desk.rules.lease
 
 
-def test_a_resend_needs_the_same_room_as_a_dial(desk: Desk) -> None:
+def test_a_resend_needs_the_same_room_as_a_first_request(desk: Desk) -> None:
     desk.rules = able(KEY)
     desk.insert("r1")
-    [claimed] = desk.claim()
-    desk.answer(claimed, Unclear("no answer"))
+    [action] = desk.claim()
+    desk.answer(action, Unclear("no answer"))
     desk.later(desk.rules.confirm_after)
     desk.insert("r2", "+15550100002")
-    [resend] = desk.claim(dials=1)
-    assert (resend.errand, resend.call.id, resend.call.tries) == (Errand.RESEND, claimed.call.id, 2)
+    [resend] = desk.claim(requests=1)
+    assert (resend.kind, resend.call.id, resend.call.requests) == (ActionKind.RESEND, action.call.id, 2)
     assert desk.reminder("r2").status is Status.SCHEDULED
 
 
-def test_a_resend_without_room_looks_again_when_there_may_be_some(desk: Desk) -> None:
+def test_a_resend_without_room_is_looked_at_again_when_there_may_be_some(desk: Desk) -> None:
     desk.rules = able(BOTH)
     desk.insert()
-    [claimed] = desk.claim()
-    desk.answer(claimed, Unclear("no answer"))
+    [action] = desk.claim()
+    desk.answer(action, Unclear("no answer"))
     desk.later(desk.rules.confirm_after)
-    assert desk.claim(dials=0) == []
-    assert desk.reminder().wake_at == desk.now + timedelta(seconds=7)
+    assert desk.claim(requests=0) == []
+    assert desk.calls()[0].wake_at == desk.now + timedelta(seconds=7)
+
+
+def test_a_call_that_was_not_placed_is_asked_for_again_with_its_key(desk: Desk) -> None:
+    desk.rules = able(KEY)
+    desk.insert()
+    [action] = desk.claim()
+    desk.answer(action, NotPlaced("503"))
+    desk.later(desk.rules.backoff.maximum)
+    [again] = desk.claim()
+    assert again.call.id == action.call.id
+    assert len(desk.calls()) == 1
+
+
+def test_a_bundle_is_one_call_with_a_membership_for_each_of_its_reminders(desk: Desk) -> None:
+    desk.rules = evolve(RULES, group_within=HOUR)
+    for name in ("r1", "r2", "r3"):
+        desk.insert(name)
+    desk.insert("other", "+15550100002")
+    assert sorted(names(desk.claim()), key=len) == [["other"], ["r1", "r2", "r3"]]
+    assert {desk.reminder(name).status for name in ("r1", "r2", "r3", "other")} == {Status.DIALING}
+    assert desk.count("call_reminders") == 4
+
+
+def test_one_reminder_claimed_alone_takes_those_along_that_are_not_in_the_batch(desk: Desk) -> None:
+    desk.rules = evolve(RULES, group_within=HOUR)
+    desk.insert("r1")
+    desk.insert("r2")
+    assert names(desk.claim(requests=1)) == [["r1", "r2"]]
 
 
 def test_a_disk_that_fails_during_a_claim_fails_the_claim_and_no_reminder(desk: Desk) -> None:
@@ -159,70 +213,187 @@ def test_a_disk_that_fails_during_a_claim_fails_the_claim_and_no_reminder(desk: 
     ids = count(1)
 
     def mint() -> str:
-        if (number := next(ids)) == 3:
-            raise failure  # after the two leases: as reading what is around the row would, at this place
-        return f"id-{number}"
+        if next(ids) == 2:
+            raise failure
+        return "id-1"
 
-    take = partial(claim, dials=1, checks=1, dial_in=MINUTE, held=frozenset(), rules=desk.rules, mint=mint)
+    capacity = Capacity(requests=1, checks=1, request_in=MINUTE)
+    take = partial(claim, capacity=capacity, rules=desk.rules, witness=Witness(), mint=mint)
     with pytest.raises(StoreUnavailableError, match="failed to read"):
         desk.write(take)
-    assert (desk.reminder().status, desk.reminder().lease_token) == (Status.SCHEDULED, None)
+    assert (desk.reminder().status, desk.calls()) == (Status.SCHEDULED, ())
 
 
-def test_a_row_that_breaks_the_program_fails_alone(desk: Desk) -> None:
+def breaks_for_r1(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide = vars(claims)["claim_reminder"]
+
+    def breaks(before: Any, reminder: Any, **rest: Any) -> Any:
+        if reminder.id == "r1":
+            raise RuntimeError("a bug")
+        return decide(before, reminder, **rest)
+
+    monkeypatch.setattr(claims, "claim_reminder", breaks)
+
+
+def test_a_row_that_breaks_the_program_fails_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.insert("r1")
     desk.insert("r2", "+15550100002")
-    # A foreign program's call row with an impossible attempt: arithmetic on it overflows SQLite's integers.
-    desk.connection.execute(
-        f"INSERT INTO call_logs (id, reminder_id, attempt, status) VALUES ('x', 'r1', {2**63 - 1}, 'busy')"
-    )
-    assert [claimed.reminder.id for claimed in desk.claim()] == ["r2"]
-    assert desk.reminder("r1").status is Status.FAILED
-    assert desk.reminder("r1").last_error == "an error in the program, see the log"
+    breaks_for_r1(monkeypatch)
+    assert names(desk.claim()) == [["r2"]]
+    assert (desk.reminder("r1").status, desk.reminder("r1").end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
 
 
-@pytest.mark.parametrize(
-    ("take", "index"), [(TAKE_TO_DIAL, "reminders_to_dial"), (TAKE_TO_CHECK, "reminders_to_check")]
-)
-def test_the_claim_reads_its_index_and_sorts_nothing(desk: Desk, take: str, index: str) -> None:
-    parameters = {"token": "t", "lease_end": 1, "now": 1, "limit": 1}
-    plan = " ".join(row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {take}", parameters))
-    assert f"INDEX {index} (wake_at>? AND wake_at<?)" in plan
-    assert "TEMP B-TREE" not in plan
-    assert "SCAN" not in plan
+def test_one_that_cannot_even_be_put_aside_is_looked_at_again_later(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.insert("r1")
+    desk.insert("r2", "+15550100002")
+    breaks_for_r1(monkeypatch)
+    store = vars(claims)["save"]
+
+    def fails_for_r1(connection: Any, before: Any, after: Any, now: Any) -> None:
+        if set(before.reminders) == {"r1"}:
+            raise RuntimeError("another bug")
+        store(connection, before, after, now)
+
+    monkeypatch.setattr(claims, "save", fails_for_r1)
+    assert names(desk.claim()) == [["r2"]]
+    assert (desk.reminder("r1").status, desk.reminder("r1").wake_at) == (Status.SCHEDULED, desk.now + desk.rules.lease)
 
 
-def test_a_number_is_reached_once_a_day_if_the_clinic_says_so_and_by_whichever_reminder(tmp_path: Path) -> None:
+def test_impossible_numbers_of_another_program_break_nothing(desk: Desk) -> None:
+    desk.insert(revision=2**63 - 1, attempts=2**63 - 1, tries=2**63 - 1, again_seq=-(2**63))
+    assert names(desk.claim()) == [["r1"]]
+
+
+def test_an_alive_call_that_breaks_the_program_stops_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, phone in (("r1", "+15550100001"), ("r2", "+15550100002")):
+        desk.insert(name, phone)
+    desk.claim()
+    decide = vars(claims)["claim_call"]
+
+    def breaks_once(before: Any, call: Any, **rest: Any) -> Any:
+        if call.reminder_id == "r1":
+            raise RuntimeError("a bug")
+        return decide(before, call, **rest)
+
+    monkeypatch.setattr(claims, "claim_call", breaks_once)
+    desk.later(desk.rules.lease)
+    desk.claims()
+    assert [desk.calls(name)[0].state for name in ("r1", "r2")] == [CallState.DIALING, CallState.UNCONFIRMED]
+    assert desk.calls("r1")[0].wake_at == desk.now + desk.rules.lease
+
+
+def test_the_limits_hold_for_a_number_by_whichever_reminder_it_was_reached(tmp_path: Path) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=3))
     with a_desk(tmp_path / "db", rules) as desk:
         desk.insert("r1")
         desk.insert("r2")
         desk.insert("other", "+15550100002")
         first = desk.claim()
-        assert [claimed.reminder.id for claimed in first] == ["other", "r1"]
+        assert names(first) == [["other"], ["r1"]]
         desk.report(a_report("completed", reminder_id="r1", attempt_id=first[1].call.id))
         desk.later(timedelta(minutes=2))
         assert desk.claim() == []
         held = desk.reminder("r2")
-        assert held.hold_reason == "this number was reached as often as the limits allow"
-        assert held.wake_at == (NOW + timedelta(days=1)).replace(hour=0)
+        assert (held.hold_code, held.wake_at) == (HoldCode.LIMITS, (NOW + timedelta(days=1)).replace(hour=0))
         desk.later(timedelta(days=1))
-        assert [claimed.reminder.id for claimed in desk.claim()] == ["r2"]
+        assert names(desk.claim()) == [["r2"]]
 
 
-def test_a_call_that_nobody_answered_uses_up_no_limit_and_neither_does_a_voicemail_that_does_not_count(
-    tmp_path: Path,
-) -> None:
+def test_what_did_not_reach_anybody_uses_up_no_limit(tmp_path: Path) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1), voicemail_is_reached=False)
     with a_desk(tmp_path / "db", rules) as desk:
         for number, report in enumerate([a_report("busy"), a_report("completed", answered_by="machine_start")]):
             desk.insert("r1") if number == 0 else desk.later(rules.redial_delay(1))
-            (claimed,) = desk.claim()
-            desk.report(evolve(report, external_call_id=f"ext-{number}", reminder_id="r1", attempt_id=claimed.call.id))
+            (action,) = desk.claim()
+            desk.report(evolve(report, external_call_id=f"ext-{number}", reminder_id="r1", attempt_id=action.call.id))
         desk.later(rules.redial_delay(1))
-        assert [claimed.call.attempt for claimed in desk.claim()] == [3]
+        assert len(desk.claim()) == 1
+        assert len(desk.calls()) == 3
 
 
-def test_what_the_limits_ask_is_found_by_indexes(desk: Desk) -> None:
-    plan = desk.connection.execute(f"EXPLAIN QUERY PLAN {_COMPLETED_CALLS}", ("+15550100001", 0)).fetchall()
-    assert all("SCAN" not in row["detail"] for row in plan), [row["detail"] for row in plan]
+# What waits for a reason is looked at again
+
+
+def test_a_poke_wakes_what_waits_for_a_reason_and_changes_nobody_who_is_called(desk: Desk) -> None:
+    desk.insert("later", scheduled_at=int((desk.now + HOUR).timestamp() * 1000))
+    desk.insert("held", "+15550100002", hold_code="hours", wake_at=int((desk.now + HOUR).timestamp() * 1000))
+    desk.insert("redialed", "+15550100003")
+    [action] = desk.claim()
+    desk.report(a_report("busy", reminder_id="redialed", attempt_id=action.call.id))
+    at = desk.reminder("redialed").retry_at
+    desk.write(poke)
+    assert desk.reminder("held").wake_at == desk.reminder("redialed").wake_at == desk.now
+    assert desk.reminder("later").wake_at == desk.now + HOUR
+    assert names(desk.claim()) == [["held"]]
+    assert (desk.reminder("redialed").wake_at, desk.reminder("redialed").hold_code) == (at, HoldCode.REDIAL)
+
+
+def test_a_poke_leaves_leases_alone(desk: Desk) -> None:
+    desk.insert()
+    desk.claim()
+    before = desk.calls()
+    desk.write(poke)
+    assert desk.calls() == before
+
+
+def test_what_expired_by_a_clock_that_was_ahead_is_taken_back_once_it_is_right(desk: Desk) -> None:
+    desk.insert()
+    desk.later(timedelta(days=9))
+    desk.claims()
+    assert desk.reminder().status is Status.EXPIRED
+    desk.later(-timedelta(days=9))
+    assert stats.next_wakes(desk.connection, desk.now).reminder == desk.now
+    desk.claims()
+    assert names(desk.claim()) == [["r1"]] or desk.reminder().status is Status.DIALING
+
+
+# What it costs
+
+
+def statements(desk: Desk) -> list[str]:
+    seen: list[str] = []
+    capacity = Capacity(requests=10, checks=10, request_in=MINUTE)
+    take = partial(claim, capacity=capacity, rules=desk.rules, witness=desk.witness(), mint=desk.mint)
+    desk.connection.set_trace_callback(seen.append)
+    desk.write(take)
+    desk.connection.set_trace_callback(None)
+    ignored = ("SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "--")
+    return [one for one in seen if not one.lstrip().startswith(ignored)]
+
+
+def test_a_claim_asks_few_questions_however_many_reminders_are_due(desk: Desk) -> None:
+    desk.claim()
+    desk.insert("r0", "+15550100000")
+    one = [text for text in statements(desk) if text.lstrip().startswith("SELECT")]
+    for number in range(1, 9):
+        desk.insert(f"r{number}", f"+1555010000{number}")
+    many = [text for text in statements(desk) if text.lstrip().startswith("SELECT")]
+    assert len(one) <= 5
+    assert len(many) == len(one)
+
+
+QUERIES = {
+    "calls to look at": (claims._TAKE_CALLS, "call_logs_to_look_at"),
+    "reminders to look at": (claims._TAKE_REMINDERS, "reminders_to_look_at"),
+    "what ended ahead of time": (claims._ENDED_AHEAD, "reminders_too_late"),
+    "bundles": (claims._WAITING.format("(:a)"), "reminders_by_phone_number"),
+    "histories": (ledger._HISTORIES.format("(:a)"), "call_reminders_by_reminder"),
+    "alive calls": (ledger._ALIVE + "(:a)", "call_logs_"),
+    "limits": (ledger._HEARD.format("(:a)"), "call_logs_by_phone_number"),
+    "reports": (ledger._REPORTED, "call_logs_by_reminder"),
+    "next wakes": (stats._WAKES, "reminders_to_look_at"),
+    "all alive calls": (stats._ALIVE, "call_logs_to_look_at"),
+}
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_every_query_of_a_claim_reads_an_index(desk: Desk, query: str) -> None:
+    sql, index = QUERIES[query]
+    names = ("now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder")
+    parameters = {name: 1 for name in names if f":{name}" in sql}
+    plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert any(index in line for line in plan), plan
+    scans = [line for line in plan if line.startswith("SCAN") and "INDEX" not in line and "CONSTANT" not in line]
+    assert not scans

@@ -11,9 +11,9 @@ import trio.testing
 from attrs import frozen
 
 from reminderd.store.database import Database, open_database
-from reminderd.store.driver import Connection, sqlite_warning
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.opening import open_sync
+from reminderd.store.sqlite.driver import Connection, sqlite_warning
+from reminderd.store.sqlite.opening import open_sync
 from tests.support.clock import HandClock
 from tests.support.nouns import MINUTE, NOW
 

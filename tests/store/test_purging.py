@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.lifecycle import NotAllowedError
+from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.logs import without_numbers
-from reminderd.store import desk as acts
-from reminderd.store.opening import BUSY_TIMEOUT
-from reminderd.store.optouts import opt_out
+from reminderd.store import reminders as acts
+from reminderd.store.opt_outs import opt_out
 from reminderd.store.purging import (
     _NEXT,
     BATCH,
@@ -26,8 +25,10 @@ from reminderd.store.purging import (
     unscrubbed,
 )
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import DAY, NOW, RULES
+from tests.support.rows import insert_call
 
 PHONE = "+15550104711"
 OLD = NOW - 31 * DAY
@@ -46,10 +47,8 @@ def insert(desk: Desk, reminder_id: str = "r1", **columns: Any) -> None:
     desk.insert(reminder_id, PHONE, **(old | columns))
 
 
-def called(desk: Desk, status: str = "completed", **columns: Any) -> None:
-    row = {"id": "c1", "reminder_id": "r1", "attempt": 1, "status": status, "transcript": "I am ill."} | columns
-    marks = ", ".join("?" for _ in row)
-    desk.connection.execute(f"INSERT INTO call_logs ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+def called(desk: Desk, reminder_id: str = "r1", **columns: Any) -> None:
+    insert_call(desk.connection, reminder_id, **({"status": "completed", "transcript": "I am ill."} | columns))
 
 
 def purge(desk: Desk) -> int:
@@ -67,23 +66,23 @@ def row(desk: Desk, table: str) -> dict[str, Any]:
 
 
 def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None:
-    insert(desk, ref="appointment 7", response="confirmed", attempts=2, external_call_id="e1", timezone="Europe/Berlin")
+    insert(desk, ref="appointment 7", response="confirmed", attempts=2, timezone="Europe/Berlin")
     known: dict[str, Any] = {
         "external_call_id": "e1",
         "answered_by": "human",
         "duration_seconds": 31,
         "sip_response_code": 200,
     }
-    called(desk, **known, said_digest="d" * 64)
+    called(desk, **known)
     reminder, call = row(desk, "reminders"), row(desk, "call_logs")
     assert purge(desk) == 1
-    assert row(desk, "reminders") == reminder | {"phone_number": "", "message": ""}
-    assert row(desk, "call_logs") == call | {"transcript": "", "said_digest": None}
+    assert row(desk, "reminders") == reminder | {"phone_number": "", "message": "", "revision": 1}
+    assert row(desk, "call_logs") == call | {"phone_number": "", "transcript": ""}
 
 
 def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:
     insert(desk, status="failed", last_error=f"refused by the provider: {PHONE} is invalid")
-    called(desk, "refused", error=f"{PHONE} is invalid", transcript=None)
+    called(desk, state="refused", error=f"{PHONE} is invalid", transcript=None)
     purge(desk)
     assert row(desk, "reminders")["last_error"] == "refused by the provider: +*********11 is invalid"
     assert (row(desk, "call_logs")["error"], row(desk, "call_logs")["transcript"]) == ("+*********11 is invalid", None)
@@ -106,16 +105,42 @@ def test_what_is_not_over_or_not_old_is_left_alone(desk: Desk, columns: dict[str
 
 
 def test_one_with_an_open_call_waits_until_that_is_closed(desk: Desk) -> None:
-    insert(desk, status="cancelled", wake_at=to_ms(NOW))
-    called(desk, "ringing")
+    insert(desk, status="cancelled")
+    insert(desk, "same number", status="cancelled")
+    called(desk, state="placed", status="ringing")
     assert purge(desk) == 0
-    desk.connection.execute("UPDATE call_logs SET status = 'completed'")
+    desk.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
+    assert purge(desk) == 2
+
+
+def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(desk: Desk) -> None:
+    insert(desk)
+    insert(desk, "younger", scheduled_at=to_ms(NOW))
+    called(desk)
+    desk.connection.execute(
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest)"
+        " VALUES ('call-of-r1', 'younger', 1, 0, '')"
+    )
     assert purge(desk) == 1
+    assert row(desk, "call_logs")["transcript"] == "I am ill."
+    desk.connection.execute("UPDATE reminders SET scheduled_at = ?, updated_at = ?, revision = 9", (to_ms(OLD),) * 2)
+    assert purge(desk) == 1
+    assert row(desk, "call_logs")["transcript"] == ""
+
+
+def test_a_purge_wakes_no_reminder(desk: Desk) -> None:
+    insert(desk)
+    called(desk)
+    purge(desk)
+    assert row(desk, "reminders")["wake_at"] is None
+    desk.connection.execute("UPDATE reminders SET wake_at = 0")
+    desk.claims()
+    assert (row(desk, "reminders")["status"], row(desk, "reminders")["wake_at"]) == ("called", None)
 
 
 def test_opt_outs_stay(desk: Desk) -> None:
     insert(desk)
-    desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient"))
+    desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=RULES))
     purge(desk)
     assert row(desk, "opt_outs")["phone_number"] == PHONE
 
@@ -152,7 +177,7 @@ def test_calls_are_looked_up_also_if_they_were_few_when_they_were_counted(desk: 
     assert not by_index(desk)
     for number in range(2, 300):
         insert(desk, f"r{number}")
-        called(desk, id=f"c{number}", reminder_id=f"r{number}")
+        called(desk, f"r{number}", id=f"c{number}")
     desk.write(count_calls)
     assert by_index(desk)
 
@@ -177,7 +202,7 @@ def test_a_purged_reminder_is_not_rung_again(desk: Desk) -> None:
     insert(desk, status="failed")
     purge(desk)
     with pytest.raises(NotAllowedError, match="purged"):
-        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, actor="anna"))
+        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
 
 
 def test_no_byte_of_it_is_left_in_the_files(desk: Desk, path: Path) -> None:
@@ -192,10 +217,10 @@ def test_no_byte_of_it_is_left_in_the_files(desk: Desk, path: Path) -> None:
         desk.insert(reminder_id, phone, message=words, **over)
     for reminder_id in ids:
         words = "SECRETTRANSCRIPT " + "y" * chance.choice([5, 300, 9000])
-        called(desk, id=reminder_id, reminder_id=reminder_id, transcript=words)
+        called(desk, reminder_id, id=reminder_id, transcript=words)
     for reminder_id in chance.sample(ids, 1500):
         reason = "z" * chance.choice([3, 60])
-        desk.connection.execute("UPDATE reminders SET last_error = ? WHERE id = ?", (reason, reminder_id))
+        desk.connection.execute("UPDATE reminders SET last_error = ?, revision = 1 WHERE id = ?", (reason, reminder_id))
     desk.connection.execute("COMMIT")
     assert purge(desk) == 3000
     assert scrub(desk.connection)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from reminderd.core.answers import Accepted
-from reminderd.core.lifecycle import NotAllowedError
-from reminderd.store import desk as acts
-from reminderd.store.optouts import opt_out
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.store import reminders as acts
+from reminderd.store.opt_outs import opt_out
 from reminderd.store.purging import Traces, unscrubbed
 from reminderd.store.records import erase, note_export, record
 from reminderd.store.rows import to_ms
@@ -22,14 +22,14 @@ def desk(path: Path) -> Iterator[Desk]:
     """A reminder that was rung and opted out by its patient, one in an odd spelling, and one of somebody else."""
     with a_desk(path) as desk:
         desk.insert("rung", PHONE)
-        [claimed] = desk.claim()
-        desk.answer(claimed, Accepted("ext-1"))
-        report = a_report("completed", reminder_id="rung", attempt_id=claimed.call.id, transcript="Yes.")
+        [action] = desk.claim()
+        desk.answer(action, Accepted("ext-1"))
+        report = a_report("completed", reminder_id="rung", attempt_id=action.call.id, transcript="Yes.")
         desk.report(report)
-        desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient"))
+        desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=desk.rules))
         desk.insert("odd", "+49 30 12-34.56", scheduled_at=to_ms(NOW + DAY))
         desk.insert("other", "+4930123457", scheduled_at=to_ms(NOW + DAY))
-        desk.write(partial(acts.cancel, reminder_id="odd", actor="anna"))
+        desk.write(partial(acts.cancel, reminder_id="odd", rules=desk.rules, source=acts.Source(actor="anna")))
         yield desk
 
 
@@ -60,7 +60,7 @@ def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(desk: Des
     assert (done.reminders, done.calls, done.opted_out) == (2, 1, True)
     after = contents(desk.connection)
     assert [row[0] for row in after["reminders"]] == ["other"]
-    assert (after["call_logs"], after["webhook_receipts"], after["alerts"]) == ([], [], [])
+    assert (after["call_logs"], after["call_reminders"], after["webhook_receipts"], after["alerts"]) == ([], [], [], [])
     assert after["opt_outs"] == before["opt_outs"]
     assert after["audit"][:-1] == before["audit"]
     assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")
@@ -77,10 +77,10 @@ def test_a_number_with_an_open_call_is_not_erased(desk: Desk) -> None:
     desk.insert("rings", "+4930123458")
     desk.claim()
     before = contents(desk.connection)
-    with pytest.raises(NotAllowedError, match="a call to this number is open"):
+    with pytest.raises(NotAllowedError, match="a call to this number is under way"):
         desk.write(partial(erase, phone_number="+4930123458", actor="anna"))
     desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'rings'")
-    with pytest.raises(NotAllowedError, match="a call to this number is open"):
+    with pytest.raises(NotAllowedError, match="a call to this number is under way"):
         desk.write(partial(erase, phone_number="+4930123458", actor="anna"))
     assert contents(desk.connection)["call_logs"] == before["call_logs"]
 
@@ -88,4 +88,4 @@ def test_a_number_with_an_open_call_is_not_erased(desk: Desk) -> None:
 def test_one_that_waits_is_erased_too_and_never_rung(desk: Desk) -> None:
     assert desk.write(partial(erase, phone_number="+4930123457", actor="anna")).opted_out is False
     desk.later(2 * DAY)
-    assert desk.steps() == []
+    assert desk.claims() == []

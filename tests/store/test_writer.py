@@ -11,10 +11,10 @@ import trio.testing
 from attrs import define
 
 from reminderd.clock import Clock
-from reminderd.store.driver import Connection, Error, IntegrityError, OperationalError
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.opening import open_connection, open_sync
-from reminderd.store.trio_sqlite import open_on_trio
+from reminderd.store.sqlite.driver import Connection, Error, IntegrityError, OperationalError
+from reminderd.store.sqlite.opening import open_connection, open_sync
+from reminderd.store.sqlite.trio_sqlite import open_on_trio
 from reminderd.store.writer import BATCH_LIMIT, Writer
 from tests.support.nouns import NOW, SECOND
 

@@ -12,17 +12,21 @@ from attrs import define, field
 
 from reminderd.core.answers import Answer, Candidates, Finding, Report
 from reminderd.core.conversation import Question
-from reminderd.core.lifecycle import Claimed, Key, Step
-from reminderd.core.reminder import Call, Reminder
+from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.lifecycle.reconcile import Witness
+from reminderd.core.lifecycle.transition import Action, Transition
+from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
-from reminderd.store.claims import claim
-from reminderd.store.conversations import Spoken, settle_key, settle_pick_up
-from reminderd.store.driver import Connection
-from reminderd.store.opening import open_sync
-from reminderd.store.reports import settle_report
-from reminderd.store.rows import load_calls, load_reminder, to_ms
-from reminderd.store.settles import settle_answer, settle_finding, settle_not_sent
-from reminderd.store.transaction import transaction
+from reminderd.engine.context import Sightings
+from reminderd.store.claims import Capacity, claim
+from reminderd.store.reports import Spoken, settle_key, settle_pick_up, settle_report
+from reminderd.store.rows import CALLS, to_ms
+from reminderd.store.settle import settle_answer, settle_finding, settle_not_sent
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import transaction
+from reminderd.store.stats import next_wakes
+from tests.support.house import calls_of, reminder_of
 from tests.support.nouns import NOW, RULES
 
 T = TypeVar("T")
@@ -43,13 +47,20 @@ class Desk:
     connection: Connection
     rules: Rules = RULES
     now: datetime = NOW
+    monotonic: float = 0.0
+    _sightings: Sightings = field(factory=Sightings)
     _ids: "count[int]" = field(factory=lambda: count(1))
 
     def mint(self) -> str:
         return f"id-{next(self._ids)}"
 
     def later(self, by: timedelta) -> None:
+        self.witness()  # a process sees the calls that it makes, and what is reported of them
         self.now += by
+        self.monotonic += by.total_seconds()
+
+    def witness(self) -> Witness:
+        return self._sightings.see(next_wakes(self.connection, self.now).alive, self.monotonic)
 
     def write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return transaction(self.connection, fn, self.now)
@@ -61,58 +72,59 @@ class Desk:
             "phone_number": phone,
             "message": "Tomorrow at nine.",
             "scheduled_at": to_ms(self.now),
+            "created_at": to_ms(self.now),
+            "updated_at": to_ms(self.now),
         }
         row |= columns
         marks = ", ".join("?" for _ in row)
         self.connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
     def reminder(self, reminder_id: str = "r1") -> Reminder:
-        found = load_reminder(self.connection, reminder_id)
+        found = reminder_of(self.connection, reminder_id)
         assert found is not None
         return found
 
     def calls(self, reminder_id: str = "r1") -> tuple[Call, ...]:
-        return load_calls(self.connection, reminder_id)
+        return calls_of(self.connection, reminder_id)
 
-    def claim(self, dials: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Claimed]:
-        steps = self.steps(dials, checks, held)
-        return [claimed for step in steps if (claimed := step.claimed) is not None]
+    def call(self, call_id: str) -> Call:
+        found = [
+            CALLS.read(row)
+            for row in self.connection.execute(
+                f"SELECT {CALLS.names} FROM call_logs WHERE id = :id", {"id": call_id}
+            ).fetchall()
+        ]
+        assert found
+        return found[0]
 
-    def steps(self, dials: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Step]:
-        dial_in = timedelta(seconds=7)
+    def claim(self, requests: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Action]:
+        transitions = self.claims(requests, checks, held)
+        return [one.action for one in transitions if one.action is not None]
+
+    def claims(self, requests: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Transition]:
+        capacity = Capacity(requests=requests, checks=checks, request_in=timedelta(seconds=7), held=held)
+        witness = self.witness()
+        return self.write(partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self.mint))
+
+    def answer(self, action: Action, answer: Answer, *, counts: bool = True) -> Transition | None:
         return self.write(
-            partial(claim, dials=dials, checks=checks, dial_in=dial_in, held=held, rules=self.rules, mint=self.mint)
+            partial(settle_answer, action=action, answer=answer, counts=counts, rules=self.rules, draw=0.5)
         )
 
-    def answer(self, claimed: Claimed, answer: Answer, *, burns_try: bool = True) -> Step | None:
-        return self.write(
-            partial(settle_answer, claimed=claimed, answer=answer, burns_try=burns_try, rules=self.rules, draw=0.5)
-        )
+    def not_sent(self, action: Action, reason: str = "stopping") -> Transition | None:
+        return self.write(partial(settle_not_sent, action=action, reason=reason, rules=self.rules))
 
-    def not_sent(self, claimed: Claimed, reason: str = "stopping") -> Step | None:
-        return self.write(partial(settle_not_sent, claimed=claimed, reason=reason))
+    def found(self, action: Action, finding: Finding | Candidates) -> Transition | None:
+        return self.write(partial(settle_finding, action=action, finding=finding, rules=self.rules))
 
-    def found(self, claimed: Claimed, finding: Finding | Candidates) -> Step | None:
-        return self.write(
-            partial(settle_finding, claimed=claimed, finding=finding, rules=self.rules, new_call_id=self.mint())
-        )
-
-    def report(self, report: Report) -> Step:
+    def report(self, report: Report) -> Transition:
         return self.write(partial(settle_report, report=report, rules=self.rules, new_call_id=self.mint()))
 
     def pick_up(self, report: Report) -> Spoken:
         return self.write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=self.mint()))
 
-    def press(
-        self,
-        report: Report,
-        digits: str,
-        question: Question = Question.MENU,
-        repeats: int = 0,
-        *,
-        others_only: bool = False,
-    ) -> Spoken:
-        key = Key(digits=digits, question=question, repeats=repeats, others_only=others_only)
+    def press(self, report: Report, digits: str, question: Question = Question.MENU, repeats: int = 0) -> Spoken:
+        key = Key(digits=digits, question=question, repeats=repeats)
         return self.write(partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=self.mint()))
 
     def count(self, table: str) -> int:
@@ -120,6 +132,6 @@ class Desk:
 
 
 @contextmanager
-def a_desk(path: Path, rules: Rules = RULES) -> Iterator[Desk]:
+def a_desk(path: Path, rules: Rules = RULES, *, first_id: int = 1) -> Iterator[Desk]:
     with open_sync(path) as connection:
-        yield Desk(connection, rules)
+        yield Desk(connection, rules, ids=count(first_id))

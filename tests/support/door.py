@@ -30,6 +30,7 @@ class SigningProvider:
     """Believes `X-Signature: ours`; a payload is three fields."""
 
     name: str = "fake"
+    account: str = ""
     capabilities: Capabilities = field(factory=Capabilities)
 
     def verified(self, webhook: Webhook) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,26 @@ from typing import Any
 import trio
 from attrs import define, evolve, field
 
-from reminderd.breaker import Breaker
-from reminderd.checker import Checker, check
+from reminderd.clock import Clock
 from reminderd.core.answers import Accepted, Answer, Capabilities, Finding, NotFound, Report
 from reminderd.core.backoff import Backoff
-from reminderd.core.reminder import Call, Reminder
+from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
-from reminderd.dialer import Dialer, dial
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.context import Context
+from reminderd.engine.pacing import Pacing
+from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
-from reminderd.pacing import Pacing
-from reminderd.poller import Duties, Poller
 from reminderd.providers.base import Placement, Webhook
 from reminderd.store.database import Database, open_database
-from reminderd.store.driver import Connection
-from reminderd.store.rows import load_calls, load_reminder, to_ms
-from reminderd.store.trio_sqlite import Runner
+from reminderd.store.rows import CALLS, REMINDERS, to_ms
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.trio_sqlite import Runner
 from tests.support.clock import HandClock
 
 _PATIENCE = 10
 _SOON = timedelta(milliseconds=100)
+ACCOUNT = "the clinic's account"
 
 
 async def accepts(placement: Placement) -> Answer:
@@ -38,21 +38,29 @@ async def accepts(placement: Placement) -> Answer:
 
 @define
 class TameProvider:
-    """Answers as told, and remembers what it was asked."""
+    """Answers as the test says, and remembers what it was asked."""
 
     answers: Callable[[Placement], Awaitable[Answer]] = accepts
     name: str = "tame"
+    account: str = ACCOUNT
     capabilities: Capabilities = field(factory=Capabilities)
     finding: Finding = field(factory=NotFound)
     placed: list[Placement] = field(factory=list)
     looked_up: list[str] = field(factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
     _news: trio.Event = field(factory=trio.Event)
 
     async def place(self, placement: Placement) -> Answer:
         self.placed.append(placement)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         self._news.set()
         self._news = trio.Event()
-        return await self.answers(placement)
+        try:
+            return await self.answers(placement)
+        finally:
+            self.in_flight -= 1
 
     async def fetch(self, external_call_id: str) -> Finding:
         self.looked_up.append(external_call_id)
@@ -75,19 +83,36 @@ class TameProvider:
         pass
 
     async def asked(self, times: int) -> list[Placement]:
-        """The requests, as soon as there are so many."""
+        """Return the requests, as soon as there are so many."""
         with trio.fail_after(_PATIENCE):
             while len(self.placed) < times:
                 await self._news.wait()
         return self.placed
 
 
+def calls_of(connection: Connection, reminder_id: str) -> tuple[Call, ...]:
+    """Return all calls that a reminder is a member of, oldest first."""
+    rows = connection.execute(
+        f"SELECT {CALLS.names} FROM call_logs"
+        " WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) ORDER BY seq",
+        {"id": reminder_id},
+    ).fetchall()
+    return tuple(map(CALLS.read, rows))
+
+
+def reminder_of(connection: Connection, reminder_id: str) -> Reminder | None:
+    """Return a reminder, or None."""
+    row = connection.execute(f"SELECT {REMINDERS.names} FROM reminders WHERE id = :id", {"id": reminder_id}).fetchone()
+    return None if row is None else REMINDERS.read(row)
+
+
 @define
 class House:
-    """The running rooms."""
+    """The running engine, and what a test needs of it."""
 
     database: Database
-    clock: HandClock
+    clock: Clock
+    stopping: trio.Event
     rules: Rules
     provider: TameProvider
     poller: Poller
@@ -108,12 +133,12 @@ class House:
         await self.database.write(lambda connection, _now: connection.execute(sql, values).fetchall())
 
     async def reminder(self, reminder_id: str) -> Reminder:
-        found = await self.database.read(partial(load_reminder, reminder_id=reminder_id))
+        found = await self.database.read(lambda connection: reminder_of(connection, reminder_id))
         assert found is not None
         return found
 
     async def calls(self, reminder_id: str) -> tuple[Call, ...]:
-        return await self.database.read(partial(load_calls, reminder_id=reminder_id))
+        return await self.database.read(lambda connection: calls_of(connection, reminder_id))
 
     async def count(self, where: str) -> int:
         def read(connection: Connection) -> int:
@@ -135,11 +160,12 @@ class House:
     async def until_trouble(self, *, ends: bool = False) -> None:
         """Wait until the loop says that it is in trouble; with `ends`, that it is not any more."""
         with trio.fail_after(_PATIENCE):
-            while (self.poller.trouble is None) != ends:  # noqa: ASYNC110 - trouble is no event
+            while (self.poller.failure is None) != ends:  # noqa: ASYNC110 - trouble is no event
                 await trio.sleep(0.001)
 
     async def polled(self) -> None:
         """Let the loop come round twice at least: what it did not do then, it does not do now."""
+        assert isinstance(self.clock, HandClock)
         for _ in range(3):
             self.clock.seconds += 1e-6
             with trio.fail_after(_PATIENCE):
@@ -150,53 +176,49 @@ class House:
 @asynccontextmanager
 async def a_house(
     path: Path,
-    clock: HandClock,
+    clock: Clock,
     provider: TameProvider | None = None,
     *,
     dialers: int = 4,
     per_second: float = 0,
     interval: timedelta = timedelta(seconds=0.01),
     runner: Runner | None = None,
+    store_clock: Clock | None = None,
+    before_start: Callable[[House], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[House]:
-    """The rooms on a database file; the loop comes round all the time, as nothing tells it of a moved clock."""
+    """Run the engine on a database file; the loop comes round all the time, as nothing tells it of a moved clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or TameProvider()
     the_rules = evolve(
-        Rules(backoff=Backoff(_SOON, _SOON)), provider=provider.name, capabilities=provider.capabilities, **rules
+        Rules(backoff=Backoff(_SOON, _SOON)),
+        provider=provider.name,
+        account=provider.account,
+        capabilities=provider.capabilities,
+        **rules,
     )
-    breaker, instruments = Breaker(the_rules.backoff), Instruments()
-
-    def mint() -> str:
-        return f"id-{next(ids)}"
-
-    async with open_database(path, clock, runner=runner) as database, trio.open_nursery() as nursery:
-        dialer = Dialer(
+    async with open_database(path, store_clock or clock, runner=runner) as database, trio.open_nursery() as nursery:
+        context = Context(
             database=database,
             provider=provider,
-            breaker=breaker,
+            breaker=Breaker(the_rules.backoff),
             clock=clock,
             rules=the_rules,
             timeout=timedelta(seconds=20),
             stopping=stopping,
-            instruments=instruments,
+            instruments=Instruments(),
         )
-        checker = Checker(database=database, provider=provider, rules=the_rules, mint=mint)
         poller = Poller(
-            database=database,
-            clock=clock,
-            rules=the_rules,
+            context=context,
             pacing=Pacing(per_second),
-            breaker=breaker,
-            duties=Duties(dial=partial(dial, dialer=dialer), check=partial(check, checker=checker)),
             lines=trio.CapacityLimiter(dialers),
             checkers=trio.CapacityLimiter(dialers),
             interval=interval,
-            stopping=stopping,
-            mint=mint,
-            beat=clock.monotonic(),
-            instruments=instruments,
+            mint=lambda: f"id-{next(ids)}",
         )
+        house = House(database, clock, stopping, the_rules, provider, poller)
+        if before_start is not None:
+            await before_start(house)
         nursery.start_soon(poller.run)
-        yield House(database, clock, the_rules, provider, poller)
+        yield house
         stopping.set()

@@ -1,4 +1,4 @@
-"""Reminders and calls for tests, and what can happen to them, at a fixed time."""
+"""Reminders, calls and ledgers for tests, and what can happen to them, at a fixed time."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
@@ -7,16 +7,20 @@ from zoneinfo import ZoneInfo
 
 from attrs import evolve
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Report
-from reminderd.core.lifecycle import Step, Surroundings, answered, looked_up, not_sent, reported, wake
-from reminderd.core.reminder import Call, Reminder, Status
+from reminderd.core.answers import Answer, Capabilities, Report
+from reminderd.core.lifecycle.answer import answered, not_sent
+from reminderd.core.lifecycle.claim import Draft, claim_reminder
+from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
+from reminderd.core.lifecycle.report import reported
+from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition
+from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
 from reminderd.core.rules import Rules
 from reminderd.core.window import DAY_MINUTES, Span, Window
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 TOKEN = "lease-1"
-AT_HAND = Surroundings()
-RULES = Rules()
+ACCOUNT = "https://voice.example"
+RULES = Rules(account=ACCOUNT)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -49,24 +53,51 @@ def a_reminder(status: Status = Status.SCHEDULED, **changes: Any) -> Reminder:
         "message": "Your appointment is tomorrow at nine.",
         "scheduled_at": NOW,
         "status": status,
-        "wake_at": None if status.final else NOW,
-        "attempts": 0 if status is Status.SCHEDULED else 1,
+        "wake_at": NOW if status is Status.SCHEDULED else None,
     }
     return Reminder(**(values | changes))
 
 
-def a_call(status: str = "dialing", **changes: Any) -> Call:
+def a_call(state: CallState = CallState.DIALING, **changes: Any) -> Call:
     values: dict[str, Any] = {
         "id": "call-1",
+        "seq": 1,
         "reminder_id": "reminder-1",
-        "attempt": 1,
-        "status": status,
+        "phone_number": "+15550100001",
         "provider": "generic",
-        "tries": 1,
+        "account": ACCOUNT,
+        "state": state,
+        "requests": 1,
+        "evidence": state not in {CallState.DIALING, CallState.UNCONFIRMED, CallState.NOT_PLACED, CallState.REFUSED},
+        "lease_token": TOKEN if state is CallState.DIALING else None,
+        "wake_at": NOW + MINUTE if state.alive else None,
+        "last_sign_at": NOW,
         "created_at": NOW,
-        "updated_at": NOW,
     }
     return Call(**(values | changes))
+
+
+def a_member(call: Call, reminder: Reminder, **changes: Any) -> Member:
+    values: dict[str, Any] = {
+        "call_id": call.id,
+        "reminder_id": reminder.id,
+        "position": 0,
+        "scheduled_at": reminder.scheduled_at,
+        "message_digest": digest(reminder.message),
+    }
+    return Member(**(values | changes))
+
+
+def a_ledger(*rows: Reminder | Call | Member, **facts: Any) -> Ledger:
+    """The rows, and a membership of each reminder in each call to its number, unless memberships are among them."""
+    ledger = Ledger(**facts).put(*rows)
+    if not ledger.members:
+        reminders = list(ledger.reminders.values())
+        pairs = [(call, one) for call in ledger.calls.values() for one in reminders if not call.adopted]
+        own = [(call, one) for call, one in pairs if call.phone_number == one.phone_number]
+        ledger = ledger.put(*(a_member(call, one, position=reminders.index(one)) for call, one in own))
+    newest = max((call.seq for call in ledger.calls.values()), default=0)
+    return evolve(ledger, newest_seq=max(newest, ledger.newest_seq))
 
 
 def a_report(status: str = "completed", **changes: Any) -> Report:
@@ -79,60 +110,70 @@ def a_report(status: str = "completed", **changes: Any) -> Report:
     return Report(**(values | changes))
 
 
-def woken(
-    reminder: Reminder, *calls: Call, around: Surroundings = AT_HAND, rules: Rules = RULES, now: datetime = NOW
-) -> Step:
-    """The reminder's time has come; a new call would get the id "call-new", the claim is under `TOKEN`."""
-    return wake(reminder, calls, around=around, rules=rules, now=now, token=TOKEN, new_call_id="call-new")
+def silent(call: Call, *, since: timedelta = DAY, known: timedelta = timedelta(0)) -> Witness:
+    """This process has seen the call's last sign for so long, and known the call for so long."""
+    monotonic = 1_000_000.0
+    return Witness(
+        monotonic=monotonic,
+        signs={call.id: (call.last_sign_at, monotonic - since.total_seconds())},
+        first={call.id: monotonic - known.total_seconds()},
+    )
 
 
-def replied(reminder: Reminder, call: Call, answer: Answer, *, older: tuple[Call, ...] = (), **changes: Any) -> Step:
-    """The provider answers the request of `call`, sent under `TOKEN`; an unconfirmed call's was sent again."""
-    values: dict[str, Any] = {
-        "token": TOKEN,
-        "tries": call.tries,
-        "resend": call.status == "unconfirmed",
-        "burns_try": True,
-        "id_taken": False,
-        "rules": RULES,
-        "now": NOW,
-        "draw": 0.5,
-    }
-    return answered(reminder, (*older, call), call, answer, **(values | changes))
+NOTHING_SEEN = Witness()
 
 
-def unsent(reminder: Reminder, call: Call, reason: str = "stopping", **changes: Any) -> Step:
-    """The request of `call`, claimed under `TOKEN`, did not go out."""
-    values: dict[str, Any] = {
-        "token": TOKEN,
-        "tries": call.tries,
-        "resend": call.status == "unconfirmed",
-        "opted_out": False,
-        "now": NOW,
-    }
-    return not_sent(reminder, (call,), call, reason, **(values | changes))
+def claimed(
+    ledger: Ledger,
+    reminder_id: str = "reminder-1",
+    *,
+    rules: Rules = RULES,
+    now: datetime = NOW,
+    witness: Witness = NOTHING_SEEN,
+) -> Transition:
+    """The reminder's time has come; a new call would get the id "call-new", under the lease `TOKEN`."""
+    reminder = ledger.reminders[reminder_id]
+    return claim_reminder(ledger, reminder, draft=Draft("call-new", TOKEN), witness=witness, rules=rules, now=now)
 
 
-def told(reminder: Reminder, *calls: Call, report: Report, **changes: Any) -> Step:
-    """A webhook came; a row for a report that matches no call would get the id "call-kept"."""
-    values: dict[str, Any] = {
-        "receipt_is_new": True,
-        "id_taken": False,
-        "new_call_id": "call-kept",
-        "rules": RULES,
-        "now": NOW,
-    }
-    return reported(reminder, calls, report, **(values | changes))
+AT_HAND = Room()
 
 
-def asked(reminder: Reminder, call: Call, finding: Finding, *, older: tuple[Call, ...] = (), **changes: Any) -> Step:
-    """A look-up of `call`, made under `TOKEN`, came back."""
-    values: dict[str, Any] = {
-        "token": TOKEN,
-        "receipt_is_new": True,
-        "id_taken": False,
-        "new_call_id": "call-kept",
-        "rules": RULES,
-        "now": NOW,
-    }
-    return looked_up(reminder, (*older, call), call, finding, **(values | changes))
+def looked_at(
+    ledger: Ledger,
+    call_id: str = "call-1",
+    *,
+    rules: Rules = RULES,
+    now: datetime = NOW,
+    room: Room = AT_HAND,
+    witness: Witness | None = None,
+) -> Transition:
+    """The time of an alive call has come."""
+    call = ledger.calls[call_id]
+    seen = silent(call) if witness is None else witness
+    return claim_call(ledger, call, token="lease-2", room=room, witness=seen, rules=rules, now=now)
+
+
+def an_action(ledger: Ledger, call_id: str = "call-1", kind: ActionKind = ActionKind.PLACE) -> Action:
+    """The claimed request of a call."""
+    call = ledger.calls[call_id]
+    reminders = tuple(reminder for _, reminder in ledger.current(call))
+    return Action(kind=kind, call=call, reminders=reminders, message="Hello.")
+
+
+def replied(ledger: Ledger, answer: Answer, *, action: Action | None = None, **changes: Any) -> Transition:
+    """The provider answers the request of "call-1"."""
+    values: dict[str, Any] = {"counts": True, "draw": 0.5, "rules": RULES, "now": NOW}
+    return answered(ledger, action or an_action(ledger), answer, **(values | changes))
+
+
+def unsent(ledger: Ledger, reason: str = "stopping", *, action: Action | None = None, **changes: Any) -> Transition:
+    """The request of "call-1" was not sent."""
+    values: dict[str, Any] = {"rules": RULES, "now": NOW}
+    return not_sent(ledger, action or an_action(ledger), reason, **(values | changes))
+
+
+def heard_of(ledger: Ledger, report: Report, **changes: Any) -> Transition:
+    """A webhook came; a call that is not known would get the id "call-adopted"."""
+    values: dict[str, Any] = {"receipt_is_new": True, "new_call_id": "call-adopted", "rules": RULES, "now": NOW}
+    return reported(ledger, report, **(values | changes))

@@ -9,13 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from reminderd.store.driver import Connection, connect
-from reminderd.store.migrate import APPLICATION_ID, migrate, migrations
+import pytest
+
+from reminderd.cli import database
+from reminderd.store.sqlite import examining, opening, restoring
+from reminderd.store.sqlite import migrate as migrate_module
+from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.migrate import APPLICATION_ID, Migration, migrate, migrations
 
 FOLDER = Path(__file__).parents[1] / "store" / "schemas"
 
 T = 1_780_000_000_000
 AT = {"created_at": T, "updated_at": T}
+CALL: dict[str, Any] = {"phone_number": "+12025550102", "last_sign_at": T, **AT}
+MEMBER: dict[str, Any] = {"position": 0, "scheduled_at": T, "message_digest": "0" * 64}
 
 ROWS: list[tuple[str, dict[str, Any]]] = [
     (
@@ -33,9 +40,8 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "expires_at": T + 9,
             "timezone": "Europe/Berlin",
             "status": "processing",
-            "wake_at": T + 5,
-            "attempts": 1,
-            "external_call_id": "e2",
+            "wake_at": None,
+            "revision": 3,
         },
     ),
     (
@@ -50,7 +56,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "status": "called",
             "wake_at": None,
             "attempts": 2,
-            "external_call_id": "e1",
+            "ended_at": T + 3,
             "response": "confirmed",
         },
     ),
@@ -64,26 +70,27 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "scheduled_at": T,
             "status": "failed",
             "wake_at": None,
-            "last_error": "unconfirmed, ring by hand",
+            "end_code": "unconfirmed",
+            "ended_at": T + 3,
+            "last_error": "outcome unknown: call the patient manually",
         },
     ),
+    ("call_logs", CALL | {"id": "c1", "reminder_id": "über", "state": "ended", "status": "busy", "requests": 1}),
     (
         "call_logs",
-        {"id": "c1", "reminder_id": "über", "attempt": 1, "status": "busy", **AT},
-    ),
-    (
-        "call_logs",
-        {
+        CALL
+        | {
             "id": "c2",
-            **AT,
             "reminder_id": "über",
-            "attempt": 2,
-            "provider": "twilio",
-            "external_call_id": "e1",
+            "state": "ended",
             "status": "completed",
-            "tries": 3,
+            "outcome": "heard",
+            "provider": "twilio",
+            "account": "AC1",
+            "external_call_id": "e1",
+            "requests": 3,
             "checks": 2,
-            "not_found": 1,
+            "evidence": 1,
             "transcript": "Yes, I'll be there.",
             "answered_by": "human",
             "duration_seconds": 31,
@@ -94,12 +101,24 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ),
     (
         "call_logs",
-        {"id": "c3", "reminder_id": "rings", "attempt": 1, "external_call_id": "e2", "status": "ringing", **AT},
+        CALL
+        | {
+            "id": "c3",
+            "reminder_id": "rings",
+            "phone_number": "+12025550101",
+            "state": "placed",
+            "status": "ringing",
+            "external_call_id": "e2",
+            "requests": 1,
+            "evidence": 1,
+            "wake_at": T + 5,
+        },
     ),
-    (
-        "call_logs",
-        {"id": "c4", "reminder_id": "lost", "attempt": None, "status": "completed", "error": "nothing", **AT},
-    ),
+    ("call_logs", CALL | {"id": "c4", "reminder_id": "lost", "state": "unreported", "error": "nothing"}),
+    ("call_reminders", MEMBER | {"call_id": "c1", "reminder_id": "über"}),
+    ("call_reminders", MEMBER | {"call_id": "c2", "reminder_id": "über", "said": 1}),
+    ("call_reminders", MEMBER | {"call_id": "c3", "reminder_id": "rings"}),
+    ("call_reminders", MEMBER | {"call_id": "c4", "reminder_id": "lost", "gone": 1}),
     ("webhook_receipts", {"call_id": "e1", "reminder_id": "über", "status": "completed", "received_at": T + 3}),
     ("opt_outs", {"phone_number": "+12025550199", "source": "a letter", "created_at": T}),
     ("settings", {"key": "paused", "value": "false"}),
@@ -107,6 +126,18 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("audit", {"id": 1, "at": T, "actor": "anna", "act": "add", "reminder_id": "waits"}),
     ("audit", {"id": 2, "at": T, "actor": "patient", "act": "confirmed", "reminder_id": "über", "detail": "key 1"}),
 ]
+
+
+MADE_UP = "".join(f"CREATE TABLE made_up_{number} (id INTEGER PRIMARY KEY) STRICT;\n" for number in range(25))
+"""A later schema, while there is none: upgrades are tried before they are needed."""
+
+
+def one_more(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let this process know one schema more than there is, and return its number."""
+    steps = [*migrations(), Migration(migrations()[-1].number + 1, "made_up.sql", MADE_UP)]
+    for module in (migrate_module, opening, examining, restoring, database):
+        monkeypatch.setattr(module, "migrations", lambda: steps)
+    return steps[-1].number
 
 
 def versions() -> list[int]:

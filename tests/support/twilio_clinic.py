@@ -24,6 +24,7 @@ url = "sqlite:///clinic.db"
 [worker]
 lease_seconds = {lease_seconds}
 confirm_after_seconds = 0.3
+outcome_timeout_seconds = {outcome_timeout_seconds}
 [web]
 port = {port}
 public_base_url = "http://127.0.0.1:{port}"
@@ -89,7 +90,12 @@ class TwilioClinic:
 
 @asynccontextmanager
 async def a_twilio_clinic(
-    folder: Path, *, pace: float = 0.01, lease_seconds: float = 10, timeout_seconds: float = 5
+    folder: Path,
+    *,
+    pace: float = 0.01,
+    lease_seconds: float = 10,
+    timeout_seconds: float = 5,
+    outcome_timeout_seconds: float = 900,
 ) -> AsyncIterator[TwilioClinic]:
     async with trio.open_nursery() as nursery, httpx.AsyncClient(timeout=30) as client:
         twilio = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
@@ -103,6 +109,7 @@ async def a_twilio_clinic(
                 token=TOKEN,
                 sender=FROM,
                 lease_seconds=lease_seconds,
+                outcome_timeout_seconds=outcome_timeout_seconds,
                 timeout_seconds=timeout_seconds,
             )
         )

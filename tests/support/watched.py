@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from reminderd.core.model import Status
 from reminderd.core.outcomes import Outcome
-from reminderd.core.reminder import Status
 from reminderd.core.watching import Counts
 from reminderd.metrics import Instruments, Moment, page
 from tests.support.nouns import NOW
@@ -33,7 +33,7 @@ def counts(**changes: object) -> Counts:
     given: dict[str, object] = {
         "waiting": {Status.SCHEDULED: 3, Status.DIALING: 1},
         "ended": {Status.CALLED: 5, Status.FAILED: 2},
-        "calls": {"completed": 5, "busy": 4},
+        "calls": {"ended": 5, "placed": 4},
         "need_human": {Outcome.NOT_REACHED: 2},
         "due": 2,
         "due_since": NOW - timedelta(seconds=90),

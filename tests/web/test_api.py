@@ -59,7 +59,7 @@ async def test_the_same_again_changes_nothing_and_an_edit_changes_it_until_it_wa
         await door.execute("UPDATE reminders SET status = 'called'")
         told = is_a_problem(await door.post(REMINDER), 409)
         assert told["errors"][0]["pointer"] == ""
-        assert "called already" in told["errors"][0]["detail"]
+        assert "already called" in told["errors"][0]["detail"]
         assert await door.count() == 1
 
 
@@ -110,7 +110,7 @@ async def test_one_that_is_given_twice_in_a_list_is_a_mistake(tmp_path: Path) ->
 async def test_one_whose_time_is_over_is_not_taken(tmp_path: Path) -> None:
     async with an_api(tmp_path) as door:
         told = is_a_problem(await door.post(REMINDER | {"scheduled_at": "2020-01-01 10:00"}), 400)
-        assert told["errors"][0]["detail"].startswith("too late; it was to be rung before")
+        assert told["errors"][0]["detail"].startswith("too late; it was to be called before")
 
 
 async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) 
             assert answer.json()["last_error"] == "cancelled by api"
         await door.execute("UPDATE reminders SET status = 'called'")
         assert (
-            "it is called already"
+            "the reminder is already final (status: called)"
             in is_a_problem(await door.client.delete("/api/reminders/appointment-1"), 409)["detail"]
         )
 
@@ -132,8 +132,11 @@ async def test_every_act_is_in_the_audit(tmp_path: Path) -> None:
         await door.post([REMINDER, REMINDER | {"ref": "b"}])
         await door.post(REMINDER)
         await door.client.delete("/api/reminders/b")
-        rows = await door.database.read(lambda c: [tuple(r) for r in c.execute("SELECT actor, act, detail FROM audit")])
-    assert rows == [("api", "intake", "over HTTP: 2 added, 0 changed"), ("api", "cancel", None)]
+        rows = await door.database.read(
+            lambda c: [tuple(r) for r in c.execute("SELECT actor, act, detail, reminder_id IS NOT NULL FROM audit")]
+        )
+    added = ("api", "add", "over HTTP", 1)
+    assert rows == [added, added, ("api", "cancel", None, 1)]
 
 
 @pytest.mark.parametrize("name", ["nobody", "a/b", "%00", "%E2%82%AC", "x" * 300])

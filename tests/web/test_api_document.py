@@ -27,7 +27,10 @@ async def test_every_field_that_is_answered_is_described(tmp_path: Path, body: o
     async with an_api(tmp_path) as door:
         document = (await door.client.get("/api/openapi.json")).json()
         answers = [await door.post(body), await door.get("appointment-1"), await door.get("nobody")]
-        await door.execute("INSERT INTO call_logs (reminder_id, attempt) SELECT id, 1 FROM reminders")
+        await door.execute(
+            "INSERT INTO call_logs (id, reminder_id, phone_number, state, adopted, last_sign_at)"
+            " SELECT 'c1', id, phone_number, 'ended', 1, 0 FROM reminders"
+        )
         answers.append(await door.get("appointment-1"))
         answers.append(await door.post({"ref": 1}))
     names = ["Stored", "Reminder", "Problem", "Reminder", "Problem"]

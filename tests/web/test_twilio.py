@@ -12,11 +12,11 @@ from xml.etree import ElementTree as ET
 import httpx
 import pytest
 import trio
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.conversation import Part, Question, Reply
-from reminderd.core.lifecycle import Key
+from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.wording import Wording
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
@@ -142,16 +142,6 @@ async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
         answer = await door.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
         assert verbs(answer) == ["Say", "Hangup"]
         assert door.desk.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
-
-
-async def test_that_only_others_were_said_travels_to_the_next_key_and_back() -> None:
-    async with a_door() as door:
-        door.desk.says = evolve(ASKING, others_only=True)
-        gather = ET.fromstring((await door.post(f"answer/{CALL}")).content)[0]  # noqa: S314 - our own
-        action = gather.get("action") or ""
-        assert action == f"{BASE}/webhooks/twilio/keys/{CALL}?question=menu&repeats=0&said=others"
-        await door.post(action.removeprefix(f"{BASE}/webhooks/twilio/"), {"Digits": "1"})
-        assert [key.others_only for key in door.desk.keys] == [True]
 
 
 async def test_the_fallback_tells_who_called_and_nothing_else() -> None:

@@ -1,203 +1,186 @@
-"""The provider answers a request to place a call, or the request was not sent after all."""
+"""A claimed request: the last look before it is sent, and what the provider's answer to it changes."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Report, Unclear
-from reminderd.core.lifecycle.check import give_up, unconfirmed
-from reminderd.core.lifecycle.lookup import found_missing
-from reminderd.core.lifecycle.report import reported
-from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
-from reminderd.core.reminder import OPTED_OUT, PROGRESS, Call, Reminder, Status
+from reminderd.core.intake import zone_of
+from reminderd.core.lifecycle.report import progress
+from reminderd.core.lifecycle.transition import (
+    Action,
+    ActionKind,
+    CallEnd,
+    EndKind,
+    Ledger,
+    Level,
+    LogLine,
+    Transition,
+    close,
+    limit_of,
+)
+from reminderd.core.model import PROGRESS, Call, CallState, Status, digest
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
 
-def answered(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    call: Call,
-    answer: Answer,
+def last_look(
+    ledger: Ledger,
+    action: Action,
     *,
-    token: str,
-    tries: int,
-    resend: bool,
-    burns_try: bool,
-    id_taken: bool,
-    wanted_by_others: bool = False,
+    paused: bool,
+    stopping: bool,
+    time_left: timedelta,
     rules: Rules,
     now: datetime,
-    draw: float,
-) -> Step:
-    """What the provider's answer to the dial of `call` changes.
+) -> str | None:
+    """Return why a claimed request must not be sent, or None if it may; asked right before it is.
 
     Args:
-        reminder: as it is now, perhaps no longer as it was when the request went out.
-        calls: all its calls.
-        call: the one that was dialled, as it is now.
+        ledger: the call as it is now, its reminders with their histories, and the alive calls to its number.
+        action: the claimed request.
+        paused: staff have paused dialing.
+        stopping: this process is about to end.
+        time_left: what is left of the lease, by wall and monotonic clock, once the request has taken its longest.
+        rules: the clinic's.
+        now: the time.
+    """
+    call = ledger.calls.get(action.call.id)
+    if call is None or call.lease_token != action.token or not call.state.in_doubt or call.evidence:
+        return "the lease was lost"
+    if stopping:
+        return "stopping"
+    if time_left <= timedelta(0):
+        return "too little of the lease is left"
+    if paused:
+        return "dialing is paused"
+    if any(one.id != call.id for one in ledger.alive_at(call.phone_number)):
+        return HoldCode.NUMBER_BUSY.sentence
+    return _changed_meanwhile(ledger, call, rules, now)
+
+
+def _changed_meanwhile(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> str | None:
+    current = ledger.current(call)
+    if len(current) != len(ledger.members_of(call)):
+        return "a reminder was moved, changed to another number, or deleted"
+    if call.phone_number in ledger.opted_out:
+        return EndCode.OPTED_OUT.sentence
+    for member, reminder in current:
+        if reminder.status.final:
+            return f"a reminder is {reminder.status}"
+        if not reminder.status.in_call or member.message_digest != digest(reminder.message):
+            return "a reminder was changed"
+        if ledger.doubtful(reminder, rules):
+            return EndCode.UNCONFIRMED.sentence
+        if now >= limit_of(reminder, rules):
+            return EndCode.TOO_LATE.sentence
+        if now < reminder.scheduled_at or not rules.window.is_open(now, zone_of(reminder, rules)):
+            return HoldCode.HOURS.sentence
+    return None
+
+
+def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: datetime) -> Transition:
+    """Record that a claimed request was not sent: nothing of it reached the provider."""
+    call = ledger.calls[action.call.id]
+    is_mine = call.lease_token == action.token
+    call = evolve(call, requests=max(call.requests - 1, 0))
+    ledger = ledger.put(call)
+    if call.evidence or not call.state.in_doubt:
+        return Transition(ledger=ledger, call=call)
+    is_nobodys = call.lease_token is None and call.state is CallState.UNCONFIRMED
+    if call.requests == 0 and (is_mine or is_nobodys):
+        failed = evolve(call, error=f"not sent: {reason}")
+        end = CallEnd(kind=EndKind.NOT_SENT, reason=reason)
+        after, lines = close(ledger, failed, CallState.NOT_PLACED, end, rules=rules, now=now)
+        return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+    if not is_mine:
+        return Transition(ledger=ledger, call=call)
+    waiting = evolve(call, lease_token=None, wake_at=now + rules.backoff.first)
+    line = LogLine(f"still unconfirmed, not sent again: {reason}", reminder_id=call.reminder_id, call_id=call.id)
+    return Transition(ledger=ledger.put(waiting), call=waiting, lines=(line,))
+
+
+def answered(
+    ledger: Ledger, action: Action, answer: Answer, *, counts: bool, draw: float, rules: Rules, now: datetime
+) -> Transition:
+    """Record the provider's answer to a request.
+
+    Args:
+        ledger: the call and its reminders as they are now, perhaps no longer as they were when the request was sent.
+        action: the claimed request.
         answer: the provider's.
-        token: the lease under which the request was sent. If it was lost, what was learned is kept on the call only.
-        tries: the call's count of requests when this one was sent.
-        resend: this was not the call's first chance: an earlier request with its key may have been taken.
-        burns_try: whether a request that was not placed counts (not while the provider is in trouble).
-        id_taken: the id in the answer is already stored on another call.
-        wanted_by_others: the call says other reminders, too, that still want it.
+        counts: a request that was not placed counts as a try (not while the provider is in trouble).
+        draw: a random number in [0, 1), for the jitter.
         rules: the clinic's.
         now: the time of the transaction.
-        draw: a random number in [0, 1), for the jitter.
     """
+    call = ledger.calls[action.call.id]
     if isinstance(answer, Accepted):
-        report = _evidence(call, answer)
-        step = reported(
-            reminder,
-            calls,
-            report,
-            receipt_is_new=False,
-            id_taken=id_taken,
-            new_call_id=call.id,
-            wanted_by_others=wanted_by_others,
-            rules=rules,
-            now=now,
-        )
-        said = tuple(evolve(note, text=note.text.replace(report.status, "accepted")) for note in step.notes)
-        return evolve(step, notes=said)
-    if reminder.lease_token != token or reminder.status.final or call.status not in {"dialing", "unconfirmed"}:
-        return _late(reminder, calls, call, answer, only_request=_untouched(call, tries, resend=resend))
-    if call.status == "unconfirmed":
-        return _resend_answered(reminder, calls, call, answer, burns_try=burns_try, rules=rules, now=now, draw=draw)
-    match answer:
-        case Refused() if found_missing(call):  # it speaks of its own request; of an earlier one only look-ups do
-            return give_up(reminder, calls, unconfirmed(call), rules, now)
-        case Refused(reason):
-            refused = evolve(call, status="refused", error=reason)
-            calls = replaced(calls, refused)
-            failed = ended(reminder, calls, Status.FAILED, reason)
-            note = Note(f"failed: refused by the provider: {reason}", Level.ERROR)
-            return Step(reminder=failed, calls=calls, call=refused, notes=(note,))
-        case Unclear(reason):
-            unsure = evolve(call, status="unconfirmed", error=reason)
-            waiting = evolve(reminder, status=Status.PROCESSING, lease_token=None, wake_at=now + rules.confirm_after)
-            note = Note(f"unconfirmed: {reason}", Level.WARNING)
-            return Step(reminder=waiting, calls=replaced(calls, unsure), call=unsure, notes=(note,))
-        case NotPlaced(reason) if burns_try and call.tries >= rules.max_tries:
-            return _out_of_tries(reminder, calls, call, reason, rules, now)
-        case NotPlaced(reason, retry_after):
-            back = call if burns_try else _given_back(call)
-            pause = rules.backoff.full_jitter(call.tries, draw)
-            at = now + (pause if retry_after is None else max(pause, retry_after))
-            return _scheduled_again(reminder, calls, back, f"not placed: {reason}", at)
-        case AccountTrouble(reason):  # pragma: no branch - there is no sixth answer
-            return _scheduled_again(reminder, calls, _given_back(call), f"the provider refuses us: {reason}", now)
+        status = answer.status if answer.status in PROGRESS else "queued"
+        report = Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
+        return progress(ledger, call, report, word="accepted", rules=rules, now=now)
+    is_mine = call.lease_token == action.token
+    if not call.state.in_doubt or call.evidence:
+        return Transition(ledger=ledger, call=call)
+    if isinstance(answer, Unclear):
+        return _unclear(ledger, call, answer, rules, now) if is_mine else Transition(ledger=ledger, call=call)
+    is_only_request = action.kind is ActionKind.PLACE and call.requests == 1
+    if is_only_request:
+        return _not_placed(ledger, call, answer, counts=counts, draw=draw, rules=rules, now=now)
+    return _resend_answered(ledger, call, answer, draw, rules, now) if is_mine else Transition(ledger=ledger, call=call)
 
 
-def not_sent(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
+def _unclear(ledger: Ledger, call: Call, answer: Unclear, rules: Rules, now: datetime) -> Transition:
+    """Return a call that may or may not have been placed."""
+    unsure = evolve(
+        call,
+        state=CallState.UNCONFIRMED,
+        error=answer.reason,
+        lease_token=None,
+        wake_at=now + rules.confirm_after,
+    )
+    processing = [
+        evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
+    ]
+    line = LogLine(f"unconfirmed: {answer.reason}", Level.WARNING, call.reminder_id, call.id)
+    return Transition(ledger=ledger.put(unsure, *processing), call=unsure, lines=(line,))
+
+
+def _not_placed(
+    ledger: Ledger,
     call: Call,
-    reason: str,
+    answer: Refused | NotPlaced | AccountTrouble,
     *,
-    token: str,
-    tries: int,
-    resend: bool,
-    opted_out: bool,
+    counts: bool,
+    draw: float,
+    rules: Rules,
     now: datetime,
-) -> Step:
-    """The last look, or a stop, kept a claimed request from going out: nothing of it reached the provider."""
-    if reminder.lease_token != token or reminder.status.final:
-        if _untouched(call, tries, resend=resend):
-            return _never_placed(reminder, calls, call, reason)
-        return Step(reminder=reminder, calls=calls, call=call)
-    back = _given_back(call)
-    if call.status == "unconfirmed":
-        waiting = evolve(reminder, lease_token=None, wake_at=now)
-        return Step(reminder=waiting, calls=replaced(calls, back), call=back)
-    if opted_out:
-        step = _never_placed(reminder, calls, back, OPTED_OUT)
-        cancelled = ended(step.reminder, step.calls, Status.CANCELLED, OPTED_OUT)
-        return evolve(step, reminder=cancelled, notes=(Note("cancelled: opted out"),))
-    return _scheduled_again(reminder, calls, back, reason, now)
-
-
-def _untouched(call: Call, tries: int, *, resend: bool) -> bool:
-    """Whether our request is the only one that can have placed the call, however others have marked it since."""
-    first = not resend and not found_missing(call)  # what look-ups missed may have been placed all the same
-    return first and call.tries == tries and call.status in {"dialing", "unconfirmed"}
-
-
-def _given_back(call: Call) -> Call:
-    return evolve(call, tries=max(call.tries - 1, 0))
-
-
-def _evidence(call: Call, answer: Accepted) -> Report:
-    """An acceptance is the first report of progress, and is taken as one whoever holds the lease."""
-    status = answer.status if answer.status in PROGRESS else "queued"
-    return Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
+) -> Transition:
+    """Close the call by the answer to its only request, whoever holds the lease by now."""
+    state = CallState.REFUSED if isinstance(answer, Refused) else CallState.NOT_PLACED
+    if isinstance(answer, Refused):
+        end = CallEnd(kind=EndKind.REFUSED, reason=answer.reason)
+    elif isinstance(answer, AccountTrouble):
+        end = CallEnd(kind=EndKind.ACCOUNT, reason=answer.reason)
+    else:
+        tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
+        pause = max(rules.backoff.full_jitter(tries, draw), answer.retry_after or timedelta(0))
+        end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
+    failed = evolve(call, error=answer.reason)
+    after, lines = close(ledger, failed, state, end, rules=rules, now=now)
+    if not lines:
+        text = f"the call is {state.replace('_', ' ')}: {answer.reason}"
+        lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)
+    return Transition(ledger=after, call=after.calls[call.id], lines=lines)
 
 
 def _resend_answered(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    call: Call,
-    answer: Refused | Unclear | NotPlaced | AccountTrouble,
-    *,
-    burns_try: bool,
-    rules: Rules,
-    now: datetime,
-    draw: float,
-) -> Step:
-    """Any answer but acceptance speaks of the second request only: whether the first was placed stays open."""
-    # A request of unknown fate is never given back: an older request's late answer must not seem to be the only one.
-    burnt = isinstance(answer, Unclear) or (burns_try and not isinstance(answer, AccountTrouble))
-    unsure = evolve(call if burnt else _given_back(call), error=answer.reason)
-    pause = rules.backoff.half_jitter(call.tries, draw)
+    ledger: Ledger, call: Call, answer: Refused | NotPlaced | AccountTrouble, draw: float, rules: Rules, now: datetime
+) -> Transition:
+    """Keep the call unconfirmed: any answer but acceptance speaks of the second request only."""
+    pause = rules.backoff.half_jitter(call.requests, draw)
     if isinstance(answer, NotPlaced) and answer.retry_after is not None:
         pause = max(pause, answer.retry_after)
-    waiting = evolve(reminder, lease_token=None, wake_at=now + pause)
-    note = Note(f"still unconfirmed: {answer.reason}", Level.WARNING)
-    return Step(reminder=waiting, calls=replaced(calls, unsure), call=unsure, notes=(note,))
-
-
-def _late(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    call: Call,
-    answer: Refused | Unclear | NotPlaced | AccountTrouble,
-    *,
-    only_request: bool,
-) -> Step:
-    """The lease was lost while the request was out: only what the answer proves about its call is kept."""
-    if not only_request:
-        return Step(reminder=reminder, calls=calls, call=call)
-    if isinstance(answer, Unclear):
-        unsure = evolve(call, status="unconfirmed", error=answer.reason)
-        note = Note(f"unconfirmed: {answer.reason}", Level.WARNING)
-        return Step(reminder=reminder, calls=replaced(calls, unsure), call=unsure, notes=(note,))
-    status = "refused" if isinstance(answer, Refused) else "not-placed"
-    return _never_placed(reminder, calls, call, answer.reason, status=status)
-
-
-def _never_placed(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, reason: str, *, status: str = "not-placed"
-) -> Step:
-    closed = evolve(call, status=status, error=reason)
-    calls = replaced(calls, closed)
-    note = Note(f"the call is {status}: {reason}")
-    return Step(reminder=at_rest(reminder, calls), calls=calls, call=closed, notes=(note,))
-
-
-def _scheduled_again(reminder: Reminder, calls: tuple[Call, ...], call: Call, reason: str, wake_at: datetime) -> Step:
-    closed = evolve(call, status="not-placed", error=reason)
-    again = evolve(reminder, status=Status.SCHEDULED, lease_token=None, wake_at=wake_at, hold_reason=reason)
-    return Step(reminder=again, calls=replaced(calls, closed), call=closed, notes=(Note(reason, Level.WARNING),))
-
-
-def _out_of_tries(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, reason: str, rules: Rules, now: datetime
-) -> Step:
-    if found_missing(call):  # that an earlier request was not placed was only good for another with its key
-        return give_up(reminder, calls, unconfirmed(call), rules, now)
-    closed = evolve(call, status="not-placed", error=reason)
-    calls = replaced(calls, closed)
-    why = f"not placed after {call.tries} tries: {reason}"
-    failed = ended(reminder, calls, Status.FAILED, why)
-    return Step(reminder=failed, calls=calls, call=closed, notes=(Note(f"failed: {why}", Level.ERROR),))
+    waiting = evolve(call, lease_token=None, error=answer.reason, wake_at=now + pause)
+    line = LogLine(f"still unconfirmed: {answer.reason}", Level.WARNING, call.reminder_id, call.id)
+    return Transition(ledger=ledger.put(waiting), call=waiting, lines=(line,))

@@ -1,199 +1,230 @@
-"""A provider reports on a call, by webhook or when asked: what follows."""
+"""The provider reports on a call, by webhook or when asked: which call it means, and what follows."""
 
 from datetime import datetime
+from typing import Final
 
 from attrs import evolve
 
 from reminderd.core.answers import Report
-from reminderd.core.intake import expiry, zone_of
-from reminderd.core.lifecycle.check import is_to_be_dropped
-from reminderd.core.lifecycle.matching import call_spoken_of, filled
-from reminderd.core.lifecycle.reached import after_reaching, reached
-from reminderd.core.lifecycle.step import Level, Note, Step, at_rest, ended, replaced
-from reminderd.core.lifecycle.unmatched import unmatched
-from reminderd.core.reminder import CLOSED_BY_US, PROGRESS, TERMINAL, Call, Reminder, Status, newest_call, open_call
+from reminderd.core.lifecycle.claim import may_be_forgotten
+from reminderd.core.lifecycle.reconcile import is_to_be_dropped
+from reminderd.core.lifecycle.transition import (
+    CallEnd,
+    EndKind,
+    Ledger,
+    Level,
+    LogLine,
+    Transition,
+    close,
+    reached,
+)
+from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallState, Member, Reminder, Status, digest
+from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
-_RANK = {
-    "dialing": 0,
-    "unconfirmed": 0,
-    "not-placed": 0,
-    "refused": 0,
-    "unreported": 0,
-    "queued": 1,
-    "initiated": 2,
-    "ringing": 3,
-    "answered": 4,
-    "in-progress": 4,
-}
-_RANK_OF_OTHER_WORDS = 3
+_RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
+_RANK_OF_OTHER_WORDS: Final = 3
+_DECLINED: Final = 603
+"""SIP: RFC 3261, 21.6.2."""
 
-VOICEMAIL = "voicemail"
-"""How a call ended that a machine has completed, where that does not count."""
 
-_REDIALLED = frozenset({"busy", "no-answer", "canceled", VOICEMAIL})
+def call_of(ledger: Ledger, report: Report) -> Call | None:
+    """Return the call that a report speaks of, or None if it is none that we know.
+
+    An `attempt_id` that is not ours never stands for another call of ours.
+    """
+    if report.attempt_id is not None:
+        return ledger.calls.get(report.attempt_id)
+    for call in ledger.calls.values():
+        if call.external_call_id == report.external_call_id:
+            return call
+    nameless = [
+        call
+        for call in ledger.calls.values()
+        if call.reminder_id == report.reminder_id
+        and call.external_call_id is None
+        and (call.state.alive or call.state is CallState.UNREPORTED)
+        and not call.adopted
+        and call.seq > ledger.restored_seq
+    ]
+    return nameless[0] if len(nameless) == 1 else None
+
+
+def outcome_of(call: Call, *, was_spoken: bool) -> CallOutcome:
+    """Return how a call ended for the patient, by what its terminal report says. The only place that decides it.
+
+    Args:
+        call: with its terminal report.
+        was_spoken: a message was handed to whoever answered.
+    """
+    if call.status == "completed":
+        by_person = CallOutcome.HEARD if was_spoken else CallOutcome.NOT_HEARD
+        return CallOutcome.VOICEMAIL if call.by_machine else by_person
+    if call.sip_response_code == _DECLINED:
+        return CallOutcome.DECLINED
+    return CallOutcome.FAILED if call.status == "failed" else CallOutcome.NOT_ANSWERED
 
 
 def reported(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    report: Report,
-    *,
-    receipt_is_new: bool,
-    id_taken: bool,
-    new_call_id: str,
-    wanted_by_others: bool = False,
-    rules: Rules,
-    now: datetime,
-) -> Step:
-    """What a report changes.
+    ledger: Ledger, report: Report, *, receipt_is_new: bool, new_call_id: str, rules: Rules, now: datetime
+) -> Transition:
+    """Record a report.
 
     Args:
-        reminder: the reminder that the report names.
-        calls: all its calls.
+        ledger: what the report may speak of: calls by our id, by the provider's, and those of the reminder it names.
         report: what the provider says.
-        receipt_is_new: a terminal report with this provider's id was never received before.
-        id_taken: the provider's id is already stored on another call, of whichever reminder.
-        new_call_id: the id for a row that keeps a report which can't be matched.
-        wanted_by_others: the call says other reminders, too, that still want it.
+        receipt_is_new: no terminal report with this provider's id came before.
+        new_call_id: the id of a call that we do not know, if the report brings none of ours.
         rules: the clinic's.
         now: the time of the transaction.
     """
-    call, named = call_spoken_of(report, calls)
-    external_id = None if id_taken else report.external_call_id
-    notes: tuple[Note, ...] = ()
-    if id_taken and (call is None or call.external_call_id is None):
-        notes = (Note("the provider's call id is already on another call; it is not stored again", Level.ERROR),)
+    call = call_of(ledger, report)
     if call is None:
-        step = unmatched(
-            reminder,
-            calls,
-            report,
-            external_id,
-            receipt_is_new=receipt_is_new,
-            new_call_id=new_call_id,
-            rules=rules,
-            now=now,
-        )
-    elif report.status in TERMINAL:
-        counts = call.received_at is None and (receipt_is_new or named)
-        if counts:
-            step = _terminal(reminder, calls, filled(call, report, external_id), report, rules, now)
-        else:
-            step = _noted(reminder, calls, filled(call, report, external_id), "a repeat changes nothing", repeat=True)
-    else:
-        placed = filled(call, report, external_id)
-        step = _progress(reminder, calls, placed, report, wanted_by_others=wanted_by_others, rules=rules, now=now)
-    return evolve(step, notes=notes + step.notes) if notes else step
+        ledger, call = _adopted(ledger, report, new_call_id, rules, now)
+        text = f"a report ({report.status}) of a call that is not known: recorded as a call of its own"
+        line = LogLine(text, Level.WARNING, report.reminder_id, call.id)
+        return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now).after([line])
+    return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now)
 
 
-def _noted(reminder: Reminder, calls: tuple[Call, ...], call: Call, why: str, *, repeat: bool = False) -> Step:
-    calls = replaced(calls, call)
-    return Step(
-        reminder=at_rest(reminder, calls), calls=calls, call=call, duplicate=repeat, notes=(Note(f"noted: {why}"),)
-    )
+def progress(
+    ledger: Ledger, call: Call, report: Report, *, word: str | None = None, rules: Rules, now: datetime
+) -> Transition:
+    """Record a sign of life: it ends every doubt whether the call was placed, and opens it again if we had closed it.
 
-
-def _terminal(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, report: Report, rules: Rules, now: datetime
-) -> Step:
-    """The first terminal report of a call that was open, or that we had closed without one."""
-    if not call.open and call.status not in {"unreported", "not-placed"} and call.attempt is not None:
-        heard = evolve(call, received_at=now)
-        return _noted(reminder, calls, heard, f"{report.status}, but the call had ended: {call.status}")
-    closed = evolve(call, status=report.status, received_at=now)
-    calls = replaced(calls, closed)
-    newest = newest_call(calls)
-    speaks_for_the_reminder = newest is not None and newest.id == call.id and reminder.attempts > 0
-    word = VOICEMAIL if report.status == "completed" else report.status
-    if reached(closed, rules):
-        word, after = report.status, after_reaching(reminder, calls)
-    elif speaks_for_the_reminder and not reminder.status.final:
-        after = not_reached(reminder, calls, closed, word, rules, now)
-    else:
-        after = at_rest(reminder, calls)
-    if speaks_for_the_reminder and closed.external_call_id not in {None, after.external_call_id}:
-        after = evolve(after, external_call_id=closed.external_call_id)
-    return Step(reminder=after, calls=calls, call=closed, notes=(_said(reminder, after, word),))
-
-
-def not_reached(
-    reminder: Reminder, calls: tuple[Call, ...], call: Call, word: str, rules: Rules, now: datetime
-) -> Reminder:
-    """The reminder after a call that ended as `word`: redialled while calls and time remain, else failed."""
-    if word not in _REDIALLED:
-        return ended(reminder, calls, Status.FAILED, f"the provider reported: {word}{_codes(call)}")
-    if reminder.attempts >= rules.max_calls:
-        return ended(reminder, calls, Status.FAILED, f"{word}, after {reminder.attempts} calls")
-    again = now + rules.redial_delay(max(reminder.attempts, 1))
-    opens = rules.window.next_open(again, zone_of(reminder, rules))
-    if opens is None or opens >= expiry(reminder, rules):
-        return ended(reminder, calls, Status.FAILED, f"{word}, and too late for another call")
-    return evolve(
-        reminder, status=Status.SCHEDULED, wake_at=opens, lease_token=None, hold_reason=f"{word}, to be rung again"
-    )
-
-
-def _codes(call: Call) -> str:
-    """What is known of why a call failed, as an appendix."""
-    codes = (("error", call.error_code), ("SIP", call.sip_response_code))
-    known = ", ".join(f"{name} {code}" for name, code in codes if code is not None)
-    return f" ({known})" if known else ""
-
-
-def _said(before: Reminder, after: Reminder, status: str) -> Note:
-    if before.status is after.status:
-        return Note(f"noted: {status}")
-    if after.status is Status.SCHEDULED:
-        return Note(f"{after.hold_reason}: {after.wake_at:%Y-%m-%d %H:%M %Z}")
-    if after.status is Status.FAILED:
-        return Note(f"failed: {after.last_error}", Level.ERROR)
-    return Note(f"{after.status}: {status}")
-
-
-def _progress(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    call: Call,
-    report: Report,
-    *,
-    wanted_by_others: bool,
-    rules: Rules,
-    now: datetime,
-) -> Step:
-    """Evidence that the call was placed: it ends every doubt, and it is news for which the next check waits."""
-    other_open = open_call(calls)
-    newest = newest_call(calls)
-    reopens = (
-        call.status in CLOSED_BY_US
-        and call.received_at is None
-        and not reminder.status.final
-        and newest is not None
-        and newest.id == call.id
-        and other_open is None
-    )
-    if not call.open and not reopens:
-        return _noted(reminder, calls, call, f"{report.status}, after the call's end")
-    known = report.status in PROGRESS
-    level = Level.INFO if known else Level.WARNING
-    word = "" if known else "a word we don't know, taken as progress: "
-    is_later = _RANK.get(report.status, _RANK_OF_OTHER_WORDS) >= _RANK.get(call.status, _RANK_OF_OTHER_WORDS)
-    is_news = is_later and report.status != call.status
-    call = evolve(call, status=report.status) if is_later else call
-    calls = replaced(calls, call)
-    is_due = reminder.wake_at is not None and reminder.wake_at <= now
-    # Once a word: a provider that was asked to drop it may go on telling of its ringing.
-    is_unwanted = is_to_be_dropped(reminder, call, rules, wanted_by_others=wanted_by_others)
-    drops_now = (is_news or is_due) and is_unwanted
-    heard = evolve(
-        reminder,
-        status=reminder.status if reminder.status.final else Status.PROCESSING,
-        wake_at=now if drops_now else now + rules.outcome_timeout,
+    `word` is what the log calls it; None: the report's own status.
+    """
+    if call.received_at is not None:
+        return _noted(ledger, _filled(ledger, call, report), f"{report.status}, after the call's end")
+    others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
+    is_beside = bool(others) and not call.state.open
+    is_later = _rank(report.status) >= _rank(call.status)
+    alive = evolve(
+        _filled(ledger, call, report),
+        state=CallState.STRAY if is_beside else CallState.PLACED,
+        status=report.status if is_later else call.status,
+        evidence=True,
+        checks=call.checks if call.evidence else 0,
+        last_sign_at=now,
         lease_token=None,
-        hold_reason=None,
-        attempts=max(reminder.attempts, 1),
-        external_call_id=call.external_call_id or reminder.external_call_id,
+        wake_at=now + rules.outcome_timeout,
+        error=None,
     )
-    is_told = is_news or heard.status is not reminder.status
-    notes = (Note(f"{word}{report.status}", level),) if is_told else ()
-    return Step(reminder=heard, calls=calls, call=call, notes=notes)
+    after = ledger.put(alive)
+    waiting = [
+        evolve(one, status=Status.PROCESSING, wake_at=None, hold_code=None, retry_at=None)
+        for _, one in after.current(alive)
+        if one.status is Status.DIALING or (one.status is Status.SCHEDULED and after.alive_call(one) == alive)
+    ]
+    after = after.put(*waiting)
+    if is_to_be_dropped(after, alive, rules):
+        alive = evolve(alive, wake_at=now)
+        after = after.put(alive)
+    is_known = report.status in PROGRESS
+    text = word or report.status
+    text = text if is_known else f"{text}: a word that is not known, taken as progress"
+    reopened = "" if call.state.alive else f"; it was {call.state.replace('_', ' ')}, and is under way again"
+    is_news = alive.status != call.status or alive.state is not call.state
+    level = Level.INFO if is_known and not reopened else Level.WARNING
+    lines = (LogLine(text + reopened, level, call.reminder_id, call.id),) if is_news else ()
+    return Transition(ledger=after, call=alive, lines=lines)
+
+
+def _apply(
+    ledger: Ledger, call: Call, report: Report, *, receipt_is_new: bool, rules: Rules, now: datetime
+) -> Transition:
+    if report.status not in TERMINAL:
+        return progress(ledger, call, report, rules=rules, now=now)
+    is_named = report.attempt_id == call.id
+    if call.received_at is not None or not (receipt_is_new or is_named):
+        repeat = _noted(ledger, _filled(ledger, call, report), "a repeat changes nothing")
+        return evolve(repeat, duplicate=True)
+    return _ended(ledger, _filled(ledger, call, report), report, rules, now)
+
+
+def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
+    """Close a call by its one terminal report."""
+    over = evolve(call, status=report.status, received_at=now, evidence=True, error=None)
+    was_heard = call.outcome is CallOutcome.HEARD  # a key was pressed
+    was_spoken = not rules.capabilities.asks_what_to_say or any(one.said for one in ledger.members_of(call))
+    over = evolve(over, outcome=call.outcome if was_heard else outcome_of(over, was_spoken=was_spoken))
+    ledger = ledger.put(over)
+    if reached(over, rules) and not rules.capabilities.asks_what_to_say:
+        ledger = ledger.put(*(evolve(member, said=True) for member in ledger.members_of(over)))
+    end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
+    after, lines = close(ledger, over, CallState.ENDED, end, rules=rules, now=now)
+    if not lines:
+        lines = (LogLine(f"noted: {report.status}", reminder_id=call.reminder_id, call_id=call.id),)
+    return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+
+
+def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
+    line = LogLine(f"noted: {why}", reminder_id=call.reminder_id, call_id=call.id)
+    return Transition(ledger=ledger.put(call), call=call, lines=(line,))
+
+
+def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
+    """Record a call that we do not know under the reminder that its report names: its number is busy while it lives."""
+    reminder = ledger.reminders[report.reminder_id or ""]
+    is_beside = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
+    call = Call(
+        id=_usable(report.attempt_id) or new_call_id,
+        reminder_id=reminder.id,
+        phone_number=reminder.phone_number,
+        provider=rules.provider,
+        account=rules.account,
+        state=CallState.STRAY if is_beside else CallState.PLACED,
+        evidence=True,
+        adopted=True,
+        last_sign_at=now,
+        wake_at=now + rules.outcome_timeout,
+        created_at=now,
+    )
+    ledger = ledger.put(call)
+    if not _may_be_about(ledger, reminder, report):
+        return ledger, call
+    member = Member(
+        call_id=call.id,
+        reminder_id=reminder.id,
+        position=0,
+        scheduled_at=reminder.scheduled_at,
+        message_digest=digest(reminder.message),
+    )
+    return ledger.put(member), call
+
+
+def _usable(call_id: str | None) -> str | None:
+    """Return what may be the id of a call (1 to 200 printable ASCII characters without spaces), else None."""
+    is_usable = call_id is not None and 0 < len(call_id) <= 200 and all("!" <= one <= "~" for one in call_id)
+    return call_id if is_usable else None
+
+
+def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
+    """Whether a call that we do not know was made for the reminder as it is now."""
+    if reminder.end_code is EndCode.RESTORED:
+        return ledger.restored_at is not None and reminder.scheduled_at <= ledger.restored_at
+    if reminder.status is Status.SCHEDULED and may_be_forgotten(ledger, reminder):
+        return True
+    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id]
+    return report.attempt_id is None and bool(members) and len(members) == len(ledger.history(reminder))
+
+
+def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
+    """Return the call with what the report knows in the columns that are still empty."""
+    is_anothers = any(
+        one.external_call_id == report.external_call_id for one in ledger.calls.values() if one.id != call.id
+    )
+    external_call_id = call.external_call_id or (None if is_anothers else report.external_call_id)
+    return evolve(
+        call,
+        external_call_id=external_call_id,
+        transcript=report.transcript if call.transcript is None else call.transcript,
+        duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
+        answered_by=report.answered_by if call.answered_by is None else call.answered_by,
+        sip_response_code=report.sip_response_code if call.sip_response_code is None else call.sip_response_code,
+        error_code=report.error_code if call.error_code is None else call.error_code,
+    )
+
+
+def _rank(status: str | None) -> int:
+    return _RANK.get(status, _RANK_OF_OTHER_WORDS)

@@ -1,16 +1,15 @@
-"""What staff can ask for: to cancel a reminder, and to ring again one that was not reached."""
+"""What staff can ask for: to cancel a reminder, and to call again one whose patient was not reached."""
 
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from attrs import evolve
 
 from reminderd.core.intake import unfit, zone_of
-from reminderd.core.lifecycle.company import Leading
-from reminderd.core.lifecycle.reached import reached
-from reminderd.core.lifecycle.step import Note, Step, ended
-from reminderd.core.reminder import Call, Reminder, Response, Status, newest_call, open_call
+from reminderd.core.lifecycle.reconcile import is_unwanted
+from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, local
+from reminderd.core.model import Call, CallState, Reminder, Response, Status
+from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
 _RESPONSES: Final = frozenset(Response)
@@ -20,70 +19,79 @@ class NotAllowedError(Exception):
     """The reminder's state does not allow this; the message says why and, where it helps, until when."""
 
 
-def cancelled(reminder: Reminder, calls: tuple[Call, ...], reason: str, now: datetime) -> Step:
-    """The reminder is not rung any more; a call that is open is still followed to its end.
+def cancelled(
+    ledger: Ledger, reminder: Reminder, code: EndCode, now: datetime, reason: str | None = None
+) -> Transition:
+    """Cancel a reminder. An alive call is still followed to its end, and dropped if no other reminder needs it.
 
     Raises:
         NotAllowedError: it is final already.
     """
     if reminder.status.final:
-        raise NotAllowedError(f"it is {reminder.status} already")
-    after = ended(evolve(reminder, wake_at=now), calls, Status.CANCELLED, reason)
-    return Step(reminder=after, calls=calls, call=newest_call(calls), notes=(Note(f"cancelled: {reason}"),))
+        raise NotAllowedError(f"the reminder is already final (status: {reminder.status})")
+    after = ledger.put(ended(reminder, Status.CANCELLED, code, now, reason))
+    call = ledger.alive_call(reminder)
+    is_at_work = call is not None and (call.lease_token is not None or call.state is CallState.DIALING)
+    if call is not None and not is_at_work and is_unwanted(after, call):
+        call = evolve(call, wake_at=now)
+        after = after.put(call)
+    why = after.reminders[reminder.id].last_error
+    line = LogLine(f"cancelled: {why}", reminder_id=reminder.id, call_id=None if call is None else call.id)
+    return Transition(ledger=after, call=call, lines=(line,))
 
 
-def called_again(
-    reminder: Reminder,
-    calls: tuple[Call, ...],
-    *,
-    opted_out: bool,
-    leading: Leading | None = None,
-    number_free_from: datetime | None = None,
-    rules: Rules,
-    now: datetime,
-) -> Step:
-    """The reminder is scheduled anew with all its calls and a new time limit, counted from when it may ring.
-
-    `leading` is another reminder's call in which it was said, or was to be.
-    It may ring when the window is open and the limits leave its number free, from `number_free_from` on; None: now.
+def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:
+    """Schedule a reminder anew with all its calls, and a limit of its own, counted from when it may be called.
 
     Raises:
-        NotAllowedError: it was reached, still waits, has an open call, or may never be rung.
+        NotAllowedError: its patient was reached, it still waits, its number is busy, or it may never be called.
     """
+    _refuse(ledger, reminder, rules)
     zone = zone_of(reminder, rules)
-    said = calls if leading is None else (*calls, leading.call)
-    call = open_call(said)
-    if any(reached(other, rules) for other in said):
-        raise NotAllowedError("a call was completed: the patient was reached")
-    if reminder.response in _RESPONSES:
-        raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
-    if call is not None:
-        until = f"; its end is known by {_spoken(reminder.wake_at, zone)}" if reminder.wake_at else ""
-        raise NotAllowedError(f"a call is still open ({call.status}){until}")
-    if reminder.status not in {Status.FAILED, Status.EXPIRED, Status.CANCELLED}:
-        raise NotAllowedError(f"it is {reminder.status}: only failed, expired or cancelled reminders can be rung again")
-    if opted_out:
-        raise NotAllowedError("the number has opted out")
-    if not (reminder.phone_number or reminder.message):
-        raise NotAllowedError("its phone number and message were purged")
-    wrong = unfit(reminder)
     due = max(now, reminder.scheduled_at)  # a cancel may be taken back long before its time
-    opens = rules.window.next_open(max(due, number_free_from or due), zone)
+    free = (
+        rules.limits.free_from(ledger.heard_at.get(reminder.phone_number, ()), now, zone) if rules.limits.any else None
+    )
+    wrong = unfit(reminder)
+    opens = rules.window.next_open(max(due, free or due), zone)
     if wrong is not None or opens is None:
-        raise NotAllowedError(wrong or "the calling hours leave no time to ring")
-    limit = opens + rules.max_lateness
+        raise NotAllowedError(wrong or "the calling hours leave no time to call")
     again = evolve(
         reminder,
         status=Status.SCHEDULED,
         wake_at=due,
+        retry_at=None,
         attempts=0,
-        expires_at=limit if reminder.expires_at is None else max(reminder.expires_at, limit),
+        tries=0,
+        again_until=opens + rules.max_lateness,
+        again_seq=ledger.newest_seq,
+        hold_code=None,
+        end_code=None,
+        ended_at=None,
         last_error=None,
-        lease_token=None,
-        said_with=None if leading is None or leading.call.received_at is not None else reminder.said_with,
     )
-    return Step(reminder=again, calls=calls, notes=(Note("scheduled again by staff"),))
+    line = LogLine("scheduled again by staff", reminder_id=reminder.id)
+    return Transition(ledger=ledger.put(again), lines=(line,))
 
 
-def _spoken(moment: datetime, zone: ZoneInfo) -> str:
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
+    if ledger.was_heard(reminder, rules):
+        raise NotAllowedError("the patient was reached: a call was completed")
+    if reminder.response in _RESPONSES:
+        raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
+    alive = ledger.alive_at(reminder.phone_number)
+    if alive:
+        raise NotAllowedError(_busy(alive[-1], reminder, rules))
+    if reminder.status not in {Status.FAILED, Status.EXPIRED, Status.CANCELLED}:
+        expected = "only failed, expired or cancelled reminders can be called again"
+        raise NotAllowedError(f"the reminder is {reminder.status}: {expected}")
+    if reminder.phone_number in ledger.opted_out:
+        raise NotAllowedError("the number has opted out")
+    if reminder.purged:
+        raise NotAllowedError("its phone number and message were purged")
+
+
+def _busy(call: Call, reminder: Reminder, rules: Rules) -> str:
+    until = local(call.last_sign_at + rules.outcome_timeout, reminder, rules)
+    word = call.status or call.state
+    return f"a call to this number is under way ({word}); its end is known by {until}"

@@ -19,14 +19,14 @@ from reminderd.providers.twilio import signature
 from reminderd.providers.twilio.answer import answer_to_placing
 from reminderd.providers.twilio.api import Account, Api
 from reminderd.providers.twilio.calls import candidates_in, found_in
-from reminderd.providers.twilio.forms import OTHERS, read_report
+from reminderd.providers.twilio.forms import read_report
 
 PATH: Final = "/webhooks/twilio"
 """Under the public base URL: where Twilio finds us."""
 
 _CLOCK: Final = SystemClock()
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
-_CAN: Final = Capabilities(look_up=True, drop=True)
+_CAN: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
 _A_PAGE: Final = 50
 
 
@@ -120,6 +120,11 @@ class TwilioProvider:
         # Whatever else came back, or got lost: how the call stands then is Twilio's to tell.
         return await self.fetch(external_call_id) if isinstance(found, NoAnswer) else found
 
+    @property
+    def account(self) -> str:
+        """The account's SID."""
+        return self._account.sid
+
     def verified(self, webhook: Webhook) -> bool:
         """Whether a webhook was signed with one of the account's tokens."""
         return signature.verified(
@@ -138,10 +143,9 @@ class TwilioProvider:
         """
         return read_report(webhook)
 
-    def keys_url(self, call_id: str, *, question: str, repeats: int, others_only: bool) -> str:
-        """Where a key is reported, with what was asked before it, and of whose reminder if not of the call's own."""
-        asked = {"question": question, "repeats": repeats} | ({"said": OTHERS} if others_only else {})
-        return f"{self._url('keys', call_id)}?{urlencode(asked)}"
+    def keys_url(self, call_id: str, *, question: str, repeats: int) -> str:
+        """Return where a key is reported, with what was asked before it."""
+        return f"{self._url('keys', call_id)}?{urlencode({'question': question, 'repeats': repeats})}"
 
     async def aclose(self) -> None:
         """Close every connection."""

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from reminderd.core.answers import Report, spelled
 from reminderd.core.conversation import Question
-from reminderd.core.lifecycle import Key
+from reminderd.core.lifecycle.keypress import Key
 from reminderd.providers.base import InvalidPayloadError, Webhook
 from reminderd.providers.payload import DURATION_LIMIT, ID_LIMIT, STATUS_LIMIT, usable
 from reminderd.providers.twilio.calls import whole_number
@@ -17,9 +17,6 @@ from reminderd.providers.twilio.signature import form_fields
 _MOST_KEYS: Final = 32
 _MOST_REPEATS: Final = 99
 _SIP_CODES: Final = 999
-
-OTHERS: Final = "others"
-"""What the address for the next key says was said: not the reminder that the call was placed for."""
 
 
 def read_report(webhook: Webhook) -> Report:
@@ -65,8 +62,7 @@ def read_key(webhook: Webhook) -> Key:
     repeats = whole_number(asked.get("repeats"), _MOST_REPEATS)
     if asked.get("question") not in set(Question) or repeats is None:
         raise InvalidPayloadError(["query: expected the question that was asked, and how often"])
-    question, others_only = Question(asked["question"]), asked.get("said") == OTHERS
-    return Key(digits=digits[:_MOST_KEYS], question=question, repeats=repeats, others_only=others_only)
+    return Key(digits=digits[:_MOST_KEYS], question=Question(asked["question"]), repeats=repeats)
 
 
 def _fields(webhook: Webhook) -> dict[str, str]:

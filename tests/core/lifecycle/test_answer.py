@@ -5,292 +5,232 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
-from reminderd.core.lifecycle import Level
-from reminderd.core.reminder import Status
-from tests.support.nouns import MINUTE, NOW, RULES, SECOND, TOKEN, a_call, a_reminder, a_report, replied, told, unsent
+from reminderd.core.lifecycle.answer import last_look
+from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level
+from reminderd.core.model import CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.nouns import (
+    DAY,
+    HOUR,
+    MINUTE,
+    NOW,
+    RULES,
+    SECOND,
+    a_call,
+    a_ledger,
+    a_member,
+    a_reminder,
+    an_action,
+    hours,
+    replied,
+    unsent,
+)
 
-ACCEPTED = Accepted("ext-1")
-REFUSED = Refused("no such number")
-NOT_PLACED = NotPlaced("connection refused")
-ACCOUNT = AccountTrouble("unauthorised")
-UNCLEAR = Unclear("timeout")
-NO_ACCEPTANCE: list[Answer] = [REFUSED, NOT_PLACED, ACCOUNT, UNCLEAR]
-DIALING = a_reminder(Status.DIALING, lease_token=TOKEN, wake_at=NOW + RULES.lease)
-RESENDING = a_reminder(Status.PROCESSING, lease_token=TOKEN, wake_at=NOW + RULES.lease)
-TAKEN_OVER = a_reminder(Status.PROCESSING, lease_token="another's", wake_at=NOW + MINUTE)
+DIALING = a_reminder(Status.DIALING)
+CLAIMED = a_call(CallState.DIALING)
+SENT = a_ledger(DIALING, CLAIMED)
+AGAIN = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, requests=2, lease_token="lease-1"))
+RESEND = an_action(AGAIN, kind=ActionKind.RESEND)
+NOT_TAKEN: list[Answer] = [Refused("a wrong number"), NotPlaced("503"), AccountTrouble("401")]
+
+
+# The last look
+
+
+def look(ledger: Ledger, **changes: Any) -> str | None:
+    values: dict[str, Any] = {"paused": False, "stopping": False, "time_left": SECOND, "rules": RULES, "now": NOW}
+    return last_look(ledger, an_action(SENT), **(values | changes))
+
+
+def test_a_claim_that_still_holds_may_be_sent() -> None:
+    assert look(SENT) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "reminder", "changes", "facts"),
+    [
+        (evolve(CLAIMED, lease_token="another"), DIALING, {}, {}),
+        (evolve(CLAIMED, state=CallState.PLACED), DIALING, {}, {}),
+        (evolve(CLAIMED, evidence=True), DIALING, {}, {}),
+        (CLAIMED, DIALING, {"stopping": True}, {}),
+        (CLAIMED, DIALING, {"paused": True}, {}),
+        (CLAIMED, DIALING, {"time_left": timedelta(0)}, {}),
+        (CLAIMED, DIALING, {}, {"opted_out": frozenset({DIALING.phone_number})}),
+        (CLAIMED, evolve(DIALING, status=Status.CANCELLED), {}, {}),
+        (CLAIMED, evolve(DIALING, status=Status.SCHEDULED), {}, {}),
+        (CLAIMED, evolve(DIALING, message="Other words."), {}, {}),
+        (CLAIMED, evolve(DIALING, scheduled_at=NOW + DAY), {}, {}),
+        (CLAIMED, evolve(DIALING, phone_number="+15550100002"), {}, {}),
+        (CLAIMED, evolve(DIALING, expires_at=NOW), {}, {}),
+        (CLAIMED, DIALING, {"now": NOW - MINUTE}, {}),
+        (CLAIMED, DIALING, {"rules": evolve(RULES, window=hours(11 * HOUR, 12 * HOUR))}, {}),
+    ],
+)
+def test_nothing_is_sent_that_changed_meanwhile(
+    call: Any, reminder: Any, changes: dict[str, Any], facts: dict[str, Any]
+) -> None:
+    assert look(a_ledger(reminder, call, a_member(call, DIALING), **facts), **changes) is not None
+
+
+def test_nothing_is_sent_for_a_call_that_is_gone_nor_beside_another_alive_call() -> None:
+    assert look(Ledger()) == "the lease was lost"
+    stray = a_call(CallState.STRAY, id="stray", reminder_id="other")
+    busy = a_ledger(DIALING, CLAIMED, stray, a_member(CLAIMED, DIALING))
+    assert look(busy) == HoldCode.NUMBER_BUSY.sentence
+
+
+def test_nothing_is_sent_while_another_of_its_reminders_calls_is_in_doubt() -> None:
+    doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
+    assert look(a_ledger(evolve(DIALING, again_seq=-2), CLAIMED, doubt)) == EndCode.UNCONFIRMED.sentence
+
+
+# Not sent
+
+
+def test_a_request_that_was_not_sent_is_no_call_and_costs_no_try() -> None:
+    after = unsent(SENT).ledger
+    call, reminder = after.calls["call-1"], after.reminders["reminder-1"]
+    assert (call.state, call.requests, call.error) == (CallState.NOT_PLACED, 0, "not sent: stopping")
+    assert (reminder.status, reminder.wake_at, reminder.tries) == (Status.SCHEDULED, NOW, 0)
+    assert reminder.hold_code is HoldCode.NOT_SENT
+
+
+def test_one_that_was_not_sent_because_of_an_opt_out_is_cancelled() -> None:
+    out = evolve(SENT, opted_out=frozenset({DIALING.phone_number}))
+    reminder = unsent(out, "opted out").ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+
+
+def test_a_resend_that_was_not_sent_leaves_the_first_request_in_doubt() -> None:
+    transition = unsent(AGAIN, action=RESEND)
+    call = transition.ledger.calls["call-1"]
+    assert (call.state, call.requests, call.lease_token) == (CallState.UNCONFIRMED, 1, None)
+    assert call.wake_at == NOW + RULES.backoff.first
+    assert "not sent again" in transition.lines[0].text
+
+
+def test_whoever_lost_the_lease_closes_only_what_nobody_works_on() -> None:
+    lost = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED))
+    free = unsent(lost, action=an_action(SENT)).ledger
+    assert free.calls["call-1"].state is CallState.NOT_PLACED
+    taken = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another", requests=2))
+    assert unsent(taken, action=an_action(SENT)).ledger.calls["call-1"].state is CallState.UNCONFIRMED
+    placed = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.PLACED))
+    assert unsent(placed, action=an_action(SENT)).ledger.calls["call-1"].state is CallState.PLACED
+
+
+# Answers to the only request
 
 
 def test_accepted_waits_for_a_report_until_the_outcome_timeout() -> None:
-    step = replied(DIALING, a_call(), ACCEPTED)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert step.reminder.wake_at == NOW + RULES.outcome_timeout
-    assert step.reminder.external_call_id == "ext-1"
-    assert step.call is not None
-    assert (step.call.status, step.call.external_call_id) == ("queued", "ext-1")
-    assert step.notes[-1].text == "accepted"
+    transition = replied(SENT, Accepted("ext-1"))
+    call, reminder = transition.ledger.calls["call-1"], transition.ledger.reminders["reminder-1"]
+    assert (call.state, call.status, call.external_call_id) == (CallState.PLACED, "queued", "ext-1")
+    assert (call.wake_at, call.lease_token, call.evidence) == (NOW + RULES.outcome_timeout, None, True)
+    assert (reminder.status, reminder.wake_at) == (Status.PROCESSING, None)
+    assert [line.text for line in transition.lines] == ["accepted"]
 
 
-@pytest.mark.parametrize(
-    ("word", "kept"),
-    [
-        ("ringing", "ringing"),
-        ("in-progress", "in-progress"),
-        ("completed", "queued"),  # an end is only believed from a report
-        ("on-hold", "queued"),
-    ],
-)
-def test_an_acceptance_is_never_more_than_progress(word: str, kept: str) -> None:
-    step = replied(DIALING, a_call(), Accepted("ext-1", word))
-    assert (step.reminder.status, step.calls[0].status) == (Status.PROCESSING, kept)
+def test_an_acceptance_is_never_more_than_progress() -> None:
+    assert replied(SENT, Accepted("ext-1", "completed")).ledger.calls["call-1"].status == "queued"
+    assert replied(SENT, Accepted("ext-1", "ringing")).ledger.calls["call-1"].status == "ringing"
 
 
 def test_refused_for_good_fails_with_the_providers_reason() -> None:
-    step = replied(DIALING, a_call(), REFUSED)
-    assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, "no such number")
-    assert (step.reminder.wake_at, step.reminder.lease_token) == (None, None)
-    assert (step.calls[0].status, step.calls[0].error) == ("refused", "no such number")
+    transition = replied(SENT, Refused("a wrong number"))
+    reminder = transition.ledger.reminders["reminder-1"]
+    assert transition.ledger.calls["call-1"].state is CallState.REFUSED
+    assert (reminder.status, reminder.end_code, reminder.last_error) == (
+        Status.FAILED,
+        EndCode.REFUSED,
+        "a wrong number",
+    )
+    assert transition.lines[0].level is Level.ERROR
 
 
 def test_unclear_is_unconfirmed_and_waits_for_a_webhook_first() -> None:
-    step = replied(DIALING, a_call(), UNCLEAR)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert step.reminder.wake_at == NOW + RULES.confirm_after
-    assert (step.calls[0].status, step.calls[0].error) == ("unconfirmed", "timeout")
+    after = replied(SENT, Unclear("timeout")).ledger
+    call = after.calls["call-1"]
+    assert (call.state, call.error, call.lease_token) == (CallState.UNCONFIRMED, "timeout", None)
+    assert call.wake_at == NOW + RULES.confirm_after
+    assert after.reminders["reminder-1"].status is Status.PROCESSING
+    cancelled = a_ledger(evolve(DIALING, status=Status.CANCELLED), CLAIMED)
+    assert replied(cancelled, Unclear("timeout")).ledger.reminders["reminder-1"].status is Status.CANCELLED
 
 
-def test_not_placed_is_scheduled_again_with_backoff_and_the_same_call() -> None:
-    step = replied(DIALING, a_call(tries=3), NOT_PLACED, draw=0.5)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.SCHEDULED, None)
-    assert step.reminder.wake_at == NOW + 2 * SECOND  # half of the third pause, 4 s
-    assert step.reminder.hold_reason == "not placed: connection refused"
-    assert [(call.id, call.status, call.tries) for call in step.calls] == [("call-1", "not-placed", 3)]
+def test_not_placed_is_tried_again_with_backoff_and_counts_as_a_try() -> None:
+    reminder = replied(SENT, NotPlaced("503")).ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.tries, reminder.hold_code) == (Status.SCHEDULED, 1, HoldCode.NOT_PLACED)
+    assert reminder.retry_at == reminder.wake_at == NOW + RULES.backoff.full_jitter(1, 0.5)
 
 
-@pytest.mark.parametrize(
-    ("retry_after", "wait"),
-    [(timedelta(seconds=90), timedelta(seconds=90)), (timedelta(0), timedelta(seconds=0.5))],
-    ids=["longer than our own pause", "shorter"],
-)
-def test_retry_after_is_honoured(retry_after: timedelta, wait: timedelta) -> None:
-    step = replied(DIALING, a_call(), NotPlaced("busy", retry_after))
-    assert step.reminder.wake_at == NOW + wait
+def test_retry_after_is_honored() -> None:
+    assert replied(SENT, NotPlaced("429", retry_after=HOUR)).ledger.reminders["reminder-1"].retry_at == NOW + HOUR
 
 
-@pytest.mark.parametrize(("tries", "after"), [(19, Status.SCHEDULED), (20, Status.FAILED)])
-def test_not_placed_is_tried_max_tries_times(tries: int, after: Status) -> None:
-    step = replied(DIALING, a_call(tries=tries), NOT_PLACED)
-    assert (step.reminder.status, step.calls[0].status) == (after, "not-placed")
-    if after is Status.FAILED:
-        assert step.reminder.last_error == "not placed after 20 tries: connection refused"
+def test_not_placed_is_tried_max_tries_times() -> None:
+    last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
+    reminder = replied(last, NotPlaced("503")).ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.NOT_PLACED)
+    assert reminder.last_error == f"not placed after {RULES.max_tries} tries: 503"
 
 
-def test_while_the_provider_is_in_trouble_not_placed_costs_no_try() -> None:
-    step = replied(DIALING, a_call(tries=20), NOT_PLACED, burns_try=False)
-    assert (step.reminder.status, step.calls[0].tries) == (Status.SCHEDULED, 19)
+def test_while_the_provider_is_failing_not_placed_costs_no_try() -> None:
+    last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
+    reminder = replied(last, NotPlaced("503"), counts=False).ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.tries) == (Status.SCHEDULED, RULES.max_tries - 1)
 
 
-def test_trouble_with_our_account_is_no_matter_of_this_patient() -> None:
-    step = replied(DIALING, a_call(tries=20), ACCOUNT)
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW)
-    assert step.reminder.hold_reason == "the provider refuses us: unauthorised"
-    assert (step.calls[0].status, step.calls[0].tries) == ("not-placed", 19)
+def test_an_error_of_our_account_is_no_matter_of_this_patient() -> None:
+    reminder = replied(SENT, AccountTrouble("401")).ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.tries, reminder.wake_at) == (Status.SCHEDULED, 0, NOW)
+    assert (reminder.hold_code, reminder.last_error) == (HoldCode.ACCOUNT, "the provider refuses us: 401")
 
 
-def test_an_accepted_resend_ends_the_doubt() -> None:
-    step = replied(RESENDING, a_call("unconfirmed", tries=2), ACCEPTED)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert step.reminder.wake_at == NOW + RULES.outcome_timeout
-    assert (step.calls[0].status, step.calls[0].external_call_id) == ("queued", "ext-1")
+# Late answers, and answers to one of several requests
 
 
-@pytest.mark.parametrize("answer", NO_ACCEPTANCE, ids=lambda answer: type(answer).__name__)
-def test_any_other_answer_to_a_resend_leaves_the_call_unconfirmed(answer: Answer) -> None:
-    step = replied(RESENDING, a_call("unconfirmed", tries=3), answer, draw=0.5)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert step.calls[0].status == "unconfirmed"
-    assert step.reminder.wake_at == NOW + 3 * SECOND  # three quarters of the third pause, 4 s
+@pytest.mark.parametrize("answer", NOT_TAKEN)
+def test_what_its_only_request_proves_closes_a_call_whoever_holds_the_lease(answer: Answer) -> None:
+    late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
+    assert not replied(late, answer, action=an_action(SENT)).ledger.calls["call-1"].state.alive
+    final = a_ledger(a_reminder(Status.CANCELLED), CLAIMED)
+    transition = replied(final, answer)
+    assert transition.ledger.reminders["reminder-1"].status is Status.CANCELLED
+    assert "the call is" in transition.lines[0].text
 
 
-def test_a_resend_honours_retry_after() -> None:
-    step = replied(RESENDING, a_call("unconfirmed", tries=2), NotPlaced("busy", 90 * SECOND))
-    assert step.reminder.wake_at == NOW + 90 * SECOND
+@pytest.mark.parametrize("answer", NOT_TAKEN)
+def test_one_of_several_requests_proves_nothing_about_the_others(answer: Answer) -> None:
+    after = replied(AGAIN, answer, action=RESEND).ledger.calls["call-1"]
+    assert (after.state, after.lease_token) == (CallState.UNCONFIRMED, None)
+    assert after.wake_at is not None
+    first = replied(AGAIN, answer, action=an_action(SENT)).ledger.calls["call-1"]
+    assert first.state is CallState.UNCONFIRMED
+    lost = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, requests=2, lease_token="another"))
+    assert replied(lost, answer, action=RESEND).ledger == lost
 
 
-@pytest.mark.parametrize(
-    ("answer", "burns_try", "tries"),
-    [
-        (NOT_PLACED, True, 2),
-        (NOT_PLACED, False, 1),
-        (REFUSED, False, 1),
-        (ACCOUNT, True, 1),
-        (UNCLEAR, True, 2),
-        (UNCLEAR, False, 2),  # it may have been taken, so that it must stay counted
-    ],
-)
-def test_which_resends_count_as_tries(answer: Answer, tries: int, *, burns_try: bool) -> None:
-    step = replied(RESENDING, a_call("unconfirmed", tries=2), answer, burns_try=burns_try)
-    assert step.calls[0].tries == tries
+def test_a_resend_honors_retry_after() -> None:
+    later = replied(AGAIN, NotPlaced("429", retry_after=HOUR), action=RESEND).ledger.calls["call-1"]
+    assert later.wake_at == NOW + HOUR
 
 
-def test_a_late_not_placed_proves_nothing_once_an_unclear_resend_went_out() -> None:
-    resent = replied(RESENDING, a_call("unconfirmed", tries=2), UNCLEAR, burns_try=False)
-    late = replied(resent.reminder, resent.calls[0], NOT_PLACED, token="the first one's", tries=1, resend=False)
-    assert late.calls[0].status == "unconfirmed"
+@pytest.mark.parametrize("answer", [*NOT_TAKEN, Unclear("timeout")])
+def test_no_answer_closes_a_call_of_which_there_is_evidence(answer: Answer) -> None:
+    for call in (a_call(CallState.PLACED), a_call(CallState.ENDED)):
+        ledger = a_ledger(a_reminder(Status.PROCESSING), call)
+        assert replied(ledger, answer, action=an_action(SENT)).ledger == ledger
 
 
-@pytest.mark.parametrize(
-    ("answer", "after"),
-    [(REFUSED, "refused"), (NOT_PLACED, "not-placed"), (ACCOUNT, "not-placed"), (UNCLEAR, "unconfirmed")],
-    ids=lambda value: type(value).__name__ if not isinstance(value, str) else value,
-)
-@pytest.mark.parametrize("status", ["dialing", "unconfirmed"])
-def test_a_late_answer_is_kept_on_its_call_only(answer: Answer, after: str, status: str) -> None:
-    step = replied(TAKEN_OVER, a_call(status), answer, resend=False)
-    assert step.reminder == TAKEN_OVER
-    assert step.calls[0].status == after
+def test_an_unclear_answer_that_comes_late_changes_nothing() -> None:
+    late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
+    assert replied(late, Unclear("timeout"), action=an_action(SENT)).ledger == late
 
 
-@pytest.mark.parametrize(
-    ("of_call", "changes"),
-    [({}, {"tries": 1}), ({}, {"resend": True}), ({"checks": 4, "not_found": 4}, {})],
-    ids=["another request went out since", "it was itself not the first", "look-ups have missed the first"],
-)
-@pytest.mark.parametrize("answer", NO_ACCEPTANCE, ids=lambda answer: type(answer).__name__)
-def test_a_late_answer_that_speaks_of_one_request_of_several_proves_nothing(
-    answer: Answer, of_call: dict[str, Any], changes: dict[str, Any]
-) -> None:
-    call = a_call("unconfirmed", tries=2, **of_call)
-    step = replied(TAKEN_OVER, call, answer, **({"resend": False} | changes))
-    assert (step.reminder, step.calls) == (TAKEN_OVER, (call,))
-
-
-def test_a_late_acceptance_is_evidence_whoever_holds_the_lease() -> None:
-    step = replied(TAKEN_OVER, a_call("unconfirmed"), ACCEPTED, resend=False)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert (step.calls[0].status, step.calls[0].external_call_id) == ("queued", "ext-1")
-
-
-def test_a_late_acceptance_of_a_call_declared_not_placed_opens_it_again() -> None:
-    step = replied(a_reminder(attempts=1), a_call("not-placed"), ACCEPTED)
-    assert (step.reminder.status, step.calls[0].status) == (Status.PROCESSING, "queued")
-
-
-def test_a_late_acceptance_leaves_a_newer_call_alone() -> None:
-    old = a_call("unreported")
-    reminder = evolve(DIALING, lease_token="the new call's")
-    step = replied(reminder, old, ACCEPTED, older=(a_call(id="call-2", attempt=2),))
-    assert step.reminder == reminder
-    assert {call.id: call.status for call in step.calls} == {"call-2": "dialing", "call-1": "unreported"}
-
-
-@pytest.mark.parametrize("answer", [ACCEPTED, *NO_ACCEPTANCE], ids=lambda answer: type(answer).__name__)
-def test_an_answer_after_the_calls_reported_end_changes_no_state(answer: Answer) -> None:
-    early = told(DIALING, a_call(), report=a_report("busy"))
-    step = replied(early.reminder, early.calls[0], answer)
-    assert step.reminder == early.reminder
-    assert step.calls == early.calls
-
-
-@pytest.mark.parametrize("answer", NO_ACCEPTANCE, ids=lambda answer: type(answer).__name__)
-def test_an_answer_for_a_call_that_another_program_has_closed_changes_nothing_even_under_its_token(
-    answer: Answer,
-) -> None:
-    closed = a_call("completed")
-    step = replied(DIALING, closed, answer)
-    assert (step.reminder, step.calls) == (DIALING, (closed,))
-
-
-@pytest.mark.parametrize(
-    ("answer", "status", "asleep"),
-    [
-        (ACCEPTED, "queued", False),
-        (UNCLEAR, "unconfirmed", False),
-        (NOT_PLACED, "not-placed", True),
-        (REFUSED, "refused", True),
-    ],
-    ids=lambda value: type(value).__name__ if not isinstance(value, str | bool) else str(value),
-)
-def test_a_reminder_cancelled_while_its_request_was_out_stays_cancelled(
-    answer: Answer, status: str, *, asleep: bool
-) -> None:
-    gone = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
-    step = replied(gone, a_call(), answer)
-    assert (step.reminder.status, step.reminder.last_error) == (Status.CANCELLED, "cancelled by staff")
-    assert step.calls[0].status == status
-    assert (step.reminder.wake_at is None) is asleep
-
-
-def test_a_final_reminder_is_not_revived_by_an_answer_even_under_its_token() -> None:
-    checked = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff", lease_token=TOKEN)
-    step = replied(checked, a_call(), NOT_PLACED)
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.CANCELLED, None)
-
-
-def test_an_id_that_is_another_calls_is_not_stored_again() -> None:
-    step = replied(DIALING, a_call(), ACCEPTED, id_taken=True)
-    assert (step.reminder.status, step.calls[0].status) == (Status.PROCESSING, "queued")
-    assert step.calls[0].external_call_id is None
-    assert [note.level for note in step.notes] == [Level.ERROR, Level.INFO]
-
-
-def test_a_request_that_was_not_sent_is_scheduled_again_and_costs_no_try() -> None:
-    step = unsent(DIALING, a_call(tries=2), "stopping")
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW)
-    assert (step.reminder.lease_token, step.reminder.hold_reason) == (None, "stopping")
-    assert (step.calls[0].status, step.calls[0].tries) == ("not-placed", 1)
-
-
-def test_a_request_not_sent_because_of_an_opt_out_cancels_the_reminder() -> None:
-    step = unsent(DIALING, a_call(), "opted out", opted_out=True)
-    assert (step.reminder.status, step.reminder.last_error) == (Status.CANCELLED, "opted out")
-    assert (step.reminder.wake_at, step.calls[0].status) == (None, "not-placed")
-
-
-@pytest.mark.parametrize("opted_out", [True, False])
-def test_a_resend_that_was_not_sent_leaves_the_first_request_in_doubt(*, opted_out: bool) -> None:
-    step = unsent(RESENDING, a_call("unconfirmed", tries=2), opted_out=opted_out)
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert step.reminder.wake_at == NOW
-    assert (step.calls[0].status, step.calls[0].tries) == ("unconfirmed", 1)
-
-
-def test_not_sent_for_a_lost_token_marks_only_the_call() -> None:
-    step = unsent(TAKEN_OVER, a_call("unconfirmed"), "the lease was lost", resend=False)
-    assert step.reminder == TAKEN_OVER
-    assert step.calls[0].status == "not-placed"
-
-
-@pytest.mark.parametrize(
-    ("call", "changes"),
-    [
-        (a_call("unconfirmed", tries=2), {"tries": 1, "resend": False}),
-        (a_call("unconfirmed", tries=2), {"resend": True}),
-        (a_call("unconfirmed", tries=2, checks=4, not_found=4), {"resend": False}),
-        (a_call("queued"), {}),
-    ],
-    ids=["another request went out", "it was a resend", "look-ups missed an earlier one", "it was placed by another"],
-)
-def test_not_sent_for_a_lost_token_proves_nothing_about_others_requests(call: Any, changes: dict[str, Any]) -> None:
-    step = unsent(TAKEN_OVER, call, "the lease was lost", **changes)
-    assert (step.reminder, step.calls) == (TAKEN_OVER, (call,))
-
-
-def test_not_sent_for_a_final_reminder_leaves_it_final() -> None:
-    gone = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
-    step = unsent(gone, a_call(), "the reminder is cancelled")
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.CANCELLED, None)
-    assert step.calls[0].status == "not-placed"
-
-
-@pytest.mark.parametrize("ring_again", [False, True])
-@pytest.mark.parametrize(
-    ("answer", "tries"), [(REFUSED, 2), (NOT_PLACED, RULES.max_tries)], ids=["refused", "no tries"]
-)
-def test_where_the_key_is_of_no_more_use_a_call_that_look_ups_missed_is_in_doubt_again(
-    answer: Answer, tries: int, *, ring_again: bool
-) -> None:
-    rules = evolve(RULES, ring_again_when_unsure=ring_again)
-    step = replied(DIALING, a_call(checks=4, not_found=4, tries=tries), answer, rules=rules)
-    assert step.calls[0].status == "unreported"
-    assert step.reminder.status is (Status.SCHEDULED if ring_again else Status.FAILED)
-    assert step.reminder.last_error == (None if ring_again else "unconfirmed, ring by hand")
+def test_a_late_acceptance_opens_the_call_again_whoever_holds_the_lease() -> None:
+    closed = a_ledger(a_reminder(), a_call(CallState.NOT_PLACED))
+    transition = replied(closed, Accepted("ext-1"), action=an_action(SENT))
+    assert transition.ledger.calls["call-1"].state is CallState.PLACED
+    assert transition.ledger.reminders["reminder-1"].status is Status.PROCESSING
+    assert "it was not placed, and is under way again" in transition.lines[0].text

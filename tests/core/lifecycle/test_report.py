@@ -1,509 +1,397 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Found
-from reminderd.core.lifecycle import Level, call_spoken_of
-from reminderd.core.reminder import PROGRESS, TERMINAL, Call, Reminder, Status
-from reminderd.core.rules import Rules
+from reminderd.core.answers import Capabilities
+from reminderd.core.lifecycle.report import call_of, outcome_of
+from reminderd.core.lifecycle.transition import Ledger, Level, Transition
+from reminderd.core.model import TERMINAL, Call, CallOutcome, CallState, Reminder, Status
+from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.nouns import (
+    DAY,
     DROP,
     HOUR,
-    LOOK_UP,
     MINUTE,
-    NO_HOURS,
     NOW,
     RULES,
-    TOKEN,
     a_call,
+    a_ledger,
+    a_member,
     a_reminder,
     a_report,
     able,
-    asked,
+    heard_of,
     hours,
-    told,
 )
 
-WAITING = a_reminder(Status.PROCESSING, wake_at=NOW + HOUR)
-DIALING = a_reminder(Status.DIALING, lease_token=TOKEN, wake_at=NOW + MINUTE)
-FAILED = a_reminder(Status.FAILED, last_error="unconfirmed, ring by hand")
-MORNING = evolve(RULES, window=hours(8 * HOUR, 10 * HOUR + 10 * MINUTE))
+WAITING = a_reminder(Status.PROCESSING)
+PLACED = a_call(CallState.PLACED, status="ringing", external_call_id="ext-1")
+ASKS = able(Capabilities(asks_what_to_say=True))
+NO_VOICEMAIL = evolve(RULES, voicemail_is_reached=False)
+CLOSED_BY_US = (CallState.UNREPORTED, CallState.NOT_PLACED, CallState.REFUSED)
 
 
-# Which call a report speaks of
+def end_of(transition: Transition) -> tuple[Call, Reminder]:
+    return transition.ledger.calls["call-1"], transition.ledger.reminders["reminder-1"]
 
 
-def test_our_own_id_finds_the_call_before_the_providers_does() -> None:
-    first, second = a_call("busy", external_call_id="ext-1"), a_call(id="call-2", attempt=2)
-    assert call_spoken_of(a_report(attempt_id="call-2"), (first, second)) == (second, True)
+# Which call
 
 
-@pytest.mark.parametrize("attempt_id", [None, "another reminder's"])
-def test_else_the_providers_id_finds_it(attempt_id: str | None) -> None:
-    first, second = a_call("busy", external_call_id="ext-1"), a_call(id="call-2", attempt=2)
-    assert call_spoken_of(a_report(attempt_id=attempt_id), (first, second)) == (first, False)
+def test_our_own_id_names_the_call_before_the_providers_does() -> None:
+    other = a_call(CallState.PLACED, id="call-2", external_call_id="ext-1")
+    assert call_of(a_ledger(evolve(PLACED, external_call_id=None), other), a_report()) is not other
 
 
-def test_else_it_is_the_only_call_without_an_id() -> None:
-    first, second = a_call("busy", external_call_id="ext-0"), a_call(id="call-2", attempt=2)
-    assert call_spoken_of(a_report(attempt_id=None), (first, second)) == (second, False)
+def test_an_id_that_is_not_ours_never_stands_for_another_call() -> None:
+    assert call_of(a_ledger(WAITING, evolve(PLACED, external_call_id=None)), a_report(attempt_id="theirs")) is None
+
+
+def test_without_it_the_providers_id_names_the_call_else_the_only_one_without_an_id() -> None:
+    nameless = evolve(PLACED, external_call_id=None)
+    report = a_report(attempt_id=None)
+    assert call_of(a_ledger(PLACED), report) == PLACED
+    assert call_of(a_ledger(nameless), report) == nameless
+    assert call_of(a_ledger(nameless, evolve(nameless, id="call-2")), report) is None
 
 
 @pytest.mark.parametrize(
-    "calls",
-    [
-        (),
-        (a_call("busy"), a_call(id="call-2", attempt=2)),
-        (a_call("queued", external_call_id="ext-0"),),
-        (a_call("busy", attempt=None),),
-    ],
-    ids=["no call", "two without an id", "none without an id", "only a kept report"],
+    "changes",
+    [{"state": CallState.REFUSED}, {"adopted": True}, {"reminder_id": "other"}, {"external_call_id": "ext-2"}],
 )
-def test_else_it_cannot_be_told(calls: tuple[Call, ...]) -> None:
-    assert call_spoken_of(a_report(attempt_id=None), calls) == (None, False)
+def test_a_call_that_it_can_hardly_mean_is_not_taken_for_it(changes: dict[str, Any]) -> None:
+    nameless = evolve(a_call(CallState.PLACED), **changes)
+    assert call_of(a_ledger(nameless), a_report(attempt_id=None)) is None
 
 
-def test_a_report_for_a_reminder_never_dialled_changes_nothing_and_warns() -> None:
-    step = told(a_reminder(), report=a_report("completed"))
-    assert (step.reminder, step.calls, step.duplicate) == (a_reminder(), (), False)
-    assert [note.level for note in step.notes] == [Level.WARNING]
+def test_nor_is_one_that_was_made_before_a_restore() -> None:
+    ledger = a_ledger(a_call(CallState.UNREPORTED), restored_at=NOW, restored_seq=1)
+    assert call_of(ledger, a_report(attempt_id=None)) is None
 
 
-def test_its_repeat_is_a_duplicate() -> None:
-    assert told(a_reminder(), report=a_report("completed"), receipt_is_new=False).duplicate
-
-
-def test_progress_is_never_a_duplicate() -> None:
-    assert not told(a_reminder(), report=a_report("ringing"), receipt_is_new=False).duplicate
-
-
-@pytest.mark.parametrize("word", sorted(TERMINAL - {"completed"} | PROGRESS))
-def test_a_report_that_matches_no_call_is_kept_beside_them_and_changes_nothing_else(word: str) -> None:
-    call = a_call("queued", external_call_id="ext-0")
-    report = a_report(word, attempt_id=None, transcript="Hello?", duration_seconds=9, answered_by="human")
-    step = told(WAITING, call, report=report)
-    assert step.reminder == WAITING
-    assert step.calls[0] == call
-    kept = step.calls[1]
-    assert (kept.id, kept.attempt, kept.status, kept.external_call_id) == ("call-kept", None, word, "ext-1")
-    assert (kept.transcript, kept.duration_seconds, kept.answered_by) == ("Hello?", 9, "human")
-    assert kept.received_at == (NOW if word in TERMINAL else None)
-    assert not kept.open
-
-
-def test_completed_that_matches_no_call_still_means_called() -> None:
-    step = told(WAITING, a_call("queued", external_call_id="ext-0"), report=a_report(attempt_id=None))
-    assert step.reminder.status is Status.CALLED
-    assert step.reminder.wake_at is not None, "its open call is still to be followed to its end"
-
-
-def test_a_repeat_that_matches_no_call_is_not_kept_again() -> None:
-    call = a_call("queued", external_call_id="ext-0")
-    step = told(WAITING, call, report=a_report(attempt_id=None), receipt_is_new=False)
-    assert (step.reminder, step.calls, step.duplicate) == (WAITING, (call,), True)
-
-
-def test_the_end_of_a_kept_progress_report_is_noted_on_its_row() -> None:
-    kept = a_call("ringing", id="call-kept", attempt=None, external_call_id="ext-1")
-    step = told(WAITING, a_call("queued", external_call_id="ext-0"), kept, report=a_report("busy", attempt_id=None))
-    assert step.reminder == WAITING
-    assert (step.calls[1].status, step.calls[1].received_at) == ("busy", NOW)
-
-
-@pytest.mark.parametrize("attempt_id", ["call-1", None], ids=["named by our id", "matched by being the only one"])
-def test_an_id_that_is_on_another_call_is_not_stored_again(attempt_id: str | None) -> None:
-    step = told(WAITING, a_call("unconfirmed"), report=a_report("ringing", attempt_id=attempt_id), id_taken=True)
-    assert (step.reminder.external_call_id, step.calls[0].external_call_id) == (None, None)
-    assert step.calls[0].status == "ringing"
-    assert [note.level for note in step.notes].count(Level.ERROR) == 1
-
-
-def test_a_kept_report_does_not_store_another_calls_id_either() -> None:
-    call = a_call("queued", external_call_id="ext-0")
-    step = told(WAITING, call, report=a_report(attempt_id=None), id_taken=True)
-    assert step.calls[1].external_call_id is None
-
-
-def test_the_id_that_a_call_has_is_kept() -> None:
-    step = told(WAITING, a_call("queued", external_call_id="ext-0"), report=a_report("ringing"))
-    assert step.calls[0].external_call_id == "ext-0"
-
-
-# One terminal report a call
-
-
-def test_completed_means_called() -> None:
-    report = a_report(transcript="Yes, I will come.", duration_seconds=31, answered_by="human")
-    step = told(WAITING, a_call("queued"), report=report)
-    assert (step.reminder.status, step.reminder.wake_at, step.reminder.last_error) == (Status.CALLED, None, None)
-    assert step.reminder.external_call_id == "ext-1"
-    call = step.calls[0]
-    assert (call.status, call.received_at, call.external_call_id) == ("completed", NOW, "ext-1")
-    assert (call.transcript, call.duration_seconds, call.answered_by) == ("Yes, I will come.", 31, "human")
-
-
-def test_a_second_terminal_report_only_fills_what_is_empty() -> None:
-    call = a_call("busy", received_at=NOW - MINUTE, external_call_id="ext-1", transcript="first")
-    again = a_reminder(attempts=1)
-    step = told(again, call, report=a_report("completed", transcript="second", duration_seconds=9))
-    assert step.duplicate
-    assert step.reminder == again
-    assert step.calls == (evolve(call, duration_seconds=9),)
-
-
-def test_an_empty_transcript_counts_as_kept() -> None:
-    call = a_call("completed", received_at=NOW, transcript="", duration_seconds=0)
-    step = told(a_reminder(Status.CALLED), call, report=a_report(transcript="later", duration_seconds=9))
-    assert (step.calls[0].transcript, step.calls[0].duration_seconds) == ("", 0)
-
-
-def test_a_receipt_left_before_silences_a_report_that_does_not_name_our_call() -> None:
-    step = told(WAITING, a_call("queued"), report=a_report("completed", attempt_id=None), receipt_is_new=False)
-    assert step.duplicate
-    assert (step.reminder, step.calls[0].status) == (WAITING, "queued")
-
-
-def test_a_providers_reused_id_cannot_silence_a_report_that_names_our_call() -> None:
-    step = told(WAITING, a_call("queued"), report=a_report("completed"), receipt_is_new=False, id_taken=True)
-    assert (step.reminder.status, step.duplicate) == (Status.CALLED, False)
-
-
-@pytest.mark.parametrize("word", ["busy", "no-answer", "canceled"])
-def test_the_phone_is_rung_again_after(word: str) -> None:
-    step = told(DIALING, a_call(), report=a_report(word))
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.SCHEDULED, None)
-    assert step.reminder.wake_at == NOW + RULES.redial_delay(1)
-    assert step.reminder.hold_reason == f"{word}, to be rung again"
-    assert step.reminder.last_error is None
-
-
-def test_the_next_call_waits_for_the_calling_hours() -> None:
-    reminder = evolve(WAITING, expires_at=NOW + 30 * HOUR)
-    step = told(reminder, a_call("queued"), report=a_report("busy"), rules=MORNING)
-    assert step.reminder.wake_at == NOW + 22 * HOUR
+# How a call ended for the patient
 
 
 @pytest.mark.parametrize(
-    ("attempts", "rules", "reason"),
+    ("changes", "outcome"),
     [
-        (3, RULES, "busy, after 3 calls"),
-        (1, evolve(RULES, max_lateness=15 * MINUTE), "busy, and too late for another call"),
-        (1, MORNING, "busy, and too late for another call"),
-        (1, evolve(RULES, window=NO_HOURS), "busy, and too late for another call"),
+        ({"status": "completed"}, CallOutcome.HEARD),
+        ({"status": "completed", "answered_by": "human"}, CallOutcome.HEARD),
+        ({"status": "completed", "answered_by": "machine_start"}, CallOutcome.VOICEMAIL),
+        ({"status": "completed", "answered_by": "fax"}, CallOutcome.VOICEMAIL),
+        ({"status": "busy"}, CallOutcome.NOT_ANSWERED),
+        ({"status": "no-answer"}, CallOutcome.NOT_ANSWERED),
+        ({"status": "canceled"}, CallOutcome.NOT_ANSWERED),
+        ({"status": "failed"}, CallOutcome.FAILED),
+        ({"status": "failed", "sip_response_code": 603}, CallOutcome.DECLINED),
     ],
-    ids=["no call remains", "it would expire", "the hours begin too late", "no hours at all"],
 )
-def test_it_has_failed_if_it_cannot_be_rung_again(attempts: int, rules: Rules, reason: str) -> None:
-    step = told(evolve(WAITING, attempts=attempts), a_call("queued"), report=a_report("busy"), rules=rules)
-    assert (step.reminder.status, step.reminder.last_error, step.reminder.wake_at) == (Status.FAILED, reason, None)
-    assert step.notes[-1].level is Level.ERROR
+def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], outcome: CallOutcome) -> None:
+    assert outcome_of(evolve(PLACED, **changes), was_spoken=True) is outcome
+    unspoken = CallOutcome.NOT_HEARD if outcome is CallOutcome.HEARD else outcome
+    assert outcome_of(evolve(PLACED, **changes), was_spoken=False) is unspoken
 
 
-def test_a_reported_failure_is_not_rung_again() -> None:
-    step = told(WAITING, a_call("queued"), report=a_report("failed"))
-    assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, "the provider reported: failed")
+# Terminal
 
 
-@pytest.mark.parametrize("ours", ["unreported", "not-placed"])
-@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED])
-def test_the_truth_wins_over_what_we_had_concluded(ours: str, status: Status) -> None:
-    step = told(a_reminder(status, last_error="a reason"), a_call(ours), report=a_report("completed"))
-    assert (step.reminder.status, step.reminder.last_error, step.reminder.wake_at) == (Status.CALLED, None, None)
-    assert (step.calls[0].status, step.calls[0].received_at) == ("completed", NOW)
-
-
-@pytest.mark.parametrize("ours", ["unreported", "not-placed"])
-def test_another_end_of_a_call_we_had_closed_is_only_noted_once_all_is_over(ours: str) -> None:
-    step = told(FAILED, a_call(ours), report=a_report("busy"))
-    assert (step.reminder.status, step.reminder.last_error) == (Status.FAILED, FAILED.last_error)
-    assert (step.calls[0].status, step.calls[0].received_at) == ("busy", NOW)
-
-
-def test_a_refused_call_stays_refused() -> None:
-    call = a_call("refused")
-    step = told(FAILED, call, report=a_report("failed", transcript="late"))
-    assert step.reminder.status is Status.FAILED
-    assert step.calls == (evolve(call, transcript="late", external_call_id="ext-1", received_at=NOW),)
-    assert told(step.reminder, *step.calls, report=a_report("failed")).duplicate
+@pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING, Status.SCHEDULED, Status.FAILED, Status.EXPIRED])
+def test_completed_means_called_whatever_we_had_concluded(status: Status) -> None:
+    call, reminder = end_of(heard_of(a_ledger(a_reminder(status), PLACED), a_report(transcript="Yes.")))
+    assert (call.state, call.status, call.outcome) == (CallState.ENDED, "completed", CallOutcome.HEARD)
+    assert (call.received_at, call.wake_at, call.transcript) == (NOW, None, "Yes.")
+    assert (reminder.status, reminder.attempts, reminder.end_code) == (Status.CALLED, 1, None)
 
 
 def test_a_cancelled_reminder_keeps_the_end_of_its_call_and_stays_cancelled() -> None:
-    gone = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
-    step = told(gone, a_call("ringing"), report=a_report("completed", transcript="Yes"))
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.CANCELLED, None)
-    assert step.reminder.last_error == "cancelled by staff"
-    assert (step.calls[0].status, step.calls[0].transcript) == ("completed", "Yes")
+    call, reminder = end_of(heard_of(a_ledger(a_reminder(Status.CANCELLED), PLACED), a_report()))
+    assert (call.state, reminder.status) == (CallState.ENDED, Status.CANCELLED)
+
+
+def test_every_membership_of_a_call_that_was_heard_is_marked_as_said() -> None:
+    moved = evolve(WAITING, scheduled_at=NOW + DAY)
+    after = heard_of(a_ledger(moved, PLACED, a_member(PLACED, WAITING)), a_report()).ledger
+    assert after.members["call-1", "reminder-1"].said
+    assert after.reminders["reminder-1"] == moved
+
+
+def test_a_provider_that_asks_what_to_say_reached_only_those_whose_message_it_fetched() -> None:
+    unsaid = heard_of(a_ledger(WAITING, PLACED), a_report(), rules=ASKS)
+    call, reminder = end_of(unsaid)
+    assert (call.outcome, reminder.status, reminder.hold_code) == (
+        CallOutcome.NOT_HEARD,
+        Status.SCHEDULED,
+        HoldCode.REDIAL,
+    )
+    assert reminder.last_error == "not heard, to be called again"
+    said = heard_of(a_ledger(WAITING, PLACED, a_member(PLACED, WAITING, said=True)), a_report(), rules=ASKS)
+    assert end_of(said)[1].status is Status.CALLED
+
+
+def test_what_was_not_spoken_as_it_was_not_needed_any_more_is_not_reached() -> None:
+    late = heard_of(a_ledger(evolve(WAITING, expires_at=NOW), PLACED), a_report(), rules=ASKS)
+    assert (end_of(late)[1].status, end_of(late)[1].end_code) == (Status.EXPIRED, EndCode.TOO_LATE)
+    out = heard_of(a_ledger(WAITING, PLACED, opted_out=frozenset({PLACED.phone_number})), a_report(), rules=ASKS)
+    assert (end_of(out)[1].status, end_of(out)[1].end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+
+
+@pytest.mark.parametrize("word", ["busy", "no-answer", "canceled"])
+def test_whoever_did_not_answer_is_called_again(word: str) -> None:
+    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(word)))
+    assert (reminder.status, reminder.hold_code, reminder.attempts) == (Status.SCHEDULED, HoldCode.REDIAL, 1)
+    assert reminder.retry_at == reminder.wake_at == NOW + RULES.redial_delay(1)
+    assert reminder.last_error == f"{word}, to be called again"
+
+
+def test_the_next_call_waits_for_the_calling_hours() -> None:
+    later = evolve(RULES, window=hours(timedelta(hours=11), timedelta(hours=12)))
+    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later))
+    assert reminder.retry_at == NOW + HOUR
 
 
 @pytest.mark.parametrize(
-    ("word", "after"),
-    [("completed", Status.CALLED), ("busy", Status.DIALING), ("failed", Status.DIALING), ("ringing", Status.DIALING)],
+    ("rules", "code", "reason"),
+    [
+        (evolve(RULES, max_calls=1), EndCode.NOT_ANSWERED, "busy, after 1 calls"),
+        (evolve(RULES, max_lateness=MINUTE), EndCode.TOO_LATE, "busy, and too late for another call"),
+        (
+            evolve(RULES, window=hours(timedelta(hours=10), timedelta(hours=10, minutes=1))),
+            EndCode.TOO_LATE,
+            "busy, and too late for another call",
+        ),
+    ],
 )
-def test_of_an_older_call_only_completed_changes_the_reminder(word: str, after: Status) -> None:
-    older, newest = a_call("unreported"), a_call(id="call-2", attempt=2)
-    step = told(DIALING, older, newest, report=a_report(word))
-    assert step.reminder.status is after
-    assert step.calls[0].status == (word if word in TERMINAL else "unreported")
-    assert step.calls[1] == newest
-    assert (step.reminder.lease_token == TOKEN) is (after is Status.DIALING)
+def test_it_has_failed_if_it_cannot_be_called_again(rules: Any, code: EndCode, reason: str) -> None:
+    transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=rules)
+    _, reminder = end_of(transition)
+    assert (reminder.status, reminder.end_code, reminder.last_error) == (Status.FAILED, code, reason)
+    assert transition.lines[0].level is Level.ERROR
 
 
-def test_once_staff_had_it_called_again_an_older_calls_failure_is_only_noted() -> None:
-    step = told(a_reminder(attempts=0), a_call("unreported"), report=a_report("failed"))
-    assert step.reminder == a_reminder(attempts=0)
-    assert step.calls[0].status == "failed"
+def test_each_redial_waits_its_own_time_and_the_last_holds_for_all_that_follow() -> None:
+    rules = evolve(RULES, redial_delays=(MINUTE, HOUR), max_calls=9, max_lateness=DAY)
+    for older, delay in ((0, MINUTE), (1, HOUR), (2, HOUR)):
+        calls = [a_call(CallState.ENDED, id=f"old-{n}", seq=n + 1, status="busy") for n in range(older)]
+        ledger = a_ledger(WAITING, evolve(PLACED, seq=9), *calls)
+        assert end_of(heard_of(ledger, a_report("busy"), rules=rules))[1].retry_at == NOW + delay
+
+
+def test_a_reported_failure_is_not_followed_by_another_call_and_says_what_is_known_of_why() -> None:
+    plain = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed")))[1]
+    assert (plain.end_code, plain.last_error) == (EndCode.PROVIDER_FAILED, "the provider reported: failed")
+    report = a_report("failed", sip_response_code=404, error_code="13224")
+    known = end_of(heard_of(a_ledger(WAITING, PLACED), report))[1]
+    assert known.last_error == "the provider reported: failed (error 13224, SIP 404)"
+    declined = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=603)))[1]
+    assert (declined.end_code, declined.last_error) == (EndCode.DECLINED, "the provider reported: declined (SIP 603)")
+
+
+def test_a_voicemail_counts_where_the_clinic_says_so() -> None:
+    report = a_report(answered_by="machine_start")
+    assert end_of(heard_of(a_ledger(WAITING, PLACED), report))[1].status is Status.CALLED
+    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=NO_VOICEMAIL))
+    assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail, to be called again")
+    last = evolve(NO_VOICEMAIL, max_calls=1)
+    assert end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=last))[1].end_code is EndCode.VOICEMAIL
+
+
+def test_that_a_machine_answered_may_have_been_reported_before_the_end() -> None:
+    known = evolve(PLACED, answered_by="machine_start")
+    assert end_of(heard_of(a_ledger(WAITING, known), a_report(answered_by="human"), rules=NO_VOICEMAIL))[0].by_machine
+
+
+def test_a_second_terminal_report_only_fills_what_is_empty() -> None:
+    first = heard_of(a_ledger(WAITING, PLACED), a_report("busy")).ledger
+    again = heard_of(first, a_report("completed", transcript="Yes."), receipt_is_new=False)
+    call, reminder = end_of(again)
+    assert again.duplicate
+    assert (call.status, call.transcript, reminder.status) == ("busy", "Yes.", Status.SCHEDULED)
+
+
+def test_a_receipt_silences_a_report_that_does_not_name_our_call_and_no_other() -> None:
+    silent = heard_of(a_ledger(WAITING, PLACED), a_report(attempt_id=None), receipt_is_new=False)
+    assert silent.duplicate
+    assert end_of(silent)[0].state is CallState.PLACED
+    assert not heard_of(a_ledger(WAITING, PLACED), a_report(), receipt_is_new=False).duplicate
+
+
+@pytest.mark.parametrize("state", CLOSED_BY_US)
+def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state: CallState) -> None:
+    failed = a_reminder(Status.FAILED, end_code=EndCode.UNCONFIRMED)
+    ledger = a_ledger(failed, evolve(PLACED, state=state, wake_at=None))
+    assert end_of(heard_of(ledger, a_report()))[1].status is Status.CALLED
+    busy = heard_of(ledger, a_report("busy"))
+    call, reminder = end_of(busy)
+    assert (call.state, call.outcome, reminder) == (CallState.ENDED, CallOutcome.NOT_ANSWERED, failed)
+    assert busy.lines[0].text == "noted: busy"
+
+
+def test_of_an_older_call_only_what_was_heard_changes_the_reminder() -> None:
+    older = evolve(PLACED, state=CallState.UNREPORTED, wake_at=None)
+    newer = a_call(CallState.PLACED, id="call-2", seq=2)
+    ledger = a_ledger(WAITING, older, newer)
+    assert end_of(heard_of(ledger, a_report("busy")))[1] == WAITING
+    after = heard_of(ledger, a_report()).ledger
+    assert (after.reminders["reminder-1"].status, after.calls["call-2"].state) == (Status.CALLED, CallState.PLACED)
+
+
+def test_the_end_of_one_call_leaves_a_reminder_alone_that_is_in_another() -> None:
+    stray = evolve(PLACED, state=CallState.STRAY)
+    other = a_call(CallState.PLACED, id="call-2", seq=2)
+    assert end_of(heard_of(a_ledger(WAITING, stray, other), a_report("busy")))[1] == WAITING
+
+
+def test_when_an_open_call_ends_the_stray_one_beside_it_takes_its_place() -> None:
+    stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other")
+    ledger = a_ledger(WAITING, PLACED, stray, a_member(PLACED, WAITING))
+    assert heard_of(ledger, a_report()).ledger.calls["stray"].state is CallState.PLACED
+    beside = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
+    strays_end = a_ledger(WAITING, evolve(PLACED, state=CallState.STRAY), beside, a_member(PLACED, WAITING))
+    assert heard_of(strays_end, a_report()).ledger.calls["call-2"] == beside
 
 
 # Progress
 
 
-@pytest.mark.parametrize("word", sorted(PROGRESS))
-@pytest.mark.parametrize("call", [a_call("unconfirmed"), a_call("dialing")], ids=["unconfirmed", "dialing"])
-def test_progress_is_evidence_that_the_call_was_placed(word: str, call: Call) -> None:
-    step = told(DIALING, call, report=a_report(word))
-    assert (step.reminder.status, step.reminder.lease_token) == (Status.PROCESSING, None)
-    assert step.reminder.wake_at == NOW + RULES.outcome_timeout
-    assert (step.reminder.external_call_id, step.reminder.hold_reason) == ("ext-1", None)
-    assert (step.calls[0].status, step.calls[0].external_call_id) == (word, "ext-1")
-    assert step.notes[-1].level is Level.INFO
+def test_progress_is_evidence_that_the_call_was_placed() -> None:
+    unsure = a_call(CallState.UNCONFIRMED, checks=3, error="timeout", lease_token="another")
+    transition = heard_of(a_ledger(WAITING, unsure), a_report("ringing"), now=NOW + MINUTE)
+    call, _ = end_of(transition)
+    assert (call.state, call.status, call.evidence, call.checks) == (CallState.PLACED, "ringing", True, 0)
+    assert (call.last_sign_at, call.lease_token, call.error) == (NOW + MINUTE, None, None)
+    assert call.wake_at == NOW + MINUTE + RULES.outcome_timeout
+    assert [line.text for line in transition.lines] == ["ringing"]
 
 
-def test_a_word_we_do_not_know_is_progress_kept_as_it_is_with_a_warning() -> None:
-    step = told(WAITING, a_call("unconfirmed"), report=a_report("on-hold"))
-    assert (step.reminder.status, step.calls[0].status) == (Status.PROCESSING, "on-hold")
-    assert step.notes[-1].level is Level.WARNING
+@pytest.mark.parametrize("word", ["dialing", "not-placed", "unconfirmed", "refused", "unreported", "on hold"])
+def test_a_word_that_is_not_known_is_progress_and_never_our_own_conclusion(word: str) -> None:
+    transition = heard_of(a_ledger(WAITING, a_call(CallState.UNCONFIRMED)), a_report(word))
+    call, _ = end_of(transition)
+    assert (call.state, call.status) == (CallState.PLACED, word)
+    assert transition.lines[0].level is Level.WARNING
 
 
 def test_progress_that_comes_out_of_order_does_not_turn_a_call_back() -> None:
-    step = told(WAITING, a_call("in-progress"), report=a_report("ringing"))
-    assert step.calls[0].status == "in-progress"
-    assert step.reminder.wake_at == NOW + RULES.outcome_timeout
+    late = heard_of(a_ledger(WAITING, PLACED), a_report("queued"), now=NOW + MINUTE)
+    assert end_of(late)[0].status == "ringing"
+    assert end_of(late)[0].last_sign_at == NOW + MINUTE
+    assert late.lines == ()
 
 
-@pytest.mark.parametrize("ours", ["not-placed", "unreported"])
-def test_progress_of_a_scheduled_reminders_call_opens_it_again(ours: str) -> None:
-    step = told(a_reminder(attempts=1, hold_reason="not placed"), a_call(ours), report=a_report("ringing"))
-    assert (step.reminder.status, step.reminder.hold_reason) == (Status.PROCESSING, None)
-    assert (step.calls[0].status, step.calls[0].open) == ("ringing", True)
+@pytest.mark.parametrize("state", CLOSED_BY_US)
+@pytest.mark.parametrize("status", list(Status))
+def test_a_sign_of_life_opens_a_call_again_whatever_its_reminder_has_become(state: CallState, status: Status) -> None:
+    ledger = a_ledger(a_reminder(status), a_call(state))
+    transition = heard_of(ledger, a_report("ringing"))
+    call, reminder = end_of(transition)
+    assert call.state is CallState.PLACED
+    assert reminder.status is (status if status.final else Status.PROCESSING)
+    assert transition.ledger.alive_at(call.phone_number) == [call]
+    assert "is under way again" in transition.lines[0].text
 
 
-def test_progress_of_an_older_call_opens_nothing() -> None:
-    older, newest = a_call("unreported"), a_call("not-placed", id="call-2", attempt=2)
-    step = told(a_reminder(attempts=2), older, newest, report=a_report("ringing"))
-    assert step.reminder == a_reminder(attempts=2)
-    assert [call.status for call in step.calls] == ["unreported", "not-placed"]
+def test_beside_an_open_call_to_its_number_it_is_a_stray_one() -> None:
+    other = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
+    ledger = a_ledger(a_reminder(Status.FAILED), a_call(CallState.UNREPORTED), other, a_member(a_call(), WAITING))
+    after = heard_of(ledger, a_report("ringing")).ledger
+    assert (after.calls["call-1"].state, after.calls["call-2"].state) == (CallState.STRAY, CallState.PLACED)
 
 
-def test_a_final_reminder_is_woken_for_its_open_call_whatever_is_noted_of_an_older_one() -> None:
-    followed = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
-    older, newest = a_call("unreported"), a_call("ringing", id="call-2", attempt=2)
-    step = told(followed, older, newest, report=a_report("busy"))
-    assert step.reminder == followed
-    assert [call.status for call in step.calls] == ["busy", "ringing"]
-
-
-def test_progress_opens_no_second_call_beside_one_that_another_program_left_open() -> None:
-    older, newest = a_call("ringing", external_call_id="ext-0"), a_call("not-placed", id="call-2", attempt=2)
-    step = told(a_reminder(attempts=2), older, newest, report=a_report("ringing", attempt_id="call-2"))
-    assert step.reminder == a_reminder(attempts=2)
-    assert [call.status for call in step.calls] == ["ringing", "not-placed"]
-
-
-def test_a_call_opened_again_after_staff_called_again_counts_as_one_of_its_calls() -> None:
-    step = told(a_reminder(attempts=0), a_call("unreported"), report=a_report("ringing"))
-    assert (step.reminder.status, step.reminder.attempts) == (Status.PROCESSING, 1)
-
-
-def test_progress_of_a_final_reminders_closed_call_is_only_noted() -> None:
-    step = told(FAILED, a_call("unreported"), report=a_report("ringing"))
-    assert step.reminder == FAILED
-    assert (step.calls[0].status, step.calls[0].external_call_id) == ("unreported", "ext-1")
+def test_a_scheduled_reminder_waits_for_a_call_that_is_alive_again() -> None:
+    waiting = a_reminder(hold_code=HoldCode.REDIAL, retry_at=NOW + HOUR)
+    _, reminder = end_of(heard_of(a_ledger(waiting, a_call(CallState.UNREPORTED)), a_report("ringing")))
+    assert (reminder.status, reminder.wake_at, reminder.hold_code, reminder.retry_at) == (
+        Status.PROCESSING,
+        None,
+        None,
+        None,
+    )
 
 
 def test_progress_after_the_end_is_only_noted() -> None:
-    call = a_call("busy", received_at=NOW, external_call_id="ext-1")
-    reminder = a_reminder(attempts=1)
-    step = told(reminder, call, report=a_report("ringing"))
-    assert (step.reminder, step.calls) == (reminder, (call,))
+    over = a_call(CallState.ENDED, status="busy", received_at=NOW)
+    transition = heard_of(a_ledger(a_reminder(), over), a_report("ringing"))
+    assert (end_of(transition)[0].state, end_of(transition)[0].external_call_id) == (CallState.ENDED, "ext-1")
+    assert transition.lines[0].text == "noted: ringing, after the call's end"
 
 
-def test_progress_of_a_cancelled_reminders_open_call_only_moves_its_check() -> None:
-    gone = a_reminder(Status.CANCELLED, wake_at=NOW, last_error="cancelled by staff")
-    step = told(gone, a_call("dialing"), report=a_report("ringing"))
-    assert (step.reminder.status, step.calls[0].status) == (Status.CANCELLED, "ringing")
-    assert step.reminder.wake_at == NOW + RULES.outcome_timeout
+def test_news_of_a_call_that_no_reminder_needs_has_it_dropped_at_once() -> None:
+    ledger = a_ledger(a_reminder(Status.CANCELLED), PLACED)
+    assert end_of(heard_of(ledger, a_report("ringing"), rules=able(DROP)))[0].wake_at == NOW
+    assert end_of(heard_of(ledger, a_report("ringing")))[0].wake_at == NOW + RULES.outcome_timeout
 
 
-def test_progress_that_matches_no_call_and_has_anothers_id_leaves_no_row_each_time() -> None:
-    two = (
-        a_call("busy", id="a", external_call_id="ext-a"),
-        a_call("queued", id="b", attempt=2, external_call_id="ext-b"),
-    )
-    stranger = a_report("ringing", attempt_id=None, external_call_id="taken")
-    step = told(a_reminder(Status.PROCESSING), *two, report=stranger, id_taken=True)
-    assert step.calls == two
-    assert [note.level for note in step.notes] == [Level.ERROR, Level.WARNING]
+def test_an_id_that_is_on_another_call_is_not_stored_again() -> None:
+    other = a_call(CallState.ENDED, id="call-2", external_call_id="ext-1")
+    transition = heard_of(a_ledger(WAITING, a_call(CallState.PLACED), other), a_report("ringing"))
+    assert end_of(transition)[0].external_call_id is None
 
 
-def test_a_repeat_about_an_older_call_leaves_the_newer_one_of_a_cancelled_reminder_followed() -> None:
-    cancelled = a_reminder(Status.CANCELLED, wake_at=NOW + HOUR)
-    older, newer = a_call("busy", received_at=NOW), a_call("ringing", id="call-2", attempt=2)
-    step = told(cancelled, older, newer, report=a_report("busy"), receipt_is_new=False)
-    assert (step.duplicate, step.reminder) == (True, cancelled)
+# Calls that we do not know
 
 
-# A machine has answered
-
-STRICT = evolve(RULES, voicemail_is_reached=False)
-VOICEMAIL = a_report("completed", answered_by="machine_end_beep")
+def adopted(ledger: Ledger, **changes: Any) -> Transition:
+    return heard_of(ledger, a_report(**({"attempt_id": "theirs"} | changes)))
 
 
-def test_a_voicemail_is_called_where_it_counts_as_reached() -> None:
-    step = told(WAITING, a_call("queued"), report=VOICEMAIL)
-    assert (step.reminder.status, step.calls[0].status) == (Status.CALLED, "completed")
-    assert step.notes[-1].text == "called: completed"
+def test_a_report_of_a_call_that_is_not_known_is_a_call_of_its_own_and_makes_its_number_busy() -> None:
+    transition = adopted(a_ledger(a_reminder()), status="ringing")
+    call = transition.ledger.calls["theirs"]
+    assert (call.state, call.adopted, call.evidence, call.requests) == (CallState.PLACED, True, True, 0)
+    assert (call.reminder_id, call.external_call_id) == ("reminder-1", "ext-1")
+    assert transition.ledger.members == {}
+    assert transition.lines[0].level is Level.WARNING
+    assert transition.ledger.alive_at(call.phone_number) == [call]
 
 
-@pytest.mark.parametrize("answered_by", ["machine_start", "fax"])
-def test_a_voicemail_is_rung_again_where_it_does_not(answered_by: str) -> None:
-    step = told(WAITING, a_call("queued"), report=a_report("completed", answered_by=answered_by), rules=STRICT)
-    assert (step.reminder.status, step.reminder.wake_at) == (Status.SCHEDULED, NOW + RULES.redial_delay(1))
-    assert (step.reminder.hold_reason, step.reminder.lease_token) == ("voicemail, to be rung again", None)
-    assert (step.calls[0].status, step.calls[0].received_at, step.duplicate) == ("completed", NOW, False)
-    assert step.notes[-1].text.startswith("voicemail, to be rung again: ")
+def test_beside_an_open_call_it_is_a_stray_one() -> None:
+    after = adopted(a_ledger(WAITING, a_call(CallState.PLACED)), status="ringing").ledger
+    assert (after.calls["theirs"].state, after.calls["call-1"].state) == (CallState.STRAY, CallState.PLACED)
 
 
-def test_that_a_machine_answered_may_have_been_told_before_the_end() -> None:
-    call = a_call("in-progress", answered_by="machine_start")
-    assert told(WAITING, call, report=a_report("completed"), rules=STRICT).reminder.status is Status.SCHEDULED
+def test_it_settles_neither_a_reminder_nor_another_call() -> None:
+    after = adopted(a_ledger(WAITING, a_call(CallState.UNCONFIRMED))).ledger
+    assert (after.reminders["reminder-1"], after.calls["call-1"].state) == (WAITING, CallState.UNCONFIRMED)
+    assert after.calls["theirs"].state is CallState.ENDED
 
 
-def test_what_was_told_first_of_who_answered_stands() -> None:
-    call = a_call("in-progress", answered_by="human")
-    step = told(WAITING, call, report=VOICEMAIL, rules=STRICT)
-    assert (step.reminder.status, step.calls[0].answered_by) == (Status.CALLED, "human")
+@pytest.mark.parametrize("attempt_id", [None, "", "not an id", "x" * 201, "ü"])
+def test_an_id_that_cannot_be_ours_is_replaced(attempt_id: str | None) -> None:
+    after = adopted(a_ledger(a_reminder()), attempt_id=attempt_id).ledger
+    assert set(after.calls) == {"call-adopted"}
 
 
-@pytest.mark.parametrize(
-    ("attempts", "rules", "reason"),
-    [
-        (3, STRICT, "voicemail, after 3 calls"),
-        (1, evolve(STRICT, max_lateness=15 * MINUTE), "voicemail, and too late for another call"),
-        (1, evolve(STRICT, window=MORNING.window), "voicemail, and too late for another call"),
-        (1, evolve(STRICT, window=NO_HOURS), "voicemail, and too late for another call"),
-    ],
-    ids=["no call remains", "it would expire", "the hours begin too late", "no hours at all"],
-)
-def test_a_voicemail_has_failed_if_it_cannot_be_rung_again(attempts: int, rules: Rules, reason: str) -> None:
-    step = told(evolve(WAITING, attempts=attempts), a_call("queued"), report=VOICEMAIL, rules=rules)
-    assert (step.reminder.status, step.reminder.last_error, step.reminder.wake_at) == (Status.FAILED, reason, None)
-    assert (step.notes[-1].text, step.notes[-1].level) == (f"failed: {reason}", Level.ERROR)
+RESTORED = a_reminder(Status.FAILED, end_code=EndCode.RESTORED)
 
 
-@pytest.mark.parametrize("status", [Status.FAILED, Status.EXPIRED, Status.CANCELLED, Status.CALLED])
-def test_a_voicemail_of_a_call_that_we_had_closed_changes_no_final_reminder(status: Status) -> None:
-    over = a_reminder(status, last_error=None if status is Status.CALLED else "a reason", external_call_id="ext-1")
-    step = told(over, a_call("unreported"), report=VOICEMAIL, rules=STRICT)
-    assert (step.reminder, step.calls[0].status) == (over, "completed")
+def test_after_a_restore_it_counts_for_a_reminder_that_may_have_been_called_since() -> None:
+    facts = {"restored_at": NOW, "restored_seq": 1}
+    assert adopted(a_ledger(RESTORED, **facts)).ledger.reminders["reminder-1"].status is Status.CALLED
+    assert adopted(a_ledger(RESTORED, **facts), status="busy").ledger.reminders["reminder-1"] == RESTORED
+    later = evolve(RESTORED, scheduled_at=NOW + DAY)
+    assert adopted(a_ledger(later, **facts)).ledger.reminders["reminder-1"] == later
+    assert adopted(a_ledger(RESTORED)).ledger.reminders["reminder-1"] == RESTORED
+    put_in_again = a_reminder()
+    assert adopted(a_ledger(put_in_again, **facts)).ledger.reminders["reminder-1"].status is Status.CALLED
 
 
-def test_the_voicemail_of_an_older_call_is_only_noted() -> None:
-    newest = a_call(id="call-2", attempt=2)
-    step = told(DIALING, a_call("unreported"), newest, report=VOICEMAIL, rules=STRICT)
-    assert (step.reminder, step.calls[1], step.calls[0].status) == (DIALING, newest, "completed")
-    assert step.notes[-1].text == "noted: voicemail"
+def test_without_our_id_it_counts_if_all_calls_that_we_know_are_about_the_reminder_as_it_is() -> None:
+    first = a_call(CallState.ENDED, external_call_id="ext-0", status="busy")
+    failed = a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED)
+    report = {"attempt_id": None}
+    assert adopted(a_ledger(failed, first), **report).ledger.reminders["reminder-1"].status is Status.CALLED
+    moved = evolve(failed, scheduled_at=NOW + DAY)
+    ledger = a_ledger(moved, first, a_member(first, failed))
+    assert adopted(ledger, **report).ledger.reminders["reminder-1"] == moved
+    never = a_reminder()
+    assert adopted(a_ledger(never), **report).ledger.reminders["reminder-1"] == never
 
 
-def test_a_voicemail_that_matches_no_call_is_kept_and_reaches_nobody() -> None:
-    report = evolve(VOICEMAIL, attempt_id=None)
-    step = told(WAITING, a_call("queued", external_call_id="ext-0"), report=report, rules=STRICT)
-    assert (step.reminder, step.calls[1].answered_by) == (WAITING, "machine_end_beep")
-
-
-# Why a call failed
-
-
-@pytest.mark.parametrize(
-    ("codes", "appendix"),
-    [
-        ({}, ""),
-        ({"error_code": "31005"}, " (error 31005)"),
-        ({"sip_response_code": 603}, " (SIP 603)"),
-        ({"error_code": "31005", "sip_response_code": 603}, " (error 31005, SIP 603)"),
-    ],
-    ids=["nothing", "the provider's number", "the network's", "both"],
-)
-def test_a_failure_says_what_is_known_of_why(codes: dict[str, Any], appendix: str) -> None:
-    step = told(WAITING, a_call("queued"), report=a_report("failed", **codes))
-    assert step.reminder.last_error == f"the provider reported: failed{appendix}"
-    assert (step.calls[0].error_code, step.calls[0].sip_response_code) == (
-        codes.get("error_code"),
-        codes.get("sip_response_code"),
-    )
-
-
-def test_codes_told_before_the_end_are_kept_and_said() -> None:
-    step = told(WAITING, a_call("ringing", sip_response_code=480), report=a_report("failed", sip_response_code=603))
-    assert step.reminder.last_error == "the provider reported: failed (SIP 480)"
-
-
-# News of a call that nobody wants any more
-
-GONE = a_reminder(Status.CANCELLED, wake_at=NOW + MINUTE, lease_token=TOKEN, last_error="cancelled by staff")
-QUEUED = a_call("queued", external_call_id="ext-1")
-LATER = NOW + RULES.outcome_timeout
-
-
-@pytest.mark.parametrize("before", ["dialing", "unconfirmed", "queued"])
-@pytest.mark.parametrize("checks", [0, 4], ids=["never asked about", "asked about before"])
-def test_news_that_it_rings_has_it_dropped_at_once(before: str, checks: int) -> None:
-    step = told(GONE, a_call(before, checks=checks), report=a_report("ringing"), rules=able(DROP))
-    assert (step.reminder.wake_at, step.reminder.lease_token) == (NOW, None)
-
-
-def test_a_call_of_its_own_found_by_a_look_up_is_dropped_at_once() -> None:
-    step = asked(GONE, a_call("unconfirmed", checks=3), Found(a_report("ringing")), rules=able(DROP))
-    assert (step.reminder.wake_at, step.calls[0].status) == (NOW, "ringing")
-
-
-@pytest.mark.parametrize("word", ["queued", "initiated"])
-def test_no_news_has_it_dropped_no_second_time(word: str) -> None:
-    step = told(GONE, a_call("initiated", external_call_id="ext-1", checks=1), report=a_report(word), rules=able(DROP))
-    assert step.reminder.wake_at == LATER
-
-
-def test_a_drop_that_is_due_is_not_put_off_by_old_news() -> None:
-    due = evolve(GONE, wake_at=NOW, lease_token=None)
-    step = told(due, evolve(QUEUED, checks=2), report=a_report("queued"), rules=able(DROP))
-    assert step.reminder.wake_at == NOW
-
-
-@pytest.mark.parametrize(
-    ("reminder", "call", "word", "rules"),
-    [
-        (GONE, QUEUED, "in-progress", able(DROP)),
-        (GONE, QUEUED, "on-hold", able(DROP)),
-        (GONE, QUEUED, "ringing", able(LOOK_UP)),
-        (GONE, evolve(QUEUED, checks=10), "ringing", able(DROP)),
-        (GONE, evolve(QUEUED, provider="another"), "ringing", able(DROP)),
-        (WAITING, QUEUED, "ringing", able(DROP)),
-        (a_reminder(Status.CALLED, wake_at=NOW + MINUTE), QUEUED, "ringing", able(DROP)),
-    ],
-    ids=["answered", "a word we don't know", "the provider can't", "ten times", "another's", "wanted", "called"],
-)
-def test_else_news_only_moves_its_check(reminder: Reminder, call: Call, word: str, rules: Rules) -> None:
-    assert told(reminder, call, report=a_report(word), rules=rules).reminder.wake_at == LATER
-
-
-def test_a_reminder_whose_row_lost_its_time_is_still_given_one() -> None:
-    step = told(evolve(GONE, wake_at=None), QUEUED, report=a_report("queued"), rules=able(DROP))
-    assert step.reminder.wake_at == LATER
-
-
-@pytest.mark.parametrize(("attempts", "minutes"), [(1, 15), (2, 60), (3, 60)])
-def test_each_redial_waits_its_own_time_and_the_last_holds_for_all_that_follow(attempts: int, minutes: int) -> None:
-    rules = evolve(RULES, redial_delays=(15 * MINUTE, 60 * MINUTE), max_calls=9)
-    waiting = a_reminder(Status.PROCESSING, attempts=attempts)
-    step = told(waiting, a_call("ringing"), report=a_report("busy"), rules=rules)
-    assert step.reminder.wake_at == NOW + minutes * MINUTE
+@pytest.mark.parametrize("word", sorted(TERMINAL))
+def test_its_repeat_changes_nothing(word: str) -> None:
+    first = adopted(a_ledger(a_reminder()), status=word).ledger
+    again = heard_of(first, a_report(word, attempt_id="theirs"), receipt_is_new=False)
+    assert again.duplicate
+    assert again.ledger == first

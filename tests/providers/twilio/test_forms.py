@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from reminderd.core.answers import Report
 from reminderd.core.conversation import Question
-from reminderd.core.lifecycle import Key
+from reminderd.core.lifecycle.keypress import Key
 from reminderd.providers.base import InvalidPayloadError, Webhook
 from reminderd.providers.payload import DURATION_LIMIT
 from reminderd.providers.twilio.forms import read_key, read_report
@@ -174,11 +174,6 @@ def test_a_key_is_what_was_pressed_or_nothing(digits: str | None, told: str) -> 
 )
 def test_the_question_travels_in_the_query(query: str, question: Question, repeats: int) -> None:
     assert read_key(keys("1", query)) == Key(digits="1", question=question, repeats=repeats)
-
-
-@pytest.mark.parametrize(("query", "others_only"), [("", False), ("&said=others", True), ("&said=all", False)])
-def test_and_so_does_that_only_others_were_said(query: str, others_only: bool) -> None:
-    assert read_key(keys("1", f"question=menu&repeats=0{query}")).others_only is others_only
 
 
 @pytest.mark.parametrize(

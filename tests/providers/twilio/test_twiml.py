@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.conversation import Part, Question, Reply
-from reminderd.core.reminder import MESSAGE_LIMIT
+from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.wording import Wording, spoken
 from reminderd.providers.twilio.twiml import fallback, twiml
 

@@ -16,16 +16,22 @@ CREATE TABLE reminders (
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
                          status IN ('scheduled', 'dialing', 'processing', 'called', 'failed', 'expired', 'cancelled')
                      ),
-    wake_at          INTEGER,
-    hold_reason      TEXT,
-    attempts         INTEGER NOT NULL DEFAULT 0,
-    lease_token      TEXT,
-    external_call_id TEXT,
     response         TEXT,
     last_error       TEXT,
+    -- From here on reminderd alone writes. Another program that writes a whole row leaves them out.
+    wake_at          INTEGER,
+    retry_at         INTEGER,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    tries            INTEGER NOT NULL DEFAULT 0,
+    again_until      INTEGER,
+    again_seq        INTEGER NOT NULL DEFAULT 0,
+    hold_code        TEXT,
+    end_code         TEXT,
+    ended_at         INTEGER,
+    revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
-    -- Up to the year 3000: microseconds are refused at the door. (A NULL passes.)
+    -- Up to the year 3000: microseconds are refused. (A NULL passes.)
     CONSTRAINT times_are_unix_milliseconds CHECK (
         scheduled_at BETWEEN 0 AND 32503680000000
         AND expires_at BETWEEN 0 AND 32503680000000
@@ -34,41 +40,72 @@ CREATE TABLE reminders (
         AND updated_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,'scheduled',1780000000000,NULL,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin','processing',1780000000005,NULL,1,NULL,'e2',NULL,NULL,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,'called',NULL,NULL,2,NULL,'e1','confirmed',NULL,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,'failed',NULL,NULL,0,NULL,NULL,NULL,'unconfirmed, ring by hand',1780000000000,1780000000000);
+INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin','processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,3,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,1780000000003,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,'unconfirmed',1780000000003,0,1780000000000,1780000000000);
 CREATE TABLE call_logs (
+    seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     -- It travels in an HTTP header, as the idempotency key.
-    id               TEXT PRIMARY KEY NOT NULL DEFAULT (lower(hex(randomblob(16))))
+    id               TEXT UNIQUE NOT NULL DEFAULT (lower(hex(randomblob(16))))
                      CONSTRAINT id_is_1_to_200_printable_ascii_characters CHECK (
                          length(id) BETWEEN 1 AND 200 AND instr(id, char(0)) = 0 AND id NOT GLOB '*[^!-~]*'
                      ),
-    reminder_id      TEXT NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
-    attempt          INTEGER,
+    -- No foreign key: a call outlives its reminder, as its phone may be ringing.
+    reminder_id      TEXT NOT NULL,
+    phone_number     TEXT NOT NULL,
     provider         TEXT,
+    account          TEXT,
+    state            TEXT NOT NULL CONSTRAINT state_is_known CHECK (
+                         state IN ('dialing', 'unconfirmed', 'placed', 'stray', 'ended', 'refused', 'not_placed', 'unreported')
+                     ),
+    status           TEXT,
+    outcome          TEXT,
     external_call_id TEXT UNIQUE,
-    status           TEXT NOT NULL DEFAULT 'dialing',
-    tries            INTEGER NOT NULL DEFAULT 0,
+    requests         INTEGER NOT NULL DEFAULT 0,
     checks           INTEGER NOT NULL DEFAULT 0,
+    evidence         INTEGER NOT NULL DEFAULT 0,
+    adopted          INTEGER NOT NULL DEFAULT 0,
+    lease_token      TEXT,
+    wake_at          INTEGER,
+    last_sign_at     INTEGER NOT NULL,
     transcript       TEXT,
     answered_by      TEXT,
     duration_seconds INTEGER,
+    sip_response_code INTEGER,
+    error_code       TEXT,
     error            TEXT,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     received_at      INTEGER,
-    UNIQUE (reminder_id, attempt),
+    CONSTRAINT a_call_is_looked_at_while_it_is_alive CHECK (
+        (state IN ('dialing', 'unconfirmed', 'placed', 'stray')) = (wake_at IS NOT NULL)
+    ),
     CONSTRAINT times_are_unix_milliseconds CHECK (
         created_at BETWEEN 0 AND 32503680000000
         AND updated_at BETWEEN 0 AND 32503680000000
         AND received_at BETWEEN 0 AND 32503680000000
+        AND last_sign_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO call_logs VALUES('c1','über',1,NULL,NULL,'busy',0,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL);
-INSERT INTO call_logs VALUES('c2','über',2,'twilio','e1','completed',3,2,'Yes, I''ll be there.','human',31,NULL,1780000000000,1780000000000,1780000000003);
-INSERT INTO call_logs VALUES('c3','rings',1,NULL,'e2','ringing',0,0,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL);
-INSERT INTO call_logs VALUES('c4','lost',NULL,NULL,NULL,'completed',0,0,NULL,NULL,NULL,'nothing',1780000000000,1780000000000,NULL);
+INSERT INTO call_logs VALUES(1,'c1','über','+12025550102',NULL,NULL,'ended','busy',NULL,NULL,1,0,0,0,NULL,NULL,1780000000000,NULL,NULL,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL);
+INSERT INTO call_logs VALUES(2,'c2','über','+12025550102','twilio','AC1','ended','completed','heard','e1',3,2,1,0,NULL,NULL,1780000000000,'Yes, I''ll be there.','human',31,200,'0',NULL,1780000000000,1780000000000,1780000000003);
+INSERT INTO call_logs VALUES(3,'c3','rings','+12025550101',NULL,NULL,'placed','ringing',NULL,'e2',1,0,1,0,NULL,1780000000005,1780000000000,NULL,NULL,NULL,NULL,NULL,NULL,1780000000000,1780000000000,NULL);
+INSERT INTO call_logs VALUES(4,'c4','lost','+12025550102',NULL,NULL,'unreported',NULL,NULL,NULL,0,0,0,0,NULL,NULL,1780000000000,NULL,NULL,NULL,NULL,NULL,'nothing',1780000000000,1780000000000,NULL);
+CREATE TABLE call_reminders (
+    call_id        TEXT NOT NULL,
+    reminder_id    TEXT NOT NULL,
+    position       INTEGER NOT NULL,
+    scheduled_at   INTEGER NOT NULL,
+    message_digest TEXT NOT NULL,
+    said           INTEGER NOT NULL DEFAULT 0,
+    gone           INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (call_id, reminder_id)
+) STRICT;
+INSERT INTO call_reminders VALUES('c1','über',0,1780000000000,'0000000000000000000000000000000000000000000000000000000000000000',0,0);
+INSERT INTO call_reminders VALUES('c2','über',0,1780000000000,'0000000000000000000000000000000000000000000000000000000000000000',1,0);
+INSERT INTO call_reminders VALUES('c3','rings',0,1780000000000,'0000000000000000000000000000000000000000000000000000000000000000',0,0);
+INSERT INTO call_reminders VALUES('c4','lost',0,1780000000000,'0000000000000000000000000000000000000000000000000000000000000000',0,1);
 CREATE TABLE webhook_receipts (
     call_id     TEXT PRIMARY KEY NOT NULL,
     reminder_id TEXT NOT NULL,
@@ -87,6 +124,11 @@ CREATE TABLE settings (
     value TEXT
 ) STRICT;
 INSERT INTO settings VALUES('paused','false');
+CREATE TABLE alerts (
+    reminder_id TEXT PRIMARY KEY NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
+    updated_at  INTEGER NOT NULL
+) STRICT;
+INSERT INTO alerts VALUES('lost',1780000000000);
 CREATE TABLE audit (
     id          INTEGER PRIMARY KEY,
     at          INTEGER NOT NULL,
@@ -97,23 +139,57 @@ CREATE TABLE audit (
 ) STRICT;
 INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL);
 INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1');
-CREATE INDEX reminders_to_dial ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL AND status = 'scheduled';
-CREATE INDEX reminders_to_check ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL AND status <> 'scheduled';
+DELETE FROM sqlite_sequence;
+INSERT INTO sqlite_sequence VALUES('call_logs',4);
+CREATE INDEX reminders_to_look_at ON reminders (wake_at, id) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
+CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
+CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
+CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
+CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
+WHERE state IN ('dialing', 'unconfirmed', 'placed');
+CREATE INDEX call_logs_to_look_at ON call_logs (wake_at, id, last_sign_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX call_logs_by_phone_number ON call_logs (phone_number);
+CREATE INDEX call_logs_by_reminder ON call_logs (reminder_id);
+CREATE INDEX call_reminders_by_reminder ON call_reminders (reminder_id);
 CREATE TRIGGER reminders_inserted AFTER INSERT ON reminders
 WHEN NEW.wake_at IS NULL AND NEW.status IN ('scheduled', 'dialing', 'processing')
 BEGIN
     UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
 END;
 CREATE TRIGGER reminders_moved AFTER UPDATE OF scheduled_at ON reminders
-WHEN NEW.status = 'scheduled' AND NEW.scheduled_at <> OLD.scheduled_at
+WHEN NEW.revision = OLD.revision AND NEW.scheduled_at <> OLD.scheduled_at
+     AND NEW.status = 'scheduled' AND OLD.status = 'scheduled'
 BEGIN
     UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
 END;
-CREATE TRIGGER reminders_revived AFTER UPDATE OF status, wake_at ON reminders
-WHEN NEW.wake_at IS NULL AND NEW.status IN ('scheduled', 'dialing', 'processing')
+CREATE TRIGGER reminders_changed AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, status ON reminders
+WHEN NEW.revision = OLD.revision
+     AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
+          OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
 BEGIN
-    UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+CREATE TRIGGER reminders_put_to_sleep AFTER UPDATE OF wake_at ON reminders
+WHEN NEW.revision = OLD.revision AND NEW.wake_at IS NULL AND NEW.status IN ('scheduled', 'dialing', 'processing')
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+CREATE TRIGGER reminders_ended AFTER UPDATE OF status ON reminders
+WHEN NEW.revision = OLD.revision AND NEW.status <> OLD.status
+     AND NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+BEGIN
+    UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = NEW.id)
+       AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
+END;
+CREATE TRIGGER reminders_deleted AFTER DELETE ON reminders
+BEGIN
+    UPDATE call_reminders SET gone = 1 WHERE reminder_id = OLD.id;
+    UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)
+       AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
 END;
 CREATE TRIGGER reminders_id_is_utf8 BEFORE INSERT ON reminders
 WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
@@ -124,11 +200,19 @@ BEGIN
         SELECT group_concat(char(unicode(substr(NEW.id, n, 1))), '') FROM place
     );
 END;
-CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (reminder_id)
-WHERE attempt IS NOT NULL AND status NOT IN (
-    'completed', 'busy', 'no-answer', 'canceled', 'failed', 'refused', 'not-placed', 'unreported'
-);
 CREATE INDEX webhook_receipts_by_reminder ON webhook_receipts (reminder_id);
+CREATE INDEX webhook_receipts_by_time ON webhook_receipts (received_at);
+CREATE TRIGGER opt_outs_inserted AFTER INSERT ON opt_outs
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE phone_number = NEW.phone_number AND status = 'scheduled';
+END;
+CREATE TRIGGER opt_outs_corrected AFTER UPDATE OF phone_number ON opt_outs
+WHEN NEW.phone_number <> OLD.phone_number
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE phone_number = NEW.phone_number AND status = 'scheduled';
+END;
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
 BEGIN

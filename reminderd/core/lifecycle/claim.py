@@ -1,0 +1,290 @@
+"""A reminder's time has come: it ends, it waits, or a call is made for it and those that are bundled with it."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import evolve, frozen
+
+from reminderd.core.intake import unfit, zone_of
+from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
+from reminderd.core.lifecycle.reconcile import Witness, is_ours, key_holds
+from reminderd.core.lifecycle.transition import (
+    Action,
+    ActionKind,
+    Ledger,
+    Level,
+    LogLine,
+    Transition,
+    ended,
+    limit_of,
+    line_for,
+    local,
+    scheduled,
+)
+from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
+
+NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
+"""How long a reminder waits before it looks again whether its number's call is over."""
+
+PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
+
+
+@frozen
+class Draft:
+    """What a claim is provided with for a call that it may make."""
+
+    call_id: str
+    token: str
+    """Names the lease."""
+
+
+@frozen
+class Ends:
+    """The reminder is not called."""
+
+    status: Status
+    code: EndCode | None
+    """None: it was called."""
+    reason: str | None = None
+
+
+@frozen
+class Waits:
+    """The reminder is not called yet."""
+
+    until: datetime
+    code: HoldCode | None
+    """None: its own time is still to come."""
+
+
+def claim_reminder(
+    ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
+) -> Transition:
+    """Decide what a reminder whose `wake_at` has passed becomes, whatever its status.
+
+    With an action, a call was made for it, and the call is leased under the draft's token.
+    """
+    call = ledger.alive_call(reminder)
+    if reminder.status.final:
+        again = _scheduled_anew(ledger, reminder, now)
+        if again is None:
+            code = reminder.end_code
+            if code is None and reminder.status is not Status.CALLED:
+                code = EndCode.CANCELLED_ELSEWHERE
+            ended_at = reminder.ended_at or now
+            return Transition(ledger=ledger.put(evolve(reminder, wake_at=None, end_code=code, ended_at=ended_at)))
+        line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
+        return Transition(ledger=ledger.put(again), lines=(line,))
+    if call is not None:
+        status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
+        return Transition(ledger=ledger.put(evolve(reminder, status=status, wake_at=None, hold_code=None)))
+    if reminder.status.in_call:
+        reminder = _left_its_call(ledger, reminder, rules, now)
+        if reminder.status.final:
+            return _changed(ledger, reminder, rules)
+    judged = verdict(ledger, reminder, rules, now)
+    if isinstance(judged, Ends):
+        return _changed(ledger, ended(reminder, judged.status, judged.code, now, judged.reason), rules)
+    if isinstance(judged, Waits):
+        return _held(ledger, reminder, judged.until, judged.code, rules)
+    return _call(ledger, reminder, draft=draft, witness=witness, rules=rules, now=now)
+
+
+def verdict(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | Waits | None:
+    """Return why a waiting reminder may not be called now, or None if it may."""
+    return _ends(ledger, reminder, rules, now) or _waits(ledger, reminder, rules, now)
+
+
+def put_aside(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
+    """Return what becomes of a reminder that breaks the program: it fails, or is looked at again in an hour."""
+    line = LogLine(f"put aside: {EndCode.PROGRAM_ERROR.sentence}", Level.ERROR, reminder.id)
+    if reminder.status is Status.SCHEDULED:
+        return Transition(ledger=ledger.put(ended(reminder, Status.FAILED, EndCode.PROGRAM_ERROR, now)), lines=(line,))
+    return Transition(ledger=ledger.put(evolve(reminder, wake_at=now + PROGRAM_ERROR_HOLD)), lines=(line,))
+
+
+def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder | None:
+    """Return a final reminder as one that waits again, or None: it ended by a wrong clock, or was moved since."""
+    if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
+        return scheduled(reminder, now, reason="it ended by a clock that was ahead", now=now)
+    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
+    was_moved = bool(members) and not ledger.history(reminder)
+    if reminder.status is Status.CANCELLED or reminder.purged or not was_moved:
+        return None
+    moved = evolve(reminder, attempts=0, tries=0, again_until=None)
+    return scheduled(
+        moved, reminder.scheduled_at, reason="moved, or changed to another number, since its call", now=now
+    )
+
+
+def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Reminder:
+    """Return a reminder that is in a call by its status, and in none by its calls."""
+    if ledger.was_heard(reminder, rules):
+        return ended(reminder, Status.CALLED, None, now)
+    was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
+    if ledger.doubtful(reminder, rules) or not was_called:
+        return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
+    unused = reminder if ledger.history(reminder) else evolve(reminder, attempts=0, tries=0)
+    return scheduled(unused, max(now, reminder.scheduled_at), now=now)
+
+
+def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
+    wrong = unfit(reminder)
+    if wrong is not None:
+        return Ends(Status.FAILED, EndCode.INVALID, wrong)
+    if reminder.phone_number in ledger.opted_out:
+        return Ends(Status.CANCELLED, EndCode.OPTED_OUT)
+    if ledger.was_heard(reminder, rules):
+        return Ends(Status.CALLED, None)
+    if may_be_forgotten(ledger, reminder):
+        return Ends(Status.FAILED, EndCode.RESTORED)
+    if ledger.doubtful(reminder, rules):
+        return Ends(Status.FAILED, EndCode.UNCONFIRMED)
+    if ledger.attempts(reminder) >= rules.max_calls:
+        return Ends(Status.FAILED, EndCode.MAX_CALLS)
+    return _too_late(ledger, reminder, rules, now)
+
+
+def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
+    """Whether a restored backup may have forgotten that this reminder was called."""
+    if ledger.restored_at is None or reminder.scheduled_at > ledger.restored_at:
+        return False
+    was_called_since = any(call.seq > ledger.restored_seq and not call.adopted for _, call in ledger.history(reminder))
+    return reminder.again_seq < ledger.restored_seq and not was_called_since
+
+
+def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
+    limit = limit_of(reminder, rules)
+    free = _free_from(ledger, reminder, rules, now)
+    start = max(now, reminder.scheduled_at, reminder.retry_at or now, free or now)
+    opens = rules.window.next_open(start, zone_of(reminder, rules))
+    if now < limit and opens is not None and opens < limit:
+        return None
+    if now < limit and free is not None and free >= limit:
+        reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
+    elif now < limit:
+        reason = "too late: the calling hours leave no time to call before its limit"
+    else:
+        reason = f"too late: was to be called before {local(limit, reminder, rules)}"
+    waited = "" if reminder.hold_code is None else f"; it had waited: {reminder.hold_code.sentence}"
+    return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
+
+
+def _waits(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Waits | None:
+    if reminder.scheduled_at > now:
+        return Waits(reminder.scheduled_at, None)
+    if reminder.retry_at is not None and reminder.retry_at > now:
+        return Waits(reminder.retry_at, reminder.hold_code or HoldCode.REDIAL)
+    free = _free_from(ledger, reminder, rules, now)
+    opens = rules.window.next_open(max(now, free or now), zone_of(reminder, rules))
+    if opens is not None and opens > now:
+        return Waits(opens, HoldCode.HOURS if free is None else HoldCode.LIMITS)
+    if ledger.alive_at(reminder.phone_number):
+        return Waits(now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
+    return None
+
+
+def _free_from(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
+    """Return when the clinic's limits let the reminder's number be called again; None: now."""
+    heard_at = ledger.heard_at.get(reminder.phone_number, ())
+    return rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) if rules.limits.any else None
+
+
+def _held(ledger: Ledger, reminder: Reminder, until: datetime, code: HoldCode | None, rules: Rules) -> Transition:
+    held = evolve(reminder, status=Status.SCHEDULED, wake_at=until, hold_code=code)
+    if code is None or code is reminder.hold_code:
+        return Transition(ledger=ledger.put(held))
+    line = LogLine(f"held until {local(until, reminder, rules)}: {code.sentence}", reminder_id=reminder.id)
+    return Transition(ledger=ledger.put(held), lines=(line,))
+
+
+def _changed(ledger: Ledger, reminder: Reminder, rules: Rules) -> Transition:
+    calls = ledger.history(reminder)
+    call = calls[-1][1] if calls else None
+    return Transition(ledger=ledger.put(reminder), lines=(line_for(reminder, call, rules),), call=call)
+
+
+def _call(
+    ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
+) -> Transition:
+    """Make a call for the reminder and those that are bundled with it, or wait for one more of them."""
+    others = ledger.reminders.values() if rules.group_within else ()
+    waiting = [one for one in others if _may_join(ledger, one, reminder)]
+    judged = [(one, verdict(ledger, one, rules, now)) for one in waiting]
+    ready = [one for one, why in judged if why is None and ledger.attempts(one) < rules.max_calls]
+    early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
+    bundle = bundle_for(ledger, reminder, ready, early, rules, now)
+    if bundle.waits_until is not None:
+        return _held(ledger, reminder, bundle.waits_until, HoldCode.BUNDLE, rules)
+    reminders = bundle.reminders
+    call = _key_to_use_again(ledger, reminders, witness, rules, now) or Call(
+        id=draft.call_id,
+        reminder_id=reminders[0].id,
+        phone_number=reminder.phone_number,
+        provider=rules.provider,
+        account=rules.account,
+        created_at=now,
+        last_sign_at=now,
+    )
+    call = evolve(
+        call,
+        state=CallState.DIALING,
+        requests=1,
+        error=None,
+        lease_token=draft.token,
+        wake_at=now + rules.lease,
+        last_sign_at=now,
+    )
+    dialing = [
+        evolve(
+            one,
+            status=Status.DIALING,
+            wake_at=None,
+            hold_code=None,
+            retry_at=None,
+            attempts=ledger.attempts(one),
+        )
+        for one in reminders
+    ]
+    members = [
+        Member(
+            call_id=call.id,
+            reminder_id=one.id,
+            position=position,
+            scheduled_at=one.scheduled_at,
+            message_digest=digest(one.message),
+        )
+        for position, one in enumerate(dialing)
+    ]
+    lines = tuple(LogLine("dialing", reminder_id=one.id, call_id=call.id) for one in dialing)
+    message = spoken_together(one.message for one in dialing)
+    action = Action(kind=ActionKind.PLACE, call=call, reminders=tuple(dialing), message=message)
+    return Transition(ledger=ledger.put(call, *dialing, *members), lines=lines, action=action, call=call)
+
+
+def _may_join(ledger: Ledger, other: Reminder, reminder: Reminder) -> bool:
+    """Whether another reminder waits for the same number."""
+    is_other = other.id != reminder.id and other.phone_number == reminder.phone_number
+    return is_other and other.status is Status.SCHEDULED and ledger.alive_call(other) is None
+
+
+def _key_to_use_again(
+    ledger: Ledger, reminders: tuple[Reminder, ...], witness: Witness, rules: Rules, now: datetime
+) -> Call | None:
+    """Return the newest call of these reminders if it was not placed and its request can be sent as it was, or None.
+
+    A provider that answered "try later", and placed the call all the same, then answers with that call.
+    """
+    newest = {calls[-1][1].id: calls[-1][1] for one in reminders if (calls := ledger.history(one))}
+    if len(newest) != 1 or not all(ledger.history(one) for one in reminders):
+        return None
+    call = next(iter(newest.values()))
+    asked = [(one.reminder_id, one.message_digest) for one in ledger.members_of(call)]
+    is_same = asked == [(one.id, digest(one.message)) for one in reminders]
+    was_not_placed = call.state is CallState.NOT_PLACED and not call.evidence and call.received_at is None
+    is_counted = all(call.seq > one.again_seq for one in reminders)
+    if is_same and was_not_placed and is_counted and is_ours(call, rules) and key_holds(call, witness, rules, now):
+        return call
+    return None

@@ -1,0 +1,251 @@
+"""An alive call is looked at: how to learn what became of it, and what follows if that can't be known."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import evolve, field, frozen
+
+from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound
+from reminderd.core.intake import zone_of
+from reminderd.core.lifecycle.bundle import spoken_together
+from reminderd.core.lifecycle.transition import (
+    Action,
+    ActionKind,
+    CallEnd,
+    EndKind,
+    Ledger,
+    Level,
+    LogLine,
+    Transition,
+    close,
+    limit_of,
+)
+from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest
+from reminderd.core.rules import Rules
+
+MOST_CHECKS: Final = 10
+"""How many look-ups are made without a sign of life in between."""
+
+PAUSE_HOLD: Final = timedelta(minutes=1)
+"""How long a request that waits for the end of a pause waits before it looks again."""
+
+
+@frozen(kw_only=True)
+class Witness:
+    """What this process has seen of alive calls, on its monotonic clock: the wall clock may be set."""
+
+    monotonic: float = 0.0
+    """Now."""
+    signs: Mapping[str, tuple[datetime, float]] = field(factory=dict)
+    """For each call its last sign of life, and when this process first saw it."""
+    first: Mapping[str, float] = field(factory=dict)
+    """When this process first saw each call."""
+
+    def silent_for(self, call: Call) -> timedelta:
+        """Return how long this process has known the last sign of life of a call; nothing if it does not yet."""
+        seen = self.signs.get(call.id)
+        is_known = seen is not None and seen[0] == call.last_sign_at
+        return timedelta(seconds=self.monotonic - seen[1]) if seen is not None and is_known else timedelta(0)
+
+    def known_for(self, call: Call) -> timedelta:
+        """Return how long this process has known a call; nothing if it does not yet."""
+        return timedelta(seconds=self.monotonic - self.first.get(call.id, self.monotonic))
+
+
+@frozen(kw_only=True)
+class Room:
+    """What can be done at once, when calls are looked at."""
+
+    paused: bool = False
+    """Staff have paused dialing."""
+    request_from: datetime | None = None
+    """When a request may be sent; None: now."""
+
+
+def is_ours(call: Call, rules: Rules) -> bool:
+    """Whether a call was placed with the account that is configured now."""
+    return (call.provider, call.account) == (rules.provider, rules.account)
+
+
+def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> bool:
+    """Whether a request with this call's key, sent at that moment, would place no second call."""
+    can = rules.capabilities
+    by_wall = moment + rules.lease < call.created_at + can.key_lifetime
+    by_monotonic = witness.known_for(call) + rules.lease < can.key_lifetime
+    return can.honours_key and by_wall and by_monotonic
+
+
+def is_unwanted(ledger: Ledger, call: Call) -> bool:
+    """Whether no reminder needs this call any more; one that we do not know is never unwanted."""
+    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
+
+
+def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
+    """Whether the provider is asked to spare the patient this call."""
+    is_placed = call.state in {CallState.PLACED, CallState.STRAY} and call.external_call_id is not None
+    is_unanswered = call.status is None or call.status in UNANSWERED
+    can = rules.capabilities.drop and is_ours(call, rules) and call.checks < MOST_CHECKS
+    return can and is_placed and is_unanswered and is_unwanted(ledger, call)
+
+
+def claim_call(
+    ledger: Ledger, call: Call, *, token: str, room: Room, witness: Witness, rules: Rules, now: datetime
+) -> Transition:
+    """Decide what an alive call whose `wake_at` has passed needs next.
+
+    Args:
+        ledger: holds the call, its reminders with their histories, and what is known of its number.
+        call: as it is stored; a lease in it has run out, and its process is not this one.
+        token: for a new lease.
+        room: what can be done at once.
+        witness: what this process has seen of it.
+        rules: the clinic's.
+        now: the time of the transaction.
+    """
+    if call.state is CallState.DIALING:
+        return _interrupted(ledger, call, rules, now)
+    call = evolve(call, lease_token=None)
+    leased = evolve(call, lease_token=token, wake_at=now + rules.lease)
+    if call.state is CallState.UNCONFIRMED:
+        at = _resend_at(ledger, call, room, witness, rules, now)
+        if at is not None and at > now:
+            return Transition(ledger=ledger.put(evolve(call, wake_at=at)), call=call)
+        if at is not None:
+            return _resend(ledger, leased, now)
+    elif is_to_be_dropped(ledger, call, rules):
+        return _asks(ledger, leased, ActionKind.DROP)
+    elif call.checks == 0 and now < call.last_sign_at + rules.outcome_timeout:
+        return _waits(ledger, call, witness, rules, now)
+    if is_ours(call, rules) and rules.capabilities.look_up and call.checks < MOST_CHECKS:
+        return _asks(ledger, leased, ActionKind.FIND if call.external_call_id is None else ActionKind.FETCH)
+    if _silence_left(call, witness, rules, now):
+        return _waits(ledger, call, witness, rules, now)
+    return _give_up(ledger, call, rules, now)
+
+
+def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding:
+    """Return what was found of `call`: the only candidate whose id is not among those `taken` by other calls.
+
+    If a webhook has told the call's id since the question went out, only that one is meant.
+    """
+    known = call.external_call_id
+    free = [
+        report
+        for report in candidates.reports
+        if report.external_call_id not in taken and known in {None, report.external_call_id}
+    ]
+    if len(free) > 1:
+        return NoAnswer("it names several calls, any of which could be this one")
+    return Found(free[0]) if free else NotFound()
+
+
+def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules: Rules, now: datetime) -> Transition:
+    """Record that a look-up found nothing that is certainly this call, which proves nothing: it is looked at later."""
+    if call.lease_token != token or not call.state.alive:
+        return Transition(ledger=ledger, call=call)
+    later = evolve(call, checks=call.checks + 1, lease_token=None, wake_at=now + rules.confirm_after)
+    line = LogLine(_why(finding), Level.WARNING, call.reminder_id, call.id)
+    return Transition(ledger=ledger.put(later), call=later, lines=(line,))
+
+
+def _why(finding: Finding) -> str:
+    match finding:
+        case NotFound():
+            return "the provider knows no such call, which proves nothing yet: to be asked again"
+        case Found():
+            return "the provider names a call that is another one of ours: to be asked again"
+        case _:
+            return f"the provider could not say what became of the call: {finding.reason}"
+
+
+def _interrupted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
+    """Return a call whose request was interrupted: nobody knows whether it went out."""
+    unsure = evolve(call, state=CallState.UNCONFIRMED, lease_token=None, wake_at=now + rules.confirm_after)
+    processing = [
+        evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
+    ]
+    text = "the request was interrupted: unconfirmed, waiting for news of the call"
+    line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
+    return Transition(ledger=ledger.put(unsure, *processing), lines=(line,), call=unsure, recovered=True)
+
+
+def _resend_at(
+    ledger: Ledger, call: Call, room: Room, witness: Witness, rules: Rules, now: datetime
+) -> datetime | None:
+    """Return when the same request may be sent again with its key, now or later; None: never."""
+    if call.evidence or call.adopted or not is_ours(call, rules) or call.requests >= rules.max_tries:
+        return None
+    current = ledger.current(call)
+    reminders = [reminder for _, reminder in current]
+    is_same = len(current) == len(ledger.members_of(call)) and all(
+        member.message_digest == digest(one.message) and one.status.in_call for member, one in current
+    )
+    if not reminders or not is_same or any(ledger.doubtful(one, rules) for one in reminders):
+        return None
+    if call.phone_number in ledger.opted_out or _is_limited(ledger, reminders[0], rules, now):
+        return None
+    at = max(_opens_for(one, rules, now) or datetime.max.replace(tzinfo=now.tzinfo) for one in reminders)
+    is_in_time = all(at < limit_of(one, rules) and one.scheduled_at <= now for one in reminders)
+    if not is_in_time or not key_holds(call, witness, rules, at):
+        return None
+    if at > now:
+        return at
+    return now + PAUSE_HOLD if room.paused else room.request_from or now
+
+
+def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:
+    """Whether the number was reached meanwhile as often as the limits allow: this may be the first ring."""
+    heard_at = ledger.heard_at.get(reminder.phone_number, ())
+    return rules.limits.any and rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) is not None
+
+
+def _opens_for(reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
+    return rules.window.next_open(now, zone_of(reminder, rules))
+
+
+def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:
+    call = evolve(leased, requests=leased.requests + 1, last_sign_at=now)
+    reminders = tuple(reminder for _, reminder in ledger.current(call))
+    line = LogLine(
+        "unconfirmed: sending the same request with the same key again", reminder_id=call.reminder_id, call_id=call.id
+    )
+    action = Action(
+        kind=ActionKind.RESEND,
+        call=call,
+        reminders=reminders,
+        message=spoken_together(one.message for one in reminders),
+    )
+    return Transition(ledger=ledger.put(call), action=action, call=call, lines=(line,))
+
+
+def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
+    reminders = tuple(reminder for _, reminder in ledger.current(leased))
+    action = Action(kind=kind, call=leased, reminders=reminders, message=_asked_message(reminders))
+    return Transition(ledger=ledger.put(leased), action=action, call=leased)
+
+
+def _asked_message(reminders: tuple[Reminder, ...]) -> str:
+    return spoken_together(one.message for one in reminders)
+
+
+def _silence_left(call: Call, witness: Witness, rules: Rules, now: datetime) -> timedelta | None:
+    """Return how long the provider may still be silent before the call is given up; None: no longer."""
+    by_wall = call.last_sign_at + rules.outcome_timeout - now
+    by_monotonic = rules.outcome_timeout - witness.silent_for(call)
+    left = max(by_wall, by_monotonic)
+    return left if left > timedelta(0) else None
+
+
+def _waits(ledger: Ledger, call: Call, witness: Witness, rules: Rules, now: datetime) -> Transition:
+    left = _silence_left(call, witness, rules, now) or timedelta(0)
+    return Transition(ledger=ledger.put(evolve(call, wake_at=now + left)), call=call)
+
+
+def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
+    """Close a call of which nobody knows how it ended."""
+    given_up = evolve(call, error="its end was never reported")
+    end = CallEnd(kind=EndKind.UNREPORTED)
+    after, lines = close(ledger, given_up, CallState.UNREPORTED, end, rules=rules, now=now)
+    line = LogLine("given up: the provider has not reported its end", Level.WARNING, call.reminder_id, call.id)
+    return Transition(ledger=after, lines=(line, *lines), call=after.calls[call.id])

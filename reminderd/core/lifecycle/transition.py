@@ -1,0 +1,404 @@
+"""What a lifecycle function sees and returns, and the one function that applies the end of a call to its reminders."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from operator import attrgetter
+
+from attrs import evolve, field, frozen
+
+from reminderd.core.intake import zone_of
+from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
+
+
+class Level(StrEnum):
+    """How loud a log line is."""
+
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+    """Somebody must act."""
+
+
+@frozen
+class LogLine:
+    """What changed and why. No phone number, no message, no transcript."""
+
+    text: str
+    level: Level = Level.INFO
+    reminder_id: str | None = None
+    call_id: str | None = None
+    expired: bool = False
+    """The reminder became `expired`."""
+
+
+class ActionKind(StrEnum):
+    """What must be done outside the database."""
+
+    PLACE = "place"
+    """Ask the provider to place the call."""
+    RESEND = "resend"
+    """Send the same request with the same key again: the provider places no second call for it."""
+    FETCH = "fetch"
+    """Ask how the call with the provider's id stands."""
+    FIND = "find"
+    """Ask for the call that carries our id."""
+    DROP = "drop"
+    """Ask to drop the call, as no reminder needs it any more, and how it stands then."""
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it asks the provider to place a call."""
+        return self in {ActionKind.PLACE, ActionKind.RESEND}
+
+
+@frozen(kw_only=True)
+class Action:
+    """What the claim of a call asks for, under the lease of `call`."""
+
+    kind: ActionKind
+    call: Call
+    reminders: tuple[Reminder, ...]
+    """Its reminders, in the order in which they are spoken."""
+    message: str
+    """All that the call speaks."""
+
+    @property
+    def token(self) -> str:
+        """Names the lease."""
+        return self.call.lease_token or ""
+
+
+@frozen(kw_only=True)
+class Ledger:
+    """What a decision sees of the database: some reminders with all their memberships and calls, and their numbers.
+
+    Whoever loads it adds, for each call, its other memberships and their reminders, and for each number its alive
+    calls.
+    """
+
+    reminders: Mapping[str, Reminder] = field(factory=dict)
+    calls: Mapping[str, Call] = field(factory=dict)
+    members: Mapping[tuple[str, str], Member] = field(factory=dict)
+    """By the ids of the call and of the reminder."""
+    opted_out: frozenset[str] = frozenset()
+    """Of the numbers, those that have opted out."""
+    heard_at: Mapping[str, tuple[datetime, ...]] = field(factory=dict)
+    """When each number was reached lately, where limits ask for it."""
+    newest_seq: int = 0
+    """The newest call of all."""
+    restored_at: datetime | None = None
+    """Up to when a restored backup may have forgotten calls; None: none was restored."""
+    restored_seq: int = 0
+    """The newest call then."""
+
+    def put(self, *rows: Reminder | Call | Member) -> "Ledger":
+        """Return the ledger with these rows in the place of their former selves."""
+        reminders, calls, members = dict(self.reminders), dict(self.calls), dict(self.members)
+        for row in rows:
+            if isinstance(row, Reminder):
+                reminders[row.id] = row
+            elif isinstance(row, Call):
+                calls[row.id] = row
+            else:
+                members[row.call_id, row.reminder_id] = row
+        return evolve(self, reminders=reminders, calls=calls, members=members)
+
+    def members_of(self, call: Call) -> list[Member]:
+        """Return all memberships of a call, in the order in which they are spoken."""
+        return sorted((one for one in self.members.values() if one.call_id == call.id), key=attrgetter("position"))
+
+    def current(self, call: Call) -> list[tuple[Member, Reminder]]:
+        """Return the memberships of a call that are current, each with its reminder.
+
+        A reminder that was moved, got another number or was deleted since has left its calls.
+        """
+        found = ((member, self.reminders.get(member.reminder_id)) for member in self.members_of(call))
+        return [(member, one) for member, one in found if one is not None and _is_current(member, one, call)]
+
+    def history(self, reminder: Reminder) -> list[tuple[Member, Call]]:
+        """Return the current memberships of a reminder, each with its call, oldest first."""
+        found = ((one, self.calls[one.call_id]) for one in self.members.values() if one.reminder_id == reminder.id)
+        return sorted(
+            ((member, call) for member, call in found if _is_current(member, reminder, call)),
+            key=lambda pair: pair[1].seq,
+        )
+
+    def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
+        """Return the part of its history since staff asked to call it again, without adopted calls."""
+        return [
+            (member, call)
+            for member, call in self.history(reminder)
+            if call.seq > reminder.again_seq and not call.adopted
+        ]
+
+    def alive_call(self, reminder: Reminder) -> Call | None:
+        """Return the alive call of which the reminder is a current member, or None."""
+        return next((call for _, call in self.history(reminder) if call.state.alive), None)
+
+    def alive_at(self, phone_number: str) -> list[Call]:
+        """Return the alive calls to a number, oldest first."""
+        alive = (one for one in self.calls.values() if one.phone_number == phone_number and one.state.alive)
+        return sorted(alive, key=attrgetter("seq"))
+
+    def attempts(self, reminder: Reminder) -> int:
+        """Return how many of its counted calls are over."""
+        return sum(call.state in {CallState.ENDED, CallState.UNREPORTED} for _, call in self.counted(reminder))
+
+    def doubtful(self, reminder: Reminder, rules: Rules) -> bool:
+        """Whether nobody knows if one of its calls was heard, and the clinic does not let it be called once more."""
+        unknown = [call for _, call in self.counted(reminder) if call.state is CallState.UNREPORTED]
+        once_more = rules.ring_again_when_unsure and len(unknown) == 1 and not unknown[0].evidence
+        return bool(unknown) and not once_more
+
+    def was_heard(self, reminder: Reminder, rules: Rules) -> bool:
+        """Whether the patient heard this reminder in one of its current calls."""
+        return any(member.said and reached(call, rules) for member, call in self.history(reminder))
+
+
+@frozen(kw_only=True)
+class Transition:
+    """The outcome of one event: the rows as they are after it, its log lines, and what is to be done outside."""
+
+    ledger: Ledger
+    lines: tuple[LogLine, ...] = ()
+    action: Action | None = None
+    call: Call | None = None
+    """The call that the event was about; None: there is none."""
+    duplicate: bool = False
+    """The event was a repeat of a terminal report."""
+    recovered: bool = False
+    """A lease had run out in the middle of a request: its process is gone."""
+
+    def after(self, lines: Iterable[LogLine]) -> "Transition":
+        """Return the transition with these lines before its own."""
+        return evolve(self, lines=(*lines, *self.lines))
+
+
+class EndKind(StrEnum):
+    """What closed a call."""
+
+    REPORTED = "reported"
+    """The provider reported its end; the call's outcome says how."""
+    NOTED = "noted"
+    """The same, of a call that was closed before: only what was heard counts."""
+    REFUSED = "refused"
+    NOT_PLACED = "not_placed"
+    ACCOUNT = "account"
+    """Not placed: the provider refuses us."""
+    NOT_SENT = "not_sent"
+    """Not placed: we did not send the request."""
+    UNREPORTED = "unreported"
+
+
+@frozen(kw_only=True)
+class CallEnd:
+    """How a call was closed, for its reminders."""
+
+    kind: EndKind
+    reason: str = ""
+    """In words."""
+    pause: timedelta = timedelta(0)
+    """How long a reminder whose call was not placed waits before the next request."""
+    counts: bool = True
+    """A request that was not placed counts as a try (not while the provider is in trouble)."""
+
+
+def reached(call: Call, rules: Rules) -> bool:
+    """Whether this call reached somebody: the message was heard, or left on a machine where that counts."""
+    by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
+    return call.outcome is CallOutcome.HEARD or by_voicemail
+
+
+def limit_of(reminder: Reminder, rules: Rules) -> datetime:
+    """Return the moment from which no call of the reminder starts: the clinic's limit, or staff's if that is later."""
+    clinics = reminder.expires_at or reminder.scheduled_at + rules.max_lateness
+    return clinics if reminder.again_until is None else max(clinics, reminder.again_until)
+
+
+def ended(
+    reminder: Reminder, status: Status, code: EndCode | None, now: datetime, reason: str | None = None
+) -> Reminder:
+    """Return the reminder in a final status, with its reason as a code and in words."""
+    words = reason if reason is not None or code is None else code.sentence
+    return evolve(
+        reminder,
+        status=status,
+        end_code=code,
+        last_error=words,
+        ended_at=now,
+        hold_code=None,
+        retry_at=None,
+        wake_at=None,
+    )
+
+
+def scheduled(
+    reminder: Reminder, at: datetime, hold: HoldCode | None = None, *, reason: str | None = None, now: datetime
+) -> Reminder:
+    """Return the reminder as one that waits for a call, which starts at `at` or later."""
+    return evolve(
+        reminder,
+        status=Status.SCHEDULED,
+        end_code=None,
+        ended_at=None,
+        hold_code=hold,
+        last_error=reason if reason is not None else reminder.last_error,
+        retry_at=at if at > now else None,
+        wake_at=max(at, now),
+    )
+
+
+def close(
+    ledger: Ledger, call: Call, state: CallState, end: CallEnd, *, rules: Rules, now: datetime
+) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """Close a call and apply its end to each of its reminders.
+
+    A stray call of the number takes the place that becomes free: its phone may still be ringing.
+    """
+    closed = evolve(call, state=state, lease_token=None, wake_at=None)
+    after, lines = _settle(ledger.put(closed), closed, end, rules, now)
+    alive = after.alive_at(call.phone_number)
+    if alive and not any(one.state.open for one in alive):
+        after = after.put(evolve(alive[0], state=CallState.PLACED))
+    return after, lines
+
+
+def _settle(
+    ledger: Ledger, call: Call, end: CallEnd, rules: Rules, now: datetime
+) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """Apply the end of a closed call to each of its current members alike."""
+    lines: list[LogLine] = []
+    after = ledger
+    for member, reminder in ledger.current(call):
+        changed = _settled(ledger, member, reminder, call, end, rules, now)
+        if changed != reminder:
+            after = after.put(changed)
+            lines.append(line_for(changed, call, rules))
+    return after, tuple(lines)
+
+
+def _settled(  # noqa: C901 - a table of how calls end
+    ledger: Ledger, member: Member, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
+) -> Reminder:
+    """Return what a closed call makes of one of its members."""
+    is_reported = end.kind in {EndKind.REPORTED, EndKind.NOTED}
+    was_answered = is_reported and (reached(call, rules) or call.outcome is CallOutcome.NOT_HEARD)
+    if was_answered and member.said:
+        is_settled = reminder.status in {Status.CALLED, Status.CANCELLED}
+        counted = evolve(reminder, attempts=ledger.attempts(reminder))
+        return reminder if is_settled else ended(counted, Status.CALLED, None, now)
+    is_noted = end.kind is EndKind.NOTED and not was_answered
+    if is_noted or not reminder.status.in_call or ledger.alive_call(reminder) is not None:
+        return reminder
+    match end.kind:
+        case EndKind.REPORTED | EndKind.NOTED:
+            if was_answered:
+                return _unspoken(ledger, reminder, call, rules, now)
+            return _missed(ledger, reminder, call, call.outcome, rules, now)
+        case EndKind.REFUSED:
+            return ended(reminder, Status.FAILED, EndCode.REFUSED, now, end.reason)
+        case EndKind.UNREPORTED:
+            return _unreported(ledger, reminder, call, rules, now)
+        case EndKind.NOT_PLACED if end.counts and reminder.tries + 1 >= rules.max_tries:
+            tried = evolve(reminder, tries=reminder.tries + 1)
+            reason = f"not placed after {tried.tries} tries: {end.reason}"
+            return ended(tried, Status.FAILED, EndCode.NOT_PLACED, now, reason)
+        case EndKind.NOT_PLACED:
+            tried = evolve(reminder, tries=reminder.tries + end.counts)
+            return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=f"not placed: {end.reason}", now=now)
+        case EndKind.ACCOUNT:
+            reason = f"the provider refuses us: {end.reason}"
+            return scheduled(reminder, now, HoldCode.ACCOUNT, reason=reason, now=now)
+        case EndKind.NOT_SENT if call.phone_number in ledger.opted_out:
+            return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
+        case EndKind.NOT_SENT:  # pragma: no branch - there is no other end
+            return scheduled(reminder, now, HoldCode.NOT_SENT, reason=f"not sent: {end.reason}", now=now)
+
+
+def _unspoken(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
+    """Return a reminder whose call was answered, and whose message was not spoken in it: it may not be needed now."""
+    if call.phone_number in ledger.opted_out:
+        return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
+    if now >= limit_of(reminder, rules):
+        counted = evolve(reminder, attempts=ledger.attempts(reminder))
+        return ended(counted, Status.EXPIRED, EndCode.TOO_LATE, now, "too late: answered after its limit")
+    return _missed(ledger, reminder, call, CallOutcome.NOT_HEARD, rules, now)
+
+
+def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
+    counted = evolve(reminder, attempts=ledger.attempts(reminder), tries=0)
+    if not ledger.doubtful(reminder, rules) and counted.attempts < rules.max_calls:
+        reason = "outcome unknown: called once more, as configured"
+        return scheduled(counted, now, HoldCode.REDIAL, reason=reason, now=now)
+    code = EndCode.NO_REPORT if call.evidence else EndCode.UNCONFIRMED
+    return ended(counted, Status.FAILED, code, now)
+
+
+_ENDS_BY_OUTCOME = {
+    CallOutcome.NOT_ANSWERED: EndCode.NOT_ANSWERED,
+    CallOutcome.VOICEMAIL: EndCode.VOICEMAIL,
+    CallOutcome.NOT_HEARD: EndCode.NOT_HEARD,
+    CallOutcome.HEARD: EndCode.NOT_HEARD,
+    CallOutcome.DECLINED: EndCode.DECLINED,
+    CallOutcome.FAILED: EndCode.PROVIDER_FAILED,
+}
+_NOT_REDIALED = frozenset({CallOutcome.FAILED, CallOutcome.DECLINED})
+
+
+def _missed(
+    ledger: Ledger, reminder: Reminder, call: Call, outcome: CallOutcome | None, rules: Rules, now: datetime
+) -> Reminder:
+    """Return the reminder after a call in which it was not heard: redialed while calls and time remain, else failed."""
+    outcome = outcome or CallOutcome.FAILED
+    code = _ENDS_BY_OUTCOME[outcome]
+    attempts = ledger.attempts(reminder)
+    counted = evolve(reminder, attempts=attempts, tries=0)
+    if outcome in _NOT_REDIALED:
+        word = "declined" if outcome is CallOutcome.DECLINED else call.status or "failed"
+        return ended(counted, Status.FAILED, code, now, f"the provider reported: {word}{_details(call)}")
+    word = call.status or "" if outcome is CallOutcome.NOT_ANSWERED else outcome.replace("_", " ")
+    if attempts >= rules.max_calls:
+        return ended(counted, Status.FAILED, code, now, f"{word}, after {attempts} calls")
+    at = now + rules.redial_delay(max(attempts, 1))
+    opens = rules.window.next_open(at, zone_of(reminder, rules))
+    if opens is None or opens >= limit_of(reminder, rules):
+        return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
+    return scheduled(counted, opens, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+
+
+def _details(call: Call) -> str:
+    """Return what is known of why a call failed, as an appendix."""
+    codes = (("error", call.error_code), ("SIP", call.sip_response_code))
+    known = ", ".join(f"{name} {code}" for name, code in codes if code is not None)
+    return f" ({known})" if known else ""
+
+
+def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
+    """Return the log line for what a reminder has become."""
+    level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
+    if reminder.status is Status.SCHEDULED:
+        why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
+        until = "" if reminder.retry_at is None else f", not before {local(reminder.retry_at, reminder, rules)}"
+        text = f"scheduled again: {why}{until}"
+        level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
+    elif reminder.status in {Status.FAILED, Status.EXPIRED}:
+        text, level = f"{reminder.status}: {reminder.last_error}", Level.ERROR
+    elif reminder.status is Status.CANCELLED:
+        text = f"cancelled: {reminder.last_error}"
+    else:
+        text = str(reminder.status)
+    return LogLine(text, level, reminder.id, None if call is None else call.id, expired=is_expired)
+
+
+def local(moment: datetime, reminder: Reminder, rules: Rules) -> str:
+    """Return a moment as the patient's wall clock shows it."""
+    return f"{moment.astimezone(zone_of(reminder, rules)):%Y-%m-%d %H:%M %Z}"
+
+
+def _is_current(member: Member, reminder: Reminder, call: Call) -> bool:
+    """Whether a call is still about the reminder as it is now."""
+    is_same = member.scheduled_at == reminder.scheduled_at and call.phone_number == reminder.phone_number
+    return is_same and not member.gone

@@ -1,0 +1,234 @@
+"""The nouns: a reminder, a call, the membership of a reminder in a call, and the words for their states."""
+
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.reasons import EndCode, HoldCode
+
+MESSAGE_LIMIT: Final = 4_000
+"""Longest message of one call, in characters."""
+
+UNNUMBERED: Final = 2**62
+"""The `seq` of a call that is not stored yet: newer than all that are."""
+
+
+class Status(StrEnum):
+    """Where a reminder stands. The spelling is a public interface: the clinic's other programs read it."""
+
+    SCHEDULED = "scheduled"
+    DIALING = "dialing"
+    PROCESSING = "processing"
+    CALLED = "called"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        """Whether no call follows unless staff ask for one, or the reminder is moved."""
+        return self in _FINAL
+
+    @property
+    def in_call(self) -> bool:
+        """Whether the reminder belongs to a call that is being placed or is under way."""
+        return self in _IN_CALL
+
+
+_FINAL: Final = frozenset({Status.CALLED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+_IN_CALL: Final = frozenset({Status.DIALING, Status.PROCESSING})
+
+
+class CallState(StrEnum):
+    """What we have concluded of a call; what the provider says of it is its `status`."""
+
+    DIALING = "dialing"
+    """The request is being sent."""
+    UNCONFIRMED = "unconfirmed"
+    """It may or may not have been placed."""
+    PLACED = "placed"
+    """The provider has taken it."""
+    STRAY = "stray"
+    """Alive beside an open call to the same number: one that we had closed, or do not know."""
+    ENDED = "ended"
+    """The provider has reported its end."""
+    REFUSED = "refused"
+    """The provider will never place it."""
+    NOT_PLACED = "not_placed"
+    """It certainly was not placed."""
+    UNREPORTED = "unreported"
+    """Given up: its end was never reported."""
+
+    @property
+    def open(self) -> bool:
+        """Whether it holds its number's one place for an open call."""
+        return self in _OPEN
+
+    @property
+    def alive(self) -> bool:
+        """Whether its phone may be ringing, or somebody may be listening to it."""
+        return self in _OPEN or self is CallState.STRAY
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether nothing is known of it but that we asked for it, or are about to."""
+        return self in {CallState.DIALING, CallState.UNCONFIRMED}
+
+
+_OPEN: Final = frozenset({CallState.DIALING, CallState.UNCONFIRMED, CallState.PLACED})
+
+
+class CallOutcome(StrEnum):
+    """How a call ended for the patient."""
+
+    HEARD = "heard"
+    VOICEMAIL = "voicemail"
+    NOT_HEARD = "not_heard"
+    """Answered, and nothing of the message was spoken."""
+    NOT_ANSWERED = "not_answered"
+    DECLINED = "declined"
+    FAILED = "failed"
+
+
+# The provider's words for a call, in our spelling. Any other word is kept as it is and counts as progress.
+PROGRESS: Final = frozenset({"queued", "initiated", "ringing", "in-progress", "answered"})
+TERMINAL: Final = frozenset({"completed", "busy", "no-answer", "canceled", "failed"})
+UNANSWERED: Final = frozenset({"queued", "initiated", "ringing"})
+"""Placed, and nobody has answered yet."""
+
+
+class Response(StrEnum):
+    """What the patient has answered by a key. The spelling is a public interface."""
+
+    CONFIRMED = "confirmed"
+    CANCEL_REQUESTED = "cancel_requested"
+    """Wants the appointment cancelled; staff decide."""
+    OPTED_OUT = "opted_out"
+
+
+@frozen(kw_only=True)
+class Reminder:
+    """One message to one phone number at one time: a row of `reminders`."""
+
+    id: str
+    phone_number: str
+    message: str
+    scheduled_at: datetime
+    ref: str | None = None
+    expires_at: datetime | None = None
+    """The clinic's limit for the start of a call; None: `max_lateness` after `scheduled_at`."""
+    timezone: str | None = None
+    """The patient's tz database zone; None: the clinic's."""
+    status: Status = Status.SCHEDULED
+    wake_at: datetime | None = None
+    """When to look at the row next, and no more than that; None: it is final, or its call is looked at instead."""
+    retry_at: datetime | None = None
+    """No call starts before this: a redial delay, a backoff. None: nothing to wait for."""
+    attempts: int = 0
+    """Its calls that ended, since it was scheduled or staff asked again."""
+    tries: int = 0
+    """Requests in a row that were not placed."""
+    again_until: datetime | None = None
+    """The limit that staff set when they asked to call again; the later of this and the clinic's counts."""
+    again_seq: int = 0
+    """The newest call when staff asked to call again: earlier ones no longer count."""
+    hold_code: HoldCode | None = None
+    """Why a scheduled reminder waits longer than its time."""
+    end_code: EndCode | None = None
+    """Why it failed, expired or was cancelled."""
+    ended_at: datetime | None = None
+    """When it became final."""
+    last_error: str | None = None
+    """The last reason in words, for people."""
+    response: str | None = None
+    """A `Response`, or whatever the clinic's own programs have written."""
+    revision: int = 0
+    """Counts our own writes; a change without it is another program's."""
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+    @property
+    def purged(self) -> bool:
+        """Whether personal data was removed after the retention time."""
+        return not (self.phone_number or self.message)
+
+
+@frozen(kw_only=True)
+class Call:
+    """One call to a phone number, for one or more reminders: a row of `call_logs`.
+
+    Its `id` travels to the provider as idempotency key and as `metadata.attempt_id`, and comes back in webhooks.
+    """
+
+    id: str
+    reminder_id: str
+    """The reminder that is named to the provider."""
+    phone_number: str
+    seq: int = UNNUMBERED
+    """The order in which calls were stored."""
+    provider: str | None = None
+    """The kind of provider."""
+    account: str | None = None
+    """The provider's account that it was placed with."""
+    state: CallState = CallState.DIALING
+    status: str | None = None
+    """The provider's own word; None before it has said any."""
+    outcome: CallOutcome | None = None
+    """Known once it has ended, or a key was pressed."""
+    external_call_id: str | None = None
+    requests: int = 0
+    """Requests that may have gone out."""
+    checks: int = 0
+    """Look-ups since the last sign of life."""
+    evidence: bool = False
+    """The provider has shown that it has taken the call."""
+    adopted: bool = False
+    """Recorded from a report about a call that we do not know."""
+    lease_token: str | None = None
+    """Names the claim under which someone works on the row right now."""
+    wake_at: datetime | None = None
+    """When to look at it next; None once it is closed."""
+    last_sign_at: datetime
+    """When we last asked for it, or the provider last said that it lives."""
+    transcript: str | None = None
+    answered_by: str | None = None
+    duration_seconds: int | None = None
+    sip_response_code: int | None = None
+    error_code: str | None = None
+    """The provider's own number for what went wrong."""
+    error: str | None = None
+    """What went wrong, in words."""
+    created_at: datetime
+    updated_at: datetime | None = None
+    received_at: datetime | None = None
+    """When its one terminal report came; None before."""
+
+    @property
+    def by_machine(self) -> bool:
+        """Whether a machine has answered: a voicemail, a fax."""
+        return self.answered_by is not None and self.answered_by.startswith(("machine", "fax"))
+
+
+@frozen(kw_only=True)
+class Member:
+    """A reminder's part in a call: a row of `call_reminders`, which keeps what was asked for."""
+
+    call_id: str
+    reminder_id: str
+    position: int
+    """The order in which the call speaks its messages, from 0."""
+    scheduled_at: datetime
+    """The reminder's time when the call was made: once that is another, the call is no longer about it."""
+    message_digest: str
+    said: bool = False
+    """Its message was spoken, or handed to the provider to be spoken to whoever answered."""
+    gone: bool = False
+    """The reminder was deleted since."""
+
+
+def digest(message: str) -> str:
+    """Return what tells a message from any other, and reveals nothing of it in the logs."""
+    return sha256(message.encode(errors="surrogatepass")).hexdigest()

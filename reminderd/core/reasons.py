@@ -1,0 +1,85 @@
+"""Why a reminder waits, and why it ended: codes that decide, and the sentences that people read."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class HoldCode(StrEnum):
+    """Why a scheduled reminder waits longer than its time."""
+
+    HOURS = "hours"
+    LIMITS = "limits"
+    NUMBER_BUSY = "number_busy"
+    BUNDLE = "bundle"
+    REDIAL = "redial"
+    NOT_PLACED = "not_placed"
+    ACCOUNT = "account"
+    NOT_SENT = "not_sent"
+
+    @property
+    def sentence(self) -> str:
+        """What staff read."""
+        return _HOLDS[self]
+
+
+_HOLDS: Final = {
+    HoldCode.HOURS: "outside the calling hours",
+    HoldCode.LIMITS: "this number was reached as often as the limits allow",
+    HoldCode.NUMBER_BUSY: "another call to this number is under way",
+    HoldCode.BUNDLE: "waits for another reminder of the same number",
+    HoldCode.REDIAL: "not reached yet, to be called again",
+    HoldCode.NOT_PLACED: "the call could not be placed, to be tried again",
+    HoldCode.ACCOUNT: "the provider refuses us, to be tried again",
+    HoldCode.NOT_SENT: "the request was not sent, to be tried again",
+}
+
+HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)
+"""Reasons to wait that the clinic's own hours and limits give."""
+
+
+class EndCode(StrEnum):
+    """Why a reminder failed, expired or was cancelled."""
+
+    INVALID = "invalid"
+    PROGRAM_ERROR = "program_error"
+    TOO_LATE = "too_late"
+    REFUSED = "refused"
+    NOT_PLACED = "not_placed"
+    MAX_CALLS = "max_calls"
+    NOT_ANSWERED = "not_answered"
+    NOT_HEARD = "not_heard"
+    VOICEMAIL = "voicemail"
+    DECLINED = "declined"
+    PROVIDER_FAILED = "provider_failed"
+    UNCONFIRMED = "unconfirmed"
+    NO_REPORT = "no_report"
+    RESTORED = "restored"
+    OPTED_OUT = "opted_out"
+    CANCELLED_BY_STAFF = "cancelled_by_staff"
+    CANCELLED_ELSEWHERE = "cancelled_elsewhere"
+
+    @property
+    def sentence(self) -> str:
+        """What staff read where nothing more is known."""
+        return _ENDS[self]
+
+
+_ENDS: Final = {
+    EndCode.INVALID: "this reminder can't be called",
+    EndCode.PROGRAM_ERROR: "unexpected error in the program, see the log",
+    EndCode.TOO_LATE: "too late",
+    EndCode.REFUSED: "refused by the provider",
+    EndCode.NOT_PLACED: "the call could not be placed",
+    EndCode.MAX_CALLS: "called as often as configured, and not reached",
+    EndCode.NOT_ANSWERED: "not answered",
+    EndCode.NOT_HEARD: "answered, but the message was not heard",
+    EndCode.VOICEMAIL: "answered by a voicemail",
+    EndCode.DECLINED: "the call was declined",
+    EndCode.PROVIDER_FAILED: "the provider reported: failed",
+    EndCode.UNCONFIRMED: "outcome unknown: call the patient manually",
+    EndCode.NO_REPORT: "no report from the provider: call the patient manually",
+    EndCode.RESTORED: "may have been called after the backup that was restored: call the patient manually",
+    EndCode.OPTED_OUT: "opted out",
+    EndCode.CANCELLED_BY_STAFF: "cancelled by staff",
+    EndCode.CANCELLED_ELSEWHERE: "ended by another program",
+}

@@ -1,0 +1,1 @@
+"""Carries the decisions out: claims what is due, sends requests, looks calls up, and spares a failing provider."""

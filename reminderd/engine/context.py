@@ -1,0 +1,54 @@
+"""What everything in the engine works with, and what this process has seen of alive calls."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import trio
+from attrs import define, field, frozen
+
+from reminderd.clock import Clock
+from reminderd.core.lifecycle.reconcile import Witness
+from reminderd.core.rules import Rules
+from reminderd.engine.breaker import Breaker
+from reminderd.metrics import Instruments
+from reminderd.providers.base import Provider
+from reminderd.store.database import Database
+
+_REMEMBERED: Final = 100_000
+"""Calls of which it is remembered when they were first seen: keys are good for a day or so."""
+
+
+@define
+class Sightings:
+    """When this process first saw each alive call, and its last sign of life, on the monotonic clock."""
+
+    _signs: dict[str, tuple[datetime, float]] = field(factory=dict, init=False)
+    _first: dict[str, float] = field(factory=dict, init=False)
+
+    def see(self, alive: Iterable[tuple[str, datetime]], monotonic: float) -> Witness:
+        """Note all calls that are alive now, each with its last sign of life, and return what is known of them."""
+        signs = {}
+        for call_id, sign in alive:
+            seen = self._signs.get(call_id)
+            signs[call_id] = seen if seen is not None and seen[0] == sign else (sign, monotonic)
+            self._first.setdefault(call_id, monotonic)
+        self._signs = signs
+        while len(self._first) > _REMEMBERED:
+            del self._first[next(iter(self._first))]
+        return Witness(monotonic=monotonic, signs=self._signs, first=self._first)
+
+
+@frozen(kw_only=True)
+class Context:
+    """What every claim, request and look-up needs. A new configuration makes a new one."""
+
+    database: Database
+    provider: Provider
+    breaker: Breaker
+    clock: Clock
+    rules: Rules
+    timeout: timedelta
+    """The longest that a request can take."""
+    stopping: trio.Event
+    instruments: Instruments

@@ -1,0 +1,97 @@
+"""Places one call: the last look, one request, and the provider's answer settled."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from random import random
+
+from loguru import logger
+
+from reminderd.core.answers import Answer
+from reminderd.core.lifecycle.answer import last_look
+from reminderd.core.lifecycle.transition import Action
+from reminderd.core.watching import lateness
+from reminderd.engine.breaker import Breaker, Turn
+from reminderd.engine.context import Context
+from reminderd.logs import log_transition
+from reminderd.providers.base import placement_of
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.patience import until_stored
+from reminderd.store.settle import look, settle_answer, settle_not_sent
+
+
+async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
+    """Send the claimed request, if the last look allows it, and settle what the provider says.
+
+    Args:
+        action: a request to place a call, or the same one again.
+        claimed_at: the monotonic time before the claim, from which its lease counts.
+        context: what the engine works with.
+    """
+    try:
+        reason = await _last_look(action, claimed_at, context)
+        if reason is None:
+            now, sent_at = context.clock.now(), context.clock.monotonic()
+            answer = await context.provider.place(placement_of(action))
+            took = context.clock.monotonic() - sent_at
+            await _settle(action, answer, context)
+            _count(action, answer, now, took, context)  # last: no mistake in it may cost us what the provider said
+        else:
+            write = partial(settle_not_sent, action=action, reason=reason, rules=context.rules)
+            log_transition(await until_stored(lambda: context.database.write(write)))
+    finally:
+        context.breaker.withdrawn(action.call.id)
+
+
+async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
+    """Return why the request must not be sent, or None."""
+    try:
+        seen = await context.database.read(partial(look, action=action, rules=context.rules, now=context.clock.now()))
+    except StoreUnavailableError as error:
+        return str(error)
+    now = context.clock.now()
+    by_monotonic = context.rules.lease - timedelta(seconds=context.clock.monotonic() - claimed_at)
+    call = seen.ledger.calls.get(action.call.id)
+    by_wall = by_monotonic if call is None or call.wake_at is None else call.wake_at - now
+    return last_look(
+        seen.ledger,
+        action,
+        paused=seen.paused,
+        stopping=context.stopping.is_set(),
+        time_left=min(by_monotonic, by_wall) - context.timeout,
+        rules=context.rules,
+        now=now,
+    )
+
+
+def _count(action: Action, answer: Answer, sent: datetime, took: float, context: Context) -> None:
+    """Count how late the request was sent, and how many seconds the provider took."""
+    for reminder in action.reminders:
+        is_first = reminder.attempts == 0 and reminder.tries == 0
+        late = lateness(reminder, action.call, is_first=is_first, rules=context.rules, now=sent)
+        if late is not None:
+            context.instruments.lateness(late)
+    context.instruments.request(answer, took)
+
+
+async def _settle(action: Action, answer: Answer, context: Context) -> None:
+    """Record the answer. From the request to this commit only the row says that the phone may be ringing."""
+    turn = context.breaker.heard(action.call.id, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
+    if turn is not None:
+        log_turn(turn, context.breaker)  # at once: the breaker has turned again, perhaps, before the answer is written
+    write = partial(
+        settle_answer,
+        action=action,
+        answer=answer,
+        counts=not context.breaker.paused,
+        rules=context.rules,
+        draw=random(),  # noqa: S311 - jitter
+    )
+    log_transition(await until_stored(lambda: context.database.write(write)))
+
+
+def log_turn(turn: Turn, breaker: Breaker) -> None:
+    """Log that the provider's failure began or ended."""
+    if turn is Turn.BEGAN:
+        logger.warning(f"the provider is failing, dialing pauses: {breaker.reason}")
+    else:
+        logger.info("the provider takes calls again, dialing goes on")

@@ -1,0 +1,220 @@
+"""Takes a free line, claims what is due, hands it over; then waits for the next thing to do."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+import trio
+from attrs import define, field
+from loguru import logger
+
+from reminderd.core.lifecycle.transition import Action, Transition
+from reminderd.engine.checker import check
+from reminderd.engine.context import Context, Sightings
+from reminderd.engine.dialer import dial
+from reminderd.engine.pacing import Pacing
+from reminderd.logs import log_expired, log_pause, log_transition
+from reminderd.store.claims import Capacity, claim, poke
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.stats import Wakes, next_wakes
+
+LOOK_FOR_COMMITS: Final = 0.25
+"""Seconds between two looks whether another connection has committed something."""
+
+FAILURE_PAUSE: Final = 1.0
+"""Seconds before the database is tried again after it was unavailable."""
+
+CLOCK_STEP: Final = timedelta(seconds=2)
+"""A wall clock that falls behind the monotonic one by this much was set back."""
+
+
+@define(kw_only=True)
+class Poller:
+    """The poll loop: what it works with, and what it holds."""
+
+    context: Context
+    pacing: Pacing
+    lines: trio.CapacityLimiter
+    """One for each request that may be in flight."""
+    checkers: trio.CapacityLimiter
+    """One for each look-up that may be in flight."""
+    interval: timedelta
+    """The longest sleep."""
+    mint: Callable[[], str]
+    dial: Callable[..., Awaitable[None]] = dial
+    """Sends a request; see `dialer.dial`."""
+    check: Callable[..., Awaitable[None]] = check
+    """Makes a look-up; see `checker.check`."""
+    beat: float = field(init=False)
+    """The monotonic time at which the loop last showed that it lives."""
+    failure: str | None = field(default=None, init=False)
+    """Why nothing can be claimed, or None."""
+    claimed: trio.Event = field(factory=trio.Event, init=False)
+    """Set after the first turn in which it could claim what was due, even if that was nothing."""
+    _sightings: Sightings = field(factory=Sightings, init=False)
+    _paused: bool = field(default=False, init=False)
+    _offset: timedelta | None = field(default=None, init=False)
+    """How far the wall clock is ahead of the monotonic one; None before the first look."""
+    _held: set[str] = field(factory=set, init=False)
+    _freed: trio.Event = field(factory=trio.Event, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.beat = self.context.clock.monotonic()
+
+    async def run(self) -> None:
+        """Claim and hand over until the stop; returns when all that was handed over has ended."""
+        stopping = self.context.stopping
+        async with trio.open_nursery() as nursery:
+            while not stopping.is_set():
+                self.beat = self.context.clock.monotonic()
+                try:
+                    await self._follow_clock()
+                    version = await self.context.database.data_version()
+                    wakes = await self.context.database.read(partial(next_wakes, now=self.context.clock.now()))
+                    log_pause(before=self._paused, now=wakes.paused)
+                    self._paused = wakes.paused
+                    claimed_some = await self._claim_due(nursery, wakes)
+                except StoreUnavailableError as error:
+                    await self._sit_out(error)
+                    continue
+                self._works_again()
+                if not claimed_some:
+                    await self._until_needed(wakes, version)
+
+    def change(self, context: Context) -> None:
+        """Claim and hand over by this context from here on, at once; what was handed over goes on as it was."""
+        self.context = context
+        self._freed.set()
+
+    async def _follow_clock(self) -> None:
+        """Have all that waits looked at once the wall clock was set back: it waits for times of the wrong clock."""
+        clock = self.context.clock
+        offset = timedelta(seconds=clock.now().timestamp() - clock.monotonic())
+        if self._offset is None or offset < self._offset - CLOCK_STEP:
+            if self._offset is not None:
+                logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
+            await self.context.database.write(poke)
+        self._offset = offset
+
+    def _room(self, wakes: Wakes, monotonic: float) -> int:
+        """Return how many requests can be sent at once: lines, pacing and pauses taken together."""
+        if wakes.paused:
+            return 0
+        probe = self.context.breaker.room(monotonic)
+        free = min(int(self.lines.available_tokens), self.pacing.available(monotonic))
+        return free if probe is None else min(free, probe)
+
+    async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
+        """Claim what is due and start its actions; False if nothing is due or nobody is free for it."""
+        context = self.context
+        claimed_at, now = context.clock.monotonic(), context.clock.now()
+        witness = self._sightings.see(wakes.alive, claimed_at)
+        requests, checks = self._room(wakes, claimed_at), int(self.checkers.available_tokens)
+        if not ((_due(wakes.reminder, now) and requests) or (_due(wakes.call, now) and checks)):
+            return False
+        capacity = Capacity(
+            requests=requests,
+            checks=checks,
+            request_in=self._request_in(claimed_at),
+            held=frozenset(self._held),
+        )
+        with trio.CancelScope(shield=True):  # what is claimed is also handed over
+            transitions = await context.database.write(
+                partial(claim, capacity=capacity, rules=context.rules, witness=witness, mint=self.mint)
+            )
+        self._hand_over(nursery, transitions, claimed_at)
+        log_expired(transitions)
+        return True
+
+    def _hand_over(self, nursery: trio.Nursery, transitions: list[Transition], claimed_at: float) -> None:
+        """Log what was decided, and start its actions."""
+        sent = 0
+        for transition in transitions:
+            log_transition(transition)
+            if transition.recovered:
+                self.context.instruments.recovery()
+            action = transition.action
+            if action is None:
+                continue
+            sent += action.kind.is_request
+            limiter = self.lines if action.kind.is_request else self.checkers
+            limiter.acquire_on_behalf_of_nowait(action.token)
+            self._held.add(action.token)
+            if action.kind.is_request:
+                self.context.breaker.sends(action.call.id)
+                nursery.start_soon(
+                    self._act, action, limiter, partial(self.dial, action, claimed_at, context=self.context)
+                )
+            else:
+                nursery.start_soon(self._act, action, limiter, partial(self.check, action, context=self.context))
+        self.pacing.spend(sent, claimed_at)
+
+    def _request_in(self, monotonic: float) -> timedelta:
+        """Return how long until a request that can't be sent now may be looked at again; never nothing."""
+        ready_at = max(self.pacing.next_at(monotonic), self.context.breaker.next_at(monotonic))
+        return timedelta(seconds=max(ready_at - monotonic, LOOK_FOR_COMMITS))
+
+    async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
+        """Carry out one action; a bug in it stops nobody else, and the call's lease bounds the repeat."""
+        try:
+            with logger.contextualize(reminder=action.call.reminder_id, call=action.call.id):
+                await act()
+        except Exception:  # noqa: BLE001 - the others go on
+            ids = {"reminder": action.call.reminder_id, "call": action.call.id}
+            logger.bind(**ids).exception(f"unexpected error: {action.kind}")
+        finally:
+            self._held.discard(action.token)
+            limiter.release_on_behalf_of(action.token)
+            self._freed.set()
+
+    async def _until_needed(self, wakes: Wakes, version: int) -> None:
+        """Wait for the next row's time, a free line, another connection's commit, the interval's end or the stop."""
+        clock, breaker = self.context.clock, self.context.breaker
+        monotonic, now = clock.monotonic(), clock.now()
+        sleep = self.interval.total_seconds()
+        if wakes.call is not None and self.checkers.available_tokens:
+            sleep = min(sleep, (wakes.call - now).total_seconds())
+        if wakes.reminder is not None and not wakes.paused and self.lines.available_tokens:
+            held_for = max(self.pacing.next_at(monotonic), breaker.next_at(monotonic)) - monotonic
+            if breaker.room(monotonic) != 0 or held_for > 0:
+                sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
+        self._freed = trio.Event()
+        with trio.move_on_after(max(sleep, 0)):
+            await first_of(self._freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
+
+    async def _another_commit(self, version: int) -> None:
+        with suppress(StoreUnavailableError):  # the loop's next turn meets it, too
+            while await self.context.database.data_version() == version:
+                self.beat = self.context.clock.monotonic()
+                await trio.sleep(LOOK_FOR_COMMITS)
+
+    async def _sit_out(self, error: StoreUnavailableError) -> None:
+        if self.failure is None:
+            logger.warning(f"nothing can be claimed: {error}")
+        self.failure = str(error)
+        with trio.move_on_after(FAILURE_PAUSE):
+            await self.context.stopping.wait()
+
+    def _works_again(self) -> None:
+        self.claimed.set()
+        if self.failure is not None:
+            logger.info("the database works again")
+            self.failure = None
+
+
+def _due(wake_at: datetime | None, now: datetime) -> bool:
+    return wake_at is not None and wake_at <= now
+
+
+async def first_of(*waits: Callable[[], Awaitable[None]]) -> None:
+    """Return as soon as one of the waits is over; the others are cancelled."""
+
+    async def until_over(wait: Callable[[], Awaitable[None]]) -> None:
+        await wait()
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for wait in waits:
+            nursery.start_soon(until_over, wait)

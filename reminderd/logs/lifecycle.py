@@ -1,0 +1,36 @@
+"""A log line for each change of a reminder or a call, and of the staff's pause."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from loguru import logger
+
+from reminderd.core.lifecycle.transition import Transition
+
+FEW: Final = 3
+"""So many lines are taken in at a glance."""
+
+
+def log_transition(transition: Transition | None) -> None:
+    """Log what a transition changed, with reminder and call bound; None: its row is gone."""
+    if transition is None:
+        logger.warning("the call is gone: another program deleted it")
+        return
+    for line in transition.lines:
+        ids = {"reminder": line.reminder_id, "call": line.call_id}
+        logger.bind(**{name: one for name, one in ids.items() if one is not None}).log(line.level, line.text)
+
+
+def log_expired(transitions: Iterable[Transition]) -> None:
+    """Log how many reminders have expired, where it is so many that their own lines bury it."""
+    expired = sum(line.expired for transition in transitions for line in transition.lines)
+    if expired > FEW:
+        logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
+
+
+def log_pause(*, before: bool, now: bool) -> None:
+    """Log that staff have paused all dialing, or resumed it; nothing if nothing has changed."""
+    if now and not before:
+        logger.warning("staff have paused all dialing; reminderd resume ends it")
+    elif before and not now:
+        logger.info("dialing was resumed by staff")

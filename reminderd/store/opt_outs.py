@@ -1,0 +1,82 @@
+"""Numbers that are not to be called at all."""
+
+from datetime import datetime
+from typing import Final
+
+from reminderd.core.lifecycle.staff import cancelled
+from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.reasons import EndCode
+from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
+from reminderd.store.ledger import load, save
+from reminderd.store.queries import Value, named
+from reminderd.store.rows import REMINDERS, to_ms
+from reminderd.store.sqlite.driver import Connection
+
+_TELLING_DIGITS: Final = 2
+"""How much of a number the audit keeps, for ever: enough to tell one from the other on a day."""
+
+_WAITING: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE phone_number = :number AND status = 'scheduled' ORDER BY scheduled_at, id
+"""
+
+
+def opted_out(connection: Connection, phone_number: str) -> bool:
+    """Whether this number, in its stored spelling, is not to be called at all."""
+    row = connection.execute("SELECT 1 FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
+    return row.fetchone() is not None
+
+
+def opt_out(
+    connection: Connection, now: datetime, *, phone_number: str, source: str, actor: str, rules: Rules
+) -> tuple[Transition, ...]:
+    """Keep that this number has opted out, and cancel all its `scheduled` reminders at once; those are returned.
+
+    One that is claimed already is stopped by the last look before its request is sent.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        phone_number: in its stored spelling.
+        source: how we know. The first one is kept.
+        actor: who has said so, for the audit.
+        rules: the clinic's.
+    """
+    waiting = [REMINDERS.read(row) for row in connection.execute(_WAITING, {"number": phone_number}).fetchall()]
+    before = load(connection, rules, now, reminders=waiting)
+    transitions: list[Transition] = []
+    ledger = before
+    for reminder in waiting:
+        transition = cancelled(ledger, reminder, EndCode.OPTED_OUT, now)
+        ledger = transition.ledger
+        transitions.append(transition)
+        audit(connection, now, actor=actor, act="opt-out", reminder_id=reminder.id)
+    save(connection, before, ledger, now)
+    written = connection.execute(
+        "INSERT INTO opt_outs (phone_number, source, created_at) VALUES (:number, :source, :now)"
+        " ON CONFLICT DO NOTHING",
+        {"number": phone_number, "source": source, "now": to_ms(now)},
+    )
+    if written.rowcount == 1:
+        audit(connection, now, actor=actor, act="opt-out", detail=some_of(phone_number))
+    return tuple(transitions)
+
+
+def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> bool:
+    """Let this number be called again; False: it had not opted out. What was cancelled for it stays so."""
+    gone = connection.execute("DELETE FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
+    if gone.rowcount == 1:
+        audit(connection, now, actor=actor, act="opt-in", detail=some_of(phone_number))
+    return bool(gone.rowcount == 1)
+
+
+def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
+    """Return the rows of `opt_outs`, oldest first."""
+    sql = "SELECT phone_number, source, created_at FROM opt_outs ORDER BY created_at, phone_number"
+    return [named(row) for row in connection.execute(sql).fetchall()]
+
+
+def some_of(phone_number: str) -> str:
+    """Return what the audit says of a number: its last digits."""
+    return f"a number that ends in {phone_number[-_TELLING_DIGITS:]}"

@@ -1,0 +1,328 @@
+"""The one way in which reminderd itself writes reminders: added, changed, cancelled, called again.
+
+The command line, the import and the HTTP API all come through here. Each change leaves a line in `audit` that names
+the reminder.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+
+from attrs import frozen
+
+from reminderd.core.imported import Decision, Intake, Known, content_of, decide
+from reminderd.core.intake import ReminderRequest
+from reminderd.core.lifecycle.staff import called_again, cancelled
+from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.model import Reminder, Status
+from reminderd.core.reasons import EndCode
+from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
+from reminderd.store.errors import UnknownReminderError
+from reminderd.store.ledger import load_reminder, save
+from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
+from reminderd.store.rows import from_ms, in_list, to_ms
+from reminderd.store.sqlite.driver import Connection, Row
+
+T = TypeVar("T")
+
+API: Final = "api"
+"""The actor of what comes over HTTP."""
+
+_ROWS_A_STATEMENT: Final = 200
+"""A statement for each row would hand the interpreter's lock to and fro while a file is being read."""
+
+_KNOWN: Final = """
+SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status,
+       EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id)
+       OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id) AS called
+  FROM reminders WHERE {} IN {}
+"""
+_COLUMNS: Final = (
+    "id", "ref", "phone_number", "message", "scheduled_at", "wake_at", "expires_at", "timezone", "created_at",
+    "updated_at",
+)  # fmt: skip
+_CHANGE: Final = """
+UPDATE reminders
+   SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
+       expires_at = :expires_at, timezone = :timezone, hold_code = NULL, retry_at = NULL, last_error = NULL,
+       revision = revision + 1, updated_at = :now
+ WHERE id = :id
+"""
+
+
+class RefTakenError(Exception):
+    """Another reminder already has this `ref`; the message is that reminder's id."""
+
+
+@frozen(kw_only=True)
+class Source:
+    """Who asks for reminders, for the audit."""
+
+    actor: str
+    detail: str | None = None
+    """From where: no phone number, no message."""
+
+
+@frozen
+class Refusal:
+    """Why one of the reminders that were asked for is refused."""
+
+    place: int
+    """In the request, from 0."""
+    decision: Decision
+
+
+class RefusedError(Exception):
+    """Nothing was stored; `refusals` has every reason."""
+
+    def __init__(self, refusals: Sequence[Refusal]) -> None:
+        super().__init__("; ".join(refusal.decision.reason for refusal in refusals))
+        self.refusals = refusals
+
+
+@frozen(kw_only=True)
+class Stored:
+    """A reminder as it is stored, with its calls."""
+
+    reminder: dict[str, Value]
+    calls: list[dict[str, Value]]
+
+
+def decisions(
+    connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
+) -> list[tuple[Known | None, Decision]]:
+    """Return for each request the reminder that it names, if there is one, and what is to be done; write nothing."""
+    known = _known(connection, requests)
+    found = [known.get(one.ref or one.own_id) for one in requests]
+    return [(old, decide(one, old, rules, now)) for one, old in zip(requests, found, strict=True)]
+
+
+def put(
+    connection: Connection,
+    now: datetime,
+    *,
+    requests: Sequence[ReminderRequest],
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> list[Decision]:
+    """Store what is new and what was edited; return for each request what was done, or why it is refused.
+
+    Args:
+        connection: in a write transaction.
+        now: the time of the transaction.
+        requests: no two with the same `ref`, nor the same content without one.
+        rules: the clinic's.
+        mint: gives new random UUIDs, for new reminders that bring a `ref`.
+        source: who asks.
+    """
+    decided = decisions(connection, now, requests=requests, rules=rules)
+    pairs = list(zip(requests, decided, strict=True))
+    new = [
+        (_dated(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
+        for one, (_, decision) in pairs
+        if decision.intake is Intake.ADDED
+    ]
+    edited = [
+        (known.id, one) for one, (known, decision) in pairs if decision.intake is Intake.CHANGED and known is not None
+    ]
+    _insert(connection, now, new, source)
+    if edited:
+        changes = [{"id": reminder_id, "now": to_ms(now), **_values(one)} for reminder_id, one in edited]
+        connection.executemany(_CHANGE, changes)
+        _audit_all(connection, now, "change", [reminder_id for reminder_id, _ in edited], source)
+    return [decision for _, decision in decided]
+
+
+def put_all(
+    connection: Connection,
+    now: datetime,
+    *,
+    requests: Sequence[ReminderRequest],
+    rules: Rules,
+    mint: Callable[[], str],
+    source: Source,
+) -> list[tuple[Stored, Decision]]:
+    """Store all that is asked for, or nothing; for the arguments see `put`.
+
+    Raises:
+        RefusedError: at least one is refused, so all are.
+    """
+    decided = decisions(connection, now, requests=requests, rules=rules)
+    refusals = [Refusal(place, decision) for place, (_, decision) in enumerate(decided) if decision.refused]
+    if refusals:
+        raise RefusedError(refusals)
+    done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
+    rows = (
+        reminder_with_id(connection, one.own_id) if one.ref is None else reminder_with_ref(connection, one.ref)
+        for one in requests
+    )
+    return [
+        (_with_calls(connection, row), decision) for row, decision in zip(rows, done, strict=True) if row is not None
+    ]
+
+
+def add(
+    connection: Connection, now: datetime, *, request: ReminderRequest, reminder_id: str, source: Source
+) -> dict[str, Value]:
+    """Store one new reminder under an id of its own, and return its row.
+
+    Raises:
+        RefTakenError: its `ref` is another's.
+    """
+    taken = None if request.ref is None else reminder_with_ref(connection, request.ref)
+    if taken is not None:
+        raise RefTakenError(taken["id"])
+    _insert(connection, now, [(reminder_id, request)], source)
+    return reminder_with_id(connection, reminder_id) or {}
+
+
+def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
+    """Cancel a reminder that is not final yet.
+
+    Raises:
+        UnknownReminderError: no reminder has this id.
+        NotAllowedError: it is final already.
+    """
+    before, reminder = _loaded(connection, now, reminder_id, rules)
+    reason = f"cancelled by {source.actor}"
+    transition = cancelled(before, reminder, EndCode.CANCELLED_BY_STAFF, now, reason)
+    save(connection, before, transition.ledger, now)
+    audit(connection, now, actor=source.actor, act="cancel", reminder_id=reminder_id, detail=source.detail)
+    return transition
+
+
+def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
+    """Schedule a reminder whose patient was not reached anew, with all its calls and a new limit.
+
+    Raises:
+        UnknownReminderError: no reminder has this id.
+        NotAllowedError: its state does not allow it.
+    """
+    before, reminder = _loaded(connection, now, reminder_id, rules)
+    transition = called_again(before, reminder, rules=rules, now=now)
+    save(connection, before, transition.ledger, now)
+    audit(connection, now, actor=source.actor, act="call-again", reminder_id=reminder_id, detail=source.detail)
+    return transition
+
+
+def stored(connection: Connection, id_or_ref: str) -> Stored | None:
+    """Return the reminder with this id or `ref`, see `find_reminder`; None if there is none."""
+    row = find_reminder(connection, id_or_ref)
+    return None if row is None else _with_calls(connection, row)
+
+
+def withdraw(
+    connection: Connection, now: datetime, *, id_or_ref: str, rules: Rules
+) -> tuple[Stored, Transition | None]:
+    """Cancel a reminder over the API; one that is cancelled already stays so.
+
+    Raises:
+        UnknownReminderError: there is none with this id or `ref`.
+        AmbiguousError: there are two.
+        NotAllowedError: it has come to another end already.
+    """
+    found = stored(connection, id_or_ref)
+    if found is None:
+        raise UnknownReminderError(id_or_ref)
+    reminder_id = str(found.reminder["id"])
+    if found.reminder["status"] == Status.CANCELLED:
+        return found, None
+    transition = cancel(connection, now, reminder_id=reminder_id, rules=rules, source=Source(actor=API))
+    return stored(connection, reminder_id) or found, transition
+
+
+def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rules) -> tuple[Ledger, Reminder]:
+    ledger = load_reminder(connection, rules, now, reminder_id)
+    reminder = ledger.reminders.get(reminder_id)
+    if reminder is None:
+        raise UnknownReminderError(reminder_id)
+    return ledger, reminder
+
+
+def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> dict[str, Known]:
+    """Return what is stored already, by `ref`, or by id for requests without one."""
+    refs = [one.ref for one in requests if one.ref is not None]
+    ids = [one.own_id for one in requests if one.ref is None]
+    by_ref = {row["ref"]: _known_from(row) for row in _rows(connection, "ref", refs)}
+    return by_ref | {row["id"]: _known_from(row) for row in _rows(connection, "id", ids)}
+
+
+def _rows(connection: Connection, column: str, names: Iterable[str]) -> Iterable[Row]:
+    for some in _batches(list(names)):
+        listed, parameters = in_list("name", some)
+        yield from connection.execute(_KNOWN.format(column, listed), parameters).fetchall()
+
+
+def _known_from(row: Row) -> Known:
+    expires_at = row["expires_at"]
+    return Known(
+        id=row["id"],
+        content=(
+            row["phone_number"],
+            row["message"],
+            from_ms(row["scheduled_at"]),
+            None if expires_at is None else from_ms(expires_at),
+            row["timezone"],
+        ),
+        status=Status(row["status"]),
+        called=bool(row["called"]),
+    )
+
+
+def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, ReminderRequest]], source: Source) -> None:
+    stamp = to_ms(now)
+    rows = [
+        {"id": reminder_id, "ref": one.ref, **_values(one), "created_at": stamp, "updated_at": stamp}
+        for reminder_id, one in new
+    ]
+    for some in _batches([{**row, "wake_at": row["scheduled_at"]} for row in rows]):
+        _insert_rows(connection, "reminders", _COLUMNS, some)
+    _audit_all(connection, now, "add", [reminder_id for reminder_id, _ in new], source)
+
+
+def _audit_all(connection: Connection, now: datetime, act: str, reminder_ids: Sequence[str], source: Source) -> None:
+    rows = [
+        {"at": to_ms(now), "actor": source.actor, "act": act, "reminder_id": reminder_id, "detail": source.detail}
+        for reminder_id in reminder_ids
+    ]
+    for some in _batches(rows):
+        _insert_rows(connection, "audit", ("at", "actor", "act", "reminder_id", "detail"), some)
+
+
+def _insert_rows(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[dict[str, str | int | None]]
+) -> None:
+    """Insert rows in one statement."""
+    marks = ", ".join(f"({', '.join(f':{name}{place}' for name in columns)})" for place in range(len(rows)))
+    parameters = {f"{name}{place}": row[name] for place, row in enumerate(rows) for name in columns}
+    connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", parameters)
+
+
+def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (rows[at : at + _ROWS_A_STATEMENT] for at in range(0, len(rows), _ROWS_A_STATEMENT))
+
+
+def _dated(random_id: str, milliseconds: int) -> str:
+    """Return a random UUID with the time at its front (version 7, RFC 9562).
+
+    The ids of a chunk then stand side by side in their index; random ones would touch all of its pages.
+    """
+    time = f"{milliseconds:012x}"
+    return f"{time[:8]}-{time[8:]}-7{random_id[15:]}"
+
+
+def _values(one: ReminderRequest) -> dict[str, str | int | None]:
+    phone_number, message, scheduled_at, expires_at, timezone = content_of(one)
+    return {
+        "phone_number": phone_number,
+        "message": message,
+        "scheduled_at": to_ms(scheduled_at),
+        "expires_at": None if expires_at is None else to_ms(expires_at),
+        "timezone": timezone,
+    }
+
+
+def _with_calls(connection: Connection, row: dict[str, Value]) -> Stored:
+    return Stored(reminder=row, calls=calls_of(connection, str(row["id"])))

@@ -1,0 +1,104 @@
+"""The folder of backups: one more, the oldest of too many away, and how old the newest is."""
+
+import re
+from collections.abc import Callable
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.store.errors import CopyError
+from reminderd.store.sqlite.copying import Copy, copy
+from reminderd.store.sqlite.opening import open_as_it_is
+
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
+_PRIVATE: Final = 0o700
+
+_CLOCKS_DIFFER: Final = timedelta(days=1)
+"""A name further ahead than this was given while a clock was wrong."""
+
+
+@frozen(kw_only=True)
+class Backup:
+    """One file of the folder."""
+
+    file: Path
+    made_at: datetime
+    """By its name: files are copied about, and their own times with them, or not."""
+
+    def is_of_the_future(self, now: datetime) -> bool:
+        """Whether its name lies so far ahead that it can't be believed."""
+        return self.made_at > now + _CLOCKS_DIFFER
+
+
+def backups_in(folder: Path, database: Path) -> list[Backup]:
+    """The backups of this database, oldest first; other files are passed over. No folder: none.
+
+    Raises:
+        CopyError: The folder can't be read.
+    """
+    names = re.compile(re.escape(database.stem) + r"-(\d{8}T\d{6}Z)\.db", re.ASCII)
+    try:
+        found = [(names.fullmatch(file.name), file) for file in folder.iterdir()] if folder.exists() else []
+        return sorted(
+            (Backup(file=file, made_at=_moment(match[1])) for match, file in found if match is not None),
+            key=lambda backup: backup.made_at,
+        )
+    except OSError as error:
+        raise CopyError(f"{folder}: {error.strerror}") from error
+    except ValueError as error:
+        raise CopyError(f"{folder}: has a file whose name is no date: {error}") from error
+
+
+def backup_age(folder: Path, database: Path, now: datetime) -> timedelta | None:
+    """How old the newest backup is; None: there is none.
+
+    Raises:
+        CopyError: The folder can't be read.
+    """
+    newest = newest_backup(folder, database, now)
+    return None if newest is None else now - newest.made_at
+
+
+def newest_backup(folder: Path, database: Path, now: datetime) -> Backup | None:
+    """The newest backup whose name can be believed; None: there is none.
+
+    Raises:
+        CopyError: The folder can't be read.
+    """
+    believed = [backup for backup in backups_in(folder, database) if not backup.is_of_the_future(now)]
+    return believed[-1] if believed else None
+
+
+def back_up(
+    database: Path, folder: Path, now: datetime, *, keep: int, stopped: Callable[[], bool] = lambda: False
+) -> Copy:
+    """Make one more backup in the folder, made (mode 0700) if need be, then delete the oldest until `keep` are left.
+
+    The new one is never deleted. Those of the future are neither counted nor deleted.
+
+    Raises:
+        CopyError: It was stopped, or can't be made; nothing is deleted then.
+        StoreUnavailableError: The disk is full, the database is locked ….
+        StoreUnusableError: The database is damaged.
+    """
+    try:
+        folder.mkdir(mode=_PRIVATE, exist_ok=True)
+    except OSError as error:
+        raise CopyError(f"{folder}: {error.strerror}") from error
+    with closing(open_as_it_is(database)) as connection:
+        target = folder / f"{database.stem}-{now.astimezone(UTC):{_STAMP}}.db"
+        made = copy(connection, target, replace=True, stopped=stopped)
+    others = [one for one in backups_in(folder, database) if one.file != target and not one.is_of_the_future(now)]
+    for old in others[: max(len(others) - (keep - 1), 0)]:
+        try:
+            old.file.unlink(missing_ok=True)
+        except OSError as error:
+            raise CopyError(f"{old.file}: can't be deleted: {error.strerror}") from error
+    return made
+
+
+def _moment(stamp: str) -> datetime:
+    return datetime.strptime(stamp, _STAMP).replace(tzinfo=UTC)

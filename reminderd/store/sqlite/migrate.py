@@ -1,0 +1,128 @@
+"""Bring a database to the schema that this program knows: numbered SQL files, all that are missing or none."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib import resources
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.store.errors import StoreUnusableError
+from reminderd.store.sqlite.driver import Connection, complete_statement, translated
+from reminderd.store.sqlite.transaction import roll_back, snapshot
+
+APPLICATION_ID: Final = 0x52656D64
+"""`Remd`, in the file's header: by this we know that a database is ours."""
+
+_FILE_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
+
+
+@frozen
+class Migration:
+    """One step of the schema; `number` is the database's `user_version` after it."""
+
+    number: int
+    name: str
+    sql: str
+
+
+def migrations() -> list[Migration]:
+    """All steps that come with this program, oldest first."""
+    files = (resources.files("reminderd.store.sqlite") / "migrations").iterdir()
+    numbered = [(match, file) for file in files if (match := _FILE_NAME.fullmatch(file.name))]
+    found = [Migration(int(match[1]), file.name, file.read_text(encoding="utf-8")) for match, file in numbered]
+    return sorted(found, key=lambda migration: migration.number)
+
+
+def schema_version(connection: Connection, newest: int) -> int:
+    """The number of the last migration that this database has seen; 0 for an empty file.
+
+    Raises:
+        StoreUnusableError: The database is another program's, or a newer one's than `newest`.
+    """
+    application_id = _integer(connection, "PRAGMA application_id")
+    version = _integer(connection, "PRAGMA user_version")
+    if application_id != APPLICATION_ID:
+        if application_id or version or _integer(connection, "SELECT count(*) FROM sqlite_master"):
+            raise StoreUnusableError("made by another program, not by reminderd")
+    elif version > newest:
+        raise StoreUnusableError(f"made by a newer reminderd (schema {version}, this one knows {newest}): upgrade")
+    return version
+
+
+def migrate(
+    connection: Connection, steps: list[Migration], *, before: Callable[[int], object] | None = None
+) -> list[str]:
+    """Apply those of `steps` that the database has not seen, in one transaction, and return their names.
+
+    Several processes may do so at once: one of them does it all. A crash leaves the old schema or the newest.
+    Foreign keys are enforced afterwards, not meanwhile: a step that rebuilds a table must drop the old one
+    without losing what refers to it. They are checked after each step.
+
+    Args:
+        connection: with no transaction open.
+        steps: all there are, oldest first.
+        before: called with the database's version before anything is changed, while nobody else can write, but not
+            for an empty file; what it raises leaves the database as it was.
+
+    Raises:
+        StoreUnusableError: The database is another program's or a newer one's, or a step would break a foreign key.
+        StoreUnavailableError: The disk is full, another program holds the lock ….
+    """
+    with translated():
+        # One snapshot: between two looks another process may make an empty file into a database.
+        if not snapshot(connection, partial(_missing, steps=steps)):
+            return []
+        enforced = _integer(connection, "PRAGMA foreign_keys")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        try:
+            return _apply_missing(connection, steps, before)
+        finally:
+            connection.execute(f"PRAGMA foreign_keys = {enforced}")
+
+
+def _apply_missing(connection: Connection, steps: list[Migration], before: Callable[[int], object] | None) -> list[str]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Looked up again under the lock: another process may have been faster.
+        missing = _missing(connection, steps)
+        version = _integer(connection, "PRAGMA user_version")
+        if missing and version and before is not None:
+            before(version)
+        for step in missing:
+            _apply(connection, step)
+        connection.execute("COMMIT")
+        return [step.name for step in missing]
+    finally:
+        roll_back(connection)
+
+
+def _missing(connection: Connection, steps: list[Migration]) -> list[Migration]:
+    version = schema_version(connection, newest=steps[-1].number)
+    return [step for step in steps if step.number > version]
+
+
+def _apply(connection: Connection, step: Migration) -> None:
+    for statement in _statements(step.sql):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {step.number}")
+    if connection.execute("PRAGMA foreign_key_check").fetchall():
+        raise StoreUnusableError(f"{step.name} would leave rows that refer to missing ones; nothing was changed")
+
+
+def _statements(sql: str) -> Iterator[str]:
+    """One statement at a time, each ending at the end of a line: `executescript` would commit first."""
+    statement = ""
+    for line in sql.splitlines(keepends=True):
+        statement += line
+        if complete_statement(statement):
+            yield statement
+            statement = ""
+    if statement.strip():
+        yield statement
+
+
+def _integer(connection: Connection, query: str) -> int:
+    return int(connection.execute(query).fetchone()[0])

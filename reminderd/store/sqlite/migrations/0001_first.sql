@@ -1,0 +1,249 @@
+-- The first schema. Names and meanings are a public interface: the clinic's own programs read and write these tables;
+-- docs/database.md says which. It must be usable by SQLite 3.37 and up. Times are Unix milliseconds, UTC.
+
+CREATE TABLE reminders (
+    id               TEXT PRIMARY KEY NOT NULL
+                     CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
+                         length(id) BETWEEN 1 AND 200
+                         AND instr(id, char(0)) = 0
+                         AND id NOT GLOB '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(159) || char(65533) || ']*'
+                     ),
+    ref              TEXT UNIQUE,
+    phone_number     TEXT NOT NULL,
+    message          TEXT NOT NULL,
+    scheduled_at     INTEGER NOT NULL,
+    expires_at       INTEGER,
+    timezone         TEXT,
+    status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
+                         status IN ('scheduled', 'dialing', 'processing', 'called', 'failed', 'expired', 'cancelled')
+                     ),
+    response         TEXT,
+    last_error       TEXT,
+    -- From here on reminderd alone writes. Another program that writes a whole row leaves them out.
+    wake_at          INTEGER,
+    retry_at         INTEGER,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    tries            INTEGER NOT NULL DEFAULT 0,
+    again_until      INTEGER,
+    again_seq        INTEGER NOT NULL DEFAULT 0,
+    hold_code        TEXT,
+    end_code         TEXT,
+    ended_at         INTEGER,
+    revision         INTEGER NOT NULL DEFAULT 0,
+    created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    -- Up to the year 3000: microseconds are refused. (A NULL passes.)
+    CONSTRAINT times_are_unix_milliseconds CHECK (
+        scheduled_at BETWEEN 0 AND 32503680000000
+        AND expires_at BETWEEN 0 AND 32503680000000
+        AND wake_at BETWEEN 0 AND 32503680000000
+        AND created_at BETWEEN 0 AND 32503680000000
+        AND updated_at BETWEEN 0 AND 32503680000000
+    )
+) STRICT;
+
+-- What to look at next, oldest first.
+CREATE INDEX reminders_to_look_at ON reminders (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
+-- Lists and reports go by a day or a range of days.
+CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
+-- What waits for a reason, which may change.
+CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
+-- What ended by a clock that was ahead.
+CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
+
+CREATE TABLE call_logs (
+    seq              INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- It travels in an HTTP header, as the idempotency key.
+    id               TEXT UNIQUE NOT NULL DEFAULT (lower(hex(randomblob(16))))
+                     CONSTRAINT id_is_1_to_200_printable_ascii_characters CHECK (
+                         length(id) BETWEEN 1 AND 200 AND instr(id, char(0)) = 0 AND id NOT GLOB '*[^!-~]*'
+                     ),
+    -- No foreign key: a call outlives its reminder, as its phone may be ringing.
+    reminder_id      TEXT NOT NULL,
+    phone_number     TEXT NOT NULL,
+    provider         TEXT,
+    account          TEXT,
+    state            TEXT NOT NULL CONSTRAINT state_is_known CHECK (
+                         state IN ('dialing', 'unconfirmed', 'placed', 'stray', 'ended', 'refused', 'not_placed', 'unreported')
+                     ),
+    status           TEXT,
+    outcome          TEXT,
+    external_call_id TEXT UNIQUE,
+    requests         INTEGER NOT NULL DEFAULT 0,
+    checks           INTEGER NOT NULL DEFAULT 0,
+    evidence         INTEGER NOT NULL DEFAULT 0,
+    adopted          INTEGER NOT NULL DEFAULT 0,
+    lease_token      TEXT,
+    wake_at          INTEGER,
+    last_sign_at     INTEGER NOT NULL,
+    transcript       TEXT,
+    answered_by      TEXT,
+    duration_seconds INTEGER,
+    sip_response_code INTEGER,
+    error_code       TEXT,
+    error            TEXT,
+    created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    received_at      INTEGER,
+    CONSTRAINT a_call_is_looked_at_while_it_is_alive CHECK (
+        (state IN ('dialing', 'unconfirmed', 'placed', 'stray')) = (wake_at IS NOT NULL)
+    ),
+    CONSTRAINT times_are_unix_milliseconds CHECK (
+        created_at BETWEEN 0 AND 32503680000000
+        AND updated_at BETWEEN 0 AND 32503680000000
+        AND received_at BETWEEN 0 AND 32503680000000
+        AND last_sign_at BETWEEN 0 AND 32503680000000
+    )
+) STRICT;
+
+-- The database itself forbids a second call to a number while one is open.
+CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
+WHERE state IN ('dialing', 'unconfirmed', 'placed');
+CREATE INDEX call_logs_to_look_at ON call_logs (wake_at, id, last_sign_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX call_logs_by_phone_number ON call_logs (phone_number);
+CREATE INDEX call_logs_by_reminder ON call_logs (reminder_id);
+
+-- Which reminders a call is about, and what was asked for. No foreign keys, for the same reason.
+CREATE TABLE call_reminders (
+    call_id        TEXT NOT NULL,
+    reminder_id    TEXT NOT NULL,
+    position       INTEGER NOT NULL,
+    scheduled_at   INTEGER NOT NULL,
+    message_digest TEXT NOT NULL,
+    said           INTEGER NOT NULL DEFAULT 0,
+    gone           INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (call_id, reminder_id)
+) STRICT;
+
+CREATE INDEX call_reminders_by_reminder ON call_reminders (reminder_id);
+
+-- Triggers only see to it that rows which other programs write are looked at; they decide nothing. A change that
+-- leaves `revision` as it was is another program's.
+CREATE TRIGGER reminders_inserted AFTER INSERT ON reminders
+WHEN NEW.wake_at IS NULL AND NEW.status IN ('scheduled', 'dialing', 'processing')
+BEGIN
+    UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER reminders_moved AFTER UPDATE OF scheduled_at ON reminders
+WHEN NEW.revision = OLD.revision AND NEW.scheduled_at <> OLD.scheduled_at
+     AND NEW.status = 'scheduled' AND OLD.status = 'scheduled'
+BEGIN
+    UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER reminders_changed AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, status ON reminders
+WHEN NEW.revision = OLD.revision
+     AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
+          OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+
+CREATE TRIGGER reminders_put_to_sleep AFTER UPDATE OF wake_at ON reminders
+WHEN NEW.revision = OLD.revision AND NEW.wake_at IS NULL AND NEW.status IN ('scheduled', 'dialing', 'processing')
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
+END;
+
+-- A call that nobody needs any more may be dropped.
+CREATE TRIGGER reminders_ended AFTER UPDATE OF status ON reminders
+WHEN NEW.revision = OLD.revision AND NEW.status <> OLD.status
+     AND NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+BEGIN
+    UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = NEW.id)
+       AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
+END;
+
+CREATE TRIGGER reminders_deleted AFTER DELETE ON reminders
+BEGIN
+    UPDATE call_reminders SET gone = 1 WHERE reminder_id = OLD.id;
+    UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)
+       AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
+END;
+
+-- An id in another encoding would be read as one that names no row, and its reminder could never be settled.
+-- GLOB sees only some of it; so an id beyond ASCII is taken apart and put together again.
+CREATE TRIGGER reminders_id_is_utf8 BEFORE INSERT ON reminders
+WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
+BEGIN
+    SELECT RAISE(ABORT, 'reminders.id is not UTF-8')
+    WHERE NEW.id <> (
+        WITH RECURSIVE place (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM place WHERE n < length(NEW.id))
+        SELECT group_concat(char(unicode(substr(NEW.id, n, 1))), '') FROM place
+    );
+END;
+
+-- The gate for terminal reports: who inserts the receipt of a provider's id has reported its end.
+CREATE TABLE webhook_receipts (
+    call_id     TEXT PRIMARY KEY NOT NULL,
+    reminder_id TEXT NOT NULL,
+    status      TEXT NOT NULL,
+    received_at INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
+) STRICT;
+
+CREATE INDEX webhook_receipts_by_reminder ON webhook_receipts (reminder_id);
+CREATE INDEX webhook_receipts_by_time ON webhook_receipts (received_at);
+
+CREATE TABLE opt_outs (
+    phone_number TEXT PRIMARY KEY NOT NULL,
+    source       TEXT,
+    created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
+) STRICT;
+
+CREATE TRIGGER opt_outs_inserted AFTER INSERT ON opt_outs
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE phone_number = NEW.phone_number AND status = 'scheduled';
+END;
+
+CREATE TRIGGER opt_outs_corrected AFTER UPDATE OF phone_number ON opt_outs
+WHEN NEW.phone_number <> OLD.phone_number
+BEGIN
+    UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
+     WHERE phone_number = NEW.phone_number AND status = 'scheduled';
+END;
+
+CREATE TABLE settings (
+    key   TEXT PRIMARY KEY NOT NULL,
+    value TEXT
+) STRICT;
+
+-- Which reminders somebody was told of, and as of which change: a reminder that is called and fails again is news.
+CREATE TABLE alerts (
+    reminder_id TEXT PRIMARY KEY NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
+    updated_at  INTEGER NOT NULL
+) STRICT;
+
+-- Who did what, append-only.
+CREATE TABLE audit (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    actor       TEXT NOT NULL,
+    act         TEXT NOT NULL,
+    reminder_id TEXT,
+    detail      TEXT
+) STRICT;
+
+CREATE INDEX audit_by_reminder ON audit (reminder_id);
+
+CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'audit is append-only');
+END;
+
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'audit is append-only');
+END;
+
+-- REPLACE deletes without asking the trigger for deletes.
+CREATE TRIGGER audit_is_not_replaced BEFORE INSERT ON audit
+WHEN EXISTS (SELECT 1 FROM audit WHERE id = NEW.id)
+BEGIN
+    SELECT RAISE(ABORT, 'audit is append-only');
+END;

@@ -1,0 +1,220 @@
+"""Open a connection: what must be true of the file and of the connection before a row is read."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.sqlite.copying import copy
+from reminderd.store.sqlite.driver import Connection, Error, Row, connect, is_locked, translated
+from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
+from reminderd.store.sqlite.transaction import snapshot
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT: Final = timedelta(seconds=5)
+"""How long a transaction waits for another program's to end."""
+
+_ALONE_TIMEOUT: Final = timedelta(seconds=1)
+"""For somebody who is just leaving; a daemon stays."""
+
+_ANY_VERSION: Final = 2**31
+_FULL: Final = 2
+_SETTINGS: Final = (
+    "PRAGMA synchronous = FULL",  # a commit that was acknowledged survives a power cut
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA secure_delete = ON",  # what is purged is overwritten
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA cell_size_check = ON",
+    "PRAGMA mmap_size = 0",  # a failing disk shall raise an error, not a signal
+    "PRAGMA temp_store = MEMORY",  # no patient's number in a temporary file
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query_only: bool = False) -> Connection:
+    """Open the database, after making it (mode 0600) if there is none, with the newest schema.
+
+    The connection may be used from any thread, by one at a time; its rows are `Row`; text that isn't UTF-8 is read
+    with replacement characters. Transactions are begun and ended by hand: see `transaction`. A database of an older
+    schema is copied first, beside itself: see `older_copy`.
+
+    Raises:
+        StoreUnusableError: This can't be or isn't our database; the message names the file and says why, in a line.
+        StoreUnavailableError: It is locked, the disk is full …: a later try may do.
+    """
+
+    def prepare(connection: Connection, file: Path) -> None:
+        _prepare(connection, file, busy_timeout)
+        if query_only:
+            connection.execute("PRAGMA query_only = ON")
+
+    return _opened(path, busy_timeout, prepare)
+
+
+def open_as_it_is(path: Path) -> Connection:
+    """Open a database of ours that exists, whatever the schema it has, and change nothing of that.
+
+    Raises:
+        StoreUnusableError: This isn't our database, or a newer reminderd's.
+        StoreUnavailableError: It is locked ….
+    """
+    return _opened(path, BUSY_TIMEOUT, lambda connection, _file: _set_up(connection))
+
+
+def open_to_look(path: Path) -> Connection:
+    """Open a database that exists and has the newest schema, for reading only: a daemon of an older version goes on.
+
+    Raises:
+        StoreUnusableError: This isn't our database, or its schema is an older or a newer one.
+        StoreUnavailableError: It is locked ….
+    """
+
+    def prepare(connection: Connection, _file: Path) -> None:
+        _set_up(connection)
+        connection.execute("PRAGMA query_only = ON")
+        newest = migrations()[-1].number
+        version = snapshot(connection, partial(schema_version, newest=newest))
+        if version < newest:
+            found = f"the database has an older schema ({version or 'none yet'}, this one knows {newest})"
+            raise StoreUnusableError(f"{found}: stop the daemon, then reminderd db migrate")
+
+    return _opened(path, BUSY_TIMEOUT, prepare)
+
+
+def open_alone(path: Path) -> Connection:
+    """Open a database, made if there is none, that nobody else has open, and keep everybody out until it is closed.
+
+    It is SQLite itself that tells: a connection to a database with a write-ahead log holds a lock on the file for as
+    long as it lives, also one that is idle or belongs to a suspended process. The log is folded into the file, and
+    neither -wal nor -shm is left.
+
+    Raises:
+        StoreUnavailableError: Somebody has it open.
+        StoreUnusableError: This can't be or isn't a database of ours, of this or of any other schema.
+    """
+
+    def prepare(connection: Connection, _file: Path) -> None:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        schema_version(connection, newest=_ANY_VERSION)
+        connection.execute("PRAGMA journal_mode = DELETE").fetchall()
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")  # the lock stays
+
+    return _opened(path, _ALONE_TIMEOUT, prepare)
+
+
+def older_copy(file: Path, version: int) -> Path:
+    """Where the copy of a database is kept that was made before it left this schema."""
+    return file.with_name(f"{file.name}.schema-{version}")
+
+
+def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, Path], object]) -> Connection:
+    # SQLite keeps its -wal beside the file that a symbolic link leads to.
+    file = Path(os.path.realpath(path))
+    try:
+        with translated():
+            _examine(file)
+            connection = _connect(file, busy_timeout)
+            try:
+                prepare(connection, file)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+    except CopyError:
+        raise  # it names a file of its own
+    except (StoreUnavailableError, StoreUnusableError) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except OSError as error:
+        raise StoreUnusableError(f"{path}: {error.strerror}") from error
+
+
+@contextmanager
+def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Iterator[Connection]:
+    """A connection for a program without Trio, closed at the end; its errors are those of `open_connection`."""
+    with closing(open_connection(path, busy_timeout=busy_timeout)) as connection:
+        yield connection
+
+
+def _examine(file: Path) -> None:
+    """Refuse what can't be a database, by its name alone, and make the file if there is none.
+
+    An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this process.
+    """
+    folder = file.parent
+    if not folder.is_dir():
+        raise StoreUnusableError(f"there is no folder {folder}")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreUnusableError(f"no permission to write to the folder {folder}")
+    if file.is_dir():
+        raise StoreUnusableError("is a folder, not a database")
+    if not file.exists():
+        # SQLite gives its -wal and -shm files the mode of the database.
+        with suppress(FileExistsError):  # another process was faster
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    if not file.is_file():
+        raise StoreUnusableError("is no regular file")
+    if not os.access(file, os.R_OK | os.W_OK):
+        raise StoreUnusableError("no permission to read and write it")
+
+
+def _connect(file: Path, busy_timeout: timedelta) -> Connection:
+    connection = connect(
+        f"{file.as_uri()}?mode=rw",
+        uri=True,
+        timeout=busy_timeout.total_seconds(),
+        isolation_level=None,
+        check_same_thread=False,
+        cached_statements=256,
+    )
+    connection.row_factory = Row
+    # Foreign programs may have written anything.
+    connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+    return connection
+
+
+def _set_up(connection: Connection) -> None:
+    """Make the settings; another program's database is refused before anything in it is changed."""
+    for setting in _SETTINGS:
+        connection.execute(setting)
+    snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
+
+
+def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> None:
+    def keep(version: int) -> None:
+        # By a connection of its own, as this one's transaction has begun: it sees what was committed last.
+        with closing(_connect(file, busy_timeout)) as reader:
+            copy(reader, older_copy(file, version), replace=True)
+
+    _set_up(connection)
+    _write_ahead(connection, busy_timeout)
+    migrate(connection, migrations(), before=keep)
+
+
+def _write_ahead(connection: Connection, busy_timeout: timedelta) -> None:
+    """Switch to WAL if it isn't in use yet, and read back that every commit reaches the disk."""
+    journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
+    if journal != "wal":  # to set it again would take a lock
+        journal = _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], busy_timeout)
+    if journal != "wal":
+        raise StoreUnusableError(f"the write-ahead log can't be used here (journal mode {journal}): not a local disk?")
+    if connection.execute("PRAGMA synchronous").fetchone()[0] != _FULL:
+        raise StoreUnusableError("this SQLite library does not do synchronous=FULL")
+
+
+def _patiently(attempt: Callable[[], T], patience: timedelta) -> T:
+    """Try again while somebody else holds a lock: for a change of the journal mode SQLite does not always wait."""
+    deadline = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            return attempt()
+        except Error as error:
+            if not is_locked(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.005)

@@ -1,0 +1,208 @@
+"""Put a backup in the database's place, so that nobody is rung again for what was rung since."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.lifecycle.restore import restored
+from reminderd.core.model import Reminder
+from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.ledger import load, save
+from reminderd.store.opt_outs import opt_out
+from reminderd.store.pauses import paused, set_pause
+from reminderd.store.rows import CALLS, REMINDERS, from_ms, to_ms
+from reminderd.store.sqlite.copying import force_to_disk, mistakes_in, reading, scratch
+from reminderd.store.sqlite.driver import Connection, Error, connect, translated
+from reminderd.store.sqlite.migrate import migrate, migrations
+from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
+from reminderd.store.sqlite.transaction import transaction
+
+_UNDECIDED: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE status IN ('dialing', 'processing') OR (status = 'scheduled' AND scheduled_at <= :restored_at)
+ ORDER BY scheduled_at, id
+"""
+_ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
+_SETTING: Final = """
+INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
+"""
+# Calls that are made from now on are newer than this number, whatever the backup has forgotten.
+_NEXT_SEQ: Final = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'call_logs'"
+_SKIP_SEQ: Final = """
+INSERT INTO sqlite_sequence (name, seq) VALUES ('call_logs', :seq)
+"""
+
+_LAST_CHANGE: Final = """
+SELECT max(coalesce((SELECT max(updated_at) FROM reminders), 0), coalesce((SELECT max(updated_at) FROM call_logs), 0),
+           coalesce((SELECT max(at) FROM audit), 0))
+"""
+
+
+@frozen(kw_only=True)
+class Restored:
+    """What a restore has done."""
+
+    last_change: datetime | None
+    """The newest time in the backup: what happened later it does not know. None: nothing ever happened in it."""
+    kept: Path | None
+    """The database that was replaced; None: there was none."""
+    held: list[Reminder]
+    """Those that may have been rung since, and have `failed`."""
+    opt_outs: int | None
+    """How many opt-outs only the replaced database had; None: it could not be read, or there was none."""
+    mistakes: list[str]
+    """What `db check` says of the backup; the file itself is sound."""
+
+
+def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace: bool, rules: Rules) -> Restored:
+    """Put what is in `backup` in the place of what is in `database`, whole or not at all.
+
+    The file stays where it is, and SQLite writes it: whoever opens it meanwhile waits, and a crash leaves the old
+    content. What is replaced is copied beside it first, page by page, damaged ones too. The restored database has the
+    newest schema, and dialing is paused in it.
+
+    Args:
+        database: the file, which may be missing; nobody may have it open.
+        backup: a closed copy, which is only read.
+        now: the time.
+        actor: who restores, for the audit.
+        replace: what is in `database` may be replaced.
+        rules: the clinic's.
+
+    Raises:
+        CopyError: The backup can't be used, or it would replace something; nothing was changed.
+        StoreUnavailableError: A program has the database open, the disk is full …; nothing was changed.
+        StoreUnusableError: The database can't be replaced in its place; nothing was changed.
+    """
+    try:
+        there = database.exists() and database.stat().st_size > 0
+        if there and not replace:
+            raise CopyError(f"{database}: is there already; --force replaces it, and keeps it beside")
+        if there and backup.exists() and backup.samefile(database):
+            raise CopyError(f"{backup}: is the database itself")
+        with reading(backup) as source, scratch(database) as file:
+            with closing(connect(str(file))) as copied, translated():
+                source.backup(copied)
+            with closing(open_as_it_is(file)) as prepared:
+                mistakes = mistakes_in(prepared, file=backup)
+                migrate(prepared, migrations())
+                last_change = _last_change(prepared)
+                with _alone(database) as target:
+                    numbers = _opt_outs_in(target) if there else None
+                    kept = _kept(target, database, now) if there else None
+                    hold = partial(
+                        _hold,
+                        actor=actor,
+                        numbers=numbers or [],
+                        last_change=last_change,
+                        kept=kept,
+                        rules=rules,
+                    )
+                    held, opt_outs = transaction(prepared, hold, now)
+                    with translated():
+                        prepared.backup(target)
+        open_connection(database).close()  # it is in order, and what SQLite keeps beside it is gone
+    except OSError as error:
+        raise CopyError(f"{database}: {error.strerror}") from error
+    return Restored(
+        last_change=last_change,
+        kept=kept,
+        held=held,
+        opt_outs=None if numbers is None else opt_outs,
+        mistakes=mistakes,
+    )
+
+
+def _hold(
+    connection: Connection,
+    now: datetime,
+    *,
+    actor: str,
+    numbers: list[tuple[str, str | None]],
+    last_change: datetime | None,
+    kept: Path | None,
+    rules: Rules,
+) -> tuple[list[Reminder], int]:
+    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs.
+
+    The time is kept, too: what may have been rung may be missing here, and come again with a list.
+    """
+    before = _opt_out_count(connection)
+    for number, known in numbers:
+        source = known or "the replaced database"
+        opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
+    restored_at = now if last_change is None else max(now, last_change)
+    calls = [CALLS.read(row) for row in connection.execute(_ALIVE).fetchall()]
+    rows = connection.execute(_UNDECIDED, {"restored_at": to_ms(restored_at)}).fetchall()
+    ledger = load(connection, rules, now, reminders=map(REMINDERS.read, rows), calls=calls)
+    after = restored(ledger, restored_at=restored_at, now=now).ledger
+    save(connection, ledger, after, now)
+    held = [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
+    for reminder in held:
+        audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
+    seq = int(connection.execute(_NEXT_SEQ).fetchone()[0])
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'call_logs'")
+    connection.execute(_SKIP_SEQ, {"seq": seq})
+    connection.execute(_SETTING, {"key": "restored_at", "value": str(to_ms(restored_at))})
+    connection.execute(_SETTING, {"key": "restored_seq", "value": str(seq)})
+    then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
+    why = f"a backup was restored{then}"
+    audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
+    if paused(connection):
+        audit(connection, now, actor=actor, act="pause", detail=why)
+    else:
+        set_pause(connection, now, on=True, reason=why, actor=actor)
+    return held, _opt_out_count(connection) - before
+
+
+@contextmanager
+def _alone(database: Path) -> Iterator[Connection]:
+    try:
+        connection = open_alone(database)
+    except StoreUnavailableError as error:
+        raise StoreUnavailableError(
+            f"{error}: it is in use; stop the daemon and whatever else has it open, then restore"
+        ) from error
+    except StoreUnusableError as error:
+        raise StoreUnusableError(
+            f"{error}; move it away, with its -wal and -shm if there are any, then restore"
+        ) from error
+    with closing(connection):
+        yield connection
+
+
+def _kept(target: Connection, database: Path, now: datetime) -> Path:
+    """Copy what is replaced, page by page: unlike `VACUUM INTO` this also takes what is damaged."""
+    kept = database.with_name(f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    with scratch(kept) as file:
+        with closing(connect(str(file))) as copied, translated():
+            target.backup(copied)
+        file.replace(kept)
+        force_to_disk(kept.parent)  # before anything of the original is overwritten
+    return kept
+
+
+def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
+    try:
+        rows = replaced.execute(
+            "SELECT phone_number, source FROM opt_outs ORDER BY created_at, phone_number"
+        ).fetchall()
+    except Error:
+        return None
+    return [(row["phone_number"], row["source"]) for row in rows]
+
+
+def _opt_out_count(connection: Connection) -> int:
+    return int(connection.execute("SELECT count(*) FROM opt_outs").fetchone()[0])
+
+
+def _last_change(connection: Connection) -> datetime | None:
+    milliseconds = int(connection.execute(_LAST_CHANGE).fetchone()[0])
+    return from_ms(milliseconds) if milliseconds else None

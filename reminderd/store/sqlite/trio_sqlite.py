@@ -1,0 +1,86 @@
+"""aiosqlite's connection on Trio: its calls run on Trio's worker threads, one at a time, and no thread of its own.
+
+A call, once begun, is never abandoned: it is over when the caller goes on, cancelled or not.
+"""
+
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import aiosqlite
+import trio
+
+from reminderd.store.sqlite.driver import Connection
+
+T = TypeVar("T")
+_ROWS_A_HOP = 64
+
+
+class Runner(Protocol):
+    """Runs a connection's sync calls, one at a time, each to its end."""
+
+    async def __call__(self, call: Callable[[], T], /) -> T:
+        """Run `call` and give back what it returns or raises."""
+
+
+def worker_threads() -> Runner:
+    """A runner on Trio's worker threads that never runs two calls at once."""
+    limiter = trio.CapacityLimiter(1)
+
+    async def run(call: Callable[[], T], /) -> T:
+        return await trio.to_thread.run_sync(call, limiter=limiter)
+
+    return run
+
+
+class TrioConnection(aiosqlite.Connection):
+    """An `aiosqlite.Connection` without asyncio; of its verbs only `iterdump` does not work, which is asyncio's own."""
+
+    def __init__(self, connector: Callable[[], Connection], runner: Runner) -> None:
+        super().__init__(connector, _ROWS_A_HOP)
+        self._runner = runner
+
+    def __await__(self) -> Generator[Any, None, "TrioConnection"]:
+        return self._connect().__await__()
+
+    async def run(self, fn: Callable[[Connection], T]) -> T:
+        """Run a sync function on the connection's thread, in one hop."""
+        return await self._runner(partial(fn, self._conn))
+
+    async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - any method of the library's
+        if not self._running or self._connection is None:
+            raise ValueError("Connection closed")
+        return await self._runner(partial(fn, *args, **kwargs))
+
+    async def _connect(self) -> "TrioConnection":
+        if self._connection is None:
+            self._connection = await self._runner(self._connector)
+        return self
+
+    async def close(self) -> None:
+        """Close the connection after the call under way; cancelled or not."""
+        with trio.CancelScope(shield=True):
+            await self._runner(self.stop)
+
+    def stop(self) -> None:
+        """Close the connection at once, on this thread."""
+        self._running = False
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+@asynccontextmanager
+async def open_on_trio(
+    connector: Callable[[], Connection], runner: Runner | None = None
+) -> AsyncIterator[TrioConnection]:
+    """A connection that a sync function opens, on its thread; closed at the end.
+
+    Args:
+        connector: Gives the open connection; it must be usable from any thread (`check_same_thread=False`).
+        runner: Where its calls run; None: Trio's worker threads.
+    """
+    connection = TrioConnection(connector, runner or worker_threads())
+    async with connection:
+        yield connection

@@ -1,0 +1,164 @@
+"""Numbers about now, in one place: what waits, what is alive, what became of the last day's reminders.
+
+Each is answered from an index, and counts no more than it says: a scrape every few seconds holds nobody up, however
+large the file is.
+"""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.health import STUCK_AFTER, Glance
+from reminderd.core.model import CallState, Status
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.watching import LAST_DAY, Counts
+from reminderd.store.pauses import last_pause, paused
+from reminderd.store.rows import from_ms, to_ms
+from reminderd.store.sqlite.driver import Connection
+
+MOST_WAITING: Final = 100_000
+"""So many reminders that are not final are counted at most …"""
+
+MOST_OF_A_DAY: Final = 10_000
+"""… and so many of the last day, the latest first."""
+
+_WAKES: Final = """
+SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
+       EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead
+"""
+_ALIVE: Final = "SELECT wake_at, id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
+
+_WAITING: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM reminders WHERE wake_at IS NOT NULL AND status = 'scheduled' LIMIT :most
+) AS waiting
+"""
+_IN_CALLS: Final = """
+SELECT status, count(*) AS reminders FROM reminders
+ WHERE status IN ('dialing', 'processing')
+   AND id IN (SELECT reminder_id FROM call_reminders
+               WHERE call_id IN (SELECT id FROM call_logs WHERE wake_at IS NOT NULL))
+ GROUP BY status
+"""
+_DAY: Final = """
+SELECT id, status, response, end_code FROM reminders
+ WHERE scheduled_at > :since AND scheduled_at <= :now ORDER BY scheduled_at DESC, id DESC LIMIT :most
+"""
+_ENDED: Final = f"""
+SELECT status, response, end_code, count(*) AS reminders FROM ({_DAY}) AS day
+ WHERE status IN ('called', 'failed', 'expired', 'cancelled') GROUP BY status, response, end_code
+"""
+_CALLS: Final = f"""
+SELECT state, count(*) AS calls FROM call_logs
+ WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id IN (SELECT id FROM ({_DAY}) AS day))
+ GROUP BY state
+"""
+_DUE: Final = """
+SELECT count(*) AS reminders, min(wake_at) AS since FROM (
+    SELECT wake_at FROM reminders
+     WHERE wake_at IS NOT NULL AND wake_at <= :now AND status = 'scheduled' ORDER BY wake_at LIMIT :most
+) AS due
+"""
+_UNATTENDED: Final = "SELECT min(wake_at) FROM call_logs WHERE wake_at IS NOT NULL AND wake_at <= :now"
+_DUE_BEFORE: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM reminders WHERE wake_at IS NOT NULL AND wake_at <= :until AND status = 'scheduled' LIMIT :most
+) AS due
+"""
+_STUCK: Final = """
+SELECT count(*) FROM (SELECT 1 FROM call_logs WHERE wake_at IS NOT NULL AND wake_at <= :until LIMIT :most) AS stuck
+"""
+_HELD: Final = """
+SELECT hold_code, count(*) AS reminders FROM (
+    SELECT hold_code FROM reminders WHERE hold_code IS NOT NULL AND wake_at IS NOT NULL ORDER BY wake_at LIMIT :most
+) AS held GROUP BY hold_code ORDER BY count(*) DESC, hold_code
+"""
+_FAILED: Final = """
+SELECT count(*) FROM reminders WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('failed', 'expired')
+"""
+_LAST_REPORT: Final = "SELECT max(received_at) FROM webhook_receipts"
+
+
+@frozen
+class Wakes:
+    """When the next row needs somebody; None if none ever does as things stand."""
+
+    reminder: datetime | None
+    call: datetime | None
+    paused: bool
+    """Staff have paused dialing."""
+    alive: tuple[tuple[str, datetime], ...] = ()
+    """The id of each alive call, with its last sign of life."""
+
+
+def next_wakes(connection: Connection, now: datetime) -> Wakes:
+    """Return the earliest `wake_at` among reminders and among calls.
+
+    A reminder that expired by a clock that was ahead is due now.
+    """
+    row = connection.execute(_WAKES, {"now": to_ms(now)}).fetchone()
+    calls = connection.execute(_ALIVE).fetchall()
+    reminder = None if row["reminder"] is None else from_ms(row["reminder"])
+    if row["ended_ahead"]:
+        reminder = now if reminder is None else min(reminder, now)
+    return Wakes(
+        reminder=reminder,
+        call=from_ms(calls[0]["wake_at"]) if calls else None,
+        paused=paused(connection),
+        alive=tuple((call["id"], from_ms(call["last_sign_at"])) for call in calls),
+    )
+
+
+def counts(connection: Connection, *, now: datetime) -> Counts:
+    """Return the numbers for a scrape."""
+    day = {"now": to_ms(now), "since": to_ms(now - LAST_DAY), "most": MOST_OF_A_DAY}
+    waiting = {"now": to_ms(now), "most": MOST_WAITING}
+    ended, need_human = Counter[Status](), Counter[Outcome]()
+    codes = {str(code): code for code in EndCode}
+    for row in connection.execute(_ENDED, day).fetchall():
+        status = Status(row["status"])
+        ended[status] += row["reminders"]
+        need_human[outcome(status, row["response"], codes.get(row["end_code"]))] += row["reminders"]
+    due = connection.execute(_DUE, waiting).fetchone()
+    (unattended_since,) = connection.execute(_UNATTENDED, {"now": to_ms(now)}).fetchone()
+    in_calls = {Status(row["status"]): row["reminders"] for row in connection.execute(_IN_CALLS).fetchall()}
+    (scheduled,) = connection.execute(_WAITING, {"most": MOST_WAITING}).fetchone()
+    return Counts(
+        waiting={Status.SCHEDULED: scheduled, **in_calls},
+        ended=ended,
+        calls={CallState(row["state"]): row["calls"] for row in connection.execute(_CALLS, day).fetchall()},
+        need_human={word: need_human[word] for word in NEED_A_HUMAN},
+        due=due["reminders"],
+        due_since=None if due["since"] is None else from_ms(due["since"]),
+        unattended_since=None if unattended_since is None else from_ms(unattended_since),
+        paused=paused(connection),
+    )
+
+
+def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glance:
+    """Return the numbers for `reminderd status`; `midnight` is when the clinic's day began."""
+    found = counts(connection, now=now)
+
+    def count(sql: str, **moments: datetime) -> int:
+        parameters = {name: to_ms(moment) for name, moment in moments.items()} | {"most": MOST_WAITING}
+        return int(connection.execute(sql, parameters).fetchone()[0])
+
+    (report,) = connection.execute(_LAST_REPORT).fetchone()
+    at = (last_pause(connection) or {}).get("at")
+    codes = {str(code): code.sentence for code in HoldCode}
+    held = connection.execute(_HELD, {"most": MOST_WAITING}).fetchall()
+    return Glance(
+        due_next_hour=count(_DUE_BEFORE, until=now + timedelta(hours=1)),
+        due=found.due,
+        due_since=found.due_since,
+        in_flight=found.waiting.get(Status.DIALING, 0) + found.waiting.get(Status.PROCESSING, 0),
+        stuck=count(_STUCK, until=now - STUCK_AFTER),
+        held_back={codes.get(row["hold_code"], row["hold_code"]): row["reminders"] for row in held},
+        failed_today=count(_FAILED, since=midnight, now=now),
+        last_report=None if report is None else from_ms(report),
+        paused=found.paused,
+        paused_since=at if isinstance(at, datetime) else None,
+    )

@@ -1,0 +1,93 @@
+"""The reminders that a request asks for: JSON read with suspicion, every mistake with its place."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from reminderd.core.intake import ReminderRequest, read_request
+from reminderd.core.kinds import Kinds
+from reminderd.web.problems import ProblemError
+
+MOST_AT_ONCE: Final = 1_000
+
+_REQUIRED: Final = ("phone_number", "scheduled_at")
+_OPTIONAL: Final = ("message", "kind", "appointment_at", "expires_at", "timezone", "ref")
+_FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
+"""What may be named in an answer. Anything else may be a patient's number or a message in the wrong place."""
+
+
+def read_requests(body: bytes, zone: ZoneInfo, kinds: Kinds) -> tuple[list[ReminderRequest], bool]:
+    """What is asked for, and whether it came as a list; `zone` is the clinic's, for times without an offset.
+
+    `kinds` has its templates.
+
+    Raises:
+        ProblemError: it can't be taken; every mistake is listed.
+    """
+    try:
+        document = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ProblemError(400, "the body is not JSON; expected an object or a list of objects") from None
+    is_list = isinstance(document, list)
+    asked = document if isinstance(document, list) else [document]
+    if not 0 < len(asked) <= MOST_AT_ONCE:
+        raise ProblemError(400, f"{len(asked)} reminders; expected 1 to {MOST_AT_ONCE} at a time")
+    read = [_read(one, f"/{place}" if is_list else "", zone, kinds) for place, one in enumerate(asked)]
+    errors = [error for found in read if isinstance(found, list) for error in found]
+    requests = [found for found in read if isinstance(found, ReminderRequest)]
+    errors += _doubled(requests)
+    if errors:
+        raise ProblemError(400, "nothing was taken; every mistake is listed", errors)
+    return requests, is_list
+
+
+def _read(one: object, place: str, zone: ZoneInfo, kinds: Kinds) -> ReminderRequest | list[tuple[str, str]]:
+    if not isinstance(one, dict):
+        return [(place, "not an object; expected a reminder")]
+    found = [*_of_the_wrong_type(one, place)]
+    if found:
+        return found
+    wanted = read_request(
+        phone_number=one["phone_number"],
+        message=one.get("message"),
+        scheduled_at=one["scheduled_at"],
+        expires_at=one.get("expires_at"),
+        timezone=one.get("timezone"),
+        ref=one.get("ref"),
+        zone=zone,
+        kind=one.get("kind"),
+        appointment_at=one.get("appointment_at"),
+        kinds=kinds,
+    )
+    if isinstance(wanted, ReminderRequest):
+        return wanted
+    split = (mistake.partition(": ") for mistake in wanted)
+    return [(f"{place}/{field}", sentence) for field, _, sentence in split]
+
+
+def _of_the_wrong_type(one: Mapping[str, object], place: str) -> Iterator[tuple[str, str]]:
+    for name in one:
+        if name not in (*_REQUIRED, *_OPTIONAL):
+            pointer = f"{place}/{name}" if _FIELD_NAME.fullmatch(name) else place
+            what = "unknown" if pointer != place else "a field is unknown"
+            yield pointer, f"{what}; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
+    for name in _REQUIRED:
+        if not isinstance(one.get(name), str):
+            yield f"{place}/{name}", "missing; expected text" if one.get(name) is None else "not text; expected text"
+    if one.get("message") is None and one.get("kind") is None:
+        yield f"{place}/message", "missing; expected text, or a kind"
+    for name in _OPTIONAL:
+        if not isinstance(one.get(name), str | None):
+            yield f"{place}/{name}", "not text; expected text, or nothing"
+
+
+def _doubled(requests: list[ReminderRequest]) -> Iterator[tuple[str, str]]:
+    """Reminders of one request that are one and the same, or would be."""
+    seen: set[str] = set()
+    for place, one in enumerate(requests):
+        name = one.ref or one.own_id
+        if name in seen:
+            yield f"/{place}", "given twice in this request; expected each ref, and each reminder without one, once"
+        seen.add(name)

@@ -1,0 +1,160 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.answers import NotPlaced
+from reminderd.core.lifecycle.bundle import spoken_together
+from reminderd.core.lifecycle.transition import Ledger
+from reminderd.core.model import CallOutcome, CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.nouns import (
+    DAY,
+    HOUR,
+    KEY,
+    MINUTE,
+    NOW,
+    RULES,
+    SECOND,
+    a_call,
+    a_ledger,
+    a_member,
+    a_reminder,
+    a_report,
+    claimed,
+    heard_of,
+    hours,
+    replied,
+)
+
+BUNDLED = evolve(RULES, group_within=HOUR)
+FIRST = a_reminder(message="At nine.")
+SECOND_ONE = a_reminder(id="reminder-2", message="And at ten", scheduled_at=NOW - MINUTE)
+
+
+def members(ledger: Ledger, call_id: str = "call-new") -> list[str]:
+    call = ledger.calls.get(call_id)
+    return [] if call is None else [one.reminder_id for one in ledger.members_of(call)]
+
+
+def test_reminders_of_one_number_that_are_due_together_are_one_call() -> None:
+    transition = claimed(a_ledger(FIRST, SECOND_ONE), rules=BUNDLED)
+    assert members(transition.ledger) == ["reminder-2", "reminder-1"]
+    assert {one.status for one in transition.ledger.reminders.values()} == {Status.DIALING}
+    assert transition.action is not None
+    assert transition.action.message == "And at ten. At nine."
+
+
+def test_without_group_minutes_each_has_a_call_of_its_own() -> None:
+    transition = claimed(a_ledger(FIRST, SECOND_ONE))
+    assert members(transition.ledger) == ["reminder-1"]
+    assert transition.ledger.reminders["reminder-2"].status is Status.SCHEDULED
+
+
+def test_a_single_message_is_spoken_as_it_was_written() -> None:
+    assert spoken_together(["Hello  "]) == "Hello  "
+    assert spoken_together([" One ", "Two!", "Three…"]) == "One. Two! Three…"
+
+
+@pytest.mark.parametrize(
+    ("other", "facts"),
+    [
+        (evolve(SECOND_ONE, scheduled_at=NOW - 2 * HOUR), {}),
+        (evolve(SECOND_ONE, phone_number="+15550100002"), {}),
+        (evolve(SECOND_ONE, expires_at=NOW), {}),
+        (evolve(SECOND_ONE, message=" "), {}),
+        (evolve(SECOND_ONE, message="x" * 4_000), {}),
+        (evolve(SECOND_ONE, retry_at=NOW + HOUR), {}),
+        (evolve(SECOND_ONE, status=Status.CANCELLED), {}),
+        (SECOND_ONE, {"restored_at": NOW - SECOND, "restored_seq": 9}),
+    ],
+    ids=["too far", "another number", "too late", "no words", "too long", "redialed later", "final", "restored"],
+)
+def test_what_may_not_be_spoken_now_is_left_to_a_call_of_its_own(other: Any, facts: dict[str, Any]) -> None:
+    assert members(claimed(a_ledger(FIRST, other, **facts), rules=BUNDLED).ledger) == ["reminder-1"]
+
+
+def test_a_reminder_waits_for_one_that_comes_due_within_group_minutes_and_is_never_spoken_early() -> None:
+    later = a_reminder(id="reminder-2", scheduled_at=NOW + HOUR)
+    reminder = claimed(a_ledger(FIRST, later), rules=BUNDLED).ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.wake_at, reminder.hold_code) == (
+        Status.SCHEDULED,
+        NOW + HOUR,
+        HoldCode.BUNDLE,
+    )
+    both = claimed(a_ledger(FIRST, later), rules=BUNDLED, now=NOW + HOUR)
+    assert members(both.ledger) == ["reminder-1", "reminder-2"]
+
+
+@pytest.mark.parametrize(
+    ("first", "rules", "later"),
+    [
+        (FIRST, BUNDLED, {"scheduled_at": NOW + HOUR + SECOND}),
+        (FIRST, BUNDLED, {"message": "x" * 4_000}),
+        (evolve(FIRST, tries=1), BUNDLED, {}),
+        (evolve(FIRST, expires_at=NOW + HOUR), BUNDLED, {}),
+        (FIRST, evolve(BUNDLED, window=hours(timedelta(hours=9), timedelta(hours=11))), {}),
+        (
+            FIRST,
+            evolve(BUNDLED, group_within=DAY, max_lateness=3 * DAY),
+            {"scheduled_at": NOW + DAY - HOUR},
+        ),
+    ],
+    ids=["too far", "too long together", "tried before", "its own limit", "hours over by then", "another day"],
+)
+def test_otherwise_it_waits_for_nobody(first: Any, rules: Any, later: dict[str, Any]) -> None:
+    facts: dict[str, Any] = {"id": "reminder-2", "scheduled_at": NOW + HOUR}
+    other = a_reminder(**facts | later)
+    assert members(claimed(a_ledger(first, other), rules=rules).ledger) == ["reminder-1"]
+
+
+def test_one_that_has_had_a_call_is_redialed_together_with_others_and_waits_for_nobody() -> None:
+    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
+    ledger = a_ledger(FIRST, SECOND_ONE, busy, a_member(busy, FIRST))
+    assert members(claimed(ledger, rules=BUNDLED).ledger) == ["reminder-2", "reminder-1"]
+    later = a_reminder(id="reminder-2", scheduled_at=NOW + HOUR)
+    assert members(claimed(a_ledger(FIRST, later, busy, a_member(busy, FIRST)), rules=BUNDLED).ledger) == ["reminder-1"]
+
+
+# What becomes of a call becomes of each of its reminders
+
+PLACED = a_call(CallState.PLACED, seq=3, status="ringing")
+A, B = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder-2")
+
+
+def test_whoever_heard_the_call_heard_all_of_it() -> None:
+    after = heard_of(a_ledger(A, B, PLACED), a_report("completed")).ledger
+    assert [one.status for one in after.reminders.values()] == [Status.CALLED, Status.CALLED]
+
+
+def test_each_is_redialed_by_its_own_count() -> None:
+    older = [a_call(CallState.ENDED, id=f"old-{n}", seq=n, status="busy") for n in (1, 2)]
+    rows = [a_member(PLACED, A), a_member(PLACED, B, position=1), *(a_member(call, B) for call in older)]
+    after = heard_of(a_ledger(A, B, PLACED, *older, *rows), a_report("busy")).ledger
+    assert [one.status for one in after.reminders.values()] == [Status.SCHEDULED, Status.FAILED]
+    assert after.reminders["reminder-2"].end_code is EndCode.NOT_ANSWERED
+
+
+def test_one_that_was_cancelled_moved_or_deleted_is_left_out_of_what_becomes_of_the_call() -> None:
+    cancelled = evolve(B, status=Status.CANCELLED)
+    assert heard_of(a_ledger(A, cancelled, PLACED), a_report()).ledger.reminders["reminder-2"] == cancelled
+    moved = evolve(B, scheduled_at=NOW + DAY)
+    ledger = a_ledger(A, moved, PLACED, a_member(PLACED, A), a_member(PLACED, B, position=1))
+    assert heard_of(ledger, a_report()).ledger.reminders["reminder-2"] == moved
+
+
+def test_a_bundle_that_was_not_placed_is_asked_for_again_with_its_key_as_long_as_it_is_the_same() -> None:
+    rules = evolve(BUNDLED, capabilities=KEY)
+    dialing = claimed(a_ledger(FIRST, SECOND_ONE), rules=rules).ledger
+    stored = dialing.put(evolve(dialing.calls["call-new"], id="call-1", seq=1))
+    stored = evolve(
+        stored,
+        calls={"call-1": stored.calls["call-1"]},
+        members={("call-1", key[1]): evolve(one, call_id="call-1") for key, one in dialing.members.items()},
+    )
+    failed = replied(stored, NotPlaced("503"), rules=rules, draw=0.0).ledger
+    again = claimed(failed, rules=rules).ledger
+    assert set(again.calls) == {"call-1"}
+    one_less = failed.put(evolve(failed.reminders["reminder-2"], status=Status.CANCELLED))
+    assert set(claimed(one_less, rules=rules).ledger.calls) == {"call-1", "call-new"}

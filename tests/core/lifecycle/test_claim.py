@@ -1,0 +1,319 @@
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, put_aside
+from reminderd.core.lifecycle.transition import ActionKind, Level
+from reminderd.core.limits import Limits
+from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.nouns import (
+    ACCOUNT,
+    DAY,
+    HOUR,
+    KEY,
+    MINUTE,
+    NO_HOURS,
+    NOW,
+    RULES,
+    TOKEN,
+    a_call,
+    a_ledger,
+    a_member,
+    a_reminder,
+    able,
+    claimed,
+    hours,
+    silent,
+)
+
+DUE = a_reminder()
+HEARD = a_call(CallState.ENDED, status="completed", outcome=CallOutcome.HEARD, received_at=NOW)
+
+
+def after(*rows: Any, rules: Any = RULES, now: datetime = NOW, **facts: Any) -> Reminder:
+    """The first reminder, once its time has come."""
+    return claimed(a_ledger(*rows, **facts), rules=rules, now=now).ledger.reminders["reminder-1"]
+
+
+# What may be called
+
+
+def test_a_due_reminder_is_dialing_and_its_call_is_leased_until_it_is_answered() -> None:
+    transition = claimed(a_ledger(DUE))
+    reminder, call = transition.ledger.reminders["reminder-1"], transition.ledger.calls["call-new"]
+    assert (reminder.status, reminder.wake_at) == (Status.DIALING, None)
+    assert (call.state, call.requests, call.lease_token) == (CallState.DIALING, 1, TOKEN)
+    assert (call.wake_at, call.last_sign_at) == (NOW + RULES.lease, NOW)
+    assert (call.provider, call.account, call.phone_number) == ("generic", ACCOUNT, DUE.phone_number)
+    [member] = transition.ledger.members.values()
+    assert (member.position, member.scheduled_at, member.message_digest) == (0, NOW, digest(DUE.message))
+    assert not member.said
+
+
+def test_the_claimer_gets_the_call_its_reminders_and_what_is_spoken() -> None:
+    transition = claimed(a_ledger(DUE))
+    assert transition.action is not None
+    assert transition.action.kind is ActionKind.PLACE
+    assert transition.action.kind.is_request
+    assert (transition.action.token, transition.action.message) == (TOKEN, DUE.message)
+    assert [one.id for one in transition.action.reminders] == ["reminder-1"]
+    assert transition.call == transition.action.call
+
+
+def test_after_a_call_that_has_ended_there_is_a_new_one() -> None:
+    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
+    transition = claimed(a_ledger(evolve(DUE, retry_at=NOW), busy))
+    assert set(transition.ledger.calls) == {"call-1", "call-new"}
+    assert transition.ledger.reminders["reminder-1"].attempts == 1
+
+
+# What ends instead
+
+
+@pytest.mark.parametrize(
+    ("rows", "facts", "status", "code"),
+    [
+        ((evolve(DUE, phone_number="030"),), {}, Status.FAILED, EndCode.INVALID),
+        ((evolve(DUE, message=" "),), {}, Status.FAILED, EndCode.INVALID),
+        ((evolve(DUE, timezone="Mars"),), {}, Status.FAILED, EndCode.INVALID),
+        ((DUE,), {"opted_out": frozenset({DUE.phone_number})}, Status.CANCELLED, EndCode.OPTED_OUT),
+        ((DUE, HEARD, a_member(HEARD, DUE, said=True)), {}, Status.CALLED, None),
+        ((DUE,), {"restored_at": NOW, "restored_seq": 1}, Status.FAILED, EndCode.RESTORED),
+        ((DUE, a_call(CallState.UNREPORTED)), {}, Status.FAILED, EndCode.UNCONFIRMED),
+        ((evolve(DUE, expires_at=NOW),), {}, Status.EXPIRED, EndCode.TOO_LATE),
+    ],
+)
+def test_what_may_not_be_called_ends(
+    rows: tuple[Any, ...], facts: dict[str, Any], status: Status, code: EndCode | None
+) -> None:
+    reminder = after(*rows, **facts)
+    assert (reminder.status, reminder.end_code, reminder.wake_at, reminder.ended_at) == (status, code, None, NOW)
+
+
+def test_what_was_called_as_often_as_it_may_be_has_failed() -> None:
+    busy = [a_call(CallState.ENDED, id=f"call-{n}", seq=n, status="busy") for n in (1, 2, 3)]
+    assert after(DUE, *busy).end_code is EndCode.MAX_CALLS
+
+
+def test_it_expires_with_what_it_had_waited_for() -> None:
+    reminder = after(evolve(DUE, hold_code=HoldCode.NUMBER_BUSY), now=NOW + DAY)
+    assert reminder.last_error == (
+        "too late: was to be called before 2026-03-02 14:00 UTC;"
+        " it had waited: another call to this number is under way"
+    )
+
+
+def test_it_expires_at_once_if_the_hours_begin_only_after_its_limit() -> None:
+    late = evolve(RULES, window=hours(timedelta(hours=20), timedelta(hours=21)))
+    reminder = after(DUE, rules=late)
+    assert reminder.status is Status.EXPIRED
+    assert reminder.last_error == "too late: the calling hours leave no time to call before its limit"
+
+
+def test_it_expires_if_the_hours_never_begin() -> None:
+    assert after(DUE, rules=evolve(RULES, window=NO_HOURS)).status is Status.EXPIRED
+
+
+def test_it_expires_if_the_limits_leave_its_number_free_too_late() -> None:
+    limited = evolve(RULES, limits=Limits(per_day=1))
+    reminder = after(DUE, rules=limited, heard_at={DUE.phone_number: (NOW,)})
+    assert (reminder.status, reminder.end_code) == (Status.EXPIRED, EndCode.TOO_LATE)
+    assert (reminder.last_error or "").startswith("too late: this number was reached as often as the limits allow")
+
+
+def test_an_expired_reminder_is_an_error_in_the_log() -> None:
+    [line] = claimed(a_ledger(evolve(DUE, expires_at=NOW))).lines
+    assert (line.level, line.expired, line.reminder_id) == (Level.ERROR, True, "reminder-1")
+
+
+# What waits
+
+
+def test_nothing_is_called_before_its_time_whatever_its_wake_up_says() -> None:
+    reminder = after(evolve(DUE, scheduled_at=NOW + DAY))
+    assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, NOW + DAY, None)
+
+
+def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
+    reminder = after(evolve(DUE, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL))
+    assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.REDIAL)
+    assert after(evolve(DUE, retry_at=NOW + HOUR)).hold_code is HoldCode.REDIAL
+
+
+def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_start() -> None:
+    berlin = evolve(RULES, window=hours(timedelta(hours=12), timedelta(hours=18), zone="America/New_York"))
+    reminder = after(evolve(DUE, timezone="Europe/Berlin"), rules=berlin)
+    assert (reminder.wake_at, reminder.hold_code) == (
+        datetime(2026, 3, 2, 12, tzinfo=ZoneInfo("Europe/Berlin")),
+        HoldCode.HOURS,
+    )
+
+
+def test_a_number_that_was_reached_often_enough_waits_for_the_day_that_frees_it_and_for_its_hours() -> None:
+    limited = evolve(
+        RULES, limits=Limits(per_day=1), window=hours(timedelta(hours=9), timedelta(hours=18)), max_lateness=2 * DAY
+    )
+    reminder = after(DUE, rules=limited, heard_at={DUE.phone_number: (NOW,)})
+    assert (reminder.wake_at, reminder.hold_code) == (NOW + DAY - HOUR, HoldCode.LIMITS)
+
+
+@pytest.mark.parametrize("state", [one for one in CallState if one.alive])
+def test_no_second_call_goes_to_a_number_whose_phone_may_be_ringing(state: CallState) -> None:
+    ringing = a_call(state, reminder_id="other")
+    reminder = after(DUE, ringing, a_member(ringing, a_reminder(id="other")))
+    assert (reminder.wake_at, reminder.hold_code) == (NOW + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
+
+
+def test_why_a_reminder_waits_is_logged_once() -> None:
+    ledger = a_ledger(DUE, a_call(CallState.PLACED, reminder_id="other"), a_member(a_call(), a_reminder(id="other")))
+    first = claimed(ledger)
+    assert [line.text for line in first.lines] == [
+        "held until 2026-03-02 10:01 UTC: another call to this number is under way"
+    ]
+    assert claimed(first.ledger).lines == ()
+
+
+# Rows that other programs wrote
+
+
+@pytest.mark.parametrize(
+    ("state", "status"),
+    [
+        (CallState.DIALING, Status.DIALING),
+        (CallState.UNCONFIRMED, Status.PROCESSING),
+        (CallState.PLACED, Status.PROCESSING),
+        (CallState.STRAY, Status.PROCESSING),
+    ],
+)
+def test_a_reminder_that_is_put_back_while_its_call_is_alive_waits_for_that_call(
+    state: CallState, status: Status
+) -> None:
+    reminder = after(DUE, a_call(state))
+    assert (reminder.status, reminder.wake_at) == (status, None)
+
+
+@pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING])
+def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_say(status: Status) -> None:
+    row = a_reminder(status, wake_at=NOW)
+    assert after(row).end_code is EndCode.UNCONFIRMED
+    assert after(row, HEARD, a_member(HEARD, row, said=True)).status is Status.CALLED
+    assert after(row, a_call(CallState.UNREPORTED)).end_code is EndCode.UNCONFIRMED
+    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
+    assert after(row, busy).status is Status.DIALING  # called again at once
+    moved = evolve(row, scheduled_at=NOW + DAY, attempts=2)
+    waiting = after(moved, busy, a_member(busy, row))
+    assert (waiting.status, waiting.wake_at, waiting.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
+
+
+def test_what_another_program_ended_is_left_in_peace_with_a_reason() -> None:
+    cancelled = after(a_reminder(Status.CANCELLED, wake_at=NOW))
+    assert (cancelled.wake_at, cancelled.end_code) == (None, EndCode.CANCELLED_ELSEWHERE)
+    called = after(a_reminder(Status.CALLED, wake_at=NOW))
+    assert (called.status, called.wake_at, called.end_code) == (Status.CALLED, None, None)
+
+
+@pytest.mark.parametrize("status", [Status.CALLED, Status.FAILED, Status.EXPIRED])
+def test_a_reminder_that_is_moved_after_its_call_waits_for_its_new_time(status: Status) -> None:
+    before = a_reminder(status)
+    moved = evolve(before, scheduled_at=NOW + DAY, wake_at=NOW, attempts=2)
+    reminder = after(moved, HEARD, a_member(HEARD, before, said=True))
+    assert (reminder.status, reminder.wake_at, reminder.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
+
+
+def test_one_that_was_cancelled_or_purged_stays_so_though_it_is_moved() -> None:
+    for row in (a_reminder(Status.CANCELLED), a_reminder(Status.CALLED, phone_number="", message="")):
+        moved = evolve(row, scheduled_at=NOW + DAY, wake_at=NOW)
+        assert after(moved, HEARD, a_member(HEARD, row, said=True)).status is row.status
+
+
+def test_the_same_row_written_again_after_it_was_heard_is_not_called_again() -> None:
+    assert after(DUE, HEARD, a_member(HEARD, DUE, said=True)).status is Status.CALLED
+
+
+def test_a_row_that_was_deleted_and_written_anew_is_called() -> None:
+    reminder = after(DUE, HEARD, a_member(HEARD, DUE, said=True, gone=True))
+    assert reminder.status is Status.DIALING
+
+
+def test_what_expired_by_a_clock_that_was_ahead_waits_again() -> None:
+    ahead = a_reminder(Status.EXPIRED, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
+    reminder = after(ahead)
+    assert (reminder.status, reminder.end_code, reminder.ended_at) == (Status.SCHEDULED, None, None)
+    stays = after(evolve(ahead, ended_at=NOW - HOUR, wake_at=NOW))
+    assert stays.status is Status.EXPIRED
+
+
+# After a restore
+
+
+def test_after_a_restore_only_what_was_due_by_then_may_have_been_called() -> None:
+    facts: dict[str, Any] = {"restored_at": NOW, "restored_seq": 5}
+    assert after(evolve(DUE, scheduled_at=NOW + MINUTE), now=NOW + MINUTE, **facts).status is Status.DIALING
+    assert after(evolve(DUE, again_seq=5), **facts).status is Status.DIALING
+    since = a_call(CallState.ENDED, seq=6, status="busy", outcome=CallOutcome.NOT_ANSWERED)
+    assert after(DUE, since, **facts).status is Status.DIALING
+    before = evolve(since, seq=4)
+    assert after(DUE, before, **facts).end_code is EndCode.RESTORED
+    adopted = evolve(since, adopted=True)
+    assert after(DUE, adopted, a_member(adopted, DUE), **facts).end_code is EndCode.RESTORED
+
+
+# The key of a call that was not placed
+
+NOT_PLACED = a_call(CallState.NOT_PLACED, requests=1, external_call_id=None, error="not placed: 503")
+
+
+def test_a_call_that_was_not_placed_is_asked_for_again_with_its_key() -> None:
+    transition = claimed(a_ledger(DUE, NOT_PLACED), rules=able(KEY))
+    assert set(transition.ledger.calls) == {"call-1"}
+    call = transition.ledger.calls["call-1"]
+    assert (call.state, call.requests, call.lease_token, call.error) == (CallState.DIALING, 1, TOKEN, None)
+    assert transition.action is not None
+    assert transition.action.kind is ActionKind.PLACE
+
+
+@pytest.mark.parametrize(
+    ("reminder", "call", "rules", "witness"),
+    [
+        (DUE, NOT_PLACED, RULES, None),
+        (DUE, evolve(NOT_PLACED, account="another"), able(KEY), None),
+        (DUE, evolve(NOT_PLACED, evidence=True), able(KEY), None),
+        (DUE, evolve(NOT_PLACED, received_at=NOW), able(KEY), None),
+        (DUE, evolve(NOT_PLACED, created_at=NOW - KEY.key_lifetime), able(KEY), None),
+        (DUE, NOT_PLACED, able(KEY), silent(NOT_PLACED, known=KEY.key_lifetime)),
+        (evolve(DUE, again_seq=1), NOT_PLACED, able(KEY), None),
+        (evolve(DUE, message="Other words."), NOT_PLACED, able(KEY), None),
+    ],
+    ids=[
+        "no keys",
+        "another account",
+        "evidence",
+        "reported",
+        "old",
+        "old by this process",
+        "asked again",
+        "other words",
+    ],
+)
+def test_otherwise_it_is_a_new_call_with_a_key_of_its_own(
+    reminder: Reminder, call: Any, rules: Any, witness: Any
+) -> None:
+    ledger = a_ledger(reminder, call, a_member(call, DUE))
+    transition = claimed(ledger, rules=rules, witness=witness or silent(call))
+    assert set(transition.ledger.calls) == {"call-1", "call-new"}
+
+
+# Rows that break the program
+
+
+def test_a_row_that_breaks_the_program_fails_if_it_waited_and_else_is_looked_at_in_an_hour() -> None:
+    waiting = put_aside(a_ledger(DUE), DUE, NOW).ledger.reminders["reminder-1"]
+    assert (waiting.status, waiting.end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
+    row = a_reminder(Status.PROCESSING, wake_at=NOW)
+    later = put_aside(a_ledger(row), row, NOW)
+    assert later.ledger.reminders["reminder-1"].wake_at == NOW + PROGRAM_ERROR_HOLD
+    assert later.lines[0].level is Level.ERROR

@@ -1,0 +1,275 @@
+from datetime import timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.answers import Candidates, Found, NoAnswer, NotFound
+from reminderd.core.lifecycle.reconcile import MOST_CHECKS, PAUSE_HOLD, Room, chosen, not_found
+from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level, Transition
+from reminderd.core.limits import Limits
+from reminderd.core.model import Call, CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.nouns import (
+    BOTH,
+    DAY,
+    DROP,
+    HOUR,
+    KEY,
+    LOOK_UP,
+    MINUTE,
+    NO_HOURS,
+    NOW,
+    RULES,
+    SECOND,
+    a_call,
+    a_ledger,
+    a_member,
+    a_reminder,
+    a_report,
+    able,
+    hours,
+    looked_at,
+    silent,
+)
+
+WAITING = a_reminder(Status.PROCESSING)
+UNSURE = a_call(CallState.UNCONFIRMED, wake_at=NOW)
+PLACED = a_call(CallState.PLACED, wake_at=NOW, status="queued", external_call_id="ext-1")
+OVER = NOW + RULES.outcome_timeout
+
+
+def call_of(transition: Transition) -> Call:
+    return transition.ledger.calls["call-1"]
+
+
+def kind_of(transition: Transition) -> ActionKind | None:
+    return None if transition.action is None else transition.action.kind
+
+
+# Leases that ran out
+
+
+def test_a_request_that_was_interrupted_leaves_an_unconfirmed_call_that_waits_for_news() -> None:
+    dialing = a_ledger(a_reminder(Status.DIALING), a_call(CallState.DIALING, wake_at=NOW))
+    transition = looked_at(dialing)
+    call = call_of(transition)
+    assert (call.state, call.lease_token, call.wake_at) == (CallState.UNCONFIRMED, None, NOW + RULES.confirm_after)
+    assert transition.ledger.reminders["reminder-1"].status is Status.PROCESSING
+    assert transition.recovered
+    assert transition.lines[0].level is Level.WARNING
+
+
+def test_a_reminder_that_was_cancelled_meanwhile_stays_cancelled() -> None:
+    ledger = a_ledger(a_reminder(Status.CANCELLED), a_call(CallState.DIALING, wake_at=NOW))
+    assert looked_at(ledger).ledger.reminders["reminder-1"].status is Status.CANCELLED
+
+
+# Unconfirmed: the same request with the same key
+
+
+def test_an_unconfirmed_call_is_asked_for_again_with_its_key() -> None:
+    transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(BOTH))
+    call = call_of(transition)
+    assert kind_of(transition) is ActionKind.RESEND
+    assert (call.requests, call.lease_token, call.last_sign_at) == (2, "lease-2", NOW)
+    assert transition.action is not None
+    assert transition.action.message == WAITING.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "reminder", "rules", "facts"),
+    [
+        ({"evidence": True}, WAITING, able(KEY), {}),
+        ({"adopted": True}, WAITING, able(KEY), {}),
+        ({"account": "another"}, WAITING, able(KEY), {}),
+        ({"provider": "another"}, WAITING, able(KEY), {}),
+        ({"requests": RULES.max_tries}, WAITING, able(KEY), {}),
+        ({"created_at": NOW - KEY.key_lifetime}, WAITING, able(KEY), {}),
+        ({}, WAITING, RULES, {}),
+        ({}, a_reminder(Status.CANCELLED), able(KEY), {}),
+        ({}, evolve(WAITING, expires_at=NOW), able(KEY), {}),
+        ({}, evolve(WAITING, message="Other words."), able(KEY), {}),
+        ({}, evolve(WAITING, scheduled_at=NOW + HOUR), able(KEY), {}),
+        ({}, WAITING, able(KEY, window=NO_HOURS), {}),
+        ({}, WAITING, able(KEY), {"opted_out": frozenset({WAITING.phone_number})}),
+        ({}, WAITING, able(KEY, limits=Limits(per_day=1)), {"heard_at": {WAITING.phone_number: (NOW,)}}),
+    ],
+)
+def test_it_is_not_asked_for_again(changes: dict[str, Any], reminder: Any, rules: Any, facts: dict[str, Any]) -> None:
+    call = evolve(UNSURE, **changes)
+    ledger = a_ledger(reminder, call, a_member(call, WAITING), **facts)
+    assert kind_of(looked_at(ledger, rules=rules)) is None
+
+
+def test_nor_if_this_process_has_known_its_key_for_too_long_or_nobody_is_left_in_it() -> None:
+    old = silent(UNSURE, known=KEY.key_lifetime)
+    assert kind_of(looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), witness=old)) is None
+    assert kind_of(looked_at(a_ledger(UNSURE), rules=able(KEY))) is None
+
+
+def test_nor_if_another_of_its_reminders_calls_is_in_doubt() -> None:
+    doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
+    ledger = a_ledger(evolve(WAITING, again_seq=-2), UNSURE, doubt)
+    assert kind_of(looked_at(ledger, rules=able(KEY))) is None
+
+
+@pytest.mark.parametrize(
+    ("room", "until"),
+    [
+        (Room(paused=True), NOW + PAUSE_HOLD),
+        (Room(request_from=NOW + SECOND), NOW + SECOND),
+    ],
+)
+def test_a_pause_and_pacing_defer_it(room: Room, until: Any) -> None:
+    transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(BOTH), room=room)
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, until)
+
+
+def test_the_calling_hours_defer_it() -> None:
+    later = able(BOTH, window=hours(timedelta(hours=11), timedelta(hours=12)))
+    transition = looked_at(a_ledger(WAITING, UNSURE), rules=later)
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + HOUR)
+
+
+# Look-ups
+
+
+def test_else_it_is_looked_up_by_our_id() -> None:
+    transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(LOOK_UP))
+    assert (kind_of(transition), call_of(transition).lease_token) == (ActionKind.FIND, "lease-2")
+
+
+def test_a_placed_call_is_left_alone_until_the_outcome_timeout_then_looked_up_by_the_providers_id() -> None:
+    early = looked_at(
+        a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=NOW + MINUTE, witness=silent(PLACED, since=MINUTE)
+    )
+    assert (kind_of(early), call_of(early).wake_at) == (None, OVER)
+    assert kind_of(looked_at(a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=OVER)) is ActionKind.FETCH
+
+
+def test_another_accounts_call_is_neither_sent_again_nor_looked_up_and_left_to_the_timeout() -> None:
+    other = evolve(UNSURE, account="another")
+    transition = looked_at(a_ledger(WAITING, other), rules=able(BOTH), witness=silent(other, since=MINUTE))
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER)
+    assert call_of(looked_at(a_ledger(WAITING, other), rules=able(BOTH), now=OVER)).state is CallState.UNREPORTED
+
+
+def test_after_ten_look_ups_it_is_left_to_the_timeout() -> None:
+    checked = evolve(UNSURE, checks=MOST_CHECKS)
+    seen = silent(checked, since=MINUTE)
+    assert kind_of(looked_at(a_ledger(WAITING, checked), rules=able(LOOK_UP), witness=seen)) is None
+
+
+@pytest.mark.parametrize("finding", [NotFound(), NoAnswer("503"), Found(a_report())])
+def test_what_finds_nothing_certain_proves_nothing(finding: Any) -> None:
+    ledger = a_ledger(WAITING, evolve(UNSURE, lease_token="lease-2"))
+    transition = not_found(ledger, ledger.calls["call-1"], finding, token="lease-2", rules=RULES, now=NOW)
+    call = call_of(transition)
+    assert (call.state, call.checks, call.lease_token) == (CallState.UNCONFIRMED, 1, None)
+    assert call.wake_at == NOW + RULES.confirm_after
+    assert transition.lines[0].level is Level.WARNING
+
+
+def test_it_changes_nothing_once_the_lease_is_lost_or_the_call_is_closed() -> None:
+    for call in (UNSURE, a_call(CallState.ENDED, lease_token="lease-2")):
+        ledger = a_ledger(WAITING, call)
+        assert not_found(ledger, call, NotFound(), token="lease-2", rules=RULES, now=NOW).ledger == ledger
+
+
+def test_of_several_candidates_none_is_taken_on_a_guess() -> None:
+    one, two = a_report(external_call_id="a"), a_report(external_call_id="b")
+    assert chosen(Candidates((one, two)), UNSURE, frozenset({"a"})) == Found(two)
+    assert chosen(Candidates((one, two)), UNSURE, frozenset()) == NoAnswer(
+        "it names several calls, any of which could be this one"
+    )
+    assert chosen(Candidates((one,)), UNSURE, frozenset({"a"})) == NotFound()
+    assert chosen(Candidates((one, two)), evolve(UNSURE, external_call_id="b"), frozenset()) == Found(two)
+
+
+# Drops
+
+CANCELLED = a_reminder(Status.CANCELLED)
+
+
+def test_the_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
+    for status in (None, "queued", "initiated", "ringing"):
+        ledger = a_ledger(CANCELLED, evolve(PLACED, status=status))
+        assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows"),
+    [
+        ({"status": "in-progress"}, (CANCELLED,)),
+        ({"external_call_id": None}, (CANCELLED,)),
+        ({"account": "another"}, (CANCELLED,)),
+        ({"checks": MOST_CHECKS}, (CANCELLED,)),
+        ({"adopted": True}, ()),
+        ({}, (CANCELLED, a_reminder(Status.PROCESSING, id="reminder-2"))),
+    ],
+)
+def test_a_call_that_somebody_may_need_or_answer_is_not(changes: dict[str, Any], rows: tuple[Any, ...]) -> None:
+    ledger = a_ledger(*rows, evolve(PLACED, **changes))
+    assert kind_of(looked_at(ledger, rules=able(DROP))) is not ActionKind.DROP
+
+
+# Given up
+
+
+def given_up(call: Call, **changes: Any) -> Ledger:
+    facts: dict[str, Any] = {"now": OVER, "witness": silent(call)}
+    return looked_at(a_ledger(WAITING, call), **facts | changes).ledger
+
+
+def test_a_silent_call_is_given_up_and_staff_decide() -> None:
+    after = given_up(UNSURE)
+    assert after.calls["call-1"].state is CallState.UNREPORTED
+    reminder = after.reminders["reminder-1"]
+    assert (reminder.status, reminder.end_code, reminder.attempts) == (Status.FAILED, EndCode.UNCONFIRMED, 1)
+    assert given_up(PLACED).reminders["reminder-1"].end_code is EndCode.NO_REPORT
+
+
+def test_not_before_the_timeout_by_the_wall_clock_and_by_this_process() -> None:
+    assert given_up(UNSURE, now=OVER - SECOND).calls["call-1"].wake_at == OVER
+    unknown = given_up(UNSURE, witness=silent(UNSURE, since=MINUTE))
+    assert unknown.calls["call-1"].wake_at == OVER + RULES.outcome_timeout - MINUTE
+    newer = silent(evolve(UNSURE, last_sign_at=NOW - DAY))
+    assert given_up(UNSURE, witness=newer).calls["call-1"].wake_at == OVER + RULES.outcome_timeout
+
+
+def test_where_the_clinic_wants_it_the_patient_is_called_once_more() -> None:
+    again = evolve(RULES, ring_again_when_unsure=True)
+    reminder = given_up(UNSURE, rules=again).reminders["reminder-1"]
+    assert (reminder.status, reminder.hold_code, reminder.wake_at) == (Status.SCHEDULED, HoldCode.REDIAL, OVER)
+    assert given_up(PLACED, rules=again).reminders["reminder-1"].status is Status.FAILED
+
+
+def test_but_once_only_and_within_the_calls_of_a_reminder() -> None:
+    again = evolve(RULES, ring_again_when_unsure=True)
+    older = a_call(CallState.UNREPORTED, id="older", seq=-1)
+    row = evolve(WAITING, again_seq=-2)
+    ledger = a_ledger(row, UNSURE, older)
+    after = looked_at(ledger, rules=again, now=OVER).ledger.reminders["reminder-1"]
+    assert after.status is Status.FAILED
+    last = evolve(again, max_calls=1)
+    assert given_up(UNSURE, rules=last).reminders["reminder-1"].status is Status.FAILED
+
+
+def test_a_final_reminder_stays_as_it_is() -> None:
+    ledger = a_ledger(CANCELLED, UNSURE)
+    assert looked_at(ledger, now=OVER).ledger.reminders["reminder-1"] == CANCELLED
+
+
+def test_the_stray_call_beside_it_takes_the_numbers_place() -> None:
+    stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other", account="another")
+    ledger = a_ledger(WAITING, UNSURE, stray, a_member(UNSURE, WAITING))
+    assert looked_at(ledger, now=OVER).ledger.calls["stray"].state is CallState.PLACED
+
+
+def test_a_reminders_own_zone_decides_when_it_may_be_sent_again() -> None:
+    row = evolve(WAITING, timezone="Asia/Tokyo")
+    tokyo = able(KEY, window=hours(timedelta(hours=18), timedelta(hours=20)))
+    assert ZoneInfo("Asia/Tokyo").utcoffset(NOW.replace(tzinfo=None)) == timedelta(hours=9)
+    assert kind_of(looked_at(a_ledger(row, UNSURE), rules=tokyo)) is ActionKind.RESEND

@@ -1,0 +1,47 @@
+import pytest
+
+from reminderd.core.lifecycle.restore import restored
+from reminderd.core.lifecycle.transition import Ledger, Level
+from reminderd.core.model import CallState, Status
+from reminderd.core.reasons import EndCode
+from tests.support.nouns import HOUR, NOW, SECOND, a_call, a_ledger, a_reminder, a_report, heard_of
+
+
+def put_back(ledger: Ledger) -> Ledger:
+    return restored(ledger, restored_at=NOW, now=NOW + HOUR).ledger
+
+
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.DIALING, Status.PROCESSING])
+def test_what_may_have_been_called_since_the_backup_has_failed_for_staff_to_see_to(status: Status) -> None:
+    reminder = put_back(a_ledger(a_reminder(status))).reminders["reminder-1"]
+    assert (reminder.status, reminder.end_code, reminder.wake_at) == (Status.FAILED, EndCode.RESTORED, None)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        a_reminder(scheduled_at=NOW + SECOND),
+        a_reminder(Status.CALLED),
+        a_reminder(Status.CANCELLED),
+        a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED),
+    ],
+)
+def test_what_cannot_have_been_called_since_stays_as_it_is(row: object) -> None:
+    ledger = a_ledger(row)  # type: ignore[arg-type] # a reminder
+    assert put_back(ledger) == ledger
+
+
+@pytest.mark.parametrize("state", list(CallState))
+def test_an_alive_call_is_given_up_and_a_sign_of_life_opens_it_again(state: CallState) -> None:
+    after = put_back(a_ledger(a_reminder(Status.PROCESSING), a_call(state)))
+    call = after.calls["call-1"]
+    assert call.state is (CallState.UNREPORTED if state.alive else state)
+    if state.alive:
+        assert (call.wake_at, call.lease_token) == (None, None)
+        assert heard_of(after, a_report("ringing")).ledger.calls["call-1"].state is CallState.PLACED
+        assert heard_of(after, a_report()).ledger.reminders["reminder-1"].status is Status.CALLED
+
+
+def test_each_that_has_failed_is_an_error_in_the_log() -> None:
+    [line] = restored(a_ledger(a_reminder()), restored_at=NOW, now=NOW).lines
+    assert (line.level, line.reminder_id) == (Level.ERROR, "reminder-1")

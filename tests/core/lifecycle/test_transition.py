@@ -1,0 +1,78 @@
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.lifecycle.transition import CallEnd, EndKind, Transition, close, line_for
+from reminderd.core.model import CallOutcome, CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.nouns import DAY, HOUR, NOW, RULES, a_call, a_ledger, a_member, a_reminder
+
+ROW = a_reminder(Status.PROCESSING)
+CALL = a_call(CallState.PLACED)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scheduled_at": NOW + DAY}, {"phone_number": "+15550100009"}], ids=["moved", "another number"]
+)
+def test_a_reminder_that_is_another_one_by_now_has_left_its_calls(changes: dict[str, Any]) -> None:
+    ledger = a_ledger(evolve(ROW, **changes), CALL, a_member(CALL, ROW))
+    assert ledger.current(CALL) == []
+    assert ledger.history(ledger.reminders["reminder-1"]) == []
+    assert ledger.alive_call(ledger.reminders["reminder-1"]) is None
+
+
+def test_so_has_one_that_was_deleted() -> None:
+    assert a_ledger(ROW, CALL, a_member(CALL, ROW, gone=True)).current(CALL) == []
+    assert a_ledger(CALL, a_member(CALL, ROW)).current(CALL) == []
+
+
+def test_only_calls_since_staff_asked_again_are_counted_and_none_that_we_did_not_make() -> None:
+    calls = [a_call(CallState.ENDED, id=f"c{n}", seq=n) for n in (1, 2, 3)]
+    row = evolve(ROW, again_seq=1)
+    ledger = a_ledger(row, *calls, evolve(calls[2], id="theirs", seq=4, adopted=True))
+    assert [call.id for _, call in ledger.counted(row)] == ["c2", "c3"]
+    assert ledger.attempts(row) == 2
+
+
+def test_a_call_that_is_under_way_or_was_never_placed_is_no_attempt() -> None:
+    states = [CallState.PLACED, CallState.NOT_PLACED, CallState.REFUSED, CallState.UNREPORTED, CallState.ENDED]
+    calls = [a_call(state, id=f"c{n}", seq=n) for n, state in enumerate(states, 1)]
+    assert a_ledger(ROW, *calls).attempts(ROW) == 2
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EndKind if kind is not EndKind.REPORTED])
+def test_the_end_of_a_call_says_nothing_of_a_final_reminder(kind: EndKind) -> None:
+    row = a_reminder(Status.CANCELLED)
+    after, lines = close(
+        a_ledger(row, CALL), CALL, CallState.ENDED, CallEnd(kind=kind, reason="why"), rules=RULES, now=NOW
+    )
+    assert (after.reminders["reminder-1"], lines) == (row, ())
+
+
+def test_a_call_that_was_noted_as_heard_still_counts() -> None:
+    heard = evolve(CALL, outcome=CallOutcome.HEARD)
+    ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, said=True))
+    after, _ = close(ledger, heard, CallState.ENDED, CallEnd(kind=EndKind.NOTED), rules=RULES, now=NOW)
+    assert after.reminders["reminder-1"].status is Status.CALLED
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        (a_reminder(last_error="busy", retry_at=NOW + HOUR), "scheduled again: busy, not before 2026-03-02 11:00 UTC"),
+        (a_reminder(hold_code=HoldCode.NOT_SENT), "scheduled again: the request was not sent, to be tried again"),
+        (a_reminder(), "scheduled again: its call is over"),
+        (a_reminder(Status.FAILED, last_error="busy"), "failed: busy"),
+        (a_reminder(Status.EXPIRED, last_error="too late"), "expired: too late"),
+        (a_reminder(Status.CANCELLED, last_error=EndCode.OPTED_OUT.sentence), "cancelled: opted out"),
+        (a_reminder(Status.CALLED), "called"),
+    ],
+)
+def test_the_log_says_what_became_of_a_reminder_and_why(row: object, text: str) -> None:
+    assert line_for(row, None, RULES).text == text  # type: ignore[arg-type] # a reminder
+
+
+def test_a_transition_may_be_told_after_other_lines() -> None:
+    line = line_for(ROW, CALL, RULES)
+    assert Transition(ledger=a_ledger(), lines=(line,)).after([line]).lines == (line, line)

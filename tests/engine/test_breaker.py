@@ -1,0 +1,200 @@
+from datetime import timedelta
+
+import pytest
+
+from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.backoff import Backoff
+from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, Breaker, Turn
+
+ACCEPTED = Accepted("ext-1")
+REFUSED = Refused("no such number")
+DOWN = NotPlaced("connection refused")
+TOO_MANY = NotPlaced("too many requests", timedelta(seconds=60), rate_limited=True)
+ACCOUNT = AccountTrouble("unauthorised")
+UNCLEAR = Unclear("timeout")
+DRAW = 0.0  # every pause is half its ceiling
+
+
+def a_breaker() -> Breaker:
+    return Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)))
+
+
+def dialed(breaker: Breaker, answer: Answer, now: float = 0.0, call_id: str = "call-1") -> Turn | None:
+    """One request goes out and is answered."""
+    breaker.sends(call_id)
+    return breaker.heard(call_id, answer, now, DRAW)
+
+
+def in_a_streak(answer: Answer = DOWN) -> Breaker:
+    breaker = a_breaker()
+    for _ in range(BAD_ANSWERS_IN_A_ROW):
+        dialed(breaker, answer)
+    return breaker
+
+
+def test_a_provider_that_has_done_nothing_wrong_is_not_limited() -> None:
+    breaker = a_breaker()
+    assert (breaker.paused, breaker.reason, breaker.room(0.0), breaker.next_at(7.0)) == (False, None, None, 7.0)
+
+
+@pytest.mark.parametrize("answer", [ACCEPTED, REFUSED, DOWN, UNCLEAR], ids=lambda answer: type(answer).__name__)
+def test_one_answer_about_one_call_pauses_nothing(answer: Answer) -> None:
+    breaker = a_breaker()
+    assert dialed(breaker, answer) is None
+    assert not breaker.paused
+
+
+def test_trouble_with_our_account_pauses_at_once() -> None:
+    breaker = a_breaker()
+    assert dialed(breaker, ACCOUNT, now=10.0) is Turn.BEGAN
+    assert (breaker.paused, breaker.reason) == (True, "unauthorised")
+    assert (breaker.room(11.9), breaker.next_at(10.0)) == (0, 12.0)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "until"),
+    [(timedelta(seconds=60), 60.0), (timedelta(seconds=1), 2.0), (None, 2.0)],
+    ids=["longer than our own pause", "shorter", "not said"],
+)
+def test_too_many_requests_is_one_pause_for_all(retry_after: timedelta | None, until: float) -> None:
+    breaker = a_breaker()
+    assert dialed(breaker, NotPlaced("too many requests", retry_after, rate_limited=True)) is Turn.BEGAN
+    assert breaker.next_at(0.0) == until
+
+
+@pytest.mark.parametrize("answer", [DOWN, UNCLEAR], ids=["not placed", "unclear"])
+def test_ten_bad_answers_in_a_row_pause(answer: NotPlaced | Unclear) -> None:
+    breaker = a_breaker()
+    turns = [dialed(breaker, answer) for _ in range(10)]
+    assert turns == [None] * 9 + [Turn.BEGAN]
+    assert breaker.reason == answer.reason
+
+
+def test_an_acceptance_between_breaks_the_streak() -> None:
+    breaker = a_breaker()
+    answers: list[Answer] = [*[DOWN] * (BAD_ANSWERS_IN_A_ROW - 1), ACCEPTED, DOWN]
+    for answer in answers:
+        assert dialed(breaker, answer) is None
+    assert not breaker.paused
+
+
+def test_a_webhook_between_breaks_the_streak() -> None:
+    breaker = a_breaker()
+    for _ in range(BAD_ANSWERS_IN_A_ROW - 1):
+        dialed(breaker, DOWN)
+    assert breaker.webhook_came() is None
+    assert dialed(breaker, DOWN) is None
+
+
+def test_a_refusal_between_does_not_break_the_streak() -> None:
+    breaker = a_breaker()
+    answers: list[Answer] = [*[DOWN] * (BAD_ANSWERS_IN_A_ROW - 1), REFUSED]
+    for answer in answers:
+        dialed(breaker, answer)
+    assert dialed(breaker, DOWN) is Turn.BEGAN
+
+
+def test_after_the_pause_one_call_at_a_time_is_the_probe() -> None:
+    breaker = in_a_streak()
+    assert (breaker.room(1.9), breaker.room(2.0)) == (0, 1)
+    breaker.sends("probe")
+    assert breaker.room(2.0) == 0
+    assert breaker.paused, "its try does not count yet"
+
+
+def test_an_accepted_probe_ends_the_pause() -> None:
+    breaker = in_a_streak()
+    assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is Turn.ENDED
+    assert (breaker.paused, breaker.reason, breaker.room(2.0)) == (False, None, None)
+
+
+def test_the_next_trouble_begins_with_a_short_pause_again() -> None:
+    breaker = in_a_streak()
+    dialed(breaker, DOWN, now=2.0, call_id="probe")
+    dialed(breaker, ACCEPTED, now=6.0, call_id="probe")
+    dialed(breaker, ACCOUNT, now=100.0)
+    assert breaker.next_at(100.0) == 102.0
+
+
+@pytest.mark.parametrize("answer", [DOWN, UNCLEAR, ACCOUNT, TOO_MANY], ids=["down", "unclear", "account", "too many"])
+def test_a_failed_probe_makes_the_pause_longer(answer: Answer) -> None:
+    breaker = in_a_streak()
+    assert dialed(breaker, answer, now=2.0, call_id="probe") is None
+    assert breaker.paused
+    assert breaker.next_at(2.0) == (62.0 if answer is TOO_MANY else 6.0)
+    assert breaker.room(breaker.next_at(2.0)) == 1
+
+
+def test_a_refused_probe_is_followed_by_the_next_at_once() -> None:
+    breaker = in_a_streak()
+    assert dialed(breaker, REFUSED, now=2.0, call_id="probe") is None
+    assert (breaker.paused, breaker.room(2.0)) == (True, 1)
+
+
+def test_a_probe_that_was_not_sent_after_all_makes_room_for_another() -> None:
+    breaker = in_a_streak()
+    breaker.sends("probe")
+    breaker.withdrawn("another")
+    assert breaker.room(2.0) == 0
+    breaker.withdrawn("probe")
+    assert breaker.room(2.0) == 1
+
+
+def test_late_answers_to_requests_from_before_the_pause_do_not_make_it_longer() -> None:
+    breaker = in_a_streak()
+    breaker.sends("probe")
+    for answer in (DOWN, UNCLEAR, REFUSED):
+        assert breaker.heard("an older one", answer, 1.0, DRAW) is None
+    assert breaker.next_at(0.0) == 2.0
+    assert breaker.room(2.0) == 0, "the probe is still out"
+
+
+def test_a_late_answer_that_tells_us_to_wait_is_obeyed() -> None:
+    breaker = in_a_streak()
+    assert breaker.heard("an older one", TOO_MANY, 1.0, DRAW) is None
+    assert (breaker.next_at(0.0), breaker.reason) == (61.0, "too many requests")
+
+
+def test_a_late_acceptance_ends_the_pause_too() -> None:
+    breaker = in_a_streak()
+    assert breaker.heard("an older one", ACCEPTED, 1.0, DRAW) is Turn.ENDED
+
+
+def test_a_webhook_ends_a_streak_but_not_a_pause_that_we_were_told_of() -> None:
+    streak, told = in_a_streak(), a_breaker()
+    dialed(told, ACCOUNT)
+    assert streak.webhook_came() is Turn.ENDED
+    assert told.webhook_came() is None
+    assert (streak.paused, told.paused) == (False, True)
+
+
+def test_a_streak_in_which_we_are_told_to_wait_is_not_ended_by_a_webhook() -> None:
+    breaker = in_a_streak()
+    dialed(breaker, ACCOUNT, now=2.0, call_id="probe")
+    assert breaker.webhook_came() is None
+    assert breaker.paused
+
+
+def test_without_a_pause_no_request_is_a_probe() -> None:
+    breaker = a_breaker()
+    breaker.sends("call-1")
+    dialed(breaker, ACCOUNT, call_id="call-2")
+    assert breaker.room(2.0) == 1
+
+
+def test_when_what_was_refused_has_changed_the_probe_may_go_out_at_once() -> None:
+    breaker = a_breaker()
+    dialed(breaker, ACCOUNT)
+    assert breaker.room(1.0) == 0
+    breaker.probe_soon(1.0)
+    assert (breaker.room(1.0), breaker.paused) == (1, True)
+    breaker.sends("probe")
+    breaker.probe_soon(1.0)
+    assert breaker.room(1.0) == 0, "one is out already"
+
+
+def test_other_pauses_hold_from_the_next_one_on() -> None:
+    breaker = a_breaker()
+    breaker.backoff = Backoff(timedelta(seconds=100), timedelta(seconds=100))
+    dialed(breaker, ACCOUNT)
+    assert breaker.next_at(0.0) >= 50.0

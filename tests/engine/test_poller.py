@@ -1,0 +1,336 @@
+"""The poll loop, the dialer and the checker with a real database and a provider written by hand, on the real clock."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from attrs import frozen
+
+from reminderd.clock import SystemClock
+from reminderd.core.answers import AccountTrouble, Answer, Capabilities, Found, NotPlaced, Report, Unclear
+from reminderd.core.conversation import Question
+from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.lifecycle.transition import Action
+from reminderd.core.model import Call, CallState, Status
+from reminderd.core.reasons import EndCode
+from reminderd.core.rules import Rules
+from reminderd.engine.context import Context
+from reminderd.providers.base import Placement
+from reminderd.store.opt_outs import opt_out
+from reminderd.store.reports import settle_key
+from reminderd.store.sqlite.driver import Connection
+from tests.support.house import House, TameProvider, a_house, accepts
+
+PHONE = "+15550100001"
+Act = Callable[[Connection, datetime], object]
+SOON = timedelta(milliseconds=100)
+KEYS = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))
+
+
+@frozen
+class LaterClock(SystemClock):
+    """The transactions' clock, as it is after they have waited for another program's lock."""
+
+    wait: timedelta
+
+    def now(self) -> datetime:
+        return SystemClock().now() + self.wait
+
+
+Start = Callable[..., AbstractAsyncContextManager[House]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Start:
+    def starts(
+        answers: Callable[[Placement], Awaitable[Answer]] = accepts,
+        *,
+        capabilities: Capabilities | None = None,
+        **options: Any,
+    ) -> AbstractAsyncContextManager[House]:
+        provider = TameProvider(answers, capabilities=capabilities or Capabilities())
+        return a_house(
+            tmp_path / "reminderd.db", SystemClock(), provider, **{"interval": timedelta(seconds=60), **options}
+        )
+
+    return starts
+
+
+async def soon(house: House, reminder_id: str) -> None:
+    """Insert a reminder that is due in a moment."""
+    await house.insert(reminder_id, at=house.clock.now() + SOON)
+
+
+async def calls_at_rest(house: House, reminder_id: str) -> tuple[Call, ...]:
+    """Return all its calls, once none of them is being dialed."""
+    with trio.fail_after(10):
+        while True:
+            calls = await house.calls(reminder_id)
+            if calls and all(call.state != "dialing" for call in calls):
+                return calls
+            await trio.sleep(0.01)
+
+
+async def test_a_reminder_is_called_when_its_time_comes_though_the_interval_is_a_minute(start: Start) -> None:
+    async with start() as house:
+        await soon(house, "r1")
+        await house.provider.asked(1)
+        await house.until("r1", Status.PROCESSING)
+        [call] = await house.calls("r1")
+        assert call.external_call_id == f"ext-{house.provider.placed[0].call_id}"
+
+
+async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
+    async def slowly(placement: Placement) -> Answer:
+        await trio.sleep(0.02)
+        return await accepts(placement)
+
+    async with start(slowly, dialers=2) as house:
+        for number in range(9):
+            await house.insert(f"r{number}")
+        await house.provider.asked(9)
+        assert house.provider.most_in_flight == 2
+
+
+async def test_a_line_that_frees_takes_the_next_row_at_once(start: Start) -> None:
+    async def some(house: House) -> None:
+        for number in range(20):
+            await house.insert(f"r{number}")
+
+    async with start(dialers=1, before_start=some) as house:
+        with trio.fail_after(3):  # with a quarter of a second's wait between them it were five
+            await house.provider.asked(20)
+
+
+async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
+    async with start(per_second=20) as house:
+        began = trio.current_time()
+        for number in range(5):
+            await house.insert(f"r{number}")
+        await house.provider.asked(5)
+        assert trio.current_time() - began >= 4 / 20
+
+
+async def test_a_resend_without_a_line_waits_for_one_however_long_the_claim_has_waited_for_a_lock(start: Start) -> None:
+    """The lines are counted before the claim's transaction, which may begin seconds later."""
+    hang_up = trio.Event()
+
+    async def talks(placement: Placement) -> Answer:
+        await hang_up.wait()
+        return await accepts(placement)
+
+    async def loses_the_second(placement: Placement) -> Answer:
+        return Unclear("lost") if len(house.provider.placed) == 1 else await talks(placement)
+
+    options = {"dialers": 1, "capabilities": KEYS, "confirm_after": timedelta(seconds=1)}
+    async with start(loses_the_second, store_clock=LaterClock(timedelta(seconds=2)), **options) as house:
+        await house.insert("r1")
+        await house.provider.asked(1)
+        await house.until("r1", Status.PROCESSING)
+        await house.insert("r2")
+        await house.provider.asked(2)
+        [unsure] = await house.calls("r1")
+        assert unsure.state is CallState.UNCONFIRMED
+        await house.execute("UPDATE call_logs SET wake_at = 0 WHERE lease_token IS NULL")
+        await trio.sleep(0.5)  # time to send it again, were there a line
+        assert len(house.provider.placed) == 2
+        hang_up.set()
+        await house.provider.asked(3)
+        assert {one.call_id for one in house.provider.placed} == {unsure.id, house.provider.placed[1].call_id}
+
+
+async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
+    async def breaks_once(placement: Placement) -> Answer:
+        if placement.reminder_id == "r1":
+            raise RuntimeError("a bug")
+        return await accepts(placement)
+
+    async with start(breaks_once) as house:
+        await house.insert("r1")
+        await house.insert("r2")
+        await house.until("r2", Status.PROCESSING)
+        await house.until("r1", Status.DIALING)
+        [call] = await house.calls("r1")
+        assert call.lease_token is not None
+
+
+def opts_out_by_staff(connection: Connection, now: datetime) -> None:
+    opt_out(connection, now, phone_number=PHONE, source="a letter", actor="anna", rules=Rules())
+
+
+def opts_out_by_key(connection: Connection, now: datetime) -> None:
+    """In the call of an earlier reminder to the same number, of which the key comes late."""
+    connection.execute(
+        "INSERT INTO call_logs (id, reminder_id, phone_number, external_call_id, state, last_sign_at, received_at)"
+        " VALUES ('c0', 'r0', ?, 'ext-0', 'ended', 1, 1)",
+        (PHONE,),
+    )
+    report = Report(external_call_id="ext-0", status="in-progress", attempt_id="c0")
+    key = Key(digits="9", question=Question.MENU, repeats=0)
+    settle_key(connection, now, report=report, key=key, rules=Rules(), new_call_id="c1")
+
+
+@pytest.mark.parametrize(
+    ("act", "status", "state"),
+    [
+        (None, Status.SCHEDULED, "not_placed"),
+        ("UPDATE reminders SET status = 'cancelled'", Status.CANCELLED, "not_placed"),
+        ("UPDATE reminders SET message = 'Other words.'", Status.SCHEDULED, "not_placed"),
+        ("UPDATE reminders SET scheduled_at = scheduled_at + 9000000", None, "not_placed"),
+        ("INSERT INTO opt_outs (phone_number) SELECT phone_number FROM reminders", Status.CANCELLED, "not_placed"),
+        (opts_out_by_staff, Status.CANCELLED, "not_placed"),
+        (opts_out_by_key, Status.CANCELLED, "not_placed"),
+        ("INSERT INTO settings VALUES ('paused', 'true')", Status.SCHEDULED, "not_placed"),
+        ("UPDATE call_logs SET lease_token = 'another', state = 'unconfirmed'", Status.DIALING, "unconfirmed"),
+        ("UPDATE call_logs SET wake_at = wake_at - 59000", Status.SCHEDULED, "not_placed"),
+    ],
+    ids=[
+        "stopping",
+        "cancelled",
+        "other words",
+        "moved",
+        "opted out",
+        "opted out by staff",
+        "opted out by key",
+        "paused by staff",
+        "lease lost",
+        "lease nearly over",
+    ],
+)
+async def test_the_last_look_keeps_back_what_must_not_be_sent(
+    start: Start, act: str | Act | None, status: Status | None, state: str
+) -> None:
+    """The act lands between the claim and the request: the dial is held until it is committed."""
+    kept_back = trio.Event()
+
+    async with start() as house:
+        dial_now = house.poller.dial
+
+        async def act_first(action: Action, claimed_at: float, *, context: Context) -> None:
+            if act is None:
+                house.stopping.set()
+            elif isinstance(act, str):
+                await house.execute(act)
+            else:
+                await house.database.write(act)
+            await dial_now(action, claimed_at, context=context)
+            house.stopping.set()
+            kept_back.set()
+
+        house.poller.dial = act_first
+        await house.insert("r1", phone_number=PHONE)
+        with trio.fail_after(10):
+            await kept_back.wait()
+        if status is not None:  # a moved one is looked at by the next process
+            await house.until("r1", status)
+        calls = await calls_at_rest(house, "r1")
+        assert {call.state.value for call in calls} == {state}
+        assert house.provider.placed == []
+
+
+async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: Start) -> None:
+    answer_now = trio.Event()
+
+    async def when_told(placement: Placement) -> Answer:
+        await answer_now.wait()
+        return await accepts(placement)
+
+    async with start(when_told, dialers=1) as house:
+        await house.insert("r1")
+        await house.insert("r2")
+        await house.provider.asked(1)
+        house.stopping.set()
+        answer_now.set()
+        first = house.provider.placed[0].reminder_id
+        await house.until(first, Status.PROCESSING)
+        await house.until("r2" if first == "r1" else "r1", Status.SCHEDULED)
+        assert len(house.provider.placed) == 1
+
+
+async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
+    healthy = False
+
+    async def refuses_us_first(placement: Placement) -> Answer:
+        return await accepts(placement) if healthy else AccountTrouble("401: who are you?")
+
+    async with start(refuses_us_first, dialers=1) as house:
+        for number in range(5):
+            await house.insert(f"r{number}")
+        await house.provider.asked(2)
+        paused = [house.poller.context.breaker.paused]
+        healthy = True
+        await house.provider.asked(2 + 5)
+        paused.append(house.poller.context.breaker.paused)
+        assert paused == [True, False]
+        for number in range(5):
+            await house.until(f"r{number}", Status.PROCESSING)
+        assert (await house.reminder("r0")).tries == 0
+
+
+async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
+    async def is_busy_six_times(placement: Placement) -> Answer:
+        busy = len(house.provider.placed) <= 6
+        return NotPlaced("429", rate_limited=True) if busy else await accepts(placement)
+
+    async with start(is_busy_six_times, dialers=1, max_tries=1) as house:
+        await house.insert("r1")
+        await house.until("r1", Status.PROCESSING)
+        assert (await house.reminder("r1")).tries == 0
+
+
+async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another(start: Start) -> None:
+    """Else dialing would stay paused for as long as the process lives."""
+
+    async def refuses_us_once(placement: Placement) -> Answer:
+        first = len(house.provider.placed) == 1
+        return AccountTrouble("401: who are you?") if first else await accepts(placement)
+
+    async with start(refuses_us_once, dialers=1) as house:
+        dial_now = house.poller.dial
+
+        async def cancelled_as_a_probe(action: Action, claimed_at: float, *, context: Context) -> None:
+            if context.breaker.paused and action.call.reminder_id == "r1":
+                await house.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'r1'")
+            await dial_now(action, claimed_at, context=context)
+
+        house.poller.dial = cancelled_as_a_probe
+        await house.insert("r1")
+        await house.until("r1", Status.CANCELLED)
+        await house.insert("r2")
+        await house.until("r2", Status.PROCESSING)
+        assert not house.poller.context.breaker.paused
+
+
+async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
+    async with start(capabilities=Capabilities(look_up=True), outcome_timeout=SOON) as house:
+        house.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
+        await house.insert("r1")
+        assert (await house.until("r1", Status.CALLED)).wake_at is None
+
+
+async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: Start) -> None:
+    async with start(outcome_timeout=SOON) as house:
+        await house.insert("r1")
+        assert (await house.until("r1", Status.FAILED)).end_code is EndCode.NO_REPORT
+
+
+async def test_rows_that_another_program_put_back_while_their_calls_are_open_are_checked_within_the_room(
+    start: Start,
+) -> None:
+    async with start(capabilities=Capabilities(look_up=True), dialers=2) as house:
+        house.provider.finding = Found(Report(external_call_id="ext-x", status="completed"))
+        for number in range(7):
+            await house.insert(f"r{number}")
+        for number in range(7):
+            await house.until(f"r{number}", Status.PROCESSING)
+        await house.execute("UPDATE reminders SET status = 'scheduled', wake_at = 0")
+        for number in range(7):
+            await house.until(f"r{number}", Status.PROCESSING)
+        await house.execute("UPDATE call_logs SET wake_at = 0, last_sign_at = 0")
+        for number in range(7):
+            await house.until(f"r{number}", Status.CALLED)
+        assert len(house.provider.placed) == 7

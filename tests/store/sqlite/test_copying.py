@@ -1,0 +1,207 @@
+import os
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from reminderd.store.errors import CopyError, StoreUnusableError
+from reminderd.store.sqlite.copying import copy, reading
+from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.opening import open_as_it_is, open_sync
+from tests.support import schemas
+from tests.support.desk import contents
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    (tmp_path / "copies").mkdir()
+    return tmp_path / "copies" / "copy.db"
+
+
+def files(target: Path) -> list[str]:
+    return sorted(file.name for file in target.parent.iterdir())
+
+
+def opt_out(connection: Connection, number: str) -> None:
+    connection.execute("INSERT INTO opt_outs (phone_number) VALUES (?)", (number,))
+
+
+def fill(connection: Connection) -> None:
+    """So much that reading it through takes many steps."""
+    connection.execute("BEGIN")
+    connection.executemany("INSERT INTO settings VALUES (?, 'x')", [(f"{number}",) for number in range(20_000)])
+    connection.execute("COMMIT")
+
+
+def test_a_copy_is_one_private_file_with_all_that_is_committed(
+    connection: Connection, path: Path, target: Path
+) -> None:
+    opt_out(connection, "+49301")
+    with open_sync(path) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        opt_out(writer, "+49302")
+        made = copy(connection, target)
+        writer.execute("COMMIT")
+    assert files(target) == ["copy.db"]
+    assert (made.file, made.size, made.mistakes) == (target, target.stat().st_size, [])
+    assert target.stat().st_mode & 0o777 == 0o600
+    with reading(target) as copied:
+        assert [row[0] for row in copied.execute("SELECT phone_number FROM opt_outs")] == ["+49301"]
+    assert files(target) == ["copy.db"]
+
+
+def test_what_was_deleted_is_not_in_a_copy(connection: Connection, target: Path) -> None:
+    connection.execute("PRAGMA secure_delete = OFF").fetchall()
+    opt_out(connection, "+49 a number that nobody has")
+    connection.execute("DELETE FROM opt_outs")
+    copy(connection, target)
+    assert b"nobody has" not in target.read_bytes()
+
+
+def test_a_file_that_is_there_is_replaced_only_if_that_is_wanted(connection: Connection, target: Path) -> None:
+    target.write_text("precious")
+    with pytest.raises(CopyError, match="is there already; --force replaces it"):
+        copy(connection, target)
+    assert target.read_text() == "precious"
+    copy(connection, target, replace=True)
+    with reading(target):
+        assert files(target) == ["copy.db"]
+
+
+@pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
+def test_the_database_itself_is_never_replaced(
+    connection: Connection, path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(path.parent)
+    with pytest.raises(CopyError, match="is the database itself"):
+        copy(connection, Path(path.name + ending), replace=True)
+
+
+def test_where_no_file_can_be_none_is_made(connection: Connection, tmp_path: Path) -> None:
+    with pytest.raises(CopyError, match="there is no folder"):
+        copy(connection, tmp_path / "missing" / "copy.db")
+    with pytest.raises(CopyError, match="is a folder; expected the name of a file"):
+        copy(connection, tmp_path, replace=True)
+    with pytest.raises(CopyError, match="File name too long"):
+        copy(connection, tmp_path / ("x" * 250))
+
+
+def test_a_disk_that_would_be_full_then_is_left_alone(connection: Connection, target: Path) -> None:
+    with pytest.raises(CopyError, match=r"copy\.db: 1099511627776 MiB are needed there, \d+ MiB are free"):
+        copy(connection, target, spare=2**60)
+    assert files(target) == []
+
+
+def test_a_copy_that_is_given_up_leaves_nothing(connection: Connection, target: Path) -> None:
+    fill(connection)
+    looks = 0
+
+    def stopped() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 1
+
+    with pytest.raises(CopyError, match="given up, as the program stops"):
+        copy(connection, target, stopped=stopped)
+    assert files(target) == []
+
+
+def test_a_damaged_database_gives_no_copy_and_the_last_one_stays(path: Path, target: Path) -> None:
+    with open_sync(path) as connection:
+        copy(connection, target)
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opt_outs'").fetchone()[0]
+    before = target.read_bytes()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    with open_sync(path) as connection, pytest.raises(StoreUnusableError):
+        copy(connection, target, replace=True)
+    assert target.read_bytes() == before
+    assert files(target) == ["copy.db"]
+
+
+def test_mistakes_in_the_rows_are_told_and_copied(connection: Connection, target: Path) -> None:
+    connection.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    connection.execute("INSERT INTO clinics_own VALUES ('gone')")
+    assert copy(connection, target).mistakes == ["clinics_own: row 1 refers to a missing row of call_logs"]
+    with reading(target) as copied:
+        assert copied.execute("SELECT count(*) FROM clinics_own").fetchone()[0] == 1
+
+
+def test_a_copy_has_the_schema_of_its_database(path: Path, target: Path) -> None:
+    schemas.build(1, path)
+    with closing(open_as_it_is(path)) as connection:
+        copy(connection, target)
+        before = contents(connection)
+    with reading(target) as copied:
+        assert copied.execute("PRAGMA user_version").fetchone()[0] == 1
+        assert contents(copied) == before
+    with closing(open_as_it_is(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
+
+
+def test_what_a_killed_process_left_is_swept_away_after_a_day(connection: Connection, target: Path) -> None:
+    killed, working = (target.parent / f".reminderd-{name}.db.1.reminderd-partial" for name in ("killed", "working"))
+    for file in (killed, working):
+        file.touch()
+    os.utime(killed, (0, 0))
+    copy(connection, target)
+    assert files(target) == [working.name, "copy.db"]
+
+
+def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection, path: Path, target: Path) -> None:
+    """Killed while the copy is read through: the name is not there yet."""
+    fill(connection)
+    program = (
+        "import os, signal, sys\n"
+        "from contextlib import closing\n"
+        "from pathlib import Path\n"
+        "from reminderd.store.sqlite.copying import copy\n"
+        "from reminderd.store.sqlite.opening import open_as_it_is\n"
+        "target = Path(sys.argv[2])\n"
+        "def stopped():\n"
+        "    if any(file.stat().st_size for file in target.parent.iterdir()):\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return False\n"
+        "with closing(open_as_it_is(Path(sys.argv[1]))) as source:\n"
+        "    copy(source, target, stopped=stopped)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, path, target], check=False, capture_output=True)
+    assert done.returncode == -9
+    assert "copy.db" not in files(target)
+    assert files(target)
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
+def test_a_file_that_may_be_in_use_is_no_copy(connection: Connection, target: Path, ending: str) -> None:
+    copy(connection, target)
+    target.with_name(target.name + ending).touch()
+    with pytest.raises(CopyError, match="lies beside it, so it may be in use"), reading(target):
+        pass
+
+
+def test_what_is_no_copy_is_refused_by_name(target: Path) -> None:
+    with pytest.raises(CopyError, match=r"copy\.db: there is no such file"), reading(target):
+        pass
+    target.touch()
+    with pytest.raises(CopyError, match=r"copy\.db: is empty"), reading(target):
+        pass
+    target.write_bytes(b"nonsense" * 1000)
+    with pytest.raises(CopyError, match=r"copy\.db: not a SQLite database"), reading(target):
+        pass
+    target.unlink()
+    with closing(connect(str(target))) as other:
+        other.execute("CREATE TABLE patients(name)")
+    with pytest.raises(CopyError, match=r"copy\.db: made by another program"), reading(target):
+        pass
+
+
+def test_a_newer_copy_is_refused(connection: Connection, target: Path) -> None:
+    copy(connection, target)
+    with closing(connect(str(target))) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    with pytest.raises(CopyError, match=r"made by a newer reminderd \(schema 99"), reading(target):
+        pass

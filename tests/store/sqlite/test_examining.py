@@ -1,0 +1,134 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.driver import Connection, connect
+from reminderd.store.sqlite.examining import Examination, examine
+from reminderd.store.sqlite.migrate import migrations
+from reminderd.store.sqlite.opening import open_sync
+from tests.support.nouns import NOW
+
+NEWEST = migrations()[-1].number
+
+# Writes one row into the database named by its argument, and dies with it in the write-ahead log.
+CRASHED = """
+import os, sys
+from pathlib import Path
+from reminderd.store.sqlite.opening import open_sync
+with open_sync(Path(sys.argv[1])) as connection:
+    connection.execute("INSERT INTO settings (key, value) VALUES ('x', 'y')")
+    os._exit(0)
+"""
+
+
+def examined(path: Path, *, seconds: float = 30) -> Examination:
+    return examine(path, seconds=seconds, long_ago=to_ms(NOW))
+
+
+def insert(connection: Connection, reminder_id: str, **columns: str | int | None) -> None:
+    row = {"id": reminder_id, "phone_number": "+12025550100", "message": "Hello.", "scheduled_at": to_ms(NOW)} | columns
+    marks = ", ".join("?" for _ in row)
+    connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
+
+
+def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connection: Connection) -> None:
+    insert(connection, "r1")
+    seen = examined(path)
+    assert seen == Examination(version=NEWEST, newest=NEWEST, mistakes=[], zones=[], wal_bytes=seen.wal_bytes)
+    assert seen.wal_bytes > 0
+
+
+def test_nothing_is_written_even_where_a_crash_left_its_log(path: Path) -> None:
+    subprocess.run([sys.executable, "-c", CRASHED, str(path)], check=True)
+    wal = Path(f"{path}-wal")
+    before = path.read_bytes(), wal.read_bytes()
+    assert examined(path).wal_bytes == len(before[1]) > 0
+    assert (path.read_bytes(), wal.read_bytes()) == before
+
+
+def test_a_symbolic_link_leads_to_the_write_ahead_log_too(path: Path, connection: Connection) -> None:
+    insert(connection, "r1")
+    link = path.parent / "link.db"
+    link.symlink_to(path)
+    assert examined(link).wal_bytes > 0
+
+
+def test_an_older_schema_is_left_as_it_is(path: Path) -> None:
+    with open_sync(path):
+        pass
+    older = connect(str(path))
+    older.execute(f"PRAGMA user_version = {NEWEST - 1}")
+    older.close()
+    assert (examined(path).version, examined(path).mistakes) == (NEWEST - 1, [])
+    untouched = connect(str(path))
+    assert untouched.execute("PRAGMA user_version").fetchone()[0] == NEWEST - 1
+    untouched.close()
+
+
+def test_an_empty_file_has_no_schema_yet(path: Path) -> None:
+    path.touch()
+    assert examined(path) == Examination(version=0, newest=NEWEST, mistakes=[], zones=[], wal_bytes=0)
+    assert path.stat().st_size == 0
+
+
+def test_a_row_that_waits_for_ever_is_a_mistake(path: Path, connection: Connection) -> None:
+    insert(connection, "r1", status="called")
+    connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
+    assert examined(path).mistakes == ["a waiting reminder is looked at by nobody: r1"]
+
+
+def test_damage_is_a_mistake(path: Path) -> None:
+    with open_sync(path) as connection:
+        for number in range(200):
+            insert(connection, f"r{number}", message="x" * 1000)
+    pages = bytearray(path.read_bytes())
+    pages[-8192:] = bytes(range(256)) * 32
+    path.write_bytes(pages)
+    assert examined(path).mistakes
+
+
+def test_what_can_not_be_read_through_in_time_is_not_called_sound(path: Path) -> None:
+    with open_sync(path) as connection:
+        connection.execute(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+            " INSERT INTO reminders (id, phone_number, message, scheduled_at)"
+            " SELECT 'r' || i, '+12025550100', 'Hello.', 0 FROM n"
+        )
+    assert examined(path, seconds=0).mistakes is None
+    assert examined(path).mistakes == []
+
+
+def test_zones_of_waiting_reminders_are_listed_once(path: Path, connection: Connection) -> None:
+    for number, zone in enumerate(["Asia/Tokyo", "Asia/Tokyo", "Mars/Olympus", None]):
+        insert(connection, f"r{number}", timezone=zone)
+    insert(connection, "r9", timezone="Moon/Sea", status="failed")
+    assert examined(path).zones == ["Asia/Tokyo", "Mars/Olympus"]
+
+
+def test_another_program_s_database_and_a_newer_one_are_refused(path: Path) -> None:
+    with open_sync(path) as connection:
+        connection.execute(f"PRAGMA user_version = {NEWEST + 1}")
+    with pytest.raises(StoreUnusableError, match="newer reminderd"):
+        examined(path)
+    other = connect(str(path.parent / "other.db"))
+    other.execute("CREATE TABLE theirs (id)")
+    other.commit()
+    other.close()
+    with pytest.raises(StoreUnusableError, match="another program"):
+        examined(path.parent / "other.db")
+
+
+def test_what_is_no_database_is_refused(path: Path) -> None:
+    path.write_text("This is no database, however much it looks like a file." * 100)
+    with pytest.raises(StoreUnusableError, match="not a SQLite database"):
+        examined(path)
+
+
+def test_a_missing_file_is_not_made(path: Path) -> None:
+    with pytest.raises(StoreUnavailableError):
+        examined(path)
+    assert not path.exists()

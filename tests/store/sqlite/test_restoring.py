@@ -1,0 +1,411 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reminderd.core.answers import Accepted
+from reminderd.core.model import Status
+from reminderd.core.reasons import EndCode
+from reminderd.store import queries
+from reminderd.store import reminders as acts
+from reminderd.store.claims import poke
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.opt_outs import opt_out
+from reminderd.store.pauses import last_pause, paused, set_pause
+from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.copying import copy
+from reminderd.store.sqlite.driver import connect
+from reminderd.store.sqlite.integrity import check
+from reminderd.store.sqlite.migrate import migrations
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.restoring import Restored, restore
+from tests.support import schemas
+from tests.support.desk import Desk, a_desk, contents
+from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, a_report
+
+LATER = NOW + 8 * HOUR
+
+# Restores the second file over the first, again and again on copies in the folder named last, and is struck dead by a
+# timer each time, a little later than the time before, until it comes to its end. Says what the database holds then.
+STRUCK = """
+import os, shutil, signal, sys, time
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from reminderd.clock import SystemClock
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.core.rules import Rules
+from reminderd.store.sqlite.restoring import restore
+
+old, backup, folder = map(Path, sys.argv[1:])
+
+def put_back(path):
+    restore(path, backup, SystemClock().now(), actor="anna", replace=True, rules=Rules())
+
+shutil.copy(old, folder / "whole.db")
+begun = time.monotonic()
+put_back(folder / "whole.db")
+whole = time.monotonic() - begun
+for number in range(1, 41):
+    path = folder / f"{number}.db"
+    shutil.copy(old, path)
+    child = os.fork()
+    if child == 0:
+        signal.setitimer(signal.ITIMER_REAL, 1.5 * whole * number / 40)
+        put_back(path)
+        os._exit(0)
+    struck = os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    with open_sync(path) as connection:
+        values = [row[0] for row in connection.execute("SELECT DISTINCT value FROM settings WHERE key GLOB '[0-9]*'")]
+        sound = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    print(int(struck), *values, sound)
+"""
+
+
+@pytest.fixture
+def backup(tmp_path: Path) -> Path:
+    return tmp_path / "backup.db"
+
+
+@pytest.fixture
+def desk(path: Path) -> Iterator[Desk]:
+    with a_desk(path) as desk:
+        yield desk
+
+
+def backed_up(desk: Desk, backup: Path) -> None:
+    copy(desk.connection, backup)
+
+
+def put_back(path: Path, backup: Path, *, replace: bool = True, now: datetime = LATER) -> Restored:
+    return restore(path, backup, now, actor="anna", replace=replace, rules=RULES)
+
+
+def resume(desk: Desk) -> None:
+    desk.write(partial(set_pause, on=False, reason=None, actor="anna"))
+
+
+def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("done", status="called", wake_at=None)
+        desk.insert("next", scheduled_at=to_ms(NOW + DAY))
+        backed_up(desk, backup)
+        before = contents(desk.connection)
+        desk.connection.execute("DELETE FROM reminders")
+    done = put_back(path, backup)
+    with open_sync(path) as connection:
+        after = contents(connection)
+        for table in ("reminders", "call_logs", "webhook_receipts", "opt_outs", "alerts"):
+            assert after[table] == before[table]
+        assert check(connection) == []
+    assert (done.held, done.mistakes, done.opt_outs) == ([], [], 0)
+    assert sorted(path.parent.iterdir()) == [backup, path, done.kept]
+
+
+def test_dialing_is_paused_in_it_and_says_why(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("next", scheduled_at=to_ms(NOW + DAY), updated_at=to_ms(NOW))
+        backed_up(desk, backup)
+    put_back(path, backup)
+    with open_sync(path) as connection:
+        assert paused(connection)
+        act = last_pause(connection)
+        assert act is not None
+        assert (act["actor"], act["detail"]) == ("anna", "a backup was restored, last changed 2026-03-02 10:00 UTC")
+
+
+def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.write(partial(set_pause, on=True, reason="holidays", actor="bert"))
+        backed_up(desk, backup)
+    put_back(path, backup)
+    with open_sync(path) as connection:
+        act = last_pause(connection)
+        assert act is not None
+        assert "a backup was restored" in str(act["detail"])
+
+
+def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("open", "+15550100001")
+        [action] = desk.claim()
+        desk.answer(action, Accepted("ext-1"))
+        desk.insert("due", "+15550100002", scheduled_at=to_ms(LATER))
+        desk.insert("next", "+15550100003", scheduled_at=to_ms(LATER + timedelta(milliseconds=1)))
+        backed_up(desk, backup)
+        # After the backup the call ends and the other is rung.
+        desk.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
+    done = put_back(path, backup)
+    assert [reminder.id for reminder in done.held] == ["open", "due"]
+    with a_desk(path, first_id=100) as desk:
+        desk.now = LATER + HOUR
+        resume(desk)
+        assert [action.call.reminder_id for action in desk.claim()] == ["next"]
+        assert {desk.reminder(each).end_code for each in ("open", "due")} == {EndCode.RESTORED}
+        assert [act["act"] for act in queries.acts_on(desk.connection, "due")] == ["restore"]
+        # What the provider still tells counts.
+        desk.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
+        assert desk.reminder("open").status is Status.CALLED
+        assert queries.broken_promises(desk.connection, long_ago=0) == []
+
+
+def test_nobody_is_rung_again_who_was_rung_early_as_the_calling_hours_had_changed(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
+        backed_up(desk, backup)
+        desk.write(poke)
+        [_] = desk.claim()
+    assert [reminder.id for reminder in put_back(path, backup, now=NOW + MINUTE).held] == ["r1"]
+    with a_desk(path) as desk:
+        desk.later(3 * HOUR)
+        resume(desk)
+        assert desk.claim() == []
+
+
+def test_one_that_is_put_in_again_is_not_rung_a_second_time_unless_staff_ask_for_it(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        # After the backup it came with a list, and was rung.
+        desk.insert()
+        [_] = desk.claim()
+    put_back(path, backup, now=NOW + MINUTE)
+    with a_desk(path) as desk:
+        desk.insert()
+        desk.insert("new", "+15550100002", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        desk.later(HOUR)
+        resume(desk)
+        assert [action.call.reminder_id for action in desk.claim()] == ["new"]
+        assert (desk.reminder().status, desk.reminder().end_code) == (Status.FAILED, EndCode.RESTORED)
+        desk.later(MINUTE)
+        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
+        assert [action.call.reminder_id for action in desk.claim()] == ["r1"]
+
+
+@pytest.mark.parametrize("is_put_in_again", [False, True])
+def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
+    path: Path, backup: Path, *, is_put_in_again: bool
+) -> None:
+    with a_desk(path) as desk:
+        if not is_put_in_again:
+            desk.insert()
+        backed_up(desk, backup)
+        if is_put_in_again:
+            desk.insert()
+        [action] = desk.claim()
+        desk.answer(action, Accepted("ext-1"))
+    put_back(path, backup, now=NOW + MINUTE)
+    with a_desk(path) as desk:
+        if is_put_in_again:
+            desk.insert()
+        report = a_report("completed", reminder_id="r1", attempt_id=action.call.id)
+        desk.report(report)
+        desk.claims()
+        assert desk.reminder().status is Status.CALLED
+        assert (desk.call(action.call.id).adopted, desk.call(action.call.id).external_call_id) == (True, "ext-1")
+        assert desk.report(report).duplicate
+        resume(desk)
+        desk.later(HOUR)
+        assert desk.claim() == []
+
+
+def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("next", "+15550100003", scheduled_at=to_ms(NOW + DAY))
+        desk.write(partial(opt_out, phone_number="+15550100009", source="before", actor="patient", rules=RULES))
+        backed_up(desk, backup)
+        desk.write(partial(opt_out, phone_number="+15550100003", source="key 9", actor="patient", rules=RULES))
+    assert put_back(path, backup).opt_outs == 1
+    with a_desk(path) as desk:
+        rows = desk.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
+        assert [tuple(row) for row in rows] == [("+15550100009", "before"), ("+15550100003", "key 9")]
+        assert desk.reminder("next").status is Status.CANCELLED
+
+
+def test_what_is_replaced_is_kept_beside_it_whole(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        desk.insert("only here")
+        before = contents(desk.connection)
+    kept = put_back(path, backup).kept
+    assert kept == path.with_name("reminderd.db.replaced-20260302T180000Z")
+    assert kept.stat().st_mode & 0o777 == 0o600
+    with open_sync(kept) as connection:
+        assert contents(connection) == before
+
+
+def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
+    path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        desk.insert(message="only in the original")
+    seen = []
+
+    def has_its_content() -> bool:
+        # By another process: to close the file in this one would drop the locks that SQLite holds on it.
+        return subprocess.run(["/usr/bin/env", "grep", "-q", "only in the original", path], check=False).returncode == 0
+
+    def forced(folder: Path) -> None:
+        seen.append((folder, len(list(folder.glob("*.replaced-*"))), has_its_content()))
+
+    monkeypatch.setattr("reminderd.store.sqlite.restoring.force_to_disk", forced)
+    put_back(path, backup)
+    assert seen == [(path.parent, 1, True)]
+    assert not has_its_content()
+
+
+def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, desk: Desk, backup: Path) -> None:
+    desk.insert()
+    backed_up(desk, backup)
+    with pytest.raises(CopyError, match=r"reminderd\.db: is there already; --force replaces it"):
+        put_back(path, backup, replace=False)
+    assert desk.count("audit") == 0
+
+
+def test_where_there_is_none_one_is_made_for_its_owner_only(tmp_path: Path, desk: Desk, backup: Path) -> None:
+    desk.insert("next", scheduled_at=to_ms(NOW + DAY))
+    backed_up(desk, backup)
+    new = tmp_path / "new.db"
+    done = put_back(new, backup, replace=False)
+    assert (done.kept, done.opt_outs) == (None, None)
+    assert new.stat().st_mode & 0o777 == 0o600
+    with open_sync(new) as connection:
+        assert connection.execute("SELECT id FROM reminders").fetchone()[0] == "next"
+
+
+def test_nothing_is_changed_while_somebody_has_it_open_however_idle(path: Path, desk: Desk, backup: Path) -> None:
+    desk.insert()
+    backed_up(desk, backup)
+    before = contents(desk.connection)
+    with pytest.raises(StoreUnavailableError, match="in use; stop the daemon"):
+        put_back(path, backup)
+    assert contents(desk.connection) == before
+    assert not list(path.parent.glob("*replaced*"))
+    assert not list(path.parent.glob(".*"))
+
+
+def test_a_log_that_a_killed_daemon_left_is_part_of_what_is_kept(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+    program = (
+        "import os, signal, sys; from pathlib import Path; from reminderd.store.sqlite.opening import open_connection\n"
+        "connection = open_connection(Path(sys.argv[1]))\n"
+        "connection.execute(\"INSERT INTO settings VALUES ('in the', 'log')\")\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program, path], check=False)
+    assert path.with_name("reminderd.db-wal").stat().st_size > 0
+    kept = put_back(path, backup).kept
+    assert not list(path.parent.glob("reminderd.db-*"))
+    assert kept is not None
+    with open_sync(kept) as connection, open_sync(path) as restored:
+        assert connection.execute("SELECT value FROM settings WHERE key = 'in the'").fetchone()[0] == "log"
+        assert restored.execute("SELECT value FROM settings WHERE key = 'in the'").fetchone() is None
+
+
+def test_a_database_with_damaged_pages_is_replaced_and_kept_as_it_is(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("next", scheduled_at=to_ms(NOW + DAY))
+        backed_up(desk, backup)
+        page = desk.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opt_outs'").fetchone()[0]
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    done = put_back(path, backup)
+    assert done.opt_outs is None
+    assert done.kept is not None
+    assert done.kept.read_bytes()[(page - 1) * 4096 : page * 4096] == b"\xff" * 4096
+    with open_sync(path) as connection:
+        assert check(connection) == []
+
+
+def test_what_is_no_database_at_all_is_to_be_moved_away_by_hand(path: Path, backup: Path, tmp_path: Path) -> None:
+    with a_desk(tmp_path / "other.db") as desk:
+        backed_up(desk, backup)
+    path.write_bytes(b"nonsense" * 1000)
+    with pytest.raises(StoreUnusableError, match=r"not a SQLite database .*; move it away, with its -wal and -shm"):
+        put_back(path, backup)
+    assert path.read_bytes() == b"nonsense" * 1000
+
+
+def test_another_programs_database_is_not_replaced_by_mistake(path: Path, backup: Path, tmp_path: Path) -> None:
+    with a_desk(tmp_path / "other.db") as desk:
+        backed_up(desk, backup)
+    with closing(connect(str(path))) as other:
+        other.execute("CREATE TABLE patients(name)")
+    with pytest.raises(StoreUnusableError, match="made by another program"):
+        put_back(path, backup)
+    with closing(connect(str(path))) as other:
+        assert other.execute("SELECT count(*) FROM patients").fetchone()[0] == 0
+
+
+def test_a_newer_programs_database_is_replaced_by_what_this_one_made_before(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("next", scheduled_at=to_ms(NOW + DAY))
+        backed_up(desk, backup)
+        desk.connection.execute("PRAGMA user_version = 99")
+    put_back(path, backup)
+    with open_sync(path) as connection:
+        assert connection.execute("SELECT count(*) FROM reminders").fetchone()[0] == 1
+
+
+def test_a_damaged_backup_is_refused_before_anything_is_touched(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        page = desk.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'audit'").fetchone()[0]
+        before = contents(desk.connection)
+    content = bytearray(backup.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
+    backup.write_bytes(content)
+    with pytest.raises(CopyError, match=r"backup\.db: the copy is damaged"):
+        put_back(path, backup)
+    with a_desk(path) as desk:
+        assert contents(desk.connection) == before
+
+
+def test_a_newer_backup_is_refused(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+    with closing(connect(str(backup))) as newer:
+        newer.execute("PRAGMA user_version = 99")
+    with pytest.raises(CopyError, match=r"made by a newer reminderd \(schema 99"):
+        put_back(path, backup)
+
+
+@pytest.mark.parametrize("version", schemas.versions())
+def test_an_older_backup_gets_the_newest_schema(path: Path, backup: Path, version: int) -> None:
+    schemas.build(version, backup)
+    done = put_back(path, backup)
+    assert sorted(reminder.id for reminder in done.held) == ["rings", "waits"]
+    with open_sync(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == migrations()[-1].number
+        assert connection.execute("SELECT count(*) FROM reminders").fetchone()[0] == 4
+    assert not list(path.parent.glob("*schema*"))
+
+
+def test_the_database_is_no_backup_of_itself(path: Path) -> None:
+    open_sync(path).__enter__().close()
+    with pytest.raises(CopyError, match="is the database itself"):
+        put_back(path, path)
+
+
+def test_a_crash_leaves_what_was_there_or_what_is_restored(path: Path, backup: Path, tmp_path: Path) -> None:
+    for value in ("new", "old"):
+        with a_desk(path) as desk:
+            desk.connection.execute("BEGIN")
+            desk.connection.execute("DELETE FROM settings")
+            desk.connection.executemany("INSERT INTO settings VALUES (?, ?)", [(f"{n}", value) for n in range(20_000)])
+            desk.connection.execute("COMMIT")
+            if value == "new":
+                backed_up(desk, backup)
+    (tmp_path / "struck").mkdir()
+    command = [sys.executable, "-c", STRUCK, str(path), str(backup), str(tmp_path / "struck")]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert len(lines) == 40
+    assert set(lines) <= {"1 old ok", "1 new ok", "0 new ok"}
+    assert "1 old ok" in lines

@@ -1,0 +1,98 @@
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import roll_back, snapshot, transaction
+from tests.support.nouns import NOW
+
+
+def set_key(connection: Connection, key: str, value: str = "") -> None:
+    connection.execute("INSERT INTO settings VALUES (?, ?)", (key, value))
+
+
+def keys(connection: Connection) -> list[str]:
+    return [row["key"] for row in connection.execute("SELECT key FROM settings ORDER BY key")]
+
+
+def test_what_the_function_did_is_committed_and_its_result_given_back(path: Path, connection: Connection) -> None:
+    def write(connection: Connection, now: datetime) -> str:
+        set_key(connection, "a", now.isoformat())
+        return "done"
+
+    assert transaction(connection, write, NOW) == "done"
+    with open_sync(path) as other:
+        assert other.execute("SELECT value FROM settings").fetchone()["value"] == NOW.isoformat()
+
+
+def test_what_raises_leaves_nothing_behind(connection: Connection) -> None:
+    def write(connection: Connection, _now: datetime) -> None:
+        set_key(connection, "a")
+        raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        transaction(connection, write, NOW)
+    assert not connection.in_transaction
+    assert keys(connection) == []
+
+
+def test_a_broken_constraint_is_raised_as_it_is(connection: Connection) -> None:
+    def write(connection: Connection, _now: datetime) -> None:
+        set_key(connection, "a")
+        set_key(connection, "a")
+
+    with pytest.raises(IntegrityError, match="UNIQUE"):
+        transaction(connection, write, NOW)
+    assert keys(connection) == []
+
+
+def test_a_database_that_another_program_holds_is_unavailable(path: Path, connection: Connection) -> None:
+    with open_sync(path) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailableError, match="locked by another program"):
+            transaction(connection, lambda c, _: set_key(c, "a"), NOW)
+        assert keys(connection) == []
+        other.execute("ROLLBACK")
+    transaction(connection, lambda c, _: set_key(c, "a"), NOW)
+    assert keys(connection) == ["a"]
+
+
+def test_a_full_disk_undoes_it_all_and_the_next_transaction_works(connection: Connection) -> None:
+    def write(connection: Connection, _now: datetime) -> None:
+        set_key(connection, "a")
+        set_key(connection, "b", "x" * 1_000_000)
+
+    limit = connection.execute("PRAGMA page_count").fetchone()[0] + 2
+    connection.execute(f"PRAGMA max_page_count = {limit}")
+    with pytest.raises(StoreUnavailableError, match="the disk is full"):
+        transaction(connection, write, NOW)
+    assert not connection.in_transaction
+    connection.execute("PRAGMA max_page_count = 1000000")
+    transaction(connection, write, NOW)
+    assert keys(connection) == ["a", "b"]
+
+
+def test_a_snapshot_does_not_see_what_is_committed_meanwhile(path: Path, connection: Connection) -> None:
+    def look_twice(connection: Connection) -> tuple[list[str], list[str]]:
+        before = keys(connection)
+        with open_sync(path) as other:
+            transaction(other, lambda c, _: set_key(c, "a"), NOW)
+        return before, keys(connection)
+
+    assert snapshot(connection, look_twice) == ([], [])
+    assert snapshot(connection, keys) == ["a"]
+    assert not connection.in_transaction
+
+
+def test_a_snapshot_ends_when_its_function_raises(connection: Connection) -> None:
+    with pytest.raises(OperationalError, match="no such table"):
+        snapshot(connection, lambda c: c.execute("SELECT * FROM nowhere"))
+    assert not connection.in_transaction
+
+
+def test_rolling_back_without_a_transaction_does_nothing(connection: Connection) -> None:
+    roll_back(connection)
+    assert not connection.in_transaction

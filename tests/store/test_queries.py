@@ -1,0 +1,91 @@
+"""Lists as the front desk asks for them."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reminderd.core.model import Response, Status
+from reminderd.core.outcomes import NEED_A_HUMAN, outcome
+from reminderd.core.reasons import EndCode
+from reminderd.store.queries import Wanted, bundled_with, calls_of, count_reminders, list_reminders
+from reminderd.store.rows import to_ms
+from tests.support.desk import Desk, a_desk
+from tests.support.nouns import NOW
+from tests.support.rows import insert_call
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with a_desk(tmp_path / "clinic.db") as desk:
+        desk.insert("tomorrow", "+15550100001", scheduled_at=to_ms(NOW + DAY))
+        desk.insert("called", "+15550100002", status="called", response="confirmed")
+        desk.insert("wants", "+15550100003", status="called", response="cancel_requested")
+        desk.insert("failed", "+15550100013", status="failed", last_error="busy")
+        desk.insert("expired", "+15550100004", status="expired", scheduled_at=to_ms(NOW - DAY))
+        desk.insert("gone", "+15550100005", status="cancelled", response="cancel_requested")
+        yield desk
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, ["expired", "called", "failed", "gone", "wants", "tomorrow"]),
+        ({"status": Status.CALLED}, ["called", "wants"]),
+        ({"since": NOW}, ["called", "failed", "gone", "wants", "tomorrow"]),
+        ({"until": NOW}, ["expired"]),
+        ({"since": NOW + DAY, "until": NOW + 2 * DAY}, ["tomorrow"]),
+        ({"phone_ending": "3"}, ["failed", "wants"]),
+        ({"phone_ending": "013"}, ["failed"]),
+        ({"phone_ending": "5550100005"}, ["gone"]),
+        ({"response": "confirmed"}, ["called"]),
+        ({"needs_human": True}, ["expired", "failed", "wants"]),
+        ({"needs_human": True, "since": NOW, "phone_ending": "13"}, ["failed"]),
+    ],
+)
+def test_what_is_asked_for_is_listed_by_time(desk: Desk, asked: dict[str, Any], expected: list[str]) -> None:
+    rows = list_reminders(desk.connection, wanted=Wanted(**asked), limit=None)
+    assert [row["id"] for row in rows] == expected
+    assert count_reminders(desk.connection, wanted=Wanted(**asked)) == len(expected)
+
+
+def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
+    """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
+    reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
+    states = list(product(Status, (None, *Response, "moved"), reasons))
+    with a_desk(tmp_path / "every.db") as desk:
+        for number, (status, response, reason) in enumerate(states):
+            desk.insert(f"{number:03}", status=status, response=response, end_code=reason)
+        rows = list_reminders(desk.connection, wanted=Wanted(needs_human=True), limit=None)
+    expected = [f"{number:03}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
+    assert [row["id"] for row in rows] == expected
+
+
+def test_a_limit_cuts_the_list_and_not_the_count(desk: Desk) -> None:
+    assert len(list_reminders(desk.connection, wanted=Wanted(), limit=2)) == 2
+    assert count_reminders(desk.connection, wanted=Wanted()) == 6
+
+
+def test_a_hold_is_shown_as_a_code_and_in_words(desk: Desk) -> None:
+    desk.connection.execute("UPDATE reminders SET hold_code = 'hours' WHERE id = 'tomorrow'")
+    [row] = list_reminders(desk.connection, wanted=Wanted(status=Status.SCHEDULED), limit=None)
+    assert (row["hold_code"], row["hold_reason"]) == ("hours", "outside the calling hours")
+
+
+def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_named(desk: Desk) -> None:
+    insert_call(desk.connection, "called", status="completed")
+    desk.connection.execute(
+        "INSERT INTO call_logs (id, reminder_id, phone_number, state, adopted, last_sign_at)"
+        " VALUES ('theirs', 'called', '', 'ended', 1, 0), ('gone', 'called', '', 'ended', 0, 0)"
+    )
+    desk.connection.execute(
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, gone)"
+        " VALUES ('gone', 'called', 0, 0, '', 1), ('call-of-called', 'wants', 1, 0, '', 0)"
+    )
+    assert [call["id"] for call in calls_of(desk.connection, "called")] == ["call-of-called", "theirs"]
+    assert bundled_with(desk.connection, "called") == {"call-of-called": ["wants"]}

@@ -1,0 +1,270 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.answers import Accepted, Refused
+from reminderd.core.imported import Intake
+from reminderd.core.intake import ReminderRequest
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.lifecycle.transition import limit_of
+from reminderd.core.limits import Limits
+from reminderd.core.model import CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.store import queries, reminders
+from reminderd.store.errors import UnknownReminderError
+from reminderd.store.reminders import RefTakenError, RefusedError, Source
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.scratch import earlier_lines, make_room
+from reminderd.store.sqlite.transaction import snapshot
+from tests.support.desk import Desk, a_desk, contents
+from tests.support.nouns import HOUR, NOW, RULES, a_report
+
+RANDOM = "11111111-2222-4333-8444-555555555555"
+REQUEST = ReminderRequest(phone_number="+15550100001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
+WITHOUT_REF = evolve(REQUEST, ref=None)
+ANNA = Source(actor="anna", detail="import of list.csv")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with a_desk(tmp_path / "reminderd.db") as desk:
+        yield desk
+
+
+def put(desk: Desk, *requests: ReminderRequest) -> list[Intake]:
+    fn = partial(reminders.put, requests=requests, rules=RULES, mint=lambda: RANDOM, source=ANNA)
+    return [decision.intake for decision in desk.write(fn)]
+
+
+def cancel(desk: Desk, reminder_id: str = "r1") -> None:
+    desk.write(partial(reminders.cancel, reminder_id=reminder_id, rules=desk.rules, source=Source(actor="anna")))
+
+
+def again(desk: Desk, reminder_id: str = "r1") -> None:
+    desk.write(partial(reminders.call_again, reminder_id=reminder_id, rules=desk.rules, source=Source(actor="anna")))
+
+
+def audit(desk: Desk) -> list[tuple[Any, ...]]:
+    rows = desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit ORDER BY id")
+    return [tuple(row) for row in rows]
+
+
+# Added and changed
+
+
+def test_new_reminders_are_scheduled_and_each_leaves_a_line_that_names_it(desk: Desk) -> None:
+    assert put(desk, REQUEST, WITHOUT_REF) == [Intake.ADDED, Intake.ADDED]
+    stored = desk.reminder(WITHOUT_REF.own_id)
+    assert (stored.ref, stored.message, stored.scheduled_at) == (None, "Grüße 👋", NOW + HOUR)
+    assert stored.wake_at == stored.scheduled_at
+    with_ref = queries.find_reminder(desk.connection, "7") or {}
+    added = [("anna", "add", name, "import of list.csv") for name in (with_ref["id"], WITHOUT_REF.own_id)]
+    assert audit(desk) == added
+
+
+def test_an_id_begins_with_the_time_and_is_a_version_7_uuid(desk: Desk) -> None:
+    put(desk, REQUEST)
+    [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
+    found = UUID(row["id"])
+    assert (found.version, found.int >> 80) == (7, int(NOW.timestamp() * 1000))
+    assert row["id"][15:] == RANDOM[15:]
+
+
+@pytest.mark.parametrize("request_", [REQUEST, WITHOUT_REF], ids=["by ref", "by id"])
+def test_the_same_again_changes_nothing(desk: Desk, request_: ReminderRequest) -> None:
+    put(desk, request_)
+    before = contents(desk.connection)
+    desk.later(HOUR / 2)
+    assert put(desk, request_) == [Intake.UNCHANGED]
+    assert contents(desk.connection) == before
+
+
+def test_an_edited_request_changes_its_reminder_and_when_it_is_due(desk: Desk) -> None:
+    put(desk, REQUEST)
+    desk.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
+    edited = evolve(REQUEST, phone_number="+15550100002", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
+    assert put(desk, edited) == [Intake.CHANGED]
+    [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
+    stored = desk.reminder(row["id"])
+    assert (stored.phone_number, stored.timezone) == ("+15550100002", "Europe/Paris")
+    assert (stored.wake_at, stored.hold_code, stored.retry_at) == (NOW + 2 * HOUR, None, None)
+    assert audit(desk)[-1] == ("anna", "change", row["id"], "import of list.csv")
+
+
+def test_an_expiry_may_be_edited_without_a_ref(desk: Desk) -> None:
+    put(desk, WITHOUT_REF)
+    assert put(desk, evolve(WITHOUT_REF, expires_at=NOW + 3 * HOUR)) == [Intake.CHANGED]
+    assert put(desk, evolve(WITHOUT_REF, expires_at=NOW + 3 * HOUR)) == [Intake.UNCHANGED]
+    assert desk.reminder(WITHOUT_REF.own_id).expires_at == NOW + 3 * HOUR
+
+
+def test_what_was_called_or_is_over_is_not_changed(desk: Desk) -> None:
+    desk.insert("called", ref="7")
+    [action] = desk.claim()
+    desk.report(a_report("busy", reminder_id="called", attempt_id=action.call.id))
+    desk.insert("over", ref="8", status="cancelled")
+    before = contents(desk.connection)
+    assert put(desk, REQUEST, evolve(REQUEST, ref="8")) == [Intake.CONFLICT, Intake.CONFLICT]
+    assert contents(desk.connection) == before
+
+
+def test_looking_says_the_same_and_writes_nothing(desk: Desk) -> None:
+    put(desk, REQUEST)
+    before = contents(desk.connection)
+    fn = partial(reminders.decisions, now=NOW, requests=[REQUEST, WITHOUT_REF], rules=RULES)
+    decided = [decision.intake for _, decision in snapshot(desk.connection, fn)]
+    assert decided == [Intake.UNCHANGED, Intake.ADDED]
+    assert contents(desk.connection) == before
+
+
+def test_more_than_one_statement_holds_are_stored_all_the_same(desk: Desk) -> None:
+    many = [evolve(REQUEST, ref=f"ref {number}") for number in range(450)]
+    ids = iter(f"11111111-2222-4333-8444-{number:012}" for number in range(900))
+    fn = partial(
+        reminders.put,
+        requests=many,
+        rules=RULES,
+        mint=lambda: next(ids),
+        source=ANNA,
+    )
+    assert {decision.intake for decision in desk.write(fn)} == {Intake.ADDED}
+    assert (desk.count("reminders"), desk.count("audit")) == (450, 450)
+    assert {decision.intake for decision in desk.write(fn)} == {Intake.UNCHANGED}
+
+
+def test_all_of_a_request_is_stored_or_nothing(desk: Desk) -> None:
+    late = evolve(REQUEST, ref="late", scheduled_at=NOW - timedelta(days=1))
+    fn = partial(reminders.put_all, requests=[REQUEST, late], rules=RULES, mint=lambda: RANDOM, source=ANNA)
+    with pytest.raises(RefusedError, match="too late") as caught:
+        desk.write(fn)
+    assert [(one.place, one.decision.intake) for one in caught.value.refusals] == [(1, Intake.TOO_LATE)]
+    assert (desk.count("reminders"), desk.count("audit")) == (0, 0)
+
+
+def test_one_that_is_added_by_hand_has_an_id_of_its_own_and_a_ref_names_one_only(desk: Desk) -> None:
+    row = desk.write(partial(reminders.add, request=REQUEST, reminder_id="r1", source=Source(actor="anna")))
+    assert (row["id"], row["status"], row["wake_at"]) == ("r1", "scheduled", NOW + HOUR)
+    assert audit(desk) == [("anna", "add", "r1", None)]
+    with pytest.raises(RefTakenError, match="r1"):
+        desk.write(partial(reminders.add, request=REQUEST, reminder_id="r2", source=Source(actor="anna")))
+
+
+# Cancelled
+
+
+def test_a_cancelled_reminder_is_not_claimed_any_more(desk: Desk) -> None:
+    desk.insert()
+    cancel(desk)
+    reminder = desk.reminder()
+    assert (reminder.status, reminder.end_code) == (Status.CANCELLED, EndCode.CANCELLED_BY_STAFF)
+    assert reminder.last_error == "cancelled by anna"
+    assert desk.claims() == []
+    assert audit(desk) == [("anna", "cancel", "r1", None)]
+
+
+def test_its_call_is_still_followed_to_its_end(desk: Desk) -> None:
+    desk.insert()
+    [action] = desk.claim()
+    desk.answer(action, Accepted("ext-1"))
+    cancel(desk)
+    [call] = desk.calls()
+    assert (call.state, call.wake_at) == (CallState.PLACED, desk.now)
+    desk.report(a_report(reminder_id="r1", attempt_id=call.id))
+    assert (desk.calls()[0].state, desk.reminder().status) == (CallState.ENDED, Status.CANCELLED)
+
+
+def test_a_final_reminder_cannot_be_cancelled(desk: Desk) -> None:
+    desk.insert(status="called")
+    with pytest.raises(NotAllowedError, match="already final"):
+        cancel(desk)
+    assert desk.count("audit") == 0
+
+
+# Called again
+
+
+def test_calling_again_gives_fresh_calls_and_a_limit_beside_the_clinics(desk: Desk) -> None:
+    desk.insert()
+    [action] = desk.claim()
+    desk.answer(action, Refused("422: no such number"))
+    desk.later(timedelta(days=1))
+    again(desk)
+    reminder = desk.reminder()
+    assert (reminder.again_until, reminder.expires_at) == (desk.now + RULES.max_lateness, None)
+    [second] = desk.claim()
+    assert second.call.id != action.call.id
+
+
+def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(desk: Desk) -> None:
+    limited = evolve(WITHOUT_REF, expires_at=NOW + HOUR)
+    put(desk, limited)
+    desk.later(timedelta(days=1))
+    desk.claims()
+    assert desk.reminder(limited.own_id).status is Status.EXPIRED
+    again(desk, limited.own_id)
+    assert put(desk, limited) == [Intake.UNCHANGED]
+    assert limit_of(desk.reminder(limited.own_id), RULES) == desk.now + RULES.max_lateness
+    assert len(desk.claim()) == 1
+
+
+def test_call_again_is_refused_while_the_phone_may_be_ringing(desk: Desk) -> None:
+    desk.insert()
+    desk.claim()
+    cancel(desk)
+    with pytest.raises(NotAllowedError, match="under way"):
+        again(desk)
+
+
+def test_call_again_for_a_number_that_was_reached_today_waits_and_does_not_expire(tmp_path: Path) -> None:
+    rules = evolve(RULES, limits=Limits(per_day=1))
+    with a_desk(tmp_path / "limited.db", rules) as desk:
+        desk.insert("r1")
+        desk.insert("r2")
+        cancel(desk, "r2")
+        [action] = desk.claim()
+        desk.report(a_report("completed", reminder_id="r1", attempt_id=action.call.id))
+        again(desk, "r2")
+        assert desk.claim() == []
+        held = desk.reminder("r2")
+        midnight = (NOW + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+        assert (held.status, held.wake_at, held.hold_code) == (Status.SCHEDULED, midnight, HoldCode.LIMITS)
+        assert held.again_until == midnight + rules.max_lateness
+        desk.later(midnight - NOW)
+        assert [action.call.reminder_id for action in desk.claim()] == ["r2"]
+
+
+@pytest.mark.parametrize("act", [cancel, again])
+def test_nobodys_reminder_can_be_neither_cancelled_nor_called_again(desk: Desk, act: Any) -> None:
+    with pytest.raises(UnknownReminderError):
+        act(desk, "nobody")
+
+
+def test_a_row_is_found_by_id_or_ref(desk: Desk) -> None:
+    desk.insert("late", "+15550100002", scheduled_at=2, ref="b")
+    for name in ("late", "b"):
+        found = queries.find_reminder(desk.connection, name)
+        assert found is not None
+        assert found["id"] == "late"
+    assert queries.find_reminder(desk.connection, "nobody") is None
+
+
+# Long files
+
+
+def test_a_roomy_connection_still_syncs_every_commit(tmp_path: Path) -> None:
+    with open_sync(tmp_path / "reminderd.db") as connection:
+        make_room(connection)
+        assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
+
+
+def test_the_first_line_with_a_key_is_remembered() -> None:
+    with earlier_lines() as earlier:
+        assert earlier.first([(1, 10, 2), (-(2**63), 20, 3)]) == [(10, 2), (20, 3)]
+        assert earlier.first([(1, 11, 4), (3, 30, 5), (3, 31, 6)]) == [(10, 2), (30, 5), (30, 5)]
+        assert earlier.first([]) == []

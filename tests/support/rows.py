@@ -1,0 +1,27 @@
+"""Calls as rows, for tests that write what only reminderd writes."""
+
+from typing import Any
+
+from reminderd.store.sqlite.driver import Connection
+
+
+def insert_call(connection: Connection, reminder_id: str, *, said: bool = False, **columns: Any) -> None:
+    """Write a call of a reminder with its membership; alive calls are to be looked at now."""
+    row = connection.execute("SELECT phone_number, scheduled_at FROM reminders WHERE id = ?", (reminder_id,)).fetchone()
+    values = {
+        "id": "call-of-" + "".join(one for one in reminder_id if "!" <= one <= "~"),
+        "reminder_id": reminder_id,
+        "phone_number": row["phone_number"],
+        "state": "ended",
+        "provider": "generic",
+        "last_sign_at": row["scheduled_at"],
+    } | columns
+    if values["state"] in {"dialing", "unconfirmed", "placed", "stray"}:
+        values.setdefault("wake_at", row["scheduled_at"])
+    marks = ", ".join("?" for _ in values)
+    connection.execute(f"INSERT INTO call_logs ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
+    connection.execute(
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
+        " VALUES (?, ?, 0, ?, '', ?)",
+        (values["id"], reminder_id, row["scheduled_at"], int(said)),
+    )
