@@ -1,1 +1,1 @@
-"""The database: the only rooms that speak SQLite."""
+"""What the product asks of its database; what only SQLite needs is in `sqlite/`."""

@@ -1,1 +1,1 @@
-"""SQLite: everything that only this engine needs. No other module uses its own words."""
+"""SQLite: connections, transactions, the schema, copies and their restoring."""
