@@ -185,7 +185,7 @@ def opts_out_by_key(connection: Connection, now: datetime) -> None:
         (opts_out_by_staff, Status.CANCELLED, "not_placed"),
         (opts_out_by_key, Status.CANCELLED, "not_placed"),
         ("INSERT INTO settings VALUES ('paused', 'true')", Status.SCHEDULED, "not_placed"),
-        ("UPDATE call_logs SET lease_token = 'another', state = 'unconfirmed'", Status.DIALING, "unconfirmed"),
+        ("UPDATE call_logs SET lease_token = 'another', state = 'unconfirmed'", Status.SCHEDULED, "not_placed"),
         ("UPDATE call_logs SET wake_at = wake_at - 59000", Status.SCHEDULED, "not_placed"),
     ],
     ids=[

@@ -87,8 +87,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
     ledger = ledger.put(call)
     if call.evidence or not call.state.in_doubt:
         return Transition(ledger=ledger, call=call)
-    is_nobodys = call.lease_token is None and call.state is CallState.UNCONFIRMED
-    if call.requests == 0 and (is_mine or is_nobodys):
+    if call.requests == 0:  # nothing may have gone out, whoever asks about the call right now
         failed = evolve(call, error=f"not sent: {reason}")
         end = CallEnd(kind=EndKind.NOT_SENT, reason=reason)
         after, lines = close(ledger, failed, CallState.NOT_PLACED, end, rules=rules, now=now)

@@ -66,20 +66,18 @@ def claim_reminder(
 
     With an action, a call was made for it, and the call is leased under the draft's token.
     """
-    call = ledger.alive_call(reminder)
     if reminder.status.final:
         again = _scheduled_anew(ledger, reminder, now)
         if again is None:
-            code = reminder.end_code
-            if code is None and reminder.status is not Status.CALLED:
-                code = EndCode.CANCELLED_ELSEWHERE
-            ended_at = reminder.ended_at or now
-            return Transition(ledger=ledger.put(evolve(reminder, wake_at=None, end_code=code, ended_at=ended_at)))
+            return Transition(ledger=ledger.put(_at_rest(reminder, now)))
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
+    reminder = evolve(reminder, end_code=None, ended_at=None, attempts=ledger.attempts(reminder))
+    call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
-        return Transition(ledger=ledger.put(evolve(reminder, status=status, wake_at=None, hold_code=None)))
+        in_call = evolve(reminder, status=status, wake_at=None, hold_code=None, retry_at=None)
+        return Transition(ledger=ledger.put(in_call))
     if reminder.status.in_call:
         reminder = _left_its_call(ledger, reminder, rules, now)
         if reminder.status.final:
@@ -106,17 +104,36 @@ def put_aside(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
 
 
 def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder | None:
-    """Return a final reminder as one that waits again, or None: it ended by a wrong clock, or was moved since."""
+    """Return a final reminder that waits again, as it ended by a wrong clock or was moved since; None: it does not."""
+    if reminder.status is Status.CANCELLED or reminder.purged:
+        return None
     if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
         return scheduled(reminder, now, reason="it ended by a clock that was ahead", now=now)
-    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
-    was_moved = bool(members) and not ledger.history(reminder)
-    if reminder.status is Status.CANCELLED or reminder.purged or not was_moved:
+    if not _was_moved(ledger, reminder):
         return None
     moved = evolve(reminder, attempts=0, tries=0, again_until=None)
-    return scheduled(
-        moved, reminder.scheduled_at, reason="moved, or changed to another number, since its call", now=now
-    )
+    reason = "moved, or changed to another number, since its call"
+    # Not `retry_at`: another program may yet move it to an earlier time.
+    return evolve(scheduled(moved, now, reason=reason, now=now), wake_at=max(now, reminder.scheduled_at))
+
+
+def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
+    """Whether the calls that a final reminder ended with were for another time or number than it has now."""
+    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
+    current = ledger.history(reminder)
+    if not current:
+        return bool(members)
+    heard = [one for one in members if one.said and ledger.calls[one.call_id].outcome is not None]
+    return reminder.status is Status.CALLED and bool(heard) and all(member not in heard for member, _ in current)
+
+
+def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
+    """Return a final reminder that nobody looks at any more; another program may have ended it."""
+    code, reason = reminder.end_code, reminder.last_error
+    if code is None and reminder.status is not Status.CALLED:
+        code = EndCode.CANCELLED_ELSEWHERE
+        reason = reason or code.sentence
+    return ended(reminder, reminder.status, code, reminder.ended_at or now, reason)
 
 
 def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Reminder:
@@ -126,8 +143,8 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
     if ledger.doubtful(reminder, rules) or not was_called:
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
-    unused = reminder if ledger.history(reminder) else evolve(reminder, attempts=0, tries=0)
-    return scheduled(unused, max(now, reminder.scheduled_at), now=now)
+    unused = reminder if ledger.history(reminder) else evolve(reminder, tries=0)
+    return scheduled(unused, now, now=now)
 
 
 def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
@@ -164,6 +181,8 @@ def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -
         return None
     if now < limit and free is not None and free >= limit:
         reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
+    elif now < limit and reminder.retry_at is not None and reminder.retry_at >= limit:
+        reason = "too late: not to be tried again before its limit"
     elif now < limit:
         reason = "too late: the calling hours leave no time to call before its limit"
     else:
@@ -232,6 +251,7 @@ def _call(
         call,
         state=CallState.DIALING,
         requests=1,
+        checks=0,
         error=None,
         lease_token=draft.token,
         wake_at=now + rules.lease,

@@ -111,7 +111,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
     answers: list[tuple[str, Response]] = []
     for member, reminder in _said(ledger, call):
         after = after.put(evolve(member, said=True))
-        answered = _answered(reminder, response, now)
+        answered = _answered(after, reminder, response, now)
         if answered == reminder:
             continue
         after = after.put(answered)
@@ -129,9 +129,10 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
     )
 
 
-def _answered(reminder: Reminder, response: Response, now: datetime) -> Reminder:
+def _answered(ledger: Ledger, reminder: Reminder, response: Response, now: datetime) -> Reminder:
     if reminder.response == Response.OPTED_OUT:  # whoever wants no calls has said the last word
         response = Response.OPTED_OUT
     answered = evolve(reminder, response=response)
-    is_settled = answered.status in {Status.CALLED, Status.CANCELLED}
-    return answered if is_settled else ended(answered, Status.CALLED, None, now)
+    if answered.status in {Status.CALLED, Status.CANCELLED}:
+        return answered
+    return ended(evolve(answered, attempts=ledger.attempts(answered)), Status.CALLED, None, now)

@@ -33,11 +33,13 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
 
     An `attempt_id` that is not ours never stands for another call of ours.
     """
-    if report.attempt_id is not None:
-        return ledger.calls.get(report.attempt_id)
+    if _usable(report.attempt_id) is not None:
+        return ledger.calls.get(report.attempt_id or "")
     for call in ledger.calls.values():
-        if call.external_call_id == report.external_call_id:
+        if call.external_call_id == report.external_call_id and (call.adopted or report.attempt_id is None):
             return call
+    if report.attempt_id is not None:
+        return None
     nameless = [
         call
         for call in ledger.calls.values()
@@ -79,6 +81,9 @@ def reported(
         now: the time of the transaction.
     """
     call = call_of(ledger, report)
+    if call is None and report.status in TERMINAL and not receipt_is_new and _usable(report.attempt_id) is None:
+        text = f"noted: a repeat ({report.status}) about a call that is not known changes nothing"
+        return Transition(ledger=ledger, lines=(LogLine(text, reminder_id=report.reminder_id),), duplicate=True)
     if call is None:
         ledger, call = _adopted(ledger, report, new_call_id, rules, now)
         text = f"a report ({report.status}) of a call that is not known: recorded as a call of its own"
@@ -110,6 +115,7 @@ def progress(
         wake_at=now + rules.outcome_timeout,
         error=None,
     )
+    is_news = alive.status != call.status or alive.state is not call.state
     after = ledger.put(alive)
     waiting = [
         evolve(one, status=Status.PROCESSING, wake_at=None, hold_code=None, retry_at=None)
@@ -118,13 +124,14 @@ def progress(
     ]
     after = after.put(*waiting)
     if is_to_be_dropped(after, alive, rules):
-        alive = evolve(alive, wake_at=now)
+        # A drop that is due is not put off by old news, and one that came to nothing is not asked for at once again.
+        at_once = is_news or alive.checks == 0
+        alive = evolve(alive, wake_at=now if at_once else min(call.wake_at or now, now + rules.outcome_timeout))
         after = after.put(alive)
     is_known = report.status in PROGRESS
     text = word or report.status
     text = text if is_known else f"{text}: a word that is not known, taken as progress"
     reopened = "" if call.state.alive else f"; it was {call.state.replace('_', ' ')}, and is under way again"
-    is_news = alive.status != call.status or alive.state is not call.state
     level = Level.INFO if is_known and not reopened else Level.WARNING
     lines = (LogLine(text + reopened, level, call.reminder_id, call.id),) if is_news else ()
     return Transition(ledger=after, call=alive, lines=lines)

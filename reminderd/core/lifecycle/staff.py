@@ -29,14 +29,14 @@ def cancelled(
     """
     if reminder.status.final:
         raise NotAllowedError(f"the reminder is already final (status: {reminder.status})")
-    after = ledger.put(ended(reminder, Status.CANCELLED, code, now, reason))
-    call = ledger.alive_call(reminder)
-    is_at_work = call is not None and (call.lease_token is not None or call.state is CallState.DIALING)
-    if call is not None and not is_at_work and is_unwanted(after, call):
-        call = evolve(call, wake_at=now)
-        after = after.put(call)
-    why = after.reminders[reminder.id].last_error
-    line = LogLine(f"cancelled: {why}", reminder_id=reminder.id, call_id=None if call is None else call.id)
+    gone = ended(reminder, Status.CANCELLED, code, now, reason)
+    after = ledger.put(gone)
+    alive = [call for _, call in ledger.history(reminder) if call.state.alive]
+    idle = [call for call in alive if call.lease_token is None and call.state is not CallState.DIALING]
+    after = after.put(*(evolve(call, wake_at=now) for call in idle if is_unwanted(after, call)))
+    call = after.calls[alive[0].id] if alive else None
+    text = f"cancelled: {gone.last_error}"
+    line = LogLine(text, reminder_id=reminder.id, call_id=None if call is None else call.id)
     return Transition(ledger=after, call=call, lines=(line,))
 
 

@@ -144,8 +144,9 @@ class Ledger:
         return sorted(alive, key=attrgetter("seq"))
 
     def attempts(self, reminder: Reminder) -> int:
-        """Return how many of its counted calls are over."""
-        return sum(call.state in {CallState.ENDED, CallState.UNREPORTED} for _, call in self.counted(reminder))
+        """Return how many of its counted calls are over, or were answered by a key."""
+        over = {CallState.ENDED, CallState.UNREPORTED}
+        return sum(call.state in over or call.outcome is not None for _, call in self.counted(reminder))
 
     def doubtful(self, reminder: Reminder, rules: Rules) -> bool:
         """Whether nobody knows if one of its calls was heard, and the clinic does not let it be called once more."""

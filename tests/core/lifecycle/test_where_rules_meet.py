@@ -1,0 +1,141 @@
+"""Where two rules meet: other programs, clocks, moves and late news against what was decided before."""
+
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.conversation import Question
+from reminderd.core.lifecycle.keypress import Key, key_pressed
+from reminderd.core.lifecycle.staff import cancelled
+from reminderd.core.model import CallOutcome, CallState, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from tests.support.nouns import (
+    DAY,
+    DROP,
+    HOUR,
+    KEY,
+    MINUTE,
+    NOW,
+    RULES,
+    TOKEN,
+    a_call,
+    a_ledger,
+    a_member,
+    a_reminder,
+    a_report,
+    able,
+    an_action,
+    claimed,
+    heard_of,
+    unsent,
+)  # fmt: skip
+
+BUSY = a_call(CallState.ENDED, id="call-0", status="busy", outcome=CallOutcome.NOT_ANSWERED, received_at=NOW)
+HEARD = evolve(BUSY, status="completed", outcome=CallOutcome.HEARD)
+
+
+def only(transition: Any) -> Any:
+    [reminder] = transition.ledger.reminders.values()
+    return reminder
+
+
+def test_a_cancel_by_another_program_is_not_undone_by_a_clock_that_was_ahead() -> None:
+    gone = a_reminder(Status.CANCELLED, wake_at=NOW, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
+    assert only(claimed(a_ledger(gone))).status is Status.CANCELLED
+
+
+def test_what_another_program_has_ended_waits_for_nothing_and_has_a_reason() -> None:
+    gone = a_reminder(Status.CANCELLED, wake_at=NOW, hold_code=HoldCode.HOURS, retry_at=NOW + HOUR)
+    after = only(claimed(a_ledger(gone)))
+    assert (after.hold_code, after.retry_at) == (None, None)
+    assert after.last_error == "ended by another program"
+
+
+@pytest.mark.parametrize("status", [Status.CALLED, Status.PROCESSING])
+def test_moved_later_and_then_earlier_it_is_called_at_the_earlier_time(status: Status) -> None:
+    was = a_reminder(status, wake_at=NOW)
+    later = claimed(a_ledger(evolve(was, scheduled_at=NOW + DAY), BUSY, a_member(BUSY, was)))
+    earlier = evolve(only(later), scheduled_at=NOW + MINUTE, wake_at=NOW + MINUTE)
+    assert claimed(later.ledger.put(earlier), now=NOW + MINUTE).action is not None
+
+
+def test_moved_back_to_a_time_for_which_it_was_not_heard_it_is_called_for_that() -> None:
+    back = a_reminder(Status.CALLED, wake_at=NOW)
+    heard = evolve(HEARD, id="call-1", seq=2)
+    other = a_member(heard, back, scheduled_at=NOW + HOUR, said=True)
+    transition = claimed(a_ledger(back, BUSY, heard, a_member(BUSY, back), other))
+    assert only(transition).status is not Status.CALLED
+
+
+@pytest.mark.parametrize("scheduled", [True, False])
+def test_what_waits_or_is_in_a_call_again_has_no_end_code(*, scheduled: bool) -> None:
+    revived = a_reminder(end_code=EndCode.REFUSED, ended_at=NOW, wake_at=NOW)
+    rows = (a_ledger(evolve(revived, scheduled_at=NOW + HOUR))) if scheduled else a_ledger(revived, a_call())
+    after = only(claimed(rows))
+    assert (after.end_code, after.ended_at) == (None, None)
+
+
+def test_a_drop_that_came_to_nothing_is_not_asked_for_again_at_once() -> None:
+    gone = a_reminder(Status.CANCELLED)
+    asked = a_call(CallState.PLACED, status="ringing", external_call_id="ext-1", lease_token=TOKEN, checks=1)
+    after = heard_of(a_ledger(gone, asked), a_report("ringing"), rules=able(DROP))
+    assert after.call is not None
+    assert (after.call.wake_at or NOW) > NOW
+
+
+def test_a_repeat_about_a_call_that_is_not_known_keeps_its_number_busy_for_nothing() -> None:
+    after = heard_of(a_ledger(a_reminder()), a_report("busy", attempt_id=None), receipt_is_new=False)
+    assert after.duplicate
+    assert not any(call.state.alive for call in after.ledger.calls.values())
+
+
+def test_all_reports_under_an_id_that_no_call_can_have_are_about_one_call() -> None:
+    odd = a_report("ringing", attempt_id="no id of ours")
+    first = heard_of(a_ledger(a_reminder()), odd)
+    last = heard_of(first.ledger, evolve(odd, status="busy"), new_call_id="call-second")
+    assert [call.state for call in last.ledger.calls.values()] == [CallState.ENDED]
+
+
+def test_what_was_certainly_not_sent_is_not_in_doubt_because_somebody_asks_about_it() -> None:
+    placed = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.DIALING))
+    action = an_action(placed)
+    asking = placed.put(a_call(CallState.UNCONFIRMED, lease_token="another's look-up"))
+    after = unsent(asking, action=action)
+    assert after.ledger.calls["call-1"].state is CallState.NOT_PLACED
+    assert only(after).status is Status.SCHEDULED
+
+
+def test_a_reminder_that_was_called_by_key_has_had_a_call() -> None:
+    call = a_call(CallState.PLACED, external_call_id="ext-1", status="in-progress")
+    reminder = a_reminder(Status.PROCESSING)
+    ledger = a_ledger(reminder, call, a_member(call, reminder, said=True))
+    pressed = key_pressed(ledger, call, Key(digits="1", question=Question.MENU, repeats=0), now=NOW)
+    over = heard_of(pressed.transition.ledger, a_report("completed"))
+    assert (only(over).status, only(over).attempts) == (Status.CALLED, 1)
+
+
+def test_a_cancel_looks_at_every_call_that_nobody_needs_any_more() -> None:
+    stray = a_call(CallState.STRAY, id="call-2", seq=2, external_call_id="ext-2", wake_at=NOW + HOUR)
+    placed = a_call(CallState.PLACED, external_call_id="ext-1", wake_at=NOW + HOUR)
+    reminder = a_reminder(Status.PROCESSING)
+    after = cancelled(a_ledger(reminder, placed, stray), reminder, EndCode.CANCELLED_BY_STAFF, NOW)
+    assert {call.wake_at for call in after.ledger.calls.values()} == {NOW}
+
+
+def test_one_that_a_backoff_made_too_late_does_not_blame_the_calling_hours() -> None:
+    after = only(claimed(a_ledger(a_reminder(retry_at=NOW + RULES.max_lateness, hold_code=HoldCode.NOT_PLACED))))
+    assert after.status is Status.EXPIRED
+    assert "calling hours" not in (after.last_error or "")
+
+
+def test_a_call_that_is_asked_for_anew_with_its_key_may_be_looked_up_anew() -> None:
+    again = claimed(a_ledger(a_reminder(), a_call(CallState.NOT_PLACED, checks=9)), rules=able(KEY)).call
+    assert again is not None
+    assert (again.id, again.checks) == ("call-1", 0)
+
+
+def test_a_reminder_that_waits_and_is_moved_has_had_no_call() -> None:
+    moved = a_reminder(scheduled_at=NOW + DAY, attempts=2)
+    after = only(claimed(a_ledger(moved, BUSY, a_member(BUSY, evolve(moved, scheduled_at=NOW)))))
+    assert after.attempts == 0
