@@ -92,7 +92,7 @@ def database_to_look_at(config: Config) -> Iterator[Connection]:
 
 def _must_exist(config: Config) -> None:
     if not config.database.path.exists():
-        fail(f"{config.database.path}: there is no database yet; reminderd run or add makes one")
+        fail(f"{config.database.path}: there is no database yet; reminderd run or add creates one")
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

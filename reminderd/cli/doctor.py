@@ -24,10 +24,10 @@ _COLOURS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @with_config
 def doctor(config: Config, *, as_json: bool) -> None:
-    """Look at everything the daemon leans on: files, clock, database, port, provider, public address, webhooks.
+    """Check everything the daemon depends on: files, clock, database, port, provider, public address, webhooks.
 
-    ✓ is well, ! works and is not to be left so, ✗ must be mended, – could not be told. Nothing is changed and nobody
-    is rung, whether the daemon runs or not. Exit code 1 if anything must be mended.
+    ✓ is good, ! works but should be changed, ✗ must be fixed, – could not be checked. Nothing is changed and nobody
+    is called, whether the daemon runs or not. Exit code 1 if anything must be fixed.
     """
     findings = trio.run(rounds, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)

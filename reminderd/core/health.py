@@ -35,7 +35,7 @@ class Glance:
     """Being dialled, or dialled and without a final report yet."""
     stuck: int
     """Dialled, and should have been looked after long ago."""
-    held_back: Mapping[str, int]
+    held: Mapping[str, int]
     """How many wait for a reason of their own, by reason."""
     failed_today: int
     """Not reached, or expired, of those that were to be rung today."""

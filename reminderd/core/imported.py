@@ -23,7 +23,7 @@ class Intake(StrEnum):
 
     ADDED = "added"
     CHANGED = "changed"
-    UNCHANGED = "already in"
+    UNCHANGED = "unchanged"
     CONFLICT = "conflict"
     """Another reminder has its `ref`, or the one that it names can't be changed any more."""
     TOO_LATE = "too late"

@@ -161,7 +161,7 @@ def test_check_config_warns_of_words_that_could_be_better_and_is_content(termina
     assert [line for line in lines if line.startswith("warning: ")] == [
         "warning: [messages].menu does not mention key 9, which stops these calls, as the law in the USA demands"
     ]
-    assert lines[-1].endswith("calls https://clinic.example/webhooks/twilio/… by itself")
+    assert lines[-1].endswith("it sends webhooks to https://clinic.example/webhooks/twilio/…")
 
 
 def test_a_provider_that_is_handed_the_message_alone_is_warned_of_no_other_words(terminal: Terminal) -> None:
@@ -208,4 +208,4 @@ def test_whoever_adds_what_will_not_be_rung_is_told_so(terminal: Terminal) -> No
     late = "the calling hours leave no time to ring it before 2030-01-07 23:59 CET, so that it will expire"
     assert late in terminal.type(*words, "2030-01-07 19:59").stderr
     terminal.type("opt-out", "add", "+4930123456")
-    assert "has opted out: it will not be rung" in terminal.type(*words, "2030-01-07 10:00").stderr
+    assert "has opted out: it will not be called" in terminal.type(*words, "2030-01-07 10:00").stderr

@@ -95,11 +95,13 @@ def verdict(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> 
     return _ends(ledger, reminder, rules, now) or _waits(ledger, reminder, rules, now)
 
 
-def put_aside(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
-    """Return what becomes of a reminder that breaks the program: it fails, or is looked at again in an hour."""
-    line = LogLine(f"put aside: {EndCode.PROGRAM_ERROR.sentence}", Level.ERROR, reminder.id)
+def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
+    """Return what becomes of a reminder on which the program fails: it fails, or is looked at again in an hour."""
+    sentence = EndCode.PROGRAM_ERROR.sentence
     if reminder.status is Status.SCHEDULED:
+        line = LogLine(f"failed: {sentence}", Level.ERROR, reminder.id)
         return Transition(ledger=ledger.put(ended(reminder, Status.FAILED, EndCode.PROGRAM_ERROR, now)), lines=(line,))
+    line = LogLine(f"to be looked at again in an hour: {sentence}", Level.ERROR, reminder.id)
     return Transition(ledger=ledger.put(evolve(reminder, wake_at=now + PROGRAM_ERROR_HOLD)), lines=(line,))
 
 
