@@ -87,9 +87,9 @@ def read_request(
     if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
-        found.append("expires_at: before the time to ring; expected a later time")
+        found.append("expires_at: before scheduled_at; expected a later time")
     if due is not None and appointment is not None and appointment <= due:
-        found.append("appointment_at: not after the time to ring; expected a later time")
+        found.append("appointment_at: not after scheduled_at; expected a later time")
     if limit is None and due is not None and appointment is not None and appointment < due + kinds.max_lateness:
         limit = appointment
     if found or number is None or due is None:
@@ -131,7 +131,7 @@ def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     if opens is not None and opens < limit:
         return None
     spoken = limit.astimezone(zone)
-    return f"the calling hours leave no time to ring it before {spoken:%Y-%m-%d %H:%M %Z}, so that it will expire"
+    return f"the calling hours leave no time to call before {spoken:%Y-%m-%d %H:%M %Z}, so it will expire"
 
 
 def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
@@ -145,7 +145,7 @@ def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None
 def _worded(message: str | None, kind: str | None, appointment: datetime | None, kinds: Kinds, found: list[str]) -> str:
     """The words to be read out; what is wrong with them was added to `found`."""
     if kind is not None and message is not None:
-        found.append("kind: given along with a message; expected one of the two")
+        found.append("kind: together with a message; expected one of the two")
     elif kind is not None:
         try:
             message = kinds.message(kind, appointment)
@@ -159,11 +159,11 @@ def _worded(message: str | None, kind: str | None, appointment: datetime | None,
 
 def _message_mistakes(message: str) -> list[str]:
     if not message.strip():
-        return ["message: empty; expected the words to be read out"]
+        return ["message: empty; expected the text to be spoken"]
     if len(message) > MESSAGE_LIMIT:
         return [f"message: {len(message)} characters; expected at most {MESSAGE_LIMIT}"]
     if _UNSPEAKABLE.search(message):
-        return ["message: holds NUL or broken characters; expected plain text"]
+        return ["message: contains NUL or invalid characters; expected plain text"]
     return []
 
 

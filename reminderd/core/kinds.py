@@ -57,7 +57,7 @@ class Kinds:
         if appointment is not None:
             filled |= {"date": spoken_day(appointment, self), "time": spoken_hour(appointment, self)}
         elif {"date", "time"}.intersection(_PLACEHOLDER.findall(template)):
-            raise ValueError(f"appointment_at: missing; expected the time of which the kind {kind} speaks")
+            raise ValueError(f"appointment_at: missing; expected the time that the kind {kind} mentions")
         return _PLACEHOLDER.sub(lambda found: filled[found[1]], template)
 
 

@@ -169,7 +169,7 @@ class _Claims:
         return transitions
 
     def _decide_reminders(self, taken: Sequence[Reminder]) -> list[Transition]:
-        """Decide what each needs, with one look at the database for all; one on which the program fails is set apart."""
+        """Decide what each needs, with one read of the database for all; one on which the program fails fails alone."""
         if not taken:
             return []
         self.connection.execute("SAVEPOINT some")

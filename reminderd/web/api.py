@@ -149,7 +149,7 @@ async def _body(seconds: float) -> bytes:
     except trio.TooSlowError:
         raise ProblemError(408, "the body did not arrive in time") from None
     except NoRoomError:
-        raise _later("the bodies of other requests fill the memory set aside for them") from None
+        raise _later("too many large requests at once") from None
 
 
 def _later(reason: str) -> ProblemError:
@@ -166,7 +166,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
     except RefusedError as error:
         is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
-        raise ProblemError(409 if is_conflict else 400, "nothing was taken", errors) from error
+        raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error
     is_new = any(decision.intake is Intake.ADDED for _, decision in done)
     shown = [_shown(stored) for stored, _ in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}

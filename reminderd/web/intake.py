@@ -39,7 +39,7 @@ def read_requests(body: bytes, zone: ZoneInfo, kinds: Kinds) -> tuple[list[Remin
     requests = [found for found in read if isinstance(found, ReminderRequest)]
     errors += _doubled(requests)
     if errors:
-        raise ProblemError(400, "nothing was taken; every mistake is listed", errors)
+        raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
     return requests, is_list
 
 
@@ -71,7 +71,7 @@ def _of_the_wrong_type(one: Mapping[str, object], place: str) -> Iterator[tuple[
     for name in one:
         if name not in (*_REQUIRED, *_OPTIONAL):
             pointer = f"{place}/{name}" if _FIELD_NAME.fullmatch(name) else place
-            what = "unknown" if pointer != place else "a field is unknown"
+            what = "unknown" if pointer != place else "unknown field"
             yield pointer, f"{what}; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
     for name in _REQUIRED:
         if not isinstance(one.get(name), str):
@@ -89,5 +89,5 @@ def _doubled(requests: list[ReminderRequest]) -> Iterator[tuple[str, str]]:
     for place, one in enumerate(requests):
         name = one.ref or one.own_id
         if name in seen:
-            yield f"/{place}", "given twice in this request; expected each ref, and each reminder without one, once"
+            yield f"/{place}", "twice in this request; expected each ref, and each reminder without a ref, once"
         seen.add(name)

@@ -21,7 +21,7 @@ def set_version(terminal: Terminal, version: int) -> None:
 def test_a_backup_says_what_was_made_and_a_second_one_is_refused(terminal: Terminal) -> None:
     terminal.add()
     assert "copy.db: " in terminal.type("db", "backup", "copy.db").stdout
-    assert terminal.type("db", "backup", "copy.db", code=1).stderr == "copy.db: is there already; --force replaces it\n"
+    assert terminal.type("db", "backup", "copy.db", code=1).stderr == "copy.db: exists; --force replaces it\n"
     terminal.type("db", "backup", "copy.db", "--force")
 
 
@@ -30,10 +30,8 @@ def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(term
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     said = terminal.type("db", "backup", "copy.db")
-    assert (
-        said.stderr == f"warning: as in the database itself, a waiting reminder is looked at by nobody: {reminder_id}\n"
-    )
-    assert "a waiting reminder is looked at by nobody" in terminal.type("db", "restore", "copy.db", "--force").stderr
+    assert said.stderr == f"warning: as in the database itself, a waiting reminder has no wake_at: {reminder_id}\n"
+    assert "a waiting reminder has no wake_at" in terminal.type("db", "restore", "copy.db", "--force").stderr
 
 
 @pytest.mark.parametrize("words", [["backup", "copy.db"], ["migrate"], ["check"]])
@@ -51,7 +49,7 @@ def test_a_restore_prints_what_it_replaced_and_which_patients_to_call_manually(t
         )
     terminal.type("db", "backup", "copy.db")
     refused = terminal.type("db", "restore", "copy.db", code=1).stderr
-    assert refused.endswith("reminderd.db: is there already; --force replaces it, and keeps it beside\n")
+    assert refused.endswith("reminderd.db: exists; --force replaces it, and keeps the old one next to it\n")
     said = terminal.type("db", "restore", "copy.db", "--force").stdout
     assert "reminderd.db.replaced-" in said
     assert "0 opt-outs" in said

@@ -177,7 +177,7 @@ def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Termina
     assert "sound" in terminal.type("db", "check").stdout
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
-    assert f"a waiting reminder is looked at by nobody: {reminder_id}" in terminal.type("db", "check", code=1).stderr
+    assert f"a waiting reminder has no wake_at: {reminder_id}" in terminal.type("db", "check", code=1).stderr
 
 
 def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
@@ -205,7 +205,7 @@ def test_whoever_adds_what_will_not_be_rung_is_told_so(terminal: Terminal) -> No
         config.write('start = "09:00"\nend = "19:00"\n')
     words = ["add", "--phone", "+4930123456", "--message", "Hello.", "--at"]
     assert terminal.type(*words, "2030-01-07 05:30").stderr == ""
-    late = "the calling hours leave no time to ring it before 2030-01-07 23:59 CET, so that it will expire"
+    late = "the calling hours leave no time to call before 2030-01-07 23:59 CET, so it will expire"
     assert late in terminal.type(*words, "2030-01-07 19:59").stderr
     terminal.type("opt-out", "add", "+4930123456")
     assert "has opted out: it will not be called" in terminal.type(*words, "2030-01-07 10:00").stderr

@@ -117,7 +117,7 @@ def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Termi
         document = json.loads(terminal.type("status", "--json", code=1).stdout)
     first = said.splitlines()[0]
     assert first.startswith("ERROR: provider: dialing is paused: 503; 1 call is stuck: ")
-    assert "; 1 reminder is not dialled in time, the oldest has waited for " in first
+    assert "; 1 reminder is not dialed in time, the oldest has waited for " in first
     assert "generic, dialing is paused: 503" in said
     assert "1, 1 of them due now, the oldest for " in said
     assert document["ok"] is False

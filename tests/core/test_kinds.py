@@ -84,11 +84,11 @@ def test_a_kind_that_speaks_of_no_time_needs_none() -> None:
     ("changes", "mistake"),
     [
         ({"kind": "surgery"}, "kind: unknown; expected one of checkup, bill"),
-        ({"appointment_at": None}, "appointment_at: missing; expected the time of which the kind checkup speaks"),
+        ({"appointment_at": None}, "appointment_at: missing; expected the time that the kind checkup mentions"),
         ({"appointment_at": "soon"}, "appointment_at: not a time"),
-        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after the time to ring; expected a later time"),
-        ({"message": "Hello."}, "kind: given along with a message; expected one of the two"),
-        ({"kind": None}, "message: empty; expected the words to be read out"),
+        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after scheduled_at; expected a later time"),
+        ({"message": "Hello."}, "kind: together with a message; expected one of the two"),
+        ({"kind": None}, "message: empty; expected the text to be spoken"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:

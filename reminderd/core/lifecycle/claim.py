@@ -110,7 +110,7 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
     if reminder.status is Status.CANCELLED or reminder.purged:
         return None
     if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
-        return scheduled(reminder, now, reason="it ended by a clock that was ahead", now=now)
+        return scheduled(reminder, now, reason="it had expired by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
     moved = evolve(reminder, attempts=0, tries=0, again_until=None)
