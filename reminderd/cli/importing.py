@@ -14,7 +14,7 @@ from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
-from reminderd.config import Config, kinds_of
+from reminderd.config import Config, templates_of
 from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
 from reminderd.core.imported import read_row
@@ -72,7 +72,7 @@ def import_(
             columns=columns,
             width=len(sheet.header),
             zone=config.calling.zone,
-            kinds=kinds_of(config),
+            templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
         )

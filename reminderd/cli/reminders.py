@@ -12,7 +12,7 @@ from reminderd.cli.common import actor, database_to_look_at, existing_database, 
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, kinds_of, rules_of
+from reminderd.config import Config, rules_of, templates_of
 from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
@@ -33,7 +33,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.option("--phone", required=True, help="International number with +, like +4930123456.")
 @click.option("--at", required=True, help="When to call: YYYY-MM-DD HH:MM, in --timezone, else in the clinic's zone.")
 @click.option("--message", help="The message to be spoken.")
-@click.option("--kind", help="Or one of the clinic's texts in [messages.kinds].")
+@click.option("--template", help="Or the name of a template in [messages.templates].")
 @click.option("--appointment", help="The appointment's time, local to the clinic, for a template that mentions it.")
 @click.option("--ref", help="Your own unique name for the reminder; shown in lists.")
 @click.option("--expires", help="Not to be called from this time on; else [calling].max_lateness_minutes after --at.")
@@ -45,7 +45,7 @@ def add(
     phone: str,
     at: str,
     message: str | None,
-    kind: str | None,
+    template: str | None,
     appointment: str | None,
     ref: str | None,
     expires: str | None,
@@ -63,9 +63,9 @@ def add(
         timezone=timezone,
         ref=ref,
         zone=zone,
-        kind=kind,
+        template=template,
         appointment_at=appointment,
-        kinds=kinds_of(config),
+        templates=templates_of(config),
     )
     if not isinstance(wanted, ReminderRequest):
         wrong([_option(line) for line in wanted])

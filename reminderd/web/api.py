@@ -17,8 +17,8 @@ from werkzeug.exceptions import NotFound
 
 from reminderd.core.imported import Decision, Intake
 from reminderd.core.intake import ReminderRequest
-from reminderd.core.kinds import Kinds
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.templates import Templates
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.body import NoRoomError, TooLargeError
@@ -69,7 +69,7 @@ class Api:
     token: str
     zone: ZoneInfo
     """The clinic's, for times without an offset."""
-    kinds: Kinds
+    templates: Templates
     """The clinic's templates."""
     desk: IntakeDesk
 
@@ -160,7 +160,7 @@ def _later(reason: str) -> ProblemError:
 async def _post(api: Api, _name: str, body: bytes) -> Response:
     if request.mimetype not in {_JSON, ""}:
         raise ProblemError(415, f"expected Content-Type: {_JSON}")
-    requests, is_list = read_requests(body, api.zone, api.kinds)
+    requests, is_list = read_requests(body, api.zone, api.templates)
     try:
         done = await api.desk.put(requests)
     except RefusedError as error:

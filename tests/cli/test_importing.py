@@ -359,9 +359,9 @@ def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
     assert times == [f"{at:%Y-%m-%dT%H:%M}" for _, _, at in table]
 
 
-def test_lines_may_name_a_kind_and_the_appointment_instead_of_a_message(terminal: Terminal) -> None:
-    (terminal.folder / "kinds.toml").write_text('[messages]\nkinds.checkup = "On {date} at {time}."\n')
-    header = "ref,phone,at,kind,appointment time,message\n"
+def test_lines_may_name_a_template_and_the_appointment_instead_of_a_message(terminal: Terminal) -> None:
+    (terminal.folder / "templates.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    header = "ref,phone,at,template,appointment time,message\n"
     write(
         terminal,
         "7,+4930123456,2030-01-07 09:30,checkup,2030-01-08 16:00,\n"
@@ -369,8 +369,8 @@ def test_lines_may_name_a_kind_and_the_appointment_instead_of_a_message(terminal
         "9,+4930123458,2030-01-07 09:30,surgery,2030-01-08 16:00,\n",
         header,
     )
-    terminal.type("import", "--config", "kinds.toml", "list.csv", code=1)
-    assert [row[1:] for row in rejected(terminal)][1][0].startswith("kind: unknown")
+    terminal.type("import", "--config", "templates.toml", "list.csv", code=1)
+    assert [row[1:] for row in rejected(terminal)][1][0].startswith("template: unknown")
     with open_sync(terminal.folder / "reminderd.db") as connection:
         messages = [row["message"] for row in connection.execute("SELECT message FROM reminders ORDER BY ref")]
     assert messages == ["On Tuesday, January 8 at 4:00 PM.", "Hello."]

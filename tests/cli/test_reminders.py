@@ -185,9 +185,19 @@ def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
     assert "not a SQLite database" in terminal.type("list", code=1).stderr
 
 
-def test_a_reminder_may_be_added_by_its_kind(terminal: Terminal) -> None:
-    (terminal.folder / "kinds.toml").write_text('[messages]\nkinds.checkup = "On {date} at {time}."\n')
-    words = ("add", "--config", "kinds.toml", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--kind", "checkup")
+def test_a_reminder_may_be_added_with_a_template(terminal: Terminal) -> None:
+    (terminal.folder / "t.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    words = (
+        "add",
+        "--config",
+        "t.toml",
+        "--phone",
+        "+4930123456",
+        "--at",
+        "2030-01-07 09:30",
+        "--template",
+        "checkup",
+    )
     assert "--appointment: missing" in terminal.type(*words, code=2).stderr
     terminal.type(*words, "--appointment", "2030-01-08 16:00")
     [row] = terminal.json("list")
