@@ -129,7 +129,8 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
         while not stopping.is_set():
             for line in _lines(connection, reminder_id, rules, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
-            if seen.reminder is not None and seen.reminder.wake_at is None and seen.reminder.status.final:
+            is_over = not any(call.state.alive for call in seen.calls)  # a key ends the reminder, not yet the call
+            if seen.reminder is not None and seen.reminder.status.final and is_over:
                 if seen.reminder.status is Status.EXPIRED and not seen.calls:
                     click.echo(_STOP_IT, err=True)
                 return 0 if seen.reminder.status is Status.CALLED else FAILED
