@@ -14,7 +14,9 @@ def risks(config: Config) -> list[str]:
         return []
     found = []
     if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
-        found.append("no calling hours are set, so patients may be called at night; set [calling]")
+        found.append(
+            "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
+        )
     if not (config.limits.answered_per_day or config.limits.answered_per_week):
         found.append("a patient with several reminders may be called several times a day; set [limits]")
     if config.metrics.port and not _is_loopback(config.metrics.host):

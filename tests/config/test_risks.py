@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
 def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
     (risk,) = risks(load(calling + LIMITED + GENERIC))
-    assert risk == "no calling hours are set, so patients may be called at night; set [calling]"
+    assert risk == "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])

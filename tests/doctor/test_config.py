@@ -18,7 +18,7 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
     assert good.mark is Mark.GOOD
     assert [risk.mark for risk in risks] == [Mark.WARNING, Mark.WARNING]
     assert risks[0].says == "no calling hours are set, so patients may be called at night"
-    assert risks[0].fix == "set [calling]"
+    assert risks[0].fix == "set start, end and days in [calling]"
 
 
 def test_words_that_could_be_better_lead_to_the_document_about_them() -> None:

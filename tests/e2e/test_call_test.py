@@ -28,7 +28,12 @@ async def test_without_a_daemon_it_calls_by_itself_and_leaves_no_reminder_behind
         done = await call_test(tmp_path, example_number("confirms"), "--message", "Are you there?")
         assert done.returncode == 0, done.stderr
     said = done.stdout.decode()
-    for words in ("calls by itself", "the call is over", "answered by: human", "a key was pressed: confirmed"):
+    for words in (
+        "placing the call from here",
+        "the call is over",
+        "answered by: human",
+        "a key was pressed: confirmed",
+    ):
         assert words in said
     (call,) = clinic.twilio.calls
     assert any("Are you there?" in words for words in call.heard)
@@ -73,7 +78,7 @@ async def test_webhooks_that_go_astray_are_soon_spoken_of(tmp_path: Path) -> Non
         config = tmp_path / "config.toml"
         config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
         async with running("call-test", example_number("answered"), cwd=tmp_path) as program:
-            await program.line("nothing was reported so far; if the phone rings, webhooks don't arrive")
+            await program.line("no report so far; if the phone rings, webhooks don't arrive")
             assert await program.terminate() == 1
 
 

@@ -209,7 +209,7 @@ async def test_what_looks_like_a_phone_number_is_masked_wherever_it_comes_from(
 async def test_a_terminal_without_our_signs_gets_others(clinic: Clinic) -> None:
     said = await doctor(clinic.folder, env={"PYTHONIOENCODING": "ascii", "DATABASE_URL": "sqlite:///für.db"})
     assert {line.split()[0] for line in said.text.splitlines()[:-1]} == {"+", "!", "-"}
-    assert "f?r.db -> none" in said.text
+    assert "f?r.db -> nothing" in said.text
 
 
 async def test_mistakes_in_the_configuration_are_all_listed(clinic: Clinic) -> None:

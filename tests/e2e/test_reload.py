@@ -45,7 +45,7 @@ async def test_a_new_webhook_secret_is_believed_and_the_old_one_no_more(clinic: 
         [ring] = await clinic.provider.rang(1)
         await clinic.until("r1", "processing")
         write(clinic, secret=OTHER_SECRET)
-        await program.reload(r"INFO .*read again, changed: \[provider\.generic\]\.webhook_secret$")
+        await program.reload(r"INFO .*reloaded, changed: \[provider\.generic\]\.webhook_secret$")
         refused = await send(clinic.client, url, webhook(ring), SECRET)
         assert (refused.status_code, clinic.reminder("r1").status) == (401, Status.PROCESSING)
         assert (await send(clinic.client, url, webhook(ring), OTHER_SECRET)).status_code == 200
@@ -116,9 +116,9 @@ async def test_a_level_that_the_log_could_not_take_is_tried_again_at_the_next_si
         (clinic.folder / "clinic.log").mkdir()
         write(clinic, '[log]\nfile = "clinic.log"\nlevel = "DEBUG"\n')
         await program.reload(r"ERROR .*the log can't be written, so its level stays: Is a directory$")
-        await program.line(r"read again, changed: nothing$")
+        await program.line(r"reloaded, changed: nothing$")
         (clinic.folder / "clinic.log").rmdir()
-        await program.reload(r"read again, changed: \[log\]\.level$")
+        await program.reload(r"reloaded, changed: \[log\]\.level$")
         assert await program.terminate() == 0
 
 
@@ -130,17 +130,17 @@ async def test_a_bad_file_changes_nothing_and_every_mistake_is_in_the_log(clinic
         wrong = '[calling]\nstart = "25:00"\n[api]\ntoken = "too short"\n[log]\nlevel = "ERROR"\n'
         write(clinic, wrong, secret="short")
         await program.reload("ERROR .*configuration not reloaded .3 errors.; still using the previous one$")
-        await program.line(r"ERROR .*not taken: config\.toml: \[calling\]\.start: '25:00' is no time of day")
-        await program.line(r"ERROR .*not taken: config\.toml: \[api\]\.token: is too short")
-        await program.line(r"ERROR .*not taken: config\.toml: \[provider\.generic\]\.webhook_secret: ")
+        await program.line(r"ERROR .*not reloaded: config\.toml: \[calling\]\.start: '25:00' is no time of day")
+        await program.line(r"ERROR .*not reloaded: config\.toml: \[api\]\.token: is too short")
+        await program.line(r"ERROR .*not reloaded: config\.toml: \[provider\.generic\]\.webhook_secret: ")
         (clinic.folder / "config.toml").unlink()
-        await program.reload("not taken: .*config.toml: there is no such file")
+        await program.reload("not reloaded: .*config.toml: there is no such file")
         clinic.insert("r1")
         [ring] = await clinic.provider.rang(1)
         await program.line("INFO .*dialing")
         assert (await send(clinic.client, url, webhook(ring))).status_code == 200
         clinic.configure()
-        await program.reload("INFO .*read again, changed: nothing$")
+        await program.reload("INFO .*reloaded, changed: nothing$")
         assert await program.terminate() == 0
 
 

@@ -89,7 +89,7 @@ async def test_what_only_takes_webhooks_is_ready_and_fed_without_a_poll_loop(cli
 async def test_a_run_with_nobody_to_tell_runs_as_ever(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder, env={"NOTIFY_SOCKET": "/nowhere/notify"}) as program:
         await program.url()
-        await program.line("WARNING.*the supervisor can't be told READY=1: No such file or directory")
+        await program.line("WARNING.*the supervisor can't be notified of READY=1: No such file or directory")
         clinic.insert("r1")
         await clinic.provider.rang(1)
         assert await program.terminate() == 0
