@@ -1,3 +1,3 @@
-"""reminderd rings patients before their appointments and records what the provider reports back."""
+"""Call patients before their appointments and record what the provider reports back."""
 
 __version__ = "0.1.0"

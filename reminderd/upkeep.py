@@ -82,7 +82,7 @@ async def look_after(chore: Chore) -> None:
             if chore.stopping.is_set():
                 return
             logger.error(f"{chore.name}: {error}; tried again in an hour")
-        except Exception:  # noqa: BLE001 - a bug in what can wait is no reason to ring nobody
+        except Exception:  # noqa: BLE001 - a bug in what can wait is no reason to call nobody
             logger.exception(f"{chore.name}: unexpected error; tried again in an hour")
         if not await _reached(chore.clock.now() + AGAIN_AFTER, chore):
             return

@@ -35,7 +35,7 @@ from reminderd.web.server import PortUnavailableError, bind
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."
 
 _GOOD_FOR: Final = timedelta(minutes=10)
-"""Less than it takes to be rung a second time."""
+"""Less than it takes to be called a second time."""
 
 _TAKEN_UP_SECONDS: Final = 15.0
 """Within which a daemon that is running takes a reminder up."""
@@ -96,7 +96,7 @@ def _is_running(config: Config) -> bool:
 
 
 def _alone(config: Config, folder: Path) -> Config:
-    """The configuration of a daemon that knows one reminder only, and rings it once, at any hour."""
+    """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour."""
     return evolve(
         config,
         database=DatabaseConfig(url="sqlite:///call-test.db", folder=folder),

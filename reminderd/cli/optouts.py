@@ -1,4 +1,4 @@
-"""Numbers that are not to be rung: taken down, taken off, listed, and brought in from a file."""
+"""Phone numbers that must not be called: added, removed, listed, and imported from a file."""
 
 import csv
 import sys

@@ -1,4 +1,4 @@
-"""The kill switch: all dialing paused, and resumed."""
+"""Pause all dialing, and resume it."""
 
 from functools import partial
 

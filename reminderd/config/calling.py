@@ -1,4 +1,4 @@
-"""The sections that say when, how often and how long a phone may be rung: `[redial]`, `[calling]`, `[limits]`."""
+"""The sections that set when, how often and how long patients may be called: `[redial]`, `[calling]`, `[limits]`."""
 
 from typing import Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
@@ -60,7 +60,7 @@ class HoursConfig:
 
 @frozen(kw_only=True)
 class CallingConfig:
-    """The hours in which a phone may ring."""
+    """The calling hours."""
 
     timezone: str = key("UTC", 'an IANA name like "Europe/Berlin"', texts.zone_trouble)
     start: str = key("00:00", 'a time from "00:00" to "23:59"', texts.start_trouble)

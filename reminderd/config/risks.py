@@ -1,4 +1,4 @@
-"""What is no mistake, and yet not to be left so where real phones ring."""
+"""Warnings about a configuration that has no mistakes, but risks where real patients are called."""
 
 from ipaddress import ip_address
 
@@ -9,7 +9,7 @@ from reminderd.core.window import WHOLE_DAY
 
 
 def risks(config: Config) -> list[str]:
-    """A sentence for whoever runs the daemon about each of them; none for a provider that rings nobody."""
+    """Return a sentence for the admin about each risk; none for a provider that calls nobody."""
     if config.provider.kind == "sandbox":
         return []
     found = []

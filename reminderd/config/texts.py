@@ -35,7 +35,7 @@ _OFTEN: Final = ("hourly", "daily", "weekly", "monthly")
 
 
 def url_trouble(text: str) -> str | None:
-    """Of an http or https URL without credentials, query and fragment; nothing given is no trouble."""
+    """Of an http or https URL without credentials, query and fragment; no value is no error."""
     if not text:
         return None
     if not text.isprintable() or " " in text:
@@ -94,7 +94,7 @@ def host_trouble(text: str) -> str | None:
 
 
 def file_trouble(text: str) -> str | None:
-    """Of the path of a file; nothing given is no trouble."""
+    """Of the path of a file; no value is no error."""
     if not text.isprintable():
         return "has a control character in it"
     return "names a folder" if text.endswith("/") else None
@@ -118,26 +118,26 @@ def end_trouble(text: str) -> str | None:
 
 
 def rotation_trouble(text: str) -> str | None:
-    """Of when a log file is put aside: some of the forms that loguru reads; nothing given is no trouble."""
+    """Of when a log file is rotated: some of the forms that loguru reads; no value is no error."""
     if not text or text in _OFTEN or start_trouble(text) is None:
         return None
     return None if _SIZE.fullmatch(text) or _SPAN.fullmatch(text) else f"{quoted(text)} is no size, time or span"
 
 
 def retention_trouble(text: str) -> str | None:
-    """Of how long old log files are kept: a span as loguru reads it; nothing given is no trouble."""
+    """Of how long old log files are kept: a span as loguru reads it; no value is no error."""
     return None if not text or _SPAN.fullmatch(text) else f"{quoted(text)} is no span of time"
 
 
 def token_trouble(text: str) -> str | None:
-    """Of a secret that is sent in a header; nothing given is no trouble here."""
+    """Of a secret that is sent in a header; no value is no error here."""
     if not text.isascii() or not text.isprintable() or " " in text:
         return "has a character in it that can't be sent in a header"
     return None
 
 
 def api_token_trouble(text: str) -> str | None:
-    """Of the token with which the clinic's own system comes; nothing given is no trouble."""
+    """Of the token with which the clinic's own system comes; no value is no error."""
     if text and len(text) < API_TOKEN_LENGTH:
         return "is too short"
     return token_trouble(text)

@@ -178,7 +178,7 @@ def _named(header: Sequence[str], name: str) -> list[int]:
 
 
 def _when(found: Mapping[str, Sequence[int]], chosen: Mapping[str, str]) -> list[tuple[int, ...]]:
-    """Each way in which the columns say when to ring; a date or a time alone may hold both."""
+    """Return each way in which the columns give the time to call; a date or a time alone may have both."""
     whole = tuple(found["scheduled_at"][:1])
     parts = (*found["date"][:1], *found["time"][:1])
     if "scheduled_at" in chosen:

@@ -1,4 +1,4 @@
-"""Whether all is well, for somebody who looks at it from outside: what is seen, and what of it is trouble."""
+"""Whether all is well, as seen from outside: what is seen, and which of it is an error."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -38,7 +38,7 @@ class Glance:
     held: Mapping[str, int]
     """How many wait for a reason of their own, by reason."""
     failed_today: int
-    """Not reached, or expired, of those that were to be rung today."""
+    """Not reached, or expired, of those that were due today."""
     last_report: datetime | None
     """When the end of a call was last reported."""
     paused: bool

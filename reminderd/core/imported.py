@@ -15,7 +15,7 @@ from reminderd.core.spoken_times import DayOrder
 from reminderd.core.templates import Templates
 
 Content = tuple[str, str, datetime, datetime | None, str | None]
-"""Phone number, message, when to ring, until when, the patient's time zone."""
+"""Phone number, message, when to call, until when, the patient's time zone."""
 
 
 class Intake(StrEnum):

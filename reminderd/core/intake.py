@@ -62,7 +62,7 @@ def read_request(
     Args:
         phone_number: as it was typed.
         message: the text to be spoken; None: that of its template.
-        scheduled_at: when to ring, as `moment` reads it.
+        scheduled_at: when to call, as `moment` reads it.
         expires_at: the same for the end of its time; None: the clinic's `max_lateness`, or the appointment if that
             comes sooner.
         timezone: the patient's IANA zone; None: the clinic's.
@@ -106,7 +106,7 @@ def mistakes(*, phone_number: str, message: str, timezone: str | None) -> list[s
 
 
 def unfit(reminder: Reminder) -> str | None:
-    """Why a stored reminder can never be rung, or None if it can: a foreign program may have written anything."""
+    """Return why a stored reminder can never be called, or None: another program may have written anything."""
     found = mistakes(phone_number=reminder.phone_number, message=reminder.message, timezone=reminder.timezone)
     if not found and normalised(reminder.phone_number) != reminder.phone_number:
         found.append("phone_number: not in its international form; expected + and digits only, like +4930123456")
@@ -120,12 +120,12 @@ def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
 
 
 def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
-    """After this moment the reminder is not rung any more."""
+    """Return the moment from which on the patient is not called any more."""
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 
 def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
-    """Why a reminder will expire unrung, as things stand; None: there is a time at which it may be rung."""
+    """Return why a reminder will expire without a call, as things stand; None: there is a time for a call."""
     zone = zone_of(wanted, rules)
     opens, limit = rules.window.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
     if opens is not None and opens < limit:

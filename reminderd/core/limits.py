@@ -29,7 +29,7 @@ class Limits:
         return bool(self.per_day or self.per_week)
 
     def free_from(self, reached: Iterable[datetime], now: datetime, zone: ZoneInfo) -> datetime | None:
-        """When the number may be rung again; None if it may be rung now.
+        """Return when the number may be called again; None if it may be called now.
 
         Args:
             reached: when it was reached, as far back as a week and a day; after `now`, too, if a clock was put back.

@@ -15,7 +15,7 @@ class Outcome(StrEnum):
     NOT_REACHED = "not reached"
     """Refused, never answered, or nobody knows whether the phone rang."""
     EXPIRED = "expired"
-    """Its time had passed before it could be rung."""
+    """Its limit passed before the patient could be called."""
     UNDER_WAY = "under way"
     WAITING = "waiting"
     CONFIRMED = "confirmed"

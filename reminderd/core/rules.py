@@ -22,7 +22,7 @@ class Rules:
     confirm_after: timedelta = timedelta(seconds=120)
     """How long an unconfirmed call waits for a webhook, and between look-ups."""
     ring_again_when_unsure: bool = False
-    """Ring once more when it can't be known whether the phone rang, instead of asking staff."""
+    """Call once more when the outcome of a call stays unknown, instead of asking staff."""
     backoff: Backoff = field(factory=lambda: Backoff(timedelta(seconds=1), timedelta(seconds=300)))
     max_tries: int = 20
     """Requests for one call before it counts as not to be placed."""

@@ -40,7 +40,7 @@ class Templates:
     zone: ZoneInfo
     """The clinic's: an appointment is said in the time on the clinic's wall."""
     max_lateness: timedelta = timedelta()
-    """How late a reminder may ring that has no limit of its own: never after its appointment."""
+    """How late the call of a reminder without a limit of its own may be: never after its appointment."""
 
     def message(self, name: str, appointment: datetime | None) -> str:
         """Return the message for an appointment, from the template of this name.

@@ -1,4 +1,4 @@
-"""The hours in which a phone may ring, in the patient's own time zone, right across daylight-saving changes.
+"""The calling hours, in the patient's own time zone, right across daylight-saving changes.
 
 Whether a moment is inside is read off the wall clock of the zone, so a time that comes twice is open (or closed)
 twice, and a start that does not exist opens when the clock has jumped past it.
@@ -54,13 +54,13 @@ class Window:
     """Dates in the patient's zone: "2026-04-03", or "12-25" for each year's."""
 
     def is_open(self, moment: datetime, zone: ZoneInfo) -> bool:
-        """Whether a phone in `zone` may ring at this moment."""
+        """Return whether a patient in `zone` may be called at this moment."""
         local = moment.astimezone(zone)
         minute = local.hour * 60 + local.minute
         return self._covers(local.date(), minute) or self._covers(local.date() - _DAY, minute + DAY_MINUTES)
 
     def next_open(self, moment: datetime, zone: ZoneInfo) -> datetime | None:
-        """The first moment, this one or later, at which a phone in `zone` may ring; None if none comes in a year."""
+        """Return the first moment, now or later, when a patient in `zone` may be called; None: not within a year."""
         if self.is_open(moment, zone):
             return moment
         since = moment.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""A provider in trouble pauses dialing as a whole: it is left alone, then probed with one call at a time."""
+"""A failing provider pauses dialing as a whole: it is left alone, then probed with one call at a time."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,7 +7,7 @@ from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, 
 from reminderd.core.backoff import Backoff
 
 BAD_ANSWERS_IN_A_ROW: Final = 10
-"""So many unclear or not-placed answers, with no acceptance and no webhook between, are the provider's trouble."""
+"""So many unclear or not-placed answers without an acceptance or a webhook between them mean that the provider is failing."""
 
 
 class Turn(StrEnum):
@@ -40,7 +40,7 @@ class Breaker:
 
     @property
     def paused(self) -> bool:
-        """Whether the provider is in trouble, the time of the probe included: no request counts as a try."""
+        """Whether the provider is failing, the time of the probe included: no request counts as a try."""
         return self._kind is not None
 
     def room(self, now: float) -> int | None:

@@ -35,8 +35,8 @@ def configure_logs(
         level: the least important level that is written: `INFO` …
         log_format: `text` for a person, `json` for a program.
         file: written besides `stream`; its folders are made.
-        rotation: when the file is put aside, in loguru's words; None or empty: never.
-        retention: how long files put aside are kept, in loguru's words; None or empty: for ever.
+        rotation: when the file is rotated, in loguru's form; None or empty: never.
+        retention: how long rotated files are kept, in loguru's form; None or empty: for ever.
         stream: None: stderr.
         instead_of: what an earlier call returned, so that nothing is lost between the two; empty: whatever there is.
 

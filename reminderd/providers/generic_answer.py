@@ -1,4 +1,4 @@
-"""What an answer of the generic contract means: the one table that decides whether a phone may ring again."""
+"""What an answer of the generic contract means: the one table that decides whether a patient may be called again."""
 
 from datetime import datetime
 

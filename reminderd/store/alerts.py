@@ -11,7 +11,7 @@ from reminderd.store.rows import REMINDERS, to_ms
 from reminderd.store.sqlite.driver import Connection
 
 LOOK_BACK: Final = timedelta(days=7)
-"""What was to be rung earlier is no news any more, as when alerts are switched on."""
+"""What was due earlier is no news any more, as when alerts are switched on."""
 
 _NEW: Final = f"""
 SELECT {REMINDERS.names} FROM reminders

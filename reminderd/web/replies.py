@@ -38,7 +38,7 @@ def _of(error: HTTPException) -> dict[str, str]:
 
 
 async def confess(error: Exception) -> Response:
-    """Answer that something broke, and keep what it was for the log."""
+    """Answer that there was an unexpected error, and log it."""
     logger.opt(exception=error).error(f"unexpected error in {request.method} {request.path}")
     if request.path.startswith("/api/"):
         return problem(ProblemError(500, "Internal server error"))

@@ -108,7 +108,7 @@ def answered(
         ledger: the call and its reminders as they are now, perhaps no longer as they were when the request was sent.
         action: the claimed request.
         answer: the provider's.
-        counts: a request that was not placed counts as a try (not while the provider is in trouble).
+        counts: a request that was not placed counts as a try (not while the provider is failing).
         draw: a random number in [0, 1), for the jitter.
         rules: the clinic's.
         now: the time of the transaction.

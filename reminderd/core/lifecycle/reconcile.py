@@ -195,7 +195,7 @@ def _resend_at(
 
 
 def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:
-    """Whether the number was reached meanwhile as often as the limits allow: this may be the first ring."""
+    """Whether the number was reached meanwhile as often as the limits allow: this may be the first call."""
     heard_at = ledger.heard_at.get(reminder.phone_number, ())
     return rules.limits.any and rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) is not None
 

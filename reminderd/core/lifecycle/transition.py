@@ -204,7 +204,7 @@ class CallEnd:
     pause: timedelta = timedelta(0)
     """How long a reminder whose call was not placed waits before the next request."""
     counts: bool = True
-    """A request that was not placed counts as a try (not while the provider is in trouble)."""
+    """A request that was not placed counts as a try (not while the provider is failing)."""
 
 
 def reached(call: Call, rules: Rules) -> bool:

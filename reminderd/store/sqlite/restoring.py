@@ -1,4 +1,4 @@
-"""Put a backup in the database's place, so that nobody is rung again for what was rung since."""
+"""Put a backup in the database's place, so that nobody is called again who was called since."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -54,7 +54,7 @@ class Restored:
     kept: Path | None
     """The database that was replaced; None: there was none."""
     held: list[Reminder]
-    """Those that may have been rung since, and have `failed`."""
+    """Those whose patients may have been called since; they have `failed`."""
     opt_outs: int | None
     """How many opt-outs only the replaced database had; None: it could not be read, or there was none."""
     mistakes: list[str]
@@ -130,9 +130,9 @@ def _hold(
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
-    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs.
+    """Pause dialing, copy the opt-outs, fail reminders that may have been called; return those, and how many opt-outs.
 
-    The time is kept, too: what may have been rung may be missing here, and come again with a list.
+    The time is kept, too: a reminder that may have been called may be missing here, and be imported again.
     """
     before = _opt_out_count(connection)
     for number, known in numbers:
