@@ -7,7 +7,7 @@ from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, 
 from reminderd.core.backoff import Backoff
 
 BAD_ANSWERS_IN_A_ROW: Final = 10
-"""So many unclear or not-placed answers without an acceptance or a webhook between them mean that the provider is failing."""
+"""So many unclear or not-placed answers, with no acceptance and no webhook between, mean a failing provider."""
 
 
 class Turn(StrEnum):
