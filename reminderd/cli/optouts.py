@@ -34,7 +34,7 @@ def opt_out_() -> None:
 
 @opt_out_.command()
 @click.argument("phone", metavar="PHONE")
-@click.option("--source", default="told to the front desk", show_default=True, help="Where this comes from.")
+@click.option("--source", default="told to staff", show_default=True, help="Where this comes from.")
 @with_config
 def add(config: Config, phone: str, source: str) -> None:
     """Opt PHONE out: it is not called any more, and its waiting reminders are cancelled at once."""

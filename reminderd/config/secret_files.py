@@ -93,7 +93,7 @@ def _text_in(name: str, given: Given, expected: str = "expected a file with noth
     """
     file = _place(name, given)
     if name.startswith(CREDENTIALS):
-        expected += ", which the supervisor hands over when it starts the daemon"
+        expected += ", which the supervisor passes when it starts the daemon"
     else:
         name = str(file)
     try:

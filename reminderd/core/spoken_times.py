@@ -45,13 +45,13 @@ def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None) -> datetime
         if len(text) <= _ISO_DATE_LENGTH:
             raise ValueError(f"not a time; {EXPECTED}")
     if not FIRST_YEAR <= typed.year <= LAST_YEAR:
-        raise ValueError(f"the year {typed.year}; expected a time within the next years")
+        raise ValueError(f"the year {typed.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
     typed = typed.replace(microsecond=typed.microsecond // 1000 * 1000)
     if typed.tzinfo is not None:
         return typed.astimezone(UTC)
     found = typed.replace(tzinfo=zone).astimezone(UTC)
     if found.astimezone(zone).replace(tzinfo=None) != typed:
-        raise ValueError(f"that local time does not exist in {zone.key}; the clock is put forward: give another time")
+        raise ValueError(f"that local time does not exist in {zone.key}; the clock is put forward: use another time")
     return found
 
 
@@ -84,7 +84,7 @@ def _written(text: str, order: DayOrder | None) -> datetime:
     elif order is DayOrder.MONTH_FIRST:
         month, day, year = first, second, third
     else:
-        raise ValueError(f"day first or month first can't be told; {EXPECTED}")
+        raise ValueError(f"day first or month first is not clear; {EXPECTED}")
     try:
         return datetime(  # noqa: DTZ001 - local by intent: the caller knows the zone
             int(year),

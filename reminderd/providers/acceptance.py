@@ -9,7 +9,7 @@ from reminderd.providers.payload import STATUS_LIMIT, json_object, usable
 def acceptance(heard: Heard, *, id_field: str) -> Answer:
     """What a 2xx means whose JSON has the provider's id of the call in `id_field`, and perhaps a `status`."""
     if not heard.complete:
-        return Unclear(f"{heard.status}, but the answer broke off or had no end")
+        return Unclear(f"{heard.status}, but the answer was incomplete")
     try:
         answer = json_object(heard.body)
     except InvalidPayloadError:

@@ -26,7 +26,7 @@ def object_in(
     if not 200 <= outcome.status < 300:
         return NoAnswer(reason(outcome, private=private))
     if not outcome.complete:
-        return NoAnswer(f"{outcome.status}, but the answer broke off or had no end")
+        return NoAnswer(f"{outcome.status}, but the answer was incomplete")
     try:
         return json_object(outcome.body)
     except InvalidPayloadError as error:
