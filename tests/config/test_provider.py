@@ -123,7 +123,7 @@ def test_a_credential_that_is_missing_is_called_by_the_name_that_the_admin_gave_
     toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/secret_ky", webhook_secret=SECRET)
     (line,) = mistakes(toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert "api_key_file: $CREDENTIALS_DIRECTORY/secret_ky can't be read (No such file or directory); expected" in line
-    assert line.endswith("which the supervisor hands over when it starts the daemon")
+    assert line.endswith("which the supervisor passes when it starts the daemon")
 
 
 def test_the_environment_may_name_a_secrets_file_too(load: Load, tmp_path: Path) -> None:
