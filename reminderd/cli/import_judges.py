@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from uuid import uuid4
 
-from reminderd.cli.common import actor
+from reminderd.cli.common import actor, database
 from reminderd.cli.import_chunks import Chunk, Judge
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -13,7 +13,6 @@ from reminderd.core.imported import Decision, decide
 from reminderd.logs import without_numbers
 from reminderd.store import reminders
 from reminderd.store.reminders import Source
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.scratch import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
@@ -36,7 +35,7 @@ def writing(config: Config, name: str) -> Iterator[Judge]:
         )
         return transaction(connection, fn, SystemClock().now())
 
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         make_room(connection)
         yield judge
 
@@ -58,5 +57,5 @@ def only_looking(config: Config) -> Iterator[Judge]:
     if not config.database.path.exists():
         yield alone
         return
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         yield beside

@@ -16,8 +16,8 @@ from reminderd.store.audit import audit
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.pauses import paused, set_pause
 from reminderd.store.rows import CALLS, REMINDERS, from_ms, to_ms
+from reminderd.store.settings import paused, real_provider, remember_real_provider, set_pause
 from reminderd.store.sqlite.copying import force_to_disk, mistakes_in, reading, scratch
 from reminderd.store.sqlite.driver import Connection, Error, connect, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
@@ -96,11 +96,13 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
                 last_change = _last_change(prepared)
                 with _alone(database) as target:
                     numbers = _opt_outs_in(target) if there else None
+                    kind = _real_provider_in(target) if there else None
                     kept = _kept(target, database, now) if there else None
                     hold = partial(
                         _hold,
                         actor=actor,
                         numbers=numbers or [],
+                        kind=kind,
                         last_change=last_change,
                         kept=kept,
                         rules=rules,
@@ -126,15 +128,20 @@ def _hold(
     *,
     actor: str,
     numbers: list[tuple[str, str | None]],
+    kind: str | None,
     last_change: datetime | None,
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
-    """Pause dialing, take over the opt-outs, and let fail what may have been rung; those, and how many opt-outs.
+    """Pause dialing, take over the opt-outs, and let fail what may have been called; those, and how many opt-outs.
+
+    Whether a real provider is at work here is taken over, too.
 
     The time is kept, too: what may have been rung may be missing here, and come again with a list.
     """
     before = _opt_out_count(connection)
+    if kind is not None:
+        remember_real_provider(connection, now, kind=kind)
     for number, known in numbers:
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
@@ -197,6 +204,13 @@ def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
     except Error:
         return None
     return [(row["phone_number"], row["source"]) for row in rows]
+
+
+def _real_provider_in(replaced: Connection) -> str | None:
+    try:
+        return real_provider(replaced)
+    except Error:
+        return None
 
 
 def _opt_out_count(connection: Connection) -> int:

@@ -16,8 +16,8 @@ from reminderd.store import reminders as acts
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.pauses import last_pause, paused, set_pause
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import last_pause, paused, set_pause
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
