@@ -1,8 +1,10 @@
 """Takes the chunks of a table to the database: writes them, or only looks what writing would do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Final
 from uuid import uuid4
 
 from reminderd.cli.common import actor, database
@@ -15,6 +17,9 @@ from reminderd.store import reminders
 from reminderd.store.reminders import Source
 from reminderd.store.sqlite.scratch import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction
+
+_PAUSE: Final = 0.02
+"""Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
 
 
 @contextmanager
@@ -33,7 +38,9 @@ def writing(config: Config, name: str) -> Iterator[Judge]:
             mint=lambda: str(uuid4()),
             source=source,
         )
-        return transaction(connection, fn, SystemClock().now())
+        decided = transaction(connection, fn, SystemClock().now())
+        time.sleep(_PAUSE)
+        return decided
 
     with database(config) as connection:
         make_room(connection)
