@@ -11,8 +11,8 @@ from reminderd.core.lifecycle.transition import Ledger, reached
 from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
 from reminderd.core.rules import Rules
+from reminderd.store.connection import Connection
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import Connection
 
 _DAY: Final = timedelta(days=1)
 _REVISIONS: Final = 2**31

@@ -20,11 +20,11 @@ from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_reminder, save
 from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import Connection, Row
 
 T = TypeVar("T")
 

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.queries import Value, named
-from reminderd.store.sqlite.driver import Connection
 
 
 def paused(connection: Connection) -> bool:

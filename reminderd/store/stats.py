@@ -15,9 +15,9 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.watching import LAST_DAY, Counts
+from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import last_pause, paused
-from reminderd.store.sqlite.driver import Connection
 
 MOST_WAITING: Final = 100_000
 """So many reminders that are not final are counted at most …"""

@@ -70,6 +70,12 @@ def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
             roll_back(connection)
 
 
+def data_version(connection: Connection) -> int:
+    """Return a number that is another one after anybody has committed something."""
+    with translated():
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
 def roll_back(connection: Connection) -> None:
     """End a transaction that is still open, if there is one: after a full disk SQLite may have done so by itself."""
     if connection.in_transaction:
