@@ -86,7 +86,7 @@ def message(found: Sequence[News]) -> tuple[str, str]:
     lines += [f"{one.ref or one.id}: {one.outcome}" for one in found[:_LINES]]
     if len(found) > _LINES:
         lines.append(f"and {len(found) - _LINES} more")
-    return title, "\n".join([*lines, "reminderd report says more."])
+    return title, "\n".join([*lines, "For details run reminderd report."])
 
 
 def by_apprise(urls: Sequence[str]) -> Send:

@@ -84,7 +84,7 @@ async def look_after(chore: Chore) -> None:
                 return
             logger.error(f"{chore.name}: {error}; tried again in an hour")
         except Exception:  # noqa: BLE001 - a bug in what can wait is no reason to ring nobody
-            logger.exception(f"{chore.name}: an error in the program; tried again in an hour")
+            logger.exception(f"{chore.name}: unexpected error; tried again in an hour")
         if not await _reached(chore.clock.now() + AGAIN_AFTER, chore):
             return
 
@@ -114,10 +114,10 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
         )
         logger.info(f"backup made: {made.file}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
-            logger.error(f"the database, and so its backup, has {len(made.mistakes)} mistakes: see reminderd db check")
+            logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
         for odd in await trio.to_thread.run_sync(backups_in, folder, database):
             if odd.is_of_the_future(clock.now()):
-                logger.warning(f"not counted, and not deleted: {odd.file}, as its name lies in the future")
+                logger.warning(f"not counted and not deleted: {odd.file}, as its date is in the future")
 
     return Chore(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
 
@@ -163,7 +163,7 @@ def _scrub(path: Path, most_bytes: int) -> None:
         if unscrubbed(connection) is Traces.FILE and _bytes(connection) > most_bytes:
             logger.warning("traces of purged reminders may be left in the file: run reminderd purge at a quiet time")
         elif not scrub(connection):
-            raise NotYetError("traces of purged reminders are left in the -wal file, as somebody reads the database")
+            raise NotYetError("traces of purged reminders are in the -wal file, as another program reads the database")
 
 
 def _bytes(connection: Connection) -> int:

@@ -98,7 +98,7 @@ async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path:
         "r1: not reached",
         "appointment-2: wants to cancel",
         "r3: expired",
-        "reminderd report says more.",
+        "For details run reminderd report.",
     ]
     assert "555" not in text
     assert "Secret" not in text

@@ -320,7 +320,7 @@ def test_each_line_of_a_transition_is_logged_with_its_reminder_and_call(jsonl: i
 
 def test_a_row_that_is_gone_is_logged(text: io.StringIO) -> None:
     log_transition(None)
-    assert "WARNING the call is gone" in text.getvalue()
+    assert "WARNING the call does not exist any more" in text.getvalue()
 
 
 async def test_what_is_bound_to_a_task_is_in_its_lines_alone(jsonl: io.StringIO) -> None:

@@ -171,7 +171,7 @@ async def test_a_bug_is_told_of_with_its_place_and_ends_nothing() -> None:
         clock.advance(AGAIN_AFTER)
         await done.times(2)
     logger.remove(sink)
-    assert logged[0].startswith("not done: an error in the program; tried again in an hour\nTraceback ")
+    assert logged[0].startswith("not done: unexpected error; tried again in an hour\nTraceback ")
     assert "test_upkeep.py" in logged[0]
 
 
@@ -221,7 +221,7 @@ async def test_a_backup_of_the_future_is_told_of_and_keeps_nobody_from_making_on
             await until(lambda: len(lines) == 2)
     assert lines[0].startswith(f"INFO backup made: {tmp_path / 'db-20260302T100000Z.db'}, ")
     assert lines[1] == (
-        f"WARNING not counted, and not deleted: {tmp_path / 'db-20990101T000000Z.db'}, as its name lies in the future"
+        f"WARNING not counted and not deleted: {tmp_path / 'db-20990101T000000Z.db'}, as its date is in the future"
     )
 
 
@@ -262,7 +262,7 @@ async def test_mistakes_in_the_database_are_an_error_beside_its_backup(tmp_path:
         chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
         async with looked_after(chore):
             await until(lambda: len(lines) == 2)
-    assert lines[1] == "ERROR the database, and so its backup, has 1 mistakes: see reminderd db check"
+    assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
 
 
 async def test_what_is_old_is_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
@@ -333,7 +333,7 @@ async def test_a_log_that_somebody_reads_is_emptied_an_hour_later(tmp_path: Path
                 clock.advance(AGAIN_AFTER)
                 await until_async(lambda: is_scrubbed(database))
     [line] = lines
-    assert line.startswith("WARNING traces of purged reminders are left in the -wal file, as somebody reads")
+    assert line.startswith("WARNING traces of purged reminders are in the -wal file, as another program reads")
     assert line.endswith("; tried again in an hour")
 
 

@@ -47,19 +47,19 @@ _TAKEN: Final = "queued"
 _SILENT_SECONDS: Final = 5.0
 """After which a provider that has taken a call has mostly reported something of it."""
 
-_SILENT: Final = "nothing was reported so far; if the phone rings, webhooks don't arrive: reminderd doctor may tell why"
-_STOP_IT: Final = "while reminderd is stopped, call-test rings at once, whatever the hours and limits"
+_SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
+_STOP_IT: Final = "while reminderd is stopped, call-test calls at once, whatever the hours and limits"
 
 
 @click.command(name="call-test")
 @click.argument("phone", metavar="PHONE")
-@click.option("--message", default=MESSAGE, show_default=True, help="The words to be read out.")
+@click.option("--message", default=MESSAGE, show_default=True, help="The message to be spoken.")
 @with_config
 def call_test(config: Config, phone: str, message: str) -> None:
-    """Ring PHONE once with the configured provider, and show how it goes.
+    """Call PHONE once with the configured provider, and show the progress of the call.
 
-    If reminderd is running, it places the call, by all its rules. If not, this command does, at once and whatever the
-    calling hours; it then takes the webhooks at the configured port, and no other reminder is rung.
+    If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
+    whatever the calling hours. It then receives the webhooks on the configured port, and calls for no other reminder.
     """
     found = mistakes(phone_number=phone, message=message, timezone=None)
     if found:
@@ -73,7 +73,7 @@ def call_test(config: Config, phone: str, message: str) -> None:
     if _is_running(config):
         click.echo("reminderd is running, and places the call")
         raise SystemExit(trio.run(_call, config, request, False))
-    click.echo(f"reminderd is not running: this calls by itself, with the provider {config.provider.kind}")
+    click.echo(f"reminderd is not running: placing the call from here, with the provider {config.provider.kind}")
     with TemporaryDirectory(prefix="reminderd-call-test-") as folder:
         raise SystemExit(trio.run(_call, _alone(config, Path(folder)), request, True))
 
@@ -145,7 +145,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
         source = reminders.Source(actor=actor())
         cancel = partial(reminders.cancel, reminder_id=reminder_id, rules=rules, source=source)
         transaction(connection, cancel, SystemClock().now())
-    why = "nobody has taken the call up" if hold is None else hold.sentence
+    why = "no process has claimed the call" if hold is None else hold.sentence
     click.echo(f"given up: {'interrupted' if stopping.is_set() else why}", err=True)
     return FAILED
 

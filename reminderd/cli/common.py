@@ -110,7 +110,7 @@ def _remember_provider(config: Config, connection: Connection) -> None:
 
 def _must_exist(config: Config) -> None:
     if not config.database.path.exists():
-        fail(f"{config.database.path}: there is no database yet; reminderd run or add makes one")
+        fail(f"{config.database.path}: there is no database yet; reminderd run or add creates one")
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

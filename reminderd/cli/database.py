@@ -28,13 +28,13 @@ _FILE: Final = click.Path(path_type=Path)
 
 @click.group()
 def db() -> None:
-    """Look after the database file."""
+    """Check, back up, restore or migrate the database file."""
 
 
 @db.command()
 @with_config
 def check(config: Config) -> None:
-    """Read the whole database and say what is wrong with it; exit code 1 if anything is."""
+    """Read the whole database and list every error; exit code 1 if there is one."""
     long_ago = to_ms(SystemClock().now() - config.worker.lease)
     with database_to_look_at(config) as connection:
         found = snapshot(connection, damage_in)
@@ -50,10 +50,10 @@ def check(config: Config) -> None:
 
 @db.command()
 @click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Replace FILE if it is there already.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @with_config
 def backup(config: Config, file: Path, *, force: bool) -> None:
-    """Copy the database to FILE, also while the daemon works, and look the copy through."""
+    """Copy the database to FILE, also while the daemon runs, and check the copy."""
     path = config.database.path
     if not path.exists():
         fail(f"{path}: there is no database yet")
@@ -66,13 +66,13 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
 
 @db.command()
 @click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Replace the database that is there; it is kept beside.")
+@click.option("--force", is_flag=True, help="Replace the existing database; it is kept next to the new one.")
 @with_config
 def restore(config: Config, file: Path, *, force: bool) -> None:
-    """Put the backup FILE in the place of the database; the daemon must be stopped.
+    """Replace the database with the backup FILE; the daemon must be stopped.
 
-    The backup does not know what happened after it was made. So dialing is paused, and reminders that may have been
-    rung since have failed, for you to see to.
+    The backup does not contain what happened after it was made. So dialing is paused, and reminders whose patients may
+    have been called since are failed, for staff to check.
     """
     done = restored_from(
         config.database.path,
@@ -92,9 +92,9 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
 @db.command()
 @with_config
 def migrate(config: Config) -> None:
-    """Bring the database to this program's schema, after a copy of it was made beside it.
+    """Upgrade the database to this program's schema, after copying it to the same folder.
 
-    The daemon and every command that writes do so too; this one does nothing else. Stop the daemon first.
+    The daemon and every command that writes do the same; this one does nothing else. Stop the daemon first.
     """
     path = config.database.path
     if not path.exists():
@@ -108,7 +108,7 @@ def migrate(config: Config) -> None:
         return
     click.echo(f"{path}: schema {before} is now {newest}")
     if before:
-        click.echo(f"as it was: {older_copy(path.resolve(), before)}; delete it when you are sure of the upgrade")
+        click.echo(f"copy of the old one: {older_copy(path.resolve(), before)}; delete it once the upgrade has worked")
 
 
 def _tell(config: Config, done: Restored) -> None:
@@ -116,15 +116,15 @@ def _tell(config: Config, done: Restored) -> None:
     then = "an empty database" if done.last_change is None else f"last changed {spoken(done.last_change, zone)}"
     click.echo(f"{config.database.path}: restored; {then}")
     if done.kept is not None:
-        click.echo(f"what it replaced: {done.kept}; delete it when you need it no more")
+        click.echo(f"replaced database: {done.kept}; delete it when you no longer need it")
     if done.kept is not None and done.opt_outs is None:
         click.echo(
-            "warning: the opt-outs of what it replaced could not be read, and none are taken over from it:"
-            " take down again who has opted out since the backup",
+            "warning: the opt-outs of the replaced database could not be read, so none were copied:"
+            " add again the numbers that have opted out since the backup",
             err=True,
         )
     if done.opt_outs is not None:
-        click.echo(f"taken over from that: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
+        click.echo(f"copied from it: {counted(done.opt_outs, 'opt-out')} that the backup did not have")
     if done.held:
         rows: list[dict[str, Value]] = [
             {
@@ -135,6 +135,6 @@ def _tell(config: Config, done: Restored) -> None:
             }
             for reminder in done.held
         ]
-        click.echo("these may have been rung since, and have failed; see, and ring by hand:")
+        click.echo("failed, as the patients may have been called since the backup; check, and call manually:")
         print_table(rows, _HELD_COLUMNS, zone)
-    click.echo("dialing is paused: add, cancel and opt out what happened since, then reminderd resume")
+    click.echo("dialing is paused: repeat what was added, cancelled and opted out since, then reminderd resume")

@@ -60,13 +60,11 @@ class _Case:
 
 _CASES: Final = (
     _Case("answered", "the patient answers", Status.CALLED),
-    _Case("busy then answered", "busy, rung again a little later, answered", Status.CALLED, calls=2),
-    _Case("no answer", "nobody answers, twice: the front desk must know", Status.FAILED, calls=2),
+    _Case("busy then answered", "busy, called again a little later, answered", Status.CALLED, calls=2),
+    _Case("no answer", "nobody answers, twice: the reminder fails, for staff", Status.FAILED, calls=2),
     _Case("refused", "the provider refuses the number", Status.FAILED),
-    _Case("down then up", "the provider is down, then up: it is tried again", Status.CALLED),
-    _Case(
-        "lost answer", "the provider's answer is lost: it is not rung again, its webhook tells the rest", Status.CALLED
-    ),
+    _Case("down then up", "the provider is down, then up: the request is sent again", Status.CALLED),
+    _Case("lost answer", "the provider's answer is lost: no second call, the webhook reports the rest", Status.CALLED),
     _Case("repeated webhook", "the webhook comes three times and counts once", Status.CALLED),
     _Case("early webhook", "the webhook comes before the provider's own answer", Status.CALLED),
 )
@@ -86,10 +84,10 @@ _KEY_CASES: Final = (
     type=click.Choice(["generic", "twilio"]),
     default="generic",
     show_default=True,
-    help="What the simulated provider speaks.",
+    help="The API that the simulated provider imitates.",
 )
 def demo(dialect: str) -> None:
-    """See every kind of call happen, in seconds; needs nothing and leaves nothing behind."""
+    """Show every type of call within seconds; needs no setup and leaves nothing behind."""
     configure_logs(level="INFO", log_format="text")
     cases = _CASES if dialect == "generic" else _CASES + _KEY_CASES
     with TemporaryDirectory(prefix="reminderd-demo-") as folder:
@@ -98,14 +96,14 @@ def demo(dialect: str) -> None:
             _add_reminders(connection, cases)
             rings = trio.run(_played, config, connection, dialect)
             outcome = [_outcome(connection, case, rings) for case in cases]
-    columns = ["what happens", "status", "reason", "phone rang", "as it should"]
+    columns = ["what happens", "status", "reason", "phone rang", "as expected"]
     if dialect == "twilio":
         columns.insert(2, "response")
     click.echo()
     print_table(outcome, columns, config.calling.zone, title=f"{len(cases)} reminders through a simulated provider")
-    if any(row["as it should"] != "yes" for row in outcome):
+    if any(row["as expected"] != "yes" for row in outcome):
         raise SystemExit(FAILED)
-    click.echo("All ended as they should. Next: reminderd run, or a config.toml for a real provider.")
+    click.echo("All ended as expected. Next: reminderd run, or a config.toml for a real provider.")
 
 
 def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
@@ -170,5 +168,5 @@ def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) ->
         "response": row.get("response"),
         "reason": row.get("last_error"),
         "phone rang": {0: "never", 1: "once", 2: "twice"}.get(rang, f"{rang} times"),
-        "as it should": "yes" if right else "NO",
+        "as expected": "yes" if right else "NO",
     }

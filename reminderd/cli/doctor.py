@@ -15,7 +15,7 @@ from reminderd.core.diagnosis.finding import Finding, Mark, count
 from reminderd.doctor import rounds
 from reminderd.logs.cleaning import on_one_line, without_numbers
 
-_SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNTOLD: "–"}
+_SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
 _COLOURS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.WRONG: "red"}
 
@@ -24,10 +24,10 @@ _COLOURS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @with_config
 def doctor(config: Config, *, as_json: bool) -> None:
-    """Look at everything the daemon leans on: files, clock, database, port, provider, public address, webhooks.
+    """Check everything the daemon depends on: files, clock, database, port, provider, public address, webhooks.
 
-    ✓ is well, ! works and is not to be left so, ✗ must be mended, – could not be told. Nothing is changed and nobody
-    is rung, whether the daemon runs or not. Exit code 1 if anything must be mended.
+    ✓ is good, ! works but should be changed, ✗ must be fixed, – could not be checked. Nothing is changed and nobody
+    is called, whether the daemon runs or not. Exit code 1 if anything must be fixed.
     """
     findings = trio.run(rounds, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)
@@ -44,8 +44,8 @@ def doctor(config: Config, *, as_json: bool) -> None:
 
 def _line(finding: Finding, width: int) -> str:
     sign = click.style(_SIGNS[finding.mark], fg=_COLOURS.get(finding.mark), bold=True)
-    mend = f" → {_clean(finding.mend)}" if finding.mend else ""
-    return f"{sign} {finding.about:<{width}}  {_clean(finding.says)}{mend}"
+    fix = f" → {_clean(finding.fix)}" if finding.fix else ""
+    return f"{sign} {finding.about:<{width}}  {_clean(finding.says)}{fix}"
 
 
 def _showable(line: str, encoding: str) -> str:
@@ -62,13 +62,13 @@ def _document(finding: Finding) -> dict[str, str]:
         "about": finding.about,
         "mark": finding.mark,
         "says": _clean(finding.says),
-        "mend": _clean(finding.mend),
+        "fix": _clean(finding.fix),
     }
 
 
 def _sum(wrong: int, warnings: int) -> str:
-    mended = f"{wrong} to be mended" if wrong else "nothing must be mended"
-    return f"{mended}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
+    fixes = f"{wrong} to fix" if wrong else "nothing to fix"
+    return f"{fixes}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
 
 
 def _clean(text: str) -> str:

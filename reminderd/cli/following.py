@@ -8,10 +8,10 @@ from reminderd.core.model import Call, CallState, Reminder
 
 _STATES = {
     CallState.DIALING: "asking the provider for the call",
-    CallState.UNCONFIRMED: "it is not clear whether the call was placed; waiting for news",
+    CallState.UNCONFIRMED: "unconfirmed: the call may or may not have been placed; waiting for a report",
 }
 _WORDS = {
-    "queued": "the provider has taken it",
+    "queued": "the provider has accepted the call",
     "initiated": "the provider is dialing",
     "ringing": "the phone is ringing",
     "in-progress": "answered",
@@ -43,7 +43,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
     if reminder.response is not None and (was is None or was.response is None):
         yield f"a key was pressed: {reminder.response}"
     if reminder.hold_code is not None and (was is None or was.hold_code is not reminder.hold_code):
-        yield f"waits: {reminder.hold_code.sentence}"
+        yield f"held: {reminder.hold_code.sentence}"
     if reminder.status.final and (was is None or was.status is not reminder.status):
         yield f"{reminder.status}" + (f": {reminder.last_error}" if reminder.last_error else "")
 

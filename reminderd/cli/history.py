@@ -49,10 +49,10 @@ def _acts(acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
 
 def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
     if call["adopted"]:
-        yield from _event(call["created_at"], f"{name} reported", "a call that was not known")
+        yield from _event(call["created_at"], f"{name} reported", "a call that reminderd did not know")
     else:
-        bundled = f"together with {', '.join(others)}" if others else None
-        yield from _event(call["created_at"], f"{name} begun", bundled)
+        bundled = f"bundled with {', '.join(others)}" if others else None
+        yield from _event(call["created_at"], f"{name} created", bundled)
     word = call["status"] if call["received_at"] is not None else str(call["state"]).replace("_", " ")
     if call["received_at"] is not None:
         yield from _event(call["received_at"], f"{name}: {word}", _how_it_ended(call))

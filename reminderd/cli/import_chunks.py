@@ -131,8 +131,8 @@ def _numbers(wanted: ReminderRequest) -> tuple[int, int]:
 
 def _second(wanted: ReminderRequest, line: int) -> str:
     if wanted.ref is None:
-        return f"message: same as on line {line} but for its expiry or time zone; expected one line for a reminder"
-    return f"ref: line {line} has it already and says something else; expected one line for a ref"
+        return f"message: same as on line {line} except for its expiry or time zone; expected one line for a reminder"
+    return f"ref: line {line} has the same ref and other contents; expected one line for a ref"
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
-from reminderd.config import Config, kinds_of
+from reminderd.config import Config, templates_of
 from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
 from reminderd.core.imported import read_row
@@ -26,29 +26,29 @@ INTERRUPTED: Final = 130
 
 _STDIN: Final = "-"
 _PHONES_REMEMBERED: Final = 50_000
-_AGAIN: Final = "to go on, run the same command again: what is in already stays as it is"
+_AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
 
 @click.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Change nothing in the database; say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Change nothing in the database; show what would be done.")
 @click.option(
     "--map",
     "chosen",
     multiple=True,
     metavar="COLUMN=HEADER",
-    help=f"The header of a column, where it is not recognised; may be repeated. Columns: {', '.join(FIELDS)}.",
+    help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}.",
 )
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
-    help="Whether dates like 3/1/2027 are day first or month first; else the whole file must tell.",
+    help="Whether dates like 3/1/2027 are day first or month first; else the file as a whole must show it.",
 )
 @click.option(
     "--rejected",
     "rejected_file",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Where rejected lines go; else beside FILE, as NAME.rejected.csv.",
+    help="The file for rejected lines; else NAME.rejected.csv in the folder of FILE.",
 )
 @with_config
 def import_(
@@ -56,10 +56,10 @@ def import_(
 ) -> None:
     """Import reminders from FILE, a CSV table with a header; - is standard input.
 
-    It may be run again at any time: what is in already stays as it is, and a line that was edited changes its
-    reminder while that was not called yet.
+    It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
+    reminder as long as the patient was not called.
 
-    Exit codes: 0 every line was taken, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
+    Exit codes: 0 every line was imported, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
     read, 130 interrupted (SIGINT).
     """
     rejected_path = _rejected_path(file, rejected_file)
@@ -72,7 +72,7 @@ def import_(
             columns=columns,
             width=len(sheet.header),
             zone=config.calling.zone,
-            kinds=kinds_of(config),
+            templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
         )
@@ -119,7 +119,7 @@ def _stop(message: str) -> NoReturn:
 def _rejected_path(file: Path, given: Path | None) -> Path:
     """Where rejected lines go: never over the file itself."""
     if given is None and str(file) == _STDIN:
-        wrong(["--rejected: missing; expected a file for lines that can't be taken, as standard input has no name"])
+        wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     path = given or file.with_suffix(".rejected.csv")
     if path.exists() and str(file) != _STDIN and path.samefile(file):
         wrong(["--rejected: it is FILE itself; expected another file"])
@@ -151,7 +151,7 @@ def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
 
 
 def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
-    click.echo(f"{'dry run, nothing was changed; it would be: ' if dry_run else ''}{outcome}")
+    click.echo(f"{'dry run, nothing was changed; the import would be: ' if dry_run else ''}{outcome}")
     rejected = outcome.rejected
     for reason, lines in rejected.reasons.most_common():
         click.echo(f"{lines:>9,}  {reason}")

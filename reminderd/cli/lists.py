@@ -19,15 +19,15 @@ _TABLE_LIMIT: Final = 200
 
 
 @click.command(name="list")
-@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only reminders in this state.")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only those with this status.")
 @click.option(
-    "--response", type=click.Choice([word.value for word in Response]), help="Only those of patients who pressed this."
+    "--response", type=click.Choice([word.value for word in Response]), help="Only those with this answer by key."
 )
-@click.option("--phone", metavar="DIGITS", help="Only those whose number ends so.")
-@click.option("--needs-human", is_flag=True, help="Only those that somebody must act on.")
+@click.option("--phone", metavar="DIGITS", help="Phone number ends with these digits.")
+@click.option("--needs-human", is_flag=True, help="Only those that need a human.")
 @of_days
 @click.option(
-    "--limit", type=click.IntRange(1, 2**31), help=f"At most so many; else {_TABLE_LIMIT} in a table, all in JSON."
+    "--limit", type=click.IntRange(1, 2**31), help=f"At most this many; else {_TABLE_LIMIT} in a table, all in JSON."
 )
 @as_json
 @with_config

@@ -53,7 +53,7 @@ class _ImportedWhenCalled(click.Group):
 )
 @click.version_option(__version__, message="%(version)s")
 def reminderd() -> None:
-    """Rings patients before their appointments and records what the provider reports back.
+    """Call patients before their appointments and record what the provider reports back.
 
     Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration. Commands that need the configuration take
     --config F after their name.

@@ -28,32 +28,32 @@ _COLUMNS: Final = ("phone_number", "source", "created_at")
 
 @click.group(name="opt-out")
 def opt_out_() -> None:
-    """Look after the numbers that are not to be rung."""
+    """Add, remove, list or import the phone numbers that must not be called."""
 
 
 @opt_out_.command()
 @click.argument("phone", metavar="PHONE")
-@click.option("--source", default="told to the front desk", show_default=True, help="How you know.")
+@click.option("--source", default="told to the front desk", show_default=True, help="Where this comes from.")
 @with_config
 def add(config: Config, phone: str, source: str) -> None:
-    """Ring PHONE no more; all that waits for it is cancelled at once."""
+    """Opt PHONE out: it is not called any more, and its waiting reminders are cancelled at once."""
     number = _number(phone)
     with database(config) as connection:
         cancelled = _opt_out(connection, number, source, rules_of(config))
-    click.echo(f"opted out; {counted(cancelled, 'reminder')} that waited for it cancelled")
+    click.echo(f"opted out; {counted(cancelled, 'reminder')} cancelled")
 
 
 @opt_out_.command()
 @click.argument("phone", metavar="PHONE")
 @with_config
 def remove(config: Config, phone: str) -> None:
-    """Let PHONE be rung again; what was cancelled for it stays cancelled."""
+    """Allow calls to PHONE again; reminders that were cancelled stay cancelled."""
     number = _number(phone)
     with existing_database(config) as connection:
         write = partial(opt_in, phone_number=number, actor=actor())
         if not transaction(connection, write, SystemClock().now()):
             fail("this number had not opted out")
-    click.echo("may be rung again; what was cancelled stays so, call-again brings one back")
+    click.echo("opted in; cancelled reminders stay cancelled, call-again schedules one again")
 
 
 @opt_out_.command(name="list")
@@ -79,13 +79,13 @@ def list_(config: Config, form: str | None) -> None:
 
 @opt_out_.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--source", help="How you know.  [default: the file's name]")
+@click.option("--source", help="Where this comes from.  [default: the file's name]")
 @with_config
 def import_(config: Config, file: Path, source: str | None) -> None:
-    """Take down all numbers in FILE: one a line, or a CSV table as spreadsheets save it.
+    """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.
 
-    The column is found by its header, as in reminderd import, or by the only number in the first row. Lines that are
-    no number are named, and the others taken; then the exit code is 1.
+    The column is found by its header, as in reminderd import, or by the only number in the first row. Lines without a
+    possible number are listed, and the others are imported; then the exit code is 1.
     """
     rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
     try:
@@ -104,9 +104,9 @@ def import_(config: Config, file: Path, source: str | None) -> None:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}")
-    click.echo(f"{taken} numbers are opted out; {counted(cancelled, 'reminder')} that waited for them cancelled")
+    click.echo(f"{taken} numbers are opted out; {counted(cancelled, 'reminder')} cancelled")
     if rejected:
-        fail(f"{rejected} lines are no number")
+        fail(f"{rejected} lines have no possible number")
 
 
 def _cells(sheet: Sheet) -> Iterator[tuple[int, str]]:

@@ -13,21 +13,21 @@ from reminderd.store.sqlite.transaction import transaction
 
 
 @click.command()
-@click.option("--reason", help="Why, for whoever asks later; phone numbers in it are masked.")
+@click.option("--reason", help="Why; shown by list and show. Phone numbers in it are masked.")
 @with_config
 def pause(config: Config, reason: str | None) -> None:
-    """Stop all dialing, now and after every restart, until it is resumed; calls under way are followed as ever."""
+    """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
     if _set(config, on=True, reason=None if reason is None else without_any_numbers(reason)):
         click.echo("dialing is paused; reminderd resume ends it")
     else:
-        click.echo("dialing was paused already" + ("" if reason is None else "; the reason is noted"))
+        click.echo("dialing was paused already" + ("" if reason is None else "; the reason is recorded"))
 
 
 @click.command()
 @with_config
 def resume(config: Config) -> None:
-    """Let what is due be rung again; what has become too late meanwhile expires."""
-    click.echo("dialing goes on" if _set(config, on=False, reason=None) else "dialing was not paused")
+    """Resume dialing; reminders that have become too late meanwhile expire."""
+    click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:

@@ -23,15 +23,15 @@ from reminderd.store.sqlite.transaction import snapshot, transaction
     type=click.IntRange(min=LEAST_DAYS, max=36_500),
     required=True,
     metavar="DAYS",
-    help=f"Only what was over, and last changed, more than so many days ago; at least {LEAST_DAYS}.",
+    help=f"Only reminders due and last changed more than this many days ago; at least {LEAST_DAYS}.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say how many reminders that would be.")
+@click.option("--dry-run", is_flag=True, help="Only show how many reminders that would be.")
 @with_config
 def purge(config: Config, days: int, *, dry_run: bool) -> None:
-    """Empty message, transcript and phone number of reminders that are over and old.
+    """Erase message, transcript and phone number of old reminders that are final.
 
-    What became of them, their ref, and all opt-outs stay. It may run beside the daemon; at the end the file is written
-    anew, and for that long, a second or so, nobody else can write.
+    Their outcome, their ref, and all opt-outs stay. The daemon may run meanwhile; at the end the file is rewritten, and
+    for about a second nobody else can write.
     """
     clock = SystemClock()
     before = clock.now() - timedelta(days=days)

@@ -23,7 +23,7 @@ from reminderd.store.sqlite.transaction import snapshot, transaction
 @click.argument("phone", metavar="PHONE")
 @with_config
 def export(config: Config, phone: str) -> None:
-    """Print all that is kept of PHONE as one JSON document: reminders, calls, receipts, acts of staff, opt-out."""
+    """Print all stored data of PHONE as one JSON document: reminders, calls, receipts, audit lines, opt-out."""
     number = _number(phone)
     with existing_database(config) as connection:
         found = _found(connection, number)
@@ -34,12 +34,12 @@ def export(config: Config, phone: str) -> None:
 
 @click.command(name="erase")
 @click.argument("phone", metavar="PHONE")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @with_config
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
 
-    Refused while a call to it is open. What staff did is kept in the audit, which names no patient.
+    Refused while a call to it is alive. What staff did stays in the audit, which names no patient.
     """
     number = _number(phone)
     with existing_database(config) as connection:
@@ -50,8 +50,8 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
         done = transaction(connection, partial(erase, phone_number=number, actor=actor()), SystemClock().now())
         click.echo(f"erased: {counted(done.reminders, 'reminder')}, {counted(done.calls, 'call')}")
         if done.opted_out:
-            click.echo("the opt-out stays, as without it the number could be rung again; opt-out remove deletes it")
-        click.echo("backups that were made before still have them")
+            click.echo("the opt-out stays, as without it the number could be called again; opt-out remove deletes it")
+        click.echo("older backups still contain them")
         say_if_traces_are_left(scrubbed=scrub(connection))
 
 
@@ -73,13 +73,13 @@ def _document(number: str, found: Record) -> dict[str, Any]:
 
 def _question(found: Record) -> str:
     waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
-    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting to be rung"
+    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting"
 
 
 def _found(connection: Connection, number: str) -> Record:
     found = snapshot(connection, partial(record, phone_number=number))
     if found.empty:
-        fail("nothing is kept of this number")
+        fail("nothing is stored about this number")
     return found
 
 

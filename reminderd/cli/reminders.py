@@ -21,7 +21,7 @@ from reminderd.cli.common import (
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, kinds_of, rules_of
+from reminderd.config import Config, rules_of, templates_of
 from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
@@ -39,12 +39,12 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 @click.command()
 @click.option("--phone", required=True, help="International number with +, like +4930123456.")
-@click.option("--at", required=True, help="When to ring: YYYY-MM-DD HH:MM, by --timezone's clock, else the clinic's.")
-@click.option("--message", help="The words to be read out.")
-@click.option("--kind", help="Or one of the clinic's texts in [messages.kinds].")
-@click.option("--appointment", help="The appointment's time, local to the clinic, for a text that speaks of it.")
-@click.option("--ref", help="Your own name for it, unique; shown in lists.")
-@click.option("--expires", help="Not to be rung after this time; else [calling].max_lateness_minutes after --at.")
+@click.option("--at", required=True, help="When to call: YYYY-MM-DD HH:MM, in --timezone, else in the clinic's zone.")
+@click.option("--message", help="The message to be spoken.")
+@click.option("--template", help="Or the name of a template in [messages.templates].")
+@click.option("--appointment", help="The appointment's time, local to the clinic, for a template that mentions it.")
+@click.option("--ref", help="Your own unique name for the reminder; shown in lists.")
+@click.option("--expires", help="Not to be called from this time on; else [calling].max_lateness_minutes after --at.")
 @click.option("--timezone", help="The patient's IANA zone, like Europe/Berlin; else the clinic's.")
 @as_json
 @with_config
@@ -53,7 +53,7 @@ def add(
     phone: str,
     at: str,
     message: str | None,
-    kind: str | None,
+    template: str | None,
     appointment: str | None,
     ref: str | None,
     expires: str | None,
@@ -71,9 +71,9 @@ def add(
         timezone=timezone,
         ref=ref,
         zone=zone,
-        kind=kind,
+        template=template,
         appointment_at=appointment,
-        kinds=kinds_of(config),
+        templates=templates_of(config),
     )
     if not isinstance(wanted, ReminderRequest):
         wrong([_option(line) for line in wanted])
@@ -95,13 +95,13 @@ def add(
 
 
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
-    """Why a reminder that was taken will not be rung as things stand."""
+    """Yield why the patient of a reminder that was added will not be called, as things stand."""
     with existing_database(config) as connection:
         if snapshot(connection, partial(opted_out, phone_number=wanted.phone_number)):
-            yield "this number has opted out: it will not be rung"
-    unrung = out_of_hours(wanted, rules)
-    if unrung is not None:
-        yield f"{unrung}; --at another time, or a later --expires"
+            yield "this number has opted out: it will not be called"
+    uncalled = out_of_hours(wanted, rules)
+    if uncalled is not None:
+        yield f"{uncalled}; choose another --at, or a later --expires"
 
 
 @click.command()
@@ -109,7 +109,7 @@ def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator
 @as_json
 @with_config
 def show(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Show one reminder, by id or ref, with every call and every act of staff."""
+    """Show one reminder, by id or ref, with every call and every action by staff."""
     zone = config.calling.zone
     with database_to_look_at(config) as connection:
         row = snapshot(connection, partial(queries.find_reminder, id_or_ref=reminder))
@@ -137,7 +137,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
 @as_json
 @with_config
 def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Cancel a reminder: it is not rung any more."""
+    """Cancel a reminder: the patient is not called any more."""
     found = _id(config, reminder)
     source = reminders.Source(actor=actor())
     _write(config, partial(reminders.cancel, reminder_id=found, rules=rules_of(config), source=source))
@@ -149,7 +149,7 @@ def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
 @as_json
 @with_config
 def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Ring again for a reminder that failed, expired or was cancelled, with all its calls anew."""
+    """Call again for a reminder that failed, expired or was cancelled; its count of calls starts anew."""
     found = _id(config, reminder)
     source = reminders.Source(actor=actor())
     _write(config, partial(reminders.call_again, reminder_id=found, rules=rules_of(config), source=source))
@@ -181,7 +181,7 @@ def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
         return
     with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)) or {}
-    click.echo(f"{reminder_id} is {row.get('status', 'gone')}")
+    click.echo(f"{reminder_id} is {row.get('status', 'deleted')}")
 
 
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:

@@ -36,7 +36,7 @@ _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 @click.option("--csv", "form", flag_value="csv", help="A table for a spreadsheet.")
 @with_config
 def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
-    """Report what became of a day's reminders, today's unless told; those that need a human first."""
+    """Report the outcome of a day's reminders, today's by default; those that need a human first."""
     zone = config.calling.zone
     mistakes: list[str] = []
     since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)

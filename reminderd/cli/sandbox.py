@@ -27,10 +27,16 @@ _OPTIONS: Final = {
 
 @click.command()
 @click.option(
-    "--dialect", type=click.Choice(["generic", "twilio"]), default="generic", show_default=True, help="What it speaks."
+    "--dialect",
+    type=click.Choice(["generic", "twilio"]),
+    default="generic",
+    show_default=True,
+    help="The imitated API.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=4010, show_default=True, help="Where to listen.")
-@click.option("--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds a step takes.")
+@click.option(
+    "--pace", type=click.FloatRange(0, 60), default=1.0, show_default=True, help="Seconds for each step of a call."
+)
 @click.option("--webhook-url", help="generic, required: where reports go, {public_base_url}/webhooks/call-status.")
 @click.option("--webhook-secret", help="generic, required: signs reports; as [provider.generic].webhook_secret.")
 @click.option("--api-key", help=f"generic: the bearer token that requests must carry.  [default: {_API_KEY}]")

@@ -27,13 +27,13 @@ _ECHO_SECONDS: Final = 1.0
 
 
 @click.command(name="run")
-@click.option("--only", type=click.Choice(["dial", "web"]), help="Do only one half; a second process does the other.")
+@click.option("--only", type=click.Choice(["dial", "web"]), help="Run only one half; a second process runs the other.")
 @click.option("--sandbox", is_flag=True, help="Simulate all calls, whomever the database belongs to.")
 @with_config
 def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
-    """Run the daemon: claim what is due, ring, take webhooks.
+    """Run the daemon: claim what is due, place calls, receive webhooks.
 
-    SIGTERM stops it in order; at SIGHUP it reads the configuration again.
+    SIGTERM stops it gracefully; SIGHUP reloads the configuration.
     """
     if sandbox and config.provider.kind != "sandbox":
         wrong([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
@@ -102,15 +102,15 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
         for error in leaves(errors):
             logger.error(f"{error}")
     except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
-        logger.exception("the daemon broke")
+        logger.exception("the daemon failed: unexpected error")
     return code
 
 
 @click.command(name="check-config")
-@click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it knows us.")
+@click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it accepts our account.")
 @with_config
 def check_config(config: Config, *, online: bool) -> None:
-    """Check the configuration, warn of words that could be better, and say what must be set at the provider."""
+    """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
     click.echo(f"configuration: {config.path or 'defaults and environment'}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
@@ -123,9 +123,9 @@ def check_config(config: Config, *, online: bool) -> None:
         case "generic":
             click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
         case "twilio":
-            click.echo(f"nothing is to be set at Twilio, which calls {base}/webhooks/twilio/… by itself")
+            click.echo(f"nothing must be set at Twilio; it sends webhooks to {base}/webhooks/twilio/…")
     if online:
         found = trio.run(mistakes_online, config)
         if found:
             fail("\n".join(f"online: {mistake}" for mistake in found))
-        click.echo("online: the provider knows us")
+        click.echo("online: the provider accepts our account")

@@ -81,7 +81,7 @@ def opened(path: Path) -> Iterator[Sheet]:
         # Who may import may not thereby read the secrets of the daemon, as whose user this runs. The open file is
         # asked: its name may be a link that leads elsewhere by now.
         if str(path) != "-" and S_IMODE(os.fstat(given.fileno()).st_mode) in _MODES_OF_SECRETS:
-            raise UnreadableError("it has the mode of a secret; expected a table that its owner may write to")
+            raise UnreadableError("its mode is that of a secret; expected a table that its owner may write")
         file: IO[bytes] = given
         if str(path) == "-" or not given.seekable():
             shutil.copyfileobj(given, kept)
@@ -125,7 +125,7 @@ def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
         raise UnreadableError(f"some dates are day first and some month first (lines {lines}); expected {_EITHER}")
     if not proofs and unclear is not None:
         raise UnreadableError(
-            f"dates like that on line {unclear} may be day first or month first, and no line tells; expected {_EITHER}"
+            f"dates like that on line {unclear} may be day first or month first; no line decides; expected {_EITHER}"
         )
     return next(iter(proofs), None)
 
@@ -160,7 +160,7 @@ def _codec_of(file: IO[bytes]) -> str:
     begin = file.read(_BLOCK)
     marked = next((codec for mark, codec in _MARKS if begin.startswith(mark)), None)
     if marked is None and b"\0" in begin:
-        raise UnreadableError("it holds NUL bytes, so it is no text; expected CSV, saved as UTF-8")
+        raise UnreadableError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
     flaw = _first_flaw(file, marked or "utf-8")
     if flaw is None:
         return marked or "utf-8"

@@ -28,9 +28,9 @@ from reminderd.store.stats import glance
 @as_json
 @with_config
 def status(config: Config, *, as_json: bool) -> None:
-    """Say whether all is well: the daemon, what is due, in flight, stuck and held back, the provider, the disk.
+    """Show whether all is well: the daemon, what is due, in flight, stuck and held, the provider, the disk.
 
-    The first line begins with OK or TROUBLE. Exit codes: 0 all is well, 1 there is trouble.
+    The first line begins with OK or ERROR. Exit codes: 0 all is well, 1 there is an error.
     """
     zone, now = config.calling.zone, SystemClock().now()
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
@@ -44,7 +44,7 @@ def status(config: Config, *, as_json: bool) -> None:
         print_json(
             {
                 "ok": not found,
-                "troubles": found,
+                "errors": found,
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
                 "disk_free_bytes": free,
@@ -53,7 +53,7 @@ def status(config: Config, *, as_json: bool) -> None:
             zone,
         )
     else:
-        click.echo(f"TROUBLE: {'; '.join(found)}" if found else "OK: all is well")
+        click.echo(f"ERROR: {'; '.join(found)}" if found else "OK: all is well")
         print_fields(_told(daemon, seen, free, backup, now, zone), zone)
     if found:
         sys.exit(FAILED)
@@ -80,7 +80,7 @@ def _told(
         "due next hour": f"{seen.due_next_hour}{_since(seen, now)}",
         "in flight": seen.in_flight,
         "stuck": seen.stuck,
-        "held back": _reasons(seen),
+        "held": _reasons(seen),
         "failed today": seen.failed_today,
         "last report": _ago(seen.last_report, now, zone),
         "dialing": _pause(seen, zone),
@@ -91,13 +91,13 @@ def _told(
 
 def _of_the_daemon(daemon: Daemon | str, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
     if isinstance(daemon, str):
-        return {"daemon": "not known"}
-    trouble = daemon.parts.get("provider")
+        return {"daemon": "unknown"}
+    error = daemon.parts.get("provider")
     return {
-        "daemon": f"{daemon.version}, runs since {spoken(daemon.started_at, zone)}",
-        "last poll": _ago(daemon.last_poll, now, zone, never="not by this process, which takes webhooks only"),
+        "daemon": f"{daemon.version}, running since {spoken(daemon.started_at, zone)}",
+        "last poll": _ago(daemon.last_poll, now, zone, never="not by this process, which only receives webhooks"),
         "last webhook": _ago(daemon.last_webhook, now, zone, never="none since its start"),
-        "provider": f"{daemon.provider}, {trouble or 'no trouble'}",
+        "provider": f"{daemon.provider}, {error or 'no error'}",
     }
 
 
@@ -110,19 +110,19 @@ def _age(backup: timedelta | str | None) -> str:
 def _since(seen: Glance, now: datetime) -> str:
     if seen.due_since is None:
         return ""
-    return f", {seen.due} of them now, the oldest since {(now - seen.due_since).total_seconds():.0f} s"
+    return f", {seen.due} of them due now, the oldest for {(now - seen.due_since).total_seconds():.0f} s"
 
 
 def _reasons(seen: Glance) -> str:
-    if not seen.held_back:
+    if not seen.held:
         return "0"
-    each: Sequence[str] = [f"{reminders} {reason}" for reason, reminders in seen.held_back.items()]
-    return f"{sum(seen.held_back.values())}: {', '.join(each)}"
+    each: Sequence[str] = [f"{reminders} {reason}" for reason, reminders in seen.held.items()]
+    return f"{sum(seen.held.values())}: {', '.join(each)}"
 
 
 def _pause(seen: Glance, zone: ZoneInfo) -> str:
     if not seen.paused:
-        return "goes on"
+        return "running"
     since = "" if seen.paused_since is None else f" since {spoken(seen.paused_since, zone)}"
     return f"paused by staff{since}; reminderd resume ends it"
 

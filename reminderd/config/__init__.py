@@ -4,7 +4,7 @@ from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
 from reminderd.config.changes import Changes, changes, written
 from reminderd.config.clinic_rules import rules_of
-from reminderd.config.clinic_wording import kinds_of, wording_of
+from reminderd.config.clinic_wording import templates_of, wording_of
 from reminderd.config.exposure import files_with_secrets
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
@@ -53,10 +53,10 @@ __all__ = [
     "changes",
     "defaults",
     "files_with_secrets",
-    "kinds_of",
     "load_config",
     "risks",
     "rules_of",
+    "templates_of",
     "wording_of",
     "written",
 ]

@@ -48,7 +48,7 @@ def _window(config: Config) -> str | None:
 def _some_day(config: Config) -> str | None:
     if any(config.calling.window.week):
         return None
-    return "leaves no day on which a phone may ring; expected one that [calling.hours] does not close"
+    return "leaves no day with calling hours; expected one that [calling.hours] does not close"
 
 
 def _api_url(config: Config) -> str | None:

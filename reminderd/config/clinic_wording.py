@@ -6,7 +6,7 @@ from attrs import asdict
 
 from reminderd.config.sections import Config
 from reminderd.core.conversation import Part
-from reminderd.core.kinds import Kinds
+from reminderd.core.templates import Templates
 from reminderd.core.wording import Wording
 
 
@@ -30,11 +30,11 @@ def wording_of(config: Config, *, from_number: str) -> Wording:
     )
 
 
-def kinds_of(config: Config) -> Kinds:
+def templates_of(config: Config) -> Templates:
     """The clinic's templates for messages."""
     messages = config.messages
-    return Kinds(
-        templates=messages.kinds,
+    return Templates(
+        by_name=messages.templates,
         clinic=messages.clinic,
         language=messages.language,
         zone=config.calling.zone,

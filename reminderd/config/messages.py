@@ -9,8 +9,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config.keys import did_you_mean, key, quoted
-from reminderd.core.kinds import KIND_PLACEHOLDERS
 from reminderd.core.phone import normalised
+from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
 from reminderd.core.wording import PLACEHOLDERS
 
 NAME_LENGTH: Final = 100
@@ -42,7 +42,7 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
     names = _PLACEHOLDER.findall(text)
     for name in names:
         if name not in known:
-            said_anyway = name in PLACEHOLDERS and known != KIND_PLACEHOLDERS
+            said_anyway = name in PLACEHOLDERS and known != TEMPLATE_PLACEHOLDERS
             why = "said by itself" if said_anyway else f"unknown{did_you_mean(name, known)}"
             return f"has {{{name}}} in it, which is {why}"
         if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
@@ -52,13 +52,13 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
     )
 
 
-def _kinds_trouble(kinds: Mapping[str, str]) -> str | None:
-    for name, text in kinds.items():
+def _templates_error(templates: Mapping[str, str]) -> str | None:
+    for name, text in templates.items():
         if not _KIND.fullmatch(name):
             return f"has the name {quoted(name)}"
         if not text.strip():
             return f"is empty in {name}"
-        trouble = _template_trouble(text, KIND_PLACEHOLDERS)
+        trouble = _template_trouble(text, TEMPLATE_PLACEHOLDERS)
         if trouble is not None:
             return f"{trouble}, in {name}"
     return None
@@ -111,9 +111,9 @@ class MessagesConfig:
     not_needed: str = _template()
     unknown_key: str = _template()
     goodbye: str = _template()
-    kinds: Mapping[str, str] = key(
+    templates: Mapping[str, str] = key(
         MappingProxyType({}),
         "a section of names in small letters, digits and underscores, each with a text of at most"
-        f" {TEMPLATE_LENGTH:,} characters, in braces only {', '.join(f'{{{name}}}' for name in KIND_PLACEHOLDERS)}",
-        _kinds_trouble,
+        f" {TEMPLATE_LENGTH:,} characters, in braces only {', '.join(f'{{{name}}}' for name in TEMPLATE_PLACEHOLDERS)}",
+        _templates_error,
     )

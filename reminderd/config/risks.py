@@ -14,11 +14,11 @@ def risks(config: Config) -> list[str]:
         return []
     found = []
     if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
-        found.append("no calling hours are set, so phones may ring at night; set start, end and days in [calling]")
+        found.append("no calling hours are set, so patients may be called at night; set [calling]")
     if not (config.limits.answered_per_day or config.limits.answered_per_week):
-        found.append("a patient with several reminders may be rung several times a day; set [limits]")
+        found.append("a patient with several reminders may be called several times a day; set [limits]")
     if config.metrics.port and not _is_loopback(config.metrics.host):
-        found.append("whoever reaches [metrics].host may read the metrics; keep it 127.0.0.1, or behind a firewall")
+        found.append("anybody who reaches [metrics].host can read the metrics; keep it 127.0.0.1, or behind a firewall")
     if config.provider.kind == "twilio":  # a generic provider is handed the message alone, and says it in its own way
         found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
     return found

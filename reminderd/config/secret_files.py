@@ -47,7 +47,7 @@ def _urls_of(alerts: AlertsConfig, given: Given) -> tuple[str, ...]:
     if not alerts.urls_file:
         return alerts.urls
     if alerts.urls:
-        raise ValueError("is given, and urls as well; expected one of them")
+        raise ValueError("is set together with urls; expected one of them")
     expected = "expected a file with a URL a line, as Apprise has them"
     lines = _text_in(alerts.urls_file, given, expected).splitlines()
     urls = tuple(line.strip() for line in lines if line.strip())
@@ -67,7 +67,7 @@ def _with_secret(section: Section, secret: KeyPath, given: Given) -> Section:
     if not name:
         return section
     if getattr(section, secret[-1]):
-        raise ValueError(f"is given, and {secret[-1]} as well; expected one of them")
+        raise ValueError(f"is set together with {secret[-1]}; expected one of them")
     read: dict[str, Any] = {secret[-1]: _text_in(name, given)}
     return evolve(section, **read)
 

@@ -100,7 +100,7 @@ def _prefixed(given: Given, environ: Mapping[str, str]) -> Iterator[tuple[KeyPat
             meant = did_you_mean(name, known)
             given.mistakes.append(f"environment {name}: unknown{meant}; expected {PREFIX}SECTION__KEY")
         elif path in seen:
-            given.mistakes.append(f"environment {name}: is given twice, also as {seen[path]}; expected one of them")
+            given.mistakes.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
         else:
             seen[path] = name
             yield path, name

@@ -10,7 +10,7 @@ from attrs import frozen
 FIELDS: Final = (
     "phone_number",
     "message",
-    "kind",
+    "template",
     "appointment_at",
     "scheduled_at",
     "date",
@@ -34,8 +34,8 @@ _NAMES: Final[Mapping[str, str]] = {
         Nachricht, Nachrichtentext, Mitteilung, Ansage, Ansagetext, Erinnerungstext,
         mensaje, texto, texto del mensaje,
         texte, message vocal, texte du message""",
-    "kind": """
-        kind, message kind, kind of message, message type, reminder type, reminder kind, template,
+    "template": """
+        kind, message kind, kind of message, message type, reminder type, reminder kind, template, message template,
         Nachrichtenart, Ansageart, Art der Nachricht, Vorlage,
         tipo de mensaje, plantilla,
         type de message, modèle""",
@@ -160,10 +160,10 @@ def columns_of(header: Sequence[str], chosen: Mapping[str, str]) -> Columns:
         f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
         for field, example in (
             ("phone_number", "phone"),
-            ("message", "message, or kind"),
+            ("message", "message, or template"),
             ("scheduled_at", "at, or date and time"),
         )
-        if field not in places and field not in chosen and not (field == "message" and "kind" in places)
+        if field not in places and field not in chosen and not (field == "message" and "template" in places)
     ]
     if mistakes:
         raise ColumnsError([*mistakes, f"found: {_listed(header)}"])

@@ -35,7 +35,7 @@ class Glance:
     """Being dialled, or dialled and without a final report yet."""
     stuck: int
     """Dialled, and should have been looked after long ago."""
-    held_back: Mapping[str, int]
+    held: Mapping[str, int]
     """How many wait for a reason of their own, by reason."""
     failed_today: int
     """Not reached, or expired, of those that were to be rung today."""
@@ -81,10 +81,10 @@ def troubles(
         found += [f"{part}: {trouble}" for part, trouble in daemon.parts.items() if trouble is not None]
     if glance.stuck:
         calls = "1 call is" if glance.stuck == 1 else f"{glance.stuck} calls are"
-        found.append(f"{calls} stuck: placed, and nobody looks what became of it")
+        found.append(f"{calls} stuck: placed, and not checked")
     if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not glance.paused:
         late = (now - glance.due_since) // timedelta(minutes=1)
-        found.append(f"{_reminders(glance.due)} not dialled in time, the oldest has waited for {late} minutes")
+        found.append(f"{_reminders(glance.due)} not dialed in time, the oldest has waited for {late} minutes")
     if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:
         hours = (now - glance.paused_since) // timedelta(hours=1)
         found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")

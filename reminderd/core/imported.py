@@ -9,10 +9,10 @@ from attrs import frozen
 
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import ReminderRequest, read_request, too_late
-from reminderd.core.kinds import Kinds
 from reminderd.core.model import Status
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
+from reminderd.core.templates import Templates
 
 Content = tuple[str, str, datetime, datetime | None, str | None]
 """Phone number, message, when to ring, until when, the patient's time zone."""
@@ -23,7 +23,7 @@ class Intake(StrEnum):
 
     ADDED = "added"
     CHANGED = "changed"
-    UNCHANGED = "already in"
+    UNCHANGED = "unchanged"
     CONFLICT = "conflict"
     """Another reminder has its `ref`, or the one that it names can't be changed any more."""
     TOO_LATE = "too late"
@@ -65,7 +65,7 @@ def read_row(
     *,
     width: int,
     zone: ZoneInfo,
-    kinds: Kinds,
+    templates: Templates,
     order: DayOrder | None,
     normalise: Callable[[str], str | None],
 ) -> ReminderRequest | list[str]:
@@ -76,19 +76,19 @@ def read_row(
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
     timezone = columns.text("timezone", cells).strip() or None
-    kind = columns.text("kind", cells).strip() or None
+    template = columns.text("template", cells).strip() or None
     message = columns.text("message", cells)
     return read_request(
         phone_number=columns.text("phone_number", cells),
-        message=message if message.strip() or kind is None else None,
+        message=message if message.strip() or template is None else None,
         scheduled_at=columns.text("scheduled_at", cells),
         expires_at=columns.text("expires_at", cells).strip() or None,
         timezone=timezone,
         ref=columns.text("ref", cells).strip() or None,
         zone=zone,
-        kind=kind,
+        template=template,
         appointment_at=columns.text("appointment_at", cells).strip() or None,
-        kinds=kinds,
+        templates=templates,
         order=order,
         normalise=normalise,
     )

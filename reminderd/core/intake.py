@@ -9,11 +9,11 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from reminderd.core.kinds import NO_KINDS, Kinds
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import normalised
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder, moment
+from reminderd.core.templates import NO_TEMPLATES, Templates
 from reminderd.core.window import known_zone
 
 PHONE_EXPECTED = "expected an international number that exists, like +4930123456"
@@ -51,9 +51,9 @@ def read_request(
     timezone: str | None,
     ref: str | None,
     zone: ZoneInfo,
-    kind: str | None = None,
+    template: str | None = None,
     appointment_at: str | None = None,
-    kinds: Kinds = NO_KINDS,
+    templates: Templates = NO_TEMPLATES,
     order: DayOrder | None = None,
     normalise: Callable[[str], str | None] = normalised,
 ) -> ReminderRequest | list[str]:
@@ -61,16 +61,16 @@ def read_request(
 
     Args:
         phone_number: as it was typed.
-        message: the words to be read out; None: those of its kind.
+        message: the text to be spoken; None: that of its template.
         scheduled_at: when to ring, as `moment` reads it.
         expires_at: the same for the end of its time; None: the clinic's `max_lateness`, or the appointment if that
             comes sooner.
         timezone: the patient's IANA zone; None: the clinic's.
         ref: the clinic's own name for it.
         zone: the clinic's, in which times without an offset are local where `timezone` says nothing else.
-        kind: which of the clinic's templates its message is made from, instead of `message`.
+        template: which of the clinic's templates its message is made from, instead of `message`.
         appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
-        kinds: the clinic's templates.
+        templates: the clinic's templates.
         order: how dates with slashes are written.
         normalise: `normalised`, or the same with a memory.
     """
@@ -78,8 +78,8 @@ def read_request(
     found = [] if number is not None else [_NO_NUMBER]
     appointment = None
     if appointment_at is not None:
-        appointment = _read("appointment_at", appointment_at, kinds.zone, order, found)
-    words = _worded(message, kind, appointment, kinds, found)
+        appointment = _read("appointment_at", appointment_at, templates.zone, order, found)
+    words = _worded(message, template, appointment, templates, found)
     found += _timezone_mistakes(timezone)
     local = zone if timezone is None else known_zone(timezone) or zone
     due = _read("scheduled_at", scheduled_at, local, order, found)
@@ -87,10 +87,10 @@ def read_request(
     if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
-        found.append("expires_at: before the time to ring; expected a later time")
+        found.append("expires_at: before scheduled_at; expected a later time")
     if due is not None and appointment is not None and appointment <= due:
-        found.append("appointment_at: not after the time to ring; expected a later time")
-    if limit is None and due is not None and appointment is not None and appointment < due + kinds.max_lateness:
+        found.append("appointment_at: not after scheduled_at; expected a later time")
+    if limit is None and due is not None and appointment is not None and appointment < due + templates.max_lateness:
         limit = appointment
     if found or number is None or due is None:
         return found
@@ -131,7 +131,7 @@ def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     if opens is not None and opens < limit:
         return None
     spoken = limit.astimezone(zone)
-    return f"the calling hours leave no time to ring it before {spoken:%Y-%m-%d %H:%M %Z}, so that it will expire"
+    return f"the calling hours leave no time to call before {spoken:%Y-%m-%d %H:%M %Z}, so it will expire"
 
 
 def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
@@ -142,13 +142,15 @@ def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None
     return f"too late; it was to be called before {limit.astimezone(rules.window.zone):%Y-%m-%d %H:%M:%S}"
 
 
-def _worded(message: str | None, kind: str | None, appointment: datetime | None, kinds: Kinds, found: list[str]) -> str:
-    """The words to be read out; what is wrong with them was added to `found`."""
-    if kind is not None and message is not None:
-        found.append("kind: given along with a message; expected one of the two")
-    elif kind is not None:
+def _worded(
+    message: str | None, template: str | None, appointment: datetime | None, templates: Templates, found: list[str]
+) -> str:
+    """Return the message; what is wrong with it was added to `found`."""
+    if template is not None and message is not None:
+        found.append("template: together with a message; expected one of the two")
+    elif template is not None:
         try:
-            message = kinds.message(kind, appointment)
+            message = templates.message(template, appointment)
         except ValueError as error:
             if not any(mistake.startswith("appointment_at:") for mistake in found):
                 found.append(f"{error}")
@@ -159,11 +161,11 @@ def _worded(message: str | None, kind: str | None, appointment: datetime | None,
 
 def _message_mistakes(message: str) -> list[str]:
     if not message.strip():
-        return ["message: empty; expected the words to be read out"]
+        return ["message: empty; expected the text to be spoken"]
     if len(message) > MESSAGE_LIMIT:
         return [f"message: {len(message)} characters; expected at most {MESSAGE_LIMIT}"]
     if _UNSPEAKABLE.search(message):
-        return ["message: holds NUL or broken characters; expected plain text"]
+        return ["message: contains NUL or invalid characters; expected plain text"]
     return []
 
 

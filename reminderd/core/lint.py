@@ -58,12 +58,12 @@ def seconds(text: str) -> float:
 def _who_and_where(wording: Wording) -> Iterator[str]:
     words = words_of(wording.language)
     if not wording.clinic:
-        yield f'[messages].clinic is not given: patients hear "{words.clinic}" for a name'
+        yield f'[messages].clinic is not set: patients hear "{words.clinic}" for a name'
     if not wording.phone:
         number = "the number that the call comes from" if wording.from_number else f'"{words.phone}"'
-        yield f"[messages].phone is not given: patients are told to call {number}"
+        yield f"[messages].phone is not set: patients are asked to call {number}"
     if not _names_the_clinic_first(wording):
-        yield "[messages].greeting does not begin with the clinic: its name is to be said before anything else"
+        yield "[messages].greeting does not begin with the clinic: its name must be spoken first"
 
 
 def _names_the_clinic_first(wording: Wording) -> bool:
@@ -77,19 +77,19 @@ def _languages(wording: Wording) -> Iterator[str]:
     borrowed = [part for part in Part if part is not Part.MESSAGE and not wording.templates.get(part)]
     if borrowed and not is_built_in(wording.language):
         yield (
-            f"[messages].language {wording.language} has no words built in: "
-            f"these are said in English: {', '.join(borrowed)}"
+            f"[messages].language {wording.language} has no built-in texts: "
+            f"these are spoken in English: {', '.join(borrowed)}"
         )
 
 
 def _callback(wording: Wording) -> Iterator[str]:
     if not any(_tells_the_phone(part, wording) for part in (Part.GREETING, Part.MENU, Part.GOODBYE)):
-        yield "{phone} is in none of greeting, menu and goodbye: patients are to be told a number to call back"
+        yield "{phone} is in none of greeting, menu and goodbye: patients must hear a number to call back"
     if not _tells_the_phone(Part.VOICEMAIL, wording):
-        yield "[messages].voicemail is without {phone}: whoever hears it must know where to call back"
+        yield "[messages].voicemail has no {phone}: patients must hear a number to call back"
     if "{message}" in wording.template(Part.VOICEMAIL):
         yield (
-            "[messages].voicemail has {message} in it: anybody may listen to a machine, "
+            "[messages].voicemail has {message} in it: anybody may listen to a voicemail, "
             "so leave only the clinic's name and its number there"
         )
 
@@ -123,6 +123,6 @@ def _length(wording: Wording) -> Iterator[str]:
     voicemail = 2 * seconds(spoken(Part.VOICEMAIL, wording, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
     if voicemail > MOST_SECONDS:
         yield (
-            f"[messages].voicemail, which is said twice, takes {voicemail:.0f} seconds: "
+            f"[messages].voicemail, which is spoken twice, takes {voicemail:.0f} seconds: "
             f"keep it within {MOST_SECONDS:.0f}"
         )

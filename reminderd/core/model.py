@@ -142,7 +142,7 @@ class Reminder:
     ended_at: datetime | None = None
     """When it became final."""
     last_error: str | None = None
-    """The last reason in words, for people."""
+    """The last reason as a sentence, for people."""
     response: str | None = None
     """A `Response`, or whatever the clinic's own programs have written."""
     revision: int = 0

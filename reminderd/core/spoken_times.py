@@ -45,7 +45,7 @@ def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None) -> datetime
         if len(text) <= _ISO_DATE_LENGTH:
             raise ValueError(f"not a time; {EXPECTED}")
     if not FIRST_YEAR <= typed.year <= LAST_YEAR:
-        raise ValueError(f"the year {typed.year}; expected a time that patients live to see")
+        raise ValueError(f"the year {typed.year}; expected a time within the next years")
     typed = typed.replace(microsecond=typed.microsecond // 1000 * 1000)
     if typed.tzinfo is not None:
         return typed.astimezone(UTC)

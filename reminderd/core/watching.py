@@ -31,7 +31,7 @@ class Counts:
     need_human: Mapping[Outcome, int]
     """Reminders of the last day that somebody must act on."""
     due: int
-    """Reminders to be dialled whose moment has come."""
+    """Reminders that wait for a call and are due."""
     due_since: datetime | None
     """The moment of the oldest of them."""
     unattended_since: datetime | None

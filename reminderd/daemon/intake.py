@@ -5,7 +5,7 @@ from functools import partial
 
 from attrs import frozen
 
-from reminderd.config import Config, kinds_of
+from reminderd.config import Config, templates_of
 from reminderd.core.imported import Decision
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.rules import Rules
@@ -48,4 +48,4 @@ def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
     if not config.api.token:
         return None
     desk = _Desk(database=database, rules=rules)
-    return Api(token=config.api.token, zone=config.calling.zone, kinds=kinds_of(config), desk=desk)
+    return Api(token=config.api.token, zone=config.calling.zone, templates=templates_of(config), desk=desk)

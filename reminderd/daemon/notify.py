@@ -45,7 +45,7 @@ class Supervisor:
             with socket.socket(socket.AF_UNIX, kind) as sender:
                 sender.sendto("\n".join(assignments).encode(), address)
         except OSError as error:
-            logger.warning(f"the supervisor can't be told {assignments[0]}: {error.strerror or error}")
+            logger.warning(f"the supervisor can't be notified of {assignments[0]}: {error.strerror or error}")
 
 
 UNTOLD: Final = Supervisor()

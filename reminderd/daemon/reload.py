@@ -40,7 +40,7 @@ async def watch_hangups(
         task_status.started()
         async for _ in hangups:
             if in_terminal and not _has_terminal():
-                logger.info("SIGHUP: the terminal is gone, stopping, calls in flight may end")
+                logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
                 live.context.stopping.set()
             elif not live.context.stopping.is_set():
                 await _read_again(live, reload)
@@ -54,18 +54,20 @@ async def _read_again(live: Live, reload: Reload) -> None:
         found = changes(before, wanted)
         live.follow(found.config)
     except ConfigError as error:
-        logger.error(f"the configuration was not taken, the one before holds; mistakes in it: {len(error.mistakes)}")
+        count = len(error.mistakes)
+        errors = "1 error" if count == 1 else f"{count} errors"
+        logger.error(f"configuration not reloaded ({errors}); still using the previous one")
         for mistake in error.mistakes:
-            logger.error(f"not taken: {mistake}")
+            logger.error(f"not reloaded: {mistake}")
         return
     except Exception:  # noqa: BLE001 - a running daemon is worth more than a new configuration
-        logger.exception("reading the configuration again broke, the one before holds")
+        logger.exception("configuration not reloaded (unexpected error); still using the previous one")
         return
     if found.config.log.level != before.log.level:
         try:
             reload.set_level(found.config.log.level)
         except OSError as error:
-            logger.error(f"{before.log.path}: the log can't be written, its level stays: {error.strerror}")
+            logger.error(f"{before.log.path}: the log can't be written, so its level stays: {error.strerror}")
             # What holds is not what was wanted: at the next signal it is tried again.
             live.config = evolve(live.config, log=before.log)
             found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))
@@ -78,10 +80,10 @@ def _tell(found: Changes, before: Config) -> None:
     """Say which keys have changed, never their values, and what is risky now that was not."""
     if found.at_once or not found.later:
         names = ", ".join(written(path) for path in found.at_once)
-        logger.info(f"the configuration was read again, changed: {names or 'nothing'}")
+        logger.info(f"configuration reloaded, changed: {names or 'nothing'}")
     if found.later:
         names = ", ".join(written(path) for path in found.later)
-        logger.warning(f"the configuration was read again, takes effect at the next start: {names}")
+        logger.warning(f"configuration reloaded, takes effect at the next start: {names}")
     known = risks(before)
     for risk in risks(found.config):
         if risk not in known:

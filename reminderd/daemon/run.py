@@ -101,7 +101,7 @@ async def run(
     if in_order:
         logger.info("stopped")
     else:
-        logger.warning("stopped, with requests or webhooks cut off: their calls are cleared up after the next start")
+        logger.warning("stopped, with requests or webhooks cut off: their calls are reconciled after the next start")
     return in_order
 
 
@@ -188,7 +188,7 @@ async def _run(
             await nursery.start(watch_hangups, live, reload)
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
         if web_url:
-            logger.info(f"webhooks are taken at {web_url}")
+            logger.info(f"listening for webhooks at {web_url}")
         if listening.metrics is not None:
             asked = build_metrics_app(watch_over.scrape)
             url = await nursery.start(partial(serve, asked, listening.metrics, shutdown_trigger=stages.over))

@@ -26,6 +26,6 @@ async def watch_signals(stopping: trio.Event, everything: trio.CancelScope, *, e
                 logger.warning(f"{name} again: ending at once")
                 everything.cancel()
                 return
-            logger.info(f"{name}: stopping, calls in flight may end")
+            logger.info(f"{name}: stopping, requests in flight may end")
             stopping.set()
             first_at = trio.current_time()

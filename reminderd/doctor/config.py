@@ -13,6 +13,6 @@ def look(config: Config) -> list[Finding]:
     place = "defaults and environment" if config.path is None else str(config.path)
     found = [good("configuration", f"{place}: no mistakes")]
     for risk in risks(config):
-        says, told, mend = risk.rpartition("; ")
-        found.append(warning("configuration", says, mend) if told else warning("configuration", risk, _OF_WORDS))
+        says, told, fix = risk.rpartition("; ")
+        found.append(warning("configuration", says, fix) if told else warning("configuration", risk, _OF_WORDS))
     return found

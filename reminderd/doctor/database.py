@@ -7,7 +7,7 @@ from typing import Final
 import trio
 
 from reminderd.config import Config
-from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
+from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
 from reminderd.core.window import known_zone
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -22,19 +22,19 @@ async def look(config: Config, now: datetime, *, seconds: float) -> list[Finding
     """That it opens, is sound and up to date; it is read through for so many seconds at most."""
     file = config.database.path
     if not file.exists():
-        mend = "none, if this is new: reminderd run or add makes it; else correct [database].url"
-        return [untold("database", f"there is none at {file}", mend)]
+        fix = "nothing, if this is new: reminderd run or add creates it; else correct [database].url"
+        return [unknown("database", f"there is none at {file}", fix)]
     if not file.is_file():
         return [wrong("database", f"{file} is no file", "correct [database].url")]
     look_at = partial(examine, file, seconds=seconds, long_ago=to_ms(now - config.worker.lease))
     try:
         seen = await trio.to_thread.run_sync(look_at)
     except StoreUnusableError as error:
-        mend = "correct [database].url, or restore the last good copy; see operations.md"
-        return [wrong("database", f"{file}: {error}", mend)]
+        fix = "correct [database].url, or restore the last good copy; see operations.md"
+        return [wrong("database", f"{file}: {error}", fix)]
     except StoreUnavailableError as error:
-        mend = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
-        return [wrong("database", f"{file}: {error}", mend)]
+        fix = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
+        return [wrong("database", f"{file}: {error}", fix)]
     found = [*_soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
     bug = sqlite_warning()
     if bug is not None:
@@ -45,7 +45,7 @@ async def look(config: Config, now: datetime, *, seconds: float) -> list[Finding
 def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
     if seen.mistakes is None:
         why = f"{file} opens; it could not be read through within {seconds:g} s"
-        return [untold("database", why, "reminderd db check takes its time")]
+        return [unknown("database", why, "reminderd db check has no time limit")]
     shown = [
         wrong("database", mistake, "see operations.md, db check")
         for mistake in seen.mistakes[: _SHOWN if len(seen.mistakes) > _SHOWN + 1 else None]

@@ -6,7 +6,7 @@ from pathlib import Path
 from shlex import quote
 
 from reminderd.config import Config, files_with_secrets
-from reminderd.core.diagnosis.finding import Finding, good, untold, wrong
+from reminderd.core.diagnosis.finding import Finding, good, unknown, wrong
 from reminderd.core.diagnosis.machine import disk, open_to_others, replaceable
 
 
@@ -27,12 +27,12 @@ def _modes(file: Path) -> list[Finding]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        return [untold("files", f"{file} can't be looked at: {error.strerror}", "run this as the daemon's user")]
+        return [unknown("files", f"{file} can't be read: {error.strerror}", "run this as the daemon's user")]
     found = []
     if open_to_others(mode, folders):
         found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
     if replaceable(folders):
-        says = f"every user of the machine may replace {file}"
+        says = f"every user of the machine can replace {file}"
         found.append(wrong("files", says, f"chmod o-w {quote(str(real.parent))}"))
     return found
 
@@ -45,8 +45,8 @@ def _backups(config: Config) -> list[Finding]:
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
-    mend = "let the daemon's user write there, and its service as well; see operations.md, Back up"
-    return [wrong("backups", f"no backup can be written to {folder}", mend)]
+    fix = "let the daemon's user write there, and its service as well; see operations.md, Back up"
+    return [wrong("backups", f"no backup can be written to {folder}", fix)]
 
 
 def _disks(config: Config) -> list[Finding]:
@@ -58,6 +58,6 @@ def _disks(config: Config) -> list[Finding]:
             device = folder.stat().st_dev
             found.setdefault(device, disk(shutil.disk_usage(folder).free, str(folder)))
         except OSError as error:
-            says = f"{folder} can't be looked at: {error.strerror}"
-            return [wrong("disk", says, "make the folder, and let the daemon's user write to it")]
+            says = f"{folder} can't be read: {error.strerror}"
+            return [wrong("disk", says, "create the folder, and let the daemon's user write to it")]
     return list(found.values())

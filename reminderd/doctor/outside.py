@@ -10,7 +10,7 @@ import trio
 from attrs import frozen
 
 from reminderd.core.diagnosis import outside
-from reminderd.core.diagnosis.finding import Finding, Mark, good, untold, warning, wrong
+from reminderd.core.diagnosis.finding import Finding, Mark, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Outcome, Unheard
 
@@ -40,20 +40,20 @@ async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -
         return _unasked("[web].public_base_url is not set")
     parts = urlsplit(base)
     if parts.scheme == "http" and is_this_machine(parts.hostname or ""):
-        return _unasked(f"{base} is this machine's own, for trying out")
+        return _unasked(f"{base} is this machine's own, for testing")
     addresses = await _addresses(parts, asking.seconds)
     if isinstance(addresses, str):
-        mend = "correct [web].public_base_url, or the name's A and AAAA records at your registrar"
-        unknown = wrong("address", f"{parts.hostname} leads nowhere: {addresses}", mend)
-        return Outside([unknown, untold("certificate", "not asked: there is no address")], None)
+        fix = "correct [web].public_base_url, or the name's A and AAAA records at your registrar"
+        nowhere = wrong("address", f"{parts.hostname} has no address: {addresses}", fix)
+        return Outside([nowhere, unknown("certificate", "not checked: there is no address")], None)
     found = [outside.address(parts.hostname or "", addresses)]
     if parts.scheme == "http":
-        mend = "set an https:// address: what patients say must not travel in the clear"
-        found.append(wrong("certificate", "none: [web].public_base_url begins with http://", mend))
+        fix = "set an https:// address: patients' data must be encrypted on its way"
+        found.append(wrong("certificate", "none: [web].public_base_url begins with http://", fix))
     else:
         found.append(await _certificate(parts, asking, now))
         if found[-1].mark is Mark.WRONG:
-            return Outside([*found, untold("from outside", "not asked: nobody trusts such a certificate")], None)
+            return Outside([*found, unknown("from outside", "not checked: such a certificate is not trusted")], None)
     alive = await asking.get(f"{base}/health")
     found.append(_reached(f"{base}/health", alive, runs=runs))
     if not isinstance(alive, Heard):
@@ -63,13 +63,13 @@ async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -
         host = parts.netloc.removesuffix(":443")
         found.append(await plain_http(f"http://{host}/", host, asking))
     elif parts.scheme == "https":
-        found.append(untold("plain http", "not asked: [web].public_base_url names a port of its own"))
+        found.append(unknown("plain http", "not checked: [web].public_base_url names a port of its own"))
     found.append(outside.kept_inside(await _let_out(base, asking)))
     return Outside(found, base if runs or is_alive(alive) else None)
 
 
 def _unasked(why: str) -> Outside:
-    return Outside([untold("address", f"not asked from outside: {why}")], None)
+    return Outside([unknown("address", f"not checked from outside: {why}")], None)
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
@@ -94,17 +94,17 @@ async def _certificate(parts: SplitResult, asking: Asking, now: datetime) -> Fin
         try:
             tcp = await trio.open_tcp_stream(host, port_of(parts))
         except OSError as error:
-            return untold("certificate", f"can't be seen: {error.strerror or error}")
+            return unknown("certificate", f"can't be seen: {error.strerror or error}")
         stream = trio.SSLStream(tcp, asking.trust, server_hostname=host)
         async with tcp:
             try:
                 await stream.do_handshake()
             except (trio.BrokenResourceError, ssl.CertificateError) as error:
-                mend = "journalctl -u caddy says why it got no good one; ports 80 and 443 must be open to the world"
-                return wrong("certificate", f"not valid: {_cause(error)}", mend)
+                fix = "journalctl -u caddy shows why there is none; ports 80 and 443 must be open to the world"
+                return wrong("certificate", f"not valid: {_cause(error)}", fix)
             times = stream.getpeercert()
         return outside.certificate(_moment(times["notBefore"]), _moment(times["notAfter"]), now)
-    return untold("certificate", f"can't be seen: no answer within {asking.seconds:g} s")
+    return unknown("certificate", f"can't be seen: no answer within {asking.seconds:g} s")
 
 
 def _cause(error: BaseException) -> str:
@@ -122,21 +122,21 @@ def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
         return wrong("from outside", f"{url}: {alive.reason}", f"look at Caddy and the firewall; {_ELSEWHERE}")
     if is_alive(alive):
         if runs is False:
-            mend = "is it another machine's? Then correct the name's A and AAAA records"
-            return warning("from outside", f"a daemon answers at {url}, though none runs here", mend)
+            fix = "is it another machine's? Then correct the name's A and AAAA records"
+            return warning("from outside", f"a daemon answers at {url}, though none runs here", fix)
         return good("from outside", f"the daemon answers at {url}")
     if not runs and alive.status in {502, 503, 504}:
         says = f"{url} answers {alive.status}: the daemon does not run"
         return warning("from outside", says, "start it, and ask again")
-    mend = "let Caddy pass /webhooks/* and /health on to [web].port; see operations.md"
-    return warning("from outside", f"{url} answers {alive.status}, and it is not the daemon that answers", mend)
+    fix = "let Caddy pass /webhooks/* and /health on to [web].port; see operations.md"
+    return warning("from outside", f"{url} answers {alive.status}, and it is not the daemon that answers", fix)
 
 
 async def plain_http(url: str, host: str, asking: Asking) -> Finding:
     """What an http URL, without TLS, leads to at the same host."""
     outcome = await asking.get(url)
     if isinstance(outcome, Unheard):
-        return untold("plain http", f"{url} does not answer: {outcome.reason}")
+        return unknown("plain http", f"{url} does not answer: {outcome.reason}")
     return outside.plain_http(outcome.status, outcome.headers.get("location", ""), host)
 
 

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config import Config
-from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
+from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Unheard
 
@@ -31,7 +31,7 @@ async def look(config: Config, asking: Asking) -> Port:
     """Who has the port, and how the daemon is if it is the daemon."""
     host, port, url = config.web.host, config.web.port, config.web.local_url
     if url is None:
-        return Port([untold("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
+        return Port([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
     place = f"{host} port {port}"
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
@@ -42,16 +42,16 @@ async def look(config: Config, asking: Asking) -> Port:
         if refusal is None:
             free = good("port", f"{place} is free: the daemon does not run, or only dials")
             return Port([free, *_exposure(host)], None)
-        why, mend = refusal
-        return Port([wrong("port", f"can't listen on {place}: {why}", mend)], None)
-    says = f"{place} is taken by something that does not answer as the daemon does"
+        why, fix = refusal
+        return Port([wrong("port", f"can't listen on {place}: {why}", fix)], None)
+    says = f"{place} is used by a program that does not answer as the daemon does"
     return Port([wrong("port", says, _MENDS[errno.EADDRINUSE])], None)
 
 
 async def _readiness(url: str, asking: Asking) -> Finding:
     outcome = await asking.get(f"{url}/health/ready")
     if isinstance(outcome, Unheard):
-        return wrong("daemon", f"does not say whether it is ready: {outcome.reason}", "look into its log")
+        return wrong("daemon", f"does not say whether it is ready: {outcome.reason}", "see its log")
     return _told(outcome)
 
 
@@ -63,15 +63,15 @@ def _told(heard: Heard) -> Finding:
         case dict() as failing if failing:
             says = "; ".join(f"{part}: {trouble}" for part, trouble in failing.items())
             return wrong("daemon", says, "see operations.md, When something is wrong")
-    return untold("daemon", f"can't tell whether it is ready: it answers {heard.status}")
+    return unknown("daemon", f"unknown whether it is ready: it answers {heard.status}")
 
 
 def _exposure(host: str) -> list[Finding]:
     """Whether others than this machine's own programs reach the port, past the web server in front."""
     if is_this_machine(host):
         return []
-    mend = "set it to 127.0.0.1, or let a firewall keep all but the web server in front away from the port"
-    return [warning("port", f"[web].host is {host}, so other machines may reach the port past the web server", mend)]
+    fix = "set it to 127.0.0.1, or let a firewall keep all but the web server in front away from the port"
+    return [warning("port", f"[web].host is {host}, so other machines may reach the port past the web server", fix)]
 
 
 def _refusal(host: str, port: int) -> tuple[str, str] | None:

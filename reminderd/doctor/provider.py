@@ -6,7 +6,7 @@ import trio
 from attrs import evolve
 
 from reminderd.config import Config
-from reminderd.core.diagnosis.finding import Finding, good, untold, wrong
+from reminderd.core.diagnosis.finding import Finding, good, unknown, wrong
 from reminderd.daemon.clients import mistakes_online
 
 _QUESTIONS: Final = 3
@@ -17,7 +17,7 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
     """What `check-config --online` finds, each question bounded to so many seconds."""
     kind = config.provider.kind
     if kind == "sandbox":
-        return [untold("provider", "not asked: the sandbox lives inside the daemon, and rings nobody")]
+        return [unknown("provider", "not checked: the sandbox runs inside the daemon, and calls nobody")]
     quick = evolve(config, provider=evolve(config.provider, timeout_seconds=seconds))
     mistakes = ["no answer in time"]
     with trio.move_on_after(_QUESTIONS * seconds):
@@ -25,11 +25,11 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
             mistakes = await mistakes_online(quick)
         except ValueError as error:  # a URL of which only DNS knows that it can be none
             mistakes = [f"it can't be asked: {error}"]
-    mend = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
+    fix = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
     if kind == "twilio":
-        return [wrong("provider", mistake, mend) for mistake in mistakes] or [
+        return [wrong("provider", mistake, fix) for mistake in mistakes] or [
             good("provider", "Twilio knows the account, and the number may make calls")
         ]
-    return [wrong("provider", mistake, mend) for mistake in mistakes] or [
-        good("provider", "it answers, and refuses neither us nor the question for a call that there is not")
+    return [wrong("provider", mistake, fix) for mistake in mistakes] or [
+        good("provider", "it answers, and accepts our account")
     ]

@@ -16,7 +16,7 @@ from attrs import frozen
 
 from reminderd.config import Config
 from reminderd.core.diagnosis import outside
-from reminderd.core.diagnosis.finding import Finding, untold, warning
+from reminderd.core.diagnosis.finding import Finding, unknown, warning
 from reminderd.core.diagnosis.outside import Knock
 from reminderd.doctor.asking import Asking, document
 from reminderd.providers.exchange import Outcome, Unheard
@@ -48,16 +48,16 @@ async def look(config: Config, asking: Asking, *, public: str | None, local: str
         now: signatures carry the time.
     """
     if config.provider.kind == "sandbox":
-        return untold("webhooks", "not asked: the sandbox makes a secret of its own at each start")
+        return unknown("webhooks", "not checked: the sandbox creates a secret at each start")
     auth = config.provider.generic.webhook_auth
     if config.provider.kind == "generic" and auth == "none":
-        mend = "set [provider.generic].webhook_auth, if the provider can do better"
-        return warning("webhooks", "none is signed: whoever reaches the port can report whatever they like", mend)
+        fix = "set [provider.generic].webhook_auth, if the provider can do better"
+        return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
     if config.provider.kind == "generic" and auth == "bearer" and not (public or "").startswith("https://"):
         public = None  # a token, unlike a signature, is told to whoever answers
     where = public or local
     if where is None:
-        return untold("webhooks", "not asked: the daemon answers neither on this machine nor from outside")
+        return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")
     webhook = _twilio_s(config) if config.provider.kind == "twilio" else _generic(config, now)
     forged = await _knock(asking, where, webhook, webhook.forged)
     signed = await _knock(asking, where, webhook, webhook.signed)

@@ -94,4 +94,4 @@ def log_turn(turn: Turn, breaker: Breaker) -> None:
     if turn is Turn.BEGAN:
         logger.warning(f"the provider is failing, dialing pauses: {breaker.reason}")
     else:
-        logger.info("the provider takes calls again, dialing goes on")
+        logger.info("the provider accepts calls again, dialing resumes")

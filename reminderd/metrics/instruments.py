@@ -16,7 +16,7 @@ ANSWERS: Final[Mapping[type, str]] = {
     Accepted: "accepted",
     NotPlaced: "not_placed",
     Refused: "refused",
-    AccountTrouble: "account_trouble",
+    AccountTrouble: "account",
     Unclear: "unclear",
 }
 """The label of each class of a provider's answers."""

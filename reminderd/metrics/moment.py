@@ -48,7 +48,7 @@ class Moment(Collector):
         )
         yield _one("writer_queue", "Writes that wait for the writer.", self.queued_writes)
         if self.last_poll is not None:
-            yield _when("last_poll", "When the poll loop last showed that it lives.", self.last_poll)
+            yield _when("last_poll", "The poll loop's last heartbeat.", self.last_poll)
         if self.last_webhook is not None:
             yield _when("last_webhook", "When a webhook was last recorded.", self.last_webhook)
         paused: dict[str, float] = {"provider": self.provider_paused}
@@ -83,11 +83,11 @@ def _counted(counts: Counts, now: datetime) -> Iterator[GaugeMetricFamily]:
         "Reminders of the last 24 hours that somebody must act on, by outcome.",
         {outcome.replace(" ", "_"): counts.need_human.get(outcome, 0) for outcome in sorted(NEED_A_HUMAN)},
     )
-    yield _one("reminders_due", "Reminders to be dialled whose moment has come.", counts.due)
+    yield _one("reminders_due", "Reminders that wait for a call and are due.", counts.due)
     yield _one("oldest_due_seconds", "For how long the oldest of them waits.", _age(counts.due_since, now))
     yield _one(
         "oldest_unattended_seconds",
-        "For how long a reminder that was dialled waits to be looked after.",
+        "For how long an alive call that is due has not been checked.",
         _age(counts.unattended_since, now),
     )
 

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 from loguru import logger
 
-from reminderd.core.lifecycle.claim import Draft, claim_reminder, put_aside
+from reminderd.core.lifecycle.claim import Draft, claim_reminder, unexpected_error
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
@@ -170,7 +170,7 @@ class _Claims:
         return transitions
 
     def _decide_reminders(self, taken: Sequence[Reminder]) -> list[Transition]:
-        """Decide what each needs, with one look at the database for all; one that breaks the program is put aside."""
+        """Decide what each needs, with one read of the database for all; one on which the program fails fails alone."""
         if not taken:
             return []
         self.connection.execute("SAVEPOINT some")
@@ -184,14 +184,14 @@ class _Claims:
                 decided = [transition for one in taken for transition in self._decide_reminders([one])]
             else:
                 logger.bind(reminder=taken[0].id).exception("unexpected error with this reminder")
-                decided = self._put_aside(taken[0])
+                decided = self._unexpected_error(taken[0])
         self.connection.execute("RELEASE some")
         return decided
 
-    def _put_aside(self, reminder: Reminder) -> list[Transition]:
-        """Put a reminder aside that breaks the program; if even that breaks it, it is looked at again after a lease."""
+    def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
+        """End a reminder on which the program fails; if even that fails, it is looked at again after a lease."""
         before = Ledger().put(reminder)
-        transition = put_aside(before, reminder, self.now)
+        transition = unexpected_error(before, reminder, self.now)
         try:
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:

@@ -22,7 +22,7 @@ async def until_stored(write: Callable[[], Awaitable[T]]) -> T:
             result = await write()
         except StoreUnavailableError as error:
             if pause == _FIRST_PAUSE:
-                logger.warning(f"not recorded yet, to be tried until it is: {error}")
+                logger.warning(f"not recorded yet, trying again: {error}")
             await trio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
         else:

@@ -59,15 +59,15 @@ SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
  ORDER BY call_id, position
 """
 _BROKEN: Final = {
-    "a waiting reminder is looked at by nobody": """
+    "a waiting reminder has no wake_at": """
         SELECT id FROM reminders
          WHERE status IN ('scheduled', 'dialing', 'processing') AND wake_at IS NULL AND NOT EXISTS (
                SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
                 WHERE m.reminder_id = reminders.id AND m.gone = 0 AND c.wake_at IS NOT NULL)""",
-    "a final reminder is still to be looked at": """
+    "a final reminder has a wake_at": """
         SELECT id FROM reminders
          WHERE status IN ('called', 'failed', 'expired', 'cancelled') AND wake_at < :long_ago""",
-    "an alive call is looked at by nobody": """
+    "an alive call has no wake_at": """
         SELECT id FROM call_logs WHERE wake_at < :long_ago AND lease_token IS NOT NULL""",
 }
 

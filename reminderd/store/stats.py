@@ -156,7 +156,7 @@ def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glan
         due_since=found.due_since,
         in_flight=found.waiting.get(Status.DIALING, 0) + found.waiting.get(Status.PROCESSING, 0),
         stuck=count(_STUCK, until=now - STUCK_AFTER),
-        held_back={codes.get(row["hold_code"], row["hold_code"]): row["reminders"] for row in held},
+        held={codes.get(row["hold_code"], row["hold_code"]): row["reminders"] for row in held},
         failed_today=count(_FAILED, since=midnight, now=now),
         last_report=None if report is None else from_ms(report),
         paused=found.paused,

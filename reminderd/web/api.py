@@ -17,8 +17,8 @@ from werkzeug.exceptions import NotFound
 
 from reminderd.core.imported import Decision, Intake
 from reminderd.core.intake import ReminderRequest
-from reminderd.core.kinds import Kinds
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.templates import Templates
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.body import NoRoomError, TooLargeError
@@ -69,7 +69,7 @@ class Api:
     token: str
     zone: ZoneInfo
     """The clinic's, for times without an offset."""
-    kinds: Kinds
+    templates: Templates
     """The clinic's templates."""
     desk: IntakeDesk
 
@@ -149,7 +149,7 @@ async def _body(seconds: float) -> bytes:
     except trio.TooSlowError:
         raise ProblemError(408, "the body did not arrive in time") from None
     except NoRoomError:
-        raise _later("the bodies of other requests fill the memory set aside for them") from None
+        raise _later("too many large requests at once") from None
 
 
 def _later(reason: str) -> ProblemError:
@@ -160,13 +160,13 @@ def _later(reason: str) -> ProblemError:
 async def _post(api: Api, _name: str, body: bytes) -> Response:
     if request.mimetype not in {_JSON, ""}:
         raise ProblemError(415, f"expected Content-Type: {_JSON}")
-    requests, is_list = read_requests(body, api.zone, api.kinds)
+    requests, is_list = read_requests(body, api.zone, api.templates)
     try:
         done = await api.desk.put(requests)
     except RefusedError as error:
         is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
-        raise ProblemError(409 if is_conflict else 400, "nothing was taken", errors) from error
+        raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error
     is_new = any(decision.intake is Intake.ADDED for _, decision in done)
     shown = [_shown(stored) for stored, _ in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}

@@ -63,7 +63,7 @@ async def taken(answer: Answer, *, door: Door, seats: trio.Semaphore, body_secon
     except trio.TooSlowError:
         return refused(408, "Request timeout")
     except NoRoomError:
-        return _later("the bodies of other requests fill the memory set aside for them")
+        return _later("too many large requests at once")
     # No seat while its body is on the way: slow senders would keep everybody else out.
     try:
         seats.acquire_nowait()
@@ -104,5 +104,5 @@ async def _answered(webhook: Webhook, answer: Answer, door: Door) -> Response:
 
 
 def _later(reason: str) -> Response:
-    logger.warning(f"webhook put off with 503: {reason}")
+    logger.warning(f"webhook not recorded, answered with 503: {reason}")
     return reply(503, {"error": "Service unavailable"}, {"Retry-After": str(RETRY_AFTER_SECONDS)})

@@ -7,21 +7,21 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.kinds import Kinds
+from reminderd.core.templates import Templates
 from reminderd.web.problems import ProblemError
 
 MOST_AT_ONCE: Final = 1_000
 
 _REQUIRED: Final = ("phone_number", "scheduled_at")
-_OPTIONAL: Final = ("message", "kind", "appointment_at", "expires_at", "timezone", "ref")
+_OPTIONAL: Final = ("message", "template", "appointment_at", "expires_at", "timezone", "ref")
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 """What may be named in an answer. Anything else may be a patient's number or a message in the wrong place."""
 
 
-def read_requests(body: bytes, zone: ZoneInfo, kinds: Kinds) -> tuple[list[ReminderRequest], bool]:
+def read_requests(body: bytes, zone: ZoneInfo, templates: Templates) -> tuple[list[ReminderRequest], bool]:
     """What is asked for, and whether it came as a list; `zone` is the clinic's, for times without an offset.
 
-    `kinds` has its templates.
+    `templates` are the clinic's.
 
     Raises:
         ProblemError: it can't be taken; every mistake is listed.
@@ -34,16 +34,16 @@ def read_requests(body: bytes, zone: ZoneInfo, kinds: Kinds) -> tuple[list[Remin
     asked = document if isinstance(document, list) else [document]
     if not 0 < len(asked) <= MOST_AT_ONCE:
         raise ProblemError(400, f"{len(asked)} reminders; expected 1 to {MOST_AT_ONCE} at a time")
-    read = [_read(one, f"/{place}" if is_list else "", zone, kinds) for place, one in enumerate(asked)]
+    read = [_read(one, f"/{place}" if is_list else "", zone, templates) for place, one in enumerate(asked)]
     errors = [error for found in read if isinstance(found, list) for error in found]
     requests = [found for found in read if isinstance(found, ReminderRequest)]
     errors += _doubled(requests)
     if errors:
-        raise ProblemError(400, "nothing was taken; every mistake is listed", errors)
+        raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
     return requests, is_list
 
 
-def _read(one: object, place: str, zone: ZoneInfo, kinds: Kinds) -> ReminderRequest | list[tuple[str, str]]:
+def _read(one: object, place: str, zone: ZoneInfo, templates: Templates) -> ReminderRequest | list[tuple[str, str]]:
     if not isinstance(one, dict):
         return [(place, "not an object; expected a reminder")]
     found = [*_of_the_wrong_type(one, place)]
@@ -57,9 +57,9 @@ def _read(one: object, place: str, zone: ZoneInfo, kinds: Kinds) -> ReminderRequ
         timezone=one.get("timezone"),
         ref=one.get("ref"),
         zone=zone,
-        kind=one.get("kind"),
+        template=one.get("template"),
         appointment_at=one.get("appointment_at"),
-        kinds=kinds,
+        templates=templates,
     )
     if isinstance(wanted, ReminderRequest):
         return wanted
@@ -71,13 +71,13 @@ def _of_the_wrong_type(one: Mapping[str, object], place: str) -> Iterator[tuple[
     for name in one:
         if name not in (*_REQUIRED, *_OPTIONAL):
             pointer = f"{place}/{name}" if _FIELD_NAME.fullmatch(name) else place
-            what = "unknown" if pointer != place else "a field is unknown"
+            what = "unknown" if pointer != place else "unknown field"
             yield pointer, f"{what}; expected only {', '.join((*_REQUIRED, *_OPTIONAL))}"
     for name in _REQUIRED:
         if not isinstance(one.get(name), str):
             yield f"{place}/{name}", "missing; expected text" if one.get(name) is None else "not text; expected text"
-    if one.get("message") is None and one.get("kind") is None:
-        yield f"{place}/message", "missing; expected text, or a kind"
+    if one.get("message") is None and one.get("template") is None:
+        yield f"{place}/message", "missing; expected text, or a template"
     for name in _OPTIONAL:
         if not isinstance(one.get(name), str | None):
             yield f"{place}/{name}", "not text; expected text, or nothing"
@@ -89,5 +89,5 @@ def _doubled(requests: list[ReminderRequest]) -> Iterator[tuple[str, str]]:
     for place, one in enumerate(requests):
         name = one.ref or one.own_id
         if name in seen:
-            yield f"/{place}", "given twice in this request; expected each ref, and each reminder without one, once"
+            yield f"/{place}", "twice in this request; expected each ref, and each reminder without a ref, once"
         seen.add(name)

@@ -39,7 +39,7 @@ def _of(error: HTTPException) -> dict[str, str]:
 
 async def confess(error: Exception) -> Response:
     """Answer that something broke, and keep what it was for the log."""
-    logger.opt(exception=error).error(f"{request.method} {request.path} broke")
+    logger.opt(exception=error).error(f"unexpected error in {request.method} {request.path}")
     if request.path.startswith("/api/"):
         return problem(ProblemError(500, "Internal server error"))
     return reply(500, {"error": "Internal server error"})

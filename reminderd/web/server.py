@@ -138,7 +138,7 @@ async def _answer(
     try:
         await connection.answer(app, context)
     except* Exception as errors:  # noqa: BLE001 - whatever Hypercorn does not expect of a sender
-        logger.warning(f"a connection broke: {errors.exceptions!r}")
+        logger.warning(f"a connection failed: {errors.exceptions!r}")
     finally:
         connections.discard(connection)
         seats.release()

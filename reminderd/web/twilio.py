@@ -86,7 +86,7 @@ async def _keys(
 
 async def _fallback(_webhook: Webhook, *, wording: Wording) -> Response:
     """Say who called, and no more: Twilio asks for this when it could not use an answer of ours."""
-    logger.warning("Twilio asked for the fallback: it could not use our answer to a call that was picked up")
+    logger.warning("Twilio asked for the fallback: it could not use our answer to a call that was answered")
     return Response(fallback(wording), 200, content_type=_XML)
 
 
@@ -99,5 +99,5 @@ def _speaking(report: Report, reply: Reply, message: str, *, provider: TwilioPro
 
 def _to_nobody(report: Report, speak: Callable[[Report, Reply, str], Response]) -> Response:
     """A human being is on the line, and we don't know why: be polite."""
-    logger.warning(f"a call of which nothing is known was picked up: {report.attempt_id}")
+    logger.warning(f"an unknown call was answered: {report.attempt_id}")
     return speak(report, NOT_NEEDED, "")

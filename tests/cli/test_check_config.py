@@ -55,7 +55,7 @@ def mistakes(result: Result) -> list[str]:
 
 async def test_an_account_with_its_number_is_known(terminal: Terminal) -> None:
     result = await checked(terminal, TWILIO, ACTIVE, BOUGHT, code=0)
-    assert result.stdout.splitlines()[-1] == "online: the provider knows us"
+    assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
     assert mistakes(result) == []
 
 
@@ -84,7 +84,7 @@ async def test_a_provider_that_can_not_be_reached_is_told(config: str, terminal:
 
 async def test_a_generic_provider_that_answers_knows_us(terminal: Terminal) -> None:
     result = await checked(terminal, GENERIC, answering(404), code=0)
-    assert result.stdout.splitlines()[-1] == "online: the provider knows us"
+    assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
 
 
 async def test_a_generic_provider_that_refuses_the_key_is_told(terminal: Terminal) -> None:
@@ -94,7 +94,7 @@ async def test_a_generic_provider_that_refuses_the_key_is_told(terminal: Termina
 
 async def test_the_sandbox_needs_no_question(terminal: Terminal) -> None:
     result = await asked(terminal, '[provider]\nkind = "sandbox"\n', code=0)
-    assert result.stdout.splitlines()[-1] == "online: the provider knows us"
+    assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
 
 
 async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:

@@ -21,7 +21,7 @@ def set_version(terminal: Terminal, version: int) -> None:
 def test_a_backup_says_what_was_made_and_a_second_one_is_refused(terminal: Terminal) -> None:
     terminal.add()
     assert "copy.db: " in terminal.type("db", "backup", "copy.db").stdout
-    assert terminal.type("db", "backup", "copy.db", code=1).stderr == "copy.db: is there already; --force replaces it\n"
+    assert terminal.type("db", "backup", "copy.db", code=1).stderr == "copy.db: exists; --force replaces it\n"
     terminal.type("db", "backup", "copy.db", "--force")
 
 
@@ -30,10 +30,8 @@ def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(term
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     said = terminal.type("db", "backup", "copy.db")
-    assert (
-        said.stderr == f"warning: as in the database itself, a waiting reminder is looked at by nobody: {reminder_id}\n"
-    )
-    assert "a waiting reminder is looked at by nobody" in terminal.type("db", "restore", "copy.db", "--force").stderr
+    assert said.stderr == f"warning: as in the database itself, a waiting reminder has no wake_at: {reminder_id}\n"
+    assert "a waiting reminder has no wake_at" in terminal.type("db", "restore", "copy.db", "--force").stderr
 
 
 @pytest.mark.parametrize("words", [["backup", "copy.db"], ["migrate"], ["check"]])
@@ -42,7 +40,7 @@ def test_a_mistyped_database_is_not_made_for_it(terminal: Terminal, words: list[
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_a_restore_says_what_it_replaced_and_whom_to_ring_by_hand(terminal: Terminal) -> None:
+def test_a_restore_prints_what_it_replaced_and_which_patients_to_call_manually(terminal: Terminal) -> None:
     terminal.json("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "M", "--ref", "later")
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute(
@@ -51,14 +49,14 @@ def test_a_restore_says_what_it_replaced_and_whom_to_ring_by_hand(terminal: Term
         )
     terminal.type("db", "backup", "copy.db")
     refused = terminal.type("db", "restore", "copy.db", code=1).stderr
-    assert refused.endswith("reminderd.db: is there already; --force replaces it, and keeps it beside\n")
+    assert refused.endswith("reminderd.db: exists; --force replaces it, and keeps the old one next to it\n")
     said = terminal.type("db", "restore", "copy.db", "--force").stdout
     assert "reminderd.db.replaced-" in said
     assert "0 opt-outs" in said
-    assert "ring by hand" in said
+    assert "call manually" in said
     assert "due" in said
     assert "later" not in said
-    assert said.endswith("dialing is paused: add, cancel and opt out what happened since, then reminderd resume\n")
+    assert said.endswith("repeat what was added, cancelled and opted out since, then reminderd resume\n")
     assert "dialing is paused by" in terminal.type("list").stderr
     assert [row["ref"] for row in terminal.json("list", "--needs-human")] == ["due"]
 
@@ -73,8 +71,8 @@ def test_opt_outs_of_the_replaced_database_that_cannot_be_read_are_warned_of(ter
     (terminal.folder / "reminderd.db").write_bytes(content)
     said = terminal.type("db", "restore", "copy.db", "--force")
     assert said.stderr == (
-        "warning: the opt-outs of what it replaced could not be read, and none are taken over from it:"
-        " take down again who has opted out since the backup\n"
+        "warning: the opt-outs of the replaced database could not be read, so none were copied:"
+        " add again the numbers that have opted out since the backup\n"
     )
     assert "taken over" not in said.stdout
 
@@ -104,7 +102,7 @@ def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(
     schemas.build(1, terminal.folder / "reminderd.db")
     said = terminal.type("db", "migrate").stdout
     assert f"reminderd.db: schema 1 is now {newest}\n" in said
-    assert "reminderd.db.schema-1; delete it when you are sure of the upgrade" in said
+    assert "reminderd.db.schema-1; delete it once the upgrade has worked" in said
     assert (terminal.folder / "reminderd.db.schema-1").exists()
     assert f"schema {newest}, the newest; nothing was changed" in terminal.type("db", "migrate").stdout
 

@@ -48,9 +48,9 @@ def test_acts_and_calls_are_told_in_the_order_of_their_times() -> None:
     called = a_row(status="called", response="confirmed", updated_at=after(10))
     assert told(called, calls, acts) == [
         "add by anna",
-        "call 1 begun",
+        "call 1 created",
         "call 1: busy (SIP 486)",
-        "call 2 begun",
+        "call 2 created",
         "confirmed by patient",
         "call 2: completed (answered by human, seconds 31)",
         "called; the patient's answer: confirmed",
@@ -66,11 +66,11 @@ def test_a_call_that_was_given_up_and_one_that_goes_on_say_so() -> None:
     waiting = a_row(status="processing", updated_at=after(5))
     assert told(waiting, calls, []) == [
         "added (by another program, or an import)",
-        "call 1 begun",
+        "call 1 created",
         "call 1: unreported (its end was never reported)",
-        "call 2 begun",
+        "call 2 created",
         "call 2: ringing, not ended yet",
-        "call 3 begun",
+        "call 3 created",
         "call 3: unconfirmed, not ended yet",
         "processing",
     ]
@@ -85,11 +85,11 @@ def test_why_it_waits_or_has_ended_stands_last() -> None:
 
 def test_a_call_that_was_not_known_says_so() -> None:
     lines = told(a_row(), [a_call(1, "completed", adopted=1, received_at=NOW)], [])
-    assert "call 1 reported (a call that was not known)" in lines
+    assert "call 1 reported (a call that reminderd did not know)" in lines
 
 
 def test_a_bundled_call_names_its_other_reminders() -> None:
     calls = [a_call(1, "completed", created_at=after(1), received_at=after(2)), a_call(2, "ringing")]
     lines = told(a_row(updated_at=after(3)), calls, [], {"call-1": ["visit-2", "r3"]})
-    assert "call 1 begun (together with visit-2, r3)" in lines
-    assert "call 2 begun" in lines
+    assert "call 1 created (bundled with visit-2, r3)" in lines
+    assert "call 2 created" in lines

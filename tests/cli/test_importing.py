@@ -41,7 +41,7 @@ def test_a_line_becomes_a_reminder(terminal: Terminal) -> None:
     write(terminal, GOOD)
     said = terminal.type("import", "list.csv").stdout
     assert "UTF-8, commas between cells" in said
-    assert "1 added, 0 changed, 0 already in, 0 rejected" in said
+    assert "1 added, 0 changed, 0 unchanged, 0 rejected" in said
     [row] = terminal.json("list")
     assert (row["ref"], row["phone_number"], row["scheduled_at"]) == (
         "7",
@@ -55,7 +55,7 @@ def test_importing_again_changes_nothing(terminal: Terminal) -> None:
     write(terminal, GOOD + ",+4930123457,No ref.,2030-01-07 09:30\n")
     terminal.type("import", "list.csv")
     before = stored(terminal)
-    assert "0 added, 0 changed, 2 already in" in terminal.type("import", "list.csv").stdout
+    assert "0 added, 0 changed, 2 unchanged" in terminal.type("import", "list.csv").stdout
     assert stored(terminal) == before
 
 
@@ -88,7 +88,7 @@ def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are
     )
     write(terminal, bad[: -len("7,+4930123456,Something else.,2030-01-07 09:30\n")] + GOOD + bad[-47:])
     result = terminal.type("import", "list.csv", code=1)
-    assert "1 added, 0 changed, 0 already in, 5 rejected" in result.stdout
+    assert "1 added, 0 changed, 0 unchanged, 5 rejected" in result.stdout
     assert "1  phone_number: not a possible number" in result.stdout
     assert "123456" not in result.output
     header, *rows = rejected(terminal)
@@ -99,7 +99,7 @@ def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are
     assert "scheduled_at: not a time" in rows[1][1]
     assert "too late" in rows[2][1]
     assert rows[3][1].startswith("quotes: they don't match")
-    assert rows[4][1].startswith("ref: line 7 has it already")
+    assert rows[4][1].startswith("ref: line 7 has the same ref")
     assert [row["ref"] for row in terminal.json("list")] == ["7"]
 
 
@@ -122,14 +122,14 @@ def test_the_file_of_rejected_lines_is_gone_when_there_are_none(terminal: Termin
 def test_the_same_line_twice_is_one_reminder(terminal: Terminal) -> None:
     no_ref = ",+4930123456,No ref.,2030-01-07 09:30"
     write(terminal, f"{GOOD}{GOOD}{no_ref}\n{no_ref}\n{no_ref},2030-01-08 09:30\n", "ref,phone,message,at,expires\n")
-    assert "2 added, 0 changed, 2 already in, 1 rejected" in terminal.type("import", "list.csv", code=1).stdout
+    assert "2 added, 0 changed, 2 unchanged, 1 rejected" in terminal.type("import", "list.csv", code=1).stdout
     assert "same as on line 4" in rejected(terminal)[1][1]
 
 
 def test_a_dry_run_makes_no_database(terminal: Terminal) -> None:
     write(terminal, GOOD + "8,030,Hello.,2030-01-07 09:30\n")
     said = terminal.type("import", "list.csv", "--dry-run", code=1).stdout
-    assert "dry run, nothing was changed; it would be: 1 added, 0 changed, 0 already in, 1 rejected" in said
+    assert "dry run, nothing was changed; the import would be: 1 added, 0 changed, 0 unchanged, 1 rejected" in said
     assert not (terminal.folder / "reminderd.db").exists()
     assert len(rejected(terminal)) == 2
 
@@ -161,8 +161,8 @@ def test_a_ref_is_recognised_across_chunks(terminal: Terminal) -> None:
     rows = [f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size)]
     write(terminal, "".join([*rows, rows[0], rows[1].replace("Hello", "Bye")]))
     said = terminal.type("import", "list.csv", code=1).stdout
-    assert f"{size:,} added, 0 changed, 1 already in, 1 rejected" in said
-    assert "line 3 has it already" in rejected(terminal)[1][1]
+    assert f"{size:,} added, 0 changed, 1 unchanged, 1 rejected" in said
+    assert "line 3 has the same ref" in rejected(terminal)[1][1]
 
 
 def test_standard_input_needs_a_place_for_rejected_lines(terminal: Terminal) -> None:
@@ -252,7 +252,7 @@ def test_dates_that_contradict_each_other_are_exit_2_until_it_is_said(terminal: 
     write(terminal, "7,+4930123456,Hello.,13/2/2030 09:30\n8,+4930123456,Hello.,2/13/2030 09:30\n")
     assert "lines 2 and 3" in terminal.type("import", "list.csv", code=2).stderr
     assert (
-        "1 added, 0 changed, 0 already in, 1 rejected"
+        "1 added, 0 changed, 0 unchanged, 1 rejected"
         in terminal.type("import", "list.csv", "--dates", "dmy", code=1).stdout
     )
 
@@ -289,7 +289,7 @@ def test_a_secret_is_no_table_whatever_leads_to_it_and_nothing_of_it_is_shown(
     secret.chmod(mode)
     (terminal.folder / "patients.csv").symlink_to(secret)
     said = terminal.type(*words, "patients.csv", code=2)
-    assert said.stderr == "patients.csv: it has the mode of a secret; expected a table that its owner may write to\n"
+    assert said.stderr == "patients.csv: its mode is that of a secret; expected a table that its owner may write\n"
     assert said.stdout == ""
 
 
@@ -359,9 +359,9 @@ def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
     assert times == [f"{at:%Y-%m-%dT%H:%M}" for _, _, at in table]
 
 
-def test_lines_may_name_a_kind_and_the_appointment_instead_of_a_message(terminal: Terminal) -> None:
-    (terminal.folder / "kinds.toml").write_text('[messages]\nkinds.checkup = "On {date} at {time}."\n')
-    header = "ref,phone,at,kind,appointment time,message\n"
+def test_lines_may_name_a_template_and_the_appointment_instead_of_a_message(terminal: Terminal) -> None:
+    (terminal.folder / "templates.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    header = "ref,phone,at,template,appointment time,message\n"
     write(
         terminal,
         "7,+4930123456,2030-01-07 09:30,checkup,2030-01-08 16:00,\n"
@@ -369,8 +369,8 @@ def test_lines_may_name_a_kind_and_the_appointment_instead_of_a_message(terminal
         "9,+4930123458,2030-01-07 09:30,surgery,2030-01-08 16:00,\n",
         header,
     )
-    terminal.type("import", "--config", "kinds.toml", "list.csv", code=1)
-    assert [row[1:] for row in rejected(terminal)][1][0].startswith("kind: unknown")
+    terminal.type("import", "--config", "templates.toml", "list.csv", code=1)
+    assert [row[1:] for row in rejected(terminal)][1][0].startswith("template: unknown")
     with open_sync(terminal.folder / "reminderd.db") as connection:
         messages = [row["message"] for row in connection.execute("SELECT message FROM reminders ORDER BY ref")]
     assert messages == ["On Tuesday, January 8 at 4:00 PM.", "Hello."]

@@ -22,7 +22,7 @@ def test_a_pause_ends_once_and_leaves_one_line_for_each_act(terminal: Terminal) 
     terminal.add()
     terminal.type("pause")
     assert "was paused already" in terminal.type("pause").stdout
-    assert terminal.type("resume").stdout == "dialing goes on\n"
+    assert terminal.type("resume").stdout == "dialing is resumed\n"
     assert "was not paused" in terminal.type("resume").stdout
     assert terminal.type("list").stderr == ""
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -55,7 +55,8 @@ def test_a_reason_that_comes_late_is_noted_and_told(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("pause")
     assert (
-        terminal.type("pause", "--reason", "wrong list").stdout == "dialing was paused already; the reason is noted\n"
+        terminal.type("pause", "--reason", "wrong list").stdout
+        == "dialing was paused already; the reason is recorded\n"
     )
     assert "(wrong list)" in terminal.type("list").stderr
 

@@ -28,7 +28,7 @@ def test_an_export_is_one_json_document_with_everything(terminal: Terminal) -> N
 def test_an_erasure_asks_first_and_no_is_an_answer(terminal: Terminal) -> None:
     terminal.add()
     said = terminal.type("erase", PHONE, code=1, stdin="n\n").stderr
-    assert "1 reminder of this number, 1 of them waiting to be rung" in said
+    assert "1 reminder of this number, 1 of them waiting" in said
     assert len(terminal.json("list")) == 1
     terminal.type("erase", PHONE, stdin="y\n")
     assert terminal.json("list") == []
@@ -39,8 +39,8 @@ def test_what_is_erased_is_gone_from_the_file_and_the_opt_out_stays_with_the_rea
     terminal.type("opt-out", "add", PHONE)
     said = terminal.type("erase", PHONE, "--yes").stdout
     assert "erased: 1 reminder, 0 calls" in said
-    assert "the opt-out stays, as without it the number could be rung again" in said
-    assert "backups that were made before still have them" in said
+    assert "the opt-out stays, as without it the number could be called again" in said
+    assert "older backups still contain them" in said
     assert b"Tomorrow at nine." not in (terminal.folder / "reminderd.db").read_bytes()
     assert len(terminal.json("opt-out", "list")) == 1
 
@@ -58,5 +58,5 @@ def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
 @pytest.mark.parametrize("command", ["export", "erase"])
 def test_an_unknown_number_and_one_that_cannot_be_are_told_apart(terminal: Terminal, command: str) -> None:
     terminal.add()
-    assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is kept of this number\n"
+    assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is stored about this number\n"
     assert "PHONE: not a possible number" in terminal.type(command, "030 123456", code=2).stderr

@@ -161,7 +161,7 @@ def test_check_config_warns_of_words_that_could_be_better_and_is_content(termina
     assert [line for line in lines if line.startswith("warning: ")] == [
         "warning: [messages].menu does not mention key 9, which stops these calls, as the law in the USA demands"
     ]
-    assert lines[-1].endswith("calls https://clinic.example/webhooks/twilio/… by itself")
+    assert lines[-1].endswith("it sends webhooks to https://clinic.example/webhooks/twilio/…")
 
 
 def test_a_provider_that_is_handed_the_message_alone_is_warned_of_no_other_words(terminal: Terminal) -> None:
@@ -177,7 +177,7 @@ def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Termina
     assert "sound" in terminal.type("db", "check").stdout
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
-    assert f"a waiting reminder is looked at by nobody: {reminder_id}" in terminal.type("db", "check", code=1).stderr
+    assert f"a waiting reminder has no wake_at: {reminder_id}" in terminal.type("db", "check", code=1).stderr
 
 
 def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
@@ -185,9 +185,19 @@ def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
     assert "not a SQLite database" in terminal.type("list", code=1).stderr
 
 
-def test_a_reminder_may_be_added_by_its_kind(terminal: Terminal) -> None:
-    (terminal.folder / "kinds.toml").write_text('[messages]\nkinds.checkup = "On {date} at {time}."\n')
-    words = ("add", "--config", "kinds.toml", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--kind", "checkup")
+def test_a_reminder_may_be_added_with_a_template(terminal: Terminal) -> None:
+    (terminal.folder / "t.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    words = (
+        "add",
+        "--config",
+        "t.toml",
+        "--phone",
+        "+4930123456",
+        "--at",
+        "2030-01-07 09:30",
+        "--template",
+        "checkup",
+    )
     assert "--appointment: missing" in terminal.type(*words, code=2).stderr
     terminal.type(*words, "--appointment", "2030-01-08 16:00")
     [row] = terminal.json("list")
@@ -205,7 +215,7 @@ def test_whoever_adds_what_will_not_be_rung_is_told_so(terminal: Terminal) -> No
         config.write('start = "09:00"\nend = "19:00"\n')
     words = ["add", "--phone", "+4930123456", "--message", "Hello.", "--at"]
     assert terminal.type(*words, "2030-01-07 05:30").stderr == ""
-    late = "the calling hours leave no time to ring it before 2030-01-07 23:59 CET, so that it will expire"
+    late = "the calling hours leave no time to call before 2030-01-07 23:59 CET, so it will expire"
     assert late in terminal.type(*words, "2030-01-07 19:59").stderr
     terminal.type("opt-out", "add", "+4930123456")
-    assert "has opted out: it will not be rung" in terminal.type(*words, "2030-01-07 10:00").stderr
+    assert "has opted out: it will not be called" in terminal.type(*words, "2030-01-07 10:00").stderr

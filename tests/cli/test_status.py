@@ -71,12 +71,12 @@ def test_when_all_is_well_the_first_line_says_so_and_the_rest_says_how_it_stands
         first, *lines = terminal.type("status").stdout.splitlines()
     told = {line[:15].strip(): line[15:].strip() for line in lines}
     assert first == "OK: all is well"
-    assert told["daemon"] == "1.2.3, runs since 2026-03-02 09:00:00"
+    assert told["daemon"] == "1.2.3, running since 2026-03-02 09:00:00"
     assert told["last poll"].startswith("2026-03-02 09:30:00, ")
     assert told["last webhook"] == "none since its start"
-    assert told["provider"] == "generic, no trouble"
-    assert [told[name] for name in ("due next hour", "in flight", "stuck", "held back", "failed today")] == ["0"] * 5
-    assert (told["last report"], told["dialing"]) == ("none", "goes on")
+    assert told["provider"] == "generic, no error"
+    assert [told[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
+    assert (told["last report"], told["dialing"]) == ("none", "running")
     assert told["disk free"].endswith(" MB")
 
 
@@ -89,14 +89,14 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
     assert document["daemon"].pop("last_poll") == "2026-03-02T09:30:00.000+01:00"
     assert document == {
         "ok": True,
-        "troubles": [],
+        "errors": [],
         "daemon": {"version": "1.2.3", "provider": "generic", "parts": DOINGS["parts"], "last_webhook": None},
         "due_next_hour": 0,
         "due": 0,
         "due_since": None,
         "in_flight": 0,
         "stuck": 0,
-        "held_back": {},
+        "held": {},
         "failed_today": 0,
         "last_report": None,
         "paused": False,
@@ -116,12 +116,12 @@ def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Termi
         said = terminal.type("status", code=1).stdout
         document = json.loads(terminal.type("status", "--json", code=1).stdout)
     first = said.splitlines()[0]
-    assert first.startswith("TROUBLE: provider: dialing is paused: 503; 1 call is stuck: ")
-    assert "; 1 reminder is not dialled in time, the oldest has waited for " in first
+    assert first.startswith("ERROR: provider: dialing is paused: 503; 1 call is stuck: ")
+    assert "; 1 reminder is not dialed in time, the oldest has waited for " in first
     assert "generic, dialing is paused: 503" in said
-    assert "1, 1 of them now, the oldest since " in said
+    assert "1, 1 of them due now, the oldest for " in said
     assert document["ok"] is False
-    assert len(document["troubles"]) == 3
+    assert len(document["errors"]) == 3
 
 
 def test_what_waits_for_a_reason_and_a_pause_are_told_and_no_trouble(terminal: Terminal) -> None:
@@ -140,7 +140,7 @@ def test_a_process_that_takes_webhooks_only_says_so(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says(last_poll=None, last_webhook="2026-03-02T08:31:00+00:00", parts={"database": None})):
         said = terminal.type("status").stdout
-    assert "not by this process, which takes webhooks only" in said
+    assert "not by this process, which only receives webhooks" in said
     assert "2026-03-02 09:31:00, " in said
 
 
@@ -156,8 +156,8 @@ def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_
         pass
     said = terminal.type("status", code=1).stdout
     url = f"http://127.0.0.1:{port}/health/status"
-    assert said.splitlines()[0] == f"TROUBLE: the daemon does not answer at {url}: Connection refused"
-    assert "not known" in said
+    assert said.splitlines()[0] == f"ERROR: the daemon does not answer at {url}: Connection refused"
+    assert "unknown" in said
     assert "in flight" in said
     assert json.loads(terminal.type("status", "--json", code=1).stdout)["daemon"] is None
 
@@ -207,7 +207,7 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         with (terminal.folder / "config.toml").open("a") as config:
             config.write('[backup]\nfolder = "copies"\n')
         first, *lines = terminal.type("status", code=1).stdout.splitlines()
-        assert first.startswith("TROUBLE: backup: there is none in ")
+        assert first.startswith("ERROR: backup: there is none in ")
         assert [line.split() for line in lines][-1][:4] == ["backup", "there", "is", "none"]
         (terminal.folder / "copies").mkdir()
         made = terminal.folder / "copies" / f"reminderd-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
@@ -216,4 +216,4 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         made.unlink()
         (terminal.folder / "copies").rmdir()
         (terminal.folder / "copies").touch()
-        assert "TROUBLE: backup: " in terminal.type("status", code=1).stdout
+        assert "ERROR: backup: " in terminal.type("status", code=1).stdout

@@ -92,7 +92,7 @@ def test_a_variable_that_names_no_key_is_a_mistake_with_what_was_meant(mistakes:
 
 def test_a_key_given_by_two_variables_is_a_mistake(mistakes: Mistakes) -> None:
     (line,) = mistakes(None, {"REMINDERD__WEB__PORT": "1", "REMINDERD__web__port": "2"})
-    assert "is given twice, also as REMINDERD__WEB__PORT" in line
+    assert "is set twice, also as REMINDERD__WEB__PORT" in line
 
 
 def test_a_mistake_in_a_key_is_told_at_the_variable_that_gave_it(mistakes: Mistakes) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from attrs import asdict, fields
 
-from reminderd.config import Config, MessagesConfig, kinds_of, wording_of
+from reminderd.config import Config, MessagesConfig, templates_of, wording_of
 from reminderd.core.conversation import Part
 from reminderd.core.lint import lint
 from reminderd.core.wording import Wording, spoken
@@ -20,7 +20,7 @@ OURS = ("clinic", "phone", "language", "voice")
 
 def test_there_is_a_key_for_every_part_but_the_message() -> None:
     names = [attribute.name for attribute in fields(MessagesConfig)]
-    assert names == [*OURS, *(part.value for part in Part if part is not Part.MESSAGE), "kinds"]
+    assert names == [*OURS, *(part.value for part in Part if part is not Part.MESSAGE), "templates"]
 
 
 def test_nothing_is_required(load: Load) -> None:
@@ -86,14 +86,16 @@ def test_what_could_not_be_said_is_one_mistake(mistakes: Mistakes, key: str, val
     assert len(line) < 300
 
 
-def test_a_kind_is_a_name_and_its_words(load: Load) -> None:
-    config = load('[messages]\nclinic = "Dr. Brown"\n[messages.kinds]\ncheck_up2 = "On {date} at {time}, {clinic}."')
-    assert kinds_of(config).templates == {"check_up2": "On {date} at {time}, {clinic}."}
-    assert kinds_of(config).clinic == "Dr. Brown"
+def test_a_template_is_a_name_and_a_text(load: Load) -> None:
+    config = load(
+        '[messages]\nclinic = "Dr. Brown"\n[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
+    )
+    assert templates_of(config).by_name == {"check_up2": "On {date} at {time}, {clinic}."}
+    assert templates_of(config).clinic == "Dr. Brown"
 
 
 @pytest.mark.parametrize(
-    ("kinds", "said"),
+    ("templates", "said"),
     [
         ('"Check up" = "Hello."', "has the name 'Check up'; expected a section of names in small letters"),
         ('checkup = " "', "is empty in checkup; expected "),
@@ -103,14 +105,14 @@ def test_a_kind_is_a_name_and_its_words(load: Load) -> None:
         ("checkup = 5", "has something other than text in it; expected "),
     ],
 )
-def test_a_kind_that_could_not_be_said_is_one_mistake(mistakes: Mistakes, kinds: str, said: str) -> None:
-    (line,) = mistakes(f"[messages.kinds]\n{kinds}")
-    assert line.startswith(f"config.toml: [messages].kinds: {said}")
+def test_a_template_that_could_not_be_spoken_is_one_mistake(mistakes: Mistakes, templates: str, said: str) -> None:
+    (line,) = mistakes(f"[messages.templates]\n{templates}")
+    assert line.startswith(f"config.toml: [messages].templates: {said}")
 
 
-def test_kinds_that_are_no_section_are_a_mistake(mistakes: Mistakes) -> None:
-    (line,) = mistakes('[messages]\nkinds = "checkup"')
-    assert line.startswith("config.toml: [messages].kinds: is text; expected a section of names")
+def test_templates_that_are_no_section_are_a_mistake(mistakes: Mistakes) -> None:
+    (line,) = mistakes('[messages]\ntemplates = "checkup"')
+    assert line.startswith("config.toml: [messages].templates: is text; expected a section of names")
 
 
 def test_bytes_of_the_environment_that_are_no_text_are_a_mistake(mistakes: Mistakes) -> None:

@@ -162,7 +162,7 @@ def test_a_bad_secret_in_a_file_is_told_at_the_key_that_names_the_file(mistakes:
 def test_a_secret_given_in_both_forms_is_a_mistake(mistakes: Mistakes, key: str) -> None:
     keys = {"api_url": "https://v.example", "api_key": "k", "webhook_secret": SECRET, f"{key}_file": "file"}
     (line,) = mistakes(generic(**keys))
-    assert line == f"config.toml: [provider.generic].{key}_file: is given, and {key} as well; expected one of them"
+    assert line == f"config.toml: [provider.generic].{key}_file: is set together with {key}; expected one of them"
 
 
 def test_no_secret_is_shown_by_the_configuration(load: Load, tmp_path: Path) -> None:

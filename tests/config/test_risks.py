@@ -20,7 +20,7 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
 def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
     (risk,) = risks(load(calling + LIMITED + GENERIC))
-    assert risk == "no calling hours are set, so phones may ring at night; set start, end and days in [calling]"
+    assert risk == "no calling hours are set, so patients may be called at night; set [calling]"
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
@@ -32,7 +32,7 @@ def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, call
 def test_a_real_provider_without_any_limit_is_a_risk(load: Load, key: str) -> None:
     hours = '[calling]\nend = "21:00"\n'
     (risk,) = risks(load(hours + GENERIC))
-    assert risk == "a patient with several reminders may be rung several times a day; set [limits]"
+    assert risk == "a patient with several reminders may be called several times a day; set [limits]"
     assert risks(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}")) == []
 
 

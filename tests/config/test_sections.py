@@ -238,7 +238,7 @@ def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> No
 
 def test_one_day_at_least_must_be_open(mistakes: Mistakes) -> None:
     (line,) = mistakes('[calling]\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
-    assert line.startswith("config.toml: [calling].days: leaves no day on which a phone may ring; expected ")
+    assert line.startswith("config.toml: [calling].days: leaves no day with calling hours; expected ")
 
 
 def test_a_zone_that_is_misspelled_is_told_with_what_was_meant(mistakes: Mistakes) -> None:

@@ -15,7 +15,7 @@ WELL = Glance(
     due_since=NOW - SECOND,
     in_flight=2,
     stuck=0,
-    held_back={"outside the calling hours": 3},
+    held={"outside the calling hours": 3},
     failed_today=5,
     last_report=None,
     paused=False,
@@ -61,7 +61,7 @@ def test_calls_that_nobody_looks_after_are(stuck: int, words: str) -> None:
 
 def test_a_reminder_that_waits_too_long_is_unless_staff_want_it_so() -> None:
     late = evolve(WELL, due_since=NOW - LATE_AFTER - SECOND)
-    assert found(late) == ["1 reminder is not dialled in time, the oldest has waited for 15 minutes"]
+    assert found(late) == ["1 reminder is not dialed in time, the oldest has waited for 15 minutes"]
     assert found(evolve(late, paused=True)) == []
     assert found(evolve(WELL, due_since=NOW - LATE_AFTER)) == []
     assert found(evolve(WELL, due=0, due_since=None)) == []

@@ -7,10 +7,10 @@ import pytest
 from reminderd.core.csv_columns import columns_of
 from reminderd.core.imported import Intake, Known, content_of, decide, read_row
 from reminderd.core.intake import ReminderRequest
-from reminderd.core.kinds import NO_KINDS
 from reminderd.core.model import Status
 from reminderd.core.phone import normalised
 from reminderd.core.spoken_times import DayOrder
+from reminderd.core.templates import NO_TEMPLATES
 from tests.support.nouns import HOUR, NOW, RULES
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
@@ -23,7 +23,7 @@ def read(*cells: str) -> ReminderRequest | list[str]:
         columns_of(HEADER, {}),
         width=len(HEADER),
         zone=ZoneInfo("Europe/Berlin"),
-        kinds=NO_KINDS,
+        templates=NO_TEMPLATES,
         order=DayOrder.DAY_FIRST,
         normalise=normalised,
     )

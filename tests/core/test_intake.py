@@ -36,9 +36,9 @@ def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | 
         ({"message": ""}, "message: empty"),
         ({"message": " \n\t"}, "message: empty"),
         ({"message": "x" * (MESSAGE_LIMIT + 1)}, "message: 4001 characters; expected at most 4000"),
-        ({"message": "a\0b"}, "message: holds NUL or broken characters"),
-        ({"message": "a\ud800b"}, "message: holds NUL or broken characters"),
-        ({"message": f"a{chr(0xDFFF)}b"}, "message: holds NUL or broken characters"),
+        ({"message": "a\0b"}, "message: contains NUL or invalid characters"),
+        ({"message": "a\ud800b"}, "message: contains NUL or invalid characters"),
+        ({"message": f"a{chr(0xDFFF)}b"}, "message: contains NUL or invalid characters"),
         ({"timezone": "Mars/Base"}, "timezone: unknown"),
         ({"timezone": ""}, "timezone: unknown"),
     ],
@@ -109,7 +109,7 @@ def test_a_wish_is_in_its_stored_form() -> None:
     [
         ({"scheduled_at": "soon"}, "scheduled_at: not a time"),
         ({"expires_at": ""}, "expires_at: not a time"),
-        ({"expires_at": "2027-03-01 15:59"}, "expires_at: before the time to ring"),
+        ({"expires_at": "2027-03-01 15:59"}, "expires_at: before scheduled_at"),
         ({"ref": ""}, "ref: not a name"),
         ({"ref": "x" * 201}, "ref: not a name"),
         ({"ref": "a\nb"}, "ref: not a name"),
@@ -143,5 +143,5 @@ def test_a_wish_that_no_hour_is_left_for_will_expire() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert out_of_hours(wanted, evolve(RULES, window=hours(9 * HOUR, 12 * HOUR))) is None
     said = out_of_hours(wanted, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)))
-    assert said == "the calling hours leave no time to ring it before 2026-03-02 11:00 UTC, so that it will expire"
+    assert said == "the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire"
     assert out_of_hours(wanted, evolve(RULES, window=NO_HOURS)) is not None

@@ -30,10 +30,10 @@ def test_the_words_built_in_leave_nothing_to_be_desired(language: str) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"clinic": ""}, '[messages].clinic is not given: patients hear "your clinic"'),
+        ({"clinic": ""}, '[messages].clinic is not set: patients hear "your clinic"'),
         ({"clinic": "", "language": "es-US"}, 'patients hear "su clínica"'),
-        ({"phone": ""}, "patients are told to call the number that the call comes from"),
-        ({"phone": "", "from_number": ""}, 'patients are told to call "our usual number"'),
+        ({"phone": ""}, "patients are asked to call the number that the call comes from"),
+        ({"phone": "", "from_number": ""}, 'patients are asked to call "our usual number"'),
     ],
 )
 def test_a_name_or_number_that_is_missing_is_told_with_what_is_said_instead(changes: Any, said: str) -> None:
@@ -44,7 +44,7 @@ def test_a_name_or_number_that_is_missing_is_told_with_what_is_said_instead(chan
 def test_a_language_that_is_not_built_in_is_told_with_what_stays_english() -> None:
     own = dict.fromkeys(FIXED, "{clinic} {phone} 1 2 3 9") | {Part.GOODBYE: ""}
     wording = evolve(CAREFUL, language="pt-BR", templates=own)
-    assert lint(wording) == ["[messages].language pt-BR has no words built in: these are said in English: goodbye"]
+    assert lint(wording) == ["[messages].language pt-BR has no built-in texts: these are spoken in English: goodbye"]
     assert lint(evolve(wording, templates=own | {Part.GOODBYE: "Adeus."})) == []
 
 
@@ -82,12 +82,12 @@ def test_a_number_may_be_written_out(number: str) -> None:
 
 @pytest.mark.parametrize("voicemail", ["This is {clinic}.", "This is {clinic}: 202 555 0191."])
 def test_a_voicemail_without_the_number_is_told(voicemail: str) -> None:
-    assert "[messages].voicemail is without {phone}" in the_warning(voicemail=voicemail)
+    assert "[messages].voicemail has no {phone}" in the_warning(voicemail=voicemail)
 
 
 def test_without_any_number_none_can_be_written_out() -> None:
     wording = Wording(clinic="Brown", templates={Part.VOICEMAIL: "Call 202 555 0190."})
-    assert any("voicemail is without {phone}" in line for line in lint(wording))
+    assert any("voicemail has no {phone}" in line for line in lint(wording))
 
 
 def test_a_patients_message_on_a_machine_is_told() -> None:
@@ -112,7 +112,7 @@ def test_a_script_of_more_than_a_minute_is_told_with_its_length() -> None:
 
 def test_a_voicemail_of_more_than_a_minute_counts_twice() -> None:
     assert warnings(voicemail="{clinic}, {phone}. " + TWELVE_WORDS_A_SENTENCE * 4) == []
-    assert "which is said twice, takes 69 seconds" in the_warning(
+    assert "which is spoken twice, takes 69 seconds" in the_warning(
         voicemail="{clinic}, {phone}. " + TWELVE_WORDS_A_SENTENCE * 6
     )
 

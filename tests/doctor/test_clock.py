@@ -90,6 +90,6 @@ async def test_data_that_name_no_version_are_not_called_new(
 ) -> None:
     (tmp_path / "UTC").touch()
     monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path),))
-    assert (await clock.look(Config(), ask, SystemClock()))[1].mark is Mark.UNTOLD
+    assert (await clock.look(Config(), ask, SystemClock()))[1].mark is Mark.UNKNOWN
     (tmp_path / "tzdata.zi").write_text("# version 2019b\n")
     assert (await clock.look(Config(), ask, SystemClock()))[1].mark is Mark.WARNING

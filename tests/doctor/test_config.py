@@ -17,14 +17,14 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
     good, *risks = its_config.look(generic())
     assert good.mark is Mark.GOOD
     assert [risk.mark for risk in risks] == [Mark.WARNING, Mark.WARNING]
-    assert risks[0].says == "no calling hours are set, so phones may ring at night"
-    assert risks[0].mend == "set start, end and days in [calling]"
+    assert risks[0].says == "no calling hours are set, so patients may be called at night"
+    assert risks[0].fix == "set [calling]"
 
 
 def test_words_that_could_be_better_lead_to_the_document_about_them() -> None:
     section = TwilioConfig(account_sid="AC" + "0" * 32, auth_token="12345", from_number="+12025550190")
     found = its_config.look(Config(provider=ProviderConfig(kind="twilio", twilio=section)))
-    assert [finding.mend for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2
+    assert [finding.fix for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2
 
 
 def test_without_a_file_the_defaults_are_named() -> None:

@@ -41,7 +41,7 @@ def test_a_sound_database_is_well(config: Config) -> None:
 
 
 def test_a_database_that_is_not_there_is_no_mistake_and_not_made(config: Config) -> None:
-    assert told(looked(config)) == {"database": "untold"}
+    assert told(looked(config)) == {"database": "unknown"}
     assert not config.database.path.exists()
 
 
@@ -76,7 +76,7 @@ def test_what_can_not_be_read_in_time_is_not_called_sound(config: Config) -> Non
             " INSERT INTO reminders (id, phone_number, message, scheduled_at)"
             " SELECT 'r' || i, '+12025550100', 'Hello.', 0 FROM n"
         )
-    assert told(looked(config, seconds=0)) == WELL | {"database": "untold"}
+    assert told(looked(config, seconds=0)) == WELL | {"database": "unknown"}
 
 
 @pytest.mark.parametrize(("broken", "lines"), [(1, 1), (4, 4), (5, 4), (7, 4)])
@@ -86,7 +86,7 @@ def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     found = [finding for finding in looked(config) if finding.about == "database"]
     assert [finding.mark for finding in found] == [Mark.WRONG] * lines
-    assert found[0].says == "a waiting reminder is looked at by nobody: r0"
+    assert found[0].says == "a waiting reminder has no wake_at: r0"
     assert (found[-1].says == f"{broken - 3} more") == (broken > 4)
 
 

@@ -57,7 +57,7 @@ def test_a_file_that_every_user_reads_is_named(name: str, folder: Path) -> None:
         (folder / name).chmod(0o644)
         found = [finding for finding in files.look(loaded(folder)) if finding.mark is Mark.WRONG]
     assert [finding.says for finding in found] == [f"{folder / name} is open to every user of the machine"]
-    assert found[0].mend == f"chmod o= {folder / name}"
+    assert found[0].fix == f"chmod o= {folder / name}"
 
 
 def test_a_closed_folder_closes_what_is_in_it(folder: Path) -> None:
@@ -85,13 +85,13 @@ def test_a_link_is_judged_by_the_file_that_it_leads_to(folder: Path) -> None:
 def test_a_folder_that_every_user_writes_to_is_named(folder: Path) -> None:
     folder.chmod(0o777)
     assert mistakes(folder) == [
-        f"every user of the machine may replace {folder / name}" for name in ("config.toml", "secret")
+        f"every user of the machine can replace {folder / name}" for name in ("config.toml", "secret")
     ]
 
 
 def test_a_folder_that_is_not_there_is_a_mistake(folder: Path) -> None:
     (folder / "logs").rmdir()
-    assert mistakes(folder) == [f"{folder / 'logs'} can't be looked at: No such file or directory"]
+    assert mistakes(folder) == [f"{folder / 'logs'} can't be read: No such file or directory"]
 
 
 def test_two_disks_have_a_line_each(folder: Path) -> None:
@@ -149,5 +149,5 @@ def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:
     command = [sys.executable, "-c", AS_NOBODY, str(folder)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
     folder.chmod(0o700)
-    assert f"untold {folder / 'secret'} can't be looked at: Permission denied" in result.stdout.splitlines()
+    assert f"unknown {folder / 'secret'} can't be read: Permission denied" in result.stdout.splitlines()
     assert "good" not in result.stdout

@@ -32,7 +32,7 @@ async def test_a_server_as_the_documents_want_it_is_well(ask: Asking, authority:
         "certificate": "good",
         "from outside": "good",
         "web server": "good",
-        "plain http": "untold",  # a port of its own
+        "plain http": "unknown",  # a port of its own
         "kept inside": "good",
     }
     assert found.url == url
@@ -67,13 +67,13 @@ async def test_what_is_kept_inside_is_told_by_the_daemon_s_own_answers(
 @pytest.mark.parametrize("base", ["", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"])
 async def test_without_a_public_address_nobody_is_asked(base: str, ask: Asking) -> None:
     found = await looked(base, ask)
-    assert (told(found.findings), found.url) == ({"address": "untold"}, None)
+    assert (told(found.findings), found.url) == ({"address": "unknown"}, None)
 
 
 async def test_a_certificate_of_a_stranger_s_authority_is_no_good_and_nothing_is_sent(ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE})) as server, encrypted(server.url, trustme.CA()) as url:
         found = await looked(url, ask)
-    assert told(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "untold"}
+    assert told(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "unknown"}
     assert "unable to get local issuer certificate" in found.findings[1].says
     assert (found.url, server.requests) == (None, [])
 
@@ -118,19 +118,19 @@ async def test_what_speaks_no_tls_has_no_certificate(ask: Asking) -> None:
 async def test_an_address_where_nobody_listens_is_a_mistake(ask: Asking) -> None:
     with nobody_listens() as url:
         found = await looked(url.replace("http://127.0.0.1", "https://localhost"), ask)
-    assert told(found.findings) == {"address": "warning", "certificate": "untold", "from outside": "wrong"}
-    assert "try it from elsewhere" in found.findings[-1].mend
+    assert told(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
+    assert "try it from elsewhere" in found.findings[-1].fix
     assert found.url is None
 
 
 async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
     async with asking(0.2) as impatient, hostile((hang,)) as server:
         found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), impatient)
-    assert told(found.findings) == {"address": "warning", "certificate": "untold", "from outside": "wrong"}
+    assert told(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
 
 
 @pytest.mark.parametrize(
-    ("health", "runs", "mark", "mend", "is_asked"),
+    ("health", "runs", "mark", "fix", "is_asked"),
     [
         (ALIVE, True, "good", "", True),
         (ALIVE, None, "good", "", True),
@@ -144,12 +144,12 @@ async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
     ],
 )
 async def test_who_answers_at_the_public_address_is_told(
-    health: bytes, *, runs: bool | None, mark: str, mend: str, is_asked: bool, ask: Asking, authority: trustme.CA
+    health: bytes, *, runs: bool | None, mark: str, fix: str, is_asked: bool, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": health})) as server, encrypted(server.url, authority) as url:
         found = await looked(url, ask, runs=runs)
     assert told(found.findings)["from outside"] == mark
-    assert mend in found.findings[2].mend
+    assert fix in found.findings[2].fix
     assert found.url == (url if is_asked else None)
 
 
@@ -178,8 +178,8 @@ async def resolved(names: Names, base: str, ask: Asking) -> Outside:
 async def test_a_name_that_leads_nowhere_is_a_mistake(ask: Asking) -> None:
     fault = OSError(-2, "Name or service not known")
     found = await resolved(Names("", fault), "https://clinic.example", ask)
-    assert told(found.findings) == {"address": "wrong", "certificate": "untold"}
-    assert found.findings[0].says == "clinic.example leads nowhere: Name or service not known"
+    assert told(found.findings) == {"address": "wrong", "certificate": "unknown"}
+    assert found.findings[0].says == "clinic.example has no address: Name or service not known"
 
 
 async def test_a_name_that_can_be_none_is_a_mistake(ask: Asking) -> None:
@@ -202,4 +202,4 @@ async def test_plain_http_is_followed_by_nobody(ask: Asking) -> None:
     async with hostile(answering(200)) as server:
         assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.WARNING
     with nobody_listens() as url:
-        assert (await outside.plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNTOLD
+        assert (await outside.plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNKNOWN

@@ -76,10 +76,10 @@ async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:
     ("ready", "mark"),
     [
         (says(200, {"status": "ok"}), Mark.GOOD),
-        (says(200, {"status": "fine"}), Mark.UNTOLD),
-        (says(404, {}), Mark.UNTOLD),
-        (says(503, {"failing": {}}), Mark.UNTOLD),
-        (says(503, {"failing": ["all"]}), Mark.UNTOLD),
+        (says(200, {"status": "fine"}), Mark.UNKNOWN),
+        (says(404, {}), Mark.UNKNOWN),
+        (says(503, {"failing": {}}), Mark.UNKNOWN),
+        (says(503, {"failing": ["all"]}), Mark.UNKNOWN),
         (says(503, {"failing": {"database": "the disk is full"}}), Mark.WRONG),
         (b"", Mark.WRONG),
     ],
@@ -105,8 +105,8 @@ async def test_another_program_s_port_is_taken(script: Script, ask: Asking) -> N
     async with hostile(script) as server:
         found, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.WRONG)]
-    assert "is taken by something" in found.findings[0].says
-    assert "ss -ltnp" in found.findings[0].mend
+    assert "is used by a program" in found.findings[0].says
+    assert "ss -ltnp" in found.findings[0].fix
     assert found.url is None
 
 
@@ -115,13 +115,13 @@ async def test_a_program_that_never_picks_up_has_the_port() -> None:
         async with asking(0.3) as impatient:
             found, marks = await looked(at(url), impatient)
     assert marks == [("port", Mark.WRONG)]
-    assert "ss -ltnp" in found.findings[0].mend
+    assert "ss -ltnp" in found.findings[0].fix
 
 
 async def test_a_name_that_is_none_is_a_mistake(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free, "x" * 64), ask)
     assert marks == [("port", Mark.WRONG)]
-    assert found.findings[0].mend == "set [web].host to an address of this machine, mostly 127.0.0.1"
+    assert found.findings[0].fix == "set [web].host to an address of this machine, mostly 127.0.0.1"
 
 
 def test_an_address_that_is_not_this_machine_s_can_not_be_had() -> None:
@@ -132,4 +132,4 @@ def test_an_address_that_is_not_this_machine_s_can_not_be_had() -> None:
 
 async def test_port_0_can_not_be_looked_for(ask: Asking) -> None:
     _, marks = await looked(Config(web=WebConfig(port=0)), ask)
-    assert marks == [("port", Mark.UNTOLD)]
+    assert marks == [("port", Mark.UNKNOWN)]

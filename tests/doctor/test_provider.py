@@ -24,7 +24,7 @@ async def looked(config: Config, *, seconds: float = 10) -> list[tuple[Mark, str
 
 async def test_the_sandbox_is_not_asked() -> None:
     ((mark, _),) = await looked(Config())
-    assert mark is Mark.UNTOLD
+    assert mark is Mark.UNKNOWN
 
 
 async def test_a_generic_provider_that_does_not_refuse_us_is_well() -> None:

@@ -113,7 +113,7 @@ async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme
 
 async def test_a_token_is_told_over_tls_or_on_this_machine_only(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(a_door_with(BEARER)) as server:
-        assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNTOLD
+        assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNKNOWN
         assert server.requests == []
         assert (await looked(BEARER, ask, public="http://clinic.example", local=server.url)).mark is Mark.GOOD
         async with encrypted(server.url, authority) as url:
@@ -123,10 +123,10 @@ async def test_a_token_is_told_over_tls_or_on_this_machine_only(ask: Asking, aut
 @pytest.mark.parametrize(
     ("config", "mark"),
     [
-        (Config(), Mark.UNTOLD),
+        (Config(), Mark.UNKNOWN),
         (generic(webhook_auth="none", webhook_secret=""), Mark.WARNING),
-        (generic(), Mark.UNTOLD),
-        (twilio(), Mark.UNTOLD),
+        (generic(), Mark.UNKNOWN),
+        (twilio(), Mark.UNKNOWN),
     ],
 )
 async def test_where_nobody_can_be_asked_nothing_is_called_well(config: Config, mark: Mark, ask: Asking) -> None:
@@ -135,7 +135,7 @@ async def test_where_nobody_can_be_asked_nothing_is_called_well(config: Config, 
 
 async def test_a_door_that_does_not_answer_is_told(ask: Asking) -> None:
     with nobody_listens() as nobody:
-        assert (await looked(generic(), ask, local=nobody)).mark is Mark.UNTOLD
+        assert (await looked(generic(), ask, local=nobody)).mark is Mark.UNKNOWN
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": 5}', b'{"error": ""}'])

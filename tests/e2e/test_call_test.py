@@ -58,7 +58,7 @@ async def test_outside_the_calling_hours_it_says_how_to_ring_all_the_same(tmp_pa
             assert await program.terminate() == 0
     assert (done.returncode, clinic.twilio.calls) == (1, ())
     assert "expired: too late: the calling hours" in done.stdout.decode()
-    assert done.stderr == b"while reminderd is stopped, call-test rings at once, whatever the hours and limits\n"
+    assert done.stderr == b"while reminderd is stopped, call-test calls at once, whatever the hours and limits\n"
 
 
 async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Path) -> None:

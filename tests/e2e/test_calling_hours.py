@@ -190,5 +190,5 @@ async def test_after_an_outage_of_hours_only_what_still_makes_sense_is_rung_and_
 
 async def test_a_start_with_a_real_provider_and_no_hours_says_so(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
-        await program.line("WARNING.*no calling hours are set, so phones may ring at night")
+        await program.line("WARNING.*no calling hours are set, so patients may be called at night")
         await program.url()

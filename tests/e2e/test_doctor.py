@@ -117,7 +117,7 @@ async def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(clini
     assert any(
         line.startswith("! configuration ") and "→ set start, end and days in [calling]" in line for line in lines
     )
-    assert lines[-1].startswith("nothing must be mended, ")
+    assert lines[-1].startswith("nothing to fix, ")
     assert [path.name for path in clinic.folder.iterdir()] == ["config.toml"]
 
 
@@ -136,7 +136,7 @@ async def test_beside_the_daemon_all_is_well_and_not_a_byte_is_written(clinic: C
     assert said.code == 0, said.text
     well = ("files", "disk", "database", "schema", "write-ahead log", "provider", "port", "daemon", "webhooks")
     assert [said.marks[about] for about in well] == ["good"] * len(well), said.text
-    assert said.marks["address"] == "untold"
+    assert said.marks["address"] == "unknown"
     assert len(clinic.provider.rings) == 1, "only the daemon's own"
 
 
@@ -156,11 +156,11 @@ async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does
     assert said.code == 0, said.text
     seen = ("certificate", "from outside", "web server", "kept inside", "webhooks")
     assert [said.marks[about] for about in seen] == ["good"] * len(seen), said.text
-    assert said.says("webhooks") == f"a signed one is let in at https://localhost:{public}, a forged one is refused"
+    assert said.says("webhooks") == f"a signed one is accepted at https://localhost:{public}, a forged one is refused"
     assert said.says("web server") == "Caddy stands in front"
     assert (stranger.code, stranger.marks["certificate"]) == (1, "wrong")
     assert f"at http://127.0.0.1:{port}" in stranger.says("webhooks"), "asked on this machine instead"
-    assert (stopped.code, stopped.marks["from outside"], stopped.marks["webhooks"]) == (0, "warning", "untold")
+    assert (stopped.code, stopped.marks["from outside"], stopped.marks["webhooks"]) == (0, "warning", "unknown")
 
 
 async def test_a_secret_that_the_daemon_has_not_read_yet_is_found_out(clinic: Clinic) -> None:
@@ -193,7 +193,7 @@ async def test_what_is_wrong_is_told_in_a_line_without_a_secret_or_a_number(clin
     wrong = [line for line in said.text.splitlines() if line.startswith("✗")]
     assert [line.split()[1] for line in wrong] == ["database", "port"], said.text
     assert all("→" in line for line in wrong)
-    assert said.text.splitlines()[-1].startswith("2 to be mended, ")
+    assert said.text.splitlines()[-1].startswith("2 to fix, ")
     assert not any(secret in said.text for secret in (KEY, SECRET))
 
 

@@ -79,7 +79,7 @@ async def test_a_webhook_that_comes_before_the_providers_own_answer_is_not_lost(
         [ring] = await clinic.provider.rang(1)
         assert (await send(clinic.client, url, webhook(ring, transcript="Early."))).status_code == 200
         assert clinic.reminder("r1").status is Status.CALLED
-        await program.line("noted: .*after the call's end")
+        await program.line("recorded: .*after the call's end")
         assert [(c.status, c.transcript) for c in clinic.calls("r1")] == [("completed", "Early.")]
         assert clinic.reminder("r1").status is Status.CALLED
 
@@ -185,7 +185,7 @@ async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_shows_that_the_
         assert (await send(clinic.client, url, webhook(ring))).status_code == 200
         await until_ready(clinic, url)
         assert await program.terminate() == 0
-    turns = [line for line in program.lines if "dialing pauses" in line or "dialing goes on" in line]
+    turns = [line for line in program.lines if "dialing pauses" in line or "dialing resumes" in line]
     assert [re.findall(r"\b(INFO|WARNING)\b", turn) for turn in turns] == [["WARNING"], ["INFO"]]
 
 

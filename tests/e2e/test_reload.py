@@ -115,7 +115,7 @@ async def test_a_level_that_the_log_could_not_take_is_tried_again_at_the_next_si
         (clinic.folder / "clinic.log").rename(clinic.folder / "clinic.log.1")
         (clinic.folder / "clinic.log").mkdir()
         write(clinic, '[log]\nfile = "clinic.log"\nlevel = "DEBUG"\n')
-        await program.reload(r"ERROR .*the log can't be written, its level stays: Is a directory$")
+        await program.reload(r"ERROR .*the log can't be written, so its level stays: Is a directory$")
         await program.line(r"read again, changed: nothing$")
         (clinic.folder / "clinic.log").rmdir()
         await program.reload(r"read again, changed: \[log\]\.level$")
@@ -126,10 +126,10 @@ async def test_a_bad_file_changes_nothing_and_every_mistake_is_in_the_log(clinic
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         write(clinic, "[calling", secret=OTHER_SECRET)
-        await program.reload("ERROR .*not taken, the one before holds; mistakes in it: 1$")
+        await program.reload("ERROR .*configuration not reloaded .1 error.; still using the previous one$")
         wrong = '[calling]\nstart = "25:00"\n[api]\ntoken = "too short"\n[log]\nlevel = "ERROR"\n'
         write(clinic, wrong, secret="short")
-        await program.reload("ERROR .*not taken, the one before holds; mistakes in it: 3$")
+        await program.reload("ERROR .*configuration not reloaded .3 errors.; still using the previous one$")
         await program.line(r"ERROR .*not taken: config\.toml: \[calling\]\.start: '25:00' is no time of day")
         await program.line(r"ERROR .*not taken: config\.toml: \[api\]\.token: is too short")
         await program.line(r"ERROR .*not taken: config\.toml: \[provider\.generic\]\.webhook_secret: ")
@@ -255,5 +255,5 @@ async def test_a_terminal_that_is_closed_stops_it_in_order(clinic: Clinic) -> No
         await program.url()
         os.close(its_end)
         os.close(terminal)
-        await program.line("SIGHUP: the terminal is gone, stopping")
+        await program.line("SIGHUP: the terminal is closed; stopping")
         assert await program.ended() == 0

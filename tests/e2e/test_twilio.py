@@ -179,7 +179,7 @@ async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Pa
 @pytest.mark.parametrize(
     ("environment", "code", "words"),
     [
-        ({}, 0, "online: the provider knows us"),
+        ({}, 0, "online: the provider accepts our account"),
         ({"TWILIO_AUTH_TOKEN": "wrong"}, 1, "online: the account can't be read: 401 Unauthorized: 20003"),
         ({"TWILIO_FROM_NUMBER": "+12025550170"}, 1, "online: from_number is not this account's"),
     ],

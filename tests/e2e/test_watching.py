@@ -91,7 +91,7 @@ async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patien
         assert private not in text
     assert known(text) == known(full_page()), "no other series, whatever happened"
 
-    assert (code, said["troubles"], said["in_flight"], said["due"]) == (0, [], 0, 0)
+    assert (code, said["errors"], said["in_flight"], said["due"]) == (0, [], 0, 0)
     assert said["daemon"]["parts"] == {"database": None, "poll loop": None, "provider": None}
     assert said["daemon"]["last_webhook"] is not None
     assert said["last_report"] is not None
@@ -119,7 +119,7 @@ async def test_two_halves_have_a_page_each_that_tells_what_its_process_does(
     assert value(web_page, "reminderd_reminders_last_day", status="called") == 1
     assert "reminderd_last_webhook_timestamp_seconds" not in {name for name, _ in series_in(dial_page)}
     assert "reminderd_last_poll_timestamp_seconds" not in {name for name, _ in series_in(web_page)}
-    assert (said["troubles"], said["daemon"]["parts"], said["daemon"]["last_poll"]) == ([], {"database": None}, None)
+    assert (said["errors"], said["daemon"]["parts"], said["daemon"]["last_poll"]) == ([], {"database": None}, None)
 
 
 async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_finds_it(
@@ -152,7 +152,7 @@ async def test_a_database_that_can_not_be_written_is_told_by_what_is_left(
             code, said = await status(clinic, port)
     assert value(text, "reminderd_part_ready", part="database") == 0
     assert code == 1
-    assert [trouble for trouble in said["troubles"] if trouble.startswith("database: ")]
+    assert [error for error in said["errors"] if error.startswith("database: ")]
 
 
 async def test_a_taken_port_for_metrics_is_one_clear_line_and_nothing_is_started(clinic: Clinic) -> None:
@@ -177,4 +177,4 @@ async def test_each_change_of_a_reminder_is_one_line_of_the_log(clinic: Clinic) 
             assert (await send(clinic.client, url, webhook(ring, **report))).status_code == 200
         assert await program.terminate() == 0
     told = [line.split("INFO")[1].split("reminder=")[0].strip() for line in program.lines if "reminder=r1" in line]
-    assert told == ["dialing", "accepted", "ringing", "called", "noted: a repeat changes nothing"]
+    assert told == ["dialing", "accepted", "ringing", "called", "recorded: a repeat changes nothing"]

@@ -49,7 +49,7 @@ def test_a_code_that_nobody_thought_of_makes_no_series_of_its_own(instruments: I
         (Accepted("ext-1"), "accepted"),
         (NotPlaced("+15550100001 is down"), "not_placed"),
         (Refused("+15550100001 is no number"), "refused"),
-        (AccountTrouble("key k-1"), "account_trouble"),
+        (AccountTrouble("key k-1"), "account"),
         (Unclear("timeout"), "unclear"),
     ],
 )

@@ -243,7 +243,7 @@ def test_a_row_that_breaks_the_program_fails_alone(desk: Desk, monkeypatch: pyte
     assert (desk.reminder("r1").status, desk.reminder("r1").end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
 
 
-def test_one_that_cannot_even_be_put_aside_is_looked_at_again_later(
+def test_one_that_cannot_even_be_marked_as_failed_is_looked_at_again_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.insert("r1")

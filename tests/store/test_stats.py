@@ -111,7 +111,7 @@ def test_a_glance_tells_what_is_due_in_flight_stuck_held_back_and_failed(desk: D
     found = seen(desk)
     assert (found.due_next_hour, found.due, found.due_since) == (2, 1, NOW - HOUR)
     assert (found.in_flight, found.stuck) == (3, 1)
-    assert found.held_back == {"outside the calling hours": 1}
+    assert found.held == {"outside the calling hours": 1}
     assert found.failed_today == 2
     assert (found.last_report, found.paused, found.paused_since) == (None, False, None)
 

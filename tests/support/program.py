@@ -41,7 +41,7 @@ class Program:
 
     async def url(self) -> str:
         """Where it takes webhooks."""
-        return (await self.line(r"webhooks are taken at (http://[^\s\"]+)"))[1]
+        return (await self.line(r"listening for webhooks at (http://[^\s\"]+)"))[1]
 
     async def ended(self) -> int:
         """Its exit code, with the whole log read."""

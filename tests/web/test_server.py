@@ -163,7 +163,7 @@ async def test_no_sender_can_break_the_server(door: Door, sent: bytes) -> None:
             await stream.send_eof()
             await read_to_the_end(stream)
     assert (await door.client.get("/health")).status_code == 200
-    assert not [line for line in door.log if not line.startswith("WARNING a connection broke")]
+    assert not [line for line in door.log if not line.startswith("WARNING a connection failed")]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ async def test_what_can_not_be_recorded_now_is_to_be_sent_again(door: Door) -> N
     answer = await door.post()
     assert (answer.status_code, answer.json()) == (503, {"error": "Service unavailable"})
     assert int(answer.headers["Retry-After"]) > 0
-    assert [line.strip() for line in door.log] == ["WARNING webhook put off with 503: the disk is full"]
+    assert [line.strip() for line in door.log] == ["WARNING webhook not recorded, answered with 503: the disk is full"]
 
 
 async def test_a_wrong_signature_is_refused(door: Door) -> None:
@@ -116,7 +116,7 @@ async def test_unknown_trouble_is_logged_with_its_traceback_and_told_without_it(
     answer = await door.post()
     assert (answer.status_code, answer.json()) == (500, {"error": "Internal server error"})
     (line,) = door.log
-    assert line.startswith(f"ERROR POST {PATH} broke\nTraceback")
+    assert line.startswith(f"ERROR unexpected error in POST {PATH}\nTraceback")
     assert "RuntimeError: no such column: wake_at" in line
 
 

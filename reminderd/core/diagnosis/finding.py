@@ -11,11 +11,11 @@ class Mark(StrEnum):
 
     GOOD = "good"
     WARNING = "warning"
-    """It works, and yet is not to be left so."""
+    """It works, but should be changed."""
     WRONG = "wrong"
-    """It must be mended."""
-    UNTOLD = "untold"
-    """It was not asked, or can't be told; never a softer word for good."""
+    """It must be fixed."""
+    UNKNOWN = "unknown"
+    """It could not be checked; never a softer word for good."""
 
 
 @frozen
@@ -25,8 +25,8 @@ class Finding:
     about: str
     mark: Mark
     says: str
-    """What is so; of something untold: why."""
-    mend: str = ""
+    """What is so; of something unknown: why."""
+    fix: str = ""
     """What to do; empty where there is nothing to do."""
 
 
@@ -35,19 +35,19 @@ def good(about: str, says: str) -> Finding:
     return Finding(about, Mark.GOOD, says)
 
 
-def warning(about: str, says: str, mend: str) -> Finding:
-    """It works, and yet is not to be left so."""
-    return Finding(about, Mark.WARNING, says, mend)
+def warning(about: str, says: str, fix: str) -> Finding:
+    """It works, but should be changed."""
+    return Finding(about, Mark.WARNING, says, fix)
 
 
-def wrong(about: str, says: str, mend: str) -> Finding:
-    """It must be mended."""
-    return Finding(about, Mark.WRONG, says, mend)
+def wrong(about: str, says: str, fix: str) -> Finding:
+    """It must be fixed."""
+    return Finding(about, Mark.WRONG, says, fix)
 
 
-def untold(about: str, why: str, mend: str = "") -> Finding:
-    """It was not asked, or can't be told."""
-    return Finding(about, Mark.UNTOLD, why, mend)
+def unknown(about: str, why: str, fix: str = "") -> Finding:
+    """It could not be checked."""
+    return Finding(about, Mark.UNKNOWN, why, fix)
 
 
 def count(findings: Iterable[Finding], mark: Mark) -> int:

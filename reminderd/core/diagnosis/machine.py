@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from stat import S_IROTH, S_ISVTX, S_IWOTH, S_IXOTH
 from typing import Final
 
-from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
+from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 
 DISK_FULL_SOON: Final = 100_000_000
 DISK_LOW: Final = 1_000_000_000
@@ -27,15 +27,15 @@ def disk(free: int, folder: str) -> Finding:
     says = f"{_size(free)} free in {folder}"
     if free >= DISK_LOW:
         return good("disk", says)
-    mend = "make room: on a full disk nothing is dialled and no webhook is taken"
-    return (wrong if free < DISK_FULL_SOON else warning)("disk", says, mend)
+    fix = "free some space: on a full disk nothing is dialed and no webhook is recorded"
+    return (wrong if free < DISK_FULL_SOON else warning)("disk", says, fix)
 
 
 def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
     """Of the wall clock.
 
     Args:
-        kept: whether the kernel says that it is synchronised; None: it can't be asked.
+        kept: whether the kernel says that it is synchronized; None: it can't be asked.
         ahead: by how much it is ahead of the provider's; None: that is not known.
     """
     keep = "timedatectl set-ntp true, or install chrony"
@@ -45,22 +45,22 @@ def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
         return wrong("clock", f"{seconds:.0f} s {side} the provider's", f"calling hours go by it, set it: {keep}")
     compared = "" if ahead is None else "; it agrees with the provider's now, to some seconds"
     if kept is None:
-        return untold("clock", f"can't tell whether it is synchronised: the kernel can't be asked here{compared}")
+        return unknown("clock", f"unknown whether it is synchronized: the kernel can't be asked here{compared}")
     if not kept:
-        return warning("clock", f"the kernel says that nothing keeps it synchronised{compared}", keep)
-    return good("clock", f"synchronised, as the kernel says{compared}")
+        return warning("clock", f"not synchronized, by the kernel{compared}", keep)
+    return good("clock", f"synchronized, by the kernel{compared}")
 
 
 def time_zones(version: str | None, source: str, today: datetime) -> Finding:
     """Of the time zone data's version, like `2026a`; None: it names none."""
     found = None if version is None else _VERSION.fullmatch(version)
     if found is None:
-        return untold("time zones", f"can't tell how old the data in {source} is: it names no version")
+        return unknown("time zones", f"unknown how old the data in {source} is: it has no version")
     says = f"version {version}, in {source}"
     if int(found[1]) > today.year - _OLD_YEARS:
         return good("time zones", says)
-    mend = "update it, or phones ring by rules of old: apt-get install tzdata, or pip install -U tzdata"
-    return warning("time zones", f"{says}, is old", mend)
+    fix = "update it, or calls follow old rules: apt-get install tzdata, or pip install -U tzdata"
+    return warning("time zones", f"{says}, is old", fix)
 
 
 def unknown_zones(names: Iterable[str]) -> list[Finding]:
@@ -98,8 +98,8 @@ def wal(size: int) -> Finding:
     """Of the write-ahead log's size in bytes."""
     if size <= WAL_LARGE:
         return good("write-ahead log", _size(size))
-    mend = "a program holds a transaction open, find and end it: fuser -v on the -wal file lists who has it"
-    return warning("write-ahead log", f"has grown to {_size(size)}", mend)
+    fix = "a program holds a transaction open, find and end it: fuser -v on the -wal file lists the programs"
+    return warning("write-ahead log", f"has grown to {_size(size)}", fix)
 
 
 def _size(size: int) -> str:

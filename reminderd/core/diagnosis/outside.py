@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.diagnosis.finding import Finding, good, untold, warning, wrong
+from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 
 _RENEWED_LATE: Final = 4
 """Caddy renews when a third of a certificate's life is left; with less than a quarter it has failed to for a while."""
@@ -19,10 +19,10 @@ def address(host: str, found: Sequence[str]) -> Finding:
     shown = ", ".join(found)
     private = [one for one in found if not ip_address(one.partition("%")[0]).is_global]
     if not private:
-        return good("address", host if shown == host else f"{host} leads to {shown}")
+        return good("address", host if shown == host else f"{host} resolves to {shown}")
     return warning(
         "address",
-        f"{host} leads to {', '.join(private)} from here, which nobody outside can reach",
+        f"{host} resolves to {', '.join(private)} from here, which nobody outside can reach",
         "compare with what others see (DNS at your registrar); /etc/hosts of this machine may say otherwise",
     )
 
@@ -35,7 +35,7 @@ def certificate(since: datetime, until: datetime, now: datetime) -> Finding:
     )
     if left * _RENEWED_LATE >= until - since:
         return good("certificate", says)
-    return warning("certificate", says, "it should have been renewed by now: journalctl -u caddy says why it was not")
+    return warning("certificate", says, "it should have been renewed by now: journalctl -u caddy shows why it was not")
 
 
 def in_front(server: str, via: str) -> Finding:
@@ -44,27 +44,27 @@ def in_front(server: str, via: str) -> Finding:
     if "caddy" in f"{server} {via}".lower():
         return good("web server", "Caddy stands in front")
     if named:
-        return good("web server", f"{named} stands in front; these documents speak of Caddy")
-    mend = "put Caddy in front, and keep [web].host at 127.0.0.1; or there is one that does not name itself"
-    return warning("web server", "no Server and no Via header tells of one in front", mend)
+        return good("web server", f"{named} stands in front; this documentation describes Caddy")
+    fix = "put Caddy in front, and keep [web].host at 127.0.0.1; or there is one that does not name itself"
+    return warning("web server", "no Server and no Via header tells of one in front", fix)
 
 
 def plain_http(status: int, location: str, host: str) -> Finding:
     """Of an answer over http, without TLS, at the same host."""
     if 300 <= status < 400 and f"{location}/".lower().startswith(f"https://{host}/".lower()):
         return good("plain http", "leads to https")
-    mend = "let it lead to https, as Caddy does by itself, so that nothing is ever sent in the clear"
-    return warning("plain http", f"answered with {status}, and does not lead to https", mend)
+    fix = "redirect it to https, as Caddy does by default, so that everything is encrypted"
+    return warning("plain http", f"answered with {status}, and does not lead to https", fix)
 
 
 def kept_inside(let_out: Sequence[str]) -> Finding:
     """Of the paths that are not for the world and yet answer there."""
     if not let_out:
         return good("kept inside", "/api and /health/ready do not answer from outside")
-    mend = "let Caddy pass on /webhooks/* and /health only; see operations.md"
+    fix = "let Caddy pass on /webhooks/* and /health only; see operations.md"
     if "/api" in let_out:
-        return wrong("kept inside", f"{' and '.join(let_out)} can be reached from outside", mend)
-    return warning("kept inside", f"{' and '.join(let_out)} can be reached from outside", mend)
+        return wrong("kept inside", f"{' and '.join(let_out)} can be reached from outside", fix)
+    return warning("kept inside", f"{' and '.join(let_out)} can be reached from outside", fix)
 
 
 @frozen
@@ -99,20 +99,20 @@ class Knock:
 
 def webhooks(signed: Knock, forged: Knock, where: str) -> Finding:
     """Of two webhooks, one signed with the configured secret, one with a made-up one, asked at the same place."""
-    restart = "restart the daemon if this configuration is newer than its start; else it was started with another one"
+    restart = "restart the daemon if this configuration is newer than its start; else it runs with another one"
     for knock in (forged, signed):
         if knock.status is None:
-            return untold("webhooks", f"no answer at {where}: {knock.error}")
+            return unknown("webhooks", f"no answer at {where}: {knock.error}")
         if not knock.is_ours:
-            mend = "let Caddy pass /webhooks/* on to [web].port; see operations.md"
-            return wrong("webhooks", f"{where} answers {knock.status}, and it is not the daemon that answers", mend)
+            fix = "let Caddy pass /webhooks/* on to [web].port; see operations.md"
+            return wrong("webhooks", f"{where} answers {knock.status}, and it is not the daemon that answers", fix)
     if forged.is_nowhere:
-        return wrong("webhooks", f"the daemon at {where} takes none of this provider's", restart)
+        return wrong("webhooks", f"the daemon at {where} accepts no webhooks of this provider", restart)
     if not forged.refused:
-        return wrong("webhooks", f"a forged one is not refused at {where}, but answered {forged.status}", restart)
+        return wrong("webhooks", f"a forged one is not refused at {where}: answer {forged.status}", restart)
     if signed.refused:
         return wrong("webhooks", f"one signed with the configured secret is refused at {where}", restart)
     if signed.let_in:
-        return good("webhooks", f"a signed one is let in at {where}, a forged one is refused")
-    mend = "look into the daemon's log, and at /health/ready"
-    return warning("webhooks", f"a signed one is let in at {where}, but answered {signed.status}: {signed.error}", mend)
+        return good("webhooks", f"a signed one is accepted at {where}, a forged one is refused")
+    fix = "see the daemon's log, and /health/ready"
+    return warning("webhooks", f"a signed one is accepted at {where}, with {signed.status}: {signed.error}", fix)

@@ -95,11 +95,13 @@ def verdict(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> 
     return _ends(ledger, reminder, rules, now) or _waits(ledger, reminder, rules, now)
 
 
-def put_aside(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
-    """Return what becomes of a reminder that breaks the program: it fails, or is looked at again in an hour."""
-    line = LogLine(f"put aside: {EndCode.PROGRAM_ERROR.sentence}", Level.ERROR, reminder.id)
+def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
+    """Return what becomes of a reminder on which the program fails: it fails, or is looked at again in an hour."""
+    sentence = EndCode.PROGRAM_ERROR.sentence
     if reminder.status is Status.SCHEDULED:
+        line = LogLine(f"failed: {sentence}", Level.ERROR, reminder.id)
         return Transition(ledger=ledger.put(ended(reminder, Status.FAILED, EndCode.PROGRAM_ERROR, now)), lines=(line,))
+    line = LogLine(f"to be looked at again in an hour: {sentence}", Level.ERROR, reminder.id)
     return Transition(ledger=ledger.put(evolve(reminder, wake_at=now + PROGRAM_ERROR_HOLD)), lines=(line,))
 
 
@@ -108,7 +110,7 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
     if reminder.status is Status.CANCELLED or reminder.purged:
         return None
     if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
-        return scheduled(reminder, now, reason="it ended by a clock that was ahead", now=now)
+        return scheduled(reminder, now, reason="it had expired by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
     moved = evolve(reminder, attempts=0, tries=0, again_until=None)

@@ -136,7 +136,7 @@ def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding
         if report.external_call_id not in taken and known in {None, report.external_call_id}
     ]
     if len(free) > 1:
-        return NoAnswer("it names several calls, any of which could be this one")
+        return NoAnswer("several calls could be this one")
     return Found(free[0]) if free else NotFound()
 
 
@@ -152,11 +152,11 @@ def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules
 def _why(finding: Finding) -> str:
     match finding:
         case NotFound():
-            return "the provider knows no such call, which proves nothing yet: to be asked again"
+            return "the provider knows no such call, which proves nothing: to be checked again"
         case Found():
-            return "the provider names a call that is another one of ours: to be asked again"
+            return "the provider names another call of ours: to be checked again"
         case _:
-            return f"the provider could not say what became of the call: {finding.reason}"
+            return f"the check of the call failed: {finding.reason}"
 
 
 def _interrupted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
@@ -165,7 +165,7 @@ def _interrupted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Tra
     processing = [
         evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
     ]
-    text = "the request was interrupted: unconfirmed, waiting for news of the call"
+    text = "the request was interrupted: unconfirmed, waiting for a report"
     line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
     return Transition(ledger=ledger.put(unsure, *processing), lines=(line,), call=unsure, recovered=True)
 

@@ -82,11 +82,11 @@ def reported(
     """
     call = call_of(ledger, report)
     if call is None and report.status in TERMINAL and not receipt_is_new and _usable(report.attempt_id) is None:
-        text = f"noted: a repeat ({report.status}) about a call that is not known changes nothing"
+        text = f"ignored: a repeated report ({report.status}) of an unknown call"
         return Transition(ledger=ledger, lines=(LogLine(text, reminder_id=report.reminder_id),), duplicate=True)
     if call is None:
         ledger, call = _adopted(ledger, report, new_call_id, rules, now)
-        text = f"a report ({report.status}) of a call that is not known: recorded as a call of its own"
+        text = f"a report ({report.status}) of an unknown call: recorded as a call of its own"
         line = LogLine(text, Level.WARNING, report.reminder_id, call.id)
         return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now).after([line])
     return _apply(ledger, call, report, receipt_is_new=receipt_is_new, rules=rules, now=now)
@@ -130,7 +130,7 @@ def progress(
         after = after.put(alive)
     is_known = report.status in PROGRESS
     text = word or report.status
-    text = text if is_known else f"{text}: a word that is not known, taken as progress"
+    text = text if is_known else f"{text}: an unknown status, treated as progress"
     reopened = "" if call.state.alive else f"; it was {call.state.replace('_', ' ')}, and is under way again"
     level = Level.INFO if is_known and not reopened else Level.WARNING
     lines = (LogLine(text + reopened, level, call.reminder_id, call.id),) if is_news else ()
@@ -144,7 +144,7 @@ def _apply(
         return progress(ledger, call, report, rules=rules, now=now)
     is_named = report.attempt_id == call.id
     if call.received_at is not None or not (receipt_is_new or is_named):
-        repeat = _noted(ledger, _filled(ledger, call, report), "a repeat changes nothing")
+        repeat = _noted(ledger, _filled(ledger, call, report), "a repeated report changes nothing")
         return evolve(repeat, duplicate=True)
     return _ended(ledger, _filled(ledger, call, report), report, rules, now)
 
@@ -161,12 +161,12 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
     after, lines = close(ledger, over, CallState.ENDED, end, rules=rules, now=now)
     if not lines:
-        lines = (LogLine(f"noted: {report.status}", reminder_id=call.reminder_id, call_id=call.id),)
+        lines = (LogLine(f"recorded: {report.status}", reminder_id=call.reminder_id, call_id=call.id),)
     return Transition(ledger=after, call=after.calls[call.id], lines=lines)
 
 
 def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
-    line = LogLine(f"noted: {why}", reminder_id=call.reminder_id, call_id=call.id)
+    line = LogLine(f"recorded: {why}", reminder_id=call.reminder_id, call_id=call.id)
     return Transition(ledger=ledger.put(call), call=call, lines=(line,))
 
 

@@ -123,7 +123,7 @@ def _no_copy(file: Path) -> str | None:
     if not os.access(file, os.R_OK):
         return "no permission to read it"
     beside = [file.name + ending for ending in ("-wal", "-journal") if file.with_name(file.name + ending).exists()]
-    return f"{beside[0]} lies beside it, so it may be in use; expected a closed copy" if beside else None
+    return f"{beside[0]} is next to it, so it may be in use; expected a closed copy" if beside else None
 
 
 def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
@@ -164,7 +164,7 @@ def _refuse(source: Connection, target: Path, *, replace: bool) -> None:
     if target.resolve() in {Path(own + ending) for ending in ("", "-wal", "-shm", "-journal")}:
         raise CopyError(f"{target}: is the database itself")
     if target.exists() and not replace:
-        raise CopyError(f"{target}: is there already; --force replaces it")
+        raise CopyError(f"{target}: exists; --force replaces it")
 
 
 def _find_room(source: Connection, target: Path, spare: int) -> None:

@@ -84,7 +84,7 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
     try:
         there = database.exists() and database.stat().st_size > 0
         if there and not replace:
-            raise CopyError(f"{database}: is there already; --force replaces it, and keeps it beside")
+            raise CopyError(f"{database}: exists; --force replaces it, and keeps the old one next to it")
         if there and backup.exists() and backup.samefile(database):
             raise CopyError(f"{backup}: is the database itself")
         with reading(backup) as source, scratch(database) as file:

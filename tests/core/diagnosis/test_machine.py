@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from reminderd.core.diagnosis import machine
-from reminderd.core.diagnosis.finding import Finding, Mark, count, good, untold, warning, wrong
+from reminderd.core.diagnosis.finding import Finding, Mark, count, good, unknown, warning, wrong
 from tests.support.nouns import NOW
 
 
@@ -17,7 +17,7 @@ def test_findings_are_counted_by_how_they_stand() -> None:
         warning("b", "is", "do"),
         wrong("c", "is", "do"),
         wrong("d", "is", "do"),
-        untold("e", "?"),
+        unknown("e", "?"),
     ]
     assert [count(findings, mark) for mark in Mark] == [1, 1, 2, 1]
 
@@ -38,20 +38,20 @@ def test_a_disk_is_judged_by_the_room_that_is_left(free: int, mark: Mark, says: 
     found = machine.disk(free, "/srv/reminderd")
     assert (found.about, found.mark) == ("disk", mark)
     assert found.says == f"{says} free in /srv/reminderd"
-    assert bool(found.mend) == (mark is not Mark.GOOD)
+    assert bool(found.fix) == (mark is not Mark.GOOD)
 
 
 @pytest.mark.parametrize(
     ("kept", "ahead", "mark", "says"),
     [
-        (True, None, Mark.GOOD, "synchronised, as the kernel says"),
-        (True, seconds(-1), Mark.GOOD, "synchronised, as the kernel says; it agrees with the provider's now"),
+        (True, None, Mark.GOOD, "synchronized, by the kernel"),
+        (True, seconds(-1), Mark.GOOD, "synchronized, by the kernel; it agrees with the provider's now"),
         (True, seconds(31), Mark.WRONG, "31 s ahead of the provider's"),
-        (False, None, Mark.WARNING, "the kernel says that nothing keeps it synchronised"),
-        (False, seconds(30), Mark.WARNING, "the kernel says that nothing keeps it synchronised; it agrees"),
+        (False, None, Mark.WARNING, "not synchronized, by the kernel"),
+        (False, seconds(30), Mark.WARNING, "not synchronized, by the kernel; it agrees"),
         (False, seconds(-720), Mark.WRONG, "720 s behind the provider's"),
-        (None, None, Mark.UNTOLD, "can't tell whether it is synchronised"),
-        (None, seconds(2), Mark.UNTOLD, "can't tell whether it is synchronised"),
+        (None, None, Mark.UNKNOWN, "unknown whether it is synchronized"),
+        (None, seconds(2), Mark.UNKNOWN, "unknown whether it is synchronized"),
         (None, seconds(86_400), Mark.WRONG, "86400 s ahead of the provider's"),
     ],
 )
@@ -70,8 +70,8 @@ def test_a_clock_is_never_called_good_without_the_kernel_s_word(
         ("2026a", Mark.GOOD),
         ("2025c", Mark.GOOD),
         ("2024z", Mark.WARNING),
-        (None, Mark.UNTOLD),
-        ("unknown", Mark.UNTOLD),
+        (None, Mark.UNKNOWN),
+        ("unknown", Mark.UNKNOWN),
     ],
 )
 def test_time_zone_data_gets_old_in_two_years(version: str | None, mark: Mark) -> None:
@@ -131,7 +131,7 @@ def test_a_file_is_replaceable_where_others_write_to_its_folder(folders: list[in
 def test_an_old_schema_is_brought_up_to_date_by_the_next_command(version: int, expected: Finding | Mark) -> None:
     found = machine.schema(version, 5)
     assert expected in {found, found.mark}
-    assert (found.mend != "") == (version != 5)
+    assert (found.fix != "") == (version != 5)
     assert (found.says.startswith("none yet")) == (version == 0)
 
 

@@ -15,11 +15,11 @@ ELSEWHERE = Knock(404, "Not found")
 @pytest.mark.parametrize(
     ("host", "addresses", "mark", "says"),
     [
-        ("clinic.example", ["9.9.9.9", "2620:fe::fe"], Mark.GOOD, "clinic.example leads to 9.9.9.9, 2620:fe::fe"),
+        ("clinic.example", ["9.9.9.9", "2620:fe::fe"], Mark.GOOD, "clinic.example resolves to 9.9.9.9, 2620:fe::fe"),
         ("9.9.9.9", ["9.9.9.9"], Mark.GOOD, "9.9.9.9"),
-        ("clinic.example", ["127.0.1.1"], Mark.WARNING, "clinic.example leads to 127.0.1.1 from here"),
-        ("clinic.example", ["9.9.9.9", "10.0.0.5"], Mark.WARNING, "clinic.example leads to 10.0.0.5 from here"),
-        ("clinic.example", ["fe80::1%eth0"], Mark.WARNING, "clinic.example leads to fe80::1%eth0 from here"),
+        ("clinic.example", ["127.0.1.1"], Mark.WARNING, "clinic.example resolves to 127.0.1.1 from here"),
+        ("clinic.example", ["9.9.9.9", "10.0.0.5"], Mark.WARNING, "clinic.example resolves to 10.0.0.5 from here"),
+        ("clinic.example", ["fe80::1%eth0"], Mark.WARNING, "clinic.example resolves to fe80::1%eth0 from here"),
     ],
 )
 def test_an_address_is_good_if_the_world_can_reach_it(host: str, addresses: list[str], mark: Mark, says: str) -> None:
@@ -90,33 +90,33 @@ def test_what_is_not_for_the_world_must_not_answer_there(let_out: list[str], mar
 @pytest.mark.parametrize(
     ("signed", "forged", "mark", "says"),
     [
-        (SIGNED, FORGED, Mark.GOOD, "a signed one is let in at https://x, a forged one is refused"),
-        (SIGNED, Knock(403, "Invalid signature"), Mark.GOOD, "a signed one is let in"),
+        (SIGNED, FORGED, Mark.GOOD, "a signed one is accepted at https://x, a forged one is refused"),
+        (SIGNED, Knock(403, "Invalid signature"), Mark.GOOD, "a signed one is accepted"),
         (FORGED, FORGED, Mark.WRONG, "one signed with the configured secret is refused at https://x"),
-        (SIGNED, SIGNED, Mark.WRONG, "a forged one is not refused at https://x, but answered 404"),
+        (SIGNED, SIGNED, Mark.WRONG, "a forged one is not refused at https://x: answer 404"),
         (SIGNED, Knock(401, "Go away"), Mark.WRONG, "a forged one is not refused"),
         (SIGNED, Knock(400, "Invalid signature"), Mark.WRONG, "a forged one is not refused"),
         (
             Knock(503, "Service unavailable"),
             FORGED,
             Mark.WARNING,
-            "a signed one is let in at https://x, but answered 503",
+            "a signed one is accepted at https://x, with 503",
         ),
-        (Knock(200, "Unknown reminder"), FORGED, Mark.WARNING, "a signed one is let in at https://x, but answered 200"),
+        (Knock(200, "Unknown reminder"), FORGED, Mark.WARNING, "a signed one is accepted at https://x, with 200"),
         (
             Knock(404, "Not found"),
             Knock(404, "Not found"),
             Mark.WRONG,
-            "the daemon at https://x takes none of this provider's",
+            "the daemon at https://x accepts no webhooks of this provider",
         ),
         (Knock(404, ""), Knock(404, ""), Mark.WRONG, "https://x answers 404, and it is not the daemon that answers"),
         (Knock(502, ""), FORGED, Mark.WRONG, "https://x answers 502"),
-        (SIGNED, Knock(None, "could not connect"), Mark.UNTOLD, "no answer at https://x: could not connect"),
-        (Knock(None, "connection lost"), FORGED, Mark.UNTOLD, "no answer at https://x: connection lost"),
+        (SIGNED, Knock(None, "could not connect"), Mark.UNKNOWN, "no answer at https://x: could not connect"),
+        (Knock(None, "connection lost"), FORGED, Mark.UNKNOWN, "no answer at https://x: connection lost"),
     ],
 )
 def test_a_door_is_good_if_it_tells_signed_from_forged(signed: Knock, forged: Knock, mark: Mark, says: str) -> None:
     found = outside.webhooks(signed, forged, "https://x")
     assert found.mark is mark
     assert found.says.startswith(says)
-    assert (found.mend == "") == (mark in {Mark.GOOD, Mark.UNTOLD})
+    assert (found.fix == "") == (mark in {Mark.GOOD, Mark.UNKNOWN})

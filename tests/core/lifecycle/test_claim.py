@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, put_aside
+from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, unexpected_error
 from reminderd.core.lifecycle.transition import ActionKind, Level
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
@@ -307,13 +307,13 @@ def test_otherwise_it_is_a_new_call_with_a_key_of_its_own(
     assert set(transition.ledger.calls) == {"call-1", "call-new"}
 
 
-# Rows that break the program
+# Rows on which the program fails
 
 
-def test_a_row_that_breaks_the_program_fails_if_it_waited_and_else_is_looked_at_in_an_hour() -> None:
-    waiting = put_aside(a_ledger(DUE), DUE, NOW).ledger.reminders["reminder-1"]
+def test_a_row_on_which_the_program_fails_has_failed_if_it_waited_and_else_is_looked_at_in_an_hour() -> None:
+    waiting = unexpected_error(a_ledger(DUE), DUE, NOW).ledger.reminders["reminder-1"]
     assert (waiting.status, waiting.end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
     row = a_reminder(Status.PROCESSING, wake_at=NOW)
-    later = put_aside(a_ledger(row), row, NOW)
+    later = unexpected_error(a_ledger(row), row, NOW)
     assert later.ledger.reminders["reminder-1"].wake_at == NOW + PROGRAM_ERROR_HOLD
     assert later.lines[0].level is Level.ERROR

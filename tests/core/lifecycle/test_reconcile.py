@@ -181,9 +181,7 @@ def test_it_changes_nothing_once_the_lease_is_lost_or_the_call_is_closed() -> No
 def test_of_several_candidates_none_is_taken_on_a_guess() -> None:
     one, two = a_report(external_call_id="a"), a_report(external_call_id="b")
     assert chosen(Candidates((one, two)), UNSURE, frozenset({"a"})) == Found(two)
-    assert chosen(Candidates((one, two)), UNSURE, frozenset()) == NoAnswer(
-        "it names several calls, any of which could be this one"
-    )
+    assert chosen(Candidates((one, two)), UNSURE, frozenset()) == NoAnswer("several calls could be this one")
     assert chosen(Candidates((one,)), UNSURE, frozenset({"a"})) == NotFound()
     assert chosen(Candidates((one, two)), evolve(UNSURE, external_call_id="b"), frozenset()) == Found(two)
 

@@ -225,7 +225,7 @@ def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state:
     busy = heard_of(ledger, a_report("busy"))
     call, reminder = end_of(busy)
     assert (call.state, call.outcome, reminder) == (CallState.ENDED, CallOutcome.NOT_ANSWERED, failed)
-    assert busy.lines[0].text == "noted: busy"
+    assert busy.lines[0].text == "recorded: busy"
 
 
 def test_of_an_older_call_only_what_was_heard_changes_the_reminder() -> None:
@@ -314,7 +314,7 @@ def test_progress_after_the_end_is_only_noted() -> None:
     over = a_call(CallState.ENDED, status="busy", received_at=NOW)
     transition = heard_of(a_ledger(a_reminder(), over), a_report("ringing"))
     assert (end_of(transition)[0].state, end_of(transition)[0].external_call_id) == (CallState.ENDED, "ext-1")
-    assert transition.lines[0].text == "noted: ringing, after the call's end"
+    assert transition.lines[0].text == "recorded: ringing, after the call's end"
 
 
 def test_news_of_a_call_that_no_reminder_needs_has_it_dropped_at_once() -> None:

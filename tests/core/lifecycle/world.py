@@ -485,8 +485,8 @@ class World:
             if not self.stepped:
                 self.broken("a second call under one key")
             self.accepted["the key was forgotten after a clock step"] += 1
-        untold = not self.setting.echo and (self.setting.lies or self.db.restored_at is not None)
-        if untold:
+        unknown = not self.setting.echo and (self.setting.lies or self.db.restored_at is not None)
+        if unknown:
             self.accepted["no attempt_id, and a 503 that placed the call or a restore"] += 1
             return
         if earlier.number == phone.number and earlier.live and earlier.call_id != phone.call_id:

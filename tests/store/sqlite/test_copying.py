@@ -62,7 +62,7 @@ def test_what_was_deleted_is_not_in_a_copy(connection: Connection, target: Path)
 
 def test_a_file_that_is_there_is_replaced_only_if_that_is_wanted(connection: Connection, target: Path) -> None:
     target.write_text("precious")
-    with pytest.raises(CopyError, match="is there already; --force replaces it"):
+    with pytest.raises(CopyError, match="exists; --force replaces it"):
         copy(connection, target)
     assert target.read_text() == "precious"
     copy(connection, target, replace=True)
@@ -179,7 +179,7 @@ def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection
 def test_a_file_that_may_be_in_use_is_no_copy(connection: Connection, target: Path, ending: str) -> None:
     copy(connection, target)
     target.with_name(target.name + ending).touch()
-    with pytest.raises(CopyError, match="lies beside it, so it may be in use"), reading(target):
+    with pytest.raises(CopyError, match="is next to it, so it may be in use"), reading(target):
         pass
 
 

@@ -262,7 +262,7 @@ def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
 def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, desk: Desk, backup: Path) -> None:
     desk.insert()
     backed_up(desk, backup)
-    with pytest.raises(CopyError, match=r"reminderd\.db: is there already; --force replaces it"):
+    with pytest.raises(CopyError, match=r"reminderd\.db: exists; --force replaces it"):
         put_back(path, backup, replace=False)
     assert desk.count("audit") == 0
 

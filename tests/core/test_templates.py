@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.kinds import Kinds, spoken_day, spoken_hour
+from reminderd.core.templates import Templates, spoken_day, spoken_hour
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TEMPLATES = {"checkup": "{clinic} sees you on {date} at {time}.", "bill": "Please call {clinic}."}
-KINDS = Kinds(
-    templates=TEMPLATES, clinic="Dr. Brown", language="en-US", zone=BERLIN, max_lateness=timedelta(minutes=240)
+OURS = Templates(
+    by_name=TEMPLATES, clinic="Dr. Brown", language="en-US", zone=BERLIN, max_lateness=timedelta(minutes=240)
 )
 FOUR = datetime(2027, 3, 2, 15, 0, tzinfo=UTC)
 
 
-def kinds(language: str) -> Kinds:
-    return Kinds(language=language, zone=BERLIN)
+def templates(language: str) -> Templates:
+    return Templates(language=language, zone=BERLIN)
 
 
-def asked(kinds: Kinds = KINDS, /, **changes: str | None) -> ReminderRequest | list[str]:
-    fields: dict[str, str | None] = {"message": None, "kind": "checkup", "appointment_at": "2027-03-02 16:00"}
+def asked(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest | list[str]:
+    fields: dict[str, str | None] = {"message": None, "template": "checkup", "appointment_at": "2027-03-02 16:00"}
     fields |= {"expires_at": None} | changes
     return read_request(
         phone_number="+4930123456",
@@ -32,16 +32,16 @@ def asked(kinds: Kinds = KINDS, /, **changes: str | None) -> ReminderRequest | l
         timezone=None,
         ref=None,
         zone=ZoneInfo("America/New_York"),  # the patient's
-        kinds=kinds,
+        templates=templates,
         message=fields["message"],
-        kind=fields["kind"],
+        template=fields["template"],
         appointment_at=fields["appointment_at"],
         expires_at=fields["expires_at"],
     )
 
 
-def wanted(kinds: Kinds = KINDS, /, **changes: str | None) -> ReminderRequest:
-    found = asked(kinds, **changes)
+def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest:
+    found = asked(templates, **changes)
     assert isinstance(found, ReminderRequest)
     return found
 
@@ -61,34 +61,34 @@ def wanted(kinds: Kinds = KINDS, /, **changes: str | None) -> ReminderRequest:
     ],
 )
 def test_a_moment_is_said_as_the_language_says_it(language: str, day: str, hour: str) -> None:
-    assert (spoken_day(FOUR, kinds(language)), spoken_hour(FOUR, kinds(language))) == (day, hour)
+    assert (spoken_day(FOUR, templates(language)), spoken_hour(FOUR, templates(language))) == (day, hour)
 
 
 @given(language=st.sampled_from(sorted(locale_identifiers())), days=st.integers(1, 300_000))
 def test_every_language_has_a_day_and_an_hour_without_odd_spaces(language: str, days: int) -> None:
     moment = datetime(1970, 1, 1, 12, tzinfo=UTC) + timedelta(days=days)
-    spoken = [say(moment, kinds(language.replace("_", "-"))) for say in (spoken_day, spoken_hour)]
+    spoken = [say(moment, templates(language.replace("_", "-"))) for say in (spoken_day, spoken_hour)]
     assert all(text and not {"\u00a0", "\u202f"} & set(text) for text in spoken)
 
 
 def test_the_message_is_made_when_the_reminder_is_handed_in_in_the_clinics_own_time() -> None:
     assert wanted().message == "Dr. Brown sees you on Tuesday, March 2 at 4:00 PM."
-    assert wanted(Kinds(templates=TEMPLATES, zone=BERLIN), kind="bill").message == "Please call your clinic."
+    assert wanted(Templates(by_name=TEMPLATES, zone=BERLIN), template="bill").message == "Please call your clinic."
 
 
-def test_a_kind_that_speaks_of_no_time_needs_none() -> None:
-    assert wanted(kind="bill", appointment_at=None).message == "Please call Dr. Brown."
+def test_a_template_that_mentions_no_time_needs_none() -> None:
+    assert wanted(template="bill", appointment_at=None).message == "Please call Dr. Brown."
 
 
 @pytest.mark.parametrize(
     ("changes", "mistake"),
     [
-        ({"kind": "surgery"}, "kind: unknown; expected one of checkup, bill"),
-        ({"appointment_at": None}, "appointment_at: missing; expected the time of which the kind checkup speaks"),
+        ({"template": "surgery"}, "template: unknown; expected one of checkup, bill"),
+        ({"appointment_at": None}, "appointment_at: missing; expected the time that the template checkup mentions"),
         ({"appointment_at": "soon"}, "appointment_at: not a time"),
-        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after the time to ring; expected a later time"),
-        ({"message": "Hello."}, "kind: given along with a message; expected one of the two"),
-        ({"kind": None}, "message: empty; expected the words to be read out"),
+        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after scheduled_at; expected a later time"),
+        ({"message": "Hello."}, "template: together with a message; expected one of the two"),
+        ({"template": None}, "message: empty; expected the text to be spoken"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:
@@ -99,11 +99,11 @@ def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | Non
 
 
 def test_a_clinic_without_templates_is_told_so() -> None:
-    assert asked(Kinds(zone=BERLIN)) == ["kind: unknown; expected none, as [messages.kinds] has none"]
+    assert asked(Templates(zone=BERLIN)) == ["template: unknown; expected none, as [messages.templates] is empty"]
 
 
 def test_a_message_that_a_template_makes_too_long_is_refused() -> None:
-    found = asked(Kinds(templates={"checkup": "x" * 4001}, zone=BERLIN))
+    found = asked(Templates(by_name={"checkup": "x" * 4001}, zone=BERLIN))
     assert found == ["message: 4001 characters; expected at most 4000"]
 
 

@@ -1,4 +1,4 @@
-"""Messages by kind: the clinic's templates, filled with an appointment's day and hour as people say them."""
+"""Templates for messages: filled with an appointment's day and hour as people say them."""
 
 import re
 from collections.abc import Mapping
@@ -12,10 +12,10 @@ from babel.dates import format_datetime, format_time
 
 from reminderd.core.wordings import words_of
 
-KIND_PLACEHOLDERS: Final = ("clinic", "date", "time")
-"""What may stand in braces in a template of a kind; nothing else may."""
+TEMPLATE_PLACEHOLDERS: Final = ("clinic", "date", "time")
+"""What may stand in braces in a template for messages; nothing else may."""
 
-_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(KIND_PLACEHOLDERS)})\}}")
+_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(TEMPLATE_PLACEHOLDERS)})\}}")
 _SPACES: Final = re.compile(r"[\u00a0\u202f]")
 _DAY: Final = "MMMEd"
 """CLDR's name for weekday, month and day in the language's own order, without the year; every language has it."""
@@ -29,10 +29,10 @@ _SHORT: Final = (
 
 
 @frozen(kw_only=True)
-class Kinds:
-    """The kinds of messages that a clinic has written templates for, and what it knows of any appointment."""
+class Templates:
+    """The templates for messages that a clinic has written, and what it knows of any appointment."""
 
-    templates: Mapping[str, str] = field(factory=dict, hash=False)
+    by_name: Mapping[str, str] = field(factory=dict, hash=False)
     clinic: str = ""
     """Its name; empty: it is "your clinic"."""
     language: str = "en-US"
@@ -42,40 +42,40 @@ class Kinds:
     max_lateness: timedelta = timedelta()
     """How late a reminder may ring that has no limit of its own: never after its appointment."""
 
-    def message(self, kind: str, appointment: datetime | None) -> str:
-        """What is said for an appointment of this kind.
+    def message(self, name: str, appointment: datetime | None) -> str:
+        """Return the message for an appointment, from the template of this name.
 
         Raises:
-            ValueError: there is no such kind, or it needs the appointment's time; the message says what is expected.
+            ValueError: there is no such template, or it needs the appointment's time; says what is expected.
         """
-        template = self.templates.get(kind)
-        if template is None:
-            known = ", ".join(self.templates)
-            expected = f"expected one of {known}" if known else "expected none, as [messages.kinds] has none"
-            raise ValueError(f"kind: unknown; {expected}")
+        text = self.by_name.get(name)
+        if text is None:
+            known = ", ".join(self.by_name)
+            expected = f"expected one of {known}" if known else "expected none, as [messages.templates] is empty"
+            raise ValueError(f"template: unknown; {expected}")
         filled = {"clinic": self.clinic or words_of(self.language).clinic}
         if appointment is not None:
             filled |= {"date": spoken_day(appointment, self), "time": spoken_hour(appointment, self)}
-        elif {"date", "time"}.intersection(_PLACEHOLDER.findall(template)):
-            raise ValueError(f"appointment_at: missing; expected the time of which the kind {kind} speaks")
-        return _PLACEHOLDER.sub(lambda found: filled[found[1]], template)
+        elif {"date", "time"}.intersection(_PLACEHOLDER.findall(text)):
+            raise ValueError(f"appointment_at: missing; expected the time that the template {name} mentions")
+        return _PLACEHOLDER.sub(lambda found: filled[found[1]], text)
 
 
-NO_KINDS: Final = Kinds(zone=ZoneInfo("UTC"))
+NO_TEMPLATES: Final = Templates(zone=ZoneInfo("UTC"))
 
 
-def spoken_day(moment: datetime, kinds: Kinds) -> str:
+def spoken_day(moment: datetime, templates: Templates) -> str:
     """A day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
-    locale = _locale(kinds.language)
+    locale = _locale(templates.language)
     pattern = locale.datetime_skeletons[_DAY].pattern
     for short, full in _SHORT:
         pattern = short.sub(full, pattern)
-    return _plain(format_datetime(moment, pattern, tzinfo=kinds.zone, locale=locale))
+    return _plain(format_datetime(moment, pattern, tzinfo=templates.zone, locale=locale))
 
 
-def spoken_hour(moment: datetime, kinds: Kinds) -> str:
+def spoken_hour(moment: datetime, templates: Templates) -> str:
     """A time of day as people say it: "4:00 PM", "16:00"."""
-    return _plain(format_time(moment, "short", tzinfo=kinds.zone, locale=_locale(kinds.language)))
+    return _plain(format_time(moment, "short", tzinfo=templates.zone, locale=_locale(templates.language)))
 
 
 def _plain(text: str) -> str:
