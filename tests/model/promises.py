@@ -1,6 +1,6 @@
 """The promises: what the provider's own record, and the database itself, must never show.
 
-Each exception has a line in docs/reliability.md, "What is accepted".
+What is excepted is a line of docs/reliability.md, "What is accepted", or has a comment here.
 """
 
 from collections import Counter
@@ -109,6 +109,7 @@ def _hold_two_phones(model: Model, new: ProviderCall, earlier: ProviderCall) -> 
     is_silent = earlier.known_at is None or model.elapsed - earlier.known_at >= OUTCOME_TIMEOUT
     if call is None or call.adopted:
         is_over = model.elapsed >= past.restored_at + OUTCOME_TIMEOUT
+        # A process that starts after the clock was set forward can't know how long the quiet has been.
         is_over = is_over or (past.clock_was_set and past.restarted_since_restore)
         is_forgotten = earlier.restores != past.restores and is_over
         if not (is_forgotten and is_silent):
@@ -179,7 +180,7 @@ def _hold_key_used_again(model: Model, before: Call, new: ProviderCall, earlier:
     is_counted = all(before.seq > reminder.again_seq for reminder in reminders)
     is_unknown = before.state == "not_placed" and not before.evidence
     if model.setting.honors_keys and same and is_young and is_newest and is_counted and is_unknown:
-        model.broken("a second call after a 503 that had placed the first, though the same key would have told")
+        model.broken("a second call after a 503 that had placed the first, though the same key would have prevented it")
 
 
 def _hold_number_of_calls(model: Model, new: ProviderCall, asked: Asked) -> None:
@@ -221,7 +222,8 @@ def hold_at_look(model: Model, process: str, call_id: str) -> None:
 
 def hold_after_claim(model: Model, reminder_id: str) -> None:
     reminder = model.db.reminders[reminder_id]
-    if reminder.status == "scheduled" and model.alive_call(reminder) is not None:
+    is_waiting = reminder.status == "scheduled" and reminder.wake_at is not None and reminder.wake_at > model.now
+    if is_waiting and model.alive_call(reminder) is not None:
         model.broken("a reminder waits for its own call")
 
 
@@ -262,8 +264,8 @@ def _was_heard(model: Model, reminder: Reminder) -> bool:
     for call in model.provider_calls:
         if call.phone_number == reminder.phone_number and reminder.asked in call.heard:
             return True
-        is_forgotten = has_other_database or call.place in model.past.erased
-        if is_forgotten and any(heard[0] == reminder.id for heard in call.heard):
+        ids = {heard[0] for heard in call.heard} | ({call.reminder_id} if call.heard else set())
+        if reminder.id in ids and (has_other_database or call.place in model.past.erased):
             return True
     return False
 

@@ -25,15 +25,13 @@ def take_request(model: Model, task: Task, call: Call, answer: str) -> None:
     if known is not None and list(zip(known.asked, known.messages, strict=True)) != task.speaks:
         model.broken("a key was used again for another message")
     found = known if model.setting.honors_keys else None
-    if answer in PLACED and found is None:
+    is_new = answer in PLACED and found is None
+    if is_new:
         found = _place(model, task, call, denied=answer == "unavailable_but_placed")
-        is_denied = found.denied
-    else:
-        is_denied = False
     if answer == "accepted":
         task.answer, task.found = "accepted", found
-    elif answer in {"unavailable", "unavailable_but_placed"}:
-        task.answer = "not_placed" if is_denied or answer == "unavailable" else "unclear"
+    elif answer == "unavailable" or (answer == "unavailable_but_placed" and is_new):
+        task.answer = "not_placed"
     else:
         task.answer = answer if answer in {"refused", "account"} else "unclear"
 
@@ -61,7 +59,7 @@ def _place(model: Model, task: Task, call: Call, *, denied: bool) -> ProviderCal
 
 
 def news_of(
-    model: Model, call: ProviderCall, end: str | None, *, word: str = "ringing", attempt_id: str | None = None
+    model: Model, call: ProviderCall, end: str | None, *, status: str = "ringing", attempt_id: str | None = None
 ) -> News:
     """Return what the provider says of a call, and note that the program knows it from now on."""
     number = getattr(model.db.reminders.get(call.reminder_id), "phone_number", None)
@@ -74,7 +72,7 @@ def news_of(
         external_call_id=call.external_call_id,
         reminder_id=call.reminder_id,
         attempt_id=attempt_id or own_id,
-        word="in-progress" if call.answered else word,
+        status="in-progress" if call.answered else status,
         end=end,
     )
 
@@ -134,7 +132,7 @@ def lose(model: Model, place: int) -> None:
 
 
 def ask(model: Model, place: int, how: str) -> None:
-    """Take a look-up, or the wish to drop a call: it is answered truly, missed, or fails."""
+    """Take a look-up, or a request to drop a call: it is answered truly, finds nothing, or fails."""
     task = model.tasks[place]
     task.is_sent = True
     if how == "fails":

@@ -18,8 +18,8 @@ class News:
     external_call_id: str
     reminder_id: str
     attempt_id: str | None
-    word: str
-    """Of progress; for a terminal report the last one."""
+    status: str
+    """The provider's word for progress; means nothing in a terminal report."""
     end: str | None
     """None: progress."""
 
@@ -51,7 +51,7 @@ def record(model: Model, news: News, account: str) -> Call | None:
     call = call_of(model, news)
     if call is None and news.reminder_id not in model.db.reminders:
         return None
-    counts = _passes_the_gate(model, call, news)
+    counts = _counts(model, call, news)
     if call is None:
         is_repeat = news.end is not None and news.attempt_id is None and not counts
         if is_repeat or Rule.UNKNOWN_CALLS_ARE_RECORDED not in model.rules:
@@ -67,13 +67,13 @@ def record(model: Model, news: News, account: str) -> Call | None:
     return call
 
 
-def _passes_the_gate(model: Model, call: Call | None, news: News) -> bool:
+def _counts(model: Model, call: Call | None, news: News) -> bool:
     """Leave a receipt for a terminal report that may count, and return whether it is the first with its id."""
     if news.end is None or (call is not None and call.received_at is not None):
         return False
     is_first = news.external_call_id not in model.db.receipts
     model.db.receipts.setdefault(news.external_call_id, news.reminder_id)
-    return is_first or Rule.RECEIPT_IS_A_GATE not in model.rules
+    return is_first or Rule.RECEIPT_COUNTS_ONCE not in model.rules
 
 
 def progress(model: Model, call: Call, news: News, account: str) -> None:
@@ -83,11 +83,11 @@ def progress(model: Model, call: Call, news: News, account: str) -> None:
         return
     if call.state not in ALIVE and Rule.CLOSED_CALLS_COME_BACK not in model.rules:
         return
-    is_beside = call.state not in OPEN and model.has_open_call(call.phone_number)
-    is_stray = is_beside and Rule.ONE_OPEN_CALL_PER_NUMBER in model.rules
+    has_other = call.state not in OPEN and model.has_open_call(call.phone_number)
+    is_stray = has_other and Rule.ONE_OPEN_CALL_PER_NUMBER in model.rules
     was = (call.state, call.status)
     call.state = "stray" if is_stray else "placed"
-    call.status = max(call.status, news.word, key=_rank)
+    call.status = max(call.status, news.status, key=_rank)
     call.checks = call.checks if call.evidence else 0
     call.evidence, call.last_sign_at, call.lease_token = True, model.now, None
     woken_at, call.wake_at = call.wake_at, model.now + OUTCOME_TIMEOUT
@@ -163,8 +163,8 @@ def _fill(model: Model, call: Call, news: News) -> None:
         call.external_call_id = news.external_call_id
 
 
-def _rank(word: str | None) -> int:
-    return _RANKS.get(word, len(_RANKS))
+def _rank(status: str | None) -> int:
+    return _RANKS.get(status, len(_RANKS))
 
 
 # Where the provider asks what to say

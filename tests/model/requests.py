@@ -68,7 +68,7 @@ def settle(model: Model, place: int) -> None:
     if call is None:
         return
     if task.found is not None:
-        news = news_of(model, task.found, None, word="queued", attempt_id=call.id)
+        news = news_of(model, task.found, None, status="queued", attempt_id=call.id)
         progress(model, call, news, task.account)
         return
     is_mine = call.lease_token == task.token

@@ -23,7 +23,7 @@ class Rule(Enum):
     # A call and its reminders
     MEMBERSHIP_IS_FOR_TIME_AND_NUMBER = "a reminder that is moved or gets another number has left its calls"
     CALLS_OUTLIVE_REMINDERS = "a deleted or replaced reminder leaves its calls on record"
-    ONE_OPEN_CALL_PER_NUMBER = "a call that comes back to life beside an open call to its number is stray"
+    ONE_OPEN_CALL_PER_NUMBER = "a call that comes back to life while another one to its number is open is stray"
 
     # The request
     LEASE_IS_CHECKED = "whoever has lost the lease of a call does not send its request"
@@ -49,7 +49,7 @@ class Rule(Enum):
     UNKNOWN_CALLS_ARE_RECORDED = "a report of a call that is not known makes a call of its own"
     ATTEMPT_ID_NEVER_FALLS_THROUGH = "a report with an attempt_id that is not ours is about no other call of ours"
     OWN_ID_COMES_FIRST = "a report with our attempt_id counts, though the provider's id was used before"
-    RECEIPT_IS_A_GATE = "a terminal report without our attempt_id counts once for each id of the provider's"
+    RECEIPT_COUNTS_ONCE = "a terminal report without our attempt_id counts once for each id of the provider's"
     END_IS_FINAL = "a call whose end was reported never comes back to life"
     CLOSED_CALLS_COME_BACK = "a closed call whose end was not reported is alive again at a sign of life"
     PROGRESS_LEAVES_FINAL_ALONE = "a sign of life changes no final reminder"
