@@ -102,7 +102,7 @@ def _hold_two_calls(model: Model, call: Call, new: ProviderCall, earlier: Provid
 def _hold_two_phones(model: Model, new: ProviderCall, earlier: ProviderCall) -> None:
     """Hold a call that begins while another one to its number goes on."""
     past, call = model.past, model.db.calls.get(earlier.call_id)
-    if call is not None and call.state in ALIVE and not call.adopted:
+    if call is not None and call.state in ALIVE and call.phone_number == new.phone_number:
         model.broken("two calls to one number at once: the other one is alive in the database")
     if earlier.place in past.erased:
         return
@@ -139,7 +139,7 @@ def _hold_called_again(model: Model, call: Call, new: ProviderCall, earlier: Pro
             _hold_key_used_again(model, before, new, earlier)
     elif earlier.reported_at is None:
         _hold_guess(model, call, before, has_other_database=has_other_database)
-    elif not has_other_database:
+    elif not has_other_database or earlier.reported_at > past.restored_at:
         _hold_reported(model, earlier, asked, earlier.reported_at)
 
 
