@@ -342,7 +342,6 @@ _ENDS_BY_OUTCOME = {
     CallOutcome.NOT_ANSWERED: EndCode.NOT_ANSWERED,
     CallOutcome.VOICEMAIL: EndCode.VOICEMAIL,
     CallOutcome.NOT_HEARD: EndCode.NOT_HEARD,
-    CallOutcome.HEARD: EndCode.NOT_HEARD,
     CallOutcome.DECLINED: EndCode.DECLINED,
     CallOutcome.FAILED: EndCode.PROVIDER_FAILED,
 }
@@ -367,7 +366,8 @@ def _missed(
     opens = rules.window.next_open(at, zone_of(reminder, rules))
     if opens is None or opens >= limit_of(reminder, rules):
         return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
-    return scheduled(counted, opens, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+    return evolve(redialed, wake_at=opens)  # not `retry_at`: the calling hours may yet change
 
 
 def _details(call: Call) -> str:
@@ -382,7 +382,8 @@ def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
     level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
     if reminder.status is Status.SCHEDULED:
         why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
-        until = "" if reminder.retry_at is None else f", not before {local(reminder.retry_at, reminder, rules)}"
+        at = None if reminder.retry_at is None else reminder.wake_at
+        until = "" if at is None else f", not before {local(at, reminder, rules)}"
         text = f"scheduled again: {why}{until}"
         level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
     elif reminder.status in {Status.FAILED, Status.EXPIRED}:
