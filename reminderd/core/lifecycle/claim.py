@@ -73,6 +73,7 @@ def claim_reminder(
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
     reminder = evolve(reminder, end_code=None, ended_at=None, attempts=ledger.attempts(reminder))
+    reminder = _without_old_delays(ledger, reminder)
     call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
@@ -143,8 +144,12 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
     if ledger.doubtful(reminder, rules) or not was_called:
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
-    unused = reminder if ledger.history(reminder) else evolve(reminder, tries=0)
-    return scheduled(unused, now, now=now)
+    return scheduled(reminder, now, now=now)
+
+
+def _without_old_delays(ledger: Ledger, reminder: Reminder) -> Reminder:
+    """Return a reminder without the delays of calls that it has left: it was moved, or got another number."""
+    return reminder if ledger.history(reminder) else evolve(reminder, tries=0, retry_at=None)
 
 
 def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
@@ -230,7 +235,7 @@ def _call(
 ) -> Transition:
     """Make a call for the reminder and those that are bundled with it, or wait for one more of them."""
     others = ledger.reminders.values() if rules.group_within else ()
-    waiting = [one for one in others if _may_join(ledger, one, reminder)]
+    waiting = [_without_old_delays(ledger, one) for one in others if _may_join(ledger, one, reminder)]
     judged = [(one, verdict(ledger, one, rules, now)) for one in waiting]
     ready = [one for one, why in judged if why is None and ledger.attempts(one) < rules.max_calls]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]

@@ -32,6 +32,7 @@ from tests.support.nouns import (
 
 DUE = a_reminder()
 HEARD = a_call(CallState.ENDED, status="completed", outcome=CallOutcome.HEARD, received_at=NOW)
+BUSY = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED, received_at=NOW)
 
 
 def after(*rows: Any, rules: Any = RULES, now: datetime = NOW, **facts: Any) -> Reminder:
@@ -65,8 +66,7 @@ def test_the_claimer_gets_the_call_its_reminders_and_what_is_spoken() -> None:
 
 
 def test_after_a_call_that_has_ended_there_is_a_new_one() -> None:
-    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
-    transition = claimed(a_ledger(evolve(DUE, retry_at=NOW), busy))
+    transition = claimed(a_ledger(evolve(DUE, retry_at=NOW), BUSY))
     assert set(transition.ledger.calls) == {"call-1", "call-new"}
     assert transition.ledger.reminders["reminder-1"].attempts == 1
 
@@ -139,9 +139,18 @@ def test_nothing_is_called_before_its_time_whatever_its_wake_up_says() -> None:
 
 
 def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
-    reminder = after(evolve(DUE, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL))
+    reminder = after(evolve(DUE, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL), BUSY)
     assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.REDIAL)
-    assert after(evolve(DUE, retry_at=NOW + HOUR)).hold_code is HoldCode.REDIAL
+    assert after(evolve(DUE, retry_at=NOW + HOUR), BUSY).hold_code is HoldCode.REDIAL
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scheduled_at": NOW}, {"phone_number": "+15550100002"}], ids=["moved", "another number"]
+)
+def test_what_has_left_its_calls_waits_for_no_delay_of_theirs(changes: dict[str, Any]) -> None:
+    was = evolve(DUE, scheduled_at=NOW - HOUR, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL, attempts=1, tries=1)
+    reminder = after(evolve(was, **changes), BUSY, a_member(BUSY, was))
+    assert (reminder.status, reminder.attempts, reminder.tries) == (Status.DIALING, 0, 0)
 
 
 def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_start() -> None:
@@ -202,10 +211,9 @@ def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_
     assert after(row).end_code is EndCode.UNCONFIRMED
     assert after(row, HEARD, a_member(HEARD, row, said=True)).status is Status.CALLED
     assert after(row, a_call(CallState.UNREPORTED)).end_code is EndCode.UNCONFIRMED
-    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
-    assert after(row, busy).status is Status.DIALING  # called again at once
+    assert after(row, BUSY).status is Status.DIALING  # called again at once
     moved = evolve(row, scheduled_at=NOW + DAY, attempts=2)
-    waiting = after(moved, busy, a_member(busy, row))
+    waiting = after(moved, BUSY, a_member(BUSY, row))
     assert (waiting.status, waiting.wake_at, waiting.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
 
 

@@ -124,7 +124,8 @@ def test_a_cancel_looks_at_every_call_that_nobody_needs_any_more() -> None:
 
 
 def test_one_that_a_backoff_made_too_late_does_not_blame_the_calling_hours() -> None:
-    after = only(claimed(a_ledger(a_reminder(retry_at=NOW + RULES.max_lateness, hold_code=HoldCode.NOT_PLACED))))
+    delayed = a_reminder(retry_at=NOW + RULES.max_lateness, hold_code=HoldCode.NOT_PLACED)
+    after = only(claimed(a_ledger(delayed, a_call(CallState.NOT_PLACED))))
     assert after.status is Status.EXPIRED
     assert "calling hours" not in (after.last_error or "")
 
