@@ -247,12 +247,13 @@ def test_a_row_that_was_deleted_and_written_anew_is_called() -> None:
     assert reminder.status is Status.DIALING
 
 
-def test_what_expired_by_a_clock_that_was_ahead_waits_again() -> None:
-    ahead = a_reminder(Status.EXPIRED, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.FAILED])
+def test_what_was_too_late_by_a_clock_that_was_ahead_waits_again(status: Status) -> None:
+    ahead = a_reminder(status, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
     reminder = after(ahead)
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (Status.SCHEDULED, None, None)
     stays = after(evolve(ahead, ended_at=NOW - HOUR, wake_at=NOW))
-    assert stays.status is Status.EXPIRED
+    assert stays.status is status
 
 
 # After a restore

@@ -109,6 +109,12 @@ def test_nor_if_this_process_has_known_its_key_for_too_long_or_nobody_is_left_in
     assert kind_of(looked_at(a_ledger(UNSURE), rules=able(KEY))) is None
 
 
+def test_nor_before_its_time_by_a_clock_that_was_set_back() -> None:
+    early = looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), now=NOW - SECOND)
+    assert kind_of(early) is None
+    assert call_of(early).requests == 1
+
+
 def test_nor_if_another_of_its_reminders_calls_is_in_doubt() -> None:
     doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
     ledger = a_ledger(evolve(WAITING, again_seq=-2), UNSURE, doubt)
