@@ -109,6 +109,14 @@ def test_nor_if_this_process_has_known_its_key_for_too_long_or_nobody_is_left_in
     assert kind_of(looked_at(a_ledger(UNSURE), rules=able(KEY))) is None
 
 
+def test_nor_if_one_of_its_reminders_was_moved_and_the_others_are_unchanged() -> None:
+    other = a_reminder(Status.PROCESSING, id="reminder-2")
+    bundle = a_ledger(WAITING, other, UNSURE)
+    assert kind_of(looked_at(bundle, rules=able(KEY))) is ActionKind.RESEND
+    moved = bundle.put(evolve(other, scheduled_at=NOW + DAY))
+    assert kind_of(looked_at(moved, rules=able(KEY))) is None
+
+
 def test_nor_before_its_time_by_a_clock_that_was_set_back() -> None:
     early = looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), now=NOW - SECOND)
     assert kind_of(early) is None
