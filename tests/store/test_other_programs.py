@@ -8,17 +8,19 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, Refused, Unclear
+from reminderd.core.answers import Accepted, Capabilities, Refused, Unclear
+from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
+from reminderd.store import queries
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report
+from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
 
 CANCEL = "UPDATE reminders SET status = 'cancelled', last_error = 'the appointment was moved' WHERE id = 'r1'"
 UPSERT = """
@@ -254,6 +256,29 @@ def test_nobody_is_reached_for_a_day_on_which_nobody_was_called(desk: Desk) -> N
     assert desk.reminder().status is Status.EXPIRED
 
 
+@pytest.mark.parametrize(
+    ("digits", "question"), [("1", Question.MENU), ("2", Question.CANCEL)], ids=["confirmed", "cancel requested"]
+)
+def test_an_answer_by_key_was_for_the_old_time(desk: Desk, digits: str, question: Question) -> None:
+    desk.rules = able(Capabilities(asks_what_to_say=True))
+    line = a_report("in-progress", external_call_id="ext-1", reminder_id=None, attempt_id=desk.claim()[0].call.id)
+    desk.pick_up(line)
+    desk.press(line, digits, question)
+    desk.report(evolve(line, status="completed"))
+    assert desk.reminder().response is not None
+    sql(desk, MOVE, to_ms(NOW + DAY))
+    follow(desk)
+    assert (desk.reminder().status, desk.reminder().response) == (Status.SCHEDULED, None)
+    desk.later(DAY)
+    second = evolve(line, external_call_id="ext-2", attempt_id=desk.claim()[0].call.id)
+    desk.pick_up(second)
+    desk.report(evolve(second, status="completed"))
+    assert (desk.reminder().status, desk.reminder().response) == (Status.CALLED, None)
+    assert [act["act"] for act in queries.acts_on(desk.connection, "r1")] == [
+        "confirmed" if digits == "1" else "cancel_requested"
+    ]
+
+
 # After `call-again`
 
 
@@ -262,9 +287,10 @@ def test_nobody_is_reached_for_a_day_on_which_nobody_was_called(desk: Desk) -> N
     [
         ("UPDATE reminders SET expires_at = ? WHERE id = 'r1'", (to_ms(NOW + HOUR),)),
         ("UPDATE reminders SET message = 'Tomorrow at ten.' WHERE id = 'r1'", ()),
+        (MOVE, (to_ms(NOW + MINUTE),)),
         (UPSERT, (to_ms(NOW),)),
     ],
-    ids=["its own limit", "another message", "upsert"],
+    ids=["its own limit", "another message", "another time", "upsert"],
 )
 def test_one_that_is_called_again_is_not_lost_by_a_later_update(
     desk: Desk, statement: str, parameters: tuple[object, ...]

@@ -21,7 +21,7 @@ from reminderd.core.lifecycle.transition import (
     local,
     scheduled,
 )
-from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
+from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
@@ -29,6 +29,8 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 """How long a reminder waits before it looks again whether its number's call is over."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
+
+_RESPONSES: Final = frozenset(Response)
 
 
 @frozen
@@ -73,7 +75,7 @@ def claim_reminder(
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
     reminder = evolve(reminder, end_code=None, ended_at=None, attempts=ledger.attempts(reminder))
-    reminder = _without_old_delays(ledger, reminder)
+    reminder = _anew(reminder) if ledger.has_left(reminder) else reminder
     call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
@@ -112,7 +114,7 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
         return scheduled(reminder, now, reason="it ended by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
-    moved = evolve(reminder, attempts=0, tries=0, again_until=None)
+    moved = evolve(_anew(reminder), attempts=0, again_until=None)
     reason = "moved, or changed to another number, since its call"
     # Not `retry_at`: another program may yet move it to an earlier time.
     return evolve(scheduled(moved, now, reason=reason, now=now), wake_at=max(now, reminder.scheduled_at))
@@ -120,12 +122,12 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
 
 def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
     """Whether the calls that a final reminder ended with were for another time or number than it has now."""
+    if ledger.has_left(reminder):
+        return True
     members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
-    current = ledger.history(reminder)
-    if not current:
-        return bool(members)
     heard = [one for one in members if one.said and ledger.calls[one.call_id].outcome is not None]
-    return reminder.status is Status.CALLED and bool(heard) and all(member not in heard for member, _ in current)
+    is_current = any(member in heard for member, _ in ledger.history(reminder))
+    return reminder.status is Status.CALLED and bool(heard) and not is_current
 
 
 def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
@@ -147,9 +149,10 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     return scheduled(reminder, now, now=now)
 
 
-def _without_old_delays(ledger: Ledger, reminder: Reminder) -> Reminder:
-    """Return a reminder without the delays of calls that it has left: it was moved, or got another number."""
-    return reminder if ledger.history(reminder) else evolve(reminder, tries=0, retry_at=None)
+def _anew(reminder: Reminder) -> Reminder:
+    """Return a reminder without what calls that it has left came to: delays, tries, and the patient's answer."""
+    response = None if reminder.response in _RESPONSES else reminder.response
+    return evolve(reminder, tries=0, retry_at=None, response=response)
 
 
 def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
@@ -235,7 +238,8 @@ def _call(
 ) -> Transition:
     """Make a call for the reminder and those that are bundled with it, or wait for one more of them."""
     others = ledger.reminders.values() if rules.group_within else ()
-    waiting = [_without_old_delays(ledger, one) for one in others if _may_join(ledger, one, reminder)]
+    joining = (one for one in others if _may_join(ledger, one, reminder))
+    waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
     judged = [(one, verdict(ledger, one, rules, now)) for one in waiting]
     ready = [one for one, why in judged if why is None and ledger.attempts(one) < rules.max_calls]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]

@@ -126,6 +126,11 @@ class Ledger:
             key=lambda pair: pair[1].seq,
         )
 
+    def has_left(self, reminder: Reminder) -> bool:
+        """Whether the reminder was in calls, and was moved or got another number since all of them."""
+        was_called = any(one.reminder_id == reminder.id and not one.gone for one in self.members.values())
+        return was_called and not self.history(reminder)
+
     def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return the part of its history since staff asked to call it again, without adopted calls."""
         return [

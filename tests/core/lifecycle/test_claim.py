@@ -232,6 +232,19 @@ def test_a_reminder_that_is_moved_after_its_call_waits_for_its_new_time(status: 
     assert (reminder.status, reminder.wake_at, reminder.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
 
 
+@pytest.mark.parametrize(
+    ("response", "kept"), [("confirmed", None), ("cancel_requested", None), ("by mail", "by mail")]
+)
+@pytest.mark.parametrize("status", [Status.CALLED, Status.SCHEDULED])
+def test_the_patients_answer_was_for_the_time_before_and_another_programs_own_word_is_not(
+    status: Status, response: str, kept: str | None
+) -> None:
+    before = a_reminder(status, response=response, wake_at=NOW)
+    moved = evolve(before, scheduled_at=NOW + DAY)
+    assert after(moved, HEARD, a_member(HEARD, before, said=True)).response == kept
+    assert after(before, HEARD, a_member(HEARD, before, said=True)).response == response
+
+
 def test_one_that_was_cancelled_or_purged_stays_so_though_it_is_moved() -> None:
     for row in (a_reminder(Status.CANCELLED), a_reminder(Status.CALLED, phone_number="", message="")):
         moved = evolve(row, scheduled_at=NOW + DAY, wake_at=NOW)
