@@ -441,6 +441,18 @@ def test_what_expired_by_a_clock_that_was_ahead_is_taken_back_once_it_is_right(d
     assert names(desk.claim()) == [["r1"]] or desk.reminder().status is Status.DIALING
 
 
+def test_what_was_cancelled_after_that_is_looked_at_once_and_no_more(desk: Desk) -> None:
+    desk.insert()
+    desk.later(9 * DAY)
+    desk.claims()
+    desk.connection.execute("UPDATE reminders SET status = 'cancelled'")
+    desk.later(-9 * DAY)
+    assert stats.next_wakes(desk.connection, desk.now).reminder == desk.now
+    desk.claims()
+    assert stats.next_wakes(desk.connection, desk.now).reminder is None
+    assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE)
+
+
 # What it costs
 
 

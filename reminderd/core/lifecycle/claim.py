@@ -31,6 +31,7 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 _RESPONSES: Final = frozenset(Response)
+_CANCELS: Final = frozenset({EndCode.CANCELLED_BY_STAFF, EndCode.CANCELLED_ELSEWHERE, EndCode.OPTED_OUT})
 
 
 @frozen
@@ -133,10 +134,12 @@ def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
 def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
     """Return a final reminder that nobody looks at any more; another program may have ended it."""
     code, reason = reminder.end_code, reminder.last_error
-    if code is None and reminder.status is not Status.CALLED:
+    is_cancelled = reminder.status is Status.CANCELLED
+    if (is_cancelled and code not in _CANCELS) or (code is None and reminder.status is not Status.CALLED):
         code = EndCode.CANCELLED_ELSEWHERE
         reason = reason or code.sentence
-    return ended(reminder, reminder.status, code, reminder.ended_at or now, reason)
+    ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead has no more to say
+    return ended(reminder, reminder.status, code, ended_at, reason)
 
 
 def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Reminder:
