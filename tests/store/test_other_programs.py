@@ -81,6 +81,10 @@ def waits_for_its_redial(desk: Desk) -> None:
     ends(desk, "busy")
 
 
+def has_failed(desk: Desk) -> None:
+    ends(desk, "failed")
+
+
 def was_reached(desk: Desk) -> None:
     ends(desk, "completed")
 
@@ -104,7 +108,7 @@ def expired_after_a_call(desk: Desk) -> None:
 
 
 IN_A_CALL = [is_dialing, is_processing, is_unconfirmed]
-OVER = [was_reached, has_no_calls_left, is_of_unknown_outcome, is_refused, expired_after_a_call]
+OVER = [was_reached, has_no_calls_left, is_of_unknown_outcome, is_refused, has_failed, expired_after_a_call]
 
 
 def follow(desk: Desk) -> None:
@@ -182,6 +186,8 @@ def test_an_upsert_with_the_same_content_changes_nothing(desk: Desk, stage: Any)
         (was_reached, Status.CALLED, None),
         (has_no_calls_left, Status.FAILED, EndCode.MAX_CALLS),
         (is_of_unknown_outcome, Status.FAILED, EndCode.UNCONFIRMED),
+        (is_refused, Status.FAILED, EndCode.REFUSED),
+        (has_failed, Status.FAILED, EndCode.PROVIDER_FAILED),
         (expired_after_a_call, Status.EXPIRED, EndCode.TOO_LATE),
     ],
 )
@@ -195,6 +201,16 @@ def test_a_replace_with_the_same_content_leads_to_no_call(
     reminder = desk.reminder()
     assert (reminder.status, reminder.end_code, reminder.wake_at) == (status, code, None)
     assert desk.calls() == before
+
+
+def test_one_that_is_replaced_while_it_waits_for_its_redial_still_waits_for_it(desk: Desk) -> None:
+    waits_for_its_redial(desk)
+    at = desk.reminder().retry_at
+    sql(desk, REPLACE, to_ms(NOW))
+    assert desk.claim() == []
+    assert (desk.reminder().wake_at, desk.reminder().attempts) == (at, 1)
+    desk.later(desk.rules.redial_delay(1))
+    assert len(desk.claim()) == 1
 
 
 # Moved

@@ -15,6 +15,7 @@ from reminderd.core.lifecycle.transition import (
     Level,
     LogLine,
     Transition,
+    bar_of,
     ended,
     limit_of,
     line_for,
@@ -172,7 +173,16 @@ def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> En
         return Ends(Status.FAILED, EndCode.UNCONFIRMED)
     if ledger.attempts(reminder) >= rules.max_calls:
         return Ends(Status.FAILED, EndCode.MAX_CALLS)
-    return _too_late(ledger, reminder, rules, now)
+    return _barred(ledger, reminder) or _too_late(ledger, reminder, rules, now)
+
+
+def _barred(ledger: Ledger, reminder: Reminder) -> Ends | None:
+    """Return how a reminder ends that was written again after a call that no other follows, with the same message."""
+    for member, call in ledger.counted(reminder)[-1:]:
+        bar = bar_of(call)
+        if bar is not None and member.message_digest == digest(reminder.message):
+            return Ends(Status.FAILED, *bar)
+    return None
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
@@ -186,13 +196,14 @@ def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
 def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
     limit = limit_of(reminder, rules)
     free = _free_from(ledger, reminder, rules, now)
-    start = max(now, reminder.scheduled_at, reminder.retry_at or now, free or now)
+    retry_at = _retry_at(ledger, reminder, rules)
+    start = max(now, reminder.scheduled_at, retry_at or now, free or now)
     opens = rules.window.next_open(start, zone_of(reminder, rules))
     if now < limit and opens is not None and opens < limit:
         return None
     if now < limit and free is not None and free >= limit:
         reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
-    elif now < limit and reminder.retry_at is not None and reminder.retry_at >= limit:
+    elif now < limit and retry_at is not None and retry_at >= limit:
         reason = "too late: not to be tried again before its limit"
     elif now < limit:
         reason = "too late: the calling hours leave no time to call before its limit"
@@ -205,8 +216,9 @@ def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -
 def _waits(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Waits | None:
     if reminder.scheduled_at > now:
         return Waits(reminder.scheduled_at, None)
-    if reminder.retry_at is not None and reminder.retry_at > now:
-        return Waits(reminder.retry_at, reminder.hold_code or HoldCode.REDIAL)
+    retry_at = _retry_at(ledger, reminder, rules)
+    if retry_at is not None and retry_at > now:
+        return Waits(retry_at, reminder.hold_code or HoldCode.REDIAL)
     free = _free_from(ledger, reminder, rules, now)
     opens = rules.window.next_open(max(now, free or now), zone_of(reminder, rules))
     if opens is not None and opens > now:
@@ -214,6 +226,15 @@ def _waits(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> W
     if ledger.alive_at(reminder.phone_number):
         return Waits(now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
     return None
+
+
+def _retry_at(ledger: Ledger, reminder: Reminder, rules: Rules) -> datetime | None:
+    """Return when its redial delay or backoff is over, also if the row was written again since; None: there is none."""
+    delays = [] if reminder.retry_at is None else [reminder.retry_at]
+    for _, call in ledger.counted(reminder)[-1:]:
+        if call.state is CallState.ENDED and call.received_at is not None:
+            delays.append(call.received_at + rules.redial_delay(max(ledger.attempts(reminder), 1)))
+    return max(delays, default=None)
 
 
 def _free_from(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:

@@ -32,7 +32,7 @@ from tests.support.nouns import (
 
 DUE = a_reminder()
 HEARD = a_call(CallState.ENDED, status="completed", outcome=CallOutcome.HEARD, received_at=NOW)
-BUSY = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED, received_at=NOW)
+BUSY = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED, received_at=NOW - HOUR)
 
 
 def after(*rows: Any, rules: Any = RULES, now: datetime = NOW, **facts: Any) -> Reminder:
@@ -253,6 +253,42 @@ def test_one_that_was_cancelled_or_purged_stays_so_though_it_is_moved() -> None:
 
 def test_the_same_row_written_again_after_it_was_heard_is_not_called_again() -> None:
     assert after(DUE, HEARD, a_member(HEARD, DUE, said=True)).status is Status.CALLED
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "reason"),
+    [
+        (a_call(CallState.REFUSED, error="422: no such number"), EndCode.REFUSED, "422: no such number"),
+        (a_call(CallState.REFUSED), EndCode.REFUSED, "refused by the provider"),
+        (
+            a_call(CallState.ENDED, status="failed", outcome=CallOutcome.FAILED),
+            EndCode.PROVIDER_FAILED,
+            "the provider reported: failed",
+        ),
+        (
+            a_call(CallState.ENDED, status="failed", outcome=CallOutcome.DECLINED, sip_response_code=603),
+            EndCode.DECLINED,
+            "the provider reported: declined (SIP 603)",
+        ),
+    ],
+)
+def test_the_same_row_written_again_after_a_call_that_no_other_follows_has_failed_again(
+    call: Any, code: EndCode, reason: str
+) -> None:
+    reminder = after(DUE, call)
+    assert (reminder.status, reminder.end_code, reminder.last_error) == (Status.FAILED, code, reason)
+    other = evolve(DUE, message="Other words.")
+    assert after(other, call, a_member(call, DUE)).status is Status.DIALING
+    assert after(DUE, call, evolve(BUSY, id="call-2", seq=2)).status is Status.DIALING
+
+
+def test_the_same_row_written_again_while_it_waits_for_its_redial_still_waits() -> None:
+    just_now = evolve(BUSY, received_at=NOW - MINUTE)
+    reminder = after(DUE, just_now)
+    due = NOW - MINUTE + RULES.redial_delay(1)
+    assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, due, HoldCode.REDIAL)
+    assert after(DUE, just_now, now=due).status is Status.DIALING
+    assert after(evolve(DUE, again_seq=just_now.seq), just_now).status is Status.DIALING
 
 
 def test_a_row_that_was_deleted_and_written_anew_is_called() -> None:
