@@ -205,12 +205,24 @@ def test_of_several_candidates_none_is_taken_on_a_guess() -> None:
 # Drops
 
 CANCELLED = a_reminder(Status.CANCELLED)
+CANCELLED_TOO = a_reminder(Status.CANCELLED, id="reminder-2")
 
 
 def test_the_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
     for status in (None, "queued", "initiated", "ringing"):
         ledger = a_ledger(CANCELLED, evolve(PLACED, status=status))
         assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+
+
+@pytest.mark.parametrize("status", [one for one in Status if one.final])
+@pytest.mark.parametrize("state", [CallState.PLACED, CallState.STRAY])
+def test_whatever_ended_its_reminders(state: CallState, status: Status) -> None:
+    ledger = a_ledger(a_reminder(status), CANCELLED_TOO, evolve(PLACED, state=state))
+    assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+
+
+def test_so_is_one_that_all_its_reminders_have_left() -> None:
+    assert kind_of(looked_at(a_ledger(PLACED), rules=able(DROP))) is ActionKind.DROP
 
 
 @pytest.mark.parametrize(
