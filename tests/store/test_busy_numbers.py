@@ -1,6 +1,7 @@
 """A phone that may be ringing is not forgotten: its number is busy, whatever became of its reminder."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel
+from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import BOTH, DAY, KEY, LOOK_UP, MINUTE, NOW, RULES, SECOND, a_report, able
+from tests.support.nouns import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, SECOND, a_report, able
 
 ANNA = Source(actor="anna")
 LONG = evolve(RULES, max_lateness=DAY)
@@ -102,10 +104,14 @@ def test_each_sign_of_life_makes_that_time_begin_anew(desk: Desk, action: Action
     assert not is_busy(desk)
 
 
-def test_a_wall_clock_that_is_set_forward_ends_no_call(desk: Desk, action: Action) -> None:
+@pytest.mark.parametrize("step", [20 * MINUTE, -20 * MINUTE], ids=["forward", "back"])
+def test_a_wall_clock_that_is_set_neither_ends_a_call_nor_makes_it_live_longer(
+    desk: Desk, action: Action, step: timedelta
+) -> None:
+    desk.connection.execute("UPDATE reminders SET scheduled_at = ? WHERE id = 'r2'", (to_ms(NOW - HOUR),))
     desk.answer(action, Accepted("ext-1"))
     desk.witness()
-    desk.now += 20 * MINUTE
+    desk.now += step
     assert is_busy(desk)
     desk.later(desk.rules.outcome_timeout - SECOND)
     assert is_busy(desk)

@@ -166,7 +166,7 @@ def test_a_placed_call_is_left_alone_until_the_outcome_timeout_then_looked_up_by
 def test_another_accounts_call_is_neither_sent_again_nor_looked_up_and_left_to_the_timeout() -> None:
     other = evolve(UNSURE, account="another")
     transition = looked_at(a_ledger(WAITING, other), rules=able(BOTH), witness=silent(other, since=MINUTE))
-    assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER)
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER - MINUTE)
     assert call_of(looked_at(a_ledger(WAITING, other), rules=able(BOTH), now=OVER)).state is CallState.UNREPORTED
 
 
@@ -257,12 +257,19 @@ def test_a_silent_call_is_given_up_and_staff_decide() -> None:
     assert given_up(PLACED).reminders["reminder-1"].end_code is EndCode.NO_REPORT
 
 
-def test_not_before_the_timeout_by_the_wall_clock_and_by_this_process() -> None:
-    assert given_up(UNSURE, now=OVER - SECOND).calls["call-1"].wake_at == OVER
+def test_not_before_the_timeout_by_the_monotonic_clock_of_this_process() -> None:
     unknown = given_up(UNSURE, witness=silent(UNSURE, since=MINUTE))
     assert unknown.calls["call-1"].wake_at == OVER + RULES.outcome_timeout - MINUTE
+    almost = given_up(UNSURE, witness=silent(UNSURE, since=RULES.outcome_timeout - SECOND))
+    assert almost.calls["call-1"].wake_at == OVER + SECOND
     newer = silent(evolve(UNSURE, last_sign_at=NOW - DAY))
     assert given_up(UNSURE, witness=newer).calls["call-1"].wake_at == OVER + RULES.outcome_timeout
+
+
+@pytest.mark.parametrize("call", [UNSURE, PLACED])
+def test_a_wall_clock_that_was_set_back_makes_no_call_live_longer(call: Call) -> None:
+    after = given_up(call, now=NOW - DAY, witness=silent(call, since=RULES.outcome_timeout))
+    assert after.calls["call-1"].state is CallState.UNREPORTED
 
 
 def test_where_the_clinic_wants_it_the_patient_is_called_once_more() -> None:
