@@ -40,7 +40,8 @@ UPDATE call_logs SET wake_at = :later
  WHERE wake_at IS NOT NULL AND wake_at <= :now AND lease_token IN {}
 """
 _ENDED_AHEAD: Final = """
-UPDATE reminders SET wake_at = :now WHERE end_code = 'too_late' AND ended_at > :now AND wake_at IS NULL
+UPDATE reminders SET wake_at = :now
+ WHERE end_code = 'too_late' AND ended_at > :now AND (wake_at IS NULL OR wake_at > :now)
 """
 _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders

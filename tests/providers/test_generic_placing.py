@@ -13,6 +13,7 @@ from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, 
 from reminderd.providers.base import Placement
 from reminderd.providers.exchange import ANSWER_LIMIT
 from reminderd.providers.generic import GenericProvider
+from reminderd.providers.webhook_auth import unsigned
 from tests.support.hostile_provider import (
     Script,
     answer,
@@ -322,3 +323,10 @@ async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(provid
 async def test_what_can_never_work_is_told_at_once(changes: dict[str, str], provider_at: Maker) -> None:
     with pytest.raises(ValueError, match="api_"):
         provider_at("http://127.0.0.1", **changes)
+
+
+async def test_a_call_belongs_to_the_address_and_never_to_a_key(provider_at: Maker) -> None:
+    provider = provider_at("http://127.0.0.1/voice/")
+    assert provider.account == "http://127.0.0.1/voice"
+    changed = provider.with_secrets(api_key="another-key", verify_webhook=unsigned())
+    assert changed.account == provider.account

@@ -353,5 +353,6 @@ async def test_an_address_that_can_never_work_is_told_at_once(url: str, twilio_a
 
 async def test_secrets_are_not_shown_where_an_account_is(twilio_at: Maker) -> None:
     provider = twilio_at("http://127.0.0.1", account={"auth_token": "t0ken", "secondary_auth_token": "0ld-t0ken"})
+    assert provider.account == provider.api.account.sid
     assert "t0ken" not in repr(provider.api.account)
     assert provider.api.account.auth_tokens == ("t0ken", "0ld-t0ken")

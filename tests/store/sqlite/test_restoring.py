@@ -10,7 +10,7 @@ import pytest
 
 from reminderd.core.answers import Accepted
 from reminderd.core.model import Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store import reminders as acts
 from reminderd.store.claims import poke
@@ -211,6 +211,25 @@ def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
         resume(desk)
         desk.later(HOUR)
         assert desk.claim() == []
+
+
+def test_the_number_of_a_call_that_was_made_after_the_backup_is_busy_while_it_lives(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert()
+        backed_up(desk, backup)
+        [action] = desk.claim()
+        desk.answer(action, Accepted("ext-1"))
+    put_back(path, backup, now=NOW + MINUTE)
+    with a_desk(path, first_id=100) as desk:
+        desk.insert("next", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        resume(desk)
+        desk.later(10 * MINUTE)
+        desk.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+        desk.later(RULES.outcome_timeout - MINUTE)
+        assert desk.claim() == []
+        assert desk.reminder("next").hold_code is HoldCode.NUMBER_BUSY
+        desk.later(MINUTE)
+        assert [one.call.reminder_id for one in desk.claim()] == ["next"]
 
 
 def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
