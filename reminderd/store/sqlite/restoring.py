@@ -10,7 +10,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.lifecycle.restore import restored
-from reminderd.core.model import Reminder
+from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
@@ -27,8 +27,10 @@ from reminderd.store.sqlite.transaction import transaction
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE status IN ('dialing', 'processing') OR (status = 'scheduled' AND scheduled_at <= :restored_at)
- ORDER BY scheduled_at, id
+ ORDER BY scheduled_at, id LIMIT :limit
 """
+_AT_ONCE: Final = 500
+"""Reminders that are decided together."""
 _ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
 _SETTING: Final = """
 INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
@@ -146,12 +148,7 @@ def _hold(
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
     restored_at = now if last_change is None else max(now, last_change)
-    calls = [CALLS.read(row) for row in connection.execute(_ALIVE).fetchall()]
-    rows = connection.execute(_UNDECIDED, {"restored_at": to_ms(restored_at)}).fetchall()
-    ledger = load(connection, rules, now, reminders=map(REMINDERS.read, rows), calls=calls)
-    after = restored(ledger, restored_at=restored_at, now=now).ledger
-    save(connection, ledger, after, now)
-    held = [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
+    held = _held(connection, now, restored_at=restored_at, rules=rules)
     for reminder in held:
         audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
     seq = int(connection.execute(_NEXT_SEQ).fetchone()[0])
@@ -167,6 +164,22 @@ def _hold(
     else:
         set_pause(connection, now, on=True, reason=why, actor=actor)
     return held, _opt_out_count(connection) - before
+
+
+def _held(connection: Connection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
+    """Close the alive calls, let fail what may have been called, some at a time; return what failed, in its order."""
+
+    def decide(reminders: list[Reminder], calls: list[Call]) -> list[Reminder]:
+        ledger = load(connection, rules, now, reminders=reminders, calls=calls)
+        after = restored(ledger, restored_at=restored_at, now=now).ledger
+        save(connection, ledger, after, now)
+        return [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
+
+    held = decide([], [CALLS.read(row) for row in connection.execute(_ALIVE).fetchall()])
+    some = {"restored_at": to_ms(restored_at), "limit": _AT_ONCE}
+    while rows := connection.execute(_UNDECIDED, some).fetchall():
+        held += decide([REMINDERS.read(row) for row in rows], [])
+    return sorted(held, key=lambda one: (one.scheduled_at, one.id))
 
 
 @contextmanager

@@ -90,6 +90,16 @@ def resume(desk: Desk) -> None:
     desk.write(partial(set_pause, on=False, reason=None, actor="anna"))
 
 
+def test_all_that_may_have_been_called_fails_however_many_they_are(path: Path, backup: Path, desk: Desk) -> None:
+    for number in range(1_100):  # more than are decided together
+        desk.insert(f"r{number:04}", f"+1202555{number:04}")
+    backed_up(desk, backup)
+    desk.connection.close()
+    held = put_back(path, backup).held
+    assert [one.id for one in held] == [f"r{number:04}" for number in range(1_100)]
+    assert {one.end_code for one in held} == {EndCode.RESTORED}
+
+
 def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -> None:
     with a_desk(path) as desk:
         desk.insert("done", status="called", wake_at=None)
