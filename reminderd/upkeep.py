@@ -19,9 +19,10 @@ from reminderd.core.daily import Daily
 from reminderd.logs import without_numbers
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.purging import Place, Traces, count_calls, purge_batch, scrub, unscrubbed
+from reminderd.store.purging import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.driver import Connection, Error
+from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import open_connection
 
 AGAIN_AFTER: Final = timedelta(hours=1)

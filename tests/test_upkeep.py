@@ -17,10 +17,11 @@ from reminderd.core.daily import Daily
 from reminderd.daemon.parts import chores
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.purging import mark_unscrubbed, scrub, unscrubbed
+from reminderd.store.purging import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.housekeeping import scrub
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.upkeep import AGAIN_AFTER, Chore, backups, look_after, retention
 from tests.support.clock import HandClock

@@ -13,7 +13,7 @@ import click
 import trio
 from attrs import evolve
 
-from reminderd.cli.common import FAILED, actor, fail, with_config, wrong
+from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
 from reminderd.cli.following import Seen, news
 from reminderd.clock import SystemClock
 from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig, rules_of
@@ -28,7 +28,6 @@ from reminderd.store import reminders
 from reminderd.store.ledger import load_reminder
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot, transaction
 from reminderd.web.server import PortUnavailableError, bind
 
@@ -82,7 +81,7 @@ def call_test(config: Config, phone: str, message: str) -> None:
 def _has_opted_out(config: Config, number: str) -> bool:
     if not config.database.path.exists():
         return False
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         return snapshot(connection, partial(opted_out, phone_number=number))
 
 
@@ -110,7 +109,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
     code = FAILED
     stopping, reminder_id, rules = trio.Event(), f"test-{uuid4()}", rules_of(config)
     add = partial(reminders.add, request=request, reminder_id=reminder_id, source=reminders.Source(actor=actor()))
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         transaction(connection, add, SystemClock().now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)

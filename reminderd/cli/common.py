@@ -4,19 +4,20 @@ import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
 
 import click
 
+from reminderd.clock import SystemClock
 from reminderd.config import Config, ConfigError, load_config
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError
-from reminderd.store.pauses import last_pause, paused
+from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, open_to_look
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.transaction import snapshot, transaction
 
 P = ParamSpec("P")
 
@@ -75,10 +76,18 @@ def store_errors() -> Iterator[None]:
 
 
 @contextmanager
+def database(config: Config) -> Iterator[Connection]:
+    """The database, made if there is none; it remembers whether a real provider is configured."""
+    with open_sync(config.database.path) as connection:
+        _remember_provider(config, connection)
+        yield connection
+
+
+@contextmanager
 def existing_database(config: Config) -> Iterator[Connection]:
     """The database, for commands that change what is there: none is made, as a mistyped name would look empty."""
     _must_exist(config)
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         yield connection
 
 
@@ -87,7 +96,16 @@ def database_to_look_at(config: Config) -> Iterator[Connection]:
     """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs."""
     _must_exist(config)
     with closing(open_to_look(config.database.path)) as connection:
+        if config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
+            with database(config):
+                pass  # this connection only reads
         yield connection
+
+
+def _remember_provider(config: Config, connection: Connection) -> None:
+    kind = config.provider.kind
+    if kind not in {"sandbox", snapshot(connection, real_provider)}:
+        transaction(connection, partial(remember_real_provider, kind=kind), SystemClock().now())
 
 
 def _must_exist(config: Config) -> None:

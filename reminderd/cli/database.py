@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, database_to_look_at, fail, with_config
+from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, with_config
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -82,6 +82,8 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
         replace=force,
         rules=rules_of(config),
     )
+    with existing_database(config):
+        pass  # it remembers the provider of this configuration
     for mistake in done.mistakes:
         click.echo(f"warning: in the backup, {mistake}", err=True)
     _tell(config, done)

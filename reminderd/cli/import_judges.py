@@ -1,11 +1,13 @@
 """Takes the chunks of a table to the database: writes them, or only looks what writing would do."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import Final
 from uuid import uuid4
 
-from reminderd.cli.common import actor
+from reminderd.cli.common import actor, database
 from reminderd.cli.import_chunks import Chunk, Judge
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -13,9 +15,11 @@ from reminderd.core.imported import Decision, decide
 from reminderd.logs import without_numbers
 from reminderd.store import reminders
 from reminderd.store.reminders import Source
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.scratch import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction
+
+_PAUSE: Final = 0.02
+"""Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
 
 
 @contextmanager
@@ -34,9 +38,11 @@ def writing(config: Config, name: str) -> Iterator[Judge]:
             mint=lambda: str(uuid4()),
             source=source,
         )
-        return transaction(connection, fn, SystemClock().now())
+        decided = transaction(connection, fn, SystemClock().now())
+        time.sleep(_PAUSE)
+        return decided
 
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         make_room(connection)
         yield judge
 
@@ -58,5 +64,5 @@ def only_looking(config: Config) -> Iterator[Judge]:
     if not config.database.path.exists():
         yield alone
         return
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         yield beside

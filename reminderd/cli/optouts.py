@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, with_config, wrong
+from reminderd.cli.common import actor, database, database_to_look_at, existing_database, fail, with_config, wrong
 from reminderd.cli.output import counted, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
@@ -21,7 +21,6 @@ from reminderd.core.phone import normalised
 from reminderd.core.rules import Rules
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
 _COLUMNS: Final = ("phone_number", "source", "created_at")
@@ -39,7 +38,7 @@ def opt_out_() -> None:
 def add(config: Config, phone: str, source: str) -> None:
     """Opt PHONE out: it is not called any more, and its waiting reminders are cancelled at once."""
     number = _number(phone)
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         cancelled = _opt_out(connection, number, source, rules_of(config))
     click.echo(f"opted out; {counted(cancelled, 'reminder')} cancelled")
 
@@ -90,7 +89,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     """
     rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
     try:
-        with opened(file) as sheet, open_sync(config.database.path) as connection:
+        with opened(file) as sheet, database(config) as connection:
             for line, text in _cells(sheet):
                 number = normalised(text)
                 if number is None:

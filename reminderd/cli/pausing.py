@@ -8,7 +8,7 @@ from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.logs import without_any_numbers
-from reminderd.store.pauses import set_pause
+from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.transaction import transaction
 
 

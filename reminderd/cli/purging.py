@@ -11,8 +11,9 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.config.upkeep import LEAST_DAYS
 from reminderd.logs import without_numbers
-from reminderd.store.purging import Place, count_calls, count_old, purge_batch, scrub
-from reminderd.store.sqlite.transaction import transaction
+from reminderd.store.purging import Place, count_old, purge_batch
+from reminderd.store.sqlite.housekeeping import count_calls, scrub
+from reminderd.store.sqlite.transaction import snapshot, transaction
 
 
 @click.command()
@@ -36,9 +37,8 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
     before = clock.now() - timedelta(days=days)
     with existing_database(config) as connection:
         if dry_run:
-            click.echo(
-                f"{counted(count_old(connection, before=before), 'reminder')} would be purged; nothing was changed"
-            )
+            old = snapshot(connection, partial(count_old, before=before))
+            click.echo(f"{counted(old, 'reminder')} would be purged; nothing was changed")
             return
         purged, place = 0, Place()
         transaction(connection, count_calls, clock.now())

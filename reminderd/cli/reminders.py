@@ -8,7 +8,16 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, say_if_paused, with_config, wrong
+from reminderd.cli.common import (
+    actor,
+    database,
+    database_to_look_at,
+    existing_database,
+    fail,
+    say_if_paused,
+    with_config,
+    wrong,
+)
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
@@ -17,7 +26,6 @@ from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, t
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
-from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
 T = TypeVar("T")
@@ -155,7 +163,7 @@ def _option(mistake: str) -> str:
 
 
 def _write(config: Config, fn: "partial[T]") -> T:
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         return transaction(connection, fn, SystemClock().now())
 
 
@@ -177,5 +185,5 @@ def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
 
 
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
-    with open_sync(config.database.path) as connection:
+    with database(config) as connection:
         print_json(snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)), zone)

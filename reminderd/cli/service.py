@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -12,23 +13,30 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import Config, load_config, risks
+from reminderd.config import FILE_NAME, Config, load_config, risks
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.settings import real_provider
+from reminderd.store.sqlite.migrate import migrations, schema_version
+from reminderd.store.sqlite.opening import open_as_it_is
+from reminderd.store.sqlite.transaction import snapshot
 
 _ECHO_SECONDS: Final = 1.0
 
 
 @click.command(name="run")
 @click.option("--only", type=click.Choice(["dial", "web"]), help="Run only one half; a second process runs the other.")
+@click.option("--sandbox", is_flag=True, help="Simulate all calls, whomever the database belongs to.")
 @with_config
-def run_(config: Config, only: Part | None) -> None:
+def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     """Run the daemon: claim what is due, place calls, receive webhooks.
 
     SIGTERM stops it gracefully; SIGHUP reloads the configuration.
     """
+    if sandbox and config.provider.kind != "sandbox":
+        wrong([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
     if only is not None and config.provider.kind == "sandbox":
         wrong(["--only: the sandbox lives in one process; expected a real provider in [provider].kind"])
     log = config.log
@@ -40,6 +48,13 @@ def run_(config: Config, only: Part | None) -> None:
     except OSError as error:
         fail(f"{log.path}: the log can't be written: {error.strerror}")
 
+    if not sandbox and not config.provider.is_stated:
+        try:
+            _refuse_a_clinics_database(config)
+        except (StoreUnusableError, StoreUnavailableError) as error:
+            logger.error(f"{error}")
+            sys.exit(FAILED)
+
     def set_level(level: str) -> None:
         nonlocal sinks
         sinks = configure(level=level, instead_of=sinks)
@@ -48,6 +63,27 @@ def run_(config: Config, only: Part | None) -> None:
     for risk in risks(config):
         logger.warning(risk)
     sys.exit(trio.run(_until_stopped, config, only, reload))
+
+
+def _refuse_a_clinics_database(config: Config) -> None:
+    """End with exit code 2 if nobody named a provider, but the database knows a real one.
+
+    The sandbox would record patients as called whom nobody called.
+    """
+    path = config.database.path
+    if not path.exists():
+        return
+    with closing(open_as_it_is(path)) as connection:
+        has_schema = snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
+        kind = snapshot(connection, real_provider) if has_schema else None
+    if kind is None:
+        return
+    if config.path is None:
+        where = f"there is no configuration file {Path.cwd() / FILE_NAME}"
+    else:
+        where = f"{config.path} names no provider"
+    expected = "expected --config FILE with [provider], or --sandbox to simulate all calls"
+    wrong([f"{where}, but {path} has been in use with the provider {kind}; {expected}"])
 
 
 async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:

@@ -23,10 +23,12 @@ from reminderd.config.sections import (
     WorkerConfig,
     defaults,
 )
+from reminderd.config.sources import FILE_NAME
 from reminderd.config.twilio import TwilioConfig
 from reminderd.config.upkeep import BackupConfig, RetentionConfig
 
 __all__ = [
+    "FILE_NAME",
     "AlertsConfig",
     "ApiConfig",
     "BackupConfig",

@@ -49,12 +49,12 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
 
 def _completed(config: Config, given: Given) -> Config:
     """With what follows from the rest: the kind of provider if nobody says it, and what paths are relative to."""
-    provider = config.provider
+    provider = evolve(config.provider, is_stated=given.get(_KIND) is not None)
     if given.get(_KIND) is None and _KIND not in given.wrong:
         if _is_meant(provider.twilio.account_sid, _ACCOUNT_SID, given):
-            provider = evolve(provider, kind="twilio")
+            provider = evolve(provider, kind="twilio", is_stated=True)
         elif _is_meant(provider.generic.api_url, _API_URL, given):
-            provider = evolve(provider, kind="generic")
+            provider = evolve(provider, kind="generic", is_stated=True)
     if provider.kind == "twilio" and given.get(_CALLS_PER_SECOND) is None:
         provider = evolve(provider, calls_per_second=CALLS_PER_SECOND)
     return evolve(

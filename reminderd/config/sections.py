@@ -118,6 +118,8 @@ class ProviderConfig:
     """0 sets no limit; Twilio has one of its own where none is given."""
     generic: GenericConfig = field(factory=GenericConfig)
     twilio: TwilioConfig = field(factory=TwilioConfig)
+    is_stated: bool = field(default=False, metadata=DERIVED)
+    """Whether somebody said who it is, by `kind` or by a provider's own keys; else it is the sandbox by default."""
 
 
 @frozen(kw_only=True)

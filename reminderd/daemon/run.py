@@ -27,6 +27,7 @@ from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.database import Database, open_database
+from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.door import kept_up
@@ -81,6 +82,9 @@ async def run(
         async with open_database(config.database.path, clock, committed=instruments.batch) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
+            kind = config.provider.kind
+            if kind not in {"sandbox", await database.read(real_provider)}:
+                await database.write(partial(remember_real_provider, kind=kind))
             in_order = await _run(
                 config,
                 clock,

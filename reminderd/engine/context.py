@@ -25,6 +25,8 @@ class Sightings:
 
     _signs: dict[str, tuple[datetime, float]] = field(factory=dict, init=False)
     _first: dict[str, float] = field(factory=dict, init=False)
+    _quiet: tuple[datetime, float] | None = field(default=None, init=False)
+    """The last restore, and until when nobody is called after it, as it was when this process first saw it."""
 
     def see(self, alive: Iterable[tuple[str, datetime]], monotonic: float) -> Witness:
         """Note all calls that are alive now, each with its last sign of life, and return what is known of them."""
@@ -37,6 +39,16 @@ class Sightings:
         while len(self._first) > _REMEMBERED:
             del self._first[next(iter(self._first))]
         return Witness(monotonic=monotonic, signs=self._signs, first=self._first)
+
+    def quiet_until(self, restored_at: datetime, rules: Rules, now: datetime, monotonic: float) -> float:
+        """Return until when on the monotonic clock nobody is called after a restore.
+
+        It is over only when both clocks say so: the wall clock may be set, and a forgotten call may be going on.
+        """
+        ends_at = monotonic + (restored_at + rules.outcome_timeout - now).total_seconds()
+        if self._quiet is None or self._quiet[0] != restored_at:
+            self._quiet = (restored_at, ends_at)
+        return max(ends_at, self._quiet[1])
 
 
 @frozen(kw_only=True)

@@ -1,5 +1,6 @@
 """Takes a free line, claims what is due, hands it over; then waits for the next thing to do."""
 
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -57,6 +58,8 @@ class Poller:
     _paused: bool = field(default=False, init=False)
     _offset: timedelta | None = field(default=None, init=False)
     """How far the wall clock is ahead of the monotonic one; None before the first look."""
+    _quiet_until: float = field(default=-math.inf, init=False)
+    """Until when on the monotonic clock nobody is called after a restore."""
     _held: set[str] = field(factory=set, init=False)
     _freed: trio.Event = field(factory=trio.Event, init=False)
 
@@ -75,6 +78,7 @@ class Poller:
                     wakes = await self.context.database.read(partial(next_wakes, now=self.context.clock.now()))
                     log_pause(before=self._paused, now=wakes.paused)
                     self._paused = wakes.paused
+                    self._keep_quiet(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
@@ -98,9 +102,15 @@ class Poller:
             await self.context.database.write(poke)
         self._offset = offset
 
+    def _keep_quiet(self, wakes: Wakes) -> None:
+        context = self.context
+        if wakes.restored_at is not None:
+            now, monotonic = context.clock.now(), context.clock.monotonic()
+            self._quiet_until = self._sightings.quiet_until(wakes.restored_at, context.rules, now, monotonic)
+
     def _room(self, wakes: Wakes, monotonic: float) -> int:
-        """Return how many requests can be sent at once: lines, pacing and pauses taken together."""
-        if wakes.paused:
+        """Return how many requests can be sent at once: lines, pacing, pauses and the quiet taken together."""
+        if wakes.paused or monotonic < self._quiet_until:
             return 0
         probe = self.context.breaker.room(monotonic)
         free = min(int(self.lines.available_tokens), self.pacing.available(monotonic))
@@ -153,8 +163,12 @@ class Poller:
 
     def _request_in(self, monotonic: float) -> timedelta:
         """Return how long until a request that can't be sent now may be looked at again; never nothing."""
-        ready_at = max(self.pacing.next_at(monotonic), self.context.breaker.next_at(monotonic))
+        ready_at = self._ready_at(monotonic)
         return timedelta(seconds=max(ready_at - monotonic, LOOK_FOR_COMMITS))
+
+    def _ready_at(self, monotonic: float) -> float:
+        """Return when on the monotonic clock pacing, the provider and the quiet after a restore allow a request."""
+        return max(self.pacing.next_at(monotonic), self.context.breaker.next_at(monotonic), self._quiet_until)
 
     async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
         """Carry out one action; a bug in it stops nobody else, and the call's lease bounds the repeat."""
@@ -177,7 +191,7 @@ class Poller:
         if wakes.call is not None and self.checkers.available_tokens:
             sleep = min(sleep, (wakes.call - now).total_seconds())
         if wakes.reminder is not None and not wakes.paused and self.lines.available_tokens:
-            held_for = max(self.pacing.next_at(monotonic), breaker.next_at(monotonic)) - monotonic
+            held_for = self._ready_at(monotonic) - monotonic
             if breaker.room(monotonic) != 0 or held_for > 0:
                 sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
         self._freed = trio.Event()

@@ -7,8 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.store.connection import Connection
 from reminderd.store.rows import REMINDERS, to_ms
-from reminderd.store.sqlite.driver import Connection
 
 LOOK_BACK: Final = timedelta(days=7)
 """What was due earlier is no news any more, as when alerts are switched on."""

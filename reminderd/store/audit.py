@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
 
 
 def audit(

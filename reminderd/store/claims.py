@@ -14,9 +14,10 @@ from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.rows import CALLS, REMINDERS, from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import Connection, trouble
+from reminderd.store.sqlite.driver import trouble
 
 MOST_ROWS: Final = 200
 """Rows without an action that one transaction settles at most, so that a backlog does not keep others waiting."""
@@ -39,7 +40,8 @@ UPDATE call_logs SET wake_at = :later
  WHERE wake_at IS NOT NULL AND wake_at <= :now AND lease_token IN {}
 """
 _ENDED_AHEAD: Final = """
-UPDATE reminders SET wake_at = :now WHERE end_code = 'too_late' AND ended_at > :now AND wake_at IS NULL
+UPDATE reminders SET wake_at = :now
+ WHERE end_code = 'too_late' AND ended_at > :now AND (wake_at IS NULL OR wake_at > :now)
 """
 _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders

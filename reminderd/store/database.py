@@ -1,7 +1,7 @@
 """The open database: a writer that commits in groups, a reader of its own, and their lifetime."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,11 +11,12 @@ import trio
 from attrs import field, frozen
 
 from reminderd.clock import Clock
-from reminderd.store.sqlite.driver import Connection, Error, sqlite_warning
+from reminderd.store.sqlite.driver import Connection, sqlite_warning
+from reminderd.store.sqlite.housekeeping import tidy
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT, open_connection
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.transaction import data_version, snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, TrioConnection, open_on_trio
-from reminderd.store.writer import Writer
+from reminderd.store.sqlite.writer import Writer
 
 T = TypeVar("T")
 
@@ -69,7 +70,7 @@ class Database:
 
     async def data_version(self) -> int:
         """A number that is another one after anybody, this process included, has committed something."""
-        return await self.read(lambda connection: int(connection.execute("PRAGMA data_version").fetchone()[0]))
+        return await self._reads.run(data_version)
 
 
 @asynccontextmanager
@@ -113,14 +114,6 @@ async def open_database(
                 failure = error
             writer.close()
         with trio.CancelScope(shield=True):
-            await writes.run(_tidy)
+            await writes.run(tidy)
         if failure is not None:
             raise failure
-
-
-def _tidy(connection: Connection) -> None:
-    """Leave a small file and fresh statistics; it is no harm if others are at work and it can't be done."""
-    with suppress(Error):
-        connection.execute("PRAGMA analysis_limit = 400")  # within a limit no samples, of phone numbers, are kept
-        connection.execute("PRAGMA optimize")
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -11,14 +11,13 @@ from reminderd.core.lifecycle.transition import Ledger, reached
 from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
 from reminderd.core.rules import Rules
+from reminderd.store.connection import Connection
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import Connection
 
 _DAY: Final = timedelta(days=1)
 _REVISIONS: Final = 2**31
 """Revisions begin anew then: all that counts is that the next one is another."""
 _REMINDERS: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN "
-_ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL AND phone_number IN "
 _MEMBERS: Final = f"SELECT {MEMBERS.names} FROM call_reminders WHERE call_id IN "
 _HISTORIES: Final = f"""
 SELECT {MEMBERS.prefixed("m")}, {CALLS.prefixed("c")} FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
@@ -34,10 +33,14 @@ _REPORTED: Final = f"""
 SELECT {CALLS.names} FROM call_logs WHERE id = :attempt OR external_call_id = :external
     OR (reminder_id = :reminder AND +external_call_id IS NULL)
 """
-_HEARD: Final = f"""
+_TO_NUMBERS: Final = f"""
 SELECT {CALLS.names} FROM call_logs
- WHERE outcome IN ('heard', 'voicemail') AND last_sign_at >= :since AND phone_number IN {{}}
+ WHERE phone_number IN {{}}
+   AND (wake_at IS NOT NULL OR (outcome IN ('heard', 'voicemail') AND last_sign_at >= :since))
+ ORDER BY seq
 """
+_NEVER: Final = 2**62
+"""A time in milliseconds that never comes."""
 _WAKE_NUMBER: Final = """
 UPDATE reminders SET wake_at = :now WHERE phone_number = :number AND status = 'scheduled' AND hold_code = 'number_busy'
 """
@@ -66,11 +69,9 @@ def load(
     ledger = _with_members(connection, ledger, [call.id for call in ledger.calls.values()])
     wanted = {*ledger.reminders, *reminder_ids, *(one.reminder_id for one in ledger.members.values())}
     ledger = _with_histories(connection, _with_reminders(connection, ledger, wanted), wanted)
-    numbers = {one.phone_number for one in ledger.reminders.values()} | {
-        call.phone_number for call in ledger.calls.values()
-    }
-    ledger = _with_alive(connection, ledger, numbers)
-    return _with_facts(connection, ledger, numbers, rules, now)
+    reminded = {reminder.phone_number for reminder in ledger.reminders.values()}
+    numbers = sorted(reminded | {call.phone_number for call in ledger.calls.values()})
+    return _with_facts(connection, _with_numbers(connection, ledger, numbers, rules, now), numbers)
 
 
 def load_call(
@@ -154,34 +155,31 @@ def _with_histories(connection: Connection, ledger: Ledger, reminder_ids: Iterab
     return ledger.put(*found) if found else ledger
 
 
-def _with_alive(connection: Connection, ledger: Ledger, numbers: Iterable[str]) -> Ledger:
-    """Add the alive calls to these numbers; of each alive call all memberships and reminders."""
-    listed, parameters = in_list("number", sorted(numbers))
-    alive = [CALLS.read(row) for row in connection.execute(_ALIVE + listed, parameters).fetchall()]
-    others = [call for call in alive if call.id not in ledger.calls]
+def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], rules: Rules, now: datetime) -> Ledger:
+    """Add the alive calls to these numbers, all memberships and reminders of each, and when they were reached."""
+    listed, parameters = in_list("number", numbers)
+    since = to_ms(now - WEEK - _DAY) if rules.limits.any else _NEVER
+    rows = connection.execute(_TO_NUMBERS.format(listed), {**parameters, "since": since}).fetchall()
+    calls = [CALLS.read(row) for row in rows]
+    others = [call for call in calls if call.state.alive and call.id not in ledger.calls]
     ledger = _with_members(connection, ledger.put(*others), [call.id for call in others])
     shared = {one.reminder_id for call in ledger.calls.values() if call.state.alive for one in ledger.members_of(call)}
-    return _with_reminders(connection, ledger, shared)
+    heard_at: dict[str, tuple[datetime, ...]] = {}
+    for call in calls:
+        if rules.limits.any and reached(call, rules):
+            at = call.received_at or call.last_sign_at
+            heard_at[call.phone_number] = (*heard_at.get(call.phone_number, ()), at)
+    return evolve(_with_reminders(connection, ledger, shared), heard_at=heard_at)
 
 
-def _with_facts(connection: Connection, ledger: Ledger, numbers: Iterable[str], rules: Rules, now: datetime) -> Ledger:
-    listed, parameters = in_list("number", sorted(numbers))
+def _with_facts(connection: Connection, ledger: Ledger, numbers: list[str]) -> Ledger:
+    listed, parameters = in_list("number", numbers)
     rows = [(row["name"], row["value"]) for row in connection.execute(_FACTS.format(listed), parameters).fetchall()]
     facts = {name: int(value) for name, value in rows if name != "opted_out" and value is not None}
-    heard_at: dict[str, tuple[datetime, ...]] = {}
-    if rules.limits.any:
-        for row in connection.execute(_HEARD.format(listed), {**parameters, "since": to_ms(now - WEEK - _DAY)}):
-            call = CALLS.read(row)
-            if reached(call, rules):
-                heard_at[call.phone_number] = (
-                    *heard_at.get(call.phone_number, ()),
-                    call.received_at or call.last_sign_at,
-                )
     restored_at = facts.get("restored_at")
     return evolve(
         ledger,
         opted_out=frozenset(value for name, value in rows if name == "opted_out"),
-        heard_at=heard_at,
         newest_seq=max(facts.get("newest_seq", 0), facts.get("restored_seq", 0)),
         restored_at=None if restored_at is None else from_ms(restored_at),
         restored_seq=facts.get("restored_seq", 0),

@@ -8,10 +8,10 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.queries import Value, named
 from reminderd.store.rows import REMINDERS, to_ms
-from reminderd.store.sqlite.driver import Connection
 
 _TELLING_DIGITS: Final = 2
 """How much of a number the audit keeps, for ever: enough to tell one from the other on a day."""

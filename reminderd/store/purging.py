@@ -1,19 +1,16 @@
-"""Take message, transcript and phone number from reminders that are over and old, and their bytes from the files."""
+"""Take message, transcript and phone number from reminders that are over and old."""
 
-import time
 from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
-from functools import partial
 from secrets import token_hex
 from typing import Final
 
 from attrs import frozen
 
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection, translated
-from reminderd.store.sqlite.transaction import snapshot
 
 BATCH: Final = 200
 """Reminders looked at in one transaction: a few hundredths of a second at most, in which nobody else can write."""
@@ -49,16 +46,9 @@ UPDATE call_logs SET phone_number = '', transcript = :transcript, error = :error
 
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
 
-_LOG_TRIES: Final = 20
-_LOG_PAUSE_SECONDS: Final = 0.05
-"""Short questions are over by then, and no lock is held meanwhile."""
-
 _MARK: Final = """
 INSERT INTO settings (key, value) VALUES ('unscrubbed', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 """
-_FILE_IS_DONE: Final = "UPDATE settings SET value = :log WHERE key = 'unscrubbed' AND value = :before"
-_LOG_IS_DONE: Final = "DELETE FROM settings WHERE key = 'unscrubbed' AND value = :log"
-
 Cleaned = Callable[[str], str]
 """Gives a text back with every phone number in it masked."""
 
@@ -86,12 +76,6 @@ class Purged:
     reminders: int
     reached: Place | None
     """Where the next batch begins; None: there is nothing more."""
-
-
-def count_calls(connection: Connection, _now: datetime) -> None:
-    """Let SQLite count again, if there is much more by now: it reads all of `call_logs`, if that once was small."""
-    connection.execute("PRAGMA analysis_limit = 400").fetchall()  # within it no samples, of phone numbers, are kept
-    connection.execute("PRAGMA optimize = 0x10002").fetchall()
 
 
 def purge_batch(
@@ -127,7 +111,7 @@ def purge_batch(
 
 def count_old(connection: Connection, *, before: datetime) -> int:
     """How many reminders a purge would take something from."""
-    return int(snapshot(connection, partial(_count, before=before)))
+    return int(connection.execute(_COUNT, {"before": to_ms(before)}).fetchone()[0])
 
 
 def mark_unscrubbed(connection: Connection) -> None:
@@ -137,57 +121,16 @@ def mark_unscrubbed(connection: Connection) -> None:
 
 def unscrubbed(connection: Connection) -> Traces | None:
     """Where traces may be of what was purged or erased; None: nowhere."""
-    value = _mark(connection)
+    value = scrub_mark(connection)
     if value is None:
         return None
     return Traces.LOG if value == Traces.LOG else Traces.FILE
 
 
-def scrub(connection: Connection) -> bool:
-    """Rewrite the files without what was purged; False: somebody reads, and the last of it is still in the log.
-
-    SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
-    the whole database is written anew, unless only the log was left to be emptied. Meanwhile, about a second for
-    200 MB, nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that
-    can be done at once, within a second of tries: SQLite's own waiting for somebody who reads would make all wait who
-    write.
-
-    Raises:
-        StoreUnavailableError: The disk is full, the database is locked …; the mark stays.
-    """
-    with translated():
-        before = _mark(connection)
-        if before != Traces.LOG:
-            connection.execute("VACUUM")
-            # What another program purges meanwhile has a mark of its own, which stays.
-            connection.execute(_FILE_IS_DONE, {"log": Traces.LOG, "before": before})
-        emptied = _empty_log(connection)
-        if emptied:
-            connection.execute(_LOG_IS_DONE, {"log": Traces.LOG})
-    return emptied
-
-
-def _empty_log(connection: Connection) -> bool:
-    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
-    connection.execute("PRAGMA busy_timeout = 0").fetchall()
-    try:
-        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, while others write
-        for _ in range(_LOG_TRIES):
-            if not connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-                return True
-            time.sleep(_LOG_PAUSE_SECONDS)
-        return False
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {patience}").fetchall()
-
-
-def _mark(connection: Connection) -> str | None:
+def scrub_mark(connection: Connection) -> str | None:
+    """Return what `mark_unscrubbed` has noted last, another text each time; None: nothing is to be scrubbed."""
     row = connection.execute("SELECT value FROM settings WHERE key = 'unscrubbed'").fetchone()
     return None if row is None else str(row["value"])
-
-
-def _count(connection: Connection, *, before: datetime) -> int:
-    return int(connection.execute(_COUNT, {"before": to_ms(before)}).fetchone()[0])
 
 
 def _purge_calls(connection: Connection, reminder_id: str, cleaned: Cleaned) -> None:

@@ -8,9 +8,9 @@ from attrs import frozen
 
 from reminderd.core.model import Status
 from reminderd.core.reasons import HoldCode
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
 from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, from_ms, to_ms
-from reminderd.store.sqlite.driver import Connection, Row
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 

@@ -8,11 +8,11 @@ from attrs import frozen
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.phone import normalised
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.opt_outs import opted_out, some_of
 from reminderd.store.purging import mark_unscrubbed
 from reminderd.store.queries import Value, acts_on, calls_of, named
 from reminderd.store.rows import REMINDERS
-from reminderd.store.sqlite.driver import Connection
 
 _OF_NUMBER: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE phone_number = :number"
 _ODD: Final = """

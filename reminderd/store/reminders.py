@@ -6,6 +6,8 @@ the reminder.
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
+from itertools import chain
 from typing import Final, TypeVar
 
 from attrs import frozen
@@ -18,19 +20,22 @@ from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_reminder, save
 from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import Connection, Row
 
 T = TypeVar("T")
 
 API: Final = "api"
 """The actor of what comes over HTTP."""
 
-_ROWS_A_STATEMENT: Final = 200
-"""A statement for each row would hand the interpreter's lock to and fro while a file is being read."""
+_ROWS_A_STATEMENT: Final = 20
+"""A statement for each row would hand the interpreter's lock to and fro while a file is being read.
+
+SQLite looks names of parameters up one by one: a statement with thousands of them takes longer to bind than to run.
+"""
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status,
@@ -38,10 +43,10 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, statu
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id) AS called
   FROM reminders WHERE {} IN {}
 """
-_COLUMNS: Final = (
-    "id", "ref", "phone_number", "message", "scheduled_at", "wake_at", "expires_at", "timezone", "created_at",
-    "updated_at",
-)  # fmt: skip
+_CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
+_COLUMNS: Final = ("id", "ref", *_CONTENT, "wake_at", "created_at", "updated_at")
+_WAKE_AT: Final = _CONTENT.index("scheduled_at")
+"""A new reminder wakes when it is due."""
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
@@ -129,7 +134,10 @@ def put(
     ]
     _insert(connection, now, new, source)
     if edited:
-        changes = [{"id": reminder_id, "now": to_ms(now), **_values(one)} for reminder_id, one in edited]
+        changes = [
+            {"id": reminder_id, "now": to_ms(now), **dict(zip(_CONTENT, _values(one), strict=True))}
+            for reminder_id, one in edited
+        ]
         connection.executemany(_CHANGE, changes)
         _audit_all(connection, now, "change", [reminder_id for reminder_id, _ in edited], source)
     return [decision for _, decision in decided]
@@ -273,31 +281,34 @@ def _known_from(row: Row) -> Known:
 
 def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, ReminderRequest]], source: Source) -> None:
     stamp = to_ms(now)
-    rows = [
-        {"id": reminder_id, "ref": one.ref, **_values(one), "created_at": stamp, "updated_at": stamp}
-        for reminder_id, one in new
-    ]
-    for some in _batches([{**row, "wake_at": row["scheduled_at"]} for row in rows]):
-        _insert_rows(connection, "reminders", _COLUMNS, some)
+    rows = []
+    for reminder_id, one in new:
+        values = _values(one)
+        rows.append((reminder_id, one.ref, *values, values[_WAKE_AT], stamp, stamp))
+    _insert_rows(connection, "reminders", _COLUMNS, rows)
     _audit_all(connection, now, "add", [reminder_id for reminder_id, _ in new], source)
 
 
 def _audit_all(connection: Connection, now: datetime, act: str, reminder_ids: Sequence[str], source: Source) -> None:
-    rows = [
-        {"at": to_ms(now), "actor": source.actor, "act": act, "reminder_id": reminder_id, "detail": source.detail}
-        for reminder_id in reminder_ids
-    ]
-    for some in _batches(rows):
-        _insert_rows(connection, "audit", ("at", "actor", "act", "reminder_id", "detail"), some)
+    stamp = to_ms(now)
+    rows = [(stamp, source.actor, act, reminder_id, source.detail) for reminder_id in reminder_ids]
+    _insert_rows(connection, "audit", ("at", "actor", "act", "reminder_id", "detail"), rows)
 
 
 def _insert_rows(
-    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[dict[str, str | int | None]]
+    connection: Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Value, ...]]
 ) -> None:
-    """Insert rows in one statement."""
-    marks = ", ".join(f"({', '.join(f':{name}{place}' for name in columns)})" for place in range(len(rows)))
-    parameters = {f"{name}{place}": row[name] for place, row in enumerate(rows) for name in columns}
-    connection.execute(f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", parameters)
+    for some in _batches(rows):
+        statement, names = _insertion(table, columns, len(some))
+        connection.execute(statement, dict(zip(names, chain.from_iterable(some), strict=True)))
+
+
+@lru_cache
+def _insertion(table: str, columns: tuple[str, ...], rows: int) -> tuple[str, tuple[str, ...]]:
+    """Return the statement that inserts so many rows, and the names of its parameters, row by row."""
+    names = [[f"{name}{place}" for name in columns] for place in range(rows)]
+    marks = ", ".join(f"({', '.join(f':{name}' for name in row)})" for row in names)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", tuple(chain.from_iterable(names))
 
 
 def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:
@@ -313,15 +324,11 @@ def _dated(random_id: str, milliseconds: int) -> str:
     return f"{time[:8]}-{time[8:]}-7{random_id[15:]}"
 
 
-def _values(one: ReminderRequest) -> dict[str, str | int | None]:
+def _values(one: ReminderRequest) -> tuple[Value, ...]:
+    """Return what a request says, in the order of `_CONTENT`."""
     phone_number, message, scheduled_at, expires_at, timezone = content_of(one)
-    return {
-        "phone_number": phone_number,
-        "message": message,
-        "scheduled_at": to_ms(scheduled_at),
-        "expires_at": None if expires_at is None else to_ms(expires_at),
-        "timezone": timezone,
-    }
+    until = None if expires_at is None else to_ms(expires_at)
+    return phone_number, message, to_ms(scheduled_at), until, timezone
 
 
 def _with_calls(connection: Connection, row: dict[str, Value]) -> Stored:

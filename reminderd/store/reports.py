@@ -12,11 +12,11 @@ from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_reported, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
 
 
 @frozen(kw_only=True)

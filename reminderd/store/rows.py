@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.sqlite.driver import Connection, Row
+from reminderd.store.connection import Connection, Row, Value
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -24,8 +24,6 @@ _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
 _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
 
 T = TypeVar("T")
-Value = str | int | None
-"""What a column holds."""
 
 
 def to_ms(moment: datetime) -> int:

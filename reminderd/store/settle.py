@@ -12,9 +12,9 @@ from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Transition
 from reminderd.core.rules import Rules
 from reminderd.store.claims import standstill
+from reminderd.store.connection import Connection
 from reminderd.store.ledger import load_call, save
 from reminderd.store.reports import receipt_is_new
-from reminderd.store.sqlite.driver import Connection
 
 
 @frozen

@@ -15,9 +15,9 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.watching import LAST_DAY, Counts
-from reminderd.store.pauses import last_pause, paused
+from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, to_ms
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.settings import last_pause, paused
 
 MOST_WAITING: Final = 100_000
 """So many reminders that are not final are counted at most …"""
@@ -27,7 +27,8 @@ MOST_OF_A_DAY: Final = 10_000
 
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
-       EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead
+       EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
+       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at
 """
 _ALIVE: Final = "SELECT wake_at, id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
 
@@ -90,6 +91,8 @@ class Wakes:
     call: datetime | None
     paused: bool
     """Staff have paused dialing."""
+    restored_at: datetime | None = None
+    """When a backup was restored last; None: never."""
     alive: tuple[tuple[str, datetime], ...] = ()
     """The id of each alive call, with its last sign of life."""
 
@@ -108,6 +111,7 @@ def next_wakes(connection: Connection, now: datetime) -> Wakes:
         reminder=reminder,
         call=from_ms(calls[0]["wake_at"]) if calls else None,
         paused=paused(connection),
+        restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
         alive=tuple((call["id"], from_ms(call["last_sign_at"])) for call in calls),
     )
 

@@ -3,9 +3,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from trio.testing import MockClock
 
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.webhook_auth import unsigned
+
+
+@pytest.fixture
+def idle_clock() -> MockClock:
+    """A clock that moves only while nothing happens on any socket: a busy machine makes no deadline pass too early."""
+    return MockClock(autojump_threshold=0.05)
 
 
 @pytest.fixture

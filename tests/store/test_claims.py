@@ -14,12 +14,15 @@ from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
 from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.rows import to_ms
+from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import OperationalError
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import BOTH, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able
+from tests.support.nouns import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
 
 
 @pytest.fixture
@@ -115,6 +118,25 @@ def test_an_opted_out_number_is_cancelled_instead_of_called(desk: Desk) -> None:
     assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rules", "status"),
+    [
+        ({"scheduled_at": to_ms(NOW + DAY)}, RULES, Status.SCHEDULED),
+        ({}, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)), Status.SCHEDULED),
+        ({"expires_at": to_ms(NOW)}, RULES, Status.EXPIRED),
+        ({"phone": "+15550100002"}, RULES, Status.CANCELLED),
+    ],
+    ids=["before its time", "outside the hours", "after its limit", "opted out"],
+)
+def test_a_wake_up_alone_leads_to_no_call(desk: Desk, columns: dict[str, Any], rules: Rules, status: Status) -> None:
+    desk.rules = rules
+    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100002')")
+    desk.insert("r1", **columns)
+    desk.connection.execute("UPDATE reminders SET wake_at = 0")
+    assert desk.claim() == []
+    assert desk.reminder().status is status
+
+
 def test_a_pause_stops_dialing_but_not_look_ups_and_changes_no_reminder(desk: Desk) -> None:
     desk.insert("r1")
     [action] = desk.claim()
@@ -135,6 +157,15 @@ def test_after_a_restore_nobody_is_called_until_forgotten_calls_are_over(desk: D
     assert desk.claims() == []
     desk.later(MINUTE)
     assert names(desk.claim()) == [["r1"]]
+
+
+def test_the_last_look_holds_a_request_back_for_the_same_time(desk: Desk) -> None:
+    desk.insert()
+    [action] = desk.claim()
+    desk.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(desk.now),))
+    seen = partial(look, desk.connection, action=action, rules=desk.rules)
+    assert seen(now=desk.now + desk.rules.outcome_timeout - MINUTE).paused
+    assert not seen(now=desk.now + desk.rules.outcome_timeout).paused
 
 
 def test_a_lease_that_ran_out_leaves_an_unconfirmed_call(desk: Desk) -> None:
@@ -330,6 +361,67 @@ def test_a_poke_wakes_what_waits_for_a_reason_and_changes_nobody_who_is_called(d
     assert (desk.reminder("redialed").wake_at, desk.reminder("redialed").hold_code) == (at, HoldCode.REDIAL)
 
 
+def test_what_was_held_for_the_hours_and_then_moved_waits_for_its_new_time_through_a_restart(desk: Desk) -> None:
+    desk.rules = evolve(RULES, window=hours(11 * HOUR, 12 * HOUR))
+    desk.insert()
+    desk.claims()
+    assert (desk.reminder().hold_code, desk.reminder().wake_at) == (HoldCode.HOURS, NOW + HOUR)
+    at = NOW + 3 * DAY + HOUR
+    desk.connection.execute("UPDATE reminders SET scheduled_at = ?", (to_ms(at),))
+    desk.later(HOUR)
+    desk.write(poke)
+    assert desk.claim() == []
+    assert desk.reminder().wake_at == at
+    desk.later(3 * DAY)
+    assert names(desk.claim()) == [["r1"]]
+
+
+UNTIL_ELEVEN = evolve(RULES, window=hours(9 * HOUR, 11 * HOUR), max_lateness=2 * DAY)
+
+
+def test_hours_that_are_changed_reach_what_waits_for_its_redial(desk: Desk) -> None:
+    desk.rules = UNTIL_ELEVEN
+    desk.later(50 * MINUTE)
+    desk.insert()
+    [action] = desk.claim()
+    desk.report(a_report("busy", reminder_id="r1", attempt_id=action.call.id))
+    assert desk.reminder().wake_at == NOW + DAY - HOUR
+    desk.rules = evolve(desk.rules, window=hours(9 * HOUR, 12 * HOUR))
+    desk.write(poke)
+    desk.later(desk.rules.redial_delay(1) - MINUTE)
+    assert desk.claim() == []
+    desk.later(MINUTE)
+    assert names(desk.claim()) == [["r1"]]
+
+
+def test_they_reach_an_unconfirmed_call_that_waits_to_be_asked_for_again(desk: Desk) -> None:
+    desk.rules = evolve(UNTIL_ELEVEN, capabilities=KEY)
+    desk.later(59 * MINUTE)
+    desk.insert()
+    [action] = desk.claim()
+    desk.answer(action, Unclear("no answer"))
+    desk.later(desk.rules.confirm_after)
+    assert desk.claim() == []
+    assert desk.calls()[0].wake_at == NOW + DAY - HOUR
+    desk.rules = evolve(desk.rules, window=hours(9 * HOUR, 12 * HOUR))
+    desk.write(poke)
+    [again] = desk.claim()
+    assert (again.kind, again.call.id) == (ActionKind.RESEND, action.call.id)
+
+
+def test_limits_that_are_lifted_reach_what_waits_for_them(desk: Desk) -> None:
+    desk.rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=2 * DAY)
+    desk.insert("r1")
+    [action] = desk.claim()
+    desk.report(a_report("completed", reminder_id="r1", attempt_id=action.call.id))
+    desk.insert("r2")
+    assert desk.claim() == []
+    assert desk.reminder("r2").hold_code is HoldCode.LIMITS
+    desk.rules = evolve(desk.rules, limits=Limits())
+    desk.write(poke)
+    assert names(desk.claim()) == [["r2"]]
+
+
 def test_a_poke_leaves_leases_alone(desk: Desk) -> None:
     desk.insert()
     desk.claim()
@@ -349,6 +441,18 @@ def test_what_expired_by_a_clock_that_was_ahead_is_taken_back_once_it_is_right(d
     assert names(desk.claim()) == [["r1"]] or desk.reminder().status is Status.DIALING
 
 
+def test_what_was_cancelled_after_that_is_looked_at_once_and_no_more(desk: Desk) -> None:
+    desk.insert()
+    desk.later(9 * DAY)
+    desk.claims()
+    desk.connection.execute("UPDATE reminders SET status = 'cancelled'")
+    desk.later(-9 * DAY)
+    assert stats.next_wakes(desk.connection, desk.now).reminder == desk.now
+    desk.claims()
+    assert stats.next_wakes(desk.connection, desk.now).reminder is None
+    assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE)
+
+
 # What it costs
 
 
@@ -364,6 +468,7 @@ def statements(desk: Desk) -> list[str]:
 
 
 def test_a_claim_asks_few_questions_however_many_reminders_are_due(desk: Desk) -> None:
+    desk.rules = evolve(desk.rules, group_within=HOUR, limits=Limits(per_day=9, per_week=9))
     desk.claim()
     desk.insert("r0", "+15550100000")
     one = [text for text in statements(desk) if text.lstrip().startswith("SELECT")]
@@ -380,8 +485,7 @@ QUERIES = {
     "what ended ahead of time": (claims._ENDED_AHEAD, "reminders_too_late"),
     "bundles": (claims._WAITING.format("(:a)"), "reminders_by_phone_number"),
     "histories": (ledger._HISTORIES.format("(:a)"), "call_reminders_by_reminder"),
-    "alive calls": (ledger._ALIVE + "(:a)", "call_logs_"),
-    "limits": (ledger._HEARD.format("(:a)"), "call_logs_by_phone_number"),
+    "calls to the numbers": (ledger._TO_NUMBERS.format("(:a)"), "call_logs_by_phone_number"),
     "reports": (ledger._REPORTED, "call_logs_by_reminder"),
     "next wakes": (stats._WAKES, "reminders_to_look_at"),
     "all alive calls": (stats._ALIVE, "call_logs_to_look_at"),

@@ -17,14 +17,13 @@ from reminderd.store.purging import (
     BATCH,
     Place,
     Traces,
-    count_calls,
     count_old,
     mark_unscrubbed,
     purge_batch,
-    scrub,
     unscrubbed,
 )
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import DAY, NOW, RULES

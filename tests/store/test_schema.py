@@ -252,11 +252,14 @@ def test_the_call_of_a_reminder_that_another_program_ends_is_looked_at(
 
 
 @pytest.mark.parametrize("columns", [{"state": "dialing"}, {"state": "placed", "lease_token": "t"}])
-def test_but_not_while_somebody_works_on_it(connection: Connection, columns: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "change", ["UPDATE reminders SET status = 'cancelled'", "DELETE FROM reminders"], ids=["cancelled", "deleted"]
+)
+def test_but_not_while_somebody_works_on_it(connection: Connection, columns: dict[str, str], change: str) -> None:
     add(connection)
     call(connection, "c1", **columns)
     member(connection, "c1")
-    connection.execute("UPDATE reminders SET status = 'cancelled'")
+    connection.execute(change)
     assert connection.execute("SELECT wake_at FROM call_logs").fetchone()[0] == DUE
 
 

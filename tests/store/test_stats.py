@@ -12,8 +12,8 @@ from reminderd.core.health import Glance
 from reminderd.core.model import Status
 from reminderd.core.outcomes import Outcome
 from reminderd.store import stats
-from reminderd.store.pauses import set_pause
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.stats import counts, glance, next_wakes
 from tests.support.desk import Desk, a_desk

@@ -125,6 +125,17 @@ def say_for_ever(text: bytes) -> Move:
     return move
 
 
+def repeat(text: bytes) -> Move:
+    """The same every 20 ms, without end."""
+
+    async def move(line: Line) -> None:
+        while True:
+            await line.stream.send_all(text)
+            await trio.sleep(0.02)
+
+    return move
+
+
 def drip(text: bytes) -> Move:
     """A byte every 20 ms: each resets a timeout that is counted per operation."""
 

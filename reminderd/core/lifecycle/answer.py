@@ -56,12 +56,13 @@ def last_look(
         return "dialing is paused"
     if any(one.id != call.id for one in ledger.alive_at(call.phone_number)):
         return HoldCode.NUMBER_BUSY.sentence
-    return _changed_meanwhile(ledger, call, rules, now)
+    return _changed_meanwhile(ledger, call, len(action.reminders), rules, now)
 
 
-def _changed_meanwhile(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> str | None:
+def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, now: datetime) -> str | None:
+    """Return what has changed about the reminders of a call since so many were claimed for it, or None."""
     current = ledger.current(call)
-    if len(current) != len(ledger.members_of(call)):
+    if len(current) != claimed or len(current) != len(ledger.members_of(call)):
         return "a reminder was moved, changed to another number, or deleted"
     if call.phone_number in ledger.opted_out:
         return EndCode.OPTED_OUT.sentence

@@ -15,13 +15,14 @@ from reminderd.core.lifecycle.transition import (
     Level,
     LogLine,
     Transition,
+    bar_of,
     ended,
     limit_of,
     line_for,
     local,
     scheduled,
 )
-from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
+from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
@@ -29,6 +30,9 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 """How long a reminder waits before it looks again whether its number's call is over."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
+
+_RESPONSES: Final = frozenset(Response)
+_CANCELS: Final = frozenset({EndCode.CANCELLED_BY_STAFF, EndCode.CANCELLED_ELSEWHERE, EndCode.OPTED_OUT})
 
 
 @frozen
@@ -73,6 +77,7 @@ def claim_reminder(
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
     reminder = evolve(reminder, end_code=None, ended_at=None, attempts=ledger.attempts(reminder))
+    reminder = _anew(reminder) if ledger.has_left(reminder) else reminder
     call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
@@ -113,7 +118,7 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
         return scheduled(reminder, now, reason="it had expired by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
-    moved = evolve(reminder, attempts=0, tries=0, again_until=None)
+    moved = evolve(_anew(reminder), attempts=0, again_until=None)
     reason = "moved, or changed to another number, since its call"
     # Not `retry_at`: another program may yet move it to an earlier time.
     return evolve(scheduled(moved, now, reason=reason, now=now), wake_at=max(now, reminder.scheduled_at))
@@ -121,21 +126,23 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
 
 def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
     """Whether the calls that a final reminder ended with were for another time or number than it has now."""
+    if ledger.has_left(reminder):
+        return True
     members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
-    current = ledger.history(reminder)
-    if not current:
-        return bool(members)
     heard = [one for one in members if one.said and ledger.calls[one.call_id].outcome is not None]
-    return reminder.status is Status.CALLED and bool(heard) and all(member not in heard for member, _ in current)
+    is_current = any(member in heard for member, _ in ledger.history(reminder))
+    return reminder.status is Status.CALLED and bool(heard) and not is_current
 
 
 def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
     """Return a final reminder that nobody looks at any more; another program may have ended it."""
     code, reason = reminder.end_code, reminder.last_error
-    if code is None and reminder.status is not Status.CALLED:
+    is_cancelled = reminder.status is Status.CANCELLED
+    if (is_cancelled and code not in _CANCELS) or (code is None and reminder.status is not Status.CALLED):
         code = EndCode.CANCELLED_ELSEWHERE
         reason = reason or code.sentence
-    return ended(reminder, reminder.status, code, reminder.ended_at or now, reason)
+    ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead has no more to say
+    return ended(reminder, reminder.status, code, ended_at, reason)
 
 
 def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Reminder:
@@ -145,8 +152,13 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
     if ledger.doubtful(reminder, rules) or not was_called:
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
-    unused = reminder if ledger.history(reminder) else evolve(reminder, tries=0)
-    return scheduled(unused, now, now=now)
+    return scheduled(reminder, now, now=now)
+
+
+def _anew(reminder: Reminder) -> Reminder:
+    """Return a reminder without what calls that it has left came to: delays, tries, and the patient's answer."""
+    response = None if reminder.response in _RESPONSES else reminder.response
+    return evolve(reminder, tries=0, retry_at=None, response=response)
 
 
 def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
@@ -163,7 +175,16 @@ def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> En
         return Ends(Status.FAILED, EndCode.UNCONFIRMED)
     if ledger.attempts(reminder) >= rules.max_calls:
         return Ends(Status.FAILED, EndCode.MAX_CALLS)
-    return _too_late(ledger, reminder, rules, now)
+    return _barred(ledger, reminder) or _too_late(ledger, reminder, rules, now)
+
+
+def _barred(ledger: Ledger, reminder: Reminder) -> Ends | None:
+    """Return how a reminder ends that was written again after a call that no other follows, with the same message."""
+    for member, call in ledger.counted(reminder)[-1:]:
+        bar = bar_of(call)
+        if bar is not None and member.message_digest == digest(reminder.message):
+            return Ends(Status.FAILED, *bar)
+    return None
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
@@ -177,13 +198,14 @@ def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
 def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
     limit = limit_of(reminder, rules)
     free = _free_from(ledger, reminder, rules, now)
-    start = max(now, reminder.scheduled_at, reminder.retry_at or now, free or now)
+    retry_at = _retry_at(ledger, reminder, rules)
+    start = max(now, reminder.scheduled_at, retry_at or now, free or now)
     opens = rules.window.next_open(start, zone_of(reminder, rules))
     if now < limit and opens is not None and opens < limit:
         return None
     if now < limit and free is not None and free >= limit:
         reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
-    elif now < limit and reminder.retry_at is not None and reminder.retry_at >= limit:
+    elif now < limit and retry_at is not None and retry_at >= limit:
         reason = "too late: not to be tried again before its limit"
     elif now < limit:
         reason = "too late: the calling hours leave no time to call before its limit"
@@ -196,8 +218,9 @@ def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -
 def _waits(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Waits | None:
     if reminder.scheduled_at > now:
         return Waits(reminder.scheduled_at, None)
-    if reminder.retry_at is not None and reminder.retry_at > now:
-        return Waits(reminder.retry_at, reminder.hold_code or HoldCode.REDIAL)
+    retry_at = _retry_at(ledger, reminder, rules)
+    if retry_at is not None and retry_at > now:
+        return Waits(retry_at, reminder.hold_code or HoldCode.REDIAL)
     free = _free_from(ledger, reminder, rules, now)
     opens = rules.window.next_open(max(now, free or now), zone_of(reminder, rules))
     if opens is not None and opens > now:
@@ -205,6 +228,15 @@ def _waits(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> W
     if ledger.alive_at(reminder.phone_number):
         return Waits(now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
     return None
+
+
+def _retry_at(ledger: Ledger, reminder: Reminder, rules: Rules) -> datetime | None:
+    """Return when its redial delay or backoff is over, also if the row was written again since; None: there is none."""
+    delays = [] if reminder.retry_at is None else [reminder.retry_at]
+    for _, call in ledger.counted(reminder)[-1:]:
+        if call.state is CallState.ENDED and call.received_at is not None:
+            delays.append(call.received_at + rules.redial_delay(max(ledger.attempts(reminder), 1)))
+    return max(delays, default=None)
 
 
 def _free_from(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
@@ -232,7 +264,8 @@ def _call(
 ) -> Transition:
     """Make a call for the reminder and those that are bundled with it, or wait for one more of them."""
     others = ledger.reminders.values() if rules.group_within else ()
-    waiting = [one for one in others if _may_join(ledger, one, reminder)]
+    joining = (one for one in others if _may_join(ledger, one, reminder))
+    waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
     judged = [(one, verdict(ledger, one, rules, now)) for one in waiting]
     ready = [one for one, why in judged if why is None and ledger.attempts(one) < rules.max_calls]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]

@@ -107,6 +107,8 @@ def claim_call(
         return _interrupted(ledger, call, rules, now)
     call = evolve(call, lease_token=None)
     leased = evolve(call, lease_token=token, wake_at=now + rules.lease)
+    left = rules.outcome_timeout - witness.silent_for(call)  # not by the wall clock, which may have been set
+    waits = Transition(ledger=ledger.put(evolve(call, wake_at=now + left)), call=call)
     if call.state is CallState.UNCONFIRMED:
         at = _resend_at(ledger, call, room, witness, rules, now)
         if at is not None and at > now:
@@ -115,13 +117,11 @@ def claim_call(
             return _resend(ledger, leased, now)
     elif is_to_be_dropped(ledger, call, rules):
         return _asks(ledger, leased, ActionKind.DROP)
-    elif call.checks == 0 and now < call.last_sign_at + rules.outcome_timeout:
-        return _waits(ledger, call, witness, rules, now)
+    elif call.checks == 0 and left > timedelta(0) and now < call.last_sign_at + rules.outcome_timeout:
+        return waits
     if is_ours(call, rules) and rules.capabilities.look_up and call.checks < MOST_CHECKS:
         return _asks(ledger, leased, ActionKind.FIND if call.external_call_id is None else ActionKind.FETCH)
-    if _silence_left(call, witness, rules, now):
-        return _waits(ledger, call, witness, rules, now)
-    return _give_up(ledger, call, rules, now)
+    return waits if left > timedelta(0) else _give_up(ledger, call, rules, now)
 
 
 def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding:
@@ -227,19 +227,6 @@ def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
 
 def _asked_message(reminders: tuple[Reminder, ...]) -> str:
     return spoken_together(one.message for one in reminders)
-
-
-def _silence_left(call: Call, witness: Witness, rules: Rules, now: datetime) -> timedelta | None:
-    """Return how long the provider may still be silent before the call is given up; None: no longer."""
-    by_wall = call.last_sign_at + rules.outcome_timeout - now
-    by_monotonic = rules.outcome_timeout - witness.silent_for(call)
-    left = max(by_wall, by_monotonic)
-    return left if left > timedelta(0) else None
-
-
-def _waits(ledger: Ledger, call: Call, witness: Witness, rules: Rules, now: datetime) -> Transition:
-    left = _silence_left(call, witness, rules, now) or timedelta(0)
-    return Transition(ledger=ledger.put(evolve(call, wake_at=now + left)), call=call)
 
 
 def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:

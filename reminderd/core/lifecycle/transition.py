@@ -126,6 +126,11 @@ class Ledger:
             key=lambda pair: pair[1].seq,
         )
 
+    def has_left(self, reminder: Reminder) -> bool:
+        """Whether the reminder was in calls, and was moved or got another number since all of them."""
+        was_called = any(one.reminder_id == reminder.id and not one.gone for one in self.members.values())
+        return was_called and not self.history(reminder)
+
     def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return the part of its history since staff asked to call it again, without adopted calls."""
         return [
@@ -298,7 +303,7 @@ def _settled(  # noqa: C901 - a table of how calls end
         case EndKind.REPORTED | EndKind.NOTED:
             if was_answered:
                 return _unspoken(ledger, reminder, call, rules, now)
-            return _missed(ledger, reminder, call, call.outcome, rules, now)
+            return _missed(ledger, reminder, call, call.outcome or CallOutcome.NOT_ANSWERED, rules, now)
         case EndKind.REFUSED:
             return ended(reminder, Status.FAILED, EndCode.REFUSED, now, end.reason)
         case EndKind.UNREPORTED:
@@ -342,24 +347,30 @@ _ENDS_BY_OUTCOME = {
     CallOutcome.NOT_ANSWERED: EndCode.NOT_ANSWERED,
     CallOutcome.VOICEMAIL: EndCode.VOICEMAIL,
     CallOutcome.NOT_HEARD: EndCode.NOT_HEARD,
-    CallOutcome.HEARD: EndCode.NOT_HEARD,
-    CallOutcome.DECLINED: EndCode.DECLINED,
-    CallOutcome.FAILED: EndCode.PROVIDER_FAILED,
 }
-_NOT_REDIALED = frozenset({CallOutcome.FAILED, CallOutcome.DECLINED})
+
+
+def bar_of(call: Call) -> tuple[EndCode, str] | None:
+    """Return why no call follows this one by itself, as a code and in words; None: one may follow."""
+    if call.state is CallState.REFUSED:
+        return EndCode.REFUSED, call.error or EndCode.REFUSED.sentence
+    if call.outcome is CallOutcome.DECLINED:
+        return EndCode.DECLINED, f"the provider reported: declined{_details(call)}"
+    if call.outcome is CallOutcome.FAILED:
+        return EndCode.PROVIDER_FAILED, f"the provider reported: {call.status or 'failed'}{_details(call)}"
+    return None
 
 
 def _missed(
-    ledger: Ledger, reminder: Reminder, call: Call, outcome: CallOutcome | None, rules: Rules, now: datetime
+    ledger: Ledger, reminder: Reminder, call: Call, outcome: CallOutcome, rules: Rules, now: datetime
 ) -> Reminder:
     """Return the reminder after a call in which it was not heard: redialed while calls and time remain, else failed."""
-    outcome = outcome or CallOutcome.FAILED
-    code = _ENDS_BY_OUTCOME[outcome]
     attempts = ledger.attempts(reminder)
     counted = evolve(reminder, attempts=attempts, tries=0)
-    if outcome in _NOT_REDIALED:
-        word = "declined" if outcome is CallOutcome.DECLINED else call.status or "failed"
-        return ended(counted, Status.FAILED, code, now, f"the provider reported: {word}{_details(call)}")
+    bar = bar_of(call)
+    if bar is not None:
+        return ended(counted, Status.FAILED, bar[0], now, bar[1])
+    code = _ENDS_BY_OUTCOME[outcome]
     word = call.status or "" if outcome is CallOutcome.NOT_ANSWERED else outcome.replace("_", " ")
     if attempts >= rules.max_calls:
         return ended(counted, Status.FAILED, code, now, f"{word}, after {attempts} calls")
@@ -367,7 +378,8 @@ def _missed(
     opens = rules.window.next_open(at, zone_of(reminder, rules))
     if opens is None or opens >= limit_of(reminder, rules):
         return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
-    return scheduled(counted, opens, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+    return evolve(redialed, wake_at=opens)  # not `retry_at`: the calling hours may yet change
 
 
 def _details(call: Call) -> str:
@@ -382,7 +394,8 @@ def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
     level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
     if reminder.status is Status.SCHEDULED:
         why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
-        until = "" if reminder.retry_at is None else f", not before {local(reminder.retry_at, reminder, rules)}"
+        at = None if reminder.retry_at is None else reminder.wake_at
+        until = "" if at is None else f", not before {local(at, reminder, rules)}"
         text = f"scheduled again: {why}{until}"
         level = Level.INFO if reminder.hold_code is HoldCode.REDIAL else Level.WARNING
     elif reminder.status in {Status.FAILED, Status.EXPIRED}:

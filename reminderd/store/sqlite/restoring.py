@@ -10,14 +10,14 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.lifecycle.restore import restored
-from reminderd.core.model import Reminder
+from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.pauses import paused, set_pause
 from reminderd.store.rows import CALLS, REMINDERS, from_ms, to_ms
+from reminderd.store.settings import paused, real_provider, remember_real_provider, set_pause
 from reminderd.store.sqlite.copying import force_to_disk, mistakes_in, reading, scratch
 from reminderd.store.sqlite.driver import Connection, Error, connect, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
@@ -27,8 +27,10 @@ from reminderd.store.sqlite.transaction import transaction
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE status IN ('dialing', 'processing') OR (status = 'scheduled' AND scheduled_at <= :restored_at)
- ORDER BY scheduled_at, id
+ ORDER BY scheduled_at, id LIMIT :limit
 """
+_AT_ONCE: Final = 500
+"""Reminders that are decided together."""
 _ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
 _SETTING: Final = """
 INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
@@ -96,11 +98,13 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
                 last_change = _last_change(prepared)
                 with _alone(database) as target:
                     numbers = _opt_outs_in(target) if there else None
+                    kind = _real_provider_in(target) if there else None
                     kept = _kept(target, database, now) if there else None
                     hold = partial(
                         _hold,
                         actor=actor,
                         numbers=numbers or [],
+                        kind=kind,
                         last_change=last_change,
                         kept=kept,
                         rules=rules,
@@ -126,25 +130,25 @@ def _hold(
     *,
     actor: str,
     numbers: list[tuple[str, str | None]],
+    kind: str | None,
     last_change: datetime | None,
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
     """Pause dialing, copy the opt-outs, fail reminders that may have been called; return those, and how many opt-outs.
 
+    Whether a real provider is at work here is copied, too.
+
     The time is kept, too: a reminder that may have been called may be missing here, and be imported again.
     """
     before = _opt_out_count(connection)
+    if kind is not None:
+        remember_real_provider(connection, now, kind=kind)
     for number, known in numbers:
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
     restored_at = now if last_change is None else max(now, last_change)
-    calls = [CALLS.read(row) for row in connection.execute(_ALIVE).fetchall()]
-    rows = connection.execute(_UNDECIDED, {"restored_at": to_ms(restored_at)}).fetchall()
-    ledger = load(connection, rules, now, reminders=map(REMINDERS.read, rows), calls=calls)
-    after = restored(ledger, restored_at=restored_at, now=now).ledger
-    save(connection, ledger, after, now)
-    held = [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
+    held = _held(connection, now, restored_at=restored_at, rules=rules)
     for reminder in held:
         audit(connection, now, actor=actor, act="restore", reminder_id=reminder.id)
     seq = int(connection.execute(_NEXT_SEQ).fetchone()[0])
@@ -160,6 +164,22 @@ def _hold(
     else:
         set_pause(connection, now, on=True, reason=why, actor=actor)
     return held, _opt_out_count(connection) - before
+
+
+def _held(connection: Connection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
+    """Close the alive calls, let fail what may have been called, some at a time; return what failed, in its order."""
+
+    def decide(reminders: list[Reminder], calls: list[Call]) -> list[Reminder]:
+        ledger = load(connection, rules, now, reminders=reminders, calls=calls)
+        after = restored(ledger, restored_at=restored_at, now=now).ledger
+        save(connection, ledger, after, now)
+        return [one for one in after.reminders.values() if one != ledger.reminders[one.id]]
+
+    held = decide([], [CALLS.read(row) for row in connection.execute(_ALIVE).fetchall()])
+    some = {"restored_at": to_ms(restored_at), "limit": _AT_ONCE}
+    while rows := connection.execute(_UNDECIDED, some).fetchall():
+        held += decide([REMINDERS.read(row) for row in rows], [])
+    return sorted(held, key=lambda one: (one.scheduled_at, one.id))
 
 
 @contextmanager
@@ -197,6 +217,13 @@ def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:
     except Error:
         return None
     return [(row["phone_number"], row["source"]) for row in rows]
+
+
+def _real_provider_in(replaced: Connection) -> str | None:
+    try:
+        return real_provider(replaced)
+    except Error:
+        return None
 
 
 def _opt_out_count(connection: Connection) -> int:

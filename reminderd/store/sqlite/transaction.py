@@ -1,13 +1,17 @@
 """One transaction on one connection: all of it happens, or none."""
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
-from reminderd.store.sqlite.driver import Connection, Error, translated
+from reminderd.store.sqlite.driver import Connection, Error, is_locked, translated
 
 T = TypeVar("T")
+
+_BETWEEN_TRIES: Final = 0.005
+"""Seconds between two tries to get the lock."""
 
 
 def transaction(connection: Connection, fn: Callable[[Connection, datetime], T], now: datetime) -> T:
@@ -17,13 +21,39 @@ def transaction(connection: Connection, fn: Callable[[Connection, datetime], T],
         StoreUnavailableError: The disk is full, another program holds the lock …; nothing was written.
     """
     with translated():
-        connection.execute("BEGIN IMMEDIATE")
+        begin(connection)
         try:
             result = fn(connection, now)
             connection.execute("COMMIT")
         finally:
             roll_back(connection)
         return result
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction that writes, trying every 5 ms for as long as the connection's busy timeout says.
+
+    SQLite itself would soon try every 100 ms only: a program that writes one long transaction after the other, with
+    short pauses, could keep us waiting until we give up.
+    """
+    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+    deadline = time.monotonic() + patience / 1000
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        while not _has_begun(connection, last=time.monotonic() >= deadline):
+            time.sleep(_BETWEEN_TRIES)
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience}")
+
+
+def _has_begun(connection: Connection, *, last: bool) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except Error as error:
+        if last or not is_locked(error):
+            raise
+        return False
+    return True
 
 
 def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
@@ -38,6 +68,12 @@ def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
             return fn(connection)
         finally:
             roll_back(connection)
+
+
+def data_version(connection: Connection) -> int:
+    """Return a number that is another one after anybody has committed something."""
+    with translated():
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def roll_back(connection: Connection) -> None:

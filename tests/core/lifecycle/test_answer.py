@@ -79,6 +79,13 @@ def test_nothing_is_sent_for_a_call_that_is_gone_nor_beside_another_alive_call()
     assert look(busy) == HoldCode.NUMBER_BUSY.sentence
 
 
+def test_nothing_is_sent_for_a_call_whose_reminders_were_erased() -> None:
+    """With their memberships, too: nothing is left that could have changed."""
+    erased = Ledger().put(CLAIMED)
+    assert erased.members_of(CLAIMED) == []
+    assert look(erased) is not None
+
+
 def test_nothing_is_sent_while_another_of_its_reminders_calls_is_in_doubt() -> None:
     doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
     assert look(a_ledger(evolve(DIALING, again_seq=-2), CLAIMED, doubt)) == EndCode.UNCONFIRMED.sentence

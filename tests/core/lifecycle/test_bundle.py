@@ -65,11 +65,10 @@ def test_a_single_message_is_spoken_as_it_was_written() -> None:
         (evolve(SECOND_ONE, expires_at=NOW), {}),
         (evolve(SECOND_ONE, message=" "), {}),
         (evolve(SECOND_ONE, message="x" * 4_000), {}),
-        (evolve(SECOND_ONE, retry_at=NOW + HOUR), {}),
         (evolve(SECOND_ONE, status=Status.CANCELLED), {}),
         (SECOND_ONE, {"restored_at": NOW - SECOND, "restored_seq": 9}),
     ],
-    ids=["too far", "another number", "too late", "no words", "too long", "redialed later", "final", "restored"],
+    ids=["too far", "another number", "too late", "no words", "too long", "final", "restored"],
 )
 def test_what_may_not_be_spoken_now_is_left_to_a_call_of_its_own(other: Any, facts: dict[str, Any]) -> None:
     assert members(claimed(a_ledger(FIRST, other, **facts), rules=BUNDLED).ledger) == ["reminder-1"]
@@ -92,7 +91,6 @@ def test_a_reminder_waits_for_one_that_comes_due_within_group_minutes_and_is_nev
     [
         (FIRST, BUNDLED, {"scheduled_at": NOW + HOUR + SECOND}),
         (FIRST, BUNDLED, {"message": "x" * 4_000}),
-        (evolve(FIRST, tries=1), BUNDLED, {}),
         (evolve(FIRST, expires_at=NOW + HOUR), BUNDLED, {}),
         (FIRST, evolve(BUNDLED, window=hours(timedelta(hours=9), timedelta(hours=11))), {}),
         (
@@ -101,7 +99,7 @@ def test_a_reminder_waits_for_one_that_comes_due_within_group_minutes_and_is_nev
             {"scheduled_at": NOW + DAY - HOUR},
         ),
     ],
-    ids=["too far", "too long together", "tried before", "its own limit", "hours over by then", "another day"],
+    ids=["too far", "too long together", "its own limit", "hours over by then", "another day"],
 )
 def test_otherwise_it_waits_for_nobody(first: Any, rules: Any, later: dict[str, Any]) -> None:
     facts: dict[str, Any] = {"id": "reminder-2", "scheduled_at": NOW + HOUR}
@@ -115,6 +113,22 @@ def test_one_that_has_had_a_call_is_redialed_together_with_others_and_waits_for_
     assert members(claimed(ledger, rules=BUNDLED).ledger) == ["reminder-2", "reminder-1"]
     later = a_reminder(id="reminder-2", scheduled_at=NOW + HOUR)
     assert members(claimed(a_ledger(FIRST, later, busy, a_member(busy, FIRST)), rules=BUNDLED).ledger) == ["reminder-1"]
+
+
+def test_one_whose_request_was_not_placed_waits_for_nobody() -> None:
+    tried, not_placed = evolve(FIRST, tries=1), a_call(CallState.NOT_PLACED)
+    later = a_reminder(id="reminder-2", scheduled_at=NOW + HOUR)
+    ledger = a_ledger(tried, later, not_placed, a_member(not_placed, tried))
+    assert members(claimed(ledger, rules=BUNDLED).ledger) == ["reminder-1"]
+
+
+def test_one_that_is_redialed_later_is_left_to_a_call_of_its_own_unless_it_was_moved_since() -> None:
+    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
+    delayed = evolve(SECOND_ONE, retry_at=NOW + HOUR)
+    ledger = a_ledger(FIRST, delayed, busy, a_member(busy, delayed))
+    assert members(claimed(ledger, rules=BUNDLED).ledger) == ["reminder-1"]
+    moved = ledger.put(evolve(delayed, scheduled_at=NOW))
+    assert members(claimed(moved, rules=BUNDLED).ledger) == ["reminder-1", "reminder-2"]
 
 
 # What becomes of a call becomes of each of its reminders

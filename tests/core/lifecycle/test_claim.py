@@ -32,6 +32,7 @@ from tests.support.nouns import (
 
 DUE = a_reminder()
 HEARD = a_call(CallState.ENDED, status="completed", outcome=CallOutcome.HEARD, received_at=NOW)
+BUSY = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED, received_at=NOW - HOUR)
 
 
 def after(*rows: Any, rules: Any = RULES, now: datetime = NOW, **facts: Any) -> Reminder:
@@ -65,8 +66,7 @@ def test_the_claimer_gets_the_call_its_reminders_and_what_is_spoken() -> None:
 
 
 def test_after_a_call_that_has_ended_there_is_a_new_one() -> None:
-    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
-    transition = claimed(a_ledger(evolve(DUE, retry_at=NOW), busy))
+    transition = claimed(a_ledger(evolve(DUE, retry_at=NOW), BUSY))
     assert set(transition.ledger.calls) == {"call-1", "call-new"}
     assert transition.ledger.reminders["reminder-1"].attempts == 1
 
@@ -139,9 +139,18 @@ def test_nothing_is_called_before_its_time_whatever_its_wake_up_says() -> None:
 
 
 def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
-    reminder = after(evolve(DUE, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL))
+    reminder = after(evolve(DUE, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL), BUSY)
     assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.REDIAL)
-    assert after(evolve(DUE, retry_at=NOW + HOUR)).hold_code is HoldCode.REDIAL
+    assert after(evolve(DUE, retry_at=NOW + HOUR), BUSY).hold_code is HoldCode.REDIAL
+
+
+@pytest.mark.parametrize(
+    "changes", [{"scheduled_at": NOW}, {"phone_number": "+15550100002"}], ids=["moved", "another number"]
+)
+def test_what_has_left_its_calls_waits_for_no_delay_of_theirs(changes: dict[str, Any]) -> None:
+    was = evolve(DUE, scheduled_at=NOW - HOUR, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL, attempts=1, tries=1)
+    reminder = after(evolve(was, **changes), BUSY, a_member(BUSY, was))
+    assert (reminder.status, reminder.attempts, reminder.tries) == (Status.DIALING, 0, 0)
 
 
 def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_start() -> None:
@@ -202,10 +211,9 @@ def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_
     assert after(row).end_code is EndCode.UNCONFIRMED
     assert after(row, HEARD, a_member(HEARD, row, said=True)).status is Status.CALLED
     assert after(row, a_call(CallState.UNREPORTED)).end_code is EndCode.UNCONFIRMED
-    busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
-    assert after(row, busy).status is Status.DIALING  # called again at once
+    assert after(row, BUSY).status is Status.DIALING  # called again at once
     moved = evolve(row, scheduled_at=NOW + DAY, attempts=2)
-    waiting = after(moved, busy, a_member(busy, row))
+    waiting = after(moved, BUSY, a_member(BUSY, row))
     assert (waiting.status, waiting.wake_at, waiting.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
 
 
@@ -224,6 +232,19 @@ def test_a_reminder_that_is_moved_after_its_call_waits_for_its_new_time(status: 
     assert (reminder.status, reminder.wake_at, reminder.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
 
 
+@pytest.mark.parametrize(
+    ("response", "kept"), [("confirmed", None), ("cancel_requested", None), ("by mail", "by mail")]
+)
+@pytest.mark.parametrize("status", [Status.CALLED, Status.SCHEDULED])
+def test_the_patients_answer_was_for_the_time_before_and_another_programs_own_word_is_not(
+    status: Status, response: str, kept: str | None
+) -> None:
+    before = a_reminder(status, response=response, wake_at=NOW)
+    moved = evolve(before, scheduled_at=NOW + DAY)
+    assert after(moved, HEARD, a_member(HEARD, before, said=True)).response == kept
+    assert after(before, HEARD, a_member(HEARD, before, said=True)).response == response
+
+
 def test_one_that_was_cancelled_or_purged_stays_so_though_it_is_moved() -> None:
     for row in (a_reminder(Status.CANCELLED), a_reminder(Status.CALLED, phone_number="", message="")):
         moved = evolve(row, scheduled_at=NOW + DAY, wake_at=NOW)
@@ -234,17 +255,54 @@ def test_the_same_row_written_again_after_it_was_heard_is_not_called_again() -> 
     assert after(DUE, HEARD, a_member(HEARD, DUE, said=True)).status is Status.CALLED
 
 
+@pytest.mark.parametrize(
+    ("call", "code", "reason"),
+    [
+        (a_call(CallState.REFUSED, error="422: no such number"), EndCode.REFUSED, "422: no such number"),
+        (a_call(CallState.REFUSED), EndCode.REFUSED, "refused by the provider"),
+        (
+            a_call(CallState.ENDED, status="failed", outcome=CallOutcome.FAILED),
+            EndCode.PROVIDER_FAILED,
+            "the provider reported: failed",
+        ),
+        (
+            a_call(CallState.ENDED, status="failed", outcome=CallOutcome.DECLINED, sip_response_code=603),
+            EndCode.DECLINED,
+            "the provider reported: declined (SIP 603)",
+        ),
+    ],
+)
+def test_the_same_row_written_again_after_a_call_that_no_other_follows_has_failed_again(
+    call: Any, code: EndCode, reason: str
+) -> None:
+    reminder = after(DUE, call)
+    assert (reminder.status, reminder.end_code, reminder.last_error) == (Status.FAILED, code, reason)
+    other = evolve(DUE, message="Other words.")
+    assert after(other, call, a_member(call, DUE)).status is Status.DIALING
+    assert after(DUE, call, evolve(BUSY, id="call-2", seq=2)).status is Status.DIALING
+
+
+def test_the_same_row_written_again_while_it_waits_for_its_redial_still_waits() -> None:
+    just_now = evolve(BUSY, received_at=NOW - MINUTE)
+    reminder = after(DUE, just_now)
+    due = NOW - MINUTE + RULES.redial_delay(1)
+    assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, due, HoldCode.REDIAL)
+    assert after(DUE, just_now, now=due).status is Status.DIALING
+    assert after(evolve(DUE, again_seq=just_now.seq), just_now).status is Status.DIALING
+
+
 def test_a_row_that_was_deleted_and_written_anew_is_called() -> None:
     reminder = after(DUE, HEARD, a_member(HEARD, DUE, said=True, gone=True))
     assert reminder.status is Status.DIALING
 
 
-def test_what_expired_by_a_clock_that_was_ahead_waits_again() -> None:
-    ahead = a_reminder(Status.EXPIRED, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
+@pytest.mark.parametrize("status", [Status.EXPIRED, Status.FAILED])
+def test_what_was_too_late_by_a_clock_that_was_ahead_waits_again(status: Status) -> None:
+    ahead = a_reminder(status, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
     reminder = after(ahead)
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (Status.SCHEDULED, None, None)
     stays = after(evolve(ahead, ended_at=NOW - HOUR, wake_at=NOW))
-    assert stays.status is Status.EXPIRED
+    assert stays.status is status
 
 
 # After a restore

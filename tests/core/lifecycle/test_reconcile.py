@@ -109,6 +109,20 @@ def test_nor_if_this_process_has_known_its_key_for_too_long_or_nobody_is_left_in
     assert kind_of(looked_at(a_ledger(UNSURE), rules=able(KEY))) is None
 
 
+def test_nor_if_one_of_its_reminders_was_moved_and_the_others_are_unchanged() -> None:
+    other = a_reminder(Status.PROCESSING, id="reminder-2")
+    bundle = a_ledger(WAITING, other, UNSURE)
+    assert kind_of(looked_at(bundle, rules=able(KEY))) is ActionKind.RESEND
+    moved = bundle.put(evolve(other, scheduled_at=NOW + DAY))
+    assert kind_of(looked_at(moved, rules=able(KEY))) is None
+
+
+def test_nor_before_its_time_by_a_clock_that_was_set_back() -> None:
+    early = looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), now=NOW - SECOND)
+    assert kind_of(early) is None
+    assert call_of(early).requests == 1
+
+
 def test_nor_if_another_of_its_reminders_calls_is_in_doubt() -> None:
     doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
     ledger = a_ledger(evolve(WAITING, again_seq=-2), UNSURE, doubt)
@@ -152,7 +166,7 @@ def test_a_placed_call_is_left_alone_until_the_outcome_timeout_then_looked_up_by
 def test_another_accounts_call_is_neither_sent_again_nor_looked_up_and_left_to_the_timeout() -> None:
     other = evolve(UNSURE, account="another")
     transition = looked_at(a_ledger(WAITING, other), rules=able(BOTH), witness=silent(other, since=MINUTE))
-    assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER)
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER - MINUTE)
     assert call_of(looked_at(a_ledger(WAITING, other), rules=able(BOTH), now=OVER)).state is CallState.UNREPORTED
 
 
@@ -189,12 +203,24 @@ def test_of_several_candidates_none_is_taken_on_a_guess() -> None:
 # Drops
 
 CANCELLED = a_reminder(Status.CANCELLED)
+CANCELLED_TOO = a_reminder(Status.CANCELLED, id="reminder-2")
 
 
 def test_the_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
     for status in (None, "queued", "initiated", "ringing"):
         ledger = a_ledger(CANCELLED, evolve(PLACED, status=status))
         assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+
+
+@pytest.mark.parametrize("status", [one for one in Status if one.final])
+@pytest.mark.parametrize("state", [CallState.PLACED, CallState.STRAY])
+def test_whatever_ended_its_reminders(state: CallState, status: Status) -> None:
+    ledger = a_ledger(a_reminder(status), CANCELLED_TOO, evolve(PLACED, state=state))
+    assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
+
+
+def test_so_is_one_that_all_its_reminders_have_left() -> None:
+    assert kind_of(looked_at(a_ledger(PLACED), rules=able(DROP))) is ActionKind.DROP
 
 
 @pytest.mark.parametrize(
@@ -229,12 +255,19 @@ def test_a_silent_call_is_given_up_and_staff_decide() -> None:
     assert given_up(PLACED).reminders["reminder-1"].end_code is EndCode.NO_REPORT
 
 
-def test_not_before_the_timeout_by_the_wall_clock_and_by_this_process() -> None:
-    assert given_up(UNSURE, now=OVER - SECOND).calls["call-1"].wake_at == OVER
+def test_not_before_the_timeout_by_the_monotonic_clock_of_this_process() -> None:
     unknown = given_up(UNSURE, witness=silent(UNSURE, since=MINUTE))
     assert unknown.calls["call-1"].wake_at == OVER + RULES.outcome_timeout - MINUTE
+    almost = given_up(UNSURE, witness=silent(UNSURE, since=RULES.outcome_timeout - SECOND))
+    assert almost.calls["call-1"].wake_at == OVER + SECOND
     newer = silent(evolve(UNSURE, last_sign_at=NOW - DAY))
     assert given_up(UNSURE, witness=newer).calls["call-1"].wake_at == OVER + RULES.outcome_timeout
+
+
+@pytest.mark.parametrize("call", [UNSURE, PLACED])
+def test_a_wall_clock_that_was_set_back_makes_no_call_live_longer(call: Call) -> None:
+    after = given_up(call, now=NOW - DAY, witness=silent(call, since=RULES.outcome_timeout))
+    assert after.calls["call-1"].state is CallState.UNREPORTED
 
 
 def test_where_the_clinic_wants_it_the_patient_is_called_once_more() -> None:

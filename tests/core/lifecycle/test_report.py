@@ -16,12 +16,14 @@ from tests.support.nouns import (
     MINUTE,
     NOW,
     RULES,
+    SECOND,
     a_call,
     a_ledger,
     a_member,
     a_reminder,
     a_report,
     able,
+    claimed,
     heard_of,
     hours,
 )
@@ -147,8 +149,17 @@ def test_whoever_did_not_answer_is_called_again(word: str) -> None:
 
 def test_the_next_call_waits_for_the_calling_hours() -> None:
     later = evolve(RULES, window=hours(timedelta(hours=11), timedelta(hours=12)))
-    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later))
-    assert reminder.retry_at == NOW + HOUR
+    transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later)
+    assert end_of(transition)[1].wake_at == NOW + HOUR
+    assert transition.lines[0].text == "scheduled again: busy, to be called again, not before 2026-03-02 11:00 UTC"
+
+
+def test_and_is_made_earlier_if_they_open_earlier_after_all() -> None:
+    later = evolve(RULES, window=hours(timedelta(hours=11), timedelta(hours=12)))
+    waiting = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later).ledger
+    due = NOW + RULES.redial_delay(1)
+    assert claimed(waiting, now=due - SECOND).ledger.reminders["reminder-1"].wake_at == due
+    assert claimed(waiting, now=due).ledger.reminders["reminder-1"].status is Status.DIALING
 
 
 @pytest.mark.parametrize(

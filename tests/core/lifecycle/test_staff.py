@@ -135,6 +135,13 @@ def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> Non
     assert again(a_ledger(evolve(FAILED, response="perhaps"))).status is Status.SCHEDULED
 
 
+def test_nor_is_an_answer_for_the_time_before_it_was_moved() -> None:
+    before = a_reminder(Status.CANCELLED, response="confirmed")
+    heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
+    moved = evolve(before, scheduled_at=NOW + DAY)
+    assert again(a_ledger(moved, heard, a_member(heard, before, said=True))).status is Status.SCHEDULED
+
+
 def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
     limited = evolve(RULES, limits=Limits(per_day=1))
     reminder = again(a_ledger(FAILED, heard_at={FAILED.phone_number: (NOW,)}), rules=limited)

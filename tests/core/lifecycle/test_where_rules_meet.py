@@ -42,7 +42,15 @@ def only(transition: Any) -> Any:
 
 def test_a_cancel_by_another_program_is_not_undone_by_a_clock_that_was_ahead() -> None:
     gone = a_reminder(Status.CANCELLED, wake_at=NOW, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
-    assert only(claimed(a_ledger(gone))).status is Status.CANCELLED
+    after = only(claimed(a_ledger(gone)))
+    assert (after.status, after.end_code, after.ended_at) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE, NOW)
+
+
+@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.OPTED_OUT])
+def test_a_cancel_keeps_its_own_reason_when_it_is_looked_at_again(code: EndCode) -> None:
+    gone = a_reminder(Status.CANCELLED, wake_at=NOW, end_code=code, ended_at=NOW - DAY)
+    after = only(claimed(a_ledger(gone)))
+    assert (after.end_code, after.ended_at) == (code, NOW - DAY)
 
 
 def test_what_another_program_has_ended_waits_for_nothing_and_has_a_reason() -> None:
@@ -124,7 +132,8 @@ def test_a_cancel_looks_at_every_call_that_nobody_needs_any_more() -> None:
 
 
 def test_one_that_a_backoff_made_too_late_does_not_blame_the_calling_hours() -> None:
-    after = only(claimed(a_ledger(a_reminder(retry_at=NOW + RULES.max_lateness, hold_code=HoldCode.NOT_PLACED))))
+    delayed = a_reminder(retry_at=NOW + RULES.max_lateness, hold_code=HoldCode.NOT_PLACED)
+    after = only(claimed(a_ledger(delayed, a_call(CallState.NOT_PLACED))))
     assert after.status is Status.EXPIRED
     assert "calling hours" not in (after.last_error or "")
 

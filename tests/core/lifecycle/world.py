@@ -539,6 +539,8 @@ class World:
                     self.accepted["no attempt_id: the report could not be matched"] += 1
                 else:
                     self.broken("called again after it was heard")
+            elif again_at < earlier.at:
+                self.judge_redial(phone, earlier, asked)
         elif earlier.restores != self.restores and not self.setting.echo:
             self.accepted["no attempt_id after a restore"] += 1
         elif self.stepped and sum(one.call_id == earlier.call_id for one in self.phones) > 1:
@@ -551,6 +553,20 @@ class World:
             pass
         else:
             self.broken(f"called again on a guess: the earlier call is {'forgotten' if call is None else call.state}")
+
+    def judge_redial(self, phone: Phone, earlier: Phone, asked: Asked) -> None:
+        """Hold another call against the end that was reported of the one before it, in a world without doubts."""
+        reminder = self.db.reminders[asked[0]]
+        before = [(member, call) for member, call in self.db.history(reminder) if call.id != phone.call_id]
+        if self.stepped or self.restores or self.setting.lies or self.setting.once_more or not before:
+            return
+        member, call = before[-1]
+        if call.id != earlier.call_id or call.received_at is None:
+            return
+        if self.steps - earlier.told_at < REDIAL:
+            self.broken("redialed before its delay")
+        if earlier.end == "failed" and member.message_digest == digest(reminder.message):
+            self.broken("called again after a call that no other follows")
 
     def judge_number_of_calls(self, call: Call, phone: Phone, asked: Asked) -> None:
         again_at = self.again_at.get(asked[0], -1)

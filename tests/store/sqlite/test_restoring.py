@@ -10,14 +10,14 @@ import pytest
 
 from reminderd.core.answers import Accepted
 from reminderd.core.model import Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store import reminders as acts
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.pauses import last_pause, paused, set_pause
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import last_pause, paused, set_pause
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
@@ -88,6 +88,16 @@ def put_back(path: Path, backup: Path, *, replace: bool = True, now: datetime = 
 
 def resume(desk: Desk) -> None:
     desk.write(partial(set_pause, on=False, reason=None, actor="anna"))
+
+
+def test_all_that_may_have_been_called_fails_however_many_they_are(path: Path, backup: Path, desk: Desk) -> None:
+    for number in range(1_100):  # more than are decided together
+        desk.insert(f"r{number:04}", f"+1202555{number:04}")
+    backed_up(desk, backup)
+    desk.connection.close()
+    held = put_back(path, backup).held
+    assert [one.id for one in held] == [f"r{number:04}" for number in range(1_100)]
+    assert {one.end_code for one in held} == {EndCode.RESTORED}
 
 
 def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -> None:
@@ -211,6 +221,25 @@ def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
         resume(desk)
         desk.later(HOUR)
         assert desk.claim() == []
+
+
+def test_the_number_of_a_call_that_was_made_after_the_backup_is_busy_while_it_lives(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert()
+        backed_up(desk, backup)
+        [action] = desk.claim()
+        desk.answer(action, Accepted("ext-1"))
+    put_back(path, backup, now=NOW + MINUTE)
+    with a_desk(path, first_id=100) as desk:
+        desk.insert("next", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        resume(desk)
+        desk.later(10 * MINUTE)
+        desk.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+        desk.later(RULES.outcome_timeout - MINUTE)
+        assert desk.claim() == []
+        assert desk.reminder("next").hold_code is HoldCode.NUMBER_BUSY
+        desk.later(MINUTE)
+        assert [one.call.reminder_id for one in desk.claim()] == ["next"]
 
 
 def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:

@@ -1,5 +1,7 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from threading import Semaphore
 
 import pytest
 
@@ -58,6 +60,23 @@ def test_a_database_that_another_program_holds_is_unavailable(path: Path, connec
         other.execute("ROLLBACK")
     transaction(connection, lambda c, _: set_key(c, "a"), NOW)
     assert keys(connection) == ["a"]
+
+
+def test_the_lock_is_asked_for_again_and_again_so_that_a_short_pause_of_others_is_enough(
+    path: Path, connection: Connection
+) -> None:
+    tries = Semaphore(0)
+    connection.set_trace_callback(lambda sql: tries.release() if sql == "BEGIN IMMEDIATE" else None)
+    with open_sync(path) as other, ThreadPoolExecutor(1) as thread:
+        connection.execute("PRAGMA busy_timeout = 60000")
+        other.execute("BEGIN IMMEDIATE")
+        waiting = thread.submit(transaction, connection, lambda c, _: set_key(c, "a"), NOW)
+        for _ in range(10):  # SQLite itself would count as one try
+            assert tries.acquire(timeout=30)
+        other.execute("ROLLBACK")
+        waiting.result(timeout=30)
+    assert keys(connection) == ["a"]
+    assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
 
 
 def test_a_full_disk_undoes_it_all_and_the_next_transaction_works(connection: Connection) -> None:

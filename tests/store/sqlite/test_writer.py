@@ -15,7 +15,7 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite.driver import Connection, Error, IntegrityError, OperationalError
 from reminderd.store.sqlite.opening import open_connection, open_sync
 from reminderd.store.sqlite.trio_sqlite import open_on_trio
-from reminderd.store.writer import BATCH_LIMIT, Writer
+from reminderd.store.sqlite.writer import BATCH_LIMIT, Writer
 from tests.support.nouns import NOW, SECOND
 
 SHORT = timedelta(milliseconds=20)

@@ -14,7 +14,7 @@ from attrs import define, field
 from reminderd.clock import Clock
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import Connection, Error, is_locked, trouble
-from reminderd.store.sqlite.transaction import roll_back
+from reminderd.store.sqlite.transaction import begin, roll_back
 from reminderd.store.sqlite.trio_sqlite import TrioConnection
 
 T = TypeVar("T")
@@ -125,7 +125,7 @@ class Writer:
 def _commit_together(connection: Connection, requests: Sequence[_Request[Any]], clock: Clock) -> str | None:
     """Run all in one transaction; never raises and leaves no transaction open. Says why the store refused, or None."""
     try:
-        connection.execute("BEGIN IMMEDIATE")
+        begin(connection)
         now = clock.now()
         for request in requests:
             _run_alone(connection, request, now)

@@ -1,10 +1,10 @@
-"""The pause of all dialing that staff can order: in every process on this file, and through every restart."""
+"""What a database keeps for every process on it, through every restart: a pause of dialing, and whose data it is."""
 
 from datetime import datetime
 
 from reminderd.store.audit import audit
+from reminderd.store.connection import Connection
 from reminderd.store.queries import Value, named
-from reminderd.store.sqlite.driver import Connection
 
 
 def paused(connection: Connection) -> bool:
@@ -25,6 +25,21 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
     )
     audit(connection, now, actor=actor, act="pause" if on else "resume", detail=reason)
     return True
+
+
+def real_provider(connection: Connection) -> str | None:
+    """Return the kind of real provider that this database was last opened for; None: only ever the sandbox."""
+    row = connection.execute("SELECT value FROM settings WHERE key = 'real_provider'").fetchone()
+    return None if row is None else str(row["value"])
+
+
+def remember_real_provider(connection: Connection, _now: datetime, *, kind: str) -> None:
+    """Keep that a real provider of this kind is at work here: from now on these are a clinic's reminders."""
+    connection.execute(
+        "INSERT INTO settings (key, value) VALUES ('real_provider', :value)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        {"value": kind},
+    )
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:

@@ -1,0 +1,106 @@
+"""The end of a call, applied to each of its reminders alike."""
+
+from tests.model.model import Model
+from tests.model.nouns import BACKOFF, IN_CALL, MAX_CALLS, MAX_TRIES, OPEN, REDIAL_DELAY, Call, Member, Reminder
+from tests.model.rules import Rule
+
+_END_CODES = {"declined": "declined", "failed": "provider_failed"}
+
+
+def outcome_of(end: str, *, was_spoken: bool) -> str:
+    """Return how a call ended for the patient. The only place that decides it."""
+    match end:
+        case "completed":
+            return "heard" if was_spoken else "not_heard"
+        case "busy":
+            return "not_answered"
+        case _:
+            return end
+
+
+def close(model: Model, call: Call, state: str, how: str) -> None:
+    """Close a call, and give its number's one place to a stray call.
+
+    `how` is reported, noted (the same, of a call that was closed before), refused, not_placed, account, not_sent or
+    unreported.
+    """
+    call.state, call.lease_token, call.wake_at = state, None, None
+    for member, reminder in model.current(call):
+        _settle(model, call, member, reminder, how)
+    if Rule.NUMBER_IS_LOOKED_AT_AGAIN in model.rules:
+        for reminder in model.db.reminders.values():
+            if reminder.phone_number == call.phone_number and reminder.hold_code == "number_busy":
+                reminder.wake_at = model.now
+    alive = model.alive_at(call.phone_number)
+    if alive and not any(one.state in OPEN for one in alive):
+        min(alive, key=lambda one: one.seq).state = "placed"
+
+
+def _settle(model: Model, call: Call, member: Member, reminder: Reminder, how: str) -> None:
+    """Apply the end of a call to one of its current reminders."""
+    is_reported = how in {"reported", "noted"}
+    was_answered = is_reported and call.outcome in {"heard", "not_heard"}
+    if was_answered and member.said:
+        if reminder.status in IN_CALL or (
+            Rule.HEARD_WINS in model.rules and reminder.status not in {"called", "cancelled"}
+        ):
+            reminder.attempts = model.attempts(reminder)
+            model.end(reminder, "called", None)
+        return
+    if (how == "noted" and not was_answered) or not _is_in_call(model, reminder, how):
+        return
+    match how:
+        case "reported" | "noted":
+            _missed(model, call, reminder, was_answered=was_answered)
+        case "refused":
+            model.end(reminder, "failed", "refused")
+        case "not_placed":
+            reminder.tries += 1
+            if reminder.tries >= MAX_TRIES:
+                model.end(reminder, "failed", "not_placed")
+            else:
+                model.schedule(reminder, model.now + BACKOFF, "not_placed")
+        case "unreported":
+            _unreported(model, call, reminder)
+        case "not_sent" if call.phone_number in model.db.opted_out:
+            model.end(reminder, "cancelled", "opted_out")
+        case _:
+            model.schedule(reminder, model.now, how)
+
+
+def _is_in_call(model: Model, reminder: Reminder, how: str) -> bool:
+    """Whether a reminder was in the call that is closed now, and is in no other one."""
+    is_written_again = reminder.status == "scheduled" and how != "noted" and Rule.OWN_CALL_COMES_FIRST in model.rules
+    return (reminder.status in IN_CALL or is_written_again) and model.alive_call(reminder) is None
+
+
+def _unreported(model: Model, call: Call, reminder: Reminder) -> None:
+    reminder.attempts, reminder.tries = model.attempts(reminder), 0
+    if not model.has_unknown_outcome(reminder) and reminder.attempts < MAX_CALLS:
+        model.schedule(reminder, model.now, "redial")
+    else:
+        model.end(reminder, "failed", "no_report" if call.evidence else "unconfirmed")
+
+
+def _missed(model: Model, call: Call, reminder: Reminder, *, was_answered: bool) -> None:
+    """Redial a reminder that was not heard, each by its own count of calls, or let it end."""
+    outcome = call.outcome or "failed"
+    if was_answered and call.phone_number in model.db.opted_out:
+        model.end(reminder, "cancelled", "opted_out")
+        return
+    reminder.attempts, reminder.tries = model.attempts(reminder), 0
+    if was_answered and model.now >= model.limit_of(reminder):
+        model.end(reminder, "expired", "too_late")
+        return
+    redialed_at = model.next_open(model.now + REDIAL_DELAY)
+    is_redialed = outcome not in _END_CODES or (
+        outcome == "declined" and Rule.DECLINED_IS_NOT_REDIALED not in model.rules
+    )
+    if not is_redialed:
+        model.end(reminder, "failed", _END_CODES[outcome])
+    elif reminder.attempts >= MAX_CALLS:
+        model.end(reminder, "failed", outcome)
+    elif redialed_at >= model.limit_of(reminder):
+        model.end(reminder, "failed", "too_late")
+    else:
+        model.schedule(reminder, redialed_at, "redial")
