@@ -21,8 +21,8 @@ from reminderd.cli.import_chunks import CHUNK
 from reminderd.clock import SystemClock
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.scratch import make_room
 from reminderd.store.sqlite.transaction import transaction
 
 ROWS: Final = 200_000

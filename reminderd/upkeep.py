@@ -19,7 +19,7 @@ from reminderd.core.daily import Daily
 from reminderd.logs import without_numbers
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.purging import Place, Traces, purge_batch, unscrubbed
+from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.driver import Connection, Error
 from reminderd.store.sqlite.housekeeping import count_calls, scrub

@@ -17,7 +17,7 @@ from reminderd.core.daily import Daily
 from reminderd.daemon.parts import chores
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.purging import mark_unscrubbed, unscrubbed
+from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection

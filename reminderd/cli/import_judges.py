@@ -15,7 +15,7 @@ from reminderd.core.imported import Decision, decide
 from reminderd.logs import without_numbers
 from reminderd.store import reminders
 from reminderd.store.reminders import Source
-from reminderd.store.sqlite.scratch import make_room
+from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
 _PAUSE: Final = 0.02

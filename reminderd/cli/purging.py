@@ -11,7 +11,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.config.upkeep import LEAST_DAYS
 from reminderd.logs import without_numbers
-from reminderd.store.purging import Place, count_old, purge_batch
+from reminderd.store.personal_data import Place, count_old, purge_batch
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.transaction import snapshot, transaction
 

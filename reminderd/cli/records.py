@@ -13,7 +13,7 @@ from reminderd.config import Config
 from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.model import Status
 from reminderd.core.phone import normalised
-from reminderd.store.records import Record, erase, note_export, record
+from reminderd.store.personal_data import Record, erase, note_export, record
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub
 from reminderd.store.sqlite.transaction import snapshot, transaction

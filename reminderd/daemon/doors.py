@@ -19,7 +19,7 @@ from reminderd.logs import log_transition
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.store.database import Database
-from reminderd.store.reports import Spoken, settle_key, settle_pick_up, settle_report
+from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.door import Door
 from reminderd.web.twilio import twilio_door

@@ -12,7 +12,7 @@ from loguru import logger
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
 from reminderd.store.claims import poke
-from reminderd.store.patience import until_stored
+from reminderd.store.database import until_stored
 
 _LOG_LEVEL: Final = ("log", "level")
 

@@ -13,7 +13,7 @@ from reminderd.core.window import known_zone
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import sqlite_warning
-from reminderd.store.sqlite.examining import Examination, examine
+from reminderd.store.sqlite.integrity import Examination, examine
 
 _SHOWN: Final = 3
 

@@ -14,8 +14,8 @@ from reminderd.engine.breaker import Breaker, Turn
 from reminderd.engine.context import Context
 from reminderd.logs import log_transition
 from reminderd.providers.base import placement_of
+from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.patience import until_stored
 from reminderd.store.settle import look, settle_answer, settle_not_sent
 
 

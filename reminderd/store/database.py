@@ -1,6 +1,6 @@
 """The open database: a writer that commits in groups, a reader of its own, and their lifetime."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,8 +9,10 @@ from typing import Final, TypeVar
 
 import trio
 from attrs import field, frozen
+from loguru import logger
 
 from reminderd.clock import Clock
+from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite.driver import Connection, sqlite_warning
 from reminderd.store.sqlite.housekeeping import tidy
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT, open_connection
@@ -22,6 +24,10 @@ T = TypeVar("T")
 
 WAITING_WRITES: Final = 256
 """How many writes may wait for the writer before it counts as behind."""
+
+_FIRST_PAUSE: Final = 0.1
+"""Seconds before a write that must not be lost is tried again; twice as long each time, up to …"""
+_LONGEST_PAUSE: Final = 5.0
 
 
 @frozen(eq=False)
@@ -117,3 +123,20 @@ async def open_database(
             await writes.run(tidy)
         if failure is not None:
             raise failure
+
+
+async def until_stored(write: Callable[[], Awaitable[T]]) -> T:
+    """The result of `write`, tried again with growing pauses for as long as the store is unavailable."""
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            result = await write()
+        except StoreUnavailableError as error:
+            if pause == _FIRST_PAUSE:
+                logger.warning(f"not recorded yet, trying again: {error}")
+            await trio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+        else:
+            if pause > _FIRST_PAUSE:
+                logger.info("recorded at last")
+            return result

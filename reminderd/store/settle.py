@@ -1,20 +1,26 @@
-"""Settling what we asked for: the last look at a request, and the provider's answer to it or to a look-up."""
+"""Settle what was asked for and what is reported: answers, look-ups, webhooks, the turns of a conversation."""
 
 from datetime import datetime
 from functools import partial
 
 from attrs import evolve, frozen
 
-from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found
+from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found, Report
+from reminderd.core.conversation import Reply
 from reminderd.core.lifecycle.answer import answered, not_sent
+from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed
 from reminderd.core.lifecycle.reconcile import chosen, not_found
-from reminderd.core.lifecycle.report import reported
+from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Transition
+from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
+from reminderd.store.audit import audit
 from reminderd.store.claims import standstill
 from reminderd.store.connection import Connection
-from reminderd.store.ledger import load_call, save
-from reminderd.store.reports import receipt_is_new
+from reminderd.store.errors import UnknownReminderError
+from reminderd.store.ledger import load_call, load_reported, save
+from reminderd.store.opt_outs import opt_out
+from reminderd.store.rows import to_ms
 
 
 @frozen
@@ -99,3 +105,97 @@ def _is_anothers(connection: Connection, external_call_id: str, *, call_id: str)
         {"external": external_call_id, "id": call_id},
     ).fetchone()
     return row is not None
+
+
+@frozen(kw_only=True)
+class Spoken:
+    """What is spoken next, and what was changed for it."""
+
+    reply: Reply
+    message: str
+    """The words of the call's reminders."""
+    transitions: tuple[Transition, ...]
+
+
+def settle_report(
+    connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str
+) -> Transition:
+    """Record a report.
+
+    Raises:
+        UnknownReminderError: it names no call and no reminder of ours; nothing is written.
+    """
+    before, transition = _reported(connection, now, report, rules, new_call_id)
+    save(connection, before, transition.ledger, now)
+    return transition
+
+
+def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str) -> Spoken:
+    """Record that a call was answered, and decide what is spoken.
+
+    Raises:
+        UnknownReminderError: there is no such call; nothing is written.
+    """
+    before, transition = _reported(connection, now, report, rules, new_call_id)
+    turn = answered_by_patient(transition.ledger, _known(transition.call), rules=rules, now=now)
+    save(connection, before, turn.transition.ledger, now)
+    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition,))
+
+
+def settle_key(
+    connection: Connection, now: datetime, *, report: Report, key: Key, rules: Rules, new_call_id: str
+) -> Spoken:
+    """Record what a key means; an opt-out is on record for the number, and on all its waiting reminders, with it.
+
+    Raises:
+        UnknownReminderError: there is no such call; nothing is written.
+    """
+    before, transition = _reported(connection, now, report, rules, new_call_id)
+    call = transition.ledger.calls[_known(transition.call).id]
+    turn = key_pressed(transition.ledger, call, key, now=now)
+    save(connection, before, turn.transition.ledger, now)
+    for reminder_id, response in turn.answers:
+        audit(connection, now, actor="patient", act=response, reminder_id=reminder_id)
+    opted = _opted_out(connection, now, turn, call, rules)
+    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition, *opted))
+
+
+def receipt_is_new(connection: Connection, now: datetime, report: Report, call: Call | None) -> bool:
+    """Leave a receipt for a terminal report that may count; True if there was none for the provider's id."""
+    if report.status not in TERMINAL or (call is not None and call.received_at is not None):
+        return False
+    left = connection.execute(
+        "INSERT INTO webhook_receipts (call_id, reminder_id, status, received_at)"
+        " VALUES (:external, :reminder, :status, :now) ON CONFLICT DO NOTHING",
+        {
+            "external": report.external_call_id,
+            "reminder": report.reminder_id or ("" if call is None else call.reminder_id),
+            "status": report.status,
+            "now": to_ms(now),
+        },
+    )
+    return bool(left.rowcount == 1)
+
+
+def _reported(
+    connection: Connection, now: datetime, report: Report, rules: Rules, new_call_id: str
+) -> tuple[Ledger, Transition]:
+    before = load_reported(connection, rules, now, report)
+    call = call_of(before, report)
+    if call is None and report.reminder_id not in before.reminders:
+        raise UnknownReminderError(report.reminder_id or report.attempt_id)
+    is_new = receipt_is_new(connection, now, report, call)
+    return before, reported(before, report, receipt_is_new=is_new, new_call_id=new_call_id, rules=rules, now=now)
+
+
+def _known(call: Call | None) -> Call:
+    if call is None:  # pragma: no cover - a report that was recorded is about a call
+        raise UnknownReminderError(None)
+    return call
+
+
+def _opted_out(connection: Connection, now: datetime, turn: Turn, call: Call, rules: Rules) -> tuple[Transition, ...]:
+    if not turn.opts_out:
+        return ()
+    source = f"key pressed in call {call.id}"
+    return opt_out(connection, now, phone_number=call.phone_number, source=source, actor="patient", rules=rules)

@@ -27,7 +27,7 @@ from reminderd.providers.base import Placement, Webhook
 from reminderd.providers.payload import json_object, read_report
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
-from reminderd.store.reports import settle_report
+from reminderd.store.settle import settle_report
 from reminderd.store.stats import Wakes, next_wakes
 from tests.chaos.invariants import Expectations, broken
 from tests.chaos.lines import Line, Lines

@@ -18,8 +18,8 @@ from reminderd.core.model import CallState
 from reminderd.core.window import Span, Window
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
-from reminderd.store.reports import settle_report
 from reminderd.store.rows import to_ms
+from reminderd.store.settle import settle_report
 from tests.e2e.conftest import Clinic
 from tests.support.clock import HandClock
 from tests.support.house import House, TameProvider, a_house, accepts

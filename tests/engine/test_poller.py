@@ -21,7 +21,7 @@ from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.reports import settle_key
+from reminderd.store.settle import settle_key
 from reminderd.store.sqlite.driver import Connection
 from tests.support.house import House, TameProvider, a_house, accepts
 

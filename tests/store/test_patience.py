@@ -1,7 +1,7 @@
 import trio.testing
 
+from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.patience import until_stored
 
 
 async def test_a_write_is_tried_until_the_store_takes_it(autojump_clock: trio.testing.MockClock) -> None:

@@ -12,7 +12,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.logs import without_numbers
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.purging import (
+from reminderd.store.personal_data import (
     _NEXT,
     BATCH,
     Place,

@@ -8,8 +8,7 @@ from reminderd.core.answers import Accepted
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.purging import Traces, unscrubbed
-from reminderd.store.records import erase, note_export, record
+from reminderd.store.personal_data import Traces, erase, note_export, record, unscrubbed
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import DAY, NOW, a_report

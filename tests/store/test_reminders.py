@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
+from reminderd.cli.earlier_lines import earlier_lines
 from reminderd.core.answers import Accepted, Refused
 from reminderd.core.imported import Intake
 from reminderd.core.intake import ReminderRequest
@@ -19,8 +20,8 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries, reminders
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.reminders import RefTakenError, RefusedError, Source
+from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.scratch import earlier_lines, make_room
 from reminderd.store.sqlite.transaction import snapshot
 from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import HOUR, NOW, RULES, a_report

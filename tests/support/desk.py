@@ -19,9 +19,16 @@ from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.engine.context import Sightings
 from reminderd.store.claims import Capacity, claim
-from reminderd.store.reports import Spoken, settle_key, settle_pick_up, settle_report
 from reminderd.store.rows import CALLS, to_ms
-from reminderd.store.settle import settle_answer, settle_finding, settle_not_sent
+from reminderd.store.settle import (
+    Spoken,
+    settle_answer,
+    settle_finding,
+    settle_key,
+    settle_not_sent,
+    settle_pick_up,
+    settle_report,
+)
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction

@@ -1,11 +1,11 @@
-"""Keep the files small and clean, and the statistics fresh."""
+"""What SQLite needs beside transactions: room for large ones, small and clean files, fresh statistics."""
 
 import time
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
-from reminderd.store.purging import Traces, scrub_mark
+from reminderd.store.personal_data import Traces, scrub_mark
 from reminderd.store.sqlite.driver import Connection, Error, translated
 
 _FILE_IS_DONE: Final = "UPDATE settings SET value = :log WHERE key = 'unscrubbed' AND value = :before"
@@ -14,6 +14,15 @@ _LOG_IS_DONE: Final = "DELETE FROM settings WHERE key = 'unscrubbed' AND value =
 _LOG_TRIES: Final = 20
 _LOG_PAUSE_SECONDS: Final = 0.05
 """Short questions are over by then, and no lock is held meanwhile."""
+
+
+def make_room(connection: Connection) -> None:
+    """Let a connection that writes whole chunks keep the pages that a chunk touches, and copy them back more rarely.
+
+    With the small cache that every connection has, SQLite would write most pages of a chunk several times.
+    """
+    connection.execute("PRAGMA cache_size = -32768")  # KiB
+    connection.execute("PRAGMA wal_autocheckpoint = 8192")  # pages, 32 MiB
 
 
 def tidy(connection: Connection) -> None:

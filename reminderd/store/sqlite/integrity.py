@@ -1,6 +1,22 @@
-"""Look for damage in a database, all through."""
+"""Look for damage in a database, and at a database as it is, whoever has it open."""
 
-from reminderd.store.sqlite.driver import Connection, DatabaseError
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from attrs import define, frozen
+
+from reminderd.store.queries import broken_promises
+from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
+from reminderd.store.sqlite.migrate import migrations, schema_version
+from reminderd.store.sqlite.transaction import snapshot
+
+_BUSY_SECONDS: Final = 2.0
+_STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: Final = 50_000
 
 
 def check(connection: Connection) -> list[str]:
@@ -19,3 +35,101 @@ def damage(connection: Connection) -> list[str]:
         return [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     except DatabaseError as error:
         return [f"it can't be read through: {error}"]
+
+
+@frozen(kw_only=True)
+class Examination:
+    """What was seen."""
+
+    version: int
+    """The schema's; 0 for an empty file."""
+    newest: int
+    """That which this program knows."""
+    mistakes: list[str] | None
+    """What is wrong with the file and its rows; None: it could not be read through in time."""
+    zones: list[str]
+    """The time zones that waiting reminders bring; none are read from what is damaged or old."""
+    wal_bytes: int
+
+
+def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
+    """Look at an existing database, on one read-only connection.
+
+    Args:
+        path: the file.
+        seconds: how long it may be read through.
+        long_ago: see `broken_promises`.
+
+    Raises:
+        StoreUnusableError: it can't be opened, is damaged or isn't ours.
+        StoreUnavailableError: it can't be read right now.
+    """
+    newest = migrations()[-1].number
+    file = Path(os.path.realpath(path))  # SQLite keeps its -wal beside the file that a symbolic link leads to
+    with _looking(file) as connection:
+        version = snapshot(connection, partial(schema_version, newest=newest))
+        is_current = version == newest
+        mistakes = _mistakes(connection, seconds, long_ago=long_ago if is_current else None)
+        zones = snapshot(connection, _waiting_zones) if is_current and not mistakes else []
+    return Examination(
+        version=version, newest=newest, mistakes=mistakes, zones=zones, wal_bytes=_size(Path(f"{file}-wal"))
+    )
+
+
+@contextmanager
+def _looking(file: Path) -> Iterator[Connection]:
+    # With mode=ro SQLite writes neither the file nor its -wal, and checkpoints nothing when it closes.
+    uri = f"{file.as_uri()}?mode=ro"
+    with (
+        translated(),
+        closing(connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)) as connection,
+    ):
+        connection.row_factory = Row
+        connection.text_factory = partial(str, encoding="utf-8", errors="replace")
+        for setting in ("trusted_schema = OFF", "cell_size_check = ON", "mmap_size = 0"):
+            connection.execute(f"PRAGMA {setting}")
+        yield connection
+
+
+def _mistakes(connection: Connection, seconds: float, *, long_ago: int | None) -> list[str] | None:
+    """What is wrong, or None if it can't be told in time; rows are only judged with `long_ago`."""
+    patience = _Patience(time.monotonic() + seconds)
+    connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
+    try:
+        found = snapshot(connection, check)
+        if not found and long_ago is not None:
+            found = snapshot(connection, partial(broken_promises, long_ago=long_ago))
+    except Error:
+        if patience.over:
+            return None
+        raise
+    finally:
+        connection.set_progress_handler(None, 0)
+    return None if patience.over else found
+
+
+@define
+class _Patience:
+    """Makes SQLite give up what takes too long."""
+
+    deadline: float
+    over: bool = False
+
+    def look(self) -> bool:
+        self.over = self.over or time.monotonic() > self.deadline
+        return self.over
+
+
+def _waiting_zones(connection: Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT DISTINCT timezone FROM reminders"
+        " WHERE status = 'scheduled' AND wake_at IS NOT NULL AND timezone IS NOT NULL ORDER BY timezone"
+    ).fetchall()
+    return [row["timezone"] for row in rows]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

@@ -7,7 +7,7 @@ import pytest
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection, connect
-from reminderd.store.sqlite.examining import Examination, examine
+from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.support.nouns import NOW

@@ -1,4 +1,4 @@
-"""What a long import needs of SQLite beside its transactions: a larger cache, and a memory of the lines before."""
+"""Remembers the lines of a table that came before, on disk: in memory they would grow with the table."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -8,15 +8,6 @@ from tempfile import TemporaryDirectory
 from attrs import frozen
 
 from reminderd.store.sqlite.driver import Connection, connect, translated
-
-
-def make_room(connection: Connection) -> None:
-    """Let a connection that writes whole chunks keep the pages that a chunk touches, and copy them back more rarely.
-
-    With the small cache that every connection has, SQLite would write most pages of a chunk several times.
-    """
-    connection.execute("PRAGMA cache_size = -32768")  # KiB
-    connection.execute("PRAGMA wal_autocheckpoint = 8192")  # pages, 32 MiB
 
 
 @frozen
