@@ -179,8 +179,9 @@ class _Round:
             self.trouble += broken(self.provider.record, connection, expectations, self._former)
             self._former = snapshot_of(connection)
 
-        with looking(self.database) as connection:
-            snapshot(connection, look)
+        if self.database.exists():  # else killed before it was made
+            with looking(self.database) as connection:
+                snapshot(connection, look)
         if settled and self.provider.undelivered:
             self.trouble.append(f"{self.provider.undelivered} webhooks never got their 200")
 
