@@ -112,6 +112,14 @@ def test_one_with_an_open_call_waits_until_that_is_closed(desk: Desk) -> None:
     assert purge(desk) == 2
 
 
+def test_so_does_one_whose_number_is_another_by_now(desk: Desk) -> None:
+    insert(desk, status="cancelled")
+    called(desk, state="placed", status="ringing", phone_number="+15550100099")
+    assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
+    desk.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
+    assert purge(desk) == 1
+
+
 def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(desk: Desk) -> None:
     insert(desk)
     insert(desk, "younger", scheduled_at=to_ms(NOW))

@@ -217,6 +217,15 @@ def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_
     assert (waiting.status, waiting.wake_at, waiting.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
 
 
+@pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING])
+def test_what_its_calls_say_counts_before_an_opt_out(status: Status) -> None:
+    row = a_reminder(status, wake_at=NOW)
+    out: dict[str, Any] = {"opted_out": frozenset({row.phone_number})}
+    assert after(row, HEARD, a_member(HEARD, row, said=True), **out).status is Status.CALLED
+    assert after(row, a_call(CallState.UNREPORTED), **out).end_code is EndCode.UNCONFIRMED
+    assert after(row, BUSY, **out).end_code is EndCode.OPTED_OUT
+
+
 def test_what_another_program_ended_is_left_in_peace_with_a_reason() -> None:
     cancelled = after(a_reminder(Status.CANCELLED, wake_at=NOW))
     assert (cancelled.wake_at, cancelled.end_code) == (None, EndCode.CANCELLED_ELSEWHERE)

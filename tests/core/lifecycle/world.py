@@ -555,7 +555,7 @@ class World:
             self.broken(f"called again on a guess: the earlier call is {'forgotten' if call is None else call.state}")
 
     def judge_redial(self, phone: Phone, earlier: Phone, asked: Asked) -> None:
-        """Hold another call against the end that was reported of the one before it, in a world without doubts."""
+        """Hold another call against the end that was reported of the one before it, where nothing else explains it."""
         reminder = self.db.reminders[asked[0]]
         before = [(member, call) for member, call in self.db.history(reminder) if call.id != phone.call_id]
         if self.stepped or self.restores or self.setting.lies or self.setting.once_more or not before:
