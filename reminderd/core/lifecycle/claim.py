@@ -87,17 +87,12 @@ def claim_reminder(
         reminder = _left_its_call(ledger, reminder, rules, now)
         if reminder.status.final:
             return _changed(ledger, reminder, rules)
-    judged = verdict(ledger, reminder, rules, now)
+    judged = _Case(ledger, reminder, rules, now).verdict()
     if isinstance(judged, Ends):
         return _changed(ledger, ended(reminder, judged.status, judged.code, now, judged.reason), rules)
     if isinstance(judged, Waits):
         return _held(ledger, reminder, judged.until, judged.code, rules)
     return _call(ledger, reminder, draft=draft, witness=witness, rules=rules, now=now)
-
-
-def verdict(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | Waits | None:
-    """Return why a waiting reminder may not be called now, or None if it may."""
-    return _ends(ledger, reminder, rules, now) or _waits(ledger, reminder, rules, now)
 
 
 def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
@@ -161,30 +156,93 @@ def _anew(reminder: Reminder) -> Reminder:
     return evolve(reminder, tries=0, retry_at=None, response=response)
 
 
-def _ends(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
-    wrong = unfit(reminder)
-    if wrong is not None:
-        return Ends(Status.FAILED, EndCode.INVALID, wrong)
-    if reminder.phone_number in ledger.opted_out:
-        return Ends(Status.CANCELLED, EndCode.OPTED_OUT)
-    if ledger.was_heard(reminder, rules):
-        return Ends(Status.CALLED, None)
-    if may_be_forgotten(ledger, reminder):
-        return Ends(Status.FAILED, EndCode.RESTORED)
-    if ledger.doubtful(reminder, rules):
-        return Ends(Status.FAILED, EndCode.UNCONFIRMED)
-    if ledger.attempts(reminder) >= rules.max_calls:
-        return Ends(Status.FAILED, EndCode.MAX_CALLS)
-    return _barred(ledger, reminder) or _too_late(ledger, reminder, rules, now)
+@frozen
+class _Case:
+    """A waiting reminder, and all that says whether it may be called."""
 
+    ledger: Ledger
+    reminder: Reminder
+    rules: Rules
+    now: datetime
 
-def _barred(ledger: Ledger, reminder: Reminder) -> Ends | None:
-    """Return how a reminder ends that was written again after a call that no other follows, with the same message."""
-    for member, call in ledger.counted(reminder)[-1:]:
-        bar = bar_of(call)
-        if bar is not None and member.message_digest == digest(reminder.message):
-            return Ends(Status.FAILED, *bar)
-    return None
+    def verdict(self) -> Ends | Waits | None:
+        """Return why the reminder may not be called now, or None if it may."""
+        return self._ends() or self._too_late() or self._waits()
+
+    def _ends(self) -> Ends | None:
+        wrong = unfit(self.reminder)
+        if wrong is not None:
+            return Ends(Status.FAILED, EndCode.INVALID, wrong)
+        if self.reminder.phone_number in self.ledger.opted_out:
+            return Ends(Status.CANCELLED, EndCode.OPTED_OUT)
+        if self.ledger.was_heard(self.reminder, self.rules):
+            return Ends(Status.CALLED, None)
+        if may_be_forgotten(self.ledger, self.reminder):
+            return Ends(Status.FAILED, EndCode.RESTORED)
+        if self.ledger.doubtful(self.reminder, self.rules):
+            return Ends(Status.FAILED, EndCode.UNCONFIRMED)
+        if self.ledger.attempts(self.reminder) >= self.rules.max_calls:
+            return Ends(Status.FAILED, EndCode.MAX_CALLS)
+        return self._barred()
+
+    def _barred(self) -> Ends | None:
+        """Return how it ends if the same message was written again after a call that no other follows."""
+        for member, call in self.ledger.counted(self.reminder)[-1:]:
+            bar = bar_of(call)
+            if bar is not None and member.message_digest == digest(self.reminder.message):
+                return Ends(Status.FAILED, *bar)
+        return None
+
+    def _too_late(self) -> Ends | None:
+        limit, now = limit_of(self.reminder, self.rules), self.now
+        free, retry_at = self.free_from, self.retry_at
+        opens = self._opens(max(now, self.reminder.scheduled_at, retry_at or now, free or now))
+        if now < limit and opens is not None and opens < limit:
+            return None
+        if now < limit and free is not None and free >= limit:
+            reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
+        elif now < limit and retry_at is not None and retry_at >= limit:
+            reason = "too late: not to be tried again before its limit"
+        elif now < limit:
+            reason = "too late: the calling hours leave no time to call before its limit"
+        else:
+            reason = f"too late: was to be called before {local(limit, self.reminder, self.rules)}"
+        hold = self.reminder.hold_code
+        waited = "" if hold is None else f"; it had waited: {hold.sentence}"
+        return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
+
+    def _waits(self) -> Waits | None:
+        if self.reminder.scheduled_at > self.now:
+            return Waits(self.reminder.scheduled_at, None)
+        if self.retry_at is not None and self.retry_at > self.now:
+            return Waits(self.retry_at, self.reminder.hold_code or HoldCode.REDIAL)
+        opens = self._opens(max(self.now, self.free_from or self.now))
+        if opens is not None and opens > self.now:
+            return Waits(opens, HoldCode.HOURS if self.free_from is None else HoldCode.LIMITS)
+        if self.ledger.alive_at(self.reminder.phone_number):
+            return Waits(self.now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
+        return None
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """When its redial delay or backoff is over, also if the row was written again since; None: there is none."""
+        delays = [] if self.reminder.retry_at is None else [self.reminder.retry_at]
+        for _, call in self.ledger.counted(self.reminder)[-1:]:
+            if call.state is CallState.ENDED and call.received_at is not None:
+                delay = self.rules.redial_delay(max(self.ledger.attempts(self.reminder), 1))
+                delays.append(call.received_at + delay)
+        return max(delays, default=None)
+
+    @property
+    def free_from(self) -> datetime | None:
+        """When the clinic's limits let the reminder's number be called again; None: now."""
+        heard_at = self.ledger.heard_at.get(self.reminder.phone_number, ())
+        limits = self.rules.limits
+        return limits.free_from(heard_at, self.now, zone_of(self.reminder, self.rules)) if limits.any else None
+
+    def _opens(self, start: datetime) -> datetime | None:
+        """Return the first moment from `start` on in the calling hours, or None if they never open."""
+        return self.rules.window.next_open(start, zone_of(self.reminder, self.rules))
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
@@ -193,56 +251,6 @@ def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
         return False
     was_called_since = any(call.seq > ledger.restored_seq and not call.adopted for _, call in ledger.history(reminder))
     return reminder.again_seq < ledger.restored_seq and not was_called_since
-
-
-def _too_late(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Ends | None:
-    limit = limit_of(reminder, rules)
-    free = _free_from(ledger, reminder, rules, now)
-    retry_at = _retry_at(ledger, reminder, rules)
-    start = max(now, reminder.scheduled_at, retry_at or now, free or now)
-    opens = rules.window.next_open(start, zone_of(reminder, rules))
-    if now < limit and opens is not None and opens < limit:
-        return None
-    if now < limit and free is not None and free >= limit:
-        reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
-    elif now < limit and retry_at is not None and retry_at >= limit:
-        reason = "too late: not to be tried again before its limit"
-    elif now < limit:
-        reason = "too late: the calling hours leave no time to call before its limit"
-    else:
-        reason = f"too late: was to be called before {local(limit, reminder, rules)}"
-    waited = "" if reminder.hold_code is None else f"; it had waited: {reminder.hold_code.sentence}"
-    return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
-
-
-def _waits(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Waits | None:
-    if reminder.scheduled_at > now:
-        return Waits(reminder.scheduled_at, None)
-    retry_at = _retry_at(ledger, reminder, rules)
-    if retry_at is not None and retry_at > now:
-        return Waits(retry_at, reminder.hold_code or HoldCode.REDIAL)
-    free = _free_from(ledger, reminder, rules, now)
-    opens = rules.window.next_open(max(now, free or now), zone_of(reminder, rules))
-    if opens is not None and opens > now:
-        return Waits(opens, HoldCode.HOURS if free is None else HoldCode.LIMITS)
-    if ledger.alive_at(reminder.phone_number):
-        return Waits(now + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
-    return None
-
-
-def _retry_at(ledger: Ledger, reminder: Reminder, rules: Rules) -> datetime | None:
-    """Return when its redial delay or backoff is over, also if the row was written again since; None: there is none."""
-    delays = [] if reminder.retry_at is None else [reminder.retry_at]
-    for _, call in ledger.counted(reminder)[-1:]:
-        if call.state is CallState.ENDED and call.received_at is not None:
-            delays.append(call.received_at + rules.redial_delay(max(ledger.attempts(reminder), 1)))
-    return max(delays, default=None)
-
-
-def _free_from(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
-    """Return when the clinic's limits let the reminder's number be called again; None: now."""
-    heard_at = ledger.heard_at.get(reminder.phone_number, ())
-    return rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) if rules.limits.any else None
 
 
 def _held(ledger: Ledger, reminder: Reminder, until: datetime, code: HoldCode | None, rules: Rules) -> Transition:
@@ -266,7 +274,7 @@ def _call(
     others = ledger.reminders.values() if rules.group_within else ()
     joining = (one for one in others if _may_join(ledger, one, reminder))
     waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
-    judged = [(one, verdict(ledger, one, rules, now)) for one in waiting]
+    judged = [(one, _Case(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None and ledger.attempts(one) < rules.max_calls]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
     bundle = bundle_for(ledger, reminder, ready, early, rules, now)
