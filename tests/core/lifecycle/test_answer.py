@@ -225,7 +225,8 @@ def test_a_resend_honors_retry_after() -> None:
 
 @pytest.mark.parametrize("answer", [*NOT_TAKEN, Unclear("timeout")])
 def test_no_answer_closes_a_call_of_which_there_is_evidence(answer: Answer) -> None:
-    for call in (a_call(CallState.PLACED), a_call(CallState.ENDED)):
+    unconfirmed = a_call(CallState.UNCONFIRMED, evidence=True, lease_token="lease-1")
+    for call in (a_call(CallState.PLACED), a_call(CallState.ENDED), unconfirmed):
         ledger = a_ledger(a_reminder(Status.PROCESSING), call)
         assert replied(ledger, answer, action=an_action(SENT)).ledger == ledger
 

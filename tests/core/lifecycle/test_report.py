@@ -239,6 +239,15 @@ def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state:
     assert busy.lines[0].text == "recorded: busy"
 
 
+@pytest.mark.parametrize("state", CLOSED_BY_US)
+@pytest.mark.parametrize("word", sorted(TERMINAL - {"completed"}))
+def test_it_is_not_redialed_for_such_an_end_though_its_status_says_that_it_is_in_a_call(
+    state: CallState, word: str
+) -> None:
+    closed = evolve(PLACED, state=state, wake_at=None)
+    assert end_of(heard_of(a_ledger(WAITING, closed), a_report(word)))[1] == WAITING
+
+
 def test_of_an_older_call_only_what_was_heard_changes_the_reminder() -> None:
     older = evolve(PLACED, state=CallState.UNREPORTED, wake_at=None)
     newer = a_call(CallState.PLACED, id="call-2", seq=2)

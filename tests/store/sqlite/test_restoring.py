@@ -164,6 +164,16 @@ def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Pa
         assert queries.broken_promises(desk.connection, long_ago=0) == []
 
 
+def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert("due", scheduled_at=to_ms(NOW + HOUR))
+        desk.insert("next", "+15550100002", scheduled_at=to_ms(NOW + HOUR + MINUTE))
+        desk.later(HOUR)
+        desk.insert("last", "+15550100003", scheduled_at=to_ms(NOW + DAY))
+        backed_up(desk, backup)
+    assert [reminder.id for reminder in put_back(path, backup, now=NOW).held] == ["due"]
+
+
 def test_nobody_is_rung_again_who_was_rung_early_as_the_calling_hours_had_changed(path: Path, backup: Path) -> None:
     with a_desk(path) as desk:
         desk.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
