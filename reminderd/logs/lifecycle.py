@@ -28,6 +28,14 @@ def log_expired(transitions: Iterable[Transition]) -> None:
         logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
 
 
+def log_quiet(*, before: bool, now: bool, seconds: float) -> None:
+    """Log that nobody is called for so many seconds after a restore, or that this is over; nothing without a change."""
+    if now and not before:
+        logger.warning(f"a backup was restored: nobody is called for {seconds:.0f} s, as forgotten calls may go on")
+    elif before and not now:
+        logger.info("the time after the restore is over: reminders are called again")
+
+
 def log_pause(*, before: bool, now: bool) -> None:
     """Log that staff have paused all dialing, or resumed it; nothing if nothing has changed."""
     if now and not before:

@@ -36,6 +36,14 @@ def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None
     assert terminal.type("list").stderr == "dialing is paused; reminderd resume ends it\n"
 
 
+def test_after_a_restore_resume_says_from_when_somebody_is_called(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("db", "backup", "copy.db")
+    terminal.type("db", "restore", "copy.db", "--force")
+    said = terminal.type("resume").stdout
+    assert re.search(r"a backup was restored: nobody is called before \d{4}-\d\d-\d\d \d\d:\d\d", said)
+
+
 @pytest.mark.parametrize("command", ["pause", "resume"])
 def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, command: str) -> None:
     assert "there is no database yet" in terminal.type(command, code=1).stderr

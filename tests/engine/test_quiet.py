@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from loguru import logger
 
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
@@ -38,11 +39,16 @@ def hand_of(house: House) -> HandClock:
 
 async def test_nobody_is_called_in_the_quiet_after_a_restore_and_everybody_after_it(house: House) -> None:
     await house.insert("r1", at=NOW + MINUTE)
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{level} {message}")
     hand_of(house).advance(QUIET - MINUTE)
     await house.polled()
     assert house.provider.placed == []
     hand_of(house).advance(2 * MINUTE)
     await house.until("r1", Status.PROCESSING)
+    logger.remove(sink)
+    said = [line.strip() for line in lines if "restore" in line and "nobody" not in line]
+    assert said == ["INFO the time after the restore is over: reminders are called again"]
 
 
 async def test_a_wall_clock_that_is_set_forward_does_not_end_the_quiet(house: House) -> None:
