@@ -257,4 +257,9 @@ def poke(connection: Connection, now: datetime) -> None:
         "UPDATE reminders SET wake_at = :now WHERE wake_at > :now AND status = 'scheduled' AND hold_code IS NOT NULL",
         stamp,
     )
+    # What another program changed while the clock was ahead waits for the time that it was then.
+    connection.execute(
+        "UPDATE reminders SET wake_at = :now WHERE wake_at > :now AND wake_at > scheduled_at AND hold_code IS NULL",
+        stamp,
+    )
     connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :now AND lease_token IS NULL", stamp)

@@ -453,6 +453,16 @@ def test_what_was_cancelled_after_that_is_looked_at_once_and_no_more(desk: Desk)
     assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE)
 
 
+def test_what_another_program_changed_by_a_clock_that_was_ahead_does_not_wait_for_that_time(desk: Desk) -> None:
+    desk.insert(status="failed", end_code="max_calls")
+    desk.connection.execute("UPDATE reminders SET status = 'scheduled'")
+    ahead = to_ms(desk.now + DAY)
+    desk.connection.execute("UPDATE reminders SET wake_at = :ahead, revision = revision + 1", {"ahead": ahead})
+    assert desk.claim() == []
+    desk.write(poke)
+    assert names(desk.claim()) == [["r1"]]
+
+
 # What it costs
 
 
