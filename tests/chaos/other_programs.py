@@ -69,9 +69,8 @@ class Book:
         return self.reminders[name]
 
     def subjects_of(self, message: str) -> tuple[Subject, ...]:
-        """Return what a message speaks of; nobody wants it any more: a subject of no life."""
-        found = ((name, self.reminders.get(name)) for name in names_in(message))
-        return tuple(Subject(name, -1, datetime.max) if one is None else one.subject for name, one in found)
+        """Return what a message speaks of, as far as anybody still wants it."""
+        return tuple(self.reminders[name].subject for name in names_in(message) if name in self.reminders)
 
     def saved(self) -> "Book":
         """Return the book as a backup keeps it."""

@@ -11,6 +11,7 @@ from typing import Final
 from attrs import define, field
 
 from reminderd.core.model import Reminder, Status
+from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from tests.chaos.carrier import Account, CarrierCall, Subject, names_in
 from tests.chaos.other_programs import Book, Wanted
@@ -73,31 +74,37 @@ def broken_by_a_new_call(  # noqa: C901 - a list of sentences
         yield "a call begins in the quiet time after a restore"
     if call.phone_number in book.opted_out:
         yield "a call begins to a number that has opted out"
+    if not rules.window.is_open(now, rules.window.zone):
+        yield "a call begins outside the calling hours"
     if belongs_to != (call.account.provider, call.account.account):
         yield "a request goes to an account that its call does not belong to"
     for name in names_in(message):
-        wanted = book.reminders.get(name)
-        if wanted is None:
-            yield f"a call speaks {name}, which was deleted"
-            continue
-        if wanted.phone_number != call.phone_number:
-            yield f"a call speaks {name}, which has another number now"
-        if wanted.message not in message:
-            yield f"a call speaks an old message of {name}"
-        if wanted.is_cancelled:
-            yield f"a call speaks {name}, which is cancelled"
-        if now < wanted.scheduled_at:
-            yield f"a call speaks {name} before its time"
-        if now >= _limit_of(wanted, rules):
-            yield f"a call speaks {name} after its limit"
-        if not rules.window.is_open(now, rules.window.zone):
-            yield f"a call speaks {name} outside the calling hours"
+        yield from _broken_by_speaking(name, call, message, rules, now, book)
     for former in earlier:
         if former.phone_number == call.phone_number:
             yield from _broken_beside(call, former, circumstances)
             for subject in call.subjects:
                 if subject in former.subjects:
                     yield from _broken_by_calling_again(call, former, subject, earlier, circumstances)
+
+
+def _broken_by_speaking(
+    name: str, call: CarrierCall, message: str, rules: Rules, now: datetime, book: Book
+) -> Iterator[str]:
+    wanted = book.reminders.get(name)
+    if wanted is None:
+        yield f"a call speaks {name}, which was deleted"
+        return
+    if wanted.phone_number != call.phone_number:
+        yield f"a call speaks {name}, which has another number now"
+    if wanted.message not in message:
+        yield f"a call speaks an old message of {name}"
+    if wanted.is_cancelled:
+        yield f"a call speaks {name}, which is cancelled"
+    if now < wanted.scheduled_at:
+        yield f"a call speaks {name} before its time"
+    if now >= _limit_of(wanted, rules):
+        yield f"a call speaks {name} after its limit"
 
 
 def _limit_of(wanted: Wanted, rules: Rules) -> datetime:
@@ -199,6 +206,8 @@ def _broken_in(
         return
     if (reminder.status is Status.CALLED) != (reminder.end_code is None):
         yield f"{wanted.name}: {reminder.status} with the end code {reminder.end_code}"
+    if reminder.end_code is EndCode.PROGRAM_ERROR:
+        yield f"{wanted.name}: the program has failed on it"
     if reminder.status is Status.CALLED:
         subject = wanted.subject
         was_heard = any(call.phone_number == reminder.phone_number and subject in call.heard_of for call in calls)

@@ -19,6 +19,7 @@ from attrs import evolve, frozen
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from loguru import logger
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.conversation import Question
@@ -116,12 +117,15 @@ CHANGES: Final = st.sampled_from(
 
 
 class ProgramHistories(RuleBasedStateMachine):
-    """A clinic, its staff and other programs, two processes on one database, and two providers with two accounts each."""
+    """A clinic, its staff and other programs, two processes on one file, and two providers with two accounts each."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
         self.is_sound = True
+        self.errors: list[str] = []
+        sink = logger.add(self.errors.append, level="ERROR", filter=lambda one: one["exception"] is not None)
+        self.stack.callback(logger.remove, sink)
 
     @initialize(
         generic=GENERIC,
@@ -476,6 +480,7 @@ class ProgramHistories(RuleBasedStateMachine):
             long_ago = to_ms(self.program.time.now) if at_rest else 0
             holds(broken_promises(connection, long_ago=long_ago))
             holds(check(connection) if at_rest else [])
+        holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.accounts[0], self.circumstances))
         holds(not_at_rest(found) if at_rest else [])
 
