@@ -7,8 +7,9 @@ from typing import Final
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement
+from tests.chaos.configurations import Account
 from tests.chaos.record import Ring
 from tests.chaos.simulated import ANSWER_LOST, MISREPORTED, PLACED, SimulatedProvider
 from tests.support.nouns import NOW, SECOND
@@ -33,20 +34,6 @@ class Subject:
     name: str
     life: int
     scheduled_at: datetime
-
-
-@frozen(kw_only=True)
-class Account:
-    """With whom calls are placed, as the configuration has it."""
-
-    provider: str
-    account: str
-    capabilities: Capabilities
-    echoes_attempt_id: bool = True
-
-    def takes_webhooks_of(self, other: "Account") -> bool:
-        """Whether a process that is configured for this account takes a webhook of the other one."""
-        return self.provider == other.provider and (self.provider == "generic" or self.account == other.account)
 
 
 @define(kw_only=True)

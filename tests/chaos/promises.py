@@ -13,7 +13,8 @@ from attrs import define, field
 from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from tests.chaos.carrier import Account, CarrierCall, Subject, names_in
+from tests.chaos.carrier import CarrierCall, Subject, names_in
+from tests.chaos.configurations import Account
 from tests.chaos.other_programs import Book, Wanted
 from tests.chaos.snapshot import Snapshot
 
@@ -174,15 +175,13 @@ def _guesses(subject: Subject, calls: list[CarrierCall], since: float) -> int:
     )
 
 
-def broken_in_the_database(
-    found: Snapshot, calls: list[CarrierCall], account: Account, circumstances: Circumstances
-) -> Iterator[str]:
+def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
     """Say which reminders are not accounted for, or said to be called though nobody heard them."""
     wanted = {one.id: one for one in circumstances.book.reminders.values()}
     for reminder_id in wanted.keys() ^ found.reminders.keys():
         yield f"{reminder_id}: in the book or in the database only"
     for reminder_id in wanted.keys() & found.reminders.keys():
-        yield from _broken_in(found.reminders[reminder_id], wanted[reminder_id], found, calls, account, circumstances)
+        yield from _broken_in(found.reminders[reminder_id], wanted[reminder_id], found, calls, circumstances)
 
 
 def _broken_in(
@@ -190,7 +189,6 @@ def _broken_in(
     wanted: Wanted,
     found: Snapshot,
     calls: list[CarrierCall],
-    account: Account,
     circumstances: Circumstances,
 ) -> Iterator[str]:
     written = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.expires_at)
@@ -209,9 +207,9 @@ def _broken_in(
     if reminder.end_code is EndCode.PROGRAM_ERROR:
         yield f"{wanted.name}: the program has failed on it"
     if reminder.status is Status.CALLED:
-        subject = wanted.subject
-        was_heard = any(call.phone_number == reminder.phone_number and subject in call.heard_of for call in calls)
-        if not was_heard and not is_loose(account, circumstances):
+        to_it = [call for call in calls if call.phone_number == reminder.phone_number]
+        was_heard = any(wanted.subject in call.heard_of or is_loose(call.account, circumstances) for call in to_it)
+        if not was_heard:
             yield f"{wanted.name}: called, and nobody has heard it for this time at this number"
 
 

@@ -18,10 +18,8 @@ from reminderd.core.answers import Answer, Candidates, Finding, Found, NoAnswer,
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
-from reminderd.core.limits import Limits
 from reminderd.core.model import TERMINAL
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
 from reminderd.providers.base import placement_of
 from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownReminderError
@@ -30,18 +28,24 @@ from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.stats import next_wakes
-from tests.chaos.carrier import Account, Carrier, CarrierCall
+from tests.chaos.carrier import Carrier, CarrierCall
+from tests.chaos.configurations import Account, Configuration
 from tests.chaos.other_programs import Book, OtherProgram, opened
 from tests.chaos.promises import Circumstances, broken_by_a_new_call
 from tests.chaos.snapshot import is_committed
 from tests.support.desk import Desk
-from tests.support.nouns import HOUR, MINUTE, NOW, RULES, SECOND, hours
+from tests.support.nouns import NOW, RULES, SECOND
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
 
-ALL_DAY: Final = RULES.window
-OFFICE_HOURS: Final = hours(8 * HOUR, 18 * HOUR)
-WEEKDAY_MORNINGS: Final = hours(9 * HOUR, 12 * HOUR, days=range(5))
+SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES = (
+    "settles",
+    "suspended before the request",
+    "suspended after it",
+    "killed before it",
+    "killed after it",
+)
+"""What becomes of a process with a claim in its hands."""
 
 
 class BrokenError(AssertionError):
@@ -55,40 +59,6 @@ def empty_database() -> bytes:
         with open_sync(Path(folder, "empty.db")):
             pass
         return Path(folder, "empty.db").read_bytes()
-
-
-@frozen(kw_only=True)
-class Configuration:
-    """What the clinic may change in its configuration."""
-
-    account: Account
-    window: Window = ALL_DAY
-    max_lateness: timedelta = 4 * HOUR
-    max_calls: int = 3
-    max_tries: int = 3
-    per_day: int = 0
-    group_within: timedelta = timedelta(0)
-    redial_delay: timedelta = 15 * MINUTE
-    ring_again: bool = False
-    voicemail_is_reached: bool = True
-
-    @property
-    def rules(self) -> Rules:
-        return evolve(
-            RULES,
-            window=self.window,
-            max_lateness=self.max_lateness,
-            max_calls=self.max_calls,
-            max_tries=self.max_tries,
-            limits=Limits(per_day=self.per_day),
-            group_within=self.group_within,
-            redial_delays=(self.redial_delay,),
-            ring_again_when_unsure=self.ring_again,
-            voicemail_is_reached=self.voicemail_is_reached,
-            provider=self.account.provider,
-            account=self.account.account,
-            capabilities=self.account.capabilities,
-        )
 
 
 @define
