@@ -106,16 +106,37 @@ class ClinicDay:
             writes_again = dice.choice((program.other.replaces, program.other.upserts))
             wanted = self.reminder(dice.randrange(9))
             writes_again(wanted, wanted.scheduled_at)
-        if self.has_suspended_tasks and dice.random() < 0.2:
+        if self.has_suspended_tasks and dice.random() < 0.3:
+            self._interferes()
+        if self.has_suspended_tasks and dice.random() < 0.3:
             self.finishes(dice.randrange(9), dice.choice(MOST_MOODS))
         if dice.random() < 0.6:
             if dice.random() < 0.4:
                 self.sleeps()
-            fate = SETTLES if dice.random() < 0.8 else dice.choice(FATES)
+            fate = SETTLES if dice.random() < 0.7 else dice.choice(FATES)
             self.works(Work(process=dice.randrange(2), fate=fate, mood=dice.choice(MOST_MOODS)))
         for call in self.live:
             if dice.random() < 0.25:
                 self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
+
+    def _interferes(self) -> None:
+        """Have another program write a reminder that is in the hands of a suspended process."""
+        ids = {one.id for process in self.program.processes for task in process.tasks for one in task.action.reminders}
+        in_hand = [wanted for wanted in self.book.reminders.values() if wanted.id in ids]
+        if in_hand:
+            wanted, other = self.dice.choice(in_hand), self.program.other
+            write = self.dice.choice(
+                (
+                    partial(other.changes_the_message, wanted),
+                    partial(other.changes_the_limit, wanted, self.now),
+                    partial(other.changes_the_number, wanted, PHONES[wanted.phone_number == PHONES[0]]),
+                    partial(other.moves, wanted, self.now + 10 * MINUTE),
+                    partial(other.replaces, wanted, wanted.scheduled_at),
+                    partial(other.cancels, wanted),
+                    partial(other.deletes, wanted),
+                )
+            )
+            write()
 
     # The processes
 

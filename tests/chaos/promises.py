@@ -37,6 +37,8 @@ class Circumstances:
     restarted_at: float = NEVER
     """When a process last started."""
     restored_at: float = NEVER
+    forgotten_until: datetime | None = None
+    """Up to when, by the wall clock, the last restored backup may have forgotten calls."""
     is_misreported: bool = False
     """A call was placed though the answer said that it was not."""
     accepted: Counter[str] = field(factory=Counter)
@@ -155,6 +157,8 @@ def _broken_by_calling_again(
         return
     elif is_loose(former.account, circumstances):
         yield from circumstances.accepts("calls that can't be told apart")
+    elif former.began < circumstances.restored_at and _is_after(subject, circumstances.forgotten_until):
+        yield from circumstances.accepts("restored while the wall clock stood before a forgotten call")
     elif subject in former.known_heard:
         yield f"{subject.name} was heard in {former.call_id}, and is called again"
     elif former.is_misreported and not former.has_shown_life:
@@ -165,6 +169,10 @@ def _broken_by_calling_again(
         yield from circumstances.accepts("once more when unsure")
     else:
         yield f"{subject.name} is called again on a guess: nobody knows how {former.call_id} ended"
+
+
+def _is_after(subject: Subject, moment: datetime | None) -> bool:
+    return moment is not None and subject.scheduled_at > moment
 
 
 def _guesses(subject: Subject, calls: list[CarrierCall], since: float) -> int:

@@ -351,6 +351,7 @@ class TwoProcesses:
         self.book.reminders = book.saved().reminders
         self.book.opted_out |= book.opted_out
         restored_at = self.time.now if done.last_change is None else max(self.time.now, done.last_change)
+        self.circumstances.forgotten_until = restored_at
         self.circumstances.quiet_until = restored_at + self.circumstances.outcome_timeout
         self.circumstances.is_paused = True
         self.circumstances.restored_at = self.circumstances.restarted_at = self.time.seconds
