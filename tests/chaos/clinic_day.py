@@ -28,6 +28,7 @@ from tests.chaos.two_processes import (
     SETTLES,
     SUSPENDED_AFTER,
     SUSPENDED_BEFORE,
+    Task,
     TwoProcesses,
     holds,
 )
@@ -54,6 +55,8 @@ class Work:
     mood: str = PLACED
     counts: bool = True
     requests: int = 2
+    meanwhile: int | None = None
+    """Which statement another program runs before the request is sent, and before its answer is recorded."""
 
 
 @define(kw_only=True)
@@ -107,36 +110,17 @@ class ClinicDay:
             wanted = self.reminder(dice.randrange(9))
             writes_again(wanted, wanted.scheduled_at)
         if self.has_suspended_tasks and dice.random() < 0.3:
-            self._interferes()
-        if self.has_suspended_tasks and dice.random() < 0.3:
             self.finishes(dice.randrange(9), dice.choice(MOST_MOODS))
         if dice.random() < 0.6:
             if dice.random() < 0.4:
                 self.sleeps()
             fate = SETTLES if dice.random() < 0.7 else dice.choice(FATES)
-            self.works(Work(process=dice.randrange(2), fate=fate, mood=dice.choice(MOST_MOODS)))
+            meanwhile = dice.randrange(99) if dice.random() < 0.15 else None
+            mood = dice.choice(MOST_MOODS)
+            self.works(Work(process=dice.randrange(2), fate=fate, mood=mood, meanwhile=meanwhile))
         for call in self.live:
             if dice.random() < 0.25:
                 self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
-
-    def _interferes(self) -> None:
-        """Have another program write a reminder that is in the hands of a suspended process."""
-        ids = {one.id for process in self.program.processes for task in process.tasks for one in task.action.reminders}
-        in_hand = [wanted for wanted in self.book.reminders.values() if wanted.id in ids]
-        if in_hand:
-            wanted, other = self.dice.choice(in_hand), self.program.other
-            write = self.dice.choice(
-                (
-                    partial(other.changes_the_message, wanted),
-                    partial(other.changes_the_limit, wanted, self.now),
-                    partial(other.changes_the_number, wanted, PHONES[wanted.phone_number == PHONES[0]]),
-                    partial(other.moves, wanted, self.now + 10 * MINUTE),
-                    partial(other.replaces, wanted, wanted.scheduled_at),
-                    partial(other.cancels, wanted),
-                    partial(other.deletes, wanted),
-                )
-            )
-            write()
 
     # The processes
 
@@ -150,14 +134,36 @@ class ClinicDay:
         """Have a process claim what is due, do it, and settle it, if it comes so far."""
         program, mood = self.program, self._possible(work.mood)
         for claimed in program.claim(work.process, work.requests):
+            self._writes_meanwhile(claimed, work.meanwhile)
             is_before = work.fate in {SUSPENDED_BEFORE, KILLED_BEFORE}
             task = claimed if is_before else program.do(work.process, claimed, mood)
             if work.fate in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
                 program.processes[work.process].tasks.append(task)
             elif work.fate == SETTLES:
+                self._writes_meanwhile(claimed, work.meanwhile)
                 program.settle(work.process, task, counts=work.counts)
         if work.fate in {KILLED_BEFORE, KILLED_AFTER}:
             program.restart(work.process)
+
+    def _writes_meanwhile(self, task: Task, which: int | None) -> None:
+        """Have another program write what a process works on."""
+        ids, other = {one.id for one in task.action.reminders}, self.program.other
+        found = [wanted for wanted in self.book.reminders.values() if wanted.id in ids]
+        if which is None or not found:
+            return
+        wanted = found[which % len(found)]
+        statements = (
+            partial(other.changes_the_message, wanted),
+            partial(other.changes_the_limit, wanted, self.now),
+            partial(other.changes_the_number, wanted, PHONES[wanted.phone_number == PHONES[0]]),
+            partial(other.moves, wanted, self.now + 10 * MINUTE),
+            partial(other.replaces, wanted, wanted.scheduled_at),
+            partial(other.cancels, wanted),
+            partial(other.deletes, wanted),
+            partial(other.opts_out, wanted.phone_number),
+            partial(self.pauses, on=True, by_staff=False),
+        )
+        statements[which % len(statements)]()
 
     def finishes(self, which: int, mood: str = PLACED, *, counts: bool = True) -> None:
         """Have a process go on with a task in the middle of which it was suspended."""

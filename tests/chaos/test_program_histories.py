@@ -64,6 +64,7 @@ WORK: Final = st.builds(
     mood=st.sampled_from(MOST_MOODS),
     counts=st.booleans(),
     requests=st.sampled_from((2, 2, 1, 0)),
+    meanwhile=st.none() | st.integers(0, 99),
 )
 CHANGES: Final = st.sampled_from(
     [
