@@ -59,14 +59,26 @@ class CarrierCall(Ring):
     """What was heard in it."""
     known_heard: set[Subject] = field(factory=set)
     """What was heard, and the program has taken it."""
+    reached_at: datetime | None = None
+    """When that was, by the program's clock."""
 
     @property
     def is_live(self) -> bool:
         return self.end is None
 
-    def has_pressed_a_key(self) -> None:
+    def has_pressed_a_key(self, now: datetime) -> None:
         self.heard_of.update(self.spoken)
-        self.known_heard.update(self.spoken)
+        self._is_known_to_be_heard(now)
+
+    def has_reported(self, now: datetime) -> None:
+        """Note that the program has taken its end."""
+        if not self.is_reported:
+            self.is_reported = True
+            self._is_known_to_be_heard(now)
+
+    def _is_known_to_be_heard(self, now: datetime) -> None:
+        self.known_heard.update(self.heard_of)
+        self.reached_at = now if self.heard_of else None
 
 
 @define(kw_only=True)

@@ -107,13 +107,13 @@ class ClinicDay:
             self.adds(dice.choice(PHONES[:2]), self.now + dice.choice((0, 1, 20)) * MINUTE)
         if self.book.reminders and dice.random() < 0.08:
             writes_again = dice.choice((program.other.replaces, program.other.upserts))
-            wanted = self.reminder(dice.randrange(9))
+            wanted = self._one_of_the_last_called() or self.reminder(dice.randrange(9))
             writes_again(wanted, wanted.scheduled_at)
         if self.has_suspended_tasks and dice.random() < 0.3:
             self.finishes(dice.randrange(9), dice.choice(MOST_MOODS))
         if dice.random() < 0.6:
-            if dice.random() < 0.4:
-                self.sleeps()
+            if dice.random() < 0.5:
+                self.sleeps(at_most=dice.choice((2, 2, 2, 15, 120)) * MINUTE)
             fate = SETTLES if dice.random() < 0.7 else dice.choice(FATES)
             meanwhile = dice.randrange(99) if dice.random() < 0.15 else None
             mood = dice.choice(MOST_MOODS)
@@ -122,13 +122,19 @@ class ClinicDay:
             if dice.random() < 0.25:
                 self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
 
+    def _one_of_the_last_called(self) -> Wanted | None:
+        names = [
+            one.name for call in self.program.calls[-3:] for one in call.subjects if one.name in self.book.reminders
+        ]
+        return self.book.reminders[self.dice.choice(names)] if names else None
+
     # The processes
 
-    def sleeps(self) -> None:
+    def sleeps(self, at_most: timedelta = timedelta.max) -> None:
         """Let the time pass until something is due, if anything ever is."""
         wake = self.program.next_wake()
         if wake is not None and wake > self.now:
-            self.program.passes(wake - self.now)
+            self.program.passes(min(wake - self.now, at_most))
 
     def works(self, work: Work) -> None:
         """Have a process claim what is due, do it, and settle it, if it comes so far."""

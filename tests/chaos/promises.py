@@ -83,6 +83,7 @@ def broken_by_a_new_call(  # noqa: C901 - a list of sentences
         yield "a request goes to an account that its call does not belong to"
     for name in names_in(message):
         yield from _broken_by_speaking(name, call, message, rules, now, book)
+    yield from _broken_by_another_call(call, earlier, rules, now, circumstances)
     for former in earlier:
         if former.phone_number == call.phone_number:
             yield from _broken_beside(call, former, circumstances)
@@ -113,6 +114,27 @@ def _broken_by_speaking(
 def _limit_of(wanted: Wanted, rules: Rules) -> datetime:
     limit = wanted.expires_at or wanted.scheduled_at + rules.max_lateness
     return limit if wanted.again_until is None else max(limit, wanted.again_until)
+
+
+def _broken_by_another_call(
+    call: CarrierCall, earlier: list[CarrierCall], rules: Rules, now: datetime, circumstances: Circumstances
+) -> Iterator[str]:
+    """Hold the number of calls against the clinic's limits, as far as a restored backup knows of them."""
+    if is_loose(call.account, circumstances):
+        return
+    known = [
+        one
+        for one in earlier
+        if one.phone_number == call.phone_number and one.is_reported and one.began > circumstances.restored_at
+    ]
+    reached_today = [one for one in known if one.reached_at is not None and one.reached_at.date() == now.date()]
+    if 0 < rules.limits.per_day <= len(reached_today):
+        yield f"{call.call_id}: the number was reached as often today as the limits allow"
+    for subject in call.subjects:
+        since = circumstances.asked_again_at.get(subject.name, NEVER)
+        calls = [one for one in known if subject in one.subjects and one.began > since and one.key != call.key]
+        if len(calls) >= rules.max_calls:
+            yield f"{subject.name}: was called {len(calls)} times already"
 
 
 def is_loose(account: Account, circumstances: Circumstances) -> bool:
@@ -215,10 +237,22 @@ def _broken_in(
     if reminder.end_code is EndCode.PROGRAM_ERROR:
         yield f"{wanted.name}: the program has failed on it"
     if reminder.status is Status.CALLED:
-        to_it = [call for call in calls if call.phone_number == reminder.phone_number]
-        was_heard = any(wanted.subject in call.heard_of or is_loose(call.account, circumstances) for call in to_it)
-        if not was_heard:
+        if not any(_is_heard(wanted, reminder, call, circumstances) for call in calls):
             yield f"{wanted.name}: called, and nobody has heard it for this time at this number"
+
+
+def _is_heard(wanted: Wanted, reminder: Reminder, call: CarrierCall, circumstances: Circumstances) -> bool:
+    """Whether a reminder was heard in a call for its time and at its number, as far as that can be known."""
+    if call.phone_number == reminder.phone_number:
+        if wanted.subject in call.heard_of:
+            return True
+        if is_loose(call.account, circumstances):
+            circumstances.accepted["calls that can't be told apart"] += 1
+            return True
+    is_forgotten = call.began < circumstances.restored_at and wanted.name in {one.name for one in call.heard_of}
+    if is_forgotten:
+        circumstances.accepted["heard for a time or at a number that the backup has forgotten"] += 1
+    return is_forgotten
 
 
 def _is_current(found: Snapshot, call_id: str, reminder: Reminder) -> bool:

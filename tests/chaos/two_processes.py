@@ -296,8 +296,7 @@ class TwoProcesses:
     def _is_known(self, call: CarrierCall, end: str | None) -> None:
         call.sign_at, call.has_shown_life = self.time.seconds, True
         if end is not None:
-            call.is_reported = True
-            call.known_heard |= call.heard_of
+            call.has_reported(self.time.now)
 
     def is_answered(self, which: int | None, call: CarrierCall, answered_by: str | None) -> None:
         """Let somebody answer; a provider that asks what to say asks this process, or none."""
@@ -328,7 +327,7 @@ class TwoProcesses:
             process.desk.press(self._tells(call), digits, question)
             self._is_known(call, None)
             if digits in {"1", "9"} or (digits, question) == ("2", Question.CANCEL):
-                call.has_pressed_a_key()
+                call.has_pressed_a_key(self.time.now)
             if digits == "9":
                 self.book.opted_out.add(call.phone_number)
 
