@@ -236,9 +236,9 @@ def _broken_in(
         yield f"{wanted.name}: {reminder.status} with the end code {reminder.end_code}"
     if reminder.end_code is EndCode.PROGRAM_ERROR:
         yield f"{wanted.name}: the program has failed on it"
-    if reminder.status is Status.CALLED:
-        if not any(_is_heard(wanted, reminder, call, circumstances) for call in calls):
-            yield f"{wanted.name}: called, and nobody has heard it for this time at this number"
+    is_heard = (_is_heard(wanted, reminder, call, circumstances) for call in calls)
+    if reminder.status is Status.CALLED and not any(is_heard):
+        yield f"{wanted.name}: called, and nobody has heard it for this time at this number"
 
 
 def _is_heard(wanted: Wanted, reminder: Reminder, call: CarrierCall, circumstances: Circumstances) -> bool:
