@@ -34,6 +34,8 @@ class Circumstances:
     """When staff last had a reminder called again, by its name."""
     set_back_at: float = NEVER
     """When the wall clock was last set back."""
+    set_forward_at: float = NEVER
+    """When it was last set forward."""
     restarted_at: float = NEVER
     """When a process last started."""
     restored_at: float = NEVER
@@ -162,6 +164,8 @@ def _broken_beside(call: CarrierCall, former: CarrierCall, circumstances: Circum
         yield from circumstances.accepts("answered 503, and live all the same")
     elif call.key == former.key:
         yield from circumstances.accepts("the key was forgotten")
+    elif former.began < circumstances.restored_at <= circumstances.set_forward_at:
+        yield from circumstances.accepts("the quiet time after a restore was cut short by the wall clock")
     elif is_loose(former.account, circumstances):
         yield from circumstances.accepts("calls that can't be told apart")
     else:

@@ -147,6 +147,15 @@ def test_two_live_calls_are_seen_until_one_has_been_silent_for_outcome_timeout()
     assert scene.broken() == ""
 
 
+def test_a_call_that_a_backup_has_forgotten_is_excused_once_the_clock_was_set_forward_after_the_restore() -> None:
+    scene = Scene()
+    scene.had(subjects=(), sign_at=LATER - 60)
+    scene.circumstances.restored_at = 1.0
+    assert "two live calls" in scene.broken()
+    scene.circumstances.set_forward_at = 2.0
+    assert scene.broken() == ""
+
+
 def test_a_call_that_was_answered_503_is_excused_until_it_shows_life() -> None:
     scene = Scene()
     former = scene.had(is_misreported=True)

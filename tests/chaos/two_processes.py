@@ -166,6 +166,8 @@ class TwoProcesses:
     def sets_the_clock(self, by: timedelta) -> None:
         """Set the wall clock."""
         self._shows(timedelta(0), self.time.skew + by)
+        if by > timedelta(0):
+            self.circumstances.set_forward_at = self.time.seconds
         if by < timedelta(0):
             self.circumstances.set_back_at = self.time.seconds
             for process in self.processes:
