@@ -73,7 +73,6 @@ CHANGES: Final = st.sampled_from(
         {"window": WEEKDAY_MORNINGS},
         {"max_lateness": HOUR},
         {"max_lateness": 72 * HOUR},
-        {"max_calls": 1},
         {"max_calls": 4},
         {"per_day": 1},
         {"per_day": 0},
@@ -95,6 +94,7 @@ class ProgramHistories(RuleBasedStateMachine):
         ring_again=st.booleans(),
         voicemail_is_reached=st.booleans(),
         group_within=st.sampled_from([0 * SECOND, 2 * HOUR]),
+        max_calls=st.integers(1, 3),
         window=st.sampled_from([ALL_DAY, OFFICE_HOURS]),
         dice=st.integers(0, 2**32).map(Random),
     )
@@ -108,6 +108,7 @@ class ProgramHistories(RuleBasedStateMachine):
         ring_again: bool,
         voicemail_is_reached: bool,
         group_within: timedelta,
+        max_calls: int,
         window: Window,
         dice: Random,
     ) -> None:
@@ -121,6 +122,7 @@ class ProgramHistories(RuleBasedStateMachine):
             account=self.accounts[0],
             window=window,
             group_within=group_within,
+            max_calls=max_calls,
             ring_again=ring_again,
             voicemail_is_reached=voicemail_is_reached,
         )
