@@ -87,7 +87,7 @@ class ClinicDay:
 
     @property
     def talking(self) -> list[CarrierCall]:
-        """Live calls in which a message was spoken, and keys are listened for."""
+        """Return the live calls in which a message was spoken, and keys are listened for."""
         return [one for one in self.live if one.account.capabilities.asks_what_to_say and one.picked_up and one.spoken]
 
     @property

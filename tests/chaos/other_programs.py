@@ -43,7 +43,7 @@ class Wanted:
 
     @property
     def columns(self) -> dict[str, Any]:
-        """The columns that other programs write."""
+        """Return the columns that other programs write."""
         return {
             "id": self.id,
             "ref": self.ref,
@@ -95,7 +95,7 @@ class OtherProgram:
         self._run("UPDATE reminders SET scheduled_at = :scheduled_at WHERE id = :id", **wanted.columns)
 
     def moves_and_reopens(self, wanted: Wanted, at: datetime) -> None:
-        """What is to be called after all, though it was over."""
+        """Move a reminder that was over, and have it called after all."""
         changed = self._run(
             "UPDATE reminders SET scheduled_at = :at, status = 'scheduled'"
             " WHERE id = :id AND status IN ('cancelled', 'expired', 'failed')",

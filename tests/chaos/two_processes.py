@@ -321,7 +321,7 @@ class TwoProcesses:
         holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
 
     def key_is_pressed(self, which: int, call: CarrierCall, digits: str, question: Question) -> None:
-        """Whoever has heard the message presses a key."""
+        """Let whoever has heard the message press a key."""
         process = self.processes[which]
         if not process.account.takes_webhooks_of(call.account):
             return
