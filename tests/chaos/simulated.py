@@ -33,6 +33,9 @@ PLACED, ANSWER_LOST, REQUEST_LOST, NOT_PLACED, REFUSED, ACCOUNT = MOODS = (
 )
 """What becomes of one request; a look-up in any mood but the first two gets no answer."""
 
+MISREPORTED: Final = "placed, and answered 503"
+"""Only for histories that know how to judge it."""
+
 _NOTHING_PLACED: Final[dict[str, Answer]] = {
     REQUEST_LOST: Unclear("timeout"),
     NOT_PLACED: NotPlaced("connection refused"),
@@ -77,6 +80,8 @@ class SimulatedProvider:
         if mood in _NOTHING_PLACED:
             return _NOTHING_PLACED[mood]
         ring = self._rung_for(placement.call_id, now) or self._rings(placement, riders, now)
+        if mood == MISREPORTED:
+            return NotPlaced("503")
         return Unclear("timeout") if mood == ANSWER_LOST else Accepted(ring.call_id)
 
     def find(self, call_id: str, mood: str, now: datetime) -> Finding:

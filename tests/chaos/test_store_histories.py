@@ -7,7 +7,7 @@ them: the claims, the fences, the receipts, the triggers.
 from collections import Counter
 from contextlib import ExitStack, suppress
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import partial
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,19 +35,20 @@ from tests.chaos.invariants import Expectations, broken
 from tests.chaos.record import Ring
 from tests.chaos.simulated import MOODS, PLACED, SimulatedProvider
 from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
+from tests.chaos.two_processes import (
+    FATES,
+    KILLED_BEFORE,
+    SETTLES,
+    SUSPENDED_AFTER,
+    SUSPENDED_BEFORE,
+    empty_database,
+)
 from tests.support.desk import Desk
 from tests.support.nouns import HOUR, MINUTE, NOW, SECOND, able
 
 pytestmark = pytest.mark.chaos
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
-SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES = (
-    "settles",
-    "suspended before the request",
-    "suspended after it",
-    "killed before it",
-    "killed after it",
-)
 STAFF: Final = Source(actor="staff")
 PHONES: Final = ("+15550100001", "+15550100001", "+15550100001", "+15550100002")
 """Three reminders want the same phone, and may be said in one call."""
@@ -83,15 +84,6 @@ WORK: Final = st.builds(
     counts=st.booleans(),
     requests=st.sampled_from((2, 2, 1, 0)),
 )
-
-
-@cache
-def template() -> bytes:
-    """An empty database."""
-    with TemporaryDirectory() as folder:
-        with open_sync(Path(folder, "empty.db")):
-            pass
-        return Path(folder, "empty.db").read_bytes()
 
 
 class StoreHistories(RuleBasedStateMachine):
@@ -140,7 +132,7 @@ class StoreHistories(RuleBasedStateMachine):
         )
         self.stack = ExitStack()
         self.path = Path(self.stack.enter_context(TemporaryDirectory()), "clinic.db")
-        self.path.write_bytes(template())
+        self.path.write_bytes(empty_database())
         self.ids = count(1)
         self.lives = [ExitStack(), ExitStack()]
         self.desks = [self._starts(process) for process in range(2)]

@@ -1,0 +1,269 @@
+"""A day of a clinic in histories of the whole program: what happens on any day, and that all must come to rest."""
+
+from datetime import datetime, timedelta
+from functools import partial
+from random import Random
+from typing import Final
+
+from attrs import define, field, frozen
+
+from reminderd.core.imported import Intake
+from reminderd.core.intake import ReminderRequest, read_request
+from reminderd.core.model import TERMINAL
+from reminderd.store.queries import broken_promises
+from reminderd.store.reminders import Source, put_all
+from reminderd.store.rows import to_ms
+from reminderd.store.settings import set_pause
+from reminderd.store.sqlite.integrity import check
+from tests.chaos.carrier import CarrierCall, message_for
+from tests.chaos.configurations import ALL_DAY
+from tests.chaos.other_programs import Book, Wanted
+from tests.chaos.promises import broken_in_the_database, not_at_rest
+from tests.chaos.simulated import MISREPORTED, MOODS, PLACED
+from tests.chaos.snapshot import looking, snapshot_of
+from tests.chaos.two_processes import (
+    FATES,
+    KILLED_AFTER,
+    KILLED_BEFORE,
+    SETTLES,
+    SUSPENDED_AFTER,
+    SUSPENDED_BEFORE,
+    Task,
+    TwoProcesses,
+    holds,
+)
+from tests.support.nouns import HOUR, MINUTE
+
+PHONES: Final = ("+15550100001", "+15550100002", "+15550100003")
+MOST_REMINDERS: Final = 8
+STAFF: Final = Source(actor="staff")
+
+MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
+MOST_WORDS: Final = (*sorted(TERMINAL), "ringing", "held", "completed", "completed", "busy", "no-answer")
+ANSWERERS: Final = (None, "human", "machine_start")
+
+_A_MOMENT: Final = timedelta(milliseconds=37)
+"""No two events happen at the same time."""
+
+
+@frozen
+class Work:
+    """How a process fares with what it claims."""
+
+    process: int = 0
+    fate: str = SETTLES
+    mood: str = PLACED
+    counts: bool = True
+    requests: int = 2
+    meanwhile: int | None = None
+    """Which statement another program runs before the request is sent, and before its answer is recorded."""
+
+
+@define(kw_only=True)
+class ClinicDay:
+    """The program at work, and what happens to it on any day."""
+
+    program: TwoProcesses
+    dice: Random
+    may_be_misreported: bool
+    """A provider may answer that it has not placed a call that it has placed."""
+    errors: list[str]
+    """Exceptions that the program has logged."""
+    webhooks: list[tuple[CarrierCall, str]] = field(factory=list)
+    """All that were ever sent."""
+    _names: int = 0
+
+    @property
+    def book(self) -> Book:
+        return self.program.book
+
+    @property
+    def now(self) -> datetime:
+        return self.program.time.now
+
+    @property
+    def live(self) -> list[CarrierCall]:
+        return [call for call in self.program.calls if call.is_live]
+
+    @property
+    def talking(self) -> list[CarrierCall]:
+        """Return the live calls in which a message was spoken, and keys are listened for."""
+        return [one for one in self.live if one.account.capabilities.asks_what_to_say and one.picked_up and one.spoken]
+
+    @property
+    def has_suspended_tasks(self) -> bool:
+        return any(process.tasks for process in self.program.processes)
+
+    def reminder(self, which: int) -> Wanted:
+        return list(self.book.reminders.values())[which % len(self.book.reminders)]
+
+    def goes_on(self) -> None:
+        """Let a moment pass in which processes work and calls go on, and little goes wrong."""
+        dice, program = self.dice, self.program
+        program.passes(_A_MOMENT)
+        if program.circumstances.is_paused and dice.random() < 0.3:
+            self.pauses(on=False)
+        if len(self.book.reminders) < MOST_REMINDERS and dice.random() < 0.15:
+            self.adds(dice.choice(PHONES[:2]), self.now + dice.choice((0, 1, 20)) * MINUTE)
+        if self.book.reminders and dice.random() < 0.08:
+            writes_again = dice.choice((program.other.replaces, program.other.upserts))
+            wanted = self._one_of_the_last_called() or self.reminder(dice.randrange(9))
+            writes_again(wanted, wanted.scheduled_at)
+        if self.has_suspended_tasks and dice.random() < 0.3:
+            self.finishes(dice.randrange(9), dice.choice(MOST_MOODS))
+        if dice.random() < 0.6:
+            if dice.random() < 0.5:
+                self.sleeps(at_most=dice.choice((2, 2, 2, 15, 120)) * MINUTE)
+            fate = SETTLES if dice.random() < 0.7 else dice.choice(FATES)
+            meanwhile = dice.randrange(99) if dice.random() < 0.15 else None
+            mood = dice.choice(MOST_MOODS)
+            self.works(Work(process=dice.randrange(2), fate=fate, mood=mood, meanwhile=meanwhile))
+        for call in self.live:
+            if dice.random() < 0.25:
+                self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
+
+    def _one_of_the_last_called(self) -> Wanted | None:
+        names = [
+            one.name for call in self.program.calls[-3:] for one in call.subjects if one.name in self.book.reminders
+        ]
+        return self.book.reminders[self.dice.choice(names)] if names else None
+
+    # The processes
+
+    def sleeps(self, at_most: timedelta = timedelta.max) -> None:
+        """Let the time pass until something is due, if anything ever is."""
+        wake = self.program.next_wake()
+        if wake is not None and wake > self.now:
+            self.program.passes(min(wake - self.now, at_most))
+
+    def works(self, work: Work) -> None:
+        """Have a process claim what is due, do it, and settle it, if it comes so far."""
+        program, mood = self.program, self._possible(work.mood)
+        for claimed in program.claim(work.process, work.requests):
+            self._writes_meanwhile(claimed, work.meanwhile)
+            is_before = work.fate in {SUSPENDED_BEFORE, KILLED_BEFORE}
+            task = claimed if is_before else program.do(work.process, claimed, mood)
+            if work.fate in {SUSPENDED_BEFORE, SUSPENDED_AFTER}:
+                program.processes[work.process].tasks.append(task)
+            elif work.fate == SETTLES:
+                self._writes_meanwhile(claimed, work.meanwhile)
+                program.settle(work.process, task, counts=work.counts)
+        if work.fate in {KILLED_BEFORE, KILLED_AFTER}:
+            program.restart(work.process)
+
+    def _writes_meanwhile(self, task: Task, which: int | None) -> None:
+        """Have another program write what a process works on."""
+        ids, other = {one.id for one in task.action.reminders}, self.program.other
+        found = [wanted for wanted in self.book.reminders.values() if wanted.id in ids]
+        if which is None or not found:
+            return
+        wanted = found[which % len(found)]
+        statements = (
+            partial(other.changes_the_message, wanted),
+            partial(other.changes_the_limit, wanted, self.now),
+            partial(other.changes_the_number, wanted, PHONES[wanted.phone_number == PHONES[0]]),
+            partial(other.moves, wanted, self.now + 10 * MINUTE),
+            partial(other.replaces, wanted, wanted.scheduled_at),
+            partial(other.cancels, wanted),
+            partial(other.deletes, wanted),
+            partial(other.opts_out, wanted.phone_number),
+            partial(self.pauses, on=True, by_staff=False),
+        )
+        statements[which % len(statements)]()
+
+    def finishes(self, which: int, mood: str = PLACED, *, counts: bool = True) -> None:
+        """Have a process go on with a task in the middle of which it was suspended."""
+        suspended = [(place, task) for place, one in enumerate(self.program.processes) for task in one.tasks]
+        process, task = suspended[which % len(suspended)]
+        self.program.processes[process].tasks.remove(task)
+        done = task if task.outcome is not None else self.program.do(process, task, self._possible(mood))
+        self.program.settle(process, done, counts=counts)
+
+    def _possible(self, mood: str) -> str:
+        return PLACED if mood == MISREPORTED and not self.may_be_misreported else mood
+
+    # Calls
+
+    def call_goes_on(self, call: CarrierCall, process: int | None, word: str, answered_by: str | None) -> None:
+        """Tell a process a word about a call, or send the webhook on its way; before it is completed it is answered."""
+        if word == "completed" and not call.picked_up:
+            self.program.is_answered(process, call, answered_by)
+        if word in TERMINAL:
+            self.program.carriers[call.account].ends(call, word)
+        self.webhooks.append((call, word))
+        if process is not None:
+            self.program.webhook(process, call, word)
+
+    # Reminders
+
+    def adds(self, phone: str, at: datetime, expires_at: datetime | None = None) -> None:
+        """Have another program add a reminder."""
+        self.program.other.adds(self.book.new(self._new_name("r"), phone, at, expires_at=expires_at))
+
+    def imports(self, former: Wanted | None, phone: str, at: datetime) -> None:
+        """Have staff import a file with one line: a new reminder, or one that was imported before.
+
+        Raises:
+            RefusedError: the line is refused.
+        """
+        name = self._new_name("imported") if former is None else former.name
+        request = read_request(
+            phone_number=phone,
+            message=message_for(name),
+            scheduled_at=at.isoformat(),
+            expires_at=None,
+            timezone=None,
+            ref=name,
+            zone=ALL_DAY.zone,
+        )
+        assert isinstance(request, ReminderRequest), request
+        desk, number = self.program.processes[0].desk, f"{self._names:032x}"
+        store = partial(put_all, requests=[request], rules=desk.rules, mint=lambda: number, source=STAFF)
+        [(stored, decision)] = desk.write(store)
+        if decision.intake is not Intake.UNCHANGED:
+            wanted = self.book.new(name, phone, request.scheduled_at, id=str(stored.reminder["id"]), ref=name)
+            wanted.life = wanted.life if former is None else former.life
+
+    def _new_name(self, prefix: str) -> str:
+        self._names += 1
+        return f"{prefix}-{self._names}"
+
+    def pauses(self, *, on: bool, by_staff: bool = True) -> None:
+        """Pause all dialing, or end the pause, by a command or by another program's SQL."""
+        self.program.circumstances.is_paused = on
+        if by_staff:
+            self.program.processes[0].desk.write(partial(set_pause, on=on, reason=None, actor="staff"))
+        else:
+            self.program.other.pauses(on=on)
+
+    # What must hold
+
+    def check(self, *, at_rest: bool = False) -> None:
+        """Hold the database against the clinic's book and the provider's record."""
+        with looking(self.program.path) as connection:
+            found = snapshot_of(connection)
+            holds(broken_promises(connection, long_ago=to_ms(self.now) if at_rest else 0))
+            holds(check(connection) if at_rest else [])
+        holds(self.errors)
+        holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))
+        holds(not_at_rest(found) if at_rest else [])
+
+    def ends_well(self) -> None:
+        """Let time pass while nothing goes wrong and all webhooks arrive: everything comes to rest."""
+        for process in range(2):
+            self.program.restart(process)
+        self.pauses(on=False)
+        for turn in range(300):
+            for call in self.program.calls:
+                if call.is_live:
+                    self.call_goes_on(call, 0, "completed", None)
+                elif not call.is_reported:
+                    self.program.webhook(0, call, call.end or "")
+            if self.program.next_wake() is None:
+                break
+            self.sleeps()
+            quiet_until = self.program.circumstances.quiet_until or self.now
+            self.program.passes(max(quiet_until - self.now, 0 * MINUTE))
+            self.works(Work())
+            self.program.passes(MINUTE if turn < 100 else 5 * HOUR)
+        self.check(at_rest=True)

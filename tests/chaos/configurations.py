@@ -1,0 +1,66 @@
+"""What a clinic may configure in histories of the whole program."""
+
+from datetime import timedelta
+from typing import Final
+
+from attrs import evolve, frozen
+
+from reminderd.core.answers import Capabilities
+from reminderd.core.limits import Limits
+from reminderd.core.rules import Rules
+from reminderd.core.window import Window
+from tests.support.nouns import HOUR, MINUTE, RULES, hours
+
+TWILIO: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
+
+ALL_DAY: Final = RULES.window
+OFFICE_HOURS: Final = hours(8 * HOUR, 18 * HOUR)
+WEEKDAY_MORNINGS: Final = hours(9 * HOUR, 12 * HOUR, days=range(5))
+
+
+@frozen(kw_only=True)
+class Account:
+    """With whom calls are placed, as the configuration has it."""
+
+    provider: str
+    account: str
+    capabilities: Capabilities
+    echoes_attempt_id: bool = True
+
+    def takes_webhooks_of(self, other: "Account") -> bool:
+        """Whether a process that is configured for this account takes a webhook of the other one."""
+        return self.provider == other.provider and (self.provider == "generic" or self.account == other.account)
+
+
+@frozen(kw_only=True)
+class Configuration:
+    """What the clinic may change in its configuration."""
+
+    account: Account
+    window: Window = ALL_DAY
+    max_lateness: timedelta = 4 * HOUR
+    max_calls: int = 3
+    max_tries: int = 3
+    per_day: int = 0
+    group_within: timedelta = timedelta(0)
+    redial_delay: timedelta = 15 * MINUTE
+    ring_again: bool = False
+    voicemail_is_reached: bool = True
+
+    @property
+    def rules(self) -> Rules:
+        return evolve(
+            RULES,
+            window=self.window,
+            max_lateness=self.max_lateness,
+            max_calls=self.max_calls,
+            max_tries=self.max_tries,
+            limits=Limits(per_day=self.per_day),
+            group_within=self.group_within,
+            redial_delays=(self.redial_delay,),
+            ring_again_when_unsure=self.ring_again,
+            voicemail_is_reached=self.voicemail_is_reached,
+            provider=self.account.provider,
+            account=self.account.account,
+            capabilities=self.account.capabilities,
+        )

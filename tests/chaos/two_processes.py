@@ -1,0 +1,368 @@
+"""The whole program without its sockets: two processes on one file, their clock, their accounts, and their provider.
+
+Every transaction is the real store's, every decision the real core's.
+"""
+
+from collections.abc import Iterable
+from contextlib import ExitStack, suppress
+from datetime import datetime, timedelta
+from functools import cache
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from attrs import define, evolve, field, frozen
+
+from reminderd.core.answers import Answer, Candidates, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.conversation import Question
+from reminderd.core.lifecycle.answer import last_look
+from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
+from reminderd.core.model import TERMINAL
+from reminderd.core.rules import Rules
+from reminderd.providers.base import placement_of
+from reminderd.store.claims import poke
+from reminderd.store.errors import UnknownReminderError
+from reminderd.store.settle import look
+from reminderd.store.sqlite.backups import back_up
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.restoring import restore
+from reminderd.store.stats import next_wakes
+from tests.chaos.carrier import Carrier, CarrierCall
+from tests.chaos.configurations import Account, Configuration
+from tests.chaos.other_programs import Book, OtherProgram, opened
+from tests.chaos.promises import Circumstances, broken_by_a_new_call
+from tests.chaos.snapshot import is_committed
+from tests.support.desk import Desk
+from tests.support.nouns import NOW, RULES, SECOND
+
+REQUEST_TIMEOUT: Final = 20 * SECOND
+
+SETTLES, SUSPENDED_BEFORE, SUSPENDED_AFTER, KILLED_BEFORE, KILLED_AFTER = FATES = (
+    "settles",
+    "suspended before the request",
+    "suspended after it",
+    "killed before it",
+    "killed after it",
+)
+"""What becomes of a process with a claim in its hands."""
+
+
+class BrokenError(AssertionError):
+    """A promise is broken."""
+
+
+@cache
+def empty_database() -> bytes:
+    """Return an empty database."""
+    with TemporaryDirectory() as folder:
+        with open_sync(Path(folder, "empty.db")):
+            pass
+        return Path(folder, "empty.db").read_bytes()
+
+
+@define
+class Time:
+    """What passes truly, and what the wall clock makes of it."""
+
+    passed: timedelta = timedelta(0)
+    skew: timedelta = timedelta(0)
+
+    @property
+    def seconds(self) -> float:
+        return self.passed.total_seconds()
+
+    @property
+    def now(self) -> datetime:
+        return NOW + self.passed + self.skew
+
+
+@frozen
+class Task:
+    """A claim in the hands of a process, which finishes it by the rules that it began with."""
+
+    action: Action
+    rules: Rules
+    account: Account
+    claimed_at: float
+    outcome: Answer | Finding | Candidates | str | None = None
+    """An answer, a finding, or why nothing was sent; None before."""
+
+
+@define
+class Process:
+    """What one process holds."""
+
+    desk: Desk
+    life: ExitStack
+    account: Account
+    tasks: list[Task] = field(factory=list)
+
+
+class TwoProcesses:
+    """The program, the provider that it calls with, and the clinic's book."""
+
+    def __init__(
+        self, folder: Path, configuration: Configuration, accounts: Iterable[Account], look_up_lag: timedelta
+    ) -> None:
+        self.folder, self.path = folder, folder / "clinic.db"
+        self.path.write_bytes(empty_database())
+        self.configuration = configuration
+        self.time = Time()
+        self.ids = count(1)
+        self.book = Book()
+        self.circumstances = Circumstances(
+            book=self.book, outcome_timeout=RULES.outcome_timeout, ring_again=configuration.ring_again
+        )
+        self.calls: list[CarrierCall] = []
+        self.carriers = {
+            account: Carrier(
+                capabilities=account.capabilities,
+                look_up_lag=look_up_lag,
+                echoes_attempt_id=account.echoes_attempt_id,
+                account=account,
+                calls=self.calls,
+                subjects_of=self.book.subjects_of,
+                voicemail_is_reached=configuration.voicemail_is_reached,
+            )
+            for account in accounts
+        }
+        self.processes = [self._started(), self._started()]
+        self.other = OtherProgram(opened(self.path, lambda: self.time.now), self.book)
+        self.backup: tuple[Path, Book] | None = None
+
+    # The processes
+
+    def _started(self) -> Process:
+        life = ExitStack()
+        connection = life.enter_context(open_sync(self.path))
+        connection.execute("PRAGMA synchronous = OFF")
+        account = self.configuration.account
+        desk = Desk(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
+        desk.write(poke)
+        return Process(desk, life, account)
+
+    def restart(self, which: int) -> None:
+        """Kill a process with all that it holds, and start it with the configuration as it is now."""
+        self.processes[which].life.close()
+        self.processes[which] = self._started()
+        self.circumstances.restarted_at = self.time.seconds
+
+    def reload(self, which: int) -> None:
+        """Have a process read its configuration again: the account waits for the next start."""
+        process = self.processes[which]
+        process.desk.rules = evolve(self.configuration, account=process.account).rules
+        process.desk.write(poke)
+
+    def close(self) -> None:
+        self.other.connection.close()
+        for process in self.processes:
+            process.life.close()
+
+    def passes(self, by: timedelta) -> None:
+        """Let time pass."""
+        self._shows(by, self.time.skew)
+
+    def sets_the_clock(self, by: timedelta) -> None:
+        """Set the wall clock."""
+        self._shows(timedelta(0), self.time.skew + by)
+        if by > timedelta(0):
+            self.circumstances.set_forward_at = self.time.seconds
+        if by < timedelta(0):
+            self.circumstances.set_back_at = self.time.seconds
+            for process in self.processes:
+                process.desk.write(poke)
+
+    def _shows(self, by: timedelta, skew: timedelta) -> None:
+        self.time.passed += by
+        self.time.skew = skew
+        for process in self.processes:
+            process.desk.witness()
+            process.desk.now, process.desk.monotonic = self.time.now, self.time.seconds
+
+    def next_wake(self) -> datetime | None:
+        wakes = next_wakes(self.processes[0].desk.connection, self.time.now)
+        return min((time for time in (wakes.reminder, wakes.call) if time is not None), default=None)
+
+    # Claims, requests and look-ups
+
+    def claim(self, which: int, requests: int) -> list[Task]:
+        """Have a process claim what is due; what it holds already is leased on."""
+        process = self.processes[which]
+        held = frozenset(task.action.token for task in process.tasks)
+        actions = process.desk.claim(requests=requests, checks=2, held=held)
+        return [Task(action, process.desk.rules, process.account, self.time.seconds) for action in actions]
+
+    def do(self, which: int, task: Task, mood: str) -> Task:
+        """Send the request, unless the last look forbids it, or ask the provider; nothing is settled yet."""
+        if task.action.kind.is_request:
+            reason = self._last_look(which, task)
+            return evolve(task, outcome=reason or self._requests(task, mood))
+        return evolve(task, outcome=self._looks_up(task, mood))
+
+    def _last_look(self, which: int, task: Task) -> str | None:
+        connection = self.processes[which].desk.connection
+        seen = look(connection, action=task.action, rules=task.rules, now=self.time.now)
+        left = task.rules.lease - (self.time.seconds - task.claimed_at) * SECOND
+        call = seen.ledger.calls.get(task.action.call.id)
+        if call is not None and call.wake_at is not None:
+            left = min(left, call.wake_at - self.time.now)
+        return last_look(
+            seen.ledger,
+            task.action,
+            paused=seen.paused,
+            stopping=False,
+            time_left=left - REQUEST_TIMEOUT,
+            rules=task.rules,
+            now=self.time.now,
+        )
+
+    def _requests(self, task: Task, mood: str) -> Answer:
+        placement, former = placement_of(task.action), list(self.calls)
+        holds([] if is_committed(self.path, placement.call_id) else ["asked before the call was in the database"])
+        answer, call = self.carriers[task.account].asked(placement, mood, self.time.seconds)
+        if call is not None:
+            self.circumstances.is_misreported |= call.is_misreported
+            holds(
+                broken_by_a_new_call(
+                    call,
+                    message=placement.message,
+                    earlier=former,
+                    belongs_to=(task.action.call.provider, task.action.call.account),
+                    rules=task.rules,
+                    now=self.time.now,
+                    circumstances=self.circumstances,
+                )
+            )
+        return answer
+
+    def _looks_up(self, task: Task, mood: str) -> Finding | Candidates:
+        carrier, action = self.carriers[task.account], task.action
+        now = carrier.time(self.time.seconds)
+        match action.kind:
+            case ActionKind.DROP:
+                return carrier.drop(action.call.external_call_id or "", mood)
+            case ActionKind.FETCH:
+                return carrier.fetch(action.call.external_call_id or "", mood)
+            case _ if carrier.capabilities.asks_what_to_say:
+                return carrier.candidates(placement_of(action), mood, now)
+            case _ if not carrier.echoes_attempt_id:
+                return NotFound()
+            case _:
+                return carrier.find(action.call.id, mood, now)
+
+    def settle(self, which: int, task: Task, *, counts: bool = True) -> None:
+        """Record what came of a task."""
+        desk, outcome = evolve(self.processes[which].desk, rules=task.rules), task.outcome
+        match outcome:
+            case None:
+                raise AssertionError("nothing was done")
+            case str():
+                desk.not_sent(task.action, outcome)
+            case Found() | NotFound() | NoAnswer() | Candidates():
+                transition = desk.found(task.action, outcome)
+                if transition is not None and transition.call is not None:
+                    self._shows_life(transition)
+            case _:
+                transition = desk.answer(task.action, outcome, counts=counts)
+                if transition is not None and transition.call is not None:
+                    self._shows_life(transition)
+
+    def _shows_life(self, transition: Transition) -> None:
+        """Note what the program has learned of a call by asking."""
+        stored = transition.call
+        for call in self.calls:
+            if stored is not None and call.call_id == stored.external_call_id:
+                if stored.last_sign_at == self.time.now:
+                    self._is_known(call, None)
+                if stored.received_at is not None:
+                    self._is_known(call, call.end)
+
+    # What the provider tells
+
+    def webhook(self, which: int, call: CarrierCall, word: str) -> bool:
+        """Deliver a webhook to a process; return whether it was taken."""
+        report = evolve(self.carriers[call.account].tells(call), status=word)
+        if word != "completed":
+            report = evolve(report, transcript=None)
+        process = self.processes[which]
+        if not process.account.takes_webhooks_of(call.account):
+            return False
+        try:
+            process.desk.report(report)
+        except UnknownReminderError:
+            return False
+        self._is_known(call, word if word in TERMINAL else None)
+        return True
+
+    def _is_known(self, call: CarrierCall, end: str | None) -> None:
+        call.sign_at, call.has_shown_life = self.time.seconds, True
+        if end is not None:
+            call.has_reported(self.time.now)
+
+    def is_answered(self, which: int | None, call: CarrierCall, answered_by: str | None) -> None:
+        """Let somebody answer; a provider that asks what to say asks this process, or none."""
+        call.picked_up, call.answered_by = True, answered_by
+        if which is None:
+            return
+        process = self.processes[which]
+        if not call.account.capabilities.asks_what_to_say or not process.account.takes_webhooks_of(call.account):
+            return
+        try:
+            spoken = process.desk.pick_up(self._tells(call))
+        except UnknownReminderError:
+            return
+        self._is_known(call, None)
+        call.spoken = self.book.subjects_of(spoken.message)
+        for name in (one.name for one in call.spoken):
+            wanted = self.book.reminders.get(name)
+            holds([] if wanted is not None and not wanted.is_cancelled else [f"{name}: spoken though it is not wanted"])
+        has_opted_out = bool(call.spoken) and call.phone_number in self.book.opted_out
+        holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
+
+    def key_is_pressed(self, which: int, call: CarrierCall, digits: str, question: Question) -> None:
+        """Let whoever has heard the message press a key."""
+        process = self.processes[which]
+        if not process.account.takes_webhooks_of(call.account):
+            return
+        with suppress(UnknownReminderError):
+            process.desk.press(self._tells(call), digits, question)
+            self._is_known(call, None)
+            if digits in {"1", "9"} or (digits, question) == ("2", Question.CANCEL):
+                call.has_pressed_a_key(self.time.now)
+            if digits == "9":
+                self.book.opted_out.add(call.phone_number)
+
+    def _tells(self, call: CarrierCall) -> Report:
+        return self.carriers[call.account].tells(call)
+
+    # Backups
+
+    def backs_up(self) -> None:
+        made = back_up(self.path, self.folder / "backups", self.time.now, keep=2)
+        self.backup = (made.file, self.book.saved())
+
+    def restores(self) -> None:
+        """Put the backup in the place of the database, which nobody may have open."""
+        if self.backup is None:
+            raise AssertionError("there is no backup")
+        file, book = self.backup
+        self.close()
+        done = restore(self.path, file, self.time.now, actor="staff", replace=True, rules=self.configuration.rules)
+        self.book.reminders = book.saved().reminders
+        self.book.opted_out |= book.opted_out
+        restored_at = self.time.now if done.last_change is None else max(self.time.now, done.last_change)
+        self.circumstances.forgotten_until = restored_at
+        self.circumstances.quiet_until = restored_at + self.circumstances.outcome_timeout
+        self.circumstances.is_paused = True
+        self.circumstances.restored_at = self.circumstances.restarted_at = self.time.seconds
+        self.processes = [self._started(), self._started()]
+        self.other = OtherProgram(opened(self.path, lambda: self.time.now), self.book)
+        self.backup = None
+
+
+def holds(sentences: Iterable[str]) -> None:
+    """Raise with everything that does not hold."""
+    found = list(sentences)
+    if found:
+        raise BrokenError("; ".join(found))
