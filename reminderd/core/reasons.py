@@ -18,7 +18,7 @@ class HoldCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What staff read."""
+        """The sentence that staff read."""
         return _HOLDS[self]
 
 
@@ -34,7 +34,7 @@ _HOLDS: Final = {
 }
 
 HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)
-"""Reasons to wait that the clinic's own hours and limits give."""
+"""Reasons to wait that come from the clinic's own hours and limits."""
 
 
 class EndCode(StrEnum):
@@ -60,7 +60,7 @@ class EndCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What staff read where nothing more is known."""
+        """The sentence that staff read if nothing more is known."""
         return _ENDS[self]
 
 
