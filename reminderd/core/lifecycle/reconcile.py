@@ -195,7 +195,7 @@ def _resend_at(
 
 
 def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:
-    """Return whether the number was meanwhile reached as often as the limits allow: a repeat may be the first real call."""
+    """Return whether the number was reached as often as the limits allow: a repeat may be the first real call."""
     heard_at = ledger.heard_at.get(reminder.phone_number, ())
     return rules.limits.any and rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) is not None
 
