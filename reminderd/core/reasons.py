@@ -27,10 +27,10 @@ _HOLDS: Final = {
     HoldCode.LIMITS: "this number was reached as often as the limits allow",
     HoldCode.NUMBER_BUSY: "another call to this number is under way",
     HoldCode.BUNDLE: "waits for another reminder of the same number",
-    HoldCode.REDIAL: "not reached yet, to be called again",
-    HoldCode.NOT_PLACED: "the call could not be placed, to be tried again",
-    HoldCode.ACCOUNT: "the provider refuses us, to be tried again",
-    HoldCode.NOT_SENT: "the request was not sent, to be tried again",
+    HoldCode.REDIAL: "not reached yet; will be called again",
+    HoldCode.NOT_PLACED: "the call could not be placed; will be tried again",
+    HoldCode.ACCOUNT: "the provider refuses us; will be tried again",
+    HoldCode.NOT_SENT: "the request was not sent; will be tried again",
 }
 
 HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)
@@ -70,10 +70,10 @@ _ENDS: Final = {
     EndCode.TOO_LATE: "too late",
     EndCode.REFUSED: "refused by the provider",
     EndCode.NOT_PLACED: "the call could not be placed",
-    EndCode.MAX_CALLS: "called as often as configured, and not reached",
+    EndCode.MAX_CALLS: "called as often as configured, but not reached",
     EndCode.NOT_ANSWERED: "not answered",
     EndCode.NOT_HEARD: "answered, but the message was not heard",
-    EndCode.VOICEMAIL: "answered by a voicemail",
+    EndCode.VOICEMAIL: "answered by voicemail",
     EndCode.DECLINED: "the call was declined",
     EndCode.PROVIDER_FAILED: "the provider reported: failed",
     EndCode.UNCONFIRMED: "outcome unknown: call the patient manually",

@@ -138,7 +138,7 @@ class History:
         promises.hold_database(model)
 
     def can_happen(self, act: Act) -> bool:
-        """Whether a written act makes sense now; other programs and clocks need no permission."""
+        """Return whether a written act makes sense now; acts of other programs and clocks are always possible."""
         name, reminders = act[0], self.model.db.reminders
         if name.startswith("sql_"):
             return bool((act[1] in reminders) != (name == "sql_insert"))

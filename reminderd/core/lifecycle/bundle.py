@@ -36,7 +36,7 @@ def bundle_for(
     """Decide which reminders one call speaks. None is ever spoken before its time.
 
     Args:
-        ledger: holds them all.
+        ledger: contains all of them.
         reminder: the one that starts the call, which may be called now.
         ready: others of its number that may be called now.
         early: others of its number that are due later.

@@ -202,7 +202,7 @@ class _Case:
         if now < limit and free is not None and free >= limit:
             reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
         elif now < limit and retry_at is not None and retry_at >= limit:
-            reason = "too late: not to be tried again before its limit"
+            reason = "too late: can't be tried again before its limit"
         elif now < limit:
             reason = "too late: the calling hours leave no time to call before its limit"
         else:

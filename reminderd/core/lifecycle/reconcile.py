@@ -95,7 +95,7 @@ def claim_call(
     """Decide what an alive call whose `wake_at` has passed needs next.
 
     Args:
-        ledger: holds the call, its reminders with their histories, and what is known of its number.
+        ledger: holds the call, its reminders with their histories, and what is known about its number.
         call: as it is stored; if it has a lease, that has run out and belongs to another process.
         token: for a new lease.
         room: what can be done at once.
@@ -125,7 +125,7 @@ def claim_call(
 
 
 def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding:
-    """Return what was found of `call`: the only candidate whose id is not among those `taken` by other calls.
+    """Return the finding that is about `call`: the only candidate whose id is not among those `taken` by other calls.
 
     If a webhook has brought the provider's id of `call` since the question was sent, only that one counts.
     """

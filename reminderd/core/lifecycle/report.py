@@ -57,7 +57,7 @@ def outcome_of(call: Call, *, was_spoken: bool) -> CallOutcome:
 
     Args:
         call: with its terminal report.
-        was_spoken: a message was handed to whoever answered.
+        was_spoken: whether a message was handed to the person who answered.
     """
     if call.status == "completed":
         by_person = CallOutcome.HEARD if was_spoken else CallOutcome.NOT_HEARD
@@ -74,8 +74,8 @@ def reported(
 
     Args:
         ledger: what the report may be about: calls by our id, by the provider's, and those of the reminder it names.
-        report: what the provider says.
-        receipt_is_new: no terminal report with this provider's id came before.
+        report: what the provider reports.
+        receipt_is_new: whether no terminal report with this provider's id came before.
         new_call_id: the id for a call that we do not know, if the report contains none of ours.
         rules: the clinic's.
         now: the time of the transaction.

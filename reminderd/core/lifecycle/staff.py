@@ -16,7 +16,7 @@ _RESPONSES: Final = frozenset(Response)
 
 
 class NotAllowedError(Exception):
-    """The reminder's state does not allow this; the message says why and, where it helps, until when."""
+    """The reminder's state does not allow this; the message has the reason and, if it helps, until when."""
 
 
 def cancelled(

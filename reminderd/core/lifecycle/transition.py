@@ -166,7 +166,7 @@ class Ledger:
 
 @frozen(kw_only=True)
 class Transition:
-    """The outcome of one event: the rows as they are after it, its log lines, and what must be done outside."""
+    """The result of one event: the rows as they are after it, its log lines, and what must be done outside."""
 
     ledger: Ledger
     lines: tuple[LogLine, ...] = ()
@@ -378,7 +378,7 @@ def _missed(
     opens = rules.window.next_open(at, zone_of(reminder, rules))
     if opens is None or opens >= limit_of(reminder, rules):
         return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
-    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}; will be called again", now=now)
     return evolve(redialed, wake_at=opens)  # not `retry_at`: the calling hours may yet change
 
 
