@@ -80,7 +80,7 @@ def claim(
         connection: in a write transaction.
         now: the time of the transaction.
         capacity: what can be done at once.
-        rules: the clinic's.
+        rules: the clinic's rules.
         witness: what this process has seen of alive calls.
         mint: gives a new unguessable id.
     """

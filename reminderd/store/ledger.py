@@ -59,7 +59,7 @@ def load(
 
     Args:
         connection: in a transaction.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
         reminders: as they were read in this transaction.
         reminder_ids: others to read; an id without a row is left out.

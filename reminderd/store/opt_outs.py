@@ -41,7 +41,7 @@ def opt_out(
         phone_number: in its stored format.
         source: how we know. The first one is kept.
         actor: who recorded it, for the audit.
-        rules: the clinic's.
+        rules: the clinic's rules.
     """
     waiting = [REMINDERS.read(row) for row in connection.execute(_WAITING, {"number": phone_number}).fetchall()]
     before = load(connection, rules, now, reminders=waiting)

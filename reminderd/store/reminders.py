@@ -117,7 +117,7 @@ def put(
         connection: in a write transaction.
         now: the time of the transaction.
         requests: no two have the same `ref`, or the same content without a `ref`.
-        rules: the clinic's.
+        rules: the clinic's rules.
         mint: returns new random UUIDs, for new reminders that have a `ref`.
         source: who sends the requests.
     """

@@ -123,7 +123,7 @@ def _ended(model: Model, call: Call, end: str) -> None:
 
 
 def _adopted(model: Model, news: News, account: str) -> Call:
-    """Record a call that we do not know under the reminder that its report names: its number is busy while it lives."""
+    """Record a call that we do not know under the reminder that its report names: its number is busy until its end."""
     reminder = model.db.reminders[news.reminder_id]
     call = Call(
         id=news.attempt_id or model.new_id("n"),

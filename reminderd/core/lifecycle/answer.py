@@ -42,7 +42,7 @@ def last_look(
         paused: staff have paused dialing.
         stopping: this process is about to end.
         time_left: what is left of the lease, by wall and monotonic clock, after the longest possible request.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time.
     """
     call = ledger.calls.get(action.call.id)
@@ -108,10 +108,10 @@ def answered(
     Args:
         ledger: the call and its reminders as they are now; they may have changed since the request was sent.
         action: the claimed request.
-        answer: the provider's.
+        answer: the provider's answer.
         counts: whether a request that was not placed counts as a try (not while the provider is failing).
         draw: a random number in [0, 1), for the jitter.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     call = ledger.calls[action.call.id]

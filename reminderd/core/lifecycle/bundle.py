@@ -40,7 +40,7 @@ def bundle_for(
         reminder: the one that starts the call, which may be called now.
         ready: others of its number that may be called now.
         early: others of its number that are due later.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     if not rules.group_within:

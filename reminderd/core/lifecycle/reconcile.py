@@ -100,7 +100,7 @@ def claim_call(
         token: for a new lease.
         room: what can be done at once.
         witness: what this process has seen of it.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     if call.state is CallState.DIALING:

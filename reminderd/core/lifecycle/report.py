@@ -77,7 +77,7 @@ def reported(
         report: what the provider reports.
         receipt_is_new: whether no terminal report with this provider's id came before.
         new_call_id: the id for a call that we do not know, if the report contains none of ours.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     call = call_of(ledger, report)
@@ -171,7 +171,7 @@ def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
-    """Record a call that we do not know under the reminder that its report names: its number is busy while it lives."""
+    """Record a call that we do not know under the reminder that its report names: its number is busy until its end."""
     reminder = ledger.reminders[report.reminder_id or ""]
     is_beside = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
     call = Call(

@@ -76,7 +76,7 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
         now: the time.
         actor: who restores, for the audit.
         replace: whether the content of `database` may be replaced.
-        rules: the clinic's.
+        rules: the clinic's rules.
 
     Raises:
         CopyError: The backup can't be used, or it would replace something; nothing was changed.
