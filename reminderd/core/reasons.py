@@ -18,7 +18,7 @@ class HoldCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What staff read."""
+        """The sentence that staff read."""
         return _HOLDS[self]
 
 
@@ -27,14 +27,14 @@ _HOLDS: Final = {
     HoldCode.LIMITS: "this number was reached as often as the limits allow",
     HoldCode.NUMBER_BUSY: "another call to this number is under way",
     HoldCode.BUNDLE: "waits for another reminder of the same number",
-    HoldCode.REDIAL: "not reached yet, to be called again",
-    HoldCode.NOT_PLACED: "the call could not be placed, to be tried again",
-    HoldCode.ACCOUNT: "the provider refuses us, to be tried again",
-    HoldCode.NOT_SENT: "the request was not sent, to be tried again",
+    HoldCode.REDIAL: "not reached yet; will be called again",
+    HoldCode.NOT_PLACED: "the call could not be placed; will be tried again",
+    HoldCode.ACCOUNT: "the provider refuses us; will be tried again",
+    HoldCode.NOT_SENT: "the request was not sent; will be tried again",
 }
 
 HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)
-"""Reasons to wait that the clinic's own hours and limits give."""
+"""Reasons to wait that come from the clinic's own hours and limits."""
 
 
 class EndCode(StrEnum):
@@ -60,7 +60,7 @@ class EndCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """What staff read where nothing more is known."""
+        """The sentence that staff read if nothing more is known."""
         return _ENDS[self]
 
 
@@ -70,10 +70,10 @@ _ENDS: Final = {
     EndCode.TOO_LATE: "too late",
     EndCode.REFUSED: "refused by the provider",
     EndCode.NOT_PLACED: "the call could not be placed",
-    EndCode.MAX_CALLS: "called as often as configured, and not reached",
+    EndCode.MAX_CALLS: "called as often as configured, but not reached",
     EndCode.NOT_ANSWERED: "not answered",
     EndCode.NOT_HEARD: "answered, but the message was not heard",
-    EndCode.VOICEMAIL: "answered by a voicemail",
+    EndCode.VOICEMAIL: "answered by voicemail",
     EndCode.DECLINED: "the call was declined",
     EndCode.PROVIDER_FAILED: "the provider reported: failed",
     EndCode.UNCONFIRMED: "outcome unknown: call the patient manually",

@@ -1,1 +1,1 @@
-"""Carries the decisions out: claims what is due, sends requests, looks calls up, and spares a failing provider."""
+"""Carries out the decisions: claims what is due, sends requests, looks up calls, and pauses for a failing provider."""

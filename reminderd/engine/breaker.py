@@ -1,4 +1,4 @@
-"""A failing provider pauses dialing as a whole: it is left alone, then probed with one call at a time."""
+"""A failing provider pauses all dialing: it gets no requests for a while, then one call at a time as a probe."""
 
 from enum import StrEnum
 from typing import Final
@@ -7,7 +7,7 @@ from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, 
 from reminderd.core.backoff import Backoff
 
 BAD_ANSWERS_IN_A_ROW: Final = 10
-"""So many unclear or not-placed answers, with no acceptance and no webhook between, mean a failing provider."""
+"""This many unclear or not-placed answers, with no acceptance and no webhook in between, mean a failing provider."""
 
 
 class Turn(StrEnum):
@@ -19,56 +19,56 @@ class Turn(StrEnum):
 
 class _Kind(StrEnum):
     TOLD = "told"
-    """The provider said so: too many requests, or our account or URL is refused."""
+    """The provider has refused: too many requests, or our account or URL is not accepted."""
     STREAK = "streak"
     """Nothing but bad answers; any sign of life ends it."""
 
 
 class Breaker:
-    """Holds the pause, in this process's memory. Times are seconds of a monotonic clock, draws are in [0, 1)."""
+    """Holds the pause in this process's memory. Times are seconds of a monotonic clock, draws are in [0, 1)."""
 
     def __init__(self, backoff: Backoff) -> None:
         self.backoff = backoff
-        """How long the pauses are; another one holds from the next pause on."""
+        """How long the pauses are; a new value applies from the next pause on."""
         self._bad_in_a_row = 0
         self._kind: _Kind | None = None
         self._failures = 0
         self._until = 0.0
         self._probe: str | None = None
         self.reason: str | None = None
-        """Why dialing is paused, in words for the admin; None while it is not."""
+        """Why dialing is paused, as a sentence for the admin; None while it is not."""
 
     @property
     def paused(self) -> bool:
-        """Whether the provider is failing, the time of the probe included: no request counts as a try."""
+        """Return whether the provider is failing, including during the probe: no request counts as a try then."""
         return self._kind is not None
 
     def room(self, now: float) -> int | None:
-        """How many requests may go out now: None for no limit, 0 during the pause, 1 for the probe."""
+        """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
         if self._kind is None:
             return None
         return 1 if now >= self._until and self._probe is None else 0
 
     def next_at(self, now: float) -> float:
-        """When the probe may go out; `now` if nothing holds it back, or while one is out."""
+        """Return when the probe may be sent; `now` if nothing holds it back, or while one is in flight."""
         return max(now, self._until) if self._kind is not None else now
 
     def probe_soon(self, now: float) -> None:
-        """Let the probe go out now: what the provider said no to has changed."""
+        """Allow the probe now: what the provider refused has changed."""
         self._until = min(self._until, now)
 
     def sends(self, call_id: str) -> None:
-        """A request goes out; during the pause it is the probe."""
+        """Record that a request is being sent; during the pause it is the probe."""
         if self._kind is not None and self._probe is None:
             self._probe = call_id
 
     def withdrawn(self, call_id: str) -> None:
-        """The request was not sent after all, so that another may be the probe."""
+        """Record that the request was not sent after all, so that another may be the probe."""
         if self._probe == call_id:
             self._probe = None
 
     def heard(self, call_id: str, answer: Answer, now: float, draw: float) -> Turn | None:
-        """The provider answered a request."""
+        """Record the provider's answer to a request."""
         was_probe = self._probe == call_id
         if was_probe:
             self._probe = None
@@ -76,7 +76,7 @@ class Breaker:
             case Accepted():
                 self._bad_in_a_row = 0
                 return self._end()
-            case Refused():  # it works, but this proves no acceptance: the next probe need not wait
+            case Refused():  # the provider works, but this does not prove acceptance: the next probe need not wait
                 if was_probe:
                     self._until = now
                 return None
@@ -94,14 +94,14 @@ class Breaker:
                 return None
 
     def webhook_came(self) -> Turn | None:
-        """The provider is alive enough to report: this breaks a streak."""
+        """Record a webhook: the provider is able to report, which breaks a streak."""
         self._bad_in_a_row = 0
         return self._end() if self._kind is _Kind.STREAK else None
 
     def _pause(
         self, kind: _Kind, reason: str, now: float, draw: float, *, again: bool, floor: float = 0.0
     ) -> Turn | None:
-        """Begin the pause, or make it longer if the probe failed; answers to older requests only add their floor."""
+        """Begin the pause, or make it longer if the probe failed; answers to older requests only add their minimum."""
         began = self._kind is None
         if began or again:
             self._failures += 1

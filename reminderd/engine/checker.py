@@ -1,4 +1,4 @@
-"""Asks what became of one call, and settles what the provider says."""
+"""Asks what became of one call, and settles the provider's answer."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ async def check(action: Action, *, context: Context) -> None:
 
 
 async def _look_up(action: Action, provider: Provider) -> Finding | Candidates:
-    """Ask by the provider's id where it is known, else by ours."""
+    """Ask by the provider's id if it is known, else by ours."""
     external_call_id = action.call.external_call_id or ""
     match action.kind:
         case ActionKind.FETCH:

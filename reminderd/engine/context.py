@@ -1,4 +1,4 @@
-"""What everything in the engine works with, and what this process has seen of alive calls."""
+"""What all parts of the engine work with, and what this process has seen of alive calls."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from reminderd.providers.base import Provider
 from reminderd.store.database import Database
 
 _REMEMBERED: Final = 100_000
-"""Calls of which it is remembered when they were first seen: keys are good for a day or so."""
+"""How many calls are remembered with the time when they were first seen: keys are valid for about a day."""
 
 
 @define
@@ -26,10 +26,10 @@ class Sightings:
     _signs: dict[str, tuple[datetime, float]] = field(factory=dict, init=False)
     _first: dict[str, float] = field(factory=dict, init=False)
     _quiet: tuple[datetime, float] | None = field(default=None, init=False)
-    """The last restore, and until when nobody is called after it, as it was when this process first saw it."""
+    """The last restore, and until when nobody is called after it, as computed when this process first saw it."""
 
     def see(self, alive: Iterable[tuple[str, datetime]], monotonic: float) -> Witness:
-        """Note all calls that are alive now, each with its last sign of life, and return what is known of them."""
+        """Record all calls that are alive now, each with its last sign of life, and return what is known about them."""
         signs = {}
         for call_id, sign in alive:
             seen = self._signs.get(call_id)
@@ -43,7 +43,8 @@ class Sightings:
     def quiet_until(self, restored_at: datetime, rules: Rules, now: datetime, monotonic: float) -> float:
         """Return until when on the monotonic clock nobody is called after a restore.
 
-        It is over only when both clocks say so: the wall clock may be set, and a forgotten call may be going on.
+        The quiet time is over only when both clocks agree: somebody may set the wall clock while a forgotten call goes
+        on.
         """
         ends_at = monotonic + (restored_at + rules.outcome_timeout - now).total_seconds()
         if self._quiet is None or self._quiet[0] != restored_at:
@@ -53,7 +54,7 @@ class Sightings:
 
 @frozen(kw_only=True)
 class Context:
-    """What every claim, request and look-up needs. A new configuration makes a new one."""
+    """What every claim, request and look-up needs. A new configuration needs a new context."""
 
     database: Database
     provider: Provider

@@ -1,4 +1,4 @@
-"""Places one call: the last look, one request, and the provider's answer settled."""
+"""Places one call: takes the last look, sends one request, and settles the provider's answer."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from reminderd.store.settle import look, settle_answer, settle_not_sent
 
 
 async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
-    """Send the claimed request, if the last look allows it, and settle what the provider says.
+    """Send the claimed request, if the last look allows it, and settle the provider's answer.
 
     Args:
         action: a request to place a call, or the same one again.
@@ -34,7 +34,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
             answer = await context.provider.place(placement_of(action))
             took = context.clock.monotonic() - sent_at
             await _settle(action, answer, context)
-            _count(action, answer, now, took, context)  # last: no mistake in it may cost us what the provider said
+            _count(action, answer, now, took, context)  # last, so that no mistake in it can lose the provider's answer
         else:
             write = partial(settle_not_sent, action=action, reason=reason, rules=context.rules)
             log_transition(await until_stored(lambda: context.database.write(write)))
@@ -74,10 +74,10 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
-    """Record the answer. From the request to this commit only the row says that the phone may be ringing."""
+    """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
     turn = context.breaker.heard(action.call.id, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
-        log_turn(turn, context.breaker)  # at once: the breaker has turned again, perhaps, before the answer is written
+        log_turn(turn, context.breaker)  # at once: the breaker may change again before the answer is written
     write = partial(
         settle_answer,
         action=action,
@@ -90,7 +90,7 @@ async def _settle(action: Action, answer: Answer, context: Context) -> None:
 
 
 def log_turn(turn: Turn, breaker: Breaker) -> None:
-    """Log that the provider's failure began or ended."""
+    """Log the beginning or the end of the provider's failure."""
     if turn is Turn.BEGAN:
         logger.warning(f"the provider is failing, dialing pauses: {breaker.reason}")
     else:

@@ -1,4 +1,4 @@
-"""Takes a free line, claims what is due, hands it over; then waits for the next thing to do."""
+"""Takes a free line, claims what is due and hands it over; then waits for more work."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.stats import Wakes, next_wakes
 
 LOOK_FOR_COMMITS: Final = 0.25
-"""Seconds between two looks whether another connection has committed something."""
+"""Seconds between two checks for commits of other connections."""
 
 FAILURE_PAUSE: Final = 1.0
 """Seconds before the database is tried again after it was unavailable."""
@@ -33,7 +33,7 @@ CLOCK_STEP: Final = timedelta(seconds=2)
 
 @define(kw_only=True)
 class Poller:
-    """The poll loop: what it works with, and what it holds."""
+    """The poll loop: what it works with, and its state."""
 
     context: Context
     pacing: Pacing
@@ -49,7 +49,7 @@ class Poller:
     check: Callable[..., Awaitable[None]] = check
     """Makes a look-up; see `checker.check`."""
     beat: float = field(init=False)
-    """The monotonic time at which the loop last showed that it lives."""
+    """The monotonic time of the loop's last heartbeat."""
     failure: str | None = field(default=None, init=False)
     """Why nothing can be claimed, or None."""
     claimed: trio.Event = field(factory=trio.Event, init=False)
@@ -57,7 +57,7 @@ class Poller:
     _sightings: Sightings = field(factory=Sightings, init=False)
     _paused: bool = field(default=False, init=False)
     _offset: timedelta | None = field(default=None, init=False)
-    """How far the wall clock is ahead of the monotonic one; None before the first look."""
+    """How far the wall clock is ahead of the monotonic one; None before the first check."""
     _quiet_until: float = field(default=-math.inf, init=False)
     """Until when on the monotonic clock nobody is called after a restore."""
     _quiet: bool = field(default=False, init=False)
@@ -68,7 +68,7 @@ class Poller:
         self.beat = self.context.clock.monotonic()
 
     async def run(self) -> None:
-        """Claim and hand over until the stop; returns when all that was handed over has ended."""
+        """Claim and hand over actions until the stop; return when all of them have ended."""
         stopping = self.context.stopping
         async with trio.open_nursery() as nursery:
             while not stopping.is_set():
@@ -89,12 +89,12 @@ class Poller:
                     await self._until_needed(wakes, version)
 
     def change(self, context: Context) -> None:
-        """Claim and hand over by this context from here on, at once; what was handed over goes on as it was."""
+        """Use this context from now on, at once; actions that were handed over keep the old one."""
         self.context = context
         self._freed.set()
 
     async def _follow_clock(self) -> None:
-        """Have all that waits looked at once the wall clock was set back: it waits for times of the wrong clock."""
+        """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
         clock = self.context.clock
         offset = timedelta(seconds=clock.now().timestamp() - clock.monotonic())
         if self._offset is None or offset < self._offset - CLOCK_STEP:
@@ -113,7 +113,7 @@ class Poller:
             self._quiet = is_quiet
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
-        """Return how many requests can be sent at once: lines, pacing, pauses and the quiet taken together."""
+        """Return how many requests can be sent at once, by lines, pacing, pauses and the quiet time after a restore."""
         if wakes.paused or monotonic < self._quiet_until:
             return 0
         probe = self.context.breaker.room(monotonic)
@@ -121,7 +121,7 @@ class Poller:
         return free if probe is None else min(free, probe)
 
     async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
-        """Claim what is due and start its actions; False if nothing is due or nobody is free for it."""
+        """Claim what is due and start its actions; return False if nothing is due or no line is free."""
         context = self.context
         claimed_at, now = context.clock.monotonic(), context.clock.now()
         witness = self._sightings.see(wakes.alive, claimed_at)
@@ -134,7 +134,7 @@ class Poller:
             request_in=self._request_in(claimed_at),
             held=frozenset(self._held),
         )
-        with trio.CancelScope(shield=True):  # what is claimed is also handed over
+        with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
             transitions = await context.database.write(
                 partial(claim, capacity=capacity, rules=context.rules, witness=witness, mint=self.mint)
             )
@@ -143,7 +143,7 @@ class Poller:
         return True
 
     def _hand_over(self, nursery: trio.Nursery, transitions: list[Transition], claimed_at: float) -> None:
-        """Log what was decided, and start its actions."""
+        """Log the decisions, and start their actions."""
         sent = 0
         for transition in transitions:
             log_transition(transition)
@@ -166,7 +166,7 @@ class Poller:
         self.pacing.spend(sent, claimed_at)
 
     def _request_in(self, monotonic: float) -> timedelta:
-        """Return how long until a request that can't be sent now may be looked at again; never nothing."""
+        """Return how long until a request that can't be sent now may be checked again; never zero."""
         ready_at = self._ready_at(monotonic)
         return timedelta(seconds=max(ready_at - monotonic, LOOK_FOR_COMMITS))
 
@@ -175,7 +175,7 @@ class Poller:
         return max(self.pacing.next_at(monotonic), self.context.breaker.next_at(monotonic), self._quiet_until)
 
     async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
-        """Carry out one action; a bug in it stops nobody else, and the call's lease bounds the repeat."""
+        """Carry out one action; a bug in it stops no other action, and the call's lease delays the repeat."""
         try:
             with logger.contextualize(reminder=action.call.reminder_id, call=action.call.id):
                 await act()
@@ -203,7 +203,7 @@ class Poller:
             await first_of(self._freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
 
     async def _another_commit(self, version: int) -> None:
-        with suppress(StoreUnavailableError):  # the loop's next turn meets it, too
+        with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
             while await self.context.database.data_version() == version:
                 self.beat = self.context.clock.monotonic()
                 await trio.sleep(LOOK_FOR_COMMITS)
@@ -227,7 +227,7 @@ def _due(wake_at: datetime | None, now: datetime) -> bool:
 
 
 async def first_of(*waits: Callable[[], Awaitable[None]]) -> None:
-    """Return as soon as one of the waits is over; the others are cancelled."""
+    """Return as soon as one of the waits is over; cancel the others."""
 
     async def until_over(wait: Callable[[], Awaitable[None]]) -> None:
         await wait()

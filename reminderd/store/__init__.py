@@ -1,1 +1,1 @@
-"""What the product asks of its database; what only SQLite needs is in `sqlite/`."""
+"""Everything that the product asks of its database; code that only SQLite needs is in `sqlite/`."""

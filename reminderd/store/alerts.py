@@ -1,4 +1,4 @@
-"""Reminders that need a human, and of which nobody was told yet."""
+"""Reminders that need a human, and for which no alert was sent yet."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from reminderd.store.connection import Connection
 from reminderd.store.rows import REMINDERS, to_ms
 
 LOOK_BACK: Final = timedelta(days=7)
-"""What was due earlier is no news any more, as when alerts are switched on."""
+"""Reminders that were due earlier cause no alert, for instance when alerts are first switched on."""
 
 _NEW: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
@@ -25,7 +25,7 @@ SELECT {REMINDERS.names} FROM reminders
 
 @frozen(kw_only=True)
 class News:
-    """One reminder that somebody should be told of."""
+    """One reminder that needs an alert."""
 
     id: str
     ref: str | None
@@ -34,7 +34,7 @@ class News:
 
 
 def news(connection: Connection, *, now: datetime) -> list[News]:
-    """All that is new, by the time of the reminder."""
+    """Return all reminders that need an alert, ordered by their time."""
     rows = connection.execute(_NEW, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
     found = []
     for row in rows:
@@ -46,7 +46,7 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
 
 
 def told(connection: Connection, _now: datetime, *, told_of: Sequence[News]) -> None:
-    """Remember that somebody was told; one that another program has deleted meanwhile is passed over."""
+    """Record that alerts were sent; skip reminders that another program has deleted in the meantime."""
     connection.executemany(
         "INSERT INTO alerts (reminder_id, updated_at) SELECT id, :updated_at FROM reminders WHERE id = :id"
         " ON CONFLICT (reminder_id) DO UPDATE SET updated_at = excluded.updated_at",

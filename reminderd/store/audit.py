@@ -1,4 +1,4 @@
-"""Who did what, in the act's own transaction; append-only."""
+"""Who did what, recorded in the transaction of the act; append-only."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ def audit(
     reminder_id: str | None = None,
     detail: str | None = None,
 ) -> None:
-    """Note an act. Neither `act` nor `detail` may hold a phone number or a message: this table is kept for ever."""
+    """Record an act. Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever."""
     connection.execute(
         "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (:at, :actor, :act, :reminder_id, :detail)",
         {"at": to_ms(now), "actor": actor, "act": act, "reminder_id": reminder_id, "detail": detail},

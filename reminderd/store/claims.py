@@ -1,4 +1,4 @@
-"""Claiming: take what is due, and decide in the same transaction what it needs."""
+"""Claim what is due, and decide in the same transaction what it needs."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -20,10 +20,10 @@ from reminderd.store.rows import CALLS, REMINDERS, from_ms, in_list, to_ms
 from reminderd.store.sqlite.driver import trouble
 
 MOST_ROWS: Final = 200
-"""Rows without an action that one transaction settles at most, so that a backlog does not keep others waiting."""
+"""The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
 
 MOST_BUNDLED: Final = 500
-"""Other waiting reminders of the numbers in a batch; more are not looked at, and have calls of their own."""
+"""How many other waiting reminders of a batch's numbers are read; any more get separate calls."""
 
 _TAKE_CALLS: Final = f"""
 UPDATE call_logs SET wake_at = :later
@@ -53,16 +53,16 @@ _STANDSTILL: Final = "SELECT key, value FROM settings WHERE key IN ('paused', 'r
 
 @frozen(kw_only=True)
 class Capacity:
-    """What the caller can do at once."""
+    """How much the caller can do at once."""
 
     requests: int
-    """Requests; 0 while a line, a pacing token or the provider is missing."""
+    """Requests; 0 while no line, no pacing token or no provider is available."""
     checks: int
     """Look-ups."""
     request_in: timedelta
-    """How long until a request that can't be sent now is worth looking at again; not nothing."""
+    """How long until a request that can't be sent now should be checked again; never zero."""
     held: frozenset[str] = frozenset()
-    """The tokens that this process works under; their calls are leased on, never taken for abandoned."""
+    """The tokens that this process works under; the leases of their calls are extended, never treated as abandoned."""
 
 
 def claim(
@@ -74,13 +74,13 @@ def claim(
     witness: Witness,
     mint: Callable[[], str],
 ) -> list[Transition]:
-    """Take what is due and decide what it needs: calls first, then reminders. Actions are leased to the caller.
+    """Claim what is due and decide what it needs: calls first, then reminders. Actions are leased to the caller.
 
     Args:
         connection: in a write transaction.
         now: the time of the transaction.
         capacity: what can be done at once.
-        rules: the clinic's.
+        rules: the clinic's rules.
         witness: what this process has seen of alive calls.
         mint: gives a new unguessable id.
     """
@@ -109,7 +109,7 @@ def claim(
 def standstill(connection: Connection, rules: Rules) -> tuple[bool, datetime | None]:
     """Return whether staff have paused dialing, and until when nobody is called after a restore (None: there was none).
 
-    A call that the restored backup has forgotten is over by then, or has shown a sign of life.
+    By then, a call that the restored backup has forgotten is over, or has shown a sign of life.
     """
     settings = {row["key"]: row["value"] for row in connection.execute(_STANDSTILL).fetchall()}
     restored_at = settings.get("restored_at")
@@ -119,7 +119,7 @@ def standstill(connection: Connection, rules: Rules) -> tuple[bool, datetime | N
 
 @frozen
 class _Claims:
-    """One claim: its transaction, and what every decision in it needs."""
+    """One claim: its transaction, and everything that its decisions need."""
 
     connection: Connection
     now: datetime
@@ -128,18 +128,18 @@ class _Claims:
     mint: Callable[[], str]
 
     def keep(self, held: frozenset[str]) -> None:
-        """Lease on what this process still works on, though the clock says that its time is over."""
+        """Extend the leases of what this process still works on, even if they have run out by the clock."""
         if held:
             listed, parameters = in_list("token", sorted(held))
             self.connection.execute(_KEEP_HELD.format(listed), {**parameters, **self._times(1)})
 
     def next_call(self) -> Call | None:
-        """Take one call that is due."""
+        """Claim one call that is due."""
         row = self.connection.execute(_TAKE_CALLS, self._times(1)).fetchone()
         return None if row is None else CALLS.read(row)
 
     def decide_call(self, call: Call, room: Room) -> list[Transition]:
-        """Decide what an alive call needs; one that breaks the program is looked at again later."""
+        """Decide what an alive call needs; one on which the program fails is checked again later."""
         self.connection.execute("SAVEPOINT one")
         try:
             before = load(self.connection, self.rules, self.now, calls=[call])
@@ -147,9 +147,9 @@ class _Claims:
                 before, call, token=self.mint(), room=room, witness=self.witness, rules=self.rules, now=self.now
             )
             save(self.connection, before, transition.ledger, self.now)
-        except Exception as error:  # whatever another program wrote, the rows behind it must be looked at
+        except Exception as error:  # whatever another program wrote, the rows after it must be checked
             if trouble(error) is not None:
-                raise  # the database's, not this row's
+                raise  # an error of the database, not of this row
             logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
             self.connection.execute("ROLLBACK TO one")
             transition = Transition(ledger=Ledger(), call=call)
@@ -157,7 +157,7 @@ class _Claims:
         return [transition]
 
     def reminders(self, room: int) -> list[Transition]:
-        """Take reminders until all of `room` is used, nothing more is due, or it is enough for one go."""
+        """Claim reminders until all of `room` is used, nothing more is due, or one transaction has enough."""
         transitions: list[Transition] = []
         left = room
         while left > 0 and len(transitions) < MOST_ROWS:
@@ -171,13 +171,13 @@ class _Claims:
         return transitions
 
     def _decide_reminders(self, taken: Sequence[Reminder]) -> list[Transition]:
-        """Decide what each needs, with one read of the database for all; one on which the program fails fails alone."""
+        """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
         if not taken:
             return []
         self.connection.execute("SAVEPOINT some")
         try:
             decided = self._decide_together(taken)
-        except Exception as error:  # whatever another program wrote, the reminders behind it must be called
+        except Exception as error:  # whatever another program wrote, the reminders after it must be called
             if trouble(error) is not None:
                 raise
             self.connection.execute("ROLLBACK TO some")
@@ -190,7 +190,7 @@ class _Claims:
         return decided
 
     def _unexpected_error(self, reminder: Reminder) -> list[Transition]:
-        """End a reminder on which the program fails; if even that fails, it is looked at again after a lease."""
+        """End a reminder on which the program fails; if even that fails, it is checked again after a lease."""
         before = Ledger().put(reminder)
         transition = unexpected_error(before, reminder, self.now)
         try:
@@ -208,7 +208,7 @@ class _Claims:
         for one in taken:
             reminder = ledger.reminders[one.id]
             if reminder.status is Status.DIALING and reminder != one:
-                continue  # bundled with one that was decided before it
+                continue  # bundled with one that was decided earlier
             transition = claim_reminder(
                 ledger,
                 reminder,
@@ -248,9 +248,9 @@ class _Claims:
 
 
 def poke(connection: Connection, now: datetime) -> None:
-    """Have everything that waits for a reason looked at now: the hours, the limits, or the clock may have changed.
+    """Have every row that waits for a reason checked now: the hours, the limits or the clock may have changed.
 
-    This never changes who is called: every claim decides anew.
+    This never changes who is called: every claim decides again.
     """
     stamp = {"now": to_ms(now)}
     connection.execute(

@@ -1,14 +1,14 @@
-"""What the store's modules need of a connection to a database, whichever engine is behind it."""
+"""What the store's modules need from a connection to a database, whatever the engine behind it."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 Value = str | int | None
-"""What a column holds."""
+"""What a column contains."""
 
 
 class Row(Protocol):
-    """One row, its columns by name."""
+    """One row, with its columns by name."""
 
     def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401 - a column's type is its table's
         """Return the value of a column."""
@@ -18,20 +18,20 @@ class Row(Protocol):
 
 
 class Rows(Protocol):
-    """What a statement has found."""
+    """The result of a statement."""
 
     @property
     def rowcount(self) -> int:
-        """How many rows it has written."""
+        """Return how many rows it has written."""
 
     def fetchone(self) -> Any:  # noqa: ANN401 - a `Row`, or None
-        """Return the next row; None: there is no other."""
+        """Return the next row; None: there is no more."""
 
     def fetchall(self) -> list[Any]:
-        """Return all rows that are left."""
+        """Return all remaining rows."""
 
     def __iter__(self) -> Iterator[Any]:
-        """Go through all rows that are left."""
+        """Iterate over all remaining rows."""
 
 
 class Connection(Protocol):

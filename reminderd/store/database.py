@@ -1,4 +1,4 @@
-"""The open database: a writer that commits in groups, a reader of its own, and their lifetime."""
+"""The open database: a writer that commits in groups, a separate reader, and their lifetime."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -26,37 +26,38 @@ WAITING_WRITES: Final = 256
 """How many writes may wait for the writer before it counts as behind."""
 
 _FIRST_PAUSE: Final = 0.1
-"""Seconds before a write that must not be lost is tried again; twice as long each time, up to …"""
+"""Seconds before a write that must not be lost is tried again; doubled each time, up to …"""
 _LONGEST_PAUSE: Final = 5.0
 
 
 @frozen(eq=False)
 class Database:
-    """What tasks use while `open_database` holds it open."""
+    """The database as tasks use it while `open_database` keeps it open."""
 
     path: Path
     sqlite_warning: str | None
-    """What the admin should know about the SQLite library in use; None: nothing."""
+    """A warning for the admin about the SQLite library in use; None: there is none."""
     _writer: Writer = field(repr=False)
     _reads: TrioConnection = field(repr=False)
 
     async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool = True) -> T:
-        """Run `fn(connection, now)` in a transaction, shared with other writes but undone alone if it raises.
+        """Run `fn(connection, now)` in a transaction that other writes share; if it raises, only its work is undone.
 
-        Returns after the commit. A caller that is cancelled changes nothing: the write happens whole or not at all.
+        Returns after the commit. Cancellation of the caller has no effect on the write: it happens completely or not at
+        all.
 
         Args:
             fn: Plain sync code: load rows, decide, save rows. It must not begin or end a transaction.
-            wait: If the queue of the writer is full, wait for a place; else raise at once.
+            wait: If the queue of the writer is full, wait until it is not; otherwise raise at once.
 
         Raises:
-            StoreUnavailableError: Nothing was written; the same may be tried again later.
+            StoreUnavailableError: Nothing was written; the caller may try again later.
             StoreUnusableError: The file turned out to be damaged.
         """
         return await self._writer.write(fn, wait=wait)
 
     async def read(self, fn: Callable[[Connection], T]) -> T:
-        """Run `fn(connection)`, short and without writing, on one snapshot of all that is committed.
+        """Run `fn(connection)`, which must be short and only read, on one snapshot of everything that is committed.
 
         Raises:
             StoreUnavailableError: It can't be read right now.
@@ -66,16 +67,16 @@ class Database:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing can be written, as the last transaction showed, or None. Tried again until it is over."""
+        """Return why the last transaction could not write, or None. The writer tries again until it can."""
         return self._writer.trouble
 
     @property
     def queued_writes(self) -> int:
-        """How many writes wait for their transaction."""
+        """Return how many writes wait for their transaction."""
         return self._writer.queued
 
     async def data_version(self) -> int:
-        """A number that is another one after anybody, this process included, has committed something."""
+        """Return a number that changes whenever any process, including this one, has committed something."""
         return await self._reads.run(data_version)
 
 
@@ -89,21 +90,21 @@ async def open_database(
     runner: Runner | None = None,
     committed: Callable[[int], None] = lambda _writes: None,
 ) -> AsyncIterator[Database]:
-    """Open the database, made and migrated if need be; on leaving, all that was accepted is written before it closes.
+    """Open the database, after creating or migrating it if necessary; at the end, write what was accepted, then close.
 
-    An exception of the body comes out as it is, not in a group.
+    An exception in the body is raised as it is, not in a group.
 
     Args:
         path: The file.
         clock: Gives each transaction its timestamp, read when the lock is held (on a worker thread).
         waiting: How many writes may wait for the writer.
-        busy_timeout: How long a transaction waits for another program's.
-        runner: Where the connections' calls run; None: on Trio's worker threads, one for each.
-        committed: Told how many writes a transaction has had, once it is over.
+        busy_timeout: How long a transaction waits for another program's transaction.
+        runner: Where the connections' calls run; None: on Trio's worker threads, one per connection.
+        committed: Called with the number of writes of each transaction, once it is over.
 
     Raises:
-        StoreUnusableError: This can't be or isn't our database; the message says why, in a line.
-        StoreUnavailableError: It is locked, the disk is full …: a later try may do.
+        StoreUnusableError: This isn't or can't be our database; the message gives the reason in one line.
+        StoreUnavailableError: It is locked, the disk is full …: a later try may succeed.
     """
     opened = partial(open_connection, path, busy_timeout=busy_timeout)
     async with (
@@ -126,7 +127,7 @@ async def open_database(
 
 
 async def until_stored(write: Callable[[], Awaitable[T]]) -> T:
-    """The result of `write`, tried again with growing pauses for as long as the store is unavailable."""
+    """Return the result of `write`, and try again with growing pauses as long as the store is unavailable."""
     pause = _FIRST_PAUSE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""What can go wrong with the database, named for what the caller can do next."""
+"""Errors of the database, named by what the caller can do next."""
 
 
 class StoreUnusableError(Exception):
@@ -10,7 +10,7 @@ class CopyError(StoreUnusableError):
 
 
 class StoreUnavailableError(Exception):
-    """Nothing was written and the same request may be made again later: disk full, locked, or the writer is behind."""
+    """Nothing was written, and the caller may try again later: disk full, database locked, or the writer is behind."""
 
 
 class UnknownReminderError(Exception):
@@ -18,4 +18,4 @@ class UnknownReminderError(Exception):
 
 
 class AmbiguousError(Exception):
-    """A name is one reminder's id and another's `ref`, so neither is meant for certain; the message names both ways."""
+    """A name is one reminder's id and another's `ref`, so it is unclear which is meant; the message names both."""

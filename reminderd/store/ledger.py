@@ -1,4 +1,4 @@
-"""Loading what a decision must see, and writing what it changed."""
+"""Load what a decision must see, and write what it changed."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to
 
 _DAY: Final = timedelta(days=1)
 _REVISIONS: Final = 2**31
-"""Revisions begin anew then: all that counts is that the next one is another."""
+"""Revisions start over at this number: it only matters that the next one is different."""
 _REMINDERS: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN "
 _MEMBERS: Final = f"SELECT {MEMBERS.names} FROM call_reminders WHERE call_id IN "
 _HISTORIES: Final = f"""
@@ -55,14 +55,14 @@ def load(
     reminder_ids: Iterable[str] = (),
     calls: Iterable[Call] = (),
 ) -> Ledger:
-    """Return what decisions about these reminders and calls must see: all their histories, and their numbers' calls.
+    """Return what decisions about these reminders and calls need: their whole histories, and their numbers' calls.
 
     Args:
         connection: in a transaction.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
         reminders: as they were read in this transaction.
-        reminder_ids: others, to be read; one that is missing stays so.
+        reminder_ids: others to read; an id without a row is left out.
         calls: as they were read in this transaction; their reminders are read, too.
     """
     ledger = Ledger().put(*reminders, *calls)
@@ -77,19 +77,19 @@ def load(
 def load_call(
     connection: Connection, rules: Rules, now: datetime, call_id: str, *, external_call_id: str | None = None
 ) -> Ledger | None:
-    """Return what decisions about a call must see, or None if it is gone; with whichever call has the provider's id."""
+    """Return what decisions about a call need, with any call that has the provider's id; None if it does not exist."""
     names = {"id": call_id, "external": external_call_id}
     calls = [CALLS.read(row) for row in connection.execute(_CALL, names).fetchall()]
     return load(connection, rules, now, calls=calls) if any(call.id == call_id for call in calls) else None
 
 
 def load_reminder(connection: Connection, rules: Rules, now: datetime, reminder_id: str) -> Ledger:
-    """Return what decisions about a reminder must see; it is missing there if it is gone."""
+    """Return what decisions about a reminder need; the reminder is missing there if it does not exist."""
     return load(connection, rules, now, reminder_ids=[reminder_id])
 
 
 def load_reported(connection: Connection, rules: Rules, now: datetime, report: Report) -> Ledger:
-    """Return what a report may speak of: calls by our id, by the provider's, and those of the reminder it names."""
+    """Return what a report may be about: calls by our id, by the provider's, and those of the reminder it names."""
     parameters = {
         "attempt": report.attempt_id,
         "external": report.external_call_id,
@@ -101,9 +101,9 @@ def load_reported(connection: Connection, rules: Rules, now: datetime, report: R
 
 
 def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -> None:
-    """Write what a decision changed; rows that it left alone are not touched.
+    """Write what a decision changed; other rows are not written.
 
-    Calls that close are written first: a number has one place for an open call.
+    Calls that close are written first, because a number can have only one open call.
     """
     changed = [call for call in after.calls.values() if call != before.calls.get(call.id)]
     for call in sorted(changed, key=lambda call: call.state.open):

@@ -1,4 +1,4 @@
-"""Numbers that are not to be called at all."""
+"""Numbers that must not be called at all."""
 
 from datetime import datetime
 from typing import Final
@@ -14,7 +14,7 @@ from reminderd.store.queries import Value, named
 from reminderd.store.rows import REMINDERS, to_ms
 
 _TELLING_DIGITS: Final = 2
-"""How much of a number the audit keeps, for ever: enough to tell one from the other on a day."""
+"""How many digits of a number the audit keeps, forever: enough to tell the numbers of one day apart."""
 
 _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
@@ -23,7 +23,7 @@ SELECT {REMINDERS.names} FROM reminders
 
 
 def opted_out(connection: Connection, phone_number: str) -> bool:
-    """Whether this number, in its stored spelling, is not to be called at all."""
+    """Return whether this number, in its stored format, has opted out of all calls."""
     row = connection.execute("SELECT 1 FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     return row.fetchone() is not None
 
@@ -31,17 +31,17 @@ def opted_out(connection: Connection, phone_number: str) -> bool:
 def opt_out(
     connection: Connection, now: datetime, *, phone_number: str, source: str, actor: str, rules: Rules
 ) -> tuple[Transition, ...]:
-    """Keep that this number has opted out, and cancel all its `scheduled` reminders at once; those are returned.
+    """Record that this number has opted out, cancel all its `scheduled` reminders at once, and return them.
 
-    One that is claimed already is stopped by the last look before its request is sent.
+    The last look before a request stops a reminder that is already claimed.
 
     Args:
         connection: in a write transaction.
         now: the time of the transaction.
-        phone_number: in its stored spelling.
+        phone_number: in its stored format.
         source: how we know. The first one is kept.
-        actor: who has said so, for the audit.
-        rules: the clinic's.
+        actor: who recorded it, for the audit.
+        rules: the clinic's rules.
     """
     waiting = [REMINDERS.read(row) for row in connection.execute(_WAITING, {"number": phone_number}).fetchall()]
     before = load(connection, rules, now, reminders=waiting)
@@ -64,7 +64,7 @@ def opt_out(
 
 
 def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> bool:
-    """Let this number be called again; False: it had not opted out. What was cancelled for it stays so."""
+    """Allow calls to this number again; return False if it had not opted out. Cancelled reminders stay cancelled."""
     gone = connection.execute("DELETE FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     if gone.rowcount == 1:
         audit(connection, now, actor=actor, act="opt-in", detail=some_of(phone_number))
@@ -78,5 +78,5 @@ def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:
 
 
 def some_of(phone_number: str) -> str:
-    """Return what the audit says of a number: its last digits."""
+    """Return what the audit keeps of a number: its last digits."""
     return f"a number that ends in {phone_number[-_TELLING_DIGITS:]}"

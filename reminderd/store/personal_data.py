@@ -1,4 +1,4 @@
-"""The data of patients: exported and erased for one number, purged when it is old."""
+"""Patients' data: exported and erased for one number, purged when it is old."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,7 +17,7 @@ from reminderd.store.queries import Value, acts_on, calls_of, named
 from reminderd.store.rows import REMINDERS, to_ms
 
 BATCH: Final = 200
-"""Reminders looked at in one transaction: a few hundredths of a second at most, in which nobody else can write."""
+"""Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
 
 _TO_PURGE: Final = """
    updated_at < :before AND status IN ('called', 'failed', 'expired', 'cancelled')
@@ -54,20 +54,20 @@ _MARK: Final = """
 INSERT INTO settings (key, value) VALUES ('unscrubbed', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 """
 Cleaned = Callable[[str], str]
-"""Gives a text back with every phone number in it masked."""
+"""Returns a text with every phone number in it masked."""
 
 
 class Traces(StrEnum):
-    """Where something of what was purged or erased may be left."""
+    """Where traces of purged or erased data may be left."""
 
     FILE = "file"
     LOG = "log"
-    """In the write-ahead log alone: the file is written anew already."""
+    """Only in the write-ahead log: the file is already rewritten."""
 
 
 @frozen
 class Place:
-    """How far a purge has come, by the time of the reminders and their ids; at first before all of them."""
+    """How far a purge has come, by the reminders' times and ids; at first, before all of them."""
 
     scheduled_at: int = -(2**63)
     id: str = ""
@@ -75,25 +75,25 @@ class Place:
 
 @frozen(kw_only=True)
 class Purged:
-    """What one batch has come to."""
+    """The result of one batch."""
 
     reminders: int
     reached: Place | None
-    """Where the next batch begins; None: there is nothing more."""
+    """Where the next batch begins; None: there is no more."""
 
 
 def purge_batch(
     connection: Connection, now: datetime, *, before: datetime, place: Place, actor: str, cleaned: Cleaned
 ) -> Purged:
-    """Look at the next few reminders, and purge those that are final, without an open call, and old.
+    """Check the next few reminders, and purge those that are final, old and without an open call.
 
-    Message and phone number become empty, as do transcripts; what the provider or the program wrote about a failure
-    stays with phone numbers masked. All else stays, `ref` and outcome above all; opt-outs are not looked at.
+    Message and phone number become empty, and so do transcripts; texts about a failure stay, with phone numbers masked.
+    Everything else stays, above all `ref` and outcome; opt-outs are not touched.
 
     Args:
         connection: inside a write transaction.
         now: the time of the transaction.
-        before: neither the reminder's time nor its last change is later.
+        before: purge only if neither the reminder's time nor its last change is later.
         place: where the last batch ended.
         actor: for the audit.
         cleaned: masks phone numbers.
@@ -114,17 +114,17 @@ def purge_batch(
 
 
 def count_old(connection: Connection, *, before: datetime) -> int:
-    """How many reminders a purge would take something from."""
+    """Return how many reminders a purge would change."""
     return int(connection.execute(_COUNT, {"before": to_ms(before)}).fetchone()[0])
 
 
 def mark_unscrubbed(connection: Connection) -> None:
-    """Note, in the transaction that deletes something, that its traces are still in the files."""
+    """Record, in the transaction that deletes something, that its traces are still in the files."""
     connection.execute(_MARK, {"value": f"{Traces.FILE} {token_hex(8)}"})
 
 
 def unscrubbed(connection: Connection) -> Traces | None:
-    """Where traces may be of what was purged or erased; None: nowhere."""
+    """Return where traces of purged or erased data may be; None: nowhere."""
     value = scrub_mark(connection)
     if value is None:
         return None
@@ -132,7 +132,7 @@ def unscrubbed(connection: Connection) -> Traces | None:
 
 
 def scrub_mark(connection: Connection) -> str | None:
-    """Return what `mark_unscrubbed` has noted last, another text each time; None: nothing is to be scrubbed."""
+    """Return the last mark of `mark_unscrubbed`, each time a different text; None: there is nothing to scrub."""
     row = connection.execute("SELECT value FROM settings WHERE key = 'unscrubbed'").fetchone()
     return None if row is None else str(row["value"])
 
@@ -180,13 +180,13 @@ class Record:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing is kept of the number."""
+        """Return whether nothing is stored about the number."""
         return not self.reminders and self.opt_out is None
 
 
 @frozen(kw_only=True)
 class Erased:
-    """What an erasure has come to."""
+    """The result of an erasure."""
 
     reminders: int
     calls: int
@@ -195,7 +195,7 @@ class Erased:
 
 
 def record(connection: Connection, *, phone_number: str) -> Record:
-    """All that is kept of a number, in whatever spelling other programs have written it."""
+    """Return everything that is stored about a number, in whatever format other programs have written it."""
     spellings = _spellings(connection, phone_number)
     reminders = [
         named(row) for spelling in spellings for row in connection.execute(_OF_NUMBER, {"number": spelling}).fetchall()
@@ -215,17 +215,17 @@ def record(connection: Connection, *, phone_number: str) -> Record:
 
 
 def note_export(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> None:
-    """Leave a line in the audit: somebody has taken a number's record out."""
+    """Record in the audit that somebody has exported a number's data."""
     audit(connection, now, actor=actor, act="export", detail=some_of(phone_number))
 
 
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
     """Delete a number's reminders, waiting ones too, with their calls, receipts and alerts; its opt-out stays.
 
-    What `audit` says of them stays as well: it names no patient, and can't be changed.
+    Their lines in `audit` stay as well: they name no patient, and can't be changed.
 
     Raises:
-        NotAllowedError: A call to the number is alive: its report would still come.
+        NotAllowedError: A call to the number is alive: its report would still arrive.
     """
     numbers = [{"number": spelling} for spelling in _spellings(connection, phone_number)]
     if any(connection.execute(_IS_ALIVE, number).fetchone() for number in numbers):
@@ -242,7 +242,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
 
 
 def _spellings(connection: Connection, phone_number: str) -> list[str]:
-    """Return every way in which this number is written in `reminders`."""
+    """Return every format in which this number is written in `reminders`."""
     odd = connection.execute(_ODD).fetchall()
     return [phone_number, *(row[0] for row in odd if normalised(row[0]) == phone_number)]
 

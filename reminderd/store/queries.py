@@ -1,4 +1,4 @@
-"""What staff look at: lists of reminders, one reminder with its calls and acts, and what is wrong with the rows."""
+"""What staff read: lists of reminders, one reminder with its calls and acts, and errors in the rows."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,10 +15,10 @@ from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, from_ms, to_ms
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 
 EVERY: Final = 2**63 - 1
-"""A limit that is none, in every engine."""
+"""A limit that never applies, in every engine."""
 
 Value = str | int | datetime | None
-"""What a column holds, times already as moments."""
+"""What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
@@ -26,7 +26,7 @@ _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 @frozen(kw_only=True)
 class Wanted:
-    """Which reminders staff want to see; what is None, or not asked for, takes all."""
+    """Which reminders staff want to see; a field that is None or not set allows all."""
 
     status: Status | None = None
     since: datetime | None = None
@@ -76,7 +76,7 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
     """Return the row with this id or `ref`; None if there is none.
 
     Raises:
-        AmbiguousError: there are two. Other programs choose ids, so that one may be what another is called.
+        AmbiguousError: there are two. Other programs choose ids, so one reminder's id may be another's `ref`.
     """
     if not id_or_ref.isprintable():
         return None
@@ -103,7 +103,7 @@ def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | No
 
 
 def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None) -> list[dict[str, Value]]:
-    """Return rows of `reminders` by column name, by scheduled time; `limit` None takes every one."""
+    """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all."""
     rows = connection.execute(
         f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
         {**_parameters(wanted), "limit": EVERY if limit is None else limit},
@@ -112,18 +112,18 @@ def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None)
 
 
 def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
-    """Return how many rows `list_reminders` would give without a limit."""
+    """Return how many rows `list_reminders` would return without a limit."""
     row = connection.execute(f"SELECT count(*) FROM reminders {_WANTED}", _parameters(wanted))
     return int(row.fetchone()[0])
 
 
 def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Return the calls of a reminder, oldest first, with those that were recorded from a report that names it."""
+    """Return the calls of a reminder, oldest first, including those recorded from a report that names it."""
     return [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
 
 
 def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
-    """Return, by the ids of a reminder's calls, the other reminders of each call: the `ref`, or else the id."""
+    """Return, for the id of each of a reminder's calls, the other reminders of that call: the `ref`, or else the id."""
     found: dict[str, list[str]] = {}
     for row in connection.execute(_OTHERS, {"id": reminder_id}).fetchall():
         found.setdefault(row["call_id"], []).append(row["name"])
@@ -137,7 +137,7 @@ def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
 
 
 def named(row: Row) -> dict[str, Value]:
-    """Return a row by column name, its times as moments; a `hold_code` brings `hold_reason`, for people."""
+    """Return a row by column name, with its times as moments; a `hold_code` adds a `hold_reason` for people."""
     values: Mapping[str, str | int | None] = dict(row)
     found: dict[str, Value] = {
         name: from_ms(value) if name in TIME_COLUMNS and isinstance(value, int) else value
@@ -149,7 +149,7 @@ def named(row: Row) -> dict[str, Value]:
 
 
 def broken_promises(connection: Connection, *, long_ago: int) -> list[str]:
-    """Return the rows that no program of ours could have left so, a sentence each; `long_ago` in milliseconds."""
+    """Return a sentence for each row that reminderd could not have left like this; `long_ago` is in milliseconds."""
     return [
         f"{sentence}: {row['id']}"
         for sentence, sql in _BROKEN.items()

@@ -1,7 +1,6 @@
-"""The one way in which reminderd itself writes reminders: added, changed, cancelled, called again.
+"""The one write path for reminders inside reminderd: add, change, cancel, call again.
 
-The command line, the import and the HTTP API all come through here. Each change leaves a line in `audit` that names
-the reminder.
+The command line, the import and the HTTP API all use it. Each change leaves a line in `audit` that names the reminder.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,12 +28,12 @@ from reminderd.store.rows import from_ms, in_list, to_ms
 T = TypeVar("T")
 
 API: Final = "api"
-"""The actor of what comes over HTTP."""
+"""The actor of requests over HTTP."""
 
 _ROWS_A_STATEMENT: Final = 20
-"""A statement for each row would hand the interpreter's lock to and fro while a file is being read.
+"""A statement for each row would pass the interpreter's lock back and forth while a file is being read.
 
-SQLite looks names of parameters up one by one: a statement with thousands of them takes longer to bind than to run.
+SQLite looks up the names of parameters one by one: a statement with thousands of them takes longer to bind than to run.
 """
 
 _KNOWN: Final = """
@@ -46,7 +45,7 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, statu
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
 _COLUMNS: Final = ("id", "ref", *_CONTENT, "wake_at", "created_at", "updated_at")
 _WAKE_AT: Final = _CONTENT.index("scheduled_at")
-"""A new reminder wakes when it is due."""
+"""A new reminder is checked when it is due."""
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
@@ -57,24 +56,24 @@ UPDATE reminders
 
 
 class RefTakenError(Exception):
-    """Another reminder already has this `ref`; the message is that reminder's id."""
+    """Another reminder already has this `ref`; the message is the other reminder's id."""
 
 
 @frozen(kw_only=True)
 class Source:
-    """Who asks for reminders, for the audit."""
+    """Who adds or changes reminders, for the audit."""
 
     actor: str
     detail: str | None = None
-    """From where: no phone number, no message."""
+    """Where the request comes from; contains no phone number and no message."""
 
 
 @frozen
 class Refusal:
-    """Why one of the reminders that were asked for is refused."""
+    """Why one of the requested reminders is refused."""
 
     place: int
-    """In the request, from 0."""
+    """Its position in the request, from 0."""
     decision: Decision
 
 
@@ -88,7 +87,7 @@ class RefusedError(Exception):
 
 @frozen(kw_only=True)
 class Stored:
-    """A reminder as it is stored, with its calls."""
+    """A stored reminder with its calls."""
 
     reminder: dict[str, Value]
     calls: list[dict[str, Value]]
@@ -97,7 +96,7 @@ class Stored:
 def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
 ) -> list[tuple[Known | None, Decision]]:
-    """Return for each request the reminder that it names, if there is one, and what is to be done; write nothing."""
+    """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
     known = _known(connection, requests)
     found = [known.get(one.ref or one.own_id) for one in requests]
     return [(old, decide(one, old, rules, now)) for one, old in zip(requests, found, strict=True)]
@@ -112,15 +111,15 @@ def put(
     mint: Callable[[], str],
     source: Source,
 ) -> list[Decision]:
-    """Store what is new and what was edited; return for each request what was done, or why it is refused.
+    """Store new and edited reminders; return for each request what was done, or why it is refused.
 
     Args:
         connection: in a write transaction.
         now: the time of the transaction.
-        requests: no two with the same `ref`, nor the same content without one.
-        rules: the clinic's.
-        mint: gives new random UUIDs, for new reminders that bring a `ref`.
-        source: who asks.
+        requests: no two have the same `ref`, or the same content without a `ref`.
+        rules: the clinic's rules.
+        mint: returns new random UUIDs, for new reminders that have a `ref`.
+        source: who sends the requests.
     """
     decided = decisions(connection, now, requests=requests, rules=rules)
     pairs = list(zip(requests, decided, strict=True))
@@ -152,7 +151,7 @@ def put_all(
     mint: Callable[[], str],
     source: Source,
 ) -> list[tuple[Stored, Decision]]:
-    """Store all that is asked for, or nothing; for the arguments see `put`.
+    """Store everything that is requested, or nothing; for the arguments, see `put`.
 
     Raises:
         RefusedError: at least one is refused, so all are.
@@ -174,10 +173,10 @@ def put_all(
 def add(
     connection: Connection, now: datetime, *, request: ReminderRequest, reminder_id: str, source: Source
 ) -> dict[str, Value]:
-    """Store one new reminder under an id of its own, and return its row.
+    """Store one new reminder under a new id, and return its row.
 
     Raises:
-        RefTakenError: its `ref` is another's.
+        RefTakenError: another reminder has its `ref`.
     """
     taken = None if request.ref is None else reminder_with_ref(connection, request.ref)
     if taken is not None:
@@ -202,7 +201,7 @@ def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
 
 
 def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
-    """Schedule a reminder whose patient was not reached anew, with all its calls and a new limit.
+    """Schedule a reminder again whose patient was not reached, with a new count of calls and a new limit.
 
     Raises:
         UnknownReminderError: no reminder has this id.
@@ -216,7 +215,7 @@ def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules
 
 
 def stored(connection: Connection, id_or_ref: str) -> Stored | None:
-    """Return the reminder with this id or `ref`, see `find_reminder`; None if there is none."""
+    """Return the reminder with this id or `ref` (see `find_reminder`); None if there is none."""
     row = find_reminder(connection, id_or_ref)
     return None if row is None else _with_calls(connection, row)
 
@@ -224,12 +223,12 @@ def stored(connection: Connection, id_or_ref: str) -> Stored | None:
 def withdraw(
     connection: Connection, now: datetime, *, id_or_ref: str, rules: Rules
 ) -> tuple[Stored, Transition | None]:
-    """Cancel a reminder over the API; one that is cancelled already stays so.
+    """Cancel a reminder over the API; one that is already cancelled stays cancelled.
 
     Raises:
         UnknownReminderError: there is none with this id or `ref`.
         AmbiguousError: there are two.
-        NotAllowedError: it has come to another end already.
+        NotAllowedError: it has already ended in another way.
     """
     found = stored(connection, id_or_ref)
     if found is None:
@@ -250,7 +249,7 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 
 
 def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> dict[str, Known]:
-    """Return what is stored already, by `ref`, or by id for requests without one."""
+    """Return what is already stored, by `ref`, or by id for requests without one."""
     refs = [one.ref for one in requests if one.ref is not None]
     ids = [one.own_id for one in requests if one.ref is None]
     by_ref = {row["ref"]: _known_from(row) for row in _rows(connection, "ref", refs)}
@@ -305,7 +304,7 @@ def _insert_rows(
 
 @lru_cache
 def _insertion(table: str, columns: tuple[str, ...], rows: int) -> tuple[str, tuple[str, ...]]:
-    """Return the statement that inserts so many rows, and the names of its parameters, row by row."""
+    """Return the statement that inserts this many rows, and the names of its parameters, row by row."""
     names = [[f"{name}{place}" for name in columns] for place in range(rows)]
     marks = ", ".join(f"({', '.join(f':{name}' for name in row)})" for row in names)
     return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", tuple(chain.from_iterable(names))
@@ -316,16 +315,16 @@ def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:
 
 
 def _dated(random_id: str, milliseconds: int) -> str:
-    """Return a random UUID with the time at its front (version 7, RFC 9562).
+    """Return a random UUID that begins with the time (version 7, RFC 9562).
 
-    The ids of a chunk then stand side by side in their index; random ones would touch all of its pages.
+    The ids of a chunk are then next to each other in their index; random ids would touch all of its pages.
     """
     time = f"{milliseconds:012x}"
     return f"{time[:8]}-{time[8:]}-7{random_id[15:]}"
 
 
 def _values(one: ReminderRequest) -> tuple[Value, ...]:
-    """Return what a request says, in the order of `_CONTENT`."""
+    """Return the values of a request, in the order of `_CONTENT`."""
     phone_number, message, scheduled_at, expires_at, timezone = content_of(one)
     until = None if expires_at is None else to_ms(expires_at)
     return phone_number, message, to_ms(scheduled_at), until, timezone

@@ -1,6 +1,6 @@
-"""Rows and nouns: one table of columns drives how reminders, calls and memberships are read and written.
+"""Rows and data classes: one table of columns drives how reminders, calls and memberships are read and written.
 
-Milliseconds and flags as integers live here only.
+Only this module handles milliseconds and flags as integers.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from reminderd.store.connection import Connection, Row, Value
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-# Another program may have written any integer; what is read is bounded so that sums of times never overflow.
+# Another program may have written any integer; values that are read are bounded so that sums of times never overflow.
 _EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(9000, 1, 1, tzinfo=UTC)
 _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
@@ -44,15 +44,15 @@ def in_list(name: str, values: Iterable[str]) -> tuple[str, dict[str, str]]:
 
 @frozen
 class Column:
-    """One column, and the attribute of the same name."""
+    """One column and the attribute of the same name."""
 
     name: str
     read: Callable[[Any], Any] = field(default=lambda value: value)
     write: Callable[[Any], Value] = field(default=lambda value: value)
     fixed: bool = False
-    """Written with a new row only."""
+    """Written only with a new row."""
     stored: bool = True
-    """Written at all: else the database gives it its value."""
+    """Whether it is written at all; if not, the database sets its value."""
     is_moment: bool = False
 
 
@@ -71,7 +71,7 @@ def _flag(name: str) -> Column:
 
 
 def _word(name: str, words: type[StrEnum]) -> Column:
-    """Return a column of codes; a code of a newer version, or another program's, is read as none."""
+    """Return a column of codes; an unknown code, of a newer version or another program, is read as none."""
     known = {str(word): word for word in words}
     return Column(name, read=known.get, write=lambda value: None if value is None else str(value))
 
@@ -82,7 +82,7 @@ def _fixed(name: str) -> Column:
 
 @frozen
 class Table(Generic[T]):
-    """How a noun is kept."""
+    """How one data class is stored."""
 
     name: str
     noun: Callable[..., T]
@@ -91,15 +91,15 @@ class Table(Generic[T]):
 
     @cached_property
     def names(self) -> str:
-        """The columns for a SELECT."""
+        """Return the columns for a SELECT."""
         return ", ".join(one.name for one in self.columns)
 
     def prefixed(self, alias: str) -> str:
-        """Return the columns for a SELECT that joins tables: each is named with the alias before it."""
+        """Return the columns for a SELECT that joins tables: each name is prefixed with the alias."""
         return ", ".join(f"{alias}.{one.name} AS {alias}_{one.name}" for one in self.columns)
 
     def read(self, row: Row | Mapping[str, Value], prefix: str = "") -> T:
-        """Return the noun in a row; `prefix` as `prefixed` names columns."""
+        """Return the object in a row; `prefix` is the one given to `prefixed`."""
         return self.noun(**{one.name: one.read(row[f"{prefix}{one.name}"]) for one in self.columns})
 
     def insert(self, connection: Connection, noun: T) -> None:
@@ -154,7 +154,7 @@ REMINDERS: Final = Table(
         _moment("updated_at"),
     ),
 )
-"""What lifecycle functions never change (number, message, times) is written by `store/reminders.py` alone."""
+"""Only `store/reminders.py` writes what lifecycle functions never change (number, message, times)."""
 
 CALLS: Final = Table(
     "call_logs",
@@ -206,4 +206,4 @@ MEMBERS: Final = Table(
 )
 
 MOMENTS: Final = frozenset(one.name for table in (REMINDERS, CALLS, MEMBERS) for one in table.columns if one.is_moment)
-"""The columns that hold a time."""
+"""The columns that contain a time."""

@@ -1,4 +1,4 @@
-"""What a database keeps for every process on it, through every restart: a pause of dialing, and whose data it is."""
+"""Settings for every process on a database, kept through restarts: a pause of dialing, and whose data it is."""
 
 from datetime import datetime
 
@@ -8,12 +8,12 @@ from reminderd.store.queries import Value, named
 
 
 def paused(connection: Connection) -> bool:
-    """Return whether staff have paused dialing: `settings` holds `paused` = `true`."""
+    """Return whether staff have paused dialing: `settings` contains `paused` = `true`."""
     return connection.execute("SELECT 1 FROM settings WHERE key = 'paused' AND value = 'true'").fetchone() is not None
 
 
 def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | None, actor: str) -> bool:
-    """Pause all dialing, or end the pause; False: it was so already, and only a reason to pause is noted."""
+    """Pause all dialing, or end the pause; return False if nothing changed, and then record only a reason to pause."""
     if paused(connection) is on:
         if on and reason is not None:
             audit(connection, now, actor=actor, act="pause", detail=reason)
@@ -28,13 +28,13 @@ def set_pause(connection: Connection, now: datetime, *, on: bool, reason: str | 
 
 
 def real_provider(connection: Connection) -> str | None:
-    """Return the kind of real provider that this database was last opened for; None: only ever the sandbox."""
+    """Return the kind of real provider that this database was last opened for; None: only used with the sandbox."""
     row = connection.execute("SELECT value FROM settings WHERE key = 'real_provider'").fetchone()
     return None if row is None else str(row["value"])
 
 
 def remember_real_provider(connection: Connection, _now: datetime, *, kind: str) -> None:
-    """Keep that a real provider of this kind is at work here: from now on these are a clinic's reminders."""
+    """Record that a real provider of this kind uses this database: from now on it contains a clinic's reminders."""
     connection.execute(
         "INSERT INTO settings (key, value) VALUES ('real_provider', :value)"
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -43,7 +43,7 @@ def remember_real_provider(connection: Connection, _now: datetime, *, kind: str)
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:
-    """Return, while dialing is paused, the row of `audit` that tells who has paused it; None: no command of ours."""
+    """Return, while dialing is paused, the row of `audit` that tells who paused it; None: it was no command of ours."""
     if not paused(connection):
         return None
     row = connection.execute(

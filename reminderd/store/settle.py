@@ -1,4 +1,4 @@
-"""Settle what was asked for and what is reported: answers, look-ups, webhooks, the turns of a conversation."""
+"""Settle answers, look-ups, webhooks, and the turns of a conversation."""
 
 from datetime import datetime
 from functools import partial
@@ -25,7 +25,7 @@ from reminderd.store.rows import to_ms
 
 @frozen
 class Look:
-    """What the last look before a request sees."""
+    """Everything that the last look before a request sees."""
 
     ledger: Ledger
     paused: bool
@@ -42,7 +42,7 @@ def look(connection: Connection, *, action: Action, rules: Rules, now: datetime)
 def settle_answer(
     connection: Connection, now: datetime, *, action: Action, answer: Answer, counts: bool, rules: Rules, draw: float
 ) -> Transition | None:
-    """Record the provider's answer to a claimed request; None if its call is gone. For the arguments see `answered`."""
+    """Record the provider's answer to a claimed request; None if its call was deleted. Arguments: see `answered`."""
     external_call_id = answer.external_call_id if isinstance(answer, Accepted) else None
     before = load_call(connection, rules, now, action.call.id, external_call_id=external_call_id)
     if before is None:
@@ -55,7 +55,7 @@ def settle_answer(
 def settle_not_sent(
     connection: Connection, now: datetime, *, action: Action, reason: str, rules: Rules
 ) -> Transition | None:
-    """Record that a claimed request was not sent; None if its call is gone."""
+    """Record that a claimed request was not sent; None if its call was deleted."""
     before = load_call(connection, rules, now, action.call.id)
     if before is None:
         return None
@@ -67,9 +67,9 @@ def settle_not_sent(
 def settle_finding(
     connection: Connection, now: datetime, *, action: Action, finding: Finding | Candidates, rules: Rules
 ) -> Transition | None:
-    """Record what a look-up found; None if its call is gone.
+    """Record what a look-up found; None if its call was deleted.
 
-    A call that was found is reported, whoever holds the lease by now.
+    A call that was found is settled like a report, no matter who holds the lease by now.
     """
     external_call_id = finding.report.external_call_id if isinstance(finding, Found) else None
     before = load_call(connection, rules, now, action.call.id, external_call_id=external_call_id)
@@ -99,7 +99,7 @@ def _found(
 
 
 def _is_anothers(connection: Connection, external_call_id: str, *, call_id: str) -> bool:
-    """Whether the provider's id is stored on another call than this one."""
+    """Return whether a call other than this one has the provider's id."""
     row = connection.execute(
         "SELECT 1 FROM call_logs WHERE external_call_id = :external AND id <> :id",
         {"external": external_call_id, "id": call_id},
@@ -109,11 +109,11 @@ def _is_anothers(connection: Connection, external_call_id: str, *, call_id: str)
 
 @frozen(kw_only=True)
 class Spoken:
-    """What is spoken next, and what was changed for it."""
+    """What is spoken next, and what changed because of it."""
 
     reply: Reply
     message: str
-    """The words of the call's reminders."""
+    """The message of the call's reminders."""
     transitions: tuple[Transition, ...]
 
 
@@ -145,7 +145,7 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
 def settle_key(
     connection: Connection, now: datetime, *, report: Report, key: Key, rules: Rules, new_call_id: str
 ) -> Spoken:
-    """Record what a key means; an opt-out is on record for the number, and on all its waiting reminders, with it.
+    """Record what a key means. For an opt-out, also record the number, and cancel all its waiting reminders.
 
     Raises:
         UnknownReminderError: there is no such call; nothing is written.
@@ -161,7 +161,7 @@ def settle_key(
 
 
 def receipt_is_new(connection: Connection, now: datetime, report: Report, call: Call | None) -> bool:
-    """Leave a receipt for a terminal report that may count; True if there was none for the provider's id."""
+    """Leave a receipt for a terminal report that may count; return True if there was none for the provider's id."""
     if report.status not in TERMINAL or (call is not None and call.received_at is not None):
         return False
     left = connection.execute(

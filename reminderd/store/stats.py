@@ -1,7 +1,7 @@
-"""Numbers about now, in one place: what waits, what is alive, what became of the last day's reminders.
+"""Numbers about the current state, in one module: what waits, what is alive, and the outcomes of the last day.
 
-Each is answered from an index, and counts no more than it says: a scrape every few seconds holds nobody up, however
-large the file is.
+Each is answered from an index and has an upper bound, so a scrape every few seconds delays nobody, however large the
+file is.
 """
 
 from collections import Counter
@@ -20,10 +20,10 @@ from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import last_pause, paused
 
 MOST_WAITING: Final = 100_000
-"""So many reminders that are not final are counted at most …"""
+"""At most this many reminders that are not final are counted …"""
 
 MOST_OF_A_DAY: Final = 10_000
-"""… and so many of the last day, the latest first."""
+"""… and at most this many of the last day, the latest first."""
 
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
@@ -85,14 +85,14 @@ _LAST_REPORT: Final = "SELECT max(received_at) FROM webhook_receipts"
 
 @frozen
 class Wakes:
-    """When the next row needs somebody; None if none ever does as things stand."""
+    """When the next row must be checked; None if no row has to be, in the current state."""
 
     reminder: datetime | None
     call: datetime | None
     paused: bool
     """Staff have paused dialing."""
     restored_at: datetime | None = None
-    """When a backup was restored last; None: never."""
+    """When a backup was last restored; None: never."""
     alive: tuple[tuple[str, datetime], ...] = ()
     """The id of each alive call, with its last sign of life."""
 
@@ -100,7 +100,7 @@ class Wakes:
 def next_wakes(connection: Connection, now: datetime) -> Wakes:
     """Return the earliest `wake_at` among reminders and among calls.
 
-    A reminder that expired by a clock that was ahead is due now.
+    A reminder that expired because the clock was ahead is due now.
     """
     row = connection.execute(_WAKES, {"now": to_ms(now)}).fetchone()
     calls = connection.execute(_ALIVE).fetchall()

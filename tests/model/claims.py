@@ -1,4 +1,4 @@
-"""What is due is looked at: a reminder ends, waits or gets a call; an alive call is repeated or given up."""
+"""Check what is due: a reminder ends, waits or gets a call; an alive call is repeated or given up."""
 
 from attrs import frozen
 
@@ -40,7 +40,7 @@ class Waits:
 
     until: int
     code: str | None
-    """None: its own time is still to come."""
+    """None: its own time is in the future."""
 
 
 def due_reminders(model: Model, process: str) -> list[str]:
@@ -101,7 +101,7 @@ def _may_wait_again(model: Model, reminder: Reminder) -> bool:
 
 
 def _look_at_final(model: Model, reminder: Reminder) -> None:
-    """Let a final reminder wait again if it has left its calls, or see that it has a reason."""
+    """Let a final reminder wait again if it has left its calls, or make sure that it has a reason."""
     if _ended_by_a_clock_ahead(model, reminder):
         model.schedule(reminder, model.now)
     elif _may_wait_again(model, reminder) and _was_moved(model, reminder):
@@ -127,7 +127,7 @@ def _was_moved(model: Model, reminder: Reminder) -> bool:
 
 
 def _leave_call(model: Model, reminder: Reminder) -> None:
-    """Decide what becomes of a reminder that is in a call by its status, and in none by its calls."""
+    """Decide what becomes of a reminder whose status says that it is in a call, although it is in none."""
     was_called = any(one.reminder_id == reminder.id and not one.gone for one in model.db.members.values())
     if model.was_heard(reminder):
         model.end(reminder, "called", None)
@@ -234,7 +234,7 @@ def _make_call(model: Model, process: str, reminders: list[Reminder]) -> None:
 
 
 def _call_to_use_again(model: Model, process: str, reminders: list[Reminder]) -> Call | None:
-    """Return the newest call of these reminders if it was not placed and its request can be sent as it was."""
+    """Return the newest call of these reminders if it was not placed and its request can be sent unchanged."""
     histories = [model.history(one) for one in reminders]
     if Rule.KEY_IS_USED_AGAIN not in model.rules or not all(histories):
         return None
@@ -297,7 +297,7 @@ def claim_call(model: Model, process: str, call_id: str) -> None:
 
 
 def is_to_be_dropped(model: Model, call: Call, account: str) -> bool:
-    """Whether the provider is asked to spare the patient this call."""
+    """Return whether the provider is asked to drop this call."""
     is_placed = call.state in ALIVE and call.external_call_id is not None
     is_unanswered = call.status in {None, "queued", "ringing"}
     can = model.setting.drops and model.is_ours(call, account) and call.checks < MAX_CHECKS

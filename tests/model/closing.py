@@ -1,4 +1,4 @@
-"""The end of a call, applied to each of its reminders alike."""
+"""The end of a call, applied to each of its reminders in the same way."""
 
 from tests.model.model import Model
 from tests.model.nouns import BACKOFF, IN_CALL, MAX_CALLS, MAX_TRIES, OPEN, REDIAL_DELAY, Call, Member, Reminder
@@ -8,7 +8,7 @@ _END_CODES = {"declined": "declined", "failed": "provider_failed"}
 
 
 def outcome_of(end: str, *, was_spoken: bool) -> str:
-    """Return how a call ended for the patient. The only place that decides it."""
+    """Return how a call ended for the patient. Only this function decides it."""
     match end:
         case "completed":
             return "heard" if was_spoken else "not_heard"
@@ -19,9 +19,9 @@ def outcome_of(end: str, *, was_spoken: bool) -> str:
 
 
 def close(model: Model, call: Call, state: str, how: str) -> None:
-    """Close a call, and give its number's one place to a stray call.
+    """Close a call, and make a stray call of its number the open one.
 
-    `how` is reported, noted (the same, of a call that was closed before), refused, not_placed, account, not_sent or
+    `how` is reported, noted (the same, for a call that was closed before), refused, not_placed, account, not_sent or
     unreported.
     """
     call.state, call.lease_token, call.wake_at = state, None, None
@@ -69,7 +69,7 @@ def _settle(model: Model, call: Call, member: Member, reminder: Reminder, how: s
 
 
 def _is_in_call(model: Model, reminder: Reminder, how: str) -> bool:
-    """Whether a reminder was in the call that is closed now, and is in no other one."""
+    """Return whether a reminder was in the call that is being closed, and is in no other one."""
     is_written_again = reminder.status == "scheduled" and how != "noted" and Rule.OWN_CALL_COMES_FIRST in model.rules
     return (reminder.status in IN_CALL or is_written_again) and model.alive_call(reminder) is None
 
@@ -83,7 +83,7 @@ def _unreported(model: Model, call: Call, reminder: Reminder) -> None:
 
 
 def _missed(model: Model, call: Call, reminder: Reminder, *, was_answered: bool) -> None:
-    """Redial a reminder that was not heard, each by its own count of calls, or let it end."""
+    """Redial a reminder that was not heard, with its own count of calls, or let it end."""
     outcome = call.outcome or "failed"
     if was_answered and call.phone_number in model.db.opted_out:
         model.end(reminder, "cancelled", "opted_out")

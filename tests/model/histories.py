@@ -1,4 +1,4 @@
-"""Histories: what may happen next, one after the other, at random or as written; and a fair ending to each."""
+"""Histories: one event after another, at random or as written, and a fair ending to each."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -29,7 +29,7 @@ FAIR_STEPS: Final = 900
 FAR_AWAY: Final = 200
 
 STAFF: Final = ("cancel", "again", "sql", "pause", "opt", "erase", "restore", "clock", "look_at_all", "account")
-"""What staff and other programs do; each history has some of it."""
+"""What staff and other programs do; each history has some of these acts."""
 
 _ACTS: Final[dict[str, Callable[..., None]]] = {
     "tick": Model.tick,
@@ -71,7 +71,7 @@ _ACTS: Final[dict[str, Callable[..., None]]] = {
 _BY_OTHERS: Final = frozenset(
     {"call_again", "sql_status", "sql_replace", "sql_delete", "sql_insert", "erase", "restore"}
 )
-"""After these a reminder may be another one, or wait again."""
+"""After these acts, a reminder may be a different one, or wait again."""
 
 _WEIGHTS: Final = {
     "tick": 7, "claim": 6, "look": 5, "send": 1.5, "settle": 4, "ask": 3, "settle_look_up": 4, "crash": 0.6,
@@ -89,7 +89,7 @@ _WEIGHTS_OF_SOME: Final = {
 
 
 def draw_setting(dice: Random, always: tuple[str, ...] = ()) -> Setting:
-    """Draw what a history is played with; `always` names what staff do in any case."""
+    """Draw the setting of a history; `always` names the acts that staff do in any case."""
     rows: list[tuple[str, int, int | None]] = []
     for place in range(dice.choice((1, 2, 2, 3))):
         number = "p" if place == 0 else dice.choice("pppq")
@@ -123,7 +123,7 @@ class History:
         self.count: Counter[str] = Counter()
 
     def do(self, act: Act) -> None:
-        """Let one thing happen, and hold what comes of it against the promises."""
+        """Let one thing happen, and check the result against the promises."""
         name, *rest = act
         model = self.model
         self.done.append(act)
@@ -138,14 +138,14 @@ class History:
         promises.hold_database(model)
 
     def can_happen(self, act: Act) -> bool:
-        """Whether a written act makes sense now; other programs and clocks need no permission."""
+        """Return whether a written act makes sense now; acts of other programs and clocks are always possible."""
         name, reminders = act[0], self.model.db.reminders
         if name.startswith("sql_"):
             return bool((act[1] in reminders) != (name == "sql_insert"))
         return name in {"tick", "set_clock"} or act in self.possible()
 
     def play(self, dice: Random) -> None:
-        """Let things happen at random, and then a fair ending."""
+        """Let things happen at random, then play a fair ending."""
         for _ in range(LENGTH):
             acts = self.possible()
             [act] = dice.choices(acts, [_weight(one) for one in acts])
@@ -153,7 +153,7 @@ class History:
         self.finish()
 
     def finish(self) -> None:
-        """Let nothing go wrong any more, until everything is at rest."""
+        """Let nothing go wrong anymore, until everything is at rest."""
         self.model.db.paused = False
         self.count = Counter(sql=self.count["sql"])
         for _ in range(FAIR_STEPS):
@@ -299,7 +299,7 @@ def _weight(act: Act) -> float:
 
 
 def played(seed: int, rules: frozenset[Rule] = RULES, always: tuple[str, ...] = ()) -> tuple[History, str | None]:
-    """Play one history, and return it with the promise that it has broken; None: all hold."""
+    """Play one history, and return it with the promise that it has broken; None: it has broken none."""
     dice = Random(seed)
     history = History(draw_setting(dice, always), rules)
     try:
@@ -333,7 +333,7 @@ def as_text(acts: list[Act]) -> str:
 
 
 def shortest(history: History, promise: str) -> list[Act]:
-    """Return as few of a history's acts as still break the promise."""
+    """Return the fewest of a history's acts that still break the promise."""
     acts, is_shorter = history.done, True
     while is_shorter:
         is_shorter = False

@@ -1,10 +1,10 @@
-"""A model of the rules, to find out what they allow before they are written into the program.
+"""A model of the rules, to find out what they allow before the program implements them.
 
-It plays reminders and calls through crashes, lost answers, late reports, staff and other programs, and holds them
-against the provider's own record of which phones rang and who heard what. It imports nothing of the program: what the
-rules say is written here a second time, as shortly as possible.
+It plays reminders and calls through crashes, lost answers, late reports, staff and other programs. It compares them
+with the provider's own record of which phones rang and who heard what. It imports nothing from the program: the rules
+are written here a second time, as briefly as possible.
 
-A change of a rule begins here: change it, give it a switch in rules.py, and let test_model.py play it. Then follow
+A change of a rule begins here: change it here, give it a switch in rules.py, and let test_model.py play it. Then change
 docs/states.md and, last, reminderd/core/lifecycle/, which tests/core/lifecycle/ plays in the same way.
 """
 
@@ -40,7 +40,7 @@ from tests.model.rules import RULES, Rule
 
 
 class Model:
-    """The database, two processes on it, the provider, and the facts from which every decision is made."""
+    """The database, two processes on it, the provider, and the facts on which every decision is based."""
 
     def __init__(self, setting: Setting, rules: frozenset[Rule] = RULES) -> None:
         self.setting = setting
@@ -48,7 +48,7 @@ class Model:
         self.elapsed = 0
         """The time that has really passed: the monotonic clock, and the provider's."""
         self.skew = 0
-        """How far the wall clock is ahead of it."""
+        """How far the wall clock is ahead of the elapsed time."""
         self.ids: Counter[str] = Counter()
         self.db = Database()
         self.processes = {name: Process() for name in PROCESSES}
@@ -56,7 +56,7 @@ class Model:
         self.provider_calls: list[ProviderCall] = []
         self.reports: list[Report] = []
         self.backup: tuple[Database, int] | None = None
-        """A copy of the database, and the wall clock's time then."""
+        """A copy of the database, and the wall clock's time when it was made."""
         self.past = Past()
         for place, (number, scheduled_at, expires_at) in enumerate(setting.rows):
             self.insert(f"r{place}", number, scheduled_at, expires_at)
@@ -70,7 +70,7 @@ class Model:
         return self.elapsed + self.skew
 
     def tick(self, steps: int = 1) -> None:
-        """Let time pass; each process notes the alive calls that it sees."""
+        """Let time pass; each process remembers the alive calls that it sees."""
         for _ in range(steps):
             for process in self.processes.values():
                 for call in self.db.calls.values():
@@ -127,7 +127,7 @@ class Model:
         return self.now if is_free else (today + 1) * DAY
 
     def is_quiet(self, process: str) -> bool:
-        """Whether nobody is called yet after a restore, by the wall clock or by the process's own."""
+        """Return whether nobody may be called yet after a restore, by the wall clock or by the process's own clock."""
         if self.db.restored_at is None or Rule.QUIET_AFTER_RESTORE not in self.rules:
             return False
         left = max(self.db.restored_at + OUTCOME_TIMEOUT - self.now, 0)
@@ -139,7 +139,7 @@ class Model:
     # Calls and their reminders
 
     def is_current(self, member: Member, reminder: Reminder, call: Call) -> bool:
-        """Whether a call is still about the reminder as it is now."""
+        """Return whether a call is still about the reminder as it is now."""
         is_same = member.scheduled_at == reminder.scheduled_at and call.phone_number == reminder.phone_number
         return not member.gone and (is_same or Rule.MEMBERSHIP_IS_FOR_TIME_AND_NUMBER not in self.rules)
 
@@ -168,7 +168,7 @@ class Model:
         return sum(call.state in over or call.outcome is not None for call in self.counted(reminder))
 
     def has_unknown_outcome(self, reminder: Reminder) -> bool:
-        """Whether nobody knows if one of its calls was heard, and it may not be called once more all the same."""
+        """Return whether nobody knows if one of its calls was heard, and no other call is allowed in spite of that."""
         unknown = [call for call in self.counted(reminder) if call.state == "unreported"]
         once_more = self.setting.rings_again and len(unknown) == 1 and not unknown[0].evidence
         return bool(unknown) and not once_more
@@ -186,7 +186,7 @@ class Model:
         return any(call.state in OPEN for call in self.alive_at(number))
 
     def may_be_forgotten(self, reminder: Reminder) -> bool:
-        """Whether a restored backup may have forgotten that this reminder was called."""
+        """Return whether a restored backup may have forgotten that this reminder was called."""
         db = self.db
         if db.restored_at is None or reminder.scheduled_at > db.restored_at:
             return False
@@ -194,7 +194,7 @@ class Model:
         return reminder.again_seq < db.restored_seq and not was_called_since
 
     def is_unwanted(self, call: Call) -> bool:
-        """Whether no reminder needs this call any more."""
+        """Return whether no reminder needs this call anymore."""
         needed = [reminder.status not in FINAL for _, reminder in self.current(call)]
         if Rule.DROPPED_IF_NOBODY_NEEDS_IT not in self.rules:
             return not all(needed) and not call.adopted
@@ -206,7 +206,7 @@ class Model:
         return call.account == account or Rule.ACCOUNT_IS_KEPT not in self.rules
 
     def key_holds(self, process: str, call: Call, moment: int) -> bool:
-        """Whether a request with this call's key, sent at that moment, places no second call."""
+        """Return whether a request with this call's key, sent at that moment, places no second call."""
         known_for = self.elapsed - self.processes[process].first_seen.get(call.id, self.elapsed)
         if Rule.KEY_AGES_BY_BOTH_CLOCKS in self.rules and known_for + moment - self.now + LEASE >= KEY_LIFETIME:
             return False
@@ -239,7 +239,7 @@ class Model:
         reminder.wake_at = max(at, self.now)
 
     def wake(self, call: Call) -> None:
-        """Let an alive call be looked at now, unless somebody works on it."""
+        """Let an alive call be checked now, unless somebody works on it."""
         is_free = call.lease_token is None and call.state != "dialing"
         if call.state in ALIVE and (is_free or Rule.LEASED_CALLS_ARE_LEFT_ALONE not in self.rules):
             call.wake_at = self.now
@@ -252,7 +252,7 @@ class Model:
 
 
 class Past:
-    """What has happened, for those who judge: no decision of the program may look here."""
+    """What has happened, for the checks of the promises: no decision of the program may use it."""
 
     def __init__(self) -> None:
         self.clock_was_set = False
@@ -260,22 +260,22 @@ class Past:
         self.restarted_since_restore = False
         self.restores = 0
         self.restored_at = 0
-        """When the database was restored last, by the time that has really passed."""
+        """When the database was last restored, by the time that has really passed."""
         self.forgotten_until = 0
-        """The later of the wall clock's time then and the time of the backup."""
+        """The later of the wall clock's time at that moment and the time of the backup."""
         self.rows: dict[str, int] = {}
         """How many rows have had each id."""
         self.expires_at: dict[str, int | None] = {}
-        """What other programs have written there."""
+        """What other programs have written to `expires_at`."""
         self.written_at: dict[str, int] = {}
         """When another program last wrote to each reminder."""
         self.settled_by_staff: dict[str, set[int]] = {}
-        """For each reminder the provider's calls that were over when staff asked to call it again."""
+        """For each reminder, the provider's calls that were over when staff asked to call it again."""
         self.again_at: dict[str, int] = {}
         self.erased: set[int] = set()
         """The provider's calls that were erased with their number."""
         self.signs: dict[str, tuple[int, int]] = {}
-        """The last sign of life of each call, and when it came, by the time that has really passed."""
+        """The last sign of life of each call, and when it arrived, by the time that has really passed."""
 
 
 def _reached_at(call: Call) -> int:

@@ -1,4 +1,4 @@
-"""The nouns of the model: what the database holds, what a process works on, and the provider's own record."""
+"""The data classes of the model: the database's rows, a process's tasks, and the provider's own record."""
 
 from typing import Final
 
@@ -25,17 +25,17 @@ Asked = tuple[str, int, int]
 
 
 class BrokenPromiseError(Exception):
-    """A promise does not hold; the message says which."""
+    """A promise is broken; the message names it."""
 
 
 @frozen(kw_only=True)
 class Setting:
-    """What one history is played with."""
+    """The setting of one history."""
 
     honors_keys: bool = False
     looks_up: bool = False
     look_ups_lag: bool = False
-    """A look-up may miss a call that is there."""
+    """A look-up may miss a call that exists."""
     drops: bool = False
     repeats_attempt_id: bool = True
     asks_what_to_say: bool = False
@@ -44,7 +44,7 @@ class Setting:
     rings_again: bool = False
     """`when_unsure = "ring_again"`."""
     places_after_503: bool = False
-    """A 503 may come for a call that was placed all the same."""
+    """The answer may be a 503 although the call was placed."""
     bundles: bool = False
     acts: frozenset[str] = frozenset()
     """What staff and other programs do."""
@@ -58,7 +58,7 @@ class Reminder:
 
     id: str
     row: int
-    """How many rows have had this id: one that is deleted and added again is another reminder."""
+    """How many rows have had this id: a row that is deleted and added again is another reminder."""
     phone_number: str
     scheduled_at: int
     expires_at: int | None
@@ -94,14 +94,14 @@ class Call:
     state: str
     status: str | None = None
     requests: int = 0
-    """Requests that may have gone out."""
+    """Requests that may have been sent."""
     checks: int = 0
     lease_token: str | None = None
     leased_until: int = 0
     evidence: bool = False
     """The provider has shown that it knows the call."""
     adopted: bool = False
-    """It is one that we did not know, recorded because of a report."""
+    """We did not know the call, and recorded it because of a report."""
     external_call_id: str | None = None
     received_at: int | None = None
     outcome: str | None = None
@@ -122,14 +122,14 @@ class Member:
 
 @define
 class Database:
-    """All that survives a crash."""
+    """Everything that survives a crash."""
 
     reminders: dict[str, Reminder] = field(factory=dict)
     calls: dict[str, Call] = field(factory=dict)
     members: dict[tuple[str, str], Member] = field(factory=dict)
     opted_out: set[str] = field(factory=set)
     receipts: dict[str, str] = field(factory=dict)
-    """The ids of the provider's whose end was reported, each with the reminder that the report named."""
+    """The provider's ids of calls whose end was reported, each with the reminder that the report named."""
     newest_seq: int = 0
     paused: bool = False
     restored_at: int | None = None
@@ -138,7 +138,7 @@ class Database:
 
 @define
 class Process:
-    """What a process knows by itself, until it ends."""
+    """What a process has in memory, until it ends."""
 
     account: str = ACCOUNTS[0]
     signs: dict[str, tuple[int, int]] = field(factory=dict)
@@ -146,7 +146,7 @@ class Process:
     first_seen: dict[str, int] = field(factory=dict)
     """When this process first saw each call."""
     quiet_until: int | None = None
-    """When the quiet after a restore ends by its monotonic clock; None: it has not looked yet."""
+    """When the quiet time after a restore ends, by its monotonic clock; None: it has not checked yet."""
 
 
 @define
@@ -163,7 +163,7 @@ class Task:
     claimed_at: int
     account: str
     speaks: list[tuple[Asked, int]] = field(factory=list)
-    """What the request asks to speak, as it was when it was claimed, each with its message."""
+    """What the request asks to speak, as it was at the claim, each with its message."""
     is_sent: bool = False
     answer: str = ""
     found: "ProviderCall | None" = None
@@ -194,22 +194,22 @@ class ProviderCall:
     is_active: bool = True
     answered: bool = False
     spoken: list[Asked] = field(factory=list)
-    """What whoever answers hears."""
+    """What the person who answers hears."""
     heard: set[Asked] = field(factory=set)
     end: str | None = None
     signs: int = 0
     """How many reports of progress it has sent."""
     known_at: int | None = None
-    """When the program last learned something of it."""
+    """When the program last learned something about it."""
     reported_at: int | None = None
     """When the program first learned its end."""
     reported_on: int = 0
-    """The day of that, by the wall clock."""
+    """The day on which it learned that, by the wall clock."""
 
 
 @define
 class Report:
-    """A webhook on its way, perhaps more than once."""
+    """A webhook in flight, perhaps more than once."""
 
     call: ProviderCall
     end: str | None

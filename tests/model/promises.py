@@ -1,6 +1,6 @@
-"""The promises: what the provider's own record, and the database itself, must never show.
+"""The promises: what the provider's own record and the database must never show.
 
-What is excepted is a line of docs/reliability.md, "What is accepted", or has a comment here.
+Each exception is a line of docs/reliability.md, "What is accepted", or has a comment here.
 """
 
 from collections import Counter
@@ -28,7 +28,7 @@ from tests.model.nouns import (
 
 
 def hold_at_new_call(model: Model, task: Task, call: Call, new: ProviderCall) -> None:
-    """Hold a call that begins against the rules, and against all calls before it."""
+    """Check a call that begins against the rules, and against all calls before it."""
     db = model.db
     if db.paused:
         model.broken("a call was placed while dialing was paused")
@@ -100,7 +100,7 @@ def _hold_two_calls(model: Model, call: Call, new: ProviderCall, earlier: Provid
 
 
 def _hold_two_phones(model: Model, new: ProviderCall, earlier: ProviderCall) -> None:
-    """Hold a call that begins while another one to its number goes on."""
+    """Check a call that begins while another one to its number goes on."""
     past, call = model.past, model.db.calls.get(earlier.call_id)
     if call is not None and call.state in ALIVE and call.phone_number == new.phone_number:
         model.broken("two calls to one number at once: the other one is alive in the database")
@@ -109,7 +109,7 @@ def _hold_two_phones(model: Model, new: ProviderCall, earlier: ProviderCall) -> 
     is_silent = earlier.known_at is None or model.elapsed - earlier.known_at >= OUTCOME_TIMEOUT
     if call is None or call.adopted:
         is_over = model.elapsed >= past.restored_at + OUTCOME_TIMEOUT
-        # A process that starts after the clock was set forward can't know how long the quiet has been.
+        # A process that starts after the clock was set forward can't know how long the quiet time has lasted.
         is_over = is_over or (past.clock_was_set and past.restarted_since_restore)
         is_forgotten = earlier.restores != past.restores and is_over
         if not (is_forgotten and is_silent):
@@ -127,7 +127,7 @@ def _silence(model: Model, call: Call) -> int:
 
 
 def _hold_called_again(model: Model, call: Call, new: ProviderCall, earlier: ProviderCall, asked: Asked) -> None:
-    """Hold another call for the same reminder against what is known of the earlier one."""
+    """Check another call for the same reminder against what is known about the earlier one."""
     past, before = model.past, model.db.calls.get(earlier.call_id)
     is_settled_by_staff = earlier.place in past.settled_by_staff.get(asked[0], set())
     has_other_database = earlier.restores != past.restores
@@ -144,7 +144,7 @@ def _hold_called_again(model: Model, call: Call, new: ProviderCall, earlier: Pro
 
 
 def _hold_guess(model: Model, call: Call, before: Call | None, *, has_other_database: bool) -> None:
-    """Hold a call that begins while nobody knows how the earlier one ended."""
+    """Check a call that begins while nobody knows how the earlier one ended."""
     setting = model.setting
     is_nothing_known = before is not None and before.state == "unreported" and not before.evidence
     is_key_forgotten = model.past.clock_was_set and before is call
@@ -155,7 +155,7 @@ def _hold_guess(model: Model, call: Call, before: Call | None, *, has_other_data
 
 
 def _hold_reported(model: Model, earlier: ProviderCall, asked: Asked, reported_at: int) -> None:
-    """Hold a call that begins after the end of the earlier one was reported."""
+    """Check a call that begins after the end of the earlier one was reported."""
     setting, past = model.setting, model.past
     if asked in earlier.heard and setting.repeats_attempt_id:
         model.broken("called again after it was heard")
@@ -171,7 +171,7 @@ def _hold_reported(model: Model, earlier: ProviderCall, asked: Asked, reported_a
 
 
 def _hold_key_used_again(model: Model, before: Call, new: ProviderCall, earlier: ProviderCall) -> None:
-    """Hold a second call after a 503 that had placed the first against the key that would have prevented it."""
+    """Check whether a key would have prevented this call, made after a 503 that had placed an earlier one."""
     same = (earlier.asked, earlier.messages, earlier.account) == (new.asked, new.messages, new.account)
     is_young = model.elapsed - earlier.placed_at + 2 * LEASE < KEY_LIFETIME and not model.past.clock_was_set
     reminders = [model.db.reminders[asked[0]] for asked in new.asked]
@@ -200,7 +200,7 @@ def _hold_number_of_calls(model: Model, new: ProviderCall, asked: Asked) -> None
 
 
 def hold_at_drop(model: Model, task: Task) -> None:
-    """Hold a call that is dropped against those who still need it."""
+    """Check a call that is dropped against the reminders that still need it."""
     call = model.db.calls.get(task.call_id)
     for _, reminder in [] if call is None else model.current(call):
         is_written_since = model.past.written_at.get(reminder.id, -1) >= task.claimed_at
@@ -212,7 +212,7 @@ def hold_at_drop(model: Model, task: Task) -> None:
 
 
 def hold_at_look(model: Model, process: str, call_id: str) -> None:
-    """Hold a process that is about to look at an alive call against those who work on it."""
+    """Check that a process that is about to check an alive call takes it from nobody who works on it."""
     call = model.db.calls[call_id]
     if any(task.process == process and task.token == call.lease_token for task in model.tasks):
         model.broken("a process took its own work for abandoned")
@@ -228,7 +228,7 @@ def hold_after_claim(model: Model, reminder_id: str) -> None:
 
 
 def hold_database(model: Model) -> None:
-    """Hold the database against its own rules, and note the signs of life in it."""
+    """Check the database against its own rules, and record the signs of life in it."""
     calls = model.db.calls.values()
     opened = Counter(call.phone_number for call in calls if call.state in OPEN)
     if any(times > 1 for times in opened.values()):
@@ -270,11 +270,11 @@ def _was_heard(model: Model, reminder: Reminder) -> bool:
     return False
 
 
-# Once nothing goes wrong any more
+# Once nothing goes wrong anymore
 
 
 def hold_at_rest(model: Model) -> None:
-    """Hold what everything has come to against what the provider has reported."""
+    """Check the final state against what the provider has reported."""
     for reminder in model.db.reminders.values():
         is_ahead = reminder.ended_at is not None and reminder.ended_at > model.now
         if reminder.end_code == "too_late" and reminder.status != "cancelled" and is_ahead:
@@ -295,7 +295,7 @@ def cancelled_ids(model: Model) -> set[str]:
 
 
 def hold_cancelled(model: Model, before: set[str]) -> None:
-    """Hold an act of the program's own against the reminders that were cancelled before it."""
+    """Check an act of the program itself against the reminders that were cancelled before it."""
     for reminder_id in before:
         reminder = model.db.reminders.get(reminder_id)
         if reminder is not None and reminder.status != "cancelled":

@@ -1,4 +1,4 @@
-"""The provider: it calls phones, remembers all of it, and reports when it likes."""
+"""The provider: it calls phones, remembers every call, and reports at any time."""
 
 from tests.model.closing import close
 from tests.model.model import Model
@@ -8,11 +8,11 @@ from tests.model.reports import News, answer_patient, record, settle_key
 from tests.model.rules import Rule
 
 PLACED = frozenset({"accepted", "lost", "unavailable_but_placed"})
-"""What may come of a request: accepted, placed with a lost answer, placed with a 503. Else no phone rings."""
+"""Requests after which a phone rings: accepted, placed with a lost answer, placed with a 503."""
 
 
 def take_request(model: Model, task: Task, call: Call, answer: str) -> None:
-    """Take a request, and answer it: a key that is known places no second call."""
+    """Receive a request, and answer it: a known key places no second call."""
     task.is_sent = True
     known = next(
         (
@@ -61,7 +61,7 @@ def _place(model: Model, task: Task, call: Call, *, denied: bool) -> ProviderCal
 def news_of(
     model: Model, call: ProviderCall, end: str | None, *, status: str = "ringing", attempt_id: str | None = None
 ) -> News:
-    """Return what the provider says of a call, and note that the program knows it from now on."""
+    """Return the provider's report of a call, and record that the program knows it from now on."""
     number = getattr(model.db.reminders.get(call.reminder_id), "phone_number", None)
     if call.call_id in model.db.calls or number == call.phone_number:
         call.known_at = model.elapsed
@@ -97,7 +97,7 @@ def end(model: Model, place: int, how: str) -> None:
 
 
 def answer(model: Model, place: int, how: str) -> None:
-    """Let somebody answer; the provider asks what to say, unless it fails to."""
+    """Let somebody answer; the provider asks what to speak, unless it fails to."""
     call = model.provider_calls[place]
     call.answered = True
     if how == "asks":
@@ -132,7 +132,7 @@ def lose(model: Model, place: int) -> None:
 
 
 def ask(model: Model, place: int, how: str) -> None:
-    """Take a look-up, or a request to drop a call: it is answered truly, finds nothing, or fails."""
+    """Receive a look-up, or a request to drop a call: the answer is true, finds nothing, or fails."""
     task = model.tasks[place]
     task.is_sent = True
     if how == "fails":

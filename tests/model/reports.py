@@ -1,4 +1,4 @@
-"""What is learned of a call: which call it is about, and what follows."""
+"""Reports: which call a report is about, and what follows."""
 
 from attrs import frozen
 
@@ -13,19 +13,19 @@ _RANKS = {None: 0, "queued": 1, "ringing": 2, "in-progress": 3}
 
 @frozen(kw_only=True)
 class News:
-    """What the provider says of a call."""
+    """What the provider reports about a call."""
 
     external_call_id: str
     reminder_id: str
     attempt_id: str | None
     status: str
-    """The provider's word for progress; means nothing in a terminal report."""
+    """The provider's status for progress; it has no meaning in a terminal report."""
     end: str | None
     """None: progress."""
 
 
 def call_of(model: Model, news: News) -> Call | None:
-    """Return the call that a report is about, or None if it is none that we know."""
+    """Return the call that a report is about, or None if we do not know the call."""
     calls = model.db.calls
     if news.attempt_id is not None:
         call = calls.get(news.attempt_id)
@@ -47,7 +47,7 @@ def call_of(model: Model, news: News) -> Call | None:
 
 
 def record(model: Model, news: News, account: str) -> Call | None:
-    """Record a report and return its call; None: it changes nothing, and names nothing of ours."""
+    """Record a report and return its call; None: it changes nothing, because it names nothing of ours."""
     call = call_of(model, news)
     if call is None and news.reminder_id not in model.db.reminders:
         return None
@@ -123,7 +123,7 @@ def _ended(model: Model, call: Call, end: str) -> None:
 
 
 def _adopted(model: Model, news: News, account: str) -> Call:
-    """Record a call that we do not know under the reminder that its report names: its number is busy while it lives."""
+    """Record a call that we do not know under the reminder that its report names: its number is busy until its end."""
     reminder = model.db.reminders[news.reminder_id]
     call = Call(
         id=news.attempt_id or model.new_id("n"),
@@ -146,7 +146,7 @@ def _adopted(model: Model, news: News, account: str) -> Call:
 
 
 def _may_be_about(model: Model, reminder: Reminder, news: News) -> bool:
-    """Whether a call that we do not know was made for the reminder as it is now."""
+    """Return whether a call that we do not know was made for the reminder as it is now."""
     if reminder.end_code == "restored":
         return model.db.restored_at is not None and reminder.scheduled_at <= model.db.restored_at
     if reminder.status == "scheduled" and model.may_be_forgotten(reminder):
@@ -167,11 +167,11 @@ def _rank(status: str | None) -> int:
     return _RANKS.get(status, len(_RANKS))
 
 
-# Where the provider asks what to say
+# If the provider asks what to speak
 
 
 def answer_patient(model: Model, news: News, account: str) -> list[Asked]:
-    """Record that somebody has answered, and return what is handed out to be spoken."""
+    """Record that somebody has answered, and return what must be spoken."""
     call = record(model, news, account)
     if call is None or call.phone_number in model.db.opted_out:
         return []
@@ -184,7 +184,7 @@ def answer_patient(model: Model, news: News, account: str) -> list[Asked]:
 
 
 def settle_key(model: Model, news: News, account: str, key: str) -> None:
-    """Settle the reminders that were spoken, whatever the call reports later; a key may opt the number out as well."""
+    """Settle the reminders that were spoken, whatever is reported later; a key may also opt the number out."""
     call = record(model, news, account)
     if call is None or Rule.KEY_PRESS_IS_HEARD not in model.rules:
         return

@@ -23,7 +23,7 @@ def cancel(model: Model, reminder_id: str) -> None:
 
 
 def call_again(model: Model, reminder_id: str) -> None:
-    """Schedule a reminder anew with all its calls, and a limit of its own, unless its number is busy."""
+    """Schedule a reminder again with a new count of calls and its own limit, unless its number is busy."""
     reminder, past = model.db.reminders[reminder_id], model.past
     number = reminder.phone_number
     is_busy = bool(model.alive_at(number)) and Rule.CALL_AGAIN_WAITS_FOR_THE_CALL in model.rules
@@ -54,7 +54,7 @@ def resume(model: Model) -> None:
 
 
 def look_at_all(model: Model) -> None:
-    """Look at all that waits, as after a reload or new calling hours: it must never change who is called."""
+    """Check everything that waits, as after a reload or new calling hours: it must never change who is called."""
     for reminder in model.db.reminders.values():
         if reminder.status == "scheduled" and reminder.wake_at is not None:
             reminder.wake_at = min(reminder.wake_at, model.now)
@@ -75,7 +75,7 @@ def opt_in(model: Model, number: str) -> None:
 
 
 def erase(model: Model, number: str) -> None:
-    """Delete all that is kept of a number, but its opt-out."""
+    """Delete everything that is stored about a number, except its opt-out."""
     db, past = model.db, model.past
     if model.alive_at(number) and Rule.ERASE_WAITS_FOR_THE_CALL in model.rules:
         return
@@ -116,7 +116,7 @@ def back_up(model: Model) -> None:
 
 
 def restore(model: Model) -> None:
-    """Put the database back to the backup, pause, and leave to staff what may have been called since."""
+    """Restore the backup, pause, and leave to staff what may have been called since."""
     if model.backup is None:
         return
     old, (_, made_at) = model.db, model.backup
@@ -144,7 +144,7 @@ def restore(model: Model) -> None:
             model.end(reminder, "failed", "restored")
 
 
-# SQL of other programs, with what the triggers make of it
+# SQL of other programs, with the effects of the triggers
 
 
 def sql_cancel(model: Model, reminder_id: str) -> None:
@@ -168,7 +168,7 @@ def sql_move(model: Model, reminder_id: str, steps: int) -> None:
 
 
 def sql_edit(model: Model, reminder_id: str) -> None:
-    """Change the message, which no trigger is about."""
+    """Change the message, for which there is no trigger."""
     model.db.reminders[reminder_id].message += 1
 
 

@@ -213,7 +213,7 @@ def test_every_rule_is_needed_or_has_a_reason() -> None:
 
 @frozen
 class Example:
-    """What a history comes to, once nothing goes wrong any more."""
+    """The final state of a history, once nothing goes wrong anymore."""
 
     name: str
     story: str

@@ -81,7 +81,7 @@ def test_a_machine_is_known_by_the_end_of_the_call(desk: Desk, line: Report) -> 
     assert desk.pick_up(evolve(line, answered_by="machine_end_beep")).reply.parts == (Part.VOICEMAIL,)
     desk.report(evolve(line, status="completed"))
     reminder = desk.reminder()
-    assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail, to be called again")
+    assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail; will be called again")
     desk.later(desk.rules.redial_delay(1))
     assert len(desk.claim()) == 1
 

@@ -1,4 +1,4 @@
-"""Every transition of reminders and calls: sync functions of what the database holds, an event, the rules and the time.
+"""Every transition of reminders and calls: sync functions of the database's rows, an event, the rules and the time.
 
-No I/O, no clock, and no randomness but what is passed in. `docs/states.md` has the tables.
+They have no I/O and no clock, and no randomness except what is passed in. `docs/states.md` has the tables.
 """

@@ -34,15 +34,15 @@ def last_look(
     rules: Rules,
     now: datetime,
 ) -> str | None:
-    """Return why a claimed request must not be sent, or None if it may; asked right before it is.
+    """Return why a claimed request must not be sent, or None if it may; called right before it is sent.
 
     Args:
         ledger: the call as it is now, its reminders with their histories, and the alive calls to its number.
         action: the claimed request.
         paused: staff have paused dialing.
         stopping: this process is about to end.
-        time_left: what is left of the lease, by wall and monotonic clock, once the request has taken its longest.
-        rules: the clinic's.
+        time_left: what is left of the lease, by wall and monotonic clock, after the longest possible request.
+        rules: the clinic's rules.
         now: the time.
     """
     call = ledger.calls.get(action.call.id)
@@ -60,7 +60,7 @@ def last_look(
 
 
 def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, now: datetime) -> str | None:
-    """Return what has changed about the reminders of a call since so many were claimed for it, or None."""
+    """Return what has changed about the reminders of a call since that many were claimed for it, or None."""
     current = ledger.current(call)
     if len(current) != claimed or len(current) != len(ledger.members_of(call)):
         return "a reminder was moved, changed to another number, or deleted"
@@ -88,7 +88,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
     ledger = ledger.put(call)
     if call.evidence or not call.state.in_doubt:
         return Transition(ledger=ledger, call=call)
-    if call.requests == 0:  # nothing may have gone out, whoever asks about the call right now
+    if call.requests == 0:  # nothing may have been sent, no matter who asks about the call right now
         failed = evolve(call, error=f"not sent: {reason}")
         end = CallEnd(kind=EndKind.NOT_SENT, reason=reason)
         after, lines = close(ledger, failed, CallState.NOT_PLACED, end, rules=rules, now=now)
@@ -106,12 +106,12 @@ def answered(
     """Record the provider's answer to a request.
 
     Args:
-        ledger: the call and its reminders as they are now, perhaps no longer as they were when the request was sent.
+        ledger: the call and its reminders as they are now; they may have changed since the request was sent.
         action: the claimed request.
-        answer: the provider's.
-        counts: a request that was not placed counts as a try (not while the provider is failing).
+        answer: the provider's answer.
+        counts: whether a request that was not placed counts as a try (not while the provider is failing).
         draw: a random number in [0, 1), for the jitter.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     call = ledger.calls[action.call.id]
@@ -156,7 +156,7 @@ def _not_placed(
     rules: Rules,
     now: datetime,
 ) -> Transition:
-    """Close the call by the answer to its only request, whoever holds the lease by now."""
+    """Close the call because of the answer to its only request, no matter who holds the lease by now."""
     state = CallState.REFUSED if isinstance(answer, Refused) else CallState.NOT_PLACED
     if isinstance(answer, Refused):
         end = CallEnd(kind=EndKind.REFUSED, reason=answer.reason)
@@ -177,7 +177,7 @@ def _not_placed(
 def _resend_answered(
     ledger: Ledger, call: Call, answer: Refused | NotPlaced | AccountTrouble, draw: float, rules: Rules, now: datetime
 ) -> Transition:
-    """Keep the call unconfirmed: any answer but acceptance speaks of the second request only."""
+    """Keep the call unconfirmed: any answer except acceptance is only about the second request."""
     pause = rules.backoff.half_jitter(call.requests, draw)
     if isinstance(answer, NotPlaced) and answer.retry_after is not None:
         pause = max(pause, answer.retry_after)

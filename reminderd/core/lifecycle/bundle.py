@@ -1,4 +1,4 @@
-"""Several reminders in one call: which belong together, and what the call speaks."""
+"""Several reminders in one call: which of them belong together, and what the call speaks."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ class Bundle:
     reminders: tuple[Reminder, ...]
     """In the order in which they are spoken."""
     waits_until: datetime | None = None
-    """When another one comes due that belongs to it; None: the call is made now."""
+    """When another reminder of the bundle is due; None: the call is made now."""
 
 
 def bundle_for(
@@ -36,11 +36,11 @@ def bundle_for(
     """Decide which reminders one call speaks. None is ever spoken before its time.
 
     Args:
-        ledger: holds them all.
+        ledger: contains all of them.
         reminder: the one that starts the call, which may be called now.
         ready: others of its number that may be called now.
-        early: others of its number whose time is still to come.
-        rules: the clinic's.
+        early: others of its number that are due later.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     if not rules.group_within:
@@ -62,7 +62,7 @@ def bundle_for(
 
 
 def spoken_together(messages: Iterable[str]) -> str:
-    """Return what one call speaks: each message as a sentence of its own; a single one is left as it is."""
+    """Return what one call speaks: each message as a separate sentence; a single one is left as it is."""
     texts = tuple(messages)
     if len(texts) == 1:
         return texts[0]
@@ -74,7 +74,7 @@ def _fits(reminders: Sequence[Reminder]) -> bool:
 
 
 def _can_wait(reminder: Reminder, until: datetime, rules: Rules, now: datetime) -> bool:
-    """Whether the reminder can still be called then: before its limit, in the calling hours, on the same day."""
+    """Return whether the reminder can still be called then: before its limit, in the calling hours, on the same day."""
     zone = zone_of(reminder, rules)
     is_in_time = until < limit_of(reminder, rules) - rules.lease
     is_same_day = until.astimezone(zone).date() == now.astimezone(zone).date()

@@ -1,4 +1,4 @@
-"""A reminder's time has come: it ends, it waits, or a call is made for it and those that are bundled with it."""
+"""Decide about a reminder that is due: it ends, it waits, or a call is made for it and its bundle."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -27,7 +27,7 @@ from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
-"""How long a reminder waits before it looks again whether its number's call is over."""
+"""How long a reminder waits before it checks again whether its number's call is over."""
 
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
@@ -37,11 +37,11 @@ _CANCELS: Final = frozenset({EndCode.CANCELLED_BY_STAFF, EndCode.CANCELLED_ELSEW
 
 @frozen
 class Draft:
-    """What a claim is provided with for a call that it may make."""
+    """What a claim needs for a call that it may make."""
 
     call_id: str
     token: str
-    """Names the lease."""
+    """Identifies the lease."""
 
 
 @frozen
@@ -60,7 +60,7 @@ class Waits:
 
     until: datetime
     code: HoldCode | None
-    """None: its own time is still to come."""
+    """None: its own time is in the future."""
 
 
 def claim_reminder(
@@ -96,7 +96,7 @@ def claim_reminder(
 
 
 def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
-    """Return what becomes of a reminder on which the program fails: it fails, or is looked at again in an hour."""
+    """Return the reminder after the program has failed on it: it fails, or is checked again in an hour."""
     sentence = EndCode.PROGRAM_ERROR.sentence
     if reminder.status is Status.SCHEDULED:
         line = LogLine(f"failed: {sentence}", Level.ERROR, reminder.id)
@@ -106,7 +106,7 @@ def unexpected_error(ledger: Ledger, reminder: Reminder, now: datetime) -> Trans
 
 
 def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder | None:
-    """Return a final reminder that waits again, as it ended by a wrong clock or was moved since; None: it does not."""
+    """Return a final reminder that waits again, because of a wrong clock or a later move; None: it stays final."""
     if reminder.status is Status.CANCELLED or reminder.purged:
         return None
     if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
@@ -120,7 +120,7 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
 
 
 def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
-    """Whether the calls that a final reminder ended with were for another time or number than it has now."""
+    """Return whether a final reminder's last calls were for a time or number other than its present one."""
     if ledger.has_left(reminder):
         return True
     members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
@@ -130,18 +130,18 @@ def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
 
 
 def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
-    """Return a final reminder that nobody looks at any more; another program may have ended it."""
+    """Return a final reminder that is no longer checked; another program may have ended it."""
     code, reason = reminder.end_code, reminder.last_error
     is_cancelled = reminder.status is Status.CANCELLED
     if (is_cancelled and code not in _CANCELS) or (code is None and reminder.status is not Status.CALLED):
         code = EndCode.CANCELLED_ELSEWHERE
         reason = reason or code.sentence
-    ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead has no more to say
+    ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead no longer matters
     return ended(reminder, reminder.status, code, ended_at, reason)
 
 
 def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> Reminder:
-    """Return a reminder that is in a call by its status, and in none by its calls."""
+    """Return what becomes of a reminder whose status says that it is in a call, although it is in none."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
     was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
@@ -151,14 +151,14 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
 
 
 def _anew(reminder: Reminder) -> Reminder:
-    """Return a reminder without what calls that it has left came to: delays, tries, and the patient's answer."""
+    """Return a reminder without the results of the calls that it has left: delays, tries, and the patient's answer."""
     response = None if reminder.response in _RESPONSES else reminder.response
     return evolve(reminder, tries=0, retry_at=None, response=response)
 
 
 @frozen
 class _Case:
-    """A waiting reminder, and all that says whether it may be called."""
+    """A waiting reminder, and everything that decides whether it may be called."""
 
     ledger: Ledger
     reminder: Reminder
@@ -186,7 +186,7 @@ class _Case:
         return self._barred()
 
     def _barred(self) -> Ends | None:
-        """Return how it ends if the same message was written again after a call that no other follows."""
+        """Return how it ends if the same message was written again after a call after which no other is made."""
         for member, call in self.ledger.counted(self.reminder)[-1:]:
             bar = bar_of(call)
             if bar is not None and member.message_digest == digest(self.reminder.message):
@@ -202,7 +202,7 @@ class _Case:
         if now < limit and free is not None and free >= limit:
             reason = f"too late: {HoldCode.LIMITS.sentence}, and it may not be called again before its limit"
         elif now < limit and retry_at is not None and retry_at >= limit:
-            reason = "too late: not to be tried again before its limit"
+            reason = "too late: can't be tried again before its limit"
         elif now < limit:
             reason = "too late: the calling hours leave no time to call before its limit"
         else:
@@ -225,7 +225,7 @@ class _Case:
 
     @property
     def retry_at(self) -> datetime | None:
-        """When its redial delay or backoff is over, also if the row was written again since; None: there is none."""
+        """Return when its redial delay or backoff is over, even if the row was rewritten since; None: there is none."""
         delays = [] if self.reminder.retry_at is None else [self.reminder.retry_at]
         for _, call in self.ledger.counted(self.reminder)[-1:]:
             if call.state is CallState.ENDED and call.received_at is not None:
@@ -235,7 +235,7 @@ class _Case:
 
     @property
     def free_from(self) -> datetime | None:
-        """When the clinic's limits let the reminder's number be called again; None: now."""
+        """Return when the clinic's limits allow another call to the reminder's number; None: now."""
         heard_at = self.ledger.heard_at.get(self.reminder.phone_number, ())
         limits = self.rules.limits
         return limits.free_from(heard_at, self.now, zone_of(self.reminder, self.rules)) if limits.any else None
@@ -246,7 +246,7 @@ class _Case:
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:
-    """Whether a restored backup may have forgotten that this reminder was called."""
+    """Return whether a restored backup may have forgotten that this reminder was called."""
     if ledger.restored_at is None or reminder.scheduled_at > ledger.restored_at:
         return False
     was_called_since = any(call.seq > ledger.restored_seq and not call.adopted for _, call in ledger.history(reminder))
@@ -270,7 +270,7 @@ def _changed(ledger: Ledger, reminder: Reminder, rules: Rules) -> Transition:
 def _call(
     ledger: Ledger, reminder: Reminder, *, draft: Draft, witness: Witness, rules: Rules, now: datetime
 ) -> Transition:
-    """Make a call for the reminder and those that are bundled with it, or wait for one more of them."""
+    """Make a call for the reminder and its bundle, or wait for one more reminder of the bundle."""
     others = ledger.reminders.values() if rules.group_within else ()
     joining = (one for one in others if _may_join(ledger, one, reminder))
     waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
@@ -328,7 +328,7 @@ def _call(
 
 
 def _may_join(ledger: Ledger, other: Reminder, reminder: Reminder) -> bool:
-    """Whether another reminder waits for the same number."""
+    """Return whether another reminder waits for the same number."""
     is_other = other.id != reminder.id and other.phone_number == reminder.phone_number
     return is_other and other.status is Status.SCHEDULED and ledger.alive_call(other) is None
 
@@ -336,9 +336,9 @@ def _may_join(ledger: Ledger, other: Reminder, reminder: Reminder) -> bool:
 def _key_to_use_again(
     ledger: Ledger, reminders: tuple[Reminder, ...], witness: Witness, rules: Rules, now: datetime
 ) -> Call | None:
-    """Return the newest call of these reminders if it was not placed and its request can be sent as it was, or None.
+    """Return the newest call of these reminders if it was not placed and its request can be sent unchanged, or None.
 
-    A provider that answered "try later", and placed the call all the same, then answers with that call.
+    A provider that answered "try later" but placed the call after all then answers with that call.
     """
     newest = {calls[-1][1].id: calls[-1][1] for one in reminders if (calls := ledger.history(one))}
     if len(newest) != 1 or not all(ledger.history(one) for one in reminders):

@@ -1,4 +1,4 @@
-"""Somebody has answered a call, or pressed a key: what is spoken, and what it changes."""
+"""Somebody has answered a call or pressed a key: what is spoken next, and what changes."""
 
 from datetime import datetime
 from typing import Final
@@ -12,19 +12,19 @@ from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, 
 from reminderd.core.rules import Rules
 
 MOST_REPEATS: Final = 2
-"""How often the message is spoken again, asked for or not."""
+"""How often the message is spoken again, whether the patient asked for it or not."""
 
 HANG_UP: Final = Reply(parts=())
 NOT_NEEDED: Final = Reply(parts=(Part.NOT_NEEDED,))
 
 _ASKING: Final = (Part.GREETING, Part.MESSAGE, Part.MENU)
 _OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
-"""What has `failed` is not over while its phone is in somebody's hand."""
+"""A reminder that has `failed` is not over while somebody is on the phone."""
 
 
 @frozen(kw_only=True)
 class Key:
-    """A key that was pressed, or none in time, and what it answers."""
+    """A key that was pressed, or no key in time, and the question that it answers."""
 
     digits: str
     """Empty: none."""
@@ -40,21 +40,21 @@ class Turn:
     transition: Transition
     reply: Reply
     message: str
-    """The words of the call's reminders."""
+    """The message of the call's reminders."""
     opts_out: bool = False
-    """The number opts out: that must be on record before anything is spoken."""
+    """The number opts out; this must be recorded before anything is spoken."""
     answers: tuple[tuple[str, Response], ...] = ()
-    """The ids of the reminders that the key has answered for the first time, each with its response."""
+    """The ids of the reminders for which this key is the first answer, each with its response."""
 
 
 def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
-    """Decide what whoever answers a call hears, as much may have changed since it was placed.
+    """Decide what the person who answers a call hears: much may have changed since it was placed.
 
-    What is handed out counts as said: it is marked on the memberships.
+    What is handed out to be spoken counts as said: it is marked on the memberships.
     """
     wanted = [] if call.phone_number in ledger.opted_out else _still_wanted(ledger, call, rules, now)
     leaves_word = rules.leave_voicemail and call.answered_by != "fax"
-    if call.by_machine:  # it is owed no apology
+    if call.by_machine:  # a machine needs no apology
         reply = Reply(parts=(Part.VOICEMAIL,)) if wanted and leaves_word else HANG_UP
     else:
         reply = Reply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED
@@ -89,13 +89,13 @@ def _still_wanted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> li
 
 
 def _said(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
-    """Return whose messages the key answers: a key proves that something was spoken, though a restore forgot what."""
+    """Return the reminders that the key answers: a key proves that something was spoken, even after a restore."""
     current = ledger.current(call)
     return [(member, one) for member, one in current if member.said] or current
 
 
 def _repeated(key: Key) -> Reply:
-    """Return the message again, or the question whether to cancel; goodbye once that was often enough."""
+    """Return the message again, or the question whether to cancel; after enough repeats, return the goodbye."""
     if key.repeats >= MOST_REPEATS:
         return Reply(parts=(Part.GOODBYE,))
     is_no_mistake = not key.digits or (key.question is Question.MENU and key.digits == "3")
@@ -105,7 +105,7 @@ def _repeated(key: Key) -> Reply:
 
 
 def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: datetime) -> Turn:
-    """Settle every reminder that was said in the call: the patient heard it, whatever the call still reports."""
+    """Settle every reminder that was said in the call: the patient heard it, whatever is reported later."""
     after = ledger.put(evolve(call, outcome=CallOutcome.HEARD))
     lines: list[LogLine] = []
     answers: list[tuple[str, Response]] = []
@@ -130,7 +130,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
 
 
 def _answered(ledger: Ledger, reminder: Reminder, response: Response, now: datetime) -> Reminder:
-    if reminder.response == Response.OPTED_OUT:  # whoever wants no calls has said the last word
+    if reminder.response == Response.OPTED_OUT:  # an opt-out is never replaced by another answer
         response = Response.OPTED_OUT
     answered = evolve(reminder, response=response)
     if answered.status in {Status.CALLED, Status.CANCELLED}:

@@ -1,4 +1,4 @@
-"""An alive call is looked at: how to learn what became of it, and what follows if that can't be known."""
+"""Reconcile an alive call: how to find out what became of it, and what follows if nobody can know."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -28,12 +28,12 @@ MOST_CHECKS: Final = 10
 """How many look-ups are made without a sign of life in between."""
 
 PAUSE_HOLD: Final = timedelta(minutes=1)
-"""How long a request that waits for the end of a pause waits before it looks again."""
+"""How long a request that waits for the end of a pause waits before the next check."""
 
 
 @frozen(kw_only=True)
 class Witness:
-    """What this process has seen of alive calls, on its monotonic clock: the wall clock may be set."""
+    """What this process has seen of alive calls, on its monotonic clock, because somebody may set the wall clock."""
 
     monotonic: float = 0.0
     """Now."""
@@ -43,19 +43,19 @@ class Witness:
     """When this process first saw each call."""
 
     def silent_for(self, call: Call) -> timedelta:
-        """Return how long this process has known the last sign of life of a call; nothing if it does not yet."""
+        """Return how long this process has known the last sign of life of a call; zero if it does not know it yet."""
         seen = self.signs.get(call.id)
         is_known = seen is not None and seen[0] == call.last_sign_at
         return timedelta(seconds=self.monotonic - seen[1]) if seen is not None and is_known else timedelta(0)
 
     def known_for(self, call: Call) -> timedelta:
-        """Return how long this process has known a call; nothing if it does not yet."""
+        """Return how long this process has known a call; zero if it does not know it yet."""
         return timedelta(seconds=self.monotonic - self.first.get(call.id, self.monotonic))
 
 
 @frozen(kw_only=True)
 class Room:
-    """What can be done at once, when calls are looked at."""
+    """What can be done at once when calls are checked."""
 
     paused: bool = False
     """Staff have paused dialing."""
@@ -64,12 +64,12 @@ class Room:
 
 
 def is_ours(call: Call, rules: Rules) -> bool:
-    """Whether a call was placed with the account that is configured now."""
+    """Return whether a call was placed with the account that is configured now."""
     return (call.provider, call.account) == (rules.provider, rules.account)
 
 
 def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> bool:
-    """Whether a request with this call's key, sent at that moment, would place no second call."""
+    """Return whether a request with this call's key, sent at that moment, would place no second call."""
     can = rules.capabilities
     by_wall = moment + rules.lease < call.created_at + can.key_lifetime
     by_monotonic = witness.known_for(call) + rules.lease < can.key_lifetime
@@ -77,12 +77,12 @@ def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> b
 
 
 def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Whether no reminder needs this call any more; one that we do not know is never unwanted."""
+    """Return whether no reminder needs this call anymore; an unknown call is never unwanted."""
     return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
 def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
-    """Whether the provider is asked to spare the patient this call."""
+    """Return whether the provider is asked to drop this call."""
     is_placed = call.state in {CallState.PLACED, CallState.STRAY} and call.external_call_id is not None
     is_unanswered = call.status is None or call.status in UNANSWERED
     can = rules.capabilities.drop and is_ours(call, rules) and call.checks < MOST_CHECKS
@@ -95,19 +95,19 @@ def claim_call(
     """Decide what an alive call whose `wake_at` has passed needs next.
 
     Args:
-        ledger: holds the call, its reminders with their histories, and what is known of its number.
-        call: as it is stored; a lease in it has run out, and its process is not this one.
+        ledger: holds the call, its reminders with their histories, and what is known about its number.
+        call: as it is stored; if it has a lease, that has run out and belongs to another process.
         token: for a new lease.
         room: what can be done at once.
         witness: what this process has seen of it.
-        rules: the clinic's.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     if call.state is CallState.DIALING:
         return _interrupted(ledger, call, rules, now)
     call = evolve(call, lease_token=None)
     leased = evolve(call, lease_token=token, wake_at=now + rules.lease)
-    left = rules.outcome_timeout - witness.silent_for(call)  # not by the wall clock, which may have been set
+    left = rules.outcome_timeout - witness.silent_for(call)  # not by the wall clock, which somebody may have set
     waits = Transition(ledger=ledger.put(evolve(call, wake_at=now + left)), call=call)
     if call.state is CallState.UNCONFIRMED:
         at = _resend_at(ledger, call, room, witness, rules, now)
@@ -125,9 +125,9 @@ def claim_call(
 
 
 def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding:
-    """Return what was found of `call`: the only candidate whose id is not among those `taken` by other calls.
+    """Return the finding that is about `call`: the only candidate whose id is not among those `taken` by other calls.
 
-    If a webhook has told the call's id since the question went out, only that one is meant.
+    If a webhook has brought the provider's id of `call` since the question was sent, only that one counts.
     """
     known = call.external_call_id
     free = [
@@ -141,7 +141,7 @@ def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding
 
 
 def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules: Rules, now: datetime) -> Transition:
-    """Record that a look-up found nothing that is certainly this call, which proves nothing: it is looked at later."""
+    """Record that a look-up found nothing that is certainly this call. That proves nothing: check again later."""
     if call.lease_token != token or not call.state.alive:
         return Transition(ledger=ledger, call=call)
     later = evolve(call, checks=call.checks + 1, lease_token=None, wake_at=now + rules.confirm_after)
@@ -160,7 +160,7 @@ def _why(finding: Finding) -> str:
 
 
 def _interrupted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
-    """Return a call whose request was interrupted: nobody knows whether it went out."""
+    """Return a call whose request was interrupted: nobody knows whether it was sent."""
     unsure = evolve(call, state=CallState.UNCONFIRMED, lease_token=None, wake_at=now + rules.confirm_after)
     processing = [
         evolve(one, status=Status.PROCESSING) for _, one in ledger.current(call) if one.status is Status.DIALING
@@ -195,7 +195,7 @@ def _resend_at(
 
 
 def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:
-    """Whether the number was reached meanwhile as often as the limits allow: this may be the first call."""
+    """Return whether the number was reached as often as the limits allow: a repeat may be the first real call."""
     heard_at = ledger.heard_at.get(reminder.phone_number, ())
     return rules.limits.any and rules.limits.free_from(heard_at, now, zone_of(reminder, rules)) is not None
 

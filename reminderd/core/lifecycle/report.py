@@ -1,4 +1,4 @@
-"""The provider reports on a call, by webhook or when asked: which call it means, and what follows."""
+"""The provider reports on a call, by webhook or in a look-up: which call the report is about, and what follows."""
 
 from datetime import datetime
 from typing import Final
@@ -29,7 +29,7 @@ _DECLINED: Final = 603
 
 
 def call_of(ledger: Ledger, report: Report) -> Call | None:
-    """Return the call that a report speaks of, or None if it is none that we know.
+    """Return the call that a report is about, or None if we do not know the call.
 
     An `attempt_id` that is not ours never stands for another call of ours.
     """
@@ -53,11 +53,11 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
 
 
 def outcome_of(call: Call, *, was_spoken: bool) -> CallOutcome:
-    """Return how a call ended for the patient, by what its terminal report says. The only place that decides it.
+    """Return how a call ended for the patient, according to its terminal report. Only this function decides it.
 
     Args:
         call: with its terminal report.
-        was_spoken: a message was handed to whoever answered.
+        was_spoken: whether a message was handed to the person who answered.
     """
     if call.status == "completed":
         by_person = CallOutcome.HEARD if was_spoken else CallOutcome.NOT_HEARD
@@ -73,11 +73,11 @@ def reported(
     """Record a report.
 
     Args:
-        ledger: what the report may speak of: calls by our id, by the provider's, and those of the reminder it names.
-        report: what the provider says.
-        receipt_is_new: no terminal report with this provider's id came before.
-        new_call_id: the id of a call that we do not know, if the report brings none of ours.
-        rules: the clinic's.
+        ledger: what the report may be about: calls by our id, by the provider's, and those of the reminder it names.
+        report: what the provider reports.
+        receipt_is_new: whether no terminal report with this provider's id came before.
+        new_call_id: the id for a call that we do not know, if the report contains none of ours.
+        rules: the clinic's rules.
         now: the time of the transaction.
     """
     call = call_of(ledger, report)
@@ -95,9 +95,9 @@ def reported(
 def progress(
     ledger: Ledger, call: Call, report: Report, *, word: str | None = None, rules: Rules, now: datetime
 ) -> Transition:
-    """Record a sign of life: it ends every doubt whether the call was placed, and opens it again if we had closed it.
+    """Record a sign of life: it proves that the call was placed, and opens it again if we had closed it.
 
-    `word` is what the log calls it; None: the report's own status.
+    `word` is its name in the log; None: the report's own status.
     """
     if call.received_at is not None:
         return _noted(ledger, _filled(ledger, call, report), f"{report.status}, after the call's end")
@@ -124,7 +124,7 @@ def progress(
     ]
     after = after.put(*waiting)
     if is_to_be_dropped(after, alive, rules):
-        # A drop that is due is not put off by old news, and one that came to nothing is not asked for at once again.
+        # Old news does not delay a drop that is due, and a drop that had no effect is not requested again at once.
         at_once = is_news or alive.checks == 0
         alive = evolve(alive, wake_at=now if at_once else min(call.wake_at or now, now + rules.outcome_timeout))
         after = after.put(alive)
@@ -171,7 +171,7 @@ def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
 
 
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
-    """Record a call that we do not know under the reminder that its report names: its number is busy while it lives."""
+    """Record a call that we do not know under the reminder that its report names: its number is busy until its end."""
     reminder = ledger.reminders[report.reminder_id or ""]
     is_beside = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
     call = Call(
@@ -201,13 +201,13 @@ def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now
 
 
 def _usable(call_id: str | None) -> str | None:
-    """Return what may be the id of a call (1 to 200 printable ASCII characters without spaces), else None."""
+    """Return the text if it may be the id of a call (1 to 200 printable ASCII characters without spaces), else None."""
     is_usable = call_id is not None and 0 < len(call_id) <= 200 and all("!" <= one <= "~" for one in call_id)
     return call_id if is_usable else None
 
 
 def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
-    """Whether a call that we do not know was made for the reminder as it is now."""
+    """Return whether a call that we do not know was made for the reminder as it is now."""
     if reminder.end_code is EndCode.RESTORED:
         return ledger.restored_at is not None and reminder.scheduled_at <= ledger.restored_at
     if reminder.status is Status.SCHEDULED and may_be_forgotten(ledger, reminder):
@@ -217,7 +217,7 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
 
 
 def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
-    """Return the call with what the report knows in the columns that are still empty."""
+    """Return the call with the report's values in the columns that are still empty."""
     is_anothers = any(
         one.external_call_id == report.external_call_id for one in ledger.calls.values() if one.id != call.id
     )

@@ -1,4 +1,4 @@
-"""What reminders and calls are after the database was put back to an earlier state."""
+"""What becomes of reminders and calls when the database is restored to an earlier state."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from reminderd.core.reasons import EndCode
 
 
 def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transition:
-    """Close what the backup can't know the end of.
+    """Close every call and reminder whose end the backup can't know.
 
     Calls that were alive in the backup are given up; a sign of life opens them again. Reminders that were in a call,
     or whose time had come by `restored_at`, may have been called since: staff decide.

@@ -1,4 +1,4 @@
-"""What staff can ask for: to cancel a reminder, and to call again one whose patient was not reached."""
+"""What staff can do: cancel a reminder, and call a patient again who was not reached."""
 
 from datetime import datetime
 from typing import Final
@@ -16,13 +16,13 @@ _RESPONSES: Final = frozenset(Response)
 
 
 class NotAllowedError(Exception):
-    """The reminder's state does not allow this; the message says why and, where it helps, until when."""
+    """The reminder's state does not allow this; the message has the reason and, if it helps, until when."""
 
 
 def cancelled(
     ledger: Ledger, reminder: Reminder, code: EndCode, now: datetime, reason: str | None = None
 ) -> Transition:
-    """Cancel a reminder. An alive call is still followed to its end, and dropped if no other reminder needs it.
+    """Cancel a reminder. An alive call is still reconciled to its end, and dropped if no other reminder needs it.
 
     Raises:
         NotAllowedError: it is final already.
@@ -41,14 +41,14 @@ def cancelled(
 
 
 def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:
-    """Schedule a reminder anew with all its calls, and a limit of its own, counted from when it may be called.
+    """Schedule a reminder again with a new count of calls and its own limit, counted from when it may be called.
 
     Raises:
         NotAllowedError: its patient was reached, it still waits, its number is busy, or it may never be called.
     """
     _refuse(ledger, reminder, rules)
     zone = zone_of(reminder, rules)
-    due = max(now, reminder.scheduled_at)  # a cancel may be taken back long before its time
+    due = max(now, reminder.scheduled_at)  # a cancellation may be undone long before the reminder's time
     free = (
         rules.limits.free_from(ledger.heard_at.get(reminder.phone_number, ()), now, zone) if rules.limits.any else None
     )

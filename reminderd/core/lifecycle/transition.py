@@ -14,17 +14,17 @@ from reminderd.core.rules import Rules
 
 
 class Level(StrEnum):
-    """How loud a log line is."""
+    """The level of a log line."""
 
     INFO = "INFO"
     WARNING = "WARNING"
     ERROR = "ERROR"
-    """Somebody must act."""
+    """A human must act."""
 
 
 @frozen
 class LogLine:
-    """What changed and why. No phone number, no message, no transcript."""
+    """What changed and why; never contains a phone number, a message or a transcript."""
 
     text: str
     level: Level = Level.INFO
@@ -42,32 +42,32 @@ class ActionKind(StrEnum):
     RESEND = "resend"
     """Send the same request with the same key again: the provider places no second call for it."""
     FETCH = "fetch"
-    """Ask how the call with the provider's id stands."""
+    """Ask for the state of the call with the provider's id."""
     FIND = "find"
     """Ask for the call that carries our id."""
     DROP = "drop"
-    """Ask to drop the call, as no reminder needs it any more, and how it stands then."""
+    """Ask the provider to drop the call, because no reminder needs it anymore, and ask for its state afterward."""
 
     @property
     def is_request(self) -> bool:
-        """Whether it asks the provider to place a call."""
+        """Return whether it asks the provider to place a call."""
         return self in {ActionKind.PLACE, ActionKind.RESEND}
 
 
 @frozen(kw_only=True)
 class Action:
-    """What the claim of a call asks for, under the lease of `call`."""
+    """What must be done for a claimed call, under the lease of `call`."""
 
     kind: ActionKind
     call: Call
     reminders: tuple[Reminder, ...]
     """Its reminders, in the order in which they are spoken."""
     message: str
-    """All that the call speaks."""
+    """Everything that the call speaks."""
 
     @property
     def token(self) -> str:
-        """Names the lease."""
+        """Return the token that identifies the lease."""
         return self.call.lease_token or ""
 
 
@@ -75,27 +75,27 @@ class Action:
 class Ledger:
     """What a decision sees of the database: some reminders with all their memberships and calls, and their numbers.
 
-    Whoever loads it adds, for each call, its other memberships and their reminders, and for each number its alive
+    The code that loads it adds, for each call, its other memberships and their reminders, and for each number its alive
     calls.
     """
 
     reminders: Mapping[str, Reminder] = field(factory=dict)
     calls: Mapping[str, Call] = field(factory=dict)
     members: Mapping[tuple[str, str], Member] = field(factory=dict)
-    """By the ids of the call and of the reminder."""
+    """By the ids of the call and the reminder."""
     opted_out: frozenset[str] = frozenset()
-    """Of the numbers, those that have opted out."""
+    """Those of the numbers that have opted out."""
     heard_at: Mapping[str, tuple[datetime, ...]] = field(factory=dict)
-    """When each number was reached lately, where limits ask for it."""
+    """When each number was reached recently, if the limits need it."""
     newest_seq: int = 0
-    """The newest call of all."""
+    """The `seq` of the newest call of all."""
     restored_at: datetime | None = None
-    """Up to when a restored backup may have forgotten calls; None: none was restored."""
+    """The time up to which a restored backup may have forgotten calls; None: none was restored."""
     restored_seq: int = 0
-    """The newest call then."""
+    """The `seq` of the newest call at that time."""
 
     def put(self, *rows: Reminder | Call | Member) -> "Ledger":
-        """Return the ledger with these rows in the place of their former selves."""
+        """Return the ledger with these rows instead of their earlier versions."""
         reminders, calls, members = dict(self.reminders), dict(self.calls), dict(self.members)
         for row in rows:
             if isinstance(row, Reminder):
@@ -127,7 +127,7 @@ class Ledger:
         )
 
     def has_left(self, reminder: Reminder) -> bool:
-        """Whether the reminder was in calls, and was moved or got another number since all of them."""
+        """Return whether the reminder was in calls, and was moved or got another number after all of them."""
         was_called = any(one.reminder_id == reminder.id and not one.gone for one in self.members.values())
         return was_called and not self.history(reminder)
 
@@ -154,19 +154,19 @@ class Ledger:
         return sum(call.state in over or call.outcome is not None for _, call in self.counted(reminder))
 
     def doubtful(self, reminder: Reminder, rules: Rules) -> bool:
-        """Whether nobody knows if one of its calls was heard, and the clinic does not let it be called once more."""
+        """Return whether nobody knows if one of its calls was heard, and the clinic does not allow another call."""
         unknown = [call for _, call in self.counted(reminder) if call.state is CallState.UNREPORTED]
         once_more = rules.ring_again_when_unsure and len(unknown) == 1 and not unknown[0].evidence
         return bool(unknown) and not once_more
 
     def was_heard(self, reminder: Reminder, rules: Rules) -> bool:
-        """Whether the patient heard this reminder in one of its current calls."""
+        """Return whether the patient heard this reminder in one of its current calls."""
         return any(member.said and reached(call, rules) for member, call in self.history(reminder))
 
 
 @frozen(kw_only=True)
 class Transition:
-    """The outcome of one event: the rows as they are after it, its log lines, and what is to be done outside."""
+    """The result of one event: the rows as they are after it, its log lines, and what must be done outside."""
 
     ledger: Ledger
     lines: tuple[LogLine, ...] = ()
@@ -176,10 +176,10 @@ class Transition:
     duplicate: bool = False
     """The event was a repeat of a terminal report."""
     recovered: bool = False
-    """A lease had run out in the middle of a request: its process is gone."""
+    """A lease had run out in the middle of a request: its process no longer exists."""
 
     def after(self, lines: Iterable[LogLine]) -> "Transition":
-        """Return the transition with these lines before its own."""
+        """Return the transition with these log lines before its own."""
         return evolve(self, lines=(*lines, *self.lines))
 
 
@@ -187,9 +187,9 @@ class EndKind(StrEnum):
     """What closed a call."""
 
     REPORTED = "reported"
-    """The provider reported its end; the call's outcome says how."""
+    """The provider reported its end; the call's outcome shows how it ended."""
     NOTED = "noted"
-    """The same, of a call that was closed before: only what was heard counts."""
+    """The same for a call that was closed before: only what was heard counts."""
     REFUSED = "refused"
     NOT_PLACED = "not_placed"
     ACCOUNT = "account"
@@ -201,11 +201,11 @@ class EndKind(StrEnum):
 
 @frozen(kw_only=True)
 class CallEnd:
-    """How a call was closed, for its reminders."""
+    """How a call was closed, as its reminders need to know it."""
 
     kind: EndKind
     reason: str = ""
-    """In words."""
+    """The reason as a sentence."""
     pause: timedelta = timedelta(0)
     """How long a reminder whose call was not placed waits before the next request."""
     counts: bool = True
@@ -213,7 +213,7 @@ class CallEnd:
 
 
 def reached(call: Call, rules: Rules) -> bool:
-    """Whether this call reached somebody: the message was heard, or left on a machine where that counts."""
+    """Return whether this call reached somebody: the message was heard, or left on a machine if that counts."""
     by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
     return call.outcome is CallOutcome.HEARD or by_voicemail
 
@@ -227,7 +227,7 @@ def limit_of(reminder: Reminder, rules: Rules) -> datetime:
 def ended(
     reminder: Reminder, status: Status, code: EndCode | None, now: datetime, reason: str | None = None
 ) -> Reminder:
-    """Return the reminder in a final status, with its reason as a code and in words."""
+    """Return the reminder in a final status, with its reason as a code and a sentence."""
     words = reason if reason is not None or code is None else code.sentence
     return evolve(
         reminder,
@@ -262,7 +262,7 @@ def close(
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
     """Close a call and apply its end to each of its reminders.
 
-    A stray call of the number takes the place that becomes free: its phone may still be ringing.
+    A stray call of the number becomes the open call: its phone may still be ringing.
     """
     closed = evolve(call, state=state, lease_token=None, wake_at=None)
     after, lines = _settle(ledger.put(closed), closed, end, rules, now)
@@ -275,7 +275,7 @@ def close(
 def _settle(
     ledger: Ledger, call: Call, end: CallEnd, rules: Rules, now: datetime
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Apply the end of a closed call to each of its current members alike."""
+    """Apply the end of a closed call to each of its current members in the same way."""
     lines: list[LogLine] = []
     after = ledger
     for member, reminder in ledger.current(call):
@@ -289,7 +289,7 @@ def _settle(
 def _settled(  # noqa: C901 - a table of how calls end
     ledger: Ledger, member: Member, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
 ) -> Reminder:
-    """Return what a closed call makes of one of its members."""
+    """Return one member of a closed call as the call's end leaves it."""
     is_reported = end.kind in {EndKind.REPORTED, EndKind.NOTED}
     was_answered = is_reported and (reached(call, rules) or call.outcome is CallOutcome.NOT_HEARD)
     if was_answered and member.said:
@@ -325,7 +325,7 @@ def _settled(  # noqa: C901 - a table of how calls end
 
 
 def _unspoken(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
-    """Return a reminder whose call was answered, and whose message was not spoken in it: it may not be needed now."""
+    """Return a reminder whose call was answered without its message being spoken: by now it may not be needed."""
     if call.phone_number in ledger.opted_out:
         return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
     if now >= limit_of(reminder, rules):
@@ -351,7 +351,7 @@ _ENDS_BY_OUTCOME = {
 
 
 def bar_of(call: Call) -> tuple[EndCode, str] | None:
-    """Return why no call follows this one by itself, as a code and in words; None: one may follow."""
+    """Return why there is no automatic call after this one, as a code and a sentence; None: there may be one."""
     if call.state is CallState.REFUSED:
         return EndCode.REFUSED, call.error or EndCode.REFUSED.sentence
     if call.outcome is CallOutcome.DECLINED:
@@ -378,19 +378,19 @@ def _missed(
     opens = rules.window.next_open(at, zone_of(reminder, rules))
     if opens is None or opens >= limit_of(reminder, rules):
         return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
-    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}, to be called again", now=now)
+    redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}; will be called again", now=now)
     return evolve(redialed, wake_at=opens)  # not `retry_at`: the calling hours may yet change
 
 
 def _details(call: Call) -> str:
-    """Return what is known of why a call failed, as an appendix."""
+    """Return what is known about why a call failed, as a suffix."""
     codes = (("error", call.error_code), ("SIP", call.sip_response_code))
     known = ", ".join(f"{name} {code}" for name, code in codes if code is not None)
     return f" ({known})" if known else ""
 
 
 def line_for(reminder: Reminder, call: Call | None, rules: Rules) -> LogLine:
-    """Return the log line for what a reminder has become."""
+    """Return the log line for a reminder's new state."""
     level, is_expired = Level.INFO, reminder.status is Status.EXPIRED
     if reminder.status is Status.SCHEDULED:
         why = reminder.last_error or (reminder.hold_code.sentence if reminder.hold_code else "its call is over")
@@ -413,6 +413,6 @@ def local(moment: datetime, reminder: Reminder, rules: Rules) -> str:
 
 
 def _is_current(member: Member, reminder: Reminder, call: Call) -> bool:
-    """Whether a call is still about the reminder as it is now."""
+    """Return whether a call is still about the reminder as it is now."""
     is_same = member.scheduled_at == reminder.scheduled_at and call.phone_number == reminder.phone_number
     return is_same and not member.gone

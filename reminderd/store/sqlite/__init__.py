@@ -1,1 +1,1 @@
-"""SQLite: connections, transactions, the schema, copies and their restoring."""
+"""SQLite: connections, transactions, the schema, copies and restores."""

@@ -1,4 +1,4 @@
-"""The folder of backups: one more, the oldest of too many away, and how old the newest is."""
+"""The folder of backups: make one more, delete the oldest, and find out how old the newest is."""
 
 import re
 from collections.abc import Callable
@@ -17,24 +17,24 @@ _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _PRIVATE: Final = 0o700
 
 _CLOCKS_DIFFER: Final = timedelta(days=1)
-"""A name further ahead than this was given while a clock was wrong."""
+"""A name further in the future than this was given while a clock was wrong."""
 
 
 @frozen(kw_only=True)
 class Backup:
-    """One file of the folder."""
+    """One file in the folder."""
 
     file: Path
     made_at: datetime
-    """By its name: files are copied about, and their own times with them, or not."""
+    """According to its name: when files are copied, their own times may change."""
 
     def is_of_the_future(self, now: datetime) -> bool:
-        """Whether its name lies so far ahead that it can't be believed."""
+        """Return whether its name is so far in the future that it must be wrong."""
         return self.made_at > now + _CLOCKS_DIFFER
 
 
 def backups_in(folder: Path, database: Path) -> list[Backup]:
-    """The backups of this database, oldest first; other files are passed over. No folder: none.
+    """Return the backups of this database, oldest first, and ignore other files. Without a folder there are none.
 
     Raises:
         CopyError: The folder can't be read.
@@ -53,7 +53,7 @@ def backups_in(folder: Path, database: Path) -> list[Backup]:
 
 
 def backup_age(folder: Path, database: Path, now: datetime) -> timedelta | None:
-    """How old the newest backup is; None: there is none.
+    """Return how old the newest backup is; None: there is none.
 
     Raises:
         CopyError: The folder can't be read.
@@ -63,7 +63,7 @@ def backup_age(folder: Path, database: Path, now: datetime) -> timedelta | None:
 
 
 def newest_backup(folder: Path, database: Path, now: datetime) -> Backup | None:
-    """The newest backup whose name can be believed; None: there is none.
+    """Return the newest backup whose name is plausible; None: there is none.
 
     Raises:
         CopyError: The folder can't be read.
@@ -75,12 +75,12 @@ def newest_backup(folder: Path, database: Path, now: datetime) -> Backup | None:
 def back_up(
     database: Path, folder: Path, now: datetime, *, keep: int, stopped: Callable[[], bool] = lambda: False
 ) -> Copy:
-    """Make one more backup in the folder, made (mode 0700) if need be, then delete the oldest until `keep` are left.
+    """Make one more backup, then delete the oldest until `keep` are left. A missing folder is created (mode 0700).
 
-    The new one is never deleted. Those of the future are neither counted nor deleted.
+    The new one is never deleted. Those from the future are neither counted nor deleted.
 
     Raises:
-        CopyError: It was stopped, or can't be made; nothing is deleted then.
+        CopyError: It was stopped, or can't be made; in that case nothing is deleted.
         StoreUnavailableError: The disk is full, the database is locked ….
         StoreUnusableError: The database is damaged.
     """

@@ -1,4 +1,4 @@
-"""Copy a database while others write to it: whole or not at all, and looked through before it counts."""
+"""Copy a database while others write to it: all or nothing, and checked before it counts."""
 
 import os
 import shutil
@@ -17,20 +17,20 @@ from reminderd.store.sqlite.integrity import check, damage
 from reminderd.store.sqlite.migrate import migrations, schema_version
 
 SPARE_BYTES: Final = 64 * 1024 * 1024
-"""What a copy leaves free on its disk, which may be the database's own."""
+"""How many bytes a copy leaves free on its disk, which may also be the database's disk."""
 
 _UNFINISHED: Final = ".reminderd-partial"
-"""How the names of files end that are being written."""
+"""The ending of the names of files that are being written."""
 
 _READ_ONLY: Final = "{}?mode=ro&immutable=1"
 
 _GIVEN_UP: Final = "{}: given up, as the program stops"
 
 _LOOK_STEPS: Final = 10_000
-"""How many steps of SQLite's machine lie between two looks whether to stop: a few milliseconds."""
+"""How many steps of SQLite's virtual machine there are between two checks whether to stop: a few milliseconds."""
 
 _FORGOTTEN_SECONDS: Final = 86_400
-"""So old, a copy that was never finished is a killed process's."""
+"""An unfinished copy that is this old was left by a killed process."""
 
 
 @frozen(kw_only=True)
@@ -39,9 +39,9 @@ class Copy:
 
     file: Path
     size: int
-    """Bytes."""
+    """In bytes."""
     mistakes: list[str]
-    """What `db check` would say of it, and so of the original: a sentence each. The file itself is sound."""
+    """What `db check` reports about it, and so about the original: a sentence each. The file itself is sound."""
 
 
 def copy(
@@ -52,20 +52,20 @@ def copy(
     stopped: Callable[[], bool] = lambda: False,
     spare: int = SPARE_BYTES,
 ) -> Copy:
-    """Write all that is committed to one new file, mode 0600, without keeping a writer from writing.
+    """Write everything that is committed to one new file, mode 0600, without blocking other writers.
 
-    It is one reading transaction, `VACUUM INTO`: what was deleted is not in the copy. The file is written under another
-    name, read through, forced to the disk, and only then named `target`.
+    It is one reading transaction, `VACUUM INTO`: what was deleted is not in the copy. The file is written under a
+    temporary name, read completely, forced to the disk, and only then renamed to `target`.
 
     Args:
         source: an open connection without a transaction.
         target: the copy's name.
-        replace: a file of that name may be replaced.
-        stopped: asked now and then; once it is true the copy is given up.
+        replace: whether a file of that name may be replaced.
+        stopped: called now and then; once it returns true, the copy is abandoned.
         spare: bytes that must be left free on its disk.
 
     Raises:
-        CopyError: It was given up, can't be written there, or isn't sound; no file is left.
+        CopyError: It was abandoned, can't be written there, or isn't sound; no file is left.
         StoreUnavailableError: The disk is full, the database is locked ….
         StoreUnusableError: The database is damaged.
     """
@@ -95,10 +95,10 @@ def copy(
 
 @contextmanager
 def reading(file: Path) -> Iterator[Connection]:
-    """A finished copy, opened for reading only; nothing beside it is read or made.
+    """Open a finished copy for reading only; no file next to it is read or created.
 
     Raises:
-        CopyError: It is no copy of a database of ours, a newer reminderd's, or one that is not closed.
+        CopyError: It is not a copy of a database of ours, it is from a newer reminderd, or it is not closed.
     """
     found = _no_copy(file)
     if found is not None:
@@ -117,7 +117,7 @@ def reading(file: Path) -> Iterator[Connection]:
 
 
 def _no_copy(file: Path) -> str | None:
-    """Why this can't be a finished copy, by its name alone; None: it may be one."""
+    """Return why this can't be a finished copy, judging only by its name; None: it may be one."""
     if not file.is_file():
         return "there is no such file"
     if not os.access(file, os.R_OK):
@@ -127,7 +127,7 @@ def _no_copy(file: Path) -> str | None:
 
 
 def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
-    """What `db check` would say of a copy, beyond damage; `file` is its name in an error.
+    """Return what `db check` would report about a copy, apart from damage; `file` is its name in an error.
 
     Raises:
         CopyError: The file is damaged.
@@ -140,7 +140,7 @@ def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
 
 @contextmanager
 def scratch(target: Path) -> Iterator[Path]:
-    """An empty file in the folder of `target`, mode 0600, for what is to become it; gone at the end."""
+    """Create an empty file, mode 0600, in the folder of `target`, to become it; it is removed at the end."""
     file = target.parent / f".{target.name}.{os.getpid()}{_UNFINISHED}"
     file.unlink(missing_ok=True)
     os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
@@ -184,7 +184,7 @@ def _interruptible(connection: Connection, stopped: Callable[[], bool]) -> Itera
 
 
 def force_to_disk(path: Path) -> None:
-    """Return once a file's content, or the names in a folder, would survive a power cut."""
+    """Wait until a file's content, or the names in a folder, would survive a power cut."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

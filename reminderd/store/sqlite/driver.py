@@ -1,6 +1,6 @@
-"""Which SQLite library: the one that pysqlite3 brings along where it is installed, else the standard library's.
+"""The SQLite library: the one that comes with pysqlite3 if that is installed, else the standard library's.
 
-The two have exceptions and row types of their own, so everybody takes these names from here.
+Each of the two has its own exceptions and row types, so all code imports these names from here.
 """
 
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Final
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 
 if TYPE_CHECKING:
-    import sqlite3 as _library  # noqa: TID251 - the one place; its types stand for either library's
+    import sqlite3 as _library  # noqa: TID251 - only here; its types stand for either library's
 else:
     try:
-        import pysqlite3 as _library  # noqa: TID251 - the one place
+        import pysqlite3 as _library  # noqa: TID251 - only here
     except ImportError:
-        import sqlite3 as _library  # noqa: TID251 - the one place
+        import sqlite3 as _library  # noqa: TID251 - only here
 
 Connection = _library.Connection
 DatabaseError = _library.DatabaseError
@@ -44,13 +44,13 @@ _UNUSABLE: Final = {11: "the database is damaged", 26: "not a SQLite database"}
 
 
 def is_locked(error: BaseException) -> bool:
-    """Whether SQLite says that somebody else is at work and a later try may do."""
+    """Return whether SQLite reports that another connection holds a lock, so that a later try may succeed."""
     return isinstance(error, Error) and _primary_code(error) in {_BUSY, _LOCKED}
 
 
 def trouble(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
-    """What an error of the library means to us, or None if it is a bug or a broken constraint."""
-    if isinstance(error, UnicodeDecodeError):  # SQLite quotes what it stumbles over, and that was no text
+    """Return our error for an error of the library, or None if it is a bug or a broken constraint."""
+    if isinstance(error, UnicodeDecodeError):  # SQLite quotes the value that caused the error, and that was no text
         return StoreUnusableError("the database is damaged")
     if not isinstance(error, Error):
         return None
@@ -64,11 +64,11 @@ def trouble(error: BaseException) -> StoreUnavailableError | StoreUnusableError 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the library's errors into ours; those that are bugs or broken constraints pass.
+    """Turn the library's errors into ours; bugs and broken constraints are raised unchanged.
 
     Raises:
-        StoreUnavailableError: Nothing was written; the same may be tried again later.
-        StoreUnusableError: The file is damaged or no database.
+        StoreUnavailableError: Nothing was written; the caller may try again later.
+        StoreUnusableError: The file is damaged or not a database.
     """
     try:
         yield
@@ -80,13 +80,13 @@ def translated() -> Iterator[None]:
 
 
 def wal_reset_bug(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite can corrupt a WAL database that two connections use: https://sqlite.org/wal.html#walresetbug."""
+    """Return whether this SQLite has the bug that corrupts WAL databases: https://sqlite.org/wal.html#walresetbug."""
     repaired = (3, 44, 6) <= version < (3, 45) or (3, 50, 7) <= version < (3, 51)
     return (3, 7) <= version < (3, 51, 3) and not repaired
 
 
 def sqlite_warning(version: tuple[int, ...] = sqlite_version_info) -> str | None:
-    """What the admin should know about this SQLite library; None: nothing."""
+    """Return a warning for the admin about this SQLite library; None: there is none."""
     if not wal_reset_bug(version):
         return None
     return (

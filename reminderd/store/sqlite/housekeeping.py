@@ -1,4 +1,4 @@
-"""What SQLite needs beside transactions: room for large ones, small and clean files, fresh statistics."""
+"""What SQLite needs in addition to transactions: a cache for large ones, small and clean files, fresh statistics."""
 
 import time
 from contextlib import suppress
@@ -13,20 +13,20 @@ _LOG_IS_DONE: Final = "DELETE FROM settings WHERE key = 'unscrubbed' AND value =
 
 _LOG_TRIES: Final = 20
 _LOG_PAUSE_SECONDS: Final = 0.05
-"""Short questions are over by then, and no lock is held meanwhile."""
+"""Short reads are over by then, and no lock is held in the meantime."""
 
 
 def make_room(connection: Connection) -> None:
-    """Let a connection that writes whole chunks keep the pages that a chunk touches, and copy them back more rarely.
+    """Let a connection that writes large chunks cache the pages that a chunk touches, and checkpoint them less often.
 
-    With the small cache that every connection has, SQLite would write most pages of a chunk several times.
+    With the small default cache, SQLite would write most pages of a chunk several times.
     """
     connection.execute("PRAGMA cache_size = -32768")  # KiB
     connection.execute("PRAGMA wal_autocheckpoint = 8192")  # pages, 32 MiB
 
 
 def tidy(connection: Connection) -> None:
-    """Leave a small file and fresh statistics; it is no harm if others are at work and it can't be done."""
+    """Shrink the file and refresh the statistics; if others are at work and it can't be done, that does no harm."""
     with suppress(Error):
         connection.execute("PRAGMA analysis_limit = 400")  # within a limit no samples, of phone numbers, are kept
         connection.execute("PRAGMA optimize")
@@ -34,19 +34,18 @@ def tidy(connection: Connection) -> None:
 
 
 def count_calls(connection: Connection, _now: datetime) -> None:
-    """Let SQLite count again, if there is much more by now: it reads all of `call_logs`, if that once was small."""
+    """Refresh SQLite's statistics if the tables have grown a lot: with old ones it may read all of `call_logs`."""
     connection.execute("PRAGMA analysis_limit = 400").fetchall()  # within it no samples, of phone numbers, are kept
     connection.execute("PRAGMA optimize = 0x10002").fetchall()
 
 
 def scrub(connection: Connection) -> bool:
-    """Rewrite the files without what was purged; False: somebody reads, and the last of it is still in the log.
+    """Rewrite the files without what was purged; return False if a reader keeps the last of it in the log.
 
     SQLite overwrites what it deletes, but not the copies that it left in a page when it moved rows to another one. So
-    the whole database is written anew, unless only the log was left to be emptied. Meanwhile, about a second for
-    200 MB, nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that
-    can be done at once, within a second of tries: SQLite's own waiting for somebody who reads would make all wait who
-    write.
+    the whole database is rewritten, unless only the log was left to be emptied. Meanwhile, about a second for 200 MB,
+    nobody else can write, and it takes as much memory as the file is large. The log is emptied only if that is possible
+    at once, within a second of tries: if SQLite itself waited for a reader, all writers would have to wait.
 
     Raises:
         StoreUnavailableError: The disk is full, the database is locked …; the mark stays.
@@ -55,7 +54,7 @@ def scrub(connection: Connection) -> bool:
         before = scrub_mark(connection)
         if before != Traces.LOG:
             connection.execute("VACUUM")
-            # What another program purges meanwhile has a mark of its own, which stays.
+            # What another program purges in the meantime has its own mark, which stays.
             connection.execute(_FILE_IS_DONE, {"log": Traces.LOG, "before": before})
         emptied = _empty_log(connection)
         if emptied:

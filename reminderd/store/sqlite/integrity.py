@@ -1,4 +1,4 @@
-"""Look for damage in a database, and at a database as it is, whoever has it open."""
+"""Check a database for damage, and examine a database as it is, even while others have it open."""
 
 import os
 import time
@@ -20,7 +20,7 @@ _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK: Final = 50_000
 
 
 def check(connection: Connection) -> list[str]:
-    """What is wrong with the file and its references, a sentence each; empty: it is sound. Reads all of it."""
+    """Return the errors of the file and its references, a sentence each; empty: it is sound. Reads the whole file."""
     found = damage(connection)
     try:
         broken = connection.execute("PRAGMA foreign_key_check").fetchall()
@@ -30,7 +30,7 @@ def check(connection: Connection) -> list[str]:
 
 
 def damage(connection: Connection) -> list[str]:
-    """What is wrong with the file itself, a sentence each; empty: nothing. Reads all of it."""
+    """Return the errors of the file itself, a sentence each; empty: there are none. Reads the whole file."""
     try:
         return [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     except DatabaseError as error:
@@ -39,25 +39,25 @@ def damage(connection: Connection) -> list[str]:
 
 @frozen(kw_only=True)
 class Examination:
-    """What was seen."""
+    """The result of an examination."""
 
     version: int
-    """The schema's; 0 for an empty file."""
+    """The schema's version; 0 for an empty file."""
     newest: int
-    """That which this program knows."""
+    """The newest version that this program knows."""
     mistakes: list[str] | None
-    """What is wrong with the file and its rows; None: it could not be read through in time."""
+    """The errors of the file and its rows; None: there was not enough time to read it all."""
     zones: list[str]
-    """The time zones that waiting reminders bring; none are read from what is damaged or old."""
+    """The time zones of waiting reminders; none are read from a damaged or old database."""
     wal_bytes: int
 
 
 def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
-    """Look at an existing database, on one read-only connection.
+    """Examine an existing database, on one read-only connection.
 
     Args:
         path: the file.
-        seconds: how long it may be read through.
+        seconds: how long reading it may take.
         long_ago: see `broken_promises`.
 
     Raises:
@@ -65,7 +65,7 @@ def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
         StoreUnavailableError: it can't be read right now.
     """
     newest = migrations()[-1].number
-    file = Path(os.path.realpath(path))  # SQLite keeps its -wal beside the file that a symbolic link leads to
+    file = Path(os.path.realpath(path))  # SQLite keeps its -wal next to the file that a symbolic link points to
     with _looking(file) as connection:
         version = snapshot(connection, partial(schema_version, newest=newest))
         is_current = version == newest
@@ -92,7 +92,7 @@ def _looking(file: Path) -> Iterator[Connection]:
 
 
 def _mistakes(connection: Connection, seconds: float, *, long_ago: int | None) -> list[str] | None:
-    """What is wrong, or None if it can't be told in time; rows are only judged with `long_ago`."""
+    """Return the errors, or None if there was not enough time; rows are checked only with `long_ago`."""
     patience = _Patience(time.monotonic() + seconds)
     connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
     try:
@@ -110,7 +110,7 @@ def _mistakes(connection: Connection, seconds: float, *, long_ago: int | None) -
 
 @define
 class _Patience:
-    """Makes SQLite give up what takes too long."""
+    """Makes SQLite abandon what takes too long."""
 
     deadline: float
     over: bool = False

@@ -1,4 +1,4 @@
-"""Bring a database to the schema that this program knows: numbered SQL files, all that are missing or none."""
+"""Upgrade a database to the schema that this program knows: numbered SQL files, all that are missing or none."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from reminderd.store.sqlite.driver import Connection, complete_statement, transl
 from reminderd.store.sqlite.transaction import roll_back, snapshot
 
 APPLICATION_ID: Final = 0x52656D64
-"""`Remd`, in the file's header: by this we know that a database is ours."""
+"""`Remd`, in the file's header: it shows that a database is ours."""
 
 _FILE_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 
@@ -28,7 +28,7 @@ class Migration:
 
 
 def migrations() -> list[Migration]:
-    """All steps that come with this program, oldest first."""
+    """Return all steps that come with this program, oldest first."""
     files = (resources.files("reminderd.store.sqlite") / "migrations").iterdir()
     numbered = [(match, file) for file in files if (match := _FILE_NAME.fullmatch(file.name))]
     found = [Migration(int(match[1]), file.name, file.read_text(encoding="utf-8")) for match, file in numbered]
@@ -36,10 +36,10 @@ def migrations() -> list[Migration]:
 
 
 def schema_version(connection: Connection, newest: int) -> int:
-    """The number of the last migration that this database has seen; 0 for an empty file.
+    """Return the number of the last migration that this database has had; 0 for an empty file.
 
     Raises:
-        StoreUnusableError: The database is another program's, or a newer one's than `newest`.
+        StoreUnusableError: The database is another program's, or newer than `newest`.
     """
     application_id = _integer(connection, "PRAGMA application_id")
     version = _integer(connection, "PRAGMA user_version")
@@ -54,24 +54,24 @@ def schema_version(connection: Connection, newest: int) -> int:
 def migrate(
     connection: Connection, steps: list[Migration], *, before: Callable[[int], object] | None = None
 ) -> list[str]:
-    """Apply those of `steps` that the database has not seen, in one transaction, and return their names.
+    """Apply those of `steps` that the database has not had, in one transaction, and return their names.
 
-    Several processes may do so at once: one of them does it all. A crash leaves the old schema or the newest.
-    Foreign keys are enforced afterwards, not meanwhile: a step that rebuilds a table must drop the old one
-    without losing what refers to it. They are checked after each step.
+    Several processes may try at once: one of them does all the work. A crash leaves either the old schema or the
+    newest. Foreign keys are not enforced during the steps, only afterward: a step that rebuilds a table must drop the
+    old one without losing the rows that refer to it. They are checked after each step.
 
     Args:
         connection: with no transaction open.
-        steps: all there are, oldest first.
-        before: called with the database's version before anything is changed, while nobody else can write, but not
-            for an empty file; what it raises leaves the database as it was.
+        steps: all existing steps, oldest first.
+        before: called with the database's version before anything is changed, while nobody else can write, but not for
+            an empty file; if it raises, the database stays as it was.
 
     Raises:
-        StoreUnusableError: The database is another program's or a newer one's, or a step would break a foreign key.
+        StoreUnusableError: The database is another program's or newer, or a step would break a foreign key.
         StoreUnavailableError: The disk is full, another program holds the lock ….
     """
     with translated():
-        # One snapshot: between two looks another process may make an empty file into a database.
+        # One snapshot: between two reads, another process may turn an empty file into a database.
         if not snapshot(connection, partial(_missing, steps=steps)):
             return []
         enforced = _integer(connection, "PRAGMA foreign_keys")
@@ -85,7 +85,7 @@ def migrate(
 def _apply_missing(connection: Connection, steps: list[Migration], before: Callable[[int], object] | None) -> list[str]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Looked up again under the lock: another process may have been faster.
+        # Read again under the lock: another process may have been faster.
         missing = _missing(connection, steps)
         version = _integer(connection, "PRAGMA user_version")
         if missing and version and before is not None:
@@ -113,7 +113,7 @@ def _apply(connection: Connection, step: Migration) -> None:
 
 
 def _statements(sql: str) -> Iterator[str]:
-    """One statement at a time, each ending at the end of a line: `executescript` would commit first."""
+    """Yield one statement at a time, each ending at the end of a line: `executescript` would commit first."""
     statement = ""
     for line in sql.splitlines(keepends=True):
         statement += line

@@ -1,4 +1,4 @@
-"""Open a connection: what must be true of the file and of the connection before a row is read."""
+"""Open a connection: what must be true for the file and the connection before a row is read."""
 
 import os
 import time
@@ -18,35 +18,35 @@ from reminderd.store.sqlite.transaction import snapshot
 T = TypeVar("T")
 
 BUSY_TIMEOUT: Final = timedelta(seconds=5)
-"""How long a transaction waits for another program's to end."""
+"""How long a transaction waits for another program's transaction to end."""
 
 _ALONE_TIMEOUT: Final = timedelta(seconds=1)
-"""For somebody who is just leaving; a daemon stays."""
+"""Long enough for a process that is about to close the database; a daemon keeps it open."""
 
 _ANY_VERSION: Final = 2**31
 _FULL: Final = 2
 _SETTINGS: Final = (
     "PRAGMA synchronous = FULL",  # a commit that was acknowledged survives a power cut
     "PRAGMA foreign_keys = ON",
-    "PRAGMA secure_delete = ON",  # what is purged is overwritten
+    "PRAGMA secure_delete = ON",  # purged data is overwritten
     "PRAGMA trusted_schema = OFF",
     "PRAGMA cell_size_check = ON",
-    "PRAGMA mmap_size = 0",  # a failing disk shall raise an error, not a signal
+    "PRAGMA mmap_size = 0",  # a failing disk must raise an error, not a signal
     "PRAGMA temp_store = MEMORY",  # no patient's number in a temporary file
     "PRAGMA journal_size_limit = 67108864",
 )
 
 
 def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query_only: bool = False) -> Connection:
-    """Open the database, after making it (mode 0600) if there is none, with the newest schema.
+    """Open the database with the newest schema, after creating it (mode 0600) if there is none.
 
-    The connection may be used from any thread, by one at a time; its rows are `Row`; text that isn't UTF-8 is read
-    with replacement characters. Transactions are begun and ended by hand: see `transaction`. A database of an older
-    schema is copied first, beside itself: see `older_copy`.
+    Any thread may use the connection, but only one at a time. Its rows are `Row`; text that isn't UTF-8 is read with
+    replacement characters. Transactions are begun and ended explicitly: see `transaction`. A database with an older
+    schema is first copied to the same folder: see `older_copy`.
 
     Raises:
-        StoreUnusableError: This can't be or isn't our database; the message names the file and says why, in a line.
-        StoreUnavailableError: It is locked, the disk is full …: a later try may do.
+        StoreUnusableError: This isn't or can't be our database; the message has the file and the reason in one line.
+        StoreUnavailableError: It is locked, the disk is full …: a later try may succeed.
     """
 
     def prepare(connection: Connection, file: Path) -> None:
@@ -58,7 +58,7 @@ def open_connection(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT, query
 
 
 def open_as_it_is(path: Path) -> Connection:
-    """Open a database of ours that exists, whatever the schema it has, and change nothing of that.
+    """Open an existing database of ours, whatever its schema, and leave the schema as it is.
 
     Raises:
         StoreUnusableError: This isn't our database, or a newer reminderd's.
@@ -68,7 +68,7 @@ def open_as_it_is(path: Path) -> Connection:
 
 
 def open_to_look(path: Path) -> Connection:
-    """Open a database that exists and has the newest schema, for reading only: a daemon of an older version goes on.
+    """Open an existing database with the newest schema for reading only: a daemon of an older version is not disturbed.
 
     Raises:
         StoreUnusableError: This isn't our database, or its schema is an older or a newer one.
@@ -88,11 +88,11 @@ def open_to_look(path: Path) -> Connection:
 
 
 def open_alone(path: Path) -> Connection:
-    """Open a database, made if there is none, that nobody else has open, and keep everybody out until it is closed.
+    """Open a database that nobody else has open, after creating it if there is none, and keep others out until the end.
 
-    It is SQLite itself that tells: a connection to a database with a write-ahead log holds a lock on the file for as
-    long as it lives, also one that is idle or belongs to a suspended process. The log is folded into the file, and
-    neither -wal nor -shm is left.
+    SQLite itself detects others: a connection to a database with a write-ahead log holds a lock on the file until it is
+    closed, even if it is idle or its process is suspended. The log is merged into the file, and neither -wal nor -shm
+    is left.
 
     Raises:
         StoreUnavailableError: Somebody has it open.
@@ -110,12 +110,12 @@ def open_alone(path: Path) -> Connection:
 
 
 def older_copy(file: Path, version: int) -> Path:
-    """Where the copy of a database is kept that was made before it left this schema."""
+    """Return the path of the copy of a database that is made before an upgrade from this schema."""
     return file.with_name(f"{file.name}.schema-{version}")
 
 
 def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, Path], object]) -> Connection:
-    # SQLite keeps its -wal beside the file that a symbolic link leads to.
+    # SQLite keeps its -wal next to the file that a symbolic link points to.
     file = Path(os.path.realpath(path))
     try:
         with translated():
@@ -128,7 +128,7 @@ def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, 
                 raise
             return connection
     except CopyError:
-        raise  # it names a file of its own
+        raise  # the error already names a file
     except (StoreUnavailableError, StoreUnusableError) as error:
         raise type(error)(f"{path}: {error}") from error
     except OSError as error:
@@ -137,13 +137,13 @@ def _opened(path: Path, busy_timeout: timedelta, prepare: Callable[[Connection, 
 
 @contextmanager
 def open_sync(path: Path, *, busy_timeout: timedelta = BUSY_TIMEOUT) -> Iterator[Connection]:
-    """A connection for a program without Trio, closed at the end; its errors are those of `open_connection`."""
+    """Open a connection for a program without Trio, and close it at the end; for the errors see `open_connection`."""
     with closing(open_connection(path, busy_timeout=busy_timeout)) as connection:
         yield connection
 
 
 def _examine(file: Path) -> None:
-    """Refuse what can't be a database, by its name alone, and make the file if there is none.
+    """Refuse what can't be a database, judging only by its name, and create the file if there is none.
 
     An existing file is never opened here: closing it would drop the locks that SQLite holds on it in this process.
     """
@@ -174,13 +174,13 @@ def _connect(file: Path, busy_timeout: timedelta) -> Connection:
         cached_statements=256,
     )
     connection.row_factory = Row
-    # Foreign programs may have written anything.
+    # Other programs may have written anything.
     connection.text_factory = partial(str, encoding="utf-8", errors="replace")
     return connection
 
 
 def _set_up(connection: Connection) -> None:
-    """Make the settings; another program's database is refused before anything in it is changed."""
+    """Apply the settings; refuse another program's database before anything in it is changed."""
     for setting in _SETTINGS:
         connection.execute(setting)
     snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
@@ -188,7 +188,7 @@ def _set_up(connection: Connection) -> None:
 
 def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> None:
     def keep(version: int) -> None:
-        # By a connection of its own, as this one's transaction has begun: it sees what was committed last.
+        # On a separate connection, because this one's transaction has begun: it sees the last commit.
         with closing(_connect(file, busy_timeout)) as reader:
             copy(reader, older_copy(file, version), replace=True)
 
@@ -198,9 +198,9 @@ def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> Non
 
 
 def _write_ahead(connection: Connection, busy_timeout: timedelta) -> None:
-    """Switch to WAL if it isn't in use yet, and read back that every commit reaches the disk."""
+    """Switch to WAL if it isn't in use yet, and verify that every commit reaches the disk."""
     journal = connection.execute("PRAGMA journal_mode").fetchone()[0]
-    if journal != "wal":  # to set it again would take a lock
+    if journal != "wal":  # setting it again would take a lock
         journal = _patiently(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0], busy_timeout)
     if journal != "wal":
         raise StoreUnusableError(f"the write-ahead log can't be used here (journal mode {journal}): not a local disk?")
@@ -209,7 +209,7 @@ def _write_ahead(connection: Connection, busy_timeout: timedelta) -> None:
 
 
 def _patiently(attempt: Callable[[], T], patience: timedelta) -> T:
-    """Try again while somebody else holds a lock: for a change of the journal mode SQLite does not always wait."""
+    """Try again while another connection holds a lock: SQLite does not always wait to change the journal mode."""
     deadline = time.monotonic() + patience.total_seconds()
     while True:
         try:

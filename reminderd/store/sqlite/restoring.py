@@ -1,4 +1,4 @@
-"""Put a backup in the database's place, so that nobody is called again who was called since."""
+"""Replace the database with a backup, without calling anybody again who was called after the backup."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -30,12 +30,12 @@ SELECT {REMINDERS.names} FROM reminders
  ORDER BY scheduled_at, id LIMIT :limit
 """
 _AT_ONCE: Final = 500
-"""Reminders that are decided together."""
+"""How many reminders are decided together."""
 _ALIVE: Final = f"SELECT {CALLS.names} FROM call_logs WHERE wake_at IS NOT NULL"
 _SETTING: Final = """
 INSERT INTO settings (key, value) VALUES (:key, :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
 """
-# Calls that are made from now on are newer than this number, whatever the backup has forgotten.
+# Calls that are made from now on get higher numbers than this, whatever the backup has forgotten.
 _NEXT_SEQ: Final = "SELECT coalesce(max(seq), 0) + 1 FROM sqlite_sequence WHERE name = 'call_logs'"
 _SKIP_SEQ: Final = """
 INSERT INTO sqlite_sequence (name, seq) VALUES ('call_logs', :seq)
@@ -49,10 +49,10 @@ SELECT max(coalesce((SELECT max(updated_at) FROM reminders), 0), coalesce((SELEC
 
 @frozen(kw_only=True)
 class Restored:
-    """What a restore has done."""
+    """The result of a restore."""
 
     last_change: datetime | None
-    """The newest time in the backup: what happened later it does not know. None: nothing ever happened in it."""
+    """The newest time in the backup: it does not know what happened later. None: nothing ever happened in it."""
     kept: Path | None
     """The database that was replaced; None: there was none."""
     held: list[Reminder]
@@ -60,28 +60,28 @@ class Restored:
     opt_outs: int | None
     """How many opt-outs only the replaced database had; None: it could not be read, or there was none."""
     mistakes: list[str]
-    """What `db check` says of the backup; the file itself is sound."""
+    """What `db check` reports about the backup; the file itself is sound."""
 
 
 def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace: bool, rules: Rules) -> Restored:
-    """Put what is in `backup` in the place of what is in `database`, whole or not at all.
+    """Replace the content of `database` with that of `backup`, all or nothing.
 
-    The file stays where it is, and SQLite writes it: whoever opens it meanwhile waits, and a crash leaves the old
-    content. What is replaced is copied beside it first, page by page, damaged ones too. The restored database has the
-    newest schema, and dialing is paused in it.
+    The file stays where it is, and SQLite writes it: others that open it in the meantime wait, and a crash leaves the
+    old content. What is replaced is first copied to the same folder, page by page, including damaged pages. The
+    restored database has the newest schema, and dialing is paused in it.
 
     Args:
         database: the file, which may be missing; nobody may have it open.
-        backup: a closed copy, which is only read.
+        backup: a closed copy; it is only read.
         now: the time.
         actor: who restores, for the audit.
-        replace: what is in `database` may be replaced.
-        rules: the clinic's.
+        replace: whether the content of `database` may be replaced.
+        rules: the clinic's rules.
 
     Raises:
         CopyError: The backup can't be used, or it would replace something; nothing was changed.
         StoreUnavailableError: A program has the database open, the disk is full …; nothing was changed.
-        StoreUnusableError: The database can't be replaced in its place; nothing was changed.
+        StoreUnusableError: The content of `database` can't be replaced; nothing was changed.
     """
     try:
         there = database.exists() and database.stat().st_size > 0
@@ -112,7 +112,7 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
                     held, opt_outs = transaction(prepared, hold, now)
                     with translated():
                         prepared.backup(target)
-        open_connection(database).close()  # it is in order, and what SQLite keeps beside it is gone
+        open_connection(database).close()  # it is sound, and closing it removes the -wal and -shm files
     except OSError as error:
         raise CopyError(f"{database}: {error.strerror}") from error
     return Restored(
@@ -135,11 +135,10 @@ def _hold(
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
-    """Pause dialing, copy the opt-outs, fail reminders that may have been called; return those, and how many opt-outs.
+    """Pause dialing, copy opt-outs, fail what may have been called; return those reminders, and how many opt-outs.
 
-    Whether a real provider is at work here is copied, too.
-
-    The time is kept, too: a reminder that may have been called may be missing here, and be imported again.
+    The mark of a real provider is copied, too. The time of the restore is kept, because a reminder that may have been
+    called may be missing in the backup, and be imported again.
     """
     before = _opt_out_count(connection)
     if kind is not None:
@@ -167,7 +166,7 @@ def _hold(
 
 
 def _held(connection: Connection, now: datetime, *, restored_at: datetime, rules: Rules) -> list[Reminder]:
-    """Close the alive calls, let fail what may have been called, some at a time; return what failed, in its order."""
+    """Close the alive calls, and fail the reminders that may have been called, in batches; return those in order."""
 
     def decide(reminders: list[Reminder], calls: list[Call]) -> list[Reminder]:
         ledger = load(connection, rules, now, reminders=reminders, calls=calls)
@@ -199,13 +198,13 @@ def _alone(database: Path) -> Iterator[Connection]:
 
 
 def _kept(target: Connection, database: Path, now: datetime) -> Path:
-    """Copy what is replaced, page by page: unlike `VACUUM INTO` this also takes what is damaged."""
+    """Copy what is replaced, page by page: unlike `VACUUM INTO`, this also copies damaged pages."""
     kept = database.with_name(f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
     with scratch(kept) as file:
         with closing(connect(str(file))) as copied, translated():
             target.backup(copied)
         file.replace(kept)
-        force_to_disk(kept.parent)  # before anything of the original is overwritten
+        force_to_disk(kept.parent)  # before any part of the original is overwritten
     return kept
 
 

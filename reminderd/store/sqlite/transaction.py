@@ -1,4 +1,4 @@
-"""One transaction on one connection: all of it happens, or none."""
+"""One transaction on one connection: all or nothing."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _BETWEEN_TRIES: Final = 0.005
 
 
 def transaction(connection: Connection, fn: Callable[[Connection, datetime], T], now: datetime) -> T:
-    """Run `fn(connection, now)` between BEGIN IMMEDIATE and COMMIT; whatever it raises undoes it all.
+    """Run `fn(connection, now)` between BEGIN IMMEDIATE and COMMIT; any exception undoes everything.
 
     Raises:
         StoreUnavailableError: The disk is full, another program holds the lock …; nothing was written.
@@ -31,10 +31,10 @@ def transaction(connection: Connection, fn: Callable[[Connection, datetime], T],
 
 
 def begin(connection: Connection) -> None:
-    """Begin a transaction that writes, trying every 5 ms for as long as the connection's busy timeout says.
+    """Begin a transaction that writes; try every 5 ms, for at most the connection's busy timeout.
 
-    SQLite itself would soon try every 100 ms only: a program that writes one long transaction after the other, with
-    short pauses, could keep us waiting until we give up.
+    SQLite itself would soon try only every 100 ms: a program that writes one long transaction after another, with short
+    pauses, could keep us waiting until we give up.
     """
     patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
     deadline = time.monotonic() + patience / 1000
@@ -57,7 +57,7 @@ def _has_begun(connection: Connection, *, last: bool) -> bool:
 
 
 def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
-    """Run `fn(connection)`, which only reads, so that all of its queries see the database at one instant.
+    """Run `fn(connection)`, which only reads, so that all its queries see the same state of the database.
 
     Raises:
         StoreUnavailableError: It can't be read right now.
@@ -71,14 +71,14 @@ def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
 
 
 def data_version(connection: Connection) -> int:
-    """Return a number that is another one after anybody has committed something."""
+    """Return a number that changes whenever another connection has committed something."""
     with translated():
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def roll_back(connection: Connection) -> None:
-    """End a transaction that is still open, if there is one: after a full disk SQLite may have done so by itself."""
+    """End a transaction if one is still open: after a full disk, SQLite may have ended it by itself."""
     if connection.in_transaction:
-        # Of interest is only what led here; after a failed ROLLBACK SQLite has left the transaction all the same.
+        # Only the original error matters; even after a failed ROLLBACK, SQLite has ended the transaction.
         with suppress(Error):
             connection.execute("ROLLBACK")

@@ -1,6 +1,6 @@
-"""aiosqlite's connection on Trio: its calls run on Trio's worker threads, one at a time, and no thread of its own.
+"""aiosqlite's connection on Trio: its calls run on Trio's worker threads, one at a time; it has no thread of its own.
 
-A call, once begun, is never abandoned: it is over when the caller goes on, cancelled or not.
+A call that has begun is never abandoned: it is over when the caller continues, cancelled or not.
 """
 
 from collections.abc import AsyncIterator, Callable, Generator
@@ -21,11 +21,11 @@ class Runner(Protocol):
     """Runs a connection's sync calls, one at a time, each to its end."""
 
     async def __call__(self, call: Callable[[], T], /) -> T:
-        """Run `call` and give back what it returns or raises."""
+        """Run `call` and return what it returns, or raise what it raises."""
 
 
 def worker_threads() -> Runner:
-    """A runner on Trio's worker threads that never runs two calls at once."""
+    """Return a runner on Trio's worker threads that never runs two calls at once."""
     limiter = trio.CapacityLimiter(1)
 
     async def run(call: Callable[[], T], /) -> T:
@@ -35,7 +35,7 @@ def worker_threads() -> Runner:
 
 
 class TrioConnection(aiosqlite.Connection):
-    """An `aiosqlite.Connection` without asyncio; of its verbs only `iterdump` does not work, which is asyncio's own."""
+    """An `aiosqlite.Connection` without asyncio; only its `iterdump` does not work, because that needs asyncio."""
 
     def __init__(self, connector: Callable[[], Connection], runner: Runner) -> None:
         super().__init__(connector, _ROWS_A_HOP)
@@ -45,10 +45,10 @@ class TrioConnection(aiosqlite.Connection):
         return self._connect().__await__()
 
     async def run(self, fn: Callable[[Connection], T]) -> T:
-        """Run a sync function on the connection's thread, in one hop."""
+        """Run a sync function on the connection's thread, with a single switch of threads."""
         return await self._runner(partial(fn, self._conn))
 
-    async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - any method of the library's
+    async def _execute(self, fn: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401 - any method of the library
         if not self._running or self._connection is None:
             raise ValueError("Connection closed")
         return await self._runner(partial(fn, *args, **kwargs))
@@ -59,7 +59,7 @@ class TrioConnection(aiosqlite.Connection):
         return self
 
     async def close(self) -> None:
-        """Close the connection after the call under way; cancelled or not."""
+        """Close the connection after the call that is running, cancelled or not."""
         with trio.CancelScope(shield=True):
             await self._runner(self.stop)
 
@@ -75,10 +75,10 @@ class TrioConnection(aiosqlite.Connection):
 async def open_on_trio(
     connector: Callable[[], Connection], runner: Runner | None = None
 ) -> AsyncIterator[TrioConnection]:
-    """A connection that a sync function opens, on its thread; closed at the end.
+    """Open a connection with a sync function, on its thread, and close it at the end.
 
     Args:
-        connector: Gives the open connection; it must be usable from any thread (`check_same_thread=False`).
+        connector: Returns the open connection; it must be usable from any thread (`check_same_thread=False`).
         runner: Where its calls run; None: Trio's worker threads.
     """
     connection = TrioConnection(connector, runner or worker_threads())

@@ -1,4 +1,4 @@
-"""The one task that writes: all functions that wait together share a transaction, and its fsync (group commit)."""
+"""The one task that writes: all functions that wait together share one transaction and its fsync (group commit)."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -20,15 +20,15 @@ from reminderd.store.sqlite.trio_sqlite import TrioConnection
 T = TypeVar("T")
 
 BATCH_LIMIT: Final = 64
-"""Most functions in one transaction: a bound on how long any of them waits for the others."""
+"""The most functions in one transaction: it limits how long any of them waits for the others."""
 
 RETRY_SECONDS: Final = 1.0
-"""After a transaction that the store refused, the writer tries one of its own so often until one succeeds."""
+"""The pause between the writer's own test transactions, after the store has refused one, until one succeeds."""
 
 
 @define(eq=False)
 class _Request(Generic[T]):
-    """A function to be run in the next transaction; once `done` is set, it has a result or an error."""
+    """A function that will run in the next transaction; once `done` is set, it has a result or an error."""
 
     fn: Callable[[Connection, datetime], T]
     done: trio.Event = field(init=False, factory=trio.Event)
@@ -43,7 +43,7 @@ class Writer:
         connection: The write connection; nobody else may use it.
         clock: Gives each transaction its one timestamp.
         waiting: How many functions may wait.
-        committed: Told how many functions a transaction has had, once it is over.
+        committed: Called with the number of functions of each transaction, once it is over.
     """
 
     def __init__(
@@ -62,17 +62,17 @@ class Writer:
 
     @property
     def queued(self) -> int:
-        """How many functions wait for their transaction."""
+        """Return how many functions wait for their transaction."""
         return self._receive.statistics().current_buffer_used
 
     async def write(self, fn: Callable[[Connection, datetime], T], *, wait: bool) -> T:
-        """Have `fn(connection, now)` run and committed; what it raises undoes it alone, and is raised here.
+        """Have `fn(connection, now)` run and committed; if it raises, undo only its work, and raise the error here.
 
         A caller that is cancelled once the function is in the queue does not stop it.
 
         Raises:
             StoreUnavailableError: Nothing was written: the disk is full, the database is locked or being closed, or
-                (unless `wait`) too many wait already.
+                (unless `wait`) too many are already waiting.
         """
         request = _Request(fn)
         try:
@@ -93,11 +93,11 @@ class Writer:
         raise request.error
 
     def close(self) -> None:
-        """Take nothing more; `run` ends when all that waits is done."""
+        """Accept nothing more; `run` ends when everything that waits is done."""
         self._send.close()
 
     async def run(self) -> None:
-        """Commit what comes, until `close`. Cancellation does not end it: what was accepted is written."""
+        """Commit what arrives, until `close`. Cancellation does not end it: what was accepted is written."""
         with trio.CancelScope(shield=True), suppress(trio.EndOfChannel):
             while True:
                 batch = await self._next_batch()
@@ -108,7 +108,7 @@ class Writer:
                 self._committed(len(batch))
 
     async def _next_batch(self) -> list[_Request[Any]]:
-        """All that wait; in trouble, if nobody comes, a write of our own that shows whether it is over."""
+        """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
         with trio.move_on_after(math.inf if self.trouble is None else RETRY_SECONDS):
             return [await self._receive.receive(), *self._others()]
         await self._connection.run(_shorten_log)
@@ -123,14 +123,14 @@ class Writer:
 
 
 def _commit_together(connection: Connection, requests: Sequence[_Request[Any]], clock: Clock) -> str | None:
-    """Run all in one transaction; never raises and leaves no transaction open. Says why the store refused, or None."""
+    """Run all in one transaction; never raise, and leave no transaction open. Return why the store refused, or None."""
     try:
         begin(connection)
         now = clock.now()
         for request in requests:
             _run_alone(connection, request, now)
         connection.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - the requesters raise it
+    except BaseException as error:  # noqa: BLE001 - the callers raise it
         for request in requests:
             request.error = request.error or error
         ours = trouble(error) or error
@@ -142,13 +142,13 @@ def _commit_together(connection: Connection, requests: Sequence[_Request[Any]], 
 
 
 def _run_alone(connection: Connection, request: _Request[Any], now: datetime) -> None:
-    """Run one so that its failure undoes nothing else; raises only what spoils the whole transaction."""
+    """Run one so that its failure undoes nothing else; raise only what makes the whole transaction fail."""
     connection.execute("SAVEPOINT request")
     try:
         request.result = request.fn(connection, now)
         connection.execute("RELEASE request")
-    except BaseException as error:  # the requester raises it
-        # A cursor that it left open would keep the transaction from ending.
+    except BaseException as error:  # the caller raises it
+        # A cursor that the function left open would keep the transaction from ending.
         request.result = None
         clear_frames(error.__traceback__)
         if _spoils_all(error):
@@ -161,20 +161,20 @@ def _run_alone(connection: Connection, request: _Request[Any], now: datetime) ->
 
 
 def _spoils_all(error: BaseException) -> bool:
-    # BEGIN IMMEDIATE has the lock: what is locked now is locked by the function's own unfinished statement.
+    # BEGIN IMMEDIATE has the lock: if something is locked now, it is by the function's own unfinished statement.
     return trouble(error) is not None and not is_locked(error)
 
 
 def _shorten_log(connection: Connection) -> None:
-    """Let the log be written from its start again, if nobody reads it any more: SQLite does so after a commit only.
+    """Let SQLite reuse the log from its start, if nobody reads it anymore: SQLite does that only after a commit.
 
-    On a disk that the log itself has filled, no commit would ever come.
+    On a disk that the log itself has filled, no commit would ever succeed.
     """
     with suppress(Error):
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _rewrite_header(connection: Connection, _now: datetime) -> None:
-    """Write something, and change nothing."""
+    """Write something without changing anything."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     connection.execute(f"PRAGMA user_version = {version}")

@@ -127,7 +127,7 @@ def test_a_provider_that_asks_what_to_say_reached_only_those_whose_message_it_fe
         Status.SCHEDULED,
         HoldCode.REDIAL,
     )
-    assert reminder.last_error == "not heard, to be called again"
+    assert reminder.last_error == "not heard; will be called again"
     said = heard_of(a_ledger(WAITING, PLACED, a_member(PLACED, WAITING, said=True)), a_report(), rules=ASKS)
     assert end_of(said)[1].status is Status.CALLED
 
@@ -144,14 +144,14 @@ def test_whoever_did_not_answer_is_called_again(word: str) -> None:
     _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(word)))
     assert (reminder.status, reminder.hold_code, reminder.attempts) == (Status.SCHEDULED, HoldCode.REDIAL, 1)
     assert reminder.retry_at == reminder.wake_at == NOW + RULES.redial_delay(1)
-    assert reminder.last_error == f"{word}, to be called again"
+    assert reminder.last_error == f"{word}; will be called again"
 
 
 def test_the_next_call_waits_for_the_calling_hours() -> None:
     later = evolve(RULES, window=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later)
     assert end_of(transition)[1].wake_at == NOW + HOUR
-    assert transition.lines[0].text == "scheduled again: busy, to be called again, not before 2026-03-02 11:00 UTC"
+    assert transition.lines[0].text == "scheduled again: busy; will be called again, not before 2026-03-02 11:00 UTC"
 
 
 def test_and_is_made_earlier_if_they_open_earlier_after_all() -> None:
@@ -203,7 +203,7 @@ def test_a_voicemail_counts_where_the_clinic_says_so() -> None:
     report = a_report(answered_by="machine_start")
     assert end_of(heard_of(a_ledger(WAITING, PLACED), report))[1].status is Status.CALLED
     _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=NO_VOICEMAIL))
-    assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail, to be called again")
+    assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail; will be called again")
     last = evolve(NO_VOICEMAIL, max_calls=1)
     assert end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=last))[1].end_code is EndCode.VOICEMAIL
 

@@ -64,7 +64,7 @@ def test_a_call_that_was_noted_as_heard_still_counts() -> None:
             a_reminder(last_error="busy", retry_at=NOW, wake_at=NOW + HOUR),
             "scheduled again: busy, not before 2026-03-02 11:00 UTC",
         ),
-        (a_reminder(hold_code=HoldCode.NOT_SENT), "scheduled again: the request was not sent, to be tried again"),
+        (a_reminder(hold_code=HoldCode.NOT_SENT), "scheduled again: the request was not sent; will be tried again"),
         (a_reminder(), "scheduled again: its call is over"),
         (a_reminder(Status.FAILED, last_error="busy"), "failed: busy"),
         (a_reminder(Status.EXPIRED, last_error="too late"), "expired: too late"),
