@@ -76,9 +76,15 @@ def store_errors() -> Iterator[None]:
 
 
 @contextmanager
-def database(config: Config) -> Iterator[Connection]:
-    """The database, made if there is none; it remembers whether a real provider is configured."""
+def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connection]:
+    """The database, made if there is none; it remembers whether a real provider is configured.
+
+    A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
+    """
+    is_new = not is_ours_alone and not config.database.path.exists()
     with open_sync(config.database.path) as connection:
+        if is_new:
+            click.echo(f"there was no database yet: created {config.database.path}", err=True)
         _remember_provider(config, connection)
         yield connection
 

@@ -50,6 +50,7 @@ def test_lines_that_are_no_number_are_named_and_the_others_taken(terminal: Termi
 def test_the_numbers_of_a_table_are_found_by_its_header(terminal: Terminal) -> None:
     table = 'Name;Telefon;Grund\n"Müller; Anna";+49 30 123456;Brief\nBerta;;\nClara;+4930123457;\n'
     (terminal.folder / "list.csv").write_bytes(table.encode("cp1252"))
+    terminal.add()
     result = terminal.type("opt-out", "import", "list.csv", code=1)
     assert result.stderr.startswith("line 3: not a possible number")
     assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER, "+4930123457"]
