@@ -4,7 +4,7 @@ from functools import partial
 
 import click
 
-from reminderd.cli.common import actor, existing_database, with_config
+from reminderd.cli.common import actor, existing_database, say_if_paused, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.logs import without_any_numbers
@@ -28,6 +28,8 @@ def pause(config: Config, reason: str | None) -> None:
 def resume(config: Config) -> None:
     """Resume dialing; reminders that have become too late meanwhile expire."""
     click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
+    with existing_database(config) as connection:
+        say_if_paused(config, connection)
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:

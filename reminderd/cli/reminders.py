@@ -118,7 +118,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
         others = snapshot(connection, partial(queries.bundled_with, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
-        say_if_paused(connection)
+        say_if_paused(config, connection)
     events = history(row, calls, acts, others)
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)

@@ -16,7 +16,7 @@ from reminderd.engine.checker import check
 from reminderd.engine.context import Context, Sightings
 from reminderd.engine.dialer import dial
 from reminderd.engine.pacing import Pacing
-from reminderd.logs import log_expired, log_pause, log_transition
+from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.stats import Wakes, next_wakes
@@ -60,6 +60,8 @@ class Poller:
     """How far the wall clock is ahead of the monotonic one; None before the first look."""
     _quiet_until: float = field(default=-math.inf, init=False)
     """Until when on the monotonic clock nobody is called after a restore."""
+    _restored_at: datetime | None = field(default=None, init=False)
+    """The restore that was logged last."""
     _held: set[str] = field(factory=set, init=False)
     _freed: trio.Event = field(factory=trio.Event, init=False)
 
@@ -107,6 +109,9 @@ class Poller:
         if wakes.restored_at is not None:
             now, monotonic = context.clock.now(), context.clock.monotonic()
             self._quiet_until = self._sightings.quiet_until(wakes.restored_at, context.rules, now, monotonic)
+            if self._restored_at != wakes.restored_at and monotonic < self._quiet_until:
+                log_quiet(now + timedelta(seconds=self._quiet_until - monotonic))
+            self._restored_at = wakes.restored_at
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
         """Return how many requests can be sent at once: lines, pacing, pauses and the quiet taken together."""

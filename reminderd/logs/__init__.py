@@ -2,12 +2,13 @@
 
 from reminderd.logs.cleaning import masked, without_any_numbers, without_numbers
 from reminderd.logs.configure import configure_logs
-from reminderd.logs.lifecycle import log_expired, log_pause, log_transition
+from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition
 
 __all__ = [
     "configure_logs",
     "log_expired",
     "log_pause",
+    "log_quiet",
     "log_transition",
     "masked",
     "without_any_numbers",

@@ -1,6 +1,7 @@
 """A log line for each change of a reminder or a call, and of the staff's pause."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from loguru import logger
@@ -34,3 +35,8 @@ def log_pause(*, before: bool, now: bool) -> None:
         logger.warning("staff have paused all dialing; reminderd resume ends it")
     elif before and not now:
         logger.info("dialing was resumed by staff")
+
+
+def log_quiet(until: datetime) -> None:
+    """Log that nobody is called for a while after a restore, also once staff have resumed dialing."""
+    logger.warning(f"a backup was restored: nobody is called before {until:%Y-%m-%d %H:%M} UTC")

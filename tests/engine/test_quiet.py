@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import trio
+from loguru import logger
 
 from reminderd.clock import SystemClock
 from reminderd.core.model import Status
@@ -70,6 +71,21 @@ async def test_the_loop_rests_in_the_quiet_though_a_reminder_is_due(tmp_path: Pa
             await trio.sleep(0.002)
             turns.add(house.poller.beat)
         assert len(turns) < 20  # it would turn every millisecond
+
+
+async def test_the_log_says_once_until_when_nobody_is_called(tmp_path: Path) -> None:
+    log: list[str] = []
+    sink = logger.add(log.append, format="{level} {message}")
+    try:
+        async with a_house(
+            tmp_path / "reminderd.db", HandClock(), before_start=restored_now, outcome_timeout=QUIET
+        ) as house:
+            await house.polled()
+            await house.polled()
+    finally:
+        logger.remove(sink)
+    until = f"{NOW + QUIET:%Y-%m-%d %H:%M} UTC"
+    assert log.count(f"WARNING a backup was restored: nobody is called before {until}\n") == 1
 
 
 def test_another_restore_begins_another_quiet() -> None:
