@@ -13,7 +13,7 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, load_config, risks
+from reminderd.config import FILE_NAME, Config, load_config, origin, risks
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
@@ -117,7 +117,7 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
 @with_config
 def check_config(config: Config, *, online: bool) -> None:
     """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
-    click.echo(f"configuration: {config.path or 'defaults and environment'}: no mistakes")
+    click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
     for risk in risks(config):
