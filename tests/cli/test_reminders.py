@@ -20,6 +20,10 @@ def test_an_added_reminder_is_listed_in_the_clinics_time(terminal: Terminal) -> 
     assert "appointment 7" in terminal.type("list").stdout
 
 
+def test_add_names_the_zone_of_the_time_that_it_shows(terminal: Terminal) -> None:
+    assert terminal.type(*ADD, "Hello.").stdout.endswith(", due 2030-01-07 09:30:00 (Europe/Berlin)\n")
+
+
 @pytest.mark.parametrize("words", [("opt-out", "add", "+4930123456"), (*ADD, "Hello.")])
 def test_whoever_types_in_a_wrong_folder_sees_where_the_new_database_is(
     terminal: Terminal, words: tuple[str, ...]
