@@ -59,7 +59,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         print_table(rows, _COLUMNS, zone)
         click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]))
         need = sum(counts[word] for word in NEED_A_HUMAN)
-        click.echo(f"{need} need a human" if need else "nobody needs a human")
+        click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
 
 
 def _told(row: Row) -> Row:
