@@ -155,6 +155,11 @@ def test_help_is_there_for_every_command(terminal: Terminal) -> None:
         assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
 
 
+def test_a_mistyped_command_is_told_what_it_resembles(terminal: Terminal) -> None:
+    assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
+    assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
+
+
 def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
         '[web]\npublic_base_url = "https://clinic.example"\n[provider.generic]\napi_url = "https://voice.example"\n'
