@@ -109,7 +109,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
     code = FAILED
     stopping, reminder_id, rules = trio.Event(), f"test-{uuid4()}", rules_of(config)
     add = partial(reminders.add, request=request, reminder_id=reminder_id, source=reminders.Source(actor=actor()))
-    with database(config) as connection:
+    with database(config, is_ours_alone=alone) as connection:
         transaction(connection, add, SystemClock().now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)

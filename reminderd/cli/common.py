@@ -4,15 +4,18 @@ import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
 
 import click
 
+from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, ConfigError, load_config
+from reminderd.config import Config, ConfigError, load_config, rules_of
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.store.claims import standstill
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
 from reminderd.store.sqlite.driver import Connection
@@ -76,9 +79,15 @@ def store_errors() -> Iterator[None]:
 
 
 @contextmanager
-def database(config: Config) -> Iterator[Connection]:
-    """The database, made if there is none; it remembers whether a real provider is configured."""
+def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connection]:
+    """The database, made if there is none; it remembers whether a real provider is configured.
+
+    A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
+    """
+    is_new = not is_ours_alone and not config.database.path.exists()
     with open_sync(config.database.path) as connection:
+        if is_new:
+            click.echo(f"there was no database yet: created {config.database.path}", err=True)
         _remember_provider(config, connection)
         yield connection
 
@@ -121,13 +130,22 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     return found
 
 
-def say_if_paused(connection: Connection) -> None:
-    """A line on stderr while staff have paused dialing: whoever looks at what waits should know."""
+def say_if_paused(config: Config, connection: Connection) -> None:
+    """A line on stderr while nobody is called, by staff or after a restore: whoever looks at what waits should know."""
     if not snapshot(connection, paused):
+        until = quiet_until(config, connection)
+        if until is not None:
+            click.echo(f"a backup was restored: nobody is called before {spoken(until, config.calling.zone)}", err=True)
         return
     act = snapshot(connection, last_pause)
     by_whom = "" if act is None else f" by {act['actor']}" + (f" ({act['detail']})" if act["detail"] else "")
     click.echo(f"dialing is paused{by_whom}; reminderd resume ends it", err=True)
+
+
+def quiet_until(config: Config, connection: Connection) -> datetime | None:
+    """Until when nobody is called after a restore; None: there was none, or that time is over."""
+    _, until = snapshot(connection, partial(standstill, rules=rules_of(config)))
+    return until if until is not None and SystemClock().now() < until else None
 
 
 def actor() -> str:

@@ -62,7 +62,7 @@ def list_(
     with database_to_look_at(config) as connection:
         rows = snapshot(connection, partial(list_reminders, wanted=wanted, limit=most))
         of = snapshot(connection, partial(count_reminders, wanted=wanted))
-        say_if_paused(connection)
+        say_if_paused(config, connection)
     if as_json:
         print_json(rows, zone)
     elif not rows:

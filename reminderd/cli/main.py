@@ -1,6 +1,7 @@
 """The command `reminderd`: every verb, in the order in which a newcomer meets them."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Final
 
@@ -46,6 +47,15 @@ class _ImportedWhenCalled(click.Group):
         module, _, name = _ROOMS[cmd_name].partition(":")
         command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Name the command that a mistyped one resembles, as click does where all commands are loaded."""
+        if args[0] not in _ROOMS and not args[0].startswith("-"):
+            for near in get_close_matches(args[0], _ROOMS, n=1):
+                ctx.fail(f"No such command '{args[0]}'. Did you mean '{near}'?")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(

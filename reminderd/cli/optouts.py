@@ -104,9 +104,9 @@ def import_(config: Config, file: Path, source: str | None) -> None:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}")
-    click.echo(f"{taken} numbers are opted out; {counted(cancelled, 'reminder')} cancelled")
+    click.echo(f"{counted(taken, 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
     if rejected:
-        fail(f"{rejected} lines have no possible number")
+        fail(f"{counted(rejected, 'line')} without a possible number")
 
 
 def _cells(sheet: Sheet) -> Iterator[tuple[int, str]]:

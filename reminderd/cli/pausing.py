@@ -4,14 +4,12 @@ from functools import partial
 
 import click
 
-from reminderd.cli.common import actor, existing_database, with_config
-from reminderd.cli.output import spoken
+from reminderd.cli.common import actor, existing_database, say_if_paused, with_config
 from reminderd.clock import SystemClock
-from reminderd.config import Config, rules_of
+from reminderd.config import Config
 from reminderd.logs import without_any_numbers
-from reminderd.store.claims import standstill
 from reminderd.store.settings import set_pause
-from reminderd.store.sqlite.transaction import snapshot, transaction
+from reminderd.store.sqlite.transaction import transaction
 
 
 @click.command()
@@ -30,11 +28,8 @@ def pause(config: Config, reason: str | None) -> None:
 def resume(config: Config) -> None:
     """Resume dialing; reminders that have become too late meanwhile expire."""
     click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
-    now = SystemClock().now()
     with existing_database(config) as connection:
-        _, quiet_until = snapshot(connection, partial(standstill, rules=rules_of(config)))
-    if quiet_until is not None and quiet_until > now:
-        click.echo(f"a backup was restored: nobody is called before {spoken(quiet_until, config.calling.zone)}")
+        say_if_paused(config, connection)
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:

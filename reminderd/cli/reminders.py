@@ -39,7 +39,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 @click.command()
 @click.option("--phone", required=True, help="International number with +, like +4930123456.")
-@click.option("--at", required=True, help="When to call: YYYY-MM-DD HH:MM, in --timezone, else in the clinic's zone.")
+@click.option(
+    "--at",
+    required=True,
+    help="When to call: YYYY-MM-DD HH:MM, in --timezone, else in the clinic's zone, or with an offset like +01:00.",
+)
 @click.option("--message", help="The message to be spoken.")
 @click.option("--template", help="Or the name of a template in [messages.templates].")
 @click.option("--appointment", help="The appointment's time, local to the clinic, for a template that mentions it.")
@@ -89,7 +93,7 @@ def add(
     if as_json:
         _print_one(config, reminder_id, zone)
     else:
-        click.echo(f"added {reminder_id}, due {spoken(wanted.scheduled_at, zone)}")
+        click.echo(f"added {reminder_id}, due {spoken(wanted.scheduled_at, zone)} ({zone})")
     for concern in _concerns(config, wanted, rules):
         click.echo(f"warning: {concern}", err=True)
 
@@ -118,7 +122,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         calls = snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))
         others = snapshot(connection, partial(queries.bundled_with, reminder_id=str(row["id"])))
         acts = snapshot(connection, partial(queries.acts_on, reminder_id=str(row["id"])))
-        say_if_paused(connection)
+        say_if_paused(config, connection)
     events = history(row, calls, acts, others)
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)

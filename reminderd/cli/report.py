@@ -45,7 +45,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     wanted = Wanted(since=since, until=until)
     with database_to_look_at(config) as connection:
         rows = [_told(row) for row in snapshot(connection, partial(list_reminders, wanted=wanted, limit=None))]
-        say_if_paused(connection)
+        say_if_paused(config, connection)
     rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome
     counts = Counter(Outcome(str(row["outcome"])) for row in rows)
     if form == "json":
@@ -59,7 +59,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         print_table(rows, _COLUMNS, zone)
         click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]))
         need = sum(counts[word] for word in NEED_A_HUMAN)
-        click.echo(f"{need} need a human" if need else "nobody needs a human")
+        click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
 
 
 def _told(row: Row) -> Row:

@@ -58,7 +58,8 @@ def sandbox(dialect: str, port: int, pace: float, **given: str | None) -> None:
     try:
         trio.run(_serve_until_stopped, provider, port)
     except* OSError as errors:
-        fail(f"port {port}: {leaves(errors)[0]}")
+        error = leaves(errors)[0]
+        fail(f"can't listen on port {port}: {getattr(error, 'strerror', None) or error}")
 
 
 def _of_the_other_dialect(dialect: str, given: dict[str, str | None]) -> list[str]:

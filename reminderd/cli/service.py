@@ -13,7 +13,7 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, load_config, risks
+from reminderd.config import FILE_NAME, Config, load_config, origin, risks
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
@@ -48,9 +48,9 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     except OSError as error:
         fail(f"{log.path}: the log can't be written: {error.strerror}")
 
-    if not sandbox and not config.provider.is_stated:
+    if config.provider.kind == "sandbox":
         try:
-            _refuse_a_clinics_database(config)
+            _guard_a_clinics_database(config, insists=sandbox or config.provider.is_stated)
         except (StoreUnusableError, StoreUnavailableError) as error:
             logger.error(f"{error}")
             sys.exit(FAILED)
@@ -65,10 +65,10 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     sys.exit(trio.run(_until_stopped, config, only, reload))
 
 
-def _refuse_a_clinics_database(config: Config) -> None:
-    """End with exit code 2 if nobody named a provider, but the database knows a real one.
+def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
+    """End with exit code 2 if nobody asked for the sandbox, but the database knows a real provider; else warn.
 
-    The sandbox would record patients as called whom nobody called.
+    The sandbox records patients as called whom nobody calls.
     """
     path = config.database.path
     if not path.exists():
@@ -77,6 +77,12 @@ def _refuse_a_clinics_database(config: Config) -> None:
         has_schema = snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
         kind = snapshot(connection, real_provider) if has_schema else None
     if kind is None:
+        return
+    if insists:
+        logger.warning(
+            f"all calls are simulated, though {path} has been in use with the provider {kind}:"
+            " patients are recorded as called whom nobody calls"
+        )
         return
     if config.path is None:
         where = f"there is no configuration file {Path.cwd() / FILE_NAME}"
@@ -111,7 +117,7 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
 @with_config
 def check_config(config: Config, *, online: bool) -> None:
     """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
-    click.echo(f"configuration: {config.path or 'defaults and environment'}: no mistakes")
+    click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
     for risk in risks(config):

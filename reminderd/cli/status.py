@@ -11,7 +11,7 @@ import click
 from attrs import asdict
 
 from reminderd.cli.asking import ask
-from reminderd.cli.common import FAILED, database_to_look_at, with_config
+from reminderd.cli.common import FAILED, database_to_look_at, quiet_until, with_config
 from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
@@ -36,6 +36,7 @@ def status(config: Config, *, as_json: bool) -> None:
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
     with database_to_look_at(config) as connection:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
+        quiet = quiet_until(config, connection)
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free
     backup = _backup(config, now)
@@ -54,7 +55,7 @@ def status(config: Config, *, as_json: bool) -> None:
         )
     else:
         click.echo(f"ERROR: {'; '.join(found)}" if found else "OK: all is well")
-        print_fields(_told(daemon, seen, free, backup, now, zone), zone)
+        print_fields(_told(daemon, seen, free, backup, now, zone) | _quiet(seen, quiet, zone), zone)
     if found:
         sys.exit(FAILED)
 
@@ -125,6 +126,13 @@ def _pause(seen: Glance, zone: ZoneInfo) -> str:
         return "running"
     since = "" if seen.paused_since is None else f" since {spoken(seen.paused_since, zone)}"
     return f"paused by staff{since}; reminderd resume ends it"
+
+
+def _quiet(seen: Glance, until: datetime | None, zone: ZoneInfo) -> dict[str, Value]:
+    """The line about dialing while nobody is called after a restore, though staff have not paused it."""
+    if seen.paused or until is None:
+        return {}
+    return {"dialing": f"a backup was restored: nobody is called before {spoken(until, zone)}"}
 
 
 def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "none") -> str:

@@ -23,7 +23,7 @@ from reminderd.config.sections import (
     WorkerConfig,
     defaults,
 )
-from reminderd.config.sources import FILE_NAME
+from reminderd.config.sources import FILE_NAME, origin
 from reminderd.config.twilio import TwilioConfig
 from reminderd.config.upkeep import BackupConfig, RetentionConfig
 
@@ -54,6 +54,7 @@ __all__ = [
     "defaults",
     "files_with_secrets",
     "load_config",
+    "origin",
     "risks",
     "rules_of",
     "templates_of",

@@ -35,6 +35,11 @@ _TWINS: Final[Mapping[KeyPath, KeyPath]] = {
 """A secret and its file are one thing: whoever gives either wins over both."""
 
 
+def origin(path: Path | None) -> str:
+    """Where a configuration's keys come from, for people; the path is None if there was no file."""
+    return f"defaults and environment, as there is no {Path.cwd() / FILE_NAME}" if path is None else str(path)
+
+
 def read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Given:
     """The file's keys: of `path`, else of $REMINDERD_CONFIG, else of ./config.toml, which alone may be missing."""
     named = path or environ.get("REMINDERD_CONFIG")

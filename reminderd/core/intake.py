@@ -87,9 +87,9 @@ def read_request(
     if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
-        found.append("expires_at: before scheduled_at; expected a later time")
+        found.append("expires_at: before the time to call; expected a later time")
     if due is not None and appointment is not None and appointment <= due:
-        found.append("appointment_at: not after scheduled_at; expected a later time")
+        found.append("appointment_at: not after the time to call; expected a later time")
     if limit is None and due is not None and appointment is not None and appointment < due + templates.max_lateness:
         limit = appointment
     if found or number is None or due is None:

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from reminderd.config import Config, risks
+from reminderd.config import Config, origin, risks
 from reminderd.core.diagnosis.finding import Finding, good, warning
 
 _OF_WORDS: Final = "see messages.md"
@@ -10,8 +10,7 @@ _OF_WORDS: Final = "see messages.md"
 
 def look(config: Config) -> list[Finding]:
     """That it has no mistakes, and what is not careful in it."""
-    place = "defaults and environment" if config.path is None else str(config.path)
-    found = [good("configuration", f"{place}: no mistakes")]
+    found = [good("configuration", f"{origin(config.path)}: no mistakes")]
     for risk in risks(config):
         says, told, fix = risk.rpartition("; ")
         found.append(warning("configuration", says, fix) if told else warning("configuration", risk, _OF_WORDS))

@@ -36,6 +36,11 @@ async def look(config: Config, now: datetime, *, seconds: float) -> list[Finding
         fix = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
         return [wrong("database", f"{file}: {error}", fix)]
     found = [*_soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
+    if seen.provider is not None and config.provider.kind == "sandbox" and not config.provider.is_stated:
+        says = (
+            f"{file} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
+        )
+        found.append(wrong("database", says, "use the configuration that names it: in its folder, or by --config FILE"))
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))

@@ -109,7 +109,8 @@ class Poller:
             now, monotonic = context.clock.now(), context.clock.monotonic()
             self._quiet_until = self._sightings.quiet_until(wakes.restored_at, context.rules, now, monotonic)
             is_quiet = monotonic < self._quiet_until
-            log_quiet(before=self._quiet, now=is_quiet, seconds=self._quiet_until - monotonic)
+            if is_quiet is not self._quiet:
+                log_quiet(now + timedelta(seconds=self._quiet_until - monotonic) if is_quiet else None)
             self._quiet = is_quiet
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:

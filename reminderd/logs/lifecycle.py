@@ -1,6 +1,7 @@
 """A log line for each change of a reminder or a call, and of the staff's pause."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final
 
 from loguru import logger
@@ -28,17 +29,17 @@ def log_expired(transitions: Iterable[Transition]) -> None:
         logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
 
 
-def log_quiet(*, before: bool, now: bool, seconds: float) -> None:
-    """Log that nobody is called for so many seconds after a restore, or that this is over; nothing without a change."""
-    if now and not before:
-        logger.warning(f"a backup was restored: nobody is called for {seconds:.0f} s, as forgotten calls may go on")
-    elif before and not now:
-        logger.info("the time after the restore is over: reminders are called again")
-
-
 def log_pause(*, before: bool, now: bool) -> None:
     """Log that staff have paused all dialing, or resumed it; nothing if nothing has changed."""
     if now and not before:
         logger.warning("staff have paused all dialing; reminderd resume ends it")
     elif before and not now:
         logger.info("dialing was resumed by staff")
+
+
+def log_quiet(until: datetime | None) -> None:
+    """Log until when nobody is called after a restore, even if staff have resumed dialing; None: this is over."""
+    if until is None:
+        logger.info("the quiet time after the restore is over: reminders are called again")
+    else:
+        logger.warning(f"a backup was restored: nobody is called before {until:%Y-%m-%d %H:%M} UTC")

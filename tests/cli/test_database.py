@@ -90,6 +90,11 @@ def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
 
 def test_a_backup_that_is_none_is_said_so_in_a_line(terminal: Terminal) -> None:
     assert terminal.type("db", "restore", "gone.db", code=1).stderr == "gone.db: there is no such file\n"
+    terminal.add()
+    assert terminal.type("db", "restore", "gone.db", code=1).stderr == "gone.db: there is no such file\n", (
+        "with one, too"
+    )
+    (terminal.folder / "reminderd.db").unlink()
     said = terminal.type("db", "restore", "config.toml", code=1).stderr
     assert said == "config.toml: not a SQLite database (file is not a database)\n"
     assert not list(terminal.folder.glob("*.db*"))

@@ -36,14 +36,6 @@ def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None
     assert terminal.type("list").stderr == "dialing is paused; reminderd resume ends it\n"
 
 
-def test_after_a_restore_resume_says_from_when_somebody_is_called(terminal: Terminal) -> None:
-    terminal.add()
-    terminal.type("db", "backup", "copy.db")
-    terminal.type("db", "restore", "copy.db", "--force")
-    said = terminal.type("resume").stdout
-    assert re.search(r"a backup was restored: nobody is called before \d{4}-\d\d-\d\d \d\d:\d\d", said)
-
-
 @pytest.mark.parametrize("command", ["pause", "resume"])
 def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, command: str) -> None:
     assert "there is no database yet" in terminal.type(command, code=1).stderr
@@ -75,3 +67,18 @@ def test_no_phone_number_in_a_reason_is_kept(terminal: Terminal, number: str) ->
     terminal.type("pause", "--reason", f"wrong text to {number} at 9:30 on floor 12")
     [told] = re.findall(r"\((wrong .*)\)", terminal.type("list").stderr)
     assert re.fullmatch(rf"wrong text to [+*]+{number[-2:]} at 9:30 on floor 12", told)
+
+
+def test_the_quiet_after_a_restore_is_told_until_it_is_over(terminal: Terminal) -> None:
+    terminal.add()
+    terminal.type("db", "backup", "copy.db")
+    terminal.type("db", "restore", "copy.db", "--force")
+    quiet = r"a backup was restored: nobody is called before \d{4}-\d\d-\d\d \d\d:\d\d:\d\d"
+    assert "resume ends it" in terminal.type("list").stderr, "a pause comes first"
+    assert re.fullmatch(quiet + "\n", terminal.type("resume").stderr)
+    assert re.fullmatch(quiet + "\n", terminal.type("list").stderr)
+    assert re.search(f"dialing +{quiet}", terminal.type("status", code=1).stdout)
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE settings SET value = value - 900000 WHERE key = 'restored_at'")
+    assert terminal.type("list").stderr == ""
+    assert re.search("dialing +running", terminal.type("status", code=1).stdout)

@@ -8,6 +8,8 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.rows import insert_call
 
+ADD = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message")
+
 
 def test_an_added_reminder_is_listed_in_the_clinics_time(terminal: Terminal) -> None:
     added = terminal.add("--ref", "appointment 7")
@@ -16,6 +18,19 @@ def test_an_added_reminder_is_listed_in_the_clinics_time(terminal: Terminal) -> 
     assert (row["phone_number"], row["status"], row["ref"]) == ("+4930123456", "scheduled", "appointment 7")
     assert row["scheduled_at"] == "2030-01-07T09:30:00.000+01:00"
     assert "appointment 7" in terminal.type("list").stdout
+
+
+def test_add_names_the_zone_of_the_time_that_it_shows(terminal: Terminal) -> None:
+    assert terminal.type(*ADD, "Hello.").stdout.endswith(", due 2030-01-07 09:30:00 (Europe/Berlin)\n")
+
+
+@pytest.mark.parametrize("words", [("opt-out", "add", "+4930123456"), (*ADD, "Hello.")])
+def test_whoever_types_in_a_wrong_folder_sees_where_the_new_database_is(
+    terminal: Terminal, words: tuple[str, ...]
+) -> None:
+    new = f"there was no database yet: created {terminal.folder / 'reminderd.db'}\n"
+    assert terminal.type(*words).stderr == new
+    assert terminal.type(*words).stderr == ""
 
 
 def test_a_time_with_an_offset_is_taken_as_it_is(terminal: Terminal) -> None:
@@ -140,6 +155,11 @@ def test_help_is_there_for_every_command(terminal: Terminal) -> None:
         assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
 
 
+def test_a_mistyped_command_is_told_what_it_resembles(terminal: Terminal) -> None:
+    assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
+    assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
+
+
 def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
         '[web]\npublic_base_url = "https://clinic.example"\n[provider.generic]\napi_url = "https://voice.example"\n'
@@ -213,6 +233,7 @@ def test_a_time_is_read_by_the_patients_clock_if_it_is_given(terminal: Terminal)
 def test_whoever_adds_what_will_not_be_rung_is_told_so(terminal: Terminal) -> None:
     with (terminal.folder / "config.toml").open("a") as config:
         config.write('start = "09:00"\nend = "19:00"\n')
+    terminal.add()
     words = ["add", "--phone", "+4930123456", "--message", "Hello.", "--at"]
     assert terminal.type(*words, "2030-01-07 05:30").stderr == ""
     late = "the calling hours leave no time to call before 2030-01-07 23:59 CET, so it will expire"

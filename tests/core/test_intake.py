@@ -109,7 +109,7 @@ def test_a_wish_is_in_its_stored_form() -> None:
     [
         ({"scheduled_at": "soon"}, "scheduled_at: not a time"),
         ({"expires_at": ""}, "expires_at: not a time"),
-        ({"expires_at": "2027-03-01 15:59"}, "expires_at: before scheduled_at"),
+        ({"expires_at": "2027-03-01 15:59"}, "expires_at: before the time to call"),
         ({"ref": ""}, "ref: not a name"),
         ({"ref": "x" * 201}, "ref: not a name"),
         ({"ref": "a\nb"}, "ref: not a name"),

@@ -86,7 +86,7 @@ def test_a_template_that_mentions_no_time_needs_none() -> None:
         ({"template": "surgery"}, "template: unknown; expected one of checkup, bill"),
         ({"appointment_at": None}, "appointment_at: missing; expected the time that the template checkup mentions"),
         ({"appointment_at": "soon"}, "appointment_at: not a time"),
-        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after scheduled_at; expected a later time"),
+        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after the time to call; expected a later time"),
         ({"message": "Hello."}, "template: together with a message; expected one of the two"),
         ({"template": None}, "message: empty; expected the text to be spoken"),
     ],

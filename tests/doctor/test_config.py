@@ -27,5 +27,6 @@ def test_words_that_could_be_better_lead_to_the_document_about_them() -> None:
     assert [finding.fix for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2
 
 
-def test_without_a_file_the_defaults_are_named() -> None:
-    assert its_config.look(Config())[0].says == "defaults and environment: no mistakes"
+def test_without_a_file_the_defaults_are_named_and_the_file_that_is_missing() -> None:
+    file = Path.cwd() / "config.toml"
+    assert its_config.look(Config())[0].says == f"defaults and environment, as there is no {file}: no mistakes"

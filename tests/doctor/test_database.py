@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 import trio
+from attrs import evolve
 
-from reminderd.config import Config, DatabaseConfig
+from reminderd.config import Config, DatabaseConfig, ProviderConfig
 from reminderd.core.diagnosis.finding import Finding, Mark
 from reminderd.doctor import database
 from reminderd.store.rows import to_ms
@@ -60,6 +61,17 @@ def test_what_is_no_database_of_ours_is_a_mistake(config: Config) -> None:
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
     assert "not a SQLite database" in found.says
+
+
+def test_a_database_that_run_would_refuse_as_no_provider_is_configured_is_a_mistake(config: Config) -> None:
+    insert(config, "r1")
+    with open_sync(config.database.path) as connection:
+        connection.execute("INSERT INTO settings (key, value) VALUES ('real_provider', 'twilio')")
+    wrong = [finding for finding in looked(config) if finding.mark is Mark.WRONG]
+    assert [finding.about for finding in wrong] == ["database"]
+    assert "has been in use with the provider twilio, and none is configured" in wrong[0].says
+    for provider in (ProviderConfig(is_stated=True), ProviderConfig(kind="twilio", is_stated=True)):
+        assert told(looked(evolve(config, provider=provider))) == WELL
 
 
 def test_a_folder_is_no_database(config: Config) -> None:

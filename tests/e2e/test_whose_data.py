@@ -35,4 +35,5 @@ async def test_a_daemon_with_a_real_provider_closes_the_database_to_the_sandbox(
     )
     async with running("run", "--sandbox", cwd=clinic.folder, env=there) as insists:
         await insists.url()
+        assert any("WARNING all calls are simulated, though " in line for line in insists.lines)
         assert await insists.terminate() == 0

@@ -48,7 +48,7 @@ async def test_nobody_is_called_in_the_quiet_after_a_restore_and_everybody_after
     await house.until("r1", Status.PROCESSING)
     logger.remove(sink)
     said = [line.strip() for line in lines if "restore" in line and "nobody" not in line]
-    assert said == ["INFO the time after the restore is over: reminders are called again"]
+    assert said == ["INFO the quiet time after the restore is over: reminders are called again"]
 
 
 async def test_a_wall_clock_that_is_set_forward_does_not_end_the_quiet(house: House) -> None:
@@ -76,6 +76,21 @@ async def test_the_loop_rests_in_the_quiet_though_a_reminder_is_due(tmp_path: Pa
             await trio.sleep(0.002)
             turns.add(house.poller.beat)
         assert len(turns) < 20  # it would turn every millisecond
+
+
+async def test_the_log_says_once_until_when_nobody_is_called(tmp_path: Path) -> None:
+    log: list[str] = []
+    sink = logger.add(log.append, format="{level} {message}")
+    try:
+        async with a_house(
+            tmp_path / "reminderd.db", HandClock(), before_start=restored_now, outcome_timeout=QUIET
+        ) as house:
+            await house.polled()
+            await house.polled()
+    finally:
+        logger.remove(sink)
+    until = f"{NOW + QUIET:%Y-%m-%d %H:%M} UTC"
+    assert log.count(f"WARNING a backup was restored: nobody is called before {until}\n") == 1
 
 
 def test_another_restore_begins_another_quiet() -> None:

@@ -11,6 +11,7 @@ from typing import Final
 from attrs import define, frozen
 
 from reminderd.store.queries import broken_promises
+from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
 from reminderd.store.sqlite.transaction import snapshot
@@ -50,6 +51,8 @@ class Examination:
     zones: list[str]
     """The time zones of waiting reminders; none are read from a damaged or old database."""
     wal_bytes: int
+    provider: str | None = None
+    """The real provider that it was last opened for; None: none, or it is damaged or old."""
 
 
 def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
@@ -71,8 +74,14 @@ def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
         is_current = version == newest
         mistakes = _mistakes(connection, seconds, long_ago=long_ago if is_current else None)
         zones = snapshot(connection, _waiting_zones) if is_current and not mistakes else []
+        provider = snapshot(connection, real_provider) if is_current and not mistakes else None
     return Examination(
-        version=version, newest=newest, mistakes=mistakes, zones=zones, wal_bytes=_size(Path(f"{file}-wal"))
+        version=version,
+        newest=newest,
+        mistakes=mistakes,
+        zones=zones,
+        wal_bytes=_size(Path(f"{file}-wal")),
+        provider=provider,
     )
 
 

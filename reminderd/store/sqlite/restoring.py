@@ -85,9 +85,11 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
     """
     try:
         there = database.exists() and database.stat().st_size > 0
+        if not backup.exists():
+            raise CopyError(f"{backup}: there is no such file")
         if there and not replace:
             raise CopyError(f"{database}: exists; --force replaces it, and keeps the old one next to it")
-        if there and backup.exists() and backup.samefile(database):
+        if there and backup.samefile(database):
             raise CopyError(f"{backup}: is the database itself")
         with reading(backup) as source, scratch(database) as file:
             with closing(connect(str(file))) as copied, translated():
