@@ -118,8 +118,10 @@ class ClinicDay:
             meanwhile = dice.randrange(99) if dice.random() < 0.15 else None
             mood = dice.choice(MOST_MOODS)
             self.works(Work(process=dice.randrange(2), fate=fate, mood=mood, meanwhile=meanwhile))
+        if self.live and dice.random() < 0.04:
+            program.sets_the_clock(dice.choice((-30, 20, 30)) * MINUTE)
         for call in self.live:
-            if dice.random() < 0.25:
+            if dice.random() < 0.15:
                 self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
 
     def _one_of_the_last_called(self) -> Wanted | None:

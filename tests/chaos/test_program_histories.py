@@ -45,7 +45,7 @@ from tests.support.nouns import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 
 pytestmark = pytest.mark.chaos
 
-HISTORIES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES", "32"))
+HISTORIES: Final = int(os.environ.get("REMINDERD_PROGRAM_HISTORIES", "24"))
 STEPS: Final = 40
 
 SOME_PHONE: Final = st.sampled_from((*PHONES[:1] * 3, *PHONES))
