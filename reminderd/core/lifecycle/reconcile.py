@@ -19,6 +19,7 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     close,
+    is_unwanted,
     limit_of,
 )
 from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest
@@ -74,11 +75,6 @@ def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> b
     by_wall = moment + rules.lease < call.created_at + can.key_lifetime
     by_monotonic = witness.known_for(call) + rules.lease < can.key_lifetime
     return can.honours_key and by_wall and by_monotonic
-
-
-def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Whether no reminder needs this call any more; one that we do not know is never unwanted."""
-    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
 def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
