@@ -52,13 +52,12 @@ class Examination:
     wal_bytes: int
 
 
-def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
+def examine(path: Path, *, seconds: float) -> Examination:
     """Look at an existing database, on one read-only connection.
 
     Args:
         path: the file.
         seconds: how long it may be read through.
-        long_ago: see `broken_promises`.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
@@ -69,7 +68,7 @@ def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
     with _looking(file) as connection:
         version = snapshot(connection, partial(schema_version, newest=newest))
         is_current = version == newest
-        mistakes = _mistakes(connection, seconds, long_ago=long_ago if is_current else None)
+        mistakes = _mistakes(connection, seconds, rows=is_current)
         zones = snapshot(connection, _waiting_zones) if is_current and not mistakes else []
     return Examination(
         version=version, newest=newest, mistakes=mistakes, zones=zones, wal_bytes=_size(Path(f"{file}-wal"))
@@ -91,14 +90,14 @@ def _looking(file: Path) -> Iterator[Connection]:
         yield connection
 
 
-def _mistakes(connection: Connection, seconds: float, *, long_ago: int | None) -> list[str] | None:
-    """What is wrong, or None if it can't be told in time; rows are only judged with `long_ago`."""
+def _mistakes(connection: Connection, seconds: float, *, rows: bool) -> list[str] | None:
+    """What is wrong with the file, and with its rows if they are asked for, or None if it can't be told in time."""
     patience = _Patience(time.monotonic() + seconds)
     connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
     try:
         found = snapshot(connection, check)
-        if not found and long_ago is not None:
-            found = snapshot(connection, partial(broken_promises, long_ago=long_ago))
+        if not found and rows:
+            found = snapshot(connection, broken_promises)
     except Error:
         if patience.over:
             return None
