@@ -140,7 +140,7 @@ def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules
     """Record that a look-up found nothing that is certainly this call, which proves nothing: it is looked at later."""
     if call.lease_token != token or not call.state.alive:
         return Transition(ledger=ledger, call=call)
-    later = evolve(call, checks=call.checks + 1, lease_token=None, wake_at=now + rules.confirm_after)
+    later = evolve(call, lease_token=None, wake_at=now + rules.confirm_after)
     line = LogLine(_why(finding), Level.WARNING, call.reminder_id, call.id)
     return Transition(ledger=ledger.put(later), call=later, lines=(line,))
 
@@ -216,9 +216,10 @@ def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:
 
 
 def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
-    reminders = tuple(reminder for _, reminder in ledger.current(leased))
-    action = Action(kind=kind, call=leased, reminders=reminders, message=_asked_message(reminders))
-    return Transition(ledger=ledger.put(leased), action=action, call=leased)
+    call = evolve(leased, checks=leased.checks + 1)  # before it is made: one that never comes to an end counts, too
+    reminders = tuple(reminder for _, reminder in ledger.current(call))
+    action = Action(kind=kind, call=call, reminders=reminders, message=_asked_message(reminders))
+    return Transition(ledger=ledger.put(call), action=action, call=call)
 
 
 def _asked_message(reminders: tuple[Reminder, ...]) -> str:
