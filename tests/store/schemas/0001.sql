@@ -141,7 +141,7 @@ INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL);
 INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1');
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('call_logs',4);
-CREATE INDEX reminders_to_look_at ON reminders (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;

@@ -42,8 +42,8 @@ CREATE TABLE reminders (
     )
 ) STRICT;
 
--- What to look at next, oldest first.
-CREATE INDEX reminders_to_look_at ON reminders (wake_at, id) WHERE wake_at IS NOT NULL;
+-- What to look at next, oldest first. (`status` is a column of it so that what waits is counted without a look at the rows.)
+CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 -- Lists and reports go by a day or a range of days.
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
