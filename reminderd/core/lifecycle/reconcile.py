@@ -29,7 +29,7 @@ MOST_CHECKS: Final = 10
 """How many look-ups are made without a sign of life in between."""
 
 PAUSE_HOLD: Final = timedelta(minutes=1)
-"""How long a request that waits for the end of a pause waits before it looks again."""
+"""When a request looks again that waits for the end of a pause, or of another call to its number."""
 
 
 @frozen(kw_only=True)
@@ -187,7 +187,8 @@ def _resend_at(
         return None
     if at > now:
         return at
-    return now + PAUSE_HOLD if room.paused else room.request_from or now
+    is_busy = any(one.id != call.id for one in ledger.alive_at(call.phone_number))  # the last look would not let it go
+    return now + PAUSE_HOLD if room.paused or is_busy else room.request_from or now
 
 
 def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:

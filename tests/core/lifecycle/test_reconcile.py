@@ -141,6 +141,14 @@ def test_a_pause_and_pacing_defer_it(room: Room, until: Any) -> None:
     assert (kind_of(transition), call_of(transition).wake_at) == (None, until)
 
 
+def test_another_call_to_its_number_defers_it_as_the_last_look_would_not_let_it_go() -> None:
+    stray = a_call(CallState.STRAY, id="call-2", seq=2, adopted=True)
+    transition = looked_at(a_ledger(WAITING, UNSURE, stray), rules=able(BOTH))
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + PAUSE_HOLD)
+    over = evolve(stray, state=CallState.ENDED, wake_at=None)
+    assert kind_of(looked_at(a_ledger(WAITING, UNSURE, over), rules=able(BOTH))) is ActionKind.RESEND
+
+
 def test_the_calling_hours_defer_it() -> None:
     later = able(BOTH, window=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=later)
