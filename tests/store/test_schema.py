@@ -282,6 +282,17 @@ def test_a_deleted_reminder_has_left_its_calls_and_a_replaced_one_has_not(
     assert connection.execute("SELECT count(*) FROM call_logs").fetchone()[0] == 1
 
 
+@pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
+def test_a_deleted_reminder_leaves_nothing_behind_that_refers_to_it(connection: Connection, foreign_keys: str) -> None:
+    """Else db check would fail from then on, and no upgrade would start. SQLite's own shell has them off."""
+    connection.execute(f"PRAGMA foreign_keys = {foreign_keys}")
+    add(connection)
+    connection.execute("INSERT INTO alerts SELECT id, 0 FROM reminders")
+    connection.execute("DELETE FROM reminders")
+    assert connection.execute("SELECT count(*) FROM alerts").fetchone()[0] == 0
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -187,6 +187,7 @@ END;
 CREATE TRIGGER reminders_deleted AFTER DELETE ON reminders
 BEGIN
     UPDATE call_reminders SET gone = 1 WHERE reminder_id = OLD.id;
+    DELETE FROM alerts WHERE reminder_id = OLD.id;
     UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)
        AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
