@@ -125,7 +125,7 @@ CREATE TABLE settings (
 ) STRICT;
 INSERT INTO settings VALUES('paused','false');
 CREATE TABLE alerts (
-    reminder_id TEXT PRIMARY KEY NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
+    reminder_id TEXT PRIMARY KEY NOT NULL,
     updated_at  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO alerts VALUES('lost',1780000000000);

@@ -215,8 +215,9 @@ CREATE TABLE settings (
 ) STRICT;
 
 -- Which reminders somebody was told of, and as of which change: a reminder that is called and fails again is news.
+-- No foreign key: other programs delete and replace reminders, mostly with `foreign_keys` off.
 CREATE TABLE alerts (
-    reminder_id TEXT PRIMARY KEY NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
+    reminder_id TEXT PRIMARY KEY NOT NULL,
     updated_at  INTEGER NOT NULL
 ) STRICT;
 
