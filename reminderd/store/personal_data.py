@@ -39,7 +39,7 @@ UPDATE reminders SET phone_number = '', message = '', last_error = :last_error, 
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs
- WHERE (id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) OR reminder_id = :id)
+ WHERE wake_at IS NULL AND (id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) OR reminder_id = :id)
    AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
         WHERE m.call_id = call_logs.id AND r.phone_number <> '')

@@ -121,6 +121,14 @@ def test_so_does_one_whose_number_is_another_by_now(desk: Desk) -> None:
     assert purge(desk) == 1
 
 
+def test_a_number_stays_busy_though_the_reminder_that_a_call_was_reported_for_has_another(desk: Desk) -> None:
+    insert(desk, phone_number="+15550100099")
+    called(desk, state="placed", status="ringing", adopted=1, phone_number=PHONE)
+    desk.connection.execute("DELETE FROM call_reminders")
+    assert purge(desk) == 1
+    assert row(desk, "call_logs")["phone_number"] == PHONE
+
+
 def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(desk: Desk) -> None:
     insert(desk)
     insert(desk, "younger", scheduled_at=to_ms(NOW))
