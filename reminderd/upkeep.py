@@ -144,16 +144,18 @@ def retention(
 
     async def purge() -> None:
         before = clock.now() - timedelta(days=days)
-        purged, place = 0, Place()
+        purged, calls, place = 0, 0, Place()
         await database.write(count_calls)
         while not stopping.is_set():
             batch = partial(purge_batch, before=before, place=place, actor=ACTOR, cleaned=without_numbers)
             done = await database.write(batch)
             if done.reached is None:
                 break
-            purged, place = purged + done.reminders, done.reached
+            purged, calls, place = purged + done.reminders, calls + done.calls, done.reached
         if purged:
             logger.info(f"purged: {purged} reminders of more than {days} days ago")
+        if calls:
+            logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
     return Chore(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
 

@@ -154,7 +154,8 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
 def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -> Iterator[str]:
     def look(connection: Connection) -> Seen:
         ledger = load_reminder(connection, rules, SystemClock().now(), reminder_id)
-        return Seen(ledger.reminders.get(reminder_id), tuple(ledger.calls.values()))
+        reminder = ledger.reminders.get(reminder_id)
+        return Seen(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 
     now = snapshot(connection, look)
     yield from news(seen, now)

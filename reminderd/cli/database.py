@@ -11,7 +11,6 @@ from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.store.queries import Value, broken_promises
-from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import check as damage_in
@@ -35,11 +34,10 @@ def db() -> None:
 @with_config
 def check(config: Config) -> None:
     """Read the whole database and list every error; exit code 1 if there is one."""
-    long_ago = to_ms(SystemClock().now() - config.worker.lease)
     with database_to_look_at(config) as connection:
         found = snapshot(connection, damage_in)
         if not found:
-            found = snapshot(connection, lambda c: broken_promises(c, long_ago=long_ago))
+            found = snapshot(connection, broken_promises)
     warning = sqlite_warning()
     if warning is not None:
         click.echo(f"warning: {warning}", err=True)

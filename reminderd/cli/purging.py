@@ -11,7 +11,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.config.upkeep import LEAST_DAYS
 from reminderd.logs import without_numbers
-from reminderd.store.personal_data import Place, count_old, purge_batch
+from reminderd.store.personal_data import Place, count_left_calls, count_old, purge_batch
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
@@ -38,18 +38,24 @@ def purge(config: Config, days: int, *, dry_run: bool) -> None:
     with existing_database(config) as connection:
         if dry_run:
             old = snapshot(connection, partial(count_old, before=before))
-            click.echo(f"{counted(old, 'reminder')} would be purged; nothing was changed")
+            left = snapshot(connection, partial(count_left_calls, before=before))
+            click.echo(f"{_counted(old, left)} would be purged; nothing was changed")
             return
-        purged, place = 0, Place()
+        purged, calls, place = 0, 0, Place()
         transaction(connection, count_calls, clock.now())
         while True:
             batch = partial(purge_batch, before=before, place=place, actor=actor(), cleaned=without_numbers)
             done = transaction(connection, batch, clock.now())
             if done.reached is None:
                 break
-            purged, place = purged + done.reminders, done.reached
-        click.echo(f"{counted(purged, 'reminder')} purged")
+            purged, calls, place = purged + done.reminders, calls + done.calls, done.reached
+        click.echo(f"{_counted(purged, calls)} purged")
         say_if_traces_are_left(scrubbed=scrub(connection))
+
+
+def _counted(reminders: int, calls: int) -> str:
+    left = f", and {counted(calls, 'call')} of deleted or moved reminders," if calls else ""
+    return f"{counted(reminders, 'reminder')}{left}"
 
 
 def say_if_traces_are_left(*, scrubbed: bool) -> None:

@@ -68,12 +68,14 @@ def _document(number: str, found: Record) -> dict[str, Any]:
             }
             for reminder in found.reminders
         ],
+        "other_calls": found.other_calls,
     }
 
 
 def _question(found: Record) -> str:
     waiting = sum(reminder["status"] == Status.SCHEDULED for reminder in found.reminders)
-    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting"
+    others = f"; {counted(len(found.other_calls), 'call')} for no reminder of it" if found.other_calls else ""
+    return f"{counted(len(found.reminders), 'reminder')} of this number, {waiting} of them waiting{others}"
 
 
 def _found(connection: Connection, number: str) -> Record:

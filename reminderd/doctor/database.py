@@ -1,6 +1,5 @@
 """Looks at the database, without making, migrating or writing one."""
 
-from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -11,14 +10,13 @@ from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wr
 from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
 from reminderd.core.window import known_zone
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
 
 _SHOWN: Final = 3
 
 
-async def look(config: Config, now: datetime, *, seconds: float) -> list[Finding]:
+async def look(config: Config, *, seconds: float) -> list[Finding]:
     """That it opens, is sound and up to date; it is read through for so many seconds at most."""
     file = config.database.path
     if not file.exists():
@@ -26,7 +24,7 @@ async def look(config: Config, now: datetime, *, seconds: float) -> list[Finding
         return [unknown("database", f"there is none at {file}", fix)]
     if not file.is_file():
         return [wrong("database", f"{file} is no file", "correct [database].url")]
-    look_at = partial(examine, file, seconds=seconds, long_ago=to_ms(now - config.worker.lease))
+    look_at = partial(examine, file, seconds=seconds)
     try:
         seen = await trio.to_thread.run_sync(look_at)
     except StoreUnusableError as error:

@@ -28,7 +28,7 @@ async def rounds(config: Config, clock: Clock) -> list[Finding]:
             partial(_at_once, partial(its_config.look, config)),
             partial(_at_once, partial(files.look, config)),
             partial(its_clock.look, config, open_to_ask, clock),
-            partial(database.look, config, clock.now(), seconds=READING_SECONDS),
+            partial(database.look, config, seconds=READING_SECONDS),
             partial(provider.look, config, seconds=QUESTION_SECONDS),
             partial(_doors, config, open_to_ask, clock),
         ]

@@ -100,7 +100,7 @@ class Poller:
         if self._offset is None or offset < self._offset - CLOCK_STEP:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
-            await self.context.database.write(poke)
+            await self.context.database.write(partial(poke, lease=self.context.rules.lease))
         self._offset = offset
 
     def _keep_quiet(self, wakes: Wakes) -> None:

@@ -247,10 +247,11 @@ class _Claims:
         return {"now": to_ms(self.now), "later": to_ms(self.now + self.rules.lease), "limit": limit}
 
 
-def poke(connection: Connection, now: datetime) -> None:
+def poke(connection: Connection, now: datetime, *, lease: timedelta | None = None) -> None:
     """Have every row that waits for a reason checked now: the hours, the limits or the clock may have changed.
 
-    This never changes who is called: every claim decides again.
+    This never changes who is called: every claim decides again. With `lease`, calls whose lease is longer than that are
+    checked, too: a clock that was ahead gave it, and it would keep the call of a killed process for as long.
     """
     stamp = {"now": to_ms(now)}
     connection.execute(
@@ -263,3 +264,6 @@ def poke(connection: Connection, now: datetime) -> None:
         stamp,
     )
     connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :now AND lease_token IS NULL", stamp)
+    if lease is not None:
+        longest = stamp | {"latest": to_ms(now + lease)}
+        connection.execute("UPDATE call_logs SET wake_at = :now WHERE wake_at > :latest", longest)

@@ -6,15 +6,15 @@ from enum import StrEnum
 from secrets import token_hex
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.phone import normalised
 from reminderd.store.audit import audit
-from reminderd.store.connection import Connection
+from reminderd.store.connection import Connection, Row
 from reminderd.store.opt_outs import opted_out, some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
-from reminderd.store.rows import REMINDERS, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, to_ms
 
 BATCH: Final = 200
 """Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
@@ -39,7 +39,7 @@ UPDATE reminders SET phone_number = '', message = '', last_error = :last_error, 
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs
- WHERE (id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) OR reminder_id = :id)
+ WHERE wake_at IS NULL AND (id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id) OR reminder_id = :id)
    AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
         WHERE m.call_id = call_logs.id AND r.phone_number <> '')
@@ -47,8 +47,20 @@ SELECT id, transcript, error FROM call_logs
 _PURGE_CALL: Final = """
 UPDATE call_logs SET phone_number = '', transcript = :transcript, error = :error WHERE id = :id
 """
+# What another program deletes or moves leaves its calls: no purge of a reminder comes to them.
+_LEFT_TO_PURGE: Final = """
+   wake_at IS NULL AND updated_at < :before AND (phone_number <> '' OR transcript <> '') AND NOT EXISTS (
+       SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
+        WHERE m.call_id = call_logs.id AND m.gone = 0
+          AND m.scheduled_at = r.scheduled_at AND r.phone_number = call_logs.phone_number)
+"""
+_NEXT_CALLS: Final = f"""
+SELECT seq, id, transcript, error, created_at < :before AS old, {_LEFT_TO_PURGE} AS to_purge FROM call_logs
+ WHERE seq > :after ORDER BY seq LIMIT :limit
+"""
 
 _COUNT: Final = f"SELECT count(*) FROM reminders WHERE scheduled_at < :before AND {_TO_PURGE}"
+_COUNT_CALLS: Final = f"SELECT count(*) FROM call_logs WHERE {_LEFT_TO_PURGE}"
 
 _MARK: Final = """
 INSERT INTO settings (key, value) VALUES ('unscrubbed', :value) ON CONFLICT (key) DO UPDATE SET value = excluded.value
@@ -71,6 +83,8 @@ class Place:
 
     scheduled_at: int = -(2**63)
     id: str = ""
+    seq: int | None = None
+    """How far among the calls, once all reminders were looked at."""
 
 
 @frozen(kw_only=True)
@@ -78,6 +92,8 @@ class Purged:
     """The result of one batch."""
 
     reminders: int
+    calls: int = 0
+    """Of no reminder as it is now: that was deleted, or moved."""
     reached: Place | None
     """Where the next batch begins; None: there is no more."""
 
@@ -89,19 +105,22 @@ def purge_batch(
 
     Message and phone number become empty, and so do transcripts; texts about a failure stay, with phone numbers masked.
     Everything else stays, above all `ref` and outcome; opt-outs are not touched.
+    After the reminders it goes through the calls, for old ones that no reminder has anymore.
 
     Args:
         connection: inside a write transaction.
         now: the time of the transaction.
-        before: purge only if neither the reminder's time nor its last change is later.
+        before: purge only if neither the reminder's time nor its last change is later; of a call, its last change.
         place: where the last batch ended.
         actor: for the audit.
         cleaned: masks phone numbers.
     """
+    if place.seq is not None:
+        return _purge_left_calls(connection, now, before=before, after=place.seq, actor=actor, cleaned=cleaned)
     bounds = {"before": to_ms(before), "after": place.scheduled_at, "after_id": place.id, "limit": BATCH}
     looked_at = connection.execute(_NEXT, bounds).fetchall()
     if not looked_at:
-        return Purged(reminders=0, reached=None)
+        return Purged(reminders=0, reached=evolve(place, seq=0))
     rows = [row for row in looked_at if row["to_purge"]]
     for row in rows:
         connection.execute(_PURGE, {"id": row["id"], "last_error": _or_none(row["last_error"], cleaned)})
@@ -116,6 +135,11 @@ def purge_batch(
 def count_old(connection: Connection, *, before: datetime) -> int:
     """Return how many reminders a purge would change."""
     return int(connection.execute(_COUNT, {"before": to_ms(before)}).fetchone()[0])
+
+
+def count_left_calls(connection: Connection, *, before: datetime) -> int:
+    """How many calls a purge would take something from that no reminder has any more."""
+    return int(connection.execute(_COUNT_CALLS, {"before": to_ms(before)}).fetchone()[0])
 
 
 def mark_unscrubbed(connection: Connection) -> None:
@@ -139,12 +163,32 @@ def scrub_mark(connection: Connection) -> str | None:
 
 def _purge_calls(connection: Connection, reminder_id: str, cleaned: Cleaned) -> None:
     for call in connection.execute(_CALLS, {"id": reminder_id}).fetchall():
-        changes = {
-            "id": call["id"],
-            "transcript": None if call["transcript"] is None else "",
-            "error": _or_none(call["error"], cleaned),
-        }
-        connection.execute(_PURGE_CALL, changes)
+        _purge_call(connection, call, cleaned)
+
+
+def _purge_call(connection: Connection, call: Row, cleaned: Cleaned) -> None:
+    changes = {
+        "id": call["id"],
+        "transcript": None if call["transcript"] is None else "",
+        "error": _or_none(call["error"], cleaned),
+    }
+    connection.execute(_PURGE_CALL, changes)
+
+
+def _purge_left_calls(
+    connection: Connection, now: datetime, *, before: datetime, after: int, actor: str, cleaned: Cleaned
+) -> Purged:
+    bounds = {"before": to_ms(before), "after": after, "limit": BATCH}
+    looked_at = connection.execute(_NEXT_CALLS, bounds).fetchall()
+    calls = [call for call in looked_at if call["to_purge"]]
+    for call in calls:
+        _purge_call(connection, call, cleaned)
+    if calls:
+        mark_unscrubbed(connection)
+        audit(connection, now, actor=actor, act="purge", detail=f"{len(calls)} calls from before {before:%Y-%m-%d}")
+    # Calls are numbered as they were made: behind some that are all younger there is none that is old.
+    is_over = not any(call["old"] for call in looked_at)
+    return Purged(reminders=0, calls=len(calls), reached=None if is_over else Place(seq=looked_at[-1]["seq"]))
 
 
 def _or_none(text: str | None, cleaned: Cleaned) -> str | None:
@@ -157,6 +201,10 @@ SELECT DISTINCT phone_number FROM reminders
  WHERE substr(phone_number, 1, 1) <> '+' OR trim(phone_number, '+0123456789') <> ''
 """
 _IS_ALIVE: Final = "SELECT 1 FROM call_logs WHERE phone_number = :number AND wake_at IS NOT NULL"
+_TO_NUMBER: Final = f"SELECT {CALLS.names} FROM call_logs WHERE phone_number = :number ORDER BY seq"
+_DELETE_MEMBERS: Final = """
+DELETE FROM call_reminders WHERE call_id IN (SELECT id FROM call_logs WHERE phone_number = :number)
+"""
 _DELETE_CALLS: Final = "DELETE FROM call_logs WHERE phone_number = :number"
 _RECEIPTS: Final = """
 SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
@@ -171,17 +219,19 @@ class Record:
     reminders: list[dict[str, Value]]
     """Oldest first."""
     calls: dict[str, list[dict[str, Value]]]
-    """By the reminder's id."""
+    """By the reminder's id; not those to a number that it had before, which may be somebody else's."""
     receipts: dict[str, list[dict[str, Value]]]
     """By the reminder's id."""
     acts: dict[str, list[dict[str, Value]]]
     """By the reminder's id: who did what to it."""
+    other_calls: list[dict[str, Value]]
+    """Calls to the number for reminders that were deleted, or have another number now; oldest first."""
     opt_out: dict[str, Value] | None
 
     @property
     def empty(self) -> bool:
         """Return whether nothing is stored about the number."""
-        return not self.reminders and self.opt_out is None
+        return not self.reminders and not self.other_calls and self.opt_out is None
 
 
 @frozen(kw_only=True)
@@ -202,14 +252,22 @@ def record(connection: Connection, *, phone_number: str) -> Record:
     ]
     reminders.sort(key=lambda reminder: (str(reminder["scheduled_at"]), str(reminder["id"])))
     ids = [str(reminder["id"]) for reminder in reminders]
+    own = {*spellings, ""}  # purged
+    calls = {
+        reminder_id: [call for call in calls_of(connection, reminder_id) if call["phone_number"] in own]
+        for reminder_id in ids
+    }
+    known = {call["id"] for some in calls.values() for call in some}
+    to_number = map(named, connection.execute(_TO_NUMBER, {"number": phone_number}).fetchall())
     opt_out = connection.execute(
         "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number", {"number": phone_number}
     ).fetchone()
     return Record(
         reminders=reminders,
-        calls={reminder_id: calls_of(connection, reminder_id) for reminder_id in ids},
+        calls=calls,
         receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},
         acts={reminder_id: acts_on(connection, reminder_id) for reminder_id in ids},
+        other_calls=[call for call in to_number if call["id"] not in known],
         opt_out=None if opt_out is None else named(opt_out),
     )
 
@@ -233,6 +291,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     reminders = record(connection, phone_number=phone_number).reminders
     ids = [{"id": str(reminder["id"])} for reminder in reminders]
     mark_unscrubbed(connection)
+    connection.executemany(_DELETE_MEMBERS, numbers)
     calls = sum(connection.execute(_DELETE_CALLS, number).rowcount for number in numbers)
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)

@@ -38,8 +38,8 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status,
-       EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id)
-       OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id) AS called
+       EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND gone = 0)
+       OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE {} IN {}
 """
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")

@@ -93,9 +93,8 @@ def _found(
 ) -> Transition:
     call = before.calls[action.call.id]
     report = evolve(finding.report, reminder_id=call.reminder_id, attempt_id=call.id)
-    counted = before.put(evolve(call, checks=call.checks + 1))
     is_new = receipt_is_new(connection, now, report, call)
-    return reported(counted, report, receipt_is_new=is_new, new_call_id=call.id, rules=rules, now=now)
+    return reported(before, report, receipt_is_new=is_new, new_call_id=call.id, rules=rules, now=now)
 
 
 def _is_anothers(connection: Connection, external_call_id: str, *, call_id: str) -> bool:

@@ -12,7 +12,6 @@ from reminderd.core.intake import ReminderRequest, read_request
 from reminderd.core.model import TERMINAL
 from reminderd.store.queries import broken_promises
 from reminderd.store.reminders import Source, put_all
-from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.integrity import check
 from tests.chaos.carrier import CarrierCall, message_for
@@ -244,7 +243,7 @@ class ClinicDay:
         """Hold the database against the clinic's book and the provider's record."""
         with looking(self.program.path) as connection:
             found = snapshot_of(connection)
-            holds(broken_promises(connection, long_ago=to_ms(self.now) if at_rest else 0))
+            holds(broken_promises(connection))
             holds(check(connection) if at_rest else [])
         holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))

@@ -53,6 +53,15 @@ class Expectations:
     """The reminders that staff or an opt-out have cancelled."""
 
 
+_LEFT_OVER: Final = {
+    "a final reminder has a wake_at": """
+        SELECT id FROM reminders
+         WHERE status IN ('called', 'failed', 'expired', 'cancelled') AND wake_at < :now""",
+    "the lease of a call ran out long ago": """
+        SELECT id FROM call_logs WHERE wake_at < :now AND lease_token IS NOT NULL""",
+}
+
+
 def broken(
     record: Record, connection: Connection, expectations: Expectations, former: Snapshot | None = None
 ) -> list[str]:
@@ -71,9 +80,16 @@ def broken(
         *losses(record, found, expectations),
         *disorder(record, found, expectations),
         *check(connection),
-        *broken_promises(connection, long_ago=to_ms(expectations.now) if expectations.settled else 0),
+        *broken_promises(connection),
+        *(_left_over(connection, expectations) if expectations.settled else []),
         *([] if former is None else changes(former, found, called_again=expectations.called_again)),
     ]
+
+
+def _left_over(connection: Connection, expectations: Expectations) -> list[str]:
+    """What somebody should have looked at by now."""
+    now = {"now": to_ms(expectations.now)}
+    return [f"{sentence}: {row['id']}" for sentence, sql in _LEFT_OVER.items() for row in connection.execute(sql, now)]
 
 
 # Nobody is called twice by guess

@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def looked(config: Config, *, seconds: float = 30) -> list[Finding]:
-    return trio.run(lambda: database.look(config, NOW, seconds=seconds))
+    return trio.run(lambda: database.look(config, seconds=seconds))
 
 
 def insert(config: Config, *ids: str, **columns: str) -> None:

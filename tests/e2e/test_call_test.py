@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 import trio
 
+from reminderd.cli.call_test import _lines
+from reminderd.cli.following import Seen
 from reminderd.clock import SystemClock
+from reminderd.core.answers import Accepted
 from reminderd.sandbox.behaviours import example_number
 from reminderd.store.sqlite.opening import open_sync
+from tests.support.desk import a_desk
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
 
@@ -49,6 +53,17 @@ async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Pat
         assert await program.terminate() == 0
     assert "reminderd is running, and places the call" in done.stdout.decode()
     assert len(clinic.twilio.calls) == 1
+
+
+async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(tmp_path: Path) -> None:
+    with a_desk(tmp_path / "busy.db") as desk:
+        desk.insert("other")
+        [action] = desk.claim()
+        desk.answer(action, Accepted("ext-1"))
+        desk.insert("test")
+        desk.claim()
+        said = list(_lines(desk.connection, "test", desk.rules, Seen()))
+    assert said == ["held: another call to this number is under way"]
 
 
 async def test_outside_the_calling_hours_it_says_how_to_ring_all_the_same(tmp_path: Path) -> None:

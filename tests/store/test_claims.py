@@ -427,7 +427,22 @@ def test_a_poke_leaves_leases_alone(desk: Desk) -> None:
     desk.claim()
     before = desk.calls()
     desk.write(poke)
+    desk.write(partial(poke, lease=desk.rules.lease))
     assert desk.calls() == before
+
+
+def test_a_lease_by_a_clock_that_was_ahead_does_not_outlast_the_process_that_was_killed(desk: Desk) -> None:
+    desk.insert()
+    desk.now += DAY
+    desk.rules = evolve(desk.rules, max_lateness=2 * DAY)
+    [action] = desk.claim()
+    desk.now -= DAY
+    desk.write(partial(poke, lease=desk.rules.lease))
+    assert desk.claim(held=frozenset({action.token})) == []
+    assert desk.calls()[0].state is CallState.DIALING  # whoever still works on it keeps it
+    desk.now += desk.rules.lease
+    desk.claim()
+    assert desk.calls()[0].state is CallState.UNCONFIRMED
 
 
 def test_what_expired_by_a_clock_that_was_ahead_is_taken_back_once_it_is_right(desk: Desk) -> None:

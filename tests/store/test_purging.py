@@ -17,6 +17,7 @@ from reminderd.store.personal_data import (
     BATCH,
     Place,
     Traces,
+    count_left_calls,
     count_old,
     mark_unscrubbed,
     purge_batch,
@@ -120,6 +121,14 @@ def test_so_does_one_whose_number_is_another_by_now(desk: Desk) -> None:
     assert purge(desk) == 1
 
 
+def test_a_number_stays_busy_though_the_reminder_that_a_call_was_reported_for_has_another(desk: Desk) -> None:
+    insert(desk, phone_number="+15550100099")
+    called(desk, state="placed", status="ringing", adopted=1, phone_number=PHONE)
+    desk.connection.execute("DELETE FROM call_reminders")
+    assert purge(desk) == 1
+    assert row(desk, "call_logs")["phone_number"] == PHONE
+
+
 def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(desk: Desk) -> None:
     insert(desk)
     insert(desk, "younger", scheduled_at=to_ms(NOW))
@@ -133,6 +142,51 @@ def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(des
     desk.connection.execute("UPDATE reminders SET scheduled_at = ?, updated_at = ?, revision = 9", (to_ms(OLD),) * 2)
     assert purge(desk) == 1
     assert row(desk, "call_logs")["transcript"] == ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM reminders",
+        "UPDATE reminders SET scheduled_at = scheduled_at + 86400000000, status = 'scheduled'",
+        "UPDATE reminders SET phone_number = '+15550100099', updated_at = scheduled_at + 86400000000",
+    ],
+)
+def test_an_old_call_whose_reminder_was_deleted_or_moved_is_purged_by_its_own_age(desk: Desk, change: str) -> None:
+    insert(desk)
+    called(desk, created_at=to_ms(OLD), updated_at=to_ms(OLD), error=f"{PHONE} is busy")
+    insert(desk, "current", updated_at=to_ms(NOW))
+    called(desk, "current", created_at=to_ms(OLD), updated_at=to_ms(OLD))
+    desk.connection.execute(f"{change} WHERE id = 'r1'")
+    assert count_left_calls(desk.connection, before=BEFORE) == 1
+    assert purge(desk) == 0
+    calls = desk.connection.execute("SELECT reminder_id, phone_number, transcript FROM call_logs").fetchall()
+    assert [tuple(call) for call in calls] == [("r1", "", ""), ("current", PHONE, "I am ill.")]
+    assert unscrubbed(desk.connection) is Traces.FILE
+    [line] = desk.connection.execute("SELECT detail FROM audit").fetchall()
+    assert line["detail"] == "1 calls from before 2026-01-31"
+    assert count_left_calls(desk.connection, before=BEFORE) == 0
+
+
+@pytest.mark.parametrize("columns", [{"updated_at": to_ms(BEFORE)}, {"state": "placed"}])
+def test_a_call_without_a_reminder_is_left_alone_while_it_is_young_or_alive(
+    desk: Desk, columns: dict[str, Any]
+) -> None:
+    insert(desk)
+    called(desk, **{"created_at": to_ms(OLD), "updated_at": to_ms(OLD), **columns})
+    desk.connection.execute("DELETE FROM reminders")
+    purge(desk)
+    assert row(desk, "call_logs")["transcript"] == "I am ill."
+
+
+def test_old_calls_are_found_behind_any_number_of_others(desk: Desk) -> None:
+    for number in range(BATCH + 1):
+        insert(desk, f"r{number}", updated_at=to_ms(NOW))
+        called(desk, f"r{number}", id=f"c{number}", created_at=to_ms(OLD), updated_at=to_ms(OLD))
+    desk.connection.execute(f"DELETE FROM reminders WHERE id = 'r{BATCH}'")
+    purge(desk)
+    purged = desk.connection.execute("SELECT id FROM call_logs WHERE phone_number = ''").fetchall()
+    assert [call["id"] for call in purged] == [f"c{BATCH}"]
 
 
 def test_a_purge_wakes_no_reminder(desk: Desk) -> None:

@@ -11,7 +11,7 @@ import pytest
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode
-from reminderd.store.queries import Wanted, bundled_with, calls_of, count_reminders, list_reminders
+from reminderd.store.queries import Wanted, broken_promises, bundled_with, calls_of, count_reminders, list_reminders
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import NOW
@@ -89,3 +89,15 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
     )
     assert [call["id"] for call in calls_of(desk.connection, "called")] == ["call-of-called", "theirs"]
     assert bundled_with(desk.connection, "called") == {"call-of-called": ["wants"]}
+
+
+def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:
+    with a_desk(tmp_path / "stopped.db") as desk:
+        desk.insert("claimed", "+15550100001")
+        assert desk.claim()
+        desk.insert("gone", "+15550100002")
+        desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'gone'")
+        desk.later(DAY)
+        assert broken_promises(desk.connection) == []
+        desk.connection.execute("UPDATE reminders SET status = 'scheduled', wake_at = NULL, revision = 9")
+        assert broken_promises(desk.connection) == ["a waiting reminder has no wake_at: gone"]

@@ -47,6 +47,28 @@ def test_of_a_number_that_nobody_knows_nothing_is_kept(desk: Desk) -> None:
     assert record(desk.connection, phone_number="+4930999999").empty
 
 
+def test_calls_whose_reminder_was_deleted_are_in_the_record_and_are_erased(desk: Desk) -> None:
+    desk.connection.execute("DELETE FROM reminders WHERE phone_number <> '+4930123457'")
+    desk.connection.execute("DELETE FROM opt_outs")
+    found = record(desk.connection, phone_number=PHONE)
+    assert [call["transcript"] for call in found.other_calls] == ["Yes."]
+    assert not found.empty
+    assert desk.write(partial(erase, phone_number=PHONE, actor="anna")).calls == 1
+    assert (desk.count("call_logs"), desk.count("call_reminders")) == (0, 0)
+    assert record(desk.connection, phone_number=PHONE).empty
+
+
+def test_so_are_calls_whose_reminder_has_another_number_now(desk: Desk) -> None:
+    desk.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'rung'")
+    found = record(desk.connection, phone_number=PHONE)
+    assert [call["transcript"] for call in found.other_calls] == ["Yes."]
+    assert found.calls == {"odd": []}
+    assert record(desk.connection, phone_number="+4930123458").calls == {"rung": []}
+    desk.write(partial(erase, phone_number=PHONE, actor="anna"))
+    assert (desk.count("call_logs"), desk.count("call_reminders")) == (0, 0)
+    assert desk.reminder("rung").phone_number == "+4930123458"
+
+
 def test_an_export_leaves_a_line_without_the_number(desk: Desk) -> None:
     desk.write(partial(note_export, phone_number=PHONE, actor="anna"))
     line = desk.connection.execute("SELECT * FROM audit ORDER BY id DESC").fetchone()

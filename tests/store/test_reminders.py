@@ -115,6 +115,15 @@ def test_what_was_called_or_is_over_is_not_changed(desk: Desk) -> None:
     assert contents(desk.connection) == before
 
 
+def test_one_that_was_deleted_and_written_anew_was_not_called_yet(desk: Desk) -> None:
+    desk.insert("r1", ref="7")
+    [action] = desk.claim()
+    desk.report(a_report(reminder_id="r1", attempt_id=action.call.id))
+    desk.connection.execute("DELETE FROM reminders")
+    desk.insert("r1", ref="7")
+    assert put(desk, REQUEST) == [Intake.CHANGED]
+
+
 def test_looking_says_the_same_and_writes_nothing(desk: Desk) -> None:
     put(desk, REQUEST)
     before = contents(desk.connection)

@@ -282,6 +282,22 @@ def test_a_deleted_reminder_has_left_its_calls_and_a_replaced_one_has_not(
     assert connection.execute("SELECT count(*) FROM call_logs").fetchone()[0] == 1
 
 
+@pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
+def test_a_reminder_that_is_deleted_or_replaced_breaks_no_reference(connection: Connection, foreign_keys: str) -> None:
+    """Else db check would fail from then on, and no upgrade would start. SQLite's own shell has them off."""
+    connection.execute(f"PRAGMA foreign_keys = {foreign_keys}")
+    add(connection)
+    add(connection, "r2", ref="two")
+    connection.execute("INSERT INTO alerts SELECT id, 0 FROM reminders")
+    connection.execute("DELETE FROM reminders WHERE id = 'r1'")
+    assert [row[0] for row in connection.execute("SELECT reminder_id FROM alerts")] == ["r2"]
+    connection.execute(
+        "INSERT OR REPLACE INTO reminders (id, ref, phone_number, message, scheduled_at)"
+        " VALUES ('r3', 'two', '+49301', 'm', 1)"
+    )
+    assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -146,6 +146,13 @@ def test_no_question_reads_a_whole_table(desk: Desk) -> None:
             assert not re.match(r"SCAN (reminders|call_logs|webhook_receipts)", step) or is_bounded, (sql, plan)
 
 
+def test_what_waits_is_counted_without_a_look_at_its_rows(desk: Desk) -> None:
+    for sql in (stats._WAITING, stats._DUE, stats._DUE_BEFORE):
+        parameters = {name: 1 for name in ("now", "until", "most") if f":{name}" in sql}
+        plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()]
+        assert any("COVERING INDEX reminders_to_look_at" in step for step in plan), (sql, plan)
+
+
 def test_what_is_counted_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         desk.insert(f"w{number}")

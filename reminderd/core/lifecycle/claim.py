@@ -306,6 +306,8 @@ def _call(
             status=Status.DIALING,
             wake_at=None,
             hold_code=None,
+            end_code=None,
+            ended_at=None,
             retry_at=None,
             attempts=ledger.attempts(one),
         )

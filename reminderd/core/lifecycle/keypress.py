@@ -7,7 +7,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.bundle import spoken_together
-from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, ended, limit_of
+from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, ended, limit_of, wake_unwanted
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest
 from reminderd.core.rules import Rules
 
@@ -120,6 +120,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
         lines.append(LogLine(f"{answered.status}: {given.replace('_', ' ')} by key", level, reminder.id, call.id))
         if answered.response != reminder.response:
             answers.append((reminder.id, given))
+    after = wake_unwanted(ledger, after, call, now)
     return Turn(
         transition=Transition(ledger=after, call=after.calls[call.id], lines=tuple(lines)),
         reply=Reply(parts=(part,)),

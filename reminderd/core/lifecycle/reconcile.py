@@ -19,6 +19,7 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     close,
+    is_unwanted,
     limit_of,
 )
 from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest
@@ -28,7 +29,7 @@ MOST_CHECKS: Final = 10
 """How many look-ups are made without a sign of life in between."""
 
 PAUSE_HOLD: Final = timedelta(minutes=1)
-"""How long a request that waits for the end of a pause waits before the next check."""
+"""How long a request waits before the next check for the end of a pause, or of another call to its number."""
 
 
 @frozen(kw_only=True)
@@ -74,11 +75,6 @@ def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> b
     by_wall = moment + rules.lease < call.created_at + can.key_lifetime
     by_monotonic = witness.known_for(call) + rules.lease < can.key_lifetime
     return can.honours_key and by_wall and by_monotonic
-
-
-def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Return whether no reminder needs this call anymore; an unknown call is never unwanted."""
-    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
 def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
@@ -144,7 +140,7 @@ def not_found(ledger: Ledger, call: Call, finding: Finding, *, token: str, rules
     """Record that a look-up found nothing that is certainly this call. That proves nothing: check again later."""
     if call.lease_token != token or not call.state.alive:
         return Transition(ledger=ledger, call=call)
-    later = evolve(call, checks=call.checks + 1, lease_token=None, wake_at=now + rules.confirm_after)
+    later = evolve(call, lease_token=None, wake_at=now + rules.confirm_after)
     line = LogLine(_why(finding), Level.WARNING, call.reminder_id, call.id)
     return Transition(ledger=ledger.put(later), call=later, lines=(line,))
 
@@ -191,7 +187,8 @@ def _resend_at(
         return None
     if at > now:
         return at
-    return now + PAUSE_HOLD if room.paused else room.request_from or now
+    is_busy = any(one.id != call.id for one in ledger.alive_at(call.phone_number))  # the last look would not let it go
+    return now + PAUSE_HOLD if room.paused or is_busy else room.request_from or now
 
 
 def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime) -> bool:
@@ -220,9 +217,10 @@ def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:
 
 
 def _asks(ledger: Ledger, leased: Call, kind: ActionKind) -> Transition:
-    reminders = tuple(reminder for _, reminder in ledger.current(leased))
-    action = Action(kind=kind, call=leased, reminders=reminders, message=_asked_message(reminders))
-    return Transition(ledger=ledger.put(leased), action=action, call=leased)
+    call = evolve(leased, checks=leased.checks + 1)  # before it is made: one that never comes to an end counts, too
+    reminders = tuple(reminder for _, reminder in ledger.current(call))
+    action = Action(kind=kind, call=call, reminders=reminders, message=_asked_message(reminders))
+    return Transition(ledger=ledger.put(call), action=action, call=call)
 
 
 def _asked_message(reminders: tuple[Reminder, ...]) -> str:

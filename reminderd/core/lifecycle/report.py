@@ -118,7 +118,15 @@ def progress(
     is_news = alive.status != call.status or alive.state is not call.state
     after = ledger.put(alive)
     waiting = [
-        evolve(one, status=Status.PROCESSING, wake_at=None, hold_code=None, retry_at=None)
+        evolve(
+            one,
+            status=Status.PROCESSING,
+            wake_at=None,
+            hold_code=None,
+            end_code=None,
+            ended_at=None,
+            retry_at=None,
+        )
         for _, one in after.current(alive)
         if one.status is Status.DIALING or (one.status is Status.SCHEDULED and after.alive_call(one) == alive)
     ]

@@ -6,8 +6,7 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.core.intake import unfit, zone_of
-from reminderd.core.lifecycle.reconcile import is_unwanted
-from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, local
+from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, local
 from reminderd.core.model import Call, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules

@@ -265,11 +265,25 @@ def close(
     A stray call of the number becomes the open call: its phone may still be ringing.
     """
     closed = evolve(call, state=state, lease_token=None, wake_at=None)
-    after, lines = _settle(ledger.put(closed), closed, end, rules, now)
+    before = ledger.put(closed)
+    after, lines = _settle(before, closed, end, rules, now)
     alive = after.alive_at(call.phone_number)
     if alive and not any(one.state.open for one in alive):
         after = after.put(evolve(alive[0], state=CallState.PLACED))
-    return after, lines
+    return wake_unwanted(before, after, call, now), lines
+
+
+def is_unwanted(ledger: Ledger, call: Call) -> bool:
+    """Whether no reminder needs this call any more; one that we do not know is never unwanted."""
+    return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
+
+
+def wake_unwanted(before: Ledger, after: Ledger, call: Call, now: datetime) -> Ledger:
+    """Have other alive calls to the number looked at that no reminder needs since it was heard in this call."""
+    others = [one for one in after.alive_at(call.phone_number) if one.id != call.id]
+    unwanted = [one for one in others if is_unwanted(after, one) and not is_unwanted(before, one)]
+    idle = [one for one in unwanted if one.lease_token is None and one.state is not CallState.DIALING]
+    return after.put(*(evolve(one, wake_at=now) for one in idle))
 
 
 def _settle(

@@ -135,7 +135,7 @@ def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
     broken = damage(copied)
     if broken:
         raise CopyError(f"{file}: the copy is damaged: {broken[0]}")
-    return check(copied) or broken_promises(copied, long_ago=0)
+    return check(copied) or broken_promises(copied)
 
 
 @contextmanager

@@ -55,13 +55,12 @@ class Examination:
     """The real provider that it was last opened for; None: none, or it is damaged or old."""
 
 
-def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
+def examine(path: Path, *, seconds: float) -> Examination:
     """Examine an existing database, on one read-only connection.
 
     Args:
         path: the file.
         seconds: how long reading it may take.
-        long_ago: see `broken_promises`.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
@@ -72,7 +71,7 @@ def examine(path: Path, *, seconds: float, long_ago: int) -> Examination:
     with _looking(file) as connection:
         version = snapshot(connection, partial(schema_version, newest=newest))
         is_current = version == newest
-        mistakes = _mistakes(connection, seconds, long_ago=long_ago if is_current else None)
+        mistakes = _mistakes(connection, seconds, rows=is_current)
         zones = snapshot(connection, _waiting_zones) if is_current and not mistakes else []
         provider = snapshot(connection, real_provider) if is_current and not mistakes else None
     return Examination(
@@ -100,14 +99,14 @@ def _looking(file: Path) -> Iterator[Connection]:
         yield connection
 
 
-def _mistakes(connection: Connection, seconds: float, *, long_ago: int | None) -> list[str] | None:
-    """Return the errors, or None if there was not enough time; rows are checked only with `long_ago`."""
+def _mistakes(connection: Connection, seconds: float, *, rows: bool) -> list[str] | None:
+    """Return the errors of the file, and with `rows` of its rows, or None if there was not enough time."""
     patience = _Patience(time.monotonic() + seconds)
     connection.set_progress_handler(patience.look, _STEPS_BETWEEN_LOOKS_AT_THE_CLOCK)
     try:
         found = snapshot(connection, check)
-        if not found and long_ago is not None:
-            found = snapshot(connection, partial(broken_promises, long_ago=long_ago))
+        if not found and rows:
+            found = snapshot(connection, broken_promises)
     except Error:
         if patience.over:
             return None

@@ -141,6 +141,14 @@ def test_a_pause_and_pacing_defer_it(room: Room, until: Any) -> None:
     assert (kind_of(transition), call_of(transition).wake_at) == (None, until)
 
 
+def test_another_call_to_its_number_defers_it_as_the_last_look_would_not_let_it_go() -> None:
+    stray = a_call(CallState.STRAY, id="call-2", seq=2, adopted=True)
+    transition = looked_at(a_ledger(WAITING, UNSURE, stray), rules=able(BOTH))
+    assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + PAUSE_HOLD)
+    over = evolve(stray, state=CallState.ENDED, wake_at=None)
+    assert kind_of(looked_at(a_ledger(WAITING, UNSURE, over), rules=able(BOTH))) is ActionKind.RESEND
+
+
 def test_the_calling_hours_defer_it() -> None:
     later = able(BOTH, window=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=later)
@@ -176,12 +184,19 @@ def test_after_ten_look_ups_it_is_left_to_the_timeout() -> None:
     assert kind_of(looked_at(a_ledger(WAITING, checked), rules=able(LOOK_UP), witness=seen)) is None
 
 
+def test_a_look_up_counts_when_it_begins_so_that_one_that_never_ends_does_not_go_on_for_ever() -> None:
+    ledger, asked = a_ledger(WAITING, UNSURE), 0
+    while (transition := looked_at(ledger, rules=able(LOOK_UP), now=OVER)).action is not None:
+        ledger, asked = transition.ledger, asked + 1
+    assert (asked, call_of(transition).state) == (MOST_CHECKS, CallState.UNREPORTED)
+
+
 @pytest.mark.parametrize("finding", [NotFound(), NoAnswer("503"), Found(a_report())])
 def test_what_finds_nothing_certain_proves_nothing(finding: Any) -> None:
     ledger = a_ledger(WAITING, evolve(UNSURE, lease_token="lease-2"))
     transition = not_found(ledger, ledger.calls["call-1"], finding, token="lease-2", rules=RULES, now=NOW)
     call = call_of(transition)
-    assert (call.state, call.checks, call.lease_token) == (CallState.UNCONFIRMED, 1, None)
+    assert (call.state, call.checks, call.lease_token) == (CallState.UNCONFIRMED, 0, None)
     assert call.wake_at == NOW + RULES.confirm_after
     assert transition.lines[0].level is Level.WARNING
 

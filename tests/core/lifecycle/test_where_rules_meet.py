@@ -8,6 +8,7 @@ from attrs import evolve
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key, key_pressed
 from reminderd.core.lifecycle.staff import cancelled
+from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.nouns import (
@@ -28,6 +29,7 @@ from tests.support.nouns import (
     an_action,
     claimed,
     heard_of,
+    looked_at,
     unsent,
 )  # fmt: skip
 
@@ -82,6 +84,45 @@ def test_what_waits_or_is_in_a_call_again_has_no_end_code(*, scheduled: bool) ->
     rows = (a_ledger(evolve(revived, scheduled_at=NOW + HOUR))) if scheduled else a_ledger(revived, a_call())
     after = only(claimed(rows))
     assert (after.end_code, after.ended_at) == (None, None)
+
+
+def test_nor_has_one_that_is_bundled_or_waits_for_a_call_that_is_alive_again() -> None:
+    first, revived = a_reminder(), a_reminder(id="reminder-2", end_code=EndCode.REFUSED, ended_at=NOW, wake_at=NOW)
+    bundled = claimed(a_ledger(first, revived), rules=evolve(RULES, group_within=MINUTE)).ledger
+    given_up = a_call(CallState.UNREPORTED, reminder_id="reminder-2")
+    reopened = heard_of(a_ledger(revived, given_up), a_report("ringing", reminder_id="reminder-2")).ledger
+    for after, status in ((bundled, Status.DIALING), (reopened, Status.PROCESSING)):
+        one = after.reminders["reminder-2"]
+        assert (one.status, one.end_code, one.ended_at) == (status, None, None)
+
+
+@pytest.mark.parametrize("by_key", [True, False])
+def test_once_a_message_was_heard_in_one_call_another_that_rings_for_it_is_looked_at(*, by_key: bool) -> None:
+    reminder = a_reminder(Status.PROCESSING)
+    answered = a_call(CallState.STRAY, external_call_id="ext-1", status="in-progress")
+    rings = a_call(CallState.PLACED, id="call-2", seq=2, external_call_id="ext-2", status="ringing")
+    leased = a_call(CallState.STRAY, id="call-3", seq=3, lease_token=TOKEN)
+    calls = (answered, rings, leased)
+    ledger = a_ledger(reminder, *calls, *(a_member(one, reminder, said=one is answered) for one in calls))
+    if by_key:
+        heard = key_pressed(ledger, answered, Key(digits="1", question=Question.MENU, repeats=0), now=NOW).transition
+    else:
+        heard = heard_of(ledger, a_report("completed"), rules=able(DROP))
+    assert only(heard).status is Status.CALLED
+    assert heard.ledger.calls["call-1"].wake_at == (answered.wake_at if by_key else None)
+    assert (heard.ledger.calls["call-2"].wake_at, heard.ledger.calls["call-3"]) == (NOW, leased)
+    dropped = looked_at(heard.ledger, "call-2", rules=able(DROP)).action
+    assert dropped is not None
+    assert dropped.kind is ActionKind.DROP
+
+
+def test_one_that_another_reminder_still_needs_goes_on() -> None:
+    heard, other = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder-2")
+    stray = a_call(CallState.STRAY, external_call_id="ext-1")
+    rings = a_call(CallState.PLACED, id="call-2", seq=2)
+    members = (a_member(stray, heard), a_member(rings, heard), a_member(rings, other, position=1))
+    after = heard_of(a_ledger(heard, other, stray, rings, *members), a_report("completed"))
+    assert after.ledger.calls["call-2"] == rings
 
 
 def test_a_drop_that_came_to_nothing_is_not_asked_for_again_at_once() -> None:

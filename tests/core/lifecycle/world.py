@@ -399,8 +399,7 @@ class World:
             finding.told_at = finding.told_at if finding.told else self.steps
             finding.told = True
         report = evolve(self.report(finding, word), reminder_id=call.reminder_id, attempt_id=call.id)
-        counted = ledger.put(evolve(call, checks=call.checks + 1))
-        self.record(counted, Found(report).report)
+        self.record(ledger, Found(report).report)
 
     def record(self, ledger: Ledger, report: Report) -> Transition | None:
         """Settle a report as the store does; None: it names nothing of ours."""

@@ -125,7 +125,7 @@ CREATE TABLE settings (
 ) STRICT;
 INSERT INTO settings VALUES('paused','false');
 CREATE TABLE alerts (
-    reminder_id TEXT PRIMARY KEY NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
+    reminder_id TEXT PRIMARY KEY NOT NULL,
     updated_at  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO alerts VALUES('lost',1780000000000);
@@ -141,7 +141,7 @@ INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL);
 INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1');
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('call_logs',4);
-CREATE INDEX reminders_to_look_at ON reminders (wake_at, id) WHERE wake_at IS NOT NULL;
+CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
@@ -187,6 +187,7 @@ END;
 CREATE TRIGGER reminders_deleted AFTER DELETE ON reminders
 BEGIN
     UPDATE call_reminders SET gone = 1 WHERE reminder_id = OLD.id;
+    DELETE FROM alerts WHERE reminder_id = OLD.id;
     UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)
        AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');

@@ -26,7 +26,7 @@ with open_sync(Path(sys.argv[1])) as connection:
 
 
 def examined(path: Path, *, seconds: float = 30) -> Examination:
-    return examine(path, seconds=seconds, long_ago=to_ms(NOW))
+    return examine(path, seconds=seconds)
 
 
 def insert(connection: Connection, reminder_id: str, **columns: str | int | None) -> None:

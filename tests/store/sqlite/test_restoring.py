@@ -161,7 +161,7 @@ def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Pa
         # What the provider still tells counts.
         desk.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
         assert desk.reminder("open").status is Status.CALLED
-        assert queries.broken_promises(desk.connection, long_ago=0) == []
+        assert queries.broken_promises(desk.connection) == []
 
 
 def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:

@@ -42,8 +42,8 @@ CREATE TABLE reminders (
     )
 ) STRICT;
 
--- What to look at next, oldest first.
-CREATE INDEX reminders_to_look_at ON reminders (wake_at, id) WHERE wake_at IS NOT NULL;
+-- What to look at next, oldest first. (`status` is a column of it so that what waits is counted without a look at the rows.)
+CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 -- Lists and reports go by a day or a range of days.
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
@@ -161,6 +161,7 @@ END;
 CREATE TRIGGER reminders_deleted AFTER DELETE ON reminders
 BEGIN
     UPDATE call_reminders SET gone = 1 WHERE reminder_id = OLD.id;
+    DELETE FROM alerts WHERE reminder_id = OLD.id;
     UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)
        AND lease_token IS NULL AND state IN ('unconfirmed', 'placed', 'stray');
@@ -214,8 +215,9 @@ CREATE TABLE settings (
 ) STRICT;
 
 -- Which reminders somebody was told of, and as of which change: a reminder that is called and fails again is news.
+-- No foreign key: other programs delete and replace reminders, mostly with `foreign_keys` off.
 CREATE TABLE alerts (
-    reminder_id TEXT PRIMARY KEY NOT NULL REFERENCES reminders (id) ON DELETE CASCADE,
+    reminder_id TEXT PRIMARY KEY NOT NULL,
     updated_at  INTEGER NOT NULL
 ) STRICT;
 
