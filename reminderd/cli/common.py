@@ -16,7 +16,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, ConfigError, load_config, rules_of
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.store.claims import standstill
-from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, open_to_look
@@ -76,6 +76,8 @@ def store_errors() -> Iterator[None]:
         fail(f"{error}")
     except NotAllowedError as error:
         fail(f"not done: {error}")
+    except UnknownReminderError as error:  # another program has deleted it since it was found
+        fail(f"not done: no reminder has the id {error}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 from uuid import uuid4
 
-from reminderd.cli.common import actor, database
+from reminderd.cli.common import actor, database, database_to_look_at
 from reminderd.cli.import_chunks import Chunk, Judge
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -64,5 +64,5 @@ def only_looking(config: Config) -> Iterator[Judge]:
     if not config.database.path.exists():
         yield alone
         return
-    with database(config) as connection:
+    with database_to_look_at(config) as connection:
         yield beside

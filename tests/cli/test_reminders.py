@@ -2,8 +2,10 @@
 
 import pytest
 
+from reminderd.cli.common import store_errors
 from reminderd.cli.main import _ROOMS
 from reminderd.core.model import Status
+from reminderd.store.errors import UnknownReminderError
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.rows import insert_call
@@ -240,3 +242,11 @@ def test_whoever_adds_what_will_not_be_rung_is_told_so(terminal: Terminal) -> No
     assert late in terminal.type(*words, "2030-01-07 19:59").stderr
     terminal.type("opt-out", "add", "+4930123456")
     assert "has opted out: it will not be called" in terminal.type(*words, "2030-01-07 10:00").stderr
+
+
+def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and_exit_1(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit, match="1"), store_errors():
+        raise UnknownReminderError("r1")
+    assert capsys.readouterr().err == "not done: no reminder has the id r1\n"

@@ -275,7 +275,7 @@ def _call(
     joining = (one for one in others if _may_join(ledger, one, reminder))
     waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
     judged = [(one, _Case(ledger, one, rules, now).verdict()) for one in waiting]
-    ready = [one for one, why in judged if why is None and ledger.attempts(one) < rules.max_calls]
+    ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
     bundle = bundle_for(ledger, reminder, ready, early, rules, now)
     if bundle.waits_until is not None:
