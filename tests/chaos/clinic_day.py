@@ -223,7 +223,8 @@ class ClinicDay:
         [(stored, decision)] = desk.write(store)
         if decision.intake is not Intake.UNCHANGED:
             wanted = self.book.new(name, phone, request.scheduled_at, id=str(stored.reminder["id"]), ref=name)
-            wanted.life = wanted.life if former is None else former.life
+            if former is not None:
+                wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
 
     def _new_name(self, prefix: str) -> str:
         self._names += 1
