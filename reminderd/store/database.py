@@ -77,7 +77,7 @@ class Database:
 
     async def data_version(self) -> int:
         """Return a number that changes whenever any process, including this one, has committed something."""
-        return await self._reads.run(data_version)
+        return await self.read(data_version)
 
 
 @asynccontextmanager

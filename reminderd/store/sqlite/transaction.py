@@ -72,8 +72,7 @@ def snapshot(connection: Connection, fn: Callable[[Connection], T]) -> T:
 
 def data_version(connection: Connection) -> int:
     """Return a number that changes whenever another connection has committed something."""
-    with translated():
-        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
 
 def roll_back(connection: Connection) -> None:
