@@ -164,8 +164,8 @@ def _broken_beside(call: CarrierCall, former: CarrierCall, circumstances: Circum
         yield from circumstances.accepts("answered 503, and live all the same")
     elif call.key == former.key:
         yield from circumstances.accepts("the key was forgotten")
-    elif former.began < circumstances.restored_at <= circumstances.set_forward_at:
-        yield from circumstances.accepts("the quiet time after a restore was cut short by the wall clock")
+    elif former.began <= circumstances.restored_at <= circumstances.set_forward_at <= circumstances.restarted_at:
+        yield from circumstances.accepts("the quiet time after a restore was cut short by the wall clock and a restart")
     elif is_loose(former.account, circumstances):
         yield from circumstances.accepts("calls that can't be told apart")
     else:

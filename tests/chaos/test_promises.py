@@ -147,12 +147,16 @@ def test_two_live_calls_are_seen_until_one_has_been_silent_for_outcome_timeout()
     assert scene.broken() == ""
 
 
-def test_a_call_that_a_backup_has_forgotten_is_excused_once_the_clock_was_set_forward_after_the_restore() -> None:
+def test_a_call_that_a_backup_has_forgotten_is_excused_once_the_clock_was_set_forward_and_the_daemon_restarted() -> (
+    None
+):
     scene = Scene()
     scene.had(subjects=(), sign_at=LATER - 60)
     scene.circumstances.restored_at = 1.0
     assert "two live calls" in scene.broken()
     scene.circumstances.set_forward_at = 2.0
+    assert "two live calls" in scene.broken()
+    scene.circumstances.restarted_at = 3.0
     assert scene.broken() == ""
 
 

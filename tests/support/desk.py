@@ -56,6 +56,8 @@ class Desk:
     now: datetime = NOW
     monotonic: float = 0.0
     _sightings: Sightings = field(factory=Sightings)
+    _quiet_until: float = 0.0
+    """Until when on the monotonic clock nobody is called after a restore."""
     _ids: "count[int]" = field(factory=lambda: count(1))
 
     def mint(self) -> str:
@@ -67,7 +69,10 @@ class Desk:
         self.monotonic += by.total_seconds()
 
     def witness(self) -> Witness:
-        return self._sightings.see(next_wakes(self.connection, self.now).alive, self.monotonic)
+        wakes = next_wakes(self.connection, self.now)
+        if wakes.restored_at is not None:
+            self._quiet_until = self._sightings.quiet_until(wakes.restored_at, self.rules, self.now, self.monotonic)
+        return self._sightings.see(wakes.alive, self.monotonic)
 
     def write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return transaction(self.connection, fn, self.now)
@@ -109,8 +114,9 @@ class Desk:
         return [one.action for one in transitions if one.action is not None]
 
     def claims(self, requests: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Transition]:
-        capacity = Capacity(requests=requests, checks=checks, request_in=timedelta(seconds=7), held=held)
         witness = self.witness()
+        requests = 0 if self.monotonic < self._quiet_until else requests
+        capacity = Capacity(requests=requests, checks=checks, request_in=timedelta(seconds=7), held=held)
         return self.write(partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self.mint))
 
     def answer(self, action: Action, answer: Answer, *, counts: bool = True) -> Transition | None:
