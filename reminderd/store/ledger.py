@@ -151,7 +151,9 @@ def _with_histories(connection: Connection, ledger: Ledger, reminder_ids: Iterab
     listed, parameters = in_list("reminder", sorted(reminder_ids))
     rows = connection.execute(_HISTORIES.format(listed), parameters).fetchall()
     found: list[Call | Member] = [MEMBERS.read(row, "m_") for row in rows]
-    found += {one.id: one for one in (CALLS.read(row, "c_") for row in rows) if one.id not in ledger.calls}.values()
+    found += [
+        CALLS.read(row, "c_") for row in {row["c_id"]: row for row in rows}.values() if row["c_id"] not in ledger.calls
+    ]
     return ledger.put(*found) if found else ledger
 
 
@@ -160,7 +162,7 @@ def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], ru
     listed, parameters = in_list("number", numbers)
     since = to_ms(now - WEEK - _DAY) if rules.limits.any else _NEVER
     rows = connection.execute(_TO_NUMBERS.format(listed), {**parameters, "since": since}).fetchall()
-    calls = [CALLS.read(row) for row in rows]
+    calls = [ledger.calls.get(row["id"]) or CALLS.read(row) for row in rows]
     others = [call for call in calls if call.state.alive and call.id not in ledger.calls]
     ledger = _with_members(connection, ledger.put(*others), [call.id for call in others])
     shared = {one.reminder_id for call in ledger.calls.values() if call.state.alive for one in ledger.members_of(call)}

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any, Final, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import frozen
 
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -47,8 +47,10 @@ class Column:
     """One column and the attribute of the same name."""
 
     name: str
-    read: Callable[[Any], Any] = field(default=lambda value: value)
-    write: Callable[[Any], Value] = field(default=lambda value: value)
+    read: Callable[[Any], Any] | None = None
+    """None: the value as it is stored."""
+    write: Callable[[Any], Value] | None = None
+    """None: the attribute's value as it is."""
     fixed: bool = False
     """Written only with a new row."""
     stored: bool = True
@@ -100,20 +102,32 @@ class Table(Generic[T]):
 
     def read(self, row: Row | Mapping[str, Value], prefix: str = "") -> T:
         """Return the object in a row; `prefix` is the one given to `prefixed`."""
-        return self.noun(**{one.name: one.read(row[f"{prefix}{one.name}"]) for one in self.columns})
+        return self.noun(
+            **{
+                one.name: row[prefix + one.name] if one.read is None else one.read(row[prefix + one.name])
+                for one in self.columns
+            }
+        )
 
     def insert(self, connection: Connection, noun: T) -> None:
         """Add a row."""
-        connection.execute(self._insert, self._values(noun, [one for one in self.columns if one.stored]))
+        connection.execute(self._insert, _values(noun, self._stored))
 
     def update(self, connection: Connection, noun: T) -> None:
         """Write every column that may change."""
-        changing = [one for one in self.columns if one.stored and (not one.fixed or one.name in self.key)]
-        connection.execute(self._update, self._values(noun, changing))
+        connection.execute(self._update, _values(noun, self._changing))
+
+    @cached_property
+    def _stored(self) -> list[Column]:
+        return [one for one in self.columns if one.stored]
+
+    @cached_property
+    def _changing(self) -> list[Column]:
+        return [one for one in self._stored if not one.fixed or one.name in self.key]
 
     @cached_property
     def _insert(self) -> str:
-        names = [one.name for one in self.columns if one.stored]
+        names = [one.name for one in self._stored]
         return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{one}' for one in names)})"
 
     @cached_property
@@ -121,8 +135,12 @@ class Table(Generic[T]):
         changes = ", ".join(f"{one.name} = :{one.name}" for one in self.columns if one.stored and not one.fixed)
         return f"UPDATE {self.name} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in self.key)}"
 
-    def _values(self, noun: T, columns: Sequence[Column]) -> dict[str, Value]:
-        return {one.name: one.write(getattr(noun, one.name)) for one in columns}
+
+def _values(noun: object, columns: Sequence[Column]) -> dict[str, Value]:
+    return {
+        one.name: getattr(noun, one.name) if one.write is None else one.write(getattr(noun, one.name))
+        for one in columns
+    }
 
 
 REMINDERS: Final = Table(
