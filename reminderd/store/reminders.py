@@ -21,7 +21,7 @@ from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.ledger import load_reminder, save
+from reminderd.store.ledger import load, save
 from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
 
@@ -241,7 +241,7 @@ def withdraw(
 
 
 def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rules) -> tuple[Ledger, Reminder]:
-    ledger = load_reminder(connection, rules, now, reminder_id)
+    ledger = load(connection, rules, now, reminder_ids=[reminder_id])
     reminder = ledger.reminders.get(reminder_id)
     if reminder is None:
         raise UnknownReminderError(reminder_id)

@@ -179,7 +179,7 @@ def receipt_is_new(connection: Connection, now: datetime, report: Report, call: 
 def _reported(
     connection: Connection, now: datetime, report: Report, rules: Rules, new_call_id: str
 ) -> tuple[Ledger, Transition]:
-    before = load_reported(connection, rules, now, report)
+    before = load_reported(connection, report)
     call = call_of(before, report)
     if call is None and report.reminder_id not in before.reminders:
         raise UnknownReminderError(report.reminder_id or report.attempt_id)

@@ -504,14 +504,17 @@ def test_a_claim_asks_few_questions_however_many_reminders_are_due(desk: Desk) -
     assert len(many) == len(one)
 
 
+_OTHERS = ledger._OTHERS.format(known="(:a)", reminders="(:a)", numbers="(:a)")
 QUERIES = {
     "calls to look at": (claims._TAKE_CALLS, "call_logs_to_look_at"),
     "reminders to look at": (claims._TAKE_REMINDERS, "reminders_to_look_at"),
     "what ended ahead of time": (claims._ENDED_AHEAD, "reminders_too_late"),
     "bundles": (claims._WAITING.format("(:a)"), "reminders_by_phone_number"),
-    "histories": (ledger._HISTORIES.format("(:a)"), "call_reminders_by_reminder"),
-    "calls to the numbers": (ledger._TO_NUMBERS.format("(:a)"), "call_logs_by_phone_number"),
-    "reports": (ledger._REPORTED, "call_logs_by_reminder"),
+    "histories": (_OTHERS, "call_reminders_by_reminder"),
+    "alive calls to the numbers": (_OTHERS, "call_logs_by_phone_number"),
+    "when the numbers were reached": (ledger._REACHED.format("(:a)"), "call_logs_by_phone_number"),
+    "reports": (ledger._NAMED.format(ledger._REPORTED), "call_logs_by_reminder"),
+    "calls by their ids": (ledger._NAMED.format(ledger._CALL), "call_reminders"),
     "next wakes": (stats._WAKES, "reminders_to_look_at"),
     "all alive calls": (stats._ALIVE, "call_logs_to_look_at"),
 }
@@ -520,7 +523,7 @@ QUERIES = {
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_of_a_claim_reads_an_index(desk: Desk, query: str) -> None:
     sql, index = QUERIES[query]
-    names = ("now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder")
+    names = ("now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder", "id")
     parameters = {name: 1 for name in names if f":{name}" in sql}
     plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     assert any(index in line for line in plan), plan

@@ -96,6 +96,8 @@ class Ledger:
 
     def put(self, *rows: Reminder | Call | Member) -> "Ledger":
         """Return the ledger with these rows instead of their earlier versions."""
+        if not rows:
+            return self
         reminders, calls, members = dict(self.reminders), dict(self.calls), dict(self.members)
         for row in rows:
             if isinstance(row, Reminder):
@@ -104,7 +106,16 @@ class Ledger:
                 calls[row.id] = row
             else:
                 members[row.call_id, row.reminder_id] = row
-        return evolve(self, reminders=reminders, calls=calls, members=members)
+        return Ledger(  # what `evolve` would do, several times for each event, in three times the time
+            reminders=reminders,
+            calls=calls,
+            members=members,
+            opted_out=self.opted_out,
+            heard_at=self.heard_at,
+            newest_seq=self.newest_seq,
+            restored_at=self.restored_at,
+            restored_seq=self.restored_seq,
+        )
 
     def members_of(self, call: Call) -> list[Member]:
         """Return all memberships of a call, in the order in which they are spoken."""
