@@ -39,7 +39,7 @@ class Watch:
         """Each part that this process runs, with what is wrong with it, or None."""
         parts: dict[str, str | None] = {"database": self.database.trouble}
         try:
-            await self.database.read(partial(next_wakes, now=self.clock.now()))
+            await self.database.read(partial(next_wakes, now=self.clock.now(), alive=False))
         except (StoreUnavailableError, StoreUnusableError) as error:
             parts["database"] = str(error)
         if self.loop is not None:

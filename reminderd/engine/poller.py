@@ -24,6 +24,9 @@ from reminderd.store.stats import Wakes, next_wakes
 LOOK_FOR_COMMITS: Final = 0.25
 """Seconds between two checks for commits of other connections."""
 
+SEE_CALLS: Final = 0.25
+"""Seconds between two looks at all alive calls, unless one of them is due."""
+
 FAILURE_PAUSE: Final = 1.0
 """Seconds before the database is tried again after it was unavailable."""
 
@@ -76,7 +79,7 @@ class Poller:
                 try:
                     await self._follow_clock()
                     version = await self.context.database.data_version()
-                    wakes = await self.context.database.read(partial(next_wakes, now=self.context.clock.now()))
+                    wakes = await self._next_wakes()
                     log_pause(before=self._paused, now=wakes.paused)
                     self._paused = wakes.paused
                     self._keep_quiet(wakes)
@@ -92,6 +95,14 @@ class Poller:
         """Use this context from now on, at once; actions that were handed over keep the old one."""
         self.context = context
         self._freed.set()
+
+    async def _next_wakes(self) -> Wakes:
+        clock = self.context.clock
+        is_time = clock.monotonic() - self._sightings.seen_at >= SEE_CALLS
+        wakes = await self.context.database.read(partial(next_wakes, now=clock.now(), alive=is_time))
+        if wakes.alive is not None:
+            self._sightings.see(wakes.alive, clock.monotonic())
+        return wakes
 
     async def _follow_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
@@ -125,7 +136,6 @@ class Poller:
         """Claim what is due and start its actions; return False if nothing is due or no line is free."""
         context = self.context
         claimed_at, now = context.clock.monotonic(), context.clock.now()
-        witness = self._sightings.see(wakes.alive, claimed_at)
         requests, checks = self._room(wakes, claimed_at), int(self.checkers.available_tokens)
         if not ((_due(wakes.reminder, now) and requests) or (_due(wakes.call, now) and checks)):
             return False
@@ -137,7 +147,13 @@ class Poller:
         )
         with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
             transitions = await context.database.write(
-                partial(claim, capacity=capacity, rules=context.rules, witness=witness, mint=self.mint)
+                partial(
+                    claim,
+                    capacity=capacity,
+                    rules=context.rules,
+                    witness=self._sightings.witness(claimed_at),
+                    mint=self.mint,
+                )
             )
         self._hand_over(nursery, transitions, claimed_at)
         log_expired(transitions)
@@ -192,7 +208,7 @@ class Poller:
         """Wait for the next row's time, a free line, another connection's commit, the interval's end or the stop."""
         clock, breaker = self.context.clock, self.context.breaker
         monotonic, now = clock.monotonic(), clock.now()
-        sleep = self.interval.total_seconds()
+        sleep = self.interval.total_seconds() if wakes.alive is not None else SEE_CALLS
         if wakes.call is not None and self.checkers.available_tokens:
             sleep = min(sleep, (wakes.call - now).total_seconds())
         if wakes.reminder is not None and not wakes.paused and self.lines.available_tokens:

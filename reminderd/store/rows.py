@@ -106,13 +106,11 @@ class Table(Generic[T]):
 
     def read(self, row: Row, start: int = 0) -> T:
         """Return the object in a row of a SELECT whose columns are the table's, from the column `start` on."""
-        values = row[start : start + len(self.columns)]
-        return self.noun(
-            **{
-                name: value if read is None or value is None else read(value)
-                for (name, read), value in zip(self._readers, values, strict=True)
-            }
-        )
+        values = dict(zip(self._names, row[start : start + len(self.columns)], strict=True))
+        for name, read in self._readers:
+            if values[name] is not None:
+                values[name] = read(values[name])
+        return self.noun(**values)
 
     def insert(self, connection: Connection, noun: T, **instead: object) -> None:
         """Add a row; `instead` has values for some columns in place of the object's."""
@@ -123,8 +121,12 @@ class Table(Generic[T]):
         connection.execute(self._update, _values(noun, self._changing, instead))
 
     @cached_property
-    def _readers(self) -> list[tuple[str, Callable[[Any], Any] | None]]:
-        return [(one.name, one.read) for one in self.columns]
+    def _names(self) -> list[str]:
+        return [one.name for one in self.columns]
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
+        return [(one.name, one.read) for one in self.columns if one.read is not None]
 
     @cached_property
     def _stored(self) -> list[Column]:

@@ -27,10 +27,11 @@ MOST_OF_A_DAY: Final = 10_000
 
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
+       (SELECT min(wake_at) FROM call_logs WHERE wake_at IS NOT NULL) AS call,
        EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
        (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at
 """
-_ALIVE: Final = "SELECT wake_at, id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
+_ALIVE: Final = "SELECT id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
 
 _WAITING: Final = """
 SELECT count(*) FROM (
@@ -93,26 +94,33 @@ class Wakes:
     """Staff have paused dialing."""
     restored_at: datetime | None = None
     """When a backup was last restored; None: never."""
-    alive: tuple[tuple[str, datetime], ...] = ()
-    """The id of each alive call, with its last sign of life."""
+    alive: tuple[tuple[str, datetime], ...] | None = ()
+    """The id of each alive call, with its last sign of life; None: they were not read."""
 
 
-def next_wakes(connection: Connection, now: datetime) -> Wakes:
+def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
     """Return the earliest `wake_at` among reminders and among calls.
 
     A reminder that expired because the clock was ahead is due now.
+
+    Args:
+        connection: to read from.
+        now: the time.
+        alive: whether to read all alive calls even if none of them is due; there may be thousands.
     """
     row = connection.execute(_WAKES, {"now": to_ms(now)}).fetchone()
-    calls = connection.execute(_ALIVE).fetchall()
+    call = None if row["call"] is None else from_ms(row["call"])
+    are_read = alive or (call is not None and call <= now)
+    calls = connection.execute(_ALIVE).fetchall() if are_read else []
     reminder = None if row["reminder"] is None else from_ms(row["reminder"])
     if row["ended_ahead"]:
         reminder = now if reminder is None else min(reminder, now)
     return Wakes(
         reminder=reminder,
-        call=from_ms(calls[0]["wake_at"]) if calls else None,
+        call=call,
         paused=paused(connection),
         restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
-        alive=tuple((call["id"], from_ms(call["last_sign_at"])) for call in calls),
+        alive=tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls) if are_read else None,
     )
 
 

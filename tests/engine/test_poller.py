@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.opt_outs import opt_out
+from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_key
 from reminderd.store.sqlite.driver import Connection
 from tests.support.house import House, TameProvider, a_house, accepts
@@ -28,6 +29,7 @@ from tests.support.house import House, TameProvider, a_house, accepts
 PHONE = "+15550100001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
+NEVER = datetime.fromtimestamp(0, UTC)
 KEYS = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))
 
 
@@ -310,6 +312,22 @@ async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
         house.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
         await house.insert("r1")
         assert (await house.until("r1", Status.CALLED)).wake_at is None
+
+
+async def test_a_sign_of_life_is_seen_soon_though_the_loop_has_just_looked_at_all_calls(start: Start) -> None:
+    """Its silence is measured from there: seen a minute late, the call would keep its number busy a minute longer."""
+    async with start() as house:
+        await soon(house, "r1")
+        await house.until("r1", Status.PROCESSING)
+        sign = to_ms(house.clock.now() + timedelta(seconds=1))
+        await house.execute("UPDATE call_logs SET last_sign_at = ?", sign)
+        (call,) = await house.calls("r1")
+        sightings = house.poller._sightings
+        sightings.seen_at = house.clock.monotonic()
+        house.poller._freed.set()  # a line is free again: the loop turns, and it is too early for another look
+        with trio.fail_after(10):
+            while to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) != sign:  # noqa: ASYNC110 - no event
+                await trio.sleep(0.01)
 
 
 async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: Start) -> None:

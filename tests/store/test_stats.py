@@ -200,3 +200,11 @@ def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_ca
     found = next_wakes(desk.connection, NOW)
     assert (found.reminder, found.call, found.paused) == (NOW + HOUR, NOW + 2 * HOUR, False)
     assert found.alive == (("call-of-rings", NOW),)
+
+
+def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(desk: Desk) -> None:
+    desk.insert("rings", "+15550100002", status="processing")
+    call(desk, "rings", look_at=NOW + HOUR)
+    assert next_wakes(desk.connection, NOW, alive=False).alive is None
+    due = next_wakes(desk.connection, NOW + HOUR, alive=False)
+    assert (due.call, due.alive) == (NOW + HOUR, (("call-of-rings", NOW),))

@@ -72,7 +72,8 @@ class Desk:
         wakes = next_wakes(self.connection, self.now)
         if wakes.restored_at is not None:
             self._quiet_until = self._sightings.quiet_until(wakes.restored_at, self.rules, self.now, self.monotonic)
-        return self._sightings.see(wakes.alive, self.monotonic)
+        self._sightings.see(wakes.alive or (), self.monotonic)
+        return self._sightings.witness(self.monotonic)
 
     def write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return transaction(self.connection, fn, self.now)
