@@ -22,14 +22,14 @@ from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallStat
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
-_RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
-_RANK_OF_OTHER_WORDS: Final = 3
-_DECLINED: Final = 603
-"""SIP: RFC 3261, 21.6.2."""
 _FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
     one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}
 )
 """What a report may add to a call, each once: every other attribute that both have."""
+_RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
+_RANK_OF_OTHER_WORDS: Final = 3
+_DECLINED: Final = 603
+"""SIP: RFC 3261, 21.6.2."""
 
 
 def call_of(ledger: Ledger, report: Report) -> Call | None:
