@@ -159,6 +159,18 @@ def test_after_a_restore_nobody_is_called_until_forgotten_calls_are_over(desk: D
     assert names(desk.claim()) == [["r1"]]
 
 
+def test_so_it_is_for_a_process_that_has_not_noticed_the_restore_yet(desk: Desk) -> None:
+    """Its poll loop has room for requests: it looked before the restore was committed."""
+    desk.insert(scheduled_at=to_ms(desk.now) + 1)
+    desk.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(desk.now),))
+    capacity = Capacity(requests=10, checks=10, request_in=MINUTE)
+    take = partial(claim, capacity=capacity, rules=desk.rules, witness=Witness(), mint=desk.mint)
+    desk.later(desk.rules.outcome_timeout - MINUTE)
+    assert desk.write(take) == []
+    desk.later(MINUTE)
+    assert [one.action is not None for one in desk.write(take)] == [True]
+
+
 def test_the_last_look_holds_a_request_back_for_the_same_time(desk: Desk) -> None:
     desk.insert()
     [action] = desk.claim()

@@ -24,7 +24,7 @@ from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import HOUR, NOW, RULES, a_report
+from tests.support.nouns import HOUR, MINUTE, NOW, RULES, a_report, hours
 
 RANDOM = "11111111-2222-4333-8444-555555555555"
 REQUEST = ReminderRequest(phone_number="+15550100001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
@@ -39,7 +39,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def put(desk: Desk, *requests: ReminderRequest) -> list[Intake]:
-    fn = partial(reminders.put, requests=requests, rules=RULES, mint=lambda: RANDOM, source=ANNA)
+    fn = partial(reminders.put, requests=requests, rules=desk.rules, mint=lambda: RANDOM, source=ANNA)
     return [decision.intake for decision in desk.write(fn)]
 
 
@@ -221,6 +221,22 @@ def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(d
     assert put(desk, limited) == [Intake.UNCHANGED]
     assert limit_of(desk.reminder(limited.own_id), RULES) == desk.now + RULES.max_lateness
     assert len(desk.claim()) == 1
+
+
+def test_nor_if_the_clinics_own_limit_is_still_to_come(tmp_path: Path) -> None:
+    """The hours left no time, and staff had it called again the next morning: the list alone would end it today."""
+    rules = evolve(RULES, window=hours(9 * HOUR, 11 * HOUR))
+    with a_desk(tmp_path / "reminderd.db", rules) as desk:
+        request = evolve(WITHOUT_REF, scheduled_at=NOW + 30 * MINUTE)
+        put(desk, request)
+        desk.later(65 * MINUTE)
+        desk.claims()
+        assert desk.reminder(request.own_id).status is Status.EXPIRED
+        again(desk, request.own_id)
+        assert put(desk, request) == [Intake.UNCHANGED]
+        desk.claims()
+        desk.now = NOW + 23 * HOUR
+        assert len(desk.claim()) == 1
 
 
 def test_call_again_is_refused_while_the_phone_may_be_ringing(desk: Desk) -> None:

@@ -272,7 +272,7 @@ def _call(
 ) -> Transition:
     """Make a call for the reminder and its bundle, or wait for one more reminder of the bundle."""
     others = ledger.reminders.values() if rules.group_within else ()
-    joining = (one for one in others if _may_join(ledger, one, reminder))
+    joining = (one for one in others if _may_join(one, reminder))
     waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
     judged = [(one, _Case(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
@@ -329,10 +329,10 @@ def _call(
     return Transition(ledger=ledger.put(call, *dialing, *members), lines=lines, action=action, call=call)
 
 
-def _may_join(ledger: Ledger, other: Reminder, reminder: Reminder) -> bool:
-    """Return whether another reminder waits for the same number."""
+def _may_join(other: Reminder, reminder: Reminder) -> bool:
+    """Return whether another reminder waits for the same number; no call to that is alive, or none would be made."""
     is_other = other.id != reminder.id and other.phone_number == reminder.phone_number
-    return is_other and other.status is Status.SCHEDULED and ledger.alive_call(other) is None
+    return is_other and other.status is Status.SCHEDULED
 
 
 def _key_to_use_again(

@@ -177,6 +177,14 @@ def test_no_second_call_goes_to_a_number_whose_phone_may_be_ringing(state: CallS
     assert (reminder.wake_at, reminder.hold_code) == (NOW + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
 
 
+@pytest.mark.parametrize("wake_at", [NOW - HOUR, NOW + HOUR], ids=["overdue", "much later"])
+def test_a_busy_number_is_looked_at_again_in_a_moment_whenever_its_call_is_due(wake_at: datetime) -> None:
+    """A call that nobody has got round to must not keep the claim busy, nor a quiet one hold the reminder longer."""
+    ringing = a_call(CallState.PLACED, reminder_id="other", wake_at=wake_at)
+    reminder = after(DUE, ringing, a_member(ringing, a_reminder(id="other")))
+    assert reminder.wake_at == NOW + NUMBER_BUSY_HOLD
+
+
 def test_why_a_reminder_waits_is_logged_once() -> None:
     ledger = a_ledger(DUE, a_call(CallState.PLACED, reminder_id="other"), a_member(a_call(), a_reminder(id="other")))
     first = claimed(ledger)
