@@ -191,7 +191,9 @@ def find_room(target: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(target.parent).free
     if free < needed:
-        raise CopyError(f"{target}: {needed >> 20} MiB are needed there, {free >> 20} MiB are free")
+        raise CopyError(
+            f"{target}: not enough room: {needed / 2**20:.1f} MiB are needed there, {free / 2**20:.1f} MiB are free"
+        )
 
 
 @contextmanager

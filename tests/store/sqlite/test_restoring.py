@@ -512,3 +512,37 @@ def test_a_second_restore_within_a_second_keeps_what_each_of_them_replaced(path:
     assert second == first.with_name(f"{first.name}-2")
     with open_sync(first) as connection:
         assert [row["id"] for row in connection.execute("SELECT id FROM reminders")] == ["only here"]
+
+
+# A process whose files can't grow beyond the size that is named last, as a disk that fills up; says what it ran into.
+SHORT_OF_ROOM = """
+import resource, sys
+from pathlib import Path
+from reminderd.clock import SystemClock
+from reminderd.core.rules import Rules
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.sqlite.restoring import restore
+
+path, backup = map(Path, sys.argv[1:3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    restore(path, backup, SystemClock().now(), actor="anna", replace=True, rules=Rules())
+except StoreUnavailableError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_at_any_point_leaves_the_old_database_and_nothing_else(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        desk.insert("only here", message="x" * 2_000_000)
+    with open_sync(path) as connection:
+        before = contents(connection)
+    for size in (4_096, 100_000, backup.stat().st_size, 1_000_000):
+        command = [sys.executable, "-c", SHORT_OF_ROOM, str(path), str(backup), str(size)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert said.count("\n") == 1, (size, said)
+        assert "disk" in said
+        assert sorted(path.parent.iterdir()) == [backup, path]
+        with open_sync(path) as connection:
+            assert contents(connection) == before
