@@ -292,7 +292,7 @@ def opt_outs_in(disk: Path) -> list[str]:
 async def test_a_restore_on_a_full_disk_is_one_clear_line_and_changes_nothing(small_disk: Path, tmp_path: Path) -> None:
     a_database_and_its_backup(small_disk, tmp_path / "backup.db")
     with full(small_disk):
-        async with running("db", "restore", tmp_path / "backup.db", "--force", cwd=small_disk) as program:
+        async with running("db", "restore", str(tmp_path / "backup.db"), "--force", cwd=small_disk) as program:
             assert await program.ended() == 1
         [line] = program.lines
         assert "reminderd.db: not enough room: 0." in line
