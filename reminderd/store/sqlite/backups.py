@@ -48,7 +48,7 @@ def backups_in(folder: Path, database: Path, database_id: str) -> list[Backup]:
     try:
         found = [(names.fullmatch(file.name), file) for file in folder.iterdir()] if folder.exists() else []
         return sorted(
-            (Backup(file=file, made_at=_moment(match[1])) for match, file in found if match is not None),
+            (Backup(file=file, made_at=_moment(match[1])) for match, file in found if match and _is_ordinary(file)),
             key=lambda backup: backup.made_at,
         )
     except OSError as error:
@@ -111,6 +111,11 @@ def back_up(
 def _family(database: Path, database_id: str) -> str:
     """Return with what the names of this database's backups begin."""
     return f"{database.stem}-{database_id[:_ID_LENGTH]}-"
+
+
+def _is_ordinary(file: Path) -> bool:
+    """Return whether this is a file, and neither a link nor a folder with the name of one."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _moment(stamp: str) -> datetime:

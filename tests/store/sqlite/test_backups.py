@@ -157,3 +157,13 @@ def test_of_an_empty_file_no_backup_is_made(path: Path, folder: Path) -> None:
     with pytest.raises(StoreUnusableError, match="the database is empty"):
         back_up(path, folder, NOW, keep=1)
     assert names(folder) == []
+
+
+def test_a_link_or_a_folder_with_the_name_of_a_backup_neither_counts_nor_goes(path: Path, folder: Path) -> None:
+    folder.mkdir()
+    (folder / "elsewhere").touch()
+    link, inner = (folder / backup_name(path, f"2020010{day}T000000Z") for day in (1, 2))
+    link.symlink_to("elsewhere")
+    inner.mkdir()
+    back_up(path, folder, NOW, keep=1)
+    assert names(folder) == sorted(["elsewhere", link.name, inner.name, backup_name(path, "20260302T100000Z")])
