@@ -13,8 +13,9 @@ import click
 
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, ConfigError, load_config, rules_of
+from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config, rules_of
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.files import companions
 from reminderd.store.claims import standstill
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
@@ -103,11 +104,14 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 
 @contextmanager
-def database_to_look_at(config: Config) -> Iterator[Connection]:
-    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs."""
+def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
+    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs.
+
+    It remembers whether a real provider is configured, unless the command promises that it `changes_nothing`.
+    """
     _must_exist(config)
     with closing(open_to_look(config.database.path)) as connection:
-        if config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
+        if not changes_nothing and config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
             with database(config):
                 pass  # this connection only reads
         yield connection
@@ -122,6 +126,14 @@ def _remember_provider(config: Config, connection: Connection) -> None:
 def _must_exist(config: Config) -> None:
     if not config.database.path.exists():
         fail(f"{config.database.path}: there is no database yet; reminderd run or add creates one")
+
+
+def files_in_use(config: Config) -> dict[Path, str]:
+    """Return the files that no command writes at a path that a person gives, each with what it is."""
+    configuration = {config.path or Path.cwd() / FILE_NAME: "the configuration"}
+    secrets = dict.fromkeys(files_with_secrets(config), "a file with secrets")
+    log = {} if config.log.path is None else {config.log.path: "the log"}
+    return secrets | log | configuration | companions(config.database.path, "the database")
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

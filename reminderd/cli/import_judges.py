@@ -64,5 +64,5 @@ def only_looking(config: Config) -> Iterator[Judge]:
     if not config.database.path.exists():
         yield alone
         return
-    with database_to_look_at(config) as connection:
+    with database_to_look_at(config, changes_nothing=True) as connection:
         yield beside

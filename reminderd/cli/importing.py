@@ -1,5 +1,6 @@
 """The command `import`: a clinic's table made into reminders, while the daemon may be running."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -8,11 +9,11 @@ from typing import Final, NoReturn
 
 import click
 
-from reminderd.cli.common import FAILED, fail, with_config, wrong
+from reminderd.cli.common import FAILED, fail, files_in_use, with_config, wrong
 from reminderd.cli.import_chunks import Outcome, all_through
 from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
-from reminderd.cli.rejected import rejected_lines
+from reminderd.cli.rejected import may_be_rejected, rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
 from reminderd.config import Config, templates_of
 from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
@@ -25,6 +26,7 @@ from reminderd.store.errors import StoreUnavailableError
 INTERRUPTED: Final = 130
 
 _STDIN: Final = "-"
+_STDIN_DESCRIPTOR: Final = 0
 _PHONES_REMEMBERED: Final = 50_000
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
@@ -62,7 +64,11 @@ def import_(
     Exit codes: 0 every line was imported, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
     read, 130 interrupted (SIGINT).
     """
-    rejected_path = _rejected_path(file, rejected_file)
+    rejected_path, never = _rejected_path(file, rejected_file), files_in_use(config)
+    try:
+        may_be_rejected(rejected_path, never)
+    except OSError as error:
+        wrong([f"--rejected: {error.filename}: {error.strerror}"])
     headers = _headers(chosen)
     with _one_line_for_errors(file), opened(file) as sheet:
         columns = columns_of(sheet.header, headers)
@@ -79,7 +85,9 @@ def import_(
         is_piped = str(file) == _STDIN
         name = "standard input" if is_piped else file.name
         with (
-            rejected_lines(rejected_path, sheet.header, sheet.delimiter, like=None if is_piped else file) as rejected,
+            rejected_lines(
+                rejected_path, sheet.header, sheet.delimiter, like=None if is_piped else file, never=never
+            ) as rejected,
             only_looking(config) if dry_run else writing(config, name) as judge,
             progress(sheet.size) as told,
         ):
@@ -121,9 +129,18 @@ def _rejected_path(file: Path, given: Path | None) -> Path:
     if given is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     path = given or file.with_suffix(".rejected.csv")
-    if path.exists() and str(file) != _STDIN and path.samefile(file):
+    if _is_same(path, file):
         wrong(["--rejected: it is FILE itself; expected another file"])
     return path
+
+
+def _is_same(path: Path, file: Path) -> bool:
+    """Whether a path leads to the table itself, also if that comes from a file on standard input."""
+    try:
+        table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == _STDIN else file.stat()
+        return os.path.samestat(path.stat(), table)
+    except OSError:  # nothing is there, or standard input is closed
+        return False
 
 
 def _headers(chosen: Sequence[str]) -> Mapping[str, str]:

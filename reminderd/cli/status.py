@@ -19,6 +19,7 @@ from reminderd.config import Config
 from reminderd.core.health import Daemon, Glance, troubles
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.stats import glance
@@ -37,9 +38,10 @@ def status(config: Config, *, as_json: bool) -> None:
     with database_to_look_at(config) as connection:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
         quiet = quiet_until(config, connection)
+        own_id = snapshot(connection, database_id)
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free
-    backup = _backup(config, now)
+    backup = _backup(config, own_id or "", now)
     found = troubles(daemon=daemon, glance=seen, free_bytes=free, backup=backup, now=now)
     if as_json:
         print_json(
@@ -60,13 +62,13 @@ def status(config: Config, *, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
-def _backup(config: Config, now: datetime) -> timedelta | str | None:
+def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | None:
     """The newest backup's age; or why there is none, though there should be; None: none are wanted."""
     folder = config.backup.path
     if folder is None:
         return None
     try:
-        age = backup_age(folder, config.database.path, now)
+        age = backup_age(folder, config.database.path, own_id, now)
     except CopyError as error:
         return f"backup: {error}"
     return f"backup: there is none in {folder}" if age is None else age

@@ -11,6 +11,7 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
+from reminderd.early_signals import taken
 from reminderd.store.claims import poke
 from reminderd.store.database import until_stored
 
@@ -38,12 +39,18 @@ async def watch_hangups(
     in_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     with trio.open_signal_receiver(signal.SIGHUP) as hangups:
         task_status.started()
+        if taken(signal.SIGHUP) is not None:  # it came during the start, and what was read then may be older
+            await _act(live, reload, in_terminal=in_terminal)
         async for _ in hangups:
-            if in_terminal and not _has_terminal():
-                logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
-                live.context.stopping.set()
-            elif not live.context.stopping.is_set():
-                await _read_again(live, reload)
+            await _act(live, reload, in_terminal=in_terminal)
+
+
+async def _act(live: Live, reload: Reload, *, in_terminal: bool) -> None:
+    if in_terminal and not _has_terminal():
+        logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
+        live.context.stopping.set()
+    elif not live.context.stopping.is_set():
+        await _read_again(live, reload)
 
 
 async def _read_again(live: Live, reload: Reload) -> None:

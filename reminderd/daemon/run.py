@@ -11,6 +11,7 @@ from loguru import logger
 from reminderd.alerts import watch
 from reminderd.clock import Clock
 from reminderd.config import Config
+from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
@@ -31,6 +32,7 @@ from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.door import kept_up
+from reminderd.web.guard import Guard
 from reminderd.web.metrics import build_metrics_app
 from reminderd.web.server import serve, url_of
 
@@ -170,6 +172,7 @@ async def _run(
                 readiness=watch_over.readiness,
                 max_body_bytes=config.web.max_body_bytes,
                 api=lambda: live.api,
+                guard=Guard(networks(config.web.trusted_proxies), stopping),
                 doings=watch_over.doings,
                 answered=lambda code: instruments.webhook(code, clock.now()),
             )

@@ -113,7 +113,9 @@ def test_the_file_of_rejected_lines_can_be_corrected_and_imported(terminal: Term
 
 
 def test_the_file_of_rejected_lines_is_gone_when_there_are_none(terminal: Terminal) -> None:
-    (terminal.folder / "list.rejected.csv").write_text("from an earlier run")
+    write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
+    terminal.type("import", "list.csv", code=1)
+    assert (terminal.folder / "list.rejected.csv").exists()
     write(terminal, GOOD)
     terminal.type("import", "list.csv")
     assert not (terminal.folder / "list.rejected.csv").exists()
@@ -197,8 +199,8 @@ def test_the_file_itself_is_no_place_for_rejected_lines(terminal: Terminal) -> N
 
 def test_a_place_that_cannot_be_written_is_one_line(terminal: Terminal) -> None:
     write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
-    said = terminal.type("import", "list.csv", "--rejected", "nowhere/bad.csv", code=1).stderr
-    assert "nowhere/bad.csv: No such file or directory" in said
+    said = terminal.type("import", "list.csv", "--rejected", "nowhere/bad.csv", code=2).stderr
+    assert said == "--rejected: nowhere/bad.csv: there is no folder nowhere\n"
 
 
 def test_columns_that_cannot_be_told_are_exit_2_and_all_is_said_at_once(terminal: Terminal) -> None:

@@ -14,6 +14,7 @@ from reminderd.cli.asking import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW
@@ -209,9 +210,8 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         first, *lines = terminal.type("status", code=1).stdout.splitlines()
         assert first.startswith("ERROR: backup: there is none in ")
         assert [line.split() for line in lines][-1][:4] == ["backup", "there", "is", "none"]
-        (terminal.folder / "copies").mkdir()
-        made = terminal.folder / "copies" / f"reminderd-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
-        made.touch()
+        database = terminal.folder / "reminderd.db"
+        made = back_up(database, terminal.folder / "copies", SystemClock().now(), keep=1).file
         assert "0 hours old" in terminal.type("status").stdout
         made.unlink()
         (terminal.folder / "copies").rmdir()

@@ -123,6 +123,7 @@ CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
 ) STRICT;
+INSERT INTO settings VALUES('database_id','0123456789abcdef0123456789abcdef');
 INSERT INTO settings VALUES('paused','false');
 CREATE TABLE alerts (
     reminder_id TEXT PRIMARY KEY NOT NULL,
