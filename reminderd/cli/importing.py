@@ -9,14 +9,17 @@ from typing import Final, NoReturn
 import click
 
 from reminderd.cli.common import FAILED, fail, with_config, wrong
+from reminderd.cli.encodings import called, encoding_option
 from reminderd.cli.import_chunks import Outcome, all_through
 from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
+from reminderd.cli.output import counted
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
 from reminderd.config import Config, templates_of
-from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
+from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
+from reminderd.core.headers import is_header, plain
 from reminderd.core.imported import read_row
 from reminderd.core.phone import normalised
 from reminderd.core.spoken_times import DayOrder
@@ -37,8 +40,10 @@ _AGAIN: Final = "to continue, run the same command again: what was imported stay
     "chosen",
     multiple=True,
     metavar="COLUMN=HEADER",
-    help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}.",
+    help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}."
+    " Without a HEADER the table has no such column.",
 )
+@encoding_option
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
@@ -52,7 +57,14 @@ _AGAIN: Final = "to continue, run the same command again: what was imported stay
 )
 @with_config
 def import_(
-    config: Config, file: Path, chosen: tuple[str, ...], dates: str | None, rejected_file: Path | None, *, dry_run: bool
+    config: Config,
+    file: Path,
+    chosen: tuple[str, ...],
+    encoding: str | None,
+    dates: str | None,
+    rejected_file: Path | None,
+    *,
+    dry_run: bool,
 ) -> None:
     """Import reminders from FILE, a CSV table with a header; - is standard input.
 
@@ -64,7 +76,8 @@ def import_(
     """
     rejected_path = _rejected_path(file, rejected_file)
     headers = _headers(chosen)
-    with _one_line_for_errors(file), opened(file) as sheet:
+    names = partial(is_header, also=frozenset(plain(name) for name in headers.values() if name))
+    with _one_line_for_errors(file), opened(file, names, encoding) as sheet:
         columns = columns_of(sheet.header, headers)
         _say_what_was_found(file, sheet, columns)
         read = partial(
@@ -76,10 +89,10 @@ def import_(
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
         )
-        is_piped = str(file) == _STDIN
+        is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter
         name = "standard input" if is_piped else file.name
         with (
-            rejected_lines(rejected_path, sheet.header, sheet.delimiter, like=None if is_piped else file) as rejected,
+            rejected_lines(rejected_path, sheet.header, delimiter, like=None if is_piped else file) as rejected,
             only_looking(config) if dry_run else writing(config, name) as judge,
             progress(sheet.size) as told,
         ):
@@ -132,20 +145,23 @@ def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
     mistakes = []
     for entry in chosen:
         field, equals, header = entry.partition("=")
-        if not (equals and header.strip()) or field not in FIELDS:
+        if not equals or field not in FIELDS or not (header.strip() or field in MAY_BE_NONE):
             mistakes.append(f'--map: "{entry}"; expected COLUMN=HEADER, COLUMN one of {", ".join(FIELDS)}')
         elif field in headers:
             mistakes.append(f"--map: {field} twice; expected one header for it")
-        headers[field] = header
+        headers[field] = header.strip()
     if mistakes:
         wrong(mistakes)
     return headers
 
 
 def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
-    click.echo(f"{file}: {sheet.encoding}, {DELIMITERS[sheet.delimiter]} between cells")
+    click.echo(f"{file}: {called(sheet.codec)}, {DELIMITERS[sheet.layout.delimiter]} between cells")
+    if sheet.layout.above:
+        click.echo(f"  above the header: {counted(sheet.layout.above, 'row')} skipped")
     for field, places in columns.places.items():
-        click.echo(f"  {field}: {' and '.join(sheet.header[place].strip() for place in places)}")
+        between = ", else " if field == "phone_number" else " and "
+        click.echo(f"  {field}: {between.join(sheet.header[place].strip() for place in places)}")
     if columns.ignored:
         click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
 

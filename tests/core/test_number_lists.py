@@ -3,7 +3,7 @@
 import pytest
 
 from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.number_lists import NumberColumn, number_column
+from reminderd.core.number_lists import NumberColumn, names_numbers, number_column
 
 
 @pytest.mark.parametrize(
@@ -13,10 +13,11 @@ from reminderd.core.number_lists import NumberColumn, number_column
         (["Name", "Telefon-Nr.", "Grund"], 1, True),
         (["Anna", "+49 30 123456"], 1, False),
         (["+4930123456"], 0, False),
+        (["'+4930123456", "Brief"], 0, False),
         (["030 123"], 0, False),
         (["Gesperrte Patienten"], 0, True),
     ],
-    ids=["our own", "a header", "none", "numbers alone", "a wrong number first", "a heading of its own"],
+    ids=["our own", "a header", "none", "numbers alone", "guarded", "a wrong number first", "a heading of its own"],
 )
 def test_the_column_is_told_by_its_header_else_by_its_number(
     first_row: list[str], place: int, has_header: bool
@@ -35,3 +36,8 @@ def test_the_column_is_told_by_its_header_else_by_its_number(
 def test_where_two_fit_or_none_it_is_not_guessed(first_row: list[str], said: str) -> None:
     with pytest.raises(ColumnsError, match=said):
         number_column(first_row)
+
+
+def test_a_row_with_a_column_of_numbers_is_the_header_of_a_list() -> None:
+    assert names_numbers(["Name", "Telefon"])
+    assert not names_numbers(["Do not call", "+4930123456"])
