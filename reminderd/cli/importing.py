@@ -20,7 +20,7 @@ from reminderd.config import Config, templates_of
 from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
 from reminderd.core.headers import is_header, plain
-from reminderd.core.imported import read_row
+from reminderd.core.imported import Intake, read_row
 from reminderd.core.phone import normalised
 from reminderd.core.spoken_times import DayOrder
 from reminderd.store.errors import StoreUnavailableError
@@ -171,5 +171,11 @@ def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
     rejected = outcome.rejected
     for reason, lines in rejected.reasons.most_common():
         click.echo(f"{lines:>9,}  {reason}")
+    for warning in outcome.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if outcome.more_warnings:
+        click.echo(f"and {counted(outcome.more_warnings, 'more warning')}", err=True)
+    if outcome.done[Intake.HELD]:
+        click.echo("held: their phone numbers were changed; reminderd accept ID releases one, cancel cancels it")
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")

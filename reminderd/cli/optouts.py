@@ -15,7 +15,7 @@ from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.csv_records import UNREADABLE, unguarded
+from reminderd.core.csv_records import UNREADABLE
 from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.number_lists import names_numbers, number_column
 from reminderd.core.phone import normalised
@@ -116,7 +116,7 @@ def _cells(sheet: Sheet) -> Iterator[tuple[int, str]]:
     for row in sheet.rows() if column.has_header else sheet.all_rows():
         is_read = row.mistake in {None, UNREADABLE} and column.place < len(row.cells)
         cell = row.cells[column.place] if is_read else ""
-        yield row.line, unguarded(cell)
+        yield row.line, cell
 
 
 def _number(phone: str) -> str:

@@ -12,11 +12,12 @@ from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.cli.encodings import EncodingError, NotTextError, encoding_of
 from reminderd.core.csv_columns import Columns
 from reminderd.core.csv_records import LINES_TO_HEADER, Layout, Record, layout_of, names_delimiter, records
+from reminderd.core.formulas import unguarded
 from reminderd.core.spoken_times import DayOrder, day_orders
 
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
@@ -147,11 +148,14 @@ def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
 
 
 def _all_records(lines: TextIO, delimiter: str) -> Iterator[Record]:
-    """The header and every row."""
+    """The header and every row, without what guards their cells from spreadsheets."""
     first_line = next(lines, "")
     if names_delimiter(first_line):
-        return records(lines, delimiter, first_line=2)
-    return records(_chained(first_line, lines), delimiter)
+        found = records(lines, delimiter, first_line=2)
+    else:
+        found = records(_chained(first_line, lines), delimiter)
+    for record in found:
+        yield evolve(record, cells=[unguarded(cell) for cell in record.cells])
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:

@@ -6,7 +6,6 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.csv_records import unguarded
 from reminderd.core.headers import PHONES, plain, role_of
 
 FIELDS: Final = (
@@ -60,10 +59,10 @@ class Columns:
         places = self.places.get(field, ())
         if len(places) == 1:  # nearly always, and asked for every cell
             place = places[0]
-            return unguarded(cells[place]) if place < len(cells) else ""
+            return cells[place] if place < len(cells) else ""
         if field == "phone_number":
             place = self.phone_place(cells)
-            return unguarded(cells[place]) if place < len(cells) else ""
+            return cells[place] if place < len(cells) else ""
         filled = [cells[place].strip() for place in places if place < len(cells)]
         return ", ".join(cell for cell in filled if cell)
 

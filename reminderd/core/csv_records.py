@@ -15,7 +15,6 @@ LINES_TO_HEADER: Final = 40
 
 _SEPARATOR_LINE: Final = "sep="
 _LOST: Final = "\N{REPLACEMENT CHARACTER}"
-_FORMULA: Final = frozenset("=+-@\t\r")
 
 
 @frozen
@@ -36,14 +35,6 @@ class Layout:
     delimiter: str
     above: int = 0
     """How many rows are above its header: a title, the name of a report."""
-
-
-def unguarded(cell: str) -> str:
-    """Return a cell without the apostrophe that keeps a spreadsheet from running it as a formula.
-
-    Our own tables have it, and so do those of other careful programs.
-    """
-    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell
 
 
 def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) -> Layout:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.csv_records import unguarded
 from reminderd.core.headers import PHONES, role_of
 from reminderd.core.phone import normalised
 
@@ -27,7 +26,7 @@ def number_column(first_row: Sequence[str]) -> NumberColumn:
         ColumnsError: no column is meant for certain.
     """
     named = [place for place, name in enumerate(first_row) if role_of(name) in PHONES]
-    numbers = [place for place, cell in enumerate(first_row) if normalised(unguarded(cell)) is not None]
+    numbers = [place for place, cell in enumerate(first_row) if normalised(cell) is not None]
     if len(named) == 1:
         return NumberColumn(named[0], has_header=True)
     if not named and len(numbers) == 1:

@@ -212,3 +212,84 @@ def test_a_column_that_is_said_to_be_no_ref_is_ignored(clinic: Terminal) -> None
     name = write(clinic, "phone,message,at,ID\n+1 202 555 0147,Hi,2027-03-15 09:00,P1\n")
     assert "ignored: ID" in imported(clinic, name, "--map", "ref=")
     assert stored(clinic, "ref") == [(None,)]
+
+
+TOLD = ("--map", "date=Date", "--map", "time=Time")
+
+
+def test_a_cancelled_appointment_is_not_added(clinic: Terminal) -> None:
+    said = imported(clinic, place(clinic, "status-column.csv"), *TOLD)
+    assert "1 added, 0 changed, 0 unchanged, 0 rejected, 2 not needed" in said
+    assert "status: Status" in said
+    assert stored(clinic, "ref", "scheduled_at") == [("B1", "2027-03-01 16:00")]
+
+
+def test_an_appointment_that_is_cancelled_later_takes_its_waiting_reminder_along(clinic: Terminal) -> None:
+    text = (FILES / "status-column.csv").read_text()
+    imported(clinic, write(clinic, text.replace("Cancelled", "Booked")), *TOLD)
+    said = imported(clinic, write(clinic, text), *TOLD)
+    assert "0 added, 0 changed, 1 unchanged, 0 rejected, 1 cancelled, 1 not needed" in said
+    assert stored(clinic, "ref", "status") == [("B1", "scheduled"), ("B2", "cancelled")]
+    [line] = clinic.json("show", "B2")["audit"][1:]
+    assert (line["act"], line["detail"]) == ("cancel", "import of list.csv")
+
+
+def test_a_status_that_is_not_understood_rejects_its_line(clinic: Terminal) -> None:
+    text = (FILES / "status-column.csv").read_text().replace("Cancelled", "Rescheduled")
+    imported(clinic, write(clinic, text), *TOLD, code=1)
+    assert reasons(clinic, "list.rejected.csv")["Rescheduled"].startswith("status: not a word that is understood")
+    assert "2 added" in imported(clinic, write(clinic, text.replace("No show", "?")), *TOLD, "--map", "status=")
+
+
+def test_a_line_and_its_cancellation_in_one_file_contradict_each_other(clinic: Terminal) -> None:
+    text = "phone,message,at,status\n" + "".join(
+        f"+1 202 555 0147,Hi,2027-03-15 10:00,{status}\n" for status in ("confirmed", "cancelled", "confirmed")
+    )
+    said = imported(clinic, write(clinic, text), code=1)
+    assert "1 added, 0 changed, 1 unchanged, 1 rejected" in said
+    assert "same as on line 2 except for" in reasons(clinic, "list.rejected.csv")["cancelled"]
+
+
+def test_leading_zeros_that_a_spreadsheet_lost_are_warned_of_with_both_refs(clinic: Terminal) -> None:
+    assert "warning" not in imported(clinic, place(clinic, "leading-zero-1.csv"))
+    said = imported(clinic, place(clinic, "leading-zero-2.csv"))
+    assert "warning: line 2: ref: 47 may be 0047 with leading zeros lost or added" in said
+    assert "1 added" in said
+
+
+def test_fields_that_were_not_filled_in_are_warned_of(clinic: Terminal) -> None:
+    said = imported(clinic, place(clinic, "unfilled-fields.csv"))
+    assert "warning: line 2: message: ***NAME***, ***PROVIDER***, ***DATE*** would be read aloud as it stands" in said
+    assert "warning: line 3: message: [NameF], [apptDate], [apptTime] would be read" in said
+    assert "warning: line 4: message: {{first_name}}, &amp;, {date} would be read" in said
+    assert len(stored(clinic, "ref")) == 3
+
+
+def test_a_dry_run_shows_the_warnings_too_and_not_more_than_twenty(clinic: Terminal) -> None:
+    rows = "".join(f"+1 202 555 01{n},Dear {{name}},2027-03-15 10:00\n" for n in range(10, 32))
+    dry = clinic.type("import", write(clinic, f"phone,message,at\n{rows}"), "--dry-run")
+    assert dry.stderr.count("warning: line") == 20
+    assert "and 2 more warnings" in dry.stderr
+
+
+def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
+    text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
+    imported(clinic, write(clinic, text))
+    said = imported(clinic, write(clinic, text.replace("0147", "0148")))
+    assert "0 added, 0 changed, 0 unchanged, 0 rejected, 1 held" in said
+    assert "reminderd accept ID" in said
+    report = clinic.json("report", "--date", "2099-03-15")
+    assert report["totals"]["number changed"] == 1
+    assert "it ended in 47: accept the new number, or cancel" in report["reminders"][0]["why"]
+    assert "1 needs a human" in clinic.type("report", "--date", "2099-03-15").stdout
+    assert [row["ref"] for row in clinic.json("list", "--needs-human")] == ["A1"]
+    assert clinic.type("accept", "A1").stdout.endswith("is scheduled\n")
+    assert clinic.json("report", "--date", "2099-03-15")["totals"]["waiting"] == 1
+    assert "no new phone number waits to be accepted" in clinic.type("accept", "A1", code=1).stderr
+
+
+def test_a_held_reminder_can_be_cancelled(clinic: Terminal) -> None:
+    text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
+    imported(clinic, write(clinic, text))
+    imported(clinic, write(clinic, text.replace("0147", "0148")))
+    assert clinic.type("cancel", "A1").stdout.endswith("is cancelled\n")

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reminderd.cli import import_chunks
-from reminderd.core.csv_records import unguarded
+from reminderd.core.formulas import unguarded
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.desk import contents

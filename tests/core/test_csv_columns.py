@@ -118,13 +118,6 @@ def test_what_names_a_patient_or_a_clinic_is_nothing_of_a_reminder(name: str) ->
     assert columns_of(["phone", "message", "at", name], {}).ignored == (name,)
 
 
-def test_the_apostrophe_of_a_guarded_cell_is_taken_off() -> None:
-    columns = columns_of(["mobile", "phone", "message", "at"], {})
-    assert columns.text("phone_number", ["'+49", "", "", ""]) == "+49"
-    assert columns.text("message", ["", "", "'-5", ""]) == "-5"
-    assert columns.text("message", ["", "", "'s", ""]) == "'s"
-
-
 def test_a_row_with_two_names_is_a_header() -> None:
     assert is_header(["phone", "", "message"])
     assert not is_header(["Appointments", "", "message"])

@@ -15,7 +15,6 @@ from reminderd.core.csv_records import (
     layout_of,
     names_delimiter,
     records,
-    unguarded,
 )
 from reminderd.core.headers import is_header
 
@@ -105,8 +104,3 @@ def test_the_header_is_the_first_row_that_names_columns_else_the_first_of_all(te
 def test_a_letter_that_was_lost_makes_its_record_unreadable_and_no_other() -> None:
     lost, whole = rows("M\N{REPLACEMENT CHARACTER}ller,1\nMeier,2\n")
     assert (lost.mistake, lost.cells, whole.mistake) == (UNREADABLE, ["M\N{REPLACEMENT CHARACTER}ller", "1"], None)
-
-
-@pytest.mark.parametrize(("cell", "text"), [("'+49", "+49"), ("'=1", "=1"), ("'", "'"), ("'s", "'s"), ("", "")])
-def test_the_apostrophe_before_a_formula_is_no_part_of_a_cell(cell: str, text: str) -> None:
-    assert unguarded(cell) == text

@@ -212,6 +212,8 @@ class _Case:
         return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
 
     def _waits(self) -> Waits | None:
+        if self.reminder.hold_code is HoldCode.NUMBER_CHANGED:
+            return Waits(limit_of(self.reminder, self.rules), HoldCode.NUMBER_CHANGED)
         if self.reminder.scheduled_at > self.now:
             return Waits(self.reminder.scheduled_at, None)
         if self.retry_at is not None and self.retry_at > self.now:
