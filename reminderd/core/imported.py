@@ -164,7 +164,7 @@ def why_held(request: ReminderRequest, known: Known, source: str) -> str:
     former = known.content[0]
     if known.held is not None and former == request.phone_number:
         return known.held
-    return f"phone number changed by {source}, it ended in {former[-_SHOWN:]}: accept the new number, or cancel"
+    return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
 
 
 def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:

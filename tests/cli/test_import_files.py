@@ -280,7 +280,7 @@ def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
     assert "reminderd accept ID" in said
     report = clinic.json("report", "--date", "2099-03-15")
     assert report["totals"]["number changed"] == 1
-    assert "it ended in 47: accept the new number, or cancel" in report["reminders"][0]["why"]
+    assert "the former one ended in 47: accept the new one, or cancel" in report["reminders"][0]["why"]
     assert "1 needs a human" in clinic.type("report", "--date", "2099-03-15").stdout
     assert [row["ref"] for row in clinic.json("list", "--needs-human")] == ["A1"]
     assert clinic.type("accept", "A1").stdout.endswith("is scheduled\n")
@@ -293,3 +293,12 @@ def test_a_held_reminder_can_be_cancelled(clinic: Terminal) -> None:
     imported(clinic, write(clinic, text))
     imported(clinic, write(clinic, text.replace("0147", "0148")))
     assert clinic.type("cancel", "A1").stdout.endswith("is cancelled\n")
+
+
+def test_the_table_of_the_documentation_is_imported_as_it_stands(clinic: Terminal) -> None:
+    guide = (Path(__file__).parents[2] / "docs/import.md").read_text(encoding="utf-8")
+    header = guide.index("    Terminnummer;")
+    table = guide[header : guide.index("\n\n", header)].replace("\n    ", "\n").strip()
+    (clinic.folder / "list.csv").write_text(table, encoding="utf-8")
+    imported(clinic, "list.csv")
+    assert stored(clinic, "ref", "scheduled_at") == [("4711", "2027-03-01 16:00"), ("4712", "2027-03-01 16:15")]

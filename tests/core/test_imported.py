@@ -147,7 +147,7 @@ def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -
 
 
 def test_why_a_reminder_is_held_names_the_former_number_by_its_end_only() -> None:
-    expected = "phone number changed by import of list.csv, it ended in 57: accept the new number, or cancel"
+    expected = "phone number changed (import of list.csv), the former one ended in 57: accept the new one, or cancel"
     assert why_held(REQUEST, of_another_number(), "import of list.csv") == expected
     assert why_held(REQUEST, of_another_number(held="changed before"), "import of list.csv") == expected
     assert why_held(REQUEST, other(held="changed before"), "api") == "changed before"

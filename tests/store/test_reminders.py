@@ -111,7 +111,7 @@ def held(desk: Desk) -> Reminder:
 def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk) -> None:
     reminder = held(desk)
     assert (reminder.phone_number, reminder.hold_code) == ("+15550100002", HoldCode.NUMBER_CHANGED)
-    why = "phone number changed by import of list.csv, it ended in 01: accept the new number, or cancel"
+    why = "phone number changed (import of list.csv), the former one ended in 01: accept the new one, or cancel"
     assert reminder.last_error == why
     desk.later(HOUR)
     assert desk.claim() == []
@@ -134,7 +134,7 @@ def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> 
         reminder.last_error,
     )
     assert put(desk, REQUEST) == [Intake.HELD]
-    assert "it ended in 02" in str(desk.reminder(reminder.id).last_error)
+    assert "the former one ended in 02" in str(desk.reminder(reminder.id).last_error)
 
 
 def test_an_accepted_number_is_called(desk: Desk) -> None:
