@@ -17,6 +17,7 @@ from reminderd.core.lifecycle.transition import (
     Transition,
     bar_of,
     ended,
+    lasting_hold,
     limit_of,
     line_for,
     local,
@@ -81,7 +82,7 @@ def claim_reminder(
     call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
-        in_call = evolve(reminder, status=status, wake_at=None, hold_code=None, retry_at=None)
+        in_call = evolve(reminder, status=status, wake_at=None, hold_code=lasting_hold(reminder), retry_at=None)
         return Transition(ledger=ledger.put(in_call))
     if reminder.status.in_call:
         reminder = _left_its_call(ledger, reminder, rules, now)

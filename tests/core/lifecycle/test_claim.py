@@ -403,6 +403,15 @@ def test_a_reminder_of_a_changed_number_waits_for_staff_until_its_limit() -> Non
         assert transition.action is None
 
 
+def test_a_reminder_of_a_changed_number_stays_held_though_it_expired_by_a_clock_that_was_ahead() -> None:
+    held = evolve(DUE, hold_code=HoldCode.NUMBER_CHANGED)
+    expired = after(held, now=NOW + DAY)
+    assert (expired.status, expired.hold_code) == (Status.EXPIRED, HoldCode.NUMBER_CHANGED)
+    again = after(expired)
+    assert (again.status, again.hold_code) == (Status.SCHEDULED, HoldCode.NUMBER_CHANGED)
+    assert claimed(a_ledger(again)).action is None
+
+
 def test_a_reminder_of_a_changed_number_joins_no_call_of_that_number() -> None:
     rules = evolve(RULES, group_within=HOUR)
     held = evolve(DUE, id="reminder-2", hold_code=HoldCode.NUMBER_CHANGED)
