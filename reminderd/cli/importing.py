@@ -1,5 +1,6 @@
 """The command `import`: a clinic's table made into reminders, while the daemon may be running."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -10,7 +11,7 @@ import click
 
 from reminderd.cli.common import FAILED, fail, with_config, wrong
 from reminderd.cli.encodings import called, encoding_option
-from reminderd.cli.import_chunks import Outcome, all_through
+from reminderd.cli.import_chunks import Asked, Outcome, ReadRow, all_through
 from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
 from reminderd.cli.output import counted
@@ -20,7 +21,8 @@ from reminderd.config import Config, templates_of
 from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
 from reminderd.core.headers import is_header, plain
-from reminderd.core.imported import Intake, read_row
+from reminderd.core.imported import read_row
+from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import normalised
 from reminderd.core.spoken_times import DayOrder
 from reminderd.store.errors import StoreUnavailableError
@@ -96,9 +98,13 @@ def import_(
             only_looking(config) if dry_run else writing(config, name) as judge,
             progress(sheet.size) as told,
         ):
-            outcome = Outcome(rejected)
-            whole = all_through(sheet.rows(), read, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
+            outcome, used = Outcome(rejected), Counter[int]()
+            rows, noting = sheet.rows(), partial(_noting_the_number, read=read, columns=columns, used=used)
+            whole = all_through(rows, noting, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
     _say_what_was_done(outcome, dry_run=dry_run)
+    if len(columns.places["phone_number"]) > 1:
+        chosen_from = ", ".join(f"{lines:,} from {sheet.header[place].strip()}" for place, lines in used.most_common())
+        click.echo(f"phone numbers: {chosen_from or 'none'}")
     if not whole:
         _stop(f"interrupted after line {outcome.last_line}; {_AGAIN}")
     if outcome.rejected.lines:
@@ -155,6 +161,16 @@ def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
     return headers
 
 
+def _noting_the_number(
+    cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]
+) -> Asked | list[str]:
+    """Read a row, and count from which column its number was taken."""
+    asked = read(cells)
+    if isinstance(asked, ReminderRequest):
+        used[columns.phone_place(cells)] += 1
+    return asked
+
+
 def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
     click.echo(f"{file}: {called(sheet.codec)}, {DELIMITERS[sheet.layout.delimiter]} between cells")
     if sheet.layout.above:
@@ -175,7 +191,5 @@ def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
         click.echo(f"warning: {warning}", err=True)
     if outcome.more_warnings:
         click.echo(f"and {counted(outcome.more_warnings, 'more warning')}", err=True)
-    if outcome.done[Intake.HELD]:
-        click.echo("held: their phone numbers were changed; reminderd accept ID releases one, cancel cancels it")
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")

@@ -137,12 +137,23 @@ class _Search:
 
     def _times(self) -> dict[str, tuple[int, ...]]:
         """Return where the time to call and the appointment's are: the first is never taken from the second."""
-        call, appointment, some = self._way(_CALL), self._way(_APPOINTMENT), self._way(_SOME)
+        call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
+        some = [self.found.get(role, []) for role in _SOME]
         if not call and not self.chosen.keys() & set(_CALL):
-            self.mistakes.append(self._no_time_to_call(appointment, some))
-        if not appointment and "appointment_at" not in self.chosen:
-            appointment = some
+            self.mistakes.append(self._no_time_to_call(appointment, *some))
+        elif not appointment and not self.chosen.keys() & set(_APPOINTMENT):
+            appointment = self._some_appointment(*some)
         return {"scheduled_at": call, "appointment_at": appointment}
+
+    def _some_appointment(self, whole: list[int], dates: list[int], times: list[int]) -> tuple[int, ...]:
+        """Return the columns of a time that don't say of what it is: beside the time to call, the appointment's."""
+        is_clear = len(whole) + max(len(dates), len(times)) < 2
+        if not is_clear:
+            self.mistakes.append(
+                f"appointment_at: more than one way to read it, {self._names((*whole, *dates, *times))};"
+                " expected --map appointment_at=HEADER, or --map appointment_at= if it is none of them"
+            )
+        return (*whole, *dates, *times)
 
     def _way(self, roles: tuple[str, str, str]) -> tuple[int, ...]:
         """Return the columns of a time: one for all of it, or one for its date and one for its hour."""
@@ -160,16 +171,21 @@ class _Search:
             )
         return whole or split
 
-    def _no_time_to_call(self, appointment: tuple[int, ...], some: tuple[int, ...]) -> str:
+    def _no_time_to_call(
+        self, appointment: tuple[int, ...], whole: list[int], dates: list[int], times: list[int]
+    ) -> str:
+        what = "scheduled_at: no column for the time to call"
         expected = "expected a header like call at, or call date and call time"
-        maps = "--map date=HEADER and --map time=HEADER"
-        if appointment or some:
-            whose = "are read as" if some and not appointment else "are"
-            names = self._names(appointment or some)
-            unclear = f"; if {self._names(some)} are the time to call: {maps}" if some else f", or {maps}"
-            why = f"no column for the time to call, as {names} {whose} the appointment's"
-            return f"scheduled_at: {why}; {expected}{unclear}"
-        return f"scheduled_at: no column; {expected}, or --map scheduled_at=HEADER"
+        some = (*whole, *dates, *times)
+        if not some:
+            only = f", only for the appointment's: {self._names(appointment)}" if appointment else ""
+            return f"{what}{only}; {expected}, or --map scheduled_at=HEADER"
+        fields = ("date", "time") if dates and times and not whole else ("scheduled_at",)
+        names = [self.header[place].strip() for place in (*dates[:1], *times[:1])] if len(fields) > 1 else ["HEADER"]
+        maps = " ".join(f'--map {field}="{name}"' for field, name in zip(fields, names, strict=True))
+        return (
+            f"{what}: {self._names(some)} may be the appointment's; {expected}, or {maps} if that is the time to call"
+        )
 
     def _ask_for_ref(self, places: Mapping[str, tuple[int, ...]]) -> None:
         """Ask whether a column is the `ref` if nothing else is, as its header may mean another thing."""

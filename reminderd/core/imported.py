@@ -17,6 +17,9 @@ from reminderd.core.statuses import UNKNOWN_STATUS, Standing, standing_of
 from reminderd.core.templates import Templates
 from reminderd.core.unfilled import message_warning
 
+_HELD: Final = (
+    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
+)
 _SHOWN: Final = 2
 """Digits of a former phone number that staff are shown."""
 
@@ -171,5 +174,6 @@ def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: dateti
     late = too_late(request, rules, now)
     if late is not None:
         return Decision(Intake.TOO_LATE, late)
-    warning = message_warning(request.message)
-    return Decision(intake, warnings=() if warning is None else (warning,))
+    held = _HELD if intake is Intake.HELD else None
+    warnings = (held, message_warning(request.message))
+    return Decision(intake, warnings=tuple(one for one in warnings if one is not None))

@@ -3,6 +3,7 @@
 The command line, the import and the HTTP API all use it. Each change leaves a line in `audit` that names the reminder.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -52,6 +53,7 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, statu
   FROM reminders WHERE COLUMN IN {}
 """
 _REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
+_NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
 _COLUMNS: Final = ("id", "ref", *_CONTENT, "wake_at", "created_at", "updated_at")
 _WAKE_AT: Final = _CONTENT.index("scheduled_at")
@@ -328,23 +330,29 @@ def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Itera
 
 
 def look_alikes(connection: Connection, added: Sequence[ReminderRequest]) -> dict[str | None, list[str]]:
-    """Return a warning for each new `ref` that differs from another in leading zeros only.
+    """Return a warning for each new `ref` that is another one as a spreadsheet rewrites numbers: 47 or 47.0 for 0047.
 
-    Spreadsheets drop them: the same line of a table would then be a second reminder of the same patient.
+    The same line of a table would then be a second reminder of the same patient.
     """
-    numbered = [one for one in added if one.ref is not None and one.ref.isascii() and one.ref.isdigit()]
-    own, refs = {one.ref for one in numbered}, dict[tuple[str, str], str]()
-    for row in _rows(connection, _REFS, sorted({one.phone_number for one in numbered})):
+    named = [(one.phone_number, one.ref, _number_of(one.ref)) for one in added if one.ref is not None]
+    own = {ref for _, ref, _ in named}
+    refs: dict[tuple[str, str | None], str] = {}
+    for row in _rows(connection, _REFS, sorted({phone for phone, _, number in named if number is not None})):
         if row["ref"] not in own:
-            refs.setdefault((row["phone_number"], row["ref"].lstrip("0")), row["ref"])
+            refs.setdefault((row["phone_number"], _number_of(row["ref"])), row["ref"])
     found: dict[str | None, list[str]] = {}
-    for one in numbered:
-        ref = str(one.ref)
-        other = refs.setdefault((one.phone_number, ref.lstrip("0")), ref)
+    for phone, ref, number in named:
+        other = ref if number is None else refs.setdefault((phone, number), ref)
         if other != ref:
-            what = f"ref: {ref} may be {other} with leading zeros lost or added, as both have the same phone number"
+            what = f"ref: {ref} may be {other}, rewritten by a spreadsheet, as both have the same phone number"
             found[ref] = [f"{what}; expected refs formatted as text, and one reminder for one appointment"]
     return found
+
+
+def _number_of(ref: str) -> str | None:
+    """Return the digits of a `ref` that a spreadsheet takes for a number; None: it doesn't."""
+    number = _NUMBER.fullmatch(ref)
+    return None if number is None else number[1]
 
 
 def _known_from(row: Row) -> Known:

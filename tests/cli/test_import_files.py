@@ -127,15 +127,15 @@ def test_a_slot_is_its_start_and_no_offset(clinic: Terminal) -> None:
 
 def test_a_date_and_a_time_that_do_not_say_of_what_are_not_the_time_to_call(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "time-slots.csv"))
-    assert 'no column for the time to call, as "date", "time" are read as the appointment\'s' in said
-    assert "--map date=HEADER and --map time=HEADER" in said
+    assert 'no column for the time to call: "date", "time" may be the appointment\'s' in said
+    assert '--map date="date" --map time="time" if that is the time to call' in said
 
 
 @pytest.mark.parametrize("header", ["Termin", "Rendez-vous", "Appt Date"])
 def test_the_time_of_an_appointment_is_not_the_time_to_call(clinic: Terminal, header: str) -> None:
     text = (FILES / "termin.csv").read_text().replace("Termin;", f"{header};")
     said = refused(clinic, write(clinic, text))
-    assert f'no column for the time to call, as "{header}" are the appointment\'s' in said
+    assert f'no column for the time to call, only for the appointment\'s: "{header}"' in said
 
 
 def test_the_number_of_an_appointment_is_the_ref(clinic: Terminal) -> None:
@@ -146,7 +146,7 @@ def test_the_number_of_an_appointment_is_the_ref(clinic: Terminal) -> None:
 
 def test_a_file_with_an_appointments_date_and_time_alone_names_what_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "practice-export.csv"))
-    assert 'time to call, as "Appointment Date", "Appointment Time" are the appointment\'s' in said
+    assert 'no column for the time to call, only for the appointment\'s: "Appointment Date", "Appointment Time"' in said
     assert "phone_number:" not in said
     assert "ref:" not in said
 
@@ -157,6 +157,7 @@ def test_the_practice_export_with_a_time_to_call_is_imported_mobile_first(clinic
     said = imported(clinic, write(clinic, "\n".join(calls)))
     assert "phone_number: Patient Mobile Number, else Patient Home Phone" in said
     assert "ignored: Patient Name, Patient Account Number, Doctor Name" in said
+    assert "phone numbers: 1 from Patient Mobile Number, 1 from Patient Home Phone" in said
     assert stored(clinic, "phone_number", "message", "scheduled_at", "ref") == [
         ("+12025550141", "On Monday, March 15 at 9:30 AM.", "2027-03-14 10:00", None),
         ("+12025550147", "On Monday, March 15 at 9:00 AM.", "2027-03-14 10:00", None),
@@ -176,7 +177,7 @@ def test_a_date_and_a_time_of_the_call_may_have_two_columns(clinic: Terminal) ->
 
 def test_a_file_with_an_appointment_alone_names_everything_that_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "appointment-only.csv"))
-    assert 'no column for the time to call, as "ApptDate" are the appointment\'s' in said
+    assert 'no column for the time to call, only for the appointment\'s: "ApptDate"' in said
     assert "message: no column" in said
 
 
@@ -253,7 +254,7 @@ def test_a_line_and_its_cancellation_in_one_file_contradict_each_other(clinic: T
 def test_leading_zeros_that_a_spreadsheet_lost_are_warned_of_with_both_refs(clinic: Terminal) -> None:
     assert "warning" not in imported(clinic, place(clinic, "leading-zero-1.csv"))
     said = imported(clinic, place(clinic, "leading-zero-2.csv"))
-    assert "warning: line 2: ref: 47 may be 0047 with leading zeros lost or added" in said
+    assert "warning: line 2: ref: 47 may be 0047, rewritten by a spreadsheet" in said
     assert "1 added" in said
 
 
@@ -277,7 +278,7 @@ def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
     imported(clinic, write(clinic, text))
     said = imported(clinic, write(clinic, text.replace("0147", "0148")))
     assert "0 added, 0 changed, 0 unchanged, 0 rejected, 1 held" in said
-    assert "reminderd accept ID" in said
+    assert "warning: line 2: phone_number: not the one that its ref had before" in said
     report = clinic.json("report", "--date", "2099-03-15")
     assert report["totals"]["number changed"] == 1
     assert "the former one ended in 47: accept the new one, or cancel" in report["reminders"][0]["why"]

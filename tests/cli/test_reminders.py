@@ -257,4 +257,4 @@ def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warn
     assert terminal.type(*first, "0047", "--message", "Hello.").stderr.count("warning") == 0
     said = terminal.type(*first, "47", "--message", "Dear [NameF].").stderr
     assert "warning: message: [NameF] would be read aloud as it stands" in said
-    assert "warning: ref: 47 may be 0047 with leading zeros lost or added" in said
+    assert "warning: ref: 47 may be 0047, rewritten by a spreadsheet" in said

@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 from reminderd.core.csv_columns import FIELDS, ColumnsError, columns_of
 from reminderd.core.headers import _NAMES, KNOWN, PHONES, is_header, plain, role_of
 
+EXPECTED = "expected a header like call at, or call date and call time"
+
 
 def mistakes(header: list[str], **chosen: str) -> list[str]:
     with pytest.raises(ColumnsError) as caught:
@@ -47,22 +49,32 @@ def test_a_date_or_time_alone_may_hold_both(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "names"),
+    "times", [["Termin"], ["Rendez-vous"], ["ApptDate"], ["Appointment Date", "Appointment Time"]], ids=" ".join
+)
+def test_the_time_of_an_appointment_is_never_the_time_to_call(times: list[str]) -> None:
+    [told, _] = mistakes(["phone", "message", *times])
+    names = ", ".join(f'"{name}"' for name in times)
+    assert told.startswith(
+        f"scheduled_at: no column for the time to call, only for the appointment's: {names}; expected"
+    )
+    assert told.endswith("or --map scheduled_at=HEADER")
+
+
+@pytest.mark.parametrize(
+    ("times", "maps"),
     [
-        (["Termin"], '"Termin" are the appointment\'s'),
-        (["Rendez-vous"], '"Rendez-vous" are the appointment\'s'),
-        (["ApptDate"], '"ApptDate" are the appointment\'s'),
-        (["Appointment Date", "Appointment Time"], '"Appointment Date", "Appointment Time" are the appointment\'s'),
-        (["Date", "Time"], '"Date", "Time" are read as the appointment\'s'),
-        (["Fecha y hora"], '"Fecha y hora" are read as the appointment\'s'),
-        (["Zeitpunkt"], '"Zeitpunkt" are read as the appointment\'s'),
-        (["Datum", "Termin um"], '"Termin um" are the appointment\'s'),
+        (["Date", "Time"], '--map date="Date" --map time="Time"'),
+        (["Uhrzeit", "Datum"], '--map date="Datum" --map time="Uhrzeit"'),
+        (["Fecha y hora"], '--map scheduled_at="HEADER"'),
+        (["Jour"], '--map scheduled_at="HEADER"'),
+        (["Zeitpunkt", "Datum", "Zeit"], '--map scheduled_at="HEADER"'),
+        (["Datum", "Termin um"], '--map scheduled_at="HEADER"'),
     ],
 )
-def test_the_time_of_an_appointment_is_never_the_time_to_call(times: list[str], names: str) -> None:
+def test_a_time_that_does_not_say_of_what_is_not_the_time_to_call(times: list[str], maps: str) -> None:
     [told, _] = mistakes(["phone", "message", *times])
-    assert told.startswith(f"scheduled_at: no column for the time to call, as {names}; expected a header like call at")
-    assert "--map date=HEADER and --map time=HEADER" in told
+    assert told.startswith("scheduled_at: no column for the time to call: ")
+    assert told.endswith(f"may be the appointment's; {EXPECTED}, or {maps} if that is the time to call")
 
 
 def test_a_date_and_a_time_are_the_appointments_beside_the_time_to_call() -> None:
@@ -70,6 +82,17 @@ def test_a_date_and_a_time_are_the_appointments_beside_the_time_to_call() -> Non
     assert (places["appointment_at"], places["scheduled_at"]) == ((2, 3), (4, 5))
     columns = columns_of(["phone", "message", "at", "Date", "Appointment Date", "Appointment Time"], {})
     assert (columns.places["appointment_at"], columns.ignored) == ((4, 5), ("Date",))
+
+
+@pytest.mark.parametrize("times", [["Date", "Datum"], ["Zeitpunkt", "Datum"], ["When", "Time"], ["Zeit", "Uhrzeit"]])
+def test_a_time_beside_the_time_to_call_must_be_one(times: list[str]) -> None:
+    [told, _] = mistakes(["phone", "message", "at", *times])
+    names = ", ".join(f'"{name}"' for name in times)
+    assert told.startswith(
+        f"appointment_at: more than one way to read it, {names}; expected --map appointment_at=HEADER"
+    )
+    assert columns_of(["phone", "message", "at", "Termin", *times], {}).places["appointment_at"] == (3,)
+    assert columns_of(["phone", "message", "at", *times], {"appointment_at": ""}).ignored == tuple(times)
 
 
 def test_a_date_and_a_time_are_the_call_s_once_that_is_said() -> None:

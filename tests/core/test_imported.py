@@ -119,6 +119,8 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
 def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
     decision = decide(REQUEST, stored, RULES, NOW)
     assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
+    held = [warning for warning in decision.warnings if warning.startswith("phone_number: not the one")]
+    assert len(held) == (becomes is Intake.HELD)
 
 
 @pytest.mark.parametrize(

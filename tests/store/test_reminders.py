@@ -173,11 +173,11 @@ def test_what_does_not_take_place_is_cancelled_while_it_waits(desk: Desk) -> Non
 def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_and_told_of_its_own_number_only(desk: Desk) -> None:
     desk.insert("one", ref="0047")
     desk.insert("another", OTHER.phone_number, ref="0048")
-    asked = [evolve(REQUEST, ref=ref) for ref in ("47", "48", "0047", "x47")]
+    asked = [evolve(REQUEST, ref=ref) for ref in ("47", "48", "0047", "x47", "47.0")]
     decided = reminders.decisions(desk.connection, NOW, requests=asked, rules=RULES)
     warnings = [decision.warnings for _, decision in decided]
-    assert [len(found) for found in warnings] == [1, 0, 0, 0]
-    assert warnings[0][0].startswith("ref: 47 may be 0047 with leading zeros lost or added")
+    assert [len(found) for found in warnings] == [1, 0, 0, 0, 1]
+    assert warnings[0][0].startswith("ref: 47 may be 0047, rewritten by a spreadsheet")
     together = [evolve(REQUEST, ref=ref) for ref in ("0051", "51")]
     decided = reminders.decisions(desk.connection, NOW, requests=together, rules=RULES)
     assert [decision.warnings[:1] != () for _, decision in decided] == [False, True]

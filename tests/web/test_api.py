@@ -245,6 +245,8 @@ async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> N
             == "phone number changed (over HTTP), the former one ended in 47: accept the new one, or cancel"
         )
         again = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+        [warning] = held.pop("warnings")
+        assert warning.startswith("phone_number: not the one that its ref had before")
         assert (again.status_code, again.json()) == (200, held)
 
 
