@@ -80,7 +80,7 @@ def _counted(counts: Counts, now: datetime) -> Iterator[GaugeMetricFamily]:
     yield _by(
         "outcome",
         "reminders_need_human",
-        "Reminders of the last 24 hours that somebody must act on, by outcome.",
+        "Reminders of the last 24 hours, and all whose number was changed, that somebody must act on, by outcome.",
         {outcome.replace(" ", "_"): counts.need_human.get(outcome, 0) for outcome in sorted(NEED_A_HUMAN)},
     )
     yield _one("reminders_due", "Reminders that wait for a call and are due.", counts.due)

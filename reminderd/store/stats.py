@@ -81,6 +81,12 @@ SELECT hold_code, count(*) AS reminders FROM (
 _FAILED: Final = """
 SELECT count(*) FROM reminders WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('failed', 'expired')
 """
+_NUMBER_CHANGED: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM reminders
+     WHERE hold_code = 'number_changed' AND status = 'scheduled' AND wake_at IS NOT NULL LIMIT :most
+) AS held
+"""
 _LAST_REPORT: Final = "SELECT max(received_at) FROM webhook_receipts"
 
 
@@ -134,6 +140,7 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
         status = Status(row["status"])
         ended[status] += row["reminders"]
         need_human[outcome(status, row["response"], codes.get(row["end_code"]))] += row["reminders"]
+    (need_human[Outcome.NUMBER_CHANGED],) = connection.execute(_NUMBER_CHANGED, {"most": MOST_WAITING}).fetchone()
     due = connection.execute(_DUE, waiting).fetchone()
     (unattended_since,) = connection.execute(_UNATTENDED, {"now": to_ms(now)}).fetchone()
     in_calls = {Status(row["status"]): row["reminders"] for row in connection.execute(_IN_CALLS).fetchall()}

@@ -68,9 +68,15 @@ def test_what_is_over_is_counted_for_a_day(desk: Desk) -> None:
     desk.insert("just young enough", status="expired", scheduled_at=to_ms(NOW - 23 * HOUR))
     desk.insert("another program's word", status="cancelled", response="will come by")
     desk.insert("to come", scheduled_at=to_ms(NOW + HOUR))
+    desk.insert("of another number", scheduled_at=to_ms(NOW + 48 * HOUR), hold_code="number_changed")
     found = counts(desk.connection, now=NOW)
     assert found.ended == {Status.CALLED: 2, Status.FAILED: 1, Status.EXPIRED: 1, Status.CANCELLED: 1}
-    assert found.need_human == {Outcome.WANTS_TO_CANCEL: 1, Outcome.NOT_REACHED: 1, Outcome.EXPIRED: 1}
+    assert found.need_human == {
+        Outcome.WANTS_TO_CANCEL: 1,
+        Outcome.NOT_REACHED: 1,
+        Outcome.NUMBER_CHANGED: 1,
+        Outcome.EXPIRED: 1,
+    }
 
 
 def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from reminderd.core.lifecycle.transition import (
     Transition,
     bar_of,
     ended,
+    lasting_hold,
     limit_of,
     line_for,
     local,
@@ -81,7 +82,7 @@ def claim_reminder(
     call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
-        in_call = evolve(reminder, status=status, wake_at=None, hold_code=None, retry_at=None)
+        in_call = evolve(reminder, status=status, wake_at=None, hold_code=lasting_hold(reminder), retry_at=None)
         return Transition(ledger=ledger.put(in_call))
     if reminder.status.in_call:
         reminder = _left_its_call(ledger, reminder, rules, now)
@@ -212,6 +213,8 @@ class _Case:
         return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
 
     def _waits(self) -> Waits | None:
+        if self.reminder.hold_code is HoldCode.NUMBER_CHANGED:
+            return Waits(limit_of(self.reminder, self.rules), HoldCode.NUMBER_CHANGED)
         if self.reminder.scheduled_at > self.now:
             return Waits(self.reminder.scheduled_at, None)
         if self.retry_at is not None and self.retry_at > self.now:

@@ -16,6 +16,7 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     close,
+    lasting_hold,
     reached,
 )
 from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallState, Member, Reminder, Status, digest
@@ -126,7 +127,7 @@ def progress(
             one,
             status=Status.PROCESSING,
             wake_at=None,
-            hold_code=None,
+            hold_code=lasting_hold(one),
             end_code=None,
             ended_at=None,
             retry_at=None,

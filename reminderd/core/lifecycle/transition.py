@@ -235,6 +235,11 @@ def limit_of(reminder: Reminder, rules: Rules) -> datetime:
     return clinics if reminder.again_until is None else max(clinics, reminder.again_until)
 
 
+def lasting_hold(reminder: Reminder) -> HoldCode | None:
+    """Return the hold that only staff end, whatever happens to the reminder; None: it has none."""
+    return reminder.hold_code if reminder.hold_code is HoldCode.NUMBER_CHANGED else None
+
+
 def ended(
     reminder: Reminder, status: Status, code: EndCode | None, now: datetime, reason: str | None = None
 ) -> Reminder:
@@ -246,7 +251,7 @@ def ended(
         end_code=code,
         last_error=words,
         ended_at=now,
-        hold_code=None,
+        hold_code=lasting_hold(reminder),
         retry_at=None,
         wake_at=None,
     )
@@ -261,7 +266,7 @@ def scheduled(
         status=Status.SCHEDULED,
         end_code=None,
         ended_at=None,
-        hold_code=hold,
+        hold_code=lasting_hold(reminder) or hold,
         last_error=reason if reason is not None else reminder.last_error,
         retry_at=at if at > now else None,
         wake_at=max(at, now),
