@@ -136,7 +136,8 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
         UnknownReminderError: there is no such call; nothing is written.
     """
     before, transition = _reported(connection, now, report, rules, new_call_id)
-    turn = answered_by_patient(transition.ledger, _known(transition.call), rules=rules, now=now)
+    call = transition.ledger.calls[_known(transition.call).id]
+    turn = answered_by_patient(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
     return Spoken(reply=turn.reply, message=turn.message, transitions=(transition,))
 
