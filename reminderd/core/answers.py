@@ -22,6 +22,8 @@ class NotPlaced:
     retry_after: timedelta | None = None
     rate_limited: bool = False
     """The provider asks for a pause of everything (429), not of this one call."""
+    number_refused: bool = False
+    """As our account stands, this number may not be called; another one may."""
 
 
 @frozen

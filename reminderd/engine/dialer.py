@@ -75,14 +75,14 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
-    turn = context.breaker.heard(action.call.id, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
+    turn = context.breaker.heard(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
         log_turn(turn, context.breaker)  # at once: the breaker may change again before the answer is written
     write = partial(
         settle_answer,
         action=action,
         answer=answer,
-        counts=not context.breaker.paused,
+        counts=context.breaker.counts(action.call, answer),
         rules=context.rules,
         draw=random(),  # noqa: S311 - jitter
     )

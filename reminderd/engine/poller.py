@@ -134,6 +134,7 @@ class Poller:
             checks=checks,
             request_in=self._request_in(claimed_at),
             held=frozenset(self._held),
+            last=context.breaker.last,
         )
         with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
             transitions = await context.database.write(

@@ -271,6 +271,42 @@ async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(sta
         assert (await house.reminder("r0")).tries == 0
 
 
+async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_only_they_fail(start: Start) -> None:
+    async def refuses_a_country(placement: Placement) -> Answer:
+        if placement.reminder_id == "good":
+            return await accepts(placement)
+        if placement.reminder_id == "abroad2" and await house.count("id = 'good'") == 0:
+            await house.insert("good")
+        return NotPlaced("403: 21215", number_refused=True)
+
+    async with start(refuses_a_country, dialers=1, max_tries=1) as house:
+        await house.insert("abroad1")
+        await house.provider.asked(1)
+        await house.insert("abroad2")
+        await house.until("good", Status.PROCESSING)
+        asked = [one.reminder_id for one in house.provider.placed]
+        refused = asked[: asked.index("good")]
+        assert refused[-1] in {"abroad1", "abroad2"}
+        assert len(refused) <= refused.index("abroad2") + 1, "the first probe of the pause was the good one"
+        for name in ("abroad1", "abroad2"):
+            failed = await house.until(name, Status.FAILED)
+            assert failed.last_error == f"not placed after {failed.tries} tries: 403: 21215"
+        assert not house.poller.context.breaker.paused
+
+
+async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_it_is_alone(start: Start) -> None:
+    async def refuses_it(_placement: Placement) -> Answer:
+        return NotPlaced("403: 21215", number_refused=True)
+
+    async with start(refuses_it, dialers=1, max_tries=1) as house:
+        await house.insert("abroad")
+        await house.provider.asked(4)
+        assert not house.poller.context.breaker.paused
+        waits = await house.reminder("abroad")
+        assert waits.status in {Status.SCHEDULED, Status.DIALING}
+        assert waits.tries >= 2
+
+
 async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
     async def is_busy_six_times(placement: Placement) -> Answer:
         busy = len(house.provider.placed) <= 6
