@@ -6,6 +6,7 @@ from typing import Final, TypeVar
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call
+from reminderd.engine.address_pause import AddressPause, Turn
 
 BAD_ANSWERS_IN_A_ROW: Final = 10
 """This many unclear or not-placed answers, with no acceptance and no webhook in between, mean a failing provider …"""
@@ -22,13 +23,6 @@ _REMEMBERED: Final = 500
 T = TypeVar("T")
 
 
-class Turn(StrEnum):
-    """What an answer or a webhook did to the pause."""
-
-    BEGAN = "began"
-    ENDED = "ended"
-
-
 class _Kind(StrEnum):
     TOLD = "told"
     """The provider has refused: too many requests, or our account or URL is not accepted."""
@@ -41,7 +35,9 @@ class _Kind(StrEnum):
 class Breaker:
     """Holds the pause in this process's memory. Times are seconds of a monotonic clock, draws are in [0, 1)."""
 
-    def __init__(self, backoff: Backoff) -> None:
+    def __init__(self, backoff: Backoff, address: AddressPause | None = None) -> None:
+        self.address = address or AddressPause()
+        """The pause because of our own address, beside the one because of the provider."""
         self.backoff = backoff
         """How long the pauses are; a new value applies from the next pause on."""
         self._bad_in_a_row = 0
@@ -65,7 +61,8 @@ class Breaker:
     @property
     def last(self) -> frozenset[str]:
         """Return the numbers that are a probe only where no other number waits: they prove nothing about the others."""
-        return frozenset(self._not_ours) | frozenset(self._tried) if self.paused else frozenset()
+        refused = frozenset(self._not_ours) | frozenset(self._tried) if self.paused else frozenset()
+        return refused | self.address.last
 
     def counts(self, call: Call, answer: Answer) -> bool:
         """Return whether a request that was not placed counts as a try of its reminders.
@@ -78,13 +75,15 @@ class Breaker:
 
     def room(self, now: float) -> int | None:
         """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
+        by_address = self.address.room(now)
         if self._kind is None:
-            return None
-        return 1 if now >= self._until and self._probe is None else 0
+            return by_address
+        by_provider = 1 if now >= self._until and self._probe is None else 0
+        return by_provider if by_address is None else min(by_provider, by_address)
 
     def next_at(self, now: float) -> float:
         """Return when the probe may be sent; `now` if nothing holds it back, or while one is in flight."""
-        return max(now, self._until) if self._kind is not None else now
+        return max(self.address.next_at(now), self._until if self._kind is not None else now)
 
     def probe_soon(self, now: float) -> None:
         """Allow the probe now: what the provider refused has changed."""
@@ -92,16 +91,19 @@ class Breaker:
 
     def sends(self, call_id: str) -> None:
         """Record that a request is being sent; during the pause it is the probe."""
+        self.address.sends(call_id)
         if self._kind is not None and self._probe is None:
             self._probe = call_id
 
     def withdrawn(self, call_id: str) -> None:
         """Record that the request was not sent after all, so that another may be the probe."""
+        self.address.withdrawn(call_id)
         if self._probe == call_id:
             self._probe = None
 
     def heard(self, call: Call, answer: Answer, now: float, draw: float) -> Turn | None:
         """Record the provider's answer to a request."""
+        self.address.heard(call, answer, now, draw)
         was_probe = self._probe == call.id
         if was_probe:
             self._probe = None

@@ -10,7 +10,8 @@ from reminderd.core.answers import Answer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.watching import lateness
-from reminderd.engine.breaker import Breaker, Turn
+from reminderd.engine.address_pause import Turn
+from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.logs import log_transition
 from reminderd.providers.base import placement_of

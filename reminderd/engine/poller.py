@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from random import random
 from typing import Final
 
 import trio
@@ -12,6 +13,7 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
+from reminderd.engine.address_pause import Turn
 from reminderd.engine.checker import check
 from reminderd.engine.context import Context, Sightings
 from reminderd.engine.dialer import dial
@@ -80,6 +82,7 @@ class Poller:
                     log_pause(before=self._paused, now=wakes.paused)
                     self._paused = wakes.paused
                     self._keep_quiet(wakes)
+                    self._follow_address(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
@@ -112,6 +115,14 @@ class Poller:
             if is_quiet is not self._quiet:
                 log_quiet(now + timedelta(seconds=self._quiet_until - monotonic) if is_quiet else None)
             self._quiet = is_quiet
+
+    def _follow_address(self, wakes: Wakes) -> None:
+        pause = self.context.breaker.address
+        turn = pause.follow(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
+        if turn is Turn.BEGAN:
+            logger.error(f"dialing pauses: {pause.reason}")
+        elif turn is Turn.ENDED:
+            logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
         """Return how many requests can be sent at once, by lines, pacing, pauses and the quiet time after a restore."""

@@ -15,6 +15,7 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.watching import LAST_DAY, Counts
+from reminderd.store.address import unreached_since
 from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import last_pause, paused
@@ -28,7 +29,8 @@ MOST_OF_A_DAY: Final = 10_000
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
        EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
-       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at
+       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
+       (SELECT value FROM settings WHERE key = 'unreached_since') AS unreached_since
 """
 _ALIVE: Final = "SELECT wake_at, id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
 
@@ -93,6 +95,8 @@ class Wakes:
     """Staff have paused dialing."""
     restored_at: datetime | None = None
     """When a backup was last restored; None: never."""
+    unreached_since: datetime | None = None
+    """Since when the provider does not reach our address; None: it does."""
     alive: tuple[tuple[str, datetime], ...] = ()
     """The id of each alive call, with its last sign of life."""
 
@@ -112,6 +116,7 @@ def next_wakes(connection: Connection, now: datetime) -> Wakes:
         call=from_ms(calls[0]["wake_at"]) if calls else None,
         paused=paused(connection),
         restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
+        unreached_since=None if row["unreached_since"] is None else from_ms(int(row["unreached_since"])),
         alive=tuple((call["id"], from_ms(call["last_sign_at"])) for call in calls),
     )
 
@@ -165,4 +170,5 @@ def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glan
         last_report=None if report is None else from_ms(report),
         paused=found.paused,
         paused_since=at if isinstance(at, datetime) else None,
+        unreached_since=unreached_since(connection),
     )

@@ -6,7 +6,8 @@ import pytest
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call, CallState
-from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker, Turn
+from reminderd.engine.address_pause import Turn
+from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker
 from tests.support.nouns import a_call
 
 ACCEPTED = Accepted("ext-1")

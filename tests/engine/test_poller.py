@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ import trio
 from attrs import frozen
 
 from reminderd.clock import SystemClock
-from reminderd.core.answers import AccountTrouble, Answer, Capabilities, Found, NotPlaced, Report, Unclear
+from reminderd.core.answers import (
+    Accepted,
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Found,
+    NoAnswer,
+    NotPlaced,
+    Report,
+    Unclear,
+)
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
@@ -21,7 +32,7 @@ from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.settle import settle_key
+from reminderd.store.settle import settle_key, settle_pick_up
 from reminderd.store.sqlite.driver import Connection
 from tests.support.house import House, TameProvider, a_house, accepts
 
@@ -339,6 +350,56 @@ async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another
         await house.insert("r2")
         await house.until("r2", Status.PROCESSING)
         assert not house.poller.context.breaker.paused
+
+
+ASKING = Capabilities(look_up=True, asks_what_to_say=True)
+
+
+async def silent_calls(house: House, *reminder_ids: str) -> None:
+    """Calls that are answered and last, in which nobody asks what to say; only look-ups tell of them."""
+    for name in reminder_ids:
+        house.provider.finding = Found(
+            Report(external_call_id=f"ext-{len(house.provider.placed) + 1}", status="completed", duration_seconds=9)
+        )
+        await house.insert(name)
+        await house.until_all(1, f"id = '{name}' AND status = 'scheduled' AND attempts = 1")
+
+
+async def comes_round(house: House) -> None:
+    """Let the loop look for commits a few times: what it did not do then, it does not do now."""
+    with trio.fail_after(10):
+        for _ in range(4):
+            before = house.poller.beat
+            while house.poller.beat == before:  # noqa: ASYNC110 - a beat is no event
+                await trio.sleep(0.005)
+
+
+async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_until_one_asks(start: Start) -> None:
+    async def numbered(_placement: Placement) -> Answer:
+        return Accepted(f"ext-{len(house.provider.placed)}")
+
+    options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
+    async with start(numbered, **options) as house:
+        await silent_calls(house, "r1", "r2")
+        pause = house.poller.context.breaker.address
+        with trio.fail_after(10):
+            while pause.reason is None:  # noqa: ASYNC110 - no event tells of it
+                await trio.sleep(0.005)
+        await house.insert("r3")
+        await house.insert("r4")
+        await comes_round(house)
+        assert len(house.provider.placed) == 2
+        assert not house.poller.context.breaker.paused, "the provider is well"
+        house.provider.finding = NoAnswer("not now")
+        pause.probe_soon(house.clock.monotonic())
+        house.poller.change(house.poller.context)
+        await house.provider.asked(3)
+        probe = house.provider.placed[2]
+        await comes_round(house)
+        assert len(house.provider.placed) == 3, "one probe alone"
+        asks = Report(external_call_id="ext-3", status="in-progress", attempt_id=probe.call_id)
+        await house.database.write(partial(settle_pick_up, report=asks, rules=house.rules, new_call_id="none"))
+        await house.provider.asked(4)
 
 
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
