@@ -26,7 +26,7 @@ from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import serve_sandbox
-from reminderd.store.address import follow_address
+from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import Database, open_database
 from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.upkeep import look_after
@@ -139,6 +139,8 @@ async def _run(
             provider = client(config, own_url=web_url)
         rules = rules_with(config, provider)
         await database.write(partial(follow_address, address=address_of(config)))
+        if listening.web is not None:
+            await database.write(note_gap)
         context = Context(
             database=database,
             provider=provider,

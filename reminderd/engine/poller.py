@@ -19,6 +19,7 @@ from reminderd.engine.context import Context, Sightings
 from reminderd.engine.dialer import dial
 from reminderd.engine.pacing import Pacing
 from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
+from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.stats import Wakes, next_wakes
@@ -77,6 +78,7 @@ class Poller:
                 self.beat = self.context.clock.monotonic()
                 try:
                     await self._follow_clock()
+                    await self._note_requests_in_vain()
                     version = await self.context.database.data_version()
                     wakes = await self.context.database.read(partial(next_wakes, now=self.context.clock.now()))
                     log_pause(before=self._paused, now=wakes.paused)
@@ -105,6 +107,13 @@ class Poller:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
         self._offset = offset
+
+    async def _note_requests_in_vain(self) -> None:
+        """Record, once the database works again, that our address was reached while it did not."""
+        pause = self.context.breaker.address
+        if pause.asked_in_vain:
+            await self.context.database.write(note_gap)
+            pause.asked_in_vain = False
 
     def _keep_quiet(self, wakes: Wakes) -> None:
         context = self.context

@@ -16,7 +16,8 @@ _MOST_CALLS: Final = 500
 """The newest calls that are looked at."""
 
 _SETTINGS: Final = """
-SELECT key, value FROM settings WHERE key IN ('public_address', 'unreached_since', 'unreached_told')
+SELECT key, value FROM settings
+ WHERE key IN ('public_address', 'answering_since', 'unreached_since', 'unreached_told')
 """
 _NEWEST: Final = f"""
 SELECT {CALLS.names} FROM call_logs
@@ -37,7 +38,8 @@ def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules)
     if not never_asked(call, rules) or unreached_since(connection) is not None:
         return
     rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
-    if is_failing(map(CALLS.read, rows), rules):
+    answering_since = _moment(_settings(connection).get("answering_since"))
+    if is_failing(map(CALLS.read, rows), rules, answering_since=answering_since):
         _set(connection, "unreached_since", str(to_ms(now)))
 
 
@@ -50,6 +52,11 @@ def note_request(connection: Connection) -> None:
 def forget(connection: Connection) -> None:
     """Forget that our address is failing: nothing shows it any more."""
     connection.execute(_FORGET)
+
+
+def note_gap(connection: Connection, now: datetime) -> None:
+    """Record that until now calls under way may have asked in vain: we were not running, or could not write."""
+    _set(connection, "answering_since", str(to_ms(now)))
 
 
 def follow_address(connection: Connection, _now: datetime, *, address: str) -> None:

@@ -32,7 +32,7 @@ from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.settle import settle_key, settle_pick_up
+from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from tests.support.house import House, TameProvider, a_house, accepts
 
@@ -400,6 +400,38 @@ async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_unt
         asks = Report(external_call_id="ext-3", status="in-progress", attempt_id=probe.call_id)
         await house.database.write(partial(settle_pick_up, report=asks, rules=house.rules, new_call_id="none"))
         await house.provider.asked(4)
+
+
+async def test_requests_that_could_not_be_recorded_show_that_our_address_was_reached(start: Start) -> None:
+    """As on a full disk: those calls never asked, as far as the database knows."""
+
+    async def numbered(_placement: Placement) -> Answer:
+        return Accepted(f"ext-{len(house.provider.placed)}")
+
+    options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
+    async with start(numbered, **options) as house:
+        house.provider.finding = NoAnswer("not now")
+        for name in ("r1", "r2"):
+            await house.insert(name)
+        await house.provider.asked(2)
+        for name in ("r1", "r2"):
+            await house.until(name, Status.PROCESSING)
+        pause = house.poller.context.breaker.address
+        pause.asked_in_vain = True
+        house.poller.change(house.poller.context)
+        with trio.fail_after(10):
+            while pause.asked_in_vain:  # noqa: ASYNC110 - no event tells of it
+                await trio.sleep(0.005)
+        for number in (1, 2):
+            report = Report(
+                external_call_id=f"ext-{number}",
+                status="completed",
+                duration_seconds=9,
+                attempt_id=house.provider.placed[number - 1].call_id,
+            )
+            await house.database.write(partial(settle_report, report=report, rules=house.rules, new_call_id="none"))
+        await comes_round(house)
+        assert pause.reason is None
 
 
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:

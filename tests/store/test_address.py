@@ -10,7 +10,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, Found
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
-from reminderd.store.address import follow_address, told_of_address, unreached_since, untold
+from reminderd.store.address import follow_address, note_gap, told_of_address, unreached_since, untold
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import HOUR, MINUTE, SECOND, a_report, able
 
@@ -155,3 +155,15 @@ def test_calls_that_a_restore_may_have_robbed_of_their_request_do_not_count(desk
     desk.connection.execute("INSERT INTO settings (key, value) VALUES ('restored_seq', '1')")
     silent(desk, 2)
     assert since(desk) is None
+
+
+def test_calls_that_were_under_way_during_a_restart_do_not_count(desk: Desk) -> None:
+    under_way = [placed(desk, number) for number in (1, 2)]
+    desk.write(note_gap)
+    desk.later(SECOND)
+    for action in under_way:
+        ended(desk, action, by_look_up=True)
+    assert since(desk) is None
+    silent(desk, 3)
+    silent(desk, 4)
+    assert since(desk) is not None

@@ -1,7 +1,7 @@
 """Decide whether our own address is failing: answered calls in which the provider never asked us what to say."""
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from reminderd.core.lifecycle.reconcile import is_ours
@@ -34,12 +34,25 @@ def never_asked(call: Call, rules: Rules) -> bool:
     return timedelta(seconds=call.duration_seconds) >= listens + ASKS_WITHIN
 
 
-def is_failing(calls: Iterable[Call], rules: Rules) -> bool:
+def is_failing(calls: Iterable[Call], rules: Rules, *, answering_since: datetime | None) -> bool:
     """Return whether our address is failing, by the newest calls that were placed with it.
 
     Only calls that were made after the last request for a document count: they show what the address is like now.
+
+    Args:
+        calls: the newest calls.
+        rules: the clinic's rules.
+        answering_since: since when no request of the provider was in vain, as while we are stopped; None: always.
     """
     known = tuple(calls)
     asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
     since = [call for call in known if asked is None or call.created_at > asked]
-    return len({call.phone_number for call in since if never_asked(call, rules)}) >= NUMBERS_IN_A_ROW
+    silent = [call for call in since if never_asked(call, rules) and not _may_have_asked_in_vain(call, answering_since)]
+    return len({call.phone_number for call in silent}) >= NUMBERS_IN_A_ROW
+
+
+def _may_have_asked_in_vain(call: Call, answering_since: datetime | None) -> bool:
+    """Return whether we may have been unable to answer: the call was made before that was over, and ended after."""
+    if answering_since is None or call.created_at > answering_since:
+        return False
+    return call.received_at is None or call.received_at > answering_since
