@@ -26,7 +26,7 @@ class AddressPause:
     def __init__(self, backoff: Backoff = BETWEEN_PROBES) -> None:
         self._backoff = backoff
         self.asked_in_vain = False
-        """The provider has asked what to say, and that could not be recorded yet."""
+        """The provider has asked what to say, or may have, and that could not be recorded yet."""
         self._since: datetime | None = None
         self._probes = 0
         self._until = 0.0

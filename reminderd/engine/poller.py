@@ -34,6 +34,10 @@ CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
 
 
+STALLED: Final = 5.0
+"""Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still."""
+
+
 @define(kw_only=True)
 class Poller:
     """The poll loop: what it works with, and its state."""
@@ -75,7 +79,7 @@ class Poller:
         stopping = self.context.stopping
         async with trio.open_nursery() as nursery:
             while not stopping.is_set():
-                self.beat = self.context.clock.monotonic()
+                self._beats()
                 try:
                     await self._follow_clock()
                     await self._note_requests_in_vain()
@@ -98,6 +102,13 @@ class Poller:
         self.context = context
         self._freed.set()
 
+    def _beats(self) -> None:
+        """Give a sign of life. After a standstill, requests may have come in vain meanwhile."""
+        now = self.context.clock.monotonic()
+        if now - self.beat > STALLED:
+            self.context.breaker.address.asked_in_vain = True
+        self.beat = now
+
     async def _follow_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
         clock = self.context.clock
@@ -106,12 +117,14 @@ class Poller:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
+        elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
+            self.context.breaker.address.asked_in_vain = True
         self._offset = offset
 
     async def _note_requests_in_vain(self) -> None:
-        """Record, once the database works again, that our address was reached while it did not."""
+        """Record, once all works again, that the provider may have reached our address while we could not answer."""
         pause = self.context.breaker.address
-        if pause.asked_in_vain:
+        if pause.asked_in_vain and self.context.rules.capabilities.asks_what_to_say:
             await self.context.database.write(note_gap)
             pause.asked_in_vain = False
 
@@ -227,7 +240,7 @@ class Poller:
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
             while await self.context.database.data_version() == version:
-                self.beat = self.context.clock.monotonic()
+                self._beats()
                 await trio.sleep(LOOK_FOR_COMMITS)
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:

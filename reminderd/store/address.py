@@ -38,8 +38,7 @@ def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules)
     if not never_asked(call, rules) or unreached_since(connection) is not None:
         return
     rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
-    answering_since = _moment(_settings(connection).get("answering_since"))
-    if is_failing(map(CALLS.read, rows), rules, answering_since=answering_since):
+    if is_failing(map(CALLS.read, rows), rules, answering_since=answering_since(connection)):
         _set(connection, "unreached_since", str(to_ms(now)))
 
 
@@ -52,6 +51,11 @@ def note_request(connection: Connection) -> None:
 def forget(connection: Connection) -> None:
     """Forget that our address is failing: nothing shows it any more."""
     connection.execute(_FORGET)
+
+
+def answering_since(connection: Connection) -> datetime | None:
+    """Return since when no request can have been in vain; None: unknown."""
+    return _moment(_settings(connection).get("answering_since"))
 
 
 def note_gap(connection: Connection, now: datetime) -> None:

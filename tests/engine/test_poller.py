@@ -31,9 +31,11 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
+from reminderd.store.address import answering_since
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
+from tests.support.clock import HandClock
 from tests.support.house import House, TameProvider, a_house, accepts
 
 PHONE = "+15550100001"
@@ -432,6 +434,20 @@ async def test_requests_that_could_not_be_recorded_show_that_our_address_was_rea
             await house.database.write(partial(settle_report, report=report, rules=house.rules, new_call_id="none"))
         await comes_round(house)
         assert pause.reason is None
+
+
+@pytest.mark.parametrize("stands_still", ["the process", "the machine"])
+async def test_after_a_standstill_calls_that_were_under_way_blame_no_address(tmp_path: Path, stands_still: str) -> None:
+    clock = HandClock()
+    async with a_house(tmp_path / "reminderd.db", clock, TameProvider(capabilities=ASKING)) as house:
+        await house.polled()
+        assert await house.database.read(answering_since) is None
+        if stands_still == "the process":
+            clock.advance(timedelta(seconds=10))
+        else:
+            clock.time += timedelta(seconds=10)
+        await house.polled()
+        assert await house.database.read(answering_since) == clock.now()
 
 
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:

@@ -54,11 +54,12 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
         return NotPlaced(said, retry_after(outcome.headers.get("retry-after"), now), rate_limited=True)
     if code in NUMBER:
         return Refused(said)
-    if code in NUMBER_FOR_US:
-        return NotPlaced(said, number_refused=True)
-    if code in ACCOUNT or outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400:
+    is_status_of_account = outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400
+    if code in ACCOUNT or (is_status_of_account and code not in NUMBER_FOR_US):
         return AccountTrouble(said)
-    return Refused(said)
+    # Only the number differs from one call to the next. So what nobody knows is about it, or about every call: whether
+    # other numbers are accepted will tell.
+    return NotPlaced(said, number_refused=True)
 
 
 def code_in(heard: Heard) -> int | None:

@@ -190,9 +190,13 @@ def test_no_code_is_in_two_classes() -> None:
         pytest.param((hear, say(answer(400, b'{"code": 21210}')[:-5]), cut), "400 Bad Request", id="broken off"),
     ],
 )
-async def test_other_4xx_are_refusals_for_good(script: Script, expected: str, twilio_at: Maker) -> None:
+async def test_a_refusal_that_nobody_knows_is_about_this_number_or_about_all(
+    script: Script, expected: str, twilio_at: Maker
+) -> None:
+    """Only the number differs between two requests: so others show which it is."""
     said = await answer_to(script, twilio_at)
-    assert isinstance(said, Refused)
+    assert isinstance(said, NotPlaced)
+    assert said.number_refused
     assert said.reason.startswith(expected)
 
 
