@@ -34,8 +34,9 @@ CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
 
 
-STALLED: Final = 5.0
-"""Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still."""
+STALLED: Final = 15.0
+"""Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
+long that a provider may have given up waiting for our answer."""
 
 
 @define(kw_only=True)

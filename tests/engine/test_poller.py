@@ -443,9 +443,9 @@ async def test_after_a_standstill_calls_that_were_under_way_blame_no_address(tmp
         await house.polled()
         assert await house.database.read(answering_since) is None
         if stands_still == "the process":
-            clock.advance(timedelta(seconds=10))
+            clock.advance(timedelta(seconds=20))
         else:
-            clock.time += timedelta(seconds=10)
+            clock.time += timedelta(seconds=20)
         await house.polled()
         assert await house.database.read(answering_since) == clock.now()
 
