@@ -17,6 +17,7 @@ from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.health import Daemon, Glance, troubles
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value
 from reminderd.store.settings import database_id
@@ -125,7 +126,8 @@ def _reasons(seen: Glance) -> str:
 
 def _pause(seen: Glance, zone: ZoneInfo) -> str:
     if not seen.paused:
-        return "running"
+        failing_since = seen.unreached_since
+        return "running" if failing_since is None else f"paused since {spoken(failing_since, zone)}: {UNREACHED}"
     since = "" if seen.paused_since is None else f" since {spoken(seen.paused_since, zone)}"
     return f"paused by staff{since}; reminderd resume ends it"
 

@@ -19,6 +19,7 @@ from reminderd.logs import log_transition
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.store.database import Database
+from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.door import Door
@@ -45,9 +46,12 @@ class _Desk:
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; returns after the commit."""
-        return self._logged(
-            await self._write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint()))
-        )
+        settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
+        try:
+            return self._logged(await self._write(settle))
+        except StoreUnavailableError:
+            self.breaker.address.asked_in_vain = True
+            raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; returns after the commit."""

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -11,7 +12,9 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
+from reminderd.daemon.parts import address_of
 from reminderd.early_signals import taken
+from reminderd.store.address import follow_address
 from reminderd.store.claims import poke
 from reminderd.store.database import until_stored
 
@@ -79,6 +82,9 @@ async def _read_again(live: Live, reload: Reload) -> None:
             live.config = evolve(live.config, log=before.log)
             found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))
     _tell(found, before)
+    if address_of(found.config) != address_of(before):
+        follow = partial(follow_address, address=address_of(found.config))
+        await until_stored(lambda: live.context.database.write(follow))
     if (found.config.calling, found.config.limits) != (before.calling, before.limits):
         await until_stored(lambda: live.context.database.write(poke))
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from random import random
 from typing import Final
 
 import trio
@@ -12,11 +13,13 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
+from reminderd.engine.address_pause import Turn
 from reminderd.engine.checker import check
 from reminderd.engine.context import Context, Sightings
 from reminderd.engine.dialer import dial
 from reminderd.engine.pacing import Pacing
 from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
+from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.stats import Wakes, next_wakes
@@ -32,6 +35,11 @@ FAILURE_PAUSE: Final = 1.0
 
 CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
+
+
+STALLED: Final = 15.0
+"""Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
+long that a provider may have given up waiting for our answer."""
 
 
 @define(kw_only=True)
@@ -75,14 +83,16 @@ class Poller:
         stopping = self.context.stopping
         async with trio.open_nursery() as nursery:
             while not stopping.is_set():
-                self.beat = self.context.clock.monotonic()
+                self._beats()
                 try:
                     await self._follow_clock()
+                    await self._note_requests_in_vain()
                     version = await self.context.database.data_version()
                     wakes = await self._next_wakes()
                     log_pause(before=self._paused, now=wakes.paused)
                     self._paused = wakes.paused
                     self._keep_quiet(wakes)
+                    self._follow_address(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
@@ -104,6 +114,13 @@ class Poller:
             self._sightings.see(wakes.alive, clock.monotonic())
         return wakes
 
+    def _beats(self) -> None:
+        """Give a sign of life. After a standstill, requests may have come in vain meanwhile."""
+        now = self.context.clock.monotonic()
+        if now - self.beat > STALLED:
+            self.context.breaker.address.asked_in_vain = True
+        self.beat = now
+
     async def _follow_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
         clock = self.context.clock
@@ -112,7 +129,16 @@ class Poller:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
+        elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
+            self.context.breaker.address.asked_in_vain = True
         self._offset = offset
+
+    async def _note_requests_in_vain(self) -> None:
+        """Record, once all works again, that the provider may have reached our address while we could not answer."""
+        pause = self.context.breaker.address
+        if pause.asked_in_vain and self.context.rules.capabilities.asks_what_to_say:
+            await self.context.database.write(note_gap)
+            pause.asked_in_vain = False
 
     def _keep_quiet(self, wakes: Wakes) -> None:
         context = self.context
@@ -123,6 +149,14 @@ class Poller:
             if is_quiet is not self._quiet:
                 log_quiet(now + timedelta(seconds=self._quiet_until - monotonic) if is_quiet else None)
             self._quiet = is_quiet
+
+    def _follow_address(self, wakes: Wakes) -> None:
+        pause = self.context.breaker.address
+        turn = pause.follow(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
+        if turn is Turn.BEGAN:
+            logger.error(f"dialing pauses: {pause.reason}")
+        elif turn is Turn.ENDED:
+            logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
         """Return how many requests can be sent at once, by lines, pacing, pauses and the quiet time after a restore."""
@@ -144,6 +178,7 @@ class Poller:
             checks=checks,
             request_in=self._request_in(claimed_at),
             held=frozenset(self._held),
+            last=context.breaker.last,
         )
         with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
             transitions = await context.database.write(
@@ -222,7 +257,7 @@ class Poller:
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
             while await self.context.database.data_version() == version:
-                self.beat = self.context.clock.monotonic()
+                self._beats()
                 await trio.sleep(LOOK_FOR_COMMITS)
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:

@@ -217,6 +217,7 @@ CALLS: Final = Table(
         Column("error"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
+        _moment("fetched_at"),
         _moment("received_at"),
     ),
 )

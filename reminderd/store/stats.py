@@ -15,6 +15,7 @@ from reminderd.core.model import CallState, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.watching import LAST_DAY, Counts
+from reminderd.store.address import unreached_since
 from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import last_pause, paused
@@ -29,7 +30,8 @@ _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
        (SELECT min(wake_at) FROM call_logs WHERE wake_at IS NOT NULL) AS call,
        EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
-       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at
+       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
+       (SELECT value FROM settings WHERE key = 'unreached_since') AS unreached_since
 """
 _ALIVE: Final = "SELECT id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
 
@@ -102,6 +104,8 @@ class Wakes:
     """When a backup was last restored; None: never."""
     alive: tuple[tuple[str, datetime], ...] | None = ()
     """The id of each alive call, with its last sign of life; None: they were not read."""
+    unreached_since: datetime | None = None
+    """Since when the provider does not reach our address; None: it does."""
 
 
 def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
@@ -127,6 +131,7 @@ def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> 
         paused=paused(connection),
         restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
         alive=tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls) if are_read else None,
+        unreached_since=None if row["unreached_since"] is None else from_ms(int(row["unreached_since"])),
     )
 
 
@@ -180,4 +185,5 @@ def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glan
         last_report=None if report is None else from_ms(report),
         paused=found.paused,
         paused_since=at if isinstance(at, datetime) else None,
+        unreached_since=unreached_since(connection),
     )

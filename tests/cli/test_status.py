@@ -102,6 +102,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "last_report": None,
         "paused": False,
         "paused_since": None,
+        "unreached_since": None,
         "backup_age_seconds": None,
     }
 
@@ -217,3 +218,15 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         (terminal.folder / "copies").rmdir()
         (terminal.folder / "copies").touch()
         assert "ERROR: backup: " in terminal.type("status", code=1).stdout
+
+
+def test_an_address_that_the_provider_does_not_reach_is_told_with_its_key(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))
+    with answering(terminal, says()):
+        result = terminal.type("status", code=1)
+    first = result.stdout.splitlines()[0]
+    assert first.startswith("ERROR: public address: dialing is paused: answered calls never asked what to say")
+    assert first.endswith("[web].public_base_url")
+    assert "dialing paused since 2026-03-02 11:00:00: answered calls" in " ".join(result.stdout.split())

@@ -65,6 +65,15 @@ def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(desk: Des
     assert names(desk.claim(requests=2)) == [["r2"], ["r3"]]
 
 
+def test_numbers_that_come_last_wait_for_all_others_and_for_nobody_else(desk: Desk) -> None:
+    for number in range(3):
+        desk.insert(f"r{number}", f"+1555010000{number}")
+        desk.later(MINUTE)
+    refused = frozenset({"+15550100000", "+15550100001"})
+    assert names(desk.claim(requests=1, last=refused)) == [["r2"]]
+    assert names(desk.claim(requests=2, last=refused)) == [["r0"], ["r1"]]
+
+
 def test_without_room_for_a_request_no_waiting_reminder_is_changed(desk: Desk) -> None:
     desk.insert()
     before = desk.reminder()
@@ -519,7 +528,11 @@ def test_a_claim_asks_few_questions_however_many_reminders_are_due(desk: Desk) -
 _OTHERS = ledger._OTHERS.format(known="(:a)", reminders="(:a)", numbers="(:a)")
 QUERIES = {
     "calls to look at": (claims._TAKE_CALLS, "call_logs_to_look_at"),
-    "reminders to look at": (claims._TAKE_REMINDERS, "reminders_to_look_at"),
+    "reminders to look at": (claims._TAKE_REMINDERS.format(""), "reminders_to_look_at"),
+    "reminders of other numbers": (
+        claims._TAKE_REMINDERS.format(claims._NOT_TO.format("(:a)")),
+        "reminders_to_look_at",
+    ),
     "what ended ahead of time": (claims._ENDED_AHEAD, "reminders_too_late"),
     "bundles": (claims._WAITING.format("(:a)"), "reminders_by_phone_number"),
     "histories": (_OTHERS, "call_reminders_by_reminder"),

@@ -97,6 +97,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "duration_seconds": 31,
             "sip_response_code": 200,
             "error_code": "0",
+            "fetched_at": T + 1,
             "received_at": T + 3,
         },
     ),

@@ -15,6 +15,7 @@ from reminderd.core.lifecycle.restore import restored
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.files import put_in_place, scratch
+from reminderd.store.address import forget
 from reminderd.store.audit import audit
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
@@ -219,6 +220,7 @@ def _hold(
     connection.execute(_SKIP_SEQ, {"seq": seq})
     connection.execute(_SETTING, {"key": "restored_at", "value": str(to_ms(restored_at))})
     connection.execute(_SETTING, {"key": "restored_seq", "value": str(seq)})
+    forget(connection)
     then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
     why = f"a backup was restored{then}"
     audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
