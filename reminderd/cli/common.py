@@ -14,8 +14,10 @@ import click
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config, rules_of
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.files import companions
+from reminderd.store.address import unreached_since
 from reminderd.store.claims import standstill
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
@@ -145,7 +147,9 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def say_if_paused(config: Config, connection: Connection) -> None:
-    """A line on stderr while nobody is called, by staff or after a restore: whoever looks at what waits should know."""
+    """A line on stderr for each reason why nobody is called: whoever looks at what waits should know."""
+    if snapshot(connection, unreached_since) is not None:
+        click.echo(f"dialing is paused: {UNREACHED}; reminderd doctor shows more", err=True)
     if not snapshot(connection, paused):
         until = quiet_until(config, connection)
         if until is not None:

@@ -13,6 +13,7 @@ from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store import reminders as acts
+from reminderd.store.address import unreached_since
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
@@ -138,6 +139,16 @@ def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: P
         act = last_pause(connection)
         assert act is not None
         assert "a backup was restored" in str(act["detail"])
+
+
+def test_an_address_that_was_failing_when_the_backup_was_made_is_not_failing_any_more(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert()
+        desk.connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', '1780000000000')")
+        backed_up(desk, backup)
+    put_back(path, backup)
+    with a_desk(path) as desk:
+        assert unreached_since(desk.connection) is None
 
 
 def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Path) -> None:
