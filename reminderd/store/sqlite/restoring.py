@@ -1,6 +1,7 @@
 """Replace the database with a backup, without calling anybody again who was called after the backup."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.restore import restored
 from reminderd.core.model import Call, Reminder
@@ -97,7 +98,7 @@ def restore(
         actor: who restores, for the audit.
         replace: whether the content of `database` may be replaced.
         rules: the clinic's rules.
-        from_another: whether it may be another database's backup.
+        from_another: whether it may be another database's backup; then its id is never taken over.
 
     Raises:
         CopyError: The backup can't be used, it would replace something, or there is no room; nothing was changed.
@@ -119,7 +120,9 @@ def restore(
         ):
             last_change = _last_change(prepared)
             replaced = _what_it_has(target) if there else _Replaced()
-            if there and not from_another:
+            if from_another and replaced.database_id is None:
+                replaced = evolve(replaced, database_id=secrets.token_hex(16))
+            elif there and not from_another:
                 _refuse_anothers(backup, id_in(source), replaced.database_id)
             kept = _kept(target, database, now) if there else None
             hold = partial(_hold, actor=actor, replaced=replaced, last_change=last_change, kept=kept, rules=rules)

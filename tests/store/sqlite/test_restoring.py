@@ -18,8 +18,8 @@ from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import last_pause, paused, set_pause
-from reminderd.store.sqlite.copying import copy
+from reminderd.store.settings import database_id, last_pause, paused, set_pause
+from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.migrate import migrations
@@ -504,6 +504,20 @@ def test_a_backup_that_cannot_be_told_to_be_ours_is_refused_as_well(tmp_path: Pa
         forgetful.execute(forget)
     with pytest.raises(CopyError, match="expected one of this database"):
         put_back(ours, backup)
+    with reading(backup) as copied:
+        its_id = database_id(copied)
+    restore(ours, backup, LATER, actor="anna", replace=True, rules=RULES, from_another=True)
+    assert names_and_id(ours) != (["ours"], its_id), "it never takes over an id that may be another's"
+
+
+def test_a_new_database_from_anothers_backup_has_an_id_of_its_own(tmp_path: Path, backup: Path) -> None:
+    theirs = clinics(tmp_path)[1]
+    with open_sync(theirs) as connection:
+        copy(connection, backup)
+    new = tmp_path / "new.db"
+    restore(new, backup, LATER, actor="anna", replace=False, rules=RULES, from_another=True)
+    assert names_and_id(new)[0] == ["theirs"]
+    assert names_and_id(new)[1] != names_and_id(theirs)[1]
 
 
 def test_where_no_database_was_the_restored_one_has_the_id_of_its_backup(tmp_path: Path, backup: Path) -> None:
