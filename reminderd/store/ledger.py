@@ -7,9 +7,10 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.transition import Ledger, reached
+from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
+from reminderd.core.outcomes import counts_for_limits
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
@@ -36,7 +37,7 @@ SELECT {CALLS.names} FROM call_logs WHERE id = :attempt OR external_call_id = :e
 _TO_NUMBERS: Final = f"""
 SELECT {CALLS.names} FROM call_logs
  WHERE phone_number IN {{}}
-   AND (wake_at IS NOT NULL OR (outcome IN ('heard', 'voicemail') AND last_sign_at >= :since))
+   AND (wake_at IS NOT NULL OR (outcome IN ('confirmed', 'heard', 'hung_up', 'voicemail') AND last_sign_at >= :since))
  ORDER BY seq
 """
 _NEVER: Final = 2**62
@@ -168,7 +169,7 @@ def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], ru
     shared = {one.reminder_id for call in ledger.calls.values() if call.state.alive for one in ledger.members_of(call)}
     heard_at: dict[str, tuple[datetime, ...]] = {}
     for call in calls:
-        if rules.limits.any and reached(call, rules):
+        if rules.limits.any and counts_for_limits(call, rules):
             at = call.received_at or call.last_sign_at
             heard_at[call.phone_number] = (*heard_at.get(call.phone_number, ()), at)
     return evolve(_with_reminders(connection, ledger, shared), heard_at=heard_at)

@@ -196,6 +196,8 @@ CALLS: Final = Table(
         Column("lease_token"),
         _moment("wake_at"),
         _moment("last_sign_at"),
+        _moment("fetched_at"),
+        _moment("hung_up_at"),
         Column("transcript"),
         Column("answered_by"),
         Column("duration_seconds"),
@@ -219,6 +221,7 @@ MEMBERS: Final = Table(
         _moment("scheduled_at"),
         Column("message_digest"),
         _flag("said"),
+        _moment("spoken_by"),
         _flag("gone"),
     ),
 )

@@ -1,6 +1,6 @@
 """The provider reports on a call, by webhook or in a look-up: which call the report is about, and what follows."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import evolve
@@ -16,16 +16,14 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     close,
-    reached,
 )
 from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallState, Member, Reminder, Status, digest
+from reminderd.core.outcomes import outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
 _RANK_OF_OTHER_WORDS: Final = 3
-_DECLINED: Final = 603
-"""SIP: RFC 3261, 21.6.2."""
 
 
 def call_of(ledger: Ledger, report: Report) -> Call | None:
@@ -50,21 +48,6 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
         and call.seq > ledger.restored_seq
     ]
     return nameless[0] if len(nameless) == 1 else None
-
-
-def outcome_of(call: Call, *, was_spoken: bool) -> CallOutcome:
-    """Return how a call ended for the patient, according to its terminal report. Only this function decides it.
-
-    Args:
-        call: with its terminal report.
-        was_spoken: whether a message was handed to the person who answered.
-    """
-    if call.status == "completed":
-        by_person = CallOutcome.HEARD if was_spoken else CallOutcome.NOT_HEARD
-        return CallOutcome.VOICEMAIL if call.by_machine else by_person
-    if call.sip_response_code == _DECLINED:
-        return CallOutcome.DECLINED
-    return CallOutcome.FAILED if call.status == "failed" else CallOutcome.NOT_ANSWERED
 
 
 def reported(
@@ -159,18 +142,30 @@ def _apply(
 
 def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
     """Close a call by its one terminal report."""
+    asks = rules.capabilities.asks_what_to_say
+    members = ledger.members_of(call)
     over = evolve(call, status=report.status, received_at=now, evidence=True, error=None)
-    was_heard = call.outcome is CallOutcome.HEARD  # a key was pressed
-    was_spoken = not rules.capabilities.asks_what_to_say or any(one.said for one in ledger.members_of(call))
-    over = evolve(over, outcome=call.outcome if was_heard else outcome_of(over, was_spoken=was_spoken))
+    outcome = outcome_of(over, told_in(members, asks=asks))
+    is_hung_up = outcome is CallOutcome.HUNG_UP
+    over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
     ledger = ledger.put(over)
-    if reached(over, rules) and not rules.capabilities.asks_what_to_say:
-        ledger = ledger.put(*(evolve(member, said=True) for member in ledger.members_of(over)))
+    if not asks:
+        spoken = outcome in {CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
+        ledger = ledger.put(*(evolve(member, said=spoken or member.said) for member in members))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
     after, lines = close(ledger, over, CallState.ENDED, end, rules=rules, now=now)
     if not lines:
-        lines = (LogLine(f"recorded: {report.status}", reminder_id=call.reminder_id, call_id=call.id),)
+        text = f"recorded: {report.status} ({outcome.words})"
+        lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)
     return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+
+
+def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime:
+    """Return the earliest moment at which the line may have ended: a report may be late, and no clock is perfect."""
+    ends = [now, report.ended_at or now]
+    if call.fetched_at is not None and call.duration_seconds is not None:
+        ends.append(call.fetched_at + timedelta(seconds=call.duration_seconds))
+    return min(ends)
 
 
 def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
