@@ -5,7 +5,7 @@ from datetime import datetime
 from operator import itemgetter
 from typing import Final
 
-from reminderd.core.model import CallState, Status
+from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
@@ -63,7 +63,9 @@ def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[
 
 
 def _how_it_ended(call: Row) -> str | None:
+    outcome = call["outcome"]
     known = (
+        ("the patient:", None if outcome is None else CallOutcome(str(outcome)).words),
         ("answered by", call["answered_by"]),
         ("seconds", call["duration_seconds"]),
         ("SIP", call["sip_response_code"]),

@@ -23,7 +23,7 @@ from reminderd.store.sqlite.transaction import snapshot
 
 Row = dict[str, Value]
 
-_COLUMNS: Final = ("outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+_COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
 _CODES: Final = {str(code): code for code in EndCode}
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")

@@ -69,8 +69,12 @@ def _of_answered(call: Call, told: Told) -> CallOutcome:
 
 def outcome_for(member: Member, call: Call) -> CallOutcome | None:
     """Return how a call ended for one of its reminders: nothing is heard that was not spoken. None: not known yet."""
-    is_unspoken = call.outcome in _SPOKEN and not member.said
-    return CallOutcome.NOT_HEARD if is_unspoken else call.outcome
+    return as_spoken(call.outcome, is_said=member.said)
+
+
+def as_spoken(outcome: CallOutcome | None, *, is_said: bool) -> CallOutcome | None:
+    """Return the outcome of a call for a reminder that was said in it, or was not."""
+    return CallOutcome.NOT_HEARD if outcome in _SPOKEN and not is_said else outcome
 
 
 def reached(member: Member, call: Call, rules: Rules) -> bool:

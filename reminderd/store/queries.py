@@ -6,7 +6,8 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
+from reminderd.core.outcomes import as_spoken
 from reminderd.core.reasons import HoldCode
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
@@ -21,6 +22,7 @@ Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
+_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 
@@ -51,6 +53,14 @@ SELECT {CALLS.names} FROM call_logs
  WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id AND gone = 0)
     OR (reminder_id = :id AND adopted = 1)
  ORDER BY seq
+"""
+_SAID: Final = "SELECT call_id, said FROM call_reminders WHERE reminder_id = :id"
+_OUTCOMES: Final = f"""
+SELECT r.id, m.said, c.outcome
+  FROM reminders AS r JOIN call_reminders AS m ON m.reminder_id = r.id JOIN call_logs AS c ON c.id = m.call_id
+ WHERE r.id IN (SELECT id FROM reminders {_WANTED})
+   AND m.gone = 0 AND m.scheduled_at = r.scheduled_at AND c.phone_number = r.phone_number AND c.outcome IS NOT NULL
+ ORDER BY c.seq
 """
 _OTHERS: Final = """
 SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
@@ -97,12 +107,17 @@ def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | No
 
 
 def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None) -> list[dict[str, Value]]:
-    """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all."""
+    """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
+
+    `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
+    """
     rows = connection.execute(
         f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
         {**_parameters(wanted), "limit": EVERY if limit is None else limit},
     ).fetchall()
-    return [named(row) for row in rows]
+    calls = connection.execute(_OUTCOMES, _parameters(wanted)).fetchall()
+    last = {row["id"]: _outcome(row["outcome"], row["said"]) for row in calls}
+    return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
 
 
 def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
@@ -112,8 +127,13 @@ def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
 
 
 def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Return the calls of a reminder, oldest first, including those recorded from a report that names it."""
-    return [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
+    """Return the calls of a reminder, oldest first, including those recorded from a report that names it.
+
+    `outcome` is how the call has ended for this reminder: others of its bundle may have been spoken, and this one not.
+    """
+    said = {row["call_id"]: row["said"] for row in connection.execute(_SAID, {"id": reminder_id}).fetchall()}
+    calls = [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
+    return [call | {"outcome": _outcome(call["outcome"], said.get(call["id"], True))} for call in calls]
 
 
 def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
@@ -150,6 +170,12 @@ def broken_promises(connection: Connection) -> list[str]:
     """
     rows = connection.execute(_NOBODY_LOOKS_AT).fetchall()
     return [f"a waiting reminder has no wake_at: {row['id']}" for row in rows]
+
+
+def _outcome(outcome: Value, said: object) -> str | None:
+    known = _OUTCOME_WORDS.get(str(outcome))
+    found = as_spoken(known, is_said=bool(said))
+    return None if found is None else found.value
 
 
 def _one(row: Row | None) -> dict[str, Value] | None:
