@@ -1,6 +1,6 @@
 """What staff read: lists of reminders, one reminder with its calls and acts, and errors in the rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -55,10 +55,10 @@ SELECT {CALLS.names} FROM call_logs
  ORDER BY seq
 """
 _SAID: Final = "SELECT call_id, said FROM call_reminders WHERE reminder_id = :id"
-_OUTCOMES: Final = f"""
+_OUTCOMES: Final = """
 SELECT r.id, m.said, c.outcome
   FROM reminders AS r JOIN call_reminders AS m ON m.reminder_id = r.id JOIN call_logs AS c ON c.id = m.call_id
- WHERE r.id IN (SELECT id FROM reminders {_WANTED})
+ WHERE r.id IN {}
    AND m.gone = 0 AND m.scheduled_at = r.scheduled_at AND c.phone_number = r.phone_number AND c.outcome IS NOT NULL
  ORDER BY c.seq
 """
@@ -95,15 +95,17 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
 
 
 def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, Value] | None:
-    """Return the row with this id, or None."""
+    """Return the row with this id, and its `call_outcome` as in `list_reminders`; None if there is none."""
     sql = f"SELECT {REMINDERS.names} FROM reminders WHERE id = :id"
-    return _one(connection.execute(sql, {"id": reminder_id}).fetchone())
+    rows = connection.execute(sql, {"id": reminder_id}).fetchall()
+    found = _with_outcomes(rows, connection.execute(_OUTCOMES.format("(:id)"), {"id": reminder_id}).fetchall())
+    return found[0] if found else None
 
 
 def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | None:
-    """Return the row with this `ref`, or None."""
-    sql = f"SELECT {REMINDERS.names} FROM reminders WHERE ref = :ref"
-    return _one(connection.execute(sql, {"ref": ref}).fetchone())
+    """Return the row with this `ref`, as `reminder_with_id` does; None if there is none."""
+    row = connection.execute("SELECT id FROM reminders WHERE ref = :ref", {"ref": ref}).fetchone()
+    return None if row is None else reminder_with_id(connection, row["id"])
 
 
 def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None) -> list[dict[str, Value]]:
@@ -115,9 +117,10 @@ def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None)
         f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
         {**_parameters(wanted), "limit": EVERY if limit is None else limit},
     ).fetchall()
-    calls = connection.execute(_OUTCOMES, _parameters(wanted)).fetchall()
-    last = {row["id"]: _outcome(row["outcome"], row["said"]) for row in calls}
-    return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
+    calls = connection.execute(
+        _OUTCOMES.format(f"(SELECT id FROM reminders {_WANTED})"), _parameters(wanted)
+    ).fetchall()
+    return _with_outcomes(rows, calls)
 
 
 def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
@@ -178,8 +181,9 @@ def _outcome(outcome: Value, said: object) -> str | None:
     return None if found is None else found.value
 
 
-def _one(row: Row | None) -> dict[str, Value] | None:
-    return None if row is None else named(row)
+def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
+    last = {call["id"]: _outcome(call["outcome"], call["said"]) for call in calls}
+    return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
 
 
 def _parameters(wanted: Wanted) -> dict[str, str | int | None]:
