@@ -91,14 +91,15 @@ def reached(member: Member, call: Call, rules: Rules) -> bool:
             return False
 
 
-def counts_for_limits(call: Call, rules: Rules) -> bool:
-    """Return whether `[limits]` count a call: a person was spoken to, or a voicemail counts as reached."""
-    return call.outcome in _BY_PERSON or (call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached)
+def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool:
+    """Return whether a call reached the patient of any of its reminders; one that we did not know has none."""
+    own = list(members)
+    by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
+    return any(reached(one, call, rules) for one in own) if own else call.outcome in _PROVEN or by_voicemail
 
 
 _PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
-_BY_PERSON: Final = _PROVEN | {CallOutcome.HUNG_UP}
-_SPOKEN: Final = _BY_PERSON | {CallOutcome.VOICEMAIL}
+_SPOKEN: Final = _PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
 _ANSWERED: Final = frozenset({"completed", "hung-up"})
 _SIP_DECLINED: Final = 603
 _SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})

@@ -10,7 +10,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
-from reminderd.core.outcomes import counts_for_limits
+from reminderd.core.outcomes import reached_anybody
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
@@ -133,10 +133,14 @@ def _has_closed(call: Call, before: Ledger) -> bool:
 
 
 def _with_members(connection: Connection, ledger: Ledger, call_ids: list[str]) -> Ledger:
+    return ledger.put(*_members(connection, call_ids)) if call_ids else ledger
+
+
+def _members(connection: Connection, call_ids: list[str]) -> list[Member]:
     if not call_ids:
-        return ledger
+        return []
     listed, parameters = in_list("call", call_ids)
-    return ledger.put(*(MEMBERS.read(row) for row in connection.execute(_MEMBERS + listed, parameters).fetchall()))
+    return [MEMBERS.read(row) for row in connection.execute(_MEMBERS + listed, parameters).fetchall()]
 
 
 def _with_reminders(connection: Connection, ledger: Ledger, wanted: Iterable[str]) -> Ledger:
@@ -168,8 +172,10 @@ def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], ru
     ledger = _with_members(connection, ledger.put(*others), [call.id for call in others])
     shared = {one.reminder_id for call in ledger.calls.values() if call.state.alive for one in ledger.members_of(call)}
     heard_at: dict[str, tuple[datetime, ...]] = {}
+    members = _members(connection, [call.id for call in calls if call.outcome is not None]) if rules.limits.any else []
     for call in calls:
-        if rules.limits.any and counts_for_limits(call, rules):
+        own = [member for member in members if member.call_id == call.id]
+        if rules.limits.any and reached_anybody(call, own, rules):
             at = call.received_at or call.last_sign_at
             heard_at[call.phone_number] = (*heard_at.get(call.phone_number, ()), at)
     return evolve(_with_reminders(connection, ledger, shared), heard_at=heard_at)

@@ -11,11 +11,11 @@ from reminderd.core.outcomes import (
     NEED_A_HUMAN,
     Outcome,
     Told,
-    counts_for_limits,
     outcome,
     outcome_for,
     outcome_of,
     reached,
+    reached_anybody,
     told_in,
 )
 from reminderd.core.reasons import EndCode
@@ -152,11 +152,17 @@ def test_a_patient_was_reached_if_the_message_was_spoken_to_its_end(
     assert reached(member, call, rules) is is_reached
 
 
-def test_the_limits_count_every_call_in_which_somebody_was_spoken_to() -> None:
-    counted = {one for one in CallOutcome if counts_for_limits(evolve(CALL, outcome=one), RULES)}
-    assert counted == {CallOutcome.CONFIRMED, CallOutcome.HEARD, CallOutcome.HUNG_UP}
-    assert counts_for_limits(evolve(CALL, outcome=CallOutcome.VOICEMAIL), VOICEMAIL_COUNTS)
-    assert not counts_for_limits(CALL, VOICEMAIL_COUNTS)
+def test_a_call_reached_somebody_if_it_reached_the_patient_of_one_of_its_reminders() -> None:
+    later = evolve(SPOKEN, spoken_by=NOW + 12 * SECOND)
+    assert reached_anybody(hung_up_after(7), [later, SPOKEN], RULES)
+    assert not reached_anybody(hung_up_after(7), [later, MEMBER], RULES)
+
+
+def test_one_that_we_did_not_know_reached_somebody_if_it_was_heard() -> None:
+    counted = {one for one in CallOutcome if reached_anybody(evolve(CALL, outcome=one), [], RULES)}
+    assert counted == {CallOutcome.CONFIRMED, CallOutcome.HEARD}
+    assert reached_anybody(evolve(CALL, outcome=CallOutcome.VOICEMAIL), [], VOICEMAIL_COUNTS)
+    assert not reached_anybody(CALL, [], VOICEMAIL_COUNTS)
 
 
 # What a reminder has come to

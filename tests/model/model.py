@@ -120,7 +120,7 @@ class Model:
         """Return when the limits let a number be called: now, or the next day."""
         today = self.now // DAY
         reached = sum(
-            call.phone_number == number and call.outcome in {"heard", "hung_up"} and _reached_at(call) // DAY == today
+            call.phone_number == number and self._has_reached_anybody(call) and _reached_at(call) // DAY == today
             for call in self.db.calls.values()
         )
         is_free = reached < REACHED_PER_DAY or Rule.LIMITS_HOLD not in self.rules
@@ -175,6 +175,10 @@ class Model:
 
     def was_heard(self, reminder: Reminder) -> bool:
         return any(self.has_reached(member, call) for member, call in self.history(reminder))
+
+    def _has_reached_anybody(self, call: Call) -> bool:
+        members = self.members_of(call)
+        return any(self.has_reached(one, call) for one in members) if members else call.outcome == "heard"
 
     def has_reached(self, member: Member, call: Call) -> bool:
         """Return whether the patient of one of a call's reminders has heard its message."""

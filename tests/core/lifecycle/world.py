@@ -39,7 +39,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancel
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Reminder, Status, digest
-from reminderd.core.outcomes import counts_for_limits
+from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.window import Span, Window
@@ -231,7 +231,7 @@ class World:
         """Return the database as a decision sees it."""
         heard: dict[str, tuple[datetime, ...]] = {}
         for call in self.db.calls.values():
-            if counts_for_limits(call, self.rules):
+            if reached_anybody(call, self.db.members_of(call), self.rules):
                 moment = call.received_at or call.last_sign_at
                 heard[call.phone_number] = (*heard.get(call.phone_number, ()), moment)
         return evolve(self.db, heard_at=heard, newest_seq=max(self.seq, self.db.restored_seq))
