@@ -71,7 +71,7 @@ async def test_what_a_patient_presses_is_the_response_and_the_phone_rings_once(
         ("hangs up", CallOutcome.HUNG_UP, EndCode.HUNG_UP, "hung up during the message"),
         ("hears nothing", CallOutcome.NOT_HEARD, EndCode.NOT_HEARD, "not heard, after 2 calls"),
         ("fax", CallOutcome.NOT_HEARD, EndCode.NOT_HEARD, "not heard, answered by a fax, after 2 calls"),
-        ("phone off", CallOutcome.NOT_ANSWERED, EndCode.NOT_ANSWERED, "failed (SIP 480), after 2 calls"),
+        ("phone off", CallOutcome.NOT_ANSWERED, EndCode.NOT_ANSWERED, "not answered (SIP 480), after 2 calls"),
         ("declines", CallOutcome.DECLINED, EndCode.DECLINED, "the provider reported: declined (SIP 603)"),
     ],
 )

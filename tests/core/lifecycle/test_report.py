@@ -185,7 +185,7 @@ def test_a_message_that_was_not_spoken_to_its_end_is_not_called_again_if_it_is_w
 def test_a_phone_that_is_off_or_out_of_reach_is_called_again(code: int) -> None:
     _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=code)))
     assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
-    assert reminder.last_error == f"failed (SIP {code}); will be called again"
+    assert reminder.last_error == f"not answered (SIP {code}); will be called again"
 
 
 def test_a_provider_that_says_so_itself_has_told_a_declined_call_and_one_that_was_hung_up() -> None:
