@@ -21,6 +21,7 @@ from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallStat
 from reminderd.core.outcomes import outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.spelling import Listener, listener
 
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
 _RANK_OF_OTHER_WORDS: Final = 3
@@ -220,20 +221,32 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
 
 
 def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
-    """Return the call with the report's values in the columns that are still empty."""
+    """Return the call with the report's values in the columns that are still empty.
+
+    A duration and a SIP code of progress are not those of the end.
+    """
     is_anothers = any(
         one.external_call_id == report.external_call_id for one in ledger.calls.values() if one.id != call.id
     )
     external_call_id = call.external_call_id or (None if is_anothers else report.external_call_id)
+    if report.status not in TERMINAL:
+        report = evolve(report, duration_seconds=None, sip_response_code=None)
     return evolve(
         call,
         external_call_id=external_call_id,
         transcript=report.transcript if call.transcript is None else call.transcript,
         duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
-        answered_by=report.answered_by if call.answered_by is None else call.answered_by,
+        answered_by=_who_answered(call, report),
         sip_response_code=report.sip_response_code if call.sip_response_code is None else call.sip_response_code,
         error_code=report.error_code if call.error_code is None else call.error_code,
     )
+
+
+def _who_answered(call: Call, report: Report) -> str | None:
+    """Return who has answered: until the end is reported, a machine that is told of later counts, and a person not."""
+    is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
+    is_by_person = listener(call.answered_by) is Listener.PERSON
+    return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by
 
 
 def _rank(status: str | None) -> int:

@@ -195,6 +195,25 @@ def test_a_provider_that_says_so_itself_has_told_a_declined_call_and_one_that_wa
     assert (gone.status, gone.end_code) == (Status.FAILED, EndCode.HUNG_UP)
 
 
+def test_what_a_progress_report_says_of_the_end_does_not_count() -> None:
+    early = a_report("in-progress", duration_seconds=0, sip_response_code=180, answered_by="unknown")
+    after = heard_of(a_ledger(WAITING, PLACED), early).ledger
+    assert (after.calls["call-1"].duration_seconds, after.calls["call-1"].sip_response_code) == (None, None)
+    heard, _ = end_of(heard_of(after, a_report(duration_seconds=31, sip_response_code=200)))
+    assert (heard.outcome, heard.duration_seconds, heard.sip_response_code) == (CallOutcome.HEARD, 31, 200)
+    declined, _ = end_of(heard_of(after, a_report("failed", sip_response_code=603)))
+    assert declined.outcome is CallOutcome.DECLINED
+
+
+@pytest.mark.parametrize("early", ["human", "unknown"])
+def test_a_machine_that_is_told_of_at_the_end_counts_though_a_person_was_reported_before(early: str) -> None:
+    before = evolve(PLACED, answered_by=early)
+    call, _ = end_of(heard_of(a_ledger(WAITING, before), a_report(answered_by="machine")))
+    assert (call.outcome, call.answered_by) == (CallOutcome.VOICEMAIL, "machine")
+    again = heard_of(a_ledger(WAITING, evolve(call, answered_by="human")), a_report(answered_by="machine"))
+    assert end_of(again)[0].answered_by == "human", "the end was reported before"
+
+
 def test_a_fax_never_reaches_anybody() -> None:
     rules = evolve(VOICEMAIL_COUNTS, max_calls=1)
     call, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(answered_by="FAX"), rules=rules))
