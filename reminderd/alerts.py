@@ -13,6 +13,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.store.address import told_of_address, untold
 from reminderd.store.alerts import News, news, told
@@ -24,6 +25,7 @@ Send = Callable[[str, str], Awaitable[bool]]
 
 _PAUSED: Final = "dialing is paused"
 _LINES: Final = 50
+_ENDINGS: Final = {str(one): one for one in CallOutcome}
 _SENDING_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -97,10 +99,16 @@ def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
     lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
-    lines += [f"{one.ref or one.id}: {one.outcome}" for one in found[:_LINES]]
+    lines += [f"{one.ref or one.id}: {one.outcome}{_why(one)}" for one in found[:_LINES]]
     if len(found) > _LINES:
         lines.append(f"and {len(found) - _LINES} more")
     return title, "\n".join([*lines, "For details run reminderd report."])
+
+
+def _why(one: News) -> str:
+    """How the last call has ended, where that is why nobody was reached."""
+    ending = _ENDINGS.get(str(one.end_code))
+    return f" ({ending.words})" if ending is not None and one.outcome is Outcome.NOT_REACHED else ""
 
 
 def by_apprise(urls: Sequence[str]) -> Send:

@@ -11,6 +11,7 @@ from attrs import define, field
 
 from reminderd.alerts import Alerts, by_apprise, message, watch
 from reminderd.core.outcomes import Outcome
+from reminderd.core.reasons import EndCode
 from reminderd.store.address import forget
 from reminderd.store.alerts import News
 from reminderd.store.database import Database, open_database
@@ -85,20 +86,24 @@ async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path:
     pigeon = Pigeon()
     rows = [
         ("r1", "failed", {"last_error": "busy"}),
+        ("r4", "failed", {"end_code": "hung_up"}),
+        ("r5", "failed", {"end_code": "restored"}),
         ("r2", "called", {"response": "cancel_requested", "ref": "appointment-2"}),
         ("r3", "expired", {}),
         ("well", "called", {"response": "confirmed"}),
         ("waits", "scheduled", {}),
     ]
     async with watched(tmp_path / "db", pigeon, *rows) as database:
-        await until_told(database, 3)
+        await until_told(database, 5)
     ((title, text),) = pigeon.sent
-    assert title == "3 reminders need a human"
+    assert title == "5 reminders need a human"
     assert text.splitlines() == [
-        "1 wants to cancel, 1 not reached, 1 expired",
+        "1 wants to cancel, 3 not reached, 1 expired",
         "r1: not reached",
         "appointment-2: wants to cancel",
         "r3: expired",
+        "r4: not reached (hung up)",
+        "r5: not reached",
         "For details run reminderd report.",
     ]
     assert "555" not in text
@@ -178,7 +183,10 @@ async def test_one_who_is_named_while_another_is_being_told_in_vain_need_not_wai
 
 
 def test_a_long_list_is_cut() -> None:
-    many = [News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, updated_at=NOW) for n in range(60)]
+    many = [
+        News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
+        for n in range(60)
+    ]
     title, text = message(many)
     assert title == "60 reminders need a human"
     assert "and 10 more" in text.splitlines()
@@ -214,7 +222,9 @@ async def test_an_address_that_the_provider_does_not_reach_is_one_alert_until_it
 
 
 def test_a_pause_and_reminders_are_one_message() -> None:
-    title, text = message([News(id="r1", ref=None, outcome=Outcome.EXPIRED, updated_at=NOW)], is_unreached=True)
+    title, text = message(
+        [News(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
+    )
     assert title == "dialing is paused; 1 reminder needs a human"
     assert text.splitlines()[-2:] == ["r1: expired", "For details run reminderd report."]
     assert "reminderd doctor" in text.splitlines()[0]

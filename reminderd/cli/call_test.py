@@ -16,7 +16,7 @@ from attrs import evolve
 from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
 from reminderd.cli.following import Seen, news
 from reminderd.clock import SystemClock
-from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig, rules_of
+from reminderd.config import CallingConfig, Config, DatabaseConfig, rules_of
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
@@ -100,7 +100,7 @@ def _alone(config: Config, folder: Path) -> Config:
         config,
         database=DatabaseConfig(url="sqlite:///call-test.db", folder=folder),
         calling=CallingConfig(timezone=config.calling.timezone),
-        redial=RedialConfig(max_calls=1),
+        redial=evolve(config.redial, max_calls=1),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from attrs import frozen
 
 from reminderd.config import texts
-from reminderd.config.keys import choice, key, switch, whole
+from reminderd.config.keys import choice, key, whole
 from reminderd.core.phone import normalised
 
 CALLS_PER_SECOND: Final = 1.0
@@ -49,4 +49,3 @@ class TwilioConfig:
         "DetectMessageEnd", "DetectMessageEnd", "Enable", "off"
     )
     voicemail: Literal["leave_message", "hang_up"] = choice("leave_message", "leave_message", "hang_up")
-    voicemail_is_reached: bool = switch(default=False)

@@ -51,6 +51,7 @@ class EndCode(StrEnum):
     MAX_CALLS = "max_calls"
     NOT_ANSWERED = "not_answered"
     NOT_HEARD = "not_heard"
+    HUNG_UP = "hung_up"
     VOICEMAIL = "voicemail"
     DECLINED = "declined"
     PROVIDER_FAILED = "provider_failed"
@@ -76,6 +77,7 @@ _ENDS: Final = {
     EndCode.MAX_CALLS: "called as often as configured, but not reached",
     EndCode.NOT_ANSWERED: "not answered",
     EndCode.NOT_HEARD: "answered, but the message was not heard",
+    EndCode.HUNG_UP: "hung up during the message",
     EndCode.VOICEMAIL: "answered by voicemail",
     EndCode.DECLINED: "the call was declined",
     EndCode.PROVIDER_FAILED: "the provider reported: failed",

@@ -7,7 +7,7 @@ from attrs import frozen
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
 from reminderd.core.outcomes import NEED_A_HUMAN
 from reminderd.core.watching import CALL_WORDS, Counts
 
@@ -77,6 +77,12 @@ def _counted(counts: Counts, now: datetime) -> Iterator[GaugeMetricFamily]:
         "calls_last_day",
         "Calls for reminders whose time was in the last 24 hours, by what we have concluded of them.",
         {word: counts.calls.get(word, 0) for word in CALL_WORDS},
+    )
+    yield _by(
+        "outcome",
+        "call_outcomes_last_day",
+        "Calls for reminders whose time was in the last 24 hours, by how they have ended for the patient.",
+        {word: counts.outcomes.get(word, 0) for word in CallOutcome},
     )
     yield _by(
         "outcome",

@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.reasons import EndCode
 from reminderd.store.connection import Connection
 from reminderd.store.rows import REMINDERS, to_ms
 
@@ -30,6 +31,8 @@ class News:
     id: str
     ref: str | None
     outcome: Outcome
+    end_code: EndCode | None
+    """How its last call ended, or what else kept it from its patient; None: neither."""
     updated_at: datetime
 
 
@@ -41,7 +44,15 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
         reminder = REMINDERS.read(row)
         word = outcome(reminder.status, reminder.response, reminder.end_code)
         if word in NEED_A_HUMAN and reminder.updated_at is not None:
-            found.append(News(id=reminder.id, ref=reminder.ref, outcome=word, updated_at=reminder.updated_at))
+            found.append(
+                News(
+                    id=reminder.id,
+                    ref=reminder.ref,
+                    outcome=word,
+                    end_code=reminder.end_code,
+                    updated_at=reminder.updated_at,
+                )
+            )
     return found
 
 

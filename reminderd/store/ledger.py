@@ -7,9 +7,10 @@ from typing import Any, Final
 from attrs import evolve, frozen
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.transition import Ledger, reached
+from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
+from reminderd.core.outcomes import reached_anybody
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
@@ -52,9 +53,11 @@ _REPORTED: Final = """
 c.id = :attempt OR c.external_call_id = :external OR (c.reminder_id = :reminder AND +c.external_call_id IS NULL)
 """
 _REACHED: Final = f"""
-SELECT {CALLS.names} FROM call_logs
- WHERE phone_number IN {{}} AND outcome IN ('heard', 'voicemail') AND last_sign_at >= :since
- ORDER BY seq
+SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
+  FROM call_logs AS c LEFT JOIN call_reminders AS m ON m.call_id = c.id
+ WHERE c.phone_number IN {{}} AND c.outcome IN ('confirmed', 'heard', 'hung_up', 'voicemail')
+   AND c.last_sign_at >= :since
+ ORDER BY c.seq
 """
 _WAKE_NUMBER: Final = """
 UPDATE reminders SET wake_at = :now WHERE phone_number = :number AND status = 'scheduled' AND hold_code = 'number_busy'
@@ -214,10 +217,12 @@ def _with_reached(connection: Connection, ledger: Ledger, rules: Rules, now: dat
         return ledger
     listed, parameters = in_list("number", _numbers(ledger.calls, ledger.reminders))
     since = to_ms(now - WEEK - _DAY)
+    rows = _Rows({}, {}, {})
+    rows.add(connection.execute(_REACHED.format(listed), {**parameters, "since": since}).fetchall())
     reached_at: dict[str, tuple[datetime, ...]] = {}
-    for row in connection.execute(_REACHED.format(listed), {**parameters, "since": since}).fetchall():
-        call = CALLS.read(row)
-        if reached(call, rules):
+    for call in rows.calls.values():
+        members = [one for one in rows.members.values() if one.call_id == call.id]
+        if reached_anybody(call, members, rules):
             at = call.received_at or call.last_sign_at
             reached_at[call.phone_number] = (*reached_at.get(call.phone_number, ()), at)
     return evolve(ledger, heard_at=reached_at)

@@ -209,6 +209,8 @@ CALLS: Final = Table(
         Column("lease_token"),
         _moment("wake_at"),
         _moment("last_sign_at"),
+        _moment("fetched_at"),
+        _moment("hung_up_at"),
         Column("transcript"),
         Column("answered_by"),
         Column("duration_seconds"),
@@ -217,7 +219,6 @@ CALLS: Final = Table(
         Column("error"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
-        _moment("fetched_at"),
         _moment("received_at"),
     ),
 )
@@ -233,6 +234,7 @@ MEMBERS: Final = Table(
         _moment("scheduled_at"),
         Column("message_digest"),
         _flag("said"),
+        _moment("spoken_by"),
         _flag("gone"),
     ),
 )

@@ -8,7 +8,7 @@ from attrs import evolve, frozen
 from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found, Report
 from reminderd.core.conversation import Reply
 from reminderd.core.lifecycle.answer import answered, not_sent
-from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed
+from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import chosen, not_found
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Transition
@@ -143,7 +143,7 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
     turn = answered_by_patient(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
     note_request(connection)
-    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition,))
+    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition))
 
 
 def settle_key(
@@ -156,12 +156,22 @@ def settle_key(
     """
     before, transition = _reported(connection, now, report, rules, new_call_id)
     call = transition.ledger.calls[_known(transition.call).id]
-    turn = key_pressed(transition.ledger, call, key, now=now)
+    turn = key_pressed(transition.ledger, call, key, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
     for reminder_id, response in turn.answers:
         audit(connection, now, actor="patient", act=response, reminder_id=reminder_id)
     opted = _opted_out(connection, now, turn, call, rules)
     return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition, *opted))
+
+
+def settle_unspoken(connection: Connection, now: datetime, *, call_id: str, rules: Rules) -> Transition | None:
+    """Record that the provider could not use our answer to "what to speak"; None: we do not know the call."""
+    before = load_call(connection, rules, now, call_id)
+    if before is None:
+        return None
+    transition = unspoken(before, before.calls[call_id])
+    save(connection, before, transition.ledger, now)
+    return transition
 
 
 def receipt_is_new(connection: Connection, now: datetime, report: Report, call: Call | None) -> bool:

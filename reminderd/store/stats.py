@@ -11,7 +11,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.health import STUCK_AFTER, Glance
-from reminderd.core.model import CallState, Status
+from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.watching import LAST_DAY, Counts
@@ -25,6 +25,8 @@ MOST_WAITING: Final = 100_000
 
 MOST_OF_A_DAY: Final = 10_000
 """… and at most this many of the last day, the latest first."""
+
+_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
@@ -59,6 +61,11 @@ _CALLS: Final = f"""
 SELECT state, count(*) AS calls FROM call_logs
  WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id IN (SELECT id FROM ({_DAY}) AS day))
  GROUP BY state
+"""
+_OUTCOMES: Final = f"""
+SELECT outcome, count(*) AS calls FROM call_logs
+ WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id IN (SELECT id FROM ({_DAY}) AS day))
+   AND outcome IS NOT NULL GROUP BY outcome
 """
 _DUE: Final = """
 SELECT count(*) AS reminders, min(wake_at) AS since FROM (
@@ -154,6 +161,11 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
         waiting={Status.SCHEDULED: scheduled, **in_calls},
         ended=ended,
         calls={CallState(row["state"]): row["calls"] for row in connection.execute(_CALLS, day).fetchall()},
+        outcomes={
+            _OUTCOME_WORDS[row["outcome"]]: row["calls"]
+            for row in connection.execute(_OUTCOMES, day).fetchall()
+            if row["outcome"] in _OUTCOME_WORDS
+        },
         need_human={word: need_human[word] for word in NEED_A_HUMAN},
         due=due["reminders"],
         due_since=None if due["since"] is None else from_ms(due["since"]),

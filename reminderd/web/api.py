@@ -41,6 +41,7 @@ _REMINDER: Final = (
     "timezone",
     "attempts",
     "response",
+    "call_outcome",
     "hold_code",
     "hold_reason",
     "end_code",

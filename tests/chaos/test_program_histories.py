@@ -199,7 +199,12 @@ class ProgramHistories(RuleBasedStateMachine):
         self.program.is_answered(process, unanswered[which % len(unanswered)], answered_by)
 
     @precondition(lambda self: self.day.talking)
-    @rule(which=WHICH, digits=st.sampled_from("1239"), question=st.sampled_from(Question), process=PROCESS)
+    @rule(
+        which=WHICH,
+        digits=st.sampled_from("1239"),
+        question=st.sampled_from([Question.MENU, Question.CANCEL]),
+        process=PROCESS,
+    )
     def a_key_is_pressed(self, which: int, digits: str, question: Question, process: int) -> None:
         talking = self.day.talking
         self.program.key_is_pressed(process, talking[which % len(talking)], digits, question)

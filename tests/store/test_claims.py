@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, NotPlaced, Unclear
+from reminderd.core.answers import Accepted, Capabilities, NotPlaced, Unclear
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.limits import Limits
@@ -363,6 +363,25 @@ def test_what_did_not_reach_anybody_uses_up_no_limit(tmp_path: Path) -> None:
         desk.later(rules.redial_delay(1))
         assert len(desk.claim()) == 1
         assert len(desk.calls()) == 3
+
+
+@pytest.mark.parametrize(("seconds", "is_reached"), [(1, False), (60, True)])
+def test_whoever_hung_up_uses_up_the_limit_once_the_message_was_spoken(
+    tmp_path: Path, seconds: int, *, is_reached: bool
+) -> None:
+    asks = Capabilities(asks_what_to_say=True)
+    rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=2), capabilities=asks)
+    with a_desk(tmp_path / "db", rules) as desk:
+        desk.insert("r1")
+        (action,) = desk.claim()
+        line = a_report("in-progress", reminder_id=None, attempt_id=action.call.id)
+        desk.pick_up(line)
+        desk.later(timedelta(seconds=seconds))
+        desk.report(evolve(line, status="completed"))
+        desk.insert("r2")
+        assert (names(desk.claim()), desk.reminder("r2").hold_code) == (
+            ([], HoldCode.LIMITS) if is_reached else ([["r2"]], None)
+        )
 
 
 # What waits for a reason is looked at again

@@ -298,6 +298,7 @@ def test_an_answer_by_key_was_for_the_old_time(desk: Desk, digits: str, question
     desk.later(DAY)
     second = evolve(line, external_call_id="ext-2", attempt_id=desk.claim()[0].call.id)
     desk.pick_up(second)
+    desk.press(second, "")
     desk.report(evolve(second, status="completed"))
     assert (desk.reminder().status, desk.reminder().response) == (Status.CALLED, None)
     assert [act["act"] for act in queries.acts_on(desk.connection, "r1")] == [

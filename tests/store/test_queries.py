@@ -91,6 +91,29 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
     assert bundled_with(desk.connection, "called") == {"call-of-called": ["wants"]}
 
 
+def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself(desk: Desk) -> None:
+    insert_call(desk.connection, "called", id="busy", outcome="not_answered")
+    insert_call(desk.connection, "called", id="heard", outcome="heard", said=True)
+    desk.connection.execute(
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
+        " SELECT 'heard', id, 1, scheduled_at, '', 0 FROM reminders WHERE id = 'failed'"
+    )
+    desk.connection.execute("UPDATE reminders SET phone_number = '+15550100002' WHERE id = 'failed'")
+    rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
+    assert (rows["called"], rows["failed"], rows["wants"]) == ("heard", "not_heard", None)
+    assert [call["outcome"] for call in calls_of(desk.connection, "called")] == ["not_answered", "heard"]
+    assert [call["outcome"] for call in calls_of(desk.connection, "failed")] == ["not_heard"]
+
+
+def test_a_call_for_another_time_or_number_tells_nothing_of_the_reminder_as_it_is_now(desk: Desk) -> None:
+    insert_call(desk.connection, "called", outcome="heard", said=True)
+    insert_call(desk.connection, "wants", outcome="heard", said=True)
+    desk.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
+    desk.connection.execute("UPDATE reminders SET phone_number = '+15550100009' WHERE id = 'wants'")
+    rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
+    assert (rows["called"], rows["wants"]) == (None, None)
+
+
 def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:
     with a_desk(tmp_path / "stopped.db") as desk:
         desk.insert("claimed", "+15550100001")

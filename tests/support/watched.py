@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.watching import Counts
 from reminderd.metrics import Instruments, Moment, page
@@ -34,6 +34,7 @@ def counts(**changes: object) -> Counts:
         "waiting": {Status.SCHEDULED: 3, Status.DIALING: 1},
         "ended": {Status.CALLED: 5, Status.FAILED: 2},
         "calls": {"ended": 5, "placed": 4},
+        "outcomes": {CallOutcome.HEARD: 3, CallOutcome.HUNG_UP: 2},
         "need_human": {Outcome.NOT_REACHED: 2},
         "due": 2,
         "due_since": NOW - timedelta(seconds=90),

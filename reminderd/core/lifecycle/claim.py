@@ -189,7 +189,7 @@ class _Case:
     def _barred(self) -> Ends | None:
         """Return how it ends if the same message was written again after a call after which no other is made."""
         for member, call in self.ledger.counted(self.reminder)[-1:]:
-            bar = bar_of(call)
+            bar = bar_of(member, call)
             if bar is not None and member.message_digest == digest(self.reminder.message):
                 return Ends(Status.FAILED, *bar)
         return None

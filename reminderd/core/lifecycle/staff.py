@@ -88,7 +88,7 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
 
 def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if ledger.was_heard(reminder, rules):
-        raise NotAllowedError("the patient was reached: a call was completed")
+        raise NotAllowedError("the patient was reached: the message was heard in a call")
     if reminder.response in _RESPONSES and not ledger.has_left(reminder):
         raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
     alive = ledger.alive_at(reminder.phone_number)

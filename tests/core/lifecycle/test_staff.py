@@ -131,6 +131,22 @@ def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the
     assert again(a_ledger(FAILED, machine, a_member(machine, FAILED, said=True)), rules=rules).status == "scheduled"
 
 
+@pytest.mark.parametrize("outcome", CallOutcome)
+@pytest.mark.parametrize("seconds", [6, 7])
+def test_it_is_open_to_everybody_whom_no_call_has_reached(outcome: CallOutcome, seconds: int) -> None:
+    hung_up_at = NOW + timedelta(seconds=seconds) if outcome is CallOutcome.HUNG_UP else None
+    call = a_call(CallState.ENDED, outcome=outcome, received_at=NOW, hung_up_at=hung_up_at)
+    spoken = a_member(call, FAILED, said=True, spoken_by=NOW + timedelta(seconds=7))
+    is_reached = outcome in {CallOutcome.CONFIRMED, CallOutcome.HEARD} or (hung_up_at is not None and seconds == 7)
+    if is_reached:
+        with pytest.raises(NotAllowedError, match="the patient was reached: the message was heard in a call"):
+            again(a_ledger(FAILED, call, spoken))
+    else:
+        assert again(a_ledger(FAILED, call, spoken)).status is Status.SCHEDULED
+    unsaid = a_ledger(FAILED, call, a_member(call, FAILED))
+    assert again(unsaid).status is Status.SCHEDULED, "nothing of it was spoken"
+
+
 def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> None:
     assert again(a_ledger(evolve(FAILED, response="perhaps"))).status is Status.SCHEDULED
 
