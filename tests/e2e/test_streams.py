@@ -18,7 +18,9 @@ TABLE = (
     "ref,phone,message,at\n"
     "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"
     "8,+4930123456,Tomorrow at ten.,2030-01-07 09:30\n"
+    "9,+4930123456,Tomorrow at eleven.,2030-01-07 09:30\n"
 )
+CHANGED = "ref,phone,message,at\n9,+4930123459,Tomorrow at eleven.,2030-01-07 09:30\n"
 ADDED = ("add", "--phone", "+4930123457", "--at", "2030-01-07 09:30", "--message", "Tomorrow at nine.")
 COMMANDS = [
     ("--version",),
@@ -33,6 +35,7 @@ COMMANDS = [
     ("show", "7"),
     ("cancel", "7"),
     ("call-again", "8"),
+    ("accept", "9"),
     ("opt-out", "add", "+4930123458"),
     ("opt-out", "list", "--csv"),
     ("status",),
@@ -61,11 +64,12 @@ def begun(folder: Path, command: tuple[str, ...], redirected: str = "", **stream
 
 @pytest.fixture(scope="module")
 def clinic(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clinic with the reminders `7` and `8`, the latter cancelled, and a backup."""
+    """A clinic with a backup, and the reminders `7`, `8`, which is cancelled, and `9`, which has another number now."""
     folder = tmp_path_factory.mktemp("streams")
     (folder / "config.toml").write_text('[calling]\ntimezone = "Europe/Berlin"\n')
     (folder / "list.csv").write_text(TABLE)
-    for command in (("import", "list.csv"), ("cancel", "8"), ("db", "backup", "before.db")):
+    (folder / "changed.csv").write_text(CHANGED)
+    for command in (("import", "list.csv"), ("import", "changed.csv"), ("cancel", "8"), ("db", "backup", "before.db")):
         with begun(folder, command) as process:
             assert process.wait() == 0
     return folder
