@@ -79,7 +79,7 @@ class Cancellation:
 
     ref: str | None
     request: ReminderRequest | None = None
-    """The reminder that it would ask for, which names it if it has no `ref`."""
+    """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
 
     @property
     def name(self) -> str:
@@ -137,10 +137,16 @@ def read_row(
     return Cancellation(ref=ref) if is_named else read
 
 
-def decide_cancellation(known: Known | None) -> Decision:
+def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
     """Decide what becomes of the reminder of an appointment that does not take place."""
-    is_waiting = known is not None and not known.status.final
-    return Decision(Intake.CANCELLED if is_waiting else Intake.NOT_NEEDED)
+    if known is None or known.status.final:
+        return Decision(Intake.NOT_NEEDED)
+    if asked.request is not None and asked.request.phone_number != known.content[0]:
+        why = (
+            "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
+        )
+        return Decision(Intake.CONFLICT, why)
+    return Decision(Intake.CANCELLED)
 
 
 def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
