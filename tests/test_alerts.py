@@ -131,6 +131,21 @@ async def test_one_that_is_rung_again_and_fails_again_is_news(tmp_path: Path) ->
     assert len(pigeon.sent) == 2
 
 
+async def test_a_reminder_that_is_held_for_its_number_is_news_once_however_often_it_is_checked(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    held = {"hold_code": "number_changed", "wake_at": to_ms(NOW), "scheduled_at": to_ms(NOW) + 86_400_000}
+    rows = [("held", "scheduled", held), ("waits", "scheduled", held | {"hold_code": "hours"})]
+    async with watched(tmp_path / "db", pigeon, *rows) as database:
+        await until_told(database, 1)
+        checked = "UPDATE reminders SET updated_at = updated_at + 1, revision = 1"
+        await database.write(lambda connection, _now: connection.execute(checked).fetchall())
+        await insert(database, "failed")
+        await until_told(database, 2)
+    first, second = (text.splitlines()[1:-1] for _, text in pigeon.sent)
+    assert first == ["held: number changed"]
+    assert second == ["failed: not reached"]
+
+
 async def test_what_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
     pigeon = Pigeon(flies=False)
     async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:

@@ -24,7 +24,7 @@ _ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
 _IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
 
 MOST_WARNINGS: Final = 20
-"""How many warnings are shown; any more are counted."""
+"""How many are shown one by one."""
 
 Asked = ReminderRequest | Cancellation
 """What a row asks for."""
@@ -74,15 +74,15 @@ class Outcome:
                 refused.append(Rejection(row.record, [decision.reason]))
             else:
                 self.done[decision.intake] += 1
-                self._warn(row.record.line, decision.warnings)
+                self._warn(row.record.line, decision)
         self.done[Intake.UNCHANGED] += chunk.repeated
         self.rejected.write(sorted(refused, key=lambda rejection: rejection.record.line))
         self.last_line = chunk.last_line
 
-    def _warn(self, line: int, warnings: Sequence[str]) -> None:
-        for warning in warnings:
+    def _warn(self, line: int, decision: Decision) -> None:
+        for warning in decision.warnings:
             if len(self.warnings) < MOST_WARNINGS:
-                self.warnings.append(f"line {line}: {warning}")
+                self.warnings.append(f"line {line}: warning: {warning}")
             else:
                 self.more_warnings += 1
 

@@ -62,7 +62,9 @@ def only_looking(config: Config) -> Iterator[Judge]:
         now = SystemClock().now()
         requests, asked = _kinds(chunk)
         return _in_order(
-            chunk, [decide(one, None, rules, now) for one in requests], [decide_cancellation(None) for _ in asked]
+            chunk,
+            [decide(one, None, rules, now) for one in requests],
+            [decide_cancellation(one, None) for one in asked],
         )
 
     def look(connection: Connection, *, now: datetime, requests: Requests, asked: Cancellations) -> Decisions:

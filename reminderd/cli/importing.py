@@ -205,8 +205,8 @@ def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
     for reason, lines in rejected.reasons.most_common():
         click.echo(f"{lines:>9,}  {reason}")
     for warning in outcome.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        click.echo(warning, err=True)
     if outcome.more_warnings:
-        click.echo(f"and {counted(outcome.more_warnings, 'more warning')}", err=True)
+        click.echo(f"{outcome.more_warnings:,} more warnings", err=True)
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")

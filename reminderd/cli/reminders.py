@@ -24,7 +24,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of, templates_of
 from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
 from reminderd.core.rules import Rules
-from reminderd.core.unfilled import message_warning
+from reminderd.core.unfilled import message_warnings
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -106,9 +106,7 @@ def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator
             yield "this number has opted out: it will not be called"
         for warnings in snapshot(connection, partial(reminders.look_alikes, added=[wanted])).values():
             yield from warnings
-    warning = message_warning(wanted.message)
-    if warning is not None:
-        yield warning
+    yield from message_warnings(wanted.message)
     uncalled = out_of_hours(wanted, rules)
     if uncalled is not None:
         yield f"{uncalled}; choose another --at, or a later --expires"

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import ReminderRequest, read_request, too_late
@@ -15,7 +15,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
 from reminderd.core.statuses import UNKNOWN_STATUS, Standing, standing_of
 from reminderd.core.templates import Templates
-from reminderd.core.unfilled import message_warning
+from reminderd.core.unfilled import message_warnings
 
 _HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
@@ -52,7 +52,7 @@ class Decision:
     reason: str = ""
     """Empty if it is not refused."""
     warnings: tuple[str, ...] = ()
-    """What whoever asks should look at again, each as `field: what; what was expected`."""
+    """What is stored, but should be looked at again."""
 
     @property
     def refused(self) -> bool:
@@ -79,7 +79,7 @@ class Cancellation:
 
     ref: str | None
     request: ReminderRequest | None = None
-    """The reminder that it would ask for, which names it if it has no `ref`."""
+    """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
 
     @property
     def name(self) -> str:
@@ -137,10 +137,16 @@ def read_row(
     return Cancellation(ref=ref) if is_named else read
 
 
-def decide_cancellation(known: Known | None) -> Decision:
+def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
     """Decide what becomes of the reminder of an appointment that does not take place."""
-    is_waiting = known is not None and not known.status.final
-    return Decision(Intake.CANCELLED if is_waiting else Intake.NOT_NEEDED)
+    if known is None or known.status.final:
+        return Decision(Intake.NOT_NEEDED)
+    if asked.request is not None and asked.request.phone_number != known.content[0]:
+        why = (
+            "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
+        )
+        return Decision(Intake.CONFLICT, why)
+    return Decision(Intake.CANCELLED)
 
 
 def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
@@ -148,6 +154,14 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
 
     One that says what is stored already changes nothing, whatever has become of its reminder.
     """
+    decided = _decide(request, known, rules, now)
+    if decided.refused or decided.intake is Intake.UNCHANGED:
+        return decided
+    held = (_HELD,) if decided.intake is Intake.HELD else ()
+    return evolve(decided, warnings=(*held, *message_warnings(request.message)))
+
+
+def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
     if known is None:
         return _in_time(request, Intake.ADDED, rules, now)
     if known.content == content_of(request):
@@ -172,8 +186,4 @@ def why_held(request: ReminderRequest, known: Known, source: str) -> str:
 
 def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:
     late = too_late(request, rules, now)
-    if late is not None:
-        return Decision(Intake.TOO_LATE, late)
-    held = _HELD if intake is Intake.HELD else None
-    warnings = (held, message_warning(request.message))
-    return Decision(intake, warnings=tuple(one for one in warnings if one is not None))
+    return Decision(intake) if late is None else Decision(Intake.TOO_LATE, late)

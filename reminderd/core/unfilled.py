@@ -1,6 +1,7 @@
 """What was left in a text by the program that should have filled it in, and would be read aloud as it stands."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 SHOWN: Final = 3
@@ -27,10 +28,9 @@ def unfilled(text: str) -> list[str]:
     return list(dict.fromkeys(found[0] for found in _UNFILLED.finditer(text)))
 
 
-def message_warning(message: str) -> str | None:
-    """Return the warning about a message that is not meant to be spoken as it stands; None: there is none."""
+def message_warnings(message: str) -> Iterator[str]:
+    """Yield a warning about a message that was not meant to be spoken as it stands."""
     found = unfilled(message)
-    if not found:
-        return None
-    listed = ", ".join(one[:_LONGEST] for one in found[:SHOWN])
-    return f"message: {listed} would be read aloud as it stands; expected the patient's own text"
+    if found:
+        listed = ", ".join(one[:_LONGEST] for one in found[:SHOWN])
+        yield f"message: {listed} would be read aloud as it stands; expected the patient's own text"

@@ -22,6 +22,13 @@ SELECT {REMINDERS.names} FROM reminders
    )
  ORDER BY scheduled_at, id
 """
+_NEWLY_HELD: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE hold_code = 'number_changed' AND status = 'scheduled' AND wake_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM alerts WHERE reminder_id = reminders.id)
+ ORDER BY scheduled_at, id
+"""
+"""One alert for each, as every check of a reminder that is held moves its `wake_at`, and so its `updated_at`."""
 
 
 @frozen(kw_only=True)
@@ -37,12 +44,13 @@ class News:
 
 
 def news(connection: Connection, *, now: datetime) -> list[News]:
-    """Return all reminders that need an alert, ordered by their time."""
+    """Return all reminders that need an alert, ordered by their time; those that are held for staff come last."""
     rows = connection.execute(_NEW, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
+    rows += connection.execute(_NEWLY_HELD).fetchall()
     found = []
     for row in rows:
         reminder = REMINDERS.read(row)
-        word = outcome(reminder.status, reminder.response, reminder.end_code)
+        word = outcome(reminder.status, reminder.response, reminder.end_code, reminder.hold_code)
         if word in NEED_A_HUMAN and reminder.updated_at is not None:
             found.append(
                 News(

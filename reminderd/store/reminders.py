@@ -129,7 +129,7 @@ def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list
     by_ref = _by(connection, "ref", [one.ref for one in asked if one.ref is not None])
     by_id = _by(connection, "id", [one.name for one in asked if one.ref is None])
     found = [by_ref.get(one.name) if one.ref is not None else by_id.get(one.name) for one in asked]
-    return [(known, decide_cancellation(known)) for known in found]
+    return [(known, decide_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
 def call_off(

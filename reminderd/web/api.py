@@ -175,7 +175,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
         raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error
     is_new = any(decision.intake is Intake.ADDED for _, decision in done)
-    shown = [_shown(stored) | _warnings(decision) for stored, decision in done]
+    shown = [_shown(stored) | {"warnings": list(decision.warnings)} for stored, decision in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}
     return reply(201 if is_new else 200, {"reminders": shown} if is_list else shown[0], where)
 
@@ -204,10 +204,6 @@ def _shown(whole: Stored) -> dict[str, Any]:
     """A reminder as the door shows it: not what was said in it, nor what was answered."""
     calls = [{name: _plain(call[name]) for name in _CALL} for call in whole.calls]
     return {**{name: _plain(whole.reminder[name]) for name in _REMINDER}, "calls": calls}
-
-
-def _warnings(decision: Decision) -> dict[str, list[str]]:
-    return {"warnings": list(decision.warnings)} if decision.warnings else {}
 
 
 def _plain(value: object) -> object:

@@ -210,7 +210,14 @@ def test_a_status_that_is_not_understood_refuses_its_row() -> None:
     ],
 )
 def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Known | None, becomes: Intake) -> None:
-    assert decide_cancellation(stored).intake is becomes
+    for request in (None, REQUEST):
+        assert decide_cancellation(Cancellation(ref="7", request=request), stored).intake is becomes
+
+
+def test_a_cancellation_of_another_number_cancels_nothing() -> None:
+    decision = decide_cancellation(Cancellation(ref="7", request=REQUEST), of_another_number())
+    assert decision.intake is Intake.CONFLICT
+    assert decision.reason.startswith("not cancelled: the reminder with this ref has another phone number")
 
 
 def test_a_message_that_was_not_filled_in_is_taken_with_a_warning() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.core.unfilled import message_warning, unfilled
+from reminderd.core.unfilled import message_warnings, unfilled
 
 
 @pytest.mark.parametrize(
@@ -33,11 +33,11 @@ def test_what_was_not_filled_in_is_found(text: str, found: list[str]) -> None:
 )
 def test_ordinary_words_are_no_placeholder(text: str) -> None:
     assert unfilled(text) == []
-    assert message_warning(text) is None
+    assert list(message_warnings(text)) == []
 
 
 def test_a_warning_names_the_first_three_and_none_at_length() -> None:
-    warning = message_warning(f"[{'a' * 50}] {{b}} {{c}} {{d}}")
+    [warning] = message_warnings(f"[{'a' * 50}] {{b}} {{c}} {{d}}")
     assert (
         warning
         == f"message: [{'a' * 29}, {{b}}, {{c}} would be read aloud as it stands; expected the patient's own text"

@@ -36,7 +36,7 @@ async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_r
         assert (stored["status"], stored["calls"]) == ("scheduled", [])
         assert answer.headers["location"] == f"/api/reminders/{stored['id']}"
         for name in (stored["id"], "appointment-1"):
-            assert (await door.get(name)).json() == stored
+            assert (await door.get(name)).json() | {"warnings": []} == stored
         assert "message" not in stored
 
 
@@ -156,7 +156,7 @@ async def test_a_ref_that_is_anothers_id_neither_shows_nor_cancels_the_other(tmp
         is_a_problem(await door.client.delete(f"/api/reminders/{other['id']}"), 409)
         gone = await door.client.delete(f"/api/reminders/{own.json()['id']}")
         assert gone.json()["status"] == "cancelled"
-        assert (await door.get("appointment-1")).json() == other
+        assert (await door.get("appointment-1")).json() | {"warnings": []} == other
 
 
 async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -
         )
         answer = await door.post(REMINDER)
         assert (answer.status_code, answer.headers["location"]) == (200, "/api/reminders/5%20%E2%82%AC%2Fa%3Fb%23c")
-        assert (await door.client.get(answer.headers["location"])).json() == answer.json()
+        assert (await door.client.get(answer.headers["location"])).json() | {"warnings": []} == answer.json()
 
 
 async def test_a_number_in_the_place_of_a_fields_name_is_not_repeated(tmp_path: Path) -> None:
@@ -245,9 +245,9 @@ async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> N
             == "phone number changed (over HTTP), the former one ended in 47: accept the new one, or cancel"
         )
         again = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
-        [warning] = held.pop("warnings")
+        [warning] = held["warnings"]
         assert warning.startswith("phone_number: not the one that its ref had before")
-        assert (again.status_code, again.json()) == (200, held)
+        assert (again.status_code, again.json()) == (200, held | {"warnings": []})
 
 
 async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -> None:
