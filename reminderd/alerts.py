@@ -12,6 +12,7 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.clock import Clock
+from reminderd.core.masking import name_without_number
 from reminderd.core.outcomes import Outcome
 from reminderd.store.alerts import News, news, told
 from reminderd.store.database import Database
@@ -83,7 +84,7 @@ def message(found: Sequence[News]) -> tuple[str, str]:
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
     lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
-    lines += [f"{one.ref or one.id}: {one.outcome}" for one in found[:_LINES]]
+    lines += [f"{name_without_number(one.ref or one.id)}: {one.outcome}" for one in found[:_LINES]]
     if len(found) > _LINES:
         lines.append(f"and {len(found) - _LINES} more")
     return title, "\n".join([*lines, "For details run reminderd report."])

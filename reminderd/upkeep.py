@@ -16,7 +16,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.daily import Daily
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed

@@ -190,3 +190,9 @@ async def test_apprise_carries_it_and_says_whether_it_arrived() -> None:
     assert b"2 reminders need a human" in server.requests[0].body
     with nobody_listens() as url:
         assert not await by_apprise([url.replace("http", "json")])("title", "text")
+
+
+def test_a_ref_that_is_a_phone_number_is_not_sent_to_anybody() -> None:
+    found = [News(id="r-1", ref="+12025550194", outcome=Outcome.NOT_REACHED, updated_at=NOW)]
+    assert "+*********94" in message(found)[1]
+    assert "5550194" not in message(found)[1]

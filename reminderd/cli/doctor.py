@@ -12,8 +12,9 @@ from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.diagnosis.finding import Finding, Mark, count
+from reminderd.core.masking import without_numbers
 from reminderd.doctor import rounds
-from reminderd.logs.cleaning import on_one_line, without_numbers
+from reminderd.logs.cleaning import on_one_line
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})

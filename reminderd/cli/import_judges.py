@@ -12,7 +12,7 @@ from reminderd.cli.import_chunks import Chunk, Judge
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.imported import Decision, decide
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store import reminders
 from reminderd.store.reminders import Source
 from reminderd.store.sqlite.housekeeping import make_room

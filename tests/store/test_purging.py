@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import (
