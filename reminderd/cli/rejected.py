@@ -12,6 +12,7 @@ from typing import Final, TextIO
 from attrs import define, field, frozen
 
 from reminderd.core.csv_records import Record
+from reminderd.core.formulas import guarded
 
 _PRIVATE: Final = 0o600
 _READ_AND_WRITE: Final = 0o666
@@ -48,13 +49,17 @@ class Rejected:
             return
         if self._file is None:
             self._file = self._open.enter_context(_made(self.path, self.mode))
-            csv.writer(self._file, delimiter=self.delimiter).writerow(["line", "reason", *self.header])
-        csv.writer(self._file, delimiter=self.delimiter).writerows(
-            [one.record.line, "; ".join(one.mistakes), *one.record.cells] for one in rejections
-        )
+            self._row(["line", "reason", *self.header])
+        for one in rejections:
+            self._row([str(one.record.line), "; ".join(one.mistakes), *one.record.cells])
         self._file.flush()
         self.lines += len(rejections)
         self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)
+
+    def _row(self, cells: Sequence[str]) -> None:
+        """Append a row; the import reads it back as it was, and no spreadsheet takes a cell for a formula."""
+        if self._file is not None:
+            csv.writer(self._file, delimiter=self.delimiter).writerow([guarded(cell) for cell in cells])
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.csv_columns import Columns
 from reminderd.core.csv_records import Record, delimiter_of, names_delimiter, records
+from reminderd.core.formulas import unguarded
 from reminderd.core.spoken_times import DayOrder, day_orders
 
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -142,11 +143,14 @@ def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
 
 
 def _all_records(lines: TextIO, delimiter: str) -> Iterator[Record]:
-    """The header and every row."""
+    """The header and every row, without what guards their cells from spreadsheets."""
     first_line = next(lines, "")
     if names_delimiter(first_line):
-        return records(lines, delimiter, first_line=2)
-    return records(_chained(first_line, lines), delimiter)
+        found = records(lines, delimiter, first_line=2)
+    else:
+        found = records(_chained(first_line, lines), delimiter)
+    for record in found:
+        yield evolve(record, cells=[unguarded(cell) for cell in record.cells])
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:

@@ -21,7 +21,7 @@ _GAP: Final = (
 
 
 def _number(fewest: int) -> re.Pattern[str]:
-    return re.compile(rf"[+\uff0b]?\d(?:{_GAP}\d){{{fewest - 1},}}")
+    return re.compile(rf"[+\uff0b]?\(?\d(?:{_GAP}\d){{{fewest - 1},}}")
 
 
 _NUMBER: Final = _number(_FEWEST)

@@ -1,5 +1,6 @@
 """Makes text safe for a log and a terminal: query strings cut off, no control characters."""
 
+import json
 import re
 from typing import Final
 
@@ -9,6 +10,11 @@ _QUERY: Final = re.compile(r"(/[^\s?\"'<>]*)\?[^\s\"'<>]*")
 def without_queries(text: str) -> str:
     """The text with the query strings of its URLs and paths cut off."""
     return _QUERY.sub(r"\1", text)
+
+
+def in_json(text: str) -> str:
+    """A JSON document with all that could fool a terminal written as JSON's own escapes."""
+    return "".join(one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def on_one_line(text: str) -> str:

@@ -12,6 +12,7 @@ from loguru import logger
 from reminderd.logs.foreign import route_foreign_lines
 from reminderd.logs.journal import is_journal
 from reminderd.logs.lines import as_json, as_json_in_journal, as_text, as_text_in_journal
+from reminderd.logs.terminal import unguarded
 
 _FILE_MODE: Final = 0o640
 
@@ -43,7 +44,7 @@ def configure_logs(
     Raises:
         OSError: the file can't be written; what `instead_of` names goes on.
     """
-    stream = stream or sys.stderr
+    stream = stream or unguarded(sys.stderr)
     line = as_json if log_format == "json" else as_text
     told = line
     if is_journal(stream):
