@@ -126,7 +126,7 @@ def _sorted_out(some: Iterable[Record], read: ReadRow) -> tuple[list[_Good], lis
 def _numbers(wanted: ReminderRequest) -> tuple[int, int]:
     """What a row is about and what it says: two rows are about the same reminder if they share the first."""
     content = content_of(wanted)
-    return hash(content[:3] if wanted.ref is None else wanted.ref), hash(content)
+    return hash(wanted.own_id if wanted.ref is None else wanted.ref), hash(content)
 
 
 def _second(wanted: ReminderRequest, line: int) -> str:

@@ -52,6 +52,8 @@ class Known:
     status: Status
     called: bool
     """Whether any call was made for it."""
+    withdrawn: bool = False
+    """Whether the clinic's own system has cancelled it."""
 
 
 def content_of(wanted: ReminderRequest) -> Content:
