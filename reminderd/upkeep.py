@@ -18,6 +18,7 @@ from reminderd.clock import Clock
 from reminderd.core.daily import Daily
 from reminderd.core.masking import without_numbers
 from reminderd.store.database import Database
+from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
@@ -148,6 +149,7 @@ def retention(
     async def do() -> None:
         if days:
             await purge()
+        await database.write(forget_erased)
         if await database.read(unscrubbed) is not None:
             await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
 

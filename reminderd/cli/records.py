@@ -39,7 +39,8 @@ def export(config: Config, phone: str) -> None:
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
 
-    Refused while a call to it is alive. What staff did stays in the audit, which names no patient.
+    Refused while a call to it is alive. What staff did stays in the audit, which names no patient. For 8 days a keyed
+    hash stays, too, so that the limits on calls to the number hold.
     """
     number = _number(phone)
     with existing_database(config) as connection:

@@ -1,6 +1,6 @@
 """Load what a decision must see, and write what it changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,6 +12,7 @@ from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection
+from reminderd.store.erased import ERASURE_KEY, hashes
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
@@ -25,7 +26,7 @@ SELECT {MEMBERS.prefixed("m")}, {CALLS.prefixed("c")} FROM call_reminders AS m J
 """
 _FACTS: Final = """
 SELECT 'opted_out' AS name, phone_number AS value FROM opt_outs WHERE phone_number IN {}
-UNION ALL SELECT key, value FROM settings WHERE key IN ('restored_at', 'restored_seq')
+UNION ALL SELECT key, value FROM settings WHERE key IN ('restored_at', 'restored_seq', 'erasure_key')
 UNION ALL SELECT 'newest_seq', CAST(max(seq) AS TEXT) FROM call_logs
 """
 _CALL: Final = f"SELECT {CALLS.names} FROM call_logs WHERE id = :id OR external_call_id = :external"
@@ -71,7 +72,9 @@ def load(
     ledger = _with_histories(connection, _with_reminders(connection, ledger, wanted), wanted)
     reminded = {reminder.phone_number for reminder in ledger.reminders.values()}
     numbers = sorted(reminded | {call.phone_number for call in ledger.calls.values()})
-    return _with_facts(connection, _with_numbers(connection, ledger, numbers, rules, now), numbers)
+    ledger, erasure_key = _with_facts(connection, ledger, numbers)
+    erased = {} if erasure_key is None else hashes(erasure_key, numbers)
+    return _with_numbers(connection, ledger, numbers, erased, rules, now)
 
 
 def load_call(
@@ -107,7 +110,7 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
     """
     changed = [call for call in after.calls.values() if call != before.calls.get(call.id)]
     for call in sorted(changed, key=lambda call: call.state.open):
-        stamped = evolve(call, updated_at=now)
+        stamped = evolve(call.storable, updated_at=now)
         if call.id in before.calls:
             CALLS.update(connection, stamped)
         else:
@@ -157,12 +160,17 @@ def _with_histories(connection: Connection, ledger: Ledger, reminder_ids: Iterab
     return ledger.put(*found) if found else ledger
 
 
-def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], rules: Rules, now: datetime) -> Ledger:
-    """Add the alive calls to these numbers, all memberships and reminders of each, and when they were reached."""
-    listed, parameters = in_list("number", numbers)
+def _with_numbers(
+    connection: Connection, ledger: Ledger, numbers: list[str], erased: Mapping[str, str], rules: Rules, now: datetime
+) -> Ledger:
+    """Add the alive calls to these numbers, all memberships and reminders of each, and when they were reached.
+
+    `erased` has the number behind each hash under which its calls may be stored.
+    """
+    listed, parameters = in_list("number", [*numbers, *erased])
     since = to_ms(now - WEEK - _DAY) if rules.limits.any else _NEVER
     rows = connection.execute(_TO_NUMBERS.format(listed), {**parameters, "since": since}).fetchall()
-    calls = [ledger.calls.get(row["id"]) or CALLS.read(row) for row in rows]
+    calls = [ledger.calls.get(row["id"]) or _recognized(CALLS.read(row), erased) for row in rows]
     others = [call for call in calls if call.state.alive and call.id not in ledger.calls]
     ledger = _with_members(connection, ledger.put(*others), [call.id for call in others])
     shared = {one.reminder_id for call in ledger.calls.values() if call.state.alive for one in ledger.members_of(call)}
@@ -174,15 +182,24 @@ def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], ru
     return evolve(_with_reminders(connection, ledger, shared), heard_at=heard_at)
 
 
-def _with_facts(connection: Connection, ledger: Ledger, numbers: list[str]) -> Ledger:
+def _recognized(call: Call, erased: Mapping[str, str]) -> Call:
+    """Return a call with the number that it was made to, also if that was erased. What is stored keeps the hash."""
+    return evolve(call, phone_number=erased.get(call.phone_number, call.phone_number))
+
+
+def _with_facts(connection: Connection, ledger: Ledger, numbers: list[str]) -> tuple[Ledger, str | None]:
+    """Add what is known beside the rows; return also the key of the hashes of erased numbers, if there is one."""
     listed, parameters = in_list("number", numbers)
     rows = [(row["name"], row["value"]) for row in connection.execute(_FACTS.format(listed), parameters).fetchall()]
-    facts = {name: int(value) for name, value in rows if name != "opted_out" and value is not None}
+    erasure_key = next((value for name, value in rows if name == ERASURE_KEY), None)
+    texts = {"opted_out", ERASURE_KEY}
+    facts = {name: int(value) for name, value in rows if name not in texts and value is not None}
     restored_at = facts.get("restored_at")
-    return evolve(
+    known = evolve(
         ledger,
         opted_out=frozenset(value for name, value in rows if name == "opted_out"),
         newest_seq=max(facts.get("newest_seq", 0), facts.get("restored_seq", 0)),
         restored_at=None if restored_at is None else from_ms(restored_at),
         restored_seq=facts.get("restored_seq", 0),
     )
+    return known, erasure_key
