@@ -12,6 +12,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.model import Status
+from reminderd.core.names import normal_name
 from reminderd.core.phone import normalised
 from reminderd.store.personal_data import Record, erase, note_export, record
 from reminderd.store.sqlite.driver import Connection
@@ -87,7 +88,7 @@ def _found(connection: Connection, number: str) -> Record:
 
 
 def _number(phone: str) -> str:
-    found = normalised(phone)
+    found = normalised(normal_name(phone))
     if found is None:
         wrong([f"PHONE: not a possible number; {PHONE_EXPECTED}"])
     return found
