@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pty
+import subprocess
 import sys
 from pathlib import Path
 
@@ -145,3 +146,15 @@ async def test_what_a_terminal_can_not_encode_is_shown_as_an_escape(tmp_path: Pa
     done = await trio.run_process(command, cwd=tmp_path, env=environment, capture_stdout=True)
     said = done.stdout.decode("ascii")
     assert "Müller" in (json.loads(said)[0]["source"] if "--json" in words else said.replace("\\xfc", "ü"))
+
+
+def test_a_closed_pipe_ends_quietly(tmp_path: Path) -> None:
+    with open_sync(tmp_path / "reminderd.db") as connection:
+        rows = [(f"+4930{number:07}", "x" * 200) for number in range(2_000)]
+        connection.executemany("INSERT INTO opt_outs (phone_number, source) VALUES (?, ?)", rows)
+    command = f"{sys.executable} -m reminderd opt-out list --csv | head -1"
+    done = subprocess.run(  # noqa: S602 - a pipe is the point
+        command, shell=True, cwd=tmp_path, env=clean_environment(), capture_output=True, check=False
+    )
+    assert done.stdout == b"phone_number,source,created_at\n"
+    assert done.stderr == b""
