@@ -25,18 +25,18 @@ _KEY: Final = f"SELECT value FROM settings WHERE key = '{ERASURE_KEY}'"
 _MAKE_KEY: Final = f"INSERT INTO settings (key, value) VALUES ('{ERASURE_KEY}', :key) ON CONFLICT DO NOTHING"
 _ANONYMIZE: Final = """
 UPDATE call_logs
-   SET phone_number = :hash, reminder_id = 'erased', transcript = NULL, answered_by = NULL, error = NULL
+   SET phone_number = :hash, reminder_id = '', transcript = NULL, answered_by = NULL, error = NULL
  WHERE phone_number = :number
 """
-# One membership is enough to show whether anything was spoken.
+# One membership is enough to show whether anything was spoken. No reminder has an empty id.
 _ANONYMIZE_MEMBERS: Final = """
 INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said, gone)
-SELECT call_id, 'erased', 0, 0, '', max(said), 1 FROM call_reminders
+SELECT call_id, '', 0, 0, '', max(said), 1 FROM call_reminders
  WHERE call_id IN (SELECT id FROM call_logs WHERE phone_number = :number) GROUP BY call_id
 """
 _DELETE_MEMBERS: Final = """
 DELETE FROM call_reminders
- WHERE reminder_id <> 'erased' AND call_id IN (SELECT id FROM call_logs WHERE phone_number = :number)
+ WHERE reminder_id <> '' AND call_id IN (SELECT id FROM call_logs WHERE phone_number = :number)
 """
 _OLD: Final = "phone_number = :number AND last_sign_at < :before AND wake_at IS NULL"
 _DELETE_OLD_MEMBERS: Final = f"DELETE FROM call_reminders WHERE call_id IN (SELECT id FROM call_logs WHERE {_OLD})"

@@ -231,3 +231,11 @@ def test_a_call_that_was_not_placed_leaves_the_number_free(desk: Desk) -> None:
     [again] = desk.claim()
     assert again.call.reminder_id == "two"
     assert desk.reminder("two").status is Status.DIALING
+
+
+def test_whatever_id_another_program_has_chosen_is_erased(desk: Desk) -> None:
+    for reminder_id in ("erased", "erased:1", "0"):
+        end(desk, reminder_id, call(desk, reminder_id))
+        desk.later(DAY)
+    assert desk.write(partial(erase, phone_number=PHONE, actor="anna")).reminders == 3
+    assert {row[0] for row in desk.connection.execute("SELECT reminder_id FROM call_reminders").fetchall()} == {""}
