@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -40,7 +41,7 @@ class ReminderRequest:
     generation: int = 0
     """How many reminders with the same content came before it and were withdrawn."""
 
-    @property
+    @cached_property
     def own_id(self) -> str:
         """An id that the same phone number, time and message have every time, however the message is encoded."""
         words = " ".join(normal_name(self.message).split())

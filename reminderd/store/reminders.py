@@ -235,7 +235,10 @@ def withdraw(
     reminder_id = str(found.reminder["id"])
     if found.reminder["status"] == Status.CANCELLED:
         before, reminder = _loaded(connection, now, reminder_id, rules)
-        save(connection, before, withdrawn(before, reminder).ledger, now)
+        after = withdrawn(before, reminder).ledger
+        if after != before:
+            save(connection, before, after, now)
+            audit(connection, now, actor=API, act="cancel", reminder_id=reminder_id)
         return stored(connection, reminder_id) or found, None
     transition = cancel(connection, now, reminder_id=reminder_id, rules=rules, source=Source(actor=API))
     return stored(connection, reminder_id) or found, transition

@@ -261,6 +261,9 @@ async def test_a_repeated_request_never_revives_what_staff_have_cancelled(tmp_pa
         # The clinic's own system knows that it is cancelled, as it asks for that itself: the next one is meant.
         gone = await door.client.delete(f"/api/reminders/{stored['id']}")
         assert (gone.status_code, gone.json()["end_code"]) == (200, "withdrawn")
+        acts = await door.count("audit")
+        assert (await door.client.delete(f"/api/reminders/{stored['id']}")).status_code == 200
+        assert (await door.count("audit"), acts) == (2, 2), "added, and withdrawn once"
         assert (await door.post(nameless)).status_code == 201
 
 
