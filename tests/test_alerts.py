@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from attrs import define, field
 
 from reminderd.alerts import Alerts, by_apprise, message, watch
 from reminderd.core.outcomes import Outcome
+from reminderd.store.address import forget
 from reminderd.store.alerts import News
 from reminderd.store.database import Database, open_database
 from reminderd.store.rows import to_ms
@@ -196,3 +197,30 @@ def test_a_ref_that_is_a_phone_number_is_not_sent_to_anybody() -> None:
     found = [News(id="r-1", ref="+12025550194", outcome=Outcome.NOT_REACHED, updated_at=NOW)]
     assert "+*********94" in message(found)[1]
     assert "5550194" not in message(found)[1]
+
+
+async def fail_address(database: Database, at: datetime) -> None:
+    sql = "INSERT INTO settings (key, value) VALUES ('unreached_since', ?)"
+    await database.write(lambda connection, _now: connection.execute(sql, (str(to_ms(at)),)).fetchall())
+
+
+async def test_an_address_that_the_provider_does_not_reach_is_one_alert_until_it_fails_again(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    async with watched(tmp_path / "db", pigeon) as database:
+        await fail_address(database, NOW)
+        await pigeon.until(1)
+    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
+        await until_told(database, 1)
+        await database.write(lambda connection, _now: forget(connection))
+        await fail_address(database, NOW + ONCE)
+        await pigeon.until(3)
+    titles = [title for title, _ in pigeon.sent]
+    assert titles == ["dialing is paused", "1 reminder needs a human", "dialing is paused"]
+    assert "[web].public_base_url" in pigeon.sent[0][1]
+
+
+def test_a_pause_and_reminders_are_one_message() -> None:
+    title, text = message([News(id="r1", ref=None, outcome=Outcome.EXPIRED, updated_at=NOW)], is_unreached=True)
+    assert title == "dialing is paused; 1 reminder needs a human"
+    assert text.splitlines()[-2:] == ["r1: expired", "For details run reminderd report."]
+    assert "reminderd doctor" in text.splitlines()[0]

@@ -36,7 +36,7 @@ from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
 from reminderd.logs import configure_logs
 from reminderd.store import reminders
-from reminderd.store.ledger import load_reminder
+from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.settings import paused
 from reminderd.store.sqlite.driver import Connection
@@ -183,7 +183,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
 
 def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -> Iterator[str]:
     def look(connection: Connection) -> Seen:
-        ledger = load_reminder(connection, rules, SystemClock().now(), reminder_id)
+        ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
         reminder = ledger.reminders.get(reminder_id)
         return Seen(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 

@@ -14,21 +14,30 @@ from attrs import define, field, frozen
 from reminderd.cli.earlier_lines import Earlier, earlier_lines
 from reminderd.cli.rejected import Rejected, Rejection
 from reminderd.core.csv_records import Record
-from reminderd.core.imported import Decision, Intake, content_of
+from reminderd.core.imported import Cancellation, Decision, Intake, content_of
 from reminderd.core.intake import ReminderRequest
 
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
 
-ReadRow = Callable[[Sequence[str]], ReminderRequest | list[str]]
+_ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
+_IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
+
+MOST_WARNINGS: Final = 20
+"""How many warnings are shown; any more are counted."""
+
+Asked = ReminderRequest | Cancellation
+"""What a row asks for."""
+
+ReadRow = Callable[[Sequence[str]], Asked | list[str]]
 
 
 @frozen
 class _Good:
-    """A row that a reminder can be made of."""
+    """A row that can be carried out."""
 
     record: Record
-    wanted: ReminderRequest
+    wanted: Asked
 
 
 @frozen
@@ -53,6 +62,9 @@ class Outcome:
     rejected: Rejected
     done: Counter[Intake] = field(factory=Counter)
     last_line: int = 1
+    warnings: list[str] = field(factory=list)
+    """The first of them, each with its line."""
+    more_warnings: int = 0
 
     def add(self, chunk: Chunk, decisions: Sequence[Decision]) -> None:
         """Count a chunk that is through, and write down what was rejected of it."""
@@ -62,14 +74,22 @@ class Outcome:
                 refused.append(Rejection(row.record, [decision.reason]))
             else:
                 self.done[decision.intake] += 1
+                self._warn(row.record.line, decision.warnings)
         self.done[Intake.UNCHANGED] += chunk.repeated
         self.rejected.write(sorted(refused, key=lambda rejection: rejection.record.line))
         self.last_line = chunk.last_line
 
+    def _warn(self, line: int, warnings: Sequence[str]) -> None:
+        for warning in warnings:
+            if len(self.warnings) < MOST_WARNINGS:
+                self.warnings.append(f"line {line}: {warning}")
+            else:
+                self.more_warnings += 1
+
     def __str__(self) -> str:
-        stored = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
-        counts = ", ".join(f"{self.done[intake]:,} {intake}" for intake in stored)
-        return f"{counts}, {self.rejected.lines:,} rejected"
+        counts = ", ".join(f"{self.done[intake]:,} {intake}" for intake in _ALWAYS)
+        others = "".join(f", {self.done[intake]:,} {intake}" for intake in _IF_ANY if self.done[intake])
+        return f"{counts}, {self.rejected.lines:,} rejected{others}"
 
 
 def all_through(
@@ -116,22 +136,24 @@ def _sorted_out(some: Iterable[Record], read: ReadRow) -> tuple[list[_Good], lis
     bad: list[Rejection] = []
     for record in some:
         wanted = [record.mistake] if record.mistake is not None else read(record.cells)
-        if isinstance(wanted, ReminderRequest):
-            good.append(_Good(record, wanted))
-        else:
+        if isinstance(wanted, list):
             bad.append(Rejection(record, wanted))
+        else:
+            good.append(_Good(record, wanted))
     return good, bad
 
 
-def _numbers(wanted: ReminderRequest) -> tuple[int, int]:
+def _numbers(wanted: Asked) -> tuple[int, int]:
     """What a row is about and what it says: two rows are about the same reminder if they share the first."""
-    content = content_of(wanted)
-    return hash(wanted.own_id if wanted.ref is None else wanted.ref), hash(content)
+    if isinstance(wanted, Cancellation):
+        return hash(wanted.name), hash(Intake.CANCELLED)
+    return hash(wanted.own_id if wanted.ref is None else wanted.ref), hash(content_of(wanted))
 
 
-def _second(wanted: ReminderRequest, line: int) -> str:
+def _second(wanted: Asked, line: int) -> str:
     if wanted.ref is None:
-        return f"message: same as on line {line} except for its expiry or time zone; expected one line for a reminder"
+        what = f"same as on line {line} except for its expiry, time zone or status"
+        return f"message: {what}; expected one line for a reminder"
     return f"ref: line {line} has the same ref and other contents; expected one line for a ref"
 
 

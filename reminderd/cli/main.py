@@ -8,7 +8,7 @@ from typing import Any, Final
 import click
 
 from reminderd import __version__
-from reminderd.logs.terminal import guarded_streams
+from reminderd.logs.terminal import cleaned_streams
 
 _ROOMS: Final[Mapping[str, str]] = {
     "demo": "demo:demo",
@@ -23,6 +23,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "report": "report:report",
     "show": "reminders:show",
     "cancel": "reminders:cancel",
+    "accept": "reminders:accept",
     "call-again": "reminders:call_again",
     "opt-out": "optouts:opt_out_",
     "status": "status:status",
@@ -41,7 +42,7 @@ class _ImportedWhenCalled(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
         """Run the command line; whatever it prints of others' words, usage errors included, can't drive a terminal."""
-        with guarded_streams():
+        with cleaned_streams():
             return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature

@@ -13,8 +13,9 @@ from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.csv_columns import ColumnsError
+from reminderd.core.csv_records import UNREADABLE
 from reminderd.core.intake import PHONE_EXPECTED
-from reminderd.core.number_lists import number_column
+from reminderd.core.number_lists import names_numbers, number_column
 from reminderd.core.phone import normalised
 from reminderd.core.rules import Rules
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
@@ -85,7 +86,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     """
     rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
     try:
-        with opened(file) as sheet, database(config) as connection:
+        with opened(file, names_numbers, only_numbers=True) as sheet, database(config) as connection:
             for line, text in _cells(sheet):
                 number = normalised(text)
                 if number is None:
@@ -109,7 +110,8 @@ def _cells(sheet: Sheet) -> Iterator[tuple[int, str]]:
     """What stands where a number should, with the number of its line."""
     column = number_column(sheet.header)
     for row in sheet.rows() if column.has_header else sheet.all_rows():
-        cell = row.cells[column.place] if row.mistake is None and column.place < len(row.cells) else ""
+        is_read = row.mistake in {None, UNREADABLE} and column.place < len(row.cells)
+        cell = row.cells[column.place] if is_read else ""
         yield row.line, cell
 
 

@@ -1,4 +1,4 @@
-"""The front desk's commands about one reminder: add, show, cancel, call-again."""
+"""The front desk's commands about one reminder: add, show, cancel, accept, call-again."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -24,6 +24,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of, templates_of
 from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
 from reminderd.core.rules import Rules
+from reminderd.core.unfilled import message_warning
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -99,10 +100,15 @@ def add(
 
 
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
-    """Yield why the patient of a reminder that was added will not be called, as things stand."""
+    """Yield what staff should look at again: why the patient will not be called as things stand, what is misspoken."""
     with existing_database(config) as connection:
         if snapshot(connection, partial(opted_out, phone_number=wanted.phone_number)):
             yield "this number has opted out: it will not be called"
+        for warnings in snapshot(connection, partial(reminders.look_alikes, added=[wanted])).values():
+            yield from warnings
+    warning = message_warning(wanted.message)
+    if warning is not None:
+        yield warning
     uncalled = out_of_hours(wanted, rules)
     if uncalled is not None:
         yield f"{uncalled}; choose another --at, or a later --expires"
@@ -145,6 +151,18 @@ def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
     found = _id(config, reminder)
     source = reminders.Source(actor=actor())
     _write(config, partial(reminders.cancel, reminder_id=found, rules=rules_of(config), source=source))
+    _say(config, found, as_json=as_json)
+
+
+@click.command()
+@click.argument("reminder", metavar="ID")
+@as_json
+@with_config
+def accept(config: Config, reminder: str, *, as_json: bool) -> None:
+    """Accept the new phone number of a reminder that is held because an import or the API changed it."""
+    found = _id(config, reminder)
+    source = reminders.Source(actor=actor())
+    _write(config, partial(reminders.accept, reminder_id=found, rules=rules_of(config), source=source))
     _say(config, found, as_json=as_json)
 
 

@@ -14,7 +14,7 @@ from reminderd.cli.output import print_csv, print_json, print_table
 from reminderd.config import Config
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.queries import Value, Wanted, list_reminders
 from reminderd.store.sqlite.transaction import snapshot
 
@@ -23,6 +23,7 @@ Row = dict[str, Value]
 _COLUMNS: Final = ("outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
 _CODES: Final = {str(code): code for code in EndCode}
+_HOLDS: Final = {str(code): code for code in HoldCode}
 
 
 @click.command()
@@ -63,6 +64,7 @@ def _told(row: Row) -> Row:
         Status(str(row["status"])),
         None if response is None else str(response),
         _CODES.get(str(code)),
+        _HOLDS.get(str(row["hold_code"])),
     )
     return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
 

@@ -11,6 +11,7 @@ from attrs import frozen
 from reminderd.config.keys import did_you_mean, key, shown_name
 from reminderd.core.phone import normalised
 from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
+from reminderd.core.unfilled import unfilled
 from reminderd.core.wording import PLACEHOLDERS
 
 NAME_LENGTH: Final = 100
@@ -47,9 +48,18 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
             return f"has a placeholder, number {place}, that is unknown{did_you_mean(name, known)}"
         if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
             return f"has {{{name}}} in it too often"
-    return (
-        "has a brace in it that belongs to no placeholder" if re.search(r"[{}]", _PLACEHOLDER.sub("", text)) else None
-    )
+    rest = _PLACEHOLDER.sub(lambda found: " " * len(found[0]), text)
+    if re.search(r"[{}]", rest):
+        return "has a brace in it that belongs to no placeholder"
+    return _unfilled_trouble(rest)
+
+
+def _unfilled_trouble(text: str) -> str | None:
+    found = unfilled(text)
+    if not found:
+        return None
+    what = f"has a placeholder or markup in it, from character {text.index(found[0]) + 1} on"
+    return f"{what}, that would be read aloud as it stands"
 
 
 def _templates_error(templates: Mapping[str, str]) -> str | None:
@@ -69,7 +79,7 @@ def _templates_error(templates: Mapping[str, str]) -> str | None:
 def _name_trouble(text: str) -> str | None:
     if _unspeakable(text):
         return "has a control character in it"
-    return f"is {len(text):,} characters long" if len(text) > NAME_LENGTH else None
+    return f"is {len(text):,} characters long" if len(text) > NAME_LENGTH else _unfilled_trouble(text)
 
 
 def _phone_trouble(text: str) -> str | None:

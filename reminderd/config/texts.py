@@ -14,6 +14,7 @@ from zoneinfo import available_timezones
 
 from reminderd.config.keys import did_you_mean
 from reminderd.core.window import known_zone
+from reminderd.core.wrong_tokens import networks
 
 BEARER_LENGTH: Final = 16
 """The fewest characters of a shared token."""
@@ -26,6 +27,9 @@ WEBHOOK_KEY_BYTES: Final = range(24, 65)
 
 ANY_URL: Final = "https://host or http://host, with a path or without, no credentials, no query"
 """What `url_trouble` takes."""
+
+EXPECTED_NETWORKS: Final = 'a list of IP addresses and networks, like "127.0.0.1" and "10.0.0.0/8"'
+"""What `networks_trouble` takes."""
 
 _SQLITE: Final = "sqlite:///"
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -101,6 +105,16 @@ def shown_host(host: str) -> str:
     except ValueError:
         return host if host == "localhost" else "the configured host"
     return host
+
+
+def networks_trouble(texts: tuple[str, ...]) -> str | None:
+    """Of a list of addresses and networks; an empty one is no error."""
+    for place, text in enumerate(texts, start=1):
+        try:
+            networks([text])
+        except ValueError:
+            return f"has an entry, number {place}, that is neither an IP address nor a network"
+    return None
 
 
 def file_trouble(text: str) -> str | None:

@@ -22,6 +22,8 @@ class NotPlaced:
     retry_after: timedelta | None = None
     rate_limited: bool = False
     """The provider asks for a pause of everything (429), not of this one call."""
+    number_refused: bool = False
+    """As our account stands, this number may not be called; another one may."""
 
 
 @frozen
@@ -109,6 +111,8 @@ class Capabilities:
     """It can be asked to drop a call that is not answered yet."""
     asks_what_to_say: bool = False
     """It asks us what to say when a call is answered, so that only what it fetched was said."""
+    listens_for: timedelta = timedelta(0)
+    """How long after the answer it may listen for a machine before it asks."""
 
 
 def spelled(status: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from attrs import frozen
@@ -10,9 +11,18 @@ from attrs import frozen
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.model import Status
+from reminderd.core.names import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
+from reminderd.core.statuses import UNKNOWN_STATUS, Standing, standing_of
 from reminderd.core.templates import Templates
+from reminderd.core.unfilled import message_warning
+
+_HELD: Final = (
+    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
+)
+_SHOWN: Final = 2
+"""Digits of a former phone number that staff are shown."""
 
 Content = tuple[str, str, datetime, datetime | None, str | None]
 """Phone number, message, when to call, until when, the patient's time zone."""
@@ -23,7 +33,13 @@ class Intake(StrEnum):
 
     ADDED = "added"
     CHANGED = "changed"
+    HELD = "held"
+    """Changed, with another phone number: staff must accept it, as its `ref` may name another patient's reminder."""
     UNCHANGED = "unchanged"
+    CANCELLED = "cancelled"
+    """The table says that the appointment does not take place."""
+    NOT_NEEDED = "not needed"
+    """It says so of one for which no reminder waits."""
     CONFLICT = "conflict"
     """Another reminder has its `ref`, or the one that it names can't be changed any more."""
     TOO_LATE = "too late"
@@ -36,6 +52,8 @@ class Decision:
     intake: Intake
     reason: str = ""
     """Empty if it is not refused."""
+    warnings: tuple[str, ...] = ()
+    """What whoever asks should look at again, each as `field: what; what was expected`."""
 
     @property
     def refused(self) -> bool:
@@ -54,6 +72,22 @@ class Known:
     """Whether any call was made for it."""
     withdrawn: bool = False
     """Whether the clinic's own system has cancelled it."""
+    held: str | None = None
+    """Why it is held for staff; None: it is not."""
+
+
+@frozen(kw_only=True)
+class Cancellation:
+    """A row that says that its appointment does not take place."""
+
+    ref: str | None
+    request: ReminderRequest | None = None
+    """The reminder that it would ask for, which names it if it has no `ref`."""
+
+    @property
+    def name(self) -> str:
+        """The `ref` of the reminder, or the id that it has without one."""
+        return self.ref or (self.request.own_id if self.request is not None else "")
 
 
 def content_of(wanted: ReminderRequest) -> Content:
@@ -70,8 +104,8 @@ def read_row(
     templates: Templates,
     order: DayOrder | None,
     normalise: Callable[[str], str | None],
-) -> ReminderRequest | list[str]:
-    """The reminder that a row asks for, or everything that is wrong with it.
+) -> ReminderRequest | Cancellation | list[str]:
+    """The reminder that a row asks for or calls off, or everything that is wrong with it.
 
     Local times are those of the row's own time zone, else of the clinic's `zone`. Empty cells say nothing.
     """
@@ -80,13 +114,15 @@ def read_row(
     timezone = columns.text("timezone", cells).strip() or None
     template = columns.text("template", cells).strip() or None
     message = columns.text("message", cells)
-    return read_request(
+    ref = columns.text("ref", cells).strip() or None
+    standing = standing_of(columns.text("status", cells))
+    read = read_request(
         phone_number=columns.text("phone_number", cells),
         message=message if message.strip() or template is None else None,
         scheduled_at=columns.text("scheduled_at", cells),
         expires_at=columns.text("expires_at", cells).strip() or None,
         timezone=timezone,
-        ref=columns.text("ref", cells).strip() or None,
+        ref=ref,
         zone=zone,
         template=template,
         appointment_at=columns.text("appointment_at", cells).strip() or None,
@@ -94,6 +130,20 @@ def read_row(
         order=order,
         normalise=normalise,
     )
+    if standing is None:
+        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
+    if standing is Standing.STANDS:
+        return read
+    if isinstance(read, ReminderRequest):
+        return Cancellation(ref=read.ref, request=read)
+    is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
+    return Cancellation(ref=normal_name(ref or "")) if is_named else read
+
+
+def decide_cancellation(known: Known | None) -> Decision:
+    """Decide what becomes of the reminder of an appointment that does not take place."""
+    is_waiting = known is not None and not known.status.final
+    return Decision(Intake.CANCELLED if is_waiting else Intake.NOT_NEEDED)
 
 
 def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
@@ -111,9 +161,22 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
     if known.called:
         why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
-    return _in_time(request, Intake.CHANGED, rules, now)
+    is_sure = known.held is None and known.content[0] == request.phone_number
+    return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
+
+
+def why_held(request: ReminderRequest, known: Known, source: str) -> str:
+    """Return the reason, for staff, why a changed reminder is held; `source` is where the change comes from."""
+    former = known.content[0]
+    if known.held is not None and former == request.phone_number:
+        return known.held
+    return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
 
 
 def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:
     late = too_late(request, rules, now)
-    return Decision(intake) if late is None else Decision(Intake.TOO_LATE, late)
+    if late is not None:
+        return Decision(Intake.TOO_LATE, late)
+    held = _HELD if intake is Intake.HELD else None
+    warnings = (held, message_warning(request.message))
+    return Decision(intake, warnings=tuple(one for one in warnings if one is not None))

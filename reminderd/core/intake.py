@@ -23,7 +23,7 @@ REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""
 
 _NO_NUMBER: Final = f"phone_number: not a possible number; {PHONE_EXPECTED}"
-_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
+_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
 _BREAKS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
@@ -186,7 +186,7 @@ def _timezone_mistakes(timezone: str | None) -> list[str]:
 def _read(field: str, text: str, zone: ZoneInfo, order: DayOrder | None, found: list[str]) -> datetime | None:
     """The moment in a field, or None after its mistake was added to `found`."""
     try:
-        return moment(text, zone, order)
+        return moment(text, zone, order, midnight=field == "expires_at")
     except ValueError as error:
         found.append(f"{field}: {error}")
         return None

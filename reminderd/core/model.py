@@ -206,6 +206,8 @@ class Call:
     """What went wrong, in words."""
     created_at: datetime
     updated_at: datetime | None = None
+    fetched_at: datetime | None = None
+    """When the provider first asked for our answer document; None: never, or it does not ask."""
     received_at: datetime | None = None
     """When its one terminal report came; None before."""
 

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Final
 
 from reminderd.core.model import Response, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 
 
 class Outcome(StrEnum):
@@ -14,6 +14,8 @@ class Outcome(StrEnum):
     """The patient has asked for it by key; the appointment still stands."""
     NOT_REACHED = "not reached"
     """Refused, never answered, or nobody knows whether the phone rang."""
+    NUMBER_CHANGED = "number changed"
+    """It waits for staff to accept its new phone number, or to cancel it."""
     EXPIRED = "expired"
     """Its limit passed before the patient could be called."""
     UNDER_WAY = "under way"
@@ -25,7 +27,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.EXPIRED})
+NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.NUMBER_CHANGED, Outcome.EXPIRED})
 """The patient does not know, or wants something that only staff can do."""
 
 _BY_STATUS: Final = {
@@ -44,7 +46,9 @@ _BY_RESPONSE: Final = {
 }
 
 
-def outcome(status: Status, response: str | None, end_code: EndCode | None) -> Outcome:
+def outcome(
+    status: Status, response: str | None, end_code: EndCode | None, hold_code: HoldCode | None = None
+) -> Outcome:
     """Return what a reminder has come to.
 
     A response counts once the reminder is `called`, as whoever cancelled it knows more.
@@ -53,7 +57,10 @@ def outcome(status: Status, response: str | None, end_code: EndCode | None) -> O
         status: the reminder's.
         response: a `Response`, whatever another program has written, or None.
         end_code: why it ended.
+        hold_code: why it waits.
     """
+    if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
+        return Outcome.NUMBER_CHANGED
     if status is Status.CALLED and response in set(Response):
         return _BY_RESPONSE[Response(response)]
     if status is Status.CANCELLED and end_code is EndCode.OPTED_OUT:

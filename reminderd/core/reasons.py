@@ -15,6 +15,8 @@ class HoldCode(StrEnum):
     NOT_PLACED = "not_placed"
     ACCOUNT = "account"
     NOT_SENT = "not_sent"
+    NUMBER_CHANGED = "number_changed"
+    """Until staff accept the new number, or cancel the reminder."""
 
     @property
     def sentence(self) -> str:
@@ -31,6 +33,7 @@ _HOLDS: Final = {
     HoldCode.NOT_PLACED: "the call could not be placed; will be tried again",
     HoldCode.ACCOUNT: "the provider refuses us; will be tried again",
     HoldCode.NOT_SENT: "the request was not sent; will be tried again",
+    HoldCode.NUMBER_CHANGED: "its phone number was changed: accept the new number, or cancel the reminder",
 }
 
 HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)

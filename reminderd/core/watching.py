@@ -29,7 +29,7 @@ class Counts:
     calls: Mapping[str, int]
     """Calls for reminders of the last day, by `CALL_WORDS`."""
     need_human: Mapping[Outcome, int]
-    """Reminders of the last day that somebody must act on."""
+    """Reminders of the last day that somebody must act on, and all that wait for staff to accept a number."""
     due: int
     """Reminders that wait for a call and are due."""
     due_since: datetime | None

@@ -47,9 +47,12 @@ class _Desk:
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; returns after the commit."""
-        return self._logged(
-            await self._write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint()))
-        )
+        settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
+        try:
+            return self._logged(await self._write(settle))
+        except StoreUnavailableError:
+            self.breaker.address.asked_in_vain = True
+            raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; returns after the commit."""

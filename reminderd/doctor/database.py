@@ -8,6 +8,7 @@ import trio
 from reminderd.config import Config
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
+from reminderd.core.diagnosis.outside import unreached
 from reminderd.core.window import known_zone
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
@@ -39,6 +40,8 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
             f"{file} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
         )
         found.append(wrong("database", says, "use the configuration that names it: in its folder, or by --config FILE"))
+    if seen.unreached_since is not None:
+        found.append(unreached(seen.unreached_since, config.calling.zone))
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))

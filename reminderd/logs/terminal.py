@@ -15,19 +15,14 @@ _OWN: Final = ("buffer", "detach")
 
 @frozen(eq=False)
 class _Guarded:
-    """A stream to which control and bidirectional characters are written as escapes; lines stay lines.
-
-    What its encoding lacks is an escape, too.
-    """
+    """A stream to which control and bidirectional characters are written as escapes; lines stay lines."""
 
     stream: TextIO
     cleans: bool = True
     """False: whoever writes has done that, and colors the lines."""
 
     def write(self, text: str) -> int:
-        shown = "\n".join(map(on_one_line, text.split("\n"))) if self.cleans else text
-        encoding = self.stream.encoding or "utf-8"
-        self.stream.write(shown.encode(encoding, errors="backslashreplace").decode(encoding))
+        self.stream.write("\n".join(map(on_one_line, text.split("\n"))) if self.cleans else text)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -41,8 +36,8 @@ class _Guarded:
 
 
 @contextmanager
-def guarded_streams() -> Iterator[None]:
-    """Guard standard output and standard error of whatever runs inside."""
+def cleaned_streams() -> Iterator[None]:
+    """Clean what whatever runs inside writes to standard output and standard error."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
     try:

@@ -4,14 +4,16 @@ Without it the clinic's limits would count from zero after an erasure, and a pho
 """
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from secrets import token_hex
 from typing import Final
 
+from attrs import evolve
+
 from reminderd.core.limits import WEEK
-from reminderd.core.model import ERASED
+from reminderd.core.model import ERASED, Call
 from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 
@@ -44,16 +46,29 @@ _DELETE_OLD: Final = f"DELETE FROM call_logs WHERE {_OLD}"
 _HASHES: Final = "SELECT DISTINCT phone_number FROM call_logs WHERE phone_number >= :first AND phone_number < :after"
 
 
-def hashes(erasure_key: str, phone_numbers: Iterable[str]) -> dict[str, str]:
-    """Return the number behind each hash under which its calls may be stored."""
+def hashes(erasure_key: str | None, phone_numbers: Iterable[str]) -> dict[str, str]:
+    """Return the number behind each hash under which its calls may be stored; none if nothing was erased yet."""
+    if erasure_key is None:
+        return {}
     key = erasure_key.encode()
     return {ERASED + hmac.new(key, number.encode(), sha256).hexdigest(): number for number in phone_numbers}
 
 
+def recognized(call: Call, behind: Mapping[str, str]) -> Call:
+    """Return a call with the number that it was made to, also if that was erased. What is stored keeps the hash."""
+    number = behind.get(call.phone_number)
+    return call if number is None else evolve(call, phone_number=number)
+
+
+def recognized_among(connection: Connection, calls: Sequence[Call]) -> list[Call]:
+    """Return the calls so that those to one number show it, though it was erased before the last of them."""
+    behind = hashes(_erasure_key(connection), {call.phone_number for call in calls})
+    return [recognized(call, behind) for call in calls]
+
+
 def hash_of(connection: Connection, phone_number: str) -> str | None:
     """Return the hash under which calls to a number may be stored; None: nothing was erased yet."""
-    row = connection.execute(_KEY).fetchone()
-    return None if row is None else next(iter(hashes(row["value"], [phone_number])))
+    return next(iter(hashes(_erasure_key(connection), [phone_number])), None)
 
 
 def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterable[str], phone_number: str) -> int:
@@ -81,6 +96,11 @@ def forget_erased(connection: Connection, now: datetime) -> int:
     # Every hash sorts behind its beginning, and before what its beginning with "g" after it would be.
     rows = connection.execute(_HASHES, {"first": ERASED, "after": f"{ERASED}g"}).fetchall()
     return sum(_delete_old(connection, now, row["phone_number"]) for row in rows)
+
+
+def _erasure_key(connection: Connection) -> str | None:
+    row = connection.execute(_KEY).fetchone()
+    return None if row is None else str(row["value"])
 
 
 def _delete_old(connection: Connection, now: datetime, number: str) -> int:

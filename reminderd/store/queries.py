@@ -45,7 +45,8 @@ _WANTED: Final = """
    AND scheduled_at >= :since AND scheduled_at < :until
    AND (CAST(:ending AS TEXT) IS NULL OR substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending)
    AND (CAST(:response AS TEXT) IS NULL OR response = :response)
-   AND (NOT :needs_human OR status IN ('failed', 'expired') OR (status = 'called' AND response = 'cancel_requested'))
+   AND (NOT :needs_human OR status IN ('failed', 'expired') OR (status = 'called' AND response = 'cancel_requested')
+        OR (status = 'scheduled' AND hold_code = 'number_changed'))
 """
 _CALLS_OF: Final = f"""
 SELECT {CALLS.names} FROM call_logs

@@ -23,6 +23,7 @@ from reminderd.store.errors import AmbiguousError, StoreUnavailableError, Unknow
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.body import NoRoomError, TooLargeError
 from reminderd.web.gate import intake_of
+from reminderd.web.guard import Guard
 from reminderd.web.intake import read_requests
 from reminderd.web.problems import ProblemError, problem
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ready_reply, reply
@@ -79,7 +80,7 @@ _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
 
 
 def api_views(
-    current: Callable[[], Api | None], *, seats: trio.Semaphore, body_seconds: float
+    current: Callable[[], Api | None], *, seats: trio.Semaphore, body_seconds: float, guard: Guard
 ) -> list[tuple[str, str, View]]:
     """Method, path and view of each route; while `current` gives None, nothing is found there."""
 
@@ -94,7 +95,7 @@ def api_views(
         return _document()
 
     async def door(view: _AnsweringView, **parts: str) -> Response:
-        return await _answered(view, api=api(), seats=seats, body_seconds=body_seconds, **parts)
+        return await _answered(view, api=api(), seats=seats, body_seconds=body_seconds, guard=guard, **parts)
 
     return [
         ("POST", PATH, partial(door, _post)),
@@ -110,11 +111,12 @@ async def _answered(
     api: Api,
     seats: trio.Semaphore,
     body_seconds: float,
+    guard: Guard,
     name: str = "",
 ) -> Response:
     """Let in who may come, and answer; whatever is wrong is a problem in the sense of RFC 9457."""
     try:
-        _let_in(api.token)
+        await _let_in(api.token, guard)
         body = await _body(body_seconds)
         try:
             seats.acquire_nowait()
@@ -129,15 +131,19 @@ async def _answered(
         finally:
             seats.release()
     except ProblemError as error:
-        logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
+        if error.status != 429:  # whoever sends those could fill the log
+            logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
         return problem(error)
 
 
-def _let_in(token: str) -> None:
+async def _let_in(token: str, guard: Guard) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     is_right = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), token.encode())
-    if not is_right or scheme.lower() != "bearer":
-        raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
+    if is_right and scheme.lower() == "bearer":
+        return
+    intake_of(request.scope).drop()  # a stranger's body takes no memory while its answer waits
+    await guard.slow_down(request)
+    raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
 
 
 async def _body(seconds: float) -> bytes:
@@ -168,7 +174,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
         raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error
     is_new = any(decision.intake is Intake.ADDED for _, decision in done)
-    shown = [_shown(stored) for stored, _ in done]
+    shown = [_shown(stored) | _warnings(decision) for stored, decision in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}
     return reply(201 if is_new else 200, {"reminders": shown} if is_list else shown[0], where)
 
@@ -197,6 +203,10 @@ def _shown(whole: Stored) -> dict[str, Any]:
     """A reminder as the door shows it: not what was said in it, nor what was answered."""
     calls = [{name: _plain(call[name]) for name in _CALL} for call in whole.calls]
     return {**{name: _plain(whole.reminder[name]) for name in _REMINDER}, "calls": calls}
+
+
+def _warnings(decision: Decision) -> dict[str, list[str]]:
+    return {"warnings": list(decision.warnings)} if decision.warnings else {}
 
 
 def _plain(value: object) -> object:

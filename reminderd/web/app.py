@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from reminderd.web.api import Api, api_views
 from reminderd.web.door import Answer, Door, taken
 from reminderd.web.gate import gated
+from reminderd.web.guard import Guard
 from reminderd.web.health import Doings, Readiness, alive, ready, status
 from reminderd.web.replies import confess, explain, later
 
@@ -37,6 +38,7 @@ def build_app(
     readiness: Readiness,
     max_body_bytes: int,
     api: Callable[[], Api | None] = _no_api,
+    guard: Guard | None = None,
     doings: Doings | None = None,
     answered: Callable[[int], None] = lambda _code: None,
     knows_one_call: bool = False,
@@ -51,6 +53,7 @@ def build_app(
         readiness: what is wrong with each part that this process runs.
         max_body_bytes: longest body.
         api: gives the clinic's own system's door as it is now; None: there is none now.
+        guard: lets wrong tokens of that door wait; None: one that trusts no proxy.
         doings: what this process is and does; None: nobody may ask.
         answered: told the HTTP code of the answer to each webhook.
         knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
@@ -88,7 +91,7 @@ def build_app(
             ("GET", "/health", alive),
             ("GET", "/health/ready", partial(ready, readiness)),
             *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
-            *api_views(api, seats=seats, body_seconds=body_seconds),
+            *api_views(api, seats=seats, body_seconds=body_seconds, guard=guard or Guard()),
         ]
     for method, path, view in views:
         app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)

@@ -44,6 +44,9 @@ def test_every_command_finds_it(terminal: Terminal, written: str, typed: str, co
     assert terminal.json("show", name)["id"] == reminder_id
     assert terminal.json("cancel", name)["status"] == "cancelled"
     assert terminal.json("call-again", name)["status"] == "scheduled"
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE reminders SET hold_code = 'number_changed'")
+    assert terminal.json("accept", name)["hold_code"] is None
     assert "Hello" in terminal.type("show", name).stdout
 
 

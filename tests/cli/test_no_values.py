@@ -25,7 +25,7 @@ def test_no_value_is_printed_whatever_the_key(
     terminal: Terminal, path: tuple[str, ...], secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *section, key = path
-    is_list = key in {"urls", "days", "holidays"}
+    is_list = key in {"urls", "days", "holidays", "trusted_proxies"}
     said = ""
     for value in {f'"{secret}"', f'["{secret}"]' if is_list else f'"{secret}"'}:
         (terminal.folder / "config.toml").write_text(f"[{'.'.join(section)}]\n{key} = {value}\n")

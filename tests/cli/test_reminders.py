@@ -250,3 +250,11 @@ def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and
     with pytest.raises(SystemExit, match="1"), store_errors():
         raise UnknownReminderError("r1")
     assert capsys.readouterr().err == "not done: no reminder has the id r1\n"
+
+
+def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warned_of(terminal: Terminal) -> None:
+    first = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--ref")
+    assert terminal.type(*first, "0047", "--message", "Hello.").stderr.count("warning") == 0
+    said = terminal.type(*first, "47", "--message", "Dear [NameF].").stderr
+    assert "warning: message: [NameF] would be read aloud as it stands" in said
+    assert "warning: ref: 47 may be 0047, rewritten by a spreadsheet" in said

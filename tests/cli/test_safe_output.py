@@ -39,6 +39,7 @@ COMMANDS = [
     ["resume"],
     ["show", NASTY],
     ["cancel", NASTY],
+    ["accept", NASTY],
     ["call-again", NASTY],
     ["erase", NASTY],
     ["opt-out", "add", NASTY],

@@ -77,6 +77,15 @@ def test_the_environment_can_give_it_too(load: Load) -> None:
         ("greeting", "{}", "has a brace in it that belongs to no placeholder"),
         ("greeting", "{{clinic}}", "has a brace in it that belongs to no placeholder"),
         ("greeting", "{clinic}" * 4, "has {clinic} in it too often"),
+        (
+            "greeting",
+            "Hello ***NAME***",
+            "has a placeholder or markup in it, from character 7 on, that would be",
+        ),
+        ("goodbye", "Bye.<br>", "has a placeholder or markup in it, from character 5 on, that would be"),
+        ("menu", "Brown &amp; Co", "has a placeholder or markup in it, from character 7 on, that would be"),
+        ("greeting", "{clinic}: %NAME%", "has a placeholder or markup in it, from character 11 on, that would"),
+        ("clinic", "[Clinic]", "has a placeholder or markup in it, from character 1 on, that would be"),
         ("voicemail", "{message}{message}", "has {message} in it too often"),
         ("menu", "a\\u0007", "has a control character in it"),
         ("menu", "a\\u007f", "has a control character in it"),
@@ -109,6 +118,10 @@ def test_a_template_is_a_name_and_a_text(load: Load) -> None:
         ('checkup = "{phone}"', "has a placeholder, number 1, that is unknown, in checkup"),
         ('checkup = "{dat}"', "has a placeholder, number 1, that is unknown, did you mean date?, in checkup"),
         ('checkup = "{message}"', "has a placeholder, number 1, that is unknown, in checkup"),
+        (
+            'checkup = "Dear [NameF]"',
+            "has a placeholder or markup in it, from character 6 on, that would be read aloud as it stands, in checkup",
+        ),
         ("checkup = 5", "has something other than text in it; expected "),
     ],
 )

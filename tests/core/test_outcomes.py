@@ -2,7 +2,7 @@ import pytest
 
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 
 
 @pytest.mark.parametrize(
@@ -42,4 +42,11 @@ def test_what_an_opt_out_has_cancelled_is_told_apart() -> None:
 
 
 def test_a_human_is_needed_where_the_patient_does_not_know_or_wants_something() -> None:
-    assert {Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.EXPIRED} == NEED_A_HUMAN
+    expected = {Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.NUMBER_CHANGED, Outcome.EXPIRED}
+    assert expected == NEED_A_HUMAN
+
+
+def test_a_reminder_that_waits_for_its_new_number_to_be_accepted_is_told_apart() -> None:
+    assert outcome(Status.SCHEDULED, None, None, HoldCode.NUMBER_CHANGED) is Outcome.NUMBER_CHANGED
+    assert outcome(Status.SCHEDULED, None, None, HoldCode.HOURS) is Outcome.WAITING
+    assert outcome(Status.EXPIRED, None, EndCode.TOO_LATE, HoldCode.NUMBER_CHANGED) is Outcome.EXPIRED

@@ -18,7 +18,7 @@ from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
 from tests.support.nouns import RULES
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
+from tests.support.twilio_clinic import TwilioClinic, a_free_port, a_twilio_clinic
 from tests.support.twilio_desk import TOKEN
 
 FORM = "application/x-www-form-urlencoded"
@@ -142,6 +142,35 @@ async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_pat
         (call,) = clinic.twilio.calls
         assert (call.status, call.heard) == ("canceled", ())
         assert [call.status for call in clinic.desk.calls(name)] == ["canceled"]
+
+
+async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_corrected(tmp_path: Path) -> None:
+    """Nothing reaches us, so only look-ups tell that two calls were answered; nobody else is called to hear nothing."""
+    async with a_twilio_clinic(tmp_path, outcome_timeout_seconds=0.5) as clinic:
+        config = tmp_path / "config.toml"
+        right = config.read_text()
+        config.write_text(right.replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            clinic.insert("answered", area=202)
+            clinic.insert("answered", area=203, name="second")
+            await program.line(r"ERROR .*dialing pauses: .*\[web\]\.public_base_url")
+            clinic.insert("confirms", name="third")
+            assert await program.terminate() == 0
+        called = len(clinic.twilio.calls)
+        async with running("run", cwd=tmp_path) as program:
+            url = await program.url()
+            await program.line(r"ERROR .*dialing pauses: ")  # a restart alone needs no more patients to say so
+            ready = await clinic.desk.client.get(f"{url}/health/ready")
+            assert (ready.status_code, [*ready.json()["failing"]]) == (503, ["public address"])
+            assert "[web].public_base_url" in ready.json()["failing"]["public address"]
+            assert (len(clinic.twilio.calls), clinic.calls_to("confirms")) == (called, [])
+            config.write_text(right)
+            await program.reload(r"changed: \[web\]\.public_base_url$")
+            await program.line("dialing resumes")
+            await clinic.desk.until("third", "called")
+            assert (await clinic.desk.client.get(f"{url}/health/ready")).status_code == 200
+            assert await program.terminate() == 0
 
 
 async def test_a_forged_callback_is_403_and_changes_nothing(tmp_path: Path) -> None:

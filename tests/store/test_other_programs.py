@@ -142,6 +142,16 @@ def test_a_cancel_is_honored_and_nothing_of_the_reminder_is_looked_at_any_more(d
     assert desk.reminder() == reminder
 
 
+def test_one_that_waits_for_long_is_at_rest_from_the_claim_after_its_cancel_on(desk: Desk) -> None:
+    """It must not show for days when it would be called."""
+    desk.rules = evolve(RULES, redial_delays=(2 * DAY,), max_lateness=3 * DAY)
+    waits_for_its_redial(desk)
+    assert desk.reminder().wake_at == desk.now + 2 * DAY
+    sql(desk, CANCEL)
+    desk.claims()
+    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.CANCELLED, None)
+
+
 def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(desk: Desk) -> None:
     [action] = desk.claim()
     sql(desk, CANCEL)

@@ -10,7 +10,7 @@ import pytest
 
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.queries import Wanted, broken_promises, bundled_with, calls_of, count_reminders, list_reminders
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
@@ -57,12 +57,12 @@ def test_what_is_asked_for_is_listed_by_time(desk: Desk, asked: dict[str, Any], 
 def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
-    states = list(product(Status, (None, *Response, "moved"), reasons))
+    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode)))
     with a_desk(tmp_path / "every.db") as desk:
-        for number, (status, response, reason) in enumerate(states):
-            desk.insert(f"{number:03}", status=status, response=response, end_code=reason)
+        for number, (status, response, reason, hold) in enumerate(states):
+            desk.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
         rows = list_reminders(desk.connection, wanted=Wanted(needs_human=True), limit=None)
-    expected = [f"{number:03}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
+    expected = [f"{number:04}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
     assert [row["id"] for row in rows] == expected
 
 

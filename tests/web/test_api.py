@@ -287,3 +287,28 @@ async def test_a_name_is_found_by_what_can_be_seen_of_it(tmp_path: Path, written
         again = await door.post(REMINDER | {"ref": asked})
         assert (again.status_code, again.json()["id"]) == (200, stored["id"])
         assert (await door.client.delete(f"/api/reminders/{asked}")).json()["status"] == "cancelled"
+
+
+async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.post(REMINDER)
+        answer = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+        held = answer.json()
+        assert (answer.status_code, held["hold_code"]) == (200, "number_changed")
+        assert (
+            held["last_error"]
+            == "phone number changed (over HTTP), the former one ended in 47: accept the new one, or cancel"
+        )
+        again = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+        [warning] = held.pop("warnings")
+        assert warning.startswith("phone_number: not the one that its ref had before")
+        assert (again.status_code, again.json()) == (200, held)
+
+
+async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        asked = [REMINDER | {"ref": "0047", "message": "Dear {name}"}, REMINDER | {"ref": "47"}]
+        zero, seven = (await door.post(asked)).json()["reminders"]
+        assert [warning.partition(":")[0] for warning in zero["warnings"]] == ["message"]
+        assert [warning.partition(" may be")[0] for warning in seven["warnings"]] == ["ref: 47"]
+        assert "warnings" not in (await door.get("0047")).json()

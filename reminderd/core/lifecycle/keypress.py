@@ -50,8 +50,11 @@ class Turn:
 def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
     """Decide what the person who answers a call hears: much may have changed since it was placed.
 
-    What is handed out to be spoken counts as said: it is marked on the memberships.
+    What is handed out to be spoken counts as said: it is marked on the memberships. That it was asked for at all shows
+    that the provider reaches us, whatever is spoken.
     """
+    call = evolve(call, fetched_at=call.fetched_at or now)
+    ledger = ledger.put(call)
     wanted = [] if call.phone_number in ledger.opted_out else _still_wanted(ledger, call, rules, now)
     leaves_word = rules.leave_voicemail and call.answered_by != "fax"
     if call.by_machine:  # a machine needs no apology

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Final
 
-from attrs import evolve
+from attrs import evolve, fields
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.claim import may_be_forgotten
@@ -16,12 +16,17 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     close,
+    lasting_hold,
     reached,
 )
 from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallState, Member, Reminder, Status, digest
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
+_FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
+    one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}
+)
+"""What a report may add to a call, each once: every other attribute that both have."""
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
 _RANK_OF_OTHER_WORDS: Final = 3
 _DECLINED: Final = 603
@@ -122,7 +127,7 @@ def progress(
             one,
             status=Status.PROCESSING,
             wake_at=None,
-            hold_code=None,
+            hold_code=lasting_hold(one),
             end_code=None,
             ended_at=None,
             retry_at=None,
@@ -230,15 +235,8 @@ def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
         one.external_call_id == report.external_call_id for one in ledger.calls.values() if one.id != call.id
     )
     external_call_id = call.external_call_id or (None if is_anothers else report.external_call_id)
-    return evolve(
-        call,
-        external_call_id=external_call_id,
-        transcript=report.transcript if call.transcript is None else call.transcript,
-        duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
-        answered_by=report.answered_by if call.answered_by is None else call.answered_by,
-        sip_response_code=report.sip_response_code if call.sip_response_code is None else call.sip_response_code,
-        error_code=report.error_code if call.error_code is None else call.error_code,
-    )
+    news = {name: getattr(report, name) for name in _FILLED if getattr(call, name) is None}
+    return evolve(call, external_call_id=external_call_id, **news)
 
 
 def _rank(status: str | None) -> int:

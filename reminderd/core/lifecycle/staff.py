@@ -1,4 +1,4 @@
-"""What staff can do: cancel a reminder, and call a patient again who was not reached."""
+"""What staff can do: cancel a reminder, accept its new phone number, call a patient again who was not reached."""
 
 from datetime import datetime
 from typing import Final
@@ -8,7 +8,7 @@ from attrs import evolve
 from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, local
 from reminderd.core.model import Call, CallState, Reminder, Response, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
 _RESPONSES: Final = frozenset(Response)
@@ -46,6 +46,19 @@ def withdrawn(ledger: Ledger, reminder: Reminder) -> Transition:
     """
     code = reminder.end_code if reminder.end_code is EndCode.OPTED_OUT else EndCode.WITHDRAWN
     return Transition(ledger=ledger.put(evolve(reminder, end_code=code)))
+
+
+def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
+    """Release a reminder that is held because its phone number was changed.
+
+    Raises:
+        NotAllowedError: it is not held for that.
+    """
+    if reminder.status is not Status.SCHEDULED or reminder.hold_code is not HoldCode.NUMBER_CHANGED:
+        raise NotAllowedError(f"the reminder is {reminder.status}, and no new phone number waits to be accepted")
+    released = evolve(reminder, hold_code=None, last_error=None, wake_at=max(now, reminder.scheduled_at))
+    line = LogLine("new phone number accepted by staff", reminder_id=reminder.id)
+    return Transition(ledger=ledger.put(released), lines=(line,))
 
 
 def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:

@@ -15,6 +15,8 @@ from reminderd.sandbox.twilio.parameters import of_call, of_detection
 from reminderd.sandbox.twilio.twiml import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
 
 _RETRIEVAL_FAILURE: Final = 11200
+_APPLICATION_ERROR_STEPS: Final = 5
+"""How long it takes to say that an application error has occurred."""
 _MOST_DOCUMENTS: Final = 50
 """Of one call; more are a circle."""
 
@@ -37,6 +39,7 @@ async def converse(call: TwilioCall, operator: Operator) -> None:
         found = await _document(call, ask, operator)
         if found is None:
             operator.note(call, partial(given_up, error_code=_RETRIEVAL_FAILURE))
+            await _passed(call, _APPLICATION_ERROR_STEPS, operator)
             return
         url, document = found
         ask = await _followed(call, url, document, keys, operator)

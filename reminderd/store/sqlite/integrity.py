@@ -4,12 +4,14 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from attrs import define, frozen
 
+from reminderd.store.address import unreached_since
 from reminderd.store.queries import broken_promises
 from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
@@ -53,6 +55,8 @@ class Examination:
     wal_bytes: int
     provider: str | None = None
     """The real provider that it was last opened for; None: none, or it is damaged or old."""
+    unreached_since: datetime | None = None
+    """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
 
 
 def examine(path: Path, *, seconds: float) -> Examination:
@@ -74,6 +78,7 @@ def examine(path: Path, *, seconds: float) -> Examination:
         mistakes = _mistakes(connection, seconds, rows=is_current)
         zones = snapshot(connection, _waiting_zones) if is_current and not mistakes else []
         provider = snapshot(connection, real_provider) if is_current and not mistakes else None
+        unreached = snapshot(connection, unreached_since) if is_current and not mistakes else None
     return Examination(
         version=version,
         newest=newest,
@@ -81,6 +86,7 @@ def examine(path: Path, *, seconds: float) -> Examination:
         zones=zones,
         wal_bytes=_size(Path(f"{file}-wal")),
         provider=provider,
+        unreached_since=unreached,
     )
 
 

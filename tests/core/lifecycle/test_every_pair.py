@@ -78,6 +78,7 @@ EVENTS: dict[str, Event] = {
     "accepted": _answer(Accepted("ext-1")),
     "refused": _answer(Refused("no")),
     "not placed": _answer(NotPlaced("503")),
+    "number refused": _answer(NotPlaced("no calls to this country", number_refused=True)),
     "account": _answer(AccountTrouble("401")),
     "unclear": _answer(Unclear("lost")),
     "not sent": lambda ledger, rules: unsent(ledger, action=_sent(ledger), rules=rules).ledger,

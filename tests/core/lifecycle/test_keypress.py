@@ -56,6 +56,14 @@ def test_as_long_as_the_patient_was_not_reached_the_message_is_worth_speaking(st
     assert answered(a_ledger(a_reminder(status), ANSWERED)).reply.parts == ASKING
 
 
+@pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLED])
+def test_the_first_request_for_our_document_is_kept_whatever_it_is_told(status: Status) -> None:
+    turn = answered(a_ledger(a_reminder(status), ANSWERED))
+    assert turn.transition.ledger.calls["call-1"].fetched_at == NOW
+    again = answered(turn.transition.ledger, now=NOW + SECOND)
+    assert again.transition.ledger.calls["call-1"].fetched_at == NOW
+
+
 def test_what_is_handed_out_counts_as_said_with_the_words_of_this_moment() -> None:
     changed = evolve(WAITING, message="Other words.")
     ledger = a_ledger(changed, OTHER, ANSWERED, a_member(ANSWERED, WAITING), a_member(ANSWERED, OTHER, position=1))

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, withdrawn
+from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.nouns import (
     DAY,
     HOUR,
@@ -156,3 +156,25 @@ def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
     limited = evolve(RULES, limits=Limits(per_day=1))
     reminder = again(a_ledger(FAILED, heard_at={FAILED.phone_number: (NOW,)}), rules=limited)
     assert reminder.again_until == NOW + 14 * HOUR + RULES.max_lateness
+
+
+def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
+    for due, wakes in ((NOW - HOUR, NOW), (NOW + HOUR, NOW + HOUR)):
+        held = a_reminder(hold_code=HoldCode.NUMBER_CHANGED, last_error="changed", scheduled_at=due)
+        transition = accepted(a_ledger(held), held, NOW)
+        reminder = transition.ledger.reminders["reminder-1"]
+        assert (reminder.hold_code, reminder.last_error, reminder.wake_at) == (None, None, wakes)
+        assert [line.text for line in transition.lines] == ["new phone number accepted by staff"]
+
+
+@pytest.mark.parametrize(
+    "reminder",
+    [
+        a_reminder(),
+        a_reminder(hold_code=HoldCode.HOURS),
+        a_reminder(Status.CANCELLED, hold_code=HoldCode.NUMBER_CHANGED),
+    ],
+)
+def test_a_reminder_that_is_not_held_for_its_number_has_nothing_to_accept(reminder: Reminder) -> None:
+    with pytest.raises(NotAllowedError, match="no new phone number waits to be accepted"):
+        accepted(a_ledger(reminder), reminder, NOW)

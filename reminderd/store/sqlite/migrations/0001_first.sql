@@ -105,6 +105,7 @@ CREATE TABLE call_logs (
     error            TEXT,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
+    fetched_at       INTEGER,
     received_at      INTEGER,
     CONSTRAINT a_call_is_looked_at_while_it_is_alive CHECK (
         (state IN ('dialing', 'unconfirmed', 'placed', 'stray')) = (wake_at IS NOT NULL)
