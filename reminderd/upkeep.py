@@ -16,14 +16,17 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.daily import Daily
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store.database import Database
-from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.erased import forget_erased
+from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.driver import Connection, Error
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
+
+FOLDER: Final = "[backup].folder"
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""
@@ -109,17 +112,24 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
 
     async def do() -> None:
         begun = clock.monotonic()
-        made = await trio.to_thread.run_sync(
-            partial(back_up, database, folder, clock.now(), keep=keep, stopped=stopping.is_set)
-        )
-        logger.info(f"backup made: {made.file}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
+        back_up_once = partial(back_up, database, folder, clock.now(), keep=keep, stopped=stopping.is_set)
+        try:
+            made = await trio.to_thread.run_sync(back_up_once)
+        except CopyError as error:
+            raise CopyError(without_folder(error, folder)) from None
+        logger.info(f"backup made: {made.file.name}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
             logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
         for odd in await trio.to_thread.run_sync(lambda: backups_in(folder, database, _id_of(database))):
             if odd.is_of_the_future(clock.now()):
-                logger.warning(f"not counted and not deleted: {odd.file}, as its date is in the future")
+                logger.warning(f"not counted and not deleted: {odd.file.name}, as its date is in the future")
 
     return Chore(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
+
+
+def without_folder(error: CopyError, folder: Path) -> str:
+    """Return what went wrong with a backup, without the name of the folder: a secret may have been put in its place."""
+    return str(error).replace(str(folder), FOLDER)
 
 
 def retention(
@@ -139,6 +149,7 @@ def retention(
     async def do() -> None:
         if days:
             await purge()
+        await database.write(forget_erased)
         if await database.read(unscrubbed) is not None:
             await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
 

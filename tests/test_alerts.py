@@ -216,6 +216,12 @@ async def test_apprise_carries_it_and_says_whether_it_arrived() -> None:
         assert not await by_apprise([url.replace("http", "json")])("title", "text")
 
 
+def test_a_ref_that_is_a_phone_number_is_not_sent_to_anybody() -> None:
+    found = [News(id="r-1", ref="+12025550194", outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
+    assert "+*********94" in message(found)[1]
+    assert "5550194" not in message(found)[1]
+
+
 async def fail_address(database: Database, at: datetime) -> None:
     sql = "INSERT INTO settings (key, value) VALUES ('unreached_since', ?)"
     await database.write(lambda connection, _now: connection.execute(sql, (str(to_ms(at)),)).fetchall())

@@ -15,7 +15,8 @@ import trio
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
-from reminderd.logs import configure_logs, masked
+from reminderd.core.masking import masked
+from reminderd.logs import configure_logs
 from reminderd.logs.lifecycle import log_transition
 
 NUMBER = "+12025550123"
@@ -384,3 +385,32 @@ async def test_what_is_bound_to_a_task_is_in_its_lines_alone(jsonl: io.StringIO)
         for name in ("r-1", "r-2"):
             nursery.start_soon(ring, name)
     assert {line["reminder"] for line in lines(jsonl)} == {"r-1", "r-2"}
+
+
+FULL_WIDTH = str.maketrans({str(digit): chr(0xFF10 + digit) for digit in range(10)})
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["+9977\u00a08866\u200b4455", "9977-8866/4455", "(9977) '8866' 4455", "997788664455".translate(FULL_WIDTH)],
+)
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_no_line_of_any_kind_has_a_phone_number(log_format: Literal["text", "json"], number: str) -> None:
+    stream = io.StringIO()
+    configure_logs(level="INFO", log_format=log_format, stream=stream)
+    logger.bind(about=number, path=Path(number)).info(f"refused: {number}")
+    logging.getLogger("library").warning("no line for %s", number)
+    try:
+        fail_over(number)
+    except ValueError:
+        logger.exception("failed")
+    written = stream.getvalue()
+    assert "refused: " in written
+    assert "ValueError: no line for " in written
+    assert not any(part in written for part in ("9977", "8866", "445", "\\uff19\\uff17"))
+
+
+def test_an_id_that_another_program_has_chosen_is_readable_unless_it_is_a_phone_number(jsonl: io.StringIO) -> None:
+    logger.bind(reminder="20261129001", call="+12025550123").info("dialing")
+    (line,) = lines(jsonl)
+    assert (line["reminder"], line["call"]) == ("20261129001", "+*********23")

@@ -7,6 +7,7 @@ import cattrs
 import httpx
 
 from reminderd.config import WebConfig
+from reminderd.config.texts import shown_host
 from reminderd.core.health import Daemon
 
 PATIENCE: Final = 5.0
@@ -21,15 +22,16 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
     if web.local_url is None:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
     url = f"{web.local_url}/health/status"
+    place = url if shown_host(web.host) == web.host else f"the configured host, port {web.port}"
     try:
         answer = httpx.get(url, timeout=patience, trust_env=False)
         document: dict[str, Any] = answer.raise_for_status().json()
         return _converter.structure(document, Daemon)
     except httpx.HTTPStatusError as error:
-        return f"no answer of a daemon of this version at {url}: HTTP {error.response.status_code}"
+        return f"no answer of a daemon of this version at {place}: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
-        return f"the daemon does not answer at {url} within {patience:g} s"
+        return f"the daemon does not answer at {place} within {patience:g} s"
     except httpx.TransportError as error:
-        return f"the daemon does not answer at {url}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
+        return f"the daemon does not answer at {place}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
     except (ValueError, TypeError, cattrs.BaseValidationError):
-        return f"no answer of a daemon of this version at {url}"
+        return f"no answer of a daemon of this version at {place}"

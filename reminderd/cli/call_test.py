@@ -13,10 +13,20 @@ import click
 import trio
 from attrs import evolve
 
-from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
+from reminderd.cli.common import FAILED, actor, database, fail, say_if_paused, with_config, wrong
 from reminderd.cli.following import Seen, news
 from reminderd.clock import SystemClock
-from reminderd.config import CallingConfig, Config, DatabaseConfig, rules_of
+from reminderd.config import (
+    AlertsConfig,
+    ApiConfig,
+    BackupConfig,
+    CallingConfig,
+    Config,
+    DatabaseConfig,
+    MetricsConfig,
+    RetentionConfig,
+    rules_of,
+)
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
@@ -27,6 +37,7 @@ from reminderd.logs import configure_logs
 from reminderd.store import reminders
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
+from reminderd.store.settings import paused
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction
 from reminderd.web.server import PortUnavailableError, bind
@@ -48,6 +59,7 @@ _SILENT_SECONDS: Final = 5.0
 """After which a provider that has taken a call has mostly reported something of it."""
 
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
+_IN_A_PAUSE: Final = "the test call is placed all the same"
 _STOP_IT: Final = "while reminderd is stopped, call-test calls at once, whatever the hours and limits"
 
 
@@ -59,18 +71,19 @@ def call_test(config: Config, phone: str, message: str) -> None:
     """Call PHONE once with the configured provider, and show the progress of the call.
 
     If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
-    whatever the calling hours. It then receives the webhooks on the configured port, and calls for no other reminder.
+    whatever the calling hours. It then receives the webhooks of this call on the configured port, and nothing else: all
+    other requests are answered with 503, so that the provider repeats them.
     """
     found = mistakes(phone_number=phone, message=message, timezone=None)
     if found:
         wrong([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
     number = normalised(phone) or phone
-    if _has_opted_out(config, number):
-        fail("not called: this number has opted out")
+    is_running = _is_running(config)
+    _look_first(config, number, is_running=is_running)
     now = SystemClock().now()
     request = ReminderRequest(phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR)
     configure_logs(level="WARNING", log_format="text")
-    if _is_running(config):
+    if is_running:
         click.echo("reminderd is running, and places the call")
         raise SystemExit(trio.run(_call, config, request, False))
     click.echo(f"reminderd is not running: placing the call from here, with the provider {config.provider.kind}")
@@ -78,11 +91,16 @@ def call_test(config: Config, phone: str, message: str) -> None:
         raise SystemExit(trio.run(_call, _alone(config, Path(folder)), request, True))
 
 
-def _has_opted_out(config: Config, number: str) -> bool:
+def _look_first(config: Config, number: str, *, is_running: bool) -> None:
+    """End if the number has opted out; say on stderr if dialing is paused."""
     if not config.database.path.exists():
-        return False
+        return
     with database(config) as connection:
-        return snapshot(connection, partial(opted_out, phone_number=number))
+        if snapshot(connection, partial(opted_out, phone_number=number)):
+            fail("not called: this number has opted out")
+        say_if_paused(config, connection)
+        if not is_running and snapshot(connection, paused):
+            click.echo(_IN_A_PAUSE, err=True)
 
 
 def _is_running(config: Config) -> bool:
@@ -95,12 +113,20 @@ def _is_running(config: Config) -> bool:
 
 
 def _alone(config: Config, folder: Path) -> Config:
-    """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour."""
+    """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour.
+
+    It takes no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
+    """
     return evolve(
         config,
         database=DatabaseConfig(url="sqlite:///call-test.db", folder=folder),
         calling=CallingConfig(timezone=config.calling.timezone),
         redial=evolve(config.redial, max_calls=1),
+        api=ApiConfig(),
+        alerts=AlertsConfig(),
+        backup=BackupConfig(),
+        retention=RetentionConfig(),
+        metrics=MetricsConfig(),
     )
 
 
@@ -114,7 +140,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
             if alone:
-                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping))
+                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping, knows_one_call=True))
             code = await _followed(connection, reminder_id, rules, stopping)
             nursery.cancel_scope.cancel()
     return code
@@ -146,7 +172,10 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
         source = reminders.Source(actor=actor())
         cancel = partial(reminders.cancel, reminder_id=reminder_id, rules=rules, source=source)
         transaction(connection, cancel, SystemClock().now())
-    why = "no process has claimed the call" if hold is None else hold.sentence
+    if hold is not None:
+        why = hold.sentence
+    else:
+        why = "dialing is paused" if snapshot(connection, paused) else "no process has claimed the call"
     click.echo(f"given up: {'interrupted' if stopping.is_set() else why}", err=True)
     return FAILED
 

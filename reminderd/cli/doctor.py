@@ -12,8 +12,10 @@ from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.diagnosis.finding import Finding, Mark, count
+from reminderd.core.masking import without_numbers
 from reminderd.doctor import rounds
-from reminderd.logs.cleaning import on_one_line, without_numbers
+from reminderd.logs.cleaning import on_one_line
+from reminderd.logs.terminal import unguarded
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
@@ -37,7 +39,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
     else:
         width = max(len(finding.about) for finding in findings)
         for line in (*(_line(finding, width) for finding in findings), _sum(wrong, warnings)):
-            click.echo(_showable(line, sys.stdout.encoding))
+            click.echo(_showable(line, sys.stdout.encoding), file=unguarded(sys.stdout))
     if wrong:
         sys.exit(FAILED)
 

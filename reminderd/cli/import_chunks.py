@@ -147,7 +147,7 @@ def _numbers(wanted: Asked) -> tuple[int, int]:
     """What a row is about and what it says: two rows are about the same reminder if they share the first."""
     if isinstance(wanted, Cancellation):
         return hash(wanted.name), hash(Intake.CANCELLED)
-    return hash(wanted.ref or wanted.own_id), hash(content_of(wanted))
+    return hash(wanted.own_id if wanted.ref is None else wanted.ref), hash(content_of(wanted))
 
 
 def _second(wanted: Asked, line: int) -> str:

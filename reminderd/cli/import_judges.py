@@ -14,7 +14,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.imported import Cancellation, Decision, decide, decide_cancellation
 from reminderd.core.intake import ReminderRequest
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store import reminders
 from reminderd.store.connection import Connection
 from reminderd.store.reminders import Source

@@ -1,5 +1,6 @@
 """How far an import is: a bar on a terminal, now and then a line elsewhere."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -7,6 +8,8 @@ from typing import Final
 import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from reminderd.logs.terminal import unguarded
 
 _LINE_EVERY: Final = 10
 """Chunks; the first is always told."""
@@ -18,7 +21,7 @@ Told = Callable[[int, str], None]
 @contextmanager
 def progress(total: int) -> Iterator[Told]:
     """Shows on stderr how far it is; `total` in bytes."""
-    console = Console(stderr=True, highlight=False, markup=False)
+    console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
     if not console.is_terminal:
         yield _lines()
         return

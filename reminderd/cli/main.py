@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from reminderd import __version__
+from reminderd.logs.terminal import cleaned_streams
 
 _ROOMS: Final[Mapping[str, str]] = {
     "demo": "demo:demo",
@@ -38,6 +39,11 @@ _ROOMS: Final[Mapping[str, str]] = {
 
 class _ImportedWhenCalled(click.Group):
     """Imports a command when it is asked for: the front desk's need no web server, which takes the longest."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
+        """Run the command line; whatever it prints of others' words, usage errors included, can't drive a terminal."""
+        with cleaned_streams():
+            return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_ROOMS)

@@ -1,7 +1,5 @@
 """Phone numbers that must not be called: added, removed, listed, and imported from a file."""
 
-import csv
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Final
 import click
 
 from reminderd.cli.common import actor, database, database_to_look_at, existing_database, fail, with_config, wrong
-from reminderd.cli.output import counted, print_json, print_table
+from reminderd.cli.output import counted, print_csv, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -69,9 +67,7 @@ def list_(config: Config, form: str | None) -> None:
     if form == "json":
         print_json(rows, zone)
     elif form == "csv":
-        table = csv.writer(sys.stdout, lineterminator="\n")
-        table.writerow(_COLUMNS)
-        table.writerows((row["phone_number"], row["source"], row["created_at"]) for row in rows)
+        print_csv(rows, _COLUMNS, lambda value: "" if value is None else str(value))
     elif rows:
         print_table(rows, _COLUMNS, zone)
     else:

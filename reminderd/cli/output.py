@@ -1,7 +1,11 @@
 """How rows are shown: a table for a person at a terminal, one JSON document for a program."""
 
+import codecs
+import csv
 import json
-from collections.abc import Mapping, Sequence
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,6 +14,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reminderd.core.formulas import guarded
+from reminderd.logs.cleaning import in_json
+from reminderd.logs.terminal import unguarded
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
@@ -26,14 +33,15 @@ _STYLES = {
 
 
 def print_json(document: object, zone: ZoneInfo) -> None:
-    """One JSON document on stdout; times as ISO 8601 with the clinic's offset."""
+    """One JSON document on stdout; times as ISO 8601 with the clinic's offset, control characters as JSON's escapes."""
 
     def as_text(value: object) -> str:
         if isinstance(value, datetime):
             return value.astimezone(zone).isoformat(timespec="milliseconds")
         raise TypeError(value)
 
-    click.echo(json.dumps(document, default=as_text, ensure_ascii=False, indent=2))
+    is_unicode = codecs.lookup(sys.stdout.encoding or "utf-8").name.startswith("utf")
+    click.echo(in_json(json.dumps(document, default=as_text, ensure_ascii=not is_unicode, indent=2)))
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, *, title: str | None = None) -> None:
@@ -44,6 +52,13 @@ def print_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, *, 
     for row in rows:
         table.add_row(*(_cell(column, row[column], zone) for column in columns))
     console().print(table)
+
+
+def print_csv(rows: Sequence[Row], columns: Sequence[str], as_text: Callable[[Value], str]) -> None:
+    """The named columns of the rows as CSV, with a header; no spreadsheet takes a cell for a formula."""
+    table = csv.writer(sys.stdout, lineterminator="\n")
+    table.writerow(columns)
+    table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
 
 
 def print_fields(row: Row, zone: ZoneInfo) -> None:
@@ -57,8 +72,9 @@ def print_fields(row: Row, zone: ZoneInfo) -> None:
 
 def console() -> Console:
     """stdout, as wide as the terminal; wide enough for whole rows where it is none."""
-    found = Console(highlight=False, markup=False)
-    return found if found.is_terminal else Console(highlight=False, markup=False, width=200)
+    file = unguarded(sys.stdout)  # rich colors the cells; what is in them is cleaned
+    found = Console(file=file, highlight=False, markup=False)
+    return found if found.is_terminal else Console(file=file, highlight=False, markup=False, width=200)
 
 
 def spoken(moment: datetime, zone: ZoneInfo) -> str:
@@ -74,5 +90,12 @@ def counted(count: int, noun: str) -> str:
 def _cell(column: str, value: Value, zone: ZoneInfo) -> Text:
     if isinstance(value, datetime):
         return Text(spoken(value, zone))
-    shown = "" if value is None else "".join(c if c.isprintable() else " " for c in str(value))
+    shown = "" if value is None else "".join(map(_visible, str(value)))
     return Text(shown, style=_STYLES.get(shown, "") if column == "status" else "")
+
+
+def _visible(character: str) -> str:
+    """A character as a cell shows it: what can't be seen is left out, as nobody could type it in a command."""
+    if character.isprintable():
+        return character
+    return "" if unicodedata.category(character) == "Cf" else " "

@@ -7,7 +7,7 @@ import click
 from reminderd.cli.common import actor, existing_database, say_if_paused, with_config
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.logs import without_any_numbers
+from reminderd.core.masking import without_any_numbers
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.transaction import transaction
 

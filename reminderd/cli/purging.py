@@ -10,7 +10,7 @@ from reminderd.cli.output import counted
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.config.upkeep import LEAST_DAYS
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store.personal_data import Place, count_left_calls, count_old, purge_batch
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.transaction import snapshot, transaction

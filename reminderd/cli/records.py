@@ -12,6 +12,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.model import Status
+from reminderd.core.names import normal_name
 from reminderd.core.phone import normalised
 from reminderd.store.personal_data import Record, erase, note_export, record
 from reminderd.store.sqlite.driver import Connection
@@ -39,7 +40,8 @@ def export(config: Config, phone: str) -> None:
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
 
-    Refused while a call to it is alive. What staff did stays in the audit, which names no patient.
+    Refused while a call to it is alive. What staff did stays in the audit, which names no patient. For 8 days a keyed
+    hash stays, too, so that the limits on calls to the number hold.
     """
     number = _number(phone)
     with existing_database(config) as connection:
@@ -86,7 +88,7 @@ def _found(connection: Connection, number: str) -> Record:
 
 
 def _number(phone: str) -> str:
-    found = normalised(phone)
+    found = normalised(normal_name(phone))
     if found is None:
         wrong([f"PHONE: not a possible number; {PHONE_EXPECTED}"])
     return found

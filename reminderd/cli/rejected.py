@@ -12,6 +12,7 @@ from typing import Final, TextIO
 from attrs import define, field, frozen
 
 from reminderd.core.csv_records import DELIMITERS, Record
+from reminderd.core.formulas import guarded
 from reminderd.files import begins, check, put_in_place, scratch
 
 _PRIVATE: Final = 0o600
@@ -56,10 +57,9 @@ class Rejected:
         if self._file is None:
             self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
             self._file = self._open.enter_context(self._unfinished.open("w", encoding="utf-8-sig", newline=""))
-            csv.writer(self._file, delimiter=self.delimiter).writerow([*_FIRST_COLUMNS, *self.header])
-        csv.writer(self._file, delimiter=self.delimiter).writerows(
-            [one.record.line, "; ".join(one.mistakes), *one.record.cells] for one in rejections
-        )
+            self._row([*_FIRST_COLUMNS, *self.header])
+        for one in rejections:
+            self._row([str(one.record.line), "; ".join(one.mistakes), *one.record.cells])
         self._file.flush()
         self.lines += len(rejections)
         self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)
@@ -72,6 +72,11 @@ class Rejected:
             put_in_place(self._unfinished, self.path)
         elif is_there:
             self.path.unlink()
+
+    def _row(self, cells: Sequence[str]) -> None:
+        """Append a row; the import reads it back as it was, and no spreadsheet takes a cell for a formula."""
+        if self._file is not None:
+            csv.writer(self._file, delimiter=self.delimiter).writerow([guarded(cell) for cell in cells])
 
 
 def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:

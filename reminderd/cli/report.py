@@ -1,9 +1,6 @@
 """The report of a day: what became of each reminder, those that need a human first."""
 
-import csv
-import sys
 from collections import Counter
-from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -13,7 +10,7 @@ import click
 
 from reminderd.cli.common import database_to_look_at, say_if_paused, with_config, wrong
 from reminderd.cli.days import of_days, span_of
-from reminderd.cli.output import print_json, print_table
+from reminderd.cli.output import print_csv, print_json, print_table
 from reminderd.config import Config
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
@@ -27,8 +24,6 @@ _COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_numb
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
 _CODES: Final = {str(code): code for code in EndCode}
 _HOLDS: Final = {str(code): code for code in HoldCode}
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet takes a cell that begins so for a formula: OWASP, "CSV Injection"."""
 
 
 @click.command()
@@ -53,7 +48,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         totals = {word.value: counts[word] for word in Outcome}
         print_json({"totals": totals, "reminders": [_columns(row) for row in rows]}, zone)
     elif form == "csv":
-        _write_csv([_in_words(row) for row in rows], zone)
+        print_csv([_in_words(row) for row in rows], _COLUMNS, partial(_text, zone=zone))
     elif not rows:
         click.echo("no reminders")
     else:
@@ -83,14 +78,7 @@ def _columns(row: Row) -> Row:
     return {name: row[name] for name in _COLUMNS}
 
 
-def _write_csv(rows: Sequence[Row], zone: ZoneInfo) -> None:
-    table = csv.writer(sys.stdout, lineterminator="\n")
-    table.writerow(_COLUMNS)
-    table.writerows([_cell(row[name], zone) for name in _COLUMNS] for row in rows)
-
-
-def _cell(value: Value, zone: ZoneInfo) -> str:
+def _text(value: Value, zone: ZoneInfo) -> str:
     if isinstance(value, datetime):
         return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return "" if value is None else str(value)

@@ -46,7 +46,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     try:
         sinks = configure(level=log.level)
     except OSError as error:
-        fail(f"{log.path}: the log can't be written: {error.strerror}")
+        fail(f"[log].file: the log can't be written: {error.strerror}")
 
     if config.provider.kind == "sandbox":
         try:

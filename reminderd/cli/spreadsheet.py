@@ -94,7 +94,7 @@ def opened(
             codec = "cp1252"
         with _text(file, codec) as lines:
             first = list(islice(lines, LINES_TO_HEADER))
-        layout = layout_of(first or [""], is_header)
+        layout = layout_of(first or [""], lambda cells: is_header([unguarded(cell) for cell in cells]))
         with _text(file, codec) as lines:
             header = next(islice(_all_records(lines, layout.delimiter), layout.above, None), None)
         if header is None:

@@ -24,6 +24,7 @@ from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.stats import glance
+from reminderd.upkeep import FOLDER, without_folder
 
 
 @click.command()
@@ -71,8 +72,8 @@ def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | Non
     try:
         age = backup_age(folder, config.database.path, own_id, now)
     except CopyError as error:
-        return f"backup: {error}"
-    return f"backup: there is none in {folder}" if age is None else age
+        return f"backup: {without_folder(error, folder)}"
+    return f"backup: there is none in {FOLDER}" if age is None else age
 
 
 def _told(

@@ -17,6 +17,8 @@ _FAILED: Final = 1
 _STDIN: Final = 0
 _STDOUT: Final = 1
 _STDERR: Final = 2
+_STRICT: Final = frozenset({None, "strict", "surrogateescape"})
+"""How streams are opened that raise an error for a character which their encoding lacks."""
 
 
 class OutputError(SystemExit):
@@ -119,7 +121,7 @@ def _occupied() -> set[int]:
 
 def _as_text(raw: _Stream, before: TextIO | None, *, line_buffering: bool = False) -> TextIO:
     """Return a text stream like the one before; a character that its encoding lacks is written as an escape."""
-    errors = before.errors if before is not None and before.errors not in {None, "strict"} else "backslashreplace"
+    errors = before.errors if before is not None and before.errors not in _STRICT else "backslashreplace"
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding="utf-8" if before is None else before.encoding,

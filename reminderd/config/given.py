@@ -1,16 +1,14 @@
 """What was given and where, and the mistakes found in it so far."""
 
-import re
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field, frozen
 
+from reminderd.config.keys import shown_name
 from reminderd.config.sections import KeyPath
 
 PREFIX: Final = "REMINDERD__"
-
-_BARE: Final = re.compile(r"[A-Za-z0-9_-]{1,60}")
 
 
 class ConfigError(Exception):
@@ -37,6 +35,8 @@ class Given:
     credentials: str = ""
     """The folder in which the supervisor lays secrets for this process alone; "" if it does not."""
     file: Path | None = None
+    is_by_variable: bool = False
+    """Whether an environment variable names the file."""
     readable: bool = True
     """False: there should be a file, and nobody knows what it would have given."""
     tree: dict[str, Any] = field(factory=dict)
@@ -79,7 +79,7 @@ class Given:
         variable = self.variables.get(path)
         if variable is not None or self.file is None:
             return f"environment {variable or variable_of(path)}"
-        names = [name if _BARE.fullmatch(name) else ascii(name)[:60] for name in path]
+        names = [shown_name(name) for name in path]
         if section:
             return f"{self.file.name}: [{'.'.join(names)}]"
         heading = f"[{'.'.join(names[:-1])}]." if names[:-1] else ""

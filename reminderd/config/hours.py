@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Final
 
 from reminderd.config import texts
-from reminderd.config.keys import quoted
 from reminderd.core.window import DAY_MINUTES, Span, Spans
 
 AS_ALWAYS: Final = ""
@@ -40,25 +39,24 @@ def hours_trouble(text: str) -> str | None:
     """Of a day's hours."""
     if text in {AS_ALWAYS, CLOSED}:
         return None
-    for start, end in _written(text):
-        if not end:
-            return f"{quoted(start)} is no span of hours"
-        found = texts.start_trouble(start) or texts.end_trouble(end)
-        if found is not None:
-            return found
+    for place, (start, end) in enumerate(_written(text), start=1):
+        span = f"has a span, number {place}, that"
+        if not end or texts.start_trouble(start) or texts.end_trouble(end):
+            return f"{span} is none from one time of day to another"
         if start == end:
-            return f"{quoted(f'{start}-{end}')} ends when it starts (the whole day is 00:00-24:00)"
+            return f"{span} ends when it starts (the whole day is 00:00-24:00)"
     if any(before.end >= after.start for before, after in pairwise(spans_of(text))):
         return "has spans that overlap or touch"
     return None
 
 
 def holidays_trouble(holidays: tuple[str, ...]) -> str | None:
-    """Of the list of holidays; every wrong one is named."""
-    wrong = [quoted(text) for text in holidays if not _is_date(text)]
+    """Of the list of holidays; the place of every wrong one is named."""
+    wrong = [str(place) for place, text in enumerate(holidays, start=1) if not _is_date(text)]
     if not wrong:
         return None
-    return f"{', '.join(wrong)} {'is no date' if len(wrong) == 1 else 'are no dates'}"
+    numbers = f"number {wrong[0]}" if len(wrong) == 1 else f"numbers {', '.join(wrong)}"
+    return f"has no date in {numbers} of the list"
 
 
 def _written(text: str) -> list[tuple[str, str]]:

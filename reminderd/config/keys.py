@@ -1,5 +1,9 @@
-"""How one key of the configuration is declared: its default, what is expected of it, and what can be wrong with it."""
+"""How one key of the configuration is declared: its default, what is expected of it, and what can be wrong with it.
 
+No mistake repeats a value, however short: it could be a secret that was put in the wrong place.
+"""
+
+import re
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, Final, TypeVar
@@ -14,8 +18,8 @@ EXPECTED: Final = "expected"
 DERIVED: Final = {"derived": True}
 """The metadata of an attribute that is no key: it is worked out, not written by anybody."""
 
-_QUOTED_AT_MOST: Final = 30
-"""Characters. What is longer could be a secret that was put in the wrong place."""
+_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
+_NAME_LENGTH: Final = 40
 
 
 def key(
@@ -103,7 +107,14 @@ def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
     def wrong(values: tuple[T, ...]) -> str | None:
         if not values:
             return "is empty"
-        return next((found for found in (unknown(value, words) for value in values) if found is not None), None)
+        return next(
+            (
+                f"has a word, number {place}, that {found}"
+                for place, value in enumerate(values, start=1)
+                if (found := unknown(value, words)) is not None
+            ),
+            None,
+        )
 
     return key(default, f"a list of some of {listed(words)}", wrong)
 
@@ -112,7 +123,7 @@ def unknown(value: object, words: tuple[object, ...]) -> str | None:
     """What is wrong with a word that is none of these, with the one that may have been meant; None if it is one."""
     if value in words:
         return None
-    return f"{quoted(value)} is unknown{did_you_mean(str(value), map(str, words))}"
+    return f"is unknown{did_you_mean(str(value), map(str, words))}"
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -122,9 +133,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f", did you mean {by_small_letters[close[0]]}?" if close else ""
 
 
-def quoted(value: object) -> str:
-    """A value as a mistake may show it: short ones only, control characters escaped."""
-    return repr(value) if len(str(value)) <= _QUOTED_AT_MOST else "this value"
+def shown_name(name: str) -> str:
+    """The name of a key as a mistake may show it: of words, as all keys are. Anything else may be a secret."""
+    return name if len(name) <= _NAME_LENGTH and _NAME.fullmatch(name) else "…"
 
 
 def listed(words: tuple[object, ...]) -> str:

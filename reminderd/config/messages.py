@@ -8,7 +8,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.config.keys import did_you_mean, key, quoted
+from reminderd.config.keys import did_you_mean, key, shown_name
 from reminderd.core.phone import normalised
 from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
 from reminderd.core.unfilled import unfilled
@@ -20,9 +20,6 @@ TEMPLATE_LENGTH: Final = 1_000
 
 MOST_OF_ONE: Final = 3
 """How often a template may have one placeholder: what is filled in must not make it a long one after all."""
-
-_SHOWN: Final = 30
-"""Characters of what is wrong in a text."""
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w{1,20})\}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
@@ -44,14 +41,14 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
     if len(text) > TEMPLATE_LENGTH:
         return f"is {len(text):,} characters long"
     names = _PLACEHOLDER.findall(text)
-    for name in names:
+    for place, name in enumerate(names, start=1):
         if name not in known:
-            said_anyway = name in PLACEHOLDERS and known != TEMPLATE_PLACEHOLDERS
-            why = "said by itself" if said_anyway else f"unknown{did_you_mean(name, known)}"
-            return f"has {{{name}}} in it, which is {why}"
+            if name in PLACEHOLDERS and known != TEMPLATE_PLACEHOLDERS:
+                return f"has {{{name}}} in it, which is said by itself"
+            return f"has a placeholder, number {place}, that is unknown{did_you_mean(name, known)}"
         if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
             return f"has {{{name}}} in it too often"
-    rest = _PLACEHOLDER.sub("", text)
+    rest = _PLACEHOLDER.sub(lambda found: " " * len(found[0]), text)
     if re.search(r"[{}]", rest):
         return "has a brace in it that belongs to no placeholder"
     return _unfilled_trouble(rest)
@@ -59,18 +56,23 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
 
 def _unfilled_trouble(text: str) -> str | None:
     found = unfilled(text)
-    return f"has {found[0][:_SHOWN]} in it, which would be read aloud as it stands" if found else None
+    if not found:
+        return None
+    what = f"has a placeholder or markup in it, from character {text.index(found[0]) + 1} on"
+    return f"{what}, that would be read aloud as it stands"
 
 
 def _templates_error(templates: Mapping[str, str]) -> str | None:
-    for name, text in templates.items():
+    for place, (name, text) in enumerate(templates.items(), start=1):
+        shown = shown_name(name)
+        where = shown if shown == name else f"number {place} of the section"
         if not _KIND.fullmatch(name):
-            return f"has the name {quoted(name)}"
+            return f"has a name, number {place}, that can't be one"
         if not text.strip():
-            return f"is empty in {name}"
+            return f"is empty in {where}"
         trouble = _template_trouble(text, TEMPLATE_PLACEHOLDERS)
         if trouble is not None:
-            return f"{trouble}, in {name}"
+            return f"{trouble}, in {where}"
     return None
 
 

@@ -94,14 +94,13 @@ def _text_in(name: str, given: Given, expected: str = "expected a file with noth
     file = _place(name, given)
     if name.startswith(CREDENTIALS):
         expected += ", which the supervisor passes when it starts the daemon"
-    else:
-        name = str(file)
+    # The name is not repeated: whoever takes the key for that of the secret itself has written the secret there.
     try:
         text = file.read_bytes().decode().rstrip("\r\n")
     except OSError as error:
-        raise ValueError(f"{name} can't be read ({error.strerror}); {expected}") from None
+        raise ValueError(f"the file can't be read ({error.strerror}); {expected}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{name} is not UTF-8; {expected}") from None
+        raise ValueError(f"the file is not UTF-8; {expected}") from None
     if not text:
-        raise ValueError(f"{name} is empty; {expected}")
+        raise ValueError(f"the file is empty; {expected}")
     return text

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from reminderd.config.given import PREFIX, Given, variable_of
-from reminderd.config.keys import did_you_mean
+from reminderd.config.keys import did_you_mean, shown_name
 from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of, members, section_of
 
 FILE_NAME: Final = "config.toml"
 
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _NAME: Final = re.compile(r"'([^']*)'")
+_A_SIGN: Final = 4
+"""Characters of the longest that the parser names by itself, as an escape."""
 
 _LEGACY: Final[Mapping[str, KeyPath]] = {
     "DATABASE_URL": ("database", "url"),
@@ -45,7 +47,9 @@ def read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Given
     named = path or environ.get("REMINDERD_CONFIG")
     file = cwd / (named or FILE_NAME)
     credentials = environ.get("CREDENTIALS_DIRECTORY", "")  # systemd's LoadCredential
-    given = Given(folder=file.parent, file=file, credentials=credentials)
+    given = Given(
+        folder=file.parent, file=file, credentials=credentials, is_by_variable=path is None and named is not None
+    )
     try:
         text = file.read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark first
         given.tree = tomllib.loads(text)
@@ -68,12 +72,18 @@ def read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Given
 
 
 def _in_toml(error: ValueError) -> str:
-    """The parser's words, with a section written as in the file."""
-    return _TWICE.sub(lambda found: f"[{'.'.join(_NAME.findall(found[1]))}] is there twice", str(error))
+    """The parser's words, with a section written as in the file, and no name that may be a secret."""
+
+    def as_in_the_file(found: re.Match[str]) -> str:
+        return f"[{'.'.join(map(shown_name, _NAME.findall(found[1])))}] is there twice"
+
+    words = _TWICE.sub(as_in_the_file, str(error))
+    return _NAME.sub(lambda found: found[0] if len(found[1]) <= _A_SIGN else f"'{shown_name(found[1])}'", words)
 
 
 def _unreadable(given: Given, words: str) -> None:
-    given.mistakes.append(f"{given.file}: {words}")
+    # A file that the environment names is a value of the configuration; one of the command line was typed just now.
+    given.mistakes.append(f"{'environment REMINDERD_CONFIG' if given.is_by_variable else given.file}: {words}")
     given.readable = False
 
 
@@ -105,7 +115,8 @@ def _prefixed(given: Given, environ: Mapping[str, str]) -> Iterator[tuple[KeyPat
             key = name.casefold().rpartition("__")[2]
             homes = [variable for variable, home in known.items() if home[-1] == key]
             meant = f", did you mean {' or '.join(homes)}?" if homes else did_you_mean(name, known)
-            given.mistakes.append(f"environment {name}: unknown{meant}; expected {PREFIX}SECTION__KEY")
+            shown = PREFIX + "__".join(map(shown_name, name.removeprefix(PREFIX).split("__")))
+            given.mistakes.append(f"environment {shown}: unknown{meant}; expected {PREFIX}SECTION__KEY")
         elif path in seen:
             given.mistakes.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
         else:

@@ -1,17 +1,18 @@
 """What can be wrong with a text: URLs, file names, times of day, time zones, secrets, sizes of log files.
 
-Each function says what is wrong, in words that could follow the key's name, or None. No URL and no secret is repeated:
-a mistake is printed, and may be pasted anywhere.
+Each function says what is wrong, in words that could follow the key's name, or None. No value is repeated: a mistake is
+printed, and may be pasted anywhere.
 """
 
 import re
 from base64 import b64decode
+from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 from zoneinfo import available_timezones
 
-from reminderd.config.keys import did_you_mean, quoted
+from reminderd.config.keys import did_you_mean
 from reminderd.core.window import known_zone
 from reminderd.core.wrong_tokens import networks
 
@@ -97,13 +98,22 @@ def host_trouble(text: str) -> str | None:
     return "has a character in it that no host has" if re.search(r"[^0-9A-Za-z.:_-]", text) else None
 
 
+def shown_host(host: str) -> str:
+    """A host as it may be printed: an address, or this machine. A name could be a secret in the wrong place."""
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return host if host == "localhost" else "the configured host"
+    return host
+
+
 def networks_trouble(texts: tuple[str, ...]) -> str | None:
     """Of a list of addresses and networks; an empty one is no error."""
-    for text in texts:
+    for place, text in enumerate(texts, start=1):
         try:
             networks([text])
         except ValueError:
-            return f"{quoted(text)} is neither an IP address nor a network"
+            return f"has an entry, number {place}, that is neither an IP address nor a network"
     return None
 
 
@@ -118,29 +128,29 @@ def zone_trouble(text: str) -> str | None:
     """Of the name of a time zone."""
     if known_zone(text) is not None:
         return None
-    return f"{quoted(text)} is no known time zone{did_you_mean(text, available_timezones())}"
+    return f"is no known time zone{did_you_mean(text, available_timezones())}"
 
 
 def start_trouble(text: str) -> str | None:
     """Of the time at which the window opens; not 24:00, which is the next day's 00:00."""
-    return None if _TIME.fullmatch(text) and text != "24:00" else f"{quoted(text)} is no time of day"
+    return None if _TIME.fullmatch(text) and text != "24:00" else "is no time of day"
 
 
 def end_trouble(text: str) -> str | None:
     """Of the time at which the window closes."""
-    return None if _TIME.fullmatch(text) else f"{quoted(text)} is no time of day"
+    return None if _TIME.fullmatch(text) else "is no time of day"
 
 
 def rotation_trouble(text: str) -> str | None:
     """Of when a log file is rotated: some of the forms that loguru reads; no value is no error."""
     if not text or text in _OFTEN or start_trouble(text) is None:
         return None
-    return None if _SIZE.fullmatch(text) or _SPAN.fullmatch(text) else f"{quoted(text)} is no size, time or span"
+    return None if _SIZE.fullmatch(text) or _SPAN.fullmatch(text) else "is no size, time or span"
 
 
 def retention_trouble(text: str) -> str | None:
     """Of how long old log files are kept: a span as loguru reads it; no value is no error."""
-    return None if not text or _SPAN.fullmatch(text) else f"{quoted(text)} is no span of time"
+    return None if not text or _SPAN.fullmatch(text) else "is no span of time"
 
 
 def token_trouble(text: str) -> str | None:

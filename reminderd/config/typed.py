@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
 from reminderd.config.given import Text
-from reminderd.config.keys import quoted
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _SWITCHES: Final = {"true": True, "false": False}
@@ -78,7 +77,7 @@ def _parsed(text: str, form: object) -> object | None:
 def described(value: object, wanted: Any) -> str:  # noqa: ANN401 - a type or a form such as Literal
     """What is wrong with a value that is not of the wanted type."""
     if isinstance(value, Text):
-        return f"{quoted(value.value)} does not fit"
+        return "does not fit"
     if isinstance(value, list) and get_origin(wanted) is tuple:
         return "has something other than text in it"
     if isinstance(value, dict) and get_origin(wanted) is Mapping:

@@ -11,6 +11,7 @@ from attrs import evolve, frozen
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.model import Status
+from reminderd.core.names import normal_name
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
 from reminderd.core.statuses import UNKNOWN_STATUS, Standing, standing_of
@@ -69,6 +70,8 @@ class Known:
     status: Status
     called: bool
     """Whether any call was made for it."""
+    withdrawn: bool = False
+    """Whether the clinic's own system has cancelled it."""
     held: str | None = None
     """Why it is held for staff; None: it is not."""
 
@@ -132,9 +135,9 @@ def read_row(
     if standing is Standing.STANDS:
         return read
     if isinstance(read, ReminderRequest):
-        return Cancellation(ref=ref, request=read)
+        return Cancellation(ref=read.ref, request=read)
     is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
-    return Cancellation(ref=ref) if is_named else read
+    return Cancellation(ref=normal_name(ref or "")) if is_named else read
 
 
 def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import cached_property
 from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -10,6 +11,7 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
+from reminderd.core.names import normal_name
 from reminderd.core.phone import normalised
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder, moment
@@ -22,6 +24,7 @@ REF_LIMIT: Final = 200
 
 _NO_NUMBER: Final = f"phone_number: not a possible number; {PHONE_EXPECTED}"
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
+_BREAKS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
 
@@ -35,11 +38,15 @@ class ReminderRequest:
     ref: str | None = None
     expires_at: datetime | None = None
     timezone: str | None = None
+    generation: int = 0
+    """How many reminders with the same content came before it and were withdrawn."""
 
-    @property
+    @cached_property
     def own_id(self) -> str:
-        """An id that the same phone number, time and message have every time."""
-        return str(uuid5(_SAME_REQUEST, f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{self.message}"))
+        """An id that the same phone number, time and message have every time, however the message is encoded."""
+        words = " ".join(normal_name(self.message).split())
+        content = f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{words}"
+        return str(uuid5(_SAME_REQUEST, f"{content}\n{self.generation}" if self.generation else content))
 
 
 def read_request(
@@ -74,6 +81,7 @@ def read_request(
         order: how dates with slashes are written.
         normalise: `normalised`, or the same with a memory.
     """
+    name = None if ref is None else normal_name(ref)
     number = normalise(phone_number)
     found = [] if number is not None else [_NO_NUMBER]
     appointment = None
@@ -84,7 +92,7 @@ def read_request(
     local = zone if timezone is None else known_zone(timezone) or zone
     due = _read("scheduled_at", scheduled_at, local, order, found)
     limit = None if expires_at is None else _read("expires_at", expires_at, local, order, found)
-    if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
+    if ref is not None and (_BREAKS.search(ref) or not (name and len(name) <= REF_LIMIT and name.isprintable())):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
         found.append("expires_at: before the time to call; expected a later time")
@@ -95,7 +103,7 @@ def read_request(
     if found or number is None or due is None:
         return found
     return ReminderRequest(
-        phone_number=number, message=words, scheduled_at=due, ref=ref, expires_at=limit, timezone=timezone
+        phone_number=number, message=words, scheduled_at=due, ref=name, expires_at=limit, timezone=timezone
     )
 
 

@@ -62,10 +62,7 @@ def _names_the_clinic_first(wording: Wording) -> bool:
 def _languages(wording: Wording) -> Iterator[str]:
     borrowed = [part for part in Part if part is not Part.MESSAGE and not wording.templates.get(part)]
     if borrowed and not is_built_in(wording.language):
-        yield (
-            f"[messages].language {wording.language} has no built-in texts: "
-            f"these are spoken in English: {', '.join(borrowed)}"
-        )
+        yield (f"[messages].language has no built-in texts: these are spoken in English: {', '.join(borrowed)}")
 
 
 def _callback(wording: Wording) -> Iterator[str]:

@@ -5,12 +5,15 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.reasons import EndCode, HoldCode
 
 MESSAGE_LIMIT: Final = 4_000
 """Longest message of one call, in characters."""
+
+ERASED: Final = "erased:"
+"""What a keyed hash begins with that stands in a call for a number that was erased."""
 
 UNNUMBERED: Final = 2**62
 """The `seq` of a call that is not stored yet: newer than all that are."""
@@ -220,6 +223,18 @@ class Call:
     updated_at: datetime | None = None
     received_at: datetime | None = None
     """When its one terminal report came; None before."""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether its number was purged or erased: nothing may be recorded that shows again whose it was."""
+        return not self.phone_number or self.phone_number.startswith(ERASED)
+
+    @property
+    def storable(self) -> "Call":
+        """The call as it may be stored: a late report does not bring back what was purged or erased."""
+        if not self.anonymous:
+            return self
+        return evolve(self, transcript=None if self.transcript is None else "", answered_by=None)
 
 
 @frozen(kw_only=True)

@@ -60,6 +60,7 @@ class EndCode(StrEnum):
     RESTORED = "restored"
     OPTED_OUT = "opted_out"
     CANCELLED_BY_STAFF = "cancelled_by_staff"
+    WITHDRAWN = "withdrawn"
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
 
     @property
@@ -86,5 +87,6 @@ _ENDS: Final = {
     EndCode.RESTORED: "may have been called after the backup that was restored: call the patient manually",
     EndCode.OPTED_OUT: "opted out",
     EndCode.CANCELLED_BY_STAFF: "cancelled by staff",
+    EndCode.WITHDRAWN: "cancelled over the API",
     EndCode.CANCELLED_ELSEWHERE: "ended by another program",
 }

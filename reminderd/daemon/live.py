@@ -30,6 +30,8 @@ class Live:
     """None if this process claims nothing."""
     alerts: Alerts | None
     """None if this process alerts nobody."""
+    knows_one_call: bool = False
+    """Whether this process stands in for the daemon with one call only."""
     door: Door = field(init=False)
     """The provider's webhooks."""
     api: Api | None = field(init=False)
@@ -68,4 +70,11 @@ class Live:
 
     def _door(self, config: Config, provider: GenericProvider | TwilioProvider, rules: Rules) -> Door:
         database, breaker = self.context.database, self.context.breaker
-        return door(config, provider=provider, database=database, rules=rules, breaker=breaker)
+        return door(
+            config,
+            provider=provider,
+            database=database,
+            rules=rules,
+            breaker=breaker,
+            knows_one_call=self.knows_one_call,
+        )

@@ -77,7 +77,7 @@ async def _read_again(live: Live, reload: Reload) -> None:
         try:
             reload.set_level(found.config.log.level)
         except OSError as error:
-            logger.error(f"{before.log.path}: the log can't be written, so its level stays: {error.strerror}")
+            logger.error(f"[log].file: the log can't be written, so its level stays: {error.strerror}")
             # What holds is not what was wanted: at the next signal it is tried again.
             live.config = evolve(live.config, log=before.log)
             found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))

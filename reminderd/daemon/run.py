@@ -59,6 +59,7 @@ async def run(
     sandbox_pace: float = 1.0,
     supervisor: Supervisor = UNTOLD,
     reload: Reload | None = None,
+    knows_one_call: bool = False,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> bool:
     """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
@@ -73,6 +74,7 @@ async def run(
         sandbox_pace: seconds that a step of a simulated call takes.
         supervisor: is told how the run goes.
         reload: reads the configuration again at each SIGHUP; None: SIGHUP is left alone.
+        knows_one_call: whether it stands in for the daemon with a database of one call: see `build_app`.
         task_status: told once webhooks are taken and the poll loop runs.
 
     Raises:
@@ -96,6 +98,7 @@ async def run(
                 sandbox_pace,
                 supervisor,
                 reload,
+                knows_one_call,
                 database,
                 listening,
                 instruments,
@@ -116,6 +119,7 @@ async def _run(
     sandbox_pace: float,
     supervisor: Supervisor,
     reload: Reload | None,
+    knows_one_call: bool,  # noqa: FBT001 - as all of these
     database: Database,
     listening: Ports,
     instruments: Instruments,
@@ -170,6 +174,7 @@ async def _run(
             context=context,
             poller=loop,
             alerts=None if loop is None else alerts(config, database=database, clock=clock, stopping=stopping),
+            knows_one_call=knows_one_call,
         )
         if listening.web is not None:
             app = build_app(
@@ -180,6 +185,7 @@ async def _run(
                 guard=Guard(networks(config.web.trusted_proxies), stopping),
                 doings=watch_over.doings,
                 answered=lambda code: instruments.webhook(code, clock.now()),
+                knows_one_call=knows_one_call,
             )
             await nursery.start(partial(take_webhooks, app, listening.web, stages))
         else:

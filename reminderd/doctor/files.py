@@ -13,21 +13,26 @@ from reminderd.core.diagnosis.machine import disk, open_to_others, replaceable
 def look(config: Config) -> list[Finding]:
     """The modes of files with secrets and of the database, the folder of backups, and the disk of database and log."""
     database = config.database.path.resolve()
+    secrets = [file for file in files_with_secrets(config) if file != config.path]
     private = [*files_with_secrets(config), database, *(Path(f"{database}{ending}") for ending in ("-wal", "-shm"))]
-    found = [finding for file in private for finding in _modes(file.absolute())]
+    found = [finding for file in private for finding in _modes(file.absolute(), is_secret=file in secrets)]
     shut = "secrets and the database are closed to the machine's other users"
     return [*(found or [good("files", shut)]), *_backups(config), *_disks(config)]
 
 
-def _modes(file: Path) -> list[Finding]:
-    """What is wrong with a file's mode or its folder's; nothing of a file that is not there."""
+def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
+    """What is wrong with a file's mode or its folder's; nothing of a file that is not there.
+
+    What should be the name of a secret's file may be the secret itself: it is shown only if there is such a file.
+    """
     try:
         real = file.resolve(strict=True)
         mode, folders = real.stat().st_mode, [folder.stat().st_mode for folder in real.parents]
     except FileNotFoundError:
         return []
     except OSError as error:
-        return [unknown("files", f"{file} can't be read: {error.strerror}", "run this as the daemon's user")]
+        shown = "a file with a secret" if is_secret else str(file)
+        return [unknown("files", f"{shown} can't be read: {error.strerror}", "run this as the daemon's user")]
     found = []
     if open_to_others(mode, folders):
         found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
@@ -46,18 +51,21 @@ def _backups(config: Config) -> list[Finding]:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return []
     fix = "let the daemon's user write there, and its service as well; see operations.md, Back up"
-    return [wrong("backups", f"no backup can be written to {folder}", fix)]
+    return [wrong("backups", "no backup can be written to [backup].folder", fix)]
 
 
 def _disks(config: Config) -> list[Finding]:
     """A line for each disk, not for each folder."""
-    paths = [config.database.path] if config.log.path is None else [config.database.path, config.log.path]
     found: dict[int, Finding] = {}
-    for folder in (path.resolve().parent for path in paths):
+    database, log = config.database.path.resolve().parent, config.log.path
+    folders = [(database, str(database))]
+    if log is not None:
+        folders.append((log.resolve().parent, "the folder of [log].file"))
+    for folder, name in folders:
         try:
             device = folder.stat().st_dev
             found.setdefault(device, disk(shutil.disk_usage(folder).free, str(folder)))
         except OSError as error:
-            says = f"{folder} can't be read: {error.strerror}"
+            says = f"{name} can't be read: {error.strerror}"
             return [wrong("disk", says, "create the folder, and let the daemon's user write to it")]
     return list(found.values())

@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config import Config
+from reminderd.config.texts import shown_host
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Unheard
@@ -32,7 +33,7 @@ async def look(config: Config, asking: Asking) -> Port:
     host, port, url = config.web.host, config.web.port, config.web.local_url
     if url is None:
         return Port([unknown("port", "[web].port is 0, any free one: nobody knows where to ask")], None)
-    place = f"{host} port {port}"
+    place = f"{shown_host(host)} port {port}"
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         found = [good("port", f"the daemon answers at {place}"), *_exposure(host), await _readiness(url, asking)]
@@ -71,7 +72,9 @@ def _exposure(host: str) -> list[Finding]:
     if is_this_machine(host):
         return []
     fix = "set it to 127.0.0.1, or let a firewall keep all but the web server in front away from the port"
-    return [warning("port", f"[web].host is {host}, so other machines may reach the port past the web server", fix)]
+    return [
+        warning("port", f"[web].host is {shown_host(host)}: other machines may reach the port past the web server", fix)
+    ]
 
 
 def _refusal(host: str, port: int) -> tuple[str, str] | None:

@@ -1,6 +1,5 @@
 """What the admin reads: loguru, with the libraries' logging routed in and phone numbers masked."""
 
-from reminderd.logs.cleaning import masked, without_any_numbers, without_numbers
 from reminderd.logs.configure import configure_logs
 from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition
 
@@ -10,7 +9,4 @@ __all__ = [
     "log_pause",
     "log_quiet",
     "log_transition",
-    "masked",
-    "without_any_numbers",
-    "without_numbers",
 ]

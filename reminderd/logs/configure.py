@@ -13,6 +13,7 @@ from reminderd.logs.file import deleting, may_log_to
 from reminderd.logs.foreign import route_foreign_lines
 from reminderd.logs.journal import is_journal
 from reminderd.logs.lines import as_json, as_json_in_journal, as_text, as_text_in_journal
+from reminderd.logs.terminal import unguarded
 
 _FILE_MODE: Final = 0o640
 
@@ -44,7 +45,7 @@ def configure_logs(
     Raises:
         OSError: the file can't or must not be written; what `instead_of` names goes on.
     """
-    stream = stream or sys.stderr
+    stream = stream or unguarded(sys.stderr)
     line = as_json if log_format == "json" else as_text
     told = line
     if is_journal(stream):

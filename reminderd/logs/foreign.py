@@ -5,7 +5,7 @@ from typing import Final
 
 from loguru import logger
 
-from reminderd.logs.cleaning import without_numbers, without_queries
+from reminderd.logs.cleaning import without_queries
 
 _TALKATIVE: Final = frozenset({"apprise", "httpx", "hypercorn"})
 """These libraries tell at INFO of each message, request and start, of which our own lines tell better."""
@@ -15,7 +15,7 @@ _SHARED_LEVELS: Final = frozenset({"DEBUG", "INFO", "WARNING", "ERROR", "CRITICA
 
 
 class InterceptHandler(logging.Handler):
-    """Hands a record on to loguru: cleaned, at its own level, the library's name bound as `logger`."""
+    """Hands a record on to loguru: without query strings, at its own level, the library's name bound as `logger`."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write the record into our log, whatever the library put into it."""
@@ -23,7 +23,7 @@ class InterceptHandler(logging.Handler):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - a library's arguments may fail in any way, and must not be shown instead
             message = f"{record.msg} (could not be formatted)"
-        cleaned = without_numbers(without_queries(message.strip()))
+        cleaned = without_queries(message.strip())
         logger.opt(exception=record.exc_info).bind(logger=record.name).log(_level(record), cleaned)
 
 

@@ -4,7 +4,8 @@ import json
 import traceback
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from reminderd.logs.cleaning import on_one_line, without_numbers
+from reminderd.core.masking import name_without_number, without_numbers
+from reminderd.logs.cleaning import on_one_line
 from reminderd.logs.journal import priority
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def _parts(record: "Record", front: str) -> dict[str, str]:
     """What every text shows of a record; `front` begins each line of a traceback."""
     return {
         "level": record["level"].name,
-        "message": on_one_line(record["message"]),
+        "message": on_one_line(without_numbers(record["message"])),
         "bound": "".join(f" {on_one_line(key)}={_word(value)}" for key, value in _bound(record).items()),
         "exception": "".join(f"\n{front}  | {on_one_line(line)}" for line in _exception(record).splitlines()),
     }
@@ -52,11 +53,11 @@ def as_json_in_journal(record: "Record") -> str:
 
 
 def _object(record: "Record", first: dict[str, str]) -> str:
-    stable = {**first, "level": record["level"].name, "message": record["message"]}
+    stable = {**first, "level": record["level"].name, "message": without_numbers(record["message"])}
     exception = _exception(record)
     if exception:
         stable["exception"] = exception
-    bound = {key: value if _is_plain(value) else str(value) for key, value in _bound(record).items()}
+    bound = {key: str(value) if isinstance(value, float) else value for key, value in _bound(record).items()}
     # Stable twice: it gives the order, and it wins over what is bound under the same key. In ASCII, so that whatever
     # could fool a terminal is an escape.
     return json.dumps({**stable, **bound, **stable}).replace("\x7f", "\\u007f")
@@ -71,17 +72,20 @@ def _filled_in(record: "Record", template: str, shown: object) -> str:
 def _bound(record: "Record") -> dict[str, object]:
     extra = record["extra"]
     ordered = [*(key for key in _IDS if key in extra), *(key for key in extra if key not in _IDS)]
-    return {str(key): extra[key] for key in ordered if extra[key] is not None}
+    return {str(key): _shown(str(key), extra[key]) for key in ordered if extra[key] is not None}
+
+
+def _shown(key: str, value: object) -> object:
+    """A value as it may be seen: an id is what the admin looks for, so of an id only a phone number is masked."""
+    if isinstance(value, bool | int | float):
+        return value
+    return name_without_number(str(value)) if key in _IDS else without_numbers(str(value))
 
 
 def _word(value: object) -> str:
     """A value that ends where the next space is, or else in quotes."""
     text = str(value)
     return on_one_line(text if text and not set(text) & set(' "=') else json.dumps(text, ensure_ascii=False))
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, bool | int | str)
 
 
 def _exception(record: "Record") -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
+from reminderd.core.masking import replaced
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.exchange import Heard
@@ -21,9 +22,6 @@ _SHINGLE: Final = 12
 
 _TELLING: Final = 4
 """A shorter text, "Hi", stands in any answer and tells nothing."""
-
-_NUMBER: Final = re.compile(r"\+?\d(?:[\s().-]{0,2}\d){6,}")
-"""Seven digits or more, also grouped: it could be a telephone number."""
 
 _GAPS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
@@ -73,7 +71,7 @@ def _masked(text: str, private: tuple[str, ...]) -> str:
     line = _GAPS.sub(" ", text).strip()
     for secret in private:
         line = _without(line, _GAPS.sub(" ", secret).strip())
-    return _NUMBER.sub(_MASK, line)
+    return replaced(line, lambda _number: _MASK)
 
 
 def _without(line: str, secret: str) -> str:

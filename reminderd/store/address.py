@@ -10,6 +10,7 @@ from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection
+from reminderd.store.erased import recognized_among
 from reminderd.store.rows import CALLS, from_ms, to_ms
 
 _MOST_CALLS: Final = 500
@@ -38,7 +39,8 @@ def note_end(connection: Connection, now: datetime, *, call: Call, rules: Rules)
     if not never_asked(call, rules) or unreached_since(connection) is not None:
         return
     rows = connection.execute(_NEWEST, {"limit": _MOST_CALLS}).fetchall()
-    if is_failing(map(CALLS.read, rows), rules, answering_since=answering_since(connection)):
+    newest = recognized_among(connection, [CALLS.read(row) for row in rows])
+    if is_failing(newest, rules, answering_since=answering_since(connection)):
         _set(connection, "unreached_since", str(to_ms(now)))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from attrs import evolve, frozen
@@ -13,10 +14,12 @@ from reminderd.core.model import Call, Member, Reminder
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.rules import Rules
 from reminderd.store.connection import Connection, Row
+from reminderd.store.erased import ERASURE_KEY, hashes, recognized
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
+_NOTHING_ERASED: Final[Mapping[str, str]] = MappingProxyType({})
 _REVISIONS: Final = 2**31
 """Revisions start over at this number: it only matters that the next one is different."""
 _NAMED: Final = f"""
@@ -42,9 +45,9 @@ _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
 _CALL_ID: Final = CALLS.place("id")
 _MEMBER_KEY: Final = _MEMBERS_FROM + MEMBERS.place("call_id")
 _REMINDER_ID: Final = _REMINDERS_FROM + REMINDERS.place("id")
-_FACTS: Final = """
-SELECT 'opted_out' AS name, phone_number AS value FROM opt_outs WHERE phone_number IN {}
-UNION ALL SELECT key, value FROM settings WHERE key IN ('restored_at', 'restored_seq')
+_FACTS: Final = f"""
+SELECT 'opted_out' AS name, phone_number AS value FROM opt_outs WHERE phone_number IN {{}}
+UNION ALL SELECT key, value FROM settings WHERE key IN ('restored_at', 'restored_seq', '{ERASURE_KEY}')
 UNION ALL SELECT 'newest_seq', CAST(max(seq) AS TEXT) FROM call_logs
 """
 _THESE: Final = "c.id IN {}"
@@ -85,16 +88,16 @@ def load(
     """
     known = Ledger().put(*reminders, *calls)
     listed, parameters = in_list("call", known.calls)
-    ledger = _load(connection, _THESE.format(listed), parameters, known, reminder_ids)
-    return _with_reached(connection, ledger, rules, now)
+    ledger, erasure_key = _load(connection, _THESE.format(listed), parameters, known, reminder_ids)
+    return _with_reached(connection, ledger, erasure_key, rules, now)
 
 
 def load_call(
     connection: Connection, rules: Rules, now: datetime, call_id: str, *, external_call_id: str | None = None
 ) -> Ledger | None:
     """Return what decisions about a call need, with any call that has the provider's id; None if it does not exist."""
-    ledger = _load(connection, _CALL, {"id": call_id, "external": external_call_id})
-    return _with_reached(connection, ledger, rules, now) if call_id in ledger.calls else None
+    ledger, erasure_key = _load(connection, _CALL, {"id": call_id, "external": external_call_id})
+    return _with_reached(connection, ledger, erasure_key, rules, now) if call_id in ledger.calls else None
 
 
 def load_reported(connection: Connection, report: Report) -> Ledger:
@@ -108,7 +111,8 @@ def load_reported(connection: Connection, report: Report) -> Ledger:
         "reminder": None if report.attempt_id is not None else report.reminder_id,
     }
     ids = () if report.reminder_id is None else (report.reminder_id,)
-    return _load(connection, _REPORTED, parameters, reminder_ids=ids)
+    ledger, _ = _load(connection, _REPORTED, parameters, reminder_ids=ids)
+    return ledger
 
 
 def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -> None:
@@ -119,9 +123,9 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
     changed = [call for call in after.calls.values() if call != before.calls.get(call.id)]
     for call in sorted(changed, key=lambda call: call.state.open):
         if call.id in before.calls:
-            CALLS.update(connection, call, updated_at=now)
+            CALLS.update(connection, call.storable, updated_at=now)
         else:
-            CALLS.insert(connection, call, updated_at=now)
+            CALLS.insert(connection, call.storable, updated_at=now)
     for key, member in after.members.items():
         if member != before.members.get(key):
             if key in before.members:
@@ -146,8 +150,10 @@ def _load(
     parameters: Mapping[str, str | None],
     known: Ledger = _NOTHING,
     reminder_ids: Iterable[str] = (),
-) -> Ledger:
+) -> tuple[Ledger, str | None]:
     """Return the calls of a WHERE clause, the reminders that are known or named, and all that goes with them.
+
+    Returns also the key of the hashes under which calls to erased numbers are stored, if there is one.
 
     Each statement reads as much as it can, because every further one is felt in each webhook.
     """
@@ -160,14 +166,16 @@ def _load(
         found = map(REMINDERS.read, connection.execute(statement, missing).fetchall())
         rows.reminders.update((one.id, one) for one in found)
     numbers = _numbers(rows.calls, rows.reminders)
+    facts, erasure_key = _facts(connection, numbers)
+    behind = hashes(erasure_key, numbers)
     (these, a), (wanted, b), (to, c) = (
         in_list("call", ["", *rows.calls]),
         in_list("reminder", rows.reminders),
-        in_list("number", numbers),
+        in_list("number", [*numbers, *behind]),
     )
     others = _OTHERS.format(known=these, reminders=wanted, numbers=to)
-    rows.add(connection.execute(others, {**a, **b, **c}).fetchall())
-    return Ledger(reminders=rows.reminders, calls=rows.calls, members=rows.members, **_facts(connection, numbers))
+    rows.add(connection.execute(others, {**a, **b, **c}).fetchall(), behind)
+    return Ledger(reminders=rows.reminders, calls=rows.calls, members=rows.members, **facts), erasure_key
 
 
 @frozen
@@ -178,11 +186,14 @@ class _Rows:
     calls: dict[str, Call]
     members: dict[tuple[str, str], Member]
 
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add rows that are a call, one of its memberships, and that one's reminder; either of these may be missing."""
+    def add(self, rows: Iterable[Row], behind: Mapping[str, str] = _NOTHING_ERASED) -> None:
+        """Add rows that are a call, one of its memberships, and that one's reminder; either of these may be missing.
+
+        `behind` has the number behind each hash under which a call may be stored.
+        """
         for row in rows:
             if row[_CALL_ID] not in self.calls:
-                self.calls[row[_CALL_ID]] = CALLS.read(row)
+                self.calls[row[_CALL_ID]] = recognized(CALLS.read(row), behind)
             if row[_MEMBER_KEY] is not None:
                 member = MEMBERS.read(row, _MEMBERS_FROM)
                 self.members[member.call_id, member.reminder_id] = member
@@ -196,31 +207,41 @@ def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> li
     return sorted(of_calls | {reminder.phone_number for reminder in reminders.values()})
 
 
-def _facts(connection: Connection, numbers: Iterable[str]) -> dict[str, Any]:
-    """Return what a ledger shows besides rows: opt-outs among these numbers, and how far a restored backup reaches."""
+def _facts(connection: Connection, numbers: Iterable[str]) -> tuple[dict[str, Any], str | None]:
+    """Return what a ledger shows besides rows: opt-outs among these numbers, and how far a restored backup reaches.
+
+    Returns also the key of the hashes of erased numbers, if there is one.
+    """
     listed, parameters = in_list("number", sorted(numbers))
     rows = [(row[0], row[1]) for row in connection.execute(_FACTS.format(listed), parameters).fetchall()]
-    facts = {name: int(value) for name, value in rows if name != "opted_out" and value is not None}
+    erasure_key = next((value for name, value in rows if name == ERASURE_KEY), None)
+    texts = {"opted_out", ERASURE_KEY}
+    facts = {name: int(value) for name, value in rows if name not in texts and value is not None}
     restored_at = facts.get("restored_at")
     restored_seq = facts.get("restored_seq", 0)
-    return {
+    known = {
         "opted_out": frozenset(value for name, value in rows if name == "opted_out"),
         "newest_seq": max(facts.get("newest_seq", 0), restored_seq),
         "restored_at": None if restored_at is None else from_ms(restored_at),
         "restored_seq": restored_seq,
     }
+    return known, erasure_key
 
 
-def _with_reached(connection: Connection, ledger: Ledger, rules: Rules, now: datetime) -> Ledger:
+def _with_reached(
+    connection: Connection, ledger: Ledger, erasure_key: str | None, rules: Rules, now: datetime
+) -> Ledger:
     """Return the ledger with the times at which its numbers were reached, if the limits count them."""
     if not rules.limits.any:
         return ledger
-    listed, parameters = in_list("number", _numbers(ledger.calls, ledger.reminders))
+    numbers = _numbers(ledger.calls, ledger.reminders)
+    behind = hashes(erasure_key, numbers)
+    listed, parameters = in_list("number", [*numbers, *behind])
     since = to_ms(now - WEEK - _DAY)
     rows = _Rows({}, {}, {})
     rows.add(connection.execute(_REACHED.format(listed), {**parameters, "since": since}).fetchall())
     reached_at: dict[str, tuple[datetime, ...]] = {}
-    for call in rows.calls.values():
+    for call in (recognized(one, behind) for one in rows.calls.values()):
         members = [one for one in rows.members.values() if one.call_id == call.id]
         if reached_anybody(call, members, rules):
             at = call.received_at or call.last_sign_at

@@ -9,10 +9,12 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.phone import normalised
+from reminderd.core.model import ERASED
+from reminderd.core.spellings import spells
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
-from reminderd.store.opt_outs import opted_out, some_of
+from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
+from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
 from reminderd.store.rows import CALLS, REMINDERS, to_ms
 
@@ -45,7 +47,7 @@ SELECT id, transcript, error FROM call_logs
         WHERE m.call_id = call_logs.id AND r.phone_number <> '')
 """
 _PURGE_CALL: Final = """
-UPDATE call_logs SET phone_number = '', transcript = :transcript, error = :error WHERE id = :id
+UPDATE call_logs SET phone_number = '', transcript = :transcript, answered_by = NULL, error = :error WHERE id = :id
 """
 # What another program deletes or moves leaves its calls: no purge of a reminder comes to them.
 _LEFT_TO_PURGE: Final = """
@@ -196,16 +198,15 @@ def _or_none(text: str | None, cleaned: Cleaned) -> str | None:
 
 
 _OF_NUMBER: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE phone_number = :number"
-_ODD: Final = """
-SELECT DISTINCT phone_number FROM reminders
- WHERE substr(phone_number, 1, 1) <> '+' OR trim(phone_number, '+0123456789') <> ''
+_IS_ODD: Final = "(substr(phone_number, 1, 1) <> '+' OR trim(phone_number, '+0123456789') <> '')"
+_ODD: Final = f"""
+SELECT phone_number FROM reminders WHERE {_IS_ODD}
+UNION SELECT phone_number FROM call_logs WHERE {_IS_ODD} AND phone_number NOT LIKE '{ERASED}%'
+UNION SELECT phone_number FROM opt_outs WHERE {_IS_ODD}
 """
 _IS_ALIVE: Final = "SELECT 1 FROM call_logs WHERE phone_number = :number AND wake_at IS NOT NULL"
 _TO_NUMBER: Final = f"SELECT {CALLS.names} FROM call_logs WHERE phone_number = :number ORDER BY seq"
-_DELETE_MEMBERS: Final = """
-DELETE FROM call_reminders WHERE call_id IN (SELECT id FROM call_logs WHERE phone_number = :number)
-"""
-_DELETE_CALLS: Final = "DELETE FROM call_logs WHERE phone_number = :number"
+_OPT_OUT: Final = "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number"
 _RECEIPTS: Final = """
 SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
  WHERE reminder_id = :id ORDER BY received_at, call_id
@@ -258,17 +259,15 @@ def record(connection: Connection, *, phone_number: str) -> Record:
         for reminder_id in ids
     }
     known = {call["id"] for some in calls.values() for call in some}
-    to_number = map(named, connection.execute(_TO_NUMBER, {"number": phone_number}).fetchall())
-    opt_out = connection.execute(
-        "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number", {"number": phone_number}
-    ).fetchone()
+    to_number = [named(row) for one in spellings for row in connection.execute(_TO_NUMBER, {"number": one}).fetchall()]
+    opt_outs = [named(row) for one in spellings for row in connection.execute(_OPT_OUT, {"number": one}).fetchall()]
     return Record(
         reminders=reminders,
         calls=calls,
         receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},
         acts={reminder_id: acts_on(connection, reminder_id) for reminder_id in ids},
         other_calls=[call for call in to_number if call["id"] not in known],
-        opt_out=None if opt_out is None else named(opt_out),
+        opt_out=opt_outs[0] if opt_outs else None,
     )
 
 
@@ -280,30 +279,33 @@ def note_export(connection: Connection, now: datetime, *, phone_number: str, act
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
     """Delete a number's reminders, waiting ones too, with their calls, receipts and alerts; its opt-out stays.
 
+    For as long as a limit counts them, calls are kept without what shows whose they were: see `anonymize_calls`.
+
     Their lines in `audit` stay as well: they name no patient, and can't be changed.
 
     Raises:
         NotAllowedError: A call to the number is alive: its report would still arrive.
     """
-    numbers = [{"number": spelling} for spelling in _spellings(connection, phone_number)]
-    if any(connection.execute(_IS_ALIVE, number).fetchone() for number in numbers):
+    spellings = _spellings(connection, phone_number)
+    numbers = [*spellings, hash_of(connection, phone_number)]
+    if any(connection.execute(_IS_ALIVE, {"number": number}).fetchone() for number in numbers):
         raise NotAllowedError("a call to this number is under way; wait for its end, reminderd list --phone shows it")
-    reminders = record(connection, phone_number=phone_number).reminders
-    ids = [{"id": str(reminder["id"])} for reminder in reminders]
+    found = record(connection, phone_number=phone_number)
+    ids = [{"id": str(reminder["id"])} for reminder in found.reminders]
     mark_unscrubbed(connection)
-    connection.executemany(_DELETE_MEMBERS, numbers)
-    calls = sum(connection.execute(_DELETE_CALLS, number).rowcount for number in numbers)
+    calls = anonymize_calls(connection, now, spellings=spellings, phone_number=phone_number)
+    forget_erased(connection, now)
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
-    return Erased(reminders=len(ids), calls=calls, opted_out=opted_out(connection, phone_number))
+    return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)
 
 
 def _spellings(connection: Connection, phone_number: str) -> list[str]:
-    """Return every format in which this number is written in `reminders`."""
+    """Return every format in which this number is written anywhere."""
     odd = connection.execute(_ODD).fetchall()
-    return [phone_number, *(row[0] for row in odd if normalised(row[0]) == phone_number)]
+    return [phone_number, *(row[0] for row in odd if spells(row[0], phone_number))]
 
 
 def _receipts_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:

@@ -1,12 +1,13 @@
 """What staff read: lists of reminders, one reminder with its calls and acts, and errors in the rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Status
+from reminderd.core.names import normal_name
 from reminderd.core.outcomes import as_spoken
 from reminderd.core.reasons import HoldCode
 from reminderd.store.connection import Connection, Row
@@ -80,11 +81,43 @@ SELECT id FROM reminders
 def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
     """Return the row with this id or `ref`; None if there is none.
 
+    A name that is written otherwise and looks the same is found as well, if none is written like this.
+
     Raises:
         AmbiguousError: there are two. Other programs choose ids, so one reminder's id may be another's `ref`.
     """
-    if not id_or_ref.isprintable():
+    if not _is_text(id_or_ref):
         return None
+    exact = _with_name(connection, id_or_ref)
+    if exact is not None:
+        return exact
+    name = normal_name(id_or_ref)
+    alike = [] if name == id_or_ref else [_with_name(connection, name)]
+    odd = looking_like(connection, {name}).get(name, ())
+    alike += [reminder_with_id(connection, reminder_id) for reminder_id in odd]
+    found = {str(row["id"]): row for row in alike if row is not None}
+    if len(found) > 1:
+        raise AmbiguousError(
+            f"{name} is how the names of {len(found)} reminders look; expected the id as it is written in the database"
+        )
+    return next(iter(found.values()), None)
+
+
+def looking_like(connection: Connection, names: Collection[str]) -> dict[str, list[str]]:
+    """Return, for those of these names that reminders have in another spelling, the ids of the reminders.
+
+    Args:
+        connection: in a transaction.
+        names: each as `normal_name` returns it.
+    """
+    found: dict[str, list[str]] = {}
+    for row in connection.execute("SELECT id, ref FROM odd_names").fetchall():
+        for name in {normal_name(one) for one in (row["id"], row["ref"]) if one is not None}.intersection(names):
+            found.setdefault(name, []).append(row["id"])
+    return found
+
+
+def _with_name(connection: Connection, id_or_ref: str) -> dict[str, Value] | None:
     by_id, by_ref = reminder_with_id(connection, id_or_ref), reminder_with_ref(connection, id_or_ref)
     if by_id is not None and by_ref is not None and by_id["id"] != by_ref["id"]:
         own = "a ref of its own" if by_id["ref"] is None else f"its ref {by_id['ref']}"
@@ -185,6 +218,15 @@ def _outcome(outcome: Value, said: object) -> str | None:
 def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
     last = {call["id"]: _outcome(call["outcome"], call["said"]) for call in calls}
     return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
+
+
+def _is_text(name: str) -> bool:
+    """Return whether it can be compared with a name: an argument of the command line may be no UTF-8."""
+    return not any("\ud800" <= one <= "\udfff" for one in name)
+
+
+def _one(row: Row | None) -> dict[str, Value] | None:
+    return None if row is None else named(row)
 
 
 def _parameters(wanted: Wanted) -> dict[str, str | int | None]:

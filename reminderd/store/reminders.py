@@ -23,16 +23,17 @@ from reminderd.core.imported import (
     why_held,
 )
 from reminderd.core.intake import ReminderRequest
-from reminderd.core.lifecycle.staff import accepted, called_again, cancelled
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Reminder, Status
+from reminderd.core.names import normal_name
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, save
-from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
+from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
 
 T = TypeVar("T")
@@ -47,11 +48,12 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 """
 
 _KNOWN: Final = """
-SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, last_error,
+SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, end_code, last_error,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND gone = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
 """
+_KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
@@ -109,26 +111,17 @@ def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
 ) -> list[tuple[Known | None, Decision]]:
     """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
-    known = _known(connection, requests)
-    found = [known.get(one.ref or one.own_id) for one in requests]
-    decided = [(old, decide(one, old, rules, now)) for one, old in zip(requests, found, strict=True)]
-    added = [one for one, (_, decision) in zip(requests, decided, strict=True) if decision.intake is Intake.ADDED]
-    warnings = look_alikes(connection, added)
-    return (
-        [
-            (old, evolve(decision, warnings=(*decision.warnings, *warnings.get(one.ref, ()))))
-            for one, (old, decision) in zip(requests, decided, strict=True)
-        ]
-        if warnings
-        else decided
-    )
+    decided = _decided(connection, now, requests, rules, starts_anew=False)
+    return [(known, decision) for _, known, decision in decided]
 
 
 def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Known | None, Decision]]:
     """Return for each cancellation the reminder that it names, if any, and what must be done; write nothing."""
-    by_ref = _by(connection, "ref", [one.ref for one in asked if one.ref is not None])
-    by_id = _by(connection, "id", [one.name for one in asked if one.ref is None])
-    found = [by_ref.get(one.name) if one.ref is not None else by_id.get(one.name) for one in asked]
+    by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
+    nameless = [one.request for one in asked if one.ref is None and one.request is not None]
+    resolved = _resolved(connection, nameless, starts_anew=False)
+    by_id = {one.own_id: known for one, (_, known) in zip(nameless, resolved, strict=True)}
+    found = [by_ref.get(one.ref) if one.ref is not None else by_id.get(one.name) for one in asked]
     return [(known, decide_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
 
 
@@ -162,16 +155,15 @@ def put(
         mint: returns new random UUIDs, for new reminders that have a `ref`.
         source: who sends the requests.
     """
-    decided = decisions(connection, now, requests=requests, rules=rules)
-    pairs = list(zip(requests, decided, strict=True))
+    decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
     new = [
         (_dated(mint(), to_ms(now)) if one.ref is not None else one.own_id, one)
-        for one, (_, decision) in pairs
+        for one, _, decision in decided
         if decision.intake is Intake.ADDED
     ]
     edited = [
         (known, one, decision.intake is Intake.HELD)
-        for one, (known, decision) in pairs
+        for one, known, decision in decided
         if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None
     ]
     _insert(connection, now, new, source)
@@ -188,7 +180,7 @@ def put(
         ]
         connection.executemany(_CHANGE, changes)
         _audit_all(connection, now, "change", [known.id for known, _, _ in edited], source)
-    return [decision for _, decision in decided]
+    return [decision for _, _, decision in decided]
 
 
 def put_all(
@@ -205,15 +197,12 @@ def put_all(
     Raises:
         RefusedError: at least one is refused, so all are.
     """
-    decided = decisions(connection, now, requests=requests, rules=rules)
-    refusals = [Refusal(place, decision) for place, (_, decision) in enumerate(decided) if decision.refused]
+    decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
+    refusals = [Refusal(place, decision) for place, (_, _, decision) in enumerate(decided) if decision.refused]
     if refusals:
         raise RefusedError(refusals)
     done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
-    rows = (
-        reminder_with_id(connection, one.own_id) if one.ref is None else reminder_with_ref(connection, one.ref)
-        for one in requests
-    )
+    rows = [_row_of(connection, one, known) for one, known, _ in decided]
     return [
         (_with_calls(connection, row), decision) for row, decision in zip(rows, done, strict=True) if row is not None
     ]
@@ -227,9 +216,9 @@ def add(
     Raises:
         RefTakenError: another reminder has its `ref`.
     """
-    taken = None if request.ref is None else reminder_with_ref(connection, request.ref)
+    taken = None if request.ref is None else _known(connection, [request])[0]
     if taken is not None:
-        raise RefTakenError(taken["id"])
+        raise RefTakenError(taken.id)
     _insert(connection, now, [(reminder_id, request)], source)
     return reminder_with_id(connection, reminder_id) or {}
 
@@ -243,7 +232,8 @@ def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     """
     before, reminder = _loaded(connection, now, reminder_id, rules)
     reason = f"cancelled by {source.actor}"
-    transition = cancelled(before, reminder, EndCode.CANCELLED_BY_STAFF, now, reason)
+    code = EndCode.WITHDRAWN if source.actor == API else EndCode.CANCELLED_BY_STAFF
+    transition = cancelled(before, reminder, code, now, reason)
     save(connection, before, transition.ledger, now)
     audit(connection, now, actor=source.actor, act="cancel", reminder_id=reminder_id, detail=source.detail)
     return transition
@@ -298,7 +288,12 @@ def withdraw(
         raise UnknownReminderError(id_or_ref)
     reminder_id = str(found.reminder["id"])
     if found.reminder["status"] == Status.CANCELLED:
-        return found, None
+        before, reminder = _loaded(connection, now, reminder_id, rules)
+        after = withdrawn(before, reminder).ledger
+        if after != before:
+            save(connection, before, after, now)
+            audit(connection, now, actor=API, act="cancel", reminder_id=reminder_id)
+        return stored(connection, reminder_id) or found, None
     transition = cancel(connection, now, reminder_id=reminder_id, rules=rules, source=Source(actor=API))
     return stored(connection, reminder_id) or found, transition
 
@@ -311,11 +306,82 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
     return ledger, reminder
 
 
-def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> dict[str, Known]:
-    """Return what is already stored, by `ref`, or by id for requests without one."""
-    refs = [one.ref for one in requests if one.ref is not None]
-    ids = [one.own_id for one in requests if one.ref is None]
-    return _by(connection, "ref", refs) | _by(connection, "id", ids)
+def _decided(
+    connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, starts_anew: bool
+) -> list[tuple[ReminderRequest, Known | None, Decision]]:
+    """Return each request as it is resolved, the reminder that it names, and what must be done."""
+    resolved = _resolved(connection, requests, starts_anew=starts_anew)
+    decided = [(one, known, decide(one, known, rules, now)) for one, known in resolved]
+    warnings = look_alikes(connection, [one for one, _, decision in decided if decision.intake is Intake.ADDED])
+    if not warnings:
+        return decided
+    return [
+        (one, known, evolve(decision, warnings=(*decision.warnings, *warnings.get(one.ref, ()))))
+        for one, known, decision in decided
+    ]
+
+
+def _resolved(
+    connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
+) -> list[tuple[ReminderRequest, Known | None]]:
+    """Return for each request the reminder that it names, if there is one.
+
+    A request without a `ref` names the newest reminder with its content.
+
+    Args:
+        connection: in a transaction.
+        requests: what is asked for.
+        starts_anew: whether a request for what was withdrawn is one for a new reminder. The clinic's own system knows
+            what it has withdrawn; a table that is imported again does not.
+    """
+    found = list(zip(requests, _known(connection, requests), strict=True))
+    left = _withdrawn(found, range(len(found)))
+    while left:
+        next_ones = [evolve(found[place][0], generation=found[place][0].generation + 1) for place in left]
+        for place, one, known in zip(left, next_ones, _known(connection, next_ones), strict=True):
+            if known is not None or starts_anew:
+                found[place] = one, known
+        left = _withdrawn(found, [place for place, one in zip(left, next_ones, strict=True) if found[place][0] is one])
+    return found
+
+
+def _withdrawn(found: Sequence[tuple[ReminderRequest, Known | None]], places: Iterable[int]) -> list[int]:
+    """Return those of the places where the reminder with the request's content was withdrawn."""
+    return [place for place in places if _was_withdrawn(*found[place])]
+
+
+def _was_withdrawn(request: ReminderRequest, known: Known | None) -> bool:
+    return request.ref is None and known is not None and known.withdrawn
+
+
+def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Known | None]:
+    """Return for each request what is stored under its `ref`, or under its id if it has none."""
+    by_ref = _by_ref(connection, [one.ref for one in requests if one.ref is not None])
+    by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
+    return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
+
+
+def _row_of(connection: Connection, request: ReminderRequest, known: Known | None) -> dict[str, Value] | None:
+    """Return the row that a request has changed or added."""
+    if known is not None:
+        return reminder_with_id(connection, known.id)
+    if request.ref is not None:
+        return reminder_with_ref(connection, request.ref)
+    return reminder_with_id(connection, request.own_id)
+
+
+def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
+    """Return what is stored under these refs, or under one that looks the same."""
+    by_ref = _by(connection, "ref", refs)
+    missing = frozenset(refs) - by_ref.keys()
+    # What another program has written with other characters looks the same to whoever keeps the table.
+    alike = looking_like(connection, missing) if missing else {}
+    odd = {row["id"]: row for row in _rows(connection, _KNOWN_BY_ID, list(chain.from_iterable(alike.values())))}
+    for ref, reminder_ids in alike.items():
+        for reminder_id in reminder_ids:
+            if odd[reminder_id]["ref"] is not None and normal_name(odd[reminder_id]["ref"]) == ref:
+                by_ref[ref] = _known_from(odd[reminder_id])
+    return by_ref
 
 
 def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Known]:
@@ -368,6 +434,7 @@ def _known_from(row: Row) -> Known:
         ),
         status=Status(row["status"]),
         called=bool(row["called"]),
+        withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
     )
 

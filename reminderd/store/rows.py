@@ -11,6 +11,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
 
+from reminderd.core.masking import without_numbers
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.connection import Connection, Row, Value
@@ -76,6 +77,11 @@ def _word(name: str, words: type[StrEnum]) -> Column:
     """Return a column of codes; an unknown code, of a newer version or another program, is read as none."""
     known = {str(word): word for word in words}
     return Column(name, read=known.get, write=str)
+
+
+def _reason(name: str) -> Column:
+    """Return a column of sentences that may have others' words in them: no phone number is written into it."""
+    return Column(name, write=lambda value: None if value is None else without_numbers(value))
 
 
 def _fixed(name: str) -> Column:
@@ -170,7 +176,7 @@ REMINDERS: Final = Table(
         _fixed("timezone"),
         _word("status", Status),
         Column("response"),
-        Column("last_error"),
+        _reason("last_error"),
         _moment("wake_at"),
         _moment("retry_at"),
         Column("attempts"),
@@ -216,7 +222,7 @@ CALLS: Final = Table(
         Column("duration_seconds"),
         Column("sip_response_code"),
         Column("error_code"),
-        Column("error"),
+        _reason("error"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
         _moment("received_at"),

@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import chosen, not_found
 from reminderd.core.lifecycle.report import call_of, reported
-from reminderd.core.lifecycle.transition import Action, Ledger, Transition
+from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, Transition
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.store.address import note_end, note_request
@@ -216,5 +216,8 @@ def _note_end(connection: Connection, now: datetime, transition: Transition, rul
 def _opted_out(connection: Connection, now: datetime, turn: Turn, call: Call, rules: Rules) -> tuple[Transition, ...]:
     if not turn.opts_out:
         return ()
+    if call.anonymous:
+        text = "opted out by key, but the number was purged or erased: record it with reminderd opt-out add"
+        return (Transition(ledger=Ledger(), lines=(LogLine(text, Level.ERROR, call.reminder_id, call.id),)),)
     source = f"key pressed in call {call.id}"
     return opt_out(connection, now, phone_number=call.phone_number, source=source, actor="patient", rules=rules)

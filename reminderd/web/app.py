@@ -14,7 +14,7 @@ from reminderd.web.door import Answer, Door, taken
 from reminderd.web.gate import gated
 from reminderd.web.guard import Guard
 from reminderd.web.health import Doings, Readiness, alive, ready, status
-from reminderd.web.replies import confess, explain
+from reminderd.web.replies import confess, explain, later
 
 MAX_IN_WORK: Final = 512
 """Webhooks that are checked and recorded at a time."""
@@ -41,6 +41,7 @@ def build_app(
     guard: Guard | None = None,
     doings: Doings | None = None,
     answered: Callable[[int], None] = lambda _code: None,
+    knows_one_call: bool = False,
     max_in_work: int = MAX_IN_WORK,
     body_seconds: float = BODY_SECONDS,
     drop_seconds: float = DROP_SECONDS,
@@ -55,6 +56,8 @@ def build_app(
         guard: lets wrong tokens of that door wait; None: one that trusts no proxy.
         doings: what this process is and does; None: nobody may ask.
         answered: told the HTTP code of the answer to each webhook.
+        knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
+            webhooks and nothing else; whatever is about another call shall come again, to the daemon.
         max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
         body_seconds: how long a webhook's body may take to arrive.
         drop_seconds: how long after its answer the rest of a request is still read.
@@ -62,7 +65,7 @@ def build_app(
     app = QuartTrio("reminderd.web", static_folder=None)
     app.config["RESPONSE_TIMEOUT"] = None  # a sender's time to take its answer is bounded by its connection
     app.url_map.merge_slashes = False  # else `/health//ready` is answered with a redirect, in HTML
-    app.register_error_handler(HTTPException, explain)
+    app.register_error_handler(HTTPException, later if knows_one_call else explain)
     app.register_error_handler(Exception, confess)
     seats = trio.Semaphore(max_in_work)
 
@@ -73,18 +76,23 @@ def build_app(
             except Exception:  # a bug, for which `confess` finds the words
                 answered(500)
                 raise
+            if knows_one_call and not response.status_code < 300:
+                response = await later()
             answered(response.status_code)
             return response
 
         return take
 
     views: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
-        ("GET", "/health", alive),
-        ("GET", "/health/ready", partial(ready, readiness)),
-        *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
-        *((method, path, taking(answer)) for method, path, answer in door.routes),
-        *api_views(api, seats=seats, body_seconds=body_seconds, guard=guard or Guard()),
+        (method, path, taking(answer)) for method, path, answer in door.routes
     ]
+    if not knows_one_call:
+        views += [
+            ("GET", "/health", alive),
+            ("GET", "/health/ready", partial(ready, readiness)),
+            *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
+            *api_views(api, seats=seats, body_seconds=body_seconds, guard=guard or Guard()),
+        ]
     for method, path, view in views:
         app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)
     app.asgi_app = gated(  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app

@@ -24,6 +24,11 @@ def ready_reply(status: int, body: bytes, headers: Mapping[str, str] | None = No
     return Response(body, status, dict(headers or {}), content_type="application/json")
 
 
+async def later(_error: HTTPException | None = None) -> Response:
+    """Ask the sender to come again."""
+    return reply(503, {"error": "Service unavailable"}, {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
 async def explain(error: HTTPException) -> Response:
     """Answer in JSON what the framework refuses by itself: an unknown path, a wrong method."""
     if request.path.startswith("/api/"):

@@ -20,6 +20,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from loguru import logger
 from quart_trio import QuartTrio
 
+from reminderd.config.texts import shown_host
 from reminderd.web.connection import Connection
 
 GRACE: Final = timedelta(seconds=10)
@@ -59,7 +60,7 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:  # UnicodeError: a name that can be none
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "no such host"
-        raise PortUnavailableError(f"can't listen on {host} port {port}: {reason}") from error
+        raise PortUnavailableError(f"can't listen on {shown_host(host)} port {port}: {reason}") from error
     return listener
 
 

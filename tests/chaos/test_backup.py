@@ -62,8 +62,8 @@ async def test_the_daemon_makes_its_backups_by_itself_and_sigterm_need_not_wait_
     async with running("run", cwd=tmp_path) as program:
         made = (await program.line(r"backup made: (\S+\.db), "))[1]
         assert await program.terminate() == 0
-    assert [str(file) for file in (tmp_path / "copies").iterdir()] == [made]
-    with reading(Path(made)) as copied:
+    assert [file.name for file in (tmp_path / "copies").iterdir()] == [made]
+    with reading(tmp_path / "copies" / made) as copied:
         assert copied.execute("SELECT count(*) FROM reminders").fetchone()[0] == 0
 
 

@@ -3,7 +3,8 @@
 import csv
 import io
 import os
-from datetime import datetime
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from stat import S_IMODE
 from threading import Thread
@@ -14,10 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reminderd.cli import import_chunks
+from reminderd.cli.main import reminderd
+from reminderd.clock import SystemClock
 from reminderd.core.formulas import unguarded
+from reminderd.core.intake import ReminderRequest
+from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import transaction
 from tests.cli.conftest import Terminal
 from tests.support.desk import contents
+from tests.support.nouns import RULES
 
 GOOD = "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"
 
@@ -463,3 +470,81 @@ def test_rejected_lines_of_standard_input_are_for_oneself(terminal: Terminal) ->
     bad = "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n"
     terminal.type("import", "-", "--rejected", "bad.csv", code=1, stdin=bad)
     assert S_IMODE((terminal.folder / "bad.csv").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("by", ["staff", "the clinic's own system"])
+def test_an_import_never_revives_what_was_cancelled(terminal: Terminal, by: str) -> None:
+    line = ",+4930123456,Grüße  von uns.,2030-01-07 09:30\n"
+    write(terminal, line, header="ref,phone,message,at\n")
+    terminal.type("import", "list.csv")
+    [row] = terminal.json("list")
+    if by == "staff":
+        terminal.type("cancel", row["id"])
+    else:
+        with open_sync(terminal.folder / "reminderd.db") as connection:
+            source = reminders.Source(actor=reminders.API)
+            fn = partial(reminders.cancel, reminder_id=row["id"], rules=RULES, source=source)
+            transaction(connection, fn, SystemClock().now())
+    for same in (
+        line,
+        line.replace("09:30", "09:30+01:00"),
+        line.replace("ü", "u\u0308"),
+        line.replace("  ", "\u00a0"),
+    ):
+        write(terminal, same, header="ref,phone,message,at\n")
+        terminal.runner.invoke(reminderd, ["import", "list.csv"])
+        assert [(one["id"], one["status"]) for one in terminal.json("list")] == [(row["id"], "cancelled")]
+
+
+def test_an_import_knows_the_reminder_that_took_the_place_of_a_withdrawn_one(terminal: Terminal) -> None:
+    write(terminal, ",+4930123456,Hello.,2030-01-07 09:30\n", header="ref,phone,message,at\n")
+    terminal.type("import", "list.csv")
+    request = ReminderRequest(
+        phone_number="+4930123456", message="Hello.", scheduled_at=datetime(2030, 1, 7, 8, 30, tzinfo=UTC)
+    )
+    source = reminders.Source(actor=reminders.API)
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        cancel = partial(reminders.cancel, reminder_id=request.own_id, rules=RULES, source=source)
+        transaction(connection, cancel, SystemClock().now())
+        put = partial(reminders.put, requests=[request], rules=RULES, mint=str, source=source)
+        transaction(connection, put, SystemClock().now())
+    assert "0 added, 0 changed, 1 unchanged" in terminal.type("import", "list.csv").stdout
+    assert sorted(row["status"] for row in terminal.json("list")) == ["cancelled", "scheduled"]
+
+
+def test_a_line_of_a_cancelled_appointment_calls_off_the_reminder_that_took_the_place_of_a_withdrawn_one(
+    terminal: Terminal,
+) -> None:
+    header = "ref,phone,message,at,status\n"
+    request = ReminderRequest(
+        phone_number="+4930123456", message="Hello.", scheduled_at=datetime(2030, 1, 7, 8, 30, tzinfo=UTC)
+    )
+    source = reminders.Source(actor=reminders.API)
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        put = partial(reminders.put, requests=[request], rules=RULES, mint=str, source=source)
+        cancel = partial(reminders.cancel, reminder_id=request.own_id, rules=RULES, source=source)
+        for fn in (put, cancel, put):
+            transaction(connection, fn, SystemClock().now())
+    write(terminal, ",+4930123456,Hello.,2030-01-07 09:30,cancelled\n", header=header)
+    assert "1 cancelled" in terminal.type("import", "list.csv").stdout
+    assert [row["status"] for row in terminal.json("list")] == ["cancelled", "cancelled"]
+
+
+@pytest.mark.parametrize("phone", ["+4930123456", "none"], ids=["whole", "its name only"])
+def test_a_line_of_a_cancelled_appointment_finds_a_ref_by_what_can_be_seen_of_it(
+    terminal: Terminal, phone: str
+) -> None:
+    write(terminal, "7 a,+4930123456,Hello.,2030-01-07 09:30\n", header="ref,phone,message,at\n")
+    terminal.type("import", "list.csv")
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("UPDATE reminders SET ref = '7\u00a0a'")
+    line = f"7\u202fa\u200b,{phone},Hello.,2030-01-07 09:30,cancelled\n"
+    write(terminal, line, header="ref,phone,message,at,status\n")
+    assert "1 cancelled" in terminal.type("import", "list.csv").stdout
+    assert [row["status"] for row in terminal.json("list")] == ["cancelled"]
+
+
+def test_two_lines_that_differ_only_in_what_nobody_sees_are_one_reminder(terminal: Terminal) -> None:
+    lines = ",+4930123456,Gru\u0308\u00dfe.,2030-01-07 09:30\n,+4930123456,Gr\u00fc\u00dfe. ,2030-01-07 09:30\n"
+    write(terminal, lines, header="ref,phone,message,at\n")
+    assert "1 added" in terminal.type("import", "list.csv", code=1).stdout

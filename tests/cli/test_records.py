@@ -60,3 +60,12 @@ def test_an_unknown_number_and_one_that_cannot_be_are_told_apart(terminal: Termi
     terminal.add()
     assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is stored about this number\n"
     assert "PHONE: not a possible number" in terminal.type(command, "030 123456", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    "typed", ["+49\u00a030\u00a0123456", "+49 30 123\u00ad456", "\u202d+49 30 123456\u202c", " +4930123456 "]
+)
+def test_a_number_is_found_with_what_nobody_sees_in_it(terminal: Terminal, typed: str) -> None:
+    terminal.add()
+    assert len(json.loads(terminal.type("export", typed).stdout)["reminders"]) == 1
+    assert "erased: 1 reminder" in terminal.type("erase", typed, "--yes").stdout

@@ -95,7 +95,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
         ("worker = 5", "config.toml: [worker]: is no section; expected [worker] and its keys below it"),
         ("[[worker]]\ndialers = 1", "config.toml: [worker]: is no section"),
         ("[provider]\ngeneric = 1", "config.toml: [provider.generic]: is no section"),
-        ('[worker]\n"a\\nb" = 1', r"[worker].'a\nb': unknown key"),
+        ('[worker]\n"a\\nb" = 1', "[worker].…: unknown key"),
     ],
 )
 def test_what_stands_in_the_wrong_place_is_told_with_what_was_meant(mistakes: Mistakes, toml: str, said: str) -> None:
@@ -116,10 +116,13 @@ def test_a_section_that_is_there_twice_is_named_as_it_is_written(mistakes: Mista
 
 
 def test_a_named_file_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
-    for path, environ in ((Path("no.toml"), {}), (None, {"REMINDERD_CONFIG": "no.toml"})):
+    for path, environ, place in (
+        (Path("no.toml"), {}, f"{tmp_path}/no.toml"),
+        (None, {"REMINDERD_CONFIG": "no.toml"}, "environment REMINDERD_CONFIG"),
+    ):
         with pytest.raises(ConfigError) as caught:
             load_config(path, environ, tmp_path)
-        assert caught.value.mistakes == [f"{tmp_path}/no.toml: there is no such file; expected the configuration"]
+        assert caught.value.mistakes == [f"{place}: there is no such file; expected the configuration"]
 
 
 def test_a_folder_in_the_files_place_is_a_mistake(tmp_path: Path, mistakes: Mistakes) -> None:

@@ -117,12 +117,10 @@ def test_credentials_that_no_supervisor_has_laid_are_a_mistake(mistakes: Mistake
     assert line.startswith("config.toml: [provider.generic].api_key_file: CREDENTIALS_DIRECTORY is not set; expected")
 
 
-def test_a_credential_that_is_missing_is_called_by_the_name_that_the_admin_gave_it(
-    mistakes: Mistakes, tmp_path: Path
-) -> None:
+def test_a_credential_that_is_missing_is_told_by_the_key_that_names_it(mistakes: Mistakes, tmp_path: Path) -> None:
     toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/secret_ky", webhook_secret=SECRET)
     (line,) = mistakes(toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
-    assert "api_key_file: $CREDENTIALS_DIRECTORY/secret_ky can't be read (No such file or directory); expected" in line
+    assert "api_key_file: the file can't be read (No such file or directory); expected" in line
     assert line.endswith("which the supervisor passes when it starts the daemon")
 
 

@@ -227,11 +227,11 @@ def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> No
         """
     )
     assert holidays == (
-        "config.toml: [calling].holidays: '02-30', '2026-13-01' are no dates;"
+        "config.toml: [calling].holidays: has no date in numbers 2, 3 of the list;"
         ' expected a list of dates like "2026-04-03", or "12-25" for each year\'s'
     )
     assert monday == (
-        "config.toml: [calling.hours].mon: '9' is no time of day;"
+        "config.toml: [calling.hours].mon: has a span, number 1, that is none from one time of day to another;"
         ' expected "" (as start, end and days say), "closed", or hours like "09:00-12:00, 14:00-19:00"'
     )
     assert sunday.startswith("config.toml: [calling.hours].sun: has spans that overlap or touch; expected ")

@@ -44,7 +44,7 @@ def test_a_name_or_number_that_is_missing_is_told_with_what_is_said_instead(chan
 def test_a_language_that_is_not_built_in_is_told_with_what_stays_english() -> None:
     own = dict.fromkeys(FIXED, "{clinic} {phone} 1 2 3 9") | {Part.GOODBYE: ""}
     wording = evolve(CAREFUL, language="pt-BR", templates=own)
-    assert lint(wording) == ["[messages].language pt-BR has no built-in texts: these are spoken in English: goodbye"]
+    assert lint(wording) == ["[messages].language has no built-in texts: these are spoken in English: goodbye"]
     assert lint(evolve(wording, templates=own | {Part.GOODBYE: "Adeus."})) == []
 
 

@@ -20,7 +20,7 @@ async def test_a_request_that_can_not_be_recorded_is_remembered_to_have_come(tmp
     path, breaker = tmp_path / "reminderd.db", Breaker(RULES.backoff)
     asks = Report(external_call_id="ext-1", status="in-progress", attempt_id="call-1")
     async with open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database:
-        desk = _Desk(database=database, rules=RULES, breaker=breaker)
+        desk = _Desk(database=database, rules=RULES, breaker=breaker, knows_one_call=False)
         with closing(connect(str(path), isolation_level=None)) as another:
             another.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreUnavailableError):

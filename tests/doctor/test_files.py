@@ -91,7 +91,7 @@ def test_a_folder_that_every_user_writes_to_is_named(folder: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_a_mistake(folder: Path) -> None:
     (folder / "logs").rmdir()
-    assert mistakes(folder) == [f"{folder / 'logs'} can't be read: No such file or directory"]
+    assert mistakes(folder) == ["the folder of [log].file can't be read: No such file or directory"]
 
 
 def test_two_disks_have_a_line_each(folder: Path) -> None:
@@ -109,7 +109,7 @@ def test_two_disks_have_a_line_each(folder: Path) -> None:
 def test_a_folder_of_backups_that_is_a_file_or_below_one_is_a_mistake(folder: Path) -> None:
     for name in ("secret", "secret/backups"):
         (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "{name}"\n')
-        assert mistakes(folder) == [f"no backup can be written to {folder / name}"]
+        assert mistakes(folder) == ["no backup can be written to [backup].folder"]
 
 
 def test_a_folder_of_backups_that_can_be_made_is_well(folder: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_folder_of_backups_that_the_daemons_user_may_not_write_to_is_a_mistake
         (folder / "backups").chmod(0o555)
     command = [sys.executable, "-c", AS_NOBODY.replace("chmod(0)", "chmod(0o755)"), str(folder)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
-    assert f"wrong no backup can be written to {folder / 'backups'}" in result.stdout.splitlines()
+    assert "wrong no backup can be written to [backup].folder" in result.stdout.splitlines()
 
 
 def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:
@@ -149,5 +149,5 @@ def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:
     command = [sys.executable, "-c", AS_NOBODY, str(folder)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())
     folder.chmod(0o700)
-    assert f"unknown {folder / 'secret'} can't be read: Permission denied" in result.stdout.splitlines()
+    assert "unknown a file with a secret can't be read: Permission denied" in result.stdout.splitlines()
     assert "good" not in result.stdout

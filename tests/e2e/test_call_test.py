@@ -5,18 +5,26 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 import trio
+from attrs import evolve
 
 from reminderd.cli.call_test import _lines
 from reminderd.cli.following import Seen
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
+from reminderd.providers.twilio.signature import HEADER, signature
 from reminderd.sandbox.behaviours import example_number
 from reminderd.store.sqlite.opening import open_sync
+from tests.e2e.conftest import Clinic
+from tests.e2e.test_api import a_reminder
+from tests.support.api import TOKEN
 from tests.support.desk import a_desk
+from tests.support.generic_server import send, webhook
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_desk import TOKEN as TWILIO_TOKEN
 
 
 async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
@@ -112,3 +120,90 @@ async def test_what_can_not_be_called_is_exit_2(tmp_path: Path, words: list[str]
     done = await call_test(tmp_path, *words)
     assert done.returncode == 2
     assert done.stderr.startswith((b"PHONE: not a possible number", b"--message: empty"))
+
+
+OTHERS = [
+    ("GET", "/health"),
+    ("GET", "/health/ready"),
+    ("GET", "/health/status"),
+    ("GET", "/api/reminders/a-1"),
+    ("POST", "/api/reminders"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/metrics"),
+    ("GET", "/webhooks/twilio/fallback"),
+    ("POST", "/nowhere"),
+]
+
+
+async def test_without_a_daemon_it_serves_its_own_call_and_tells_everybody_else_to_come_again(clinic: Clinic) -> None:
+    port, metrics = a_free_port(), a_free_port()
+    config = clinic.folder / "config.toml"
+    more = f'[api]\ntoken = "{TOKEN}"\n[backup]\nfolder = "copies"\n[metrics]\nport = {metrics}\n'
+    config.write_text(config.read_text().replace("port = 0", f"port = {port}") + more)
+    url = f"http://127.0.0.1:{port}"
+    async with running("call-test", "+12025550147", cwd=clinic.folder) as program:
+        [ring] = await clinic.provider.rang(1)
+        for method, path in OTHERS:
+            headers = {"Authorization": f"Bearer {TOKEN}"}
+            answer = await clinic.client.request(method, url + path, headers=headers, json=a_reminder())
+            assert (answer.status_code, "retry-after" in answer.headers) == (503, True), path
+        stranger = evolve(ring, call_id="real-1", reminder_id="a patient's", attempt_id="0f8fad5b")
+        for said in (webhook(stranger), webhook(stranger, status="ringing")):
+            answer = await send(clinic.client, url, said)
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+        forged = await clinic.client.post(f"{url}/webhooks/call-status", json=webhook(ring))
+        assert forged.status_code == 503
+        with pytest.raises(httpx.ConnectError):
+            await clinic.client.get(f"http://127.0.0.1:{metrics}/metrics")
+        assert (await send(clinic.client, url, webhook(ring))).status_code == 200
+        assert await program.ended() == 0
+    assert not (clinic.folder / "copies").exists()
+    assert not (clinic.folder / "clinic.db").exists()
+
+
+async def test_twilio_s_questions_about_another_call_get_503_and_those_about_the_test_call_an_answer(
+    tmp_path: Path,
+) -> None:
+    async with (
+        a_twilio_clinic(tmp_path) as clinic,
+        running("call-test", example_number("late webhook"), cwd=tmp_path) as program,
+    ):
+        with trio.fail_after(30):
+            while not clinic.twilio.calls:  # noqa: ASYNC110 - the sandbox has no event for it
+                await trio.sleep(0.01)
+        fields = [("CallSid", "CA" + "1" * 32), ("CallStatus", "in-progress"), ("Digits", "1")]
+        async with httpx.AsyncClient() as client:
+            for what in ("status/0f8fad5b", "answer/0f8fad5b", "keys/0f8fad5b?question=menu&repeats=0"):
+                url = f"{clinic.url}/webhooks/twilio/{what}"
+                headers = {HEADER: signature(TWILIO_TOKEN, url, fields)}
+                answer = await client.post(url, data=dict(fields), headers=headers)
+                assert answer.status_code == 503, what
+            url = f"{clinic.url}/webhooks/twilio/fallback"
+            answer = await client.get(url, headers={HEADER: signature(TWILIO_TOKEN, url, [])})
+            assert answer.status_code == 503
+        await program.ended()
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+async def test_in_a_pause_it_says_so_and_goes_on(tmp_path: Path, *, is_running: bool) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic:
+        with open_sync(tmp_path / "clinic.db") as connection:
+            connection.execute("INSERT INTO settings (key, value) VALUES ('paused', 'true')")
+        if is_running:
+            async with running("run", cwd=tmp_path) as program:
+                await program.url()
+                async with running("call-test", example_number("answered"), cwd=tmp_path) as test:
+                    await test.line("dialing is paused; reminderd resume ends it")
+                    with open_sync(tmp_path / "clinic.db") as connection:
+                        connection.execute("UPDATE settings SET value = 'false' WHERE key = 'paused'")
+                    assert await test.ended() == 0
+                assert await program.terminate() == 0
+            assert len(clinic.twilio.calls) == 1
+        else:
+            done = await call_test(tmp_path, example_number("answered"))
+            assert done.returncode == 0, done.stderr
+            assert done.stderr.decode().splitlines()[:2] == [
+                "dialing is paused; reminderd resume ends it",
+                "the test call is placed all the same",
+            ]
+            assert len(clinic.twilio.calls) == 1

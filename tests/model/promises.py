@@ -67,7 +67,7 @@ def _hold_reminder(model: Model, call: Call, asked: Asked, message: int) -> None
 
 def _hold_limits(model: Model, task: Task, new: ProviderCall) -> None:
     past = model.past
-    if past.clock_was_set or past.restores or past.erased or not model.setting.repeats_attempt_id:
+    if past.clock_was_set or past.restores or not model.setting.repeats_attempt_id:
         return
     reached = sum(
         bool(one.heard)
@@ -104,8 +104,6 @@ def _hold_two_phones(model: Model, new: ProviderCall, earlier: ProviderCall) -> 
     past, call = model.past, model.db.calls.get(earlier.call_id)
     if call is not None and call.state in ALIVE and call.phone_number == new.phone_number:
         model.broken("two calls to one number at once: the other one is alive in the database")
-    if earlier.place in past.erased:
-        return
     is_silent = earlier.known_at is None or model.elapsed - earlier.known_at >= OUTCOME_TIMEOUT
     if call is None or call.adopted:
         is_over = model.elapsed >= past.restored_at + OUTCOME_TIMEOUT

@@ -6,6 +6,7 @@ from tests.model.nouns import (
     FINAL,
     IN_CALL,
     MAX_LATENESS,
+    Member,
     Process,
     Reminder,
 )
@@ -75,7 +76,7 @@ def opt_in(model: Model, number: str) -> None:
 
 
 def erase(model: Model, number: str) -> None:
-    """Delete everything that is stored about a number, except its opt-out."""
+    """Delete everything that is stored about a number, except its opt-out and, nameless, that it was called."""
     db, past = model.db, model.past
     if model.alive_at(number) and Rule.ERASE_WAITS_FOR_THE_CALL in model.rules:
         return
@@ -83,11 +84,16 @@ def erase(model: Model, number: str) -> None:
     past.erased |= {
         one.place for one in model.provider_calls if one.phone_number == number and one.call_id not in alive
     }
-    db.calls = {key: one for key, one in db.calls.items() if one.phone_number != number}
+    for call in db.calls.values():
+        if call.phone_number == number:
+            call.reminder_id = "erased"
+            said = any(one.said for one in model.members_of(call))
+            db.members = {key: one for key, one in db.members.items() if one.call_id != call.id}
+            db.members[call.id, "erased"] = Member(call.id, "erased", 0, 0, said=said, gone=True)
     ids = {one.id for one in db.reminders.values() if one.phone_number == number}
     db.reminders = {key: one for key, one in db.reminders.items() if key not in ids}
     db.receipts = {key: one for key, one in db.receipts.items() if one not in ids}
-    db.members = {key: one for key, one in db.members.items() if one.call_id in db.calls and one.reminder_id not in ids}
+    db.members = {key: one for key, one in db.members.items() if one.reminder_id not in ids}
 
 
 def switch_account(model: Model, process: str, account: str) -> None:

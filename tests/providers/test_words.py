@@ -45,7 +45,7 @@ def test_the_provider_s_own_words_are_kept(body: bytes | dict[str, Any], expecte
     [
         pytest.param("+12025550100 is invalid", "… is invalid", id="the number"),
         pytest.param("12025550100 is invalid", "… is invalid", id="without its plus"),
-        pytest.param("(202) 555-0100 is invalid", "(… is invalid", id="grouped"),
+        pytest.param("(202) 555-0100 is invalid", "… is invalid", id="grouped"),
         pytest.param("call 123-4567 now", "call … now", id="seven digits"),
         pytest.param("error 123456", "error 123456", id="six digits"),
         pytest.param(f"can't say '{MESSAGE}'", "can't say '…'", id="the message"),

@@ -11,9 +11,11 @@ from reminderd.core.answers import Accepted, Capabilities, Found
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
 from reminderd.store.address import follow_address, note_gap, told_of_address, unreached_since, untold
+from reminderd.store.personal_data import erase
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import HOUR, MINUTE, SECOND, a_report, able
 
+PHONE = "+15550100001"
 RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(HOUR,))
 
 
@@ -71,6 +73,19 @@ def test_two_answered_calls_in_a_row_that_never_asked_show_that_our_address_is_f
     silent(desk, 2, by_look_up=by_look_up)
     assert since(desk) == desk.now
     assert [desk.reminder(name).status for name in ("r1", "r2")] == [Status.SCHEDULED] * 2
+
+
+def test_two_silent_calls_to_one_number_show_nothing_though_it_was_erased_between_them(desk: Desk) -> None:
+    for name in ("r1", "r2"):
+        desk.insert(name, PHONE)
+        [action] = desk.claim()
+        desk.answer(action, Accepted(f"ext-{name[1:]}"))
+        desk.later(SECOND)
+        ended(desk, action)
+        assert since(desk) is None
+        desk.write(partial(erase, phone_number=PHONE, actor="anna"))
+    silent(desk, 3)
+    assert since(desk) == desk.now
 
 
 def test_it_is_failing_since_the_second_one_however_many_follow(desk: Desk) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.logs import without_numbers
+from reminderd.core.masking import without_numbers
 from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import (
@@ -77,7 +77,7 @@ def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None
     reminder, call = row(desk, "reminders"), row(desk, "call_logs")
     assert purge(desk) == 1
     assert row(desk, "reminders") == reminder | {"phone_number": "", "message": "", "revision": 1}
-    assert row(desk, "call_logs") == call | {"phone_number": "", "transcript": ""}
+    assert row(desk, "call_logs") == call | {"phone_number": "", "transcript": "", "answered_by": None}
 
 
 def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:

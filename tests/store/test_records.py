@@ -54,7 +54,7 @@ def test_calls_whose_reminder_was_deleted_are_in_the_record_and_are_erased(desk:
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
     assert not found.empty
     assert desk.write(partial(erase, phone_number=PHONE, actor="anna")).calls == 1
-    assert (desk.count("call_logs"), desk.count("call_reminders")) == (0, 0)
+    assert PHONE not in str(contents(desk.connection)["call_logs"])
     assert record(desk.connection, phone_number=PHONE).empty
 
 
@@ -65,7 +65,7 @@ def test_so_are_calls_whose_reminder_has_another_number_now(desk: Desk) -> None:
     assert found.calls == {"odd": []}
     assert record(desk.connection, phone_number="+4930123458").calls == {"rung": []}
     desk.write(partial(erase, phone_number=PHONE, actor="anna"))
-    assert (desk.count("call_logs"), desk.count("call_reminders")) == (0, 0)
+    assert PHONE not in str(contents(desk.connection)["call_logs"])
     assert desk.reminder("rung").phone_number == "+4930123458"
 
 
@@ -81,7 +81,8 @@ def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(desk: Des
     assert (done.reminders, done.calls, done.opted_out) == (2, 1, True)
     after = contents(desk.connection)
     assert [row[0] for row in after["reminders"]] == ["other"]
-    assert (after["call_logs"], after["call_reminders"], after["webhook_receipts"], after["alerts"]) == ([], [], [], [])
+    assert (after["webhook_receipts"], after["alerts"]) == ([], [])
+    assert not any(told in str((after["call_logs"], after["call_reminders"])) for told in (PHONE, "rung", "Yes."))
     assert after["opt_outs"] == before["opt_outs"]
     assert after["audit"][:-1] == before["audit"]
     assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")

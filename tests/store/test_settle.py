@@ -259,3 +259,13 @@ def test_a_webhook_that_overtook_the_question_decides_which_is_meant(desk: Desk,
     desk.found(look_up, candidates("ext-9", status="busy"))
     assert (desk.reminder(), desk.calls()) == before
     assert desk.count("webhook_receipts") == 0
+
+
+@pytest.mark.parametrize("number", ["+12025550194", "202\u00a0555\u200b0194", "(202) 555\n0194", "2-0-2-5-5-5-0-1-9-4"])
+def test_no_reason_is_stored_with_a_phone_number_in_it(desk: Desk, action: Action, number: str) -> None:
+    desk.answer(action, Refused(f"422 Unprocessable: {number} can't be called"))
+    reminder, [call] = desk.reminder(), desk.calls()
+    for reason in (reminder.last_error, call.error):
+        assert reason is not None
+        assert "can't be called" in reason
+        assert sum(one.isdigit() for one in reason) <= len("422") + 2

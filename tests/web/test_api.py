@@ -234,6 +234,61 @@ async def test_a_reminder_with_a_template_is_spoken_in_the_clinics_own_words(tmp
         assert row["message"] == "Dr. Brown sees you on Monday, March 2 at 4:00 PM."
 
 
+async def test_without_a_ref_a_request_after_the_delete_of_the_same_is_a_new_reminder(tmp_path: Path) -> None:
+    nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
+    async with an_api(tmp_path) as door:
+        seen: list[str] = []
+        for _ in range(3):
+            answer = await door.post(nameless)
+            assert (answer.status_code, answer.json()["status"]) == (201, "scheduled")
+            assert answer.json()["id"] not in seen
+            seen.append(answer.json()["id"])
+            again = await door.post([nameless])
+            assert (again.status_code, again.json()["reminders"][0]["id"]) == (200, seen[-1])
+            gone = await door.client.delete(f"/api/reminders/{seen[-1]}")
+            assert (gone.json()["status"], gone.json()["end_code"]) == ("cancelled", "withdrawn")
+        assert await door.count() == 3
+
+
+async def test_a_repeated_request_never_revives_what_staff_have_cancelled(tmp_path: Path) -> None:
+    nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
+    async with an_api(tmp_path) as door:
+        stored = (await door.post(nameless)).json()
+        await door.execute("UPDATE reminders SET status = 'cancelled', end_code = 'cancelled_by_staff'")
+        again = await door.post(nameless)
+        assert (again.status_code, again.json()["id"], again.json()["status"]) == (200, stored["id"], "cancelled")
+        assert await door.count() == 1
+        # The clinic's own system knows that it is cancelled, as it asks for that itself: the next one is meant.
+        gone = await door.client.delete(f"/api/reminders/{stored['id']}")
+        assert (gone.status_code, gone.json()["end_code"]) == (200, "withdrawn")
+        acts = await door.count("audit")
+        assert (await door.client.delete(f"/api/reminders/{stored['id']}")).status_code == 200
+        assert (await door.count("audit"), acts) == (2, 2), "added, and withdrawn once"
+        assert (await door.post(nameless)).status_code == 201
+
+
+async def test_a_number_that_has_opted_out_stays_so_on_record(tmp_path: Path) -> None:
+    nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
+    async with an_api(tmp_path) as door:
+        stored = (await door.post(nameless)).json()
+        await door.execute("UPDATE reminders SET status = 'cancelled', end_code = 'opted_out'")
+        assert (await door.client.delete(f"/api/reminders/{stored['id']}")).json()["end_code"] == "opted_out"
+        assert (await door.post(nameless)).json()["id"] == stored["id"]
+
+
+@pytest.mark.parametrize(
+    ("written", "asked"), [("T\u00a07", "T 7"), ("T\u00adx", "Tx"), ("Mu\u0308", "M\u00fc"), ("7 ", "7")]
+)
+async def test_a_name_is_found_by_what_can_be_seen_of_it(tmp_path: Path, written: str, asked: str) -> None:
+    async with an_api(tmp_path) as door:
+        stored = (await door.post(REMINDER)).json()
+        await door.execute(f"UPDATE reminders SET ref = '{written}'")
+        assert (await door.get(asked)).json()["id"] == stored["id"]
+        again = await door.post(REMINDER | {"ref": asked})
+        assert (again.status_code, again.json()["id"]) == (200, stored["id"])
+        assert (await door.client.delete(f"/api/reminders/{asked}")).json()["status"] == "cancelled"
+
+
 async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> None:
     async with an_api(tmp_path) as door:
         await door.post(REMINDER)

@@ -33,7 +33,9 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 _RESPONSES: Final = frozenset(Response)
-_CANCELS: Final = frozenset({EndCode.CANCELLED_BY_STAFF, EndCode.CANCELLED_ELSEWHERE, EndCode.OPTED_OUT})
+_CANCELS: Final = frozenset(
+    {EndCode.CANCELLED_BY_STAFF, EndCode.WITHDRAWN, EndCode.CANCELLED_ELSEWHERE, EndCode.OPTED_OUT}
+)
 
 
 @frozen

@@ -39,6 +39,15 @@ def cancelled(
     return Transition(ledger=after, call=call, lines=(line,))
 
 
+def withdrawn(ledger: Ledger, reminder: Reminder) -> Transition:
+    """Note that the clinic's own system has cancelled it, too: its next request for the same is a new reminder.
+
+    That its number has opted out stays on record.
+    """
+    code = reminder.end_code if reminder.end_code is EndCode.OPTED_OUT else EndCode.WITHDRAWN
+    return Transition(ledger=ledger.put(evolve(reminder, end_code=code)))
+
+
 def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
     """Release a reminder that is held because its phone number was changed.
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled
+from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
@@ -55,6 +55,16 @@ def test_the_call_that_nobody_needs_any_more_is_looked_at_at_once() -> None:
     assert cancel(needed).calls == needed.calls
     for at_work in (a_call(CallState.DIALING), a_call(CallState.PLACED, lease_token="lease")):
         assert cancel(a_ledger(row, at_work)).calls["call-1"] == at_work
+
+
+@pytest.mark.parametrize(
+    ("code", "after"),
+    [(EndCode.CANCELLED_BY_STAFF, EndCode.WITHDRAWN), (EndCode.OPTED_OUT, EndCode.OPTED_OUT)],
+)
+def test_what_was_cancelled_and_is_withdrawn_keeps_its_reason(code: EndCode, after: EndCode) -> None:
+    reminder = a_reminder(Status.CANCELLED, end_code=code, last_error="by anna")
+    row = withdrawn(a_ledger(reminder), reminder).ledger.reminders["reminder-1"]
+    assert (row.status, row.end_code, row.last_error) == (Status.CANCELLED, after, "by anna")
 
 
 @pytest.mark.parametrize("status", [one for one in Status if one.final])

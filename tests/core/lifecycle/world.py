@@ -38,7 +38,7 @@ from reminderd.core.lifecycle.restore import restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
 from reminderd.core.limits import Limits
-from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Reminder, Status, digest
+from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
@@ -508,8 +508,6 @@ class World:
             is_forgotten = earlier.restores != self.restores and self.steps >= self.restored_at + OUTCOME
             if is_forgotten and (call is None or is_silent):
                 self.accepted["a live call forgotten by a restore, and silent"] += 1
-            elif earlier.id in self.erased:
-                self.accepted["erased"] += 1
             else:
                 self.broken("two live calls: the other one is forgotten")
         elif call.state.alive:
@@ -705,12 +703,25 @@ class World:
             if phone.number == number and not (call is not None and call.state.alive):
                 self.erased.add(phone.id)
         ids = {one.id for one in own}
-        calls = {key: one for key, one in self.db.calls.items() if one.phone_number != number}
+        left = [evolve(one, reminder_id="erased") for one in self.db.calls.values() if one.phone_number == number]
+        spoken = [
+            Member(
+                call_id=call.id,
+                reminder_id="erased",
+                position=0,
+                scheduled_at=call.created_at,
+                message_digest="",
+                said=any(one.said for one in self.db.members_of(call)),
+                gone=True,
+            )
+            for call in left
+        ]
+        calls = {call.id for call in left}
         members = {
-            key: one for key, one in self.db.members.items() if one.call_id in calls and one.reminder_id not in ids
+            key: one for key, one in self.db.members.items() if one.call_id not in calls and one.reminder_id not in ids
         }
         reminders = {key: one for key, one in self.db.reminders.items() if key not in ids}
-        self.db = evolve(self.db, calls=calls, members=members, reminders=reminders)
+        self.db = evolve(self.db, members=members, reminders=reminders).put(*left, *spoken)
 
     def restore(self) -> None:
         assert self.backup is not None

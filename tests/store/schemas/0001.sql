@@ -152,6 +152,22 @@ CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
+CREATE INDEX reminders_with_odd_names ON reminders (id)
+WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
+      '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(160) || char(173) || char(768) || '-' || char(879)
+      || char(884) || char(894) || char(903) || char(1155) || '-' || char(1161) || char(1425) || '-' || char(1479)
+      || char(1536) || '-' || char(12288) || char(12330) || '-' || char(12335) || char(12441) || '-' || char(12442)
+      || char(42607) || '-' || char(44031) || char(63744) || '-' || char(1114111) || ']*'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '*/ *'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
+CREATE VIEW odd_names AS SELECT id, ref FROM reminders
+WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
+      '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(160) || char(173) || char(768) || '-' || char(879)
+      || char(884) || char(894) || char(903) || char(1155) || '-' || char(1161) || char(1425) || '-' || char(1479)
+      || char(1536) || '-' || char(12288) || char(12330) || '-' || char(12335) || char(12441) || '-' || char(12442)
+      || char(42607) || '-' || char(44031) || char(63744) || '-' || char(1114111) || ']*'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '*/ *'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
 CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
 WHERE state IN ('dialing', 'unconfirmed', 'placed');
 CREATE INDEX call_logs_to_look_at ON call_logs (wake_at, id, last_sign_at) WHERE wake_at IS NOT NULL;

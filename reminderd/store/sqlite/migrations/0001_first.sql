@@ -52,6 +52,26 @@ CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
 -- What ended by a clock that was ahead.
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
 
+-- Names that another program has written with characters that nobody sees, or that look like others: no-break spaces,
+-- soft hyphens, joiners, combining marks, spaces around them. Whoever types what can be seen must find them.
+CREATE INDEX reminders_with_odd_names ON reminders (id)
+WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
+      '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(160) || char(173) || char(768) || '-' || char(879)
+      || char(884) || char(894) || char(903) || char(1155) || '-' || char(1161) || char(1425) || '-' || char(1479)
+      || char(1536) || '-' || char(12288) || char(12330) || '-' || char(12335) || char(12441) || '-' || char(12442)
+      || char(42607) || '-' || char(44031) || char(63744) || '-' || char(1114111) || ']*'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '*/ *'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
+
+CREATE VIEW odd_names AS SELECT id, ref FROM reminders
+WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
+      '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(160) || char(173) || char(768) || '-' || char(879)
+      || char(884) || char(894) || char(903) || char(1155) || '-' || char(1161) || char(1425) || '-' || char(1479)
+      || char(1536) || '-' || char(12288) || char(12330) || '-' || char(12335) || char(12441) || '-' || char(12442)
+      || char(42607) || '-' || char(44031) || char(63744) || '-' || char(1114111) || ']*'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '*/ *'
+   OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
+
 CREATE TABLE call_logs (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     -- It travels in an HTTP header, as the idempotency key.

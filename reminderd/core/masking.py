@@ -1,0 +1,88 @@
+"""Phone numbers in text: found however they are written, and masked."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+_FEWEST: Final = 7
+"""Digits of the shortest number with a country code, +683 4000 on Niue."""
+
+_FEWEST_OF_A_PERSON: Final = 6
+"""Digits of a short local number, as a person writes it."""
+
+_SHOWN_DIGITS: Final = 2
+
+# What may stand between two digits: anything but letters. `repr`, URLs and HTML write some of it as an escape.
+# Numbers in a list are told apart by their size: no group of a phone number behind a comma has five digits.
+_GAP: Final = (
+    r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[nrt]|%[0-9a-fA-F]{2}|&\#?\w{1,8};"
+    r"|(?<!\d{5})[,;:](?!\s\d{5})|[^\w,;:]|_){0,8}+"
+)
+
+
+def _number(fewest: int) -> re.Pattern[str]:
+    return re.compile(rf"[+\uff0b]?\(?\d(?:{_GAP}\d){{{fewest - 1},}}")
+
+
+_NUMBER: Final = _number(_FEWEST)
+_MAY_HAVE_ONE: Final = re.compile(rf"(?:\d\D*+){{{_FEWEST_OF_A_PERSON}}}")
+_NUMBER_OF_A_PERSON: Final = _number(_FEWEST_OF_A_PERSON)
+
+_KEPT: Final = re.compile(
+    r"""(?<![0-9A-Za-z]) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} (?![0-9A-Za-z])  # a UUID
+    | (?<![0-9A-Za-z]) (?:[A-Z]{2})? (?=[0-9]*[a-f]) [0-9a-f]{32} (?![0-9A-Za-z])  # an id in hexadecimal digits
+    | (?<![0-9]) (?:19|20)[0-9]{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])
+        (?:[T ][0-2][0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)?(?:Z|[+-][01][0-9]:[0-5][0-9])?)? (?![-./]?[0-9])
+    | (?<![0-9]) (?:19|20)[0-9]{6}T[0-9]{6}Z? (?![0-9])  # a time in a file's name
+    | (?<![0-9:]) [0-2]?[0-9]:[0-5][0-9](?::[0-5][0-9](?:[.,][0-9]{1,9})?)? (?![0-9:])  # a time of day
+    | (?<![0-9.,+]) [0-9]{1,3}(?:,[0-9]{3})+ (?=\ [a-z])  # a count
+    | (?<![0-9.+]) (?: (?=[0-9.]*[0-9]{3}\.|[0-9.]*\.[0-9]{3}(?![0-9]) | [0-9.]+:[0-9])
+        (?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])(?:\.(?!\Z)|(?![0-9.]))){4} (?::[0-9]{1,5})? ) (?![0-9.]*[0-9])
+    """,
+    re.VERBOSE,
+)
+"""Digits that can't be a phone number: our own and other programs' ids, times, counts, an IPv4 address."""
+
+_LED_BY_PLUS: Final = re.compile(rf"[+\uff0b](?:\d|{_GAP}(?=\d))*{_GAP}\Z")
+
+
+def masked(phone_number: str) -> str:
+    """Return the number with every character but its last two digits, and a leading +, as `*`."""
+    hidden = max(len(phone_number) - _SHOWN_DIGITS, min(len(phone_number), _SHOWN_DIGITS))
+    plus = "+" if phone_number.startswith("+") else ""
+    return plus + "*" * (hidden - len(plus)) + phone_number[hidden:]
+
+
+def without_numbers(text: str) -> str:
+    """Return the text with everything masked that may be a phone number; ids, times and counts stay."""
+    return replaced(text, masked)
+
+
+def without_any_numbers(text: str) -> str:
+    """Return the text of a person with everything masked that may be a phone number, also a short local one."""
+    return _replaced(text, _NUMBER_OF_A_PERSON, masked)
+
+
+def replaced(text: str, replacement: Callable[[str], str]) -> str:
+    """Return the text with everything replaced that may be a phone number; ids, times and counts stay."""
+    return _replaced(text, _NUMBER, replacement)
+
+
+def name_without_number(name: str) -> str:
+    """Return an id or a `ref`, masked if it is a phone number with its +: other programs choose what they like."""
+    return without_numbers(name) if name.lstrip().startswith(("+", "\uff0b")) else name
+
+
+def _replaced(text: str, number: re.Pattern[str], replacement: Callable[[str], str]) -> str:
+    if not _MAY_HAVE_ONE.search(text):
+        return text
+    pieces, at = [], 0
+    for kept in _KEPT.finditer(text):
+        if _LED_BY_PLUS.search(text, at, kept.start()):
+            continue  # a group of a number that only looks like a date or an address
+        pieces += [text[at : kept.start()], kept[0]]
+        at = kept.end()
+    pieces.append(text[at:])
+    # Every second piece is kept.
+    pieces[::2] = [number.sub(lambda found: replacement(found[0]), piece) for piece in pieces[::2]]
+    return "".join(pieces)

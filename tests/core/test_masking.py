@@ -1,0 +1,102 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.masking import masked, name_without_number, replaced, without_any_numbers, without_numbers
+
+NUMBER = "12025550194"
+BETWEEN = [*" -./\\()[]'_*+,:;|", '"', "\n", "\r\n", "\t"]
+UNSEEN = ["\u00a0", "\u202f", "\u2009", "\u200b", "\u200d", "\u2060", "\ufeff", "\u00ad", "\u2011", "\u2013", "\ufe0f"]
+ESCAPED = [r"\xa0", r"\u200b", r"\n", r"\t", "%20", "&nbsp;", "&#160;", "%C2%A0"]
+
+
+@pytest.mark.parametrize("gap", [*BETWEEN, *UNSEEN, *ESCAPED])
+def test_a_number_is_masked_whatever_stands_between_its_digits(gap: str) -> None:
+    for spelled in (gap.join(NUMBER), gap.join(["1", "202", "555", "0194"]), f"+1{gap}202{gap * 3}5550194"):
+        shown = without_numbers(f"no line for {spelled} today")
+        assert "202" not in shown
+        assert "555" not in shown
+        assert sum(one.isdigit() for one in shown) <= 2
+
+
+FULL_WIDTH = {48 + digit: 0xFF10 + digit for digit in range(10)}
+ARABIC = {48 + digit: 0x0660 + digit for digit in range(10)}
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        NUMBER.translate(FULL_WIDTH),
+        NUMBER.translate(ARABIC),
+        "\ufe0f\u20e3".join(NUMBER),
+        "+49 2012-12-12 94",
+        "+1 202.55.50.194",
+        "+49,301,234,567 x",
+    ],
+)
+def test_other_digits_and_groups_that_look_like_a_time_or_an_address_are_a_number_too(spelled: str) -> None:
+    assert sum(one.isdigit() for one in without_numbers(f"calling {spelled}")) <= 2
+
+
+@given(st.lists(st.sampled_from([*BETWEEN, *UNSEEN, ""]), min_size=10, max_size=10))
+def test_a_number_is_masked_with_any_mixture_between_its_digits(gaps: list[str]) -> None:
+    spelled = "".join(digit + gap for digit, gap in zip(NUMBER, [*gaps, ""], strict=True))
+    assert sum(one.isdigit() for one in without_numbers(f"for {spelled}!")) <= 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0f8fad5b-d9cb-469f-a165-70867728950e",
+        "12345678-1234-1234-1234-123456789012",
+        "CA0123456789abcdef0123456789abcdef",
+        "held until 2026-11-29 09:00 EST: outside the calling hours",
+        "2026-11-29T09:00:05.123+01:00, 2026-11-29T08:00:05Z and 2026-11-29",
+        "at 2026-11-24 10:00:00, port 12345, 123456 bytes",
+        "clinic-20261129T023000Z.db, 12,345,678 bytes, in 12.3 s",
+        "at http://127.0.0.1:4000 and http://0.0.0.0:4000, for 203.0.113.5",
+        "failed: busy, after 3 calls (error 21211, SIP 480)",
+        "up to 23:59, 4000 reminders",
+    ],
+)
+def test_ids_times_counts_and_addresses_stay(text: str) -> None:
+    assert without_numbers(text) == text
+
+
+def test_a_number_behind_a_time_is_masked_and_the_time_stays() -> None:
+    assert without_numbers("at 2026-11-29 09:00 +12025550194") == "at 2026-11-29 09:00 +*********94"
+
+
+def test_an_id_is_masked_if_it_is_a_phone_number_and_else_stays() -> None:
+    assert name_without_number("+1 202 555 0194") == "+************94"
+    assert name_without_number("\uff0b12025550194") == "**********94"
+    assert name_without_number("20261129001") == "20261129001"
+
+
+def test_of_a_person_s_text_short_local_numbers_are_masked_too() -> None:
+    assert without_any_numbers("call 12 34 56") == "call ******56"
+    assert without_numbers("error 123456") == "error 123456"
+
+
+def test_what_replaces_a_number_can_be_chosen() -> None:
+    assert replaced("no +12025550194", lambda found: f"<{len(found)}>") == "no <12>"
+
+
+@pytest.mark.parametrize("text", ["1 " * 20_000, "%20" * 20_000, "1" + "-" * 50_000, "2026-" * 20_000, "1.2." * 20_000])
+def test_a_long_text_takes_no_longer_than_it_is(text: str) -> None:
+    without_numbers(text)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("+12025550123", "+*********23"),
+        ("12025550123", "*********23"),
+        ("123", "**3"),
+        ("1", "*"),
+        ("+", "+"),
+        ("", ""),
+    ],
+)
+def test_the_last_two_digits_are_shown(number: str, shown: str) -> None:
+    assert masked(number) == shown

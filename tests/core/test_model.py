@@ -1,0 +1,18 @@
+import pytest
+
+from reminderd.core.model import ERASED, CallState
+from tests.support.nouns import a_call
+
+
+@pytest.mark.parametrize("phone_number", ["", f"{ERASED}0123"])
+def test_of_a_call_whose_number_is_gone_nothing_personal_is_stored(phone_number: str) -> None:
+    call = a_call(CallState.ENDED, phone_number=phone_number, transcript="I am ill.", answered_by="Anna")
+    assert call.anonymous
+    assert (call.storable.transcript, call.storable.answered_by) == ("", None)
+    silent = a_call(CallState.ENDED, phone_number=phone_number)
+    assert silent.storable == silent
+
+
+def test_of_any_other_call_everything_is_stored() -> None:
+    call = a_call(CallState.ENDED, transcript="I am ill.", answered_by="Anna")
+    assert call.storable is call
