@@ -59,6 +59,7 @@ POISONS = {
     "zone-latin-1": reminder(timezone=LATIN_1),
     "message-endless": reminder(message="Tomorrow. " * 100_000),
     "message-empty": reminder(message=""),
+    "message-latin-1": reminder(message=LATIN_1),
     "message-nul": reminder(message="Tomorrow\x00 at nine."),
     "time-zero": reminder(scheduled_at=0),
     "time-expired": reminder(expires_at=0),
@@ -78,7 +79,6 @@ POISONS = {
 HARMLESS = {
     "odd-attempts-tiny": reminder(attempts=TINY),
     "odd-attempts-huge": reminder(attempts=HUGE, tries=HUGE),
-    "odd-message-latin-1": reminder(message=LATIN_1),
     "odd-words": reminder(last_error=LATIN_1, response=LATIN_1),
     "odd-retry-never": reminder(retry_at=0, again_until=TINY, again_seq=TINY),
     "odd-created-never": reminder(created_at=0, updated_at=0),

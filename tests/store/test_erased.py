@@ -67,6 +67,18 @@ def test_a_number_that_was_reached_today_is_not_called_again_today_though_it_was
     assert [action.call.reminder_id for action in desk.claim()] == ["two"]
 
 
+def test_whoever_heard_the_message_and_hung_up_before_its_end_counts_too(desk: Desk) -> None:
+    end(desk, "one", call(desk, "one"))
+    until = to_ms(desk.now)
+    desk.connection.execute("UPDATE call_logs SET outcome = 'hung_up', hung_up_at = ?", (until,))
+    desk.connection.execute("UPDATE call_reminders SET said = 1, spoken_by = ?", (until - 1,))
+    erased(desk)
+    desk.later(HOUR)
+    desk.insert("two", PHONE)
+    assert desk.claim() == []
+    assert desk.reminder("two").hold_code is HoldCode.LIMITS
+
+
 def test_it_survives_a_second_erasure(desk: Desk) -> None:
     end(desk, "one", call(desk, "one"))
     erased(desk)
