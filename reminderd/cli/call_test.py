@@ -16,11 +16,11 @@ from attrs import evolve
 from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
 from reminderd.cli.following import Seen, news
 from reminderd.clock import SystemClock
-from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig, rules_of
+from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig, numbering_of, rules_of
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
-from reminderd.core.phone import normalised
+from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
 from reminderd.logs import configure_logs
@@ -61,10 +61,11 @@ def call_test(config: Config, phone: str, message: str) -> None:
     If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
     whatever the calling hours. It then receives the webhooks on the configured port, and calls for no other reminder.
     """
-    found = mistakes(phone_number=phone, message=message, timezone=None)
+    numbering = numbering_of(config)
+    found = mistakes(phone_number=phone, message=message, timezone=None, numbering=numbering)
     if found:
         wrong([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
-    number = normalised(phone) or phone
+    number = patient_number(phone, numbering)
     if _has_opted_out(config, number):
         fail("not called: this number has opted out")
     now = SystemClock().now()

@@ -14,11 +14,11 @@ from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
-from reminderd.config import Config, templates_of
+from reminderd.config import Config, numbering_of, templates_of
 from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
 from reminderd.core.imported import read_row
-from reminderd.core.phone import normalised
+from reminderd.core.phone import patient_number
 from reminderd.core.spoken_times import DayOrder
 from reminderd.store.errors import StoreUnavailableError
 
@@ -74,7 +74,8 @@ def import_(
             zone=config.calling.zone,
             templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
-            normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
+            # The same patients come again.
+            normalise=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
         is_piped = str(file) == _STDIN
         name = "standard input" if is_piped else file.name

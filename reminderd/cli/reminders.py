@@ -21,8 +21,9 @@ from reminderd.cli.common import (
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, rules_of, templates_of
+from reminderd.config import Config, numbering_of, rules_of, templates_of
 from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
+from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
@@ -38,7 +39,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 @click.command()
-@click.option("--phone", required=True, help="International number with +, like +4930123456.")
+@click.option("--phone", required=True, help="The patient's number, like +12025550147, or as dialed in your country.")
 @click.option(
     "--at",
     required=True,
@@ -75,6 +76,7 @@ def add(
         timezone=timezone,
         ref=ref,
         zone=zone,
+        normalise=partial(patient_number, numbering=numbering_of(config)),
         template=template,
         appointment_at=appointment,
         templates=templates_of(config),

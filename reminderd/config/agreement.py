@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from reminderd.config import texts
 from reminderd.config.calling import DAYS
+from reminderd.config.clinic_rules import numbering_of
 from reminderd.config.given import Given, variable_of
 from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
 
@@ -37,6 +38,13 @@ def _backoff(config: Config) -> str | None:
     if config.retry.max_delay_seconds >= least:
         return None
     return f"is too small; expected at least {least:g}, as [retry].first_delay_seconds"
+
+
+def _allowed_countries(config: Config) -> str | None:
+    country, allowed = config.clinic.country, numbering_of(config).countries
+    if not country or country in allowed:
+        return None
+    return f"leaves out {country}, the clinic's own; expected it in the list, too"
 
 
 def _window(config: Config) -> str | None:
@@ -118,6 +126,7 @@ def _missing(secret: KeyPath) -> str:
 _RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], ...]] = (
     (_lease, (("worker", "lease_seconds"), ("provider", "timeout_seconds"))),
     (_backoff, (("retry", "max_delay_seconds"), ("retry", "first_delay_seconds"))),
+    (_allowed_countries, (("clinic", "allowed_countries"), ("clinic", "country"))),
     (_window, (("calling", "end"), ("calling", "start"))),
     (_some_day, (("calling", "days"), *(("calling", "hours", day) for day in DAYS))),
     (_api_url, (_API_URL, _KIND)),

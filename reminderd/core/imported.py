@@ -67,7 +67,7 @@ def read_row(
     zone: ZoneInfo,
     templates: Templates,
     order: DayOrder | None,
-    normalise: Callable[[str], str | None],
+    normalise: Callable[[str], str],
 ) -> ReminderRequest | list[str]:
     """The reminder that a row asks for, or everything that is wrong with it.
 

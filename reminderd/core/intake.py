@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -10,17 +11,15 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
-from reminderd.core.phone import normalised
+from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder, moment
 from reminderd.core.templates import NO_TEMPLATES, Templates
 from reminderd.core.window import known_zone
 
-PHONE_EXPECTED = "expected an international number that exists, like +4930123456"
 REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""
 
-_NO_NUMBER: Final = f"phone_number: not a possible number; {PHONE_EXPECTED}"
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
@@ -51,11 +50,11 @@ def read_request(
     timezone: str | None,
     ref: str | None,
     zone: ZoneInfo,
+    normalise: Callable[[str], str],
     template: str | None = None,
     appointment_at: str | None = None,
     templates: Templates = NO_TEMPLATES,
     order: DayOrder | None = None,
-    normalise: Callable[[str], str | None] = normalised,
 ) -> ReminderRequest | list[str]:
     """The reminder that was asked for, or everything that is wrong with it, each as `field: what; what was expected`.
 
@@ -68,14 +67,14 @@ def read_request(
         timezone: the patient's IANA zone; None: the clinic's.
         ref: the clinic's own name for it.
         zone: the clinic's, in which times without an offset are local where `timezone` says nothing else.
+        normalise: returns a number in its stored form, like `patient_number`, or raises ValueError.
         template: which of the clinic's templates its message is made from, instead of `message`.
         appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
         templates: the clinic's templates.
         order: how dates with slashes are written.
-        normalise: `normalised`, or the same with a memory.
     """
-    number = normalise(phone_number)
-    found = [] if number is not None else [_NO_NUMBER]
+    found: list[str] = []
+    number = _number(phone_number, normalise, found)
     appointment = None
     if appointment_at is not None:
         appointment = _read("appointment_at", appointment_at, templates.zone, order, found)
@@ -99,17 +98,23 @@ def read_request(
     )
 
 
-def mistakes(*, phone_number: str, message: str, timezone: str | None) -> list[str]:
+def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering: Numbering) -> list[str]:
     """Everything that is wrong with what a reminder says, each as `field: what; what was expected`."""
-    found = [] if normalised(phone_number) is not None else [_NO_NUMBER]
+    found: list[str] = []
+    _number(phone_number, partial(patient_number, numbering=numbering), found)
     return found + _message_mistakes(message) + _timezone_mistakes(timezone)
 
 
-def unfit(reminder: Reminder) -> str | None:
+def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
-    found = mistakes(phone_number=reminder.phone_number, message=reminder.message, timezone=reminder.timezone)
-    if not found and normalised(reminder.phone_number) != reminder.phone_number:
-        found.append("phone_number: not in its international form; expected + and digits only, like +4930123456")
+    found = mistakes(
+        phone_number=reminder.phone_number,
+        message=reminder.message,
+        timezone=reminder.timezone,
+        numbering=numbering,
+    )
+    if not found and patient_number(reminder.phone_number, numbering) != reminder.phone_number:
+        found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 
 
@@ -173,6 +178,15 @@ def _timezone_mistakes(timezone: str | None) -> list[str]:
     if timezone is None or known_zone(timezone) is not None:
         return []
     return ["timezone: unknown; expected an IANA name like Europe/Berlin"]
+
+
+def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str | None:
+    """Return the number in its stored form, or None after its mistake was added to `found`."""
+    try:
+        return normalise(text)
+    except ValueError as error:
+        found.append(f"phone_number: {error}")
+        return None
 
 
 def _read(field: str, text: str, zone: ZoneInfo, order: DayOrder | None, found: list[str]) -> datetime | None:

@@ -89,7 +89,7 @@ def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are
     write(terminal, bad[: -len("7,+4930123456,Something else.,2030-01-07 09:30\n")] + GOOD + bad[-47:])
     result = terminal.type("import", "list.csv", code=1)
     assert "1 added, 0 changed, 0 unchanged, 5 rejected" in result.stdout
-    assert "1  phone_number: not a possible number" in result.stdout
+    assert "1  phone_number: without country code, and [clinic].country is not set" in result.stdout
     assert "123456" not in result.output
     header, *rows = rejected(terminal)
     assert header == ["line", "reason", "ref", "phone", "message", "at"]

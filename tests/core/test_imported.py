@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,7 @@ from reminderd.core.csv_columns import columns_of
 from reminderd.core.imported import Intake, Known, content_of, decide, read_row
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import Status
-from reminderd.core.phone import normalised
+from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.spoken_times import DayOrder
 from reminderd.core.templates import NO_TEMPLATES
 from tests.support.nouns import HOUR, NOW, RULES
@@ -25,7 +26,7 @@ def read(*cells: str) -> ReminderRequest | list[str]:
         zone=ZoneInfo("Europe/Berlin"),
         templates=NO_TEMPLATES,
         order=DayOrder.DAY_FIRST,
-        normalise=normalised,
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
     )
 
 

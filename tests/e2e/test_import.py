@@ -79,7 +79,7 @@ async def test_the_daemon_rings_and_settles_while_a_table_is_imported(clinic: Cl
 
 async def test_an_imported_reminder_that_is_due_is_rung_by_the_running_daemon(clinic: Clinic) -> None:
     (clinic.folder / "list.csv").write_text(
-        "ref,phone,message,at,expires\n7,+15550100001,Hello.,2020-01-07 09:30,2040-01-07 09:30\n"
+        "ref,phone,message,at,expires\n7,+12025550001,Hello.,2020-01-07 09:30,2040-01-07 09:30\n"
     )
     async with running("run", cwd=clinic.folder) as daemon:
         await daemon.url()
@@ -87,4 +87,4 @@ async def test_an_imported_reminder_that_is_due_is_rung_by_the_running_daemon(cl
             async with running("import", "list.csv", cwd=clinic.folder) as program:
                 assert await program.ended() == 0
             [ring] = await clinic.provider.rang(1)
-        assert ring.phone_number == "+15550100001"
+        assert ring.phone_number == "+12025550001"

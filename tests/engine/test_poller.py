@@ -25,7 +25,7 @@ from reminderd.store.settle import settle_key
 from reminderd.store.sqlite.driver import Connection
 from tests.support.house import House, TameProvider, a_house, accepts
 
-PHONE = "+15550100001"
+PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
 KEYS = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))

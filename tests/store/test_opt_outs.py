@@ -15,7 +15,7 @@ from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
 
-PHONE, OTHER_PHONE = "+15550100001", "+15550100002"
+PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_the_audit_names_no_number(desk: Desk) -> None:
 def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(desk: Desk) -> None:
     desk.insert()
     opts_out(desk)
-    back = partial(opt_in, phone_number="+15550100001", actor="anna")
+    back = partial(opt_in, phone_number="+12025550001", actor="anna")
     assert desk.write(back)
     assert not desk.write(back)
     assert desk.reminder().status is Status.CANCELLED
@@ -103,7 +103,7 @@ def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(de
 
 OF_ANOTHER_PROGRAM = [
     [f"INSERT INTO opt_outs (phone_number) VALUES ('{PHONE}')"],
-    ["INSERT INTO opt_outs (phone_number) VALUES ('+15550109999')", f"UPDATE opt_outs SET phone_number = '{PHONE}'"],
+    ["INSERT INTO opt_outs (phone_number) VALUES ('+12025559999')", f"UPDATE opt_outs SET phone_number = '{PHONE}'"],
 ]
 
 

@@ -24,12 +24,12 @@ from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report,
 
 CANCEL = "UPDATE reminders SET status = 'cancelled', last_error = 'the appointment was moved' WHERE id = 'r1'"
 UPSERT = """
-INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+15550100001', 'Tomorrow at nine.', ?)
+INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+12025550001', 'Tomorrow at nine.', ?)
 ON CONFLICT (id) DO UPDATE SET phone_number = excluded.phone_number, message = excluded.message,
     scheduled_at = excluded.scheduled_at
 """
 REPLACE = """
-REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+15550100001', 'Tomorrow at nine.', ?)
+REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+12025550001', 'Tomorrow at nine.', ?)
 """
 MOVE = "UPDATE reminders SET scheduled_at = ? WHERE id = 'r1'"
 

@@ -23,12 +23,12 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with a_desk(tmp_path / "clinic.db") as desk:
-        desk.insert("tomorrow", "+15550100001", scheduled_at=to_ms(NOW + DAY))
-        desk.insert("called", "+15550100002", status="called", response="confirmed")
-        desk.insert("wants", "+15550100003", status="called", response="cancel_requested")
-        desk.insert("failed", "+15550100013", status="failed", last_error="busy")
-        desk.insert("expired", "+15550100004", status="expired", scheduled_at=to_ms(NOW - DAY))
-        desk.insert("gone", "+15550100005", status="cancelled", response="cancel_requested")
+        desk.insert("tomorrow", "+12025550001", scheduled_at=to_ms(NOW + DAY))
+        desk.insert("called", "+12025550002", status="called", response="confirmed")
+        desk.insert("wants", "+12025550003", status="called", response="cancel_requested")
+        desk.insert("failed", "+12025550013", status="failed", last_error="busy")
+        desk.insert("expired", "+12025550004", status="expired", scheduled_at=to_ms(NOW - DAY))
+        desk.insert("gone", "+12025550005", status="cancelled", response="cancel_requested")
         yield desk
 
 
@@ -42,7 +42,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         ({"since": NOW + DAY, "until": NOW + 2 * DAY}, ["tomorrow"]),
         ({"phone_ending": "3"}, ["failed", "wants"]),
         ({"phone_ending": "013"}, ["failed"]),
-        ({"phone_ending": "5550100005"}, ["gone"]),
+        ({"phone_ending": "2025550005"}, ["gone"]),
         ({"response": "confirmed"}, ["called"]),
         ({"needs_human": True}, ["expired", "failed", "wants"]),
         ({"needs_human": True, "since": NOW, "phone_ending": "13"}, ["failed"]),
@@ -93,9 +93,9 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
 
 def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:
     with a_desk(tmp_path / "stopped.db") as desk:
-        desk.insert("claimed", "+15550100001")
+        desk.insert("claimed", "+12025550001")
         assert desk.claim()
-        desk.insert("gone", "+15550100002")
+        desk.insert("gone", "+12025550002")
         desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'gone'")
         desk.later(DAY)
         assert broken_promises(desk.connection) == []

@@ -27,7 +27,7 @@ from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import HOUR, NOW, RULES, a_report
 
 RANDOM = "11111111-2222-4333-8444-555555555555"
-REQUEST = ReminderRequest(phone_number="+15550100001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
+REQUEST = ReminderRequest(phone_number="+12025550001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
 WITHOUT_REF = evolve(REQUEST, ref=None)
 ANNA = Source(actor="anna", detail="import of list.csv")
 
@@ -89,11 +89,11 @@ def test_the_same_again_changes_nothing(desk: Desk, request_: ReminderRequest) -
 def test_an_edited_request_changes_its_reminder_and_when_it_is_due(desk: Desk) -> None:
     put(desk, REQUEST)
     desk.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
-    edited = evolve(REQUEST, phone_number="+15550100002", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
+    edited = evolve(REQUEST, phone_number="+12025550002", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
     assert put(desk, edited) == [Intake.CHANGED]
     [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
     stored = desk.reminder(row["id"])
-    assert (stored.phone_number, stored.timezone) == ("+15550100002", "Europe/Paris")
+    assert (stored.phone_number, stored.timezone) == ("+12025550002", "Europe/Paris")
     assert (stored.wake_at, stored.hold_code, stored.retry_at) == (NOW + 2 * HOUR, None, None)
     assert audit(desk)[-1] == ("anna", "change", row["id"], "import of list.csv")
 
@@ -256,7 +256,7 @@ def test_nobodys_reminder_can_be_neither_cancelled_nor_called_again(desk: Desk, 
 
 
 def test_a_row_is_found_by_id_or_ref(desk: Desk) -> None:
-    desk.insert("late", "+15550100002", scheduled_at=2, ref="b")
+    desk.insert("late", "+12025550002", scheduled_at=2, ref="b")
     for name in ("late", "b"):
         found = queries.find_reminder(desk.connection, name)
         assert found is not None

@@ -170,7 +170,7 @@ class _Case:
         return self._ends() or self._too_late() or self._waits()
 
     def _ends(self) -> Ends | None:
-        wrong = unfit(self.reminder)
+        wrong = unfit(self.reminder, self.rules.numbering)
         if wrong is not None:
             return Ends(Status.FAILED, EndCode.INVALID, wrong)
         if self.reminder.phone_number in self.ledger.opted_out:

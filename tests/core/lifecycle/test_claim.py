@@ -145,7 +145,7 @@ def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scheduled_at": NOW}, {"phone_number": "+15550100002"}], ids=["moved", "another number"]
+    "changes", [{"scheduled_at": NOW}, {"phone_number": "+12025550002"}], ids=["moved", "another number"]
 )
 def test_what_has_left_its_calls_waits_for_no_delay_of_theirs(changes: dict[str, Any]) -> None:
     was = evolve(DUE, scheduled_at=NOW - HOUR, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL, attempts=1, tries=1)
