@@ -71,7 +71,7 @@ def import_(
             read_row,
             columns=columns,
             width=len(sheet.header),
-            zone=config.calling.zone,
+            zone=config.calling.local_zone,
             templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             # The same patients come again.

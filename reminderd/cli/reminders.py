@@ -50,7 +50,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.option("--appointment", help="The appointment's time, local to the clinic, for a template that mentions it.")
 @click.option("--ref", help="Your own unique name for the reminder; shown in lists.")
 @click.option("--expires", help="Not to be called from this time on; else [calling].max_lateness_minutes after --at.")
-@click.option("--timezone", help="The patient's IANA zone, like Europe/Berlin; else the clinic's.")
+@click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
 @as_json
 @with_config
 def add(
@@ -75,7 +75,7 @@ def add(
         expires_at=expires,
         timezone=timezone,
         ref=ref,
-        zone=zone,
+        zone=config.calling.local_zone,
         normalise=partial(patient_number, numbering=numbering_of(config)),
         template=template,
         appointment_at=appointment,

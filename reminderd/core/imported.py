@@ -64,14 +64,15 @@ def read_row(
     columns: Columns,
     *,
     width: int,
-    zone: ZoneInfo,
+    zone: ZoneInfo | None,
     templates: Templates,
     order: DayOrder | None,
     normalise: Callable[[str], str],
 ) -> ReminderRequest | list[str]:
     """The reminder that a row asks for, or everything that is wrong with it.
 
-    Local times are those of the row's own time zone, else of the clinic's `zone`. Empty cells say nothing.
+    Local times are those of the row's own time zone, else of the clinic's `zone`; without either they are refused.
+    Empty cells say nothing.
     """
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]

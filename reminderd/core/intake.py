@@ -15,11 +15,13 @@ from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder, moment
 from reminderd.core.templates import NO_TEMPLATES, Templates
-from reminderd.core.window import known_zone
+from reminderd.core.zones import known_zone, place_zone
 
 REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""
 
+_ANY_ZONE: Final = ZoneInfo("UTC")
+"""For a request that is refused anyway, because of its time zone."""
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
@@ -49,7 +51,7 @@ def read_request(
     expires_at: str | None,
     timezone: str | None,
     ref: str | None,
-    zone: ZoneInfo,
+    zone: ZoneInfo | None,
     normalise: Callable[[str], str],
     template: str | None = None,
     appointment_at: str | None = None,
@@ -64,9 +66,10 @@ def read_request(
         scheduled_at: when to call, as `moment` reads it.
         expires_at: the same for the end of its time; None: the clinic's `max_lateness`, or the appointment if that
             comes sooner.
-        timezone: the patient's IANA zone; None: the clinic's.
+        timezone: the patient's, as `place_zone` reads it; None: the clinic's.
         ref: the clinic's own name for it.
-        zone: the clinic's, in which times without an offset are local where `timezone` says nothing else.
+        zone: the clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is
+            not known, and such times are refused.
         normalise: returns a number in its stored form, like `patient_number`, or raises ValueError.
         template: which of the clinic's templates its message is made from, instead of `message`.
         appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
@@ -80,7 +83,7 @@ def read_request(
         appointment = _read("appointment_at", appointment_at, templates.zone, order, found)
     words = _worded(message, template, appointment, templates, found)
     found += _timezone_mistakes(timezone)
-    local = zone if timezone is None else known_zone(timezone) or zone
+    local = zone if timezone is None else known_zone(timezone) or zone or _ANY_ZONE
     due = _read("scheduled_at", scheduled_at, local, order, found)
     limit = None if expires_at is None else _read("expires_at", expires_at, local, order, found)
     if ref is not None and not (0 < len(ref) <= REF_LIMIT and ref.isprintable()):
@@ -175,9 +178,13 @@ def _message_mistakes(message: str) -> list[str]:
 
 
 def _timezone_mistakes(timezone: str | None) -> list[str]:
-    if timezone is None or known_zone(timezone) is not None:
+    if timezone is None:
         return []
-    return ["timezone: unknown; expected an IANA name like Europe/Berlin"]
+    try:
+        place_zone(timezone)
+    except ValueError as error:
+        return [f"timezone: {error}"]
+    return []
 
 
 def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str | None:
@@ -189,7 +196,7 @@ def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str
         return None
 
 
-def _read(field: str, text: str, zone: ZoneInfo, order: DayOrder | None, found: list[str]) -> datetime | None:
+def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]) -> datetime | None:
     """The moment in a field, or None after its mistake was added to `found`."""
     try:
         return moment(text, zone, order)

@@ -28,8 +28,10 @@ class DayOrder(StrEnum):
     MONTH_FIRST = "mdy"
 
 
-def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None) -> datetime:
+def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None) -> datetime:
     """The moment that a person wrote, in UTC and whole milliseconds: local to `zone` unless it carries an offset.
+
+    `zone` None refuses local times.
 
     A local time that comes twice is its first. `order` None refuses dates that would mean another day in the other.
 
@@ -49,6 +51,8 @@ def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None) -> datetime
     typed = typed.replace(microsecond=typed.microsecond // 1000 * 1000)
     if typed.tzinfo is not None:
         return typed.astimezone(UTC)
+    if zone is None:
+        raise ValueError("a local time, and [calling].timezone is not set; expected an offset like -05:00, or that key")
     found = typed.replace(tzinfo=zone).astimezone(UTC)
     if found.astimezone(zone).replace(tzinfo=None) != typed:
         raise ValueError(f"that local time does not exist in {zone.key}; the clock is put forward: use another time")

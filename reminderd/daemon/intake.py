@@ -51,7 +51,7 @@ def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
     desk = _Desk(database=database, rules=rules)
     return Api(
         token=config.api.token,
-        zone=config.calling.zone,
+        zone=config.calling.local_zone,
         templates=templates_of(config),
         normalise=partial(patient_number, numbering=rules.numbering),
         desk=desk,

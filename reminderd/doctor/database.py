@@ -8,7 +8,7 @@ import trio
 from reminderd.config import Config
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
-from reminderd.core.window import known_zone
+from reminderd.core.zones import known_zone
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine

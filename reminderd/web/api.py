@@ -67,8 +67,8 @@ class Api:
     """The door: where it is, who may come, and what stands behind it."""
 
     token: str
-    zone: ZoneInfo
-    """The clinic's, for times without an offset."""
+    zone: ZoneInfo | None
+    """The clinic's, for times without an offset; None: they are refused."""
     templates: Templates
     """The clinic's templates."""
     normalise: Callable[[str], str]

@@ -19,13 +19,13 @@ _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 
 
 def read_requests(
-    body: bytes, zone: ZoneInfo, templates: Templates, normalise: Callable[[str], str]
+    body: bytes, zone: ZoneInfo | None, templates: Templates, normalise: Callable[[str], str]
 ) -> tuple[list[ReminderRequest], bool]:
     """What is asked for, and whether it came as a list.
 
     Args:
         body: of the request.
-        zone: the clinic's, for times without an offset.
+        zone: the clinic's, for times without an offset; None: they are refused.
         templates: the clinic's.
         normalise: returns a phone number in its stored form, or raises ValueError.
 
@@ -50,7 +50,7 @@ def read_requests(
 
 
 def _read(
-    one: object, place: str, zone: ZoneInfo, templates: Templates, normalise: Callable[[str], str]
+    one: object, place: str, zone: ZoneInfo | None, templates: Templates, normalise: Callable[[str], str]
 ) -> ReminderRequest | list[tuple[str, str]]:
     if not isinstance(one, dict):
         return [(place, "not an object; expected a reminder")]

@@ -360,7 +360,9 @@ def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
 
 
 def test_lines_may_name_a_template_and_the_appointment_instead_of_a_message(terminal: Terminal) -> None:
-    (terminal.folder / "templates.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    (terminal.folder / "templates.toml").write_text(
+        'calling.timezone = "Europe/Berlin"\nmessages.templates.checkup = "On {date} at {time}."\n'
+    )
     header = "ref,phone,at,template,appointment time,message\n"
     write(
         terminal,

@@ -174,7 +174,8 @@ def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal
 
 def test_check_config_warns_of_words_that_could_be_better_and_is_content(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
-        '[web]\npublic_base_url = "https://clinic.example"\n[calling]\nstart = "09:00"\n'
+        '[web]\npublic_base_url = "https://clinic.example"\n[clinic]\ncountry = "US"\n'
+        '[calling]\ntimezone = "US/Eastern"\nstart = "09:00"\n'
         "[limits]\nanswered_per_day = 1\n"
         f'[provider.twilio]\naccount_sid = "AC{0:032}"\nauth_token = "t"\nfrom_number = "+12025550190"\n'
         '[messages]\nclinic = "Dr. Brown"\nphone = "+12025550190"\nmenu = "Press 1, 2 or 3."\n'
@@ -208,7 +209,9 @@ def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
 
 
 def test_a_reminder_may_be_added_with_a_template(terminal: Terminal) -> None:
-    (terminal.folder / "t.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    (terminal.folder / "t.toml").write_text(
+        'calling.timezone = "Europe/Berlin"\nmessages.templates.checkup = "On {date} at {time}."\n'
+    )
     words = (
         "add",
         "--config",

@@ -11,6 +11,7 @@ COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
 
 CAREFUL: dict[tuple[str, str], Any] = {
     ("clinic", "country"): "US",
+    ("calling", "timezone"): "America/New_York",
     ("calling", "start"): "09:00",
     ("calling", "end"): "19:00",
     ("calling", "days"): ["mon", "tue", "wed", "thu", "fri", "sat"],

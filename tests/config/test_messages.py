@@ -88,7 +88,8 @@ def test_what_could_not_be_said_is_one_mistake(mistakes: Mistakes, key: str, val
 
 def test_a_template_is_a_name_and_a_text(load: Load) -> None:
     config = load(
-        '[messages]\nclinic = "Dr. Brown"\n[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
+        '[calling]\ntimezone = "US/Eastern"\n[messages]\nclinic = "Dr. Brown"\n'
+        '[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
     )
     assert templates_of(config).by_name == {"check_up2": "On {date} at {time}, {clinic}."}
     assert templates_of(config).clinic == "Dr. Brown"

@@ -35,7 +35,9 @@ def write(clinic: Clinic, more: str = "", **changes: Any) -> None:
 def closed_now() -> str:
     """Calling hours that begin in two hours."""
     opens = SystemClock().now() + timedelta(hours=2)
-    return f'[calling]\nstart = "{opens:%H:%M}"\nend = "{opens + timedelta(hours=1):%H:%M}"\n'
+    return (
+        f'[calling]\ntimezone = "Africa/Abidjan"\nstart = "{opens:%H:%M}"\nend = "{opens + timedelta(hours=1):%H:%M}"\n'
+    )
 
 
 async def test_a_new_webhook_secret_is_believed_and_the_old_one_no_more(clinic: Clinic) -> None:
@@ -63,7 +65,7 @@ async def test_hours_that_open_wake_what_waited_for_them_and_hours_that_close_ho
         clinic.insert("r1")
         await program.line("held until .*calling hours")
         write(clinic)
-        await program.reload(r"changed: \[calling\]\.start, \[calling\]\.end$")
+        await program.reload(r"changed: \[calling\]\.timezone, \[calling\]\.start, \[calling\]\.end$")
         await clinic.provider.rang(1)
         write(clinic, closed_now())
         await program.reload("changed: .*start")
