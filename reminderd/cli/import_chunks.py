@@ -20,6 +20,9 @@ from reminderd.core.intake import ReminderRequest
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
 
+MOST_WARNINGS: Final = 20
+"""How many are shown one by one."""
+
 ReadRow = Callable[[Sequence[str]], ReminderRequest | list[str]]
 
 
@@ -53,6 +56,9 @@ class Outcome:
     rejected: Rejected
     done: Counter[Intake] = field(factory=Counter)
     last_line: int = 1
+    warnings: list[str] = field(factory=list)
+    """The first of them, each with its line."""
+    more_warnings: int = 0
 
     def add(self, chunk: Chunk, decisions: Sequence[Decision]) -> None:
         """Count a chunk that is through, and write down what was rejected of it."""
@@ -62,9 +68,17 @@ class Outcome:
                 refused.append(Rejection(row.record, [decision.reason]))
             else:
                 self.done[decision.intake] += 1
+                self._warn(row.record.line, decision)
         self.done[Intake.UNCHANGED] += chunk.repeated
         self.rejected.write(sorted(refused, key=lambda rejection: rejection.record.line))
         self.last_line = chunk.last_line
+
+    def _warn(self, line: int, decision: Decision) -> None:
+        for warning in decision.warnings:
+            if len(self.warnings) < MOST_WARNINGS:
+                self.warnings.append(f"line {line}: warning: {warning}")
+            else:
+                self.more_warnings += 1
 
     def __str__(self) -> str:
         stored = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)

@@ -54,7 +54,7 @@ def only_looking(config: Config) -> Iterator[Judge]:
 
     def alone(chunk: Chunk) -> list[Decision]:
         now = SystemClock().now()
-        return [decide(row.wanted, None, rules, now) for row in chunk.good]
+        return [decide(row.wanted, None, rules, now, opted_out=False) for row in chunk.good]
 
     def beside(chunk: Chunk) -> list[Decision]:
         requests = [row.wanted for row in chunk.good]

@@ -156,5 +156,9 @@ def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
     rejected = outcome.rejected
     for reason, lines in rejected.reasons.most_common():
         click.echo(f"{lines:>9,}  {reason}")
+    for warning in outcome.warnings:
+        click.echo(warning, err=True)
+    if outcome.more_warnings:
+        click.echo(f"{outcome.more_warnings:,} more warnings", err=True)
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")

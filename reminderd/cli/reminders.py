@@ -22,7 +22,8 @@ from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of, templates_of
-from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
+from reminderd.core.checks import warnings_of
+from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
@@ -103,11 +104,8 @@ def add(
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
     """Yield why the patient of a reminder that was added will not be called, as things stand."""
     with existing_database(config) as connection:
-        if snapshot(connection, partial(opted_out, phone_number=wanted.phone_number)):
-            yield "this number has opted out: it will not be called"
-    uncalled = out_of_hours(wanted, rules)
-    if uncalled is not None:
-        yield f"{uncalled}; choose another --at, or a later --expires"
+        is_out = snapshot(connection, partial(opted_out, phone_number=wanted.phone_number))
+    yield from warnings_of(wanted, rules, opted_out=is_out)
 
 
 @click.command()

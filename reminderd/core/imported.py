@@ -5,8 +5,9 @@ from datetime import datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import evolve, frozen
 
+from reminderd.core.checks import warnings_of
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.model import Status
@@ -36,6 +37,8 @@ class Decision:
     intake: Intake
     reason: str = ""
     """Empty if it is not refused."""
+    warnings: tuple[str, ...] = ()
+    """Why its patient will not be called, as things stand, though it is stored."""
 
     @property
     def refused(self) -> bool:
@@ -95,11 +98,25 @@ def read_row(
     )
 
 
-def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
+def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime, *, opted_out: bool) -> Decision:
     """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
 
     One that says what is stored already changes nothing, whatever has become of its reminder.
+
+    Args:
+        request: what is asked for.
+        known: the reminder that it names, or None.
+        rules: the clinic's rules.
+        now: the time.
+        opted_out: whether its number is on the list of those that must not be called.
     """
+    decided = _decide(request, known, rules, now)
+    if decided.refused or decided.intake is Intake.UNCHANGED:
+        return decided
+    return evolve(decided, warnings=tuple(warnings_of(request, rules, opted_out=opted_out)))
+
+
+def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
     if known is None:
         return _in_time(request, Intake.ADDED, rules, now)
     if known.content == content_of(request):

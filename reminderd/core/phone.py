@@ -38,6 +38,7 @@ _QUOTED: Final = re.compile(r"=?\"(.*)\"|'(.*)")
 _LABEL: Final = re.compile(r"\s*\([^\W\d_]+\)$")
 """Which phone it is: "(mobile)"."""
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _BEGINNING: Final = re.compile(r"[+(0-9]")
 _DIGITS: Final = re.compile(r"\+?[0-9]+")
 _FULL_WIDTH: Final = range(0xFF01, 0xFF5F)
@@ -146,6 +147,11 @@ def number_of(text: str, country: str) -> str:
     if not country:
         raise ValueError(f"without country code, and [clinic].country is not set; {EXPECTED}, or that key")
     raise ValueError(f"not a number as it is dialed in {_name(country)}; {EXPECTED}")
+
+
+def is_e164(number: str) -> bool:
+    """Return whether a number is written as it is stored; whether it exists is another question."""
+    return _E164.fullmatch(number) is not None
 
 
 def normalised(text: str, country: str = "") -> str | None:

@@ -11,6 +11,7 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
+from reminderd.daemon.uncallable import tell_uncallable
 from reminderd.store.claims import poke
 from reminderd.store.database import until_stored
 
@@ -74,6 +75,8 @@ async def _read_again(live: Live, reload: Reload) -> None:
     _tell(found, before)
     if (found.config.calling, found.config.limits) != (before.calling, before.limits):
         await until_stored(lambda: live.context.database.write(poke))
+    if found.config.clinic != before.clinic:
+        await tell_uncallable(live.context.database, live.context.rules.numbering)
 
 
 def _tell(found: Changes, before: Config) -> None:

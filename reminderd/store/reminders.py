@@ -22,6 +22,7 @@ from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_reminder, save
+from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
 
@@ -99,7 +100,11 @@ def decisions(
     """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
     known = _known(connection, requests)
     found = [known.get(one.ref or one.own_id) for one in requests]
-    return [(old, decide(one, old, rules, now)) for one, old in zip(requests, found, strict=True)]
+    opted_out = opted_out_of(connection, (one.phone_number for one in requests))
+    return [
+        (old, decide(one, old, rules, now, opted_out=one.phone_number in opted_out))
+        for one, old in zip(requests, found, strict=True)
+    ]
 
 
 def put(

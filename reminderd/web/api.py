@@ -170,7 +170,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
         raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error
     is_new = any(decision.intake is Intake.ADDED for _, decision in done)
-    shown = [_shown(stored) for stored, _ in done]
+    shown = [_shown(stored) | {"warnings": list(decision.warnings)} for stored, decision in done]
     where = {} if is_list else {"Location": f"{PATH}/{quote(str(shown[0]['id']), safe='')}"}
     return reply(201 if is_new else 200, {"reminders": shown} if is_list else shown[0], where)
 

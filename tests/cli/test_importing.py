@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reminderd.cli import import_chunks
+from reminderd.cli.import_chunks import MOST_WARNINGS
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.desk import contents
@@ -398,3 +399,25 @@ def test_rejected_lines_of_standard_input_are_for_oneself(terminal: Terminal) ->
     bad = "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n"
     terminal.type("import", "-", "--rejected", "bad.csv", code=1, stdin=bad)
     assert S_IMODE((terminal.folder / "bad.csv").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_patient_who_will_not_be_called_is_a_warning_with_the_line(terminal: Terminal, dry_run: bool) -> None:
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('start = "09:00"\nend = "19:00"\n')
+    terminal.type("opt-out", "add", "+4930123457")
+    write(terminal, GOOD + "8,+4930123457,Hello.,2030-01-07 09:30\n9,+4930123458,Hello.,2030-01-07 19:59\n")
+    result = terminal.type("import", "list.csv", *(["--dry-run"] if dry_run else []))
+    assert "3 added, 0 changed, 0 unchanged, 0 rejected" in result.stdout
+    out, late = [line for line in result.stderr.splitlines() if "warning" in line]
+    assert out.startswith("line 3: warning: this number has opted out: it will not be called; ")
+    assert late.startswith("line 4: warning: the calling hours leave no time to call before 2030-01-07 23:59 CET")
+    assert "123457" not in result.output
+
+
+def test_of_many_warnings_the_first_are_shown_and_the_others_counted(terminal: Terminal) -> None:
+    terminal.type("opt-out", "add", "+4930123457")
+    write(terminal, "".join(f"{n},+4930123457,Hello.,2030-01-07 09:30\n" for n in range(MOST_WARNINGS + 2)))
+    lines = terminal.type("import", "list.csv").stderr.splitlines()
+    assert len([line for line in lines if ": warning: " in line]) == MOST_WARNINGS
+    assert lines[-1] == "2 more warnings"

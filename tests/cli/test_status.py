@@ -97,6 +97,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "in_flight": 0,
         "stuck": 0,
         "held": {},
+        "uncallable": {},
         "failed_today": 0,
         "last_report": None,
         "paused": False,

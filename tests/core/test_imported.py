@@ -91,7 +91,7 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
     ids=["new", "the same", "the same, called", "edited"],
 )
 def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
-    decision = decide(REQUEST, stored, RULES, NOW)
+    decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
 
 
@@ -103,7 +103,7 @@ def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
     ],
 )
 def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> None:
-    decision = decide(REQUEST, stored, RULES, NOW)
+    decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert decision.refused
     assert decision.intake is Intake.CONFLICT
     assert decision.reason.startswith(why)
@@ -111,8 +111,14 @@ def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> No
 
 def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -> None:
     late = NOW + 10 * HOUR
-    new = decide(REQUEST, None, RULES, late)
+    new = decide(REQUEST, None, RULES, late, opted_out=True)
     assert new.reason.startswith("too late; it was to be called before 2026-03-02 15:00:00")
     assert new.refused
-    assert decide(REQUEST, other(), RULES, late).intake is Intake.TOO_LATE
-    assert decide(REQUEST, known(), RULES, late).intake is Intake.UNCHANGED
+    assert decide(REQUEST, other(), RULES, late, opted_out=True).intake is Intake.TOO_LATE
+    assert decide(REQUEST, known(), RULES, late, opted_out=True).intake is Intake.UNCHANGED
+
+
+@pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])
+def test_what_is_stored_anew_or_changed_is_warned_about(stored: Known | None, warnings: int) -> None:
+    assert len(decide(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
+    assert decide(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()

@@ -36,8 +36,18 @@ async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_r
         assert (stored["status"], stored["calls"]) == ("scheduled", [])
         assert answer.headers["location"] == f"/api/reminders/{stored['id']}"
         for name in (stored["id"], "appointment-1"):
-            assert (await door.get(name)).json() == stored
+            assert (await door.get(name)).json() | {"warnings": []} == stored
         assert "message" not in stored
+
+
+async def test_a_patient_who_will_not_be_called_is_a_warning_in_the_answer(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
+        other = REMINDER | {"ref": "b", "phone_number": "+12025550148"}
+        first, second = (await door.post([REMINDER, other])).json()["reminders"]
+        assert [one.partition(":")[0] for one in first["warnings"]] == ["this number has opted out"]
+        assert second["warnings"] == []
+        assert (await door.post(REMINDER)).json()["warnings"] == [], "the same again stores nothing"
 
 
 async def test_a_time_without_an_offset_is_the_patients_else_the_clinics(tmp_path: Path) -> None:
@@ -156,7 +166,7 @@ async def test_a_ref_that_is_anothers_id_neither_shows_nor_cancels_the_other(tmp
         is_a_problem(await door.client.delete(f"/api/reminders/{other['id']}"), 409)
         gone = await door.client.delete(f"/api/reminders/{own.json()['id']}")
         assert gone.json()["status"] == "cancelled"
-        assert (await door.get("appointment-1")).json() == other
+        assert (await door.get("appointment-1")).json() | {"warnings": []} == other
 
 
 async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -> None:
@@ -167,7 +177,7 @@ async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -
         )
         answer = await door.post(REMINDER)
         assert (answer.status_code, answer.headers["location"]) == (200, "/api/reminders/5%20%E2%82%AC%2Fa%3Fb%23c")
-        assert (await door.client.get(answer.headers["location"])).json() == answer.json()
+        assert (await door.client.get(answer.headers["location"])).json() | {"warnings": []} == answer.json()
 
 
 async def test_a_number_in_the_place_of_a_fields_name_is_not_repeated(tmp_path: Path) -> None:

@@ -88,6 +88,8 @@ def claim_reminder(
         if reminder.status.final:
             return _changed(ledger, reminder, rules)
     judged = _Case(ledger, reminder, rules, now).verdict()
+    if isinstance(judged, Ends) and judged.code is EndCode.TOO_LATE and reminder.scheduled_at > now:
+        judged = Waits(reminder.scheduled_at, None)  # the hours may change until then
     if isinstance(judged, Ends):
         return _changed(ledger, ended(reminder, judged.status, judged.code, now, judged.reason), rules)
     if isinstance(judged, Waits):
