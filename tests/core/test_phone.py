@@ -11,6 +11,7 @@ from reminderd.core.phone import (
     dictated,
     existing_number,
     is_country,
+    is_e164,
     normalised,
     number_of,
     patient_number,
@@ -181,6 +182,13 @@ def test_a_number_that_only_exists_may_cost_extra_or_be_abroad() -> None:
 @pytest.mark.parametrize(("code", "known"), [("US", True), ("XK", True), ("UK", False), ("", False), ("001", False)])
 def test_a_country_is_known_by_its_code(code: str, known: bool) -> None:
     assert is_country(code) is known
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"), [("+12025550147", True), ("12025550147", False), ("+1 202 555 0147", False), ("+49301", False)]
+)
+def test_a_number_is_stored_with_plus_and_digits_only(text: str, stored: bool) -> None:
+    assert is_e164(text) is stored
 
 
 def test_a_number_is_dictated_as_it_is_dialed_within_its_country() -> None:

@@ -116,7 +116,7 @@ GOOD = {"call_id": "x", "status": "completed", "metadata": {"reminder_id": "r1"}
 async def test_a_bad_webhook_is_refused_and_nothing_is_written(clinic: Clinic, body: bytes, code: int) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
-        clinic.insert("r1", scheduled_at=32_503_680_000_000)
+        clinic.insert("r1", scheduled_at=32_503_680_000_000, wake_at=32_503_680_000_000)  # looked at already
         before = clinic.reminder("r1")
         lines = len(program.lines)
         assert (await send(clinic.client, url, body)).status_code == code

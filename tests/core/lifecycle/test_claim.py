@@ -9,6 +9,7 @@ from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD,
 from reminderd.core.lifecycle.transition import ActionKind, Level
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
+from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.nouns import (
     ACCOUNT,
@@ -384,3 +385,26 @@ def test_a_row_on_which_the_program_fails_has_failed_if_it_waited_and_else_is_lo
     later = unexpected_error(a_ledger(row), row, NOW)
     assert later.ledger.reminders["reminder-1"].wake_at == NOW + PROGRAM_ERROR_HOLD
     assert later.lines[0].level is Level.ERROR
+
+
+# What is looked at before its time
+
+
+def test_a_reminder_for_later_that_can_not_be_called_fails_at_once() -> None:
+    later = a_reminder(scheduled_at=NOW + DAY, phone_number="+15550100001")
+    reminder = after(later)
+    assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.INVALID)
+    german = evolve(RULES, numbering=Numbering(country="DE"))
+    assert after(a_reminder(scheduled_at=NOW + DAY), rules=german).status is Status.FAILED
+
+
+def test_a_reminder_for_later_that_can_be_called_waits_for_its_time() -> None:
+    reminder = after(a_reminder(scheduled_at=NOW + DAY))
+    assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, NOW + DAY, None)
+
+
+def test_hours_that_leave_no_time_may_change_until_a_reminder_is_due() -> None:
+    closed = evolve(RULES, window=NO_HOURS)
+    later = a_reminder(scheduled_at=NOW + DAY)
+    assert (after(later, rules=closed).status, after(later, rules=closed).wake_at) == (Status.SCHEDULED, NOW + DAY)
+    assert after(later, rules=closed, now=NOW + DAY).status is Status.EXPIRED
