@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final
 
 import phonenumbers
@@ -237,7 +238,7 @@ def _possible(compact: str) -> str | None:
 
 def _as_dialed(digits: str, country: str) -> Iterator[str]:
     """Yield the valid numbers that these digits reach in a country and in the territories of its numbering."""
-    for region in territories_of(country):
+    for region in _regions(country):
         try:
             number = phonenumbers.parse(digits, region, keep_raw_input=True)
         except phonenumbers.NumberParseException:
@@ -245,6 +246,14 @@ def _as_dialed(digits: str, country: str) -> Iterator[str]:
         spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
         if phonenumbers.is_valid_number(number) and _is_whole(digits, number, region):
             yield spelled
+
+
+@lru_cache
+def _regions(country: str) -> tuple[str, ...]:
+    """Return a country and a territory of its numbering for each other country code: the same code is read alike."""
+    territories = sorted(territories_of(country) - {country})
+    codes = {phonenumbers.country_code_for_region(region): region for region in (*territories, country)}
+    return tuple(codes.values())
 
 
 def _is_whole(digits: str, number: PhoneNumber, region: str) -> bool:

@@ -21,6 +21,8 @@ from tests.support.desk import contents
 
 GOOD = "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"
 
+FILES = Path(__file__).parents[1] / "core" / "files"
+
 
 def write(terminal: Terminal, text: str | bytes, header: str = "ref,phone,message,at\n") -> Path:
     path = terminal.folder / "list.csv"
@@ -421,3 +423,47 @@ def test_of_many_warnings_the_first_are_shown_and_the_others_counted(terminal: T
     lines = terminal.type("import", "list.csv").stderr.splitlines()
     assert len([line for line in lines if ": warning: " in line]) == MOST_WARNINGS
     assert lines[-1] == "2 more warnings"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "added"),
+    [("phones.csv", "US AR BR CG DE GB HU MX RU SM", 23), ("plus-before-national.csv", "", 0)],
+)
+def test_numbers_as_clinics_send_them_are_read_or_rejected_each_by_itself(
+    terminal: Terminal, name: str, allowed: str, added: int
+) -> None:
+    (terminal.folder / "config.toml").write_text(
+        f'[clinic]\ncountry = "US"\nallowed_countries = {allowed.split()}\n'
+        '[calling]\ntimezone = "America/New_York"\n[messages]\nphone = "202 555 0190"\n'
+    )
+    table = (FILES / name).read_text(encoding="utf-8").replace("2027-", "2099-")
+    (terminal.folder / "list.csv").write_text(table, encoding="utf-8")
+    right = {row["ref"]: row["right"] for row in csv.DictReader(io.StringIO(table))}
+    terminal.type("import", "list.csv", "--dry-run", code=1)
+    dry = rejected(terminal)
+    terminal.type("import", "list.csv", code=1)
+    assert rejected(terminal) == dry
+    assert all("refused" in right[row[2]] for row in dry[1:])
+    stored = {row["ref"]: row["phone_number"] for row in terminal.json("list", "--limit", "100")}
+    assert len(stored) == added
+    assert all(number in right[ref] for ref, number in stored.items())
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_time_zones_as_clinics_send_them_are_places_or_rejected(terminal: Terminal, dry_run: bool) -> None:
+    table = (FILES / "zones.csv").read_text(encoding="utf-8").replace("2027-", "2030-")
+    (terminal.folder / "list.csv").write_text(table, encoding="utf-8")
+    said = terminal.type("import", "list.csv", *(["--dry-run"] if dry_run else []), code=1).stdout
+    assert "2 added, 0 changed, 0 unchanged, 10 rejected" in said
+    reasons = {row[6]: row[1] for row in rejected(terminal)[1:]}
+    assert reasons["E1"] == "timezone: EST has no daylight saving time; expected a zone like America/New_York"
+    assert all(reason.startswith("timezone: ") for reason in reasons.values())
+
+
+def test_a_local_time_or_a_national_number_is_rejected_with_the_key_that_is_missing(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text("")
+    write(terminal, "7,202 555 0147,Hello.,2030-01-07 09:30\n")
+    terminal.type("import", "list.csv", code=1)
+    (_, row) = rejected(terminal)
+    assert "[clinic].country is not set" in row[1]
+    assert "[calling].timezone is not set" in row[1]

@@ -253,3 +253,37 @@ def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and
     with pytest.raises(SystemExit, match="1"), store_errors():
         raise UnknownReminderError("r1")
     assert capsys.readouterr().err == "not done: no reminder has the id r1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("--phone", "+1 876 555 0147"),
+            "--phone: a number of Jamaica (JM), which [clinic].allowed_",
+        ),
+        (("--phone", "+1 900 555 0147"), "--phone: a premium-rate number"),
+        (("--phone", "+1 202 555 0190"), "--phone: the clinic's own number"),
+        (("--phone", "+1 202 555 0147 ext. 3"), "--phone: has an extension"),
+        (("--phone", "202 555 0147", "--timezone", "EST"), "--timezone: EST has no daylight saving time"),
+    ],
+)
+def test_what_an_import_would_reject_add_refuses_with_the_same_reason(
+    terminal: Terminal, words: tuple[str, ...], says: str
+) -> None:
+    (terminal.folder / "config.toml").write_text(
+        '[clinic]\ncountry = "US"\n[calling]\ntimezone = "US/Eastern"\n[messages]\nphone = "(202) 555-0190"\n'
+    )
+    said = terminal.type("add", "--at", "2030-01-07 09:30", "--message", "Hello.", *words, code=2).stderr
+    assert said.startswith(says)
+    assert said.count("\n") == 1
+
+
+def test_a_national_number_is_stored_as_it_is_dialed_from_abroad(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text('[clinic]\ncountry = "US"\n[calling]\ntimezone = "US/Eastern"\n')
+    terminal.type("add", "--phone", "(202) 555-0147", "--at", "2030-01-07 09:30", "--message", "Hello.")
+    [row] = terminal.json("list")
+    assert row["phone_number"] == "+12025550147"
+    assert row["scheduled_at"] == "2030-01-07T09:30:00.000-05:00"
+    terminal.type("opt-out", "add", "202-555-0147")
+    assert terminal.json("show", row["id"])["status"] == "cancelled"
