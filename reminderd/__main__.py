@@ -1,11 +1,17 @@
 """The program's entrance: `reminderd`, and `python -m reminderd`."""
 
-from reminderd.cli.main import reminderd
+import sys
+from importlib import import_module
+
+from reminderd.early_signals import keep_signals
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    reminderd(prog_name="reminderd")
+    if sys.argv[1:2] == ["run"]:
+        keep_signals()  # before all else is loaded, which takes the longest
+    with import_module("reminderd.cli.streams").guarded_streams():
+        import_module("reminderd.cli.main").reminderd(prog_name="reminderd")
 
 
 if __name__ == "__main__":

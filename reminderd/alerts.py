@@ -12,7 +12,10 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.clock import Clock
+from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
+from reminderd.store.address import told_of_address, untold
 from reminderd.store.alerts import News, news, told
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
@@ -20,7 +23,9 @@ from reminderd.store.errors import StoreUnavailableError
 Send = Callable[[str, str], Awaitable[bool]]
 """Sends a title and a text; whether every service has taken it."""
 
+_PAUSED: Final = "dialing is paused"
 _LINES: Final = 50
+_ENDINGS: Final = {str(one): one for one in CallOutcome}
 _SENDING_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
@@ -65,28 +70,45 @@ async def watch(alerts: Alerts) -> None:
 async def _send_news(alerts: Alerts, send: Send) -> bool:
     """False: there is news, and it could not be sent."""
     found = await alerts.database.read(partial(news, now=alerts.clock.now()))
-    if not found:
+    unreached = await alerts.database.read(untold)
+    if not found and unreached is None:
         return True
+    title, text = message(found, is_unreached=unreached is not None)
     is_sent = False
     with trio.move_on_after(_SENDING_SECONDS):
-        is_sent = await send(*message(found))
+        is_sent = await send(title, text)
     if not is_sent:
-        logger.warning(f"an alert about {len(found)} reminders could not be sent; it is tried again")
+        logger.warning(f"an alert could not be sent ({title}); it is tried again")
         return False
     await alerts.database.write(partial(told, told_of=found))
-    logger.info(f"an alert was sent: {message(found)[0]}")
+    if unreached is not None:
+        await alerts.database.write(partial(told_of_address, unreached=unreached))
+    logger.info(f"an alert was sent: {title}")
     return True
 
 
-def message(found: Sequence[News]) -> tuple[str, str]:
-    """Title and text: how many, and by its `ref`, or else its id, what each has come to; nothing else of a patient."""
+def message(found: Sequence[News], *, is_unreached: bool = False) -> tuple[str, str]:
+    """Title and text: that dialing is paused because the provider does not reach us, then the reminders."""
+    parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
+    parts += [_of_reminders(found)] if found else []
+    return "; ".join(title for title, _ in parts), "\n\n".join(text for _, text in parts)
+
+
+def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
+    """How many, and by its `ref`, or else its id, what each has come to; nothing else of a patient."""
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
     lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
-    lines += [f"{one.ref or one.id}: {one.outcome}" for one in found[:_LINES]]
+    lines += [f"{one.ref or one.id}: {one.outcome}{_why(one)}" for one in found[:_LINES]]
     if len(found) > _LINES:
         lines.append(f"and {len(found) - _LINES} more")
     return title, "\n".join([*lines, "For details run reminderd report."])
+
+
+def _why(one: News) -> str:
+    """How the last call has ended, where that is why nobody was reached."""
+    ending = _ENDINGS.get(str(one.end_code))
+    return f" ({ending.words})" if ending is not None and one.outcome is Outcome.NOT_REACHED else ""
 
 
 def by_apprise(urls: Sequence[str]) -> Send:

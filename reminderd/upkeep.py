@@ -23,7 +23,7 @@ from reminderd.store.personal_data import Place, Traces, purge_batch, unscrubbed
 from reminderd.store.sqlite.backups import back_up, backups_in, newest_backup
 from reminderd.store.sqlite.driver import Connection, Error
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
-from reminderd.store.sqlite.opening import open_connection
+from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""
@@ -104,7 +104,7 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
     """A backup a day; the folder itself tells when the last one was made."""
 
     def last() -> datetime | None:
-        newest = newest_backup(folder, database, clock.now())
+        newest = newest_backup(folder, database, _id_of(database), clock.now())
         return None if newest is None else newest.made_at
 
     async def do() -> None:
@@ -115,7 +115,7 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
         logger.info(f"backup made: {made.file}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
             logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
-        for odd in await trio.to_thread.run_sync(backups_in, folder, database):
+        for odd in await trio.to_thread.run_sync(lambda: backups_in(folder, database, _id_of(database))):
             if odd.is_of_the_future(clock.now()):
                 logger.warning(f"not counted and not deleted: {odd.file}, as its date is in the future")
 
@@ -158,6 +158,11 @@ def retention(
             logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
     return Chore(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+
+
+def _id_of(database: Path) -> str:
+    with closing(open_as_it_is(database)) as connection:
+        return identify(connection)
 
 
 def _scrub(path: Path, most_bytes: int) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from attrs import define, field
 
 from reminderd.alerts import Alerts, by_apprise, message, watch
 from reminderd.core.outcomes import Outcome
+from reminderd.core.reasons import EndCode
+from reminderd.store.address import forget
 from reminderd.store.alerts import News
 from reminderd.store.database import Database, open_database
 from reminderd.store.rows import to_ms
@@ -84,20 +86,24 @@ async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path:
     pigeon = Pigeon()
     rows = [
         ("r1", "failed", {"last_error": "busy"}),
+        ("r4", "failed", {"end_code": "hung_up"}),
+        ("r5", "failed", {"end_code": "restored"}),
         ("r2", "called", {"response": "cancel_requested", "ref": "appointment-2"}),
         ("r3", "expired", {}),
         ("well", "called", {"response": "confirmed"}),
         ("waits", "scheduled", {}),
     ]
     async with watched(tmp_path / "db", pigeon, *rows) as database:
-        await until_told(database, 3)
+        await until_told(database, 5)
     ((title, text),) = pigeon.sent
-    assert title == "3 reminders need a human"
+    assert title == "5 reminders need a human"
     assert text.splitlines() == [
-        "1 wants to cancel, 1 not reached, 1 expired",
+        "1 wants to cancel, 3 not reached, 1 expired",
         "r1: not reached",
         "appointment-2: wants to cancel",
         "r3: expired",
+        "r4: not reached (hung up)",
+        "r5: not reached",
         "For details run reminderd report.",
     ]
     assert "555" not in text
@@ -123,6 +129,21 @@ async def test_one_that_is_rung_again_and_fails_again_is_news(tmp_path: Path) ->
         await database.write(lambda c, _now: c.execute("UPDATE reminders SET updated_at = ?", (later,)).fetchall())
         await pigeon.until(2)
     assert len(pigeon.sent) == 2
+
+
+async def test_a_reminder_that_is_held_for_its_number_is_news_once_however_often_it_is_checked(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    held = {"hold_code": "number_changed", "wake_at": to_ms(NOW), "scheduled_at": to_ms(NOW) + 86_400_000}
+    rows = [("held", "scheduled", held), ("waits", "scheduled", held | {"hold_code": "hours"})]
+    async with watched(tmp_path / "db", pigeon, *rows) as database:
+        await until_told(database, 1)
+        checked = "UPDATE reminders SET updated_at = updated_at + 1, revision = 1"
+        await database.write(lambda connection, _now: connection.execute(checked).fetchall())
+        await insert(database, "failed")
+        await until_told(database, 2)
+    first, second = (text.splitlines()[1:-1] for _, text in pigeon.sent)
+    assert first == ["held: number changed"]
+    assert second == ["failed: not reached"]
 
 
 async def test_what_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
@@ -177,7 +198,10 @@ async def test_one_who_is_named_while_another_is_being_told_in_vain_need_not_wai
 
 
 def test_a_long_list_is_cut() -> None:
-    many = [News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, updated_at=NOW) for n in range(60)]
+    many = [
+        News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
+        for n in range(60)
+    ]
     title, text = message(many)
     assert title == "60 reminders need a human"
     assert "and 10 more" in text.splitlines()
@@ -190,3 +214,32 @@ async def test_apprise_carries_it_and_says_whether_it_arrived() -> None:
     assert b"2 reminders need a human" in server.requests[0].body
     with nobody_listens() as url:
         assert not await by_apprise([url.replace("http", "json")])("title", "text")
+
+
+async def fail_address(database: Database, at: datetime) -> None:
+    sql = "INSERT INTO settings (key, value) VALUES ('unreached_since', ?)"
+    await database.write(lambda connection, _now: connection.execute(sql, (str(to_ms(at)),)).fetchall())
+
+
+async def test_an_address_that_the_provider_does_not_reach_is_one_alert_until_it_fails_again(tmp_path: Path) -> None:
+    pigeon = Pigeon()
+    async with watched(tmp_path / "db", pigeon) as database:
+        await fail_address(database, NOW)
+        await pigeon.until(1)
+    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
+        await until_told(database, 1)
+        await database.write(lambda connection, _now: forget(connection))
+        await fail_address(database, NOW + ONCE)
+        await pigeon.until(3)
+    titles = [title for title, _ in pigeon.sent]
+    assert titles == ["dialing is paused", "1 reminder needs a human", "dialing is paused"]
+    assert "[web].public_base_url" in pigeon.sent[0][1]
+
+
+def test_a_pause_and_reminders_are_one_message() -> None:
+    title, text = message(
+        [News(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
+    )
+    assert title == "dialing is paused; 1 reminder needs a human"
+    assert text.splitlines()[-2:] == ["r1: expired", "For details run reminderd report."]
+    assert "reminderd doctor" in text.splitlines()[0]

@@ -4,6 +4,7 @@ import logging
 import os
 import stat
 import warnings
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -261,18 +262,68 @@ def test_the_log_goes_to_a_file_as_well_whose_folders_are_made(tmp_path: Path) -
 
 def test_a_file_is_put_aside_when_it_is_full_and_old_ones_are_removed(tmp_path: Path) -> None:
     file = tmp_path / "reminderd.log"
-    old = tmp_path / "reminderd.2000-01-01.log"
-    old.touch()
-    os.utime(old, (0, 0))
+    old = [tmp_path / f"reminderd.2000-01-01_00-00-00_000000{more}.log" for more in ("", ".2")]
+    for one in old:
+        one.touch()
+        os.utime(one, (0, 0))
     configure_logs(level="INFO", log_format="text", file=file, rotation="1 KB", retention="1 day", stream=io.StringIO())
     for number in range(20):
         logger.info(f"line {number} " + "x" * 100)
     files = list(tmp_path.iterdir())
     assert len(files) > 1
-    assert not old.exists()
+    assert not [one for one in old if one.exists()]
     told = "".join(one.read_text(encoding="utf-8") for one in files)
     assert all(f"line {number} " in told for number in range(20)), "no line is lost on the way"
     assert all(stat.S_IMODE(one.stat().st_mode) & 0o137 == 0 for one in files), "those put aside are as private"
+
+
+@pytest.mark.parametrize("name", ["reminderd", "reminderd.log"])
+def test_old_files_with_a_similar_name_are_nobodys_to_remove(tmp_path: Path, name: str) -> None:
+    others = ["reminderd.db", "reminderd.toml", "reminderd.db.replaced-20200101T000000Z", "reminderd.notes.log"]
+    for one in (tmp_path / other for other in others):
+        one.touch()
+        os.utime(one, (0, 0))
+    configure = partial(configure_logs, level="INFO", log_format="text", file=tmp_path / name, stream=io.StringIO())
+    configure(rotation="1 KB", retention="1 day")
+    for number in range(20):
+        logger.info(f"line {number} " + "x" * 100)
+    there = {one.name for one in tmp_path.iterdir()}
+    assert there >= {*others}
+    assert len(there) > len(others) + 1, "it was rotated"
+
+
+def leave_a_link(file: Path) -> None:
+    file.with_name("elsewhere").touch()
+    file.symlink_to("elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("leave", "words"),
+    [
+        (lambda file: file.write_bytes(b"SQLite format 3\0"), "is not a log of reminderd"),
+        (lambda file: file.write_text("[calling]\n"), "is not a log of reminderd"),
+        (leave_a_link, "is a link; expected the name of a file"),
+        (os.mkfifo, "is a named pipe; expected the name of a file"),
+        (Path.mkdir, "is a folder; expected the name of a file"),
+    ],
+)
+def test_a_log_is_appended_to_nothing_but_a_log(tmp_path: Path, leave: Callable[[Path], object], words: str) -> None:
+    file = tmp_path / "x.log"
+    leave(file)
+    before = file.lstat()
+    with pytest.raises(OSError, match=words):
+        configure_logs(level="INFO", log_format="text", file=file, stream=io.StringIO())
+    assert file.lstat() == before
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_a_log_of_ours_is_gone_on_with_after_a_restart(tmp_path: Path, log_format: Literal["text", "json"]) -> None:
+    file = tmp_path / "x.log"
+    file.touch()
+    for number in range(3):
+        configure_logs(level="INFO", log_format=log_format, file=file, stream=io.StringIO())
+        logger.info(f"start {number}")
+    assert file.read_text(encoding="utf-8").count("start") == 3
 
 
 def test_a_file_that_can_not_be_written_is_an_error_at_once(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub
@@ -47,6 +48,10 @@ class SeenClock(HandClock):
         """Somebody has looked, and after that had the time to act, and looked again."""
         before = self.looks
         await until(lambda: self.looks > before + times)
+
+
+async def id_of(database: Database) -> str:
+    return str(await database.read(database_id))
 
 
 def _set() -> trio.Event:
@@ -213,22 +218,23 @@ async def test_the_daemons_chores_take_turns(tmp_path: Path) -> None:
 async def test_a_backup_of_the_future_is_told_of_and_keeps_nobody_from_making_one(
     tmp_path: Path, lines: list[str]
 ) -> None:
-    (tmp_path / "db-20990101T000000Z.db").touch()
     clock = HandClock()
-    async with open_database(tmp_path / "db", clock):
+    async with open_database(tmp_path / "db", clock) as database:
+        family = f"db-{await id_of(database):.8}"
+        future = tmp_path / f"{family}-20990101T000000Z.db"
+        future.touch()
         chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=1, clock=clock, stopping=trio.Event())
         async with looked_after(chore):
             await until(lambda: len(lines) == 2)
-    assert lines[0].startswith(f"INFO backup made: {tmp_path / 'db-20260302T100000Z.db'}, ")
-    assert lines[1] == (
-        f"WARNING not counted and not deleted: {tmp_path / 'db-20990101T000000Z.db'}, as its date is in the future"
-    )
+    assert lines[0].startswith(f"INFO backup made: {tmp_path / family}-20260302T100000Z.db, ")
+    assert lines[1] == f"WARNING not counted and not deleted: {future}, as its date is in the future"
 
 
 async def test_a_backup_is_made_told_of_and_looked_for_after_a_restart(tmp_path: Path, lines: list[str]) -> None:
     clock = SeenClock()
     database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
-    async with open_database(database, clock):
+    async with open_database(database, clock) as opened:
+        own_id = await id_of(opened)
         for _ in range(2):
             stopping = trio.Event()
             chore = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
@@ -236,9 +242,9 @@ async def test_a_backup_is_made_told_of_and_looked_for_after_a_restart(tmp_path:
                 await until(lambda: bool(lines))
                 await clock.is_looked_at_again(20)  # more often than for a backup: it waits for the next day
             clock.advance(MINUTE)
-    assert [backup.made_at for backup in backups_in(folder, database)] == [NOW]
+    assert [backup.made_at for backup in backups_in(folder, database, own_id)] == [NOW]
     [line] = lines
-    assert line.startswith(f"INFO backup made: {folder / 'reminderd-20260302T100000Z.db'}, ")
+    assert line.startswith(f"INFO backup made: {folder / f'reminderd-{own_id:.8}-20260302T100000Z.db'}, ")
 
 
 async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path: Path, lines: list[str]) -> None:

@@ -16,7 +16,7 @@ from attrs import evolve
 from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
 from reminderd.cli.following import Seen, news
 from reminderd.clock import SystemClock
-from reminderd.config import CallingConfig, Config, DatabaseConfig, RedialConfig, numbering_of, rules_of
+from reminderd.config import CallingConfig, Config, DatabaseConfig, numbering_of, rules_of
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
@@ -25,7 +25,7 @@ from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
 from reminderd.logs import configure_logs
 from reminderd.store import reminders
-from reminderd.store.ledger import load_reminder
+from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -101,7 +101,7 @@ def _alone(config: Config, folder: Path) -> Config:
         config,
         database=DatabaseConfig(url="sqlite:///call-test.db", folder=folder),
         calling=CallingConfig(timezone=config.calling.timezone),
-        redial=RedialConfig(max_calls=1),
+        redial=evolve(config.redial, max_calls=1),
     )
 
 
@@ -154,7 +154,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
 
 def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -> Iterator[str]:
     def look(connection: Connection) -> Seen:
-        ledger = load_reminder(connection, rules, SystemClock().now(), reminder_id)
+        ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
         reminder = ledger.reminders.get(reminder_id)
         return Seen(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 

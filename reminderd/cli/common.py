@@ -13,8 +13,11 @@ import click
 
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, ConfigError, load_config, rules_of
+from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config, rules_of
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.files import companions
+from reminderd.store.address import unreached_since
 from reminderd.store.claims import standstill
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
 from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
@@ -103,11 +106,14 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 
 @contextmanager
-def database_to_look_at(config: Config) -> Iterator[Connection]:
-    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs."""
+def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
+    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs.
+
+    It remembers whether a real provider is configured, unless the command promises that it `changes_nothing`.
+    """
     _must_exist(config)
     with closing(open_to_look(config.database.path)) as connection:
-        if config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
+        if not changes_nothing and config.provider.kind not in {"sandbox", snapshot(connection, real_provider)}:
             with database(config):
                 pass  # this connection only reads
         yield connection
@@ -124,6 +130,14 @@ def _must_exist(config: Config) -> None:
         fail(f"{config.database.path}: there is no database yet; reminderd run or add creates one")
 
 
+def files_in_use(config: Config) -> dict[Path, str]:
+    """Return the files that no command writes at a path that a person gives, each with what it is."""
+    configuration = {config.path or Path.cwd() / FILE_NAME: "the configuration"}
+    secrets = dict.fromkeys(files_with_secrets(config), "a file with secrets")
+    log = {} if config.log.path is None else {config.log.path: "the log"}
+    return secrets | log | configuration | companions(config.database.path, "the database")
+
+
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     """The errors themselves, however deep their groups lie in each other."""
     found: list[BaseException] = []
@@ -133,7 +147,9 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def say_if_paused(config: Config, connection: Connection) -> None:
-    """A line on stderr while nobody is called, by staff or after a restore: whoever looks at what waits should know."""
+    """A line on stderr for each reason why nobody is called: whoever looks at what waits should know."""
+    if snapshot(connection, unreached_since) is not None:
+        click.echo(f"dialing is paused: {UNREACHED}; reminderd doctor shows more", err=True)
     if not snapshot(connection, paused):
         until = quiet_until(config, connection)
         if until is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, with_config
+from reminderd.cli.common import actor, database_to_look_at, existing_database, fail, files_in_use, with_config
 from reminderd.cli.output import counted, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -48,7 +48,7 @@ def check(config: Config) -> None:
 
 @db.command()
 @click.argument("file", type=_FILE)
-@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+@click.option("--force", is_flag=True, help="Replace FILE, if it is an earlier backup of this database.")
 @with_config
 def backup(config: Config, file: Path, *, force: bool) -> None:
     """Copy the database to FILE, also while the daemon runs, and check the copy."""
@@ -56,7 +56,7 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
     if not path.exists():
         fail(f"{path}: there is no database yet")
     with closing(open_as_it_is(path)) as connection:
-        made = copy(connection, file, replace=force)
+        made = copy(connection, file, replace=force, never=files_in_use(config))
     for mistake in made.mistakes:
         click.echo(f"warning: as in the database itself, {mistake}", err=True)
     click.echo(f"{made.file}: {made.size:,} bytes, sound")
@@ -65,8 +65,9 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
 @db.command()
 @click.argument("file", type=_FILE)
 @click.option("--force", is_flag=True, help="Replace the existing database; it is kept next to the new one.")
+@click.option("--from-another", is_flag=True, help="Restore FILE even if it is a backup of another database.")
 @with_config
-def restore(config: Config, file: Path, *, force: bool) -> None:
+def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> None:
     """Replace the database with the backup FILE; the daemon must be stopped.
 
     The backup does not contain what happened after it was made. So dialing is paused, and reminders whose patients may
@@ -79,6 +80,7 @@ def restore(config: Config, file: Path, *, force: bool) -> None:
         actor=actor(),
         replace=force,
         rules=rules_of(config),
+        from_another=from_another,
     )
     with existing_database(config):
         pass  # it remembers the provider of this configuration

@@ -73,6 +73,8 @@ _KEY_CASES: Final = (
     _Case("confirms", "the patient presses 1", Status.CALLED, response="confirmed"),
     _Case("asks to cancel", "the patient presses 2, and 2 again", Status.CALLED, response="cancel_requested"),
     _Case("opts out", "the patient presses 9", Status.CALLED, response="opted_out"),
+    _Case("hangs up", "the patient hangs up during the message: the reminder fails, for staff", Status.FAILED),
+    _Case("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
     _Case("voicemail", "a machine answers, twice, and hears nothing of the appointment", Status.FAILED, calls=2),
 )
 """What only a provider can show that is told what to say."""
@@ -132,7 +134,7 @@ async def _played(config: Config, connection: Connection, dialect: str) -> Count
             async with trio.open_nursery() as nursery:
                 start = partial(run, config, clock=SystemClock(), stopping=stopping, sandbox_pace=_PACE)
                 running = await nursery.start(start)
-                while not _all_final(connection):  # noqa: ASYNC110 - looks as staff would, through the database
+                while not _all_over(connection):  # noqa: ASYNC110 - looks as staff would, through the database
                     await trio.sleep(_LOOK_SECONDS)
                 provider = provider or running.sandbox
                 rung = () if provider is None else provider.calls
@@ -149,9 +151,11 @@ def _with_twilio(config: Config, api_url: str) -> Config:
     return evolve(config, provider=evolve(config.provider, kind="twilio", twilio=account))
 
 
-def _all_final(connection: Connection) -> bool:
+def _all_over(connection: Connection) -> bool:
+    """Return whether every reminder is final, and the end of every call is known."""
     rows = snapshot(connection, partial(list_reminders, wanted=Wanted(), limit=None))
-    return all(Status(str(row["status"])).final for row in rows)
+    calls = [one for row in rows for one in snapshot(connection, partial(queries.calls_of, reminder_id=str(row["id"])))]
+    return all(Status(str(row["status"])).final for row in rows) and all(one["wake_at"] is None for one in calls)
 
 
 def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) -> dict[str, queries.Value]:

@@ -63,13 +63,14 @@ def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[
 
 
 def _how_it_ended(call: Row) -> str | None:
+    words = [] if call["outcome"] is None else [str(call["outcome"]).replace("_", " ")]
     known = (
         ("answered by", call["answered_by"]),
         ("seconds", call["duration_seconds"]),
         ("SIP", call["sip_response_code"]),
         ("error", call["error_code"]),
     )
-    return ", ".join(f"{name} {value}" for name, value in known if value is not None) or None
+    return ", ".join([*words, *(f"{name} {value}" for name, value in known if value is not None)]) or None
 
 
 def _state(reminder: Row) -> Iterator[dict[str, Value]]:

@@ -14,24 +14,30 @@ from attrs import define, field, frozen
 from reminderd.cli.earlier_lines import Earlier, earlier_lines
 from reminderd.cli.rejected import Rejected, Rejection
 from reminderd.core.csv_records import Record
-from reminderd.core.imported import Decision, Intake, content_of
+from reminderd.core.imported import Cancellation, Decision, Intake, content_of
 from reminderd.core.intake import ReminderRequest
 
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""
 
+_ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
+_IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
+
 MOST_WARNINGS: Final = 20
 """How many are shown one by one."""
 
-ReadRow = Callable[[Sequence[str]], ReminderRequest | list[str]]
+Asked = ReminderRequest | Cancellation
+"""What a row asks for."""
+
+ReadRow = Callable[[Sequence[str]], Asked | list[str]]
 
 
 @frozen
 class _Good:
-    """A row that a reminder can be made of."""
+    """A row that can be carried out."""
 
     record: Record
-    wanted: ReminderRequest
+    wanted: Asked
 
 
 @frozen
@@ -81,9 +87,9 @@ class Outcome:
                 self.more_warnings += 1
 
     def __str__(self) -> str:
-        stored = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
-        counts = ", ".join(f"{self.done[intake]:,} {intake}" for intake in stored)
-        return f"{counts}, {self.rejected.lines:,} rejected"
+        counts = ", ".join(f"{self.done[intake]:,} {intake}" for intake in _ALWAYS)
+        others = "".join(f", {self.done[intake]:,} {intake}" for intake in _IF_ANY if self.done[intake])
+        return f"{counts}, {self.rejected.lines:,} rejected{others}"
 
 
 def all_through(
@@ -130,22 +136,24 @@ def _sorted_out(some: Iterable[Record], read: ReadRow) -> tuple[list[_Good], lis
     bad: list[Rejection] = []
     for record in some:
         wanted = [record.mistake] if record.mistake is not None else read(record.cells)
-        if isinstance(wanted, ReminderRequest):
-            good.append(_Good(record, wanted))
-        else:
+        if isinstance(wanted, list):
             bad.append(Rejection(record, wanted))
+        else:
+            good.append(_Good(record, wanted))
     return good, bad
 
 
-def _numbers(wanted: ReminderRequest) -> tuple[int, int]:
+def _numbers(wanted: Asked) -> tuple[int, int]:
     """What a row is about and what it says: two rows are about the same reminder if they share the first."""
-    content = content_of(wanted)
-    return hash(content[:3] if wanted.ref is None else wanted.ref), hash(content)
+    if isinstance(wanted, Cancellation):
+        return hash(wanted.name), hash(Intake.CANCELLED)
+    return hash(wanted.ref or wanted.own_id), hash(content_of(wanted))
 
 
-def _second(wanted: ReminderRequest, line: int) -> str:
+def _second(wanted: Asked, line: int) -> str:
     if wanted.ref is None:
-        return f"message: same as on line {line} except for its expiry or time zone; expected one line for a reminder"
+        what = f"same as on line {line} except for its expiry, time zone or status"
+        return f"message: {what}; expected one line for a reminder"
     return f"ref: line {line} has the same ref and other contents; expected one line for a ref"
 
 

@@ -1,5 +1,7 @@
 """The command `import`: a clinic's table made into reminders, while the daemon may be running."""
 
+import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
@@ -8,16 +10,20 @@ from typing import Final, NoReturn
 
 import click
 
-from reminderd.cli.common import FAILED, fail, with_config, wrong
-from reminderd.cli.import_chunks import Outcome, all_through
+from reminderd.cli.common import FAILED, fail, files_in_use, with_config, wrong
+from reminderd.cli.encodings import called, encoding_option
+from reminderd.cli.import_chunks import Asked, Outcome, ReadRow, all_through
 from reminderd.cli.import_judges import only_looking, writing
 from reminderd.cli.import_progress import progress
-from reminderd.cli.rejected import rejected_lines
+from reminderd.cli.output import counted
+from reminderd.cli.rejected import may_be_rejected, rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
 from reminderd.config import Config, numbering_of, templates_of
-from reminderd.core.csv_columns import FIELDS, Columns, ColumnsError, columns_of
+from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
+from reminderd.core.headers import is_header, plain
 from reminderd.core.imported import read_row
+from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import patient_number
 from reminderd.core.spoken_times import DayOrder
 from reminderd.store.errors import StoreUnavailableError
@@ -25,6 +31,7 @@ from reminderd.store.errors import StoreUnavailableError
 INTERRUPTED: Final = 130
 
 _STDIN: Final = "-"
+_STDIN_DESCRIPTOR: Final = 0
 _PHONES_REMEMBERED: Final = 50_000
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
@@ -37,8 +44,10 @@ _AGAIN: Final = "to continue, run the same command again: what was imported stay
     "chosen",
     multiple=True,
     metavar="COLUMN=HEADER",
-    help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}.",
+    help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}."
+    " Without a HEADER the table has no such column.",
 )
+@encoding_option
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
@@ -52,7 +61,14 @@ _AGAIN: Final = "to continue, run the same command again: what was imported stay
 )
 @with_config
 def import_(
-    config: Config, file: Path, chosen: tuple[str, ...], dates: str | None, rejected_file: Path | None, *, dry_run: bool
+    config: Config,
+    file: Path,
+    chosen: tuple[str, ...],
+    encoding: str | None,
+    dates: str | None,
+    rejected_file: Path | None,
+    *,
+    dry_run: bool,
 ) -> None:
     """Import reminders from FILE, a CSV table with a header; - is standard input.
 
@@ -62,9 +78,14 @@ def import_(
     Exit codes: 0 every line was imported, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
     read, 130 interrupted (SIGINT).
     """
-    rejected_path = _rejected_path(file, rejected_file)
+    rejected_path, never = _rejected_path(file, rejected_file), files_in_use(config)
+    try:
+        may_be_rejected(rejected_path, never)
+    except OSError as error:
+        wrong([f"--rejected: {error.filename}: {error.strerror}"])
     headers = _headers(chosen)
-    with _one_line_for_errors(file), opened(file) as sheet:
+    names = partial(is_header, also=frozenset(plain(name) for name in headers.values() if name))
+    with _one_line_for_errors(file), opened(file, names, encoding) as sheet:
         columns = columns_of(sheet.header, headers)
         _say_what_was_found(file, sheet, columns)
         read = partial(
@@ -77,16 +98,22 @@ def import_(
             # The same patients come again.
             normalise=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
-        is_piped = str(file) == _STDIN
+        is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter
         name = "standard input" if is_piped else file.name
         with (
-            rejected_lines(rejected_path, sheet.header, sheet.delimiter, like=None if is_piped else file) as rejected,
+            rejected_lines(
+                rejected_path, sheet.header, delimiter, like=None if is_piped else file, never=never
+            ) as rejected,
             only_looking(config) if dry_run else writing(config, name) as judge,
             progress(sheet.size) as told,
         ):
-            outcome = Outcome(rejected)
-            whole = all_through(sheet.rows(), read, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
+            outcome, used = Outcome(rejected), Counter[int]()
+            rows, noting = sheet.rows(), partial(_noting_the_number, read=read, columns=columns, used=used)
+            whole = all_through(rows, noting, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
     _say_what_was_done(outcome, dry_run=dry_run)
+    if len(columns.places["phone_number"]) > 1:
+        chosen_from = ", ".join(f"{lines:,} from {sheet.header[place].strip()}" for place, lines in used.most_common())
+        click.echo(f"phone numbers: {chosen_from or 'none'}")
     if not whole:
         _stop(f"interrupted after line {outcome.last_line}; {_AGAIN}")
     if outcome.rejected.lines:
@@ -122,9 +149,18 @@ def _rejected_path(file: Path, given: Path | None) -> Path:
     if given is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     path = given or file.with_suffix(".rejected.csv")
-    if path.exists() and str(file) != _STDIN and path.samefile(file):
+    if _is_same(path, file):
         wrong(["--rejected: it is FILE itself; expected another file"])
     return path
+
+
+def _is_same(path: Path, file: Path) -> bool:
+    """Whether a path leads to the table itself, also if that comes from a file on standard input."""
+    try:
+        table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == _STDIN else file.stat()
+        return os.path.samestat(path.stat(), table)
+    except OSError:  # nothing is there, or standard input is closed
+        return False
 
 
 def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
@@ -133,20 +169,33 @@ def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
     mistakes = []
     for entry in chosen:
         field, equals, header = entry.partition("=")
-        if not (equals and header.strip()) or field not in FIELDS:
+        if not equals or field not in FIELDS or not (header.strip() or field in MAY_BE_NONE):
             mistakes.append(f'--map: "{entry}"; expected COLUMN=HEADER, COLUMN one of {", ".join(FIELDS)}')
         elif field in headers:
             mistakes.append(f"--map: {field} twice; expected one header for it")
-        headers[field] = header
+        headers[field] = header.strip()
     if mistakes:
         wrong(mistakes)
     return headers
 
 
+def _noting_the_number(
+    cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]
+) -> Asked | list[str]:
+    """Read a row, and count from which column its number was taken."""
+    asked = read(cells)
+    if isinstance(asked, ReminderRequest):
+        used[columns.phone_place(cells)] += 1
+    return asked
+
+
 def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
-    click.echo(f"{file}: {sheet.encoding}, {DELIMITERS[sheet.delimiter]} between cells")
+    click.echo(f"{file}: {called(sheet.codec)}, {DELIMITERS[sheet.layout.delimiter]} between cells")
+    if sheet.layout.above:
+        click.echo(f"  above the header: {counted(sheet.layout.above, 'row')} skipped")
     for field, places in columns.places.items():
-        click.echo(f"  {field}: {' and '.join(sheet.header[place].strip() for place in places)}")
+        between = ", else " if field == "phone_number" else " and "
+        click.echo(f"  {field}: {between.join(sheet.header[place].strip() for place in places)}")
     if columns.ignored:
         click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
 

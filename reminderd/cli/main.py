@@ -22,6 +22,7 @@ _ROOMS: Final[Mapping[str, str]] = {
     "report": "report:report",
     "show": "reminders:show",
     "cancel": "reminders:cancel",
+    "accept": "reminders:accept",
     "call-again": "reminders:call_again",
     "opt-out": "optouts:opt_out_",
     "status": "status:status",

@@ -15,7 +15,8 @@ from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.number_lists import number_column
+from reminderd.core.csv_records import UNREADABLE
+from reminderd.core.number_lists import names_numbers, number_column
 from reminderd.core.phone import existing_number, number_of
 from reminderd.core.rules import Rules
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
@@ -94,7 +95,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     """
     rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
     try:
-        with opened(file) as sheet, database(config) as connection:
+        with opened(file, names_numbers, only_numbers=True) as sheet, database(config) as connection:
             for line, text in _cells(sheet, config.clinic.country):
                 try:
                     number = existing_number(text, config.clinic.country)
@@ -119,7 +120,8 @@ def _cells(sheet: Sheet, country: str) -> Iterator[tuple[int, str]]:
     """What stands where a number should, with the number of its line."""
     column = number_column(sheet.header, country)
     for row in sheet.rows() if column.has_header else sheet.all_rows():
-        cell = row.cells[column.place] if row.mistake is None and column.place < len(row.cells) else ""
+        is_read = row.mistake in {None, UNREADABLE} and column.place < len(row.cells)
+        cell = row.cells[column.place] if is_read else ""
         yield row.line, cell
 
 

@@ -1,20 +1,25 @@
 """The lines of a file that were not taken: into a file of their own with the reason, and counted for the terminal."""
 
 import csv
-import os
 import re
+from codecs import BOM_UTF8
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final, TextIO
 
 from attrs import define, field, frozen
 
-from reminderd.core.csv_records import Record
+from reminderd.core.csv_records import DELIMITERS, Record
+from reminderd.files import begins, check, put_in_place, scratch
 
 _PRIVATE: Final = 0o600
 _READ_AND_WRITE: Final = 0o666
+
+_FIRST_COLUMNS: Final = ("line", "reason")
+_BEGINNINGS: Final = tuple(BOM_UTF8 + delimiter.join(_FIRST_COLUMNS).encode() for delimiter in DELIMITERS)
+"""How our own files begin: with the mark by which spreadsheets know UTF-8, and the columns before the table's."""
 
 _DIGITS: Final = re.compile(r"\d+(?:[-:.]\d+)*")
 
@@ -30,16 +35,18 @@ class Rejection:
 
 @define
 class Rejected:
-    """The file for them, made with the first."""
+    """The file for them: begun with the first under a temporary name, and put in its place at the end."""
 
     path: Path
     header: Sequence[str]
     delimiter: str
     mode: int
+    never: Mapping[Path, str]
     lines: int = 0
     reasons: Counter[str] = field(factory=Counter)
     """How many lines have each mistake; numbers are left out, as they may be a patient's."""
     _open: ExitStack = field(kw_only=True)
+    _unfinished: Path | None = field(default=None, init=False)
     _file: TextIO | None = field(default=None, init=False)
 
     def write(self, rejections: Sequence[Rejection]) -> None:
@@ -47,8 +54,9 @@ class Rejected:
         if not rejections:
             return
         if self._file is None:
-            self._file = self._open.enter_context(_made(self.path, self.mode))
-            csv.writer(self._file, delimiter=self.delimiter).writerow(["line", "reason", *self.header])
+            self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
+            self._file = self._open.enter_context(self._unfinished.open("w", encoding="utf-8-sig", newline=""))
+            csv.writer(self._file, delimiter=self.delimiter).writerow([*_FIRST_COLUMNS, *self.header])
         csv.writer(self._file, delimiter=self.delimiter).writerows(
             [one.record.line, "; ".join(one.mistakes), *one.record.cells] for one in rejections
         )
@@ -56,10 +64,34 @@ class Rejected:
         self.lines += len(rejections)
         self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)
 
+    def finish(self) -> None:
+        """Replace the file of an earlier run; without a rejected line there is none any more."""
+        is_there = may_be_rejected(self.path, self.never)
+        if self._file is not None and self._unfinished is not None:
+            self._file.flush()
+            put_in_place(self._unfinished, self.path)
+        elif is_there:
+            self.path.unlink()
+
+
+def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
+    """Check that rejected lines may be written to this file; return whether it is the file of an earlier run.
+
+    Raises:
+        RefusedError: It is anything else, or one of those in use.
+    """
+
+    def ours(file: Path) -> bool:
+        return begins(file, len(_BEGINNINGS[0])) in _BEGINNINGS
+
+    return check(path, ours=ours, what="a file of rejected lines", never=never)
+
 
 @contextmanager
-def rejected_lines(path: Path, header: Sequence[str], delimiter: str, *, like: Path | None) -> Iterator[Rejected]:
-    """The file of an earlier run is gone; there is a new one if a line is rejected.
+def rejected_lines(
+    path: Path, header: Sequence[str], delimiter: str, *, like: Path | None, never: Mapping[Path, str]
+) -> Iterator[Rejected]:
+    """Replace the file of an earlier run at the end, also if the import fails or is interrupted; nothing else is.
 
     Args:
         path: the file for them.
@@ -67,20 +99,23 @@ def rejected_lines(path: Path, header: Sequence[str], delimiter: str, *, like: P
         delimiter: what stands between its cells.
         like: whoever may read this table may read its lines there, too, as the one who imports may be another than the
             one who corrects; None: nobody else may.
+        never: files that are in use, each with what it is.
 
     Raises:
-        OSError: It can't be written.
+        OSError: It can't or must not be written.
     """
-    path.unlink(missing_ok=True)
     with ExitStack() as stack:
         mode = _PRIVATE if like is None else like.stat().st_mode & _READ_AND_WRITE
-        yield Rejected(path, header, delimiter, mode, open=stack)
-
-
-def _made(path: Path, mode: int) -> TextIO:
-    """A new file, with the mark by which spreadsheets know UTF-8."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    return open(descriptor, "w", encoding="utf-8-sig", newline="")  # noqa: PTH123 - a descriptor has no path
+        rejected = Rejected(path, header, delimiter, mode, never, open=stack)
+        try:
+            yield rejected
+        except OSError:  # it may be this file that can't be written: what is there stays
+            raise
+        except BaseException:
+            if rejected.lines:
+                rejected.finish()
+            raise
+        rejected.finish()
 
 
 def _kind(mistake: str) -> str:

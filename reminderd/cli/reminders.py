@@ -1,4 +1,4 @@
-"""The front desk's commands about one reminder: add, show, cancel, call-again."""
+"""The front desk's commands about one reminder: add, show, cancel, accept, call-again."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -102,10 +102,13 @@ def add(
 
 
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
-    """Yield why the patient of a reminder that was added will not be called, as things stand."""
+    """Yield what staff should look at again: why the patient will not be called as things stand, what is misspoken."""
     with existing_database(config) as connection:
         is_out = snapshot(connection, partial(opted_out, phone_number=wanted.phone_number))
+        rewritten = snapshot(connection, partial(reminders.look_alikes, added=[wanted]))
     yield from warnings_of(wanted, rules, opted_out=is_out)
+    for warnings in rewritten.values():
+        yield from warnings
 
 
 @click.command()
@@ -145,6 +148,18 @@ def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
     found = _id(config, reminder)
     source = reminders.Source(actor=actor())
     _write(config, partial(reminders.cancel, reminder_id=found, rules=rules_of(config), source=source))
+    _say(config, found, as_json=as_json)
+
+
+@click.command()
+@click.argument("reminder", metavar="ID")
+@as_json
+@with_config
+def accept(config: Config, reminder: str, *, as_json: bool) -> None:
+    """Accept the new phone number of a reminder that is held because an import or the API changed it."""
+    found = _id(config, reminder)
+    source = reminders.Source(actor=actor())
+    _write(config, partial(reminders.accept, reminder_id=found, rules=rules_of(config), source=source))
     _say(config, found, as_json=as_json)
 
 

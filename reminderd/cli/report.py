@@ -17,15 +17,16 @@ from reminderd.cli.output import print_json, print_table
 from reminderd.config import Config
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.queries import Value, Wanted, list_reminders
 from reminderd.store.sqlite.transaction import snapshot
 
 Row = dict[str, Value]
 
-_COLUMNS: Final = ("outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+_COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
 _CODES: Final = {str(code): code for code in EndCode}
+_HOLDS: Final = {str(code): code for code in HoldCode}
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """A spreadsheet takes a cell that begins so for a formula: OWASP, "CSV Injection"."""
 
@@ -52,11 +53,11 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         totals = {word.value: counts[word] for word in Outcome}
         print_json({"totals": totals, "reminders": [_columns(row) for row in rows]}, zone)
     elif form == "csv":
-        _write_csv(rows, zone)
+        _write_csv([_in_words(row) for row in rows], zone)
     elif not rows:
         click.echo("no reminders")
     else:
-        print_table(rows, _COLUMNS, zone)
+        print_table([_in_words(row) for row in rows], _COLUMNS, zone)
         click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]))
         need = sum(counts[word] for word in NEED_A_HUMAN)
         click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
@@ -68,8 +69,14 @@ def _told(row: Row) -> Row:
         Status(str(row["status"])),
         None if response is None else str(response),
         _CODES.get(str(code)),
+        _HOLDS.get(str(row["hold_code"])),
     )
     return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
+
+
+def _in_words(row: Row) -> Row:
+    """Return a row for people: no code is left in it."""
+    return row | {"call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
 
 
 def _columns(row: Row) -> Row:

@@ -1,32 +1,25 @@
-"""A table as a spreadsheet saved it: its encoding and delimiter found, its rows read as often as they are needed."""
+"""A table as a spreadsheet saved it: encoding, delimiter and header found, rows read as often as they are needed."""
 
-import codecs
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
 
 import click
-from attrs import frozen
+from attrs import evolve, frozen
 
+from reminderd.cli.encodings import EncodingError, NotTextError, encoding_of
 from reminderd.core.csv_columns import Columns
-from reminderd.core.csv_records import Record, delimiter_of, names_delimiter, records
+from reminderd.core.csv_records import LINES_TO_HEADER, Layout, Record, layout_of, names_delimiter, records
+from reminderd.core.formulas import unguarded
 from reminderd.core.spoken_times import DayOrder, day_orders
 
-_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_ENCODINGS: Final = {
-    "utf-8": "UTF-8",
-    "utf-8-sig": "UTF-8 with byte order mark",
-    "utf-16": "UTF-16",
-    "cp1252": "Windows-1252",
-}
-"""What spreadsheets write, by Python's name."""
-_BLOCK: Final = 1 << 16
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
 """As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
 
@@ -41,26 +34,19 @@ class Sheet:
 
     file: IO[bytes]
     codec: str
-    delimiter: str
+    layout: Layout
     header: Sequence[str]
     size: int
     """In bytes."""
 
-    @property
-    def encoding(self) -> str:
-        """What its encoding is called."""
-        return _ENCODINGS[self.codec]
-
     def rows(self) -> Iterator[Record]:
         """Every row below the header, from the first; one pass at a time."""
-        rows = self.all_rows()
-        next(rows)
-        yield from rows
+        yield from islice(self.all_rows(), self.layout.above + 1, None)
 
     def all_rows(self) -> Iterator[Record]:
-        """The header, and every row below it, where that is what it is; one pass at a time."""
+        """Every row, from the first of the file; one pass at a time."""
         with _text(self.file, self.codec) as lines:
-            yield from _all_records(lines, self.delimiter)
+            yield from _all_records(lines, self.layout.delimiter)
 
     def position(self) -> int:
         """How many bytes the pass has read, the buffer included."""
@@ -68,13 +54,25 @@ class Sheet:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Sheet]:
+def opened(
+    path: Path,
+    is_header: Callable[[Sequence[str]], bool],
+    encoding: str | None = None,
+    *,
+    only_numbers: bool = False,
+) -> Iterator[Sheet]:
     """The table in a file, or on standard input for `-`.
 
     What can be read only once is kept meanwhile in a file without a name, as it takes more than one pass.
 
+    Args:
+        path: the file.
+        is_header: whether a row names columns; the first row is the header if no other of the first is one.
+        encoding: its encoding, where somebody knows it.
+        only_numbers: whether its letters don't matter: digits are the same in every encoding.
+
     Raises:
-        UnreadableError: It has an encoding that spreadsheets don't write, or no header, or a secret's mode.
+        UnreadableError: Its bytes don't tell its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
     with click.open_file(str(path), "rb") as given, TemporaryFile() as kept:
@@ -86,17 +84,24 @@ def opened(path: Path) -> Iterator[Sheet]:
         if str(path) == "-" or not given.seekable():
             shutil.copyfileobj(given, kept)
             file = kept
-        codec = _codec_of(file)
+        try:
+            codec = encoding_of(file, encoding)
+        except NotTextError as error:
+            raise UnreadableError(f"{error}") from error
+        except EncodingError as error:
+            if not only_numbers:
+                raise UnreadableError(f"{error}") from error
+            codec = "cp1252"
         with _text(file, codec) as lines:
-            first_line = next(lines, "")
-        delimiter = delimiter_of(first_line)
+            first = list(islice(lines, LINES_TO_HEADER))
+        layout = layout_of(first or [""], is_header)
         with _text(file, codec) as lines:
-            header = next(_all_records(lines, delimiter), None)
+            header = next(islice(_all_records(lines, layout.delimiter), layout.above, None), None)
         if header is None:
             raise UnreadableError("it is empty; expected a header and rows below it")
         if header.mistake is not None:
             raise UnreadableError(f"the header: {header.mistake}")
-        yield Sheet(file, codec, delimiter, header.cells, os.fstat(file.fileno()).st_size)
+        yield Sheet(file, codec, layout, header.cells, os.fstat(file.fileno()).st_size)
 
 
 def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
@@ -135,64 +140,24 @@ _EITHER: Final = "--dates dmy or --dates mdy"
 
 @contextmanager
 def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
-    """Its text from the beginning, line ends as they are."""
+    """Its text from the beginning, line ends as they are, what breaks its encoding replaced."""
     file.seek(0)
-    with open(os.dup(file.fileno()), encoding=codec, newline="") as text:  # noqa: PTH123 - a descriptor has no path
+    descriptor = os.dup(file.fileno())
+    with open(descriptor, encoding=codec, errors="replace", newline="") as text:  # noqa: PTH123 - it has no path
         yield text
 
 
 def _all_records(lines: TextIO, delimiter: str) -> Iterator[Record]:
-    """The header and every row."""
+    """The header and every row, without what guards their cells from spreadsheets."""
     first_line = next(lines, "")
     if names_delimiter(first_line):
-        return records(lines, delimiter, first_line=2)
-    return records(_chained(first_line, lines), delimiter)
+        found = records(lines, delimiter, first_line=2)
+    else:
+        found = records(_chained(first_line, lines), delimiter)
+    for record in found:
+        yield evolve(record, cells=[unguarded(cell) for cell in record.cells])
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:
     yield first_line
     yield from lines
-
-
-def _codec_of(file: IO[bytes]) -> str:
-    """The encoding that all of it is valid in."""
-    file.seek(0)
-    begin = file.read(_BLOCK)
-    marked = next((codec for mark, codec in _MARKS if begin.startswith(mark)), None)
-    if marked is None and b"\0" in begin:
-        raise UnreadableError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
-    flaw = _first_flaw(file, marked or "utf-8")
-    if flaw is None:
-        return marked or "utf-8"
-    if marked is not None or not flaw.plain_before:
-        # Once there was a letter beyond ASCII that was right, another encoding would make garbage of it.
-        raise UnreadableError(f"line {flaw.line} is not {_ENCODINGS[marked or 'utf-8']} like what is above it")
-    flaw = _first_flaw(file, "cp1252")
-    if flaw is not None:
-        raise UnreadableError(f"line {flaw.line} is neither UTF-8 nor Windows-1252; expected CSV, saved as UTF-8")
-    return "cp1252"
-
-
-@frozen
-class _Flaw:
-    line: int
-    plain_before: bool
-    """Whether all before it is ASCII."""
-
-
-def _first_flaw(file: IO[bytes], codec: str) -> _Flaw | None:
-    """Where the bytes first break the encoding's rules; None: nowhere."""
-    file.seek(0)
-    decoder = codecs.getincrementaldecoder(codec)()
-    line, plain = 1, True
-    while True:
-        block = file.read(_BLOCK)
-        try:
-            text = decoder.decode(block, final=not block)
-        except UnicodeDecodeError as error:
-            before = error.object[: error.start]
-            return _Flaw(line + before.count(b"\n"), plain and before.isascii())
-        if not block:
-            return None
-        line += text.count("\n")
-        plain = plain and text.isascii()

@@ -17,8 +17,10 @@ from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of
 from reminderd.core.health import Daemon, Glance, troubles
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.stats import glance
@@ -38,9 +40,10 @@ def status(config: Config, *, as_json: bool) -> None:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
         quiet = quiet_until(config, connection)
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
+        own_id = snapshot(connection, database_id)
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free
-    backup = _backup(config, now)
+    backup = _backup(config, own_id or "", now)
     found = troubles(daemon=daemon, glance=seen, free_bytes=free, backup=backup, now=now)
     if as_json:
         print_json(
@@ -62,13 +65,13 @@ def status(config: Config, *, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
-def _backup(config: Config, now: datetime) -> timedelta | str | None:
+def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | None:
     """The newest backup's age; or why there is none, though there should be; None: none are wanted."""
     folder = config.backup.path
     if folder is None:
         return None
     try:
-        age = backup_age(folder, config.database.path, now)
+        age = backup_age(folder, config.database.path, own_id, now)
     except CopyError as error:
         return f"backup: {error}"
     return f"backup: there is none in {folder}" if age is None else age
@@ -133,7 +136,8 @@ def _counted(reasons: Mapping[str, int]) -> str:
 
 def _pause(seen: Glance, zone: ZoneInfo) -> str:
     if not seen.paused:
-        return "running"
+        failing_since = seen.unreached_since
+        return "running" if failing_since is None else f"paused since {spoken(failing_since, zone)}: {UNREACHED}"
     since = "" if seen.paused_since is None else f" since {spoken(seen.paused_since, zone)}"
     return f"paused by staff{since}; reminderd resume ends it"
 

@@ -1,5 +1,6 @@
 """What keys must agree on with one another."""
 
+import os
 from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +12,7 @@ from reminderd.config.given import Given, variable_of
 from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
 from reminderd.core.window import WHOLE_DAY
 from reminderd.core.zones import EXPECTED
+from reminderd.files import companions
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
@@ -143,6 +145,17 @@ def _metrics_port(config: Config) -> str | None:
     return "is [web].port, which the world may reach; expected a port of its own, or 0 for no metrics"
 
 
+def _log_file(config: Config) -> str | None:
+    log = config.log.path
+    if log is None:
+        return None
+    used = companions(config.database.path, "[database].url, or SQLite's file next to it")
+    if config.path is not None:
+        used[config.path] = "this configuration"
+    found = next((use for file, use in used.items() if os.path.realpath(file) == os.path.realpath(log)), None)
+    return None if found is None else f"is {found}; expected a file of its own"
+
+
 def _missing(secret: KeyPath) -> str:
     file, variable = file_of(secret)[-1], variable_of(secret)
     return f"is missing; expected the secret here, in a file that {file} names, or in {variable}"
@@ -163,6 +176,7 @@ _RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], 
     (_from_number, (_FROM_NUMBER, _KIND)),
     (_public_base_url, (_PUBLIC_BASE_URL, _KIND)),
     (_metrics_port, (_METRICS_PORT, _WEB_PORT)),
+    (_log_file, (("log", "file"), ("database", "url"))),
 )
 """Each rule, and its keys: a mistake is the first one's, and none is looked for if one of them is wrong by itself."""
 

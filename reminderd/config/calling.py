@@ -15,7 +15,7 @@ from reminderd.config.hours import (
     span_of,
     spans_of,
 )
-from reminderd.config.keys import choices, key, number, numbers, positive, whole
+from reminderd.config.keys import choices, key, number, numbers, positive, switch, whole
 from reminderd.core.window import Spans, Window
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -31,6 +31,7 @@ class RedialConfig:
 
     max_calls: int = whole(3, 1, 100)
     delay_minutes: tuple[float, ...] = numbers((15.0,), 0, _YEAR / 60)
+    voicemail_is_reached: bool = switch(default=False)
 
 
 @frozen(kw_only=True)

@@ -18,6 +18,7 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     *(file_of(secret) for secret in SECRETS),
     ("provider", "generic", "webhook_auth"),
     ("provider", "calls_per_second"),
+    ("web", "public_base_url"),
     ("log", "level"),
 )
 """Sections and keys that may change while the daemon runs."""

@@ -2,12 +2,16 @@
 
 from datetime import timedelta
 
+from reminderd.config.clinic_wording import wording_of
 from reminderd.config.sections import Config
 from reminderd.core.answers import Capabilities
 from reminderd.core.backoff import Backoff
+from reminderd.core.conversation import Part
 from reminderd.core.limits import Limits
 from reminderd.core.phone import Numbering
 from reminderd.core.rules import Rules
+from reminderd.core.speech import seconds
+from reminderd.core.wording import spoken
 
 
 def rules_of(
@@ -21,6 +25,7 @@ def rules_of(
         account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
+    wording = wording_of(config, from_number=config.provider.twilio.from_number)
     return Rules(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
@@ -37,7 +42,8 @@ def rules_of(
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
-        voicemail_is_reached=config.provider.kind != "twilio" or config.provider.twilio.voicemail_is_reached,
+        voicemail_is_reached=config.redial.voicemail_is_reached,
+        greeting_takes=timedelta(seconds=seconds(spoken(Part.GREETING, wording, ""))),
         leave_voicemail=config.provider.twilio.voicemail == "leave_message",
         provider=provider or config.provider.kind,
         account=account,

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from reminderd.config.keys import did_you_mean, key, quoted
 from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
+from reminderd.core.unfilled import unfilled
 from reminderd.core.wording import PLACEHOLDERS
 
 NAME_LENGTH: Final = 100
@@ -18,6 +19,9 @@ TEMPLATE_LENGTH: Final = 1_000
 
 MOST_OF_ONE: Final = 3
 """How often a template may have one placeholder: what is filled in must not make it a long one after all."""
+
+_SHOWN: Final = 30
+"""Characters of what is wrong in a text."""
 
 _PLACEHOLDER: Final = re.compile(r"\{(\w{1,20})\}")
 _LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
@@ -46,9 +50,15 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
             return f"has {{{name}}} in it, which is {why}"
         if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
             return f"has {{{name}}} in it too often"
-    return (
-        "has a brace in it that belongs to no placeholder" if re.search(r"[{}]", _PLACEHOLDER.sub("", text)) else None
-    )
+    rest = _PLACEHOLDER.sub("", text)
+    if re.search(r"[{}]", rest):
+        return "has a brace in it that belongs to no placeholder"
+    return _unfilled_trouble(rest)
+
+
+def _unfilled_trouble(text: str) -> str | None:
+    found = unfilled(text)
+    return f"has {found[0][:_SHOWN]} in it, which would be read aloud as it stands" if found else None
 
 
 def _templates_error(templates: Mapping[str, str]) -> str | None:
@@ -66,7 +76,7 @@ def _templates_error(templates: Mapping[str, str]) -> str | None:
 def _name_trouble(text: str) -> str | None:
     if _unspeakable(text):
         return "has a control character in it"
-    return f"is {len(text):,} characters long" if len(text) > NAME_LENGTH else None
+    return f"is {len(text):,} characters long" if len(text) > NAME_LENGTH else _unfilled_trouble(text)
 
 
 def _language_trouble(text: str) -> str | None:

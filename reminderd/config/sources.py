@@ -102,7 +102,9 @@ def _prefixed(given: Given, environ: Mapping[str, str]) -> Iterator[tuple[KeyPat
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
         path = known.get(name.upper())
         if path is None:
-            meant = did_you_mean(name, known)
+            key = name.casefold().rpartition("__")[2]
+            homes = [variable for variable, home in known.items() if home[-1] == key]
+            meant = f", did you mean {' or '.join(homes)}?" if homes else did_you_mean(name, known)
             given.mistakes.append(f"environment {name}: unknown{meant}; expected {PREFIX}SECTION__KEY")
         elif path in seen:
             given.mistakes.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")

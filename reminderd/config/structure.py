@@ -92,7 +92,8 @@ def _unknown_section(path: KeyPath, parent: type) -> _Found:
 
 def _unknown_key(path: KeyPath, parent: type) -> _Found:
     known = [member.name for member in members(parent) if not section_of(member)]
+    homes = [f"[{'.'.join(key[:-1])}].{key[-1]}" for key, _ in all_keys() if key[-1] == path[-1]]
     if not known:  # above the first section
-        homes = [f"[{'.'.join(key[:-1])}].{key[-1]}" for key, _ in all_keys() if key[-1] == path[-1]]
         return _Found(path, f"is in no section; expected {' or '.join(homes) or 'a section above it, like [worker]'}")
-    return _Found(path, f"unknown key{did_you_mean(path[-1], known)}; expected one of {', '.join(known)}")
+    meant = f", did you mean {' or '.join(homes)}?" if homes else did_you_mean(path[-1], known)
+    return _Found(path, f"unknown key{meant}; expected one of {', '.join(known)}")

@@ -11,6 +11,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from reminderd.config.keys import quoted
+from reminderd.core.wrong_tokens import networks
 from reminderd.core.zones import place_zone
 
 BEARER_LENGTH: Final = 16
@@ -24,6 +25,9 @@ WEBHOOK_KEY_BYTES: Final = range(24, 65)
 
 ANY_URL: Final = "https://host or http://host, with a path or without, no credentials, no query"
 """What `url_trouble` takes."""
+
+EXPECTED_NETWORKS: Final = 'a list of IP addresses and networks, like "127.0.0.1" and "10.0.0.0/8"'
+"""What `networks_trouble` takes."""
 
 _SQLITE: Final = "sqlite:///"
 _BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
@@ -90,6 +94,16 @@ def host_trouble(text: str) -> str | None:
     if not text:
         return "is empty"
     return "has a character in it that no host has" if re.search(r"[^0-9A-Za-z.:_-]", text) else None
+
+
+def networks_trouble(texts: tuple[str, ...]) -> str | None:
+    """Of a list of addresses and networks; an empty one is no error."""
+    for text in texts:
+        try:
+            networks([text])
+        except ValueError:
+            return f"{quoted(text)} is neither an IP address nor a network"
+    return None
 
 
 def file_trouble(text: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from attrs import frozen
 
 from reminderd.config import texts
-from reminderd.config.keys import choice, key, switch, whole
+from reminderd.config.keys import choice, key, whole
 
 CALLS_PER_SECOND: Final = 1.0
 """What Twilio starts for an account by default; the rest waits in a queue of Twilio's, perhaps into the night."""
@@ -39,4 +39,3 @@ class TwilioConfig:
         "DetectMessageEnd", "DetectMessageEnd", "Enable", "off"
     )
     voicemail: Literal["leave_message", "hang_up"] = choice("leave_message", "leave_message", "hang_up")
-    voicemail_is_reached: bool = switch(default=False)

@@ -1,6 +1,6 @@
 """What a provider can say: to a request to place a call, in a report, and when asked about a call."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from attrs import frozen
@@ -22,6 +22,8 @@ class NotPlaced:
     retry_after: timedelta | None = None
     rate_limited: bool = False
     """The provider asks for a pause of everything (429), not of this one call."""
+    number_refused: bool = False
+    """As our account stands, this number may not be called; another one may."""
 
 
 @frozen
@@ -50,7 +52,7 @@ Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountTrouble | Unclear
 
 @frozen(kw_only=True)
 class Report:
-    """What the provider says of one call, by webhook or when asked; `status` in our spelling (see `spelled`)."""
+    """What the provider says of one call, by webhook or when asked; `status` in our spelling (see core/spelling.py)."""
 
     external_call_id: str
     status: str
@@ -64,6 +66,8 @@ class Report:
     """How the telephone network ended the call (RFC 3261, 21)."""
     error_code: str | None = None
     """The provider's own number for what went wrong."""
+    ended_at: datetime | None = None
+    """When the call ended, by the provider's clock."""
 
 
 @frozen
@@ -109,9 +113,5 @@ class Capabilities:
     """It can be asked to drop a call that is not answered yet."""
     asks_what_to_say: bool = False
     """It asks us what to say when a call is answered, so that only what it fetched was said."""
-
-
-def spelled(status: str) -> str:
-    """A provider's status word in our spelling: lower case, `-` for `_`, one `l` in canceled."""
-    word = status.strip().lower().replace("_", "-")
-    return "canceled" if word == "cancelled" else word
+    listens_for: timedelta = timedelta(0)
+    """How long after the answer it may listen for a machine before it asks."""

@@ -32,6 +32,8 @@ class Question(StrEnum):
 
     MENU = "menu"
     CANCEL = "cancel"
+    VOICEMAIL = "voicemail"
+    """None was asked: a key shows that a person listens to the text for a machine."""
 
 
 @frozen(kw_only=True)

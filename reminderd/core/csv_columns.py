@@ -1,103 +1,38 @@
-"""Which column of a clinic's table holds what: by its header, in four languages, and never by guessing between two."""
+"""Which column of a clinic's table holds what: by its header, and never by guessing between two."""
 
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
+
+from reminderd.core.headers import PHONES, plain, role_of
 
 FIELDS: Final = (
     "phone_number",
     "message",
     "template",
     "appointment_at",
+    "appointment_date",
+    "appointment_time",
     "scheduled_at",
     "date",
     "time",
     "ref",
     "expires_at",
     "timezone",
+    "status",
 )
-"""What a column can be; `date` and `time` together are `scheduled_at`."""
+"""What `--map` can name. `date` and `time` together are `scheduled_at`, as the other pair is `appointment_at`."""
 
-_NAMES: Final[Mapping[str, str]] = {
-    "phone_number": """
-        phone, phone number, phone no, telephone, telephone number, tel, tel no, mobile, mobile phone, mobile number,
-        cell, cell phone, cellphone number, contact number, number to call,
-        Telefon, Telefonnummer, Tel.-Nr., Telefon-Nr., Handy, Handynummer, Handy-Nr., Mobil, Mobilnummer, Mobiltelefon,
-        Rufnummer, Mobilfunknummer,
-        teléfono, número de teléfono, núm. de teléfono, móvil, teléfono móvil, celular, número de móvil,
-        téléphone, numéro de téléphone, n° de téléphone, portable, tél, téléphone portable, téléphone mobile""",
-    "message": """
-        message, text, message text, reminder text, body, words, script,
-        Nachricht, Nachrichtentext, Mitteilung, Ansage, Ansagetext, Erinnerungstext,
-        mensaje, texto, texto del mensaje,
-        texte, message vocal, texte du message""",
-    "template": """
-        kind, message kind, kind of message, message type, reminder type, reminder kind, template, message template,
-        Nachrichtenart, Ansageart, Art der Nachricht, Vorlage,
-        tipo de mensaje, plantilla,
-        type de message, modèle""",
-    "appointment_at": """
-        appointment at, appointment time, appointment date, appointment date and time,
-        Terminzeit, Termin am, Termin um,
-        fecha de la cita, fecha y hora de la cita,
-        date du rendez-vous, date et heure du rendez-vous""",
-    "scheduled_at": """
-        at, scheduled, scheduled at, scheduled time, schedule, when, call at, call time, ring at, remind at,
-        reminder time, due, due at, date time, date and time, datetime, timestamp,
-        Termin, Zeitpunkt, Anrufzeit, Anruf am, Erinnerung am, geplant, geplant am, fällig, fällig am, wann,
-        Datum und Uhrzeit, Datum/Uhrzeit, Datum Zeit,
-        fecha y hora, fecha/hora, programado, programada, cuándo,
-        date et heure, date/heure, prévu, prévu le, quand, rendez-vous""",
-    "date": """
-        date, call date, reminder date, scheduled date, day,
-        Datum, Tag, Anrufdatum, Erinnerungsdatum,
-        fecha, día, fecha de llamada,
-        jour, date d'appel, date du rappel""",
-    "time": """
-        time, time of day, hour, clock time,
-        Uhrzeit, Zeit,
-        hora, hora de llamada,
-        heure, heure d'appel, heure du rappel""",
-    "ref": """
-        ref, reference, id, external id, appointment, appointment id, appointment no, appointment number, booking,
-        booking id, booking number, case number,
-        Referenz, Terminnummer, Termin-Nr., Termin-ID, Buchungsnummer, Vorgangsnummer, Kennung,
-        referencia, número de cita, id de la cita, id cita,
-        référence, numéro de rendez-vous, id rendez-vous, n° de rendez-vous""",
-    "expires_at": """
-        expires, expires at, expiry, expiration, not after, latest, until, valid until,
-        gültig bis, spätestens, Ablauf, läuft ab, läuft ab am, nicht nach, Frist,
-        caduca, vence, válido hasta, hasta, expira,
-        expire, expire le, valable jusqu'au, jusqu'à, au plus tard, échéance""",
-    "timezone": """
-        timezone, time zone, zone, tz,
-        Zeitzone,
-        zona horaria, huso horario,
-        fuseau horaire, fuseau""",
-}
-_UNSAID: Final = re.compile(r"[\W_]+")
+MAY_BE_NONE: Final = ("template", "appointment_at", "ref", "expires_at", "timezone", "status")
+"""Fields that a table need not have: `--map ref=` says that no column is one."""
+
+_SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "status")
+_CALL: Final = ("scheduled_at", "date", "time")
+_APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
+_SOME: Final = ("some_at", "some_date", "some_time")
 _DIGITS: Final = re.compile(r"\d{4,}")
-
-
-def plain(name: str) -> str:
-    """A header without case, accents, spaces and punctuation."""
-    folded = unicodedata.normalize("NFKD", name.casefold())
-    return _UNSAID.sub("", "".join(c for c in folded if not unicodedata.combining(c)))
-
-
-_KNOWN: Final = {
-    plain(name): field
-    for field, names in _NAMES.items()
-    for name in (field, *(part.strip() for part in names.split(",")))
-}
-
-
-def field_of(name: str) -> str | None:
-    """Which of `FIELDS` a header names; None: none that we know."""
-    return _KNOWN.get(plain(name))
 
 
 class ColumnsError(Exception):
@@ -113,81 +48,166 @@ class Columns:
     """Where the fields are, and what else is there."""
 
     places: Mapping[str, tuple[int, ...]]
-    """The columns of each field, from 0; more than one are put together with a space between: a date and a time."""
+    """The columns of each field, from 0; of `phone_number` in order of preference, of a time its date and its hour."""
     ignored: tuple[str, ...]
 
     def text(self, field: str, cells: Sequence[str]) -> str:
-        """What a row says in a field; empty if there is no such column or the row ends before it."""
+        """Return what a row says in a field; empty if there is no such column or the row ends before it.
+
+        A date and a time of day have a comma between them, as no ISO 8601 has: what follows the time is no offset.
+        """
         places = self.places.get(field, ())
         if len(places) == 1:  # nearly always, and asked for every cell
             place = places[0]
             return cells[place] if place < len(cells) else ""
-        return " ".join([cells[place] for place in places if place < len(cells)]) if places else ""
+        if field == "phone_number":
+            place = self.phone_place(cells)
+            return cells[place] if place < len(cells) else ""
+        filled = [cells[place].strip() for place in places if place < len(cells)]
+        return ", ".join(cell for cell in filled if cell)
+
+    def phone_place(self, cells: Sequence[str]) -> int:
+        """Return the column whose number is called: the first with anything in it, else the first."""
+        places = self.places["phone_number"]
+        filled = (place for place in places if place < len(cells) and any(map(str.isalnum, cells[place])))
+        return next(filled, places[0])
 
 
 def columns_of(header: Sequence[str], chosen: Mapping[str, str]) -> Columns:
-    """Find the fields in a header; `chosen` names the header of a field and overrules.
+    """Find the fields in a header.
+
+    Args:
+        header: the table's.
+        chosen: the header of a field, which overrules; empty: the table has no such column.
 
     Raises:
-        ColumnsError: One is missing, or more than one fit.
+        ColumnsError: one is missing, more than one fit, or one may be something else.
     """
-    mistakes: list[str] = []
-    found: dict[str, list[int]] = {field: [] for field in FIELDS}
-    for field, name in chosen.items():
-        found[field] = _named(header, name)
-        if not found[field]:
-            mistakes.append(f'{field}: there is no column "{name}"')
-    taken = {place for field in chosen for place in found[field]}
-    for place, name in enumerate(header):
-        known = field_of(name)
-        if known is not None and known not in chosen and place not in taken:
-            found[known].append(place)
-    mistakes += [
-        f"{field}: {len(places)} columns fit, {_listed(header[place] for place in places)};"
-        f" expected one, or --map {field}=HEADER"
-        for field, places in found.items()
-        if len(places) > 1
-    ]
-    when = _when(found, chosen)
-    if len(when) > 1:
-        names = _listed(header[place] for way in when for place in way)
-        mistakes.append(
-            f"scheduled_at: more than one way to read it, {names}; expected one, or --map scheduled_at=HEADER"
+    return _Search(header, chosen).columns()
+
+
+class _Search:
+    """The search for the fields in one header, and all that is in its way."""
+
+    def __init__(self, header: Sequence[str], chosen: Mapping[str, str]) -> None:
+        self.header = header
+        self.chosen = chosen
+        self.mistakes: list[str] = []
+        self.found: dict[str, list[int]] = {}
+        for field, name in chosen.items():
+            self.found[field] = _named(header, name) if name else []
+            if name and not self.found[field]:
+                self.mistakes.append(f'{field}: there is no column "{name}"')
+        taken = {place for places in self.found.values() for place in places}
+        for place, name in enumerate(header):
+            role = role_of(name)
+            if role is not None and role not in chosen and place not in taken:
+                self.found.setdefault(role, []).append(place)
+
+    def columns(self) -> Columns:
+        places = {field: tuple(self._one(field)) for field in _SINGLE}
+        places["phone_number"] = self._phones()
+        places |= self._times()
+        self._ask_for_ref(places)
+        self.mistakes += [
+            f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
+            for field, example in (("phone_number", "phone"), ("message", "message, or template"))
+            if not (places[field] or field in self.chosen or (field == "message" and places["template"]))
+        ]
+        if self.mistakes:
+            raise ColumnsError([*self.mistakes, f"found: {_listed(self.header)}"])
+        used = {place for field in places.values() for place in field}
+        ignored = tuple(name for place, name in enumerate(self.header) if place not in used)
+        return Columns({field: places[field] for field in FIELDS if places.get(field)}, ignored)
+
+    def _one(self, role: str, field: str = "") -> list[int]:
+        """Return the one column of a role; none: there is none, or more than one, which is a mistake."""
+        places = self.found.get(role, [])
+        if len(places) > 1:
+            self.mistakes.append(
+                f"{field or role}: {len(places)} columns fit, {self._names(places)};"
+                f" expected one, or --map {field or role}=HEADER"
+            )
+        return places[:1]
+
+    def _phones(self) -> tuple[int, ...]:
+        if "phone_number" in self.chosen:
+            return tuple(self._one("phone_number"))
+        return tuple(place for role in PHONES for place in self._one(role, "phone_number"))
+
+    def _times(self) -> dict[str, tuple[int, ...]]:
+        """Return where the time to call and the appointment's are: the first is never taken from the second."""
+        call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
+        some = [self.found.get(role, []) for role in _SOME]
+        if not call and not self.chosen.keys() & set(_CALL):
+            self.mistakes.append(self._no_time_to_call(appointment, *some))
+        elif not appointment and not self.chosen.keys() & set(_APPOINTMENT):
+            appointment = self._some_appointment(*some)
+        return {"scheduled_at": call, "appointment_at": appointment}
+
+    def _some_appointment(self, whole: list[int], dates: list[int], times: list[int]) -> tuple[int, ...]:
+        """Return the columns of a time that don't say of what it is: beside the time to call, the appointment's."""
+        is_clear = len(whole) + max(len(dates), len(times)) < 2
+        if not is_clear:
+            self.mistakes.append(
+                f"appointment_at: more than one way to read it, {self._names((*whole, *dates, *times))};"
+                " expected --map appointment_at=HEADER, or --map appointment_at= if it is none of them"
+            )
+        return (*whole, *dates, *times)
+
+    def _way(self, roles: tuple[str, str, str]) -> tuple[int, ...]:
+        """Return the columns of a time: one for all of it, or one for its date and one for its hour."""
+        field, *parts = roles
+        whole = tuple(self._one(field))
+        split = tuple(place for part in parts for place in self._one(part))
+        if field in self.chosen:
+            return whole
+        if self.chosen.keys() & set(parts):
+            return split
+        if whole and split:
+            self.mistakes.append(
+                f"{field}: more than one way to read it, {self._names((*whole, *split))};"
+                f" expected one, or --map {field}=HEADER"
+            )
+        return whole or split
+
+    def _no_time_to_call(
+        self, appointment: tuple[int, ...], whole: list[int], dates: list[int], times: list[int]
+    ) -> str:
+        what = "scheduled_at: no column for the time to call"
+        expected = "expected a header like call at, or call date and call time"
+        some = (*whole, *dates, *times)
+        if not some:
+            only = f", only for the appointment's: {self._names(appointment)}" if appointment else ""
+            return f"{what}{only}; {expected}, or --map scheduled_at=HEADER"
+        fields = ("date", "time") if dates and times and not whole else ("scheduled_at",)
+        names = [self.header[place].strip() for place in (*dates[:1], *times[:1])] if len(fields) > 1 else ["HEADER"]
+        maps = " ".join(f'--map {field}="{name}"' for field, name in zip(fields, names, strict=True))
+        return (
+            f"{what}: {self._names(some)} may be the appointment's; {expected}, or {maps} if that is the time to call"
         )
-    places = {field: tuple(found[field]) for field in FIELDS if found[field] and field not in {"date", "time"}}
-    places |= {"scheduled_at": when[0]} if when else {}
-    mistakes += [
-        f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
-        for field, example in (
-            ("phone_number", "phone"),
-            ("message", "message, or template"),
-            ("scheduled_at", "at, or date and time"),
-        )
-        if field not in places and field not in chosen and not (field == "message" and "template" in places)
-    ]
-    if mistakes:
-        raise ColumnsError([*mistakes, f"found: {_listed(header)}"])
-    used = {place for field in places.values() for place in field}
-    return Columns(places, tuple(name for place, name in enumerate(header) if place not in used))
+
+    def _ask_for_ref(self, places: Mapping[str, tuple[int, ...]]) -> None:
+        """Ask whether a column is the `ref` if nothing else is, as its header may mean another thing."""
+        used = {place for columns in places.values() for place in columns}
+        unsure = [place for place in self.found.get("some_ref", []) if place not in used]
+        if unsure and not places["ref"] and "ref" not in self.chosen:
+            name = self.header[unsure[0]].strip()
+            self.mistakes.append(
+                f"ref: {self._names(unsure)} may be your own unique name of each reminder, or something else;"
+                f' expected --map ref="{name}" if it is, or --map ref= if it is not'
+            )
+
+    def _names(self, places: Iterable[int]) -> str:
+        return _listed(self.header[place] for place in places)
 
 
 def _named(header: Sequence[str], name: str) -> list[int]:
-    """The columns with exactly this header, else those that differ in case and punctuation only."""
+    """Return the columns with exactly this header, else those that differ in case and punctuation only."""
     exact = [place for place, other in enumerate(header) if other.strip() == name.strip()]
     return exact or [place for place, other in enumerate(header) if plain(other) == plain(name) != ""]
 
 
-def _when(found: Mapping[str, Sequence[int]], chosen: Mapping[str, str]) -> list[tuple[int, ...]]:
-    """Return each way in which the columns give the time to call; a date or a time alone may have both."""
-    whole = tuple(found["scheduled_at"][:1])
-    parts = (*found["date"][:1], *found["time"][:1])
-    if "scheduled_at" in chosen:
-        parts = ()
-    elif chosen.keys() & {"date", "time"}:
-        whole = ()
-    return [way for way in (whole, parts) if way]
-
-
 def _listed(names: Iterable[str]) -> str:
-    """Headers as they are shown: short, and without long numbers, as a file without a header begins with a patient."""
+    """List headers, short and without long numbers, as a file without a header begins with a patient."""
     return ", ".join(f'"{_DIGITS.sub("…", name.strip())[:40]}"' for name in names) or "nothing"

@@ -1,16 +1,20 @@
-"""A spreadsheet's text as records: the delimiter from its first line, quotes, cells with line breaks, and bad lines."""
+"""A spreadsheet's text as records: delimiter, rows above the header, quotes, cells with line breaks, and bad lines."""
 
 import csv
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from attrs import frozen
 
-DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs"}
+DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 """What may stand between two cells, and its name."""
 
+LINES_TO_HEADER: Final = 40
+"""In how many lines of a table its header is searched."""
+
 _SEPARATOR_LINE: Final = "sep="
+_LOST: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @frozen
@@ -21,7 +25,37 @@ class Record:
     """The line of the file, from 1, on which it begins."""
     cells: list[str]
     mistake: str | None = None
-    """Why it can't be read; `cells` then holds its first line as it is."""
+    """Why it can't be read; `cells` then holds its first line as it is, or what can be read of it."""
+
+
+@frozen
+class Layout:
+    """How a table begins."""
+
+    delimiter: str
+    above: int = 0
+    """How many rows are above its header: a title, the name of a report."""
+
+
+def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) -> Layout:
+    """Return how a table begins that has these first lines; its first row is the header if no other is one.
+
+    Args:
+        lines: at least one, with their line ends; `LINES_TO_HEADER` are enough.
+        is_header: returns whether a row names columns.
+    """
+    if names_delimiter(lines[0]):
+        delimiter = delimiter_of(lines[0])
+        return Layout(delimiter, _above(lines[1:], delimiter, is_header) or 0)
+    found = {delimiter: _above(lines, delimiter, is_header) for delimiter in DELIMITERS}
+    layouts = [Layout(delimiter, above) for delimiter, above in found.items() if above is not None]
+    return min(layouts, key=lambda layout: layout.above, default=Layout(delimiter_of(lines[0])))
+
+
+def _above(lines: Sequence[str], delimiter: str, is_header: Callable[[Sequence[str]], bool]) -> int | None:
+    """Return how many rows are above the header, read with this delimiter; None: there is none."""
+    rows = enumerate(records(lines, delimiter))
+    return next((place for place, row in rows if row.mistake is None and is_header(row.cells)), None)
 
 
 def delimiter_of(first_line: str) -> str:
@@ -65,7 +99,8 @@ def records(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Ite
         try:
             for cells in csv.reader(feed(), delimiter=delimiter, strict=True):
                 if any(cells):
-                    yield Record(number, cells)
+                    is_whole = _LOST not in "".join(cells)
+                    yield Record(number, cells, None if is_whole else UNREADABLE)
                 number += len(taken)
                 taken.clear()
         except csv.Error:
@@ -78,3 +113,4 @@ def records(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Ite
 
 
 _QUOTES: Final = "quotes: they don't match; expected a cell in quotes to end with one, and a quote inside to be doubled"
+UNREADABLE: Final = f"encoding: a letter can't be read, shown as {_LOST}; expected the letter"

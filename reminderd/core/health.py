@@ -7,6 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+from reminderd.core.lifecycle.address import UNREACHED
 
 STUCK_AFTER: Final = timedelta(minutes=2)
 """A reminder that was dialled is looked after at its moment; so late, nobody does."""
@@ -16,6 +17,9 @@ LATE_AFTER: Final = timedelta(minutes=15)
 
 BACKUP_LATE: Final = timedelta(hours=26)
 """A backup that is made every night is never so old."""
+
+ADDRESS: Final = "public address"
+"""The part that is the way by which the provider asks us what to say."""
 
 LONG_PAUSE: Final = timedelta(hours=12)
 """A pause by staff that is so old was perhaps forgotten."""
@@ -45,6 +49,8 @@ class Glance:
     """Staff have paused all dialing."""
     paused_since: datetime | None
     """None: they have not, or not by a command of ours."""
+    unreached_since: datetime | None
+    """Since when the provider does not reach our own address; None: it does."""
 
 
 @frozen(kw_only=True)
@@ -78,11 +84,15 @@ def troubles(
     if isinstance(daemon, str):
         found.append(daemon)
     else:
-        found += [f"{part}: {trouble}" for part, trouble in daemon.parts.items() if trouble is not None]
+        parts = {part: trouble for part, trouble in daemon.parts.items() if part != ADDRESS}
+        found += [f"{part}: {trouble}" for part, trouble in parts.items() if trouble is not None]
+    if glance.unreached_since is not None:
+        found.append(f"{ADDRESS}: dialing is paused: {UNREACHED}")
     if glance.stuck:
         calls = "1 call is" if glance.stuck == 1 else f"{glance.stuck} calls are"
         found.append(f"{calls} stuck: placed, and not checked")
-    if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not glance.paused:
+    is_paused = glance.paused or glance.unreached_since is not None
+    if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not is_paused:
         late = (now - glance.due_since) // timedelta(minutes=1)
         found.append(f"{_reminders(glance.due)} not dialed in time, the oldest has waited for {late} minutes")
     if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 from attrs import evolve, frozen
@@ -13,7 +14,14 @@ from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.model import Status
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
+from reminderd.core.statuses import UNKNOWN_STATUS, Standing, standing_of
 from reminderd.core.templates import Templates
+
+_HELD: Final = (
+    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
+)
+_SHOWN: Final = 2
+"""Digits of a former phone number that staff are shown."""
 
 Content = tuple[str, str, datetime, datetime | None, str | None]
 """Phone number, message, when to call, until when, the patient's time zone."""
@@ -24,7 +32,13 @@ class Intake(StrEnum):
 
     ADDED = "added"
     CHANGED = "changed"
+    HELD = "held"
+    """Changed, with another phone number: staff must accept it, as its `ref` may name another patient's reminder."""
     UNCHANGED = "unchanged"
+    CANCELLED = "cancelled"
+    """The table says that the appointment does not take place."""
+    NOT_NEEDED = "not needed"
+    """It says so of one for which no reminder waits."""
     CONFLICT = "conflict"
     """Another reminder has its `ref`, or the one that it names can't be changed any more."""
     TOO_LATE = "too late"
@@ -38,7 +52,7 @@ class Decision:
     reason: str = ""
     """Empty if it is not refused."""
     warnings: tuple[str, ...] = ()
-    """Why its patient will not be called, as things stand, though it is stored."""
+    """What is stored, but should be looked at again."""
 
     @property
     def refused(self) -> bool:
@@ -55,6 +69,22 @@ class Known:
     status: Status
     called: bool
     """Whether any call was made for it."""
+    held: str | None = None
+    """Why it is held for staff; None: it is not."""
+
+
+@frozen(kw_only=True)
+class Cancellation:
+    """A row that says that its appointment does not take place."""
+
+    ref: str | None
+    request: ReminderRequest | None = None
+    """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+
+    @property
+    def name(self) -> str:
+        """The `ref` of the reminder, or the id that it has without one."""
+        return self.ref or (self.request.own_id if self.request is not None else "")
 
 
 def content_of(wanted: ReminderRequest) -> Content:
@@ -71,8 +101,8 @@ def read_row(
     templates: Templates,
     order: DayOrder | None,
     normalise: Callable[[str], str],
-) -> ReminderRequest | list[str]:
-    """The reminder that a row asks for, or everything that is wrong with it.
+) -> ReminderRequest | Cancellation | list[str]:
+    """The reminder that a row asks for or calls off, or everything that is wrong with it.
 
     Local times are those of the row's own time zone, else of the clinic's `zone`; without either they are refused.
     Empty cells say nothing.
@@ -82,13 +112,15 @@ def read_row(
     timezone = columns.text("timezone", cells).strip() or None
     template = columns.text("template", cells).strip() or None
     message = columns.text("message", cells)
-    return read_request(
+    ref = columns.text("ref", cells).strip() or None
+    standing = standing_of(columns.text("status", cells))
+    read = read_request(
         phone_number=columns.text("phone_number", cells),
         message=message if message.strip() or template is None else None,
         scheduled_at=columns.text("scheduled_at", cells),
         expires_at=columns.text("expires_at", cells).strip() or None,
         timezone=timezone,
-        ref=columns.text("ref", cells).strip() or None,
+        ref=ref,
         zone=zone,
         template=template,
         appointment_at=columns.text("appointment_at", cells).strip() or None,
@@ -96,6 +128,26 @@ def read_row(
         order=order,
         normalise=normalise,
     )
+    if standing is None:
+        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
+    if standing is Standing.STANDS:
+        return read
+    if isinstance(read, ReminderRequest):
+        return Cancellation(ref=ref, request=read)
+    is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
+    return Cancellation(ref=ref) if is_named else read
+
+
+def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
+    """Decide what becomes of the reminder of an appointment that does not take place."""
+    if known is None or known.status.final:
+        return Decision(Intake.NOT_NEEDED)
+    if asked.request is not None and asked.request.phone_number != known.content[0]:
+        why = (
+            "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
+        )
+        return Decision(Intake.CONFLICT, why)
+    return Decision(Intake.CANCELLED)
 
 
 def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime, *, opted_out: bool) -> Decision:
@@ -113,7 +165,8 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
     decided = _decide(request, known, rules, now)
     if decided.refused or decided.intake is Intake.UNCHANGED:
         return decided
-    return evolve(decided, warnings=tuple(warnings_of(request, rules, opted_out=opted_out)))
+    held = (_HELD,) if decided.intake is Intake.HELD else ()
+    return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
 
 
 def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
@@ -127,7 +180,16 @@ def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: da
     if known.called:
         why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
-    return _in_time(request, Intake.CHANGED, rules, now)
+    is_sure = known.held is None and known.content[0] == request.phone_number
+    return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
+
+
+def why_held(request: ReminderRequest, known: Known, source: str) -> str:
+    """Return the reason, for staff, why a changed reminder is held; `source` is where the change comes from."""
+    former = known.content[0]
+    if known.held is not None and former == request.phone_number:
+        return known.held
+    return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
 
 
 def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:

@@ -22,7 +22,7 @@ REF_LIMIT: Final = 200
 
 _ANY_ZONE: Final = ZoneInfo("UTC")
 """For a request that is refused anyway, because of its time zone."""
-_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff]")
+_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
 
@@ -199,7 +199,7 @@ def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str
 def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]) -> datetime | None:
     """The moment in a field, or None after its mistake was added to `found`."""
     try:
-        return moment(text, zone, order)
+        return moment(text, zone, order, midnight=field == "expires_at")
     except ValueError as error:
         found.append(f"{field}: {error}")
         return None

@@ -12,15 +12,9 @@ from typing import Final
 
 from reminderd.core.conversation import Part
 from reminderd.core.phone import national
+from reminderd.core.speech import seconds
 from reminderd.core.wording import Wording, spoken
 from reminderd.core.wordings import is_built_in, words_of
-
-WORDS_PER_SECOND: Final = 2.5
-"""150 a minute: the brisk end of ordinary conversation, which has 125 to 150. Amazon's own sample of a Polly voice
-("Time-Driven Prosody", AWS blog, 2018) has 190, so a script that fits by this figure fits."""
-
-CHARACTERS_PER_SECOND: Final = 15.0
-"""The same pace where words are long: 6 characters a word, its space included; that sample has 18."""
 
 ORDINARY_MESSAGE: Final = 200
 """Characters of a message of ordinary length."""
@@ -45,14 +39,6 @@ _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESS
 def lint(wording: Wording) -> list[str]:
     """What could be better, a line each, in plain words for whoever wrote the configuration; no number is repeated."""
     return [*_who_and_where(wording), *_languages(wording), *_callback(wording), *_menu(wording), *_length(wording)]
-
-
-def seconds(text: str) -> float:
-    """How long it takes to say this at a normal pace; a digit that stands alone counts as a word.
-
-    For languages that are written with spaces: it is far too short for Chinese or Japanese.
-    """
-    return max(len(text.split()) / WORDS_PER_SECOND, len(text) / CHARACTERS_PER_SECOND)
 
 
 def _who_and_where(wording: Wording) -> Iterator[str]:

@@ -82,20 +82,31 @@ _OPEN: Final = frozenset({CallState.DIALING, CallState.UNCONFIRMED, CallState.PL
 
 
 class CallOutcome(StrEnum):
-    """How a call ended for the patient."""
+    """How a call ended for the patient. `core/outcomes.py` decides it."""
 
+    CONFIRMED = "confirmed"
+    """Heard, and answered with key 1."""
     HEARD = "heard"
+    """The message was spoken to a person to its end."""
+    HUNG_UP = "hung_up"
+    """The message was being spoken to a person, and the line ended before it did."""
     VOICEMAIL = "voicemail"
+    """A machine was left its text."""
     NOT_HEARD = "not_heard"
     """Answered, and nothing of the message was spoken."""
     NOT_ANSWERED = "not_answered"
     DECLINED = "declined"
     FAILED = "failed"
 
+    @property
+    def words(self) -> str:
+        """The outcome as people read it."""
+        return self.replace("_", " ")
+
 
 # The provider's words for a call, in our spelling. Any other word is kept as it is and counts as progress.
 PROGRESS: Final = frozenset({"queued", "initiated", "ringing", "in-progress", "answered"})
-TERMINAL: Final = frozenset({"completed", "busy", "no-answer", "canceled", "failed"})
+TERMINAL: Final = frozenset({"completed", "hung-up", "busy", "no-answer", "canceled", "declined", "failed"})
 UNANSWERED: Final = frozenset({"queued", "initiated", "ringing"})
 """Placed, and nobody has answered yet."""
 
@@ -177,7 +188,7 @@ class Call:
     status: str | None = None
     """The provider's own word; None before it has said any."""
     outcome: CallOutcome | None = None
-    """Known once it has ended, or a key was pressed."""
+    """Known once it has ended, or the message was heard."""
     external_call_id: str | None = None
     requests: int = 0
     """Requests that may have gone out."""
@@ -193,6 +204,10 @@ class Call:
     """When to look at it next; None once it is closed."""
     last_sign_at: datetime
     """When we last asked for it, or the provider last said that it lives."""
+    fetched_at: datetime | None = None
+    """When the provider first asked what to speak in it; None: it has not, or never asks."""
+    hung_up_at: datetime | None = None
+    """When the line ended, at the latest, if the patient hung up; None: the patient did not."""
     transcript: str | None = None
     answered_by: str | None = None
     duration_seconds: int | None = None
@@ -205,11 +220,6 @@ class Call:
     updated_at: datetime | None = None
     received_at: datetime | None = None
     """When its one terminal report came; None before."""
-
-    @property
-    def by_machine(self) -> bool:
-        """Whether a machine has answered: a voicemail, a fax."""
-        return self.answered_by is not None and self.answered_by.startswith(("machine", "fax"))
 
 
 @frozen(kw_only=True)
@@ -224,7 +234,9 @@ class Member:
     """The reminder's time when the call was made: once that is another, the call is no longer about it."""
     message_digest: str
     said: bool = False
-    """Its message was spoken, or handed to the provider to be spoken to whoever answered."""
+    """Its message, or for a machine the voicemail text, was spoken or handed to the provider to be spoken."""
+    spoken_by: datetime | None = None
+    """When its message has been spoken to its end, if the line stays open; None: not handed out to a person."""
     gone: bool = False
     """The reminder was deleted since."""
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from reminderd.core.csv_columns import ColumnsError, field_of
+from reminderd.core.csv_columns import ColumnsError
+from reminderd.core.headers import PHONES, role_of
 from reminderd.core.phone import normalised
 
 
@@ -26,7 +27,7 @@ def number_column(first_row: Sequence[str], country: str) -> NumberColumn:
     Raises:
         ColumnsError: no column is meant for certain.
     """
-    named = [place for place, name in enumerate(first_row) if field_of(name) == "phone_number"]
+    named = [place for place, name in enumerate(first_row) if role_of(name) in PHONES]
     numbers = [place for place, cell in enumerate(first_row) if normalised(cell, country) is not None]
     if len(named) == 1:
         return NumberColumn(named[0], has_header=True)
@@ -38,3 +39,8 @@ def number_column(first_row: Sequence[str], country: str) -> NumberColumn:
     raise ColumnsError(
         [f"{'more than one column' if many else 'no column'} of phone numbers; expected one, with a header like phone"]
     )
+
+
+def names_numbers(row: Sequence[str]) -> bool:
+    """Return whether a row is the header of a list of phone numbers."""
+    return any(role_of(cell) in PHONES for cell in row)

@@ -1,10 +1,110 @@
-"""What a reminder has come to, in the front desk's words, and whether somebody must act on it."""
+"""How a call ended for the patient, whether that reached them, and what a reminder has come to for the front desk.
 
-from enum import StrEnum
+Nothing else in the program decides these.
+"""
+
+from collections.abc import Iterable
+from enum import Enum, StrEnum, auto
 from typing import Final
 
-from reminderd.core.model import Response, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.model import Call, CallOutcome, Member, Response, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
+from reminderd.core.spelling import Listener, listener
+
+
+class Told(Enum):
+    """What the provider was given to speak in a call."""
+
+    NOTHING = auto()
+    VOICEMAIL = auto()
+    """The text for a machine."""
+    MESSAGE = auto()
+    """A message, once a person had answered."""
+    WITH_THE_REQUEST = auto()
+    """The messages, before anybody had answered: only the report tells who heard them."""
+
+
+def told_in(members: Iterable[Member], *, asks: bool) -> Told:
+    """Return the most that the provider was given to speak in a call with these members.
+
+    `asks`: it asks for that when the call is answered.
+    """
+    if not asks:
+        return Told.WITH_THE_REQUEST
+    said = [one for one in members if one.said]
+    if any(one.spoken_by is not None for one in said):
+        return Told.MESSAGE
+    return Told.VOICEMAIL if said else Told.NOTHING
+
+
+def outcome_of(call: Call, told: Told) -> CallOutcome:
+    """Return how a call ended for the patient, according to its terminal report.
+
+    What proves that a message was heard, a key or the request that follows it, is in the call's outcome before the end.
+
+    Args:
+        call: with its terminal report.
+        told: what the provider was given to speak in it.
+    """
+    if call.outcome in _PROVEN:
+        return call.outcome
+    if call.status in _ANSWERED:
+        return _of_answered(call, told)
+    if call.status == "declined" or call.sip_response_code == _SIP_DECLINED:
+        return CallOutcome.DECLINED
+    is_failed = call.status == "failed" and call.sip_response_code not in _SIP_NOT_ANSWERED
+    return CallOutcome.FAILED if is_failed else CallOutcome.NOT_ANSWERED
+
+
+def _of_answered(call: Call, told: Told) -> CallOutcome:
+    who = listener(call.answered_by)
+    is_empty = call.duration_seconds == 0 or (who is Listener.FAX and told is not Told.MESSAGE)
+    if told is Told.NOTHING or is_empty:
+        return CallOutcome.NOT_HEARD
+    if told is Told.VOICEMAIL or (told is Told.WITH_THE_REQUEST and who is Listener.MACHINE):
+        return CallOutcome.VOICEMAIL
+    return CallOutcome.HUNG_UP if told is Told.MESSAGE or call.status == "hung-up" else CallOutcome.HEARD
+
+
+def outcome_for(member: Member, call: Call) -> CallOutcome | None:
+    """Return how a call ended for one of its reminders: nothing is heard that was not spoken. None: not known yet."""
+    return as_spoken(call.outcome, is_said=member.said)
+
+
+def as_spoken(outcome: CallOutcome | None, *, is_said: bool) -> CallOutcome | None:
+    """Return the outcome of a call for a reminder that was said in it, or was not."""
+    return CallOutcome.NOT_HEARD if outcome in _SPOKEN and not is_said else outcome
+
+
+def reached(member: Member, call: Call, rules: Rules) -> bool:
+    """Return whether a call reached the patient of one of its reminders."""
+    match outcome_for(member, call):
+        case CallOutcome.CONFIRMED | CallOutcome.HEARD:
+            return True
+        case CallOutcome.HUNG_UP:
+            by, until = member.spoken_by, call.hung_up_at
+            return by is not None and until is not None and by <= until
+        case CallOutcome.VOICEMAIL:
+            return rules.voicemail_is_reached
+        case _:
+            return False
+
+
+def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool:
+    """Return whether a call reached the patient of any of its reminders; one that we did not know has none."""
+    own = list(members)
+    by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
+    return any(reached(one, call, rules) for one in own) if own else call.outcome in _PROVEN or by_voicemail
+
+
+_PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
+_SPOKEN: Final = _PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
+_ANSWERED: Final = frozenset({"completed", "hung-up"})
+_SIP_DECLINED: Final = 603
+_SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})
+"""The phone is off, out of reach, busy, or was not answered in time: RFC 3261, 21.4.9, 21.4.18, 21.4.24, 21.4.25,
+21.5.4, 21.5.5, 21.6.1. 603 is 21.6.2."""
 
 
 class Outcome(StrEnum):
@@ -14,6 +114,8 @@ class Outcome(StrEnum):
     """The patient has asked for it by key; the appointment still stands."""
     NOT_REACHED = "not reached"
     """Refused, never answered, or nobody knows whether the phone rang."""
+    NUMBER_CHANGED = "number changed"
+    """It waits for staff to accept its new phone number, or to cancel it."""
     EXPIRED = "expired"
     """Its limit passed before the patient could be called."""
     UNDER_WAY = "under way"
@@ -25,7 +127,7 @@ class Outcome(StrEnum):
     CANCELLED = "cancelled"
 
 
-NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.EXPIRED})
+NEED_A_HUMAN: Final = frozenset({Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.NUMBER_CHANGED, Outcome.EXPIRED})
 """The patient does not know, or wants something that only staff can do."""
 
 _BY_STATUS: Final = {
@@ -44,7 +146,9 @@ _BY_RESPONSE: Final = {
 }
 
 
-def outcome(status: Status, response: str | None, end_code: EndCode | None) -> Outcome:
+def outcome(
+    status: Status, response: str | None, end_code: EndCode | None, hold_code: HoldCode | None = None
+) -> Outcome:
     """Return what a reminder has come to.
 
     A response counts once the reminder is `called`, as whoever cancelled it knows more.
@@ -53,7 +157,10 @@ def outcome(status: Status, response: str | None, end_code: EndCode | None) -> O
         status: the reminder's.
         response: a `Response`, whatever another program has written, or None.
         end_code: why it ended.
+        hold_code: why it waits.
     """
+    if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
+        return Outcome.NUMBER_CHANGED
     if status is Status.CALLED and response in set(Response):
         return _BY_RESPONSE[Response(response)]
     if status is Status.CANCELLED and end_code is EndCode.OPTED_OUT:

@@ -15,6 +15,8 @@ class HoldCode(StrEnum):
     NOT_PLACED = "not_placed"
     ACCOUNT = "account"
     NOT_SENT = "not_sent"
+    NUMBER_CHANGED = "number_changed"
+    """Until staff accept the new number, or cancel the reminder."""
 
     @property
     def sentence(self) -> str:
@@ -31,6 +33,7 @@ _HOLDS: Final = {
     HoldCode.NOT_PLACED: "the call could not be placed; will be tried again",
     HoldCode.ACCOUNT: "the provider refuses us; will be tried again",
     HoldCode.NOT_SENT: "the request was not sent; will be tried again",
+    HoldCode.NUMBER_CHANGED: "its phone number was changed: accept the new number, or cancel the reminder",
 }
 
 HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)
@@ -48,6 +51,7 @@ class EndCode(StrEnum):
     MAX_CALLS = "max_calls"
     NOT_ANSWERED = "not_answered"
     NOT_HEARD = "not_heard"
+    HUNG_UP = "hung_up"
     VOICEMAIL = "voicemail"
     DECLINED = "declined"
     PROVIDER_FAILED = "provider_failed"
@@ -73,6 +77,7 @@ _ENDS: Final = {
     EndCode.MAX_CALLS: "called as often as configured, but not reached",
     EndCode.NOT_ANSWERED: "not answered",
     EndCode.NOT_HEARD: "answered, but the message was not heard",
+    EndCode.HUNG_UP: "hung up during the message",
     EndCode.VOICEMAIL: "answered by voicemail",
     EndCode.DECLINED: "the call was declined",
     EndCode.PROVIDER_FAILED: "the provider reported: failed",

@@ -37,8 +37,10 @@ class Rules:
     group_within: timedelta = timedelta(0)
     """How far apart reminders for one number may lie that are said in one call; nothing: each has a call of its own."""
     max_lateness: timedelta = timedelta(minutes=240)
-    voicemail_is_reached: bool = True
-    """A call that a machine has answered counts as having reached the patient."""
+    voicemail_is_reached: bool = False
+    """A voicemail counts as having reached the patient."""
+    greeting_takes: timedelta = timedelta(0)
+    """How long the greeting before a message takes to speak, where we are asked what to speak."""
     leave_voicemail: bool = True
     """Leave word on a machine instead of hanging up."""
     provider: str = "generic"

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.intake import zone_of
-from reminderd.core.model import Call, CallState, Reminder, Status
+from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.rules import Rules
 
@@ -28,8 +28,10 @@ class Counts:
     """Final ones of the last day."""
     calls: Mapping[str, int]
     """Calls for reminders of the last day, by `CALL_WORDS`."""
+    outcomes: Mapping[CallOutcome, int]
+    """The same calls, by how they have ended for the patient."""
     need_human: Mapping[Outcome, int]
-    """Reminders of the last day that somebody must act on."""
+    """Reminders of the last day that somebody must act on, and all that wait for staff to accept a number."""
     due: int
     """Reminders that wait for a call and are due."""
     due_since: datetime | None

@@ -68,9 +68,9 @@ def client(config: Config, *, own_url: str) -> GenericProvider | TwilioProvider:
 
 
 def with_secrets_of(config: Config, provider: GenericProvider | TwilioProvider) -> GenericProvider | TwilioProvider:
-    """The client with the secrets of this configuration; the sandbox's are its own."""
+    """The client with the secrets and the public address of this configuration; the sandbox's are its own."""
     if isinstance(provider, TwilioProvider):
-        return provider.with_account(account(config))
+        return provider.with_account(account(config), public_base_url=config.web.public_base_url)
     if config.provider.kind == "sandbox":
         return provider
     generic = config.provider.generic

@@ -19,7 +19,8 @@ from reminderd.logs import log_transition
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.store.database import Database
-from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.door import Door
 from reminderd.web.twilio import twilio_door
@@ -45,14 +46,23 @@ class _Desk:
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; returns after the commit."""
-        return self._logged(
-            await self._write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint()))
-        )
+        settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
+        try:
+            return self._logged(await self._write(settle))
+        except StoreUnavailableError:
+            self.breaker.address.asked_in_vain = True
+            raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; returns after the commit."""
         settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
         return self._logged(await self._write(settle))
+
+    async def unused(self, call_id: str) -> None:
+        """Settle that our answer to a call could not be used; returns after the commit."""
+        transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
+        if transition is not None:
+            log_transition(transition)
 
     async def _write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return await self.database.write(fn, wait=False)
@@ -76,5 +86,12 @@ def door(
     desk = _Desk(database=database, rules=rules, breaker=breaker)
     if isinstance(provider, TwilioProvider):
         wording = wording_of(config, from_number=config.provider.twilio.from_number)
-        return twilio_door(provider, wording=wording, record=desk.record, pick_up=desk.pick_up, press=desk.press)
+        return twilio_door(
+            provider,
+            wording=wording,
+            record=desk.record,
+            pick_up=desk.pick_up,
+            press=desk.press,
+            unused=desk.unused,
+        )
     return generic_door(provider, desk.record)

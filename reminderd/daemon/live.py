@@ -59,6 +59,7 @@ class Live:
         if (of_provider.generic, of_provider.twilio) != (of_provider_before.generic, of_provider_before.twilio):
             # Another key: what was refused may be taken now.
             self.context.breaker.probe_soon(now)
+        self.context.breaker.address.probe_soon(now)  # what keeps the provider from us is mostly not in this file
         if self.poller is not None:
             self.poller.pacing.change(config.provider.calls_per_second, now)
             self.poller.change(self.context)

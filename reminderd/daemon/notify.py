@@ -74,8 +74,12 @@ def signs_of(loop: Poller | None, breaker: Breaker, clock: Clock, *, patience: f
         ready=loop.claimed.wait,
         silence=lambda: clock.monotonic() - loop.beat,
         patience=patience,
-        trouble=lambda: loop.failure or (f"dialing is paused: {breaker.reason}" if breaker.paused else None),
+        trouble=lambda: loop.failure or _paused(breaker.reason or breaker.address.reason),
     )
+
+
+def _paused(reason: str | None) -> str | None:
+    return None if reason is None else f"dialing is paused: {reason}"
 
 
 def supervisor(environ: Mapping[str, str]) -> Supervisor:

@@ -29,6 +29,11 @@ def rules_with(config: Config, provider: Provider) -> Rules:
     return rules_of(config, provider=provider.name, account=provider.account, capabilities=provider.capabilities)
 
 
+def address_of(config: Config) -> str:
+    """Return the address at which the provider asks what to say; empty if this one does not ask."""
+    return config.web.public_base_url if config.provider.kind == "twilio" else ""
+
+
 def poller(config: Config, context: Context) -> Poller:
     """Return the poll loop."""
     return Poller(

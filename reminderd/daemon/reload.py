@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -11,7 +12,10 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
+from reminderd.daemon.parts import address_of
 from reminderd.daemon.uncallable import tell_uncallable
+from reminderd.early_signals import taken
+from reminderd.store.address import follow_address
 from reminderd.store.claims import poke
 from reminderd.store.database import until_stored
 
@@ -39,12 +43,18 @@ async def watch_hangups(
     in_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     with trio.open_signal_receiver(signal.SIGHUP) as hangups:
         task_status.started()
+        if taken(signal.SIGHUP) is not None:  # it came during the start, and what was read then may be older
+            await _act(live, reload, in_terminal=in_terminal)
         async for _ in hangups:
-            if in_terminal and not _has_terminal():
-                logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
-                live.context.stopping.set()
-            elif not live.context.stopping.is_set():
-                await _read_again(live, reload)
+            await _act(live, reload, in_terminal=in_terminal)
+
+
+async def _act(live: Live, reload: Reload, *, in_terminal: bool) -> None:
+    if in_terminal and not _has_terminal():
+        logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
+        live.context.stopping.set()
+    elif not live.context.stopping.is_set():
+        await _read_again(live, reload)
 
 
 async def _read_again(live: Live, reload: Reload) -> None:
@@ -73,6 +83,9 @@ async def _read_again(live: Live, reload: Reload) -> None:
             live.config = evolve(live.config, log=before.log)
             found = evolve(found, at_once=tuple(path for path in found.at_once if path != _LOG_LEVEL))
     _tell(found, before)
+    if address_of(found.config) != address_of(before):
+        follow = partial(follow_address, address=address_of(found.config))
+        await until_stored(lambda: live.context.database.write(follow))
     if (found.config.calling, found.config.limits) != (before.calling, before.limits):
         await until_stored(lambda: live.context.database.write(poke))
     if found.config.clinic != before.clinic:

@@ -11,10 +11,11 @@ from loguru import logger
 from reminderd.alerts import watch
 from reminderd.clock import Clock
 from reminderd.config import Config
+from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
-from reminderd.daemon.parts import alerts, chores, poller, rules_with
+from reminderd.daemon.parts import address_of, alerts, chores, poller, rules_with
 from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks, time_to_stop
@@ -27,11 +28,13 @@ from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import serve_sandbox
+from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import Database, open_database
 from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.door import kept_up
+from reminderd.web.guard import Guard
 from reminderd.web.metrics import build_metrics_app
 from reminderd.web.server import serve, url_of
 
@@ -138,6 +141,9 @@ async def _run(
         else:
             provider = client(config, own_url=web_url)
         rules = rules_with(config, provider)
+        await database.write(partial(follow_address, address=address_of(config)))
+        if listening.web is not None:
+            await database.write(note_gap)
         context = Context(
             database=database,
             provider=provider,
@@ -156,6 +162,7 @@ async def _run(
             clock=clock,
             instruments=instruments,
             provider=provider.name,
+            is_asked=provider.capabilities.asks_what_to_say,
             started_at=clock.now(),
         )
         live = Live(
@@ -171,6 +178,7 @@ async def _run(
                 readiness=watch_over.readiness,
                 max_body_bytes=config.web.max_body_bytes,
                 api=lambda: live.api,
+                guard=Guard(networks(config.web.trusted_proxies), stopping),
                 doings=watch_over.doings,
                 answered=lambda code: instruments.webhook(code, clock.now()),
             )

@@ -6,9 +6,11 @@ import signal
 import trio
 from loguru import logger
 
+from reminderd.early_signals import taken
+
 
 async def watch_signals(stopping: trio.Event, everything: trio.CancelScope, *, echo_seconds: float = 0.0) -> None:
-    """Stop in order at the first SIGTERM or SIGINT; end at once at the second, as a crash would.
+    """Stop in order at the first SIGTERM or SIGINT, be it of the start; end at once at the second, as a crash would.
 
     Args:
         stopping: set at the first.
@@ -18,6 +20,11 @@ async def watch_signals(stopping: trio.Event, everything: trio.CancelScope, *, e
     """
     first_at = -math.inf
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        early = taken(signal.SIGTERM, signal.SIGINT)
+        if early is not None:
+            logger.info(f"{signal.Signals(early).name}: stopping, it came during the start")
+            stopping.set()
+            first_at = trio.current_time()
         async for number in signals:
             name = signal.Signals(number).name
             if trio.current_time() < first_at + echo_seconds:

@@ -10,6 +10,8 @@ from attrs import frozen
 
 from reminderd import __version__
 from reminderd.clock import Clock
+from reminderd.core.health import ADDRESS
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments, Moment, page
@@ -33,15 +35,22 @@ class Watch:
     clock: Clock
     instruments: Instruments
     provider: str
+    is_asked: bool
+    """The provider asks what to say, at our public address."""
     started_at: datetime
 
     async def readiness(self) -> Mapping[str, str | None]:
         """Each part that this process runs, with what is wrong with it, or None."""
         parts: dict[str, str | None] = {"database": self.database.trouble}
+        unreached_since = None
         try:
-            await self.database.read(partial(next_wakes, now=self.clock.now()))
+            unreached_since = (
+                await self.database.read(partial(next_wakes, now=self.clock.now(), alive=False))
+            ).unreached_since
         except (StoreUnavailableError, StoreUnusableError) as error:
             parts["database"] = str(error)
+        if self.is_asked:
+            parts[ADDRESS] = None if unreached_since is None else f"dialing is paused: {UNREACHED}"
         if self.loop is not None:
             silent = self.clock.monotonic() - self.loop.beat
             parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else self.loop.failure
@@ -55,6 +64,10 @@ class Watch:
             found = await self.database.read(partial(counts, now=now))
         except (StoreUnavailableError, StoreUnusableError):
             found = None
+        parts = await self.readiness()
+        paused = {"provider": self.breaker.paused}
+        if self.is_asked:
+            paused["address"] = parts[ADDRESS] is not None
         moment = Moment(
             now=now,
             started_at=self.started_at,
@@ -64,8 +77,8 @@ class Watch:
                 "sqlite": ".".join(map(str, sqlite_version_info)),
                 "provider": self.provider,
             },
-            parts=await self.readiness(),
-            provider_paused=self.breaker.paused,
+            parts=parts,
+            paused=paused,
             queued_writes=self.database.queued_writes,
             last_poll=self._last_poll(now),
             last_webhook=self.instruments.last_webhook,

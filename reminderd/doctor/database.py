@@ -8,6 +8,7 @@ import trio
 from reminderd.config import Config, numbering_of
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.core.diagnosis.machine import schema, uncallable, wal
+from reminderd.core.diagnosis.outside import unreached
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
@@ -38,6 +39,8 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
             f"{file} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
         )
         found.append(wrong("database", says, "use the configuration that names it: in its folder, or by --config FILE"))
+    if seen.unreached_since is not None:
+        found.append(unreached(seen.unreached_since, config.calling.zone))
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))

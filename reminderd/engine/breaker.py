@@ -1,25 +1,33 @@
 """A failing provider pauses all dialing: it gets no requests for a while, then one call at a time as a probe."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeVar
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.backoff import Backoff
+from reminderd.core.model import Call
+from reminderd.engine.address_pause import AddressPause, Turn
 
 BAD_ANSWERS_IN_A_ROW: Final = 10
-"""This many unclear or not-placed answers, with no acceptance and no webhook in between, mean a failing provider."""
+"""This many unclear or not-placed answers, with no acceptance and no webhook in between, mean a failing provider …"""
 
+NUMBERS_IN_A_ROW: Final = 2
+"""… if they are about this many numbers. As many that our account may not call mean that it may call none."""
 
-class Turn(StrEnum):
-    """What an answer or a webhook did to the pause."""
+LONGEST_FOR_NUMBERS: Final = 30.0
+"""Seconds that a pause lasts at most while only numbers were refused: the next one may be accepted."""
 
-    BEGAN = "began"
-    ENDED = "ended"
+_REMEMBERED: Final = 500
+"""Numbers; the oldest are forgotten."""
+
+T = TypeVar("T")
 
 
 class _Kind(StrEnum):
     TOLD = "told"
     """The provider has refused: too many requests, or our account or URL is not accepted."""
+    NUMBERS = "numbers"
+    """It has refused different numbers, each as one that our account may not call."""
     STREAK = "streak"
     """Nothing but bad answers; any sign of life ends it."""
 
@@ -27,14 +35,21 @@ class _Kind(StrEnum):
 class Breaker:
     """Holds the pause in this process's memory. Times are seconds of a monotonic clock, draws are in [0, 1)."""
 
-    def __init__(self, backoff: Backoff) -> None:
+    def __init__(self, backoff: Backoff, address: AddressPause | None = None) -> None:
+        self.address = address or AddressPause()
+        """The pause because of our own address, beside the one because of the provider."""
         self.backoff = backoff
         """How long the pauses are; a new value applies from the next pause on."""
         self._bad_in_a_row = 0
+        self._bad_numbers: set[str] = set()
         self._kind: _Kind | None = None
         self._failures = 0
         self._until = 0.0
         self._probe: str | None = None
+        self._not_ours: dict[str, bool] = {}
+        """Numbers that our account may not call, and whether another number was accepted since the first refusal."""
+        self._tried: dict[str, None] = {}
+        """Numbers that were not accepted in this pause."""
         self.reason: str | None = None
         """Why dialing is paused, as a sentence for the admin; None while it is not."""
 
@@ -43,15 +58,32 @@ class Breaker:
         """Return whether the provider is failing, including during the probe: no request counts as a try then."""
         return self._kind is not None
 
+    @property
+    def last(self) -> frozenset[str]:
+        """Return the numbers that are a probe only where no other number waits: they prove nothing about the others."""
+        refused = frozenset(self._not_ours) | frozenset(self._tried) if self.paused else frozenset()
+        return refused | self.address.last
+
+    def counts(self, call: Call, answer: Answer) -> bool:
+        """Return whether a request that was not placed counts as a try of its reminders.
+
+        It does not while the provider is failing, or may be. A refused number is to blame itself only once another
+        number was accepted.
+        """
+        is_refused_number = isinstance(answer, NotPlaced) and answer.number_refused
+        return not self.paused and (not is_refused_number or self._not_ours.get(call.phone_number, False))
+
     def room(self, now: float) -> int | None:
         """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
+        by_address = self.address.room(now)
         if self._kind is None:
-            return None
-        return 1 if now >= self._until and self._probe is None else 0
+            return by_address
+        by_provider = 1 if now >= self._until and self._probe is None else 0
+        return by_provider if by_address is None else min(by_provider, by_address)
 
     def next_at(self, now: float) -> float:
         """Return when the probe may be sent; `now` if nothing holds it back, or while one is in flight."""
-        return max(now, self._until) if self._kind is not None else now
+        return max(self.address.next_at(now), self._until if self._kind is not None else now)
 
     def probe_soon(self, now: float) -> None:
         """Allow the probe now: what the provider refused has changed."""
@@ -59,22 +91,38 @@ class Breaker:
 
     def sends(self, call_id: str) -> None:
         """Record that a request is being sent; during the pause it is the probe."""
+        self.address.sends(call_id)
         if self._kind is not None and self._probe is None:
             self._probe = call_id
 
     def withdrawn(self, call_id: str) -> None:
         """Record that the request was not sent after all, so that another may be the probe."""
+        self.address.withdrawn(call_id)
         if self._probe == call_id:
             self._probe = None
 
-    def heard(self, call_id: str, answer: Answer, now: float, draw: float) -> Turn | None:
+    def heard(self, call: Call, answer: Answer, now: float, draw: float) -> Turn | None:
         """Record the provider's answer to a request."""
-        was_probe = self._probe == call_id
+        self.address.heard(call, answer, now, draw)
+        was_probe = self._probe == call.id
         if was_probe:
             self._probe = None
+        turn = self._heard(call.phone_number, answer, now, draw, was_probe=was_probe)
+        if self.paused:
+            _remember(self._tried, call.phone_number, None)
+        return turn
+
+    def webhook_came(self) -> Turn | None:
+        """Record a webhook: the provider is able to report, which breaks a streak."""
+        self._no_streak()
+        return self._end() if self._kind is _Kind.STREAK else None
+
+    def _heard(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> Turn | None:
         match answer:
             case Accepted():
-                self._bad_in_a_row = 0
+                self._no_streak()
+                self._not_ours.pop(number, None)
+                self._not_ours = dict.fromkeys(self._not_ours, True)
                 return self._end()
             case Refused():  # the provider works, but this does not prove acceptance: the next probe need not wait
                 if was_probe:
@@ -85,18 +133,31 @@ class Breaker:
             case NotPlaced(reason, retry_after, rate_limited=True):
                 floor = 0.0 if retry_after is None else retry_after.total_seconds()
                 return self._pause(_Kind.TOLD, reason, now, draw, again=was_probe, floor=floor)
+            case NotPlaced(reason, number_refused=True):
+                return self._number_refused(number, reason, now, draw, was_probe=was_probe)
             case NotPlaced(reason) | Unclear(reason):
                 self._bad_in_a_row += 1
+                self._bad_numbers.add(number)
                 if was_probe and self._kind is not None:
                     return self._pause(self._kind, reason, now, draw, again=True)
-                if self._bad_in_a_row >= BAD_ANSWERS_IN_A_ROW:
+                if self._bad_in_a_row >= BAD_ANSWERS_IN_A_ROW and len(self._bad_numbers) >= NUMBERS_IN_A_ROW:
                     return self._pause(_Kind.STREAK, reason, now, draw, again=False)
                 return None
 
-    def webhook_came(self) -> Turn | None:
-        """Record a webhook: the provider is able to report, which breaks a streak."""
+    def _number_refused(self, number: str, reason: str, now: float, draw: float, *, was_probe: bool) -> Turn | None:
+        """Pause if nothing shows that our account may call any number: different ones were refused, none accepted."""
+        is_to_blame = self._not_ours.get(number, False)
+        _remember(self._not_ours, number, is_to_blame)
+        in_doubt = sum(not to_blame for to_blame in self._not_ours.values())
+        if not is_to_blame and in_doubt >= NUMBERS_IN_A_ROW:
+            return self._pause(_Kind.NUMBERS, reason, now, draw, again=was_probe)
+        if was_probe:  # as with any refusal: the next one is about another number
+            self._until = now
+        return None
+
+    def _no_streak(self) -> None:
         self._bad_in_a_row = 0
-        return self._end() if self._kind is _Kind.STREAK else None
+        self._bad_numbers.clear()
 
     def _pause(
         self, kind: _Kind, reason: str, now: float, draw: float, *, again: bool, floor: float = 0.0
@@ -106,6 +167,8 @@ class Breaker:
         if began or again:
             self._failures += 1
             pause = self.backoff.half_jitter(self._failures, draw).total_seconds()
+            if kind is _Kind.NUMBERS:
+                pause = min(pause, LONGEST_FOR_NUMBERS)
             self._until = max(self._until if not began else now, now + max(pause, floor))
             self._kind, self.reason = kind, reason
         else:
@@ -118,4 +181,13 @@ class Breaker:
         ended = self._kind is not None
         self._kind = self.reason = None
         self._failures = 0
+        self._tried.clear()
         return Turn.ENDED if ended else None
+
+
+def _remember(numbers: dict[str, T], number: str, value: T) -> None:
+    """Add a number as the newest, and forget the oldest if there are too many."""
+    numbers.pop(number, None)
+    numbers[number] = value
+    if len(numbers) > _REMEMBERED:
+        del numbers[next(iter(numbers))]

@@ -1,5 +1,6 @@
 """What all parts of the engine work with, and what this process has seen of alive calls."""
 
+import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,21 +24,26 @@ _REMEMBERED: Final = 100_000
 class Sightings:
     """When this process first saw each alive call, and its last sign of life, on the monotonic clock."""
 
+    seen_at: float = field(default=-math.inf, init=False)
+    """When it last looked at them."""
     _signs: dict[str, tuple[datetime, float]] = field(factory=dict, init=False)
     _first: dict[str, float] = field(factory=dict, init=False)
     _quiet: tuple[datetime, float] | None = field(default=None, init=False)
     """The last restore, and until when nobody is called after it, as computed when this process first saw it."""
 
-    def see(self, alive: Iterable[tuple[str, datetime]], monotonic: float) -> Witness:
-        """Record all calls that are alive now, each with its last sign of life, and return what is known about them."""
+    def see(self, alive: Iterable[tuple[str, datetime]], monotonic: float) -> None:
+        """Record all calls that are alive now, each with its last sign of life."""
         signs = {}
         for call_id, sign in alive:
             seen = self._signs.get(call_id)
             signs[call_id] = seen if seen is not None and seen[0] == sign else (sign, monotonic)
             self._first.setdefault(call_id, monotonic)
-        self._signs = signs
+        self._signs, self.seen_at = signs, monotonic
         while len(self._first) > _REMEMBERED:
             del self._first[next(iter(self._first))]
+
+    def witness(self, monotonic: float) -> Witness:
+        """Return what is known about them now."""
         return Witness(monotonic=monotonic, signs=self._signs, first=self._first)
 
     def quiet_until(self, restored_at: datetime, rules: Rules, now: datetime, monotonic: float) -> float:

@@ -10,7 +10,8 @@ from reminderd.core.answers import Answer
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.watching import lateness
-from reminderd.engine.breaker import Breaker, Turn
+from reminderd.engine.address_pause import Turn
+from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.logs import log_transition
 from reminderd.providers.base import placement_of
@@ -75,14 +76,14 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
-    turn = context.breaker.heard(action.call.id, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
+    turn = context.breaker.heard(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
         log_turn(turn, context.breaker)  # at once: the breaker may change again before the answer is written
     write = partial(
         settle_answer,
         action=action,
         answer=answer,
-        counts=not context.breaker.paused,
+        counts=context.breaker.counts(action.call, answer),
         rules=context.rules,
         draw=random(),  # noqa: S311 - jitter
     )

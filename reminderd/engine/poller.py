@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
+from random import random
 from typing import Final
 
 import trio
@@ -12,11 +13,13 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
+from reminderd.engine.address_pause import Turn
 from reminderd.engine.checker import check
 from reminderd.engine.context import Context, Sightings
 from reminderd.engine.dialer import dial
 from reminderd.engine.pacing import Pacing
 from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
+from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.stats import Wakes, next_wakes
@@ -24,11 +27,19 @@ from reminderd.store.stats import Wakes, next_wakes
 LOOK_FOR_COMMITS: Final = 0.25
 """Seconds between two checks for commits of other connections."""
 
+SEE_CALLS: Final = 0.25
+"""Seconds between two looks at all alive calls, unless one of them is due."""
+
 FAILURE_PAUSE: Final = 1.0
 """Seconds before the database is tried again after it was unavailable."""
 
 CLOCK_STEP: Final = timedelta(seconds=2)
 """A wall clock that falls behind the monotonic one by this much was set back."""
+
+
+STALLED: Final = 15.0
+"""Seconds without a turn of the loop, or that the wall clock gained: this process or this machine stood still, for so
+long that a provider may have given up waiting for our answer."""
 
 
 @define(kw_only=True)
@@ -72,14 +83,16 @@ class Poller:
         stopping = self.context.stopping
         async with trio.open_nursery() as nursery:
             while not stopping.is_set():
-                self.beat = self.context.clock.monotonic()
+                self._beats()
                 try:
                     await self._follow_clock()
+                    await self._note_requests_in_vain()
                     version = await self.context.database.data_version()
-                    wakes = await self.context.database.read(partial(next_wakes, now=self.context.clock.now()))
+                    wakes = await self._next_wakes()
                     log_pause(before=self._paused, now=wakes.paused)
                     self._paused = wakes.paused
                     self._keep_quiet(wakes)
+                    self._follow_address(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
@@ -93,6 +106,21 @@ class Poller:
         self.context = context
         self._freed.set()
 
+    async def _next_wakes(self) -> Wakes:
+        clock = self.context.clock
+        is_time = clock.monotonic() - self._sightings.seen_at >= SEE_CALLS
+        wakes = await self.context.database.read(partial(next_wakes, now=clock.now(), alive=is_time))
+        if wakes.alive is not None:
+            self._sightings.see(wakes.alive, clock.monotonic())
+        return wakes
+
+    def _beats(self) -> None:
+        """Give a sign of life. After a standstill, requests may have come in vain meanwhile."""
+        now = self.context.clock.monotonic()
+        if now - self.beat > STALLED:
+            self.context.breaker.address.asked_in_vain = True
+        self.beat = now
+
     async def _follow_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
         clock = self.context.clock
@@ -101,7 +129,16 @@ class Poller:
             if self._offset is not None:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
+        elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
+            self.context.breaker.address.asked_in_vain = True
         self._offset = offset
+
+    async def _note_requests_in_vain(self) -> None:
+        """Record, once all works again, that the provider may have reached our address while we could not answer."""
+        pause = self.context.breaker.address
+        if pause.asked_in_vain and self.context.rules.capabilities.asks_what_to_say:
+            await self.context.database.write(note_gap)
+            pause.asked_in_vain = False
 
     def _keep_quiet(self, wakes: Wakes) -> None:
         context = self.context
@@ -112,6 +149,14 @@ class Poller:
             if is_quiet is not self._quiet:
                 log_quiet(now + timedelta(seconds=self._quiet_until - monotonic) if is_quiet else None)
             self._quiet = is_quiet
+
+    def _follow_address(self, wakes: Wakes) -> None:
+        pause = self.context.breaker.address
+        turn = pause.follow(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
+        if turn is Turn.BEGAN:
+            logger.error(f"dialing pauses: {pause.reason}")
+        elif turn is Turn.ENDED:
+            logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
         """Return how many requests can be sent at once, by lines, pacing, pauses and the quiet time after a restore."""
@@ -125,7 +170,6 @@ class Poller:
         """Claim what is due and start its actions; return False if nothing is due or no line is free."""
         context = self.context
         claimed_at, now = context.clock.monotonic(), context.clock.now()
-        witness = self._sightings.see(wakes.alive, claimed_at)
         requests, checks = self._room(wakes, claimed_at), int(self.checkers.available_tokens)
         if not ((_due(wakes.reminder, now) and requests) or (_due(wakes.call, now) and checks)):
             return False
@@ -134,10 +178,17 @@ class Poller:
             checks=checks,
             request_in=self._request_in(claimed_at),
             held=frozenset(self._held),
+            last=context.breaker.last,
         )
         with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
             transitions = await context.database.write(
-                partial(claim, capacity=capacity, rules=context.rules, witness=witness, mint=self.mint)
+                partial(
+                    claim,
+                    capacity=capacity,
+                    rules=context.rules,
+                    witness=self._sightings.witness(claimed_at),
+                    mint=self.mint,
+                )
             )
         self._hand_over(nursery, transitions, claimed_at)
         log_expired(transitions)
@@ -192,7 +243,7 @@ class Poller:
         """Wait for the next row's time, a free line, another connection's commit, the interval's end or the stop."""
         clock, breaker = self.context.clock, self.context.breaker
         monotonic, now = clock.monotonic(), clock.now()
-        sleep = self.interval.total_seconds()
+        sleep = self.interval.total_seconds() if wakes.alive is not None else SEE_CALLS
         if wakes.call is not None and self.checkers.available_tokens:
             sleep = min(sleep, (wakes.call - now).total_seconds())
         if wakes.reminder is not None and not wakes.paused and self.lines.available_tokens:
@@ -206,7 +257,7 @@ class Poller:
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
             while await self.context.database.data_version() == version:
-                self.beat = self.context.clock.monotonic()
+                self._beats()
                 await trio.sleep(LOOK_FOR_COMMITS)
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Literal, TextIO
 
 from loguru import logger
 
+from reminderd.logs.file import deleting, may_log_to
 from reminderd.logs.foreign import route_foreign_lines
 from reminderd.logs.journal import is_journal
 from reminderd.logs.lines import as_json, as_json_in_journal, as_text, as_text_in_journal
@@ -36,12 +37,12 @@ def configure_logs(
         log_format: `text` for a person, `json` for a program.
         file: written besides `stream`; its folders are made.
         rotation: when the file is rotated, in loguru's form; None or empty: never.
-        retention: how long rotated files are kept, in loguru's form; None or empty: for ever.
+        retention: how long rotated files are kept, like "30 days"; None or empty: for ever.
         stream: None: stderr.
         instead_of: what an earlier call returned, so that nothing is lost between the two; empty: whatever there is.
 
     Raises:
-        OSError: the file can't be written; what `instead_of` names goes on.
+        OSError: the file can't or must not be written; what `instead_of` names goes on.
     """
     stream = stream or sys.stderr
     line = as_json if log_format == "json" else as_text
@@ -54,6 +55,7 @@ def configure_logs(
     # Never `diagnose` or `backtrace`: they print the values of variables, and patients' data are among those.
     to_file: tuple[int, ...] = ()
     if file is not None:
+        may_log_to(file)
         added = logger.add(
             str(file).replace("{", "{{").replace("}", "}}"),  # loguru fills in braces
             level=level,
@@ -62,7 +64,7 @@ def configure_logs(
             backtrace=False,
             diagnose=False,
             rotation=rotation or None,
-            retention=retention or None,
+            retention=deleting(file, retention) if retention else None,
             opener=partial(os.open, mode=_FILE_MODE),
         )
         to_file = (added,)

@@ -7,7 +7,7 @@ from attrs import frozen
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
 from reminderd.core.outcomes import NEED_A_HUMAN
 from reminderd.core.watching import CALL_WORDS, Counts
 
@@ -26,7 +26,8 @@ class Moment(Collector):
     """Labels that say what runs: version, provider …"""
     parts: Mapping[str, str | None]
     """Each part that this process runs, with what is wrong with it."""
-    provider_paused: bool
+    paused: Mapping[str, bool]
+    """Whether dialing is paused, by whom or what; staff's pause is one of the `counts`."""
     queued_writes: int
     last_poll: datetime | None
     """None: this process has no poll loop."""
@@ -51,7 +52,7 @@ class Moment(Collector):
             yield _when("last_poll", "The poll loop's last heartbeat.", self.last_poll)
         if self.last_webhook is not None:
             yield _when("last_webhook", "When a webhook was last recorded.", self.last_webhook)
-        paused: dict[str, float] = {"provider": self.provider_paused}
+        paused: dict[str, float] = {**self.paused}
         if self.counts is not None:
             paused["staff"] = self.counts.paused
             yield from _counted(self.counts, self.now)
@@ -79,8 +80,14 @@ def _counted(counts: Counts, now: datetime) -> Iterator[GaugeMetricFamily]:
     )
     yield _by(
         "outcome",
+        "call_outcomes_last_day",
+        "Calls for reminders whose time was in the last 24 hours, by how they have ended for the patient.",
+        {word: counts.outcomes.get(word, 0) for word in CallOutcome},
+    )
+    yield _by(
+        "outcome",
         "reminders_need_human",
-        "Reminders of the last 24 hours that somebody must act on, by outcome.",
+        "Reminders of the last 24 hours, and all whose number was changed, that somebody must act on, by outcome.",
         {outcome.replace(" ", "_"): counts.need_human.get(outcome, 0) for outcome in sorted(NEED_A_HUMAN)},
     )
     yield _one("reminders_due", "Reminders that wait for a call and are due.", counts.due)

@@ -29,8 +29,10 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
             return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
         case 503 if wait is not None:
             return NotPlaced(reason(outcome, private=private), wait)
-        case 401 | 402 | 403 | 404 | 405:
+        case 401 | 402 | 404 | 405:
             return AccountTrouble(reason(outcome, private=private))
+        case 403:
+            return NotPlaced(reason(outcome, private=private), number_refused=True)
         case status if 300 <= status < 400:
             return AccountTrouble(reason(outcome, private=private))
         case 408 | 409:

@@ -5,13 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from reminderd.core.answers import Report, spelled
+from reminderd.core.answers import Report
+from reminderd.core.spelling import spelled
 from reminderd.providers.base import InvalidPayloadError
 
 ID_LIMIT: Final = 200
 STATUS_LIMIT: Final = 50
 DURATION_LIMIT: Final = 7 * 24 * 3600
 """Seconds; no call lasts a week, and a number beyond is a unit gone wrong."""
+
+SIP_CODES: Final = range(100, 700)
+"""RFC 3261, 7.2."""
 
 _UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNFIT_IN_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
@@ -53,6 +57,7 @@ def read_report(answer: Mapping[str, Any], *, looked_up: bool = False) -> Report
         transcript=reader.text(answer, "transcript"),
         duration_seconds=reader.seconds(answer, "duration"),
         answered_by=reader.text(answer, "answered_by", limit=ID_LIMIT),
+        sip_response_code=reader.sip_code(answer, "sip_response_code"),
     )
     if reader.mistakes:
         raise InvalidPayloadError(reader.mistakes)
@@ -114,6 +119,14 @@ class _Reader:
             self._mistake(field, "out of range", expected)
         else:
             return round(value)
+        return None
+
+    def sip_code(self, holder: Mapping[str, Any], field: str) -> int | None:
+        value = holder.get(field)
+        if value is None or (type(value) is int and value in SIP_CODES):
+            return value
+        found = "out of range" if type(value) is int else _kind(value)
+        self._mistake(field, found, f"a whole number from {SIP_CODES[0]} to {SIP_CODES[-1]}")
         return None
 
     def _mistake(self, field: str, found: str, expected: str) -> None:

@@ -29,8 +29,14 @@ class Behaviour:
     """A status before the usual ones."""
     webhooks: Literal["prompt", "late", "repeated", "early", "none"] = "prompt"
     """"early" holds the answer back until the last webhook was sent; "repeated" sends the last one three times."""
-    answered_by: Literal["human", "machine"] = "human"
+    answered_by: Literal["human", "machine", "fax"] = "human"
     """Who answers, where the call is answered."""
+    sip_code: int | None = None
+    """How the network ended the call; None: as its status says."""
+    fetches: bool = True
+    """Whether what to speak is asked for, or else nothing is spoken."""
+    listens_to: int | None = None
+    """How many texts are heard before the patient hangs up: of a greeting, a message and a menu, 1 is too few."""
     keys: tuple[str, ...] = ()
     """What is pressed, one key each time the caller waits for one; then nothing."""
 
@@ -140,6 +146,23 @@ BEHAVIOURS: Final = (
         keys=("7", "1"),
     ),
     Behaviour(ending="0123", name="silent", story="The patient answers and presses nothing."),
+    Behaviour(ending="0124", name="hangs up", story="The patient hangs up before the message begins.", listens_to=1),
+    Behaviour(ending="0125", name="hears it out", story="The patient hangs up after the message.", listens_to=2),
+    Behaviour(
+        ending="0126",
+        name="taken for a machine",
+        story="A machine is reported, but it is a patient, who presses 1 each time.",
+        answered_by="machine",
+        keys=("1", "1"),
+    ),
+    Behaviour(ending="0127", name="fax", story="A fax answers.", answered_by="fax"),
+    Behaviour(ending="0128", name="hears nothing", story="The patient answers, and nothing is spoken.", fetches=False),
+    Behaviour(
+        ending="0129", name="phone off", story="The phone is off, each time: SIP 480.", ends=("failed",), sip_code=480
+    ),
+    Behaviour(
+        ending="0130", name="declines", story="The patient declines the call: SIP 603.", ends=("busy",), sip_code=603
+    ),
 )
 
 _BY_ENDING: Final = {behaviour.ending: behaviour for behaviour in BEHAVIOURS}

@@ -18,8 +18,12 @@ _CONVERSATIONS: Final[Mapping[str, Mapping[str, Any]]] = {
         "answered_by": "human",
     },
     "machine": {"duration": 12, "answered_by": "machine"},
+    "fax": {"duration": 12, "answered_by": "fax"},
 }
 """By who answers."""
+
+_TEXTS_UP_TO_THE_MESSAGE: Final = 2
+"""A greeting comes first."""
 
 
 async def ring(
@@ -53,5 +57,18 @@ async def _tell(call: SandboxCall, sender: WebhookSender, pace: float, over: tri
 
 def reported(call: SandboxCall) -> Mapping[str, Any]:
     """The call as the contract reports it, in webhooks and look-ups."""
-    conversation = _CONVERSATIONS[call.behaviour.answered_by] if call.status == "completed" else {}
-    return {"call_id": call.id, "status": call.status, "metadata": dict(call.order.metadata), **conversation}
+    return {"call_id": call.id, "status": call.status, "metadata": dict(call.order.metadata), **_end_of(call)}
+
+
+def _end_of(call: SandboxCall) -> Mapping[str, Any]:
+    """What is reported only once the call is over."""
+    behaviour = call.behaviour
+    if call.status != call.end:
+        return {}
+    if call.end != "completed":
+        return {} if behaviour.sip_code is None else {"sip_response_code": behaviour.sip_code}
+    if not behaviour.fetches:
+        return {"duration": 0}
+    if behaviour.listens_to is not None and behaviour.listens_to < _TEXTS_UP_TO_THE_MESSAGE:
+        return {"status": "hung-up", "duration": 2}
+    return _CONVERSATIONS[behaviour.answered_by]

@@ -32,9 +32,11 @@ RETURNING {CALLS.names}
 """
 _TAKE_REMINDERS: Final = f"""
 UPDATE reminders SET wake_at = :later
- WHERE id IN (SELECT id FROM reminders WHERE wake_at IS NOT NULL AND wake_at <= :now ORDER BY wake_at, id LIMIT :limit)
+ WHERE id IN (SELECT id FROM reminders
+               WHERE wake_at IS NOT NULL AND wake_at <= :now{{}} ORDER BY wake_at, id LIMIT :limit)
 RETURNING {REMINDERS.names}
 """
+_NOT_TO: Final = " AND phone_number NOT IN {}"
 _KEEP_HELD: Final = """
 UPDATE call_logs SET wake_at = :later
  WHERE wake_at IS NOT NULL AND wake_at <= :now AND lease_token IN {}
@@ -63,6 +65,8 @@ class Capacity:
     """How long until a request that can't be sent now should be checked again; never zero."""
     held: frozenset[str] = frozenset()
     """The tokens that this process works under; the leases of their calls are extended, never treated as abandoned."""
+    last: frozenset[str] = frozenset()
+    """Phone numbers whose turn comes after all others: they were refused, and a pause is to be ended by another."""
 
 
 def claim(
@@ -103,6 +107,10 @@ def claim(
     if paused or (quiet_until is not None and now < quiet_until):
         return transitions
     connection.execute(_ENDED_AHEAD, {"now": to_ms(now)})
+    if capacity.last:
+        others = claims.reminders(requests, but=capacity.last)
+        transitions += others
+        requests -= sum(one.action is not None for one in others)
     return transitions + claims.reminders(requests)
 
 
@@ -156,12 +164,17 @@ class _Claims:
         self.connection.execute("RELEASE one")
         return [transition]
 
-    def reminders(self, room: int) -> list[Transition]:
-        """Claim reminders until all of `room` is used, nothing more is due, or one transaction has enough."""
+    def reminders(self, room: int, *, but: frozenset[str] = frozenset()) -> list[Transition]:
+        """Claim reminders until all of `room` is used, nothing more is due, or one transaction has enough.
+
+        Those for the numbers in `but` are left alone.
+        """
+        listed, numbers = in_list("number", sorted(but))
+        take = _TAKE_REMINDERS.format(_NOT_TO.format(listed) if but else "")
         transitions: list[Transition] = []
         left = room
         while left > 0 and len(transitions) < MOST_ROWS:
-            rows = self.connection.execute(_TAKE_REMINDERS, self._times(left)).fetchall()
+            rows = self.connection.execute(take, {**numbers, **self._times(left)}).fetchall()
             taken = sorted(map(REMINDERS.read, rows), key=lambda one: (one.scheduled_at, one.id))
             decided = self._decide_reminders(taken)
             transitions += decided

@@ -8,10 +8,10 @@ Value = str | int | None
 
 
 class Row(Protocol):
-    """One row, with its columns by name."""
+    """One row, with its columns by name and by place."""
 
-    def __getitem__(self, name: str, /) -> Any:  # noqa: ANN401 - a column's type is its table's
-        """Return the value of a column."""
+    def __getitem__(self, column: str | int | slice, /) -> Any:  # noqa: ANN401 - a column's type is its table's
+        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
 
     def keys(self) -> Sequence[str]:
         """Return the names of the columns."""

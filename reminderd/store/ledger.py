@@ -1,46 +1,64 @@
 """Load what a decision must see, and write what it changed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from attrs import evolve
+from attrs import evolve, frozen
 
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.transition import Ledger, reached
+from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
+from reminderd.core.outcomes import reached_anybody
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection
+from reminderd.store.connection import Connection, Row
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
+_NOTHING: Final = Ledger()
 _REVISIONS: Final = 2**31
 """Revisions start over at this number: it only matters that the next one is different."""
-_REMINDERS: Final = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN "
-_MEMBERS: Final = f"SELECT {MEMBERS.names} FROM call_reminders WHERE call_id IN "
-_HISTORIES: Final = f"""
-SELECT {MEMBERS.prefixed("m")}, {CALLS.prefixed("c")} FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
- WHERE m.call_id IN (SELECT call_id FROM call_reminders WHERE reminder_id IN {{}})
+_NAMED: Final = f"""
+SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
+  FROM call_logs AS c
+  LEFT JOIN call_reminders AS m ON m.call_id = c.id
+  LEFT JOIN reminders AS r ON r.id = m.reminder_id
+ WHERE {{}}
 """
+_OTHERS: Final = f"""
+SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
+  FROM call_logs AS c
+  LEFT JOIN call_reminders AS m ON m.call_id = c.id
+  LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
+ WHERE c.id NOT IN {{known}} AND c.id IN (
+           SELECT call_id FROM call_reminders WHERE reminder_id IN {{reminders}}
+           UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND wake_at IS NOT NULL
+       )
+"""
+"""The other calls of some reminders, and the alive ones to some numbers with their reminders."""
+_MEMBERS_FROM: Final = len(CALLS.columns)
+_REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
+_CALL_ID: Final = CALLS.place("id")
+_MEMBER_KEY: Final = _MEMBERS_FROM + MEMBERS.place("call_id")
+_REMINDER_ID: Final = _REMINDERS_FROM + REMINDERS.place("id")
 _FACTS: Final = """
 SELECT 'opted_out' AS name, phone_number AS value FROM opt_outs WHERE phone_number IN {}
 UNION ALL SELECT key, value FROM settings WHERE key IN ('restored_at', 'restored_seq')
 UNION ALL SELECT 'newest_seq', CAST(max(seq) AS TEXT) FROM call_logs
 """
-_CALL: Final = f"SELECT {CALLS.names} FROM call_logs WHERE id = :id OR external_call_id = :external"
-_REPORTED: Final = f"""
-SELECT {CALLS.names} FROM call_logs WHERE id = :attempt OR external_call_id = :external
-    OR (reminder_id = :reminder AND +external_call_id IS NULL)
+_THESE: Final = "c.id IN {}"
+_CALL: Final = "c.id = :id OR c.external_call_id = :external"
+_REPORTED: Final = """
+c.id = :attempt OR c.external_call_id = :external OR (c.reminder_id = :reminder AND +c.external_call_id IS NULL)
 """
-_TO_NUMBERS: Final = f"""
-SELECT {CALLS.names} FROM call_logs
- WHERE phone_number IN {{}}
-   AND (wake_at IS NOT NULL OR (outcome IN ('heard', 'voicemail') AND last_sign_at >= :since))
- ORDER BY seq
+_REACHED: Final = f"""
+SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
+  FROM call_logs AS c LEFT JOIN call_reminders AS m ON m.call_id = c.id
+ WHERE c.phone_number IN {{}} AND c.outcome IN ('confirmed', 'heard', 'hung_up', 'voicemail')
+   AND c.last_sign_at >= :since
+ ORDER BY c.seq
 """
-_NEVER: Final = 2**62
-"""A time in milliseconds that never comes."""
 _WAKE_NUMBER: Final = """
 UPDATE reminders SET wake_at = :now WHERE phone_number = :number AND status = 'scheduled' AND hold_code = 'number_busy'
 """
@@ -65,39 +83,32 @@ def load(
         reminder_ids: others to read; an id without a row is left out.
         calls: as they were read in this transaction; their reminders are read, too.
     """
-    ledger = Ledger().put(*reminders, *calls)
-    ledger = _with_members(connection, ledger, [call.id for call in ledger.calls.values()])
-    wanted = {*ledger.reminders, *reminder_ids, *(one.reminder_id for one in ledger.members.values())}
-    ledger = _with_histories(connection, _with_reminders(connection, ledger, wanted), wanted)
-    reminded = {reminder.phone_number for reminder in ledger.reminders.values()}
-    numbers = sorted(reminded | {call.phone_number for call in ledger.calls.values()})
-    return _with_facts(connection, _with_numbers(connection, ledger, numbers, rules, now), numbers)
+    known = Ledger().put(*reminders, *calls)
+    listed, parameters = in_list("call", known.calls)
+    ledger = _load(connection, _THESE.format(listed), parameters, known, reminder_ids)
+    return _with_reached(connection, ledger, rules, now)
 
 
 def load_call(
     connection: Connection, rules: Rules, now: datetime, call_id: str, *, external_call_id: str | None = None
 ) -> Ledger | None:
     """Return what decisions about a call need, with any call that has the provider's id; None if it does not exist."""
-    names = {"id": call_id, "external": external_call_id}
-    calls = [CALLS.read(row) for row in connection.execute(_CALL, names).fetchall()]
-    return load(connection, rules, now, calls=calls) if any(call.id == call_id for call in calls) else None
+    ledger = _load(connection, _CALL, {"id": call_id, "external": external_call_id})
+    return _with_reached(connection, ledger, rules, now) if call_id in ledger.calls else None
 
 
-def load_reminder(connection: Connection, rules: Rules, now: datetime, reminder_id: str) -> Ledger:
-    """Return what decisions about a reminder need; the reminder is missing there if it does not exist."""
-    return load(connection, rules, now, reminder_ids=[reminder_id])
+def load_reported(connection: Connection, report: Report) -> Ledger:
+    """Return what a report may be about: calls by our id and by the provider's, and those of the reminder it names.
 
-
-def load_reported(connection: Connection, rules: Rules, now: datetime, report: Report) -> Ledger:
-    """Return what a report may be about: calls by our id, by the provider's, and those of the reminder it names."""
+    It does not show when the numbers were reached: no report is decided by the limits.
+    """
     parameters = {
         "attempt": report.attempt_id,
         "external": report.external_call_id,
         "reminder": None if report.attempt_id is not None else report.reminder_id,
     }
-    calls = [CALLS.read(row) for row in connection.execute(_REPORTED, parameters).fetchall()]
     ids = () if report.reminder_id is None else (report.reminder_id,)
-    return load(connection, rules, now, reminder_ids=ids, calls=calls)
+    return _load(connection, _REPORTED, parameters, reminder_ids=ids)
 
 
 def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -> None:
@@ -107,11 +118,10 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
     """
     changed = [call for call in after.calls.values() if call != before.calls.get(call.id)]
     for call in sorted(changed, key=lambda call: call.state.open):
-        stamped = evolve(call, updated_at=now)
         if call.id in before.calls:
-            CALLS.update(connection, stamped)
+            CALLS.update(connection, call, updated_at=now)
         else:
-            CALLS.insert(connection, stamped)
+            CALLS.insert(connection, call, updated_at=now)
     for key, member in after.members.items():
         if member != before.members.get(key):
             if key in before.members:
@@ -120,8 +130,7 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
                 MEMBERS.insert(connection, member)
     for reminder in after.reminders.values():
         if reminder != before.reminders.get(reminder.id):
-            revision = (reminder.revision + 1) % _REVISIONS
-            REMINDERS.update(connection, evolve(reminder, revision=revision, updated_at=now))
+            REMINDERS.update(connection, reminder, revision=(reminder.revision + 1) % _REVISIONS, updated_at=now)
     for number in {call.phone_number for call in changed if _has_closed(call, before)}:
         connection.execute(_WAKE_NUMBER, {"now": to_ms(now), "number": number})
 
@@ -131,58 +140,89 @@ def _has_closed(call: Call, before: Ledger) -> bool:
     return former is not None and former.state.alive and not call.state.alive
 
 
-def _with_members(connection: Connection, ledger: Ledger, call_ids: list[str]) -> Ledger:
-    if not call_ids:
-        return ledger
-    listed, parameters = in_list("call", call_ids)
-    return ledger.put(*(MEMBERS.read(row) for row in connection.execute(_MEMBERS + listed, parameters).fetchall()))
+def _load(
+    connection: Connection,
+    named: str,
+    parameters: Mapping[str, str | None],
+    known: Ledger = _NOTHING,
+    reminder_ids: Iterable[str] = (),
+) -> Ledger:
+    """Return the calls of a WHERE clause, the reminders that are known or named, and all that goes with them.
+
+    Each statement reads as much as it can, because every further one is felt in each webhook.
+    """
+    rows = _Rows(dict(known.reminders), dict(known.calls), {})
+    if parameters:
+        rows.add(connection.execute(_NAMED.format(named), parameters).fetchall())
+    listed, missing = in_list("reminder", sorted(set(reminder_ids) - rows.reminders.keys()))
+    if missing:
+        statement = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}"
+        found = map(REMINDERS.read, connection.execute(statement, missing).fetchall())
+        rows.reminders.update((one.id, one) for one in found)
+    numbers = _numbers(rows.calls, rows.reminders)
+    (these, a), (wanted, b), (to, c) = (
+        in_list("call", ["", *rows.calls]),
+        in_list("reminder", rows.reminders),
+        in_list("number", numbers),
+    )
+    others = _OTHERS.format(known=these, reminders=wanted, numbers=to)
+    rows.add(connection.execute(others, {**a, **b, **c}).fetchall())
+    return Ledger(reminders=rows.reminders, calls=rows.calls, members=rows.members, **_facts(connection, numbers))
 
 
-def _with_reminders(connection: Connection, ledger: Ledger, wanted: Iterable[str]) -> Ledger:
-    missing = sorted(set(wanted) - set(ledger.reminders))
-    if not missing:
-        return ledger
-    listed, parameters = in_list("reminder", missing)
-    return ledger.put(*(REMINDERS.read(row) for row in connection.execute(_REMINDERS + listed, parameters).fetchall()))
+@frozen
+class _Rows:
+    """What was read so far."""
+
+    reminders: dict[str, Reminder]
+    calls: dict[str, Call]
+    members: dict[tuple[str, str], Member]
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Add rows that are a call, one of its memberships, and that one's reminder; either of these may be missing."""
+        for row in rows:
+            if row[_CALL_ID] not in self.calls:
+                self.calls[row[_CALL_ID]] = CALLS.read(row)
+            if row[_MEMBER_KEY] is not None:
+                member = MEMBERS.read(row, _MEMBERS_FROM)
+                self.members[member.call_id, member.reminder_id] = member
+            if row[_REMINDER_ID] is not None and row[_REMINDER_ID] not in self.reminders:
+                self.reminders[row[_REMINDER_ID]] = REMINDERS.read(row, _REMINDERS_FROM)
 
 
-def _with_histories(connection: Connection, ledger: Ledger, reminder_ids: Iterable[str]) -> Ledger:
-    """Add all calls of these reminders, and all memberships of those calls."""
-    listed, parameters = in_list("reminder", sorted(reminder_ids))
-    rows = connection.execute(_HISTORIES.format(listed), parameters).fetchall()
-    found: list[Call | Member] = [MEMBERS.read(row, "m_") for row in rows]
-    found += [
-        CALLS.read(row, "c_") for row in {row["c_id"]: row for row in rows}.values() if row["c_id"] not in ledger.calls
-    ]
-    return ledger.put(*found) if found else ledger
+def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> list[str]:
+    """Return every number of these rows once."""
+    of_calls = {call.phone_number for call in calls.values()}
+    return sorted(of_calls | {reminder.phone_number for reminder in reminders.values()})
 
 
-def _with_numbers(connection: Connection, ledger: Ledger, numbers: list[str], rules: Rules, now: datetime) -> Ledger:
-    """Add the alive calls to these numbers, all memberships and reminders of each, and when they were reached."""
-    listed, parameters = in_list("number", numbers)
-    since = to_ms(now - WEEK - _DAY) if rules.limits.any else _NEVER
-    rows = connection.execute(_TO_NUMBERS.format(listed), {**parameters, "since": since}).fetchall()
-    calls = [ledger.calls.get(row["id"]) or CALLS.read(row) for row in rows]
-    others = [call for call in calls if call.state.alive and call.id not in ledger.calls]
-    ledger = _with_members(connection, ledger.put(*others), [call.id for call in others])
-    shared = {one.reminder_id for call in ledger.calls.values() if call.state.alive for one in ledger.members_of(call)}
-    heard_at: dict[str, tuple[datetime, ...]] = {}
-    for call in calls:
-        if rules.limits.any and reached(call, rules):
-            at = call.received_at or call.last_sign_at
-            heard_at[call.phone_number] = (*heard_at.get(call.phone_number, ()), at)
-    return evolve(_with_reminders(connection, ledger, shared), heard_at=heard_at)
-
-
-def _with_facts(connection: Connection, ledger: Ledger, numbers: list[str]) -> Ledger:
-    listed, parameters = in_list("number", numbers)
-    rows = [(row["name"], row["value"]) for row in connection.execute(_FACTS.format(listed), parameters).fetchall()]
+def _facts(connection: Connection, numbers: Iterable[str]) -> dict[str, Any]:
+    """Return what a ledger shows besides rows: opt-outs among these numbers, and how far a restored backup reaches."""
+    listed, parameters = in_list("number", sorted(numbers))
+    rows = [(row[0], row[1]) for row in connection.execute(_FACTS.format(listed), parameters).fetchall()]
     facts = {name: int(value) for name, value in rows if name != "opted_out" and value is not None}
     restored_at = facts.get("restored_at")
-    return evolve(
-        ledger,
-        opted_out=frozenset(value for name, value in rows if name == "opted_out"),
-        newest_seq=max(facts.get("newest_seq", 0), facts.get("restored_seq", 0)),
-        restored_at=None if restored_at is None else from_ms(restored_at),
-        restored_seq=facts.get("restored_seq", 0),
-    )
+    restored_seq = facts.get("restored_seq", 0)
+    return {
+        "opted_out": frozenset(value for name, value in rows if name == "opted_out"),
+        "newest_seq": max(facts.get("newest_seq", 0), restored_seq),
+        "restored_at": None if restored_at is None else from_ms(restored_at),
+        "restored_seq": restored_seq,
+    }
+
+
+def _with_reached(connection: Connection, ledger: Ledger, rules: Rules, now: datetime) -> Ledger:
+    """Return the ledger with the times at which its numbers were reached, if the limits count them."""
+    if not rules.limits.any:
+        return ledger
+    listed, parameters = in_list("number", _numbers(ledger.calls, ledger.reminders))
+    since = to_ms(now - WEEK - _DAY)
+    rows = _Rows({}, {}, {})
+    rows.add(connection.execute(_REACHED.format(listed), {**parameters, "since": since}).fetchall())
+    reached_at: dict[str, tuple[datetime, ...]] = {}
+    for call in rows.calls.values():
+        members = [one for one in rows.members.values() if one.call_id == call.id]
+        if reached_anybody(call, members, rules):
+            at = call.received_at or call.last_sign_at
+            reached_at[call.phone_number] = (*reached_at.get(call.phone_number, ()), at)
+    return evolve(ledger, heard_at=reached_at)

@@ -1,14 +1,15 @@
 """What staff read: lists of reminders, one reminder with its calls and acts, and errors in the rows."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from attrs import frozen
 
 from reminderd.core.intake import unfit
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
+from reminderd.core.outcomes import as_spoken
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import HoldCode
 from reminderd.store.connection import Connection, Row
@@ -29,6 +30,7 @@ Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
 
 _HOLDS: Final = {str(code): code.sentence for code in HoldCode}
+_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
 _EARLIEST, _LATEST = -(2**63), 2**63 - 1
 
 
@@ -52,13 +54,22 @@ _WANTED: Final = """
    AND scheduled_at >= :since AND scheduled_at < :until
    AND (CAST(:ending AS TEXT) IS NULL OR substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending)
    AND (CAST(:response AS TEXT) IS NULL OR response = :response)
-   AND (NOT :needs_human OR status IN ('failed', 'expired') OR (status = 'called' AND response = 'cancel_requested'))
+   AND (NOT :needs_human OR status IN ('failed', 'expired') OR (status = 'called' AND response = 'cancel_requested')
+        OR (status = 'scheduled' AND hold_code = 'number_changed'))
 """
 _CALLS_OF: Final = f"""
 SELECT {CALLS.names} FROM call_logs
  WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id AND gone = 0)
     OR (reminder_id = :id AND adopted = 1)
  ORDER BY seq
+"""
+_SAID: Final = "SELECT call_id, said FROM call_reminders WHERE reminder_id = :id"
+_OUTCOMES: Final = """
+SELECT r.id, m.said, c.outcome
+  FROM reminders AS r JOIN call_reminders AS m ON m.reminder_id = r.id JOIN call_logs AS c ON c.id = m.call_id
+ WHERE r.id IN {}
+   AND m.gone = 0 AND m.scheduled_at = r.scheduled_at AND c.phone_number = r.phone_number AND c.outcome IS NOT NULL
+ ORDER BY c.seq
 """
 _OTHERS: Final = """
 SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
@@ -97,24 +108,32 @@ def find_reminder(connection: Connection, id_or_ref: str) -> dict[str, Value] | 
 
 
 def reminder_with_id(connection: Connection, reminder_id: str) -> dict[str, Value] | None:
-    """Return the row with this id, or None."""
+    """Return the row with this id, and its `call_outcome` as in `list_reminders`; None if there is none."""
     sql = f"SELECT {REMINDERS.names} FROM reminders WHERE id = :id"
-    return _one(connection.execute(sql, {"id": reminder_id}).fetchone())
+    rows = connection.execute(sql, {"id": reminder_id}).fetchall()
+    found = _with_outcomes(rows, connection.execute(_OUTCOMES.format("(:id)"), {"id": reminder_id}).fetchall())
+    return found[0] if found else None
 
 
 def reminder_with_ref(connection: Connection, ref: str) -> dict[str, Value] | None:
-    """Return the row with this `ref`, or None."""
-    sql = f"SELECT {REMINDERS.names} FROM reminders WHERE ref = :ref"
-    return _one(connection.execute(sql, {"ref": ref}).fetchone())
+    """Return the row with this `ref`, as `reminder_with_id` does; None if there is none."""
+    row = connection.execute("SELECT id FROM reminders WHERE ref = :ref", {"ref": ref}).fetchone()
+    return None if row is None else reminder_with_id(connection, row["id"])
 
 
 def list_reminders(connection: Connection, *, wanted: Wanted, limit: int | None) -> list[dict[str, Value]]:
-    """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all."""
+    """Return rows of `reminders` by column name, ordered by scheduled time; `limit` None returns all.
+
+    `call_outcome` is how the last call for the reminder as it is now has ended for its patient; None: there was none.
+    """
     rows = connection.execute(
         f"SELECT {REMINDERS.names} FROM reminders {_WANTED} ORDER BY scheduled_at, id LIMIT :limit",
         {**_parameters(wanted), "limit": EVERY if limit is None else limit},
     ).fetchall()
-    return [named(row) for row in rows]
+    calls = connection.execute(
+        _OUTCOMES.format(f"(SELECT id FROM reminders {_WANTED})"), _parameters(wanted)
+    ).fetchall()
+    return _with_outcomes(rows, calls)
 
 
 def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
@@ -124,8 +143,13 @@ def count_reminders(connection: Connection, *, wanted: Wanted) -> int:
 
 
 def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
-    """Return the calls of a reminder, oldest first, including those recorded from a report that names it."""
-    return [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
+    """Return the calls of a reminder, oldest first, including those recorded from a report that names it.
+
+    `outcome` is how the call has ended for this reminder: others of its bundle may have been spoken, and this one not.
+    """
+    said = {row["call_id"]: row["said"] for row in connection.execute(_SAID, {"id": reminder_id}).fetchall()}
+    calls = [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
+    return [call | {"outcome": _outcome(call["outcome"], said.get(call["id"], True))} for call in calls]
 
 
 def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
@@ -183,8 +207,15 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
-def _one(row: Row | None) -> dict[str, Value] | None:
-    return None if row is None else named(row)
+def _outcome(outcome: Value, said: object) -> str | None:
+    known = _OUTCOME_WORDS.get(str(outcome))
+    found = as_spoken(known, is_said=bool(said))
+    return None if found is None else found.value
+
+
+def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
+    last = {call["id"]: _outcome(call["outcome"], call["said"]) for call in calls}
+    return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
 
 
 def _parameters(wanted: Wanted) -> dict[str, str | int | None]:

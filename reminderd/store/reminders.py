@@ -1,27 +1,37 @@
-"""The one write path for reminders inside reminderd: add, change, cancel, call again.
+"""The one write path for reminders inside reminderd: add, change, cancel, accept, call again.
 
 The command line, the import and the HTTP API all use it. Each change leaves a line in `audit` that names the reminder.
 """
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
 from typing import Final, TypeVar
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from reminderd.core.imported import Decision, Intake, Known, content_of, decide
+from reminderd.core.imported import (
+    Cancellation,
+    Decision,
+    Intake,
+    Known,
+    content_of,
+    decide,
+    decide_cancellation,
+    why_held,
+)
 from reminderd.core.intake import ReminderRequest
-from reminderd.core.lifecycle.staff import called_again, cancelled
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Reminder, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.ledger import load_reminder, save
+from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
@@ -38,11 +48,13 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 """
 
 _KNOWN: Final = """
-SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status,
+SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, last_error,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND gone = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
-  FROM reminders WHERE {} IN {}
+  FROM reminders WHERE COLUMN IN {}
 """
+_REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
+_NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
 _COLUMNS: Final = ("id", "ref", *_CONTENT, "wake_at", "created_at", "updated_at")
 _WAKE_AT: Final = _CONTENT.index("scheduled_at")
@@ -50,7 +62,7 @@ _WAKE_AT: Final = _CONTENT.index("scheduled_at")
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
-       expires_at = :expires_at, timezone = :timezone, hold_code = NULL, retry_at = NULL, last_error = NULL,
+       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, retry_at = NULL, last_error = :why,
        revision = revision + 1, updated_at = :now
  WHERE id = :id
 """
@@ -101,10 +113,39 @@ def decisions(
     known = _known(connection, requests)
     found = [known.get(one.ref or one.own_id) for one in requests]
     opted_out = opted_out_of(connection, (one.phone_number for one in requests))
-    return [
+    decided = [
         (old, decide(one, old, rules, now, opted_out=one.phone_number in opted_out))
         for one, old in zip(requests, found, strict=True)
     ]
+    added = [one for one, (_, decision) in zip(requests, decided, strict=True) if decision.intake is Intake.ADDED]
+    warnings = look_alikes(connection, added)
+    return (
+        [
+            (old, evolve(decision, warnings=(*decision.warnings, *warnings.get(one.ref, ()))))
+            for one, (old, decision) in zip(requests, decided, strict=True)
+        ]
+        if warnings
+        else decided
+    )
+
+
+def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Known | None, Decision]]:
+    """Return for each cancellation the reminder that it names, if any, and what must be done; write nothing."""
+    by_ref = _by(connection, "ref", [one.ref for one in asked if one.ref is not None])
+    by_id = _by(connection, "id", [one.name for one in asked if one.ref is None])
+    found = [by_ref.get(one.name) if one.ref is not None else by_id.get(one.name) for one in asked]
+    return [(known, decide_cancellation(one, known)) for one, known in zip(asked, found, strict=True)]
+
+
+def call_off(
+    connection: Connection, now: datetime, *, asked: Sequence[Cancellation], rules: Rules, source: Source
+) -> list[Decision]:
+    """Cancel the waiting reminders of appointments that do not take place; return for each what was done."""
+    decided = cancellations(connection, asked)
+    for known, decision in decided:
+        if known is not None and decision.intake is Intake.CANCELLED:
+            cancel(connection, now, reminder_id=known.id, rules=rules, source=source)
+    return [decision for _, decision in decided]
 
 
 def put(
@@ -134,16 +175,24 @@ def put(
         if decision.intake is Intake.ADDED
     ]
     edited = [
-        (known.id, one) for one, (known, decision) in pairs if decision.intake is Intake.CHANGED and known is not None
+        (known, one, decision.intake is Intake.HELD)
+        for one, (known, decision) in pairs
+        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None
     ]
     _insert(connection, now, new, source)
     if edited:
         changes = [
-            {"id": reminder_id, "now": to_ms(now), **dict(zip(_CONTENT, _values(one), strict=True))}
-            for reminder_id, one in edited
+            {
+                "id": known.id,
+                "now": to_ms(now),
+                "hold_code": HoldCode.NUMBER_CHANGED if is_held else None,
+                "why": why_held(one, known, source.detail or source.actor) if is_held else None,
+                **dict(zip(_CONTENT, _values(one), strict=True)),
+            }
+            for known, one, is_held in edited
         ]
         connection.executemany(_CHANGE, changes)
-        _audit_all(connection, now, "change", [reminder_id for reminder_id, _ in edited], source)
+        _audit_all(connection, now, "change", [known.id for known, _, _ in edited], source)
     return [decision for _, decision in decided]
 
 
@@ -205,6 +254,20 @@ def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     return transition
 
 
+def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
+    """Release a reminder that is held because its phone number was changed.
+
+    Raises:
+        UnknownReminderError: no reminder has this id.
+        NotAllowedError: it is not held for that.
+    """
+    before, reminder = _loaded(connection, now, reminder_id, rules)
+    transition = accepted(before, reminder, now)
+    save(connection, before, transition.ledger, now)
+    audit(connection, now, actor=source.actor, act="accept", reminder_id=reminder_id, detail=source.detail)
+    return transition
+
+
 def call_again(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
     """Schedule a reminder again whose patient was not reached, with a new count of calls and a new limit.
 
@@ -246,7 +309,7 @@ def withdraw(
 
 
 def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rules) -> tuple[Ledger, Reminder]:
-    ledger = load_reminder(connection, rules, now, reminder_id)
+    ledger = load(connection, rules, now, reminder_ids=[reminder_id])
     reminder = ledger.reminders.get(reminder_id)
     if reminder is None:
         raise UnknownReminderError(reminder_id)
@@ -257,14 +320,44 @@ def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> dict[
     """Return what is already stored, by `ref`, or by id for requests without one."""
     refs = [one.ref for one in requests if one.ref is not None]
     ids = [one.own_id for one in requests if one.ref is None]
-    by_ref = {row["ref"]: _known_from(row) for row in _rows(connection, "ref", refs)}
-    return by_ref | {row["id"]: _known_from(row) for row in _rows(connection, "id", ids)}
+    return _by(connection, "ref", refs) | _by(connection, "id", ids)
 
 
-def _rows(connection: Connection, column: str, names: Iterable[str]) -> Iterable[Row]:
-    for some in _batches(list(names)):
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Known]:
+    """Return what is stored under these values of a column."""
+    return {row[column]: _known_from(row) for row in _rows(connection, _KNOWN.replace("COLUMN", column), names)}
+
+
+def _rows(connection: Connection, statement: str, names: Sequence[str]) -> Iterable[Row]:
+    for some in _batches(names):
         listed, parameters = in_list("name", some)
-        yield from connection.execute(_KNOWN.format(column, listed), parameters).fetchall()
+        yield from connection.execute(statement.format(listed), parameters).fetchall()
+
+
+def look_alikes(connection: Connection, added: Sequence[ReminderRequest]) -> dict[str | None, list[str]]:
+    """Return a warning for each new `ref` that is another one as a spreadsheet rewrites numbers: 47 or 47.0 for 0047.
+
+    The same line of a table would then be a second reminder of the same patient.
+    """
+    named = [(one.phone_number, one.ref, _number_of(one.ref)) for one in added if one.ref is not None]
+    own = {ref for _, ref, _ in named}
+    refs: dict[tuple[str, str | None], str] = {}
+    for row in _rows(connection, _REFS, sorted({phone for phone, _, number in named if number is not None})):
+        if row["ref"] not in own:
+            refs.setdefault((row["phone_number"], _number_of(row["ref"])), row["ref"])
+    found: dict[str | None, list[str]] = {}
+    for phone, ref, number in named:
+        other = ref if number is None else refs.setdefault((phone, number), ref)
+        if other != ref:
+            what = f"ref: {ref} may be {other}, rewritten by a spreadsheet, as both have the same phone number"
+            found[ref] = [f"{what}; expected refs formatted as text, and one reminder for one appointment"]
+    return found
+
+
+def _number_of(ref: str) -> str | None:
+    """Return the digits of a `ref` that a spreadsheet takes for a number; None: it doesn't."""
+    number = _NUMBER.fullmatch(ref)
+    return None if number is None else number[1]
 
 
 def _known_from(row: Row) -> Known:
@@ -280,6 +373,7 @@ def _known_from(row: Row) -> Known:
         ),
         status=Status(row["status"]),
         called=bool(row["called"]),
+        held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
     )
 
 

@@ -48,9 +48,9 @@ class Column:
 
     name: str
     read: Callable[[Any], Any] | None = None
-    """None: the value as it is stored."""
+    """Applied to what is stored, NULL apart; None: the value as it is."""
     write: Callable[[Any], Value] | None = None
-    """None: the attribute's value as it is."""
+    """Applied to the attribute's value, None apart; None: the value as it is."""
     fixed: bool = False
     """Written only with a new row."""
     stored: bool = True
@@ -61,8 +61,8 @@ class Column:
 def _moment(name: str, *, fixed: bool = False) -> Column:
     return Column(
         name,
-        read=lambda value: None if value is None else from_ms(value),
-        write=lambda value: None if value is None else to_ms(value),
+        read=from_ms,
+        write=to_ms,
         fixed=fixed,
         is_moment=True,
     )
@@ -75,7 +75,7 @@ def _flag(name: str) -> Column:
 def _word(name: str, words: type[StrEnum]) -> Column:
     """Return a column of codes; an unknown code, of a newer version or another program, is read as none."""
     known = {str(word): word for word in words}
-    return Column(name, read=known.get, write=lambda value: None if value is None else str(value))
+    return Column(name, read=known.get, write=str)
 
 
 def _fixed(name: str) -> Column:
@@ -96,26 +96,37 @@ class Table(Generic[T]):
         """Return the columns for a SELECT."""
         return ", ".join(one.name for one in self.columns)
 
-    def prefixed(self, alias: str) -> str:
-        """Return the columns for a SELECT that joins tables: each name is prefixed with the alias."""
-        return ", ".join(f"{alias}.{one.name} AS {alias}_{one.name}" for one in self.columns)
+    def of(self, alias: str) -> str:
+        """Return the columns for a SELECT that joins tables."""
+        return ", ".join(f"{alias}.{one.name}" for one in self.columns)
 
-    def read(self, row: Row | Mapping[str, Value], prefix: str = "") -> T:
-        """Return the object in a row; `prefix` is the one given to `prefixed`."""
-        return self.noun(
-            **{
-                one.name: row[prefix + one.name] if one.read is None else one.read(row[prefix + one.name])
-                for one in self.columns
-            }
-        )
+    def place(self, name: str) -> int:
+        """Return where a column is among the table's columns, from 0."""
+        return [one.name for one in self.columns].index(name)
 
-    def insert(self, connection: Connection, noun: T) -> None:
-        """Add a row."""
-        connection.execute(self._insert, _values(noun, self._stored))
+    def read(self, row: Row, start: int = 0) -> T:
+        """Return the object in a row of a SELECT whose columns are the table's, from the column `start` on."""
+        values = dict(zip(self._names, row[start : start + len(self.columns)], strict=True))
+        for name, read in self._readers:
+            if values[name] is not None:
+                values[name] = read(values[name])
+        return self.noun(**values)
 
-    def update(self, connection: Connection, noun: T) -> None:
-        """Write every column that may change."""
-        connection.execute(self._update, _values(noun, self._changing))
+    def insert(self, connection: Connection, noun: T, **instead: object) -> None:
+        """Add a row; `instead` has values for some columns in place of the object's."""
+        connection.execute(self._insert, _values(noun, self._stored, instead))
+
+    def update(self, connection: Connection, noun: T, **instead: object) -> None:
+        """Write every column that may change; `instead`: see `insert`."""
+        connection.execute(self._update, _values(noun, self._changing, instead))
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return [one.name for one in self.columns]
+
+    @cached_property
+    def _readers(self) -> list[tuple[str, Callable[[Any], Any]]]:
+        return [(one.name, one.read) for one in self.columns if one.read is not None]
 
     @cached_property
     def _stored(self) -> list[Column]:
@@ -136,11 +147,13 @@ class Table(Generic[T]):
         return f"UPDATE {self.name} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in self.key)}"
 
 
-def _values(noun: object, columns: Sequence[Column]) -> dict[str, Value]:
-    return {
-        one.name: getattr(noun, one.name) if one.write is None else one.write(getattr(noun, one.name))
-        for one in columns
-    }
+def _values(noun: object, columns: Sequence[Column], instead: Mapping[str, object]) -> dict[str, Value]:
+    values: dict[str, Any] = {one.name: getattr(noun, one.name) for one in columns}
+    values.update(instead)
+    for one in columns:
+        if one.write is not None and values[one.name] is not None:
+            values[one.name] = one.write(values[one.name])
+    return values
 
 
 REMINDERS: Final = Table(
@@ -196,6 +209,8 @@ CALLS: Final = Table(
         Column("lease_token"),
         _moment("wake_at"),
         _moment("last_sign_at"),
+        _moment("fetched_at"),
+        _moment("hung_up_at"),
         Column("transcript"),
         Column("answered_by"),
         Column("duration_seconds"),
@@ -219,6 +234,7 @@ MEMBERS: Final = Table(
         _moment("scheduled_at"),
         Column("message_digest"),
         _flag("said"),
+        _moment("spoken_by"),
         _flag("gone"),
     ),
 )

@@ -1,4 +1,4 @@
-"""Settings for every process on a database, kept through restarts: a pause of dialing, and whose data it is."""
+"""Settings for every process on a database, kept through restarts: a pause of dialing, whose data it is, and its id."""
 
 from datetime import datetime
 
@@ -40,6 +40,27 @@ def remember_real_provider(connection: Connection, _now: datetime, *, kind: str)
         " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
         {"value": kind},
     )
+
+
+def database_id(connection: Connection) -> str | None:
+    """Return the random id of this database, which all its backups carry; None: it was not given one yet."""
+    row = connection.execute("SELECT value FROM settings WHERE key = 'database_id'").fetchone()
+    return None if row is None or not row["value"] else str(row["value"])
+
+
+def give_database_id(connection: Connection, new: str) -> None:
+    """Give the database this id, if it has none."""
+    connection.execute(
+        "INSERT INTO settings (key, value) VALUES ('database_id', :value)"
+        " ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE coalesce(settings.value, '') = ''",
+        {"value": new},
+    )
+
+
+def replace_database_id(connection: Connection, new: str) -> None:
+    """Give the database this id, whatever it had."""
+    connection.execute("DELETE FROM settings WHERE key = 'database_id'")
+    give_database_id(connection, new)
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:

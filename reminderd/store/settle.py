@@ -8,12 +8,13 @@ from attrs import evolve, frozen
 from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found, Report
 from reminderd.core.conversation import Reply
 from reminderd.core.lifecycle.answer import answered, not_sent
-from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed
+from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import chosen, not_found
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Transition
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
+from reminderd.store.address import note_end, note_request
 from reminderd.store.audit import audit
 from reminderd.store.claims import standstill
 from reminderd.store.connection import Connection
@@ -85,6 +86,7 @@ def settle_finding(
     else:
         transition = _found(connection, before, action, finding, rules, now)
     save(connection, before, transition.ledger, now)
+    _note_end(connection, now, transition, rules)
     return transition
 
 
@@ -126,6 +128,7 @@ def settle_report(
     """
     before, transition = _reported(connection, now, report, rules, new_call_id)
     save(connection, before, transition.ledger, now)
+    _note_end(connection, now, transition, rules)
     return transition
 
 
@@ -136,9 +139,11 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
         UnknownReminderError: there is no such call; nothing is written.
     """
     before, transition = _reported(connection, now, report, rules, new_call_id)
-    turn = answered_by_patient(transition.ledger, _known(transition.call), rules=rules, now=now)
+    call = transition.ledger.calls[_known(transition.call).id]
+    turn = answered_by_patient(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
-    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition,))
+    note_request(connection)
+    return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition))
 
 
 def settle_key(
@@ -151,12 +156,22 @@ def settle_key(
     """
     before, transition = _reported(connection, now, report, rules, new_call_id)
     call = transition.ledger.calls[_known(transition.call).id]
-    turn = key_pressed(transition.ledger, call, key, now=now)
+    turn = key_pressed(transition.ledger, call, key, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
     for reminder_id, response in turn.answers:
         audit(connection, now, actor="patient", act=response, reminder_id=reminder_id)
     opted = _opted_out(connection, now, turn, call, rules)
     return Spoken(reply=turn.reply, message=turn.message, transitions=(transition, turn.transition, *opted))
+
+
+def settle_unspoken(connection: Connection, now: datetime, *, call_id: str, rules: Rules) -> Transition | None:
+    """Record that the provider could not use our answer to "what to speak"; None: we do not know the call."""
+    before = load_call(connection, rules, now, call_id)
+    if before is None:
+        return None
+    transition = unspoken(before, before.calls[call_id])
+    save(connection, before, transition.ledger, now)
+    return transition
 
 
 def receipt_is_new(connection: Connection, now: datetime, report: Report, call: Call | None) -> bool:
@@ -179,7 +194,7 @@ def receipt_is_new(connection: Connection, now: datetime, report: Report, call: 
 def _reported(
     connection: Connection, now: datetime, report: Report, rules: Rules, new_call_id: str
 ) -> tuple[Ledger, Transition]:
-    before = load_reported(connection, rules, now, report)
+    before = load_reported(connection, report)
     call = call_of(before, report)
     if call is None and report.reminder_id not in before.reminders:
         raise UnknownReminderError(report.reminder_id or report.attempt_id)
@@ -191,6 +206,11 @@ def _known(call: Call | None) -> Call:
     if call is None:  # pragma: no cover - a report that was recorded is about a call
         raise UnknownReminderError(None)
     return call
+
+
+def _note_end(connection: Connection, now: datetime, transition: Transition, rules: Rules) -> None:
+    if transition.call is not None and transition.call.received_at == now:
+        note_end(connection, now, call=transition.call, rules=rules)
 
 
 def _opted_out(connection: Connection, now: datetime, turn: Turn, call: Call, rules: Rules) -> tuple[Transition, ...]:

@@ -11,10 +11,11 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.health import STUCK_AFTER, Glance
-from reminderd.core.model import CallState, Status
+from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.watching import LAST_DAY, Counts
+from reminderd.store.address import unreached_since
 from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, to_ms
 from reminderd.store.settings import last_pause, paused
@@ -25,12 +26,16 @@ MOST_WAITING: Final = 100_000
 MOST_OF_A_DAY: Final = 10_000
 """… and at most this many of the last day, the latest first."""
 
+_OUTCOME_WORDS: Final = {str(one): one for one in CallOutcome}
+
 _WAKES: Final = """
 SELECT (SELECT min(wake_at) FROM reminders WHERE wake_at IS NOT NULL) AS reminder,
+       (SELECT min(wake_at) FROM call_logs WHERE wake_at IS NOT NULL) AS call,
        EXISTS (SELECT 1 FROM reminders WHERE end_code = 'too_late' AND ended_at > :now) AS ended_ahead,
-       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at
+       (SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
+       (SELECT value FROM settings WHERE key = 'unreached_since') AS unreached_since
 """
-_ALIVE: Final = "SELECT wake_at, id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
+_ALIVE: Final = "SELECT id, last_sign_at FROM call_logs WHERE wake_at IS NOT NULL ORDER BY wake_at"
 
 _WAITING: Final = """
 SELECT count(*) FROM (
@@ -57,6 +62,11 @@ SELECT state, count(*) AS calls FROM call_logs
  WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id IN (SELECT id FROM ({_DAY}) AS day))
  GROUP BY state
 """
+_OUTCOMES: Final = f"""
+SELECT outcome, count(*) AS calls FROM call_logs
+ WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id IN (SELECT id FROM ({_DAY}) AS day))
+   AND outcome IS NOT NULL GROUP BY outcome
+"""
 _DUE: Final = """
 SELECT count(*) AS reminders, min(wake_at) AS since FROM (
     SELECT wake_at FROM reminders
@@ -80,6 +90,12 @@ SELECT hold_code, count(*) AS reminders FROM (
 _FAILED: Final = """
 SELECT count(*) FROM reminders WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('failed', 'expired')
 """
+_NUMBER_CHANGED: Final = """
+SELECT count(*) FROM (
+    SELECT 1 FROM reminders
+     WHERE hold_code = 'number_changed' AND status = 'scheduled' AND wake_at IS NOT NULL LIMIT :most
+) AS held
+"""
 _LAST_REPORT: Final = "SELECT max(received_at) FROM webhook_receipts"
 
 
@@ -93,26 +109,36 @@ class Wakes:
     """Staff have paused dialing."""
     restored_at: datetime | None = None
     """When a backup was last restored; None: never."""
-    alive: tuple[tuple[str, datetime], ...] = ()
-    """The id of each alive call, with its last sign of life."""
+    alive: tuple[tuple[str, datetime], ...] | None = ()
+    """The id of each alive call, with its last sign of life; None: they were not read."""
+    unreached_since: datetime | None = None
+    """Since when the provider does not reach our address; None: it does."""
 
 
-def next_wakes(connection: Connection, now: datetime) -> Wakes:
+def next_wakes(connection: Connection, now: datetime, *, alive: bool = True) -> Wakes:
     """Return the earliest `wake_at` among reminders and among calls.
 
     A reminder that expired because the clock was ahead is due now.
+
+    Args:
+        connection: to read from.
+        now: the time.
+        alive: whether to read all alive calls even if none of them is due; there may be thousands.
     """
     row = connection.execute(_WAKES, {"now": to_ms(now)}).fetchone()
-    calls = connection.execute(_ALIVE).fetchall()
+    call = None if row["call"] is None else from_ms(row["call"])
+    are_read = alive or (call is not None and call <= now)
+    calls = connection.execute(_ALIVE).fetchall() if are_read else []
     reminder = None if row["reminder"] is None else from_ms(row["reminder"])
     if row["ended_ahead"]:
         reminder = now if reminder is None else min(reminder, now)
     return Wakes(
         reminder=reminder,
-        call=from_ms(calls[0]["wake_at"]) if calls else None,
+        call=call,
         paused=paused(connection),
         restored_at=None if row["restored_at"] is None else from_ms(int(row["restored_at"])),
-        alive=tuple((call["id"], from_ms(call["last_sign_at"])) for call in calls),
+        alive=tuple((one["id"], from_ms(one["last_sign_at"])) for one in calls) if are_read else None,
+        unreached_since=None if row["unreached_since"] is None else from_ms(int(row["unreached_since"])),
     )
 
 
@@ -126,6 +152,7 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
         status = Status(row["status"])
         ended[status] += row["reminders"]
         need_human[outcome(status, row["response"], codes.get(row["end_code"]))] += row["reminders"]
+    (need_human[Outcome.NUMBER_CHANGED],) = connection.execute(_NUMBER_CHANGED, {"most": MOST_WAITING}).fetchone()
     due = connection.execute(_DUE, waiting).fetchone()
     (unattended_since,) = connection.execute(_UNATTENDED, {"now": to_ms(now)}).fetchone()
     in_calls = {Status(row["status"]): row["reminders"] for row in connection.execute(_IN_CALLS).fetchall()}
@@ -134,6 +161,11 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
         waiting={Status.SCHEDULED: scheduled, **in_calls},
         ended=ended,
         calls={CallState(row["state"]): row["calls"] for row in connection.execute(_CALLS, day).fetchall()},
+        outcomes={
+            _OUTCOME_WORDS[row["outcome"]]: row["calls"]
+            for row in connection.execute(_OUTCOMES, day).fetchall()
+            if row["outcome"] in _OUTCOME_WORDS
+        },
         need_human={word: need_human[word] for word in NEED_A_HUMAN},
         due=due["reminders"],
         due_since=None if due["since"] is None else from_ms(due["since"]),
@@ -165,4 +197,5 @@ def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glan
         last_report=None if report is None else from_ms(report),
         paused=found.paused,
         paused_since=at if isinstance(at, datetime) else None,
+        unreached_since=unreached_since(connection),
     )

@@ -23,6 +23,7 @@ from reminderd.store.errors import AmbiguousError, StoreUnavailableError, Unknow
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.body import NoRoomError, TooLargeError
 from reminderd.web.gate import intake_of
+from reminderd.web.guard import Guard
 from reminderd.web.intake import read_requests
 from reminderd.web.problems import ProblemError, problem
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ready_reply, reply
@@ -40,6 +41,7 @@ _REMINDER: Final = (
     "timezone",
     "attempts",
     "response",
+    "call_outcome",
     "hold_code",
     "hold_reason",
     "end_code",
@@ -81,7 +83,7 @@ _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
 
 
 def api_views(
-    current: Callable[[], Api | None], *, seats: trio.Semaphore, body_seconds: float
+    current: Callable[[], Api | None], *, seats: trio.Semaphore, body_seconds: float, guard: Guard
 ) -> list[tuple[str, str, View]]:
     """Method, path and view of each route; while `current` gives None, nothing is found there."""
 
@@ -96,7 +98,7 @@ def api_views(
         return _document()
 
     async def door(view: _AnsweringView, **parts: str) -> Response:
-        return await _answered(view, api=api(), seats=seats, body_seconds=body_seconds, **parts)
+        return await _answered(view, api=api(), seats=seats, body_seconds=body_seconds, guard=guard, **parts)
 
     return [
         ("POST", PATH, partial(door, _post)),
@@ -112,11 +114,12 @@ async def _answered(
     api: Api,
     seats: trio.Semaphore,
     body_seconds: float,
+    guard: Guard,
     name: str = "",
 ) -> Response:
     """Let in who may come, and answer; whatever is wrong is a problem in the sense of RFC 9457."""
     try:
-        _let_in(api.token)
+        await _let_in(api.token, guard)
         body = await _body(body_seconds)
         try:
             seats.acquire_nowait()
@@ -131,15 +134,19 @@ async def _answered(
         finally:
             seats.release()
     except ProblemError as error:
-        logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
+        if error.status != 429:  # whoever sends those could fill the log
+            logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
         return problem(error)
 
 
-def _let_in(token: str) -> None:
+async def _let_in(token: str, guard: Guard) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     is_right = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), token.encode())
-    if not is_right or scheme.lower() != "bearer":
-        raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
+    if is_right and scheme.lower() == "bearer":
+        return
+    intake_of(request.scope).drop()  # a stranger's body takes no memory while its answer waits
+    await guard.slow_down(request)
+    raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
 
 
 async def _body(seconds: float) -> bytes:

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 from reminderd.web.api import Api, api_views
 from reminderd.web.door import Answer, Door, taken
 from reminderd.web.gate import gated
+from reminderd.web.guard import Guard
 from reminderd.web.health import Doings, Readiness, alive, ready, status
 from reminderd.web.replies import confess, explain
 
@@ -37,6 +38,7 @@ def build_app(
     readiness: Readiness,
     max_body_bytes: int,
     api: Callable[[], Api | None] = _no_api,
+    guard: Guard | None = None,
     doings: Doings | None = None,
     answered: Callable[[int], None] = lambda _code: None,
     max_in_work: int = MAX_IN_WORK,
@@ -50,6 +52,7 @@ def build_app(
         readiness: what is wrong with each part that this process runs.
         max_body_bytes: longest body.
         api: gives the clinic's own system's door as it is now; None: there is none now.
+        guard: lets wrong tokens of that door wait; None: one that trusts no proxy.
         doings: what this process is and does; None: nobody may ask.
         answered: told the HTTP code of the answer to each webhook.
         max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
@@ -80,7 +83,7 @@ def build_app(
         ("GET", "/health/ready", partial(ready, readiness)),
         *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
         *((method, path, taking(answer)) for method, path, answer in door.routes),
-        *api_views(api, seats=seats, body_seconds=body_seconds),
+        *api_views(api, seats=seats, body_seconds=body_seconds, guard=guard or Guard()),
     ]
     for method, path, view in views:
         app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)

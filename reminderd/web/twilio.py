@@ -13,9 +13,9 @@ from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.wording import Wording
 from reminderd.providers.base import Webhook
 from reminderd.providers.twilio.client import PATH, TwilioProvider
-from reminderd.providers.twilio.forms import read_key
+from reminderd.providers.twilio.forms import read_key, unused_answer
 from reminderd.providers.twilio.twiml import fallback, twiml
-from reminderd.store.errors import UnknownReminderError
+from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.door import Door
 from reminderd.web.webhooks import Record
 
@@ -40,15 +40,20 @@ PickUp: TypeAlias = Callable[[Report], Awaitable[Spoken]]
 Press: TypeAlias = Callable[[Report, Key], Awaitable[Spoken]]
 """Records what a key means, and decides what is said; raises what `Record` raises."""
 
+Unused: TypeAlias = Callable[[str], Awaitable[None]]
+"""Records that Twilio could not use our answer to the call with this id of ours."""
 
-def twilio_door(provider: TwilioProvider, *, wording: Wording, record: Record, pick_up: PickUp, press: Press) -> Door:
+
+def twilio_door(
+    provider: TwilioProvider, *, wording: Wording, record: Record, pick_up: PickUp, press: Press, unused: Unused
+) -> Door:
     """The door of Twilio. All of it is signed, the fallback too."""
     speak = partial(_speaking, provider=provider, wording=wording)
     routes = [
         ("POST", f"{PATH}/status/<call_id>", partial(_status, provider=provider, record=record)),
         ("POST", f"{PATH}/answer/<call_id>", partial(_answer, provider=provider, pick_up=pick_up, speak=speak)),
         ("POST", f"{PATH}/keys/<call_id>", partial(_keys, provider=provider, press=press, speak=speak)),
-        ("GET", f"{PATH}/fallback", partial(_fallback, wording=wording)),
+        ("GET", f"{PATH}/fallback", partial(_fallback, wording=wording, unused=unused)),
     ]
     # 403 and not 401, as Twilio's own helper libraries answer.
     return Door(routes=routes, verified=provider.verified, forged=403)
@@ -84,9 +89,15 @@ async def _keys(
     return speak(report, spoken.reply, spoken.message)
 
 
-async def _fallback(_webhook: Webhook, *, wording: Wording) -> Response:
+async def _fallback(webhook: Webhook, *, wording: Wording, unused: Unused) -> Response:
     """Say who called, and no more: Twilio asks for this when it could not use an answer of ours."""
     logger.warning("Twilio asked for the fallback: it could not use our answer to a call that was answered")
+    call_id = unused_answer(webhook)
+    if call_id is not None:
+        try:
+            await unused(call_id)
+        except StoreUnavailableError as error:  # whoever listens hears who called all the same
+            logger.warning(f"not recorded that our answer to the call {call_id} could not be used: {error}")
     return Response(fallback(wording), 200, content_type=_XML)
 
 

@@ -225,6 +225,7 @@ class ClinicDay:
         [(stored, decision)] = desk.write(store)
         if decision.intake is not Intake.UNCHANGED:
             wanted = self.book.new(name, phone, request.scheduled_at, id=str(stored.reminder["id"]), ref=name)
+            wanted.is_held = decision.intake is Intake.HELD
             if former is not None:
                 wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
 

@@ -150,12 +150,12 @@ def _rung_by_guess(reminder_id: str, rings: list[Ring], expectations: Expectatio
 def _has_reached(ring: Ring, expectations: Expectations) -> bool:
     """Whether the message was certainly heard."""
     is_by_person = expectations.voicemail_is_reached or not ring.by_machine
-    return ring.end == "completed" and ring.heard is True and is_by_person
+    return ring.answered_by_key or (ring.end == "completed" and ring.heard is True and is_by_person)
 
 
 def _may_have_reached(ring: Ring, expectations: Expectations) -> bool:
     is_by_person = expectations.voicemail_is_reached or not ring.by_machine
-    return ring.end == "completed" and ring.heard is not False and is_by_person
+    return ring.answered_by_key or (ring.end == "completed" and ring.heard is not False and is_by_person)
 
 
 # Nothing is lost

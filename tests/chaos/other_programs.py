@@ -32,6 +32,8 @@ class Wanted:
     ref: str | None = None
     is_cancelled: bool = False
     again_until: datetime | None = None
+    is_held: bool = False
+    """An import gave it another number, which staff have not accepted yet."""
 
     @property
     def message(self) -> str:
@@ -126,7 +128,7 @@ class OtherProgram:
         wanted.is_cancelled = wanted.is_cancelled or changed
 
     def replaces(self, wanted: Wanted, at: datetime) -> None:
-        wanted.scheduled_at, wanted.is_cancelled, wanted.again_until = at, False, None
+        wanted.scheduled_at, wanted.is_cancelled, wanted.is_held, wanted.again_until = at, False, False, None
         self._run(
             "INSERT OR REPLACE INTO reminders (id, ref, phone_number, message, scheduled_at, expires_at)"
             " VALUES (:id, :ref, :phone_number, :message, :scheduled_at, :expires_at)",

@@ -105,6 +105,8 @@ def _broken_by_speaking(
         yield f"a call speaks {name}, which has another number now"
     if wanted.message not in message:
         yield f"a call speaks an old message of {name}"
+    if wanted.is_held:
+        yield f"a call speaks {name}, whose new number nobody has accepted"
     if wanted.is_cancelled:
         yield f"a call speaks {name}, which is cancelled"
     if now < wanted.scheduled_at:

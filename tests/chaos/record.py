@@ -38,6 +38,8 @@ class Ring:
     picked_up: bool = False
     heard: bool | None = True
     """Whether the message was spoken; None: it may have been."""
+    answered_by_key: bool = False
+    """Whoever picked up has answered to the message."""
     answered_by: str | None = None
     """Who or what picked up, as far as the provider can tell."""
     disclosed_at: int | None = None

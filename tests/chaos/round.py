@@ -191,7 +191,7 @@ class _Round:
             now=SystemClock().now(),
             settled=settled,
             tells_all=temper.look_up,
-            voicemail_is_reached=self.scenario.voicemail_is_reached,
+            voicemail_is_reached=False,
             answered=dict(self.provider.answered),
             pressed=frozenset(self.provider.pressed),
             cancelled=frozenset(self.provider.cancelled),

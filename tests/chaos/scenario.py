@@ -65,11 +65,6 @@ class Scenario:
         return f"REMINDERD__PROVIDER__{self.kind.upper()}__API_URL"
 
     @property
-    def voicemail_is_reached(self) -> bool:
-        """Whether the patient counts as reached if a machine has answered."""
-        return self.kind == "generic"
-
-    @property
     def config(self) -> str:
         """Short times, so that much happens; no `api_url`, which is known once it listens."""
         can = {"honours_keys": self.temper.honours_keys, "look_up": self.temper.look_up}

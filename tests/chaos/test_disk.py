@@ -19,10 +19,14 @@ from attrs import define, field
 from reminderd.clock import SystemClock
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState, Status
+from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.copying import copy
+from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.restoring import restore
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.e2e.conftest import Clinic
@@ -266,3 +270,56 @@ async def test_a_read_only_disk_is_one_clear_line_at_the_start_and_nothing_is_ru
         await trio.run_process([mount, "-o", "remount,rw", small_disk])
         async with running("run", cwd=small_disk) as program:
             await clinic.until("r1", "processing")
+
+
+def a_database_and_its_backup(disk: Path, backup: Path) -> None:
+    """A database that has changed since its backup."""
+    with open_sync(disk / "reminderd.db") as connection:
+        copy(connection, backup)
+        connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
+
+
+def names(disk: Path) -> list[str]:
+    return sorted(file.name for file in disk.iterdir())
+
+
+def opt_outs_in(disk: Path) -> list[str]:
+    with open_sync(disk / "reminderd.db") as connection:
+        assert check(connection) == []
+        return [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs")]
+
+
+async def test_a_restore_on_a_full_disk_is_one_clear_line_and_changes_nothing(small_disk: Path, tmp_path: Path) -> None:
+    a_database_and_its_backup(small_disk, tmp_path / "backup.db")
+    with full(small_disk):
+        async with running("db", "restore", str(tmp_path / "backup.db"), "--force", cwd=small_disk) as program:
+            assert await program.ended() == 1
+        [line] = program.lines
+        assert "reminderd.db: not enough room: 0." in line
+    assert (names(small_disk), opt_outs_in(small_disk)) == (["reminderd.db"], ["+12025550147"])
+
+
+def test_a_disk_that_is_full_when_the_restore_writes_into_the_database_leaves_it_as_it_was(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may fill the disk after it was found to have room enough."""
+    a_database_and_its_backup(small_disk, tmp_path / "backup.db")
+    ballast = small_disk / "somebody-elses.log"
+
+    def forced(file: Path) -> None:
+        if file == small_disk:  # what is replaced was kept, and nothing of it is overwritten yet
+            ballast.write_bytes(bytes(shutil.disk_usage(small_disk).free - 65_536))
+
+    monkeypatch.setattr("reminderd.files.force_to_disk", forced)
+    with pytest.raises(StoreUnavailableError, match="full"):
+        restore(
+            small_disk / "reminderd.db",
+            tmp_path / "backup.db",
+            SystemClock().now(),
+            actor="anna",
+            replace=True,
+            rules=Rules(),
+        )
+    assert names(small_disk) == ["reminderd.db", ballast.name]
+    ballast.unlink()
+    assert opt_outs_in(small_disk) == ["+12025550147"]

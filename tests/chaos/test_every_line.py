@@ -132,7 +132,8 @@ class Trip:
             instruments=Instruments(),
         )
         claimed_at = self.clock.monotonic()
-        witness = self._sightings.see((await self._wakes()).alive, claimed_at)
+        self._sightings.see((await self._wakes()).alive or (), claimed_at)
+        witness = self._sightings.witness(claimed_at)
         capacity = Capacity(requests=1, checks=1, request_in=SECOND)
         take = partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self._mint)
         for transition in await self._database.write(take):

@@ -1,8 +1,9 @@
 """Random histories of the whole program, held against the provider's own record and the clinic's own book.
 
 Two processes on one file are killed, restarted and configured anew, while other programs write with the SQL of
-docs/database.md, staff cancel, call again, pause, import and restore a backup, and the wall clock is set. The rules
-alone are played so in `tests/core/lifecycle/test_histories.py`, claims and fences in `test_store_histories.py`.
+docs/database.md, staff cancel, accept a number, call again, pause, import and restore a backup, and the wall clock is
+set. The rules alone are played so in `tests/core/lifecycle/test_histories.py`, claims and fences in
+`test_store_histories.py`.
 """
 
 import os
@@ -27,7 +28,7 @@ from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.window import Window
 from reminderd.store.opt_outs import opt_in, opt_out
-from reminderd.store.reminders import RefusedError, call_again, cancel
+from reminderd.store.reminders import RefusedError, accept, call_again, cancel
 from tests.chaos.clinic_day import (
     ANSWERERS,
     MOST_MOODS,
@@ -198,7 +199,12 @@ class ProgramHistories(RuleBasedStateMachine):
         self.program.is_answered(process, unanswered[which % len(unanswered)], answered_by)
 
     @precondition(lambda self: self.day.talking)
-    @rule(which=WHICH, digits=st.sampled_from("1239"), question=st.sampled_from(Question), process=PROCESS)
+    @rule(
+        which=WHICH,
+        digits=st.sampled_from("1239"),
+        question=st.sampled_from([Question.MENU, Question.CANCEL]),
+        process=PROCESS,
+    )
     def a_key_is_pressed(self, which: int, digits: str, question: Question, process: int) -> None:
         talking = self.day.talking
         self.program.key_is_pressed(process, talking[which % len(talking)], digits, question)
@@ -277,7 +283,8 @@ class ProgramHistories(RuleBasedStateMachine):
         with suppress(NotAllowedError):
             desk.write(partial(call_again, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
             self.program.circumstances.asked_again_at[wanted.name] = self.program.time.seconds
-            wanted.is_cancelled, wanted.again_until = False, desk.reminder(wanted.id).again_until
+            wanted.is_cancelled, wanted.is_held = False, False
+            wanted.again_until = desk.reminder(wanted.id).again_until
 
     @precondition(lambda self: self.day.book.reminders)
     @rule(which=WHICH, process=PROCESS)
@@ -286,6 +293,14 @@ class ProgramHistories(RuleBasedStateMachine):
         with suppress(NotAllowedError):
             desk.write(partial(cancel, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
             wanted.is_cancelled = True
+
+    @precondition(lambda self: self.day.book.reminders)
+    @rule(which=WHICH, process=PROCESS)
+    def staff_accept_its_new_number(self, which: int, process: int) -> None:
+        wanted, desk = self.day.reminder(which), self.program.processes[process].desk
+        with suppress(NotAllowedError):
+            desk.write(partial(accept, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
+            wanted.is_held = False
 
     @rule(by_staff=st.booleans())
     def dialing_is_paused_or_resumed(self, by_staff: bool) -> None:
@@ -298,6 +313,15 @@ class ProgramHistories(RuleBasedStateMachine):
         if former is not None or len(self.day.book.reminders) < MOST_REMINDERS:
             with suppress(RefusedError):
                 self.day.imports(former, phone, self.day.now + after)
+
+    @precondition(lambda self: any(one.ref is not None for one in self.day.book.reminders.values()))
+    @rule(which=WHICH)
+    def staff_import_another_number(self, which: int) -> None:
+        """Another number under a known `ref`, and all else as it was."""
+        imported = [one for one in self.day.book.reminders.values() if one.ref is not None]
+        wanted = imported[which % len(imported)]
+        with suppress(RefusedError):
+            self.day.imports(wanted, PHONES[wanted.phone_number == PHONES[0]], wanted.scheduled_at)
 
     @rule(kills=st.booleans())
     def a_backup_is_made_or_restored(self, kills: bool) -> None:

@@ -271,7 +271,7 @@ class StoreHistories(RuleBasedStateMachine):
     def a_call_goes_on(self, which: int, word: str, answered_by: str | None, arrives: bool) -> None:
         """Its webhook arrives at once, or stays under way."""
         ring = self._chosen(which)
-        if word == "completed":
+        if word == "completed" and not ring.picked_up:
             ring.answered_by = answered_by
         if word in TERMINAL:
             self.provider.ends(ring, word)
@@ -282,24 +282,29 @@ class StoreHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.clinic.capabilities.asks_what_to_say and self._ringing())
     @rule(which=st.integers(0, 9))
     def somebody_answers(self, which: int) -> None:
-        """What is handed out to be spoken is what the patient hears, and what is recorded as said."""
+        """What is handed out to be spoken may be what the patient hears, and is recorded as said."""
         ring = self._chosen(which)
         ring.picked_up = True
         desk = self.desks[which % 2]
         spoken = desk.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
-        ring.heard = ring.heard or bool(spoken.message)
+        ring.heard = None if spoken.message else ring.heard
         for name in (ring.reminder_id, *ring.riders):
             was_said = f"This is {name}." in spoken.message
             member = snapshot_of(desk.connection).member(ring.key, name)
             assert member is not None
             assert member.said >= was_said, "was spoken, and is not said"
 
-    @precondition(lambda self: any(ring.heard and ring.picked_up for ring in self._ringing()))
-    @rule(which=st.integers(0, 9), digits=st.sampled_from("1239"), question=st.sampled_from(Question))
+    @precondition(lambda self: any(ring.heard is not False and ring.picked_up for ring in self._ringing()))
+    @rule(
+        which=st.integers(0, 9),
+        digits=st.sampled_from("1239"),
+        question=st.sampled_from([Question.MENU, Question.CANCEL]),
+    )
     def a_key_is_pressed(self, which: int, digits: str, question: Question) -> None:
         """Its webhook names our call alone, and comes twice. It answers for all that were said."""
-        talking = [ring for ring in self._ringing() if ring.heard and ring.picked_up]
+        talking = [ring for ring in self._ringing() if ring.heard is not False and ring.picked_up]
         ring = talking[which % len(talking)]
+        ring.answered_by_key = True
         desk = self.desks[which % 2]
         report = evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key)
         before = snapshot_of(desk.connection)

@@ -136,6 +136,40 @@ async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lin
     assert len(house.provider.placed) == 12
 
 
+@pytest.mark.parametrize("jump", [wall(HOUR), wall(-HOUR)], ids=["forward", "back"])
+async def test_a_clock_that_is_set_ends_no_call_whose_phone_may_be_ringing(tmp_path: Path, jump: Jump) -> None:
+    """A call is given up when it was silent for `outcome_timeout` by the process's own clock."""
+    clock = HandClock()
+    phone = "+12025550001"
+    async with a_house(tmp_path / "db", clock) as house:
+        await house.insert("r1", phone_number=phone)
+        await house.until("r1", "processing")
+        await house.insert("r2", at=NOW - HOUR, phone_number=phone)
+        await house.polled()
+        jump(clock)
+        await house.polled()
+        clock.advance(house.rules.outcome_timeout - SECOND)
+        await house.polled()
+        assert [call.state for call in await house.calls("r1")] == [CallState.PLACED]
+        assert [one.reminder_id for one in house.provider.placed] == ["r1"]
+        clock.advance(2 * SECOND)
+        await house.until("r1", "failed")
+        await house.until("r2", "processing")
+
+
+async def test_what_expired_by_a_clock_that_was_ahead_at_boot_is_called_once_it_is_right(tmp_path: Path) -> None:
+    clock = HandClock(time=NOW + timedelta(days=9))
+    async with a_house(tmp_path / "db", clock) as house:
+        await house.insert("due", at=NOW)
+        await house.insert("later", at=NOW + HOUR)
+        await house.until_all(2, "status = 'expired'")
+        clock.time = NOW
+        await house.until("due", "processing")
+        await house.until("later", "scheduled")
+        clock.advance(HOUR)
+        await house.until("later", "processing")
+
+
 @pytest.mark.parametrize("jump", [wall(5 * HOUR), suspend(5 * HOUR)], ids=["clock set", "slept"])
 async def test_what_is_too_late_afterwards_is_not_rung_and_says_so(tmp_path: Path, jump: Jump) -> None:
     """Too late by default is four hours: an unexpected call then helps nobody."""

@@ -144,11 +144,12 @@ class TwilioChaos(ChaosProvider):
         self.undelivered -= 1
 
     async def _talk(self, call: Conversation, keys: tuple[str, ...], draw: Random) -> None:
-        """Ask what to say, and press keys for as long as they are asked for."""
+        """Ask what to say, and press keys, or none, for as long as they are asked for."""
         call.ring.heard = None  # it may be on record as said, though the words never come
         verbs = await self._fetch(call, call.order["Url"][0], {"AnsweredBy": call.ring.answered_by or ""}, draw)
-        call.ring.heard = None if verbs is None else any("Reminder " in (say.text or "") for say in verbs.iter("Say"))
-        for position, key in enumerate(keys):
+        is_spoken = verbs is not None and any("Reminder " in (say.text or "") for say in verbs.iter("Say"))
+        call.ring.heard = None if verbs is None or is_spoken else False
+        for position, key in enumerate(keys or ("",)):
             gather = None if verbs is None else verbs.find("Gather")
             if gather is None:
                 return
@@ -158,6 +159,7 @@ class TwilioChaos(ChaosProvider):
                 self.pressed.add(call.ring.reminder_id)
             for _ in range(2 if draw.random() < 0.2 else 1):  # the network may deliver it twice
                 verbs = await self._fetch(call, address, {"Digits": key}, draw)
+                call.ring.heard = True if verbs is not None and is_spoken else call.ring.heard
             if verbs is not None and meaning is not None and verbs.find("Gather") is None:
                 self._is_answered(call.ring, meaning)
 

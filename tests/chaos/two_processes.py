@@ -328,8 +328,7 @@ class TwoProcesses:
         with suppress(UnknownReminderError):
             process.desk.press(self._tells(call), digits, question)
             self._is_known(call, None)
-            if digits in {"1", "9"} or (digits, question) == ("2", Question.CANCEL):
-                call.has_pressed_a_key(self.time.now)
+            call.has_pressed_a_key(self.time.now)
             if digits == "9":
                 self.book.opted_out.add(call.phone_number)
 

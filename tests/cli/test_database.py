@@ -34,6 +34,37 @@ def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(term
     assert "a waiting reminder has no wake_at" in terminal.type("db", "restore", "copy.db", "--force").stderr
 
 
+def test_a_backup_of_another_clinic_is_neither_replaced_nor_restored_unless_somebody_insists(
+    terminal: Terminal,
+) -> None:
+    terminal.add()
+    terminal.type("db", "backup", "theirs.db")
+    theirs = (terminal.folder / "theirs.db").read_bytes()
+    (terminal.folder / "reminderd.db").unlink()
+    terminal.add("--ref", "ours")
+    said = terminal.type("db", "backup", "theirs.db", "--force", code=1).stderr
+    assert said.startswith("theirs.db: exists, and is not an earlier backup of this database; expected another name")
+    assert (terminal.folder / "theirs.db").read_bytes() == theirs
+    said = terminal.type("db", "restore", "theirs.db", "--force", code=1).stderr
+    assert said == (
+        "theirs.db: is a backup of another database;"
+        " expected one of this database; --from-another restores it all the same\n"
+    )
+    assert [row["ref"] for row in terminal.json("list")] == ["ours"]
+    terminal.type("db", "restore", "theirs.db", "--force", "--from-another")
+    assert [row["ref"] for row in terminal.json("list")] == [None]
+    terminal.type("db", "backup", "theirs.db", "--force", code=1)
+
+
+@pytest.mark.parametrize("name", ["config.toml", "reminderd.db", "reminderd.db-wal", "list.csv"])
+def test_a_backup_replaces_neither_configuration_nor_database_nor_any_other_file(terminal: Terminal, name: str) -> None:
+    terminal.add()
+    (terminal.folder / "list.csv").write_text("a table that took a day to write")
+    before = {file: file.read_bytes() for file in terminal.folder.iterdir()}
+    assert f"{name}: " in terminal.type("db", "backup", name, "--force", code=1).stderr
+    assert {file: file.read_bytes() for file in terminal.folder.iterdir()} == before
+
+
 @pytest.mark.parametrize("words", [["backup", "copy.db"], ["migrate"], ["check"]])
 def test_a_mistyped_database_is_not_made_for_it(terminal: Terminal, words: list[str]) -> None:
     assert "there is no database yet" in terminal.type("db", *words, code=1).stderr

@@ -22,7 +22,7 @@ def a_call(number: int, status: str | None, **changes: Any) -> dict[str, Any]:
         "updated_at": NOW,
         "error": None,
     }
-    ends = {"received_at": None, "answered_by": None, "duration_seconds": None}
+    ends = {"received_at": None, "outcome": None, "answered_by": None, "duration_seconds": None}
     return usual | ends | {"sip_response_code": None, "error_code": None} | changes
 
 
@@ -42,17 +42,25 @@ def test_acts_and_calls_are_told_in_the_order_of_their_times() -> None:
         {"at": after(9), "act": "confirmed", "actor": "patient", "detail": None},
     ]
     calls = [
-        a_call(1, "busy", created_at=after(1), received_at=after(2), sip_response_code=486),
-        a_call(2, "completed", created_at=after(8), received_at=after(10), answered_by="human", duration_seconds=31),
+        a_call(1, "busy", created_at=after(1), received_at=after(2), outcome="not_answered", sip_response_code=486),
+        a_call(
+            2,
+            "completed",
+            created_at=after(8),
+            received_at=after(10),
+            outcome="confirmed",
+            answered_by="human",
+            duration_seconds=31,
+        ),
     ]
     called = a_row(status="called", response="confirmed", updated_at=after(10))
     assert told(called, calls, acts) == [
         "add by anna",
         "call 1 created",
-        "call 1: busy (SIP 486)",
+        "call 1: busy (not answered, SIP 486)",
         "call 2 created",
         "confirmed by patient",
-        "call 2: completed (answered by human, seconds 31)",
+        "call 2: completed (confirmed, answered by human, seconds 31)",
         "called; the patient's answer: confirmed",
     ]
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from reminderd.cli import import_chunks
 from reminderd.cli.import_chunks import MOST_WARNINGS
+from reminderd.core.formulas import unguarded
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.desk import contents
@@ -116,7 +117,9 @@ def test_the_file_of_rejected_lines_can_be_corrected_and_imported(terminal: Term
 
 
 def test_the_file_of_rejected_lines_is_gone_when_there_are_none(terminal: Terminal) -> None:
-    (terminal.folder / "list.rejected.csv").write_text("from an earlier run")
+    write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
+    terminal.type("import", "list.csv", code=1)
+    assert (terminal.folder / "list.rejected.csv").exists()
     write(terminal, GOOD)
     terminal.type("import", "list.csv")
     assert not (terminal.folder / "list.rejected.csv").exists()
@@ -200,14 +203,14 @@ def test_the_file_itself_is_no_place_for_rejected_lines(terminal: Terminal) -> N
 
 def test_a_place_that_cannot_be_written_is_one_line(terminal: Terminal) -> None:
     write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
-    said = terminal.type("import", "list.csv", "--rejected", "nowhere/bad.csv", code=1).stderr
-    assert "nowhere/bad.csv: No such file or directory" in said
+    said = terminal.type("import", "list.csv", "--rejected", "nowhere/bad.csv", code=2).stderr
+    assert said == "--rejected: nowhere/bad.csv: there is no folder nowhere\n"
 
 
 def test_columns_that_cannot_be_told_are_exit_2_and_all_is_said_at_once(terminal: Terminal) -> None:
-    write(terminal, "", "Phone,Mobile,at\n")
+    write(terminal, "", "Mobile,Cell,at\n")
     said = terminal.type("import", "list.csv", code=2).stderr
-    for words in ("phone_number: 2 columns fit", "message: no column", 'found: "Phone", "Mobile", "at"'):
+    for words in ("phone_number: 2 columns fit", "message: no column", 'found: "Mobile", "Cell", "at"'):
         assert words in said
 
 
@@ -217,7 +220,7 @@ def test_map_names_a_column(terminal: Terminal) -> None:
     assert terminal.json("list")[0]["ref"] == "7"
 
 
-@pytest.mark.parametrize("entry", ["message", "message=", "words=Text", "=Text"])
+@pytest.mark.parametrize("entry", ["message", "message=", "ref", "words=Text", "=Text"])
 def test_a_wrong_map_is_exit_2(terminal: Terminal, entry: str) -> None:
     write(terminal, GOOD)
     assert "expected COLUMN=HEADER" in terminal.type("import", "list.csv", "--map", entry, code=2).stderr
@@ -270,16 +273,79 @@ HEADER = b"ref,phone,message,at\n"
         (b"\n\n", "it is empty"),
         (b'"ref,phone', "the header: quotes"),
         (HEADER + b"7,\0\0\0", "NUL bytes"),
-        (HEADER + b"7,+4930123456,\xc3\xa4\n8,+4930123456,\xe4,x\n", "line 3 is not UTF-8 like what is above it"),
-        (b"\xef\xbb\xbf" + HEADER + b"\xe4", "line 2 is not UTF-8 with byte order mark"),
-        (b"\xff\xfe" + "ref\n".encode("utf-16-le") + b"\x00\xd8\x00", "line 2 is not UTF-16"),
-        (HEADER + b"\x81\xe4", "line 2 is neither UTF-8 nor Windows-1252"),
+        (b"sep=;\n", "it is empty"),
+        (b"ref,phone,m\xe8ssage,at\n\xc3\xa4\n", "the header: encoding: a letter can't be read"),
+        (HEADER + b"7,+4930123456,\xc3\xa4\n8,+4930123456,\xe4 \xe4,x\n", "a part of it is UTF-8, and a part is not"),
+        (
+            HEADER + b"7,+4930123456,Mme Lef\xe8vre,x\n",
+            "line 2 has a letter that may be è (Windows-1252) or č (Windows-1250)",
+        ),
+        (
+            HEADER + b"\n7,+4930123456,Ma\xf1ana,x\n",
+            "line 3 has a letter that may be ñ (Windows-1252) or ń (Windows-1250)",
+        ),
+        (HEADER + b"7,+4930123456,\xc4\xce\xcd,x\n", "line 2 has letters that may be of more than one alphabet"),
+        (HEADER + b"\x81\xe4", "line 2 has a letter that may be"),
     ],
 )
 def test_a_file_that_cannot_be_read_as_a_whole_is_exit_2(terminal: Terminal, content: bytes, why: str) -> None:
     write(terminal, content)
     assert why in terminal.type("import", "list.csv", code=2).stderr
     assert not (terminal.folder / "reminderd.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("begin", "codec", "bad"),
+    [
+        (b"\xef\xbb\xbf", "utf-8", b"M\xfcller"),
+        (b"", "utf-8", b"M\xfcller"),
+        (b"\xff\xfe", "utf-16-le", b"\x00\xd8"),
+    ],
+    ids=["UTF-8 with a mark", "UTF-8 in all the rest", "UTF-16"],
+)
+def test_a_bad_byte_rejects_its_line_alone_where_the_encoding_is_certain(
+    terminal: Terminal, begin: bytes, codec: str, bad: bytes
+) -> None:
+    before, after = (
+        "7,+4930123456,Grüße.,2030-01-07 09:30\n8,+4930123457,",
+        ",2030-01-07 09:30\n9,+4930123458,Zwölf.,2030-01-07 09:30\n",
+    )
+    write(terminal, begin + ("ref,phone,message,at\n" + before).encode(codec) + bad + after.encode(codec))
+    said = terminal.type("import", "list.csv", code=1).stdout
+    assert "2 added, 0 changed, 0 unchanged, 1 rejected" in said
+    assert "encoding: a letter can't be read" in said
+    assert rejected(terminal)[1][0] == "3"
+    assert {row["ref"] for row in terminal.json("list")} == {"7", "9"}
+
+
+@pytest.mark.parametrize(
+    ("name", "letter"), [("windows-1252", "è"), ("cp1250", "č"), ("ISO-8859-2", "č"), ("850", "Þ")]
+)
+def test_an_encoding_that_is_told_is_used(terminal: Terminal, name: str, letter: str) -> None:
+    write(terminal, HEADER + b"7,+4930123456,\xe8,2030-01-07 09:30\n")
+    terminal.type("import", "list.csv", "--encoding", name)
+    [row] = stored(terminal)["reminders"]
+    assert letter in row
+
+
+def test_a_letter_that_is_the_same_in_every_encoding_of_spreadsheets_needs_no_question(terminal: Terminal) -> None:
+    write(terminal, HEADER + "7,+4930123456,Grüße, 2030-01-07 09:30\n".encode("cp1252"))
+    assert "Windows-1252, commas between cells" in terminal.type("import", "list.csv").stdout
+
+
+@pytest.mark.parametrize("name", ["", "klingon", "rot13", "idna", "utf-7"])
+def test_an_encoding_that_no_spreadsheet_writes_is_wrong_usage(terminal: Terminal, name: str) -> None:
+    write(terminal, GOOD)
+    assert (
+        "is unknown; expected a name like utf-8"
+        in terminal.type("import", "list.csv", "--encoding", name, code=2).stderr
+    )
+
+
+def test_an_encoding_that_the_mark_of_the_file_contradicts_is_refused(terminal: Terminal) -> None:
+    write(terminal, b"\xef\xbb\xbf" + HEADER + GOOD.encode())
+    assert "begins with the mark of UTF-8" in terminal.type("import", "list.csv", "--encoding", "cp1252", code=2).stderr
+    terminal.type("import", "list.csv", "--encoding", "utf-8")
 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440])
@@ -319,13 +385,13 @@ def test_a_missing_file_is_exit_2(terminal: Terminal) -> None:
 WINDOWS = "".join(bytes([byte]).decode("cp1252") for byte in {*range(1, 256)} - {0x81, 0x8D, 0x8F, 0x90, 0x9D})
 DIALECTS = st.sampled_from(
     # Before Python 3.13 csv.writer forgets to quote a line break that is not its own.
-    [(delimiter, *style) for delimiter in ",;\t" for style in (("\r\n", csv.QUOTE_MINIMAL), ("\n", csv.QUOTE_ALL))]
+    [(delimiter, *style) for delimiter in ",;\t|" for style in (("\r\n", csv.QUOTE_MINIMAL), ("\n", csv.QUOTE_ALL))]
 )
 
 
 def tables(alphabet: Any) -> st.SearchStrategy[list[tuple[str, str, datetime]]]:
     phones = st.integers(0, 9_999_999).map(lambda number: f"+49301{number:07}")
-    messages = st.text(alphabet, min_size=1, max_size=60).filter(str.strip)
+    messages = st.text(alphabet, min_size=1, max_size=60).filter(lambda text: text.strip() and unguarded(text) == text)
     times = st.datetimes(datetime(2030, 1, 1), datetime(2040, 1, 1)).map(  # noqa: DTZ001 - written as local time
         lambda time: time.replace(hour=12, second=0, microsecond=0)
     )
@@ -336,7 +402,8 @@ def tables(alphabet: Any) -> st.SearchStrategy[list[tuple[str, str, datetime]]]:
 @given(
     st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]).flatmap(
         lambda codec: st.tuples(
-            st.just(codec), tables(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+            st.just(codec),
+            tables(st.characters(exclude_characters="\0\N{REPLACEMENT CHARACTER}", exclude_categories=["Cs"])),
         )
     )
     | st.tuples(st.just("cp1252"), tables(WINDOWS)),
@@ -349,12 +416,12 @@ def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
     (terminal.folder / "reminderd.db").unlink(missing_ok=True)
     text = io.StringIO(newline="")
     writer = csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting)
-    writer.writerow(["Réf", "Téléphone", "Texte", "Date", "Heure"])
+    writer.writerow(["Réf", "Téléphone", "Texte", "Date d'appel", "Heure d'appel"])
     writer.writerows(
         [n, phone, message, f"{at:%d.%m.%Y}", f"{at:%H:%M}"] for n, (phone, message, at) in enumerate(table)
     )
     write(terminal, text.getvalue().encode(codec))
-    terminal.type("import", "list.csv")
+    terminal.type("import", "list.csv", *(["--encoding", codec] if codec == "cp1252" else []))
     with open_sync(terminal.folder / "reminderd.db") as connection:
         found = connection.execute("SELECT phone_number, message FROM reminders ORDER BY CAST(ref AS INT)").fetchall()
     assert [tuple(row) for row in found] == [(phone, message) for phone, message, _ in table]

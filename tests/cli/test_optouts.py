@@ -3,6 +3,8 @@
 import csv
 import io
 
+import pytest
+
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
@@ -54,6 +56,20 @@ def test_the_numbers_of_a_table_are_found_by_its_header(terminal: Terminal) -> N
     result = terminal.type("opt-out", "import", "list.csv", code=1)
     assert result.stderr.startswith("line 3: empty")
     assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER, "+4930123457"]
+
+
+def test_our_own_report_is_a_list_of_numbers(terminal: Terminal) -> None:
+    terminal.add()
+    (terminal.folder / "report.csv").write_text(terminal.type("report", "--date", "2030-01-07", "--csv").stdout)
+    assert "1 number opted out; 1 reminder cancelled" in terminal.type("opt-out", "import", "report.csv").stdout
+    assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
+
+
+@pytest.mark.parametrize("name", [b"Lef\xe8vre", b"Lef\xe8vre, M\xc3\xbcller", b"M\xc3\xbc\xc3\xbcller\xe8"])
+def test_numbers_are_read_whatever_becomes_of_the_letters_beside_them(terminal: Terminal, name: bytes) -> None:
+    table = b"Do not call\n\nname;phone\n" + name + b";+49 30 123456\n"
+    (terminal.folder / "list.csv").write_bytes(table)
+    assert "1 number opted out" in terminal.type("opt-out", "import", "list.csv").stdout
 
 
 def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Terminal) -> None:

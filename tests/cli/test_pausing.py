@@ -36,6 +36,16 @@ def test_a_pause_by_another_programs_sql_is_told_too(terminal: Terminal) -> None
     assert terminal.type("list").stderr == "dialing is paused; reminderd resume ends it\n"
 
 
+def test_who_looks_at_what_waits_or_resumes_is_told_that_the_provider_does_not_reach_us(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("INSERT INTO settings VALUES ('unreached_since', '1780000000000')")
+    for words in (["list"], ["show", reminder_id], ["report"], ["resume"]):
+        said = terminal.type(*words).stderr
+        assert said.startswith("dialing is paused: answered calls never asked what to say"), words
+        assert "[web].public_base_url" in said
+
+
 @pytest.mark.parametrize("command", ["pause", "resume"])
 def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, command: str) -> None:
     assert "there is no database yet" in terminal.type(command, code=1).stderr

@@ -287,3 +287,11 @@ def test_a_national_number_is_stored_as_it_is_dialed_from_abroad(terminal: Termi
     assert row["scheduled_at"] == "2030-01-07T09:30:00.000-05:00"
     terminal.type("opt-out", "add", "202-555-0147")
     assert terminal.json("show", row["id"])["status"] == "cancelled"
+
+
+def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warned_of(terminal: Terminal) -> None:
+    first = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--ref")
+    assert terminal.type(*first, "0047", "--message", "Hello.").stderr.count("warning") == 0
+    said = terminal.type(*first, "47", "--message", "Dear [NameF].").stderr
+    assert "warning: message: [NameF] would be read aloud as it stands" in said
+    assert "warning: ref: 47 may be 0047, rewritten by a spreadsheet" in said

@@ -11,6 +11,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW
+from tests.support.rows import insert_call
 
 DAY = "2026-03-02"  # NOW's
 
@@ -51,6 +52,19 @@ def test_a_table_ends_in_what_it_comes_to(desk: Terminal) -> None:
     lines = desk.type("report", "--date", DAY).stdout.splitlines()
     assert lines[-2] == "1 wants to cancel, 1 not reached, 1 waiting, 1 confirmed, 1 opted out"
     assert lines[-1] == "2 need a human"
+
+
+def test_how_the_last_call_ended_is_told_in_words_to_people_and_as_a_code_to_programs(desk: Terminal) -> None:
+    with open_sync(desk.folder / "reminderd.db") as connection:
+        insert_call(connection, "c-failed", outcome="hung_up", said=True)
+        insert_call(connection, "b-waits", outcome="heard", said=False)
+    rows = json.loads(desk.type("report", "--date", DAY, "--json").stdout)["reminders"]
+    assert {row["id"]: row["call_outcome"] for row in rows if row["call_outcome"]} == {
+        "c-failed": "hung_up",
+        "b-waits": "not_heard",
+    }
+    assert "hung up" in desk.type("report", "--date", DAY).stdout
+    assert "not reached,hung up," in desk.type("report", "--date", DAY, "--csv").stdout
 
 
 def test_a_range_of_days_is_reported_in_one(desk: Terminal) -> None:

@@ -14,6 +14,7 @@ from reminderd.cli.asking import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
 from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW
@@ -105,6 +106,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "last_report": None,
         "paused": False,
         "paused_since": None,
+        "unreached_since": None,
         "backup_age_seconds": None,
     }
 
@@ -224,11 +226,22 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         first, *lines = terminal.type("status", code=1).stdout.splitlines()
         assert first.startswith("ERROR: backup: there is none in ")
         assert [line.split() for line in lines][-1][:4] == ["backup", "there", "is", "none"]
-        (terminal.folder / "copies").mkdir()
-        made = terminal.folder / "copies" / f"reminderd-{SystemClock().now():%Y%m%dT%H%M%SZ}.db"
-        made.touch()
+        database = terminal.folder / "reminderd.db"
+        made = back_up(database, terminal.folder / "copies", SystemClock().now(), keep=1).file
         assert "0 hours old" in terminal.type("status").stdout
         made.unlink()
         (terminal.folder / "copies").rmdir()
         (terminal.folder / "copies").touch()
         assert "ERROR: backup: " in terminal.type("status", code=1).stdout
+
+
+def test_an_address_that_the_provider_does_not_reach_is_told_with_its_key(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))
+    with answering(terminal, says()):
+        result = terminal.type("status", code=1)
+    first = result.stdout.splitlines()[0]
+    assert first.startswith("ERROR: public address: dialing is paused: answered calls never asked what to say")
+    assert first.endswith("[web].public_base_url")
+    assert "dialing paused since 2026-03-02 11:00:00: answered calls" in " ".join(result.stdout.split())

@@ -15,6 +15,11 @@ SECRET = 'webhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\n'
 ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30Z", "--message", "Tomorrow at nine.", "--ref", "r1")
 
 
+@pytest.fixture(autouse=True)
+def _a_daemon_that_is_not_refused_ends_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REMINDERD__WEB__HOST", "192.0.2.1")  # nobody's address, RFC 5737: it cannot listen there
+
+
 @pytest.fixture
 def real(terminal: Terminal) -> Path:
     """A configuration with a real provider, under another name than the program looks for."""

@@ -104,3 +104,9 @@ def test_every_place_that_may_change_is_in_the_documents_table() -> None:
         is_key = place in known
         name = place[-1].removesuffix("_file") if is_key else f"[{'.'.join(place)}]"
         assert f"`{name}`" in table, place
+
+
+def test_another_public_address_holds_at_once(load: Load) -> None:
+    found = changes(load(TWILIO), load(TWILIO.replace("clinic.example", "other.example")))
+    assert (keys(*found.at_once), found.later) == (["[web].public_base_url"], ())
+    assert found.config.web.public_base_url == "https://other.example"

@@ -91,6 +91,11 @@ def test_a_variable_that_names_no_key_is_a_mistake_with_what_was_meant(mistakes:
     )
 
 
+def test_one_whose_key_is_in_another_section_is_told_with_that(mistakes: Mistakes) -> None:
+    (line,) = mistakes(None, {"REMINDERD__PROVIDER__TWILIO__VOICEMAIL_IS_REACHED": "true"})
+    assert "unknown, did you mean REMINDERD__REDIAL__VOICEMAIL_IS_REACHED?" in line
+
+
 def test_a_key_given_by_two_variables_is_a_mistake(mistakes: Mistakes) -> None:
     (line,) = mistakes(None, {"REMINDERD__WEB__PORT": "1", "REMINDERD__web__port": "2"})
     assert "is set twice, also as REMINDERD__WEB__PORT" in line

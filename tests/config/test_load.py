@@ -84,6 +84,10 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
     ("toml", "said"),
     [
         ("[worker]\ndialrs = 1", "[worker].dialrs: unknown key, did you mean dialers?; expected one of poll_interval"),
+        (
+            "[provider.twilio]\nvoicemail_is_reached = true",
+            "[provider.twilio].voicemail_is_reached: unknown key, did you mean [redial].voicemail_is_reached?;",
+        ),
         ("[provider.generik]\nx = 1", "[provider.generik]: unknown section, did you mean provider.generic?"),
         ("[web.tls]\nx = 1", "[web.tls]: unknown section; expected no section here"),
         ("port = 1", "config.toml: port: is in no section; expected [web].port or [metrics].port"),

@@ -73,6 +73,10 @@ def test_the_environment_can_give_it_too(load: Load) -> None:
         ("greeting", "{}", "has a brace in it that belongs to no placeholder"),
         ("greeting", "{{clinic}}", "has a brace in it that belongs to no placeholder"),
         ("greeting", "{clinic}" * 4, "has {clinic} in it too often"),
+        ("greeting", "Hello ***NAME***", "has ***NAME*** in it, which would be read aloud as it stands"),
+        ("goodbye", "Bye.<br>", "has <br> in it, which would be read aloud as it stands"),
+        ("menu", "Brown &amp; Co", "has &amp; in it, which would be read aloud as it stands"),
+        ("clinic", "[Clinic]", "has [Clinic] in it, which would be read aloud as it stands"),
         ("voicemail", "{message}{message}", "has {message} in it too often"),
         ("menu", "a\\u0007", "has a control character in it"),
         ("menu", "a\\u007f", "has a control character in it"),
@@ -103,6 +107,7 @@ def test_a_template_is_a_name_and_a_text(load: Load) -> None:
         ('checkup = "{phone}"', "has {phone} in it, which is unknown, in checkup"),
         ('checkup = "{dat}"', "has {dat} in it, which is unknown, did you mean date?, in checkup"),
         ('checkup = "{message}"', "has {message} in it, which is unknown, in checkup"),
+        ('checkup = "Dear [NameF]"', "has [NameF] in it, which would be read aloud as it stands, in checkup"),
         ("checkup = 5", "has something other than text in it; expected "),
     ],
 )

@@ -3,9 +3,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from loguru import logger
 
-from reminderd.config import Config, rules_of
+from reminderd.config import Config, MessagesConfig, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
 from reminderd.core.window import DAY_MINUTES, Span
@@ -291,7 +292,12 @@ def test_what_is_taken_as_retention_loguru_takes_too(load: Load, tmp_path: Path,
 
 
 def test_the_defaults_are_the_cores_own() -> None:
-    assert rules_of(Config(), provider="generic") == Rules()
+    assert evolve(rules_of(Config(), provider="generic"), greeting_takes=timedelta(0)) == Rules()
+
+
+def test_the_core_knows_how_long_the_clinics_greeting_takes() -> None:
+    brief, long = (rules_of(Config(messages=MessagesConfig(greeting=text))) for text in ("{clinic} here.", "So " * 25))
+    assert brief.greeting_takes < long.greeting_takes == timedelta(seconds=10)
 
 
 def test_the_rules_are_the_configurations(load: Load) -> None:

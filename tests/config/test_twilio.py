@@ -81,6 +81,9 @@ def test_with_another_provider_its_secrets_are_neither_needed_nor_read(load: Loa
     assert load(toml).provider.kind == "sandbox"
 
 
-@pytest.mark.parametrize(("kind", "is_reached"), [("twilio", False), ("sandbox", True)])
-def test_only_twilio_tells_machines_apart(load: Load, kind: str, *, is_reached: bool) -> None:
-    assert rules_of(load(f'[provider]\nkind = "{kind}"', GIVEN)).voicemail_is_reached is is_reached
+@pytest.mark.parametrize("kind", ["twilio", "sandbox"])
+@pytest.mark.parametrize(("line", "is_reached"), [("", False), ("[redial]\nvoicemail_is_reached = true", True)])
+def test_whether_a_voicemail_counts_as_reached_is_one_key_for_every_provider(
+    load: Load, kind: str, line: str, *, is_reached: bool
+) -> None:
+    assert rules_of(load(f'[provider]\nkind = "{kind}"\n{line}', GIVEN)).voicemail_is_reached is is_reached

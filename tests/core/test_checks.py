@@ -17,5 +17,11 @@ def test_a_number_that_has_opted_out_and_hours_that_leave_no_time_are_both_told(
     assert late.startswith("the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire; ")
 
 
+def test_a_message_that_was_not_filled_in_is_told_last() -> None:
+    out, unfilled = warnings_of(evolve(REQUEST, message="Dear {name}"), RULES, opted_out=True)
+    assert out.startswith("this number has opted out")
+    assert unfilled.startswith("message: {name} would be read aloud as it stands")
+
+
 def test_hours_that_leave_some_time_are_no_warning() -> None:
     assert list(warnings_of(REQUEST, evolve(RULES, window=hours(9 * HOUR, 12 * HOUR)), opted_out=False)) == []

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.csv_records import DELIMITERS, Record, delimiter_of, names_delimiter, records
+from reminderd.core.csv_records import (
+    DELIMITERS,
+    UNREADABLE,
+    Layout,
+    Record,
+    delimiter_of,
+    layout_of,
+    names_delimiter,
+    records,
+)
+from reminderd.core.headers import is_header
 
 
 def rows(text: str, delimiter: str = ",") -> list[Record]:
@@ -71,3 +81,26 @@ def test_any_text_is_records_in_order(text: str, delimiter: str) -> None:
     numbers = [record.line for record in rows(text, delimiter)]
     assert numbers == sorted(set(numbers))
     assert all(number <= len(text.splitlines()) for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("text", "layout"),
+    [
+        ("phone,message,at\n", Layout(",")),
+        ("phone|message|at\n", Layout("|")),
+        ("Appointments for clinic,,\n\nphone,message,at\n", Layout(",", 1)),
+        ('Praxis; Stand 1, 2, 3\n;\n"Fast,\nfertig"\nTelefon;Nachricht\n', Layout(";", 2)),
+        ("sep=;\nTitle\nTelefon;Nachricht\n", Layout(";", 1)),
+        ("sep=;\nTitle\n", Layout(";")),
+        ('"Title\nphone;message\n', Layout(";", 1)),
+        ("who;what\nphone\n", Layout(";")),
+        ("", Layout(",")),
+    ],
+)
+def test_the_header_is_the_first_row_that_names_columns_else_the_first_of_all(text: str, layout: Layout) -> None:
+    assert layout_of(io.StringIO(text).readlines() or [""], is_header) == layout
+
+
+def test_a_letter_that_was_lost_makes_its_record_unreadable_and_no_other() -> None:
+    lost, whole = rows("M\N{REPLACEMENT CHARACTER}ller,1\nMeier,2\n")
+    assert (lost.mistake, lost.cells, whole.mistake) == (UNREADABLE, ["M\N{REPLACEMENT CHARACTER}ller", "1"], None)

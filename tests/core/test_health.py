@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.diagnosis.machine import DISK_FULL_SOON
-from reminderd.core.health import BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
+from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
 from tests.support.nouns import NOW
 
 SECOND = timedelta(seconds=1)
@@ -20,6 +20,7 @@ WELL = Glance(
     last_report=None,
     paused=False,
     paused_since=None,
+    unreached_since=None,
 )
 DAEMON = Daemon(
     version="1.2.3",
@@ -86,3 +87,12 @@ def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
     assert found(backup=BACKUP_LATE) == []
     assert found(backup=BACKUP_LATE + SECOND) == ["the newest backup is 26 hours old"]
     assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
+
+
+def test_an_address_that_the_provider_does_not_reach_is_told_once_whether_the_daemon_answers_or_not() -> None:
+    failing = evolve(WELL, unreached_since=NOW, due_since=NOW - LATE_AFTER - SECOND)
+    ill = evolve(DAEMON, parts={"database": None, ADDRESS: "dialing is paused: …"})
+    (sentence,) = found(failing, daemon=ill)
+    assert sentence.startswith("public address: dialing is paused: answered calls never asked what to say")
+    assert "[web].public_base_url" in sentence
+    assert found(failing, daemon="the daemon does not answer") == ["the daemon does not answer", sentence]

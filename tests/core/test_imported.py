@@ -4,9 +4,19 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.csv_columns import columns_of
-from reminderd.core.imported import Intake, Known, content_of, decide, read_row
+from reminderd.core.imported import (
+    Cancellation,
+    Intake,
+    Known,
+    content_of,
+    decide,
+    decide_cancellation,
+    read_row,
+    why_held,
+)
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import Status
 from reminderd.core.phone import ANY_NUMBER, patient_number
@@ -18,7 +28,7 @@ HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
 REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
 
 
-def read(*cells: str) -> ReminderRequest | list[str]:
+def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
     return read_row(
         cells,
         columns_of(HEADER, {}),
@@ -36,6 +46,10 @@ def known(status: Status = Status.SCHEDULED, **changes: Any) -> Known:
 
 
 def other(**changes: Any) -> Known:
+    return known(**changes, content=(REQUEST.phone_number, "Bye.", *content_of(REQUEST)[2:]))
+
+
+def of_another_number(**changes: Any) -> Known:
     return known(**changes, content=("+4930123457", *content_of(REQUEST)[1:]))
 
 
@@ -86,13 +100,28 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
         (None, Intake.ADDED),
         (known(), Intake.UNCHANGED),
         (known(Status.CALLED, called=True), Intake.UNCHANGED),
+        (known(held="changed"), Intake.UNCHANGED),
         (other(), Intake.CHANGED),
+        (other(held="changed"), Intake.HELD),
+        (of_another_number(), Intake.HELD),
+        (of_another_number(held="changed"), Intake.HELD),
     ],
-    ids=["new", "the same", "the same, called", "edited"],
+    ids=[
+        "new",
+        "the same",
+        "the same, called",
+        "the same, held",
+        "edited",
+        "edited while it is held",
+        "another number",
+        "another number again",
+    ],
 )
 def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
     decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
+    held = [warning for warning in decision.warnings if warning.startswith("phone_number: not the one")]
+    assert len(held) == (becomes is Intake.HELD)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +129,8 @@ def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
     [
         (other(status=Status.CALLED), "not changed: the reminder is already called"),
         (other(called=True), "not changed: it was called already"),
+        (of_another_number(status=Status.CALLED), "not changed: the reminder is already called"),
+        (of_another_number(called=True), "not changed: it was called already"),
     ],
 )
 def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> None:
@@ -122,3 +153,82 @@ def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -
 def test_what_is_stored_anew_or_changed_is_warned_about(stored: Known | None, warnings: int) -> None:
     assert len(decide(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
     assert decide(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()
+
+
+def test_why_a_reminder_is_held_names_the_former_number_by_its_end_only() -> None:
+    expected = "phone number changed (import of list.csv), the former one ended in 57: accept the new one, or cancel"
+    assert why_held(REQUEST, of_another_number(), "import of list.csv") == expected
+    assert why_held(REQUEST, of_another_number(held="changed before"), "import of list.csv") == expected
+    assert why_held(REQUEST, other(held="changed before"), "api") == "changed before"
+
+
+WITH_STATUS = ["phone", "message", "at", "ref", "status"]
+
+
+def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
+    columns = columns_of(WITH_STATUS, {})
+    return read_row(
+        cells,
+        columns,
+        width=len(WITH_STATUS),
+        zone=ZoneInfo("Europe/Berlin"),
+        templates=NO_TEMPLATES,
+        order=None,
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
+    )
+
+
+def test_a_row_whose_appointment_stands_asks_for_a_reminder() -> None:
+    for status in ("Confirmed", ""):
+        assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", status), ReminderRequest)
+
+
+def test_a_row_whose_appointment_is_over_calls_its_reminder_off_whatever_else_it_says() -> None:
+    whole = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "cancelled")
+    assert isinstance(whole, Cancellation)
+    assert whole.name == "7"
+    assert read_status("", "", "soon", "7", "cancelled") == Cancellation(ref="7")
+
+
+def test_without_a_ref_the_row_itself_tells_which_reminder_is_called_off() -> None:
+    found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
+    assert isinstance(found, Cancellation)
+    assert found.request is not None
+    assert found.name == found.request.own_id
+    assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "", "cancelled"), list)
+    assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "a\tb", "cancelled"), list)
+
+
+def test_a_status_that_is_not_understood_refuses_its_row() -> None:
+    told = read_status("030", "Hello.", "2027-03-01 16:00", "7", "rescheduled")
+    assert isinstance(told, list)
+    assert [line.partition(":")[0] for line in told] == ["phone_number", "status"]
+    assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "rescheduled"), list)
+
+
+@pytest.mark.parametrize(
+    ("stored", "becomes"),
+    [
+        (None, Intake.NOT_NEEDED),
+        (known(), Intake.CANCELLED),
+        (known(Status.PROCESSING, called=True), Intake.CANCELLED),
+        (known(Status.CALLED, called=True), Intake.NOT_NEEDED),
+        (known(Status.CANCELLED), Intake.NOT_NEEDED),
+    ],
+)
+def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Known | None, becomes: Intake) -> None:
+    for request in (None, REQUEST):
+        assert decide_cancellation(Cancellation(ref="7", request=request), stored).intake is becomes
+
+
+def test_a_cancellation_of_another_number_cancels_nothing() -> None:
+    decision = decide_cancellation(Cancellation(ref="7", request=REQUEST), of_another_number())
+    assert decision.intake is Intake.CONFLICT
+    assert decision.reason.startswith("not cancelled: the reminder with this ref has another phone number")
+
+
+def test_a_message_that_was_not_filled_in_is_taken_with_a_warning() -> None:
+    request = evolve(REQUEST, message="Dear {name}")
+    [warning] = decide(request, None, RULES, NOW, opted_out=False).warnings
+    assert warning.startswith("message: {name} would be read aloud as it stands")
+    assert decide(REQUEST, None, RULES, NOW, opted_out=False).warnings == ()

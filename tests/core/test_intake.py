@@ -40,11 +40,23 @@ def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | 
         ({"message": "x" * (MESSAGE_LIMIT + 1)}, "message: 4001 characters; expected at most 4000"),
         ({"message": "a\0b"}, "message: contains NUL or invalid characters"),
         ({"message": "a\ud800b"}, "message: contains NUL or invalid characters"),
+        ({"message": "M\N{REPLACEMENT CHARACTER}ller"}, "message: contains NUL or invalid characters"),
         ({"message": f"a{chr(0xDFFF)}b"}, "message: contains NUL or invalid characters"),
         ({"timezone": "Mars/Base"}, "timezone: not a time zone"),
         ({"timezone": ""}, "timezone: not a time zone"),
     ],
-    ids=["no number", "empty", "blank", "too long", "NUL", "first surrogate", "last surrogate", "no zone", "no name"],
+    ids=[
+        "no number",
+        "empty",
+        "blank",
+        "too long",
+        "NUL",
+        "first surrogate",
+        "lost letter",
+        "last surrogate",
+        "no zone",
+        "no name",
+    ],
 )
 def test_a_mistake_names_its_field(wrong: dict[str, str], says: str) -> None:
     good = {"phone_number": "+4930123456", "message": "Hello", "timezone": None}

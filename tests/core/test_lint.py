@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.conversation import Part
-from reminderd.core.lint import lint, seconds
+from reminderd.core.lint import lint
 from reminderd.core.wording import Wording
 from reminderd.core.wordings import BUILT_IN
 
@@ -120,21 +120,3 @@ def test_a_voicemail_of_more_than_a_minute_counts_twice() -> None:
 def test_no_warning_has_a_number_in_it_that_could_be_called() -> None:
     for line in lint(evolve(CAREFUL, templates=dict.fromkeys(FIXED, "202 555 0199"))):
         assert "555" not in line
-
-
-def test_a_digit_that_stands_alone_takes_as_long_as_a_word() -> None:
-    assert seconds("2 0 2, 5 5 5, 0 1 9 0") == seconds("one two three four five six seven eight nine ten") == 4
-
-
-def test_long_words_take_longer() -> None:
-    assert seconds("Donaudampfschifffahrtsgesellschaft") > seconds("One two")
-
-
-def test_our_pace_is_no_faster_than_a_voice_that_was_timed() -> None:
-    timed_at_19_seconds = (  # Amazon's sample of the voice Joanna
-        "In order to keep each language in sync with the visual content, you need to exercise fine-grained control "
-        "over the duration of each segment. That's where this new feature comes in. You can now specify the maximum "
-        "desired duration for any desired segments, counting on Polly to adjust the speech rate in order to limit the "
-        "length of each segment."
-    )
-    assert 19 <= seconds(timed_at_19_seconds) <= 25

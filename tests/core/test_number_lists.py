@@ -3,7 +3,7 @@
 import pytest
 
 from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.number_lists import NumberColumn, number_column
+from reminderd.core.number_lists import NumberColumn, names_numbers, number_column
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,8 @@ def test_where_two_fit_or_none_it_is_not_guessed(first_row: list[str], said: str
 
 def test_a_national_number_is_one_where_the_country_is_known() -> None:
     assert number_column(["Anna", "030 123456"], country="DE") == NumberColumn(1, has_header=False)
+
+
+def test_a_row_with_a_column_of_numbers_is_the_header_of_a_list() -> None:
+    assert names_numbers(["Name", "Telefon"])
+    assert not names_numbers(["Do not call", "+4930123456"])

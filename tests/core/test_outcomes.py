@@ -1,8 +1,171 @@
-import pytest
+"""How a call ended for the patient, what reached them, and what it has come to."""
 
-from reminderd.core.model import Response, Status
-from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
-from reminderd.core.reasons import EndCode
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.model import Call, CallOutcome, CallState, Member, Response, Status
+from reminderd.core.outcomes import (
+    NEED_A_HUMAN,
+    Outcome,
+    Told,
+    outcome,
+    outcome_for,
+    outcome_of,
+    reached,
+    reached_anybody,
+    told_in,
+)
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.rules import Rules
+from tests.support.nouns import NOW, RULES, SECOND, a_call, a_member, a_reminder
+
+CALL = a_call(CallState.ENDED, status="completed")
+MEMBER = a_member(CALL, a_reminder())
+VOICEMAIL_COUNTS = evolve(RULES, voicemail_is_reached=True)
+
+
+# What was given to be spoken
+
+
+@pytest.mark.parametrize(
+    ("members", "told"),
+    [
+        ([], Told.NOTHING),
+        ([MEMBER], Told.NOTHING),
+        ([evolve(MEMBER, said=True)], Told.VOICEMAIL),
+        ([MEMBER, evolve(MEMBER, said=True, spoken_by=NOW)], Told.MESSAGE),
+        ([evolve(MEMBER, said=True), evolve(MEMBER, said=True, spoken_by=NOW)], Told.MESSAGE),
+    ],
+)
+def test_a_provider_that_asks_was_given_only_what_it_fetched(members: list[Member], told: Told) -> None:
+    assert told_in(members, asks=True) is told
+    assert told_in(members, asks=False) is Told.WITH_THE_REQUEST
+
+
+# How a call ended for the patient
+
+WITH, MESSAGE, VOICEMAIL, NOTHING = Told.WITH_THE_REQUEST, Told.MESSAGE, Told.VOICEMAIL, Told.NOTHING
+
+ENDS: list[tuple[dict[str, Any], Told, CallOutcome]] = [
+    # the message went with the request: the provider's word counts
+    ({}, WITH, CallOutcome.HEARD),
+    ({"answered_by": "human", "duration_seconds": 31}, WITH, CallOutcome.HEARD),
+    ({"answered_by": "a word of its own"}, WITH, CallOutcome.HEARD),
+    ({"duration_seconds": 0}, WITH, CallOutcome.NOT_HEARD),
+    ({"duration_seconds": 0, "answered_by": "human"}, WITH, CallOutcome.NOT_HEARD),
+    ({"duration_seconds": 0, "answered_by": "voicemail"}, WITH, CallOutcome.NOT_HEARD),
+    ({"answered_by": "Machine"}, WITH, CallOutcome.VOICEMAIL),
+    ({"answered_by": "VOICEMAIL", "duration_seconds": 20}, WITH, CallOutcome.VOICEMAIL),
+    ({"answered_by": "silence"}, WITH, CallOutcome.VOICEMAIL),
+    ({"answered_by": "FAX"}, WITH, CallOutcome.NOT_HEARD),
+    ({"status": "hung-up"}, WITH, CallOutcome.HUNG_UP),
+    ({"status": "hung-up", "answered_by": "machine"}, WITH, CallOutcome.VOICEMAIL),
+    # we are asked what to speak: only what was fetched was spoken
+    ({}, NOTHING, CallOutcome.NOT_HEARD),
+    ({"answered_by": "human", "duration_seconds": 31}, NOTHING, CallOutcome.NOT_HEARD),
+    ({"answered_by": "machine_start"}, NOTHING, CallOutcome.NOT_HEARD),
+    ({"answered_by": "fax"}, NOTHING, CallOutcome.NOT_HEARD),
+    ({"answered_by": "machine_start"}, VOICEMAIL, CallOutcome.VOICEMAIL),
+    ({"answered_by": "human"}, MESSAGE, CallOutcome.HUNG_UP),
+    ({"duration_seconds": 0}, MESSAGE, CallOutcome.NOT_HEARD),
+    # a person who was taken for a machine, and has pressed a key
+    ({"answered_by": "machine_start"}, MESSAGE, CallOutcome.HUNG_UP),
+    ({"answered_by": "machine_start", "outcome": CallOutcome.HEARD}, MESSAGE, CallOutcome.HEARD),
+    # what a key has proven is never taken back
+    ({"outcome": CallOutcome.CONFIRMED}, MESSAGE, CallOutcome.CONFIRMED),
+    ({"outcome": CallOutcome.HEARD, "status": "failed"}, MESSAGE, CallOutcome.HEARD),
+    ({"outcome": CallOutcome.HEARD, "duration_seconds": 0}, NOTHING, CallOutcome.HEARD),
+    # nobody has answered
+    *[
+        ({"status": word}, told, CallOutcome.NOT_ANSWERED)
+        for word in ("busy", "no-answer", "canceled")
+        for told in Told
+    ],
+    ({"status": "failed"}, WITH, CallOutcome.FAILED),
+    ({"status": "failed", "sip_response_code": 404}, WITH, CallOutcome.FAILED),
+    *[
+        ({"status": "failed", "sip_response_code": code}, told, CallOutcome.NOT_ANSWERED)
+        for code in (408, 480, 486, 487, 503, 504, 600)
+        for told in (WITH, NOTHING)
+    ],
+    *[
+        ({"status": word, "sip_response_code": 603}, NOTHING, CallOutcome.DECLINED)
+        for word in ("failed", "busy", "no-answer", "canceled")
+    ],
+    ({"status": "declined"}, WITH, CallOutcome.DECLINED),
+]
+
+
+@pytest.mark.parametrize(("changes", "told", "expected"), ENDS)
+def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], told: Told, expected: CallOutcome) -> None:
+    assert outcome_of(evolve(CALL, **changes), told) is expected
+
+
+def test_every_outcome_can_come_about() -> None:
+    assert {expected for _, _, expected in ENDS} == set(CallOutcome)
+
+
+@pytest.mark.parametrize("ending", CallOutcome)
+def test_nothing_is_heard_of_a_reminder_that_was_not_spoken(ending: CallOutcome) -> None:
+    was_spoken = ending in {CallOutcome.CONFIRMED, CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
+    call = evolve(CALL, outcome=ending)
+    assert outcome_for(MEMBER, call) is (CallOutcome.NOT_HEARD if was_spoken else ending)
+    assert outcome_for(evolve(MEMBER, said=True), call) is ending
+    assert not reached(MEMBER, call, VOICEMAIL_COUNTS)
+
+
+# Whether it reached them
+
+
+def hung_up_after(seconds: float) -> Call:
+    return evolve(CALL, outcome=CallOutcome.HUNG_UP, hung_up_at=NOW + timedelta(seconds=seconds))
+
+
+SPOKEN = evolve(MEMBER, said=True, spoken_by=NOW + 7 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("call", "member", "rules", "is_reached"),
+    [
+        (evolve(CALL, outcome=CallOutcome.CONFIRMED), SPOKEN, RULES, True),
+        (evolve(CALL, outcome=CallOutcome.HEARD), SPOKEN, RULES, True),
+        (evolve(CALL, outcome=CallOutcome.HEARD), evolve(MEMBER, said=True), RULES, True),
+        (hung_up_after(7), SPOKEN, RULES, True),
+        (hung_up_after(6.999), SPOKEN, RULES, False),
+        (hung_up_after(7), evolve(MEMBER, said=True), RULES, False),
+        (evolve(CALL, outcome=CallOutcome.HUNG_UP), SPOKEN, RULES, False),
+        (evolve(CALL, outcome=CallOutcome.VOICEMAIL), evolve(MEMBER, said=True), RULES, False),
+        (evolve(CALL, outcome=CallOutcome.VOICEMAIL), evolve(MEMBER, said=True), VOICEMAIL_COUNTS, True),
+        (evolve(CALL, outcome=CallOutcome.NOT_HEARD), SPOKEN, VOICEMAIL_COUNTS, False),
+        (evolve(CALL, outcome=CallOutcome.NOT_ANSWERED), SPOKEN, VOICEMAIL_COUNTS, False),
+        (evolve(CALL, outcome=CallOutcome.DECLINED), SPOKEN, VOICEMAIL_COUNTS, False),
+        (evolve(CALL, outcome=CallOutcome.FAILED), SPOKEN, VOICEMAIL_COUNTS, False),
+        (CALL, SPOKEN, VOICEMAIL_COUNTS, False),
+    ],
+)
+def test_a_patient_was_reached_if_the_message_was_spoken_to_its_end(
+    call: Call, member: Member, rules: Rules, *, is_reached: bool
+) -> None:
+    assert reached(member, call, rules) is is_reached
+
+
+def test_a_call_reached_somebody_if_it_reached_the_patient_of_one_of_its_reminders() -> None:
+    later = evolve(SPOKEN, spoken_by=NOW + 12 * SECOND)
+    assert reached_anybody(hung_up_after(7), [later, SPOKEN], RULES)
+    assert not reached_anybody(hung_up_after(7), [later, MEMBER], RULES)
+
+
+def test_one_that_we_did_not_know_reached_somebody_if_it_was_heard() -> None:
+    counted = {one for one in CallOutcome if reached_anybody(evolve(CALL, outcome=one), [], RULES)}
+    assert counted == {CallOutcome.CONFIRMED, CallOutcome.HEARD}
+    assert reached_anybody(evolve(CALL, outcome=CallOutcome.VOICEMAIL), [], VOICEMAIL_COUNTS)
+    assert not reached_anybody(CALL, [], VOICEMAIL_COUNTS)
+
+
+# What a reminder has come to
 
 
 @pytest.mark.parametrize(
@@ -42,4 +205,11 @@ def test_what_an_opt_out_has_cancelled_is_told_apart() -> None:
 
 
 def test_a_human_is_needed_where_the_patient_does_not_know_or_wants_something() -> None:
-    assert {Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.EXPIRED} == NEED_A_HUMAN
+    expected = {Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.NUMBER_CHANGED, Outcome.EXPIRED}
+    assert expected == NEED_A_HUMAN
+
+
+def test_a_reminder_that_waits_for_its_new_number_to_be_accepted_is_told_apart() -> None:
+    assert outcome(Status.SCHEDULED, None, None, HoldCode.NUMBER_CHANGED) is Outcome.NUMBER_CHANGED
+    assert outcome(Status.SCHEDULED, None, None, HoldCode.HOURS) is Outcome.WAITING
+    assert outcome(Status.EXPIRED, None, EndCode.TOO_LATE, HoldCode.NUMBER_CHANGED) is Outcome.EXPIRED

@@ -136,3 +136,12 @@ def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:
             writer.execute("DELETE FROM settings")
         assert told(looked(config)) == WELL | {"write-ahead log": "warning"}
         reader.execute("ROLLBACK")
+
+
+def test_an_address_that_the_provider_does_not_reach_is_told(config: Config) -> None:
+    insert(config, "r1")
+    with open_sync(config.database.path) as connection:
+        connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))
+    found = looked(config)
+    assert told(found) == WELL | {"public address": "wrong"}
+    assert "[web].public_base_url" in next(one.says for one in found if one.about == "public address")

@@ -58,3 +58,18 @@ async def test_without_a_token_in_the_configuration_the_door_is_not_there(clinic
         url = await program.url()
         assert (await hand_in(clinic, url, a_reminder())).status_code == 404
         assert (await clinic.client.get(f"{url}/api/openapi.json")).status_code == 404
+
+
+async def test_wrong_tokens_are_slowed_by_the_address_that_the_proxy_on_this_machine_tells(clinic: Clinic) -> None:
+    async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
+        url = await program.url()
+
+        async def guess(client: str) -> int:
+            headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": f"203.0.113.9, {client}"}
+            return (await clinic.client.get(f"{url}/api/reminders/a-1", headers=headers)).status_code
+
+        assert [await guess("198.51.100.7") for _ in range(4)] == [401] * 4
+        assert await guess("198.51.100.8") == 401
+        await program.line(r"a wrong token of the API from 198\.51\.100\.7; answered after 0\.5 s")
+        assert await program.terminate() == 0
+        assert sum("a wrong token" in line for line in program.lines) == 1

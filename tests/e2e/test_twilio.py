@@ -18,7 +18,7 @@ from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
 from tests.support.nouns import RULES
 from tests.support.program import clean_environment, running
-from tests.support.twilio_clinic import TwilioClinic, a_twilio_clinic
+from tests.support.twilio_clinic import TwilioClinic, a_free_port, a_twilio_clinic
 from tests.support.twilio_desk import TOKEN
 
 FORM = "application/x-www-form-urlencoded"
@@ -63,6 +63,68 @@ async def test_what_a_patient_presses_is_the_response_and_the_phone_rings_once(
     assert placed.complaints == ()
     assert placed.heard[0].startswith("Hello, this is Doctor Brown's practice")
     assert placed.heard[1] == "Tomorrow at nine."
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "outcome", "end_code", "reason"),
+    [
+        ("hangs up", CallOutcome.HUNG_UP, EndCode.HUNG_UP, "hung up during the message"),
+        ("hears nothing", CallOutcome.NOT_HEARD, EndCode.NOT_HEARD, "not heard, after 2 calls"),
+        ("fax", CallOutcome.NOT_HEARD, EndCode.NOT_HEARD, "not heard, answered by a fax, after 2 calls"),
+        ("phone off", CallOutcome.NOT_ANSWERED, EndCode.NOT_ANSWERED, "not answered (SIP 480), after 2 calls"),
+        ("declines", CallOutcome.DECLINED, EndCode.DECLINED, "the provider reported: declined (SIP 603)"),
+    ],
+)
+async def test_whoever_has_not_heard_the_message_is_not_reached_and_left_to_staff(
+    tmp_path: Path, behaviour: str, outcome: CallOutcome, end_code: EndCode, reason: str
+) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert(behaviour)
+        failed = await clinic.desk.until(name, "failed")
+        assert (failed.end_code, failed.last_error) == (end_code, reason)
+        assert {call.outcome for call in clinic.desk.calls(name)} == {outcome}
+        assert len(clinic.twilio.calls) == (2 if "after 2 calls" in reason else 1)
+        assert all("nine" not in text for call in clinic.twilio.calls for text in call.heard)
+
+
+async def test_whoever_hangs_up_after_the_message_is_reached(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path, pace=1) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert("hears it out")
+        await clinic.desk.until(name, "called")
+        [call] = clinic.desk.calls(name)
+        assert call.outcome is CallOutcome.HUNG_UP
+        assert call.fetched_at is not None
+        assert call.hung_up_at is not None
+        assert call.hung_up_at > call.fetched_at
+
+
+async def test_a_person_who_was_taken_for_a_machine_presses_a_key_and_hears_the_message(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        name = clinic.insert("taken for a machine")
+        await clinic.desk.until(name, "called")
+        await until_response(clinic, name, "confirmed")
+        [call] = clinic.twilio.calls
+        assert "Tomorrow at nine." in call.heard
+        assert call.complaints == ()
+
+
+async def test_an_answer_that_twilio_can_not_fetch_is_nobodys_message(tmp_path: Path) -> None:
+    """The clinic's own address is wrong: Twilio says that the call was completed, and the patient heard an error."""
+    async with a_twilio_clinic(tmp_path) as clinic:
+        elsewhere = {"REMINDERD__WEB__PUBLIC_BASE_URL": "http://127.0.0.1:9", "REMINDERD__LOG__LEVEL": "DEBUG"}
+        elsewhere |= {"REMINDERD__WORKER__OUTCOME_TIMEOUT_SECONDS": "0.5"}
+        async with running("run", cwd=tmp_path, env=elsewhere) as program:
+            await program.url()
+            name = clinic.insert("confirms")
+            failed = await clinic.desk.until(name, "failed")
+            assert failed.end_code is EndCode.NOT_HEARD
+            calls = clinic.desk.calls(name)
+    assert [(call.status, call.outcome, call.fetched_at) for call in calls] == [
+        ("completed", CallOutcome.NOT_HEARD, None)
+    ] * 2
 
 
 async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path: Path) -> None:
@@ -142,6 +204,35 @@ async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_pat
         (call,) = clinic.twilio.calls
         assert (call.status, call.heard) == ("canceled", ())
         assert [call.status for call in clinic.desk.calls(name)] == ["canceled"]
+
+
+async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_corrected(tmp_path: Path) -> None:
+    """Nothing reaches us, so only look-ups tell that two calls were answered; nobody else is called to hear nothing."""
+    async with a_twilio_clinic(tmp_path, outcome_timeout_seconds=0.5) as clinic:
+        config = tmp_path / "config.toml"
+        right = config.read_text()
+        config.write_text(right.replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
+        async with running("run", cwd=tmp_path) as program:
+            await program.url()
+            clinic.insert("answered", area=202)
+            clinic.insert("answered", area=203, name="second")
+            await program.line(r"ERROR .*dialing pauses: .*\[web\]\.public_base_url")
+            clinic.insert("confirms", name="third")
+            assert await program.terminate() == 0
+        called = len(clinic.twilio.calls)
+        async with running("run", cwd=tmp_path) as program:
+            url = await program.url()
+            await program.line(r"ERROR .*dialing pauses: ")  # a restart alone needs no more patients to say so
+            ready = await clinic.desk.client.get(f"{url}/health/ready")
+            assert (ready.status_code, [*ready.json()["failing"]]) == (503, ["public address"])
+            assert "[web].public_base_url" in ready.json()["failing"]["public address"]
+            assert (len(clinic.twilio.calls), clinic.calls_to("confirms")) == (called, [])
+            config.write_text(right)
+            await program.reload(r"changed: \[web\]\.public_base_url$")
+            await program.line("dialing resumes")
+            await clinic.desk.until("third", "called")
+            assert (await clinic.desk.client.get(f"{url}/health/ready")).status_code == 200
+            assert await program.terminate() == 0
 
 
 async def test_a_forged_callback_is_403_and_changes_nothing(tmp_path: Path) -> None:

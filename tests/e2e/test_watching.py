@@ -20,6 +20,12 @@ MESSAGE = "Your appointment with Dr. Winter is tomorrow at nine."
 TRANSCRIPT = "I will be there."
 NUMBER = "+12025550001"
 
+ONLY_WHERE_WE_ARE_ASKED: set[Sample] = {
+    ("reminderd_paused", frozenset({("by", "address")})),
+    ("reminderd_part_ready", frozenset({("part", "public_address")})),
+}
+"""Series of a provider that asks what to say."""
+
 
 @pytest.fixture
 def port() -> Iterator[int]:
@@ -89,7 +95,7 @@ async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patien
     assert value(text, "reminderd_last_webhook_timestamp_seconds") > 0
     for private in (NUMBER[1:], "Winter", TRANSCRIPT, SECRET, ring.call_id, ring.attempt_id):
         assert private not in text
-    assert known(text) == known(full_page()), "no other series, whatever happened"
+    assert known(text) == known(full_page()) - ONLY_WHERE_WE_ARE_ASKED, "no other series, whatever happened"
 
     assert (code, said["errors"], said["in_flight"], said["due"]) == (0, [], 0, 0)
     assert said["daemon"]["parts"] == {"database": None, "poll loop": None, "provider": None}

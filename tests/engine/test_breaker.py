@@ -1,10 +1,14 @@
 from datetime import timedelta
+from itertools import count
 
 import pytest
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.backoff import Backoff
-from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, Breaker, Turn
+from reminderd.core.model import Call, CallState
+from reminderd.engine.address_pause import Turn
+from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker
+from tests.support.nouns import a_call
 
 ACCEPTED = Accepted("ext-1")
 REFUSED = Refused("no such number")
@@ -12,6 +16,7 @@ DOWN = NotPlaced("connection refused")
 TOO_MANY = NotPlaced("too many requests", timedelta(seconds=60), rate_limited=True)
 ACCOUNT = AccountTrouble("unauthorised")
 UNCLEAR = Unclear("timeout")
+NOT_ALLOWED = NotPlaced("no calls to this country", number_refused=True)
 DRAW = 0.0  # every pause is half its ceiling
 
 
@@ -19,10 +24,20 @@ def a_breaker() -> Breaker:
     return Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)))
 
 
-def dialed(breaker: Breaker, answer: Answer, now: float = 0.0, call_id: str = "call-1") -> Turn | None:
+_NUMBERS = count(1_000_000)
+
+
+def the_call(call_id: str = "call-1", number: str | None = None) -> Call:
+    """A call to this number, or to one that no other call goes to."""
+    return a_call(CallState.DIALING, id=call_id, phone_number=number or f"+1555{next(_NUMBERS)}")
+
+
+def dialed(
+    breaker: Breaker, answer: Answer, now: float = 0.0, call_id: str = "call-1", number: str | None = None
+) -> Turn | None:
     """One request goes out and is answered."""
     breaker.sends(call_id)
-    return breaker.heard(call_id, answer, now, DRAW)
+    return breaker.heard(the_call(call_id, number), answer, now, DRAW)
 
 
 def in_a_streak(answer: Answer = DOWN) -> Breaker:
@@ -144,20 +159,20 @@ def test_late_answers_to_requests_from_before_the_pause_do_not_make_it_longer() 
     breaker = in_a_streak()
     breaker.sends("probe")
     for answer in (DOWN, UNCLEAR, REFUSED):
-        assert breaker.heard("an older one", answer, 1.0, DRAW) is None
+        assert breaker.heard(the_call("an older one"), answer, 1.0, DRAW) is None
     assert breaker.next_at(0.0) == 2.0
     assert breaker.room(2.0) == 0, "the probe is still out"
 
 
 def test_a_late_answer_that_tells_us_to_wait_is_obeyed() -> None:
     breaker = in_a_streak()
-    assert breaker.heard("an older one", TOO_MANY, 1.0, DRAW) is None
+    assert breaker.heard(the_call("an older one"), TOO_MANY, 1.0, DRAW) is None
     assert (breaker.next_at(0.0), breaker.reason) == (61.0, "too many requests")
 
 
 def test_a_late_acceptance_ends_the_pause_too() -> None:
     breaker = in_a_streak()
-    assert breaker.heard("an older one", ACCEPTED, 1.0, DRAW) is Turn.ENDED
+    assert breaker.heard(the_call("an older one"), ACCEPTED, 1.0, DRAW) is Turn.ENDED
 
 
 def test_a_webhook_ends_a_streak_but_not_a_pause_that_we_were_told_of() -> None:
@@ -198,3 +213,99 @@ def test_other_pauses_hold_from_the_next_one_on() -> None:
     breaker.backoff = Backoff(timedelta(seconds=100), timedelta(seconds=100))
     dialed(breaker, ACCOUNT)
     assert breaker.next_at(0.0) >= 50.0
+
+
+# One number's trouble, and everybody's
+
+A, B, C = "+12025550001", "+12025550002", "+12025550003"
+
+
+def test_one_number_that_our_account_may_not_call_pauses_nothing_however_often_it_is_refused() -> None:
+    breaker = a_breaker()
+    assert [dialed(breaker, NOT_ALLOWED, number=A) for _ in range(20)] == [None] * 20
+    assert (breaker.paused, breaker.room(0.0)) == (False, None)
+
+
+def test_different_numbers_refused_with_none_accepted_between_are_the_accounts_trouble() -> None:
+    breaker = a_breaker()
+    assert dialed(breaker, NOT_ALLOWED, number=A) is None
+    assert dialed(breaker, NOT_ALLOWED, number=B) is Turn.BEGAN
+    assert (breaker.paused, breaker.reason) == (True, "no calls to this country")
+
+
+def test_an_acceptance_between_shows_that_the_numbers_are_to_blame() -> None:
+    breaker = a_breaker()
+    dialed(breaker, NOT_ALLOWED, number=A)
+    dialed(breaker, ACCEPTED, number=C)
+    assert dialed(breaker, NOT_ALLOWED, number=B) is None
+    assert dialed(breaker, NOT_ALLOWED, number=A) is None, "it is known to be to blame itself"
+    assert not breaker.paused
+
+
+def test_three_forbidden_numbers_in_the_queue_hold_up_a_good_one_for_one_short_pause() -> None:
+    breaker = a_breaker()
+    sent = [the_call(number, number) for number in (A, B, C)]
+    for call in sent:
+        breaker.sends(call.id)
+    assert [breaker.heard(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, Turn.BEGAN, None]
+    assert breaker.next_at(0.0) == 2.0
+    assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is Turn.ENDED
+
+
+def test_while_only_numbers_were_refused_the_pauses_stay_short() -> None:
+    breaker = a_breaker()
+    now = 0.0
+    for _ in range(12):
+        dialed(breaker, NOT_ALLOWED, now=now, call_id="probe")
+        assert breaker.next_at(now) - now <= LONGEST_FOR_NUMBERS
+        now = breaker.next_at(now)
+    assert breaker.paused
+
+
+@pytest.mark.parametrize("answer", [ACCOUNT, DOWN, TOO_MANY, NOT_ALLOWED], ids=["account", "down", "429", "number"])
+def test_the_probe_is_another_number_than_those_that_were_refused(answer: Answer) -> None:
+    breaker = a_breaker()
+    dialed(breaker, NOT_ALLOWED, number=A)
+    assert breaker.last == frozenset(), "without a pause nobody waits for another"
+    dialed(breaker, NOT_ALLOWED, number=B)
+    assert breaker.last == {A, B}
+    dialed(breaker, answer, now=2.0, call_id="probe", number=C)
+    assert breaker.last == {A, B, C}
+    dialed(breaker, ACCEPTED, now=100.0, call_id="probe")
+    assert breaker.last == frozenset()
+
+
+def test_a_number_that_is_to_blame_itself_does_not_make_the_pause_longer() -> None:
+    breaker = a_breaker()
+    dialed(breaker, NOT_ALLOWED, number=A)
+    dialed(breaker, ACCEPTED)
+    dialed(breaker, ACCOUNT)
+    assert dialed(breaker, NOT_ALLOWED, now=2.0, call_id="probe", number=A) is None
+    assert (breaker.paused, breaker.room(2.0)) == (True, 1)
+
+
+def test_a_refused_number_counts_as_a_try_only_once_another_was_accepted() -> None:
+    breaker = a_breaker()
+    dialed(breaker, NOT_ALLOWED, number=A)
+    assert not breaker.counts(the_call(number=A), NOT_ALLOWED)
+    assert breaker.counts(the_call(number=A), DOWN)
+    dialed(breaker, ACCEPTED)
+    assert breaker.counts(the_call(number=A), NOT_ALLOWED)
+    dialed(breaker, ACCEPTED, number=A)
+    dialed(breaker, NOT_ALLOWED, number=A)
+    assert not breaker.counts(the_call(number=A), NOT_ALLOWED), "it was accepted in between"
+
+
+def test_bad_answers_about_one_number_alone_are_no_streak() -> None:
+    breaker = a_breaker()
+    answers: list[Answer] = [DOWN, UNCLEAR]
+    for answer in answers * BAD_ANSWERS_IN_A_ROW:
+        assert dialed(breaker, answer, number=A) is None
+    assert dialed(breaker, DOWN, number=B) is Turn.BEGAN
+
+
+def test_many_refused_numbers_take_bounded_memory() -> None:
+    breaker = a_breaker()
+    for number in range(5_000):
+        dialed(breaker, NOT_ALLOWED, number=f"+1556{number:07}")
+    assert len(breaker.last) <= 1_000

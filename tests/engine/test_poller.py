@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,17 @@ import trio
 from attrs import frozen
 
 from reminderd.clock import SystemClock
-from reminderd.core.answers import AccountTrouble, Answer, Capabilities, Found, NotPlaced, Report, Unclear
+from reminderd.core.answers import (
+    Accepted,
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Found,
+    NoAnswer,
+    NotPlaced,
+    Report,
+    Unclear,
+)
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
@@ -20,14 +31,18 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
+from reminderd.store.address import answering_since
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.settle import settle_key
+from reminderd.store.rows import to_ms
+from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
+from tests.support.clock import HandClock
 from tests.support.house import House, TameProvider, a_house, accepts
 
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
+NEVER = datetime.fromtimestamp(0, UTC)
 KEYS = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))
 
 
@@ -271,6 +286,42 @@ async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(sta
         assert (await house.reminder("r0")).tries == 0
 
 
+async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_only_they_fail(start: Start) -> None:
+    async def refuses_a_country(placement: Placement) -> Answer:
+        if placement.reminder_id == "good":
+            return await accepts(placement)
+        if placement.reminder_id == "abroad2" and await house.count("id = 'good'") == 0:
+            await house.insert("good")
+        return NotPlaced("403: 21215", number_refused=True)
+
+    async with start(refuses_a_country, dialers=1, max_tries=1) as house:
+        await house.insert("abroad1")
+        await house.provider.asked(1)
+        await house.insert("abroad2")
+        await house.until("good", Status.PROCESSING)
+        asked = [one.reminder_id for one in house.provider.placed]
+        refused = asked[: asked.index("good")]
+        assert refused[-1] in {"abroad1", "abroad2"}
+        assert len(refused) <= refused.index("abroad2") + 1, "the first probe of the pause was the good one"
+        for name in ("abroad1", "abroad2"):
+            failed = await house.until(name, Status.FAILED)
+            assert failed.last_error == f"not placed after {failed.tries} tries: 403: 21215"
+        assert not house.poller.context.breaker.paused
+
+
+async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_it_is_alone(start: Start) -> None:
+    async def refuses_it(_placement: Placement) -> Answer:
+        return NotPlaced("403: 21215", number_refused=True)
+
+    async with start(refuses_it, dialers=1, max_tries=1) as house:
+        await house.insert("abroad")
+        await house.provider.asked(4)
+        assert not house.poller.context.breaker.paused
+        waits = await house.reminder("abroad")
+        assert waits.status in {Status.SCHEDULED, Status.DIALING}
+        assert waits.tries >= 2
+
+
 async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
     async def is_busy_six_times(placement: Placement) -> Answer:
         busy = len(house.provider.placed) <= 6
@@ -305,11 +356,123 @@ async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another
         assert not house.poller.context.breaker.paused
 
 
+ASKING = Capabilities(look_up=True, asks_what_to_say=True)
+
+
+async def silent_calls(house: House, *reminder_ids: str) -> None:
+    """Calls that are answered and last, in which nobody asks what to say; only look-ups tell of them."""
+    for name in reminder_ids:
+        house.provider.finding = Found(
+            Report(external_call_id=f"ext-{len(house.provider.placed) + 1}", status="completed", duration_seconds=9)
+        )
+        await house.insert(name)
+        await house.until_all(1, f"id = '{name}' AND status = 'scheduled' AND attempts = 1")
+
+
+async def comes_round(house: House) -> None:
+    """Let the loop look for commits a few times: what it did not do then, it does not do now."""
+    with trio.fail_after(10):
+        for _ in range(4):
+            before = house.poller.beat
+            while house.poller.beat == before:  # noqa: ASYNC110 - a beat is no event
+                await trio.sleep(0.005)
+
+
+async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_until_one_asks(start: Start) -> None:
+    async def numbered(_placement: Placement) -> Answer:
+        return Accepted(f"ext-{len(house.provider.placed)}")
+
+    options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
+    async with start(numbered, **options) as house:
+        await silent_calls(house, "r1", "r2")
+        pause = house.poller.context.breaker.address
+        with trio.fail_after(10):
+            while pause.reason is None:  # noqa: ASYNC110 - no event tells of it
+                await trio.sleep(0.005)
+        await house.insert("r3")
+        await house.insert("r4")
+        await comes_round(house)
+        assert len(house.provider.placed) == 2
+        assert not house.poller.context.breaker.paused, "the provider is well"
+        house.provider.finding = NoAnswer("not now")
+        pause.probe_soon(house.clock.monotonic())
+        house.poller.change(house.poller.context)
+        await house.provider.asked(3)
+        probe = house.provider.placed[2]
+        await comes_round(house)
+        assert len(house.provider.placed) == 3, "one probe alone"
+        asks = Report(external_call_id="ext-3", status="in-progress", attempt_id=probe.call_id)
+        await house.database.write(partial(settle_pick_up, report=asks, rules=house.rules, new_call_id="none"))
+        await house.provider.asked(4)
+
+
+async def test_requests_that_could_not_be_recorded_show_that_our_address_was_reached(start: Start) -> None:
+    """As on a full disk: those calls never asked, as far as the database knows."""
+
+    async def numbered(_placement: Placement) -> Answer:
+        return Accepted(f"ext-{len(house.provider.placed)}")
+
+    options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
+    async with start(numbered, **options) as house:
+        house.provider.finding = NoAnswer("not now")
+        for name in ("r1", "r2"):
+            await house.insert(name)
+        await house.provider.asked(2)
+        for name in ("r1", "r2"):
+            await house.until(name, Status.PROCESSING)
+        pause = house.poller.context.breaker.address
+        pause.asked_in_vain = True
+        house.poller.change(house.poller.context)
+        with trio.fail_after(10):
+            while pause.asked_in_vain:  # noqa: ASYNC110 - no event tells of it
+                await trio.sleep(0.005)
+        for number in (1, 2):
+            report = Report(
+                external_call_id=f"ext-{number}",
+                status="completed",
+                duration_seconds=9,
+                attempt_id=house.provider.placed[number - 1].call_id,
+            )
+            await house.database.write(partial(settle_report, report=report, rules=house.rules, new_call_id="none"))
+        await comes_round(house)
+        assert pause.reason is None
+
+
+@pytest.mark.parametrize("stands_still", ["the process", "the machine"])
+async def test_after_a_standstill_calls_that_were_under_way_blame_no_address(tmp_path: Path, stands_still: str) -> None:
+    clock = HandClock()
+    async with a_house(tmp_path / "reminderd.db", clock, TameProvider(capabilities=ASKING)) as house:
+        await house.polled()
+        assert await house.database.read(answering_since) is None
+        if stands_still == "the process":
+            clock.advance(timedelta(seconds=20))
+        else:
+            clock.time += timedelta(seconds=20)
+        await house.polled()
+        assert await house.database.read(answering_since) == clock.now()
+
+
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
     async with start(capabilities=Capabilities(look_up=True), outcome_timeout=SOON) as house:
         house.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
         await house.insert("r1")
         assert (await house.until("r1", Status.CALLED)).wake_at is None
+
+
+async def test_a_sign_of_life_is_seen_soon_though_the_loop_has_just_looked_at_all_calls(start: Start) -> None:
+    """Its silence is measured from there: seen a minute late, the call would keep its number busy a minute longer."""
+    async with start() as house:
+        await soon(house, "r1")
+        await house.until("r1", Status.PROCESSING)
+        sign = to_ms(house.clock.now() + timedelta(seconds=1))
+        await house.execute("UPDATE call_logs SET last_sign_at = ?", sign)
+        (call,) = await house.calls("r1")
+        sightings = house.poller._sightings
+        sightings.seen_at = house.clock.monotonic()
+        house.poller._freed.set()  # a line is free again: the loop turns, and it is too early for another look
+        with trio.fail_after(10):
+            while to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) != sign:  # noqa: ASYNC110 - no event
+                await trio.sleep(0.01)
 
 
 async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: Start) -> None:

@@ -91,6 +91,8 @@ def test_what_is_so_now_is_on_the_page() -> None:
     assert value(text, "reminderd_reminders_waiting", status="processing") == 0
     assert value(text, "reminderd_reminders_last_day", status="called") == 5
     assert value(text, "reminderd_calls_last_day", state="placed") == 4
+    assert value(text, "reminderd_call_outcomes_last_day", outcome="hung_up") == 2
+    assert value(text, "reminderd_call_outcomes_last_day", outcome="confirmed") == 0
     assert value(text, "reminderd_reminders_need_human", outcome="not_reached") == 2
     assert value(text, "reminderd_reminders_due") == 2
     assert value(text, "reminderd_oldest_due_seconds") == 90

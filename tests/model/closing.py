@@ -4,18 +4,31 @@ from tests.model.model import Model
 from tests.model.nouns import BACKOFF, IN_CALL, MAX_CALLS, MAX_TRIES, OPEN, REDIAL_DELAY, Call, Member, Reminder
 from tests.model.rules import Rule
 
-_END_CODES = {"declined": "declined", "failed": "provider_failed"}
+_END_CODES = {"declined": "declined", "failed": "provider_failed", "hung_up": "hung_up"}
 
 
-def outcome_of(end: str, *, was_spoken: bool) -> str:
-    """Return how a call ended for the patient. Only this function decides it."""
+def outcome_of(end: str, *, asks: bool, was_spoken: bool) -> str:
+    """Return how a call ended for the patient. Only this function decides it.
+
+    Args:
+        end: what the provider reports.
+        asks: the provider asks what to speak: that a call was completed proves nothing.
+        was_spoken: a message was handed out.
+    """
     match end:
+        case "completed" | "voicemail" if asks:
+            return "hung_up" if was_spoken else "not_heard"
         case "completed":
-            return "heard" if was_spoken else "not_heard"
+            return "heard"
         case "busy":
             return "not_answered"
         case _:
             return end
+
+
+def outcome_for(member: Member, call: Call) -> str | None:
+    """Return how a call ended for one of its reminders: nothing is heard that was not spoken."""
+    return "not_heard" if call.outcome in {"heard", "hung_up"} and not member.said else call.outcome
 
 
 def close(model: Model, call: Call, state: str, how: str) -> None:
@@ -39,19 +52,18 @@ def close(model: Model, call: Call, state: str, how: str) -> None:
 def _settle(model: Model, call: Call, member: Member, reminder: Reminder, how: str) -> None:
     """Apply the end of a call to one of its current reminders."""
     is_reported = how in {"reported", "noted"}
-    was_answered = is_reported and call.outcome in {"heard", "not_heard"}
-    if was_answered and member.said:
+    if is_reported and model.has_reached(member, call):
         if reminder.status in IN_CALL or (
             Rule.HEARD_WINS in model.rules and reminder.status not in {"called", "cancelled"}
         ):
             reminder.attempts = model.attempts(reminder)
             model.end(reminder, "called", None)
         return
-    if (how == "noted" and not was_answered) or not _is_in_call(model, reminder, how):
+    if how == "noted" or not _is_in_call(model, reminder, how):
         return
     match how:
-        case "reported" | "noted":
-            _missed(model, call, reminder, was_answered=was_answered)
+        case "reported":
+            _missed(model, call, member, reminder)
         case "refused":
             model.end(reminder, "failed", "refused")
         case "not_placed":
@@ -82,20 +94,13 @@ def _unreported(model: Model, call: Call, reminder: Reminder) -> None:
         model.end(reminder, "failed", "no_report" if call.evidence else "unconfirmed")
 
 
-def _missed(model: Model, call: Call, reminder: Reminder, *, was_answered: bool) -> None:
+def _missed(model: Model, call: Call, member: Member, reminder: Reminder) -> None:
     """Redial a reminder that was not heard, with its own count of calls, or let it end."""
-    outcome = call.outcome or "failed"
-    if was_answered and call.phone_number in model.db.opted_out:
-        model.end(reminder, "cancelled", "opted_out")
-        return
+    outcome = outcome_for(member, call) or "failed"
     reminder.attempts, reminder.tries = model.attempts(reminder), 0
-    if was_answered and model.now >= model.limit_of(reminder):
-        model.end(reminder, "expired", "too_late")
-        return
     redialed_at = model.next_open(model.now + REDIAL_DELAY)
-    is_redialed = outcome not in _END_CODES or (
-        outcome == "declined" and Rule.DECLINED_IS_NOT_REDIALED not in model.rules
-    )
+    needed = {"declined": Rule.DECLINED_IS_NOT_REDIALED, "hung_up": Rule.HUNG_UP_IS_FOR_STAFF}
+    is_redialed = outcome not in _END_CODES or (outcome in needed and needed[outcome] not in model.rules)
     if not is_redialed:
         model.end(reminder, "failed", _END_CODES[outcome])
     elif reminder.attempts >= MAX_CALLS:

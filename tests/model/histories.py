@@ -84,7 +84,7 @@ _WEIGHTS: Final = {
 _WEIGHTS_OF_SOME: Final = {
     ("send", "accepted"): 5, ("send", "lost"): 2.5, ("send", "unavailable"): 0.7, ("send", "refused"): 0.4,
     ("send", "account"): 0.4, ("end", "heard"): 0.8, ("end", "busy"): 1.2, ("end", "failed"): 0.2,
-    ("end", "declined"): 0.2,
+    ("end", "declined"): 0.2, ("end", "hung_up"): 0.4,
 }  # fmt: skip
 
 
@@ -223,13 +223,15 @@ class History:
         for call in self.model.provider_calls:
             if not call.is_active:
                 continue
-            acts += [("end", call.place, how) for how in ("heard", "voicemail", "busy", "declined", "failed")]
+            by_machine = () if call.spoken and asks else ("voicemail",)
+            ends = ("heard", "hung_up", *by_machine, "busy", "declined", "failed")
+            acts += [("end", call.place, how) for how in ends]
             if call.signs < 2:
                 acts.append(("sign", call.place))
-            if asks and not call.answered:
+            if asks and call.answered_at is None:
                 acts += [("answer", call.place, how) for how in ("asks", "hears_nothing")]
             if asks and call.spoken and not call.heard:
-                acts += [("key", call.place, key) for key in ("confirm", "opt_out")]
+                acts += [("key", call.place, key) for key in ("confirm", "opt_out", "none")]
         for place, report in enumerate(self.model.reports):
             acts += [("deliver", place), ("lose", place)]
             acts += [("deliver_and_repeat", place)] if report.times < 1 else []

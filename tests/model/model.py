@@ -120,7 +120,7 @@ class Model:
         """Return when the limits let a number be called: now, or the next day."""
         today = self.now // DAY
         reached = sum(
-            call.phone_number == number and call.outcome == "heard" and _reached_at(call) // DAY == today
+            call.phone_number == number and self._has_reached_anybody(call) and _reached_at(call) // DAY == today
             for call in self.db.calls.values()
         )
         is_free = reached < REACHED_PER_DAY or Rule.LIMITS_HOLD not in self.rules
@@ -174,7 +174,18 @@ class Model:
         return bool(unknown) and not once_more
 
     def was_heard(self, reminder: Reminder) -> bool:
-        return any(member.said and call.outcome == "heard" for member, call in self.history(reminder))
+        return any(self.has_reached(member, call) for member, call in self.history(reminder))
+
+    def _has_reached_anybody(self, call: Call) -> bool:
+        members = self.members_of(call)
+        return any(self.has_reached(one, call) for one in members) if members else call.outcome == "heard"
+
+    def has_reached(self, member: Member, call: Call) -> bool:
+        """Return whether the patient of one of a call's reminders has heard its message."""
+        if call.outcome == "hung_up" and Rule.HUNG_UP_ONCE_SPOKEN_IS_REACHED in self.rules:
+            by, until = member.spoken_by, call.hung_up_at
+            return member.said and by is not None and until is not None and by <= until
+        return member.said and call.outcome in {"heard", "hung_up"}
 
     def alive_call(self, reminder: Reminder) -> Call | None:
         return next((call for _, call in self.history(reminder) if call.state in ALIVE), None)

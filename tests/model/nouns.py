@@ -8,6 +8,8 @@ from attrs import define, field, frozen
 LEASE, CONFIRM_AFTER, OUTCOME_TIMEOUT, REDIAL_DELAY, BACKOFF, BUSY_HOLD = 3, 2, 6, 2, 1, 1
 DAY, OPENS, CLOSES = 40, 3, 33
 MAX_LATENESS, KEY_LIFETIME, GROUP_WITHIN = 26, 24, 4
+MESSAGE_TAKES = 1
+"""How long one message takes to speak."""
 MAX_CALLS, MAX_TRIES, MAX_CHECKS, MAX_BUNDLE, REACHED_PER_DAY = 2, 3, 4, 3, 2
 
 NUMBERS: Final = ("p", "q")
@@ -105,6 +107,10 @@ class Call:
     external_call_id: str | None = None
     received_at: int | None = None
     outcome: str | None = None
+    fetched_at: int | None = None
+    """When the provider first asked what to speak."""
+    hung_up_at: int | None = None
+    """When the line ended, at the latest, if the patient hung up."""
 
 
 @define
@@ -116,6 +122,8 @@ class Member:
     scheduled_at: int
     message: int
     said: bool = False
+    spoken_by: int | None = None
+    """When its message has been spoken to its end, if the line stays open."""
     gone: bool = False
     """Its reminder was deleted."""
 
@@ -192,7 +200,10 @@ class ProviderCall:
     restores: int
     """How many restores of our database came before it."""
     is_active: bool = True
-    answered: bool = False
+    answered_at: int | None = None
+    ended_at: int = 0
+    has_hung_up: bool = False
+    """The patient ended it, perhaps during the message."""
     spoken: list[Asked] = field(factory=list)
     """What the person who answers hears."""
     heard: set[Asked] = field(factory=set)

@@ -166,8 +166,12 @@ def _hold_reported(model: Model, earlier: ProviderCall, asked: Asked, reported_a
         model.broken("redialed before the delay was over")
     # A reminder that is in two calls at once is settled by the one that ends last.
     ends = [one.reported_at or model.elapsed for one in model.provider_calls if asked in one.asked]
-    if earlier.end == "declined" and setting.repeats_attempt_id and max(ends) == reported_at:
+    if not setting.repeats_attempt_id or max(ends) != reported_at:
+        return
+    if earlier.end == "declined":
         model.broken("called again after the patient declined")
+    if earlier.has_hung_up and asked in earlier.spoken:
+        model.broken("called again after the patient hung up")
 
 
 def _hold_key_used_again(model: Model, before: Call, new: ProviderCall, earlier: ProviderCall) -> None:
@@ -286,7 +290,8 @@ def hold_at_rest(model: Model) -> None:
         for asked in call.heard:
             heard = model.db.reminders.get(asked[0])
             is_same = heard is not None and (heard.asked, heard.phone_number) == (asked, call.phone_number)
-            if heard is not None and is_same and heard.status not in {"called", "cancelled"}:
+            is_estimated = call.has_hung_up and model.past.clock_was_set
+            if heard is not None and is_same and heard.status not in {"called", "cancelled"} and not is_estimated:
                 model.broken(f"heard and reported, and the reminder is {heard.status}")
 
 

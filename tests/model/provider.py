@@ -2,7 +2,7 @@
 
 from tests.model.closing import close
 from tests.model.model import Model
-from tests.model.nouns import CONFIRM_AFTER, DAY, KEY_LIFETIME, Call, ProviderCall, Report, Task
+from tests.model.nouns import CONFIRM_AFTER, DAY, KEY_LIFETIME, MESSAGE_TAKES, Call, ProviderCall, Report, Task
 from tests.model.promises import hold_at_drop, hold_at_new_call
 from tests.model.reports import News, answer_patient, record, settle_key
 from tests.model.rules import Rule
@@ -72,8 +72,10 @@ def news_of(
         external_call_id=call.external_call_id,
         reminder_id=call.reminder_id,
         attempt_id=attempt_id or own_id,
-        status="in-progress" if call.answered else status,
+        status="in-progress" if call.answered_at is not None else status,
         end=end,
+        ended_at=call.ended_at,
+        lasted=call.ended_at - (call.ended_at if call.answered_at is None else call.answered_at),
     )
 
 
@@ -87,19 +89,23 @@ def show_sign(model: Model, place: int) -> None:
 
 
 def end(model: Model, place: int, how: str) -> None:
-    """End a call: heard, voicemail, busy, declined or failed."""
-    call = model.provider_calls[place]
-    call.is_active = False
-    if how == "heard" and (call.answered or not model.setting.asks_what_to_say):
+    """End a call: heard, hung_up, voicemail, busy, declined or failed."""
+    call, asks = model.provider_calls[place], model.setting.asks_what_to_say
+    if how == "heard" and asks and call.spoken and not call.heard:
+        press_key(model, place, "none")
+    elif how == "heard":
         call.heard |= set(call.spoken)
-    call.end = "completed" if how == "heard" else how
+    elif how == "hung_up" and asks and call.answered_at is not None:
+        call.heard |= set(call.spoken[: (model.elapsed - call.answered_at) // MESSAGE_TAKES])
+    call.is_active, call.ended_at, call.has_hung_up = False, model.elapsed, how == "hung_up"
+    call.end = "completed" if how == "heard" or (how == "hung_up" and asks) else how
     model.reports.append(Report(call, call.end))
 
 
 def answer(model: Model, place: int, how: str) -> None:
     """Let somebody answer; the provider asks what to speak, unless it fails to."""
     call = model.provider_calls[place]
-    call.answered = True
+    call.answered_at = model.elapsed
     if how == "asks":
         call.spoken = answer_patient(model, news_of(model, call, None), call.account)
 
@@ -145,9 +151,9 @@ def ask(model: Model, place: int, how: str) -> None:
         if how == "true" and is_meant and one.account == task.account:
             task.found = one
             break
-    if task.kind == "drop" and task.found is not None and task.found.is_active and not task.found.answered:
+    if task.kind == "drop" and task.found is not None and task.found.is_active and task.found.answered_at is None:
         hold_at_drop(model, task)
-        task.found.is_active, task.found.end = False, "busy"
+        task.found.is_active, task.found.end, task.found.ended_at = False, "busy", model.elapsed
 
 
 def settle_look_up(model: Model, place: int) -> None:

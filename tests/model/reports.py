@@ -5,7 +5,7 @@ from attrs import frozen
 from tests.model.claims import is_to_be_dropped
 from tests.model.closing import close, outcome_of
 from tests.model.model import Model
-from tests.model.nouns import ALIVE, OPEN, OUTCOME_TIMEOUT, Asked, Call, Member, Reminder
+from tests.model.nouns import ALIVE, MESSAGE_TAKES, OPEN, OUTCOME_TIMEOUT, Asked, Call, Member, Reminder
 from tests.model.rules import Rule
 
 _RANKS = {None: 0, "queued": 1, "ringing": 2, "in-progress": 3}
@@ -22,6 +22,10 @@ class News:
     """The provider's status for progress; it has no meaning in a terminal report."""
     end: str | None
     """None: progress."""
+    ended_at: int = 0
+    """When the line ended, by the provider's clock."""
+    lasted: int = 0
+    """For how long it was open."""
 
 
 def call_of(model: Model, news: News) -> Call | None:
@@ -63,7 +67,7 @@ def record(model: Model, news: News, account: str) -> Call | None:
     is_named = news.attempt_id == call.id and Rule.OWN_ID_COMES_FIRST in model.rules
     _fill(model, call, news)
     if call.received_at is None and (counts or is_named):
-        _ended(model, call, news.end)
+        _ended(model, call, news)
     return call
 
 
@@ -106,15 +110,19 @@ def progress(model: Model, call: Call, news: News, account: str) -> None:
         call.wake_at = model.now if is_news else min(woken_at or model.now, call.wake_at)
 
 
-def _ended(model: Model, call: Call, end: str) -> None:
+def _ended(model: Model, call: Call, news: News) -> None:
     """Close a call by its one terminal report."""
-    members, asks = model.members_of(call), model.setting.asks_what_to_say
-    is_guessed = asks and Rule.SAID_AS_HANDED_OUT not in model.rules
-    call.status, call.received_at, call.evidence = end, model.now, True
+    members = model.members_of(call)
+    asks = model.setting.asks_what_to_say and Rule.SAID_AS_HANDED_OUT in model.rules
+    call.status, call.received_at, call.evidence = news.end, model.now, True
     if call.outcome != "heard":
-        was_spoken = not asks or is_guessed or any(one.said for one in members)
-        call.outcome = outcome_of(end, was_spoken=was_spoken)
-    if call.outcome == "heard" and (not asks or is_guessed):
+        call.outcome = outcome_of(news.end or "", asks=asks, was_spoken=any(one.said for one in members))
+    if call.outcome == "hung_up":
+        ends = [model.now]
+        if Rule.LATE_REPORTS_MAKE_NO_CALL_LONGER in model.rules:
+            ends += [news.ended_at, *([] if call.fetched_at is None else [call.fetched_at + news.lasted])]
+        call.hung_up_at = min(ends)
+    if call.outcome in {"heard", "hung_up"} and not asks:
         if Rule.HEARD_BY_ALL_MEMBERS not in model.rules:
             members = [member for member, _ in model.current(call)]
         for member in members:
@@ -173,18 +181,28 @@ def _rank(status: str | None) -> int:
 def answer_patient(model: Model, news: News, account: str) -> list[Asked]:
     """Record that somebody has answered, and return what must be spoken."""
     call = record(model, news, account)
-    if call is None or call.phone_number in model.db.opted_out:
+    if call is None:
         return []
-    spoken = []
+    call.fetched_at = model.now if call.fetched_at is None else call.fetched_at
+    spoken: list[Asked] = []
     for member, reminder in model.current(call):
-        if reminder.status not in {"called", "expired", "cancelled"} and model.now < model.limit_of(reminder):
-            member.said, member.message = True, reminder.message
+        is_out = call.phone_number in model.db.opted_out
+        if reminder.status in {"called", "expired", "cancelled"}:
+            continue
+        if not is_out and model.now < model.limit_of(reminder):
             spoken.append(reminder.asked)
+            member.said, member.message = True, reminder.message
+            member.spoken_by = model.now + len(spoken) * MESSAGE_TAKES
+        elif reminder.status != "failed":  # told that the call is not needed anymore
+            model.end(reminder, *(("cancelled", "opted_out") if is_out else ("expired", "too_late")))
     return spoken
 
 
 def settle_key(model: Model, news: News, account: str, key: str) -> None:
-    """Settle the reminders that were spoken, whatever is reported later; a key may also opt the number out."""
+    """Settle the reminders that were spoken, whatever is reported later; a key may also opt the number out.
+
+    The request that follows a message without a key proves as much.
+    """
     call = record(model, news, account)
     if call is None or Rule.KEY_PRESS_IS_HEARD not in model.rules:
         return

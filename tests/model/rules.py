@@ -58,7 +58,12 @@ class Rule(Enum):
     HEARD_WINS = "a reminder that was heard becomes called, whatever its status, unless it was cancelled"
     HEARD_BY_ALL_MEMBERS = "a call that was heard was heard for all its reminders, including those that have left it"
     SAID_AS_HANDED_OUT = "if the provider asks what to speak, only what was handed out was said"
-    KEY_PRESS_IS_HEARD = "a key that was pressed proves that the message was heard, whatever the call reports later"
+    KEY_PRESS_IS_HEARD = (
+        "a key, or the request at the end of the message, proves that it was heard, whatever the call reports later"
+    )
+    HUNG_UP_ONCE_SPOKEN_IS_REACHED = "whoever hangs up was reached once the message had been spoken, not before"
+    LATE_REPORTS_MAKE_NO_CALL_LONGER = "when a line ended is told by the provider, not by when its report arrives"
+    HUNG_UP_IS_FOR_STAFF = "a patient who has hung up during the message is not called again"
     DECLINED_IS_NOT_REDIALED = "a patient who has declined a call is not called again"
 
     # Staff, other programs, restores

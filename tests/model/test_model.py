@@ -30,7 +30,9 @@ def test_the_histories_reach_what_they_are_about() -> None:
     calls = [call for model in models for call in model.db.calls.values()]
     placed = [call for model in models for call in model.provider_calls]
     assert {call.state for call in calls} >= {"ended", "refused", "not_placed", "unreported"}
-    assert {call.outcome for call in calls} >= {"heard", "voicemail", "not_answered", "declined", "failed"}
+    assert {call.outcome for call in calls} >= {
+        *("heard", "hung_up", "voicemail", "not_heard", "not_answered", "declined", "failed")
+    }
     assert any(call.adopted for call in calls)
     assert any(call.heard for call in placed)
     assert any(len(call.asked) > 1 for call in placed)
@@ -56,6 +58,8 @@ class Needed:
 
 
 TWO = (("p", 3, None), ("p", 3, None))
+ASKS = {"asks_what_to_say": True}
+ANSWERED = "claim A r0 ; send 0 accepted ; settle 0 ; answer 0 asks"
 SOON = (("p", 3, None), ("p", 5, None))
 HEARD = "claim A r0 ; send 0 accepted ; settle 0 ; end 0 heard ; deliver 0"
 BUSY = "claim A r0 ; send 0 accepted ; settle 0 ; end 0 busy ; deliver 0"
@@ -168,6 +172,12 @@ NEEDED = [
            "claim A r0 ; send 0 accepted ; settle 0 ; answer 0 asks ; key 0 confirm ; end 0 busy ; deliver 0 ; tick 2"
            " ; claim A r0 ; send 0 accepted",
            {"asks_what_to_say": True}),
+    Needed(Rule.HUNG_UP_ONCE_SPOKEN_IS_REACHED, "called, but nobody heard it",
+           f"{ANSWERED} ; end 0 hung_up ; deliver 0", ASKS),
+    Needed(Rule.LATE_REPORTS_MAKE_NO_CALL_LONGER, "called, but nobody heard it",
+           f"{ANSWERED} ; end 0 hung_up ; tick ; deliver 0", ASKS),
+    Needed(Rule.HUNG_UP_IS_FOR_STAFF, "called again after the patient hung up",
+           f"{ANSWERED} ; end 0 hung_up ; deliver 0 ; tick 2 ; claim A r0 ; send 0 accepted", ASKS),
     Needed(Rule.DECLINED_IS_NOT_REDIALED, "called again after the patient declined",
            "claim A r0 ; send 0 accepted ; settle 0 ; end 0 declined ; deliver 0 ; tick 2 ; claim A r0"
            " ; send 0 accepted"),
@@ -229,6 +239,20 @@ EXAMPLES = [
     Example("with ring_again it is called once more", GIVEN_UP, ["called"], 2, {"rings_again": True}),
     Example("a late busy changes nothing", f"{GIVEN_UP} ; end 0 busy ; deliver 0", ["failed unconfirmed"], 1),
     Example("a voicemail is redialed", "claim A r0 ; send 0 accepted ; settle 0 ; end 0 voicemail", ["called"], 2),
+    Example("whoever hangs up during the message is for staff", f"{ANSWERED} ; end 0 hung_up ; deliver 0",
+            ["failed hung_up"], 1, ASKS),
+    Example("whoever hangs up after it was reached", f"{ANSWERED} ; tick ; end 0 hung_up ; deliver 0",
+            ["called"], 1, ASKS),
+    Example("of two messages only the first was heard", f"{ANSWERED} ; tick ; end 0 hung_up ; deliver 0",
+            ["called", "failed hung_up"], 1, {**ASKS, "bundles": True, "rows": TWO}),
+    Example("a call that was completed although nothing was spoken is redialed",
+            "claim A r0 ; send 0 accepted ; settle 0 ; answer 0 hears_nothing ; end 0 heard ; deliver 0",
+            ["called"], 2, ASKS),
+    Example("whoever is told that the call is not needed anymore was not reached",
+            "claim A r0 ; send 0 accepted ; settle 0 ; opt_out p ; answer 0 asks ; end 0 heard ; deliver 0",
+            ["cancelled opted_out"], 1, ASKS),
+    Example("a hung-up call of another gateway is for staff",
+            "claim A r0 ; send 0 accepted ; settle 0 ; end 0 hung_up ; deliver 0", ["failed hung_up"], 1),
     Example("a 503 that placed the call is answered with that call, where keys are honored",
             "claim A r0 ; send 0 unavailable_but_placed", ["called"], 1,
             {"honors_keys": True, "places_after_503": True}),

@@ -108,12 +108,17 @@ async def test_other_4xx_are_refusals_for_good(status: int, provider_at: Maker) 
     assert said.reason.endswith(": no such number")
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405])
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 401, 402, 404, 405])
 async def test_what_is_about_our_account_or_url_is_trouble_with_the_account(status: int, provider_at: Maker) -> None:
     async with hostile(answering(200, b'{"call_id": "c-1"}')) as elsewhere:
         script = answering(status, b'{"error": "not you"}', Location=f"{elsewhere.url}/calls")
         assert isinstance(await answer_to(script, provider_at), AccountTrouble)
         assert elsewhere.connections == 0, "a redirect was followed"
+
+
+async def test_403_is_about_this_number_until_another_one_meets_it(provider_at: Maker) -> None:
+    said = await answer_to(answering(403, b'{"error": "not this number"}'), provider_at)
+    assert said == NotPlaced("403 Forbidden: not this number", number_refused=True)
 
 
 async def test_a_redirect_to_nonsense_is_trouble_with_the_account(provider_at: Maker) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.answers import Report, spelled
+from reminderd.core.answers import Report
+from reminderd.core.spelling import spelled
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.payload import DURATION_LIMIT, json_object, read_report
 
@@ -117,6 +118,18 @@ def test_what_is_no_json_object_is_one_mistake(body: bytes) -> None:
 )
 def test_a_field_that_is_not_the_contract_s_is_named(changes: dict[str, Any], field: str) -> None:
     assert [mistake.partition(":")[0] for mistake in mistakes_with(**changes) if ": missing" not in mistake] == [field]
+
+
+@pytest.mark.parametrize("value", [99, 700, -1, 480.5, True, "480", []])
+def test_a_sip_code_is_a_whole_number_of_the_rfc_or_a_mistake(value: object) -> None:
+    (mistake,) = mistakes_in(json.dumps({**WHOLE, "sip_response_code": value}).encode())
+    assert mistake.startswith("sip_response_code: ")
+    assert mistake.endswith("; expected a whole number from 100 to 699")
+
+
+def test_a_sip_code_is_kept() -> None:
+    assert parsed(json.dumps({**WHOLE, "sip_response_code": 480}).encode()).sip_response_code == 480
+    assert parsed(json.dumps({**WHOLE, "sip_response_code": None}).encode()).sip_response_code is None
 
 
 def test_an_infinite_duration_is_a_mistake() -> None:

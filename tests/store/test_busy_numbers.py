@@ -156,6 +156,20 @@ def test_a_call_whose_own_request_is_still_out_is_not_closed(desk: Desk) -> None
     assert is_busy(desk)
 
 
+def test_nor_does_a_cancel_close_it_however_long_its_request_takes(desk: Desk, action: Action) -> None:
+    """The process that sends it keeps its lease; the provider answers long after `confirm_after`."""
+    held = frozenset({action.token})
+    desk.write(partial(cancel, reminder_id="r1", rules=desk.rules, source=ANNA))
+    for _ in range(5):
+        desk.later(desk.rules.confirm_after)
+        assert desk.claim(held=held) == []
+        assert desk.call(action.call.id).lease_token == action.token
+        assert desk.reminder("r2").hold_code is HoldCode.NUMBER_BUSY
+    desk.answer(action, Accepted("ext-1"))
+    assert desk.call(action.call.id).state is CallState.PLACED
+    assert is_busy(desk)
+
+
 # A later sign of life
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, NotPlaced, Unclear
+from reminderd.core.answers import Accepted, Capabilities, NotPlaced, Unclear
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.limits import Limits
@@ -63,6 +63,15 @@ def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(desk: Des
         desk.later(MINUTE)
     assert names(desk.claim(requests=2)) == [["r0"], ["r1"]]
     assert names(desk.claim(requests=2)) == [["r2"], ["r3"]]
+
+
+def test_numbers_that_come_last_wait_for_all_others_and_for_nobody_else(desk: Desk) -> None:
+    for number in range(3):
+        desk.insert(f"r{number}", f"+1202555000{number}")
+        desk.later(MINUTE)
+    refused = frozenset({"+12025550000", "+12025550001"})
+    assert names(desk.claim(requests=1, last=refused)) == [["r2"]]
+    assert names(desk.claim(requests=2, last=refused)) == [["r0"], ["r1"]]
 
 
 def test_without_room_for_a_request_no_waiting_reminder_is_changed(desk: Desk) -> None:
@@ -157,6 +166,18 @@ def test_after_a_restore_nobody_is_called_until_forgotten_calls_are_over(desk: D
     assert desk.claims() == []
     desk.later(MINUTE)
     assert names(desk.claim()) == [["r1"]]
+
+
+def test_so_it_is_for_a_process_that_has_not_noticed_the_restore_yet(desk: Desk) -> None:
+    """Its poll loop has room for requests: it looked before the restore was committed."""
+    desk.insert(scheduled_at=to_ms(desk.now) + 1)
+    desk.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(desk.now),))
+    capacity = Capacity(requests=10, checks=10, request_in=MINUTE)
+    take = partial(claim, capacity=capacity, rules=desk.rules, witness=Witness(), mint=desk.mint)
+    desk.later(desk.rules.outcome_timeout - MINUTE)
+    assert desk.write(take) == []
+    desk.later(MINUTE)
+    assert [one.action is not None for one in desk.write(take)] == [True]
 
 
 def test_the_last_look_holds_a_request_back_for_the_same_time(desk: Desk) -> None:
@@ -344,6 +365,25 @@ def test_what_did_not_reach_anybody_uses_up_no_limit(tmp_path: Path) -> None:
         assert len(desk.calls()) == 3
 
 
+@pytest.mark.parametrize(("seconds", "is_reached"), [(1, False), (60, True)])
+def test_whoever_hung_up_uses_up_the_limit_once_the_message_was_spoken(
+    tmp_path: Path, seconds: int, *, is_reached: bool
+) -> None:
+    asks = Capabilities(asks_what_to_say=True)
+    rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=2), capabilities=asks)
+    with a_desk(tmp_path / "db", rules) as desk:
+        desk.insert("r1")
+        (action,) = desk.claim()
+        line = a_report("in-progress", reminder_id=None, attempt_id=action.call.id)
+        desk.pick_up(line)
+        desk.later(timedelta(seconds=seconds))
+        desk.report(evolve(line, status="completed"))
+        desk.insert("r2")
+        assert (names(desk.claim()), desk.reminder("r2").hold_code) == (
+            ([], HoldCode.LIMITS) if is_reached else ([["r2"]], None)
+        )
+
+
 # What waits for a reason is looked at again
 
 
@@ -504,14 +544,21 @@ def test_a_claim_asks_few_questions_however_many_reminders_are_due(desk: Desk) -
     assert len(many) == len(one)
 
 
+_OTHERS = ledger._OTHERS.format(known="(:a)", reminders="(:a)", numbers="(:a)")
 QUERIES = {
     "calls to look at": (claims._TAKE_CALLS, "call_logs_to_look_at"),
-    "reminders to look at": (claims._TAKE_REMINDERS, "reminders_to_look_at"),
+    "reminders to look at": (claims._TAKE_REMINDERS.format(""), "reminders_to_look_at"),
+    "reminders of other numbers": (
+        claims._TAKE_REMINDERS.format(claims._NOT_TO.format("(:a)")),
+        "reminders_to_look_at",
+    ),
     "what ended ahead of time": (claims._ENDED_AHEAD, "reminders_too_late"),
     "bundles": (claims._WAITING.format("(:a)"), "reminders_by_phone_number"),
-    "histories": (ledger._HISTORIES.format("(:a)"), "call_reminders_by_reminder"),
-    "calls to the numbers": (ledger._TO_NUMBERS.format("(:a)"), "call_logs_by_phone_number"),
-    "reports": (ledger._REPORTED, "call_logs_by_reminder"),
+    "histories": (_OTHERS, "call_reminders_by_reminder"),
+    "alive calls to the numbers": (_OTHERS, "call_logs_by_phone_number"),
+    "when the numbers were reached": (ledger._REACHED.format("(:a)"), "call_logs_by_phone_number"),
+    "reports": (ledger._NAMED.format(ledger._REPORTED), "call_logs_by_reminder"),
+    "calls by their ids": (ledger._NAMED.format(ledger._CALL), "call_reminders"),
     "next wakes": (stats._WAKES, "reminders_to_look_at"),
     "all alive calls": (stats._ALIVE, "call_logs_to_look_at"),
 }
@@ -520,7 +567,7 @@ QUERIES = {
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_of_a_claim_reads_an_index(desk: Desk, query: str) -> None:
     sql, index = QUERIES[query]
-    names = ("now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder")
+    names = ("now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder", "id")
     parameters = {name: 1 for name in names if f":{name}" in sql}
     plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     assert any(index in line for line in plan), plan

@@ -29,7 +29,9 @@ def setting(key: str) -> Callable[[Connection, datetime], datetime]:
 
 
 def keys(connection: Connection) -> list[str]:
-    return [row["key"] for row in connection.execute("SELECT key FROM settings ORDER BY key")]
+    return [
+        row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
+    ]
 
 
 def stored(path: Path) -> list[str]:

@@ -143,6 +143,16 @@ def test_a_cancel_is_honored_and_nothing_of_the_reminder_is_looked_at_any_more(d
     assert desk.reminder() == reminder
 
 
+def test_one_that_waits_for_long_is_at_rest_from_the_claim_after_its_cancel_on(desk: Desk) -> None:
+    """It must not show for days when it would be called."""
+    desk.rules = evolve(RULES, redial_delays=(2 * DAY,), max_lateness=3 * DAY)
+    waits_for_its_redial(desk)
+    assert desk.reminder().wake_at == desk.now + 2 * DAY
+    sql(desk, CANCEL)
+    desk.claims()
+    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.CANCELLED, None)
+
+
 def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(desk: Desk) -> None:
     [action] = desk.claim()
     sql(desk, CANCEL)
@@ -289,6 +299,7 @@ def test_an_answer_by_key_was_for_the_old_time(desk: Desk, digits: str, question
     desk.later(DAY)
     second = evolve(line, external_call_id="ext-2", attempt_id=desk.claim()[0].call.id)
     desk.pick_up(second)
+    desk.press(second, "")
     desk.report(evolve(second, status="completed"))
     assert (desk.reminder().status, desk.reminder().response) == (Status.CALLED, None)
     assert [act["act"] for act in queries.acts_on(desk.connection, "r1")] == [

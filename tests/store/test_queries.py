@@ -10,7 +10,7 @@ import pytest
 
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, outcome
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.queries import Wanted, broken_promises, bundled_with, calls_of, count_reminders, list_reminders
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
@@ -57,12 +57,12 @@ def test_what_is_asked_for_is_listed_by_time(desk: Desk, asked: dict[str, Any], 
 def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
-    states = list(product(Status, (None, *Response, "moved"), reasons))
+    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode)))
     with a_desk(tmp_path / "every.db") as desk:
-        for number, (status, response, reason) in enumerate(states):
-            desk.insert(f"{number:03}", status=status, response=response, end_code=reason)
+        for number, (status, response, reason, hold) in enumerate(states):
+            desk.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
         rows = list_reminders(desk.connection, wanted=Wanted(needs_human=True), limit=None)
-    expected = [f"{number:03}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
+    expected = [f"{number:04}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
     assert [row["id"] for row in rows] == expected
 
 
@@ -89,6 +89,29 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
     )
     assert [call["id"] for call in calls_of(desk.connection, "called")] == ["call-of-called", "theirs"]
     assert bundled_with(desk.connection, "called") == {"call-of-called": ["wants"]}
+
+
+def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself(desk: Desk) -> None:
+    insert_call(desk.connection, "called", id="busy", outcome="not_answered")
+    insert_call(desk.connection, "called", id="heard", outcome="heard", said=True)
+    desk.connection.execute(
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
+        " SELECT 'heard', id, 1, scheduled_at, '', 0 FROM reminders WHERE id = 'failed'"
+    )
+    desk.connection.execute("UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'failed'")
+    rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
+    assert (rows["called"], rows["failed"], rows["wants"]) == ("heard", "not_heard", None)
+    assert [call["outcome"] for call in calls_of(desk.connection, "called")] == ["not_answered", "heard"]
+    assert [call["outcome"] for call in calls_of(desk.connection, "failed")] == ["not_heard"]
+
+
+def test_a_call_for_another_time_or_number_tells_nothing_of_the_reminder_as_it_is_now(desk: Desk) -> None:
+    insert_call(desk.connection, "called", outcome="heard", said=True)
+    insert_call(desk.connection, "wants", outcome="heard", said=True)
+    desk.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
+    desk.connection.execute("UPDATE reminders SET phone_number = '+12025550009' WHERE id = 'wants'")
+    rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
+    assert (rows["called"], rows["wants"]) == (None, None)
 
 
 def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:

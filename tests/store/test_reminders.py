@@ -10,12 +10,12 @@ from attrs import evolve
 
 from reminderd.cli.earlier_lines import earlier_lines
 from reminderd.core.answers import Accepted, Refused
-from reminderd.core.imported import Intake
+from reminderd.core.imported import Cancellation, Intake
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.limits import Limits
-from reminderd.core.model import CallState, Status
+from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries, reminders
 from reminderd.store.errors import UnknownReminderError
@@ -24,7 +24,7 @@ from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import HOUR, NOW, RULES, a_report
+from tests.support.nouns import HOUR, MINUTE, NOW, RULES, a_report, hours
 
 RANDOM = "11111111-2222-4333-8444-555555555555"
 REQUEST = ReminderRequest(phone_number="+12025550001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
@@ -39,7 +39,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def put(desk: Desk, *requests: ReminderRequest) -> list[Intake]:
-    fn = partial(reminders.put, requests=requests, rules=RULES, mint=lambda: RANDOM, source=ANNA)
+    fn = partial(reminders.put, requests=requests, rules=desk.rules, mint=lambda: RANDOM, source=ANNA)
     return [decision.intake for decision in desk.write(fn)]
 
 
@@ -89,13 +89,98 @@ def test_the_same_again_changes_nothing(desk: Desk, request_: ReminderRequest) -
 def test_an_edited_request_changes_its_reminder_and_when_it_is_due(desk: Desk) -> None:
     put(desk, REQUEST)
     desk.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
-    edited = evolve(REQUEST, phone_number="+12025550002", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
+    edited = evolve(REQUEST, message="Bye.", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
     assert put(desk, edited) == [Intake.CHANGED]
     [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
     stored = desk.reminder(row["id"])
-    assert (stored.phone_number, stored.timezone) == ("+12025550002", "Europe/Paris")
+    assert (stored.message, stored.timezone) == ("Bye.", "Europe/Paris")
     assert (stored.wake_at, stored.hold_code, stored.retry_at) == (NOW + 2 * HOUR, None, None)
     assert audit(desk)[-1] == ("anna", "change", row["id"], "import of list.csv")
+
+
+OTHER = evolve(REQUEST, phone_number="+12025550002")
+
+
+def held(desk: Desk) -> Reminder:
+    put(desk, REQUEST)
+    assert put(desk, OTHER) == [Intake.HELD]
+    [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
+    return desk.reminder(row["id"])
+
+
+def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk) -> None:
+    reminder = held(desk)
+    assert (reminder.phone_number, reminder.hold_code) == ("+12025550002", HoldCode.NUMBER_CHANGED)
+    why = "phone number changed (import of list.csv), the former one ended in 01: accept the new one, or cancel"
+    assert reminder.last_error == why
+    desk.later(HOUR)
+    assert desk.claim() == []
+    reminder = desk.reminder(reminder.id)
+    assert (reminder.status, reminder.hold_code, reminder.last_error) == (
+        Status.SCHEDULED,
+        HoldCode.NUMBER_CHANGED,
+        why,
+    )
+
+
+def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> None:
+    reminder = held(desk)
+    assert put(desk, OTHER) == [Intake.UNCHANGED]
+    assert put(desk, evolve(OTHER, message="Bye.")) == [Intake.HELD]
+    edited = desk.reminder(reminder.id)
+    assert (edited.message, edited.hold_code, edited.last_error) == (
+        "Bye.",
+        HoldCode.NUMBER_CHANGED,
+        reminder.last_error,
+    )
+    assert put(desk, REQUEST) == [Intake.HELD]
+    assert "the former one ended in 02" in str(desk.reminder(reminder.id).last_error)
+
+
+def test_an_accepted_number_is_called(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
+    assert audit(desk)[-1][:3] == ("anna", "accept", reminder.id)
+    desk.later(HOUR)
+    [action] = desk.claim()
+    assert action.call.phone_number == "+12025550002"
+
+
+def test_a_held_reminder_expires_and_says_so(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.later(HOUR + RULES.max_lateness)
+    assert desk.claim() == []
+    expired = desk.reminder(reminder.id)
+    assert expired.status is Status.EXPIRED
+    assert str(expired.last_error).endswith(f"it had waited: {HoldCode.NUMBER_CHANGED.sentence}")
+
+
+def test_what_does_not_take_place_is_cancelled_while_it_waits(desk: Desk) -> None:
+    put(desk, REQUEST, WITHOUT_REF)
+    desk.insert("over", ref="8", status="called")
+    asked = [Cancellation(ref=None, request=WITHOUT_REF), *(Cancellation(ref=ref) for ref in ("7", "8", "9"))]
+    expected = [Intake.CANCELLED, Intake.CANCELLED, Intake.NOT_NEEDED, Intake.NOT_NEEDED]
+    before = contents(desk.connection)
+    assert [decision.intake for _, decision in reminders.cancellations(desk.connection, asked)] == expected
+    assert contents(desk.connection) == before
+    done = desk.write(partial(reminders.call_off, asked=asked, rules=RULES, source=ANNA))
+    assert [decision.intake for decision in done] == expected
+    rows = desk.connection.execute("SELECT ref, status FROM reminders ORDER BY ref").fetchall()
+    assert [tuple(row) for row in rows] == [(None, "cancelled"), ("7", "cancelled"), ("8", "called")]
+    assert audit(desk)[-1][1] == "cancel"
+
+
+def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_and_told_of_its_own_number_only(desk: Desk) -> None:
+    desk.insert("one", ref="0047")
+    desk.insert("another", OTHER.phone_number, ref="0048")
+    asked = [evolve(REQUEST, ref=ref) for ref in ("47", "48", "0047", "x47", "47.0")]
+    decided = reminders.decisions(desk.connection, NOW, requests=asked, rules=RULES)
+    warnings = [decision.warnings for _, decision in decided]
+    assert [len(found) for found in warnings] == [1, 0, 0, 0, 1]
+    assert warnings[0][0].startswith("ref: 47 may be 0047, rewritten by a spreadsheet")
+    together = [evolve(REQUEST, ref=ref) for ref in ("0051", "51")]
+    decided = reminders.decisions(desk.connection, NOW, requests=together, rules=RULES)
+    assert [decision.warnings[:1] != () for _, decision in decided] == [False, True]
 
 
 def test_an_expiry_may_be_edited_without_a_ref(desk: Desk) -> None:
@@ -221,6 +306,22 @@ def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(d
     assert put(desk, limited) == [Intake.UNCHANGED]
     assert limit_of(desk.reminder(limited.own_id), RULES) == desk.now + RULES.max_lateness
     assert len(desk.claim()) == 1
+
+
+def test_nor_if_the_clinics_own_limit_is_still_to_come(tmp_path: Path) -> None:
+    """The hours left no time, and staff had it called again the next morning: the list alone would end it today."""
+    rules = evolve(RULES, window=hours(9 * HOUR, 11 * HOUR))
+    with a_desk(tmp_path / "reminderd.db", rules) as desk:
+        request = evolve(WITHOUT_REF, scheduled_at=NOW + 30 * MINUTE)
+        put(desk, request)
+        desk.later(65 * MINUTE)
+        desk.claims()
+        assert desk.reminder(request.own_id).status is Status.EXPIRED
+        again(desk, request.own_id)
+        assert put(desk, request) == [Intake.UNCHANGED]
+        desk.claims()
+        desk.now = NOW + 23 * HOUR
+        assert len(desk.claim()) == 1
 
 
 def test_call_again_is_refused_while_the_phone_may_be_ringing(desk: Desk) -> None:

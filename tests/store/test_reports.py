@@ -7,20 +7,22 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, Capabilities, Report
+from reminderd.core.answers import Accepted, Capabilities, Found, Report
 from reminderd.core.conversation import Part, Question
 from reminderd.core.lifecycle.keypress import HANG_UP, NOT_NEEDED
+from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
-from reminderd.core.model import TERMINAL, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.model import TERMINAL, CallOutcome, Status
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
+from reminderd.store.settle import settle_unspoken
 from reminderd.store.sqlite.driver import IntegrityError
 from tests.support.desk import Desk, a_desk
-from tests.support.nouns import DROP, RULES, able
+from tests.support.nouns import DROP, MINUTE, RULES, SECOND, able
 
 ASKS = able(Capabilities(asks_what_to_say=True))
 PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
@@ -146,7 +148,7 @@ def test_an_answer_is_on_record_with_who_gave_it(
 @pytest.mark.parametrize("digits", ["2", "3", "7", ""])
 def test_a_key_that_answers_nothing_leaves_no_answer(desk: Desk, line: Report, digits: str) -> None:
     assert desk.press(line, digits).reply.question is not None
-    assert (desk.reminder().status, desk.reminder().response) == (Status.PROCESSING, None)
+    assert (desk.reminder().status, desk.reminder().response) == (Status.CALLED, None)
     assert (desk.count("audit"), desk.count("opt_outs")) == (0, 0)
 
 
@@ -336,7 +338,7 @@ def test_a_key_says_nothing_for_the_one_that_is_named_to_the_provider_if_that_wa
     assert desk.press(line, "3").message == "Bring your papers."
     desk.press(line, "2", Question.CANCEL)
     assert [desk.reminder(name).response for name in ("r1", "r2")] == [None, "cancel_requested"]
-    assert desk.reminder("r1").status is Status.PROCESSING
+    assert (desk.reminder("r1").status, desk.reminder("r1").end_code) == (Status.EXPIRED, EndCode.TOO_LATE)
     assert acts(desk, "r1") == []
 
 
@@ -352,9 +354,64 @@ def test_an_opt_out_while_it_rang_is_known_for_all_of_them_when_it_is_answered(d
 def test_whoever_hung_up_after_the_message_has_heard_all_of_it(desk: Desk) -> None:
     line = a_bundle(desk)
     desk.pick_up(line)
+    desk.later(MINUTE)
     desk.report(evolve(line, status="completed"))
     assert desk.claim() == []
     assert (desk.reminder("r2").status, desk.reminder("r2").response) == (Status.CALLED, None)
+
+
+def test_whoever_hung_up_between_two_messages_has_heard_the_first(desk: Desk) -> None:
+    line = a_bundle(desk)
+    desk.pick_up(line)
+    desk.later(1.5 * SECOND)  # "Tomorrow at nine." takes 1.2 seconds, and "Bring your papers." as much
+    desk.report(evolve(line, status="completed"))
+    assert desk.reminder("r1").status is Status.CALLED
+    assert (desk.reminder("r2").status, desk.reminder("r2").end_code) == (Status.FAILED, EndCode.HUNG_UP)
+    desk.write(partial(call_again, reminder_id="r2", rules=desk.rules, source=Source(actor="anna")))
+    with pytest.raises(NotAllowedError):
+        desk.write(partial(call_again, reminder_id="r1", rules=desk.rules, source=Source(actor="anna")))
+
+
+@pytest.mark.parametrize("is_looked_up", [True, False])
+def test_that_a_call_was_completed_is_no_evidence_that_its_message_was_spoken(
+    desk: Desk, line: Report, *, is_looked_up: bool
+) -> None:
+    desk.rules = ASKS
+    over = evolve(line, status="completed", duration_seconds=31)
+    [call] = desk.calls()
+    if is_looked_up:
+        desk.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+    else:
+        desk.report(over)
+    [call] = desk.calls()
+    assert (call.status, call.outcome, call.fetched_at) == ("completed", CallOutcome.NOT_HEARD, None)
+    assert (desk.reminder().status, desk.reminder().hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
+
+
+def test_what_decides_is_on_record_before_it_is_relied_on(desk: Desk, line: Report) -> None:
+    answered_at = desk.now
+    desk.pick_up(line)
+    assert desk.calls()[0].fetched_at == answered_at
+    desk.later(MINUTE)
+    desk.press(line, "")
+    assert (desk.calls()[0].outcome, desk.reminder().status) == (CallOutcome.HEARD, Status.CALLED)
+    before = everything(desk)
+    desk.pick_up(line)
+    desk.press(line, "")
+    assert everything(desk) == before
+
+
+def test_an_answer_that_the_provider_could_not_use_was_not_heard_however_long_the_line_was_open(
+    desk: Desk, line: Report
+) -> None:
+    desk.rules = ASKS
+    desk.pick_up(line)
+    call_id = desk.calls()[0].id
+    desk.write(partial(settle_unspoken, call_id=call_id, rules=desk.rules))
+    desk.later(MINUTE)
+    desk.report(evolve(line, status="completed", duration_seconds=60))
+    assert (desk.calls()[0].outcome, desk.reminder().status) == (CallOutcome.NOT_HEARD, Status.SCHEDULED)
+    assert desk.write(partial(settle_unspoken, call_id="nobody's", rules=desk.rules)) is None
 
 
 @pytest.mark.parametrize(("gone", "left"), [("r1", "Bring your papers."), ("r2", "Tomorrow at nine.")])

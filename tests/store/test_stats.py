@@ -68,9 +68,15 @@ def test_what_is_over_is_counted_for_a_day(desk: Desk) -> None:
     desk.insert("just young enough", status="expired", scheduled_at=to_ms(NOW - 23 * HOUR))
     desk.insert("another program's word", status="cancelled", response="will come by")
     desk.insert("to come", scheduled_at=to_ms(NOW + HOUR))
+    desk.insert("of another number", scheduled_at=to_ms(NOW + 48 * HOUR), hold_code="number_changed")
     found = counts(desk.connection, now=NOW)
     assert found.ended == {Status.CALLED: 2, Status.FAILED: 1, Status.EXPIRED: 1, Status.CANCELLED: 1}
-    assert found.need_human == {Outcome.WANTS_TO_CANCEL: 1, Outcome.NOT_REACHED: 1, Outcome.EXPIRED: 1}
+    assert found.need_human == {
+        Outcome.WANTS_TO_CANCEL: 1,
+        Outcome.NOT_REACHED: 1,
+        Outcome.NUMBER_CHANGED: 1,
+        Outcome.EXPIRED: 1,
+    }
 
 
 def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(desk: Desk) -> None:
@@ -200,3 +206,11 @@ def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_ca
     found = next_wakes(desk.connection, NOW)
     assert (found.reminder, found.call, found.paused) == (NOW + HOUR, NOW + 2 * HOUR, False)
     assert found.alive == (("call-of-rings", NOW),)
+
+
+def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(desk: Desk) -> None:
+    desk.insert("rings", "+12025550002", status="processing")
+    call(desk, "rings", look_at=NOW + HOUR)
+    assert next_wakes(desk.connection, NOW, alive=False).alive is None
+    due = next_wakes(desk.connection, NOW + HOUR, alive=False)
+    assert (due.call, due.alive) == (NOW + HOUR, (("call-of-rings", NOW),))

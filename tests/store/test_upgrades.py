@@ -143,3 +143,16 @@ def test_kill_9_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_pat
     assert f"4 1 {before} ok" in killed
     assert killed <= {f"4 1 {before} ok", f"4 {newest} {after} ok"}
     assert done[-1] == f"0 4 {newest} {after} ok"
+
+
+def test_a_file_that_is_no_copy_of_the_database_is_not_replaced_by_one_and_nothing_is_upgraded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schemas.one_more(monkeypatch)
+    schemas.build(1, path)
+    older_copy(path, 1).write_text("precious")
+    with pytest.raises(CopyError, match="exists, and is not an earlier backup of this database"):
+        open_connection(path)
+    assert older_copy(path, 1).read_text() == "precious"
+    with closing(open_as_it_is(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == 1

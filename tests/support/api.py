@@ -16,6 +16,7 @@ from reminderd.config.load import load_config
 from reminderd.daemon.intake import api
 from reminderd.store.database import Database, open_database
 from reminderd.web.app import build_app
+from reminderd.web.guard import Guard
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import generic_door
 from tests.support.door import Recorder, SigningProvider
@@ -44,7 +45,7 @@ class ApiDoor:
 
 
 @asynccontextmanager
-async def an_api(folder: Path, *, clock: Clock = _CLOCK) -> AsyncIterator[ApiDoor]:
+async def an_api(folder: Path, *, clock: Clock = _CLOCK, guard: Guard | None = None) -> AsyncIterator[ApiDoor]:
     environ = {"REMINDERD__API__TOKEN": TOKEN, "REMINDERD__CALLING__TIMEZONE": "Europe/Berlin"}
     config = load_config(None, environ, folder)
 
@@ -58,6 +59,7 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK) -> AsyncIterator[ApiDoo
             readiness=readiness,
             max_body_bytes=1024 * 1024,
             api=lambda: its_api,
+            guard=guard or Guard(pace=0),
         )
         stopping = trio.Event()
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))

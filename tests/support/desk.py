@@ -72,7 +72,8 @@ class Desk:
         wakes = next_wakes(self.connection, self.now)
         if wakes.restored_at is not None:
             self._quiet_until = self._sightings.quiet_until(wakes.restored_at, self.rules, self.now, self.monotonic)
-        return self._sightings.see(wakes.alive, self.monotonic)
+        self._sightings.see(wakes.alive or (), self.monotonic)
+        return self._sightings.witness(self.monotonic)
 
     def write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return transaction(self.connection, fn, self.now)
@@ -109,14 +110,14 @@ class Desk:
         assert found
         return found[0]
 
-    def claim(self, requests: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Action]:
-        transitions = self.claims(requests, checks, held)
+    def claim(self, requests: int = 10, checks: int = 10, **facts: frozenset[str]) -> list[Action]:
+        transitions = self.claims(requests, checks, **facts)
         return [one.action for one in transitions if one.action is not None]
 
-    def claims(self, requests: int = 10, checks: int = 10, held: frozenset[str] = frozenset()) -> list[Transition]:
+    def claims(self, requests: int = 10, checks: int = 10, **facts: frozenset[str]) -> list[Transition]:
         witness = self.witness()
         requests = 0 if self.monotonic < self._quiet_until else requests
-        capacity = Capacity(requests=requests, checks=checks, request_in=timedelta(seconds=7), held=held)
+        capacity = Capacity(requests=requests, checks=checks, request_in=timedelta(seconds=7), **facts)
         return self.write(partial(claim, capacity=capacity, rules=self.rules, witness=witness, mint=self.mint))
 
     def answer(self, action: Action, answer: Answer, *, counts: bool = True) -> Transition | None:

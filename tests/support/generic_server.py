@@ -70,6 +70,8 @@ class GenericServer:
     url: str = ""
     rings: list[Ring] = field(factory=list)
     requests: list[HeardRequest] = field(factory=list)
+    look_ups: list[str] = field(factory=list)
+    """What it was asked for."""
     on_ring: Callable[[Ring], None] = lambda _ring: None
     statuses: dict[str, str] = field(factory=dict)
     """What a look-up says of a call, by its id; else `queued`."""
@@ -90,6 +92,7 @@ class GenericServer:
             if request.method == "POST":
                 await self._place(line, request)
             else:
+                self.look_ups.append(request.target)
                 await self._say(line, *self._looked_up(request))
 
     async def rang(self, times: int) -> list[Ring]:

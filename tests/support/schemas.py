@@ -20,6 +20,7 @@ from reminderd.store.sqlite.migrate import APPLICATION_ID, Migration, migrate, m
 FOLDER = Path(__file__).parents[1] / "store" / "schemas"
 
 T = 1_780_000_000_000
+DATABASE_ID = "0123456789abcdef" * 2
 AT = {"created_at": T, "updated_at": T}
 CALL: dict[str, Any] = {"phone_number": "+12025550102", "last_sign_at": T, **AT}
 MEMBER: dict[str, Any] = {"position": 0, "scheduled_at": T, "message_digest": "0" * 64}
@@ -96,6 +97,8 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
             "duration_seconds": 31,
             "sip_response_code": 200,
             "error_code": "0",
+            "fetched_at": T + 1,
+            "hung_up_at": T + 2,
             "received_at": T + 3,
         },
     ),
@@ -116,11 +119,12 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ),
     ("call_logs", CALL | {"id": "c4", "reminder_id": "lost", "state": "unreported", "error": "nothing"}),
     ("call_reminders", MEMBER | {"call_id": "c1", "reminder_id": "über"}),
-    ("call_reminders", MEMBER | {"call_id": "c2", "reminder_id": "über", "said": 1}),
+    ("call_reminders", MEMBER | {"call_id": "c2", "reminder_id": "über", "said": 1, "spoken_by": T + 2}),
     ("call_reminders", MEMBER | {"call_id": "c3", "reminder_id": "rings"}),
     ("call_reminders", MEMBER | {"call_id": "c4", "reminder_id": "lost", "gone": 1}),
     ("webhook_receipts", {"call_id": "e1", "reminder_id": "über", "status": "completed", "received_at": T + 3}),
     ("opt_outs", {"phone_number": "+12025550199", "source": "a letter", "created_at": T}),
+    ("settings", {"key": "database_id", "value": DATABASE_ID}),
     ("settings", {"key": "paused", "value": "false"}),
     ("alerts", {"reminder_id": "lost", "updated_at": T}),
     ("audit", {"id": 1, "at": T, "actor": "anna", "act": "add", "reminder_id": "waits"}),

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.watching import Counts
 from reminderd.metrics import Instruments, Moment, page
@@ -34,6 +34,7 @@ def counts(**changes: object) -> Counts:
         "waiting": {Status.SCHEDULED: 3, Status.DIALING: 1},
         "ended": {Status.CALLED: 5, Status.FAILED: 2},
         "calls": {"ended": 5, "placed": 4},
+        "outcomes": {CallOutcome.HEARD: 3, CallOutcome.HUNG_UP: 2},
         "need_human": {Outcome.NOT_REACHED: 2},
         "due": 2,
         "due_since": NOW - timedelta(seconds=90),
@@ -49,8 +50,13 @@ def moment(**changes: object) -> Moment:
         "now": NOW,
         "started_at": NOW - timedelta(days=1),
         "build": {"version": "1.2.3", "python": "3.11.2", "sqlite": "3.53.4", "provider": "generic"},
-        "parts": {"database": None, "poll loop": None, "provider": "dialing is paused: 503"},
-        "provider_paused": True,
+        "parts": {
+            "database": None,
+            "poll loop": None,
+            "provider": "dialing is paused: 503",
+            "public address": None,
+        },
+        "paused": {"provider": True, "address": False},
         "queued_writes": 7,
         "last_poll": NOW - timedelta(seconds=1),
         "last_webhook": NOW - timedelta(minutes=1),

@@ -242,3 +242,28 @@ async def test_a_reminder_with_a_template_is_spoken_in_the_clinics_own_words(tmp
         assert (await door.post(of_a_template | {"appointment_at": "2099-03-02T16:00:00"})).status_code == 201
         row = await door.database.read(lambda connection: connection.execute("SELECT * FROM reminders").fetchone())
         assert row["message"] == "Dr. Brown sees you on Monday, March 2 at 4:00 PM."
+
+
+async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.post(REMINDER)
+        answer = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+        held = answer.json()
+        assert (answer.status_code, held["hold_code"]) == (200, "number_changed")
+        assert (
+            held["last_error"]
+            == "phone number changed (over HTTP), the former one ended in 47: accept the new one, or cancel"
+        )
+        again = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+        [warning] = held["warnings"]
+        assert warning.startswith("phone_number: not the one that its ref had before")
+        assert (again.status_code, again.json()) == (200, held | {"warnings": []})
+
+
+async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        asked = [REMINDER | {"ref": "0047", "message": "Dear {name}"}, REMINDER | {"ref": "47"}]
+        zero, seven = (await door.post(asked)).json()["reminders"]
+        assert [warning.partition(":")[0] for warning in zero["warnings"]] == ["message"]
+        assert [warning.partition(" may be")[0] for warning in seven["warnings"]] == ["ref: 47"]
+        assert "warnings" not in (await door.get("0047")).json()

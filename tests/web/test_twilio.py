@@ -49,6 +49,7 @@ class Desk:
     error: Exception | None = None
     reports: list[Report] = field(factory=list)
     keys: list[Key] = field(factory=list)
+    unused_answers: list[str] = field(factory=list)
 
     async def record(self, report: Report) -> Recorded:
         self._keep(report)
@@ -62,6 +63,11 @@ class Desk:
         self._keep(report)
         self.keys.append(key)
         return Said(self.says)
+
+    async def unused(self, call_id: str) -> None:
+        if self.error is not None:
+            raise self.error
+        self.unused_answers.append(call_id)
 
     def _keep(self, report: Report) -> None:
         if self.error is not None:
@@ -96,7 +102,9 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
     )
     desk = Desk()
     wording = Wording(clinic="Doctor Brown", phone="+12025550123")
-    door = twilio_door(provider, wording=wording, record=desk.record, pick_up=desk.pick_up, press=desk.press)
+    door = twilio_door(
+        provider, wording=wording, record=desk.record, pick_up=desk.pick_up, press=desk.press, unused=desk.unused
+    )
 
     async def readiness() -> dict[str, Any]:
         return {}
@@ -152,6 +160,17 @@ async def test_the_fallback_tells_who_called_and_nothing_else() -> None:
         assert verbs(answer) == ["Say", "Hangup"]
         assert "Doctor Brown" in answer.text
         assert (await door.client.get(target)).status_code == 403
+
+
+@pytest.mark.parametrize("error", [None, StoreUnavailableError("the disk is full")])
+async def test_the_fallback_takes_back_what_was_handed_out_and_speaks_in_any_case(error: Exception | None) -> None:
+    async with a_door() as door:
+        door.desk.error = error
+        asked = {"CallSid": "CA1", "ErrorCode": "11200", "ErrorUrl": f"{BASE}/webhooks/twilio/answer/{CALL}"}
+        target = f"/webhooks/twilio/fallback?{urlencode(asked)}"
+        answer = await door.client.get(target, headers={"X-Twilio-Signature": signature(TOKEN, BASE + target)})
+        assert verbs(answer) == ["Say", "Hangup"]
+        assert door.desk.unused_answers == ([CALL] if error is None else [])
 
 
 @pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])

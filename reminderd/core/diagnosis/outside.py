@@ -1,7 +1,7 @@
 """Judges what the world sees: the public address, its certificate, what stands in front, how webhooks are let in."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
+from reminderd.core.lifecycle.address import UNREACHED
 
 _RENEWED_LATE: Final = 4
 """Caddy renews when a third of a certificate's life is left; with less than a quarter it has failed to for a while."""
@@ -24,6 +25,15 @@ def address(host: str, found: Sequence[str]) -> Finding:
         "address",
         f"{host} resolves to {', '.join(private)} from here, which nobody outside can reach",
         "compare with what others see (DNS at your registrar); /etc/hosts of this machine may say otherwise",
+    )
+
+
+def unreached(since: datetime, zone: tzinfo) -> Finding:
+    """Of an address that the provider has not reached since then."""
+    return wrong(
+        "public address",
+        f"dialing is paused since {since.astimezone(zone):%Y-%m-%d %H:%M %Z}: {UNREACHED}",
+        "compare it with DNS, the firewall, Caddy and the provider's own log of errors; then reload the daemon",
     )
 
 

@@ -111,7 +111,7 @@ def answered(
         ledger: the call and its reminders as they are now; they may have changed since the request was sent.
         action: the claimed request.
         answer: the provider's answer.
-        counts: whether a request that was not placed counts as a try (not while the provider is failing).
+        counts: whether a request that was not placed counts as a try: not while the provider may be failing.
         draw: a random number in [0, 1), for the jitter.
         rules: the clinic's rules.
         now: the time of the transaction.
@@ -167,7 +167,8 @@ def _not_placed(
     else:
         tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
         pause = max(rules.backoff.full_jitter(tries, draw), answer.retry_after or timedelta(0))
-        end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
+        kind = EndKind.NUMBER_REFUSED if answer.number_refused else EndKind.NOT_PLACED
+        end = CallEnd(kind=kind, reason=answer.reason, pause=pause, counts=counts)
     failed = evolve(call, error=answer.reason)
     after, lines = close(ledger, failed, state, end, rules=rules, now=now)
     if not lines:

@@ -17,6 +17,7 @@ from reminderd.core.lifecycle.transition import (
     Transition,
     bar_of,
     ended,
+    lasting_hold,
     limit_of,
     line_for,
     local,
@@ -81,7 +82,7 @@ def claim_reminder(
     call = ledger.alive_call(reminder)
     if call is not None:
         status = Status.DIALING if call.state is CallState.DIALING else Status.PROCESSING
-        in_call = evolve(reminder, status=status, wake_at=None, hold_code=None, retry_at=None)
+        in_call = evolve(reminder, status=status, wake_at=None, hold_code=lasting_hold(reminder), retry_at=None)
         return Transition(ledger=ledger.put(in_call))
     if reminder.status.in_call:
         reminder = _left_its_call(ledger, reminder, rules, now)
@@ -89,7 +90,7 @@ def claim_reminder(
             return _changed(ledger, reminder, rules)
     judged = _Case(ledger, reminder, rules, now).verdict()
     if isinstance(judged, Ends) and judged.code is EndCode.TOO_LATE and reminder.scheduled_at > now:
-        judged = Waits(reminder.scheduled_at, None)  # the hours may change until then
+        judged = Waits(reminder.scheduled_at, lasting_hold(reminder))  # the hours may change until then
     if isinstance(judged, Ends):
         return _changed(ledger, ended(reminder, judged.status, judged.code, now, judged.reason), rules)
     if isinstance(judged, Waits):
@@ -190,7 +191,7 @@ class _Case:
     def _barred(self) -> Ends | None:
         """Return how it ends if the same message was written again after a call after which no other is made."""
         for member, call in self.ledger.counted(self.reminder)[-1:]:
-            bar = bar_of(call)
+            bar = bar_of(member, call)
             if bar is not None and member.message_digest == digest(self.reminder.message):
                 return Ends(Status.FAILED, *bar)
         return None
@@ -214,6 +215,8 @@ class _Case:
         return Ends(Status.EXPIRED, EndCode.TOO_LATE, reason + waited)
 
     def _waits(self) -> Waits | None:
+        if self.reminder.hold_code is HoldCode.NUMBER_CHANGED:
+            return Waits(limit_of(self.reminder, self.rules), HoldCode.NUMBER_CHANGED)
         if self.reminder.scheduled_at > self.now:
             return Waits(self.reminder.scheduled_at, None)
         if self.retry_at is not None and self.retry_at > self.now:
@@ -274,7 +277,7 @@ def _call(
 ) -> Transition:
     """Make a call for the reminder and its bundle, or wait for one more reminder of the bundle."""
     others = ledger.reminders.values() if rules.group_within else ()
-    joining = (one for one in others if _may_join(ledger, one, reminder))
+    joining = (one for one in others if _may_join(one, reminder))
     waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
     judged = [(one, _Case(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
@@ -331,10 +334,10 @@ def _call(
     return Transition(ledger=ledger.put(call, *dialing, *members), lines=lines, action=action, call=call)
 
 
-def _may_join(ledger: Ledger, other: Reminder, reminder: Reminder) -> bool:
-    """Return whether another reminder waits for the same number."""
+def _may_join(other: Reminder, reminder: Reminder) -> bool:
+    """Return whether another reminder waits for the same number; no call to that is alive, or none would be made."""
     is_other = other.id != reminder.id and other.phone_number == reminder.phone_number
-    return is_other and other.status is Status.SCHEDULED and ledger.alive_call(other) is None
+    return is_other and other.status is Status.SCHEDULED
 
 
 def _key_to_use_again(

@@ -1,15 +1,28 @@
-"""Somebody has answered a call or pressed a key: what is spoken next, and what changes."""
+"""Somebody has answered a call, has heard its message or pressed a key: what is spoken next, and what changes."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import evolve, frozen
 
 from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.bundle import spoken_together
-from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, ended, limit_of, wake_unwanted
+from reminderd.core.lifecycle.transition import (
+    Ledger,
+    Level,
+    LogLine,
+    Transition,
+    called,
+    ended,
+    limit_of,
+    line_for,
+    wake_unwanted,
+)
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest
+from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.speech import seconds
+from reminderd.core.spelling import Listener, listener
 
 MOST_REPEATS: Final = 2
 """How often the message is spoken again, whether the patient asked for it or not."""
@@ -20,6 +33,7 @@ NOT_NEEDED: Final = Reply(parts=(Part.NOT_NEEDED,))
 _ASKING: Final = (Part.GREETING, Part.MESSAGE, Part.MENU)
 _OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
 """A reminder that has `failed` is not over while somebody is on the phone."""
+_PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
 
 
 @frozen(kw_only=True)
@@ -31,6 +45,8 @@ class Key:
     question: Question
     repeats: int
     """How often the message had been repeated by then."""
+    is_over: bool = False
+    """The call had ended by then: that no key was pressed proves nothing."""
 
 
 @frozen(kw_only=True)
@@ -50,24 +66,39 @@ class Turn:
 def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
     """Decide what the person who answers a call hears: much may have changed since it was placed.
 
-    What is handed out to be spoken counts as said: it is marked on the memberships.
+    What is handed out to be spoken counts as said: it is marked on the memberships. That it was asked for at all shows
+    that the provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
-    wanted = [] if call.phone_number in ledger.opted_out else _still_wanted(ledger, call, rules, now)
-    leaves_word = rules.leave_voicemail and call.answered_by != "fax"
-    if call.by_machine:  # a machine needs no apology
-        reply = Reply(parts=(Part.VOICEMAIL,)) if wanted and leaves_word else HANG_UP
-    else:
-        reply = Reply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED
-    if reply in {HANG_UP, NOT_NEEDED}:
-        return Turn(transition=Transition(ledger=ledger, call=call), reply=reply, message="")
+    fetched = evolve(call, fetched_at=call.fetched_at or now)
+    ledger = ledger.put(fetched)
+    who = listener(call.answered_by)
+    if who is Listener.PERSON:
+        return _to_person(ledger, fetched, rules, now)
+    wanted = _still_wanted(ledger, fetched, rules, now)
+    after, lines = _not_needed(ledger, fetched, wanted, rules, now)
+    if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # a machine needs no apology
+        return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP, message="")
     said = [evolve(member, said=True, message_digest=digest(one.message)) for member, one in wanted]
-    message = spoken_together(one.message for _, one in wanted)
-    return Turn(transition=Transition(ledger=ledger.put(*said), call=call), reply=reply, message=message)
+    return Turn(
+        transition=Transition(ledger=after.put(*said), call=fetched, lines=lines),
+        reply=Reply(parts=(Part.VOICEMAIL,), question=Question.VOICEMAIL),
+        message=spoken_together(one.message for _, one in wanted),
+    )
 
 
-def key_pressed(ledger: Ledger, call: Call, key: Key, *, now: datetime) -> Turn:
-    """Decide what a key changes. The same key for the same question changes nothing a second time."""
+def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: datetime) -> Turn:
+    """Decide what a key changes. The same key for the same question changes nothing a second time.
+
+    A key proves that a person listened, and so does the request that follows a message without one, as it comes only
+    when the message is over and the line still open.
+    """
     match key.question, key.digits:
+        case Question.VOICEMAIL, "":
+            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
+        case Question.VOICEMAIL, "9":
+            return _opts_out_unheard(ledger, call, now)
+        case Question.VOICEMAIL, _:
+            return _to_person(ledger, call, rules, now)
         case _, "9":
             return _responds(ledger, call, Response.OPTED_OUT, Part.OPTED_OUT, now)
         case _, "1":
@@ -76,20 +107,80 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, now: datetime) -> Turn:
             return _responds(ledger, call, Response.CANCEL_REQUESTED, Part.CANCEL_REQUESTED, now)
         case Question.MENU, "2":
             reply = Reply(parts=(Part.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
+        case _, "" if key.is_over:
+            return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
         case _:
             reply = _repeated(key)
-    message = spoken_together(one.message for _, one in _said(ledger, call)) if reply.question is not None else ""
-    return Turn(transition=Transition(ledger=ledger, call=call), reply=reply, message=message)
+    after, lines = _heard(ledger, call, now)
+    message = spoken_together(one.message for _, one in _said(after, call)) if reply.question is not None else ""
+    return Turn(
+        transition=Transition(ledger=after, call=after.calls[call.id], lines=lines), reply=reply, message=message
+    )
+
+
+def unspoken(ledger: Ledger, call: Call) -> Transition:
+    """Take back what was handed out to be spoken when the call was answered: the provider could not use it.
+
+    Once a key or the end of the message was reported, that proves more.
+    """
+    if call.outcome is not None:
+        return Transition(ledger=ledger, call=call)
+    unsaid = [evolve(member, said=False, spoken_by=None) for member in ledger.members_of(call) if member.said]
+    text = "the provider could not use our answer: nothing was spoken"
+    line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
+    return Transition(ledger=ledger.put(*unsaid), call=call, lines=(line,) if unsaid else ())
+
+
+def _to_person(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Turn:
+    """Hand out what a person hears: the messages that are still needed, or that there is none."""
+    wanted = _still_wanted(ledger, call, rules, now)
+    after, lines = _not_needed(ledger, call, wanted, rules, now)
+    spoken: list[str] = []
+    for member, one in wanted:
+        spoken.append(one.message)
+        takes = rules.greeting_takes + timedelta(seconds=seconds(spoken_together(spoken)))
+        after = after.put(evolve(member, said=True, spoken_by=now + takes, message_digest=digest(one.message)))
+    return Turn(
+        transition=Transition(ledger=after, call=call, lines=lines),
+        reply=Reply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
+        message=spoken_together(spoken) if wanted else "",
+    )
 
 
 def _still_wanted(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> list[tuple[Member, Reminder]]:
+    if call.phone_number in ledger.opted_out:
+        return []
     return [
         (member, one) for member, one in ledger.current(call) if one.status not in _OVER and now < limit_of(one, rules)
     ]
 
 
+def _not_needed(
+    ledger: Ledger, call: Call, wanted: list[tuple[Member, Reminder]], rules: Rules, now: datetime
+) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """End the reminders of an answered call that are not spoken in it: by now they are too late, or opted out."""
+    kept = {reminder.id for _, reminder in wanted}
+    over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
+    after, lines = ledger, []
+    for member, reminder in ledger.current(call):
+        if reminder.id in kept:
+            continue
+        if call.outcome is None:
+            after = after.put(evolve(member, said=False, spoken_by=None))
+        if reminder.status.final:
+            continue
+        counted = evolve(reminder, attempts=over.attempts(reminder))
+        if call.phone_number in ledger.opted_out:
+            changed = ended(counted, Status.CANCELLED, EndCode.OPTED_OUT, now)
+        else:
+            changed = ended(counted, Status.EXPIRED, EndCode.TOO_LATE, now, "too late: answered after its limit")
+        after = after.put(changed)
+        lines.append(line_for(changed, call, rules))
+    return after, tuple(lines)
+
+
 def _said(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
-    """Return the reminders that the key answers: a key proves that something was spoken, even after a restore."""
+    """Return the reminders that were heard: a key proves that something was spoken, even after a restore."""
     current = ledger.current(call)
     return [(member, one) for member, one in current if member.said] or current
 
@@ -104,25 +195,40 @@ def _repeated(key: Key) -> Reply:
     return Reply(parts=(*first, *asked), question=key.question, repeats=key.repeats + 1)
 
 
-def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: datetime) -> Turn:
+def _heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[LogLine, ...]]:
     """Settle every reminder that was said in the call: the patient heard it, whatever is reported later."""
-    after = ledger.put(evolve(call, outcome=CallOutcome.HEARD))
+    after = ledger.put(evolve(call, outcome=call.outcome if call.outcome in _PROVEN else CallOutcome.HEARD))
     lines: list[LogLine] = []
-    answers: list[tuple[str, Response]] = []
     for member, reminder in _said(ledger, call):
         after = after.put(evolve(member, said=True))
-        answered = _answered(after, reminder, response, now)
+        settled = called(after, reminder, now)
+        if settled != reminder:
+            after = after.put(settled)
+            lines.append(LogLine(f"{settled.status}: the message was heard", Level.INFO, reminder.id, call.id))
+    return wake_unwanted(ledger, after, call, now), tuple(lines)
+
+
+def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: datetime) -> Turn:
+    """Record the patient's answer for every reminder that was said in the call; it proves that they were heard."""
+    after, _ = _heard(ledger, call, now)
+    outcome = CallOutcome.CONFIRMED if response is Response.CONFIRMED else CallOutcome.HEARD
+    lines: list[LogLine] = []
+    answers: list[tuple[str, Response]] = []
+    for _, reminder in _said(ledger, call):
+        # An opt-out is never replaced by another answer.
+        given = Response.OPTED_OUT if reminder.response == Response.OPTED_OUT else response
+        outcome = CallOutcome.HEARD if given is Response.OPTED_OUT else outcome
+        answered = evolve(after.reminders[reminder.id], response=given)
         if answered == reminder:
             continue
         after = after.put(answered)
-        given = Response(answered.response or response)
         level = Level.ERROR if given is Response.CANCEL_REQUESTED else Level.INFO
         lines.append(LogLine(f"{answered.status}: {given.replace('_', ' ')} by key", level, reminder.id, call.id))
         if answered.response != reminder.response:
             answers.append((reminder.id, given))
-    after = wake_unwanted(ledger, after, call, now)
+    answered_call = evolve(after.calls[call.id], outcome=outcome)
     return Turn(
-        transition=Transition(ledger=after, call=after.calls[call.id], lines=tuple(lines)),
+        transition=Transition(ledger=after.put(answered_call), call=answered_call, lines=tuple(lines)),
         reply=Reply(parts=(part,)),
         message="",
         opts_out=response is Response.OPTED_OUT,
@@ -130,10 +236,23 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
     )
 
 
-def _answered(ledger: Ledger, reminder: Reminder, response: Response, now: datetime) -> Reminder:
-    if reminder.response == Response.OPTED_OUT:  # an opt-out is never replaced by another answer
-        response = Response.OPTED_OUT
-    answered = evolve(reminder, response=response)
-    if answered.status in {Status.CALLED, Status.CANCELLED}:
-        return answered
-    return ended(evolve(answered, attempts=ledger.attempts(answered)), Status.CALLED, None, now)
+def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
+    """Record that whoever listens to the text for a machine wants no more calls: the message was not spoken to them."""
+    over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
+    after, lines, answers = ledger, [], []
+    for _, reminder in ledger.current(call):
+        answered = evolve(reminder, response=Response.OPTED_OUT)
+        if not answered.status.final:
+            counted = evolve(answered, attempts=over.attempts(answered))
+            answered = ended(counted, Status.CANCELLED, EndCode.OPTED_OUT, now)
+        if answered != reminder:
+            after = after.put(answered)
+            lines.append(LogLine(f"{answered.status}: opted out by key", Level.INFO, reminder.id, call.id))
+            answers.append((reminder.id, Response.OPTED_OUT))
+    return Turn(
+        transition=Transition(ledger=after, call=call, lines=tuple(lines)),
+        reply=Reply(parts=(Part.OPTED_OUT,)),
+        message="",
+        opts_out=True,
+        answers=tuple(answers),
+    )

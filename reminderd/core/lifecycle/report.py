@@ -1,9 +1,9 @@
 """The provider reports on a call, by webhook or in a look-up: which call the report is about, and what follows."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import evolve
+from attrs import evolve, fields
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.claim import may_be_forgotten
@@ -16,16 +16,20 @@ from reminderd.core.lifecycle.transition import (
     LogLine,
     Transition,
     close,
-    reached,
+    lasting_hold,
 )
 from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallState, Member, Reminder, Status, digest
+from reminderd.core.outcomes import outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.spelling import Listener, listener
 
+_FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
+    one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}
+)
+"""What a report may add to a call, each once: every other attribute that both have."""
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
 _RANK_OF_OTHER_WORDS: Final = 3
-_DECLINED: Final = 603
-"""SIP: RFC 3261, 21.6.2."""
 
 
 def call_of(ledger: Ledger, report: Report) -> Call | None:
@@ -50,21 +54,6 @@ def call_of(ledger: Ledger, report: Report) -> Call | None:
         and call.seq > ledger.restored_seq
     ]
     return nameless[0] if len(nameless) == 1 else None
-
-
-def outcome_of(call: Call, *, was_spoken: bool) -> CallOutcome:
-    """Return how a call ended for the patient, according to its terminal report. Only this function decides it.
-
-    Args:
-        call: with its terminal report.
-        was_spoken: whether a message was handed to the person who answered.
-    """
-    if call.status == "completed":
-        by_person = CallOutcome.HEARD if was_spoken else CallOutcome.NOT_HEARD
-        return CallOutcome.VOICEMAIL if call.by_machine else by_person
-    if call.sip_response_code == _DECLINED:
-        return CallOutcome.DECLINED
-    return CallOutcome.FAILED if call.status == "failed" else CallOutcome.NOT_ANSWERED
 
 
 def reported(
@@ -122,7 +111,7 @@ def progress(
             one,
             status=Status.PROCESSING,
             wake_at=None,
-            hold_code=None,
+            hold_code=lasting_hold(one),
             end_code=None,
             ended_at=None,
             retry_at=None,
@@ -159,18 +148,30 @@ def _apply(
 
 def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
     """Close a call by its one terminal report."""
+    asks = rules.capabilities.asks_what_to_say
+    members = ledger.members_of(call)
     over = evolve(call, status=report.status, received_at=now, evidence=True, error=None)
-    was_heard = call.outcome is CallOutcome.HEARD  # a key was pressed
-    was_spoken = not rules.capabilities.asks_what_to_say or any(one.said for one in ledger.members_of(call))
-    over = evolve(over, outcome=call.outcome if was_heard else outcome_of(over, was_spoken=was_spoken))
+    outcome = outcome_of(over, told_in(members, asks=asks))
+    is_hung_up = outcome is CallOutcome.HUNG_UP
+    over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
     ledger = ledger.put(over)
-    if reached(over, rules) and not rules.capabilities.asks_what_to_say:
-        ledger = ledger.put(*(evolve(member, said=True) for member in ledger.members_of(over)))
+    if not asks:
+        spoken = outcome in {CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
+        ledger = ledger.put(*(evolve(member, said=spoken or member.said) for member in members))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
     after, lines = close(ledger, over, CallState.ENDED, end, rules=rules, now=now)
     if not lines:
-        lines = (LogLine(f"recorded: {report.status}", reminder_id=call.reminder_id, call_id=call.id),)
+        text = f"recorded: {report.status} ({outcome.words})"
+        lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)
     return Transition(ledger=after, call=after.calls[call.id], lines=lines)
+
+
+def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime:
+    """Return the earliest moment at which the line may have ended: a report may be late, and no clock is perfect."""
+    ends = [now, report.ended_at or now]
+    if call.fetched_at is not None and call.duration_seconds is not None:
+        ends.append(call.fetched_at + timedelta(seconds=call.duration_seconds))
+    return min(ends)
 
 
 def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
@@ -225,20 +226,26 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
 
 
 def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
-    """Return the call with the report's values in the columns that are still empty."""
+    """Return the call with the report's values in the columns that are still empty.
+
+    A duration and a SIP code of progress are not those of the end.
+    """
     is_anothers = any(
         one.external_call_id == report.external_call_id for one in ledger.calls.values() if one.id != call.id
     )
     external_call_id = call.external_call_id or (None if is_anothers else report.external_call_id)
-    return evolve(
-        call,
-        external_call_id=external_call_id,
-        transcript=report.transcript if call.transcript is None else call.transcript,
-        duration_seconds=report.duration_seconds if call.duration_seconds is None else call.duration_seconds,
-        answered_by=report.answered_by if call.answered_by is None else call.answered_by,
-        sip_response_code=report.sip_response_code if call.sip_response_code is None else call.sip_response_code,
-        error_code=report.error_code if call.error_code is None else call.error_code,
-    )
+    if report.status not in TERMINAL:
+        report = evolve(report, duration_seconds=None, sip_response_code=None)
+    news = {name: getattr(report, name) for name in _FILLED if getattr(call, name) is None}
+    news["answered_by"] = _who_answered(call, report)
+    return evolve(call, external_call_id=external_call_id, **news)
+
+
+def _who_answered(call: Call, report: Report) -> str | None:
+    """Return who has answered: until the end is reported, a machine that is told of later counts, and a person not."""
+    is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
+    is_by_person = listener(call.answered_by) is Listener.PERSON
+    return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by
 
 
 def _rank(status: str | None) -> int:

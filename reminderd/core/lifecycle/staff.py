@@ -1,4 +1,4 @@
-"""What staff can do: cancel a reminder, and call a patient again who was not reached."""
+"""What staff can do: cancel a reminder, accept its new phone number, call a patient again who was not reached."""
 
 from datetime import datetime
 from typing import Final
@@ -8,7 +8,7 @@ from attrs import evolve
 from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, local
 from reminderd.core.model import Call, CallState, Reminder, Response, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
 _RESPONSES: Final = frozenset(Response)
@@ -37,6 +37,19 @@ def cancelled(
     text = f"cancelled: {gone.last_error}"
     line = LogLine(text, reminder_id=reminder.id, call_id=None if call is None else call.id)
     return Transition(ledger=after, call=call, lines=(line,))
+
+
+def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
+    """Release a reminder that is held because its phone number was changed.
+
+    Raises:
+        NotAllowedError: it is not held for that.
+    """
+    if reminder.status is not Status.SCHEDULED or reminder.hold_code is not HoldCode.NUMBER_CHANGED:
+        raise NotAllowedError(f"the reminder is {reminder.status}, and no new phone number waits to be accepted")
+    released = evolve(reminder, hold_code=None, last_error=None, wake_at=max(now, reminder.scheduled_at))
+    line = LogLine("new phone number accepted by staff", reminder_id=reminder.id)
+    return Transition(ledger=ledger.put(released), lines=(line,))
 
 
 def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:
@@ -75,7 +88,7 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
 
 def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:
     if ledger.was_heard(reminder, rules):
-        raise NotAllowedError("the patient was reached: a call was completed")
+        raise NotAllowedError("the patient was reached: the message was heard in a call")
     if reminder.response in _RESPONSES and not ledger.has_left(reminder):
         raise NotAllowedError(f"the patient was reached, and has answered: {reminder.response}")
     alive = ledger.alive_at(reminder.phone_number)

@@ -9,8 +9,10 @@ from attrs import evolve, field, frozen
 
 from reminderd.core.intake import zone_of
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
+from reminderd.core.outcomes import outcome_for, reached
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.spelling import Listener, listener
 
 
 class Level(StrEnum):
@@ -96,6 +98,8 @@ class Ledger:
 
     def put(self, *rows: Reminder | Call | Member) -> "Ledger":
         """Return the ledger with these rows instead of their earlier versions."""
+        if not rows:
+            return self
         reminders, calls, members = dict(self.reminders), dict(self.calls), dict(self.members)
         for row in rows:
             if isinstance(row, Reminder):
@@ -104,7 +108,16 @@ class Ledger:
                 calls[row.id] = row
             else:
                 members[row.call_id, row.reminder_id] = row
-        return evolve(self, reminders=reminders, calls=calls, members=members)
+        return Ledger(  # what `evolve` would do, several times for each event, in three times the time
+            reminders=reminders,
+            calls=calls,
+            members=members,
+            opted_out=self.opted_out,
+            heard_at=self.heard_at,
+            newest_seq=self.newest_seq,
+            restored_at=self.restored_at,
+            restored_seq=self.restored_seq,
+        )
 
     def members_of(self, call: Call) -> list[Member]:
         """Return all memberships of a call, in the order in which they are spoken."""
@@ -149,7 +162,7 @@ class Ledger:
         return sorted(alive, key=attrgetter("seq"))
 
     def attempts(self, reminder: Reminder) -> int:
-        """Return how many of its counted calls are over, or were answered by a key."""
+        """Return how many of its counted calls are over, or were heard."""
         over = {CallState.ENDED, CallState.UNREPORTED}
         return sum(call.state in over or call.outcome is not None for _, call in self.counted(reminder))
 
@@ -161,7 +174,7 @@ class Ledger:
 
     def was_heard(self, reminder: Reminder, rules: Rules) -> bool:
         """Return whether the patient heard this reminder in one of its current calls."""
-        return any(member.said and reached(call, rules) for member, call in self.history(reminder))
+        return any(reached(member, call, rules) for member, call in self.history(reminder))
 
 
 @frozen(kw_only=True)
@@ -192,6 +205,8 @@ class EndKind(StrEnum):
     """The same for a call that was closed before: only what was heard counts."""
     REFUSED = "refused"
     NOT_PLACED = "not_placed"
+    NUMBER_REFUSED = "number_refused"
+    """Not placed: as our account stands, this number may not be called."""
     ACCOUNT = "account"
     """Not placed: the provider refuses us."""
     NOT_SENT = "not_sent"
@@ -212,16 +227,15 @@ class CallEnd:
     """A request that was not placed counts as a try (not while the provider is failing)."""
 
 
-def reached(call: Call, rules: Rules) -> bool:
-    """Return whether this call reached somebody: the message was heard, or left on a machine if that counts."""
-    by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
-    return call.outcome is CallOutcome.HEARD or by_voicemail
-
-
 def limit_of(reminder: Reminder, rules: Rules) -> datetime:
     """Return the moment from which no call of the reminder starts: the clinic's limit, or staff's if that is later."""
     clinics = reminder.expires_at or reminder.scheduled_at + rules.max_lateness
     return clinics if reminder.again_until is None else max(clinics, reminder.again_until)
+
+
+def lasting_hold(reminder: Reminder) -> HoldCode | None:
+    """Return the hold that only staff end, whatever happens to the reminder; None: it has none."""
+    return reminder.hold_code if reminder.hold_code is HoldCode.NUMBER_CHANGED else None
 
 
 def ended(
@@ -235,7 +249,7 @@ def ended(
         end_code=code,
         last_error=words,
         ended_at=now,
-        hold_code=None,
+        hold_code=lasting_hold(reminder),
         retry_at=None,
         wake_at=None,
     )
@@ -250,7 +264,7 @@ def scheduled(
         status=Status.SCHEDULED,
         end_code=None,
         ended_at=None,
-        hold_code=hold,
+        hold_code=lasting_hold(reminder) or hold,
         last_error=reason if reason is not None else reminder.last_error,
         retry_at=at if at > now else None,
         wake_at=max(at, now),
@@ -300,52 +314,51 @@ def _settle(
     return after, tuple(lines)
 
 
-def _settled(  # noqa: C901 - a table of how calls end
+def _settled(
     ledger: Ledger, member: Member, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
 ) -> Reminder:
     """Return one member of a closed call as the call's end leaves it."""
-    is_reported = end.kind in {EndKind.REPORTED, EndKind.NOTED}
-    was_answered = is_reported and (reached(call, rules) or call.outcome is CallOutcome.NOT_HEARD)
-    if was_answered and member.said:
-        is_settled = reminder.status in {Status.CALLED, Status.CANCELLED}
-        counted = evolve(reminder, attempts=ledger.attempts(reminder))
-        return reminder if is_settled else ended(counted, Status.CALLED, None, now)
-    is_noted = end.kind is EndKind.NOTED and not was_answered
+    if end.kind in {EndKind.REPORTED, EndKind.NOTED} and reached(member, call, rules):
+        return called(ledger, reminder, now)
+    is_noted = end.kind is EndKind.NOTED
     if is_noted or not reminder.status.in_call or ledger.alive_call(reminder) is not None:
         return reminder
+    if end.kind is EndKind.REPORTED:
+        return _missed(ledger, member, reminder, call, rules, now)
+    return _without_report(ledger, reminder, call, end, rules, now)
+
+
+def _without_report(
+    ledger: Ledger, reminder: Reminder, call: Call, end: CallEnd, rules: Rules, now: datetime
+) -> Reminder:
+    """Return one reminder of a call that was closed without a report of its end."""
     match end.kind:
-        case EndKind.REPORTED | EndKind.NOTED:
-            if was_answered:
-                return _unspoken(ledger, reminder, call, rules, now)
-            return _missed(ledger, reminder, call, call.outcome or CallOutcome.NOT_ANSWERED, rules, now)
         case EndKind.REFUSED:
             return ended(reminder, Status.FAILED, EndCode.REFUSED, now, end.reason)
         case EndKind.UNREPORTED:
             return _unreported(ledger, reminder, call, rules, now)
-        case EndKind.NOT_PLACED if end.counts and reminder.tries + 1 >= rules.max_tries:
+        case EndKind.NOT_PLACED | EndKind.NUMBER_REFUSED if end.counts and reminder.tries + 1 >= rules.max_tries:
             tried = evolve(reminder, tries=reminder.tries + 1)
             reason = f"not placed after {tried.tries} tries: {end.reason}"
             return ended(tried, Status.FAILED, EndCode.NOT_PLACED, now, reason)
-        case EndKind.NOT_PLACED:
-            tried = evolve(reminder, tries=reminder.tries + end.counts)
+        case EndKind.NOT_PLACED | EndKind.NUMBER_REFUSED:
+            backs_off = end.counts or end.kind is EndKind.NUMBER_REFUSED  # others go on, so this one alone waits longer
+            tried = evolve(reminder, tries=reminder.tries + backs_off)
             return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=f"not placed: {end.reason}", now=now)
         case EndKind.ACCOUNT:
             reason = f"the provider refuses us: {end.reason}"
             return scheduled(reminder, now, HoldCode.ACCOUNT, reason=reason, now=now)
         case EndKind.NOT_SENT if call.phone_number in ledger.opted_out:
             return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
-        case EndKind.NOT_SENT:  # pragma: no branch - there is no other end
+        case _:
             return scheduled(reminder, now, HoldCode.NOT_SENT, reason=f"not sent: {end.reason}", now=now)
 
 
-def _unspoken(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
-    """Return a reminder whose call was answered without its message being spoken: by now it may not be needed."""
-    if call.phone_number in ledger.opted_out:
-        return ended(reminder, Status.CANCELLED, EndCode.OPTED_OUT, now)
-    if now >= limit_of(reminder, rules):
-        counted = evolve(reminder, attempts=ledger.attempts(reminder))
-        return ended(counted, Status.EXPIRED, EndCode.TOO_LATE, now, "too late: answered after its limit")
-    return _missed(ledger, reminder, call, CallOutcome.NOT_HEARD, rules, now)
+def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
+    """Return a reminder that reached its patient: it becomes `called`, whatever it was, unless it was cancelled."""
+    if reminder.status in {Status.CALLED, Status.CANCELLED}:
+        return reminder
+    return ended(evolve(reminder, attempts=ledger.attempts(reminder)), Status.CALLED, None, now)
 
 
 def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
@@ -364,28 +377,34 @@ _ENDS_BY_OUTCOME = {
 }
 
 
-def bar_of(call: Call) -> tuple[EndCode, str] | None:
-    """Return why there is no automatic call after this one, as a code and a sentence; None: there may be one."""
+def bar_of(member: Member, call: Call) -> tuple[EndCode, str] | None:
+    """Return why there is no automatic call after this one, as a code and a sentence; None: there may be one.
+
+    The call has not reached the patient of this member.
+    """
     if call.state is CallState.REFUSED:
         return EndCode.REFUSED, call.error or EndCode.REFUSED.sentence
-    if call.outcome is CallOutcome.DECLINED:
-        return EndCode.DECLINED, f"the provider reported: declined{_details(call)}"
-    if call.outcome is CallOutcome.FAILED:
-        return EndCode.PROVIDER_FAILED, f"the provider reported: {call.status or 'failed'}{_details(call)}"
-    return None
+    match outcome_for(member, call):
+        case CallOutcome.DECLINED:
+            return EndCode.DECLINED, f"the provider reported: declined{_details(call)}"
+        case CallOutcome.FAILED:
+            return EndCode.PROVIDER_FAILED, f"the provider reported: {call.status or 'failed'}{_details(call)}"
+        case CallOutcome.HUNG_UP:
+            return EndCode.HUNG_UP, EndCode.HUNG_UP.sentence
+        case _:
+            return None
 
 
-def _missed(
-    ledger: Ledger, reminder: Reminder, call: Call, outcome: CallOutcome, rules: Rules, now: datetime
-) -> Reminder:
+def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:
     """Return the reminder after a call in which it was not heard: redialed while calls and time remain, else failed."""
     attempts = ledger.attempts(reminder)
     counted = evolve(reminder, attempts=attempts, tries=0)
-    bar = bar_of(call)
+    bar = bar_of(member, call)
     if bar is not None:
         return ended(counted, Status.FAILED, bar[0], now, bar[1])
+    outcome = outcome_for(member, call) or CallOutcome.NOT_ANSWERED
     code = _ENDS_BY_OUTCOME[outcome]
-    word = call.status or "" if outcome is CallOutcome.NOT_ANSWERED else outcome.replace("_", " ")
+    word = _how(outcome, call)
     if attempts >= rules.max_calls:
         return ended(counted, Status.FAILED, code, now, f"{word}, after {attempts} calls")
     at = now + rules.redial_delay(max(attempts, 1))
@@ -394,6 +413,15 @@ def _missed(
         return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
     redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}; will be called again", now=now)
     return evolve(redialed, wake_at=opens)  # not `retry_at`: the calling hours may yet change
+
+
+def _how(outcome: CallOutcome, call: Call) -> str:
+    """Return how a call that may be repeated has ended, for people."""
+    if outcome is CallOutcome.NOT_ANSWERED:
+        return f"{outcome.words}{_details(call)}" if call.status == "failed" else call.status or outcome.words
+    who = listener(call.answered_by)
+    by = "" if outcome is not CallOutcome.NOT_HEARD or who is Listener.PERSON else f", answered by a {who}"
+    return f"{outcome.words}{by}"
 
 
 def _details(call: Call) -> str:

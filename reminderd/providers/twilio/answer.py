@@ -15,15 +15,18 @@ from reminderd.providers.payload import json_object
 from reminderd.providers.retry_after import retry_after
 from reminderd.providers.words import reason
 
-NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 21216, 13223, 13224, 13225, 32203})
+NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 13223, 13224, 13225, 32203})
 """This number can't be called, whoever asks: invalid, unreachable, premium, blocked."""
 
+NUMBER_FOR_US: Final = frozenset({13227, 21203, 21215, 21216, 21219, 573002, 573005})
+"""This number can't be called as our account stands, and others may well be: its country is not allowed, Twilio blocks
+it, or a trial account may not call it."""
+
 ACCOUNT: Final = frozenset(
-    {10001, 13227, 20001, 20003, 20005, 20010, 20403, 20422, 21203, 21205, 21208, 21209, 21210, 21212, 21213, 21215}
-    | {21219, 21609, 21626}
+    {10001, 10002, 20001, 20003, 20005, 20010, 20403, 20422, 21205, 21208, 21209, 21210, 21212, 21213, 21609, 21626}
 )
-"""Nobody is called as things stand: credentials, a suspended account, the caller's number, permissions, or a parameter
-that is the same for every call, as our URLs are."""
+"""Nobody is called as things stand: credentials, a suspended account, the caller's number, what a trial lacks, or a
+parameter that is the same for every call, as our URLs are."""
 
 BUSY: Final = frozenset({10004, 20429})
 """Too many at once: not processed, and safe to send again."""
@@ -51,9 +54,12 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
         return NotPlaced(said, retry_after(outcome.headers.get("retry-after"), now), rate_limited=True)
     if code in NUMBER:
         return Refused(said)
-    if code in ACCOUNT or outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400:
+    is_status_of_account = outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400
+    if code in ACCOUNT or (is_status_of_account and code not in NUMBER_FOR_US):
         return AccountTrouble(said)
-    return Refused(said)
+    # Only the number differs from one call to the next. So what nobody knows is about it, or about every call: whether
+    # other numbers are accepted will tell.
+    return NotPlaced(said, number_refused=True)
 
 
 def code_in(heard: Heard) -> int | None:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report, spelled
+from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.spelling import spelled
 from reminderd.providers.payload import DURATION_LIMIT, STATUS_LIMIT, usable
 
 CLOCKS_DIFFER: Final = timedelta(seconds=60)
@@ -35,7 +36,7 @@ def candidates_in(
     calls = answer.get("calls")
     if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
         return NoAnswer("calls: not a list of calls")
-    created = [_created(call) for call in calls]
+    created = [moment(call.get("date_created")) for call in calls]
     if None in created:
         return NoAnswer("a call is listed without the time of its creation")
     earliest = asked_from - CLOCKS_DIFFER
@@ -69,13 +70,14 @@ def _report(call: dict[str, Any]) -> Report | None:
         status=word,
         duration_seconds=whole_number(call.get("duration"), DURATION_LIMIT),
         answered_by=answered_by if isinstance(answered_by, str) and usable(answered_by) else None,
+        ended_at=moment(call.get("end_time")),
     )
 
 
-def _created(call: dict[str, Any]) -> datetime | None:
-    told = call.get("date_created")
+def moment(text: object) -> datetime | None:
+    """Return a moment as Twilio writes it, by RFC 2822 and in UTC; None: it is none."""
     try:
-        at = parsedate_to_datetime(told if isinstance(told, str) else "")
+        at = parsedate_to_datetime(text if isinstance(text, str) else "")
     except (TypeError, ValueError, OverflowError):  # OverflowError: a zone beyond all measure
         return None
     return at if at.tzinfo else at.replace(tzinfo=UTC)

@@ -26,7 +26,8 @@ PATH: Final = "/webhooks/twilio"
 
 _CLOCK: Final = SystemClock()
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
-_CAN: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
+_DETECTS_WITHIN: Final = timedelta(seconds=30)
+"""How long Twilio tries to tell machines apart: the default of MachineDetectionTimeout, which we leave as it is."""
 _A_PAGE: Final = 50
 
 
@@ -45,7 +46,6 @@ class TwilioProvider:
     """The client of Twilio's Voice API; see `Provider` for what each of its methods promises."""
 
     name = "twilio"
-    capabilities = _CAN
 
     def __init__(
         self,
@@ -73,18 +73,27 @@ class TwilioProvider:
             ValueError: a URL can't be used.
         """
         self._account = account
-        self._public_base_url = public_base_url.rstrip("/")
+        self._base_urls: tuple[str, ...] = (public_base_url.rstrip("/"),)
         self._settings = settings or CallSettings()
+        self.capabilities = Capabilities(
+            look_up=True,
+            drop=True,
+            asks_what_to_say=True,
+            listens_for=timedelta(0) if self._settings.machine_detection is None else _DETECTS_WITHIN,
+        )
         self._clock = clock
         self.api = Api(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
 
-    def with_account(self, account: Account) -> "TwilioProvider":
-        """The same client, its connections included, with other tokens of the same account.
+    def with_account(self, account: Account, *, public_base_url: str) -> "TwilioProvider":
+        """The same client, its connections included, with other tokens of the same account, or at another address.
 
-        What this one has begun ends with its own.
+        What this one has begun ends with its own; calls that carry an earlier address may still report there.
         """
         changed = copy(self)
+        base_url = public_base_url.rstrip("/")
+        earlier = (one for one in self._base_urls if one != base_url)
         changed._account, changed.api = account, self.api.with_account(account)  # noqa: SLF001 - its own copy
+        changed._base_urls = (base_url, *earlier)  # noqa: SLF001
         return changed
 
     async def place(self, placement: Placement) -> Answer:
@@ -129,7 +138,7 @@ class TwilioProvider:
         """Whether a webhook was signed with one of the account's tokens."""
         return signature.verified(
             auth_tokens=self._account.auth_tokens,
-            base_url=self._public_base_url,
+            base_urls=self._base_urls,
             target=webhook.target,
             headers=webhook.headers,
             body=webhook.body,
@@ -159,7 +168,7 @@ class TwilioProvider:
             ("Url", self._url("answer", placement.call_id)),
             ("Method", "POST"),
             # A GET, and the same for every call, so that a file can answer it while we can't.
-            ("FallbackUrl", f"{self._public_base_url}{PATH}/fallback"),
+            ("FallbackUrl", f"{self._base_urls[0]}{PATH}/fallback"),
             ("FallbackMethod", "GET"),
             ("StatusCallback", self._url("status", placement.call_id)),
             ("StatusCallbackMethod", "POST"),
@@ -172,7 +181,7 @@ class TwilioProvider:
         return order
 
     def _url(self, what: str, call_id: str) -> str:
-        return f"{self._public_base_url}{PATH}/{what}/{quote(call_id, safe='')}"
+        return f"{self._base_urls[0]}{PATH}/{what}/{quote(call_id, safe='')}"
 
 
 def _path(external_call_id: str) -> str:

@@ -6,12 +6,14 @@ Source: https://www.twilio.com/docs/voice/api/call-resource#statuscallback and h
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from reminderd.core.answers import Report, spelled
+from reminderd.core.answers import Report
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.model import TERMINAL
+from reminderd.core.spelling import spelled
 from reminderd.providers.base import InvalidPayloadError, Webhook
 from reminderd.providers.payload import DURATION_LIMIT, ID_LIMIT, STATUS_LIMIT, usable
-from reminderd.providers.twilio.calls import whole_number
+from reminderd.providers.twilio.calls import moment, whole_number
 from reminderd.providers.twilio.signature import form_fields
 
 _MOST_KEYS: Final = 32
@@ -48,6 +50,7 @@ def read_report(webhook: Webhook) -> Report:
         answered_by=answered_by if usable(answered_by) else None,
         sip_response_code=whole_number(fields.get("SipResponseCode"), _SIP_CODES),
         error_code=error_code if usable(error_code, limit=STATUS_LIMIT) else None,
+        ended_at=moment(fields.get("Timestamp")) if status in TERMINAL else None,
     )
 
 
@@ -57,12 +60,26 @@ def read_key(webhook: Webhook) -> Key:
     Raises:
         InvalidPayloadError: the form is none, or the query is not ours.
     """
-    digits = _fields(webhook).get("Digits", "")
+    fields = _fields(webhook)
+    digits = fields.get("Digits", "")
     asked = dict(parse_qsl(urlsplit(webhook.target).query))
     repeats = whole_number(asked.get("repeats"), _MOST_REPEATS)
     if asked.get("question") not in set(Question) or repeats is None:
         raise InvalidPayloadError(["query: expected the question that was asked, and how often"])
-    return Key(digits=digits[:_MOST_KEYS], question=Question(asked["question"]), repeats=repeats)
+    is_over = spelled(fields.get("CallStatus", "")) in TERMINAL
+    return Key(digits=digits[:_MOST_KEYS], question=Question(asked["question"]), repeats=repeats, is_over=is_over)
+
+
+def unused_answer(webhook: Webhook) -> str | None:
+    """Return the id of the call whose answer Twilio could not use, according to its request for the fallback.
+
+    None: it does not say, or could not use another document. Source: the parameters ErrorCode and ErrorUrl in
+    https://www.twilio.com/docs/usage/security/availability-reliability.
+    """
+    asked = dict(parse_qsl(urlsplit(webhook.target).query))
+    what, _, call_id = urlsplit(asked.get("ErrorUrl", "")).path.rpartition("/")
+    is_answer = what.endswith("/answer") and usable(unquote(call_id), limit=ID_LIMIT)
+    return unquote(call_id) if is_answer else None
 
 
 def _fields(webhook: Webhook) -> dict[str, str]:

@@ -30,13 +30,14 @@ def signature(auth_token: str, url: str, parameters: Parameters = ()) -> str:
 
 
 def verified(
-    *, auth_tokens: Iterable[str], base_url: str, target: str, headers: Mapping[str, str], body: bytes
+    *, auth_tokens: Iterable[str], base_urls: Iterable[str], target: str, headers: Mapping[str, str], body: bytes
 ) -> bool:
     """Whether a request was signed with one of the tokens. It never raises.
 
     Args:
         auth_tokens: the account's; two of them while one replaces the other.
-        base_url: where Twilio finds us, as it is configured: what the request itself says of its host is not believed.
+        base_urls: where Twilio finds us, as it is configured, and where it did before: what the request itself says of
+            its host is not believed.
         target: the raw path and query that were asked for.
         headers: names in lower case.
         body: the raw body.
@@ -45,9 +46,8 @@ def verified(
     given = headers.get(HEADER.lower(), "").encode(errors="surrogatepass")
     if parameters is None:
         return False
-    expected = [
-        signature(token, url, parameters).encode() for token in auth_tokens for url in _spellings(base_url + target)
-    ]
+    urls = [url for base_url in base_urls for url in _spellings(base_url + target)]
+    expected = [signature(token, url, parameters).encode() for token in auth_tokens for url in urls]
     # All of them, so that the time says nothing about which one fits.
     return sum(hmac.compare_digest(one, given) for one in expected) > 0
 

@@ -12,11 +12,14 @@ from typing import Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from reminderd.core.conversation import Part, Reply
+from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.wording import Wording, spoken
 
 KEY_SECONDS: Final = 8
 """How long to wait for a key after the last word: the phone must be taken from the ear, and its keypad opened."""
+
+KEY_SECONDS_AFTER_VOICEMAIL: Final = 2
+"""The same for a machine: what it hears meanwhile is recorded."""
 
 SAY_TAKES: Final = 3_000
 """URL-encoded characters in one Say: Twilio takes 4,500 of these, but only 3,000 bytes for one of Polly's voices."""
@@ -49,7 +52,7 @@ def twiml(reply: Reply, *, wording: Wording, message: str, keys_url: str) -> byt
             action=keys_url,
             method="POST",
             numDigits="1",
-            timeout=str(KEY_SECONDS),
+            timeout=str(KEY_SECONDS_AFTER_VOICEMAIL if reply.question is Question.VOICEMAIL else KEY_SECONDS),
             actionOnEmptyResult="true",
             finishOnKey="",  # else a # would look like no key at all
         )

@@ -73,7 +73,8 @@ def moved(call: TwilioCall, *, status: str, now: datetime) -> TwilioCall:
 
 def answered(call: TwilioCall, *, now: datetime) -> TwilioCall:
     """The call as somebody takes it."""
-    who = _MACHINE.get(call.order.machine_detection) if call.behaviour.answered_by == "machine" else "human"
+    by = call.behaviour.answered_by
+    who = _MACHINE.get(call.order.machine_detection) if by == "machine" else by
     return evolve(moved(call, status="in-progress", now=now), answered_by=who if call.order.machine_detection else None)
 
 

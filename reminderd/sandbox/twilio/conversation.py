@@ -1,12 +1,15 @@
 """Plays whoever answers: fetches what is to be said, listens, and presses the keys that the number stands for."""
 
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Final
 from urllib.parse import urljoin
 
+import trio
 from attrs import field, frozen
 
+from reminderd.core.speech import seconds
 from reminderd.providers.exchange import Unheard
 from reminderd.sandbox.twilio.call import TwilioCall, given_up, said, talked
 from reminderd.sandbox.twilio.operator import Operator
@@ -15,8 +18,12 @@ from reminderd.sandbox.twilio.parameters import of_call, of_detection
 from reminderd.sandbox.twilio.twiml import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
 
 _RETRIEVAL_FAILURE: Final = 11200
+_APPLICATION_ERROR_STEPS: Final = 5
+"""How long it takes to say that an application error has occurred."""
 _MOST_DOCUMENTS: Final = 50
 """Of one call; more are a circle."""
+_ERROR_STEPS: Final = 5
+"""How long whoever answers is told that there was an application error, if nobody is asked what to speak."""
 
 
 @frozen
@@ -29,6 +36,9 @@ class _Ask:
 
 async def converse(call: TwilioCall, operator: Operator) -> None:
     """Talk until somebody hangs up, or nobody knows what to say: that is noted on the call."""
+    if not call.behaviour.fetches:
+        operator.note(call, partial(talked, steps=_ERROR_STEPS))
+        return
     keys = iter(call.behaviour.keys)
     ask: _Ask | None = _Ask(call.order.answer, of_detection(call))
     for _ in range(_MOST_DOCUMENTS):
@@ -37,6 +47,7 @@ async def converse(call: TwilioCall, operator: Operator) -> None:
         found = await _document(call, ask, operator)
         if found is None:
             operator.note(call, partial(given_up, error_code=_RETRIEVAL_FAILURE))
+            await _passed(call, _APPLICATION_ERROR_STEPS, operator)
             return
         url, document = found
         ask = await _followed(call, url, document, keys, operator)
@@ -105,8 +116,12 @@ async def _listened(call: TwilioCall, verb: Say | Pause, operator: Operator) -> 
         await _passed(call, verb.length, operator)
         return
     for _ in range(verb.loop):
+        now = operator.note(call, lambda one: one)
+        if now.behaviour.listens_to is not None and len(now.heard) >= now.behaviour.listens_to:
+            operator.hang_up(call, "completed")
+        await trio.lowlevel.checkpoint()
         operator.note(call, partial(said, text=verb.text))
-        await _passed(call, 1, operator)
+        await _passed(call, math.ceil(seconds(verb.text)), operator)
 
 
 async def _pressed(call: TwilioCall, url: str, gather: Gather, keys: Iterator[str], operator: Operator) -> _Ask | None:

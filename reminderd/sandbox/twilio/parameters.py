@@ -66,7 +66,7 @@ def of_end(call: TwilioCall) -> Mapping[str, str]:
     trouble = {} if call.error_code is None else {"ErrorCode": str(call.error_code)}
     return {
         "CallDuration": str(seconds),
-        "SipResponseCode": _SIP[call.status],
+        "SipResponseCode": str(call.behaviour.sip_code or _SIP[call.status]),
         **minutes,
         **trouble,
         **of_detection(call),

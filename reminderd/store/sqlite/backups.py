@@ -11,10 +11,13 @@ from attrs import frozen
 
 from reminderd.store.errors import CopyError
 from reminderd.store.sqlite.copying import Copy, copy
-from reminderd.store.sqlite.opening import open_as_it_is
+from reminderd.store.sqlite.opening import identify, open_as_it_is
 
 _STAMP: Final = "%Y%m%dT%H%M%SZ"
 _PRIVATE: Final = 0o700
+
+_ID_LENGTH: Final = 8
+"""How many characters of the database's id are in the names of its backups."""
 
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 """A name further in the future than this was given while a clock was wrong."""
@@ -33,17 +36,19 @@ class Backup:
         return self.made_at > now + _CLOCKS_DIFFER
 
 
-def backups_in(folder: Path, database: Path) -> list[Backup]:
+def backups_in(folder: Path, database: Path, database_id: str) -> list[Backup]:
     """Return the backups of this database, oldest first, and ignore other files. Without a folder there are none.
+
+    Another clinic may keep its backups in the same folder, under the same name: the id in the names tells them apart.
 
     Raises:
         CopyError: The folder can't be read.
     """
-    names = re.compile(re.escape(database.stem) + r"-(\d{8}T\d{6}Z)\.db", re.ASCII)
+    names = re.compile(re.escape(_family(database, database_id)) + r"(\d{8}T\d{6}Z)\.db", re.ASCII)
     try:
         found = [(names.fullmatch(file.name), file) for file in folder.iterdir()] if folder.exists() else []
         return sorted(
-            (Backup(file=file, made_at=_moment(match[1])) for match, file in found if match is not None),
+            (Backup(file=file, made_at=_moment(match[1])) for match, file in found if match and _is_ordinary(file)),
             key=lambda backup: backup.made_at,
         )
     except OSError as error:
@@ -52,23 +57,23 @@ def backups_in(folder: Path, database: Path) -> list[Backup]:
         raise CopyError(f"{folder}: has a file whose name is no date: {error}") from error
 
 
-def backup_age(folder: Path, database: Path, now: datetime) -> timedelta | None:
+def backup_age(folder: Path, database: Path, database_id: str, now: datetime) -> timedelta | None:
     """Return how old the newest backup is; None: there is none.
 
     Raises:
         CopyError: The folder can't be read.
     """
-    newest = newest_backup(folder, database, now)
+    newest = newest_backup(folder, database, database_id, now)
     return None if newest is None else now - newest.made_at
 
 
-def newest_backup(folder: Path, database: Path, now: datetime) -> Backup | None:
+def newest_backup(folder: Path, database: Path, database_id: str, now: datetime) -> Backup | None:
     """Return the newest backup whose name is plausible; None: there is none.
 
     Raises:
         CopyError: The folder can't be read.
     """
-    believed = [backup for backup in backups_in(folder, database) if not backup.is_of_the_future(now)]
+    believed = [backup for backup in backups_in(folder, database, database_id) if not backup.is_of_the_future(now)]
     return believed[-1] if believed else None
 
 
@@ -89,15 +94,28 @@ def back_up(
     except OSError as error:
         raise CopyError(f"{folder}: {error.strerror}") from error
     with closing(open_as_it_is(database)) as connection:
-        target = folder / f"{database.stem}-{now.astimezone(UTC):{_STAMP}}.db"
-        made = copy(connection, target, replace=True, stopped=stopped)
-    others = [one for one in backups_in(folder, database) if one.file != target and not one.is_of_the_future(now)]
+        database_id = identify(connection)
+        family = _family(database, database_id)
+        target = folder / f"{family}{now.astimezone(UTC):{_STAMP}}.db"
+        made = copy(connection, target, replace=True, stopped=stopped, family=family)
+    found = backups_in(folder, database, database_id)
+    others = [one for one in found if one.file != target and not one.is_of_the_future(now)]
     for old in others[: max(len(others) - (keep - 1), 0)]:
         try:
             old.file.unlink(missing_ok=True)
         except OSError as error:
             raise CopyError(f"{old.file}: can't be deleted: {error.strerror}") from error
     return made
+
+
+def _family(database: Path, database_id: str) -> str:
+    """Return with what the names of this database's backups begin."""
+    return f"{database.stem}-{database_id[:_ID_LENGTH]}-"
+
+
+def _is_ordinary(file: Path) -> bool:
+    """Return whether this is a file, and neither a link nor a folder with the name of one."""
+    return file.is_file() and not file.is_symlink()
 
 
 def _moment(stamp: str) -> datetime:

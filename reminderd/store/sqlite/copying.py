@@ -2,25 +2,25 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from attrs import frozen
 
+from reminderd.files import begins, check, companions, put_in_place, scratch
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.queries import broken_promises
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import Connection, Error, Row, connect, translated
-from reminderd.store.sqlite.integrity import check, damage
-from reminderd.store.sqlite.migrate import migrations, schema_version
+from reminderd.store.sqlite.integrity import check as broken_rows
+from reminderd.store.sqlite.integrity import damage
+from reminderd.store.sqlite.migrate import APPLICATION_ID, migrations, schema_version
 
 SPARE_BYTES: Final = 64 * 1024 * 1024
 """How many bytes a copy leaves free on its disk, which may also be the database's disk."""
-
-_UNFINISHED: Final = ".reminderd-partial"
-"""The ending of the names of files that are being written."""
 
 _READ_ONLY: Final = "{}?mode=ro&immutable=1"
 
@@ -29,8 +29,12 @@ _GIVEN_UP: Final = "{}: given up, as the program stops"
 _LOOK_STEPS: Final = 10_000
 """How many steps of SQLite's virtual machine there are between two checks whether to stop: a few milliseconds."""
 
-_FORGOTTEN_SECONDS: Final = 86_400
-"""An unfinished copy that is this old was left by a killed process."""
+_NO_FILES: Final[Mapping[Path, str]] = {}
+
+# https://www.sqlite.org/fileformat.html#the_database_header. A copy is not in WAL mode, as every database in use is.
+_HEADER_BYTES: Final = 72
+_MAGIC: Final = b"SQLite format 3\x00"
+_NOT_WAL: Final = b"\x01\x01"
 
 
 @frozen(kw_only=True)
@@ -51,6 +55,8 @@ def copy(
     replace: bool = False,
     stopped: Callable[[], bool] = lambda: False,
     spare: int = SPARE_BYTES,
+    never: Mapping[Path, str] = _NO_FILES,
+    family: str | None = None,
 ) -> Copy:
     """Write everything that is committed to one new file, mode 0600, without blocking other writers.
 
@@ -60,9 +66,11 @@ def copy(
     Args:
         source: an open connection without a transaction.
         target: the copy's name.
-        replace: whether a file of that name may be replaced.
+        replace: whether an earlier copy of this database may be replaced; nothing else ever is.
         stopped: called now and then; once it returns true, the copy is abandoned.
         spare: bytes that must be left free on its disk.
+        never: files that are in use, each with what it is, at which no copy is written.
+        family: with what the names of copies begin whose unfinished remains are swept away; None: this one's.
 
     Raises:
         CopyError: It was abandoned, can't be written there, or isn't sound; no file is left.
@@ -70,20 +78,19 @@ def copy(
         StoreUnusableError: The database is damaged.
     """
     try:
-        _refuse(source, target, replace=replace)
-        _find_room(source, target, spare)
-        with scratch(target) as file:
+        refuse = partial(_refuse, source, target, replace=replace, never=never)
+        refuse()
+        find_room(target, size_of(source) + spare)
+        with scratch(target, family=family) as file:
             with _interruptible(source, stopped), translated():
                 source.execute("VACUUM INTO ?", (str(file),))
             with reading(file) as copied, _interruptible(copied, stopped):
                 mistakes = mistakes_in(copied, file=target)
             if stopped():
                 raise CopyError(_GIVEN_UP.format(target))
-            force_to_disk(file)
-            _refuse(source, target, replace=replace)
+            refuse()
             size = file.stat().st_size
-            file.replace(target)
-            force_to_disk(target.parent)
+            put_in_place(file, target)
     except OSError as error:
         raise CopyError(f"{target}: {error.strerror}") from error
     except Error as error:
@@ -135,43 +142,58 @@ def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
     broken = damage(copied)
     if broken:
         raise CopyError(f"{file}: the copy is damaged: {broken[0]}")
-    return check(copied) or broken_promises(copied)
+    return broken_rows(copied) or broken_promises(copied)
 
 
-@contextmanager
-def scratch(target: Path) -> Iterator[Path]:
-    """Create an empty file, mode 0600, in the folder of `target`, to become it; it is removed at the end."""
-    file = target.parent / f".{target.name}.{os.getpid()}{_UNFINISHED}"
-    file.unlink(missing_ok=True)
-    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    for other in target.parent.glob(f".*{_UNFINISHED}*"):
-        with suppress(FileNotFoundError):  # its own process was faster
-            if file.stat().st_mtime - other.stat().st_mtime > _FORGOTTEN_SECONDS:
-                other.unlink()
-    try:
-        yield file
-    finally:
-        for ending in ("", "-journal", "-wal", "-shm"):
-            file.with_name(file.name + ending).unlink(missing_ok=True)
-
-
-def _refuse(source: Connection, target: Path, *, replace: bool) -> None:
-    if not target.parent.is_dir():
-        raise CopyError(f"{target}: there is no folder {target.parent}")
-    if target.is_dir():
-        raise CopyError(f"{target}: is a folder; expected the name of a file")
-    own = source.execute("PRAGMA database_list").fetchone()[2]
-    if target.resolve() in {Path(own + ending) for ending in ("", "-wal", "-shm", "-journal")}:
-        raise CopyError(f"{target}: is the database itself")
-    if target.exists() and not replace:
+def _refuse(source: Connection, target: Path, *, replace: bool, never: Mapping[Path, str]) -> None:
+    own = Path(source.execute("PRAGMA database_list").fetchone()[2])
+    is_there = check(
+        target,
+        ours=partial(_is_copy, own_id=id_in(source)),
+        what="an earlier backup of this database",
+        never={**never, **companions(own, "the database itself")},
+    )
+    if is_there and not replace:
         raise CopyError(f"{target}: exists; --force replaces it")
 
 
-def _find_room(source: Connection, target: Path, spare: int) -> None:
-    pages, page_size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
-    needed, free = pages * page_size + spare, shutil.disk_usage(target.parent).free
+def _is_copy(file: Path, *, own_id: str | None) -> bool:
+    """Return whether a file is a finished copy of the database with this id."""
+    header = begins(file, _HEADER_BYTES)
+    if (header[:16], header[18:20], header[68:72]) != (_MAGIC, _NOT_WAL, APPLICATION_ID.to_bytes(4)):
+        return False
+    try:
+        with reading(file) as copied:
+            return own_id is not None and id_in(copied) == own_id
+    except CopyError:
+        return False
+
+
+def id_in(connection: Connection) -> str | None:
+    """Return the id of a database or a copy; None: it has none, or it is too damaged to tell."""
+    try:
+        return database_id(connection)
+    except Error:
+        return None
+
+
+def size_of(connection: Connection) -> int:
+    """Return how many bytes a database has."""
+    pages, page_size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+    return int(pages * page_size)
+
+
+def find_room(target: Path, needed: int) -> None:
+    """Refuse to begin what needs so many bytes on the disk of `target`, if there are fewer.
+
+    Raises:
+        CopyError: There is not enough room.
+    """
+    free = shutil.disk_usage(target.parent).free
     if free < needed:
-        raise CopyError(f"{target}: {needed >> 20} MiB are needed there, {free >> 20} MiB are free")
+        raise CopyError(
+            f"{target}: not enough room: {needed / 2**20:.1f} MiB are needed there, {free / 2**20:.1f} MiB are free"
+        )
 
 
 @contextmanager
@@ -181,12 +203,3 @@ def _interruptible(connection: Connection, stopped: Callable[[], bool]) -> Itera
         yield
     finally:
         connection.set_progress_handler(None, 0)
-
-
-def force_to_disk(path: Path) -> None:
-    """Wait until a file's content, or the names in a folder, would survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

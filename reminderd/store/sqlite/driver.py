@@ -42,6 +42,20 @@ _UNAVAILABLE: Final = {
 }
 _UNUSABLE: Final = {11: "the database is damaged", 26: "not a SQLite database"}
 
+# sqlite3_errstr() of the codes above.
+_CODES: Final = {
+    "access permission denied": 3,
+    "database is locked": _BUSY,
+    "database table is locked": _LOCKED,
+    "attempt to write a readonly database": 8,
+    "disk I/O error": 10,
+    "database disk image is malformed": 11,
+    "database or disk is full": 13,
+    "unable to open database file": 14,
+    "locking protocol": 15,
+    "file is not a database": 26,
+}
+
 
 def is_locked(error: BaseException) -> bool:
     """Return whether SQLite reports that another connection holds a lock, so that a later try may succeed."""
@@ -96,5 +110,6 @@ def sqlite_warning(version: tuple[int, ...] = sqlite_version_info) -> str | None
 
 
 def _primary_code(error: Error) -> int:
-    # Errors that the Python layer raises by itself carry no code.
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+    # Errors that the Python layer raises by itself carry no code; those of Connection.backup() have SQLite's own words.
+    code: int = getattr(error, "sqlite_errorcode", _CODES.get(str(error), 0))
+    return code & 0xFF

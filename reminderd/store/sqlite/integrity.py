@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ from typing import Final
 from attrs import define, frozen
 
 from reminderd.core.phone import Numbering
+from reminderd.store.address import unreached_since
 from reminderd.store.queries import broken_promises, uncallable
 from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
@@ -54,6 +56,8 @@ class Examination:
     wal_bytes: int
     provider: str | None = None
     """The real provider that it was last opened for; None: none, or it is damaged or old."""
+    unreached_since: datetime | None = None
+    """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
 
 
 def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
@@ -77,6 +81,7 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
         is_sound = is_current and not mistakes
         reasons = snapshot(connection, partial(uncallable, numbering=numbering)) if is_sound else {}
         provider = snapshot(connection, real_provider) if is_sound else None
+        unreached = snapshot(connection, unreached_since) if is_sound else None
     return Examination(
         version=version,
         newest=newest,
@@ -84,6 +89,7 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
         uncallable=reasons,
         wal_bytes=_size(Path(f"{file}-wal")),
         provider=provider,
+        unreached_since=unreached,
     )
 
 

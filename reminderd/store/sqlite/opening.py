@@ -1,6 +1,7 @@
 """Open a connection: what must be true for the file and the connection before a row is read."""
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
+from reminderd.store.settings import database_id, give_database_id
 from reminderd.store.sqlite.copying import copy
 from reminderd.store.sqlite.driver import Connection, Error, Row, connect, is_locked, translated
 from reminderd.store.sqlite.migrate import migrate, migrations, schema_version
@@ -109,6 +111,21 @@ def open_alone(path: Path) -> Connection:
     return _opened(path, _ALONE_TIMEOUT, prepare)
 
 
+def identify(connection: Connection) -> str:
+    """Return the id of a database, after giving it a random one if it has none: its backups are told apart by it.
+
+    Raises:
+        StoreUnavailableError: It has none, and can't be written now.
+        StoreUnusableError: It is an empty file.
+    """
+    with translated():
+        if not schema_version(connection, newest=_ANY_VERSION):
+            raise StoreUnusableError("the database is empty")
+        if database_id(connection) is None:
+            give_database_id(connection, secrets.token_hex(16))
+        return str(database_id(connection))
+
+
 def older_copy(file: Path, version: int) -> Path:
     """Return the path of the copy of a database that is made before an upgrade from this schema."""
     return file.with_name(f"{file.name}.schema-{version}")
@@ -195,6 +212,7 @@ def _prepare(connection: Connection, file: Path, busy_timeout: timedelta) -> Non
     _set_up(connection)
     _write_ahead(connection, busy_timeout)
     migrate(connection, migrations(), before=keep)
+    identify(connection)
 
 
 def _write_ahead(connection: Connection, busy_timeout: timedelta) -> None:

@@ -1,24 +1,35 @@
 """Replace the database with a backup, without calling anybody again who was called after the backup."""
 
+import os
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.restore import restored
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
+from reminderd.files import put_in_place, scratch
+from reminderd.store.address import forget
 from reminderd.store.audit import audit
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import CALLS, REMINDERS, from_ms, to_ms
-from reminderd.store.settings import paused, real_provider, remember_real_provider, set_pause
-from reminderd.store.sqlite.copying import force_to_disk, mistakes_in, reading, scratch
+from reminderd.store.settings import (
+    paused,
+    real_provider,
+    remember_real_provider,
+    replace_database_id,
+    set_pause,
+)
+from reminderd.store.sqlite.copying import find_room, id_in, mistakes_in, reading, size_of
 from reminderd.store.sqlite.driver import Connection, Error, connect, translated
 from reminderd.store.sqlite.migrate import migrate, migrations
 from reminderd.store.sqlite.opening import open_alone, open_as_it_is, open_connection
@@ -63,12 +74,22 @@ class Restored:
     """What `db check` reports about the backup; the file itself is sound."""
 
 
-def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace: bool, rules: Rules) -> Restored:
+def restore(
+    database: Path,
+    backup: Path,
+    now: datetime,
+    *,
+    actor: str,
+    replace: bool,
+    rules: Rules,
+    from_another: bool = False,
+) -> Restored:
     """Replace the content of `database` with that of `backup`, all or nothing.
 
     The file stays where it is, and SQLite writes it: others that open it in the meantime wait, and a crash leaves the
     old content. What is replaced is first copied to the same folder, page by page, including damaged pages. The
-    restored database has the newest schema, and dialing is paused in it.
+    restored database has the newest schema, and dialing is paused in it. It keeps the id of the one that it replaces,
+    so that its own backups are never taken for those of the database that a backup came from.
 
     Args:
         database: the file, which may be missing; nobody may have it open.
@@ -77,9 +98,10 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
         actor: who restores, for the audit.
         replace: whether the content of `database` may be replaced.
         rules: the clinic's rules.
+        from_another: whether it may be another database's backup; then its id is never taken over.
 
     Raises:
-        CopyError: The backup can't be used, or it would replace something; nothing was changed.
+        CopyError: The backup can't be used, it would replace something, or there is no room; nothing was changed.
         StoreUnavailableError: A program has the database open, the disk is full …; nothing was changed.
         StoreUnusableError: The content of `database` can't be replaced; nothing was changed.
     """
@@ -91,39 +113,82 @@ def restore(database: Path, backup: Path, now: datetime, *, actor: str, replace:
             raise CopyError(f"{database}: exists; --force replaces it, and keeps the old one next to it")
         if there and backup.samefile(database):
             raise CopyError(f"{backup}: is the database itself")
-        with reading(backup) as source, scratch(database) as file:
-            with closing(connect(str(file))) as copied, translated():
-                source.backup(copied)
-            with closing(open_as_it_is(file)) as prepared:
-                mistakes = mistakes_in(prepared, file=backup)
-                migrate(prepared, migrations())
-                last_change = _last_change(prepared)
-                with _alone(database) as target:
-                    numbers = _opt_outs_in(target) if there else None
-                    kind = _real_provider_in(target) if there else None
-                    kept = _kept(target, database, now) if there else None
-                    hold = partial(
-                        _hold,
-                        actor=actor,
-                        numbers=numbers or [],
-                        kind=kind,
-                        last_change=last_change,
-                        kept=kept,
-                        rules=rules,
-                    )
-                    held, opt_outs = transaction(prepared, hold, now)
-                    with translated():
-                        prepared.backup(target)
-        open_connection(database).close()  # it is sound, and closing it removes the -wal and -shm files
+        with (
+            reading(backup) as source,
+            _prepared(source, database, backup) as (prepared, mistakes),
+            _alone(database) as target,
+        ):
+            last_change = _last_change(prepared)
+            replaced = _what_it_has(target) if there else _Replaced()
+            if from_another and replaced.database_id is None:
+                replaced = evolve(replaced, database_id=secrets.token_hex(16))
+            elif there and not from_another:
+                _refuse_anothers(backup, id_in(source), replaced.database_id)
+            kept = _kept(target, database, now) if there else None
+            hold = partial(_hold, actor=actor, replaced=replaced, last_change=last_change, kept=kept, rules=rules)
+            try:
+                held, opt_outs = transaction(prepared, hold, now)
+                with translated():
+                    prepared.backup(target)
+            except (StoreUnavailableError, StoreUnusableError):  # SQLite has rolled back: the old content is in place
+                if kept is not None:
+                    kept.unlink(missing_ok=True)
+                raise
+        _close_soundly(database, kept)
     except OSError as error:
-        raise CopyError(f"{database}: {error.strerror}") from error
+        raise CopyError(f"{error.filename or database}: {error.strerror}") from error
     return Restored(
         last_change=last_change,
         kept=kept,
         held=held,
-        opt_outs=None if numbers is None else opt_outs,
+        opt_outs=None if replaced.opt_outs is None else opt_outs,
         mistakes=mistakes,
     )
+
+
+@frozen(kw_only=True)
+class _Replaced:
+    """What a restored database gets from the one that it replaces; each is None if that has none or can't be read."""
+
+    opt_outs: list[tuple[str, str | None]] | None = None
+    """Each phone number with its source."""
+    provider: str | None = None
+    """The mark of a real provider."""
+    database_id: str | None = None
+
+
+@contextmanager
+def _prepared(source: Connection, database: Path, backup: Path) -> Iterator[tuple[Connection, list[str]]]:
+    """Copy the backup next to the database, check the copy, and give it the newest schema."""
+    # The copy; what is replaced, once to be kept, and once more in SQLite's own journal.
+    find_room(database, size_of(source) + (2 * database.stat().st_size if database.exists() else 0))
+    with scratch(database) as file:
+        with closing(connect(str(file))) as copied, translated():
+            source.backup(copied)
+        with closing(open_as_it_is(file)) as prepared:
+            mistakes = mistakes_in(prepared, file=backup)
+            migrate(prepared, migrations())
+            yield prepared, mistakes
+
+
+def _refuse_anothers(backup: Path, its_id: str | None, own_id: str | None) -> None:
+    """Refuse a backup that is not certainly one of the database that it would replace."""
+    insist = "expected one of this database; --from-another restores it all the same"
+    if own_id is None:
+        raise CopyError(f"{backup}: the database to replace has no readable id to compare with; {insist}")
+    if its_id is None:
+        raise CopyError(f"{backup}: does not tell whose backup it is; {insist}")
+    if its_id != own_id:
+        raise CopyError(f"{backup}: is a backup of another database; {insist}")
+
+
+def _close_soundly(database: Path, kept: Path | None) -> None:
+    """Open the restored database once: it is sound, and closing it removes the -wal and -shm files."""
+    try:
+        open_connection(database).close()
+    except (StoreUnavailableError, StoreUnusableError) as error:
+        old = "" if kept is None else f"; the replaced one is {kept}"
+        raise type(error)(f"{error}; the backup was restored before that, and dialing is paused{old}") from error
 
 
 def _hold(
@@ -131,21 +196,22 @@ def _hold(
     now: datetime,
     *,
     actor: str,
-    numbers: list[tuple[str, str | None]],
-    kind: str | None,
+    replaced: _Replaced,
     last_change: datetime | None,
     kept: Path | None,
     rules: Rules,
 ) -> tuple[list[Reminder], int]:
     """Pause dialing, copy opt-outs, fail what may have been called; return those reminders, and how many opt-outs.
 
-    The mark of a real provider is copied, too. The time of the restore is kept, because a reminder that may have been
-    called may be missing in the backup, and be imported again.
+    The mark of a real provider and the id are copied, too. The time of the restore is kept, because a reminder that may
+    have been called may be missing in the backup, and be imported again.
     """
     before = _opt_out_count(connection)
-    if kind is not None:
-        remember_real_provider(connection, now, kind=kind)
-    for number, known in numbers:
+    if replaced.provider is not None:
+        remember_real_provider(connection, now, kind=replaced.provider)
+    if replaced.database_id is not None:
+        replace_database_id(connection, replaced.database_id)
+    for number, known in replaced.opt_outs or []:
         source = known or "the replaced database"
         opt_out(connection, now, phone_number=number, source=source, actor=actor, rules=rules)
     restored_at = now if last_change is None else max(now, last_change)
@@ -157,6 +223,7 @@ def _hold(
     connection.execute(_SKIP_SEQ, {"seq": seq})
     connection.execute(_SETTING, {"key": "restored_at", "value": str(to_ms(restored_at))})
     connection.execute(_SETTING, {"key": "restored_seq", "value": str(seq)})
+    forget(connection)
     then = "" if last_change is None else f", last changed {last_change:%Y-%m-%d %H:%M} UTC"
     why = f"a backup was restored{then}"
     audit(connection, now, actor=actor, act="restore", detail=None if kept is None else f"replaced: {kept.name}")
@@ -201,13 +268,18 @@ def _alone(database: Path) -> Iterator[Connection]:
 
 def _kept(target: Connection, database: Path, now: datetime) -> Path:
     """Copy what is replaced, page by page: unlike `VACUUM INTO`, this also copies damaged pages."""
-    kept = database.with_name(f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}")
+    stamp = f"{database.name}.replaced-{now.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    names = chain([stamp], (f"{stamp}-{number}" for number in count(2)))
+    kept = next(file for file in map(database.with_name, names) if not os.path.lexists(file))
     with scratch(kept) as file:
         with closing(connect(str(file))) as copied, translated():
             target.backup(copied)
-        file.replace(kept)
-        force_to_disk(kept.parent)  # before any part of the original is overwritten
+        put_in_place(file, kept)  # before any part of the original is overwritten
     return kept
+
+
+def _what_it_has(target: Connection) -> _Replaced:
+    return _Replaced(opt_outs=_opt_outs_in(target), provider=_real_provider_in(target), database_id=id_in(target))
 
 
 def _opt_outs_in(replaced: Connection) -> list[tuple[str, str | None]] | None:

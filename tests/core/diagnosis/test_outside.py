@@ -1,4 +1,4 @@
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
@@ -26,6 +26,13 @@ def test_an_address_is_good_if_the_world_can_reach_it(host: str, addresses: list
     found = outside.address(host, addresses)
     assert found.mark is mark
     assert found.says.startswith(says)
+
+
+def test_an_address_that_the_provider_does_not_reach_must_be_fixed() -> None:
+    found = outside.unreached(NOW, NOW.tzinfo or UTC)
+    assert (found.about, found.mark) == ("public address", Mark.WRONG)
+    assert found.says.startswith("dialing is paused since 2026-03-02 10:00 UTC: answered calls never asked")
+    assert "[web].public_base_url" in found.says
 
 
 @pytest.mark.parametrize(

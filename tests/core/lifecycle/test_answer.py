@@ -31,7 +31,8 @@ CLAIMED = a_call(CallState.DIALING)
 SENT = a_ledger(DIALING, CLAIMED)
 AGAIN = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, requests=2, lease_token="lease-1"))
 RESEND = an_action(AGAIN, kind=ActionKind.RESEND)
-NOT_TAKEN: list[Answer] = [Refused("a wrong number"), NotPlaced("503"), AccountTrouble("401")]
+NOT_ALLOWED = NotPlaced("no calls to this country", number_refused=True)
+NOT_TAKEN: list[Answer] = [Refused("a wrong number"), NotPlaced("503"), NOT_ALLOWED, AccountTrouble("401")]
 
 
 # The last look
@@ -186,6 +187,23 @@ def test_while_the_provider_is_failing_not_placed_costs_no_try() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
     reminder = replied(last, NotPlaced("503"), counts=False).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries) == (Status.SCHEDULED, RULES.max_tries - 1)
+
+
+def test_a_number_that_our_account_may_not_call_waits_by_its_own_backoff_and_nothing_else_does() -> None:
+    third = a_ledger(evolve(DIALING, tries=2), CLAIMED)
+    reminder = replied(third, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+    assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.NOT_PLACED)
+    assert reminder.retry_at == NOW + RULES.backoff.full_jitter(3, 0.5)
+    assert reminder.tries == 3, "so that it waits longer the next time"
+
+
+def test_a_number_that_is_refused_while_others_are_accepted_fails_for_staff_with_the_reason() -> None:
+    last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
+    held = replied(last, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+    assert held.status is Status.SCHEDULED, "nobody else was accepted: it may be our account"
+    failed = replied(last, NOT_ALLOWED).ledger.reminders["reminder-1"]
+    assert (failed.status, failed.end_code) == (Status.FAILED, EndCode.NOT_PLACED)
+    assert failed.last_error == f"not placed after {RULES.max_tries} tries: no calls to this country"
 
 
 def test_an_error_of_our_account_is_no_matter_of_this_patient() -> None:

@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, unexpected_error
-from reminderd.core.lifecycle.transition import ActionKind, Level
+from reminderd.core.lifecycle.transition import ActionKind, Level, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
 from reminderd.core.phone import Numbering
@@ -176,6 +176,14 @@ def test_no_second_call_goes_to_a_number_whose_phone_may_be_ringing(state: CallS
     ringing = a_call(state, reminder_id="other")
     reminder = after(DUE, ringing, a_member(ringing, a_reminder(id="other")))
     assert (reminder.wake_at, reminder.hold_code) == (NOW + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
+
+
+@pytest.mark.parametrize("wake_at", [NOW - HOUR, NOW + HOUR], ids=["overdue", "much later"])
+def test_a_busy_number_is_looked_at_again_in_a_moment_whenever_its_call_is_due(wake_at: datetime) -> None:
+    """A call that nobody has got round to must not keep the claim busy, nor a quiet one hold the reminder longer."""
+    ringing = a_call(CallState.PLACED, reminder_id="other", wake_at=wake_at)
+    reminder = after(DUE, ringing, a_member(ringing, a_reminder(id="other")))
+    assert reminder.wake_at == NOW + NUMBER_BUSY_HOLD
 
 
 def test_why_a_reminder_waits_is_logged_once() -> None:
@@ -408,3 +416,43 @@ def test_hours_that_leave_no_time_may_change_until_a_reminder_is_due() -> None:
     later = a_reminder(scheduled_at=NOW + DAY)
     assert (after(later, rules=closed).status, after(later, rules=closed).wake_at) == (Status.SCHEDULED, NOW + DAY)
     assert after(later, rules=closed, now=NOW + DAY).status is Status.EXPIRED
+
+
+# A new number
+
+
+def test_a_reminder_of_a_changed_number_waits_for_staff_until_its_limit() -> None:
+    for due in (NOW, NOW + HOUR):
+        held = evolve(DUE, scheduled_at=due, hold_code=HoldCode.NUMBER_CHANGED, last_error="changed")
+        transition = claimed(a_ledger(held))
+        reminder = transition.ledger.reminders["reminder-1"]
+        assert (reminder.status, reminder.hold_code, reminder.last_error) == (
+            Status.SCHEDULED,
+            HoldCode.NUMBER_CHANGED,
+            "changed",
+        )
+        assert reminder.wake_at == limit_of(held, RULES)
+        assert transition.action is None
+
+
+def test_a_reminder_of_a_changed_number_stays_held_though_it_expired_by_a_clock_that_was_ahead() -> None:
+    held = evolve(DUE, hold_code=HoldCode.NUMBER_CHANGED)
+    expired = after(held, now=NOW + DAY)
+    assert (expired.status, expired.hold_code) == (Status.EXPIRED, HoldCode.NUMBER_CHANGED)
+    again = after(expired)
+    assert (again.status, again.hold_code) == (Status.SCHEDULED, HoldCode.NUMBER_CHANGED)
+    assert claimed(a_ledger(again)).action is None
+
+
+def test_a_reminder_of_a_changed_number_stays_held_until_it_is_due_though_the_hours_leave_no_time() -> None:
+    held = evolve(DUE, scheduled_at=NOW + HOUR, hold_code=HoldCode.NUMBER_CHANGED)
+    reminder = after(held, rules=evolve(RULES, window=NO_HOURS))
+    assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.NUMBER_CHANGED)
+
+
+def test_a_reminder_of_a_changed_number_joins_no_call_of_that_number() -> None:
+    rules = evolve(RULES, group_within=HOUR)
+    held = evolve(DUE, id="reminder-2", hold_code=HoldCode.NUMBER_CHANGED)
+    transition = claimed(a_ledger(DUE, held), rules=rules)
+    assert transition.action is not None
+    assert [one.id for one in transition.action.reminders] == ["reminder-1"]

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Capabilities, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.conversation import Question
-from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed
+from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
 from reminderd.core.lifecycle.restore import restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
@@ -63,9 +63,11 @@ def _sent(ledger: Ledger, kind: ActionKind = ActionKind.PLACE) -> Any:
     return an_action(ledger, kind=kind)
 
 
-def _key(digits: str) -> Event:
-    key = Key(digits=digits, question=Question.MENU, repeats=0)
-    return lambda ledger, _rules: key_pressed(ledger, ledger.calls["call-1"], key, now=NOW).transition.ledger
+def _key(digits: str, question: Question = Question.MENU) -> Event:
+    key = Key(digits=digits, question=question, repeats=0)
+    return lambda ledger, rules: (
+        key_pressed(ledger, ledger.calls["call-1"], key, rules=rules, now=NOW).transition.ledger
+    )
 
 
 EVENTS: dict[str, Event] = {
@@ -78,6 +80,7 @@ EVENTS: dict[str, Event] = {
     "accepted": _answer(Accepted("ext-1")),
     "refused": _answer(Refused("no")),
     "not placed": _answer(NotPlaced("503")),
+    "number refused": _answer(NotPlaced("no calls to this country", number_refused=True)),
     "account": _answer(AccountTrouble("401")),
     "unclear": _answer(Unclear("lost")),
     "not sent": lambda ledger, rules: unsent(ledger, action=_sent(ledger), rules=rules).ledger,
@@ -95,6 +98,8 @@ EVENTS: dict[str, Event] = {
         answered_by_patient(ledger, ledger.calls["call-1"], rules=rules, now=NOW).transition.ledger
     ),
     **{f"key {digits}": _key(digits) for digits in ("1", "2", "9", "")},
+    **{f"key {digits} at the text for a machine": _key(digits, Question.VOICEMAIL) for digits in ("1", "2", "9", "")},
+    "the answer was of no use": lambda ledger, _rules: unspoken(ledger, ledger.calls["call-1"]).ledger,
     "cancelled": _staff(
         lambda ledger, _rules: cancelled(ledger, ledger.reminders["reminder-1"], EndCode.CANCELLED_BY_STAFF, NOW).ledger
     ),

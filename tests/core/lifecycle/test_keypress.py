@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
+from reminderd.core.answers import Capabilities
 from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.keypress import (
     HANG_UP,
@@ -13,10 +14,24 @@ from reminderd.core.lifecycle.keypress import (
     Turn,
     answered_by_patient,
     key_pressed,
+    unspoken,
 )
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
-from tests.support.nouns import NOW, RULES, SECOND, a_call, a_ledger, a_member, a_reminder, a_report, heard_of
+from reminderd.core.reasons import EndCode
+from tests.support.nouns import (
+    MINUTE,
+    NOW,
+    RULES,
+    SECOND,
+    a_call,
+    a_ledger,
+    a_member,
+    a_reminder,
+    a_report,
+    able,
+    heard_of,
+)
 
 WAITING = a_reminder(Status.PROCESSING)
 OTHER = a_reminder(Status.PROCESSING, id="reminder-2", message="And at ten.")
@@ -36,9 +51,11 @@ def said(*reminders: Any, call: Any = ANSWERED) -> Ledger:
     return a_ledger(call, *reminders, *rows)
 
 
-def pressed(ledger: Ledger, digits: str, *, at: Question = Question.MENU, repeats: int = 0) -> Turn:
-    key = Key(digits=digits, question=at, repeats=repeats)
-    return key_pressed(ledger, ledger.calls["call-1"], key, now=NOW)
+def pressed(
+    ledger: Ledger, digits: str, *, at: Question = Question.MENU, repeats: int = 0, is_over: bool = False
+) -> Turn:
+    key = Key(digits=digits, question=at, repeats=repeats, is_over=is_over)
+    return key_pressed(ledger, ledger.calls["call-1"], key, rules=RULES, now=NOW)
 
 
 # Somebody answers
@@ -56,6 +73,14 @@ def test_as_long_as_the_patient_was_not_reached_the_message_is_worth_speaking(st
     assert answered(a_ledger(a_reminder(status), ANSWERED)).reply.parts == ASKING
 
 
+@pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLED])
+def test_the_first_request_for_our_document_is_kept_whatever_it_is_told(status: Status) -> None:
+    turn = answered(a_ledger(a_reminder(status), ANSWERED))
+    assert turn.transition.ledger.calls["call-1"].fetched_at == NOW
+    again = answered(turn.transition.ledger, now=NOW + SECOND)
+    assert again.transition.ledger.calls["call-1"].fetched_at == NOW
+
+
 def test_what_is_handed_out_counts_as_said_with_the_words_of_this_moment() -> None:
     changed = evolve(WAITING, message="Other words.")
     ledger = a_ledger(changed, OTHER, ANSWERED, a_member(ANSWERED, WAITING), a_member(ANSWERED, OTHER, position=1))
@@ -63,6 +88,36 @@ def test_what_is_handed_out_counts_as_said_with_the_words_of_this_moment() -> No
     assert turn.message == "Other words. And at ten."
     member = turn.transition.ledger.members["call-1", "reminder-1"]
     assert (member.said, member.message_digest) == (True, digest("Other words."))
+
+
+def test_when_our_answer_was_first_fetched_is_kept_whatever_it_was() -> None:
+    first = answered(a_ledger(WAITING, ANSWERED), now=NOW + SECOND).transition
+    assert first.call == first.ledger.calls["call-1"]
+    assert first.ledger.calls["call-1"].fetched_at == NOW + SECOND
+    assert answered(first.ledger, now=NOW + MINUTE).transition.ledger.calls["call-1"].fetched_at == NOW + SECOND
+    for ledger in (
+        a_ledger(a_reminder(Status.CALLED), ANSWERED),
+        a_ledger(WAITING, evolve(ANSWERED, answered_by="fax")),
+    ):
+        assert answered(ledger).transition.ledger.calls["call-1"].fetched_at == NOW
+
+
+def test_a_message_is_over_once_the_greeting_and_all_up_to_it_were_spoken() -> None:
+    rules = evolve(RULES, greeting_takes=4 * SECOND)
+    first, second = evolve(WAITING, message="one " * 10), evolve(OTHER, message="two " * 5)
+    members = answered(a_ledger(first, second, ANSWERED), rules=rules).transition.ledger.members
+    assert members["call-1", "reminder-1"].spoken_by == NOW + 8 * SECOND
+    assert members["call-1", "reminder-2"].spoken_by == NOW + 10 * SECOND
+
+
+def test_an_answer_that_could_not_be_used_was_not_spoken() -> None:
+    after = unspoken(said(WAITING), ANSWERED)
+    member = after.ledger.members["call-1", "reminder-1"]
+    assert (member.said, member.spoken_by) == (False, None)
+    assert after.lines[0].text == "the provider could not use our answer: nothing was spoken"
+    assert unspoken(after.ledger, ANSWERED).lines == ()
+    heard = pressed(said(WAITING), "").transition.ledger
+    assert unspoken(heard, heard.calls["call-1"]).ledger == heard
 
 
 NOT_WANTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
@@ -83,6 +138,46 @@ def test_a_call_is_not_needed_any_more_if_its_reminder_is_not(why: str) -> None:
     assert not any(member.said for member in turn.transition.ledger.members.values())
 
 
+TOLD_SO = {
+    "its time is over this moment": (Status.EXPIRED, EndCode.TOO_LATE, "too late: answered after its limit"),
+    "its own limit has passed": (Status.EXPIRED, EndCode.TOO_LATE, "too late: answered after its limit"),
+    "opted out": (Status.CANCELLED, EndCode.OPTED_OUT, "opted out"),
+}
+
+
+@pytest.mark.parametrize("why", TOLD_SO)
+@pytest.mark.parametrize("answered_by", [None, "human", "machine_start", "fax"])
+def test_whoever_is_told_that_it_is_not_needed_any_more_was_not_reached(why: str, answered_by: str | None) -> None:
+    reminder, changes, facts = NOT_WANTED[why]
+    turn = answered(a_ledger(reminder, evolve(ANSWERED, answered_by=answered_by), **facts), **changes)
+    ended = turn.transition.ledger.reminders["reminder-1"]
+    assert (ended.status, ended.end_code, ended.last_error) == TOLD_SO[why]
+    assert ended.attempts == 1
+    assert [line.text for line in turn.transition.lines] == [f"{ended.status}: {ended.last_error}"]
+    over = heard_of(turn.transition.ledger, a_report(), rules=able(Capabilities(asks_what_to_say=True)))
+    assert over.ledger.reminders["reminder-1"] == ended
+    assert over.ledger.calls["call-1"].outcome is CallOutcome.NOT_HEARD
+
+
+def test_in_a_bundle_too_and_the_others_are_spoken() -> None:
+    ledger = a_ledger(evolve(WAITING, expires_at=NOW), OTHER, ANSWERED)
+    after = answered(ledger).transition.ledger
+    heard = pressed(after, "").transition.ledger
+    over = heard_of(heard, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    assert [over.reminders[one].status for one in ("reminder-1", "reminder-2")] == [Status.EXPIRED, Status.CALLED]
+
+
+@pytest.mark.parametrize("status", [Status.CALLED, Status.EXPIRED, Status.CANCELLED])
+def test_one_that_had_ended_before_keeps_its_end(status: Status) -> None:
+    reminder = a_reminder(status)
+    assert answered(a_ledger(reminder, ANSWERED)).transition.ledger.reminders["reminder-1"] == reminder
+
+
+def test_a_request_that_comes_again_once_the_message_was_heard_takes_nothing_back() -> None:
+    heard = pressed(said(WAITING), "").transition.ledger
+    assert answered(heard).transition.ledger.members == heard.members
+
+
 @pytest.mark.parametrize("why", NOT_WANTED)
 @pytest.mark.parametrize("answered_by", [*MACHINES, "fax"])
 def test_then_nothing_of_it_is_left_on_a_machine(why: str, answered_by: str) -> None:
@@ -101,13 +196,73 @@ def test_only_those_of_a_bundle_that_are_still_wanted_are_spoken() -> None:
 @pytest.mark.parametrize("answered_by", MACHINES)
 def test_a_machine_is_left_the_neutral_words_or_none_as_configured(answered_by: str) -> None:
     ledger = a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by))
-    assert answered(ledger).reply == Reply(parts=(Part.VOICEMAIL,))
+    assert answered(ledger).reply == Reply(parts=(Part.VOICEMAIL,), question=Question.VOICEMAIL)
+    member = answered(ledger).transition.ledger.members["call-1", "reminder-1"]
+    assert (member.said, member.spoken_by) == (True, None)
     assert answered(ledger, rules=NO_WORD).reply == HANG_UP
 
 
 @pytest.mark.parametrize("rules", [RULES, NO_WORD], ids=["leaves word", "hangs up"])
 def test_a_fax_hears_nothing(rules: Any) -> None:
     assert answered(a_ledger(WAITING, evolve(ANSWERED, answered_by="fax")), rules=rules).reply == HANG_UP
+
+
+# A person who was taken for a machine
+
+
+def left(*reminders: Any, **facts: Any) -> Ledger:
+    """The text for a machine is being spoken."""
+    return answered(a_ledger(evolve(ANSWERED, answered_by="machine_start"), *reminders, **facts)).transition.ledger
+
+
+@pytest.mark.parametrize("digits", ["1", "2", "3", "7", "12"])
+def test_a_key_during_the_text_for_a_machine_shows_a_person_who_then_hears_the_message(digits: str) -> None:
+    turn = pressed(left(WAITING, OTHER), digits, at=Question.VOICEMAIL)
+    assert turn.reply == Reply(parts=ASKING, question=Question.MENU)
+    assert turn.message == "Your appointment is tomorrow at nine. And at ten."
+    after = turn.transition.ledger
+    assert all(member.said and member.spoken_by for member in after.members.values())
+    assert {one.response for one in after.reminders.values()} == {None}, "they have not heard what they would answer"
+    confirmed = pressed(after, "1").transition.ledger
+    assert {one.status for one in confirmed.reminders.values()} == {Status.CALLED}
+    assert confirmed.calls["call-1"].outcome is CallOutcome.CONFIRMED
+
+
+def test_they_hang_up_like_anybody_else() -> None:
+    after = pressed(left(WAITING), "1", at=Question.VOICEMAIL).transition.ledger
+    over = heard_of(after, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    assert over.calls["call-1"].outcome is CallOutcome.HUNG_UP
+    assert over.reminders["reminder-1"].end_code is EndCode.HUNG_UP
+
+
+def test_a_reminder_that_is_too_late_by_then_is_not_spoken() -> None:
+    ledger = left(evolve(WAITING, expires_at=NOW + SECOND))
+    call = ledger.calls["call-1"]
+    key = Key(digits="1", question=Question.VOICEMAIL, repeats=0)
+    turn = key_pressed(ledger, call, key, rules=RULES, now=NOW + SECOND)
+    assert turn.reply == NOT_NEEDED
+    assert turn.transition.ledger.reminders["reminder-1"].status is Status.EXPIRED
+    assert not turn.transition.ledger.members["call-1", "reminder-1"].said
+
+
+def test_no_key_during_the_text_for_a_machine_proves_nothing() -> None:
+    ledger = left(WAITING)
+    turn = pressed(ledger, "", at=Question.VOICEMAIL)
+    assert (turn.reply, turn.transition.ledger) == (HANG_UP, ledger)
+    over = heard_of(ledger, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    assert over.calls["call-1"].outcome is CallOutcome.VOICEMAIL
+    assert over.reminders["reminder-1"].status is Status.SCHEDULED
+
+
+def test_9_during_the_text_for_a_machine_opts_out_and_nothing_counts_as_heard() -> None:
+    ledger = left(WAITING, evolve(OTHER, status=Status.FAILED, end_code=EndCode.NOT_ANSWERED))
+    turn = pressed(ledger, "9", at=Question.VOICEMAIL)
+    assert (turn.reply, turn.opts_out) == (Reply(parts=(Part.OPTED_OUT,)), True)
+    first, second = turn.transition.ledger.reminders.values()
+    assert (first.status, first.end_code, first.attempts) == (Status.CANCELLED, EndCode.OPTED_OUT, 1)
+    assert (second.status, second.response) == (Status.FAILED, Response.OPTED_OUT)
+    again = pressed(turn.transition.ledger, "9", at=Question.VOICEMAIL)
+    assert (again.transition.ledger, again.answers) == (turn.transition.ledger, ())
 
 
 # What a key means
@@ -131,7 +286,8 @@ def test_a_key_answers_for_every_reminder_that_was_said_and_proves_that_it_was_h
     after = turn.transition.ledger
     assert turn.reply == Reply(parts=(part,))
     assert turn.opts_out is (response is Response.OPTED_OUT)
-    assert after.calls["call-1"].outcome is CallOutcome.HEARD
+    confirms = response is Response.CONFIRMED
+    assert after.calls["call-1"].outcome is (CallOutcome.CONFIRMED if confirms else CallOutcome.HEARD)
     assert {(one.status, one.response) for one in after.reminders.values()} == {(Status.CALLED, response)}
     assert turn.answers == (("reminder-1", response), ("reminder-2", response))
 
@@ -152,10 +308,12 @@ def test_a_key_proves_that_the_message_was_spoken_though_a_restore_has_forgotten
     assert after.members["call-1", "reminder-1"].said
 
 
-def test_2_alone_changes_nothing_and_asks_whether_it_is_meant() -> None:
-    ledger = said(WAITING)
-    turn = pressed(ledger, "2", repeats=1)
-    assert turn.transition.ledger == ledger
+def test_2_alone_asks_whether_it_is_meant_and_proves_that_the_message_was_heard() -> None:
+    turn = pressed(said(WAITING), "2", repeats=1)
+    after = turn.transition.ledger
+    assert after.calls["call-1"].outcome is CallOutcome.HEARD
+    assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
+    assert [line.text for line in turn.transition.lines] == ["called: the message was heard"]
     assert turn.reply == Reply(parts=(Part.CANCEL_QUESTION,), question=Question.CANCEL, repeats=1)
     assert turn.message == WAITING.message
 
@@ -170,7 +328,10 @@ def test_a_later_answer_counts_but_opted_out_is_the_last_word() -> None:
     first = pressed(said(WAITING), "2", at=Question.CANCEL).transition.ledger
     assert pressed(first, "1").transition.ledger.reminders["reminder-1"].response == Response.CONFIRMED
     out = pressed(said(WAITING), "9").transition.ledger
-    assert pressed(out, "1").transition.ledger.reminders["reminder-1"].response == Response.OPTED_OUT
+    assert out.calls["call-1"].outcome is CallOutcome.HEARD
+    again = pressed(out, "1").transition.ledger
+    assert again.reminders["reminder-1"].response == Response.OPTED_OUT
+    assert again.calls["call-1"].outcome is CallOutcome.HEARD
 
 
 def test_an_answer_that_is_on_record_already_is_no_new_one() -> None:
@@ -189,7 +350,7 @@ def test_the_end_of_the_call_changes_nothing_any_more() -> None:
     for word in ("busy", "failed", "completed"):
         ended = heard_of(after, a_report(word)).ledger
         assert ended.reminders["reminder-1"] == after.reminders["reminder-1"]
-        assert ended.calls["call-1"].outcome is CallOutcome.HEARD
+        assert ended.calls["call-1"].outcome is CallOutcome.CONFIRMED
 
 
 @pytest.mark.parametrize(
@@ -203,15 +364,40 @@ def test_the_end_of_the_call_changes_nothing_any_more() -> None:
         ("12", Question.MENU, (Part.UNKNOWN_KEY, *ASKING)),
     ],
 )
-def test_any_other_key_and_silence_repeat_the_question(digits: str, at: Question, parts: tuple[Part, ...]) -> None:
-    ledger = said(WAITING)
-    turn = pressed(ledger, digits, at=at)
-    assert turn.transition.ledger == ledger
+def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_heard(
+    digits: str, at: Question, parts: tuple[Part, ...]
+) -> None:
+    turn = pressed(said(WAITING), digits, at=at)
+    after = turn.transition.ledger
+    assert after.calls["call-1"].outcome is CallOutcome.HEARD
+    assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
+    again = pressed(after, digits, at=at, repeats=1)
+    assert (again.transition.ledger, again.transition.lines) == (after, ())
     assert turn.reply == Reply(parts=parts, question=at, repeats=1)
 
 
+def test_no_key_proves_nothing_if_the_line_had_ended_by_then() -> None:
+    ledger = said(WAITING)
+    turn = pressed(ledger, "", is_over=True)
+    assert (turn.reply, turn.transition.ledger) == (HANG_UP, ledger)
+    assert pressed(ledger, "1", is_over=True).transition.ledger.reminders["reminder-1"].status is Status.CALLED
+
+
+def test_a_message_that_is_reported_as_heard_after_the_end_counts_all_the_same() -> None:
+    speaking = a_ledger(ANSWERED, WAITING, a_member(ANSWERED, WAITING, said=True, spoken_by=NOW + SECOND))
+    cut = heard_of(speaking, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
+    assert cut.reminders["reminder-1"].status is Status.FAILED
+    after = pressed(cut, "").transition.ledger
+    assert (after.reminders["reminder-1"].status, after.calls["call-1"].outcome) == (Status.CALLED, CallOutcome.HEARD)
+
+
+def test_the_end_of_a_message_does_not_take_back_that_it_was_confirmed() -> None:
+    confirmed = pressed(said(WAITING), "1").transition.ledger
+    assert pressed(confirmed, "").transition.ledger == confirmed
+
+
 def test_after_two_repeats_it_is_goodbye() -> None:
-    for digits, at in product(("", "3", "7"), Question):
+    for digits, at in product(("", "3", "7"), (Question.MENU, Question.CANCEL)):
         turn = pressed(said(WAITING), digits, at=at, repeats=MOST_REPEATS)
         assert (turn.reply, turn.message) == (Reply(parts=(Part.GOODBYE,)), "")
 

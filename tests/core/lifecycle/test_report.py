@@ -1,11 +1,11 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.lifecycle.report import call_of, outcome_of
+from reminderd.core.lifecycle.report import call_of
 from reminderd.core.lifecycle.transition import Ledger, Level, Transition
 from reminderd.core.model import TERMINAL, Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
@@ -31,7 +31,7 @@ from tests.support.nouns import (
 WAITING = a_reminder(Status.PROCESSING)
 PLACED = a_call(CallState.PLACED, status="ringing", external_call_id="ext-1")
 ASKS = able(Capabilities(asks_what_to_say=True))
-NO_VOICEMAIL = evolve(RULES, voicemail_is_reached=False)
+VOICEMAIL_COUNTS = evolve(RULES, voicemail_is_reached=True)
 CLOSED_BY_US = (CallState.UNREPORTED, CallState.NOT_PLACED, CallState.REFUSED)
 
 
@@ -73,29 +73,6 @@ def test_nor_is_one_that_was_made_before_a_restore() -> None:
     assert call_of(ledger, a_report(attempt_id=None)) is None
 
 
-# How a call ended for the patient
-
-
-@pytest.mark.parametrize(
-    ("changes", "outcome"),
-    [
-        ({"status": "completed"}, CallOutcome.HEARD),
-        ({"status": "completed", "answered_by": "human"}, CallOutcome.HEARD),
-        ({"status": "completed", "answered_by": "machine_start"}, CallOutcome.VOICEMAIL),
-        ({"status": "completed", "answered_by": "fax"}, CallOutcome.VOICEMAIL),
-        ({"status": "busy"}, CallOutcome.NOT_ANSWERED),
-        ({"status": "no-answer"}, CallOutcome.NOT_ANSWERED),
-        ({"status": "canceled"}, CallOutcome.NOT_ANSWERED),
-        ({"status": "failed"}, CallOutcome.FAILED),
-        ({"status": "failed", "sip_response_code": 603}, CallOutcome.DECLINED),
-    ],
-)
-def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], outcome: CallOutcome) -> None:
-    assert outcome_of(evolve(PLACED, **changes), was_spoken=True) is outcome
-    unspoken = CallOutcome.NOT_HEARD if outcome is CallOutcome.HEARD else outcome
-    assert outcome_of(evolve(PLACED, **changes), was_spoken=False) is unspoken
-
-
 # Terminal
 
 
@@ -128,15 +105,120 @@ def test_a_provider_that_asks_what_to_say_reached_only_those_whose_message_it_fe
         HoldCode.REDIAL,
     )
     assert reminder.last_error == "not heard; will be called again"
-    said = heard_of(a_ledger(WAITING, PLACED, a_member(PLACED, WAITING, said=True)), a_report(), rules=ASKS)
-    assert end_of(said)[1].status is Status.CALLED
 
 
-def test_what_was_not_spoken_as_it_was_not_needed_any_more_is_not_reached() -> None:
+def test_a_call_that_nobody_gave_a_message_is_redialed_and_fails_for_staff_in_the_end() -> None:
+    last = evolve(ASKS, max_calls=1)
+    call, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(duration_seconds=31), rules=last))
+    assert (call.outcome, reminder.status, reminder.end_code) == (
+        CallOutcome.NOT_HEARD,
+        Status.FAILED,
+        EndCode.NOT_HEARD,
+    )
     late = heard_of(a_ledger(evolve(WAITING, expires_at=NOW), PLACED), a_report(), rules=ASKS)
-    assert (end_of(late)[1].status, end_of(late)[1].end_code) == (Status.EXPIRED, EndCode.TOO_LATE)
-    out = heard_of(a_ledger(WAITING, PLACED, opted_out=frozenset({PLACED.phone_number})), a_report(), rules=ASKS)
-    assert (end_of(out)[1].status, end_of(out)[1].end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+    assert (end_of(late)[1].status, end_of(late)[1].end_code) == (Status.FAILED, EndCode.TOO_LATE)
+
+
+SPOKEN = evolve(PLACED, status="in-progress", fetched_at=NOW)
+
+
+def hung_up(member: Any, *, now: datetime, **changes: Any) -> tuple[Call, Reminder]:
+    """The line of a call in which a message was being spoken has ended, and no key was reported before."""
+    return end_of(heard_of(a_ledger(WAITING, SPOKEN, member), a_report(**changes), rules=ASKS, now=now))
+
+
+SPEAKING = a_member(SPOKEN, WAITING, said=True, spoken_by=NOW + 7 * SECOND)
+
+
+def test_whoever_hangs_up_during_the_message_is_not_reached_and_left_to_staff() -> None:
+    call, reminder = hung_up(SPEAKING, now=NOW + 6 * SECOND)
+    assert (call.outcome, call.hung_up_at) == (CallOutcome.HUNG_UP, NOW + 6 * SECOND)
+    assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.HUNG_UP)
+    assert (reminder.last_error, reminder.attempts) == ("hung up during the message", 1)
+
+
+def test_whoever_hangs_up_once_the_message_was_spoken_is_reached() -> None:
+    call, reminder = hung_up(SPEAKING, now=NOW + 7 * SECOND)
+    assert (call.outcome, reminder.status, reminder.end_code) == (CallOutcome.HUNG_UP, Status.CALLED, None)
+
+
+@pytest.mark.parametrize("changes", [{"duration_seconds": 6}, {"ended_at": NOW + 6 * SECOND}])
+def test_a_late_report_does_not_make_the_call_longer_than_it_was(changes: dict[str, Any]) -> None:
+    call, reminder = hung_up(SPEAKING, now=NOW + HOUR, **changes)
+    assert (call.hung_up_at, reminder.end_code) == (NOW + 6 * SECOND, EndCode.HUNG_UP)
+
+
+def test_nor_does_a_providers_clock_that_is_ahead() -> None:
+    call, _ = hung_up(SPEAKING, now=NOW + 6 * SECOND, ended_at=NOW + HOUR, duration_seconds=3600)
+    assert call.hung_up_at == NOW + 6 * SECOND
+
+
+def test_of_a_bundle_each_reminder_is_decided_by_what_was_spoken_of_it() -> None:
+    reminders = [evolve(WAITING, id=f"reminder-{n}") for n in range(1, 4)]
+    heard, cut, moved = reminders
+    members = [
+        a_member(SPOKEN, heard, said=True, spoken_by=NOW + 7 * SECOND),
+        a_member(SPOKEN, cut, position=1, said=True, spoken_by=NOW + 12 * SECOND),
+        a_member(SPOKEN, moved, position=2),
+    ]
+    ledger = a_ledger(SPOKEN, *reminders, *members)
+    after = heard_of(ledger, a_report(), rules=ASKS, now=NOW + 9 * SECOND).ledger.reminders
+    found = [(after[one.id].status, after[one.id].end_code or after[one.id].hold_code) for one in reminders]
+    assert found == [(Status.CALLED, None), (Status.FAILED, EndCode.HUNG_UP), (Status.SCHEDULED, HoldCode.REDIAL)]
+
+
+def test_a_report_that_comes_again_does_not_change_when_the_patient_hung_up() -> None:
+    first = heard_of(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
+    again = heard_of(first, a_report(), rules=ASKS, now=NOW + HOUR, receipt_is_new=False)
+    assert again.duplicate
+    assert again.ledger == first
+
+
+def test_a_message_that_was_not_spoken_to_its_end_is_not_called_again_if_it_is_written_again() -> None:
+    failed = heard_of(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
+    again = failed.put(a_reminder())
+    after = claimed(again, rules=ASKS, now=NOW + MINUTE).ledger.reminders["reminder-1"]
+    assert (after.status, after.end_code) == (Status.FAILED, EndCode.HUNG_UP)
+
+
+@pytest.mark.parametrize("code", [408, 480, 503, 504])
+def test_a_phone_that_is_off_or_out_of_reach_is_called_again(code: int) -> None:
+    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=code)))
+    assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
+    assert reminder.last_error == f"not answered (SIP {code}); will be called again"
+
+
+def test_a_provider_that_says_so_itself_has_told_a_declined_call_and_one_that_was_hung_up() -> None:
+    declined = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("declined")))[1]
+    assert (declined.status, declined.end_code) == (Status.FAILED, EndCode.DECLINED)
+    gone = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("hung-up")))[1]
+    assert (gone.status, gone.end_code) == (Status.FAILED, EndCode.HUNG_UP)
+
+
+def test_what_a_progress_report_says_of_the_end_does_not_count() -> None:
+    early = a_report("in-progress", duration_seconds=0, sip_response_code=180, answered_by="unknown")
+    after = heard_of(a_ledger(WAITING, PLACED), early).ledger
+    assert (after.calls["call-1"].duration_seconds, after.calls["call-1"].sip_response_code) == (None, None)
+    heard, _ = end_of(heard_of(after, a_report(duration_seconds=31, sip_response_code=200)))
+    assert (heard.outcome, heard.duration_seconds, heard.sip_response_code) == (CallOutcome.HEARD, 31, 200)
+    declined, _ = end_of(heard_of(after, a_report("failed", sip_response_code=603)))
+    assert declined.outcome is CallOutcome.DECLINED
+
+
+@pytest.mark.parametrize("early", ["human", "unknown"])
+def test_a_machine_that_is_told_of_at_the_end_counts_though_a_person_was_reported_before(early: str) -> None:
+    before = evolve(PLACED, answered_by=early)
+    call, _ = end_of(heard_of(a_ledger(WAITING, before), a_report(answered_by="machine")))
+    assert (call.outcome, call.answered_by) == (CallOutcome.VOICEMAIL, "machine")
+    again = heard_of(a_ledger(WAITING, evolve(call, answered_by="human")), a_report(answered_by="machine"))
+    assert end_of(again)[0].answered_by == "human", "the end was reported before"
+
+
+def test_a_fax_never_reaches_anybody() -> None:
+    rules = evolve(VOICEMAIL_COUNTS, max_calls=1)
+    call, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(answered_by="FAX"), rules=rules))
+    assert (call.outcome, reminder.end_code) == (CallOutcome.NOT_HEARD, EndCode.NOT_HEARD)
+    assert reminder.last_error == "not heard, answered by a fax, after 1 calls"
 
 
 @pytest.mark.parametrize("word", ["busy", "no-answer", "canceled"])
@@ -199,18 +281,21 @@ def test_a_reported_failure_is_not_followed_by_another_call_and_says_what_is_kno
     assert (declined.end_code, declined.last_error) == (EndCode.DECLINED, "the provider reported: declined (SIP 603)")
 
 
-def test_a_voicemail_counts_where_the_clinic_says_so() -> None:
-    report = a_report(answered_by="machine_start")
-    assert end_of(heard_of(a_ledger(WAITING, PLACED), report))[1].status is Status.CALLED
-    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=NO_VOICEMAIL))
+@pytest.mark.parametrize("word", ["machine_start", "Voicemail", "SILENCE"])
+def test_a_voicemail_counts_where_the_clinic_says_so(word: str) -> None:
+    report = a_report(answered_by=word)
+    reached = end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=VOICEMAIL_COUNTS))[1]
+    assert reached.status is Status.CALLED
+    _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), report))
     assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail; will be called again")
-    last = evolve(NO_VOICEMAIL, max_calls=1)
+    last = evolve(RULES, max_calls=1)
     assert end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=last))[1].end_code is EndCode.VOICEMAIL
 
 
 def test_that_a_machine_answered_may_have_been_reported_before_the_end() -> None:
     known = evolve(PLACED, answered_by="machine_start")
-    assert end_of(heard_of(a_ledger(WAITING, known), a_report(answered_by="human"), rules=NO_VOICEMAIL))[0].by_machine
+    after = heard_of(a_ledger(WAITING, known), a_report(answered_by="human"))
+    assert end_of(after)[0].outcome is CallOutcome.VOICEMAIL
 
 
 def test_a_second_terminal_report_only_fills_what_is_empty() -> None:
@@ -236,7 +321,7 @@ def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state:
     busy = heard_of(ledger, a_report("busy"))
     call, reminder = end_of(busy)
     assert (call.state, call.outcome, reminder) == (CallState.ENDED, CallOutcome.NOT_ANSWERED, failed)
-    assert busy.lines[0].text == "recorded: busy"
+    assert busy.lines[0].text == "recorded: busy (not answered)"
 
 
 @pytest.mark.parametrize("state", CLOSED_BY_US)

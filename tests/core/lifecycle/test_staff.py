@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
+from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled
 from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
-from reminderd.core.reasons import EndCode
+from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.nouns import (
     DAY,
     HOUR,
@@ -131,6 +131,22 @@ def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the
     assert again(a_ledger(FAILED, machine, a_member(machine, FAILED, said=True)), rules=rules).status == "scheduled"
 
 
+@pytest.mark.parametrize("outcome", CallOutcome)
+@pytest.mark.parametrize("seconds", [6, 7])
+def test_it_is_open_to_everybody_whom_no_call_has_reached(outcome: CallOutcome, seconds: int) -> None:
+    hung_up_at = NOW + timedelta(seconds=seconds) if outcome is CallOutcome.HUNG_UP else None
+    call = a_call(CallState.ENDED, outcome=outcome, received_at=NOW, hung_up_at=hung_up_at)
+    spoken = a_member(call, FAILED, said=True, spoken_by=NOW + timedelta(seconds=7))
+    is_reached = outcome in {CallOutcome.CONFIRMED, CallOutcome.HEARD} or (hung_up_at is not None and seconds == 7)
+    if is_reached:
+        with pytest.raises(NotAllowedError, match="the patient was reached: the message was heard in a call"):
+            again(a_ledger(FAILED, call, spoken))
+    else:
+        assert again(a_ledger(FAILED, call, spoken)).status is Status.SCHEDULED
+    unsaid = a_ledger(FAILED, call, a_member(call, FAILED))
+    assert again(unsaid).status is Status.SCHEDULED, "nothing of it was spoken"
+
+
 def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> None:
     assert again(a_ledger(evolve(FAILED, response="perhaps"))).status is Status.SCHEDULED
 
@@ -146,3 +162,25 @@ def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
     limited = evolve(RULES, limits=Limits(per_day=1))
     reminder = again(a_ledger(FAILED, heard_at={FAILED.phone_number: (NOW,)}), rules=limited)
     assert reminder.again_until == NOW + 14 * HOUR + RULES.max_lateness
+
+
+def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
+    for due, wakes in ((NOW - HOUR, NOW), (NOW + HOUR, NOW + HOUR)):
+        held = a_reminder(hold_code=HoldCode.NUMBER_CHANGED, last_error="changed", scheduled_at=due)
+        transition = accepted(a_ledger(held), held, NOW)
+        reminder = transition.ledger.reminders["reminder-1"]
+        assert (reminder.hold_code, reminder.last_error, reminder.wake_at) == (None, None, wakes)
+        assert [line.text for line in transition.lines] == ["new phone number accepted by staff"]
+
+
+@pytest.mark.parametrize(
+    "reminder",
+    [
+        a_reminder(),
+        a_reminder(hold_code=HoldCode.HOURS),
+        a_reminder(Status.CANCELLED, hold_code=HoldCode.NUMBER_CHANGED),
+    ],
+)
+def test_a_reminder_that_is_not_held_for_its_number_has_nothing_to_accept(reminder: Reminder) -> None:
+    with pytest.raises(NotAllowedError, match="no new phone number waits to be accepted"):
+        accepted(a_ledger(reminder), reminder, NOW)

@@ -105,7 +105,8 @@ def test_once_a_message_was_heard_in_one_call_another_that_rings_for_it_is_looke
     calls = (answered, rings, leased)
     ledger = a_ledger(reminder, *calls, *(a_member(one, reminder, said=one is answered) for one in calls))
     if by_key:
-        heard = key_pressed(ledger, answered, Key(digits="1", question=Question.MENU, repeats=0), now=NOW).transition
+        key = Key(digits="1", question=Question.MENU, repeats=0)
+        heard = key_pressed(ledger, answered, key, rules=RULES, now=NOW).transition
     else:
         heard = heard_of(ledger, a_report("completed"), rules=able(DROP))
     assert only(heard).status is Status.CALLED
@@ -159,7 +160,8 @@ def test_a_reminder_that_was_called_by_key_has_had_a_call() -> None:
     call = a_call(CallState.PLACED, external_call_id="ext-1", status="in-progress")
     reminder = a_reminder(Status.PROCESSING)
     ledger = a_ledger(reminder, call, a_member(call, reminder, said=True))
-    pressed = key_pressed(ledger, call, Key(digits="1", question=Question.MENU, repeats=0), now=NOW)
+    key = Key(digits="1", question=Question.MENU, repeats=0)
+    pressed = key_pressed(ledger, call, key, rules=RULES, now=NOW)
     over = heard_of(pressed.transition.ledger, a_report("completed"))
     assert (only(over).status, only(over).attempts) == (Status.CALLED, 1)
 

@@ -36,9 +36,10 @@ from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call, not_fo
 from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.restore import restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
-from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of, reached
+from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Reminder, Status, digest
+from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 from reminderd.core.window import Span, Window
@@ -82,9 +83,11 @@ class Phone:
     heard: set[Asked] = field(factory=set)
     text: list[Asked] | None = None
     """What is spoken to whoever answers; None: not asked for yet."""
-    answered: bool = False
+    answered_at: int | None = None
+    """When somebody answered, by the provider's clock; None: nobody has."""
     news: int = 0
     end: str | None = None
+    ended_at: int = 0
 
 
 @define
@@ -228,7 +231,7 @@ class World:
         """Return the database as a decision sees it."""
         heard: dict[str, tuple[datetime, ...]] = {}
         for call in self.db.calls.values():
-            if reached(call, self.rules):
+            if reached_anybody(call, self.db.members_of(call), self.rules):
                 moment = call.received_at or call.last_sign_at
                 heard[call.phone_number] = (*heard.get(call.phone_number, ()), moment)
         return evolve(self.db, heard_at=heard, newest_seq=max(self.seq, self.db.restored_seq))
@@ -381,7 +384,7 @@ class World:
         phone = next((one for one in self.phones if one.call_id == task.action.call.id), None)
         is_ours = phone is not None and phone.account == task.account
         drops = task.action.kind is ActionKind.DROP and how == "true" and is_ours
-        if drops and phone is not None and phone.live and not phone.answered:
+        if drops and phone is not None and phone.live and phone.answered_at is None:
             phone.live, phone.end = False, "busy"
         task.finding = NoAnswer("down") if how == "fail" else NotFound() if how == "none" or not is_ours else phone
 
@@ -421,12 +424,16 @@ class World:
 
     def report(self, phone: Phone, end: str | None) -> Report:
         words = {None: "ringing", "heard": "completed", "unheard": "completed", "voicemail": "completed"}
+        words |= {"hangs up": "completed" if self.setting.asks else "hung-up"}
+        lasted = phone.ended_at - (phone.ended_at if phone.answered_at is None else phone.answered_at)
         return Report(
             external_call_id=f"ext-{phone.id}",
             status=words.get(end, end or ""),
             reminder_id=phone.reminder_id,
             attempt_id=phone.call_id if self.setting.echo else None,
             answered_by="machine" if end == "voicemail" else None,
+            duration_seconds=None if end is None else max(round(lasted * STEP.total_seconds()), 1),
+            ended_at=None if end is None else START + phone.ended_at * STEP,
         )
 
     def place(self, call: Call, account: str, *, lie: bool) -> Phone:
@@ -564,7 +571,7 @@ class World:
             return
         if self.steps - earlier.told_at < REDIAL:
             self.broken("redialed before its delay")
-        if earlier.end == "failed" and member.message_digest == digest(reminder.message):
+        if earlier.end in {"failed", "hangs up"} and member.message_digest == digest(reminder.message):
             self.broken("called again after a call that no other follows")
 
     def judge_number_of_calls(self, call: Call, phone: Phone, asked: Asked) -> None:
@@ -589,7 +596,7 @@ class World:
     def answers(self, place: int, *, asks: bool) -> None:
         """Let somebody answer; the provider may fail to ask us what to say."""
         phone = self.phones[place]
-        phone.answered = True
+        phone.answered_at = self.steps
         if not asks:
             return
         report = evolve(self.report(phone, None), status="in-progress")
@@ -605,25 +612,27 @@ class World:
             if self.db.members[call.id, one.id].said and turn.reply.question is not None
         ]
 
-    def key(self, place: int) -> None:
-        """Let the patient press 1, once the message was spoken."""
+    def key(self, place: int, digits: str) -> None:
+        """Let the patient press a key, or none, once the message was spoken."""
         phone = self.phones[place]
         report = evolve(self.report(phone, None), status="in-progress")
         phone.heard = set(phone.text or ())
         transition = self.record(self.ledger(), report)
         if transition is not None and transition.call is not None:
-            pressed = Key(digits="1", question=Question.MENU, repeats=0)
+            pressed = Key(digits=digits, question=Question.MENU, repeats=0)
             call = self.db.calls[transition.call.id]
-            self.commit(key_pressed(self.ledger(), call, pressed, now=self.now).transition)
+            self.commit(key_pressed(self.ledger(), call, pressed, rules=self.rules, now=self.now).transition)
 
     def ends(self, place: int, how: str) -> None:
         phone = self.phones[place]
-        phone.live = False
-        if how == "heard":
-            if self.setting.asks and not (phone.answered and phone.text):
-                how = "unheard"
-            else:
-                phone.heard = set(phone.text or ())
+        is_long = phone.answered_at is not None and self.steps > phone.answered_at
+        if how in {"heard", "hangs up"} and self.setting.asks and not phone.text:
+            how = "unheard"
+        elif how == "heard" and self.setting.asks and not phone.heard:
+            self.key(place, "")
+        elif how == "heard" or (how == "hangs up" and is_long):
+            phone.heard = set(phone.text or ())
+        phone.live, phone.ended_at = False, self.steps
         self.webhooks.append((phone, how, 0))
         phone.end = how
 
@@ -776,13 +785,14 @@ class World:
         for phone in self.phones:
             if not phone.live:
                 continue
-            acts += [("ends", phone.id, how) for how in ("heard", "busy", "voicemail", "failed")]
+            unanswered = ("busy", "voicemail", "failed") if phone.answered_at is None else ()
+            acts += [("ends", phone.id, how) for how in ("heard", "hangs up", *unanswered)]
             if phone.news < 2:
                 acts.append(("news", phone.id))
-            if self.setting.asks and not phone.answered:
+            if self.setting.asks and phone.answered_at is None:
                 acts += [("answers", phone.id, True), ("answers", phone.id, False)]
             if self.setting.asks and phone.text and not phone.heard:
-                acts.append(("key", phone.id))
+                acts += [("key", phone.id, digits) for digits in ("1", "", "7")]
         for place, (_, _, times) in enumerate(self.webhooks):
             acts += [("hook", place), ("hook_lost", place)] + ([("hook_again", place)] if times < 1 else [])
         return acts

@@ -1,6 +1,7 @@
 """What is read from Twilio's webhooks: much of it may be missing, repeated or nonsense."""
 
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.providers.base import InvalidPayloadError, Webhook
 from reminderd.providers.payload import DURATION_LIMIT
-from reminderd.providers.twilio.forms import read_key, read_report
+from reminderd.providers.twilio.forms import read_key, read_report, unused_answer
 from tests.support.twilio_desk import ACCOUNT, FROM
 from tests.support.twilio_rest import SID, TO
 
@@ -37,6 +38,7 @@ PROGRESS = ALWAYS | {
     "SequenceNumber": "1",
     "Timestamp": "Mon, 02 Mar 2026 10:00:00 +0000",
 }
+AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 OF_2015 = PROGRESS | {
     "CallDuration": "0",
     "CallStatus": "busy",
@@ -67,26 +69,28 @@ def report(word: str, **changes: Any) -> Report:
         pytest.param(ALWAYS, report("ringing"), id="what is always told"),
         pytest.param(PROGRESS | {"CallStatus": "initiated"}, report("initiated"), id="progress"),
         pytest.param(PROGRESS | {"CallStatus": "in-progress", "StirStatus": "B"}, report("in-progress"), id="answered"),
-        pytest.param(OF_2015, report("busy", duration_seconds=0, sip_response_code=500), id="the sample of 2015"),
+        pytest.param(
+            OF_2015, report("busy", duration_seconds=0, sip_response_code=500, ended_at=AT), id="the sample of 2015"
+        ),
         pytest.param(
             PROGRESS | {"CallStatus": "completed", "CallDuration": "61", "Duration": "2", "SipResponseCode": "200"},
-            report("completed", duration_seconds=61, sip_response_code=200),
+            report("completed", duration_seconds=61, sip_response_code=200, ended_at=AT),
             id="seconds, not minutes",
         ),
         pytest.param(
             PROGRESS | {"CallStatus": "no-answer", "CallDuration": "0", "SipResponseCode": "487"},
-            report("no-answer", duration_seconds=0, sip_response_code=487),
+            report("no-answer", duration_seconds=0, sip_response_code=487, ended_at=AT),
             id="nobody answered",
         ),
         pytest.param(
             PROGRESS
             | {"CallStatus": "completed", "AnsweredBy": "machine_end_beep", "MachineDetectionDuration": "3214"},
-            report("completed", answered_by="machine_end_beep"),
+            report("completed", answered_by="machine_end_beep", ended_at=AT),
             id="a machine",
         ),
         pytest.param(
             PROGRESS | {"CallStatus": "failed", "ErrorCode": "13224", "ErrorMessage": f"{TO} is invalid"},
-            report("failed", error_code="13224"),
+            report("failed", error_code="13224", ended_at=AT),
             id="an error",
         ),
         pytest.param(ALWAYS | {"CallStatus": " In_Progress"}, report("in-progress"), id="another spelling"),
@@ -102,6 +106,11 @@ def test_a_status_callback_is_read_for_all_that_is_kept(fields: dict[str, str], 
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "NaN", "1e3", "٤٢", " 1", "9" * 400, str(DURATION_LIMIT + 1)])
 def test_a_number_that_is_none_is_left_out_and_the_report_counts(name: str, text: str) -> None:
     assert read_report(status(ALWAYS | {name: text})) == report("ringing")
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "Mon, 02 Mar 2026", "Mon, 02 Mar 2026 10:00:00 +9999999", "9" * 400])
+def test_a_time_that_is_none_is_left_out_and_the_report_counts(text: str) -> None:
+    assert read_report(status(ALWAYS | {"CallStatus": "busy", "Timestamp": text})) == report("busy")
 
 
 @pytest.mark.parametrize("name", ["AnsweredBy", "ErrorCode"])
@@ -174,6 +183,30 @@ def test_a_key_is_what_was_pressed_or_nothing(digits: str | None, told: str) -> 
 )
 def test_the_question_travels_in_the_query(query: str, question: Question, repeats: int) -> None:
     assert read_key(keys("1", query)) == Key(digits="1", question=question, repeats=repeats)
+
+
+@pytest.mark.parametrize(("word", "is_over"), [("in-progress", False), ("completed", True), ("Completed", True)])
+def test_a_key_is_told_with_whether_the_line_had_ended(word: str, *, is_over: bool) -> None:
+    body = urlencode(ALWAYS | {"CallStatus": word, "Digits": ""}).encode()
+    assert read_key(Webhook(target=keys("").target, headers={}, body=body)).is_over is is_over
+
+
+@pytest.mark.parametrize(
+    ("error_url", "call_id"),
+    [
+        ("https://clinic.example/webhooks/twilio/answer/call-1", "call-1"),
+        ("https://clinic.example/webhooks/twilio/answer/a%2Fb%20c?x=/y", "a/b c"),
+        ("https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0", None),
+        ("https://clinic.example/webhooks/twilio/answer/", None),
+        ("answer", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_fallback_tells_which_answer_could_not_be_used(error_url: str | None, call_id: str | None) -> None:
+    asked = {"CallSid": SID} if error_url is None else {"CallSid": SID, "ErrorCode": "11200", "ErrorUrl": error_url}
+    webhook = Webhook(target=f"/webhooks/twilio/fallback?{urlencode(asked)}", headers={}, body=b"")
+    assert unused_answer(webhook) == call_id
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,11 @@ async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[Finding, list[str
             a_call(status="completed", duration="42", answered_by="machine_end_beep"),
             report(status="completed", duration_seconds=42, answered_by="machine_end_beep"),
         ),
+        (
+            a_call(status="completed", duration="42", end_time="Mon, 02 Mar 2026 10:00:42 +0000"),
+            report(status="completed", duration_seconds=42, ended_at=NOW + 42 * SECOND),
+        ),
+        (a_call(status="completed", end_time="soon"), report(status="completed")),
         (a_call(status="no-answer", duration="0"), report(status="no-answer", duration_seconds=0)),
         (a_call(status="canceled", duration=""), report(status="canceled")),
         (a_call(status="completed", duration=12, answered_by=""), report(status="completed")),

@@ -14,6 +14,7 @@ from reminderd.providers.exchange import ANSWER_LIMIT
 from reminderd.providers.twilio.answer import ACCOUNT as ACCOUNT_CODES
 from reminderd.providers.twilio.answer import BUSY as BUSY_CODES
 from reminderd.providers.twilio.answer import NUMBER as NUMBER_CODES
+from reminderd.providers.twilio.answer import NUMBER_FOR_US as NUMBER_FOR_US_CODES
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from tests.support.hostile_provider import (
     Script,
@@ -149,6 +150,17 @@ async def test_what_is_wrong_with_the_number_is_refused(code: int, twilio_at: Ma
     assert await answer_to(error(400, code), twilio_at) == Refused(f"400 Bad Request: {code}; No.")
 
 
+@pytest.mark.parametrize("status", [400, 403])
+@pytest.mark.parametrize("code", sorted(NUMBER_FOR_US_CODES))
+async def test_an_error_of_the_account_that_speaks_of_one_number_is_about_that_number(
+    code: int, status: int, twilio_at: Maker
+) -> None:
+    said = await answer_to(error(status, code), twilio_at)
+    assert isinstance(said, NotPlaced)
+    assert said.number_refused
+    assert said.reason.endswith(f": {code}; No.")
+
+
 @pytest.mark.parametrize("code", sorted(ACCOUNT_CODES))
 async def test_what_would_be_wrong_for_every_number_is_trouble_with_the_account(code: int, twilio_at: Maker) -> None:
     assert await answer_to(error(400, code), twilio_at) == AccountTrouble(f"400 Bad Request: {code}; No.")
@@ -161,7 +173,8 @@ async def test_too_many_at_once_was_not_placed_and_asks_for_a_pause_of_everythin
 
 
 def test_no_code_is_in_two_classes() -> None:
-    assert len(NUMBER_CODES | ACCOUNT_CODES | BUSY_CODES) == len(NUMBER_CODES) + len(ACCOUNT_CODES) + len(BUSY_CODES)
+    classes = (NUMBER_CODES, NUMBER_FOR_US_CODES, ACCOUNT_CODES, BUSY_CODES)
+    assert len(frozenset[int]().union(*classes)) == sum(map(len, classes))
 
 
 @pytest.mark.parametrize(
@@ -177,9 +190,13 @@ def test_no_code_is_in_two_classes() -> None:
         pytest.param((hear, say(answer(400, b'{"code": 21210}')[:-5]), cut), "400 Bad Request", id="broken off"),
     ],
 )
-async def test_other_4xx_are_refusals_for_good(script: Script, expected: str, twilio_at: Maker) -> None:
+async def test_a_refusal_that_nobody_knows_is_about_this_number_or_about_all(
+    script: Script, expected: str, twilio_at: Maker
+) -> None:
+    """Only the number differs between two requests: so others show which it is."""
     said = await answer_to(script, twilio_at)
-    assert isinstance(said, Refused)
+    assert isinstance(said, NotPlaced)
+    assert said.number_refused
     assert said.reason.startswith(expected)
 
 

@@ -42,7 +42,7 @@ def believed(given: str | None, fields: Parameters = FIELDS, **changes: Any) -> 
     headers = {"content-type": FORM} | ({} if given is None else {"x-twilio-signature": given})
     usual: dict[str, Any] = {
         "auth_tokens": [TOKEN],
-        "base_url": BASE,
+        "base_urls": [BASE],
         "target": TARGET,
         "headers": headers,
         "body": urlencode(list(fields)).encode(),
@@ -84,7 +84,7 @@ def test_whatever_twilio_signs_is_believed(
 ) -> None:
     target = f"/webhooks/twilio/status/1?{urlencode(query)}"
     given = by_twilio(token, base + target, fields)
-    assert believed(given, fields, auth_tokens=[token], base_url=base, target=target)
+    assert believed(given, fields, auth_tokens=[token], base_urls=[base], target=target)
 
 
 @given(fields=fields, other=fields)
@@ -99,15 +99,15 @@ def test_what_was_signed_for_another_form_is_not_believed(
 @pytest.mark.parametrize("signed", [f"{BASE}:443{TARGET}", BASE + TARGET])
 @pytest.mark.parametrize("base", [BASE, f"{BASE}:443"])
 def test_the_default_port_may_be_signed_or_not(signed: str, base: str) -> None:
-    assert believed(by_twilio(TOKEN, signed, FIELDS), base_url=base)
+    assert believed(by_twilio(TOKEN, signed, FIELDS), base_urls=[base])
 
 
 def test_another_port_may_be_left_out() -> None:
-    assert believed(by_twilio(TOKEN, f"{BASE}{TARGET}", FIELDS), base_url=f"{BASE}:8443")
+    assert believed(by_twilio(TOKEN, f"{BASE}{TARGET}", FIELDS), base_urls=[f"{BASE}:8443"])
 
 
 def test_a_host_that_is_an_address_keeps_its_brackets() -> None:
-    assert believed(by_twilio(TOKEN, f"http://[::1]:80{TARGET}", FIELDS), base_url="http://[::1]")
+    assert believed(by_twilio(TOKEN, f"http://[::1]:80{TARGET}", FIELDS), base_urls=["http://[::1]"])
 
 
 def test_during_a_rotation_either_token_is_good() -> None:
@@ -156,3 +156,9 @@ def test_a_body_that_is_no_form_is_believed_by_its_hash_in_the_url(
 @pytest.mark.parametrize("body", [b"\xff=1", b"a=%ff", b"&".join(b"a=1" for _ in range(1001))])
 def test_a_form_that_makes_no_sense_is_not_believed(body: bytes) -> None:
     assert not believed(by_twilio(TOKEN, BASE + TARGET, [("a", "1")]), body=body)
+
+
+def test_calls_that_carry_an_earlier_address_still_report_there() -> None:
+    signed = by_twilio(TOKEN, f"{BASE}{TARGET}", FIELDS)
+    assert believed(signed, base_urls=["https://new.example", BASE])
+    assert not believed(signed, base_urls=["https://new.example"])

@@ -94,8 +94,12 @@ def test_nothing_to_say_ends_the_call_without_a_word(question: Question | None) 
     assert [verb.tag for verb in answer(question=question)] == ["Hangup"]
 
 
-def test_a_machine_is_told_twice_with_a_pause_between() -> None:
-    first, pause, second, _hangup = answer(Part.VOICEMAIL)
+def test_a_machine_is_told_twice_with_a_pause_between_and_a_person_may_press_a_key_meanwhile() -> None:
+    gather, hangup = answer(Part.VOICEMAIL, question=Question.VOICEMAIL)
+    assert (gather.tag, gather.get("action"), gather.get("numDigits")) == ("Gather", KEYS_URL, "1")
+    assert int(gather.get("timeout", "")) < 8, "a machine records the silence"
+    assert hangup.tag == "Hangup"
+    first, pause, second = gather
     assert pause.tag == "Pause"
     assert first.text == second.text == spoken(Part.VOICEMAIL, WORDING, "")
 

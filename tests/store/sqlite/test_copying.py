@@ -1,8 +1,11 @@
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from stat import S_ISREG
 
 import pytest
 
@@ -60,14 +63,89 @@ def test_what_was_deleted_is_not_in_a_copy(connection: Connection, target: Path)
     assert b"+4930777777777" not in target.read_bytes()
 
 
-def test_a_file_that_is_there_is_replaced_only_if_that_is_wanted(connection: Connection, target: Path) -> None:
-    target.write_text("precious")
+def test_an_earlier_copy_is_replaced_only_if_that_is_wanted(connection: Connection, target: Path) -> None:
+    copy(connection, target)
+    before = target.read_bytes()
+    opt_out(connection, "+4930123451")
     with pytest.raises(CopyError, match="exists; --force replaces it"):
         copy(connection, target)
-    assert target.read_text() == "precious"
+    assert target.read_bytes() == before
     copy(connection, target, replace=True)
-    with reading(target):
-        assert files(target) == ["copy.db"]
+    with reading(target) as copied:
+        assert copied.execute("SELECT count(*) FROM opt_outs").fetchone()[0] == 1
+    assert files(target) == ["copy.db"]
+
+
+def what_is_there(target: Path) -> object:
+    status = target.lstat()
+    return status.st_ino, status.st_mode, target.read_bytes() if S_ISREG(status.st_mode) else None
+
+
+def leave_a_socket(target: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(target))
+
+
+def leave_a_database(target: Path) -> None:
+    open_sync(target).__enter__().close()
+
+
+def leave_anothers_copy(target: Path) -> None:
+    with open_sync(target.with_name("another.db")) as another:
+        copy(another, target)
+    target.with_name("another.db").unlink()
+
+
+def leave_a_link_to_a_copy(target: Path) -> None:
+    leave_anothers_copy(target.with_name("elsewhere.db"))
+    target.symlink_to("elsewhere.db")
+
+
+@pytest.mark.parametrize(
+    ("leave", "words"),
+    [
+        (lambda target: target.write_text("precious"), "is not an earlier backup of this database"),
+        (lambda target: target.touch(), "is not an earlier backup of this database"),
+        (lambda target: target.write_bytes(b"SQLite format 3\0" + bytes(100)), "is not an earlier backup"),
+        (leave_a_database, "is not an earlier backup of this database"),
+        (leave_anothers_copy, "is not an earlier backup of this database"),
+        (leave_a_link_to_a_copy, "is a link; expected the name of a file"),
+        (lambda target: target.symlink_to("nothing"), "is a link; expected the name of a file"),
+        (os.mkfifo, "is a named pipe; expected the name of a file"),
+        (leave_a_socket, "is a socket; expected the name of a file"),
+        (Path.mkdir, "is a folder; expected the name of a file"),
+    ],
+)
+def test_what_is_no_earlier_copy_of_this_database_is_never_replaced(
+    connection: Connection, target: Path, leave: Callable[[Path], object], words: str
+) -> None:
+    leave(target)
+    before = what_is_there(target)
+    for replace in (True, False):
+        with pytest.raises(CopyError, match=words):
+            copy(connection, target, replace=replace)
+    assert what_is_there(target) == before
+    assert not [name for name in files(target) if "partial" in name]
+
+
+def test_a_device_is_never_replaced(connection: Connection) -> None:
+    with pytest.raises(CopyError, match="is a device; expected the name of a file"):
+        copy(connection, Path("/dev/full"), replace=True)
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+def test_no_copy_is_written_where_sqlite_would_take_it_for_its_own_file(
+    connection: Connection, target: Path, ending: str
+) -> None:
+    with pytest.raises(CopyError, match="has the name of a file that SQLite keeps next to a database"):
+        copy(connection, target.with_name(f"other.db{ending}"))
+    assert files(target) == []
+
+
+def test_a_file_that_is_in_use_is_never_written_even_if_it_is_missing(connection: Connection, target: Path) -> None:
+    with pytest.raises(CopyError, match="is the configuration; expected another file"):
+        copy(connection, target, never={target: "the configuration"})
+    assert files(target) == []
 
 
 @pytest.mark.parametrize("ending", ["", "-wal", "-shm"])
@@ -89,7 +167,7 @@ def test_where_no_file_can_be_none_is_made(connection: Connection, tmp_path: Pat
 
 
 def test_a_disk_that_would_be_full_then_is_left_alone(connection: Connection, target: Path) -> None:
-    with pytest.raises(CopyError, match=r"copy\.db: 1099511627776 MiB are needed there, \d+ MiB are free"):
+    with pytest.raises(CopyError, match=r"copy\.db: not enough room: 1099511627776\.1 MiB are needed"):
         copy(connection, target, spare=2**60)
     assert files(target) == []
 
@@ -144,12 +222,14 @@ def test_a_copy_has_the_schema_of_its_database(path: Path, target: Path) -> None
 
 
 def test_what_a_killed_process_left_is_swept_away_after_a_day(connection: Connection, target: Path) -> None:
-    killed, working = (target.parent / f".reminderd-{name}.db.1.reminderd-partial" for name in ("killed", "working"))
-    for file in (killed, working):
+    names = (".copy.db.killed", ".copy.db.working", ".another.db.killed")
+    killed, working, anothers = (target.parent / f"{name}.reminderd-partial" for name in names)
+    for file in (killed, working, anothers):
         file.touch()
-    os.utime(killed, (0, 0))
+    for file in (killed, anothers):
+        os.utime(file, (0, 0))
     copy(connection, target)
-    assert files(target) == [working.name, "copy.db"]
+    assert files(target) == [anothers.name, working.name, "copy.db"]
 
 
 def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection, path: Path, target: Path) -> None:

@@ -1,3 +1,6 @@
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -92,3 +95,11 @@ def test_a_real_error_of_the_library_carries_its_code() -> None:
     with pytest.raises(StoreUnavailableError, match="read-only"), translated():
         connection.execute("CREATE TABLE t(x)")
     connection.close()
+
+
+def test_a_real_error_of_a_copy_page_by_page_carries_none_and_is_known_by_its_words(tmp_path: Path) -> None:
+    with closing(connect(":memory:")) as source, closing(connect(str(tmp_path / "target.db"))) as target:
+        source.execute("CREATE TABLE t(x)")
+        target.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(StoreUnavailableError, match="the disk is full"), translated():
+            source.backup(target)

@@ -168,7 +168,7 @@ def test_a_relative_path_and_a_symbolic_link_lead_to_the_same_file(
     (tmp_path / "link.db").symlink_to("real.db")
     with open_sync(Path("link.db")) as connection, open_sync(Path("real.db")) as same:
         connection.execute("INSERT INTO settings VALUES ('a', 'b')")
-        assert same.execute("SELECT key FROM settings").fetchone()["key"] == "a"
+        assert same.execute("SELECT value FROM settings WHERE key = 'a'").fetchone()["value"] == "b"
 
 
 def test_it_is_closed_at_the_end_and_when_the_body_raises(path: Path) -> None:
@@ -312,7 +312,7 @@ def test_who_is_alone_keeps_everybody_out_and_folds_the_log_in(path: Path) -> No
         with pytest.raises(StoreUnavailableError, match="locked"):
             open_connection(path, busy_timeout=SHORT)
         assert not path.with_name("reminderd.db-wal").exists()
-        assert alone.execute("SELECT value FROM settings").fetchone()[0] == "b"
+        assert alone.execute("SELECT value FROM settings WHERE key = 'a'").fetchone()[0] == "b"
     finally:
         alone.close()
     open_connection(path, busy_timeout=SHORT).close()

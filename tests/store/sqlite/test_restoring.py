@@ -13,16 +13,17 @@ from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store import reminders as acts
+from reminderd.store.address import unreached_since
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import last_pause, paused, set_pause
-from reminderd.store.sqlite.copying import copy
+from reminderd.store.settings import database_id, last_pause, paused, set_pause
+from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.migrate import migrations
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
 from tests.support import schemas
 from tests.support.desk import Desk, a_desk, contents
@@ -138,6 +139,16 @@ def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: P
         act = last_pause(connection)
         assert act is not None
         assert "a backup was restored" in str(act["detail"])
+
+
+def test_an_address_that_was_failing_when_the_backup_was_made_is_not_failing_any_more(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        desk.insert()
+        desk.connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', '1780000000000')")
+        backed_up(desk, backup)
+    put_back(path, backup)
+    with a_desk(path) as desk:
+        assert unreached_since(desk.connection) is None
 
 
 def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Path) -> None:
@@ -289,12 +300,15 @@ def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
         # By another process: to close the file in this one would drop the locks that SQLite holds on it.
         return subprocess.run(["/usr/bin/env", "grep", "-q", "only in the original", path], check=False).returncode == 0
 
-    def forced(folder: Path) -> None:
-        seen.append((folder, len(list(folder.glob("*.replaced-*"))), has_its_content()))
+    def forced(file: Path) -> None:
+        seen.append((file.name, len(list(path.parent.glob("reminderd.db.replaced-*"))), has_its_content()))
 
-    monkeypatch.setattr("reminderd.store.sqlite.restoring.force_to_disk", forced)
+    monkeypatch.setattr("reminderd.files.force_to_disk", forced)
     put_back(path, backup)
-    assert seen == [(path.parent, 1, True)]
+    (kept, *before), folder = seen
+    assert kept.startswith(".reminderd.db.replaced-")
+    assert before == [0, True]
+    assert folder == (path.parent.name, 1, True)
     assert not has_its_content()
 
 
@@ -437,7 +451,7 @@ def test_a_crash_leaves_what_was_there_or_what_is_restored(path: Path, backup: P
     for value in ("new", "old"):
         with a_desk(path) as desk:
             desk.connection.execute("BEGIN")
-            desk.connection.execute("DELETE FROM settings")
+            desk.connection.execute("DELETE FROM settings WHERE key GLOB '[0-9]*'")
             desk.connection.executemany("INSERT INTO settings VALUES (?, ?)", [(f"{n}", value) for n in range(20_000)])
             desk.connection.execute("COMMIT")
             if value == "new":
@@ -448,3 +462,112 @@ def test_a_crash_leaves_what_was_there_or_what_is_restored(path: Path, backup: P
     assert len(lines) == 40
     assert set(lines) <= {"1 old ok", "1 new ok", "0 new ok"}
     assert "1 old ok" in lines
+
+
+def clinics(tmp_path: Path) -> list[Path]:
+    """Two databases, each with one reminder named like its clinic."""
+    found = []
+    for name in ("ours", "theirs"):
+        found.append(tmp_path / f"{name}.db")
+        with a_desk(found[-1]) as desk:
+            desk.insert(name, scheduled_at=to_ms(NOW + DAY))
+    return found
+
+
+def names_and_id(path: Path) -> tuple[list[str], str]:
+    with open_sync(path) as connection:
+        return [row["id"] for row in connection.execute("SELECT id FROM reminders")], identify(connection)
+
+
+def test_a_backup_of_another_database_is_restored_only_if_somebody_insists_and_the_id_stays(
+    tmp_path: Path, backup: Path
+) -> None:
+    ours, theirs = clinics(tmp_path)
+    with open_sync(theirs) as connection:
+        copy(connection, backup)
+    before = names_and_id(ours)
+    with pytest.raises(CopyError, match=r"is a backup of another database; .*--from-another restores it all the same"):
+        put_back(ours, backup)
+    assert names_and_id(ours) == before
+    assert not list(tmp_path.glob("*replaced*"))
+    restore(ours, backup, LATER, actor="anna", replace=True, rules=RULES, from_another=True)
+    assert names_and_id(ours) == (["theirs"], before[1])
+
+
+@pytest.mark.parametrize("loses", ["ours", "backup"])
+def test_a_backup_that_cannot_be_told_to_be_ours_is_refused_as_well(tmp_path: Path, backup: Path, loses: str) -> None:
+    ours = clinics(tmp_path)[0]
+    forget = "DELETE FROM settings WHERE key = 'database_id'"
+    with open_sync(ours) as connection:
+        copy(connection, backup)
+    with closing(connect(str(ours if loses == "ours" else backup), isolation_level=None)) as forgetful:
+        forgetful.execute(forget)
+    with pytest.raises(CopyError, match="expected one of this database"):
+        put_back(ours, backup)
+    with reading(backup) as copied:
+        its_id = database_id(copied)
+    restore(ours, backup, LATER, actor="anna", replace=True, rules=RULES, from_another=True)
+    assert names_and_id(ours) != (["ours"], its_id), "it never takes over an id that may be another's"
+
+
+def test_a_new_database_from_anothers_backup_has_an_id_of_its_own(tmp_path: Path, backup: Path) -> None:
+    theirs = clinics(tmp_path)[1]
+    with open_sync(theirs) as connection:
+        copy(connection, backup)
+    new = tmp_path / "new.db"
+    restore(new, backup, LATER, actor="anna", replace=False, rules=RULES, from_another=True)
+    assert names_and_id(new)[0] == ["theirs"]
+    assert names_and_id(new)[1] != names_and_id(theirs)[1]
+
+
+def test_where_no_database_was_the_restored_one_has_the_id_of_its_backup(tmp_path: Path, backup: Path) -> None:
+    ours = clinics(tmp_path)[0]
+    with open_sync(ours) as connection:
+        copy(connection, backup)
+    put_back(tmp_path / "new.db", backup)
+    assert names_and_id(tmp_path / "new.db") == names_and_id(ours)
+
+
+def test_a_second_restore_within_a_second_keeps_what_each_of_them_replaced(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        desk.insert("only here")
+    first, second = put_back(path, backup).kept, put_back(path, backup).kept
+    assert first is not None
+    assert second == first.with_name(f"{first.name}-2")
+    with open_sync(first) as connection:
+        assert [row["id"] for row in connection.execute("SELECT id FROM reminders")] == ["only here"]
+
+
+# A process whose files can't grow beyond the size that is named last, as a disk that fills up; says what it ran into.
+SHORT_OF_ROOM = """
+import resource, sys
+from pathlib import Path
+from reminderd.clock import SystemClock
+from reminderd.core.rules import Rules
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.sqlite.restoring import restore
+
+path, backup = map(Path, sys.argv[1:3])
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
+try:
+    restore(path, backup, SystemClock().now(), actor="anna", replace=True, rules=Rules())
+except StoreUnavailableError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_fills_up_at_any_point_leaves_the_old_database_and_nothing_else(path: Path, backup: Path) -> None:
+    with a_desk(path) as desk:
+        backed_up(desk, backup)
+        desk.insert("only here", message="x" * 2_000_000)
+    with open_sync(path) as connection:
+        before = contents(connection)
+    for size in (4_096, 100_000, backup.stat().st_size, 1_000_000):
+        command = [sys.executable, "-c", SHORT_OF_ROOM, str(path), str(backup), str(size)]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        assert said.count("\n") == 1, (size, said)
+        assert "disk" in said
+        assert sorted(path.parent.iterdir()) == [backup, path]
+        with open_sync(path) as connection:
+            assert contents(connection) == before

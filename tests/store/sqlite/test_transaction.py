@@ -17,7 +17,9 @@ def set_key(connection: Connection, key: str, value: str = "") -> None:
 
 
 def keys(connection: Connection) -> list[str]:
-    return [row["key"] for row in connection.execute("SELECT key FROM settings ORDER BY key")]
+    return [
+        row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
+    ]
 
 
 def test_what_the_function_did_is_committed_and_its_result_given_back(path: Path, connection: Connection) -> None:
@@ -27,7 +29,7 @@ def test_what_the_function_did_is_committed_and_its_result_given_back(path: Path
 
     assert transaction(connection, write, NOW) == "done"
     with open_sync(path) as other:
-        assert other.execute("SELECT value FROM settings").fetchone()["value"] == NOW.isoformat()
+        assert other.execute("SELECT value FROM settings WHERE key = 'a'").fetchone()["value"] == NOW.isoformat()
 
 
 def test_what_raises_leaves_nothing_behind(connection: Connection) -> None:

@@ -109,7 +109,9 @@ def keys(path: Path) -> list[str]:
     """What another program sees, which could also write now."""
     with open_sync(path, busy_timeout=SHORT) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        return [row["key"] for row in connection.execute("SELECT key FROM settings ORDER BY key")]
+        return [
+            row["key"] for row in connection.execute("SELECT key FROM settings WHERE key <> 'database_id' ORDER BY key")
+        ]
 
 
 @define

@@ -77,6 +77,8 @@ CREATE TABLE call_logs (
     lease_token      TEXT,
     wake_at          INTEGER,
     last_sign_at     INTEGER NOT NULL,
+    fetched_at       INTEGER,
+    hung_up_at       INTEGER,
     transcript       TEXT,
     answered_by      TEXT,
     duration_seconds INTEGER,
@@ -94,6 +96,8 @@ CREATE TABLE call_logs (
         AND updated_at BETWEEN 0 AND 32503680000000
         AND received_at BETWEEN 0 AND 32503680000000
         AND last_sign_at BETWEEN 0 AND 32503680000000
+        AND fetched_at BETWEEN 0 AND 32503680000000
+        AND hung_up_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
 
@@ -112,6 +116,7 @@ CREATE TABLE call_reminders (
     scheduled_at   INTEGER NOT NULL,
     message_digest TEXT NOT NULL,
     said           INTEGER NOT NULL DEFAULT 0,
+    spoken_by      INTEGER,
     gone           INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (call_id, reminder_id)
 ) STRICT;

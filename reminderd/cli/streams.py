@@ -1,0 +1,147 @@
+"""Let every command end with an error, and never a traceback, when what it prints can't be written."""
+
+import errno
+import io
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, TextIO
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+_FAILED: Final = 1
+_STDIN: Final = 0
+_STDOUT: Final = 1
+_STDERR: Final = 2
+
+
+class OutputError(SystemExit):
+    """Standard output can't be written. No handler of OSError takes this for an error of its own."""
+
+    def __init__(self, reason: str, *, is_broken_pipe: bool = False) -> None:
+        super().__init__(_FAILED)
+        self.reason, self.is_broken_pipe = reason, is_broken_pipe
+
+
+class _Stream(io.FileIO):
+    """Writes to a descriptor that stays open; waits where another program has set it not to block."""
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        """Write some of it, and return how much."""
+        while True:
+            # FileIO returns None where it would have to wait, whatever its type says.
+            written: int | None = super().write(content)
+            if written is not None:
+                return written
+            select.select([], [self], [])
+
+
+class _Output(_Stream):
+    """Standard output: the first failure is raised, and what its buffer still holds is dropped."""
+
+    def __init__(self, *, is_closed: bool) -> None:
+        super().__init__(_STDOUT)
+        self._is_closed, self._has_failed = is_closed, False
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        """Write some of it, and return how much.
+
+        Raises:
+            OutputError: It can't be written.
+        """
+        if self._has_failed:
+            return memoryview(content).nbytes
+        try:
+            if not self._is_closed:
+                return super().write(content)
+        except OSError as error:
+            self._has_failed = True
+            raise OutputError(error.strerror or f"{error}", is_broken_pipe=error.errno == errno.EPIPE) from error
+        self._has_failed = True
+        raise OutputError("it is closed")
+
+
+class _Errors(_Stream):
+    """Standard error: what can't be written is dropped, as nobody is left to be told; the exit code stays."""
+
+    def write(self, content: "ReadableBuffer", /) -> int:
+        """Write some of it, and return how much."""
+        try:
+            return super().write(content)
+        except OSError:
+            return memoryview(content).nbytes
+
+
+@contextmanager
+def guarded_streams() -> Iterator[None]:
+    """End the process in order if its output can't be written, whatever of it was running.
+
+    A reader that has seen enough, like `| head`, ends it by SIGPIPE without a word, as other programs end; anything
+    else (a full disk, a closed descriptor) is one line on stderr and exit code 1.
+    """
+    closed = _occupied()
+    sys.stdin = sys.stdin or os.fdopen(_STDIN, closefd=False)
+    sys.stdout = _as_text(_Output(is_closed=_STDOUT in closed), sys.stdout)
+    sys.stderr = _as_text(_Errors(_STDERR), sys.stderr, line_buffering=True)
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except OutputError as error:
+        _end(error)
+    except BaseExceptionGroup as group:  # it came from a task
+        _, rest = group.split(OutputError)
+        found = next(iter(_leaves(group)))
+        if rest is not None or not isinstance(found, OutputError):
+            raise
+        _end(found)
+
+
+def _occupied() -> set[int]:
+    """Return which of the three standard descriptors are closed, and keep later files from taking their place."""
+    closed = set()
+    for descriptor in (_STDIN, _STDOUT, _STDERR):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+            closed.add(descriptor)
+    return closed
+
+
+def _as_text(raw: _Stream, before: TextIO | None, *, line_buffering: bool = False) -> TextIO:
+    """Return a text stream like the one before; a character that its encoding lacks is written as an escape."""
+    errors = before.errors if before is not None and before.errors not in {None, "strict"} else "backslashreplace"
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        encoding="utf-8" if before is None else before.encoding,
+        errors=errors,
+        line_buffering=line_buffering or raw.isatty(),
+    )
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error
+
+
+def _end(error: OutputError) -> None:
+    """End the process as its output's end demands."""
+    if error.is_broken_pipe:
+        sys.stderr.flush()
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    done = "what the command has changed until then stays changed"
+    sys.stderr.write(f"standard output can't be written: {error.reason}; {done}\n")
+    sys.exit(_FAILED)

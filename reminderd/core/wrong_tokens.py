@@ -1,0 +1,98 @@
+"""Decide how long the answer to a wrong token waits, by the address that it came from."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, TypeAlias
+
+from attrs import define, field
+
+Network: TypeAlias = IPv4Network | IPv6Network
+_Address: TypeAlias = IPv4Address | IPv6Address
+
+FREE: Final = 3
+"""So many wrong tokens are answered at once: a system whose token has just changed."""
+
+FIRST_SECONDS: Final = 0.5
+"""How long the next one waits; each further one waits twice as long …"""
+
+LONGEST_SECONDS: Final = 8.0
+"""… up to this."""
+
+FORGOTTEN_SECONDS: Final = 900.0
+"""After so long without another one, an address begins anew."""
+
+MOST_ADDRESSES: Final = 1_000
+"""How many addresses are remembered; then the one that was quiet for the longest time is forgotten."""
+
+_ONE_CUSTOMER: Final = 64
+"""Leading bits of an IPv6 address; a customer has all addresses behind them."""
+
+
+@define
+class WrongTokens:
+    """Counts the wrong tokens of each address."""
+
+    _seen: "OrderedDict[str, tuple[int, float]]" = field(factory=OrderedDict, init=False)
+
+    def delay(self, address: str, now: float) -> float:
+        """Count one more wrong token, and return how many seconds its answer waits; `now` in seconds that only grow."""
+        count, last = self._seen.pop(address, (0, now))
+        count = 1 if now - last > FORGOTTEN_SECONDS else count + 1
+        self._seen[address] = count, now
+        if len(self._seen) > MOST_ADDRESSES:
+            self._seen.popitem(last=False)
+        doublings = count - FREE - 1
+        return 0.0 if doublings < 0 else min(FIRST_SECONDS * 2.0 ** min(doublings, 10), LONGEST_SECONDS)
+
+
+def networks(texts: Iterable[str]) -> tuple[Network, ...]:
+    """Return addresses and networks as they are written: `127.0.0.1`, `10.0.0.0/8`.
+
+    Raises:
+        ValueError: One of them is neither.
+    """
+    return tuple(ip_network(text) for text in texts)
+
+
+def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
+    """Return whose request this is, as one word for each customer.
+
+    A proxy appends the address from which it got the request. So they are read from the end, for as long as the one
+    that says so is trusted: whatever an untrusted client has written in front counts for nothing.
+
+    Args:
+        peer: the address of the connection.
+        forwarded: the values of all `X-Forwarded-For` headers, in their order.
+        trusted: the proxies whose headers are believed.
+    """
+    hops = [hop.strip() for value in forwarded for hop in value.split(",")]
+    client = _address(peer)
+    while client is not None and hops and _is_in(client, trusted):
+        told = _address(_without_port(hops.pop()))
+        if told is None:
+            break
+        client = told
+    if client is None:
+        return peer
+    return f"{client}" if client.version == 4 else f"{ip_network((client, _ONE_CUSTOMER), strict=False)}"
+
+
+def _address(text: str) -> _Address | None:
+    try:
+        found = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found
+
+
+def _without_port(hop: str) -> str:
+    """Return a hop without the port that some proxies append: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
+
+
+def _is_in(address: _Address, trusted: Sequence[Network]) -> bool:
+    return any(address in network for network in trusted)

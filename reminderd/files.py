@@ -1,0 +1,154 @@
+"""Decide which file may be replaced at a path that a person gave, and replace it whole or not at all."""
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from glob import escape
+from pathlib import Path
+from typing import Final
+
+COMPANIONS: Final = ("-wal", "-shm", "-journal")
+"""SQLite's own files next to a database have its name with one of these endings."""
+
+_UNFINISHED: Final = ".reminderd-partial"
+"""The ending of the names of files that are being written."""
+
+_FORGOTTEN_SECONDS: Final = 86_400
+"""An unfinished file that is this old was left by a killed process."""
+
+_PRIVATE: Final = 0o600
+
+_NO_FILES: Final[Mapping[Path, str]] = {}
+
+_KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
+    (stat.S_ISLNK, "a link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+class RefusedError(OSError):
+    """No file may be written at this path; `strerror` says why, and what to do."""
+
+    def __init__(self, target: Path, reason: str) -> None:
+        super().__init__(errno.EEXIST, reason, str(target))
+
+
+def check(target: Path, *, ours: Callable[[Path], bool], what: str, never: Mapping[Path, str] = _NO_FILES) -> bool:
+    """Check that a file may be written at `target`, and return whether one is there that may be replaced.
+
+    Only nothing, or a regular file that is ours, is ever replaced. A name that SQLite gives to the files next to a
+    database is refused even if nothing is there: SQLite would believe such a file.
+
+    Args:
+        target: the path that a person gave.
+        ours: tells by its content whether an existing regular file is one that may be replaced.
+        what: what such a file is, for people: "a backup of this database".
+        never: files that are in use, each with what it is; they are refused even if they are missing.
+
+    Raises:
+        RefusedError: It must not be written there.
+        OSError: It can't be found out.
+    """
+    if not target.parent.is_dir():
+        raise RefusedError(target, f"there is no folder {target.parent}")
+    used = next((use for file, use in never.items() if _is_same(target, file)), None)
+    if used is not None:
+        raise RefusedError(target, f"is {used}; expected another file")
+    try:
+        mode = target.lstat().st_mode
+    except FileNotFoundError:
+        mode = None
+    kind = None if mode is None else next((words for is_kind, words in _KINDS if is_kind(mode)), None)
+    if kind is not None:
+        raise RefusedError(target, f"is {kind}; expected the name of a file")
+    if target.name.endswith(COMPANIONS):
+        raise RefusedError(target, "has the name of a file that SQLite keeps next to a database; expected another name")
+    if mode is None:
+        return False
+    try:
+        is_ours = ours(target)
+    except OSError as error:
+        raise RefusedError(target, f"exists, and can't be read: {error.strerror}; expected another name") from error
+    if not is_ours:
+        raise RefusedError(target, f"exists, and is not {what}; expected another name, or move it away")
+    return True
+
+
+def companions(database: Path, use: str) -> dict[Path, str]:
+    """Return, for `never`, a database and SQLite's files next to it, or next to what a link points to."""
+    real = Path(os.path.realpath(database))
+    return {database: use} | {real.with_name(real.name + ending): use for ending in ("", *COMPANIONS)}
+
+
+@contextmanager
+def scratch(target: Path, *, mode: int = _PRIVATE, family: str | None = None) -> Iterator[Path]:
+    """Create an empty file in the folder of `target`, to become it; it is removed at the end if it has not.
+
+    Args:
+        target: the file that it may become: see `put_in_place`.
+        mode: who may read and write it.
+        family: with what the names of files begin whose remains, left by killed processes, are swept away; None: only
+            this target's own.
+
+    Raises:
+        OSError: It can't be created.
+    """
+    file = target.parent / f".{target.name}.{secrets.token_hex(4)}{_UNFINISHED}"
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    try:
+        _sweep(file, target.name if family is None else family)
+        yield file
+    finally:
+        for ending in ("", *COMPANIONS):
+            file.with_name(file.name + ending).unlink(missing_ok=True)
+
+
+def put_in_place(file: Path, target: Path) -> None:
+    """Rename a finished file to its target once it is on the disk. Check the target right before.
+
+    Raises:
+        OSError: It can't be done, or it is unknown whether it would survive a power cut.
+    """
+    force_to_disk(file)
+    file.replace(target)
+    force_to_disk(target.parent)
+
+
+def force_to_disk(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, would survive a power cut."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def begins(file: Path, length: int) -> bytes:
+    """Return the first bytes of a file, without waiting for any."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    with open(descriptor, "rb") as content:  # noqa: PTH123 - a descriptor has no path
+        return content.read(length)
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if os.path.realpath(one) == os.path.realpath(other):
+        return True
+    with suppress(OSError):  # one of them is missing
+        return one.samefile(other)
+    return False
+
+
+def _sweep(file: Path, family: str) -> None:
+    """Remove what killed processes left more than a day ago, by the clock of the disk."""
+    now = file.stat().st_mtime
+    for other in file.parent.glob(f".{escape(family)}*{_UNFINISHED}*"):
+        with suppress(OSError):  # its own process was faster, or it is another user's
+            if now - other.stat().st_mtime > _FORGOTTEN_SECONDS:
+                other.unlink()

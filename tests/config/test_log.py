@@ -1,0 +1,20 @@
+"""`[log]`: what its file may not be."""
+
+import pytest
+
+from tests.config.conftest import Mistakes
+
+
+@pytest.mark.parametrize(
+    ("file", "what"),
+    [
+        ("reminderd.db", "[database].url, or SQLite's file next to it"),
+        ("./reminderd.db-wal", "[database].url, or SQLite's file next to it"),
+        ("config.toml", "this configuration"),
+    ],
+)
+def test_the_log_is_not_written_into_the_database_nor_into_the_configuration(
+    mistakes: Mistakes, file: str, what: str
+) -> None:
+    (line,) = mistakes(f'[log]\nfile = "{file}"\n')
+    assert line == f"config.toml: [log].file: is {what}; expected a file of its own"

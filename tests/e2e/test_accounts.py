@@ -1,0 +1,57 @@
+"""A call belongs to the account that it was placed with: another gateway would place a second one."""
+
+import trio
+
+from reminderd.core.model import CallState
+from tests.e2e.conftest import Clinic
+from tests.support.generic_server import Fault, GenericServer, generic_server
+from tests.support.program import Program, running
+
+
+async def unconfirmed(clinic: Clinic, program: Program) -> None:
+    """Have a call placed whose answer is lost, by a provider that honors keys and can be asked."""
+    clinic.insert("r1")
+    await clinic.provider.rang(1)
+    await program.line("unconfirmed: ")
+
+
+def loses_answers(clinic: Clinic) -> None:
+    clinic.provider.honours_keys = clinic.provider.look_up = True
+    clinic.provider.fault = lambda _number, _request: Fault.LOST_ANSWER
+    clinic.configure(outcome_timeout_seconds=6)
+
+
+async def is_left_alone(clinic: Clinic, other: GenericServer) -> None:
+    """Wait until the call is given up: by then it was neither sent to the other gateway nor looked up there."""
+    with trio.fail_after(30):
+        while clinic.calls("r1")[0].state is not CallState.UNREPORTED:  # noqa: ASYNC110 - no event crosses processes
+            await trio.sleep(0.05)
+    assert (other.requests, other.look_ups) == ([], [])
+    assert len(clinic.provider.rings) == 1
+
+
+async def test_a_new_address_gets_no_call_of_the_old_one(clinic: Clinic) -> None:
+    loses_answers(clinic)
+    async with running("run", cwd=clinic.folder) as program:
+        await unconfirmed(clinic, program)
+        assert await program.terminate() == 0
+    async with generic_server(GenericServer(honours_keys=True, look_up=True)) as other:
+        clinic.configure(api_url=other.url, outcome_timeout_seconds=6)
+        async with running("run", cwd=clinic.folder) as program:
+            await is_left_alone(clinic, other)
+            assert await program.terminate() == 0
+
+
+async def test_nor_does_another_daemon_with_another_gateway_on_the_same_database(clinic: Clinic) -> None:
+    loses_answers(clinic)
+    async with (
+        generic_server(GenericServer(honours_keys=True, look_up=True)) as other,
+        running("run", cwd=clinic.folder) as first,
+    ):
+        await unconfirmed(clinic, first)
+        first.suspend()
+        clinic.configure(api_url=other.url, outcome_timeout_seconds=6)
+        async with running("run", cwd=clinic.folder) as second:
+            await is_left_alone(clinic, other)
+            assert await second.terminate() == 0
+        first.resume()

@@ -1,0 +1,107 @@
+from datetime import timedelta
+
+import pytest
+
+from reminderd.core.answers import Accepted, AccountTrouble, NotPlaced
+from reminderd.core.backoff import Backoff
+from reminderd.core.model import Call, CallState
+from reminderd.engine.address_pause import BETWEEN_PROBES, AddressPause, Turn
+from reminderd.engine.breaker import Breaker
+from tests.support.nouns import MINUTE, NOW, a_call
+
+ACCEPTED = Accepted("ext-1")
+DRAW = 0.0  # every pause is half its ceiling
+
+
+def a_pause(*, failing: bool = True) -> AddressPause:
+    pause = AddressPause(Backoff(timedelta(seconds=100), timedelta(seconds=400)))
+    if failing:
+        assert pause.follow(NOW, 0.0, DRAW) is Turn.BEGAN
+    return pause
+
+
+def a_probe(number: str = "+12025550001") -> Call:
+    return a_call(CallState.DIALING, id="probe", phone_number=number)
+
+
+def test_an_address_that_works_limits_nothing() -> None:
+    pause = a_pause(failing=False)
+    assert (pause.room(0.0), pause.next_at(7.0), pause.reason, pause.last) == (None, 7.0, None, frozenset())
+    assert pause.follow(None, 0.0, DRAW) is None
+
+
+def test_one_that_fails_holds_everything_back_and_names_the_key() -> None:
+    pause = a_pause()
+    assert (pause.room(49.9), pause.next_at(0.0), pause.room(50.0)) == (0, 50.0, 1)
+    assert "[web].public_base_url" in (pause.reason or "")
+    assert pause.follow(NOW, 10.0, DRAW) is None, "it is the same pause"
+
+
+def test_it_ends_when_the_database_says_so_and_the_next_one_begins_short_again() -> None:
+    pause = a_pause()
+    pause.sends("probe")
+    pause.heard(a_probe(), ACCEPTED, 50.0, DRAW)
+    pause.withdrawn("probe")
+    assert pause.follow(None, 60.0, DRAW) is Turn.ENDED
+    assert (pause.room(60.0), pause.reason, pause.last) == (None, None, frozenset())
+    assert pause.follow(NOW + MINUTE, 100.0, DRAW) is Turn.BEGAN
+    assert pause.next_at(100.0) == 150.0
+
+
+def test_each_probe_that_is_accepted_is_the_only_one_for_longer() -> None:
+    pause, now, waits = a_pause(), 50.0, []
+    for number in range(4):
+        pause.sends("probe")
+        assert pause.room(now) == 0, "one is in flight"
+        pause.heard(a_probe(f"+1202555000{number}"), ACCEPTED, now, DRAW)
+        pause.withdrawn("probe")
+        waits.append(pause.next_at(now) - now)
+        now = pause.next_at(now)
+    assert waits == [100.0, 200.0, 200.0, 200.0]
+    assert len(pause.last) == 4, "another patient is called next"
+
+
+@pytest.mark.parametrize("answer", [NotPlaced("503"), AccountTrouble("401")], ids=["not placed", "account"])
+def test_a_probe_that_was_not_placed_called_nobody_and_another_may_go(answer: NotPlaced | AccountTrouble) -> None:
+    pause = a_pause()
+    pause.sends("probe")
+    pause.heard(a_probe(), answer, 50.0, DRAW)
+    pause.withdrawn("probe")
+    assert (pause.room(50.0), pause.last) == (1, frozenset())
+
+
+def test_an_older_request_that_is_accepted_is_no_probe() -> None:
+    pause = a_pause(failing=False)
+    pause.sends("older")
+    pause.follow(NOW, 0.0, DRAW)
+    pause.heard(a_call(CallState.DIALING, id="older"), ACCEPTED, 60.0, DRAW)
+    assert pause.room(60.0) == 1
+
+
+def test_a_reload_allows_a_probe_at_once() -> None:
+    pause = a_pause()
+    pause.probe_soon(1.0)
+    assert pause.room(1.0) == 1
+
+
+def test_the_first_probe_waits_minutes_because_it_calls_a_patient() -> None:
+    assert BETWEEN_PROBES.half_jitter(1, 0.0) >= timedelta(minutes=2)
+
+
+def test_it_holds_beside_a_provider_that_fails_whichever_lasts_longer() -> None:
+    pause = a_pause()
+    breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)), pause)
+    assert (breaker.room(0.0), breaker.next_at(0.0), breaker.paused) == (0, 50.0, False)
+    breaker.heard(a_call(), AccountTrouble("401"), 49.0, DRAW)
+    assert (breaker.room(50.0), breaker.next_at(49.0)) == (0, 51.0)
+    assert breaker.room(51.0) == 1
+    breaker.sends("probe")
+    assert breaker.heard(a_probe(), ACCEPTED, 51.0, DRAW) is Turn.ENDED
+    assert breaker.room(52.0) == 0, "an acceptance says nothing of our address"
+    assert breaker.last == {a_probe().phone_number}
+
+
+def test_without_a_failing_address_the_provider_alone_decides() -> None:
+    breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)))
+    breaker.heard(a_call(), AccountTrouble("401"), 0.0, DRAW)
+    assert (breaker.room(1.0), breaker.room(2.0)) == (0, 1)
