@@ -25,12 +25,13 @@ from reminderd.config import (
     DatabaseConfig,
     MetricsConfig,
     RetentionConfig,
+    numbering_of,
     rules_of,
 )
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
-from reminderd.core.phone import normalised
+from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
 from reminderd.logs import configure_logs
@@ -74,10 +75,11 @@ def call_test(config: Config, phone: str, message: str) -> None:
     whatever the calling hours. It then receives the webhooks of this call on the configured port, and nothing else: all
     other requests are answered with 503, so that the provider repeats them.
     """
-    found = mistakes(phone_number=phone, message=message, timezone=None)
+    numbering = numbering_of(config)
+    found = mistakes(phone_number=phone, message=message, timezone=None, numbering=numbering)
     if found:
         wrong([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
-    number = normalised(phone) or phone
+    number = patient_number(phone, numbering)
     is_running = _is_running(config)
     _look_first(config, number, is_running=is_running)
     now = SystemClock().now()

@@ -63,7 +63,7 @@ def only_looking(config: Config) -> Iterator[Judge]:
         requests, asked = _kinds(chunk)
         return _in_order(
             chunk,
-            [decide(one, None, rules, now) for one in requests],
+            [decide(one, None, rules, now, opted_out=False) for one in requests],
             [decide_cancellation(one, None) for one in asked],
         )
 

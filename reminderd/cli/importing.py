@@ -18,13 +18,13 @@ from reminderd.cli.import_progress import progress
 from reminderd.cli.output import counted
 from reminderd.cli.rejected import may_be_rejected, rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
-from reminderd.config import Config, templates_of
+from reminderd.config import Config, numbering_of, templates_of
 from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.csv_records import DELIMITERS
 from reminderd.core.headers import is_header, plain
 from reminderd.core.imported import read_row
 from reminderd.core.intake import ReminderRequest
-from reminderd.core.phone import normalised
+from reminderd.core.phone import patient_number
 from reminderd.core.spoken_times import DayOrder
 from reminderd.store.errors import StoreUnavailableError
 
@@ -92,10 +92,11 @@ def import_(
             read_row,
             columns=columns,
             width=len(sheet.header),
-            zone=config.calling.zone,
+            zone=config.calling.local_zone,
             templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
-            normalise=lru_cache(_PHONES_REMEMBERED)(normalised),  # the same patients come again
+            # The same patients come again.
+            normalise=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
         is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter
         name = "standard input" if is_piped else file.name

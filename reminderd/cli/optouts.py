@@ -14,9 +14,8 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.csv_columns import ColumnsError
 from reminderd.core.csv_records import UNREADABLE
-from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.number_lists import names_numbers, number_column
-from reminderd.core.phone import normalised
+from reminderd.core.phone import existing_number, number_of
 from reminderd.core.rules import Rules
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.sqlite.driver import Connection
@@ -36,7 +35,10 @@ def opt_out_() -> None:
 @with_config
 def add(config: Config, phone: str, source: str) -> None:
     """Opt PHONE out: it is not called any more, and its waiting reminders are cancelled at once."""
-    number = _number(phone)
+    try:
+        number = existing_number(phone, config.clinic.country)
+    except ValueError as error:
+        wrong([f"PHONE: {error}"])
     with database(config) as connection:
         cancelled = _opt_out(connection, number, source, rules_of(config))
     click.echo(f"opted out; {counted(cancelled, 'reminder')} cancelled")
@@ -47,7 +49,10 @@ def add(config: Config, phone: str, source: str) -> None:
 @with_config
 def remove(config: Config, phone: str) -> None:
     """Allow calls to PHONE again; reminders that were cancelled stay cancelled."""
-    number = _number(phone)
+    try:
+        number = number_of(phone, config.clinic.country)
+    except ValueError as error:
+        wrong([f"PHONE: {error}"])
     with existing_database(config) as connection:
         write = partial(opt_in, phone_number=number, actor=actor())
         if not transaction(connection, write, SystemClock().now()):
@@ -82,15 +87,16 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.
 
     The column is found by its header, as in reminderd import, or by the only number in the first row. Lines without a
-    possible number are listed, and the others are imported; then the exit code is 1.
+    number that can exist are listed, and the others are imported; then the exit code is 1.
     """
     rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
     try:
         with opened(file, names_numbers, only_numbers=True) as sheet, database(config) as connection:
-            for line, text in _cells(sheet):
-                number = normalised(text)
-                if number is None:
-                    click.echo(f"line {line}: not a possible number; {PHONE_EXPECTED}", err=True)
+            for line, text in _cells(sheet, config.clinic.country):
+                try:
+                    number = existing_number(text, config.clinic.country)
+                except ValueError as error:
+                    click.echo(f"line {line}: {error}", err=True)
                     rejected += 1
                     continue
                 cancelled += _opt_out(connection, number, source or f"import of {file.name}", rules)
@@ -103,23 +109,16 @@ def import_(config: Config, file: Path, source: str | None) -> None:
         fail(f"{error.filename or file}: {error.strerror}")
     click.echo(f"{counted(taken, 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
     if rejected:
-        fail(f"{counted(rejected, 'line')} without a possible number")
+        fail(f"{counted(rejected, 'line')} without a number that can exist")
 
 
-def _cells(sheet: Sheet) -> Iterator[tuple[int, str]]:
+def _cells(sheet: Sheet, country: str) -> Iterator[tuple[int, str]]:
     """What stands where a number should, with the number of its line."""
-    column = number_column(sheet.header)
+    column = number_column(sheet.header, country)
     for row in sheet.rows() if column.has_header else sheet.all_rows():
         is_read = row.mistake in {None, UNREADABLE} and column.place < len(row.cells)
         cell = row.cells[column.place] if is_read else ""
         yield row.line, cell
-
-
-def _number(phone: str) -> str:
-    found = normalised(phone)
-    if found is None:
-        wrong([f"PHONE: not a possible number; {PHONE_EXPECTED}"])
-    return found
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:

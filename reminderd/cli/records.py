@@ -10,10 +10,9 @@ from reminderd.cli.output import counted, print_json
 from reminderd.cli.purging import say_if_traces_are_left
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.core.intake import PHONE_EXPECTED
 from reminderd.core.model import Status
 from reminderd.core.names import normal_name
-from reminderd.core.phone import normalised
+from reminderd.core.phone import number_of
 from reminderd.store.personal_data import Record, erase, note_export, record
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub
@@ -25,7 +24,7 @@ from reminderd.store.sqlite.transaction import snapshot, transaction
 @with_config
 def export(config: Config, phone: str) -> None:
     """Print all stored data of PHONE as one JSON document: reminders, calls, receipts, audit lines, opt-out."""
-    number = _number(phone)
+    number = _number(config, phone)
     with existing_database(config) as connection:
         found = _found(connection, number)
         note = partial(note_export, phone_number=number, actor=actor())
@@ -43,7 +42,7 @@ def erase_(config: Config, phone: str, *, yes: bool) -> None:
     Refused while a call to it is alive. What staff did stays in the audit, which names no patient. For 8 days a keyed
     hash stays, too, so that the limits on calls to the number hold.
     """
-    number = _number(phone)
+    number = _number(config, phone)
     with existing_database(config) as connection:
         found = _found(connection, number)
         if not yes:
@@ -87,8 +86,8 @@ def _found(connection: Connection, number: str) -> Record:
     return found
 
 
-def _number(phone: str) -> str:
-    found = normalised(normal_name(phone))
-    if found is None:
-        wrong([f"PHONE: not a possible number; {PHONE_EXPECTED}"])
-    return found
+def _number(config: Config, phone: str) -> str:
+    try:
+        return number_of(normal_name(phone), config.clinic.country)
+    except ValueError as error:
+        wrong([f"PHONE: {error}"])

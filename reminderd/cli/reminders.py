@@ -21,10 +21,11 @@ from reminderd.cli.common import (
 from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config, rules_of, templates_of
-from reminderd.core.intake import ReminderRequest, out_of_hours, read_request, too_late
+from reminderd.config import Config, numbering_of, rules_of, templates_of
+from reminderd.core.checks import warnings_of
+from reminderd.core.intake import ReminderRequest, read_request, too_late
+from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
-from reminderd.core.unfilled import message_warnings
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -39,7 +40,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 
 
 @click.command()
-@click.option("--phone", required=True, help="International number with +, like +4930123456.")
+@click.option("--phone", required=True, help="The patient's number, like +12025550147, or as dialed in your country.")
 @click.option(
     "--at",
     required=True,
@@ -50,7 +51,7 @@ as_json = click.option("--json", "as_json", is_flag=True, help="One JSON documen
 @click.option("--appointment", help="The appointment's time, local to the clinic, for a template that mentions it.")
 @click.option("--ref", help="Your own unique name for the reminder; shown in lists.")
 @click.option("--expires", help="Not to be called from this time on; else [calling].max_lateness_minutes after --at.")
-@click.option("--timezone", help="The patient's IANA zone, like Europe/Berlin; else the clinic's.")
+@click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
 @as_json
 @with_config
 def add(
@@ -75,7 +76,8 @@ def add(
         expires_at=expires,
         timezone=timezone,
         ref=ref,
-        zone=zone,
+        zone=config.calling.local_zone,
+        normalise=partial(patient_number, numbering=numbering_of(config)),
         template=template,
         appointment_at=appointment,
         templates=templates_of(config),
@@ -102,14 +104,11 @@ def add(
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
     """Yield what staff should look at again: why the patient will not be called as things stand, what is misspoken."""
     with existing_database(config) as connection:
-        if snapshot(connection, partial(opted_out, phone_number=wanted.phone_number)):
-            yield "this number has opted out: it will not be called"
-        for warnings in snapshot(connection, partial(reminders.look_alikes, added=[wanted])).values():
-            yield from warnings
-    yield from message_warnings(wanted.message)
-    uncalled = out_of_hours(wanted, rules)
-    if uncalled is not None:
-        yield f"{uncalled}; choose another --at, or a later --expires"
+        is_out = snapshot(connection, partial(opted_out, phone_number=wanted.phone_number))
+        rewritten = snapshot(connection, partial(reminders.look_alikes, added=[wanted]))
+    yield from warnings_of(wanted, rules, opted_out=is_out)
+    for warnings in rewritten.values():
+        yield from warnings
 
 
 @click.command()

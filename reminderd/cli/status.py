@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from functools import partial
 from zoneinfo import ZoneInfo
@@ -15,11 +15,11 @@ from reminderd.cli.common import FAILED, database_to_look_at, quiet_until, with_
 from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, numbering_of
 from reminderd.core.health import Daemon, Glance, troubles
 from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.store.errors import CopyError
-from reminderd.store.queries import Value
+from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
@@ -40,6 +40,7 @@ def status(config: Config, *, as_json: bool) -> None:
     with database_to_look_at(config) as connection:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
         quiet = quiet_until(config, connection)
+        reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         own_id = snapshot(connection, database_id)
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free
@@ -52,6 +53,7 @@ def status(config: Config, *, as_json: bool) -> None:
                 "errors": found,
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
+                "uncallable": reasons,
                 "disk_free_bytes": free,
                 "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
             },
@@ -59,7 +61,7 @@ def status(config: Config, *, as_json: bool) -> None:
         )
     else:
         click.echo(f"ERROR: {'; '.join(found)}" if found else "OK: all is well")
-        print_fields(_told(daemon, seen, free, backup, now, zone) | _quiet(seen, quiet, zone), zone)
+        print_fields(_told(daemon, seen, reasons, free, backup, now, zone) | _quiet(seen, quiet, zone), zone)
     if found:
         sys.exit(FAILED)
 
@@ -77,7 +79,13 @@ def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | Non
 
 
 def _told(
-    daemon: Daemon | str, seen: Glance, free: int, backup: timedelta | str | None, now: datetime, zone: ZoneInfo
+    daemon: Daemon | str,
+    seen: Glance,
+    reasons: Mapping[str, int],
+    free: int,
+    backup: timedelta | str | None,
+    now: datetime,
+    zone: ZoneInfo,
 ) -> dict[str, Value]:
     """A line for each thing."""
     return {
@@ -85,7 +93,8 @@ def _told(
         "due next hour": f"{seen.due_next_hour}{_since(seen, now)}",
         "in flight": seen.in_flight,
         "stuck": seen.stuck,
-        "held": _reasons(seen),
+        "held": _counted(seen.held),
+        "can't be called": _counted(reasons),
         "failed today": seen.failed_today,
         "last report": _ago(seen.last_report, now, zone),
         "dialing": _pause(seen, zone),
@@ -118,11 +127,12 @@ def _since(seen: Glance, now: datetime) -> str:
     return f", {seen.due} of them due now, the oldest for {(now - seen.due_since).total_seconds():.0f} s"
 
 
-def _reasons(seen: Glance) -> str:
-    if not seen.held:
+def _counted(reasons: Mapping[str, int]) -> str:
+    """All reminders, and how many for each reason."""
+    if not reasons:
         return "0"
-    each: Sequence[str] = [f"{reminders} {reason}" for reason, reminders in seen.held.items()]
-    return f"{sum(seen.held.values())}: {', '.join(each)}"
+    each = [f"{reminders} {reason}" for reason, reminders in reasons.items()]
+    return f"{sum(reasons.values())}: {', '.join(each)}"
 
 
 def _pause(seen: Glance, zone: ZoneInfo) -> str:

@@ -3,7 +3,8 @@
 from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
 from reminderd.config.changes import Changes, changes, written
-from reminderd.config.clinic_rules import rules_of
+from reminderd.config.clinic import ClinicConfig
+from reminderd.config.clinic_rules import numbering_of, rules_of
 from reminderd.config.clinic_wording import templates_of, wording_of
 from reminderd.config.exposure import files_with_secrets
 from reminderd.config.given import ConfigError
@@ -34,6 +35,7 @@ __all__ = [
     "BackupConfig",
     "CallingConfig",
     "Changes",
+    "ClinicConfig",
     "Config",
     "ConfigError",
     "DatabaseConfig",
@@ -54,6 +56,7 @@ __all__ = [
     "defaults",
     "files_with_secrets",
     "load_config",
+    "numbering_of",
     "origin",
     "risks",
     "rules_of",

@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 
 from reminderd.config import texts
 from reminderd.config.calling import DAYS
+from reminderd.config.clinic_rules import numbering_of
 from reminderd.config.given import Given, variable_of
 from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
+from reminderd.core.window import WHOLE_DAY
+from reminderd.core.zones import EXPECTED
 from reminderd.files import companions
 
 _REQUESTS_IN_A_LEASE: Final = 2
@@ -22,6 +25,13 @@ _WEBHOOK_SECRET: Final = ("provider", "generic", "webhook_secret")
 _ACCOUNT_SID: Final = ("provider", "twilio", "account_sid")
 _AUTH_TOKEN: Final = ("provider", "twilio", "auth_token")
 _FROM_NUMBER: Final = ("provider", "twilio", "from_number")
+_TIMEZONE: Final = ("calling", "timezone")
+_USE_THE_TIMEZONE: Final[tuple[KeyPath, ...]] = (
+    *(("calling", name) for name in ("start", "end", "days", "holidays")),
+    *(("calling", "hours", day) for day in DAYS),
+    *(("limits", name) for name in ("answered_per_day", "answered_per_week")),
+    ("messages", "templates"),
+)
 _PUBLIC_BASE_URL: Final = ("web", "public_base_url")
 _METRICS_PORT: Final = ("metrics", "port")
 _WEB_PORT: Final = ("web", "port")
@@ -41,10 +51,33 @@ def _backoff(config: Config) -> str | None:
     return f"is too small; expected at least {least:g}, as [retry].first_delay_seconds"
 
 
+def _allowed_countries(config: Config) -> str | None:
+    country, allowed = config.clinic.country, numbering_of(config).countries
+    if not country or country in allowed:
+        return None
+    return f"leaves out {country}, the clinic's own; expected it in the list, too"
+
+
 def _window(config: Config) -> str | None:
     if config.calling.start != config.calling.end:
         return None
     return 'is the same as start; expected another time, or start = "00:00" and end = "24:00" for the whole day'
+
+
+def _timezone(config: Config) -> str | None:
+    calling, limits = config.calling, config.limits
+    uses = {
+        "the calling hours": any(spans != WHOLE_DAY for spans in calling.window.week),
+        "the holidays": bool(calling.holidays),
+        "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
+        "[messages.templates] with {date} or {time}": any(
+            "{date}" in text or "{time}" in text for text in config.messages.templates.values()
+        ),
+    }
+    found = [use for use, is_used in uses.items() if is_used]
+    if calling.timezone or not found:
+        return None
+    return f"is missing, but needed for {' and '.join(found)}; {EXPECTED}"
 
 
 def _some_day(config: Config) -> str | None:
@@ -131,7 +164,9 @@ def _missing(secret: KeyPath) -> str:
 _RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], ...]] = (
     (_lease, (("worker", "lease_seconds"), ("provider", "timeout_seconds"))),
     (_backoff, (("retry", "max_delay_seconds"), ("retry", "first_delay_seconds"))),
+    (_allowed_countries, (("clinic", "allowed_countries"), ("clinic", "country"))),
     (_window, (("calling", "end"), ("calling", "start"))),
+    (_timezone, (_TIMEZONE, *_USE_THE_TIMEZONE)),
     (_some_day, (("calling", "days"), *(("calling", "hours", day) for day in DAYS))),
     (_api_url, (_API_URL, _KIND)),
     (_api_key, (_API_KEY, _KIND)),

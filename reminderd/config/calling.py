@@ -63,7 +63,7 @@ class HoursConfig:
 class CallingConfig:
     """The calling hours."""
 
-    timezone: str = key("UTC", 'an IANA name like "Europe/Berlin"', texts.zone_trouble)
+    timezone: str = key("", 'the tz database\'s name of a place, like "America/New_York"', texts.zone_trouble)
     start: str = key("00:00", 'a time from "00:00" to "23:59"', texts.start_trouble)
     end: str = key("24:00", 'a time from "00:00" to "24:00"', texts.end_trouble)
     days: tuple[Day, ...] = choices(DAYS, *DAYS)
@@ -73,9 +73,14 @@ class CallingConfig:
     hours: HoursConfig = field(factory=HoursConfig)
 
     @property
+    def local_zone(self) -> ZoneInfo | None:
+        """The clinic's time zone, in which local times are read; None if it is not known."""
+        return ZoneInfo(self.timezone) if self.timezone else None
+
+    @property
     def zone(self) -> ZoneInfo:
-        """The clinic's time zone."""
-        return ZoneInfo(self.timezone)
+        """The time zone in which times are shown: the clinic's, or UTC if it is not known."""
+        return self.local_zone or ZoneInfo("UTC")
 
     @property
     def window(self) -> Window:

@@ -7,6 +7,7 @@ from attrs import evolve, frozen
 from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of
 
 _LIVE: Final[tuple[KeyPath, ...]] = (
+    ("clinic",),
     ("calling",),
     ("limits",),
     ("redial",),

@@ -8,6 +8,7 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.backoff import Backoff
 from reminderd.core.conversation import Part
 from reminderd.core.limits import Limits
+from reminderd.core.phone import Numbering
 from reminderd.core.rules import Rules
 from reminderd.core.speech import seconds
 from reminderd.core.wording import spoken
@@ -37,6 +38,7 @@ def rules_of(
         max_calls=config.redial.max_calls,
         redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
         window=config.calling.window,
+        numbering=numbering_of(config),
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
@@ -46,4 +48,12 @@ def rules_of(
         provider=provider or config.provider.kind,
         account=account,
         capabilities=capabilities or Capabilities(),
+    )
+
+
+def numbering_of(config: Config) -> Numbering:
+    """Return which numbers may be called, and how the clinic writes them."""
+    own = {config.messages.phone, config.provider.twilio.from_number} - {""}
+    return Numbering(
+        country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=frozenset(own)
     )

@@ -37,6 +37,6 @@ def templates_of(config: Config) -> Templates:
         by_name=messages.templates,
         clinic=messages.clinic,
         language=messages.language,
-        zone=config.calling.zone,
+        zone=config.calling.local_zone,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
     )

@@ -35,7 +35,8 @@ def key(
     Args:
         default: its value where nobody gives one.
         expected: ends the sentence "expected …".
-        wrong: says what is wrong with a value of the right type, or None; None if nothing can be.
+        wrong: says what is wrong with a value of the right type, or None; None if nothing can be. It may raise
+            ValueError instead, with an expectation of its own.
         secret: its value is left out of the section's repr.
         converter: brings a good value into its one form.
     """

@@ -8,6 +8,7 @@ from attrs import evolve
 
 from reminderd.config.agreement import blame_disagreements
 from reminderd.config.given import ConfigError, Given
+from reminderd.config.own_numbers import with_own_numbers
 from reminderd.config.secret_files import with_secrets, with_urls
 from reminderd.config.sections import Config, KeyPath, ProviderConfig
 from reminderd.config.sources import read_environment, read_file
@@ -34,6 +35,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     given = read_file(path, environ, cwd)
     read_environment(given, environ)
     config = _completed(structured(given), given)
+    config = with_own_numbers(config, given)
     if given.readable:  # else the missing half may lie in the file that could not be read
         config = evolve(
             config,

@@ -9,7 +9,6 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config.keys import did_you_mean, key, shown_name
-from reminderd.core.phone import normalised
 from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
 from reminderd.core.unfilled import unfilled
 from reminderd.core.wording import PLACEHOLDERS
@@ -82,10 +81,6 @@ def _name_trouble(text: str) -> str | None:
     return f"is {len(text):,} characters long" if len(text) > NAME_LENGTH else _unfilled_trouble(text)
 
 
-def _phone_trouble(text: str) -> str | None:
-    return "is not a possible number" if text and normalised(text) is None else None
-
-
 def _language_trouble(text: str) -> str | None:
     return None if _LANGUAGE.fullmatch(text) else "is no tag of a language"
 
@@ -99,18 +94,12 @@ def _unspeakable(text: str) -> bool:
     return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
 
 
-def _normalised_phone(text: str) -> str:
-    return normalised(text) or text
-
-
 @frozen(kw_only=True)
 class MessagesConfig:
     """The clinic's name and number, and its own words for each part; a text left empty is the language's."""
 
     clinic: str = key("", f"at most {NAME_LENGTH} characters", _name_trouble)
-    phone: str = key(
-        "", "an international number that exists, like +4930123456", _phone_trouble, converter=_normalised_phone
-    )
+    phone: str = key("", "a phone number")
     language: str = key("en-US", 'a BCP 47 tag like "en-US"', _language_trouble)
     voice: str = key("", 'a name like "Polly.Joanna-Neural"', _voice_trouble)
     greeting: str = _template()

@@ -13,6 +13,7 @@ from attrs import Attribute, field, fields, frozen, has
 from reminderd.config import texts
 from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, LimitsConfig, RedialConfig
+from reminderd.config.clinic import ClinicConfig
 from reminderd.config.keys import DERIVED, choice, key, number, positive, switch, whole
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.twilio import TwilioConfig
@@ -177,6 +178,7 @@ class Config:
     provider: ProviderConfig = field(factory=ProviderConfig)
     retry: RetryConfig = field(factory=RetryConfig)
     redial: RedialConfig = field(factory=RedialConfig)
+    clinic: ClinicConfig = field(factory=ClinicConfig)
     calling: CallingConfig = field(factory=CallingConfig)
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)

@@ -10,11 +10,9 @@ from ipaddress import ip_address
 from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from zoneinfo import available_timezones
 
-from reminderd.config.keys import did_you_mean
-from reminderd.core.window import known_zone
 from reminderd.core.wrong_tokens import networks
+from reminderd.core.zones import place_zone
 
 BEARER_LENGTH: Final = 16
 """The fewest characters of a shared token."""
@@ -125,10 +123,14 @@ def file_trouble(text: str) -> str | None:
 
 
 def zone_trouble(text: str) -> str | None:
-    """Of the name of a time zone."""
-    if known_zone(text) is not None:
-        return None
-    return f"is no known time zone{did_you_mean(text, available_timezones())}"
+    """Of the name of a time zone; no value is no error.
+
+    Raises:
+        ValueError: it is no place's; the message says what was expected, too.
+    """
+    if text:
+        place_zone(text)
+    return None
 
 
 def start_trouble(text: str) -> str | None:

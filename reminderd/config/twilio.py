@@ -7,7 +7,6 @@ from attrs import frozen
 
 from reminderd.config import texts
 from reminderd.config.keys import choice, key, whole
-from reminderd.core.phone import normalised
 
 CALLS_PER_SECOND: Final = 1.0
 """What Twilio starts for an account by default; the rest waits in a queue of Twilio's, perhaps into the night."""
@@ -17,10 +16,6 @@ _ACCOUNT: Final = re.compile("AC[0-9a-fA-F]{32}")
 
 def _sid_trouble(text: str) -> str | None:
     return "is no account SID" if text and not _ACCOUNT.fullmatch(text) else None
-
-
-def _number_trouble(text: str) -> str | None:
-    return "is not a possible number" if text and normalised(text) is None else None
 
 
 def _without_last_slash(url: str) -> str:
@@ -36,12 +31,7 @@ class TwilioConfig:
     auth_token_file: str = key("", "the path of a file", texts.file_trouble)
     secondary_auth_token: str = key("", "printable ASCII characters without spaces", texts.token_trouble, secret=True)
     secondary_auth_token_file: str = key("", "the path of a file", texts.file_trouble)
-    from_number: str = key(
-        "",
-        "an international number that exists, like +12025550190",
-        _number_trouble,
-        converter=lambda text: normalised(text) or text,
-    )
+    from_number: str = key("", "a phone number")
     api_url: str = key("https://api.twilio.com", texts.ANY_URL, texts.needed_url_trouble, converter=_without_last_slash)
     ring_seconds: int = whole(30, 5, 600)
     max_call_seconds: int = whole(180, 30, 3600)

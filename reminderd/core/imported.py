@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import evolve, frozen
 
+from reminderd.core.checks import warnings_of
 from reminderd.core.csv_columns import Columns
 from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.model import Status
@@ -16,7 +17,6 @@ from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder
 from reminderd.core.statuses import UNKNOWN_STATUS, Standing, standing_of
 from reminderd.core.templates import Templates
-from reminderd.core.unfilled import message_warnings
 
 _HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
@@ -100,14 +100,15 @@ def read_row(
     columns: Columns,
     *,
     width: int,
-    zone: ZoneInfo,
+    zone: ZoneInfo | None,
     templates: Templates,
     order: DayOrder | None,
-    normalise: Callable[[str], str | None],
+    normalise: Callable[[str], str],
 ) -> ReminderRequest | Cancellation | list[str]:
     """The reminder that a row asks for or calls off, or everything that is wrong with it.
 
-    Local times are those of the row's own time zone, else of the clinic's `zone`. Empty cells say nothing.
+    Local times are those of the row's own time zone, else of the clinic's `zone`; without either they are refused.
+    Empty cells say nothing.
     """
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
@@ -152,16 +153,23 @@ def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
     return Decision(Intake.CANCELLED)
 
 
-def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
+def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime, *, opted_out: bool) -> Decision:
     """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
 
     One that says what is stored already changes nothing, whatever has become of its reminder.
+
+    Args:
+        request: what is asked for.
+        known: the reminder that it names, or None.
+        rules: the clinic's rules.
+        now: the time.
+        opted_out: whether its number is on the list of those that must not be called.
     """
     decided = _decide(request, known, rules, now)
     if decided.refused or decided.intake is Intake.UNCHANGED:
         return decided
     held = (_HELD,) if decided.intake is Intake.HELD else ()
-    return evolve(decided, warnings=(*held, *message_warnings(request.message)))
+    return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
 
 
 def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
@@ -12,17 +12,17 @@ from attrs import frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.names import normal_name
-from reminderd.core.phone import normalised
+from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.rules import Rules
 from reminderd.core.spoken_times import DayOrder, moment
 from reminderd.core.templates import NO_TEMPLATES, Templates
-from reminderd.core.window import known_zone
+from reminderd.core.zones import known_zone, place_zone
 
-PHONE_EXPECTED = "expected an international number that exists, like +4930123456"
 REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""
 
-_NO_NUMBER: Final = f"phone_number: not a possible number; {PHONE_EXPECTED}"
+_ANY_ZONE: Final = ZoneInfo("UTC")
+"""For a request that is refused anyway, because of its time zone."""
 _UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
 _BREAKS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
 _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
@@ -57,12 +57,12 @@ def read_request(
     expires_at: str | None,
     timezone: str | None,
     ref: str | None,
-    zone: ZoneInfo,
+    zone: ZoneInfo | None,
+    normalise: Callable[[str], str],
     template: str | None = None,
     appointment_at: str | None = None,
     templates: Templates = NO_TEMPLATES,
     order: DayOrder | None = None,
-    normalise: Callable[[str], str | None] = normalised,
 ) -> ReminderRequest | list[str]:
     """The reminder that was asked for, or everything that is wrong with it, each as `field: what; what was expected`.
 
@@ -72,24 +72,25 @@ def read_request(
         scheduled_at: when to call, as `moment` reads it.
         expires_at: the same for the end of its time; None: the clinic's `max_lateness`, or the appointment if that
             comes sooner.
-        timezone: the patient's IANA zone; None: the clinic's.
+        timezone: the patient's, as `place_zone` reads it; None: the clinic's.
         ref: the clinic's own name for it.
-        zone: the clinic's, in which times without an offset are local where `timezone` says nothing else.
+        zone: the clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is
+            not known, and such times are refused.
+        normalise: returns a number in its stored form, like `patient_number`, or raises ValueError.
         template: which of the clinic's templates its message is made from, instead of `message`.
         appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
         templates: the clinic's templates.
         order: how dates with slashes are written.
-        normalise: `normalised`, or the same with a memory.
     """
     name = None if ref is None else normal_name(ref)
-    number = normalise(phone_number)
-    found = [] if number is not None else [_NO_NUMBER]
+    found: list[str] = []
+    number = _number(phone_number, normalise, found)
     appointment = None
     if appointment_at is not None:
         appointment = _read("appointment_at", appointment_at, templates.zone, order, found)
     words = _worded(message, template, appointment, templates, found)
     found += _timezone_mistakes(timezone)
-    local = zone if timezone is None else known_zone(timezone) or zone
+    local = zone if timezone is None else known_zone(timezone) or zone or _ANY_ZONE
     due = _read("scheduled_at", scheduled_at, local, order, found)
     limit = None if expires_at is None else _read("expires_at", expires_at, local, order, found)
     if ref is not None and (_BREAKS.search(ref) or not (name and len(name) <= REF_LIMIT and name.isprintable())):
@@ -107,17 +108,23 @@ def read_request(
     )
 
 
-def mistakes(*, phone_number: str, message: str, timezone: str | None) -> list[str]:
+def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering: Numbering) -> list[str]:
     """Everything that is wrong with what a reminder says, each as `field: what; what was expected`."""
-    found = [] if normalised(phone_number) is not None else [_NO_NUMBER]
+    found: list[str] = []
+    _number(phone_number, partial(patient_number, numbering=numbering), found)
     return found + _message_mistakes(message) + _timezone_mistakes(timezone)
 
 
-def unfit(reminder: Reminder) -> str | None:
+def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
-    found = mistakes(phone_number=reminder.phone_number, message=reminder.message, timezone=reminder.timezone)
-    if not found and normalised(reminder.phone_number) != reminder.phone_number:
-        found.append("phone_number: not in its international form; expected + and digits only, like +4930123456")
+    found = mistakes(
+        phone_number=reminder.phone_number,
+        message=reminder.message,
+        timezone=reminder.timezone,
+        numbering=numbering,
+    )
+    if not found and patient_number(reminder.phone_number, numbering) != reminder.phone_number:
+        found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 
 
@@ -178,12 +185,25 @@ def _message_mistakes(message: str) -> list[str]:
 
 
 def _timezone_mistakes(timezone: str | None) -> list[str]:
-    if timezone is None or known_zone(timezone) is not None:
+    if timezone is None:
         return []
-    return ["timezone: unknown; expected an IANA name like Europe/Berlin"]
+    try:
+        place_zone(timezone)
+    except ValueError as error:
+        return [f"timezone: {error}"]
+    return []
 
 
-def _read(field: str, text: str, zone: ZoneInfo, order: DayOrder | None, found: list[str]) -> datetime | None:
+def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str | None:
+    """Return the number in its stored form, or None after its mistake was added to `found`."""
+    try:
+        return normalise(text)
+    except ValueError as error:
+        found.append(f"phone_number: {error}")
+        return None
+
+
+def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]) -> datetime | None:
     """The moment in a field, or None after its mistake was added to `found`."""
     try:
         return moment(text, zone, order, midnight=field == "expires_at")

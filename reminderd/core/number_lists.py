@@ -19,14 +19,16 @@ class NumberColumn:
     """Whether the first row names it; else that row has a number already."""
 
 
-def number_column(first_row: Sequence[str]) -> NumberColumn:
+def number_column(first_row: Sequence[str], country: str) -> NumberColumn:
     """The column of the numbers, as the first row of a table tells: by its header, else by the only number in it.
+
+    Numbers without a country code are those of `country`, the clinic's.
 
     Raises:
         ColumnsError: no column is meant for certain.
     """
     named = [place for place, name in enumerate(first_row) if role_of(name) in PHONES]
-    numbers = [place for place, cell in enumerate(first_row) if normalised(cell) is not None]
+    numbers = [place for place, cell in enumerate(first_row) if normalised(cell, country) is not None]
     if len(named) == 1:
         return NumberColumn(named[0], has_header=True)
     if not named and len(numbers) == 1:

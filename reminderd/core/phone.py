@@ -1,43 +1,282 @@
-"""Phone numbers: one spelling (E.164 with `+`), and whether a number can exist at all."""
+"""Phone numbers: read as a person or a program wrote them, in one spelling (E.164), and whether they may be called."""
 
 import re
+import unicodedata
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
 
 import phonenumbers
+from attrs import frozen
+from babel import Locale
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
-_DROPPED = re.compile(r"[\s\-\u2010-\u2015().]")
-_E164 = re.compile(r"\+[1-9][0-9]{4,14}", re.ASCII)
+EXPECTED: Final = "expected a number that exists, with + and the country code"
+
+_SHARED_NUMBERING: Final = tuple(
+    frozenset(countries.split())
+    for countries in (
+        "US AS GU MP PR VI",
+        "GB GG IM JE",
+        "FR BL GF GP MF MQ PM RE YT",
+        "AU CC CX",
+        "FI AX",
+        "IT VA",
+        "MA EH",
+        "NO SJ",
+    )
+)
+"""Countries whose national numbers are dialed as one: a country and its territories.
+
+Not the other countries behind one country code: Canada and Jamaica are abroad for a clinic in the United States. The
+overseas regions of France have country codes of their own, but belong to its national plan.
+"""
+
+_COSTS_EXTRA: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.SHARED_COST})
+
+_QUOTED: Final = re.compile(r"=?\"(.*)\"|'(.*)")
+"""As spreadsheets keep a number as text."""
+_LABEL: Final = re.compile(r"\s*\([^\W\d_]+\)$")
+"""Which phone it is: "(mobile)"."""
+_SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_BEGINNING: Final = re.compile(r"[+(0-9]")
+_DIGITS: Final = re.compile(r"\+?[0-9]+")
+_FULL_WIDTH: Final = range(0xFF01, 0xFF5F)
+_FULL_WIDTH_TO_ASCII: Final = 0xFEE0
+_ROUNDED: Final = re.compile(r"\+?[0-9]+(?:[.,][0-9]+)?E[+-]?[0-9]+", re.IGNORECASE)
+_DECIMAL: Final = re.compile(r"\+?[0-9]{7,}[.,][0-9]{1,2}")
+_EXTENSION: Final = re.compile(r"#|(?:\bext|\bx|\d\s*x)[a-z]*[\s.:=]*\d+$|durchwahl|poste", re.IGNORECASE)
+_SEVERAL: Final = re.compile(r"[;,|&\n]|\+.*\+")
 
 
-def normalised(text: str) -> str | None:
-    """The number as it is stored and compared, `+` and up to 15 digits; None if no such number is possible.
+@frozen(kw_only=True)
+class Numbering:
+    """Which numbers a clinic may call, and how it writes them."""
 
-    Spaces, dashes, dots and brackets are dropped. A number without `+` is never completed by guessing a country.
+    country: str = ""
+    """The clinic's, as ISO 3166 has it, in which national numbers are read; empty: they are refused."""
+    allowed: frozenset[str] = frozenset()
+    """The countries whose numbers may be called; empty: the clinic's, or all if that is not known either."""
+    own: frozenset[str] = frozenset()
+    """The clinic's own numbers, in E.164: no patient's."""
+
+    @property
+    def countries(self) -> frozenset[str]:
+        """Every country and territory whose numbers may be called; empty: all."""
+        named = self.allowed or ({self.country} if self.country else ())
+        return frozenset().union(*(territories_of(country) for country in named))
+
+
+ANY_NUMBER: Final = Numbering()
+
+
+def territories_of(country: str) -> frozenset[str]:
+    """Return the countries and territories with which a country shares its national numbering, itself included."""
+    return next((shared for shared in _SHARED_NUMBERING if country in shared), frozenset({country}))
+
+
+def is_country(code: str) -> bool:
+    """Return whether this is an ISO 3166 code of a country that has phone numbers."""
+    return code in phonenumbers.SUPPORTED_REGIONS
+
+
+def patient_number(text: str, numbering: Numbering) -> str:
+    """Return the number of a patient who may be called, in E.164.
+
+    Raises:
+        ValueError: it is none; the message says what it is instead, and what is expected, without the number.
     """
-    compact = _DROPPED.sub("", text)
-    if not _E164.fullmatch(compact):
-        return None
+    number = existing_number(text, numbering.country)
+    parsed = phonenumbers.parse(number, None)
+    if number in numbering.own:
+        raise ValueError("the clinic's own number; expected the patient's")
+    if phonenumbers.number_type(parsed) in _COSTS_EXTRA:
+        raise ValueError("a premium-rate number; expected the patient's own")
+    countries, country = numbering.countries, phonenumbers.region_code_for_number(parsed)
+    if countries and country not in countries:
+        raise ValueError(
+            f"a number of {_name(country)}, which [clinic].allowed_countries does not allow; "
+            "expected a number of an allowed country, or that country in the list"
+        )
+    return number
+
+
+def existing_number(text: str, country: str) -> str:
+    """Return the number that somebody wrote, in E.164, if its country has such numbers.
+
+    Raises:
+        ValueError: as for `number_of`, or its country has no such numbers.
+    """
+    number = number_of(text, country)
+    if not phonenumbers.is_valid_number(phonenumbers.parse(number, None)):
+        raise ValueError(f"no such number can exist; {EXPECTED}")
+    return number
+
+
+def number_of(text: str, country: str) -> str:
+    """Return the only number that somebody can mean by this, in E.164, whether it is in use anywhere or not.
+
+    Separators, invisible characters, a spreadsheet's quotes and a label like "(mobile)" are dropped. Without `+`, it is
+    read as dialed in `country`, `00` and that country's own prefix for calls abroad included.
+
+    Raises:
+        ValueError: it is none, or may mean several; the message says why and what is expected, without the number.
+    """
+    written = _written(text)
+    if _ROUNDED.fullmatch(written):
+        raise ValueError(
+            "rounded by a spreadsheet, its digits are lost; expected the column formatted as text, and the number anew"
+        )
+    if _DECIMAL.fullmatch(written):
+        raise ValueError("a spreadsheet's number with decimals; expected the column formatted as text")
+    compact = _SEPARATORS.sub("", written) if _BEGINNING.match(written) else ""
+    before, slash, _ = compact.partition("/")
+    if slash:  # "030/123456" is one number; "030 123456/7" are two
+        if _readings(before, country):
+            raise ValueError("more than one number; expected one")
+        compact = compact.replace("/", "", 1)
+    if not _DIGITS.fullmatch(compact):
+        raise ValueError(_why_no_digits(written))
+    found = _readings(compact, country)
+    if len(found) > 1:
+        raise ValueError(f"may be {len(found)} different numbers; {EXPECTED}")
+    if found:
+        return found.pop()
+    if compact.startswith("+"):
+        raise ValueError(f"no such number can exist; {EXPECTED}")
+    if not country:
+        raise ValueError(f"without country code, and [clinic].country is not set; {EXPECTED}, or that key")
+    raise ValueError(f"not a number as it is dialed in {_name(country)}; {EXPECTED}")
+
+
+def is_e164(number: str) -> bool:
+    """Return whether a number is written as it is stored; whether it exists is another question."""
+    return _E164.fullmatch(number) is not None
+
+
+def normalised(text: str, country: str = "") -> str | None:
+    """Return the same as `number_of`, or None if it is no number."""
     try:
-        number = phonenumbers.parse(compact, None)
-    except phonenumbers.NumberParseException:
+        return number_of(text, country)
+    except ValueError:
         return None
-    if not phonenumbers.is_possible_number(number):
-        return None
-    spelled = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-    # A national prefix that was left in is taken off, and what is left may begin with another.
-    return spelled if spelled == compact else normalised(spelled)
 
 
 def national(number: str) -> str:
-    """A normalised number as it is written and dialled in its own country, like `(202) 555-0190` or `030 123456`."""
+    """Return a number in E.164 as it is dialed in its own country, like `(202) 555-0190` or `030 123456`."""
     parsed = phonenumbers.parse(number, None)
-    return phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.NATIONAL)
+    return phonenumbers.format_number(parsed, PhoneNumberFormat.NATIONAL)
 
 
 def dictated(number: str) -> str:
-    """A normalised number so that a voice reads digit after digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
+    """Return a number in E.164 so that a voice reads digit after digit: `+12025550190` is `2 0 2, 5 5 5, 0 1 9 0`.
 
     Digits that stand alone are never read as "two hundred", and a comma is a short pause between the groups in which
     people of that country write and remember it. It is the national number, since that is what a clinic's patients
     dial: a + is not read out by every voice, and without it the number with its country's code would be a wrong one.
     """
     return ", ".join(" ".join(group) for group in re.findall(r"[0-9]+", national(number)))
+
+
+def _written(text: str) -> str:
+    """Return a text with plain digits, without invisible characters, quotes and a label."""
+    visible = "".join(_plain(character) for character in text).strip()
+    quoted = _QUOTED.fullmatch(visible)
+    if quoted is not None:
+        visible = (quoted[1] or quoted[2] or "").strip()
+    return _LABEL.sub("", visible)
+
+
+def _plain(character: str) -> str:
+    """Return a character as a keyboard has it: digits of any script, full-width signs; nothing if it can't be seen."""
+    if unicodedata.category(character) == "Cf":
+        return ""
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    return chr(ord(character) - _FULL_WIDTH_TO_ASCII) if ord(character) in _FULL_WIDTH else character
+
+
+def _why_no_digits(written: str) -> str:
+    if not written:
+        return f"empty; {EXPECTED}"
+    if _EXTENSION.search(written):
+        return "has an extension, which can't be dialed; expected a number that reaches the patient directly"
+    if _SEVERAL.search(written):
+        return "more than one number; expected one"
+    if any(character.isalpha() for character in written):
+        return f"has letters in it; {EXPECTED}"
+    return f"not a phone number; {EXPECTED}"
+
+
+def _readings(compact: str, country: str) -> set[str]:
+    """Return every number that these digits can mean for somebody in `country`."""
+    if compact.startswith("+"):
+        number = _possible(compact)
+        return set() if number is None else {number}
+    found = set(_as_dialed(compact, country)) if country else set()
+    if compact.startswith("00"):
+        number = _possible(f"+{compact[2:]}")
+        if number is not None and _is_valid(number):
+            found.add(number)
+    return found
+
+
+def _possible(compact: str) -> str | None:
+    """Return a number with `+` in E.164, or None if no country can have it."""
+    try:
+        number = phonenumbers.parse(compact, None)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    # A national prefix that was left in is taken off, and what is left may begin with another.
+    return spelled if spelled == compact else _possible(spelled)
+
+
+def _as_dialed(digits: str, country: str) -> Iterator[str]:
+    """Yield the valid numbers that these digits reach in a country and in the territories of its numbering."""
+    for region in _regions(country):
+        try:
+            number = phonenumbers.parse(digits, region, keep_raw_input=True)
+        except phonenumbers.NumberParseException:
+            continue
+        spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+        if phonenumbers.is_valid_number(number) and _is_whole(digits, number, region):
+            yield spelled
+
+
+@lru_cache
+def _regions(country: str) -> tuple[str, ...]:
+    """Return a country and a territory of its numbering for each other country code: the same code is read alike."""
+    territories = sorted(territories_of(country) - {country})
+    codes = {phonenumbers.country_code_for_region(region): region for region in (*territories, country)}
+    return tuple(codes.values())
+
+
+def _is_whole(digits: str, number: PhoneNumber, region: str) -> bool:
+    """Return whether digits without `+` are all of a number: a local one is not completed with another area code."""
+    source = number.country_code_source
+    if source == phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_IDD:
+        return True
+    code, significant = number.country_code, phonenumbers.national_significant_number(number)
+    if digits == f"{code}{significant}":  # "12025550147": unless it is short enough for a number within the country
+        within = PhoneNumber(country_code=code, national_number=int(digits))
+        if phonenumbers.is_possible_number_with_reason(within) == ValidationResult.TOO_LONG:
+            return True
+    prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
+    dialed = re.sub("[^0-9]", "", phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))
+    return digits in {f"{prefix}{significant}", dialed}
+
+
+def _is_valid(number: str) -> bool:
+    return phonenumbers.is_valid_number(phonenumbers.parse(number, None))
+
+
+def _name(country: str | None) -> str:
+    """Return a country as people know it, with its code; not every number belongs to one."""
+    if country is None or not is_country(country):
+        return "no country"
+    return f"{Locale('en').territories.get(country, country)} ({country})"

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from reminderd.core.answers import Capabilities
 from reminderd.core.backoff import Backoff
 from reminderd.core.limits import Limits
+from reminderd.core.phone import ANY_NUMBER, Numbering
 from reminderd.core.window import Window
 
 
@@ -30,6 +31,8 @@ class Rules:
     redial_delays: tuple[timedelta, ...] = (timedelta(minutes=15),)
     """Before the second call, the third …; the last one holds for all that follow."""
     window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
+    numbering: Numbering = ANY_NUMBER
+    """Which numbers may be called."""
     limits: Limits = field(factory=Limits)
     group_within: timedelta = timedelta(0)
     """How far apart reminders for one number may lie that are said in one call; nothing: each has a call of its own."""

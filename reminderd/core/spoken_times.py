@@ -69,8 +69,10 @@ class DayOrder(StrEnum):
     MONTH_FIRST = "mdy"
 
 
-def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None, *, midnight: bool = True) -> datetime:
+def moment(text: str, zone: ZoneInfo | None, order: DayOrder | None = None, *, midnight: bool = True) -> datetime:
     """Return the moment that a person wrote, in UTC and whole milliseconds: local to `zone` unless it has an offset.
+
+    `zone` None refuses local times.
 
     A local time that comes twice is its first. `order` None refuses dates that would mean another day in the other.
     `midnight` False refuses local midnight: spreadsheets save a date without a time of day so.
@@ -85,6 +87,8 @@ def moment(text: str, zone: ZoneInfo, order: DayOrder | None = None, *, midnight
     typed = typed.replace(microsecond=typed.microsecond // 1000 * 1000)
     if typed.tzinfo is not None:
         return typed.astimezone(UTC)
+    if zone is None:
+        raise ValueError("a local time, and [calling].timezone is not set; expected an offset like -05:00, or that key")
     if not midnight and typed.time() == time(0):
         raise ValueError(f"midnight, as a date without a time of day is saved; {EXPECTED}")
     found = typed.replace(tzinfo=zone).astimezone(UTC)

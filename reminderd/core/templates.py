@@ -37,8 +37,8 @@ class Templates:
     """Its name; empty: it is "your clinic"."""
     language: str = "en-US"
     """A BCP 47 tag: whose names of days and months, and which clock."""
-    zone: ZoneInfo
-    """The clinic's: an appointment is said in the time on the clinic's wall."""
+    zone: ZoneInfo | None = None
+    """The clinic's: an appointment is said in the time on the clinic's wall. None: no template mentions a time."""
     max_lateness: timedelta = timedelta()
     """How late the call of a reminder without a limit of its own may be: never after its appointment."""
 
@@ -61,7 +61,7 @@ class Templates:
         return _PLACEHOLDER.sub(lambda found: filled[found[1]], text)
 
 
-NO_TEMPLATES: Final = Templates(zone=ZoneInfo("UTC"))
+NO_TEMPLATES: Final = Templates()
 
 
 def spoken_day(moment: datetime, templates: Templates) -> str:

@@ -19,14 +19,6 @@ _MINUTE: Final = timedelta(minutes=1)
 _LOOK_AHEAD_DAYS: Final = 366
 
 
-def known_zone(name: str) -> ZoneInfo | None:
-    """The IANA zone of that name, or None if there is none (garbage included)."""
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # unknown; NULs and `../`; the name of a folder of zones
-        return None
-
-
 @frozen(order=True)
 class Span:
     """From a minute until before another one, both counted since midnight by the wall clock."""

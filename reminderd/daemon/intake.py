@@ -8,6 +8,7 @@ from attrs import frozen
 from reminderd.config import Config, templates_of
 from reminderd.core.imported import Decision
 from reminderd.core.intake import ReminderRequest
+from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.daemon.parts import mint
 from reminderd.logs import log_transition
@@ -48,4 +49,10 @@ def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
     if not config.api.token:
         return None
     desk = _Desk(database=database, rules=rules)
-    return Api(token=config.api.token, zone=config.calling.zone, templates=templates_of(config), desk=desk)
+    return Api(
+        token=config.api.token,
+        zone=config.calling.local_zone,
+        templates=templates_of(config),
+        normalise=partial(patient_number, numbering=rules.numbering),
+        desk=desk,
+    )

@@ -13,6 +13,7 @@ from loguru import logger
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
 from reminderd.daemon.parts import address_of
+from reminderd.daemon.uncallable import tell_uncallable
 from reminderd.early_signals import taken
 from reminderd.store.address import follow_address
 from reminderd.store.claims import poke
@@ -87,6 +88,8 @@ async def _read_again(live: Live, reload: Reload) -> None:
         await until_stored(lambda: live.context.database.write(follow))
     if (found.config.calling, found.config.limits) != (before.calling, before.limits):
         await until_stored(lambda: live.context.database.write(poke))
+    if found.config.clinic != before.clinic:
+        await tell_uncallable(live.context.database, live.context.rules.numbering)
 
 
 def _tell(found: Changes, before: Config) -> None:

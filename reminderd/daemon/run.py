@@ -19,6 +19,7 @@ from reminderd.daemon.parts import address_of, alerts, chores, poller, rules_wit
 from reminderd.daemon.ports import Ports, ports
 from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks, time_to_stop
+from reminderd.daemon.uncallable import tell_uncallable
 from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
@@ -201,6 +202,7 @@ async def _run(
         if reload is not None:
             await nursery.start(watch_hangups, live, reload)
         logger.info(f"started: provider {provider.name}, database {config.database.path}")
+        nursery.start_soon(tell_uncallable, database, rules.numbering)
         if web_url:
             logger.info(f"listening for webhooks at {web_url}")
         if listening.metrics is not None:

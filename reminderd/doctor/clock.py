@@ -41,7 +41,7 @@ async def look(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
     url = provider_url(config)
     if url and not is_this_machine(urlsplit(url).hostname or ""):  # else it has the same clock, and proves nothing
         ahead = await ahead_of(url, asking, clock)
-    version, source = zone_data(config.calling.timezone)
+    version, source = zone_data(config.calling.zone.key)
     return [
         machine.clock(kept=kept_by_kernel(), ahead=ahead),
         machine.time_zones(version, source, clock.now()),

@@ -5,11 +5,10 @@ from typing import Final
 
 import trio
 
-from reminderd.config import Config
+from reminderd.config import Config, numbering_of
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
-from reminderd.core.diagnosis.machine import schema, unknown_zones, wal
+from reminderd.core.diagnosis.machine import schema, uncallable, wal
 from reminderd.core.diagnosis.outside import unreached
-from reminderd.core.window import known_zone
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
@@ -25,7 +24,7 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
         return [unknown("database", f"there is none at {file}", fix)]
     if not file.is_file():
         return [wrong("database", f"{file} is no file", "correct [database].url")]
-    look_at = partial(examine, file, seconds=seconds)
+    look_at = partial(examine, file, seconds=seconds, numbering=numbering_of(config))
     try:
         seen = await trio.to_thread.run_sync(look_at)
     except StoreUnusableError as error:
@@ -45,7 +44,7 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
     bug = sqlite_warning()
     if bug is not None:
         found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
-    return found + unknown_zones(zone for zone in seen.zones if known_zone(zone) is None)
+    return found + uncallable(seen.uncallable)
 
 
 def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:

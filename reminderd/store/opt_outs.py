@@ -1,20 +1,25 @@
 """Numbers that must not be called at all."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from reminderd.core.lifecycle.staff import cancelled
 from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.phone import is_e164, normalised
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import REMINDERS, to_ms
+from reminderd.store.rows import REMINDERS, in_list, to_ms
 
 _TELLING_DIGITS: Final = 2
 """How many digits of a number the audit keeps, forever: enough to tell the numbers of one day apart."""
+
+_NUMBERS_A_STATEMENT: Final = 50
 
 _WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
@@ -26,6 +31,17 @@ def opted_out(connection: Connection, phone_number: str) -> bool:
     """Return whether this number, in its stored format, has opted out of all calls."""
     row = connection.execute("SELECT 1 FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
     return row.fetchone() is not None
+
+
+def opted_out_of(connection: Connection, phone_numbers: Iterable[str]) -> frozenset[str]:
+    """Return which of these numbers, in their stored format, have opted out of all calls."""
+    found: set[str] = set()
+    left = iter(set(phone_numbers))
+    while some := list(islice(left, _NUMBERS_A_STATEMENT)):
+        listed, parameters = in_list("number", some)
+        rows = connection.execute(f"SELECT phone_number FROM opt_outs WHERE phone_number IN {listed}", parameters)
+        found.update(row["phone_number"] for row in rows.fetchall())
+    return frozenset(found)
 
 
 def opt_out(
@@ -53,13 +69,16 @@ def opt_out(
         transitions.append(transition)
         audit(connection, now, actor=actor, act="opt-out", reminder_id=reminder.id)
     save(connection, before, ledger, now)
+    listed = normalised(phone_number)
+    if listed is None or not is_e164(listed):  # another program's; as it is no number, it will not be called
+        return tuple(transitions)
     written = connection.execute(
         "INSERT INTO opt_outs (phone_number, source, created_at) VALUES (:number, :source, :now)"
         " ON CONFLICT DO NOTHING",
-        {"number": phone_number, "source": source, "now": to_ms(now)},
+        {"number": listed, "source": source, "now": to_ms(now)},
     )
     if written.rowcount == 1:
-        audit(connection, now, actor=actor, act="opt-out", detail=some_of(phone_number))
+        audit(connection, now, actor=actor, act="opt-out", detail=some_of(listed))
     return tuple(transitions)
 
 

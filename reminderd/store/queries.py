@@ -1,14 +1,17 @@
 """What staff read: lists of reminders, one reminder with its calls and acts, and errors in the rows."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from attrs import frozen
 
+from reminderd.core.intake import unfit
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.names import normal_name
 from reminderd.core.outcomes import as_spoken
+from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import HoldCode
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
@@ -18,6 +21,11 @@ TIME_COLUMNS: Final = MOMENTS | {"at"}
 
 EVERY: Final = 2**63 - 1
 """A limit that never applies, in every engine."""
+
+MOST_EXAMINED: Final = 10_000
+"""How many waiting reminders are examined for a reason why they can't be called."""
+
+_TELLING_DIGITS: Final = 2
 
 Value = str | int | datetime | None
 """What a column contains, with times already as moments."""
@@ -69,6 +77,10 @@ SELECT call_id, coalesce(reminders.ref, others.reminder_id) AS name
   FROM call_reminders AS others LEFT JOIN reminders ON reminders.id = others.reminder_id
  WHERE others.reminder_id <> :id AND call_id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id)
  ORDER BY call_id, position
+"""
+_NEXT_WAITING: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
 _NOBODY_LOOKS_AT: Final = """
 SELECT id FROM reminders
@@ -205,8 +217,27 @@ def broken_promises(connection: Connection) -> list[str]:
     A row that only waits to be checked is not one of them, however long nobody has claimed: in a pause, or without a
     daemon, a final reminder keeps its `wake_at`, and a call its lease.
     """
-    rows = connection.execute(_NOBODY_LOOKS_AT).fetchall()
-    return [f"a waiting reminder has no wake_at: {row['id']}" for row in rows]
+    unseen = [row["id"] for row in connection.execute(_NOBODY_LOOKS_AT).fetchall()]
+    listed = [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs").fetchall()]
+    return [
+        *(f"a waiting reminder has no wake_at: {reminder_id}" for reminder_id in unseen),
+        *(
+            f"opt_outs: a number that ends in {number[-_TELLING_DIGITS:]!r} is not E.164, so it stops no call;"
+            " correct it with an UPDATE, or delete it and run reminderd opt-out add"
+            for number in listed
+            if not is_e164(number)
+        ),
+    ]
+
+
+def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int]:
+    """Return why waiting reminders can't be called, as the rules are now, and how many for each reason.
+
+    At most `MOST_EXAMINED` are examined, those that are due first: each takes a tenth of a millisecond.
+    """
+    rows = connection.execute(_NEXT_WAITING, {"most": MOST_EXAMINED}).fetchall()
+    reasons = Counter(unfit(REMINDERS.read(row), numbering) for row in rows)
+    return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
 def _outcome(outcome: Value, said: object) -> str | None:

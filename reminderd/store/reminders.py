@@ -33,6 +33,7 @@ from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, save
+from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
 from reminderd.store.rows import from_ms, in_list, to_ms
 
@@ -311,7 +312,10 @@ def _decided(
 ) -> list[tuple[ReminderRequest, Known | None, Decision]]:
     """Return each request as it is resolved, the reminder that it names, and what must be done."""
     resolved = _resolved(connection, requests, starts_anew=starts_anew)
-    decided = [(one, known, decide(one, known, rules, now)) for one, known in resolved]
+    opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
+    decided = [
+        (one, known, decide(one, known, rules, now, opted_out=one.phone_number in opted_out)) for one, known in resolved
+    ]
     warnings = look_alikes(connection, [one for one, _, decision in decided if decision.intake is Intake.ADDED])
     if not warnings:
         return decided

@@ -69,10 +69,12 @@ class Api:
     """The door: where it is, who may come, and what stands behind it."""
 
     token: str
-    zone: ZoneInfo
-    """The clinic's, for times without an offset."""
+    zone: ZoneInfo | None
+    """The clinic's, for times without an offset; None: they are refused."""
     templates: Templates
     """The clinic's templates."""
+    normalise: Callable[[str], str]
+    """Returns a phone number in its stored form, or raises ValueError."""
     desk: IntakeDesk
 
 
@@ -167,7 +169,7 @@ def _later(reason: str) -> ProblemError:
 async def _post(api: Api, _name: str, body: bytes) -> Response:
     if request.mimetype not in {_JSON, ""}:
         raise ProblemError(415, f"expected Content-Type: {_JSON}")
-    requests, is_list = read_requests(body, api.zone, api.templates)
+    requests, is_list = read_requests(body, api.zone, api.templates, api.normalise)
     try:
         done = await api.desk.put(requests)
     except RefusedError as error:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -18,10 +18,16 @@ _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 """What may be named in an answer. Anything else may be a patient's number or a message in the wrong place."""
 
 
-def read_requests(body: bytes, zone: ZoneInfo, templates: Templates) -> tuple[list[ReminderRequest], bool]:
-    """What is asked for, and whether it came as a list; `zone` is the clinic's, for times without an offset.
+def read_requests(
+    body: bytes, zone: ZoneInfo | None, templates: Templates, normalise: Callable[[str], str]
+) -> tuple[list[ReminderRequest], bool]:
+    """What is asked for, and whether it came as a list.
 
-    `templates` are the clinic's.
+    Args:
+        body: of the request.
+        zone: the clinic's, for times without an offset; None: they are refused.
+        templates: the clinic's.
+        normalise: returns a phone number in its stored form, or raises ValueError.
 
     Raises:
         ProblemError: it can't be taken; every mistake is listed.
@@ -34,7 +40,7 @@ def read_requests(body: bytes, zone: ZoneInfo, templates: Templates) -> tuple[li
     asked = document if isinstance(document, list) else [document]
     if not 0 < len(asked) <= MOST_AT_ONCE:
         raise ProblemError(400, f"{len(asked)} reminders; expected 1 to {MOST_AT_ONCE} at a time")
-    read = [_read(one, f"/{place}" if is_list else "", zone, templates) for place, one in enumerate(asked)]
+    read = [_read(one, f"/{place}" if is_list else "", zone, templates, normalise) for place, one in enumerate(asked)]
     errors = [error for found in read if isinstance(found, list) for error in found]
     requests = [found for found in read if isinstance(found, ReminderRequest)]
     errors += _doubled(requests)
@@ -43,7 +49,9 @@ def read_requests(body: bytes, zone: ZoneInfo, templates: Templates) -> tuple[li
     return requests, is_list
 
 
-def _read(one: object, place: str, zone: ZoneInfo, templates: Templates) -> ReminderRequest | list[tuple[str, str]]:
+def _read(
+    one: object, place: str, zone: ZoneInfo | None, templates: Templates, normalise: Callable[[str], str]
+) -> ReminderRequest | list[tuple[str, str]]:
     if not isinstance(one, dict):
         return [(place, "not an object; expected a reminder")]
     found = [*_of_the_wrong_type(one, place)]
@@ -57,6 +65,7 @@ def _read(one: object, place: str, zone: ZoneInfo, templates: Templates) -> Remi
         timezone=one.get("timezone"),
         ref=one.get("ref"),
         zone=zone,
+        normalise=normalise,
         template=one.get("template"),
         appointment_at=one.get("appointment_at"),
         templates=templates,

@@ -10,6 +10,7 @@ from attrs import define, field, frozen
 from reminderd.core.imported import Intake
 from reminderd.core.intake import ReminderRequest, read_request
 from reminderd.core.model import TERMINAL
+from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.store.queries import broken_promises
 from reminderd.store.reminders import Source, put_all
 from reminderd.store.settings import set_pause
@@ -33,7 +34,7 @@ from tests.chaos.two_processes import (
 )
 from tests.support.nouns import HOUR, MINUTE
 
-PHONES: Final = ("+15550100001", "+15550100002", "+15550100003")
+PHONES: Final = ("+12025550001", "+12025550002", "+12025550003")
 MOST_REMINDERS: Final = 8
 STAFF: Final = Source(actor="staff")
 
@@ -216,6 +217,7 @@ class ClinicDay:
             timezone=None,
             ref=name,
             zone=ALL_DAY.zone,
+            normalise=partial(patient_number, numbering=ANY_NUMBER),
         )
         assert isinstance(request, ReminderRequest), request
         desk, number = self.program.processes[0].desk, f"{self._names:032x}"

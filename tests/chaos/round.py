@@ -219,7 +219,7 @@ class _Round:
 
 def _insert(database: Path, numbers: range) -> None:
     due = to_ms(SystemClock().now())
-    rows = [(f"r{number:03}", f"+1555010{number:04}", f"Reminder {number}.", due) for number in numbers]
+    rows = [(f"r{number:03}", f"+1202555{number:04}", f"Reminder {number}.", due) for number in numbers]
     insert = "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)"
     with open_sync(database) as connection:
         transaction(connection, lambda connection, _now: connection.executemany(insert, rows), SystemClock().now())

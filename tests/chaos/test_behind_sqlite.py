@@ -37,7 +37,7 @@ async def test_a_running_daemon_leaves_its_databases_files_to_sqlite(tmp_path: P
         async with running("run", cwd=tmp_path, entrance=WATCH) as program:
             url = await program.url()
             for number in range(3):
-                clinic.insert(f"r{number}", f"+1555010000{number}")
+                clinic.insert(f"r{number}", f"+1202555000{number}")
             for ring in await clinic.provider.rang(3):
                 assert (await send(clinic.client, url, webhook(ring))).status_code == 200
             await until_ready(clinic, url)

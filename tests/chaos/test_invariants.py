@@ -62,7 +62,7 @@ def clinic(tmp_path: Path) -> Iterator[Clinic]:
         clinic = Clinic(desk, SimulatedProvider(capabilities=RULES.capabilities))
         desk.insert("r1")
         clinic.reports(clinic.rings(), "completed")
-        desk.insert("r2", "+15550100002")
+        desk.insert("r2", "+12025550002")
         clinic.rings()
         yield clinic
 
@@ -84,7 +84,7 @@ BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
     "rung again by guess": (lambda c: c.rang("other", reminder_id="r2"), "r2: called again 1 times while"),
     "rung too often": (lambda c: c.rang("a", "b", "c", reminder_id="r2"), "r2: called 4 times"),
     "asked before the commit": (lambda c: order(c, committed=False), "asked to be placed before the call was in"),
-    "another number": (lambda c: order(c, phone_number="+15550199"), "asked for another number or message"),
+    "another number": (lambda c: order(c, phone_number="+12025550199"), "asked for another number or message"),
     "rung without a row": (lambda c: c.rang("other"), "other: rang without a row of its own in call_logs"),
     "rung though refused": (
         lambda c: c.sql("UPDATE call_logs SET state = 'refused', wake_at = NULL WHERE reminder_id = 'r2'"),
@@ -127,9 +127,9 @@ BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
         lambda c: c.sql(
             "DROP INDEX call_logs_one_open_call",
             "INSERT INTO call_logs (reminder_id, phone_number, state, wake_at, last_sign_at)"
-            " VALUES ('r2', '+15550100002', 'placed', 1, 1)",
+            " VALUES ('r2', '+12025550002', 'placed', 1, 1)",
         ),
-        "+15550100002: two open calls",
+        "+12025550002: two open calls",
     ),
     "dialing under no lease": (
         lambda c: c.sql("UPDATE call_logs SET state = 'dialing' WHERE reminder_id = 'r2'"),

@@ -7,7 +7,7 @@ import pytest
 from tests.chaos.leaks import kept, leaks
 
 KEPT = kept(
-    ["+15550100001", "+4930123456"],
+    ["+12025550001", "+4930123456"],
     ["Tomorrow at nine, please come early.", "Reminder 7.", "ext-1 is heard to say: I'll come."],
     ["whsec_s3cret"],
 )
@@ -16,12 +16,12 @@ KEPT = kept(
 @pytest.mark.parametrize(
     "line",
     [
-        "dialing +15550100001",
-        "dialing 15550100001 reminder=r1",
-        "dialing 5550100001",
-        "dialing +1 (555) 010-0001",
+        "dialing +12025550001",
+        "dialing 12025550001 reminder=r1",
+        "dialing 2025550001",
+        "dialing +1 (202) 555-0001",
         "dialing 030 123456",
-        "GET /calls?To=%2B15550100001",
+        "GET /calls?To=%2B12025550001",
         "GET /calls?text=please+come%20early",
         "said: Tomorrow at nine, ple",
         "said: please come early!",
@@ -29,8 +29,8 @@ KEPT = kept(
         "said 'heard to say'",
         "webhook refused: whsec_s3cret is no key",
         json.dumps({"level": "INFO", "message": "said", "note": "tomorrow: Tomorrow\nat nine"}),
-        json.dumps({"level": "INFO", "message": "rang", "exception": "ValueError: +15550100001"}),
-        '{"level": "INFO", "message": "\\u002b1555\\u0030100001"}',
+        json.dumps({"level": "INFO", "message": "rang", "exception": "ValueError: +12025550001"}),
+        '{"level": "INFO", "message": "\\u002b1202\\u0035550001"}',
     ],
 )
 def test_a_line_that_tells_is_found(line: str) -> None:

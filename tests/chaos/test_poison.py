@@ -49,7 +49,7 @@ POISONS = {
     "phone-word": reminder(phone_number="the one in the file"),
     "phone-empty": reminder(phone_number=""),
     "phone-latin-1": reminder(phone_number=LATIN_1),
-    "phone-nul": reminder(phone_number="+1555010\x00001"),
+    "phone-nul": reminder(phone_number="+1202555\x00001"),
     "phone-endless": reminder(phone_number="+" + "1" * 1_000_000),
     "phone-spaced": reminder(phone_number="+49 30 123456"),
     "zone-unknown": reminder(timezone="Mars/Olympus_Mons"),
@@ -106,7 +106,7 @@ def insert_all(path: Path) -> None:
     with open_sync(path) as connection:
         connection.execute("BEGIN IMMEDIATE")
         for number, (name, poison) in enumerate((POISONS | HARMLESS).items()):
-            columns = {"phone_number": f"+155501{number:05}", "message": "Hello.", "scheduled_at": now}
+            columns = {"phone_number": f"+120255{number:05}", "message": "Hello.", "scheduled_at": now}
             insert(connection, "reminders", {"id": name} | columns | poison.columns)
             if poison.call is not None:
                 own = {"id": f"call-{name}", "reminder_id": name, "phone_number": columns["phone_number"]}
@@ -114,7 +114,7 @@ def insert_all(path: Path) -> None:
                 member = {"call_id": own["id"], "reminder_id": name, "position": 0, "message_digest": ""}
                 insert(connection, "call_reminders", member | {"scheduled_at": now})
         for number in range(20):
-            columns = {"phone_number": f"+155502{number:05}", "message": "Hello.", "scheduled_at": now + 500}
+            columns = {"phone_number": f"+120256{number:05}", "message": "Hello.", "scheduled_at": now + 500}
             insert(connection, "reminders", {"id": f"good-{number}"} | columns)
         connection.execute("COMMIT")
 

@@ -59,7 +59,7 @@ class History:
 
     def _insert(self) -> None:
         number = len(self.marks)
-        self.desk.insert(f"r{number}", f"+155501{number:05}", message="Tomorrow at nine. " * self.draw.randint(1, 200))
+        self.desk.insert(f"r{number}", f"+120255{number:05}", message="Tomorrow at nine. " * self.draw.randint(1, 200))
 
     def _claim(self) -> None:
         self.claimed += [one for one in self.desk.claim(requests=3) if one.kind.is_request]
@@ -154,7 +154,7 @@ async def test_what_was_answered_or_dialled_is_on_file_at_any_moment(tmp_path: P
         clinic.provider.on_ring = lambda ring: nursery.start_soon(report, ring)
         for moment in range(12):
             for number in range(8):
-                clinic.insert(f"r{moment}-{number}", f"+155501{moment:02}{number:03}")
+                clinic.insert(f"r{moment}-{number}", f"+120255{moment:02}{number:03}")
             await trio.sleep(draw.uniform(0, 0.08))
             with frozen(program):
                 acknowledged, rung = list(answered), list(clinic.provider.rings)

@@ -57,7 +57,7 @@ async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_pa
 
         clinic.provider.on_ring = lambda ring: nursery.start_soon(report, ring)
         for number in range(40):
-            at, phone = SystemClock().now().isoformat(), f"+1555010{number:04}"
+            at, phone = SystemClock().now().isoformat(), f"+1202555{number:04}"
             code, said = await typed(
                 clinic, "add", "--phone", phone, "--at", at, "--message", "Hello.", "--ref", f"{number}"
             )
@@ -85,7 +85,7 @@ async def test_two_dialers_a_web_server_and_the_front_desk_share_one_file(tmp_pa
 CROWD = 40
 IN_THE_INSTANT = 4
 """Requests that may have had their last look, and not been sent, when the daemon was suspended: so much is accepted."""
-PHONES = {f"r{number}": f"+1555010{number:04}" for number in range(CROWD)}
+PHONES = {f"r{number}": f"+1202555{number:04}" for number in range(CROWD)}
 
 
 def insert_crowd(clinic: Clinic) -> None:
@@ -146,7 +146,7 @@ async def test_a_suspended_daemon_neither_sends_nor_settles_what_another_took_ov
         before = {reminder_id: clinic.reminder(reminder_id) for reminder_id in PHONES}
         clinic.provider.on_ring = lambda _ring: None
         suspended.resume()
-        clinic.insert("last", "+15550109999")  # rung after it has looked at all that it had claimed
+        clinic.insert("last", "+12025559999")  # rung after it has looked at all that it had claimed
         await clinic.until("last", "processing")
         assert await suspended.terminate() == 0
         assert len(requests_of(clinic, "suspended")) <= len(sent) + IN_THE_INSTANT + len(["last"])

@@ -17,7 +17,7 @@ from tests.chaos.promises import Circumstances, broken_by_a_new_call, broken_in_
 from tests.chaos.snapshot import Snapshot
 from tests.support.nouns import ACCOUNT, BOTH, HOUR, MINUTE, NO_HOURS, NOW, a_reminder
 
-PHONE = "+15550100001"
+PHONE = "+12025550001"
 GENERIC = Account(provider="generic", account=ACCOUNT, capabilities=BOTH)
 LATER = 600.0
 
@@ -91,7 +91,7 @@ def _expires(scene: Scene) -> None:
 
 
 def _changes_the_number(scene: Scene) -> None:
-    scene.book.reminders["r-1"].phone_number = "+15550100002"
+    scene.book.reminders["r-1"].phone_number = "+12025550002"
 
 
 def _opts_out(scene: Scene) -> None:

@@ -50,7 +50,7 @@ pytestmark = pytest.mark.chaos
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
 STAFF: Final = Source(actor="staff")
-PHONES: Final = ("+15550100001", "+15550100001", "+15550100001", "+15550100002")
+PHONES: Final = ("+12025550001", "+12025550001", "+12025550001", "+12025550002")
 """Three reminders want the same phone, and may be said in one call."""
 
 

@@ -21,7 +21,8 @@ NEW_YORK = ZoneInfo("America/New_York")
 @pytest.fixture
 def clinic(terminal: Terminal) -> Terminal:
     (terminal.folder / "config.toml").write_text(
-        '[calling]\ntimezone = "America/New_York"\n[messages]\ntemplates.checkup = "On {date} at {time}."\n'
+        '[clinic]\ncountry = "US"\nallowed_countries = ["US", "DE"]\n[calling]\ntimezone = "America/New_York"\n'
+        '[messages]\ntemplates.checkup = "On {date} at {time}."\n'
     )
     return terminal
 
@@ -152,7 +153,7 @@ def test_a_file_with_an_appointments_date_and_time_alone_names_what_is_missing(c
 
 
 def test_the_practice_export_with_a_time_to_call_is_imported_mobile_first(clinic: Terminal) -> None:
-    header, *rows = (FILES / "practice-export.csv").read_text().replace("(202)", "+1 (202)").splitlines()
+    header, *rows = (FILES / "practice-export.csv").read_text().splitlines()
     calls = [f"{header},Call Date,Call Time", *(f"{row},03/14/2027,10:00 AM" for row in rows)]
     said = imported(clinic, write(clinic, "\n".join(calls)))
     assert "phone_number: Patient Mobile Number, else Patient Home Phone" in said
@@ -185,6 +186,28 @@ def test_of_three_numbers_the_first_that_is_there_is_called(clinic: Terminal) ->
     said = imported(clinic, place(clinic, "three-phones.csv"), "--dates", "mdy")
     assert "phone_number: mobile phone, else home phone, else work phone" in said
     assert stored(clinic, "phone_number", "scheduled_at") == [("+12025550140", "2027-03-15 09:00")]
+
+
+def test_of_three_national_numbers_one_that_can_not_be_called_rejects_its_line(clinic: Terminal) -> None:
+    text = (FILES / "three-phones.csv").read_text().replace("+1 ", "")
+    imported(clinic, write(clinic, text), "--dates", "mdy")
+    assert stored(clinic, "phone_number") == [("+12025550140",)]
+    text = text.replace("202 555 0140", "555 0140")
+    imported(clinic, write(clinic, text), "--dates", "mdy", code=1)
+    expected = "phone_number: not a number as it is dialed in United States (US)"
+    assert reasons(clinic, "list.rejected.csv")["3/15/2027 9:00 AM"].startswith(expected)
+
+
+def test_a_german_practice_writes_numbers_as_they_are_dialed_there(clinic: Terminal) -> None:
+    (clinic.folder / "config.toml").write_text(
+        '[clinic]\ncountry = "DE"\n[calling]\ntimezone = "Europe/Berlin"\n', encoding="utf-8"
+    )
+    text = (FILES / "termin.csv").read_text().replace("Termin;", "Anruf am;")
+    imported(clinic, write(clinic, text.replace("+49 30", "030")))
+    assert stored(clinic, "phone_number") == [("+4930123456",)]
+    assert "1 unchanged" in imported(clinic, write(clinic, text))
+    said = imported(clinic, write(clinic, text.replace("+49 30 123456", "+1 202 555 0147")), code=1)
+    assert "phone_number: a number of United States (US), which [clinic].allowed_countries does not allow" in said
 
 
 def test_rows_above_the_header_are_skipped_and_counted(clinic: Terminal) -> None:

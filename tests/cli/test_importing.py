@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reminderd.cli import import_chunks
+from reminderd.cli.import_chunks import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.core.formulas import unguarded
@@ -27,6 +28,8 @@ from tests.support.desk import contents
 from tests.support.nouns import RULES
 
 GOOD = "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"
+
+FILES = Path(__file__).parents[1] / "core" / "files"
 
 
 def write(terminal: Terminal, text: str | bytes, header: str = "ref,phone,message,at\n") -> Path:
@@ -97,7 +100,7 @@ def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are
     write(terminal, bad[: -len("7,+4930123456,Something else.,2030-01-07 09:30\n")] + GOOD + bad[-47:])
     result = terminal.type("import", "list.csv", code=1)
     assert "1 added, 0 changed, 0 unchanged, 5 rejected" in result.stdout
-    assert "1  phone_number: not a possible number" in result.stdout
+    assert "1  phone_number: without country code, and [clinic].country is not set" in result.stdout
     assert "123456" not in result.output
     header, *rows = rejected(terminal)
     assert header == ["line", "reason", "ref", "phone", "message", "at"]
@@ -434,7 +437,9 @@ def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
 
 
 def test_lines_may_name_a_template_and_the_appointment_instead_of_a_message(terminal: Terminal) -> None:
-    (terminal.folder / "templates.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    (terminal.folder / "templates.toml").write_text(
+        'calling.timezone = "Europe/Berlin"\nmessages.templates.checkup = "On {date} at {time}."\n'
+    )
     header = "ref,phone,at,template,appointment time,message\n"
     write(
         terminal,
@@ -548,3 +553,69 @@ def test_two_lines_that_differ_only_in_what_nobody_sees_are_one_reminder(termina
     lines = ",+4930123456,Gru\u0308\u00dfe.,2030-01-07 09:30\n,+4930123456,Gr\u00fc\u00dfe. ,2030-01-07 09:30\n"
     write(terminal, lines, header="ref,phone,message,at\n")
     assert "1 added" in terminal.type("import", "list.csv", code=1).stdout
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_patient_who_will_not_be_called_is_a_warning_with_the_line(terminal: Terminal, dry_run: bool) -> None:
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('start = "09:00"\nend = "19:00"\n')
+    terminal.type("opt-out", "add", "+4930123457")
+    write(terminal, GOOD + "8,+4930123457,Hello.,2030-01-07 09:30\n9,+4930123458,Hello.,2030-01-07 19:59\n")
+    result = terminal.type("import", "list.csv", *(["--dry-run"] if dry_run else []))
+    assert "3 added, 0 changed, 0 unchanged, 0 rejected" in result.stdout
+    out, late = [line for line in result.stderr.splitlines() if "warning" in line]
+    assert out.startswith("line 3: warning: this number has opted out: it will not be called; ")
+    assert late.startswith("line 4: warning: the calling hours leave no time to call before 2030-01-07 23:59 CET")
+    assert "123457" not in result.output
+
+
+def test_of_many_warnings_the_first_are_shown_and_the_others_counted(terminal: Terminal) -> None:
+    terminal.type("opt-out", "add", "+4930123457")
+    write(terminal, "".join(f"{n},+4930123457,Hello.,2030-01-07 09:30\n" for n in range(MOST_WARNINGS + 2)))
+    lines = terminal.type("import", "list.csv").stderr.splitlines()
+    assert len([line for line in lines if ": warning: " in line]) == MOST_WARNINGS
+    assert lines[-1] == "2 more warnings"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed", "added"),
+    [("phones.csv", "US AR BR CG DE GB HU MX RU SM", 23), ("plus-before-national.csv", "", 0)],
+)
+def test_numbers_as_clinics_send_them_are_read_or_rejected_each_by_itself(
+    terminal: Terminal, name: str, allowed: str, added: int
+) -> None:
+    (terminal.folder / "config.toml").write_text(
+        f'[clinic]\ncountry = "US"\nallowed_countries = {allowed.split()}\n'
+        '[calling]\ntimezone = "America/New_York"\n[messages]\nphone = "202 555 0190"\n'
+    )
+    table = (FILES / name).read_text(encoding="utf-8").replace("2027-", "2099-")
+    (terminal.folder / "list.csv").write_text(table, encoding="utf-8")
+    right = {row["ref"]: row["right"] for row in csv.DictReader(io.StringIO(table))}
+    terminal.type("import", "list.csv", "--dry-run", code=1)
+    dry = rejected(terminal)
+    terminal.type("import", "list.csv", code=1)
+    assert rejected(terminal) == dry
+    assert all("refused" in right[row[2]] for row in dry[1:])
+    stored = {row["ref"]: row["phone_number"] for row in terminal.json("list", "--limit", "100")}
+    assert len(stored) == added
+    assert all(number in right[ref] for ref, number in stored.items())
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_time_zones_as_clinics_send_them_are_places_or_rejected(terminal: Terminal, dry_run: bool) -> None:
+    table = (FILES / "zones.csv").read_text(encoding="utf-8").replace("2027-", "2030-")
+    (terminal.folder / "list.csv").write_text(table, encoding="utf-8")
+    said = terminal.type("import", "list.csv", *(["--dry-run"] if dry_run else []), code=1).stdout
+    assert "2 added, 0 changed, 0 unchanged, 10 rejected" in said
+    reasons = {row[6]: row[1] for row in rejected(terminal)[1:]}
+    assert reasons["E1"] == "timezone: EST has no daylight saving time; expected a zone like America/New_York"
+    assert all(reason.startswith("timezone: ") for reason in reasons.values())
+
+
+def test_a_local_time_or_a_national_number_is_rejected_with_the_key_that_is_missing(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text("")
+    write(terminal, "7,202 555 0147,Hello.,2030-01-07 09:30\n")
+    terminal.type("import", "list.csv", code=1)
+    (_, row) = rejected(terminal)
+    assert "[clinic].country is not set" in row[1]
+    assert "[calling].timezone is not set" in row[1]

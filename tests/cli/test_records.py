@@ -59,7 +59,7 @@ def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
 def test_an_unknown_number_and_one_that_cannot_be_are_told_apart(terminal: Terminal, command: str) -> None:
     terminal.add()
     assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is stored about this number\n"
-    assert "PHONE: not a possible number" in terminal.type(command, "030 123456", code=2).stderr
+    assert "PHONE: without country code" in terminal.type(command, "030 123456", code=2).stderr
 
 
 @pytest.mark.parametrize(

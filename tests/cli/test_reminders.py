@@ -174,7 +174,8 @@ def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal
 
 def test_check_config_warns_of_words_that_could_be_better_and_is_content(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
-        '[web]\npublic_base_url = "https://clinic.example"\n[calling]\nstart = "09:00"\n'
+        '[web]\npublic_base_url = "https://clinic.example"\n[clinic]\ncountry = "US"\n'
+        '[calling]\ntimezone = "US/Eastern"\nstart = "09:00"\n'
         "[limits]\nanswered_per_day = 1\n"
         f'[provider.twilio]\naccount_sid = "AC{0:032}"\nauth_token = "t"\nfrom_number = "+12025550190"\n'
         '[messages]\nclinic = "Dr. Brown"\nphone = "+12025550190"\nmenu = "Press 1, 2 or 3."\n'
@@ -208,7 +209,9 @@ def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
 
 
 def test_a_reminder_may_be_added_with_a_template(terminal: Terminal) -> None:
-    (terminal.folder / "t.toml").write_text('[messages]\ntemplates.checkup = "On {date} at {time}."\n')
+    (terminal.folder / "t.toml").write_text(
+        'calling.timezone = "Europe/Berlin"\nmessages.templates.checkup = "On {date} at {time}."\n'
+    )
     words = (
         "add",
         "--config",
@@ -250,6 +253,40 @@ def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and
     with pytest.raises(SystemExit, match="1"), store_errors():
         raise UnknownReminderError("r1")
     assert capsys.readouterr().err == "not done: no reminder has the id r1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (
+            ("--phone", "+1 876 555 0147"),
+            "--phone: a number of Jamaica (JM), which [clinic].allowed_",
+        ),
+        (("--phone", "+1 900 555 0147"), "--phone: a premium-rate number"),
+        (("--phone", "+1 202 555 0190"), "--phone: the clinic's own number"),
+        (("--phone", "+1 202 555 0147 ext. 3"), "--phone: has an extension"),
+        (("--phone", "202 555 0147", "--timezone", "EST"), "--timezone: EST has no daylight saving time"),
+    ],
+)
+def test_what_an_import_would_reject_add_refuses_with_the_same_reason(
+    terminal: Terminal, words: tuple[str, ...], says: str
+) -> None:
+    (terminal.folder / "config.toml").write_text(
+        '[clinic]\ncountry = "US"\n[calling]\ntimezone = "US/Eastern"\n[messages]\nphone = "(202) 555-0190"\n'
+    )
+    said = terminal.type("add", "--at", "2030-01-07 09:30", "--message", "Hello.", *words, code=2).stderr
+    assert said.startswith(says)
+    assert said.count("\n") == 1
+
+
+def test_a_national_number_is_stored_as_it_is_dialed_from_abroad(terminal: Terminal) -> None:
+    (terminal.folder / "config.toml").write_text('[clinic]\ncountry = "US"\n[calling]\ntimezone = "US/Eastern"\n')
+    terminal.type("add", "--phone", "(202) 555-0147", "--at", "2030-01-07 09:30", "--message", "Hello.")
+    [row] = terminal.json("list")
+    assert row["phone_number"] == "+12025550147"
+    assert row["scheduled_at"] == "2030-01-07T09:30:00.000-05:00"
+    terminal.type("opt-out", "add", "202-555-0147")
+    assert terminal.json("show", row["id"])["status"] == "cancelled"
 
 
 def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warned_of(terminal: Terminal) -> None:

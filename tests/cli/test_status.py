@@ -55,6 +55,9 @@ def answering(terminal: Terminal, answer: Answer, host: str = "127.0.0.1") -> It
         server.shutdown()
 
 
+YEAR_2999 = 32_472_144_000_000
+
+
 def says(**changes: Any) -> Answer:
     return lambda: (200, json.dumps(DOINGS | changes).encode())
 
@@ -98,6 +101,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "in_flight": 0,
         "stuck": 0,
         "held": {},
+        "uncallable": {},
         "failed_today": 0,
         "last_report": None,
         "paused": False,
@@ -105,6 +109,17 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         "unreached_since": None,
         "backup_age_seconds": None,
     }
+
+
+def test_waiting_reminders_that_can_not_be_called_are_counted_with_their_reason(terminal: Terminal) -> None:
+    later = {"scheduled_at": YEAR_2999, "wake_at": YEAR_2999}
+    insert(terminal, "r1", **later)
+    insert(terminal, "r2", timezone="EST", **later)
+    insert(terminal, "r3", timezone="EST", status="failed")
+    reason = "timezone: EST has no daylight saving time; expected a zone like America/New_York"
+    with answering(terminal, says()):
+        assert terminal.json("status")["uncallable"] == {reason: 1}
+        assert f"1: 1 {reason}" in " ".join(terminal.type("status").stdout.split())
 
 
 def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:

@@ -10,8 +10,9 @@ from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW, RULES
 
 GENERIC = '[provider]\nkind = "generic"\n[provider.generic]\napi_url = "http://127.0.0.1:9"\napi_key = "k"\n'
+PLACE = '[calling]\ntimezone = "Europe/Berlin"\n'
 SECRET = 'webhook_secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\n'
-ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30", "--message", "Tomorrow at nine.", "--ref", "r1")
+ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30Z", "--message", "Tomorrow at nine.", "--ref", "r1")
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,7 @@ def real(terminal: Terminal) -> Path:
     """A configuration with a real provider, under another name than the program looks for."""
     (terminal.folder / "config.toml").unlink()
     file = terminal.folder / "clinic.toml"
-    file.write_text(GENERIC + SECRET)
+    file.write_text(GENERIC + SECRET + PLACE)
     return file
 
 
@@ -43,7 +44,7 @@ def test_any_command_with_a_real_provider_closes_it_too(
 
 def test_a_configuration_without_a_provider_is_refused_by_its_name(terminal: Terminal, real: Path) -> None:
     terminal.type(*ADD, "--config", str(real))
-    (terminal.folder / "config.toml").write_text('[calling]\ntimezone = "Europe/Berlin"\n')
+    (terminal.folder / "config.toml").write_text(PLACE)
     assert refused(terminal).startswith(f"{terminal.folder / 'config.toml'} names no provider, but ")
 
 

@@ -33,9 +33,10 @@ def keys(*paths: tuple[str, ...]) -> list[str]:
 
 
 def test_what_may_change_now_changes_and_the_rest_is_kept(load: Load) -> None:
-    running = load(f'{GENERIC}[calling]\nstart = "08:00"\n[web]\nport = 1\n')
+    running = load(f'{GENERIC}[calling]\ntimezone = "America/New_York"\nstart = "08:00"\n[web]\nport = 1\n')
     wanted = load(
-        f'{GENERIC}[calling]\nstart = "09:00"\nhours.mon = "closed"\n[web]\nport = 2\n[log]\nformat = "json"\n'
+        f'{GENERIC}[calling]\ntimezone = "America/New_York"\nstart = "09:00"\n'
+        'hours.mon = "closed"\n[web]\nport = 2\n[log]\nformat = "json"\n'
     )
     found = changes(running, wanted)
     assert keys(*found.at_once) == ["[calling].start", "[calling.hours].mon"]

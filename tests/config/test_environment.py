@@ -50,6 +50,7 @@ def test_texts_become_what_the_key_takes(load: Load) -> None:
             "REMINDERD__provider__Timeout_Seconds": "0.5",
             "REMINDERD__PROVIDER__GENERIC__LOOK_UP": "True",
             "REMINDERD__CALLING__DAYS": "mon, tue",
+            "REMINDERD__CALLING__TIMEZONE": "US/Eastern",
             "REMINDERD__WORKER__WHEN_UNSURE": "ring_again",
         },
     )

@@ -3,13 +3,15 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from reminderd.config import CallingConfig, Config, LimitsConfig, defaults, load_config
+from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, defaults, load_config
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
 
 
 CAREFUL: dict[tuple[str, str], Any] = {
+    ("clinic", "country"): "US",
+    ("calling", "timezone"): "America/New_York",
     ("calling", "start"): "09:00",
     ("calling", "end"): "19:00",
     ("calling", "days"): ["mon", "tue", "wed", "thu", "fri", "sat"],
@@ -17,16 +19,19 @@ CAREFUL: dict[tuple[str, str], Any] = {
     ("limits", "answered_per_day"): 1,
     ("limits", "answered_per_week"): 3,
 }
-"""What a careful clinic would choose; without a file there is no restriction."""
+"""What a careful clinic in the United States would choose; without a file there is no restriction."""
 
 
-def test_the_example_is_without_mistakes_and_changes_nothing_but_the_hours_and_the_limits(tmp_path: Path) -> None:
+def test_the_example_is_without_mistakes_and_changes_nothing_but_the_place_the_hours_and_the_limits(
+    tmp_path: Path,
+) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
     for section in ("worker", "web", "provider", "retry", "redial", "messages"):
         assert getattr(config, section) == getattr(Config(), section)
-    careful: dict[str, dict[str, Any]] = {"calling": {}, "limits": {}}
+    careful: dict[str, dict[str, Any]] = {"clinic": {}, "calling": {}, "limits": {}}
     for (section, key), value in CAREFUL.items():
         careful[section][key] = tuple(value) if isinstance(value, list) else value
+    assert config.clinic == ClinicConfig(**careful["clinic"])
     assert config.calling == CallingConfig(**careful["calling"])
     assert config.limits == LimitsConfig(**careful["limits"])
 

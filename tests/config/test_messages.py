@@ -56,8 +56,8 @@ def test_the_environment_can_give_it_too(load: Load) -> None:
     [
         ("clinic", "a" * 101, "is 101 characters long; expected at most 100 characters"),
         ("clinic", "Dr.\\nBrown", "has a control character in it"),
-        ("phone", "030 123456", "is not a possible number; expected an international number that exists"),
-        ("phone", "{phone}", "is not a possible number"),
+        ("phone", "030 123456", "without country code, and [clinic].country is not set"),
+        ("phone", "{phone}", "has letters in it"),
         ("language", "", 'is no tag of a language; expected a BCP 47 tag like "en-US"'),
         ("language", "en_US", "is no tag of a language"),
         ("language", "English", "is no tag of a language"),
@@ -101,7 +101,8 @@ def test_what_could_not_be_said_is_one_mistake(mistakes: Mistakes, key: str, val
 
 def test_a_template_is_a_name_and_a_text(load: Load) -> None:
     config = load(
-        '[messages]\nclinic = "Dr. Brown"\n[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
+        '[calling]\ntimezone = "US/Eastern"\n[messages]\nclinic = "Dr. Brown"\n'
+        '[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
     )
     assert templates_of(config).by_name == {"check_up2": "On {date} at {time}, {clinic}."}
     assert templates_of(config).clinic == "Dr. Brown"

@@ -14,26 +14,27 @@ api_key = "key"
 webhook_auth = "none"
 """
 LIMITED = "\n[limits]\nanswered_per_day = 1\n"
+PLACE = {"REMINDERD__CLINIC__COUNTRY": "US", "REMINDERD__CALLING__TIMEZONE": "America/New_York"}
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
 def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
-    (risk,) = risks(load(calling + LIMITED + GENERIC))
+    (risk,) = risks(load(calling + LIMITED + GENERIC, PLACE))
     assert risk == "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
 def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, calling: str) -> None:
-    assert risks(load(calling + LIMITED + GENERIC)) == []
+    assert risks(load(calling + LIMITED + GENERIC, PLACE)) == []
 
 
 @pytest.mark.parametrize("key", ["answered_per_day", "answered_per_week"])
 def test_a_real_provider_without_any_limit_is_a_risk(load: Load, key: str) -> None:
     hours = '[calling]\nend = "21:00"\n'
-    (risk,) = risks(load(hours + GENERIC))
+    (risk,) = risks(load(hours + GENERIC, PLACE))
     assert risk == "a patient with several reminders may be called several times a day; set [limits]"
-    assert risks(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}")) == []
+    assert risks(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}", PLACE)) == []
 
 
 def test_the_sandbox_rings_nobody_at_night(load: Load) -> None:
@@ -51,13 +52,35 @@ def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None
     assert risks(config) == []
 
 
+def test_without_a_country_a_mistyped_number_may_be_called_anywhere(load: Load) -> None:
+    careful = '[calling]\nend = "21:00"\ntimezone = "US/Eastern"' + LIMITED + GENERIC
+    (risk,) = risks(load(careful))
+    assert risk == "no country is set, so a mistyped number may be called in any of the world; set country in [clinic]"
+    assert risks(load(f'{careful}[clinic]\nallowed_countries = ["US"]')) == []
+
+
+@pytest.mark.parametrize(
+    ("country", "zone", "found"),
+    [
+        ("DE", "America/New_York", 1),
+        ("US", "America/Puerto_Rico", 0),
+        ("US", "US/Eastern", 0),
+        ("GB", "Antarctica/Troll", 0),
+    ],
+)
+def test_a_time_zone_of_another_country_was_left_by_accident(load: Load, country: str, zone: str, found: int) -> None:
+    place = {"REMINDERD__CLINIC__COUNTRY": country, "REMINDERD__CALLING__TIMEZONE": zone}
+    said = risks(load('[calling]\nend = "21:00"' + LIMITED + GENERIC, place))
+    assert said == [f"the time zone {zone} is not in {country}; set [calling].timezone and [clinic].country"] * found
+
+
 @pytest.mark.parametrize(
     ("host", "found"),
     [("127.0.0.1", 0), ("127.0.0.2", 0), ("::1", 0), ("localhost", 0), ("::", 1), ("a.example", 1)],
 )
 def test_metrics_that_others_may_reach_are_a_risk(load: Load, host: str, found: int) -> None:
     careful = '[calling]\nend = "21:00"' + LIMITED + GENERIC
-    said = risks(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n'))
+    said = risks(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n', PLACE))
     assert len(said) == found
     assert all("[metrics].host" in sentence for sentence in said)
-    assert risks(load(f'{careful}[metrics]\nhost = "{host}"\n')) == [], "without a port there are none"
+    assert risks(load(f'{careful}[metrics]\nhost = "{host}"\n', PLACE)) == [], "without a port there are none"

@@ -185,7 +185,9 @@ MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
 
 
 def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: Load, mistakes: Mistakes) -> None:
-    week = load('[calling]\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]').calling.window.week
+    week = load(
+        '[calling]\ntimezone = "America/New_York"\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]'
+    ).calling.window.week
     assert week[MONDAY] == week[FRIDAY] == (Span(20 * 60, 30 * 60 + 30),)
     assert not any(week[day] for day in (1, 2, 3, 5, 6))
     assert "[calling].end: is the same as start" in mistakes('[calling]\nstart = "08:00"\nend = "08:00"')[0]
@@ -195,6 +197,7 @@ def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
     week = load(
         """
         [calling]
+        timezone = "America/New_York"
         start = "08:00"
         days = ["mon", "thu", "fri"]
         [calling.hours]
@@ -211,7 +214,7 @@ def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
 
 def test_the_hours_may_come_from_the_environment(load: Load) -> None:
     environ = {"REMINDERD__CALLING__HOURS__SUN": " closed ", "REMINDERD__CALLING__HOLIDAYS": "02-29, 2026-04-03"}
-    window = load("", environ).calling.window
+    window = load('[calling]\ntimezone = "US/Eastern"', environ).calling.window
     assert window.week[SUNDAY] == ()
     assert window.holidays == {"02-29", "2026-04-03"}
 
@@ -238,12 +241,42 @@ def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> No
 
 
 def test_one_day_at_least_must_be_open(mistakes: Mistakes) -> None:
-    (line,) = mistakes('[calling]\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
+    (line,) = mistakes('[calling]\ntimezone = "America/New_York"\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
     assert line.startswith("config.toml: [calling].days: leaves no day with calling hours; expected ")
 
 
 def test_a_zone_that_is_misspelled_is_told_with_what_was_meant(mistakes: Mistakes) -> None:
-    assert "did you mean Europe/Berlin?" in mistakes('[calling]\ntimezone = "europe/berln"')[0]
+    assert "expected a zone like Europe/Berlin" in mistakes('[calling]\ntimezone = "europe/berln"')[0]
+
+
+def test_an_offset_or_an_abbreviation_is_no_time_zone_of_a_clinic(mistakes: Mistakes) -> None:
+    assert mistakes('[calling]\ntimezone = "EST"') == [
+        "config.toml: [calling].timezone: EST has no daylight saving time; expected a zone like America/New_York"
+    ]
+    assert "UTC has no daylight saving time" in mistakes('[calling]\ntimezone = "UTC"')[0]
+
+
+@pytest.mark.parametrize(
+    ("toml", "use"),
+    [
+        ('[calling]\nstart = "09:00"', "the calling hours"),
+        ('[calling]\ndays = ["mon"]', "the calling hours"),
+        ('[calling.hours]\nsun = "closed"', "the calling hours"),
+        ('[calling]\nholidays = ["12-25"]', "the holidays"),
+        ("[limits]\nanswered_per_week = 3", "[limits]"),
+        ('[messages.templates]\nx = "At {time}."', "[messages.templates] with {date} or {time}"),
+    ],
+)
+def test_what_goes_by_the_clock_needs_a_time_zone(load: Load, mistakes: Mistakes, toml: str, use: str) -> None:
+    (line,) = mistakes(toml)
+    assert line.startswith(f"config.toml: [calling].timezone: is missing, but needed for {use}; expected ")
+    assert load(toml, {"REMINDERD__CALLING__TIMEZONE": "US/Eastern"}).calling.local_zone is not None
+
+
+def test_nothing_else_needs_a_time_zone(load: Load) -> None:
+    config = load('[calling]\nend = "24:00"\ngroup_minutes = 5\n[messages.templates]\nx = "Please call {clinic}."')
+    assert config.calling.local_zone is None
+    assert config.calling.zone.key == "UTC"
 
 
 @pytest.mark.parametrize("rotation", ["", "10 MB", "1 week", "2 days", "00:00", "daily", "500KB"])

@@ -50,7 +50,7 @@ def test_all_that_twilio_needs_is_asked_for_at_once(mistakes: Mistakes) -> None:
     [
         ("TWILIO_ACCOUNT_SID", "AC1", "is no account SID; expected AC and 32 digits"),
         ("TWILIO_AUTH_TOKEN", "two words", "can't be sent in a header"),
-        ("TWILIO_FROM_NUMBER", "0190", "is not a possible number; expected an international number"),
+        ("TWILIO_FROM_NUMBER", "0190", "without country code, and [clinic].country is not set"),
         ("PUBLIC_BASE_URL", "https://my_clinic.example", "has an underscore in its host's name"),
         ("REMINDERD__PROVIDER__TWILIO__API_URL", "", "is empty; expected https://"),
         ("REMINDERD__PROVIDER__TWILIO__MACHINE_DETECTION", "enable", "did you mean Enable?"),

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from reminderd.core.imported import (
 )
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import Status
-from reminderd.core.phone import normalised
+from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.spoken_times import DayOrder
 from reminderd.core.templates import NO_TEMPLATES
 from tests.support.nouns import HOUR, NOW, RULES
@@ -35,7 +36,7 @@ def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
         zone=ZoneInfo("Europe/Berlin"),
         templates=NO_TEMPLATES,
         order=DayOrder.DAY_FIRST,
-        normalise=normalised,
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
     )
 
 
@@ -117,7 +118,7 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
     ],
 )
 def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
-    decision = decide(REQUEST, stored, RULES, NOW)
+    decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
     held = [warning for warning in decision.warnings if warning.startswith("phone_number: not the one")]
     assert len(held) == (becomes is Intake.HELD)
@@ -133,7 +134,7 @@ def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
     ],
 )
 def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> None:
-    decision = decide(REQUEST, stored, RULES, NOW)
+    decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert decision.refused
     assert decision.intake is Intake.CONFLICT
     assert decision.reason.startswith(why)
@@ -141,11 +142,17 @@ def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> No
 
 def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -> None:
     late = NOW + 10 * HOUR
-    new = decide(REQUEST, None, RULES, late)
+    new = decide(REQUEST, None, RULES, late, opted_out=True)
     assert new.reason.startswith("too late; it was to be called before 2026-03-02 15:00:00")
     assert new.refused
-    assert decide(REQUEST, other(), RULES, late).intake is Intake.TOO_LATE
-    assert decide(REQUEST, known(), RULES, late).intake is Intake.UNCHANGED
+    assert decide(REQUEST, other(), RULES, late, opted_out=True).intake is Intake.TOO_LATE
+    assert decide(REQUEST, known(), RULES, late, opted_out=True).intake is Intake.UNCHANGED
+
+
+@pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])
+def test_what_is_stored_anew_or_changed_is_warned_about(stored: Known | None, warnings: int) -> None:
+    assert len(decide(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
+    assert decide(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()
 
 
 def test_why_a_reminder_is_held_names_the_former_number_by_its_end_only() -> None:
@@ -167,7 +174,7 @@ def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
         zone=ZoneInfo("Europe/Berlin"),
         templates=NO_TEMPLATES,
         order=None,
-        normalise=normalised,
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
     )
 
 
@@ -222,6 +229,6 @@ def test_a_cancellation_of_another_number_cancels_nothing() -> None:
 
 def test_a_message_that_was_not_filled_in_is_taken_with_a_warning() -> None:
     request = evolve(REQUEST, message="Dear {name}")
-    [warning] = decide(request, None, RULES, NOW).warnings
+    [warning] = decide(request, None, RULES, NOW, opted_out=False).warnings
     assert warning.startswith("message: {name} would be read aloud as it stands")
-    assert decide(REQUEST, None, RULES, NOW).warnings == ()
+    assert decide(REQUEST, None, RULES, NOW, opted_out=False).warnings == ()

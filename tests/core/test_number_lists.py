@@ -21,7 +21,7 @@ from reminderd.core.number_lists import NumberColumn, names_numbers, number_colu
 def test_the_column_is_told_by_its_header_else_by_its_number(
     first_row: list[str], place: int, has_header: bool
 ) -> None:
-    assert number_column(first_row) == NumberColumn(place, has_header=has_header)
+    assert number_column(first_row, country="") == NumberColumn(place, has_header=has_header)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,11 @@ def test_the_column_is_told_by_its_header_else_by_its_number(
 )
 def test_where_two_fit_or_none_it_is_not_guessed(first_row: list[str], said: str) -> None:
     with pytest.raises(ColumnsError, match=said):
-        number_column(first_row)
+        number_column(first_row, country="")
+
+
+def test_a_national_number_is_one_where_the_country_is_known() -> None:
+    assert number_column(["Anna", "030 123456"], country="DE") == NumberColumn(1, has_header=False)
 
 
 def test_a_row_with_a_column_of_numbers_is_the_header_of_a_list() -> None:

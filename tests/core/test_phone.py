@@ -1,49 +1,205 @@
+import csv
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from reminderd.core.phone import normalised
+from reminderd.core.phone import (
+    Numbering,
+    dictated,
+    existing_number,
+    is_country,
+    is_e164,
+    normalised,
+    number_of,
+    patient_number,
+    territories_of,
+)
+
+FILES = Path(__file__).parent / "files"
+EVERYWHERE = frozenset(["US", "AR", "BR", "CG", "DE", "GB", "HU", "MX", "RU", "SM"])
+
+
+def cases(name: str) -> list[tuple[str, str, str]]:
+    """The name, the number as it was written, and what it must come to, of each line of a file."""
+    with (FILES / name).open(encoding="utf-8", newline="") as file:
+        return [(row["ref"], row["phone"], row["right"]) for row in csv.DictReader(file)]
+
+
+def read(text: str, numbering: Numbering) -> str:
+    try:
+        return patient_number(text, numbering)
+    except ValueError as error:
+        return f"refused: {error}"
+
+
+@pytest.mark.parametrize(("name", "text", "right"), cases("phones.csv"))
+def test_a_spelling_is_read_if_it_can_mean_one_number_only(name: str, text: str, right: str) -> None:
+    found = read(text, Numbering(country="US", allowed=EVERYWHERE))
+    either_way = right.removeprefix("refused or ")
+    assert found in {right, either_way} or (found.startswith("refused: ") and right.startswith("refused")), name
+
+
+@pytest.mark.parametrize(("name", "text", "right"), cases("plus-before-national.csv"))
+def test_a_plus_before_a_national_number_calls_nobody_abroad(name: str, text: str, right: str) -> None:
+    found = read(text, Numbering(country="US", own=frozenset({"+12025550190"})))
+    assert found.startswith("refused: "), (name, right)
+    assert text not in found
 
 
 @pytest.mark.parametrize(
-    ("text", "stored"),
+    ("country", "text", "number"),
     [
-        ("+4930123456", "+4930123456"),
-        (" +49 30 123-456 ", "+4930123456"),
-        ("+1 (555) 010-0001", "+15550100001"),
-        ("+39 06 698 12345", "+390669812345"),
-        ("+49 (0)30 123456", "+4930123456"),
+        ("", "+4930123456", "+4930123456"),
+        ("", " +49 30 123-456 ", "+4930123456"),
+        ("", "+39 06 698 12345", "+390669812345"),
+        ("", "+39 (0)6 698 12345", "+390669812345"),
+        ("", "0012025550147", "+12025550147"),
+        ("", "(+1) 202 555 0147", "+12025550147"),
+        ("", "'+12025550147", "+12025550147"),
+        ("", "＋１２０２５５５０１４７", "+12025550147"),  # noqa: RUF001 - full-width, as East Asian keyboards have it
+        ("US", "(202) 555-0147", "+12025550147"),
+        ("US", "202/555-0147", "+12025550147"),
+        ("US", "1 202 555 0147", "+12025550147"),
+        ("US", "011 49 30 123456", "+4930123456"),
+        ("US", "787 555 0100", "+17875550100"),
+        ("DE", "030 123456", "+4930123456"),
+        ("DE", "030/123456", "+4930123456"),
+        ("DE", "0049 30 123456", "+4930123456"),
+        ("GB", "020 7946 0123", "+442079460123"),
+        ("GB", "01481 720 071", "+441481720071"),
+        ("FR", "01 99 00 00 01", "+33199000001"),
+        ("FR", "33199000001", "+33199000001"),
+        ("FR", "0262 12 34 56", "+262262123456"),
+        ("ES", "912 345 678", "+34912345678"),
+        ("HU", "06 20 123 4567", "+36201234567"),
+        ("AU", "0011 1 202 555 0147", "+12025550147"),
     ],
 )
-def test_spaces_dashes_and_brackets_are_dropped(text: str, stored: str) -> None:
-    assert normalised(text) == stored
+def test_a_number_is_read_as_it_is_dialed_in_the_clinics_country(country: str, text: str, number: str) -> None:
+    assert number_of(text, country) == number
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("country", "text", "says"),
     [
-        "",
-        "+",
-        "030123456",
-        "0049301234",
-        "+0301234567",
-        "+49",
-        "+1555",
-        "+123456789012345678",
-        "tel:+4930123456",
-        "+49 30 12345x",
-        "\N{ARABIC-INDIC DIGIT ONE}2345678",
-        "+49\x0030123456",
-        "+4930123456;drop",
-        "+999123456789",
+        ("", "", "empty"),
+        ("", " \ufeff ", "empty"),
+        ("", "2025550147", "without country code, and [clinic].country is not set"),
+        ("", "+0301234567", "no such number can exist"),
+        ("", "+49", "no such number can exist"),
+        ("", "+1555", "no such number can exist"),
+        ("", "+123456789012345678", "no such number can exist"),
+        ("", "+999123456789", "no such number can exist"),
+        ("", "tel:+4930123456", "has letters in it"),
+        ("", "+49 30 12345x", "has letters in it"),
+        ("", "1-800-FLOWERS", "has letters in it"),
+        ("", "+49\x0030123456", "not a phone number"),
+        ("", "+12025550147²", "not a phone number"),
+        ("", "-12025550147", "not a phone number"),
+        ("", "12+025550147", "not a phone number"),
+        ("", "+4930123456;drop", "more than one number"),
+        ("", "+1 202 555 0147 / +1 202 555 0148", "more than one number"),
+        ("", "+12025550147, +12025550148", "more than one number"),
+        ("DE", "030 123456/7", "more than one number"),
+        ("US", "2025550147/2025550148", "more than one number"),
+        ("US", "+1 202-555-0147x12", "has an extension"),
+        ("US", "1.20256E+10", "rounded by a spreadsheet"),
+        ("DE", "4,93012E+10", "rounded by a spreadsheet"),
+        ("DE", "030123456.0", "a spreadsheet's number with decimals"),
+        ("US", "555-0147", "not a number as it is dialed in United States (US)"),
+        ("US", "911", "not a number as it is dialed in United States (US)"),
+        ("DE", "30123456", "not a number as it is dialed in Germany (DE)"),
+        ("DE", "49301234", "not a number as it is dialed in Germany (DE)"),
+        ("DE", "4930123456", "not a number as it is dialed in Germany (DE)"),
+        ("FR", "199000001", "not a number as it is dialed in France (FR)"),
+        ("US", "1" * 400, "not a number as it is dialed in United States (US)"),
+        ("US", "00", "not a number as it is dialed in United States (US)"),
     ],
 )
-def test_what_cannot_be_a_number_is_none(text: str) -> None:
-    assert normalised(text) is None
+def test_what_is_no_number_or_may_be_another_one_is_refused_with_its_reason(country: str, text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}.*expected"):
+        number_of(text, country)
+    assert normalised(text, country) is None
 
 
-@example("+49000000")
-@given(st.text() | st.from_regex(r"\+[0-9 ()-]{4,20}", fullmatch=True))
-def test_a_normalised_number_is_its_own_normal_form(text: str) -> None:
-    number = normalised(text)
-    assert number is None or normalised(number) == number
+@pytest.mark.parametrize(
+    ("country", "text"),
+    [
+        ("SG", "0014795069325"),  # 001 is a prefix for calls abroad there: Norway, or the United States behind 00
+        ("FR", "0263054654"),  # in France itself, or on Réunion
+    ],
+)
+def test_digits_that_can_mean_two_numbers_are_refused(country: str, text: str) -> None:
+    with pytest.raises(ValueError, match="may be 2 different numbers"):
+        number_of(text, country)
+
+
+@pytest.mark.parametrize("text", ["+12025550147", "+18005551212", "+4930123456", "+18765550147", "+80012345678"])
+def test_without_a_country_nothing_but_validity_restricts_numbers(text: str) -> None:
+    assert patient_number(text, Numbering()) == text
+
+
+@pytest.mark.parametrize(
+    ("numbering", "text", "says"),
+    [
+        (Numbering(), "+15550100001", "no such number can exist"),
+        (Numbering(), "+19005550147", "a premium-rate number"),
+        (Numbering(), "+491371234567", "a premium-rate number"),
+        (
+            Numbering(country="US"),
+            "+18765550147",
+            "a number of Jamaica (JM), which [clinic].allowed_countries does not",
+        ),
+        (Numbering(country="US"), "+4930123456", "a number of Germany (DE)"),
+        (Numbering(country="US"), "+80012345678", "a number of no country"),
+        (Numbering(allowed=frozenset({"DE"})), "+12025550147", "a number of United States (US)"),
+        (Numbering(own=frozenset({"+12025550147"})), "1 202 555 0147", "without country code"),
+        (Numbering(own=frozenset({"+12025550147"})), "+1 202 555 0147", "the clinic's own number"),
+    ],
+)
+def test_a_number_that_is_no_patients_is_refused(numbering: Numbering, text: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(says)}"):
+        patient_number(text, numbering)
+
+
+def test_the_territories_of_a_countrys_numbering_may_be_called_like_the_country() -> None:
+    assert patient_number("+17875550100", Numbering(country="US")) == "+17875550100"
+    assert patient_number("+262262123456", Numbering(country="FR")) == "+262262123456"
+    assert patient_number("+441481720071", Numbering(allowed=frozenset({"GB", "DE"}))) == "+441481720071"
+    assert territories_of("DE") == {"DE"}
+
+
+def test_a_number_that_only_exists_may_cost_extra_or_be_abroad() -> None:
+    assert existing_number("+1 900 555 0147", "DE") == "+19005550147"
+    with pytest.raises(ValueError, match="no such number can exist"):
+        existing_number("+15550100001", "")
+    assert number_of("+15550100001", "") == "+15550100001"
+
+
+@pytest.mark.parametrize(("code", "known"), [("US", True), ("XK", True), ("UK", False), ("", False), ("001", False)])
+def test_a_country_is_known_by_its_code(code: str, known: bool) -> None:
+    assert is_country(code) is known
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"), [("+12025550147", True), ("12025550147", False), ("+1 202 555 0147", False), ("+49301", False)]
+)
+def test_a_number_is_stored_with_plus_and_digits_only(text: str, stored: bool) -> None:
+    assert is_e164(text) is stored
+
+
+def test_a_number_is_dictated_as_it_is_dialed_within_its_country() -> None:
+    assert dictated("+12025550190") == "2 0 2, 5 5 5, 0 1 9 0"
+
+
+@example("+49000000", "")
+@example("0014795069325", "SG")
+@given(
+    st.text() | st.from_regex(r"[+]?[0-9 ()/-]{4,20}", fullmatch=True), st.sampled_from(["", "US", "DE", "FR", "AU"])
+)
+def test_a_normalised_number_is_its_own_normal_form(text: str, country: str) -> None:
+    number = normalised(text, country)
+    assert number is None or normalised(number, country) == number

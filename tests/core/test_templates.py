@@ -1,6 +1,7 @@
 """A clinic's templates for messages, and an appointment's day and hour as people say them."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.intake import ReminderRequest, read_request
+from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.templates import Templates, spoken_day, spoken_hour
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -32,6 +34,7 @@ def asked(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequ
         timezone=None,
         ref=None,
         zone=ZoneInfo("America/New_York"),  # the patient's
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
         templates=templates,
         message=fields["message"],
         template=fields["template"],

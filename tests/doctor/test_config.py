@@ -2,23 +2,27 @@ from pathlib import Path
 
 from attrs import evolve
 
-from reminderd.config import CallingConfig, Config, LimitsConfig, ProviderConfig, TwilioConfig
+from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, ProviderConfig, TwilioConfig
 from reminderd.core.diagnosis.finding import Mark
 from reminderd.doctor import config as its_config
 from tests.doctor.conftest import generic, told
 
 
 def test_a_careful_configuration_is_well() -> None:
-    careful = evolve(generic(), calling=CallingConfig(end="18:00"), limits=LimitsConfig(answered_per_day=1))
+    place = ClinicConfig(country="US")
+    careful = evolve(
+        generic(), clinic=place, calling=CallingConfig(end="18:00"), limits=LimitsConfig(answered_per_day=1)
+    )
     assert told(its_config.look(evolve(careful, path=Path("config.toml")))) == {"configuration": "good"}
 
 
 def test_each_risk_is_a_warning_with_what_to_set() -> None:
     good, *risks = its_config.look(generic())
     assert good.mark is Mark.GOOD
-    assert [risk.mark for risk in risks] == [Mark.WARNING, Mark.WARNING]
-    assert risks[0].says == "no calling hours are set, so patients may be called at night"
-    assert risks[0].fix == "set start, end and days in [calling]"
+    assert [risk.mark for risk in risks] == [Mark.WARNING] * 3
+    assert risks[0].fix == "set country in [clinic]"
+    assert risks[1].says == "no calling hours are set, so patients may be called at night"
+    assert risks[1].fix == "set start, end and days in [calling]"
 
 
 def test_words_that_could_be_better_lead_to_the_document_about_them() -> None:

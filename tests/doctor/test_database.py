@@ -4,7 +4,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.config import Config, DatabaseConfig, ProviderConfig
+from reminderd.config import ClinicConfig, Config, DatabaseConfig, ProviderConfig
 from reminderd.core.diagnosis.finding import Finding, Mark
 from reminderd.doctor import database
 from reminderd.store.rows import to_ms
@@ -102,11 +102,28 @@ def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines:
     assert (found[-1].says == f"{broken - 3} more") == (broken > 4)
 
 
-def test_a_zone_that_no_reminder_can_be_rung_by_is_told(config: Config) -> None:
+@pytest.mark.parametrize("wrong", [{"timezone": "EST"}, {"phone_number": "12025550147"}, {"message": " "}])
+def test_a_waiting_reminder_that_can_not_be_called_is_told(config: Config, wrong: dict[str, str]) -> None:
     insert(config, "r1", timezone="Asia/Tokyo")
     assert told(looked(config)) == WELL
-    insert(config, "r2", timezone="Mars/Olympus")
-    assert told(looked(config)) == WELL | {"time zones": "wrong"}
+    insert(config, "r2", **wrong)
+    assert told(looked(config)) == WELL | {"reminders": "wrong"}
+
+
+def test_reminders_that_a_new_country_no_longer_allows_are_told(config: Config) -> None:
+    insert(config, "r1")
+    assert told(looked(evolve(config, clinic=ClinicConfig(country="US")))) == WELL
+    found = looked(evolve(config, clinic=ClinicConfig(country="DE")))
+    assert "1 waiting reminder can't be called: phone_number: a number of United States (US)" in found[-1].says
+
+
+def test_an_opt_out_that_stops_no_call_is_told(config: Config) -> None:
+    with open_sync(config.database.path) as connection:
+        connection.execute("DROP TRIGGER opt_outs_inserted_in_e164")
+        connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('12025550194')")
+    (finding,) = [finding for finding in looked(config) if finding.about == "database"]
+    assert finding.mark is Mark.WRONG
+    assert finding.says.startswith("opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it")
 
 
 def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:

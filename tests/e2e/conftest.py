@@ -65,7 +65,7 @@ class Clinic:
         }
         (self.folder / "config.toml").write_text(CONFIG.format(**values | changes))
 
-    def insert(self, reminder_id: str, phone_number: str = "+15550100001", **columns: Any) -> None:
+    def insert(self, reminder_id: str, phone_number: str = "+12025550001", **columns: Any) -> None:
         """A row as the clinic's own system writes it: four columns, due now."""
         now = to_ms(SystemClock().now())
         row = {"id": reminder_id, "phone_number": phone_number, "message": "Tomorrow at nine.", "scheduled_at": now}

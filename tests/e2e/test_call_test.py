@@ -119,7 +119,7 @@ async def test_a_number_that_has_opted_out_is_not_called(tmp_path: Path) -> None
 async def test_what_can_not_be_called_is_exit_2(tmp_path: Path, words: list[str]) -> None:
     done = await call_test(tmp_path, *words)
     assert done.returncode == 2
-    assert done.stderr.startswith((b"PHONE: not a possible number", b"--message: empty"))
+    assert done.stderr.startswith((b"PHONE: without country code", b"--message: empty"))
 
 
 OTHERS = [

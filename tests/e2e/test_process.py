@@ -48,7 +48,7 @@ async def test_sigterm_lets_calls_in_flight_end_and_takes_their_webhooks_meanwhi
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         for number in range(3):
-            clinic.insert(f"r{number}", f"+1555010000{number}")
+            clinic.insert(f"r{number}", f"+1202555000{number}")
         rings = await clinic.provider.rang(3)
         program.process.terminate()
         await program.line("SIGTERM")
@@ -125,7 +125,7 @@ async def test_two_daemons_on_one_file_ring_nobody_twice(clinic: Clinic) -> None
         await one.url()
         await other.url()
         for number in range(20):
-            clinic.insert(f"r{number}", f"+155501000{number:02}")
+            clinic.insert(f"r{number}", f"+120255500{number:02}")
         for number in range(20):
             await clinic.until(f"r{number}", "processing")
     assert len(clinic.provider.rings) == 20
@@ -142,7 +142,7 @@ async def test_a_pause_survives_a_restart_and_ends_when_staff_say_so(clinic: Cli
         async with running("run", cwd=clinic.folder) as program:
             await program.url()
             await program.line("WARNING.*staff have paused all dialing; reminderd resume ends it")
-            clinic.insert(f"r{clinic.count('reminders')}", f"+1555010{clinic.count('reminders'):04}")
+            clinic.insert(f"r{clinic.count('reminders')}", f"+1202555{clinic.count('reminders'):04}")
             assert await program.terminate() == 0
     assert clinic.provider.rings == []
     async with running("run", cwd=clinic.folder) as program:

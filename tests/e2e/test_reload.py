@@ -35,7 +35,9 @@ def write(clinic: Clinic, more: str = "", **changes: Any) -> None:
 def closed_now() -> str:
     """Calling hours that begin in two hours."""
     opens = SystemClock().now() + timedelta(hours=2)
-    return f'[calling]\nstart = "{opens:%H:%M}"\nend = "{opens + timedelta(hours=1):%H:%M}"\n'
+    return (
+        f'[calling]\ntimezone = "Africa/Abidjan"\nstart = "{opens:%H:%M}"\nend = "{opens + timedelta(hours=1):%H:%M}"\n'
+    )
 
 
 async def test_a_new_webhook_secret_is_believed_and_the_old_one_no_more(clinic: Clinic) -> None:
@@ -63,11 +65,11 @@ async def test_hours_that_open_wake_what_waited_for_them_and_hours_that_close_ho
         clinic.insert("r1")
         await program.line("held until .*calling hours")
         write(clinic)
-        await program.reload(r"changed: \[calling\]\.start, \[calling\]\.end$")
+        await program.reload(r"changed: \[calling\]\.timezone, \[calling\]\.start, \[calling\]\.end$")
         await clinic.provider.rang(1)
         write(clinic, closed_now())
         await program.reload("changed: .*start")
-        clinic.insert("r2", "+15550100002")
+        clinic.insert("r2", "+12025550002")
         await program.line("held until .* reminder=r2")
         assert clinic.reminder("r2").hold_code is HoldCode.HOURS
     assert len(clinic.provider.rings) == 1
@@ -100,7 +102,7 @@ async def test_the_logs_level_changes_and_what_cannot_change_now_is_named(clinic
         assert program.lines[before:] == []
         write(clinic, '[log]\nfile = "clinic.log"\n')
         await program.reload(r"INFO .*changed: \[log\]\.level$")
-        clinic.insert("r2", "+15550100002")
+        clinic.insert("r2", "+12025550002")
         await program.line("dialing .*reminder=r2")
         assert await program.terminate() == 0
     written = (clinic.folder / "clinic.log").read_text().splitlines()
@@ -155,7 +157,7 @@ async def test_a_call_whose_request_hangs_ends_by_what_it_began_with_and_the_nex
         write(clinic, "[redial]\nmax_calls = 1\n", api_key=OTHER_KEY)
         await program.reload(r"changed: \[provider\.generic\]\.api_key, \[redial\]\.max_calls$")
         assert clinic.reminder("r1").status is Status.DIALING
-        clinic.insert("r2", "+15550100002")
+        clinic.insert("r2", "+12025550002")
         rings = await clinic.provider.rang(2)
         clinic.provider.answers.set()
         for name in ("r1", "r2"):
@@ -175,7 +177,7 @@ async def test_reloads_again_and_again_amid_many_calls_lose_and_double_none(clin
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
         for turn, name in enumerate(names):
-            clinic.insert(name, f"+155501001{name[1:]}")
+            clinic.insert(name, f"+120255501{name[1:]}")
             if turn % 3 == 0:
                 other = turn % 2 == 0
                 write(clinic, f"[redial]\nmax_calls = {turn + 4}\n", api_key=OTHER_KEY if other else KEY)

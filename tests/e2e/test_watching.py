@@ -18,7 +18,7 @@ from tests.support.watched import Sample, full_page, series_in, value
 
 MESSAGE = "Your appointment with Dr. Winter is tomorrow at nine."
 TRANSCRIPT = "I will be there."
-NUMBER = "+15550100001"
+NUMBER = "+12025550001"
 
 ONLY_WHERE_WE_ARE_ASKED: set[Sample] = {
     ("reminderd_paused", frozenset({("by", "address")})),
@@ -152,7 +152,7 @@ async def test_a_database_that_can_not_be_written_is_told_by_what_is_left(
         clinic.insert("r1")
         await clinic.provider.rang(1)
         with program.unable_to_write():
-            clinic.insert("r2", "+15550100002")
+            clinic.insert("r2", "+12025550002")
             await program.line("nothing can be claimed")
             text = (await clinic.client.get(page_url)).text
             code, said = await status(clinic, port)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.e2e.conftest import Clinic
 from tests.support.program import running
 
-ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30", "--message", "Tomorrow at nine.", "--ref", "r1")
+ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30Z", "--message", "Tomorrow at nine.", "--ref", "r1")
 
 
 async def test_a_newcomer_s_add_and_run_need_no_configuration(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def a_pause(*, failing: bool = True) -> AddressPause:
     return pause
 
 
-def a_probe(number: str = "+15550100001") -> Call:
+def a_probe(number: str = "+12025550001") -> Call:
     return a_call(CallState.DIALING, id="probe", phone_number=number)
 
 
@@ -53,7 +53,7 @@ def test_each_probe_that_is_accepted_is_the_only_one_for_longer() -> None:
     for number in range(4):
         pause.sends("probe")
         assert pause.room(now) == 0, "one is in flight"
-        pause.heard(a_probe(f"+1555010000{number}"), ACCEPTED, now, DRAW)
+        pause.heard(a_probe(f"+1202555000{number}"), ACCEPTED, now, DRAW)
         pause.withdrawn("probe")
         waits.append(pause.next_at(now) - now)
         now = pause.next_at(now)

@@ -217,7 +217,7 @@ def test_other_pauses_hold_from_the_next_one_on() -> None:
 
 # One number's trouble, and everybody's
 
-A, B, C = "+15550100001", "+15550100002", "+15550100003"
+A, B, C = "+12025550001", "+12025550002", "+12025550003"
 
 
 def test_one_number_that_our_account_may_not_call_pauses_nothing_however_often_it_is_refused() -> None:

@@ -39,7 +39,7 @@ from reminderd.store.sqlite.driver import Connection
 from tests.support.clock import HandClock
 from tests.support.house import House, TameProvider, a_house, accepts
 
-PHONE = "+15550100001"
+PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
 NEVER = datetime.fromtimestamp(0, UTC)

@@ -15,7 +15,7 @@ from reminderd.store.personal_data import erase
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import HOUR, MINUTE, SECOND, a_report, able
 
-PHONE = "+15550100001"
+PHONE = "+12025550199"
 RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(HOUR,))
 
 
@@ -32,7 +32,7 @@ def since(desk: Desk) -> object:
 
 def placed(desk: Desk, number: int) -> Action:
     desk.later(MINUTE)
-    desk.insert(f"r{number}", f"+1555010000{number}")
+    desk.insert(f"r{number}", f"+1202555000{number}")
     [action] = desk.claim()
     desk.answer(action, Accepted(f"ext-{number}"))
     desk.later(SECOND)

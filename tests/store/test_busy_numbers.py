@@ -72,9 +72,9 @@ def given_up(desk: Desk, action: Action) -> None:
         None,
         "UPDATE reminders SET status = 'cancelled' WHERE id = 'r1'",
         "UPDATE reminders SET scheduled_at = scheduled_at + 172800000 WHERE id = 'r1'",
-        "UPDATE reminders SET phone_number = '+15550100002' WHERE id = 'r1'",
+        "UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'r1'",
         "DELETE FROM reminders WHERE id = 'r1'",
-        "REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+15550100001', 'Other.', 1)",
+        "REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+12025550001', 'Other.', 1)",
     ],
     ids=["staff cancel", "cancelled", "moved", "another number", "deleted", "replaced"],
 )

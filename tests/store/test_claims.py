@@ -59,7 +59,7 @@ def test_what_is_not_due_yet_is_left_alone(desk: Desk) -> None:
 
 def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(desk: Desk) -> None:
     for number in range(5):
-        desk.insert(f"r{number}", f"+1555010000{number}")
+        desk.insert(f"r{number}", f"+1202555000{number}")
         desk.later(MINUTE)
     assert names(desk.claim(requests=2)) == [["r0"], ["r1"]]
     assert names(desk.claim(requests=2)) == [["r2"], ["r3"]]
@@ -67,9 +67,9 @@ def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(desk: Des
 
 def test_numbers_that_come_last_wait_for_all_others_and_for_nobody_else(desk: Desk) -> None:
     for number in range(3):
-        desk.insert(f"r{number}", f"+1555010000{number}")
+        desk.insert(f"r{number}", f"+1202555000{number}")
         desk.later(MINUTE)
-    refused = frozenset({"+15550100000", "+15550100001"})
+    refused = frozenset({"+12025550000", "+12025550001"})
     assert names(desk.claim(requests=1, last=refused)) == [["r2"]]
     assert names(desk.claim(requests=2, last=refused)) == [["r0"], ["r1"]]
 
@@ -83,8 +83,8 @@ def test_without_room_for_a_request_no_waiting_reminder_is_changed(desk: Desk) -
 
 def test_reminders_that_need_no_call_do_not_use_up_the_room(desk: Desk) -> None:
     desk.insert("a-bad", "nonsense")
-    desk.insert("b-late", "+15550100002", expires_at=1)
-    desk.insert("c-good", "+15550100003")
+    desk.insert("b-late", "+12025550002", expires_at=1)
+    desk.insert("c-good", "+12025550003")
     assert names(desk.claim(requests=1)) == [["c-good"]]
     assert desk.reminder("a-bad").end_code is EndCode.INVALID
     assert desk.reminder("b-late").status is Status.EXPIRED
@@ -121,7 +121,7 @@ def test_when_the_call_is_over_those_that_wait_for_its_number_are_looked_at_at_o
 
 def test_an_opted_out_number_is_cancelled_instead_of_called(desk: Desk) -> None:
     desk.insert()
-    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100001')")
+    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550001')")
     desk.connection.execute("UPDATE reminders SET wake_at = 0")  # the clock of the trigger is the real one
     assert desk.claim() == []
     assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
@@ -133,13 +133,13 @@ def test_an_opted_out_number_is_cancelled_instead_of_called(desk: Desk) -> None:
         ({"scheduled_at": to_ms(NOW + DAY)}, RULES, Status.SCHEDULED),
         ({}, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)), Status.SCHEDULED),
         ({"expires_at": to_ms(NOW)}, RULES, Status.EXPIRED),
-        ({"phone": "+15550100002"}, RULES, Status.CANCELLED),
+        ({"phone": "+12025550002"}, RULES, Status.CANCELLED),
     ],
     ids=["before its time", "outside the hours", "after its limit", "opted out"],
 )
 def test_a_wake_up_alone_leads_to_no_call(desk: Desk, columns: dict[str, Any], rules: Rules, status: Status) -> None:
     desk.rules = rules
-    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+15550100002')")
+    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550002')")
     desk.insert("r1", **columns)
     desk.connection.execute("UPDATE reminders SET wake_at = 0")
     assert desk.claim() == []
@@ -152,7 +152,7 @@ def test_a_pause_stops_dialing_but_not_look_ups_and_changes_no_reminder(desk: De
     desk.answer(action, Accepted("ext-1"))
     desk.rules = able(LOOK_UP)
     desk.later(desk.rules.outcome_timeout)
-    desk.insert("r2", "+15550100002")
+    desk.insert("r2", "+12025550002")
     before = desk.reminder("r2")
     desk.connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
     assert [one.kind for one in desk.claim()] == [ActionKind.FETCH]
@@ -213,7 +213,7 @@ def test_a_resend_needs_the_same_room_as_a_first_request(desk: Desk) -> None:
     [action] = desk.claim()
     desk.answer(action, Unclear("no answer"))
     desk.later(desk.rules.confirm_after)
-    desk.insert("r2", "+15550100002")
+    desk.insert("r2", "+12025550002")
     [resend] = desk.claim(requests=1)
     assert (resend.kind, resend.call.id, resend.call.requests) == (ActionKind.RESEND, action.call.id, 2)
     assert desk.reminder("r2").status is Status.SCHEDULED
@@ -244,7 +244,7 @@ def test_a_bundle_is_one_call_with_a_membership_for_each_of_its_reminders(desk: 
     desk.rules = evolve(RULES, group_within=HOUR)
     for name in ("r1", "r2", "r3"):
         desk.insert(name)
-    desk.insert("other", "+15550100002")
+    desk.insert("other", "+12025550002")
     assert sorted(names(desk.claim()), key=len) == [["other"], ["r1", "r2", "r3"]]
     assert {desk.reminder(name).status for name in ("r1", "r2", "r3", "other")} == {Status.DIALING}
     assert desk.count("call_reminders") == 4
@@ -289,7 +289,7 @@ def breaks_for_r1(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_row_that_breaks_the_program_fails_alone(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.insert("r1")
-    desk.insert("r2", "+15550100002")
+    desk.insert("r2", "+12025550002")
     breaks_for_r1(monkeypatch)
     assert names(desk.claim()) == [["r2"]]
     assert (desk.reminder("r1").status, desk.reminder("r1").end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
@@ -299,7 +299,7 @@ def test_one_that_cannot_even_be_marked_as_failed_is_looked_at_again_later(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk.insert("r1")
-    desk.insert("r2", "+15550100002")
+    desk.insert("r2", "+12025550002")
     breaks_for_r1(monkeypatch)
     store = vars(claims)["save"]
 
@@ -319,7 +319,7 @@ def test_impossible_numbers_of_another_program_break_nothing(desk: Desk) -> None
 
 
 def test_an_alive_call_that_breaks_the_program_stops_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, phone in (("r1", "+15550100001"), ("r2", "+15550100002")):
+    for name, phone in (("r1", "+12025550001"), ("r2", "+12025550002")):
         desk.insert(name, phone)
     desk.claim()
     decide = vars(claims)["claim_call"]
@@ -341,7 +341,7 @@ def test_the_limits_hold_for_a_number_by_whichever_reminder_it_was_reached(tmp_p
     with a_desk(tmp_path / "db", rules) as desk:
         desk.insert("r1")
         desk.insert("r2")
-        desk.insert("other", "+15550100002")
+        desk.insert("other", "+12025550002")
         first = desk.claim()
         assert names(first) == [["other"], ["r1"]]
         desk.report(a_report("completed", reminder_id="r1", attempt_id=first[1].call.id))
@@ -389,8 +389,8 @@ def test_whoever_hung_up_uses_up_the_limit_once_the_message_was_spoken(
 
 def test_a_poke_wakes_what_waits_for_a_reason_and_changes_nobody_who_is_called(desk: Desk) -> None:
     desk.insert("later", scheduled_at=int((desk.now + HOUR).timestamp() * 1000))
-    desk.insert("held", "+15550100002", hold_code="hours", wake_at=int((desk.now + HOUR).timestamp() * 1000))
-    desk.insert("redialed", "+15550100003")
+    desk.insert("held", "+12025550002", hold_code="hours", wake_at=int((desk.now + HOUR).timestamp() * 1000))
+    desk.insert("redialed", "+12025550003")
     [action] = desk.claim()
     desk.report(a_report("busy", reminder_id="redialed", attempt_id=action.call.id))
     at = desk.reminder("redialed").retry_at
@@ -535,10 +535,10 @@ def statements(desk: Desk) -> list[str]:
 def test_a_claim_asks_few_questions_however_many_reminders_are_due(desk: Desk) -> None:
     desk.rules = evolve(desk.rules, group_within=HOUR, limits=Limits(per_day=9, per_week=9))
     desk.claim()
-    desk.insert("r0", "+15550100000")
+    desk.insert("r0", "+12025550000")
     one = [text for text in statements(desk) if text.lstrip().startswith("SELECT")]
     for number in range(1, 9):
-        desk.insert(f"r{number}", f"+1555010000{number}")
+        desk.insert(f"r{number}", f"+1202555000{number}")
     many = [text for text in statements(desk) if text.lstrip().startswith("SELECT")]
     assert len(one) <= 5
     assert len(many) == len(one)

@@ -209,7 +209,7 @@ def test_every_spelling_is_exported_and_erased(desk: Desk, written: str) -> None
     desk.insert("odd", written, scheduled_at=later)
     desk.insert("other", "+4930123457", scheduled_at=later)
     deleted(desk, written, transcript="I am ill.")
-    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES (?)", (written,))
+    desk.connection.execute("INSERT INTO opt_outs (phone_number) VALUES (?)", (PHONE,))
     found = record(desk.connection, phone_number=PHONE)
     assert [one["id"] for one in found.reminders] == ["odd"]
     assert [one["transcript"] for one in found.other_calls] == ["I am ill."]

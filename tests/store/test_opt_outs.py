@@ -11,11 +11,11 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.store import queries
-from reminderd.store.opt_outs import opt_in, opt_out
+from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of
 from reminderd.store.rows import to_ms
 from tests.support.desk import Desk, a_desk
 
-PHONE, OTHER_PHONE = "+15550100001", "+15550100002"
+PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_the_audit_names_no_number(desk: Desk) -> None:
 def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(desk: Desk) -> None:
     desk.insert()
     opts_out(desk)
-    back = partial(opt_in, phone_number="+15550100001", actor="anna")
+    back = partial(opt_in, phone_number="+12025550001", actor="anna")
     assert desk.write(back)
     assert not desk.write(back)
     assert desk.reminder().status is Status.CANCELLED
@@ -103,7 +103,7 @@ def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(de
 
 OF_ANOTHER_PROGRAM = [
     [f"INSERT INTO opt_outs (phone_number) VALUES ('{PHONE}')"],
-    ["INSERT INTO opt_outs (phone_number) VALUES ('+15550109999')", f"UPDATE opt_outs SET phone_number = '{PHONE}'"],
+    ["INSERT INTO opt_outs (phone_number) VALUES ('+12025559999')", f"UPDATE opt_outs SET phone_number = '{PHONE}'"],
 ]
 
 
@@ -126,3 +126,22 @@ def test_another_programs_opt_out_cancels_what_waits_at_the_next_claim(desk: Des
     assert desk.reminder("another's").status is Status.SCHEDULED
     rows = [tuple(row) for row in desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
     assert rows == [("another program", "opt-out", name, None) for name in ("soon", "late")]
+
+
+def test_the_numbers_that_have_opted_out_are_found_among_many(desk: Desk) -> None:
+    many = [f"+1202555{number:04}" for number in range(120)]
+    opts_out(desk, many[7])
+    opts_out(desk, many[99])
+    assert opted_out_of(desk.connection, many) == {many[7], many[99]}
+    assert opted_out_of(desk.connection, []) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("written", "listed"), [("+1 202 555 0001", [PHONE]), ("a number that is none", []), ("+49301", [])]
+)
+def test_an_opt_out_is_listed_as_the_number_is_dialed_however_another_program_wrote_it(
+    desk: Desk, written: str, listed: list[str]
+) -> None:
+    desk.insert("r1", written)
+    assert [transition.lines[0].reminder_id for transition in opts_out(desk, written)] == ["r1"]
+    assert [row["phone_number"] for row in list_opt_outs(desk.connection)] == listed

@@ -22,14 +22,15 @@ from reminderd.store.settle import look
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
 
+YEAR_2999 = 32_472_144_000_000
 CANCEL = "UPDATE reminders SET status = 'cancelled', last_error = 'the appointment was moved' WHERE id = 'r1'"
 UPSERT = """
-INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+15550100001', 'Tomorrow at nine.', ?)
+INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+12025550001', 'Tomorrow at nine.', ?)
 ON CONFLICT (id) DO UPDATE SET phone_number = excluded.phone_number, message = excluded.message,
     scheduled_at = excluded.scheduled_at
 """
 REPLACE = """
-REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+15550100001', 'Tomorrow at nine.', ?)
+REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+12025550001', 'Tomorrow at nine.', ?)
 """
 MOVE = "UPDATE reminders SET scheduled_at = ? WHERE id = 'r1'"
 
@@ -332,3 +333,42 @@ def test_one_that_is_called_again_is_not_lost_by_a_later_update(
     assert reminder.expires_at == NOW + HOUR
     assert limit_of(reminder, desk.rules) == desk.now + desk.rules.max_lateness
     assert len(desk.claim()) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "reason"),
+    [
+        ({"phone_number": "12025550147"}, "phone_number: without country code"),
+        ({"phone_number": "+1 202 555 0147"}, "phone_number: not in its international form"),
+        ({"phone_number": "+2025550147"}, "phone_number: no such number can exist"),
+        ({"phone_number": "+19005550147"}, "phone_number: a premium-rate number"),
+        ({"timezone": "EST"}, "timezone: EST has no daylight saving time"),
+        ({"timezone": "Etc/GMT+5"}, "timezone: Etc/GMT+5 has no daylight saving time"),
+        ({"message": " "}, "message: empty"),
+    ],
+)
+def test_a_reminder_that_can_never_be_called_fails_at_once_with_its_reason(
+    desk: Desk, columns: dict[str, str], reason: str
+) -> None:
+    row = {"id": "later", "phone_number": "+12025550147", "message": "Hello.", "scheduled_at": YEAR_2999, **columns}
+    sql(desk, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values())
+    desk.claim()
+    later = desk.reminder("later")
+    assert (later.status, later.end_code) == (Status.FAILED, EndCode.INVALID)
+    assert (later.last_error or "").startswith(reason)
+
+
+def test_a_reminder_that_is_made_one_that_can_never_be_called_fails_at_once(desk: Desk) -> None:
+    desk.insert("later", "+12025550147", scheduled_at=YEAR_2999)
+    sql(desk, "UPDATE reminders SET message = '' WHERE id = 'later'")
+    desk.claim()
+    assert desk.reminder("later").end_code is EndCode.INVALID
+
+
+def test_a_reminder_that_can_be_called_is_looked_at_again_when_it_is_due(desk: Desk) -> None:
+    row = ("later", "+12025550147", "Hello.", YEAR_2999)
+    sql(desk, "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)", *row)
+    desk.claim()
+    later = desk.reminder("later")
+    assert later.status is Status.SCHEDULED
+    assert later.wake_at == later.scheduled_at

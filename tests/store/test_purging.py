@@ -30,7 +30,7 @@ from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import DAY, NOW, RULES
 from tests.support.rows import insert_call
 
-PHONE = "+15550104711"
+PHONE = "+12025554711"
 OLD = NOW - 31 * DAY
 BEFORE = NOW - 30 * DAY
 
@@ -115,14 +115,14 @@ def test_one_with_an_open_call_waits_until_that_is_closed(desk: Desk) -> None:
 
 def test_so_does_one_whose_number_is_another_by_now(desk: Desk) -> None:
     insert(desk, status="cancelled")
-    called(desk, state="placed", status="ringing", phone_number="+15550100099")
+    called(desk, state="placed", status="ringing", phone_number="+12025550099")
     assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
     desk.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
     assert purge(desk) == 1
 
 
 def test_a_number_stays_busy_though_the_reminder_that_a_call_was_reported_for_has_another(desk: Desk) -> None:
-    insert(desk, phone_number="+15550100099")
+    insert(desk, phone_number="+12025550099")
     called(desk, state="placed", status="ringing", adopted=1, phone_number=PHONE)
     desk.connection.execute("DELETE FROM call_reminders")
     assert purge(desk) == 1
@@ -149,7 +149,7 @@ def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(des
     [
         "DELETE FROM reminders",
         "UPDATE reminders SET scheduled_at = scheduled_at + 86400000000, status = 'scheduled'",
-        "UPDATE reminders SET phone_number = '+15550100099', updated_at = scheduled_at + 86400000000",
+        "UPDATE reminders SET phone_number = '+12025550099', updated_at = scheduled_at + 86400000000",
     ],
 )
 def test_an_old_call_whose_reminder_was_deleted_or_moved_is_purged_by_its_own_age(desk: Desk, change: str) -> None:

@@ -23,12 +23,12 @@ DAY = timedelta(days=1)
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     with a_desk(tmp_path / "clinic.db") as desk:
-        desk.insert("tomorrow", "+15550100001", scheduled_at=to_ms(NOW + DAY))
-        desk.insert("called", "+15550100002", status="called", response="confirmed")
-        desk.insert("wants", "+15550100003", status="called", response="cancel_requested")
-        desk.insert("failed", "+15550100013", status="failed", last_error="busy")
-        desk.insert("expired", "+15550100004", status="expired", scheduled_at=to_ms(NOW - DAY))
-        desk.insert("gone", "+15550100005", status="cancelled", response="cancel_requested")
+        desk.insert("tomorrow", "+12025550001", scheduled_at=to_ms(NOW + DAY))
+        desk.insert("called", "+12025550002", status="called", response="confirmed")
+        desk.insert("wants", "+12025550003", status="called", response="cancel_requested")
+        desk.insert("failed", "+12025550013", status="failed", last_error="busy")
+        desk.insert("expired", "+12025550004", status="expired", scheduled_at=to_ms(NOW - DAY))
+        desk.insert("gone", "+12025550005", status="cancelled", response="cancel_requested")
         yield desk
 
 
@@ -42,7 +42,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         ({"since": NOW + DAY, "until": NOW + 2 * DAY}, ["tomorrow"]),
         ({"phone_ending": "3"}, ["failed", "wants"]),
         ({"phone_ending": "013"}, ["failed"]),
-        ({"phone_ending": "5550100005"}, ["gone"]),
+        ({"phone_ending": "2025550005"}, ["gone"]),
         ({"response": "confirmed"}, ["called"]),
         ({"needs_human": True}, ["expired", "failed", "wants"]),
         ({"needs_human": True, "since": NOW, "phone_ending": "13"}, ["failed"]),
@@ -98,7 +98,7 @@ def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself
         "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
         " SELECT 'heard', id, 1, scheduled_at, '', 0 FROM reminders WHERE id = 'failed'"
     )
-    desk.connection.execute("UPDATE reminders SET phone_number = '+15550100002' WHERE id = 'failed'")
+    desk.connection.execute("UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'failed'")
     rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
     assert (rows["called"], rows["failed"], rows["wants"]) == ("heard", "not_heard", None)
     assert [call["outcome"] for call in calls_of(desk.connection, "called")] == ["not_answered", "heard"]
@@ -109,16 +109,16 @@ def test_a_call_for_another_time_or_number_tells_nothing_of_the_reminder_as_it_i
     insert_call(desk.connection, "called", outcome="heard", said=True)
     insert_call(desk.connection, "wants", outcome="heard", said=True)
     desk.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
-    desk.connection.execute("UPDATE reminders SET phone_number = '+15550100009' WHERE id = 'wants'")
+    desk.connection.execute("UPDATE reminders SET phone_number = '+12025550009' WHERE id = 'wants'")
     rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
     assert (rows["called"], rows["wants"]) == (None, None)
 
 
 def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:
     with a_desk(tmp_path / "stopped.db") as desk:
-        desk.insert("claimed", "+15550100001")
+        desk.insert("claimed", "+12025550001")
         assert desk.claim()
-        desk.insert("gone", "+15550100002")
+        desk.insert("gone", "+12025550002")
         desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'gone'")
         desk.later(DAY)
         assert broken_promises(desk.connection) == []

@@ -27,7 +27,7 @@ from tests.support.desk import Desk, a_desk, contents
 from tests.support.nouns import HOUR, MINUTE, NOW, RULES, a_report, hours
 
 RANDOM = "11111111-2222-4333-8444-555555555555"
-REQUEST = ReminderRequest(phone_number="+15550100001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
+REQUEST = ReminderRequest(phone_number="+12025550001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
 WITHOUT_REF = evolve(REQUEST, ref=None)
 ANNA = Source(actor="anna", detail="import of list.csv")
 
@@ -98,7 +98,7 @@ def test_an_edited_request_changes_its_reminder_and_when_it_is_due(desk: Desk) -
     assert audit(desk)[-1] == ("anna", "change", row["id"], "import of list.csv")
 
 
-OTHER = evolve(REQUEST, phone_number="+15550100002")
+OTHER = evolve(REQUEST, phone_number="+12025550002")
 
 
 def held(desk: Desk) -> Reminder:
@@ -110,7 +110,7 @@ def held(desk: Desk) -> Reminder:
 
 def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk) -> None:
     reminder = held(desk)
-    assert (reminder.phone_number, reminder.hold_code) == ("+15550100002", HoldCode.NUMBER_CHANGED)
+    assert (reminder.phone_number, reminder.hold_code) == ("+12025550002", HoldCode.NUMBER_CHANGED)
     why = "phone number changed (import of list.csv), the former one ended in 01: accept the new one, or cancel"
     assert reminder.last_error == why
     desk.later(HOUR)
@@ -143,7 +143,7 @@ def test_an_accepted_number_is_called(desk: Desk) -> None:
     assert audit(desk)[-1][:3] == ("anna", "accept", reminder.id)
     desk.later(HOUR)
     [action] = desk.claim()
-    assert action.call.phone_number == "+15550100002"
+    assert action.call.phone_number == "+12025550002"
 
 
 def test_a_held_reminder_expires_and_says_so(desk: Desk) -> None:
@@ -357,7 +357,7 @@ def test_nobodys_reminder_can_be_neither_cancelled_nor_called_again(desk: Desk, 
 
 
 def test_a_row_is_found_by_id_or_ref(desk: Desk) -> None:
-    desk.insert("late", "+15550100002", scheduled_at=2, ref="b")
+    desk.insert("late", "+12025550002", scheduled_at=2, ref="b")
     for name in ("late", "b"):
         found = queries.find_reminder(desk.connection, name)
         assert found is not None

@@ -25,7 +25,7 @@ from tests.support.desk import Desk, a_desk
 from tests.support.nouns import DROP, MINUTE, RULES, SECOND, able
 
 ASKS = able(Capabilities(asks_what_to_say=True))
-PHONE, OTHER_PHONE = "+15550100001", "+15550100002"
+PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 
 
 @pytest.fixture

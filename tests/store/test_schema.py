@@ -9,6 +9,7 @@ from reminderd.store.sqlite.driver import Connection, Error, IntegrityError
 from reminderd.store.sqlite.opening import open_connection, open_sync
 
 DUE = 1_772_445_600_000
+YEAR_2999 = 32_472_144_000_000
 FINAL = [status for status in Status if status.final]
 WAITING = [status for status in Status if not status.final]
 
@@ -149,6 +150,11 @@ def test_a_waiting_reminder_inserted_without_wake_at_is_woken_when_scheduled(
     assert value(connection, "wake_at") == DUE
 
 
+def test_a_reminder_for_later_is_looked_at_at_once(connection: Connection) -> None:
+    add(connection, scheduled_at=YEAR_2999)
+    assert woken_now(connection)
+
+
 @pytest.mark.parametrize("status", FINAL)
 def test_a_final_reminder_inserted_without_wake_at_is_left_in_peace(connection: Connection, status: Status) -> None:
     add(connection, status=status)
@@ -187,8 +193,10 @@ def test_moving_a_reminder_that_is_not_scheduled_has_it_looked_at(connection: Co
     assert woken_now(connection)
 
 
-@pytest.mark.parametrize("change", ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "expires_at = 5"])
-def test_another_number_zone_or_limit_has_it_looked_at(connection: Connection, change: str) -> None:
+@pytest.mark.parametrize(
+    "change", ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "expires_at = 5", "message = ''"]
+)
+def test_another_number_zone_message_or_limit_has_it_looked_at(connection: Connection, change: str) -> None:
     add(connection)
     connection.execute(f"UPDATE reminders SET {change}")
     assert woken_now(connection)
@@ -301,13 +309,13 @@ def test_a_reminder_that_is_deleted_or_replaced_breaks_no_reference(connection: 
 @pytest.mark.parametrize(
     "statement",
     [
-        "INSERT INTO opt_outs (phone_number) VALUES ('+49301')",
-        "UPDATE opt_outs SET phone_number = '+49301'",
+        "INSERT INTO opt_outs (phone_number) VALUES ('+4930123456')",
+        "UPDATE opt_outs SET phone_number = '+4930123456'",
     ],
 )
 def test_an_opt_out_has_what_waits_for_its_number_looked_at(connection: Connection, statement: str) -> None:
-    connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+49399')")
-    add(connection)
+    connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+4930123499')")
+    add(connection, phone_number="+4930123456")
     add(connection, "other", phone_number="+49302")
     connection.execute(statement)
     assert woken_now(connection)
@@ -415,3 +423,27 @@ def test_a_wrong_type_is_refused_everywhere(connection: Connection) -> None:
     ):
         with pytest.raises(Error, match="cannot store"):
             connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "12025550194",
+        "+1 202 555 0194",
+        "+0301234567",
+        "+1202",
+        "+1202555019x",
+        "",
+        "+1234567890123456",
+        "+12025550194\0",
+    ],
+)
+@pytest.mark.parametrize("verb", ["INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE", "REPLACE"])
+def test_an_opt_out_that_would_stop_no_call_is_refused(connection: Connection, verb: str, number: str) -> None:
+    with pytest.raises(IntegrityError, match=r"opt_outs\.phone_number is not E\.164"):
+        connection.execute(f"{verb} INTO opt_outs (phone_number) VALUES (?)", (number,))
+    connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550194')")
+    for update in ("UPDATE", "UPDATE OR IGNORE", "UPDATE OR REPLACE"):
+        with pytest.raises(IntegrityError, match=r"opt_outs\.phone_number is not E\.164"):
+            connection.execute(f"{update} opt_outs SET phone_number = ?", (number,))
+    assert [tuple(row) for row in connection.execute("SELECT phone_number FROM opt_outs")] == [("+12025550194",)]

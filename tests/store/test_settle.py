@@ -101,7 +101,7 @@ def test_a_report_for_a_reminder_that_was_never_called_is_a_call_of_its_own(desk
 def test_a_reused_id_cannot_silence_a_call_that_names_itself(desk: Desk, action: Action) -> None:
     desk.answer(action, Accepted("ext-1"))
     desk.report(completed())
-    desk.insert("r2", "+15550100002")
+    desk.insert("r2", "+12025550002")
     [other] = desk.claim()
     desk.answer(other, Accepted("ext-1"))
     assert desk.calls("r2")[0].external_call_id is None
@@ -237,7 +237,7 @@ def test_the_only_candidate_is_adopted(desk: Desk, action: Action) -> None:
 
 def test_so_is_the_only_one_that_is_no_other_calls(desk: Desk, action: Action) -> None:
     look_up = looked_for(desk, action)
-    desk.insert("r2", "+15550100002", status="called")
+    desk.insert("r2", "+12025550002", status="called")
     insert_call(desk.connection, "r2", external_call_id="ext-8", status="completed")
     desk.found(look_up, candidates("ext-8", "ext-9", status="ringing"))
     assert [(call.external_call_id, call.status) for call in desk.calls()] == [("ext-9", "ringing")]

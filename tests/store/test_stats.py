@@ -52,8 +52,8 @@ def test_an_empty_database_counts_nothing(desk: Desk) -> None:
 def test_all_that_waits_is_counted_whatever_its_time(desk: Desk) -> None:
     desk.insert("next year", scheduled_at=to_ms(NOW + 9000 * HOUR))
     desk.insert("long ago", scheduled_at=to_ms(NOW - 9000 * HOUR), status="processing")
-    desk.insert("now", "+15550100002", status="dialing")
-    desk.insert("final, its call is alive", "+15550100003", status="cancelled")
+    desk.insert("now", "+12025550002", status="dialing")
+    desk.insert("final, its call is alive", "+12025550003", status="cancelled")
     for name in ("long ago", "now", "final, its call is alive"):
         call(desk, name)
     waiting = counts(desk.connection, now=NOW).waiting
@@ -83,7 +83,7 @@ def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(des
     desk.insert("r1", status="called")
     desk.insert("old", status="called", scheduled_at=to_ms(NOW - 25 * HOUR))
     for number, state in enumerate(("ended", "ended", "refused", "placed")):
-        call(desk, "r1", state, id=f"c{number}", status="on hold, says +15550100001")
+        call(desk, "r1", state, id=f"c{number}", status="on hold, says +12025550001")
     call(desk, "old", "ended")
     assert counts(desk.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
 
@@ -92,9 +92,9 @@ def test_what_is_due_and_what_nobody_looks_after_is_told_by_its_oldest(desk: Des
     desk.insert("due", scheduled_at=to_ms(NOW - HOUR))
     desk.insert("due, too", scheduled_at=to_ms(NOW))
     desk.insert("to come", scheduled_at=to_ms(NOW + HOUR))
-    desk.insert("leased", "+15550100002", status="dialing")
+    desk.insert("leased", "+12025550002", status="dialing")
     call(desk, "leased", look_at=NOW + HOUR)
-    desk.insert("unattended", "+15550100003", status="processing")
+    desk.insert("unattended", "+12025550003", status="processing")
     call(desk, "unattended", look_at=NOW - 2 * HOUR)
     found = counts(desk.connection, now=NOW)
     assert (found.due, found.due_since, found.unattended_since) == (2, NOW - HOUR, NOW - 2 * HOUR)
@@ -109,7 +109,7 @@ def test_a_glance_tells_what_is_due_in_flight_stuck_held_back_and_failed(desk: D
     for number, (name, at) in enumerate(
         [("leased", NOW + HOUR), ("looked at soon", NOW - late + timedelta(seconds=1)), ("stuck", NOW - late)]
     ):
-        desk.insert(name, f"+1555020000{number}", status="processing")
+        desk.insert(name, f"+1202556000{number}", status="processing")
         call(desk, name, look_at=at)
     desk.insert("failed", status="failed")
     desk.insert("expired", status="expired", scheduled_at=to_ms(MIDNIGHT))
@@ -191,7 +191,7 @@ def test_a_million_rows_cost_a_scrape_little(connection: Connection) -> None:
 
     before = steps()
     old = to_ms(NOW) - 90 * 86_400_000
-    rows = [(f"o{number}", "+15550100001", "Hello.", old, "called") for number in range(20_000)]
+    rows = [(f"o{number}", "+12025550001", "Hello.", old, "called") for number in range(20_000)]
     connection.execute("BEGIN")
     insert = "INSERT INTO reminders (id, phone_number, message, scheduled_at, status) VALUES (?, ?, ?, ?, ?)"
     connection.executemany(insert, rows)
@@ -201,7 +201,7 @@ def test_a_million_rows_cost_a_scrape_little(connection: Connection) -> None:
 
 def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_calls_are_named(desk: Desk) -> None:
     desk.insert("soon", scheduled_at=to_ms(NOW + HOUR))
-    desk.insert("rings", "+15550100002", status="processing")
+    desk.insert("rings", "+12025550002", status="processing")
     call(desk, "rings", look_at=NOW + 2 * HOUR)
     found = next_wakes(desk.connection, NOW)
     assert (found.reminder, found.call, found.paused) == (NOW + HOUR, NOW + 2 * HOUR, False)
@@ -209,7 +209,7 @@ def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_ca
 
 
 def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(desk: Desk) -> None:
-    desk.insert("rings", "+15550100002", status="processing")
+    desk.insert("rings", "+12025550002", status="processing")
     call(desk, "rings", look_at=NOW + HOUR)
     assert next_wakes(desk.connection, NOW, alive=False).alive is None
     due = next_wakes(desk.connection, NOW + HOUR, alive=False)

@@ -78,7 +78,7 @@ class Desk:
     def write(self, fn: Callable[[Connection, datetime], T]) -> T:
         return transaction(self.connection, fn, self.now)
 
-    def insert(self, reminder_id: str = "r1", phone: str = "+15550100001", **columns: Any) -> None:
+    def insert(self, reminder_id: str = "r1", phone: str = "+12025550001", **columns: Any) -> None:
         """A row as another program writes it."""
         row = {
             "id": reminder_id,

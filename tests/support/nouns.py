@@ -49,7 +49,7 @@ def able(capabilities: Capabilities, **changes: Any) -> Rules:
 def a_reminder(status: Status = Status.SCHEDULED, **changes: Any) -> Reminder:
     values: dict[str, Any] = {
         "id": "reminder-1",
-        "phone_number": "+15550100001",
+        "phone_number": "+12025550001",
         "message": "Your appointment is tomorrow at nine.",
         "scheduled_at": NOW,
         "status": status,
@@ -63,7 +63,7 @@ def a_call(state: CallState = CallState.DIALING, **changes: Any) -> Call:
         "id": "call-1",
         "seq": 1,
         "reminder_id": "reminder-1",
-        "phone_number": "+15550100001",
+        "phone_number": "+12025550001",
         "provider": "generic",
         "account": ACCOUNT,
         "state": state,

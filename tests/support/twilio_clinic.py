@@ -28,7 +28,10 @@ outcome_timeout_seconds = {outcome_timeout_seconds}
 [web]
 port = {port}
 public_base_url = "http://127.0.0.1:{port}"
+[clinic]
+country = "US"
 [calling]
+timezone = "Africa/Abidjan"
 end = "23:59"
 [provider]
 timeout_seconds = {timeout_seconds}
@@ -46,7 +49,7 @@ delay_minutes = 0.001
 max_calls = 2
 [messages]
 clinic = "Doctor Brown's practice"
-phone = "+12025550123"
+phone = "+12025550191"
 """
 
 

@@ -40,6 +40,16 @@ async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_r
         assert "message" not in stored
 
 
+async def test_a_patient_who_will_not_be_called_is_a_warning_in_the_answer(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        await door.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
+        other = REMINDER | {"ref": "b", "phone_number": "+12025550148"}
+        first, second = (await door.post([REMINDER, other])).json()["reminders"]
+        assert [one.partition(":")[0] for one in first["warnings"]] == ["this number has opted out"]
+        assert second["warnings"] == []
+        assert (await door.post(REMINDER)).json()["warnings"] == [], "the same again stores nothing"
+
+
 async def test_a_time_without_an_offset_is_the_patients_else_the_clinics(tmp_path: Path) -> None:
     async with an_api(tmp_path) as door:
         local = REMINDER | {"scheduled_at": "2099-03-01 16:00"}
@@ -86,7 +96,7 @@ async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_pla
             "/2/ref",
             "/3",
         ]
-        assert "expected an international number that exists" in told["errors"][0]["detail"]
+        assert "without country code, and [clinic].country is not set" in told["errors"][0]["detail"]
         assert await door.count() == 0
         good = [REMINDER | {"ref": f"r{number}"} for number in range(1000)]
         answer = await door.post(good)

@@ -1,7 +1,7 @@
 """Judges the machine: its disk, its clock, its time zones, its files, and the database on it."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from stat import S_IROTH, S_ISVTX, S_IWOTH, S_IXOTH
 from typing import Final
@@ -63,15 +63,15 @@ def time_zones(version: str | None, source: str, today: datetime) -> Finding:
     return warning("time zones", f"{says}, is old", fix)
 
 
-def unknown_zones(names: Iterable[str]) -> list[Finding]:
-    """Of zones that waiting reminders name and that can't be loaded."""
+def uncallable(reasons: Mapping[str, int]) -> list[Finding]:
+    """Of the waiting reminders that can't be called, how many for each reason."""
     return [
         wrong(
-            "time zones",
-            f"a waiting reminder names {name!r}, which is no time zone here: it will fail when it is due",
-            "correct its timezone in the database, or install the package tzdata",
+            "reminders",
+            f"{count} waiting {'reminder' if count == 1 else 'reminders'} can't be called: {reason}",
+            "correct them, or the configuration, before they are due: then they fail",
         )
-        for name in names
+        for reason, count in reasons.items()
     ]
 
 

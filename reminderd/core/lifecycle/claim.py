@@ -91,6 +91,8 @@ def claim_reminder(
         if reminder.status.final:
             return _changed(ledger, reminder, rules)
     judged = _Case(ledger, reminder, rules, now).verdict()
+    if isinstance(judged, Ends) and judged.code is EndCode.TOO_LATE and reminder.scheduled_at > now:
+        judged = Waits(reminder.scheduled_at, lasting_hold(reminder))  # the hours may change until then
     if isinstance(judged, Ends):
         return _changed(ledger, ended(reminder, judged.status, judged.code, now, judged.reason), rules)
     if isinstance(judged, Waits):
@@ -173,7 +175,7 @@ class _Case:
         return self._ends() or self._too_late() or self._waits()
 
     def _ends(self) -> Ends | None:
-        wrong = unfit(self.reminder)
+        wrong = unfit(self.reminder, self.rules.numbering)
         if wrong is not None:
             return Ends(Status.FAILED, EndCode.INVALID, wrong)
         if self.reminder.phone_number in self.ledger.opted_out:

@@ -11,8 +11,9 @@ from typing import Final
 
 from attrs import define, frozen
 
+from reminderd.core.phone import Numbering
 from reminderd.store.address import unreached_since
-from reminderd.store.queries import broken_promises
+from reminderd.store.queries import broken_promises, uncallable
 from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
@@ -50,8 +51,8 @@ class Examination:
     """The newest version that this program knows."""
     mistakes: list[str] | None
     """The errors of the file and its rows; None: there was not enough time to read it all."""
-    zones: list[str]
-    """The time zones of waiting reminders; none are read from a damaged or old database."""
+    uncallable: dict[str, int]
+    """Why waiting reminders can't be called; not examined in a damaged or old database."""
     wal_bytes: int
     provider: str | None = None
     """The real provider that it was last opened for; None: none, or it is damaged or old."""
@@ -59,12 +60,13 @@ class Examination:
     """Since when the provider does not reach our address; None: it does, or the database is damaged or old."""
 
 
-def examine(path: Path, *, seconds: float) -> Examination:
+def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
     """Examine an existing database, on one read-only connection.
 
     Args:
         path: the file.
         seconds: how long reading it may take.
+        numbering: which numbers may be called.
 
     Raises:
         StoreUnusableError: it can't be opened, is damaged or isn't ours.
@@ -76,14 +78,15 @@ def examine(path: Path, *, seconds: float) -> Examination:
         version = snapshot(connection, partial(schema_version, newest=newest))
         is_current = version == newest
         mistakes = _mistakes(connection, seconds, rows=is_current)
-        zones = snapshot(connection, _waiting_zones) if is_current and not mistakes else []
-        provider = snapshot(connection, real_provider) if is_current and not mistakes else None
-        unreached = snapshot(connection, unreached_since) if is_current and not mistakes else None
+        is_sound = is_current and not mistakes
+        reasons = snapshot(connection, partial(uncallable, numbering=numbering)) if is_sound else {}
+        provider = snapshot(connection, real_provider) if is_sound else None
+        unreached = snapshot(connection, unreached_since) if is_sound else None
     return Examination(
         version=version,
         newest=newest,
         mistakes=mistakes,
-        zones=zones,
+        uncallable=reasons,
         wal_bytes=_size(Path(f"{file}-wal")),
         provider=provider,
         unreached_since=unreached,
@@ -132,14 +135,6 @@ class _Patience:
     def look(self) -> bool:
         self.over = self.over or time.monotonic() > self.deadline
         return self.over
-
-
-def _waiting_zones(connection: Connection) -> list[str]:
-    rows = connection.execute(
-        "SELECT DISTINCT timezone FROM reminders"
-        " WHERE status = 'scheduled' AND wake_at IS NOT NULL AND timezone IS NOT NULL ORDER BY timezone"
-    ).fetchall()
-    return [row["timezone"] for row in rows]
 
 
 def _size(file: Path) -> int:

@@ -81,11 +81,12 @@ def test_time_zone_data_gets_old_in_two_years(version: str | None, mark: Mark) -
     assert "/usr/share/zoneinfo" in found.says
 
 
-def test_each_unknown_zone_has_a_line() -> None:
-    assert machine.unknown_zones([]) == []
-    found = machine.unknown_zones(["Mars/Olympus", "Berlin"])
-    assert [finding.mark for finding in found] == [Mark.WRONG, Mark.WRONG]
-    assert "'Mars/Olympus'" in found[0].says
+def test_each_reason_why_reminders_can_not_be_called_has_a_line() -> None:
+    assert machine.uncallable({}) == []
+    one, more = machine.uncallable({"phone_number: empty": 1, "timezone: not a time zone": 3})
+    assert (one.mark, more.mark) == (Mark.WRONG, Mark.WRONG)
+    assert one.says == "1 waiting reminder can't be called: phone_number: empty"
+    assert more.says == "3 waiting reminders can't be called: timezone: not a time zone"
 
 
 @pytest.mark.parametrize(

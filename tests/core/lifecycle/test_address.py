@@ -18,7 +18,7 @@ def a_silent_call(number: int = 1, **changes: Any) -> Call:
     """One that was answered, lasted, and in which nobody asked us what to say."""
     values: dict[str, Any] = {
         "id": f"call-{number}",
-        "phone_number": f"+1555010000{number}",
+        "phone_number": f"+1202555000{number}",
         "status": "completed",
         "duration_seconds": 9,
         "created_at": NOW + number * SECOND,

@@ -61,7 +61,7 @@ def test_a_claim_that_still_holds_may_be_sent() -> None:
         (CLAIMED, evolve(DIALING, status=Status.SCHEDULED), {}, {}),
         (CLAIMED, evolve(DIALING, message="Other words."), {}, {}),
         (CLAIMED, evolve(DIALING, scheduled_at=NOW + DAY), {}, {}),
-        (CLAIMED, evolve(DIALING, phone_number="+15550100002"), {}, {}),
+        (CLAIMED, evolve(DIALING, phone_number="+12025550002"), {}, {}),
         (CLAIMED, evolve(DIALING, expires_at=NOW), {}, {}),
         (CLAIMED, DIALING, {"now": NOW - MINUTE}, {}),
         (CLAIMED, DIALING, {"rules": evolve(RULES, window=hours(11 * HOUR, 12 * HOUR))}, {}),

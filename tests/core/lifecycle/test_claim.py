@@ -9,6 +9,7 @@ from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD,
 from reminderd.core.lifecycle.transition import ActionKind, Level, limit_of
 from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
+from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
 from tests.support.nouns import (
     ACCOUNT,
@@ -145,7 +146,7 @@ def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scheduled_at": NOW}, {"phone_number": "+15550100002"}], ids=["moved", "another number"]
+    "changes", [{"scheduled_at": NOW}, {"phone_number": "+12025550002"}], ids=["moved", "another number"]
 )
 def test_what_has_left_its_calls_waits_for_no_delay_of_theirs(changes: dict[str, Any]) -> None:
     was = evolve(DUE, scheduled_at=NOW - HOUR, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL, attempts=1, tries=1)
@@ -394,6 +395,29 @@ def test_a_row_on_which_the_program_fails_has_failed_if_it_waited_and_else_is_lo
     assert later.lines[0].level is Level.ERROR
 
 
+# What is looked at before its time
+
+
+def test_a_reminder_for_later_that_can_not_be_called_fails_at_once() -> None:
+    later = a_reminder(scheduled_at=NOW + DAY, phone_number="+15550100001")
+    reminder = after(later)
+    assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.INVALID)
+    german = evolve(RULES, numbering=Numbering(country="DE"))
+    assert after(a_reminder(scheduled_at=NOW + DAY), rules=german).status is Status.FAILED
+
+
+def test_a_reminder_for_later_that_can_be_called_waits_for_its_time() -> None:
+    reminder = after(a_reminder(scheduled_at=NOW + DAY))
+    assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, NOW + DAY, None)
+
+
+def test_hours_that_leave_no_time_may_change_until_a_reminder_is_due() -> None:
+    closed = evolve(RULES, window=NO_HOURS)
+    later = a_reminder(scheduled_at=NOW + DAY)
+    assert (after(later, rules=closed).status, after(later, rules=closed).wake_at) == (Status.SCHEDULED, NOW + DAY)
+    assert after(later, rules=closed, now=NOW + DAY).status is Status.EXPIRED
+
+
 # A new number
 
 
@@ -418,6 +442,12 @@ def test_a_reminder_of_a_changed_number_stays_held_though_it_expired_by_a_clock_
     again = after(expired)
     assert (again.status, again.hold_code) == (Status.SCHEDULED, HoldCode.NUMBER_CHANGED)
     assert claimed(a_ledger(again)).action is None
+
+
+def test_a_reminder_of_a_changed_number_stays_held_until_it_is_due_though_the_hours_leave_no_time() -> None:
+    held = evolve(DUE, scheduled_at=NOW + HOUR, hold_code=HoldCode.NUMBER_CHANGED)
+    reminder = after(held, rules=evolve(RULES, window=NO_HOURS))
+    assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.NUMBER_CHANGED)
 
 
 def test_a_reminder_of_a_changed_number_joins_no_call_of_that_number() -> None:

@@ -13,7 +13,7 @@ CALL = a_call(CallState.PLACED)
 
 
 @pytest.mark.parametrize(
-    "changes", [{"scheduled_at": NOW + DAY}, {"phone_number": "+15550100009"}], ids=["moved", "another number"]
+    "changes", [{"scheduled_at": NOW + DAY}, {"phone_number": "+12025550009"}], ids=["moved", "another number"]
 )
 def test_a_reminder_that_is_another_one_by_now_has_left_its_calls(changes: dict[str, Any]) -> None:
     ledger = a_ledger(evolve(ROW, **changes), CALL, a_member(CALL, ROW))

@@ -50,7 +50,7 @@ OPENS, CLOSES, DAY = 3, 33, 40
 LEASE, CONFIRM, OUTCOME, REDIAL, LATE, KEY_LIFE, GROUP = 3, 2, 6, 2, 26, 24, 4
 MAX_CALLS, MAX_TRIES, PER_DAY = 2, 3, 2
 ACCOUNTS: Final = ("first", "second")
-_NUMBERS: Final = ("+15550100001", "+15550100002")
+_NUMBERS: Final = ("+12025550001", "+12025550002")
 
 
 Asked = tuple[str, int, datetime]

@@ -126,7 +126,7 @@ def test_every_part_can_be_said(part: Part, question: Question | None) -> None:
 
 
 def test_nothing_in_a_message_is_taken_for_xml() -> None:
-    message = "</Say><Dial>+15550100</Dial> & < > \" ' ]]> 你好 \u200b &amp; <![CDATA["
+    message = "</Say><Dial>+12025550</Dial> & < > \" ' ]]> 你好 \u200b &amp; <![CDATA["
     (say, _) = answer(Part.MESSAGE, message=message)
     assert say.text == message
 

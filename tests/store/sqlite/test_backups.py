@@ -34,7 +34,7 @@ def backup_name(database: Path, stamp: str) -> str:
 def test_backups_are_named_by_their_utc_time_in_a_folder_of_their_own(
     connection: Connection, path: Path, folder: Path
 ) -> None:
-    connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+49301')")
+    connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+4930123456')")
     made = back_up(path, folder, NOW.astimezone(timezone(timedelta(hours=2))), keep=3)
     assert made.file == folder / backup_name(path, "20260302T100000Z")
     assert folder.stat().st_mode & 0o777 == 0o700

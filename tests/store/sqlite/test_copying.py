@@ -41,32 +41,32 @@ def fill(connection: Connection) -> None:
 def test_a_copy_is_one_private_file_with_all_that_is_committed(
     connection: Connection, path: Path, target: Path
 ) -> None:
-    opt_out(connection, "+49301")
+    opt_out(connection, "+4930123456")
     with open_sync(path) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        opt_out(writer, "+49302")
+        opt_out(writer, "+4930123457")
         made = copy(connection, target)
         writer.execute("COMMIT")
     assert files(target) == ["copy.db"]
     assert (made.file, made.size, made.mistakes) == (target, target.stat().st_size, [])
     assert target.stat().st_mode & 0o777 == 0o600
     with reading(target) as copied:
-        assert [row[0] for row in copied.execute("SELECT phone_number FROM opt_outs")] == ["+49301"]
+        assert [row[0] for row in copied.execute("SELECT phone_number FROM opt_outs")] == ["+4930123456"]
     assert files(target) == ["copy.db"]
 
 
 def test_what_was_deleted_is_not_in_a_copy(connection: Connection, target: Path) -> None:
     connection.execute("PRAGMA secure_delete = OFF").fetchall()
-    opt_out(connection, "+49 a number that nobody has")
+    opt_out(connection, "+4930777777777")
     connection.execute("DELETE FROM opt_outs")
     copy(connection, target)
-    assert b"nobody has" not in target.read_bytes()
+    assert b"+4930777777777" not in target.read_bytes()
 
 
 def test_an_earlier_copy_is_replaced_only_if_that_is_wanted(connection: Connection, target: Path) -> None:
     copy(connection, target)
     before = target.read_bytes()
-    opt_out(connection, "+49301")
+    opt_out(connection, "+4930123451")
     with pytest.raises(CopyError, match="exists; --force replaces it"):
         copy(connection, target)
     assert target.read_bytes() == before

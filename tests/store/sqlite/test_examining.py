@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from reminderd.core.phone import ANY_NUMBER
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection, connect
@@ -26,7 +27,7 @@ with open_sync(Path(sys.argv[1])) as connection:
 
 
 def examined(path: Path, *, seconds: float = 30) -> Examination:
-    return examine(path, seconds=seconds)
+    return examine(path, seconds=seconds, numbering=ANY_NUMBER)
 
 
 def insert(connection: Connection, reminder_id: str, **columns: str | int | None) -> None:
@@ -38,7 +39,7 @@ def insert(connection: Connection, reminder_id: str, **columns: str | int | None
 def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connection: Connection) -> None:
     insert(connection, "r1")
     seen = examined(path)
-    assert seen == Examination(version=NEWEST, newest=NEWEST, mistakes=[], zones=[], wal_bytes=seen.wal_bytes)
+    assert seen == Examination(version=NEWEST, newest=NEWEST, mistakes=[], uncallable={}, wal_bytes=seen.wal_bytes)
     assert seen.wal_bytes > 0
 
 
@@ -71,7 +72,7 @@ def test_an_older_schema_is_left_as_it_is(path: Path) -> None:
 
 def test_an_empty_file_has_no_schema_yet(path: Path) -> None:
     path.touch()
-    assert examined(path) == Examination(version=0, newest=NEWEST, mistakes=[], zones=[], wal_bytes=0)
+    assert examined(path) == Examination(version=0, newest=NEWEST, mistakes=[], uncallable={}, wal_bytes=0)
     assert path.stat().st_size == 0
 
 
@@ -102,11 +103,17 @@ def test_what_can_not_be_read_through_in_time_is_not_called_sound(path: Path) ->
     assert examined(path).mistakes == []
 
 
-def test_zones_of_waiting_reminders_are_listed_once(path: Path, connection: Connection) -> None:
-    for number, zone in enumerate(["Asia/Tokyo", "Asia/Tokyo", "Mars/Olympus", None]):
+def test_waiting_reminders_that_can_not_be_called_are_counted_by_their_reason(
+    path: Path, connection: Connection
+) -> None:
+    for number, zone in enumerate(["Asia/Tokyo", "EST", "EST", None]):
         insert(connection, f"r{number}", timezone=zone)
+    insert(connection, "r8", phone_number="+15550100001")
     insert(connection, "r9", timezone="Moon/Sea", status="failed")
-    assert examined(path).zones == ["Asia/Tokyo", "Mars/Olympus"]
+    by_zone, by_number = examined(path).uncallable.items()
+    assert by_zone == ("timezone: EST has no daylight saving time; expected a zone like America/New_York", 2)
+    assert by_number[0].startswith("phone_number: no such number can exist")
+    assert by_number[1] == 1
 
 
 def test_another_program_s_database_and_a_newer_one_are_refused(path: Path) -> None:

@@ -18,7 +18,7 @@ def test_a_reference_of_a_table_of_the_clinics_own_to_nothing_is_named(connectio
 
 def test_an_index_that_does_not_fit_its_table_is_found(path: Path) -> None:
     with open_sync(path) as connection:
-        connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+49301')")
+        connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+4930123456')")
         page = connection.execute(
             "SELECT rootpage FROM sqlite_master WHERE name LIKE '%autoindex_opt_outs%'"
         ).fetchone()[0]

@@ -153,11 +153,11 @@ def test_an_address_that_was_failing_when_the_backup_was_made_is_not_failing_any
 
 def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Path) -> None:
     with a_desk(path) as desk:
-        desk.insert("open", "+15550100001")
+        desk.insert("open", "+12025550001")
         [action] = desk.claim()
         desk.answer(action, Accepted("ext-1"))
-        desk.insert("due", "+15550100002", scheduled_at=to_ms(LATER))
-        desk.insert("next", "+15550100003", scheduled_at=to_ms(LATER + timedelta(milliseconds=1)))
+        desk.insert("due", "+12025550002", scheduled_at=to_ms(LATER))
+        desk.insert("next", "+12025550003", scheduled_at=to_ms(LATER + timedelta(milliseconds=1)))
         backed_up(desk, backup)
         # After the backup the call ends and the other is rung.
         desk.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
@@ -178,9 +178,9 @@ def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Pa
 def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:
     with a_desk(path) as desk:
         desk.insert("due", scheduled_at=to_ms(NOW + HOUR))
-        desk.insert("next", "+15550100002", scheduled_at=to_ms(NOW + HOUR + MINUTE))
+        desk.insert("next", "+12025550002", scheduled_at=to_ms(NOW + HOUR + MINUTE))
         desk.later(HOUR)
-        desk.insert("last", "+15550100003", scheduled_at=to_ms(NOW + DAY))
+        desk.insert("last", "+12025550003", scheduled_at=to_ms(NOW + DAY))
         backed_up(desk, backup)
     assert [reminder.id for reminder in put_back(path, backup, now=NOW).held] == ["due"]
 
@@ -207,7 +207,7 @@ def test_one_that_is_put_in_again_is_not_rung_a_second_time_unless_staff_ask_for
     put_back(path, backup, now=NOW + MINUTE)
     with a_desk(path) as desk:
         desk.insert()
-        desk.insert("new", "+15550100002", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        desk.insert("new", "+12025550002", scheduled_at=to_ms(NOW + 2 * MINUTE))
         desk.later(HOUR)
         resume(desk)
         assert [action.call.reminder_id for action in desk.claim()] == ["new"]
@@ -265,14 +265,14 @@ def test_the_number_of_a_call_that_was_made_after_the_backup_is_busy_while_it_li
 
 def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
     with a_desk(path) as desk:
-        desk.insert("next", "+15550100003", scheduled_at=to_ms(NOW + DAY))
-        desk.write(partial(opt_out, phone_number="+15550100009", source="before", actor="patient", rules=RULES))
+        desk.insert("next", "+12025550003", scheduled_at=to_ms(NOW + DAY))
+        desk.write(partial(opt_out, phone_number="+12025550009", source="before", actor="patient", rules=RULES))
         backed_up(desk, backup)
-        desk.write(partial(opt_out, phone_number="+15550100003", source="key 9", actor="patient", rules=RULES))
+        desk.write(partial(opt_out, phone_number="+12025550003", source="key 9", actor="patient", rules=RULES))
     assert put_back(path, backup).opt_outs == 1
     with a_desk(path) as desk:
         rows = desk.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
-        assert [tuple(row) for row in rows] == [("+15550100009", "before"), ("+15550100003", "key 9")]
+        assert [tuple(row) for row in rows] == [("+12025550009", "before"), ("+12025550003", "key 9")]
         assert desk.reminder("next").status is Status.CANCELLED
 
 

@@ -148,7 +148,10 @@ CREATE INDEX call_reminders_by_reminder ON call_reminders (reminder_id);
 CREATE TRIGGER reminders_inserted AFTER INSERT ON reminders
 WHEN NEW.wake_at IS NULL AND NEW.status IN ('scheduled', 'dialing', 'processing')
 BEGIN
-    UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
+    -- At once: what can never be called fails while there is time to correct it.
+    UPDATE reminders
+       SET wake_at = min(scheduled_at, CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
+     WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER reminders_moved AFTER UPDATE OF scheduled_at ON reminders
@@ -158,9 +161,10 @@ BEGIN
     UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
 END;
 
-CREATE TRIGGER reminders_changed AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, status ON reminders
+CREATE TRIGGER reminders_changed
+AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, message, status ON reminders
 WHEN NEW.revision = OLD.revision
-     AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number
+     AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number OR NEW.message <> OLD.message
           OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
           OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
 BEGIN
@@ -220,6 +224,21 @@ CREATE TABLE opt_outs (
     source       TEXT,
     created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
 ) STRICT;
+
+-- A number in another spelling would be listed and called all the same.
+CREATE TRIGGER opt_outs_inserted_in_e164 BEFORE INSERT ON opt_outs
+WHEN NEW.phone_number NOT GLOB '+[1-9]*' OR substr(NEW.phone_number, 2) GLOB '*[^0-9]*'
+     OR length(NEW.phone_number) NOT BETWEEN 8 AND 16 OR instr(NEW.phone_number, char(0)) > 0
+BEGIN
+    SELECT RAISE(ABORT, 'opt_outs.phone_number is not E.164: expected + and 7 to 15 digits, like +12025550147');
+END;
+
+CREATE TRIGGER opt_outs_corrected_in_e164 BEFORE UPDATE OF phone_number ON opt_outs
+WHEN NEW.phone_number NOT GLOB '+[1-9]*' OR substr(NEW.phone_number, 2) GLOB '*[^0-9]*'
+     OR length(NEW.phone_number) NOT BETWEEN 8 AND 16 OR instr(NEW.phone_number, char(0)) > 0
+BEGIN
+    SELECT RAISE(ABORT, 'opt_outs.phone_number is not E.164: expected + and 7 to 15 digits, like +12025550147');
+END;
 
 CREATE TRIGGER opt_outs_inserted AFTER INSERT ON opt_outs
 BEGIN

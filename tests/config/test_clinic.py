@@ -1,0 +1,89 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reminderd.config import ClinicConfig, Config, numbering_of
+from reminderd.core.phone import Numbering, patient_number
+
+Load = Callable[..., Config]
+Mistakes = Callable[..., list[str]]
+
+
+def test_a_country_is_read_in_any_case(load: Load) -> None:
+    assert load(None, {"REMINDERD__CLINIC__COUNTRY": "de"}).clinic.country == "DE"
+    config = load('[clinic]\ncountry = "us"\nallowed_countries = ["ca", "US"]')
+    assert config.clinic == ClinicConfig(country="US", allowed_countries=("CA", "US"))
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('country = "UK"', "[clinic].country: is no country code, did you mean GB?; expected a two-letter"),
+        ('country = "Germany"', "is no country code, did you mean DE?"),
+        ('country = "XX"', "is no country code; expected"),
+        ('country = "001"', "is no country code; expected"),
+        ("country = 1", "is a whole number; expected a two-letter country code"),
+        (
+            'allowed_countries = ["DE", "USA"]',
+            "has an entry, number 2, that is no country code, did you mean US?; expected a list",
+        ),
+        ('allowed_countries = [""]', "has an entry, number 1, that is no country code; expected a list"),
+        ('country = "US"\nallowed_countries = ["CA"]', "[clinic].allowed_countries: leaves out US, the clinic's own"),
+    ],
+)
+def test_what_is_no_country_is_a_mistake(mistakes: Mistakes, line: str, says: str) -> None:
+    (found,) = mistakes(f"[clinic]\n{line}")
+    assert says in found
+
+
+def test_a_list_without_the_clinics_country_may_name_a_country_of_the_same_numbering(load: Load) -> None:
+    assert load('[clinic]\ncountry = "JE"\nallowed_countries = ["GB"]').clinic.country == "JE"
+
+
+def test_the_clinics_own_numbers_are_read_as_they_are_dialed_in_its_country(load: Load) -> None:
+    config = load(
+        '[clinic]\ncountry = "US"\n[messages]\nphone = "(202) 555-0190"',
+        {"TWILIO_FROM_NUMBER": "202 555 0191"},
+    )
+    assert config.messages.phone == "+12025550190"
+    assert config.provider.twilio.from_number == "+12025550191"
+    numbering = numbering_of(config)
+    assert numbering == Numbering(country="US", own=frozenset({"+12025550190", "+12025550191"}))
+    with pytest.raises(ValueError, match="the clinic's own number"):
+        patient_number("+1 202 555 0190", numbering)
+
+
+@pytest.mark.parametrize(
+    ("toml", "says"),
+    [
+        (
+            '[messages]\nphone = "202 555 0190"',
+            "[messages].phone: without country code, and [clinic].country is not set",
+        ),
+        ('[messages]\nphone = "+1 555 010 0190"', "[messages].phone: no such number can exist"),
+        ('[messages]\nphone = "+1 202 555 0190 ext. 3"', "[messages].phone: has an extension"),
+        (
+            '[clinic]\ncountry = "DE"\n[messages]\nphone = "(202) 555-0190"',
+            "[messages].phone: not a number as it is dialed",
+        ),
+        ('[provider.twilio]\nfrom_number = "202 555 0190"', "[provider.twilio].from_number: without country code"),
+    ],
+)
+def test_a_number_of_the_clinic_that_can_not_exist_is_a_mistake(mistakes: Mistakes, toml: str, says: str) -> None:
+    (found,) = [line for line in mistakes(toml) if "number" in line]
+    assert says in found
+
+
+def test_a_wrong_country_is_the_only_mistake_about_a_national_number(mistakes: Mistakes) -> None:
+    (found,) = mistakes('[clinic]\ncountry = "UK"\n[messages]\nphone = "020 7946 0123"')
+    assert "[clinic].country" in found
+
+
+def test_the_original_environment_alone_knows_no_country(load: Load) -> None:
+    given: dict[str, Any] = {
+        "VOICE_PROVIDER_API_URL": "https://voice.example/v1/",
+        "VOICE_PROVIDER_API_KEY": "key",
+        "REMINDERD__PROVIDER__GENERIC__WEBHOOK_AUTH": "none",
+    }
+    assert numbering_of(load(None, given)) == Numbering()
