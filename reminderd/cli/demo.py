@@ -112,7 +112,7 @@ def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
     now = SystemClock().now()
     for number, case in enumerate(cases):
         request = ReminderRequest(
-            phone_number=example_number(case.behaviour, area=202 + number),
+            phone_number=example_number(case.behaviour),
             message="This is your clinic. Your appointment is tomorrow at nine.",
             scheduled_at=now + timedelta(milliseconds=number),
         )

@@ -175,7 +175,7 @@ def behaviour_of(phone_number: str) -> Behaviour:
 
 
 def example_number(name: str, *, area: int = 202) -> str:
-    """A fictitious number in E.164 that behaves as named; another `area`, 201 to 999, gives another number.
+    """A fictitious number in E.164 that behaves as named; another area code gives another number.
 
     Raises:
         KeyError: no behaviour has this name.

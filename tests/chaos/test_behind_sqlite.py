@@ -55,7 +55,7 @@ async def test_a_running_daemon_leaves_its_databases_files_to_sqlite(tmp_path: P
 @pytest.mark.parametrize(
     "command",
     [
-        ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "Hello."),
+        ("add", "--phone", "+4930123456", "--at", "2030-01-07T09:30+01:00", "--message", "Hello."),
         ("list",),
         ("db", "check"),
     ],
