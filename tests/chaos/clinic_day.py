@@ -7,15 +7,14 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.imported import Intake
-from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.model import TERMINAL
+from reminderd.core.answers import Report
 from reminderd.store.queries import broken_promises
-from reminderd.store.reminders import Source, put_all
+from reminderd.store.reminders import Source
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.integrity import check
-from tests.chaos.carrier import CarrierCall, message_for
-from tests.chaos.configurations import ALL_DAY
+from tests.chaos.carrier import CarrierCall
+from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending
+from tests.chaos.front_desk import MOST_REMINDERS
 from tests.chaos.other_programs import Book, Wanted
 from tests.chaos.promises import broken_in_the_database, not_at_rest
 from tests.chaos.simulated import MISREPORTED, MOODS, PLACED
@@ -31,15 +30,12 @@ from tests.chaos.two_processes import (
     TwoProcesses,
     holds,
 )
-from tests.support.nouns import HOUR, MINUTE
+from tests.support.nouns import HOUR, MINUTE, SECOND
 
 PHONES: Final = ("+15550100001", "+15550100002", "+15550100003")
-MOST_REMINDERS: Final = 8
 STAFF: Final = Source(actor="staff")
 
 MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
-MOST_WORDS: Final = (*sorted(TERMINAL), "ringing", "held", "completed", "completed", "busy", "no-answer")
-ANSWERERS: Final = (None, "human", "machine_start")
 
 _A_MOMENT: Final = timedelta(milliseconds=37)
 """No two events happen at the same time."""
@@ -68,7 +64,7 @@ class ClinicDay:
     """A provider may answer that it has not placed a call that it has placed."""
     errors: list[str]
     """Exceptions that the program has logged."""
-    webhooks: list[tuple[CarrierCall, str]] = field(factory=list)
+    webhooks: list[tuple[CarrierCall, Report]] = field(factory=list)
     """All that were ever sent."""
     _names: int = 0
 
@@ -86,8 +82,8 @@ class ClinicDay:
 
     @property
     def talking(self) -> list[CarrierCall]:
-        """Return the live calls in which a message was spoken, and keys are listened for."""
-        return [one for one in self.live if one.account.capabilities.asks_what_to_say and one.picked_up and one.spoken]
+        """Return the live calls in which something was spoken, and keys are listened for."""
+        return [one for one in self.live if one.question is not None and one.spoken]
 
     @property
     def has_suspended_tasks(self) -> bool:
@@ -119,9 +115,15 @@ class ClinicDay:
             self.works(Work(process=dice.randrange(2), fate=fate, mood=mood, meanwhile=meanwhile))
         if self.live and dice.random() < 0.04:
             program.sets_the_clock(dice.choice((-30, 20, 30)) * MINUTE)
+        self._calls_go_on()
+
+    def _calls_go_on(self) -> None:
+        dice = self.dice
         for call in self.live:
-            if dice.random() < 0.15:
-                self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
+            if dice.random() < 0.1:
+                self.call_ends(call, dice.randrange(2), dice.choice(ENDINGS), dice.choice(MOST_ANSWERERS))
+            elif dice.random() < 0.05:
+                self.call_goes_on(call, dice.randrange(2), dice.choice(PROGRESS))
 
     def _one_of_the_last_called(self) -> Wanted | None:
         names = [
@@ -185,47 +187,29 @@ class ClinicDay:
 
     # Calls
 
-    def call_goes_on(self, call: CarrierCall, process: int | None, word: str, answered_by: str | None) -> None:
-        """Tell a process a word about a call, or send the webhook on its way; before it is completed it is answered."""
-        if word == "completed" and not call.picked_up:
+    def call_goes_on(self, call: CarrierCall, process: int | None, word: str) -> None:
+        """Tell a process a word about a call, or send the webhook on its way."""
+        self._sends(call, process, self.program.tells(call, word))
+
+    def call_ends(self, call: CarrierCall, process: int | None, ending: Ending, answered_by: str | None) -> None:
+        """End a call, which somebody has answered if its end says so, and tell a process, as above."""
+        if ending.means in {"completed", "hung-up"} and not call.picked_up:
             self.program.is_answered(process, call, answered_by)
-        if word in TERMINAL:
-            self.program.carriers[call.account].ends(call, word)
-        self.webhooks.append((call, word))
+        is_over_at = call.is_over_at(ending) or 0.0
+        self.program.passes(max(is_over_at - self.program.time.seconds, 0.0) * SECOND)
+        self.program.carriers[call.account].finishes(call, ending, self.program.time.seconds)
+        self._sends(call, process, self.program.tells(call))
+
+    def _sends(self, call: CarrierCall, process: int | None, report: Report) -> None:
+        self.webhooks.append((call, report))
         if process is not None:
-            self.program.webhook(process, call, word)
+            self.program.webhook(process, call, report)
 
     # Reminders
 
     def adds(self, phone: str, at: datetime, expires_at: datetime | None = None) -> None:
         """Have another program add a reminder."""
         self.program.other.adds(self.book.new(self._new_name("r"), phone, at, expires_at=expires_at))
-
-    def imports(self, former: Wanted | None, phone: str, at: datetime) -> None:
-        """Have staff import a file with one line: a new reminder, or one that was imported before.
-
-        Raises:
-            RefusedError: the line is refused.
-        """
-        name = self._new_name("imported") if former is None else former.name
-        request = read_request(
-            phone_number=phone,
-            message=message_for(name),
-            scheduled_at=at.isoformat(),
-            expires_at=None,
-            timezone=None,
-            ref=name,
-            zone=ALL_DAY.zone,
-        )
-        assert isinstance(request, ReminderRequest), request
-        desk, number = self.program.processes[0].desk, f"{self._names:032x}"
-        store = partial(put_all, requests=[request], rules=desk.rules, mint=lambda: number, source=STAFF)
-        [(stored, decision)] = desk.write(store)
-        if decision.intake is not Intake.UNCHANGED:
-            wanted = self.book.new(name, phone, request.scheduled_at, id=str(stored.reminder["id"]), ref=name)
-            wanted.is_held = decision.intake is Intake.HELD
-            if former is not None:
-                wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
 
     def _new_name(self, prefix: str) -> str:
         self._names += 1
@@ -259,9 +243,9 @@ class ClinicDay:
         for turn in range(300):
             for call in self.program.calls:
                 if call.is_live:
-                    self.call_goes_on(call, 0, "completed", None)
+                    self.call_ends(call, 0, HEARD, None)
                 elif not call.is_reported:
-                    self.program.webhook(0, call, call.end or "")
+                    self.program.webhook(0, call, self.program.tells(call))
             if self.program.next_wake() is None:
                 break
             self.sleeps()

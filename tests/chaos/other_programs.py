@@ -70,6 +70,10 @@ class Book:
         self.reminders[name] = Wanted(scheduled_at=at, **(values | others))
         return self.reminders[name]
 
+    def retires(self, wanted: Wanted) -> None:
+        """Keep a reminder that is over beside a new one of the same name."""
+        self.reminders[wanted.id] = self.reminders.pop(wanted.name)
+
     def subjects_of(self, message: str) -> tuple[Subject, ...]:
         """Return what a message speaks of, as far as anybody still wants it."""
         return tuple(self.reminders[name].subject for name in names_in(message) if name in self.reminders)
