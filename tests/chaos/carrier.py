@@ -84,10 +84,11 @@ class CarrierCall(Ring):
 
     def is_handed(self, reply: Reply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
         """Speak what the program says, once the call is answered."""
-        self.question = reply.question
         if Part.MESSAGE in reply.parts or Part.VOICEMAIL in reply.parts:
             self.spoken_to = Who.PERSON if Part.MESSAGE in reply.parts else Who.MACHINE
-            self.speech, self.spoken, self.spoken_from = speech, subjects, seconds
+            self.speech, self.spoken, self.spoken_from, self.question = speech, subjects, seconds, reply.question
+        else:
+            self.loses_its_words()
 
     def loses_its_words(self) -> None:
         """Speak nothing: the provider can't use what it was handed."""
@@ -102,7 +103,7 @@ class CarrierCall(Ring):
     def is_over_at(self, ending: Ending) -> float | None:
         """Return when the line ends of a call that was answered."""
         begun = self.answered_at if self.spoken_from is None else self.spoken_from
-        return None if begun is None else begun + ending.lasts * takes(self.speech)
+        return None if begun is None else begun + round(ending.lasts * takes(self.speech), 3)
 
     @property
     def is_told_for_sure(self) -> bool:

@@ -14,11 +14,13 @@ from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.integrity import check
 from tests.chaos.carrier import CarrierCall
 from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending
-from tests.chaos.front_desk import MOST_REMINDERS
+from tests.chaos.front_desk import CHOICES, MOST_REMINDERS, PHONES, Ask, FrontDesk
 from tests.chaos.other_programs import Book, Wanted
 from tests.chaos.promises import broken_in_the_database, not_at_rest
 from tests.chaos.simulated import MISREPORTED, MOODS, PLACED
 from tests.chaos.snapshot import looking, snapshot_of
+from tests.chaos.tables import CHOICES as SHAPES
+from tests.chaos.tables import Shape
 from tests.chaos.two_processes import (
     FATES,
     KILLED_AFTER,
@@ -32,10 +34,12 @@ from tests.chaos.two_processes import (
 )
 from tests.support.nouns import HOUR, MINUTE, SECOND
 
-PHONES: Final = ("+15550100001", "+15550100002", "+15550100003")
 STAFF: Final = Source(actor="staff")
 
 MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
+
+KEYS: Final = ("", "", "1", "2", "3", "5", "9")
+"""Empty: none was pressed until the message was over."""
 
 _A_MOMENT: Final = timedelta(milliseconds=37)
 """No two events happen at the same time."""
@@ -66,7 +70,11 @@ class ClinicDay:
     """Exceptions that the program has logged."""
     webhooks: list[tuple[CarrierCall, Report]] = field(factory=list)
     """All that were ever sent."""
+    front_desk: FrontDesk = field(init=False)
     _names: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.front_desk = FrontDesk(program=self.program)
 
     @property
     def book(self) -> Book:
@@ -116,14 +124,36 @@ class ClinicDay:
         if self.live and dice.random() < 0.04:
             program.sets_the_clock(dice.choice((-30, 20, 30)) * MINUTE)
         self._calls_go_on()
+        if dice.random() < 0.06:
+            self._is_handed_something()
+
+    def _is_handed_something(self) -> None:
+        """Have staff import a table, or the clinic's own system send or cancel some reminders."""
+        dice, desk = self.dice, self.front_desk
+        asks = [Ask(**{name: dice.choice(some) for name, some in CHOICES.items()}) for _ in range(dice.randrange(1, 4))]
+        what = dice.randrange(5)
+        if what < 3:
+            desk.imports(desk.lines(asks), Shape(**{name: dice.choice(some) for name, some in SHAPES.items()}))
+        elif what == 3 or not self.book.reminders:
+            again = desk.posted and dice.random() < 0.3
+            desk.posts(dice.choice(desk.posted) if again else desk.lines(asks))
+        else:
+            desk.deletes(self.reminder(dice.randrange(9)), by_ref=dice.random() < 0.5)
 
     def _calls_go_on(self) -> None:
-        dice = self.dice
+        dice, program = self.dice, self.program
         for call in self.live:
+            process = dice.randrange(2)
+            if not call.picked_up and dice.random() < 0.05:
+                program.is_answered(process, call, dice.choice(MOST_ANSWERERS))
+            if call in self.talking and dice.random() < 0.1:
+                program.key_is_pressed(process, call, dice.choice(KEYS))
+            if call in self.talking and not call.proven and dice.random() < 0.02:
+                program.words_are_lost(process, call)
             if dice.random() < 0.1:
-                self.call_ends(call, dice.randrange(2), dice.choice(ENDINGS), dice.choice(MOST_ANSWERERS))
+                self.call_ends(call, process, dice.choice(ENDINGS), dice.choice(MOST_ANSWERERS))
             elif dice.random() < 0.05:
-                self.call_goes_on(call, dice.randrange(2), dice.choice(PROGRESS))
+                self.call_goes_on(call, process, dice.choice(PROGRESS))
 
     def _one_of_the_last_called(self) -> Wanted | None:
         names = [

@@ -22,12 +22,12 @@ from tests.support.nouns import NOW, SECOND
 if TYPE_CHECKING:
     from tests.chaos.carrier import CarrierCall, Subject
 
-GREETING_TAKES: Final = 4.0
+GREETING_TAKES: Final = 2.0
 """Seconds, as the clinic's rules have it."""
 
 _WORDS_PER_SECOND: Final = 2.5
 _CHARACTERS_PER_SECOND: Final = 15
-_ROUNDED: Final = 1.0
+_ROUNDED: Final = 0.5
 """Providers report whole seconds."""
 _MESSAGES: Final = re.compile(r"This is [\w-]+\. Version \d+\.")
 
@@ -75,17 +75,18 @@ class Ending:
 HEARD: Final = Ending()
 
 ENDINGS: Final = (
-    *(HEARD,) * 6,
+    *(HEARD,) * 5,
     Ending(word="COMPLETE"),
-    Ending(word="Completed", lasts=0.5),
-    Ending(lasts=0.5),
+    Ending(word="Completed", lasts=0.7),
+    Ending(lasts=0.7),
     Ending(lasts=0.0),
     Ending(is_empty=True, lasts=0.0),
+    Ending(word="complete", is_empty=True, lasts=0.0),
     Ending(answered_by="machine_end_beep"),
     Ending(answered_by="Voicemail"),
     Ending(answered_by="FAX"),
-    Ending(word="hung-up", means="hung-up", lasts=0.5),
-    Ending(word="User Hangup", means="hung-up", lasts=0.5),
+    Ending(word="hung-up", means="hung-up", lasts=0.7),
+    Ending(word="User Hangup", means="hung-up", lasts=0.7),
     Ending(word="busy", means="busy"),
     Ending(word="user_busy", means="busy"),
     Ending(word="no-answer", means="no-answer"),
@@ -108,12 +109,12 @@ _OF_TWILIO: Final[Mapping[str, tuple[str, int | None]]] = {"hung-up": ("complete
 
 
 def takes(speech: str) -> float:
-    """Return how many seconds it takes to speak the greeting and these messages.
+    """Return how many seconds it takes to speak the greeting and these messages, in whole milliseconds.
 
     2.5 words a second, where each digit is a word, or 15 characters a second if that is longer.
     """
     words = sum(max(1, sum(one.isdigit() for one in word)) for word in speech.split())
-    return GREETING_TAKES + max(words / _WORDS_PER_SECOND, len(speech) / _CHARACTERS_PER_SECOND)
+    return round(GREETING_TAKES + max(words / _WORDS_PER_SECOND, len(speech) / _CHARACTERS_PER_SECOND), 3)
 
 
 def told_in(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Subject"]:

@@ -4,15 +4,15 @@ A line counts for what the clinic meant by it, whatever we have read.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from reminderd.core.imported import Decision, Intake
 from reminderd.core.lifecycle.staff import NotAllowedError
@@ -23,10 +23,12 @@ from reminderd.web.problems import ProblemError
 from tests.chaos.carrier import message_for
 from tests.chaos.imports import import_table
 from tests.chaos.other_programs import Book, Wanted
-from tests.chaos.tables import SPOILED_PHONES, Line, Shape, is_refused, number_of, rendered, spelled
+from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, is_refused, number_of, rendered, spelled
 from tests.chaos.two_processes import TwoProcesses, holds
 from tests.support.desk import Desk
+from tests.support.nouns import MINUTE
 
+PHONES: Final = ("+15550100001", "+15550100002", "+15550100003")
 MOST_REMINDERS: Final = 8
 
 
@@ -45,14 +47,23 @@ class Ask:
     spoiled: str | None = None
 
 
+CHOICES: Final[Mapping[str, Sequence[Any]]] = {
+    "which": (None, None, *range(5)),
+    "phone_number": (None, None, None, *PHONES[:2]),
+    "after": (None, *(by * MINUTE for by in (-60, 0, 0, 10, 60, 24 * 60))),
+    "has_ref": (True, True, False),
+    "is_called_off": (False, False, False, True),
+    "spoiled": (*(None,) * 3 * len(SPOILED), *SPOILED),
+}
+"""What can be asked for."""
+
+
 @define(kw_only=True)
 class FrontDesk:
     """Where tables and requests come in; the names of what is new count up."""
 
     program: TwoProcesses
-    zone: ZoneInfo
-    phone_number: str
-    """That of most patients."""
+    zone: ZoneInfo = BERLIN
     posted: list[tuple[Line, ...]] = field(factory=list)
     """What was ever sent in one request."""
     _names: "count[int]" = field(factory=lambda: count(1))
@@ -78,7 +89,7 @@ class FrontDesk:
             at = self._now + (ask.after or timedelta(0))
             if former is not None and ask.after is None:
                 at = former.scheduled_at
-            known = self.phone_number if former is None else former.phone_number
+            known = PHONES[0] if former is None else former.phone_number
             found.setdefault(
                 name,
                 Line(
@@ -97,6 +108,8 @@ class FrontDesk:
 
     def imports(self, lines: Sequence[Line], shape: Shape) -> None:
         """Have staff import a table."""
+        if not lines:
+            return
         file = self.program.folder / "table.csv"
         file.write_bytes(rendered(lines, shape))
         source = Source(actor="staff", detail="import of table.csv")
@@ -117,7 +130,10 @@ class FrontDesk:
     # The HTTP API
 
     def posts(self, lines: Sequence[Line]) -> None:
-        """Have the clinic's own system send some reminders in one request."""
+        """Have the clinic's own system send some reminders in one request, which can't say that one is called off."""
+        if not lines:
+            return
+        lines = [evolve(line, is_called_off=False) for line in lines]
         self.posted.append(tuple(lines))
         body = json.dumps([self._written(line, place) for place, line in enumerate(lines)]).encode()
         spoiled = [line for line in lines if line.spoiled is not None]

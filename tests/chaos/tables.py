@@ -5,7 +5,7 @@ The moment and the number of a line are known before it is written: no reading o
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from attrs import frozen
@@ -159,6 +159,9 @@ STYLES: Final[Mapping[str, tuple[Callable[[datetime], str], ...]]] = {
 }
 """How a local time is written, in one column or in two."""
 
+_SKIPPED: Final = {"Europe/Berlin": "2026-03-29 02:30", "America/New_York": "2026-03-08 02:30"}
+"""When the clock is put forward."""
+
 _TIMES: Final[Mapping[str, Callable[[datetime], str]]] = {
     "an offset that no place has": lambda at: f"{at:%Y-%m-%dT%H:%M}+01:37",
     "a slot that may be an offset": lambda at: f"{at:%Y-%m-%d} 09:00-09:30",
@@ -168,7 +171,7 @@ _TIMES: Final[Mapping[str, Callable[[datetime], str]]] = {
     "another weekday": lambda at: f"{_WEEKDAYS[(at.weekday() + 1) % 7]}, {_named('en')(at)}",
     "an hour alone": lambda at: f"{at:%Y-%m-%d} 16",
     "no such day": lambda at: f"{at:%Y}-02-30 10:00",
-    "the hour that the clock skips": lambda _at: "2026-03-29 02:30",
+    "an hour that there is not": lambda at: _SKIPPED.get(str(at.tzinfo), f"{at:%Y-%m-%d} 25:30"),
     "no time": lambda _at: "",
 }
 SPOILED_PHONES: Final[Mapping[str, Callable[[str], str]]] = {
@@ -180,6 +183,19 @@ SPOILED_PHONES: Final[Mapping[str, Callable[[str], str]]] = {
     "a spreadsheet's exponent": lambda phone: f"{phone[1]}.{phone[2:6]}E+10",
 }
 _STATUSES: Final = {"an unclear status": "Rescheduled", "a question": "?"}
+
+CHOICES: Final[Mapping[str, Sequence[Any]]] = {
+    "language": sorted(LANGUAGES),
+    "style": sorted(STYLES),
+    "zone": (BERLIN, ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata"), ZoneInfo("UTC")),
+    "delimiter": (",", ";", "\t", "|"),
+    "encoding": ("utf-8", "utf-8-sig", "utf-16", "cp1252"),
+    "above": (0, 1, 2),
+    "phones": ("one", "first of two", "second of two"),
+    "proves_order": (True, True, True, False),
+    "turned": range(8),
+}
+"""What a shape can be like."""
 
 SPOILED: Final[tuple[str, ...]] = (*_TIMES, *SPOILED_PHONES, *_STATUSES)
 """What must be refused in a line."""

@@ -15,7 +15,6 @@ from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
@@ -30,17 +29,18 @@ from reminderd.core.window import Window
 from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.reminders import accept, call_again, cancel
 from tests.chaos.clinic_day import (
+    KEYS,
     MOST_MOODS,
-    PHONES,
     STAFF,
     ClinicDay,
     Work,
 )
 from tests.chaos.configurations import ALL_DAY, OFFICE_HOURS, TWILIO, WEEKDAY_MORNINGS, Account, Configuration
 from tests.chaos.endings import ENDINGS, MOST_ANSWERERS, PROGRESS, Ending
-from tests.chaos.front_desk import MOST_REMINDERS, Ask, FrontDesk
+from tests.chaos.front_desk import CHOICES as WHAT_IS_ASKED
+from tests.chaos.front_desk import MOST_REMINDERS, PHONES, Ask
 from tests.chaos.simulated import MOODS
-from tests.chaos.tables import BERLIN, LANGUAGES, SPOILED, STYLES, Shape
+from tests.chaos.tables import CHOICES, Shape
 from tests.chaos.two_processes import FATES, SETTLES, TwoProcesses
 from tests.support.nouns import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 
@@ -68,30 +68,9 @@ WORK: Final = st.builds(
     meanwhile=st.none() | st.integers(0, 99),
 )
 ASKS: Final = st.lists(
-    st.builds(
-        Ask,
-        which=st.none() | WHICH,
-        phone_number=st.none() | SOME_PHONE,
-        after=st.none() | TIMES,
-        has_ref=st.sampled_from([True, True, False]),
-        is_called_off=st.sampled_from([False, False, False, True]),
-        spoiled=st.sampled_from((*(None,) * 3 * len(SPOILED), *SPOILED)),
-    ),
-    min_size=1,
-    max_size=3,
+    st.builds(Ask, **{name: st.sampled_from(some) for name, some in WHAT_IS_ASKED.items()}), min_size=1, max_size=3
 )
-SHAPES: Final = st.builds(
-    Shape,
-    language=st.sampled_from(sorted(LANGUAGES)),
-    style=st.sampled_from(sorted(STYLES)),
-    zone=st.sampled_from([BERLIN, ZoneInfo("America/New_York"), ZoneInfo("Asia/Kolkata"), ZoneInfo("UTC")]),
-    delimiter=st.sampled_from(",;\t|"),
-    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
-    above=st.integers(0, 2),
-    phones=st.sampled_from(["one", "first of two", "second of two"]),
-    proves_order=st.sampled_from([True, True, True, False]),
-    turned=st.integers(0, 7),
-)
+SHAPES: Final = st.builds(Shape, **{name: st.sampled_from(some) for name, some in CHOICES.items()})
 CHANGES: Final = st.sampled_from(
     [
         {"window": ALL_DAY},
@@ -163,7 +142,6 @@ class ProgramHistories(RuleBasedStateMachine):
         sink = logger.add(errors.append, level="ERROR", filter=lambda one: one["exception"] is not None)
         self.stack.callback(logger.remove, sink)
         self.day = ClinicDay(program=self.program, dice=dice, may_be_misreported=may_be_misreported, errors=errors)
-        self.front_desk = FrontDesk(program=self.program, zone=BERLIN, phone_number=PHONES[0])
         for phone in (PHONES[0], PHONES[0], PHONES[1]):
             self.day.adds(phone, self.day.now)
 
@@ -235,7 +213,7 @@ class ProgramHistories(RuleBasedStateMachine):
         self.program.is_answered(process, unanswered[which % len(unanswered)], answered_by)
 
     @precondition(lambda self: self.day.talking)
-    @rule(which=WHICH, digits=st.sampled_from(["", "", "1", "2", "3", "5", "9"]), process=PROCESS)
+    @rule(which=WHICH, digits=st.sampled_from(KEYS), process=PROCESS)
     def a_key_is_pressed(self, which: int, digits: str, process: int) -> None:
         """Or none until the message is over."""
         talking = self.day.talking
@@ -348,37 +326,33 @@ class ProgramHistories(RuleBasedStateMachine):
 
     @rule(asks=ASKS, shape=SHAPES)
     def staff_import_a_table(self, asks: list[Ask], shape: Shape) -> None:
-        lines = self.front_desk.lines(asks)
-        if lines:
-            self.front_desk.imports(lines, shape)
+        self.day.front_desk.imports(self.day.front_desk.lines(asks), shape)
 
-    @precondition(lambda self: self.front_desk.named)
+    @precondition(lambda self: self.day.front_desk.named)
     @rule(which=WHICH, shape=SHAPES)
     def staff_import_another_number(self, which: int, shape: Shape) -> None:
         """Another number under a known `ref`, and all else as it was."""
-        former = self.front_desk.named[which % len(self.front_desk.named)].phone_number
+        former = self.day.front_desk.named[which % len(self.day.front_desk.named)].phone_number
         ask = Ask(which=which, phone_number=PHONES[former == PHONES[0]])
-        self.front_desk.imports(self.front_desk.lines([ask]), shape)
+        self.day.front_desk.imports(self.day.front_desk.lines([ask]), shape)
 
     @rule(asks=ASKS)
     def the_clinics_system_posts_reminders(self, asks: list[Ask]) -> None:
-        lines = self.front_desk.lines(evolve(ask, is_called_off=False) for ask in asks)
-        if lines:
-            self.front_desk.posts(lines)
+        self.day.front_desk.posts(self.day.front_desk.lines(asks))
 
-    @precondition(lambda self: self.front_desk.posted)
+    @precondition(lambda self: self.day.front_desk.posted)
     @rule(which=WHICH)
     def the_clinics_system_posts_the_same_again(self, which: int) -> None:
-        posted = self.front_desk.posted
-        self.front_desk.posts(posted[which % len(posted)])
+        posted = self.day.front_desk.posted
+        self.day.front_desk.posts(posted[which % len(posted)])
 
     @precondition(lambda self: self.day.book.reminders)
     @rule(which=WHICH, deletes=st.booleans(), by_ref=st.booleans())
     def the_clinics_system_gets_or_deletes_a_reminder(self, which: int, deletes: bool, by_ref: bool) -> None:
         wanted = self.day.reminder(which)
         if deletes:
-            self.front_desk.deletes(wanted, by_ref=by_ref)
-        self.front_desk.gets(wanted)
+            self.day.front_desk.deletes(wanted, by_ref=by_ref)
+        self.day.front_desk.gets(wanted)
 
     @rule(kills=st.booleans())
     def a_backup_is_made_or_restored(self, kills: bool) -> None:

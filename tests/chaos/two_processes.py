@@ -344,7 +344,10 @@ class TwoProcesses:
             call.is_proven(self.time.now)
         if digits == "9":
             self.book.opted_out.add(call.phone_number)
-        self._speaks(call, spoken)
+        if asked is Question.VOICEMAIL and digits:
+            self._speaks(call, spoken)
+        else:
+            call.question = spoken.reply.question
 
     def words_are_lost(self, which: int, call: CarrierCall) -> None:
         """Let the provider say that it could not use our answer, before anything was spoken."""
