@@ -123,8 +123,9 @@ def told_in(call: "CarrierCall", *, voicemail_is_reached: bool) -> frozenset["Su
     if ending is None or ending.is_empty or not call.picked_up:
         return frozenset()
     if not call.account.capabilities.asks_what_to_say:
-        is_told = who is Who.PERSON or (who is Who.MACHINE and voicemail_is_reached)
-        return frozenset(call.spoken if ending.means == "completed" and is_told else ())
+        is_left_to_machine = who is Who.MACHINE and voicemail_is_reached and ending.means in {"completed", "hung-up"}
+        is_heard = who is Who.PERSON and ending.means == "completed"
+        return frozenset(call.spoken if is_heard or is_left_to_machine else ())
     if in_words_of_twilio(ending)[0] != "completed" or call.spoken_from is None or call.ended is None:
         return frozenset()
     if call.spoken_to is Who.MACHINE:
