@@ -54,6 +54,8 @@ class CarrierCall(Ring):
     spoken_from: float | None = None
     question: Question | None = None
     """What the next key answers."""
+    pressed: str = ""
+    """The keys that answered a message."""
     answered_at: float | None = None
     ended: float | None = None
     ending: Ending | None = None
@@ -94,8 +96,9 @@ class CarrierCall(Ring):
         """Speak nothing: the provider can't use what it was handed."""
         self.speech, self.spoken, self.spoken_from, self.question = "", (), None, None
 
-    def is_proven(self, now: datetime) -> None:
+    def is_proven(self, digits: str, now: datetime) -> None:
         """Note a key, or the request that follows the message without one."""
+        self.pressed += digits
         self.heard_of.update(self.spoken)
         self.proven.update(self.spoken)
         self._is_known_to_be_heard(self.proven, now)

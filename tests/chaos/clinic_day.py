@@ -16,7 +16,7 @@ from tests.chaos.carrier import CarrierCall
 from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending
 from tests.chaos.front_desk import CHOICES, MOST_REMINDERS, PHONES, Ask, FrontDesk
 from tests.chaos.other_programs import Book, Wanted
-from tests.chaos.promises import broken_in_the_database, not_at_rest
+from tests.chaos.promises import broken_in_the_database, broken_in_the_outcomes, not_at_rest
 from tests.chaos.simulated import MISREPORTED, MOODS, PLACED
 from tests.chaos.snapshot import looking, snapshot_of
 from tests.chaos.tables import CHOICES as SHAPES
@@ -263,6 +263,7 @@ class ClinicDay:
             holds(check(connection) if at_rest else [])
         holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))
+        holds(broken_in_the_outcomes(found, self.program.calls, self.program.circumstances))
         holds(not_at_rest(found) if at_rest else [])
 
     def ends_well(self) -> None:

@@ -4,7 +4,7 @@ A line counts for what the clinic meant by it, whatever we have read.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,7 +23,8 @@ from reminderd.web.problems import ProblemError
 from tests.chaos.carrier import message_for
 from tests.chaos.imports import import_table
 from tests.chaos.other_programs import Book, Wanted
-from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, is_refused, number_of, rendered, spelled
+from tests.chaos.readings import broken_by_a_line, broken_by_a_request, broken_by_a_table, broken_by_showing
+from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, number_of, rendered, spelled
 from tests.chaos.two_processes import TwoProcesses, holds
 from tests.support.desk import Desk
 from tests.support.nouns import MINUTE
@@ -116,16 +117,11 @@ class FrontDesk:
         done = import_table(file, self._desk, zone=shape.zone, mint=self._mint, source=source)
         if done is None:
             return
+        holds(broken_by_a_table(lines, shape, done))
         for place, line in enumerate(lines):
-            number = number_of(place, shape)
-            decision = done.taken[number][1] if number in done.taken else None
-            if decision is None:
-                why = done.unreadable.get(number)
-                holds([] if is_refused(line, shape) else [f"{line.name}: {why}, though nothing is wrong with it"])
-            elif is_refused(line, shape):
-                holds([f"{line.name}: taken from a table in spite of {line.spoiled or 'midnight'}"])
-            else:
-                self._notes(line, decision, self._id_of(line.name))
+            found = done.taken.get(number_of(place, shape))
+            if found is not None:
+                self._notes(line, found[1], self._id_of(line.name))
 
     # The HTTP API
 
@@ -136,13 +132,12 @@ class FrontDesk:
         lines = [evolve(line, is_called_off=False) for line in lines]
         self.posted.append(tuple(lines))
         body = json.dumps([self._written(line, place) for place, line in enumerate(lines)]).encode()
-        spoiled = [line for line in lines if line.spoiled is not None]
         try:
             requests, _ = read_requests(body, self.zone, NO_TEMPLATES)
-        except ProblemError as error:
-            holds([] if spoiled or self._has_midnight(lines) else [f"refused though nothing is wrong: {error.errors}"])
+        except ProblemError:
+            holds(broken_by_a_request(lines, self.zone, is_read=False))
             return
-        holds(f"{line.name}: taken from a request in spite of {line.spoiled}" for line in spoiled)
+        holds(broken_by_a_request(lines, self.zone, is_read=True))
         store = partial(put_all, rules=self._desk.rules, mint=self._mint, source=Source(actor=API))
         with suppress(RefusedError):
             for line, (found, decision) in zip(lines, self._desk.write(partial(store, requests=requests)), strict=True):
@@ -152,7 +147,7 @@ class FrontDesk:
         """Have it look at a reminder."""
         found = self._desk.write(lambda connection, _now: stored(connection, wanted.ref or wanted.id))
         shown = None if found is None else (found.reminder["phone_number"], found.reminder["scheduled_at"])
-        holds([] if shown == (wanted.phone_number, wanted.scheduled_at) else [f"{wanted.name} is shown as {shown}"])
+        holds(broken_by_showing(wanted, shown))
 
     def deletes(self, wanted: Wanted, *, by_ref: bool) -> None:
         """Have it cancel a reminder."""
@@ -174,9 +169,6 @@ class FrontDesk:
             body["scheduled_at"] = f"{local:%Y-%m-%dT%H:%M}+01:37"
         return body | ({"ref": line.name} if line.has_ref else {})
 
-    def _has_midnight(self, lines: Iterable[Line]) -> bool:
-        return any(line.at.astimezone(self.zone).strftime("%H:%M") == "00:00" for line in lines)
-
     # What the book says
 
     def _notes(self, line: Line, decision: Decision, reminder_id: str | None) -> None:
@@ -184,7 +176,7 @@ class FrontDesk:
         former, intake = self.book.reminders.get(line.name), decision.intake
         if decision.refused or intake in {Intake.UNCHANGED, Intake.NOT_NEEDED}:
             return
-        holds(f"{line.name}: {sentence}" for sentence in _broken_by(line, intake, former))
+        holds(broken_by_a_line(line, intake, former))
         if intake is Intake.CANCELLED:
             self.book.reminders[line.name].is_cancelled = True
             return
@@ -211,18 +203,3 @@ class FrontDesk:
     def _id_of(self, ref: str) -> str | None:
         found = self._desk.connection.execute("SELECT id FROM reminders WHERE ref = :ref", {"ref": ref}).fetchone()
         return None if found is None else str(found["id"])
-
-
-def _broken_by(line: Line, intake: Intake, former: Wanted | None) -> Iterator[str]:
-    """Say what a line must not have done to the reminder that the clinic has."""
-    is_other = former is not None and former.phone_number != line.phone_number
-    if line.is_called_off and intake is not Intake.CANCELLED:
-        yield f"{intake} by a line that calls it off"
-    if not line.is_called_off and intake is Intake.CANCELLED:
-        yield "cancelled by a line that does not say so"
-    if intake is Intake.CANCELLED and is_other and line.spoiled is None:
-        yield "cancelled by a line about another number"
-    if intake is Intake.CHANGED and is_other:
-        yield "has another number now, and nobody is asked"
-    if former is not None and former.is_cancelled and line.has_ref and not line.is_called_off:
-        yield f"{intake} by a line though it is cancelled"

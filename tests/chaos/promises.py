@@ -10,11 +10,12 @@ from typing import Final
 
 from attrs import define, field
 
-from reminderd.core.model import Reminder, Status
+from reminderd.core.model import CallOutcome, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from tests.chaos.carrier import CarrierCall, Subject, names_in
 from tests.chaos.configurations import Account
+from tests.chaos.endings import ANSWERERS, Who
 from tests.chaos.other_programs import Book, Wanted
 from tests.chaos.snapshot import Snapshot
 
@@ -218,6 +219,21 @@ def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstan
         yield f"{reminder_id}: in the book or in the database only"
     for reminder_id in wanted.keys() & found.reminders.keys():
         yield from _broken_in(found.reminders[reminder_id], wanted[reminder_id], found, calls, circumstances)
+
+
+def broken_in_the_outcomes(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
+    """Say which calls are recorded with an outcome that the provider's own record does not bear out."""
+    known = {call.call_id: call for call in calls if not is_loose(call.account, circumstances)}
+    for stored in found.calls.values():
+        call = known.get(stored.external_call_id or "")
+        if call is None:
+            continue
+        if stored.outcome in {CallOutcome.CONFIRMED, CallOutcome.HEARD} and not call.heard_of:
+            yield f"{call.call_id}: recorded as {stored.outcome}, and nobody was told"
+        if stored.outcome is CallOutcome.CONFIRMED and "1" not in call.pressed:
+            yield f"{call.call_id}: recorded as confirmed, and nobody has pressed 1"
+        if stored.outcome is CallOutcome.VOICEMAIL and Who.MACHINE not in {ANSWERERS[call.answered_by], call.spoken_to}:
+            yield f"{call.call_id}: recorded as left to a machine, and none has answered"
 
 
 def _broken_in(

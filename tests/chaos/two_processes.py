@@ -341,7 +341,7 @@ class TwoProcesses:
             return
         self._is_known(call)
         if asked is not Question.VOICEMAIL:
-            call.is_proven(self.time.now)
+            call.is_proven(digits, self.time.now)
         if digits == "9":
             self.book.opted_out.add(call.phone_number)
         if asked is Question.VOICEMAIL and digits:
