@@ -94,7 +94,7 @@ class CarrierCall(Ring):
 
     def loses_its_words(self) -> None:
         """Speak nothing: the provider can't use what it was handed."""
-        self.speech, self.spoken, self.spoken_from, self.question = "", (), None, None
+        self.spoken, self.spoken_from, self.question = (), None, None
 
     def is_proven(self, digits: str, now: datetime) -> None:
         """Note a key, or the request that follows the message without one."""

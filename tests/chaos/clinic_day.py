@@ -148,7 +148,7 @@ class ClinicDay:
                 program.is_answered(process, call, dice.choice(MOST_ANSWERERS))
             if call in self.talking and dice.random() < 0.1:
                 program.key_is_pressed(process, call, dice.choice(KEYS))
-            if call in self.talking and not call.proven and dice.random() < 0.02:
+            if call in self.talking and not call.proven and dice.random() < 0.05:
                 program.words_are_lost(process, call)
             if dice.random() < 0.1:
                 self.call_ends(call, process, dice.choice(ENDINGS), dice.choice(MOST_ANSWERERS))
