@@ -23,7 +23,13 @@ from reminderd.web.problems import ProblemError
 from tests.chaos.carrier import message_for
 from tests.chaos.imports import import_table
 from tests.chaos.other_programs import Book, Wanted
-from tests.chaos.readings import broken_by_a_line, broken_by_a_request, broken_by_a_table, broken_by_showing
+from tests.chaos.readings import (
+    broken_by_a_line,
+    broken_by_a_request,
+    broken_by_a_table,
+    broken_by_refusing,
+    broken_by_showing,
+)
 from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, number_of, rendered, spelled
 from tests.chaos.two_processes import TwoProcesses, holds
 from tests.support.desk import Desk
@@ -139,9 +145,14 @@ class FrontDesk:
             return
         holds(broken_by_a_request(lines, self.zone, is_read=True))
         store = partial(put_all, rules=self._desk.rules, mint=self._mint, source=Source(actor=API))
-        with suppress(RefusedError):
-            for line, (found, decision) in zip(lines, self._desk.write(partial(store, requests=requests)), strict=True):
-                self._notes(line, decision, str(found.reminder["id"]))
+        try:
+            done = self._desk.write(partial(store, requests=requests))
+        except RefusedError as error:
+            for refusal in error.refusals:
+                self._notes(lines[refusal.place], refusal.decision, None)
+            return
+        for line, (found, decision) in zip(lines, done, strict=True):
+            self._notes(line, decision, str(found.reminder["id"]))
 
     def gets(self, wanted: Wanted) -> None:
         """Have it look at a reminder."""
@@ -174,6 +185,7 @@ class FrontDesk:
     def _notes(self, line: Line, decision: Decision, reminder_id: str | None) -> None:
         """Write into the book what a line has changed, by what it was meant to say."""
         former, intake = self.book.reminders.get(line.name), decision.intake
+        holds(broken_by_refusing(line, intake, line.at + self._desk.rules.max_lateness, self._now))
         if decision.refused or intake in {Intake.UNCHANGED, Intake.NOT_NEEDED}:
             return
         holds(broken_by_a_line(line, intake, former))

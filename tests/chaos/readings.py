@@ -1,7 +1,7 @@
 """What the program promises about tables and requests, held against what the clinic meant by each line."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import time
+from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
 from reminderd.core.imported import Intake
@@ -44,6 +44,12 @@ def broken_by_a_line(line: Line, intake: Intake, former: Wanted | None) -> Itera
         yield f"{line.name}: has another number now, and nobody is asked"
     if former is not None and former.is_cancelled and line.has_ref and not line.is_called_off:
         yield f"{line.name}: {intake} by a line, though it is cancelled"
+
+
+def broken_by_refusing(line: Line, intake: Intake, limit: datetime, now: datetime) -> Iterator[str]:
+    """Say whether a line is refused as too late before its limit."""
+    if intake is Intake.TOO_LATE and now < limit:
+        yield f"{line.name}: refused as too late, and it is not"
 
 
 def broken_by_showing(wanted: Wanted, shown: tuple[Value, Value] | None) -> Iterator[str]:

@@ -12,9 +12,16 @@ from reminderd.core.imported import Cancellation, Decision, Intake
 from reminderd.store.reminders import Source
 from tests.chaos.imports import Imported, import_table
 from tests.chaos.other_programs import Book, Wanted
-from tests.chaos.readings import broken_by_a_line, broken_by_a_request, broken_by_a_table, broken_by_showing
+from tests.chaos.readings import (
+    broken_by_a_line,
+    broken_by_a_request,
+    broken_by_a_table,
+    broken_by_refusing,
+    broken_by_showing,
+)
 from tests.chaos.tables import BERLIN, CHOICES, SPOILED, STYLES, Line, Shape, number_of, rendered
 from tests.support.desk import a_desk
+from tests.support.nouns import MINUTE
 
 PHONE, OTHER = "+15550100001", "+15550100002"
 AT = datetime(2026, 3, 4, 13, 5, tzinfo=UTC)
@@ -101,6 +108,12 @@ def test_a_line_that_does_what_it_must_not_is_seen(
 ) -> None:
     assert sentence in "; ".join(broken_by_a_line(line, intake, former))
     assert list(broken_by_a_line(LINE, Intake.HELD, a_former(phone_number=OTHER))) == []
+
+
+def test_a_line_that_is_refused_as_too_late_before_its_limit_is_seen() -> None:
+    assert "and it is not" in "".join(broken_by_refusing(LINE, Intake.TOO_LATE, AT, AT - MINUTE))
+    assert list(broken_by_refusing(LINE, Intake.TOO_LATE, AT, AT)) == []
+    assert list(broken_by_refusing(LINE, Intake.ADDED, AT, AT - MINUTE)) == []
 
 
 def test_a_reminder_that_is_shown_wrongly_is_seen() -> None:
