@@ -228,6 +228,8 @@ class ClinicDay:
         is_over_at = call.is_over_at(ending) or 0.0
         self.program.passes(max(is_over_at - self.program.time.seconds, 0.0) * SECOND)
         self.program.carriers[call.account].finishes(call, ending, self.program.time.seconds)
+        if ending.asks_first and process is not None and call.ended == self.program.time.seconds:
+            self.program.asks_what_follows(process, call)
         self._sends(call, process, self.program.tells(call))
 
     def _sends(self, call: CarrierCall, process: int | None, report: Report) -> None:

@@ -70,6 +70,8 @@ class Ending:
     sip: int | None = None
     answered_by: str | None = None
     """Who answered, as is found out only now."""
+    asks_first: bool = False
+    """Twilio asks what follows the message, and says in that request that the call is over."""
 
 
 HEARD: Final = Ending()
@@ -79,6 +81,7 @@ ENDINGS: Final = (
     Ending(word="COMPLETE"),
     Ending(word="Completed", lasts=0.85),
     Ending(lasts=0.85),
+    Ending(lasts=0.85, asks_first=True),
     Ending(lasts=0.0),
     Ending(is_empty=True, lasts=0.0),
     Ending(word="complete", is_empty=True, lasts=0.0),

@@ -30,7 +30,7 @@ from tests.chaos.readings import (
     broken_by_refusing,
     broken_by_showing,
 )
-from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, number_of, rendered, spelled
+from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, number_of, rendered, spelled, zone_of
 from tests.chaos.two_processes import TwoProcesses, holds
 from tests.support.desk import Desk
 from tests.support.nouns import MINUTE
@@ -49,6 +49,9 @@ class Ask:
     """None: the one that it had."""
     after: timedelta | None = None
     """None: the time that it had."""
+    lasts: timedelta | None = None
+    """None: as long as the clinic calls late."""
+    timezone: str | None = None
     has_ref: bool = True
     is_called_off: bool = False
     spoiled: str | None = None
@@ -58,6 +61,8 @@ CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "which": (None, None, *range(5)),
     "phone_number": (None, None, None, *PHONES[:2]),
     "after": (None, *(by * MINUTE for by in (-60, 0, 0, 10, 60, 24 * 60))),
+    "lasts": (None, None, None, 20 * MINUTE, 30 * 60 * MINUTE),
+    "timezone": (None, None, "America/New_York", "Asia/Kolkata"),
     "has_ref": (True, True, False),
     "is_called_off": (False, False, False, True),
     "spoiled": (*(None,) * 3 * len(SPOILED), *SPOILED),
@@ -97,13 +102,16 @@ class FrontDesk:
             if former is not None and ask.after is None:
                 at = former.scheduled_at
             known = PHONES[0] if former is None else former.phone_number
+            at = at.replace(second=0, microsecond=0)
             found.setdefault(
                 name,
                 Line(
                     name=name,
                     phone_number=ask.phone_number or known,
                     message=message_for(name),
-                    at=at.replace(second=0, microsecond=0),
+                    at=at,
+                    until=None if ask.lasts is None else at + ask.lasts,
+                    timezone=ask.timezone,
                     has_ref=ask.has_ref or former is not None,
                     is_called_off=ask.is_called_off,
                     spoiled=ask.spoiled,
@@ -169,7 +177,7 @@ class FrontDesk:
 
     def _written(self, line: Line, which: int) -> dict[str, str]:
         spoils = SPOILED_PHONES.get(line.spoiled or "")
-        local = line.at.astimezone(self.zone)
+        local = line.at.astimezone(zone_of(line, self.zone))
         times = (local.isoformat(timespec="minutes"), f"{local:%Y-%m-%d %H:%M}", line.at.isoformat())
         body = {
             "phone_number": spelled(line.phone_number, which) if spoils is None else spoils(line.phone_number),
@@ -178,6 +186,10 @@ class FrontDesk:
         }
         if line.spoiled is not None and spoils is None:
             body["scheduled_at"] = f"{local:%Y-%m-%dT%H:%M}+01:37"
+        if line.until is not None:
+            body["expires_at"] = line.until.isoformat()
+        if line.timezone is not None:
+            body["timezone"] = line.timezone
         return body | ({"ref": line.name} if line.has_ref else {})
 
     # What the book says
@@ -185,7 +197,7 @@ class FrontDesk:
     def _notes(self, line: Line, decision: Decision, reminder_id: str | None) -> None:
         """Write into the book what a line has changed, by what it was meant to say."""
         former, intake = self.book.reminders.get(line.name), decision.intake
-        holds(broken_by_refusing(line, intake, line.at + self._desk.rules.max_lateness, self._now))
+        holds(broken_by_refusing(line, intake, line.until or line.at + self._desk.rules.max_lateness, self._now))
         if decision.refused or intake in {Intake.UNCHANGED, Intake.NOT_NEEDED}:
             return
         holds(broken_by_a_line(line, intake, former))
@@ -196,7 +208,8 @@ class FrontDesk:
         if former is not None and former.id != reminder_id:
             self.book.retires(former)
             former = None
-        wanted = self.book.new(line.name, line.phone_number, line.at, id=reminder_id or "", ref=ref)
+        written = {"id": reminder_id or "", "ref": ref, "expires_at": line.until, "timezone": line.timezone}
+        wanted = self.book.new(line.name, line.phone_number, line.at, **written)
         wanted.is_held = intake is Intake.HELD
         if former is not None:
             wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays

@@ -30,6 +30,8 @@ class Wanted:
     version: int = 0
     expires_at: datetime | None = None
     ref: str | None = None
+    timezone: str | None = None
+    """The patient's, in which the calling hours are then."""
     is_cancelled: bool = False
     again_until: datetime | None = None
     is_held: bool = False
@@ -133,6 +135,7 @@ class OtherProgram:
 
     def replaces(self, wanted: Wanted, at: datetime) -> None:
         wanted.scheduled_at, wanted.is_cancelled, wanted.is_held, wanted.again_until = at, False, False, None
+        wanted.timezone = None
         self._run(
             "INSERT OR REPLACE INTO reminders (id, ref, phone_number, message, scheduled_at, expires_at)"
             " VALUES (:id, :ref, :phone_number, :message, :scheduled_at, :expires_at)",

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
@@ -52,7 +53,7 @@ class Circumstances:
         return iter(())
 
 
-def broken_by_a_new_call(  # noqa: C901 - a list of sentences
+def broken_by_a_new_call(
     call: CarrierCall,
     *,
     message: str,
@@ -80,8 +81,6 @@ def broken_by_a_new_call(  # noqa: C901 - a list of sentences
         yield "a call begins in the quiet time after a restore"
     if call.phone_number in book.opted_out:
         yield "a call begins to a number that has opted out"
-    if not rules.window.is_open(now, rules.window.zone):
-        yield "a call begins outside the calling hours"
     if belongs_to != (call.account.provider, call.account.account):
         yield "a request goes to an account that its call does not belong to"
     for name in names_in(message):
@@ -112,6 +111,8 @@ def _broken_by_speaking(
         yield f"a call speaks {name}, which is cancelled"
     if now < wanted.scheduled_at:
         yield f"a call speaks {name} before its time"
+    if not rules.window.is_open(now, rules.window.zone if wanted.timezone is None else ZoneInfo(wanted.timezone)):
+        yield f"a call speaks {name} outside the calling hours"
     if now >= _limit_of(wanted, rules):
         yield f"a call speaks {name} after its limit"
 
@@ -243,9 +244,10 @@ def _broken_in(
     calls: list[CarrierCall],
     circumstances: Circumstances,
 ) -> Iterator[str]:
-    written = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.expires_at)
-    if written != (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at):
-        yield f"{wanted.name}: another number, message, time or limit than the clinic has written"
+    written = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.expires_at, reminder.timezone)
+    wants = (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
+    if written != wants:
+        yield f"{wanted.name}: another number, message, time, limit or zone than the clinic has written"
     is_in_a_live_call = any(
         call.state.alive and call.phone_number == reminder.phone_number and _is_current(found, call.id, reminder)
         for call in found.calls_of(reminder.id)

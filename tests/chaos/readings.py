@@ -8,7 +8,7 @@ from reminderd.core.imported import Intake
 from reminderd.store.queries import Value
 from tests.chaos.imports import Imported
 from tests.chaos.other_programs import Wanted
-from tests.chaos.tables import Line, Shape, is_refused, number_of
+from tests.chaos.tables import Line, Shape, is_refused, number_of, zone_of
 
 
 def broken_by_a_table(lines: Sequence[Line], shape: Shape, done: Imported) -> Iterator[str]:
@@ -24,7 +24,7 @@ def broken_by_a_table(lines: Sequence[Line], shape: Shape, done: Imported) -> It
 def broken_by_a_request(lines: Iterable[Line], zone: ZoneInfo, *, is_read: bool) -> Iterator[str]:
     """Say whether a request was read though it must be refused, or refused though it is clear."""
     wrong = [line.spoiled for line in lines if line.spoiled is not None]
-    may_be_refused = bool(wrong) or any(line.at.astimezone(zone).time() == time(0) for line in lines)
+    may_be_refused = bool(wrong) or any(line.at.astimezone(zone_of(line, zone)).time() == time(0) for line in lines)
     if is_read and wrong:
         yield f"a request is taken in spite of {wrong[0]}"
     elif not is_read and not may_be_refused:

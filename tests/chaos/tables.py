@@ -24,6 +24,10 @@ class Line:
     message: str
     at: datetime
     """In whole minutes."""
+    until: datetime | None = None
+    """From when on nobody is called; in whole minutes."""
+    timezone: str | None = None
+    """Where the patient is, if the table says so; all its times are local there."""
     has_ref: bool = True
     is_called_off: bool = False
     spoiled: str | None = None
@@ -61,6 +65,8 @@ LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
         "at": "Call at",
         "date": "Call date",
         "time": "Call time",
+        "until": "Not after",
+        "timezone": "Time zone",
         "status": "Status",
         "stands": "Confirmed",
         "called off": "Cancelled by patient",
@@ -74,6 +80,8 @@ LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
         "at": "Anrufzeitpunkt",
         "date": "Anrufdatum",
         "time": "Anrufzeit",
+        "until": "gültig bis",
+        "timezone": "Zeitzone",
         "status": "Terminstatus",
         "stands": "bestätigt",
         "called off": "Abgesagt",
@@ -87,6 +95,8 @@ LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
         "at": "Llamar el",
         "date": "Fecha de llamada",
         "time": "Hora de llamada",
+        "until": "Válido hasta",
+        "timezone": "Zona horaria",
         "status": "Estado",
         "stands": "pendiente",
         "called off": "ANULADA",
@@ -100,6 +110,8 @@ LANGUAGES: Final[Mapping[str, Mapping[str, str]]] = {
         "at": "Appeler le",
         "date": "Date d'appel",
         "time": "Heure d'appel",
+        "until": "Au plus tard",
+        "timezone": "Fuseau horaire",
         "status": "Statut",
         "stands": "confirmé",
         "called off": "annulé",
@@ -193,7 +205,7 @@ CHOICES: Final[Mapping[str, Sequence[Any]]] = {
     "above": (0, 1, 2),
     "phones": ("one", "first of two", "second of two"),
     "proves_order": (True, True, True, False),
-    "turned": range(8),
+    "turned": range(10),
 }
 """What a shape can be like."""
 
@@ -217,8 +229,16 @@ def is_refused(line: Line, shape: Shape) -> bool:
     """Return whether a line must be refused, whatever the reader makes of the others."""
     if line.spoiled in _STATUSES or line.is_called_off:
         return line.spoiled in _STATUSES  # a cancellation needs no more than its `ref`
-    is_midnight = line.at.astimezone(shape.zone).time() == time(0) and shape.style not in {"offset", "utc"}
+    is_midnight = line.at.astimezone(zone_of(line, shape.zone)).time() == time(0) and shape.style not in {
+        "offset",
+        "utc",
+    }
     return is_midnight or line.spoiled is not None
+
+
+def zone_of(line: Line, zone: ZoneInfo) -> ZoneInfo:
+    """Return in which zone a line's local times are; `zone` is the clinic's."""
+    return zone if line.timezone is None else ZoneInfo(line.timezone)
 
 
 def rendered(lines: Sequence[Line], shape: Shape) -> bytes:
@@ -242,7 +262,8 @@ def number_of(place: int, shape: Shape) -> int:
 
 
 def _cells(line: Line, shape: Shape, which: int) -> dict[str, str]:
-    words, local = LANGUAGES[shape.language], line.at.astimezone(shape.zone)
+    words, zone = LANGUAGES[shape.language], zone_of(line, shape.zone)
+    local = line.at.astimezone(zone)
     spoils = SPOILED_PHONES.get(line.spoiled or "")
     phone = spelled(line.phone_number, which) if spoils is None else spoils(line.phone_number)
     status = words["called off" if line.is_called_off else "stands"]
@@ -260,6 +281,8 @@ def _cells(line: Line, shape: Shape, which: int) -> dict[str, str]:
     if unclear is not None:
         times = [unclear(local), *("" for _ in times[1:])]
     cells |= dict(zip(("at",) if len(times) == 1 else ("date", "time"), times, strict=True))
+    cells["until"] = "" if line.until is None else f"{line.until.astimezone(zone):%Y-%m-%d %H:%M}"
+    cells["timezone"] = line.timezone or ""
     return cells | {"status": _STATUSES.get(line.spoiled or "", status)}
 
 

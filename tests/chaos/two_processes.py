@@ -349,6 +349,17 @@ class TwoProcesses:
         else:
             call.question = spoken.reply.question
 
+    def asks_what_follows(self, which: int, call: CarrierCall) -> None:
+        """Let the provider ask what follows the message of a call that is over."""
+        process, asked = self.processes[which], call.question
+        if asked is None or not process.account.takes_webhooks_of(call.account):
+            return
+        try:
+            process.desk.press(self.tells(call, "completed"), "", asked, is_over=True)
+        except UnknownReminderError:
+            return
+        self._is_known(call, is_over=True)
+
     def words_are_lost(self, which: int, call: CarrierCall) -> None:
         """Let the provider say that it could not use our answer, before anything was spoken."""
         process = self.processes[which]
