@@ -1,6 +1,7 @@
 """Each way to write a table is read once as it was meant, and each thing that may be spoiled is refused once."""
 
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -25,6 +26,7 @@ from tests.support.nouns import MINUTE
 
 PHONE, OTHER = "+15550100001", "+15550100002"
 AT = datetime(2026, 3, 4, 13, 5, tzinfo=UTC)
+NUMBERS = count(1)
 LINE = Line(name="r-1", phone_number=PHONE, message="This is r-1. Version 0.", at=AT)
 
 
@@ -32,7 +34,9 @@ def imported(lines: list[Line], shape: Shape, folder: Path) -> Imported | None:
     file = folder / "table.csv"
     file.write_bytes(rendered(lines, shape))
     with a_desk(folder / "clinic.db") as desk:
-        return import_table(file, desk, zone=shape.zone, mint=lambda: f"{0:032x}", source=Source(actor="staff"))
+        return import_table(
+            file, desk, zone=shape.zone, mint=lambda: f"{next(NUMBERS):032x}", source=Source(actor="staff")
+        )
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -42,17 +46,21 @@ def test_a_table_is_read_as_it_was_meant(style: str, language: str, tmp_path: Pa
     others = {name: dice.choice(some) for name, some in CHOICES.items()}
     shape = Shape(**(others | {"style": style, "language": language, "encoding": "utf-8", "proves_order": True}))
     spoiled = [evolve(LINE, name=f"spoiled-{place}", spoiled=one) for place, one in enumerate(SPOILED)]
-    lines = [LINE, *spoiled, evolve(LINE, name="over", phone_number=OTHER, is_called_off=True)]
+    abroad = evolve(LINE, name="abroad", until=AT + 90 * MINUTE, timezone="America/New_York")
+    lines = [LINE, abroad, *spoiled, evolve(LINE, name="over", phone_number=OTHER, is_called_off=True)]
 
     done = imported(lines, shape, tmp_path)
 
     assert done is not None
     assert list(broken_by_a_table(lines, shape, done)) == []
-    (read, decision), (over, _) = (done.taken[number_of(place, shape)] for place in (0, len(lines) - 1))
-    assert not isinstance(read, Cancellation)
-    assert (read.ref, read.phone_number, read.message, read.scheduled_at) == ("r-1", PHONE, LINE.message, AT)
-    assert decision.intake is Intake.ADDED
-    assert isinstance(over, Cancellation)
+    places = {line.name: number_of(place, shape) for place, line in enumerate(lines)}
+    for line in (LINE, abroad):
+        read, decision = done.taken[places[line.name]]
+        assert not isinstance(read, Cancellation)
+        assert (read.ref, read.phone_number, read.message) == (line.name, PHONE, LINE.message)
+        assert (read.scheduled_at, read.expires_at, read.timezone) == (AT, line.until, line.timezone)
+        assert decision.intake is Intake.ADDED
+    assert isinstance(done.taken[places["over"]][0], Cancellation)
 
 
 @pytest.mark.parametrize("style", ["day first", "month first", "two columns, day first"])
