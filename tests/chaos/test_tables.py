@@ -30,6 +30,10 @@ NUMBERS = count(1)
 LINE = Line(name="r-1", phone_number=PHONE, message="This is r-1. Version 0.", at=AT)
 
 
+def minted() -> str:
+    return f"{next(NUMBERS):032x}"
+
+
 def imported(lines: list[Line], shape: Shape, folder: Path) -> Imported | None:
     file = folder / "table.csv"
     file.write_bytes(rendered(lines, shape))
