@@ -8,6 +8,7 @@ from reminderd.core.conversation import Part, Question, Reply
 from tests.chaos.carrier import CarrierCall, Subject
 from tests.chaos.configurations import TWILIO, Account
 from tests.chaos.endings import HEARD, Ending, reported_by_gateway, reported_by_twilio, takes, told_in
+from tests.chaos.front_desk import PHONES
 from tests.support.nouns import ACCOUNT, BOTH, NOW
 
 ONE, TWO = (Subject(name, 0, NOW) for name in ("r-1", "r-2"))
@@ -22,7 +23,7 @@ def a_call(provider: str = "generic", *, answered_by: str | None = None, **chang
         "reminder_id": "r-1",
         "call_id": "ext-1",
         "at": 0,
-        "phone_number": "+15550100001",
+        "phone_number": PHONES[0],
         "account": Account(provider=provider, account=ACCOUNT, capabilities=BOTH if provider == "generic" else TWILIO),
         "subjects": (ONE, TWO),
         "spoken": (ONE, TWO) if provider == "generic" else (),

@@ -13,12 +13,13 @@ from reminderd.core.rules import Rules
 from tests.chaos.carrier import Carrier, CarrierCall
 from tests.chaos.configurations import Account, Configuration
 from tests.chaos.endings import ENDINGS, HEARD, Ending
+from tests.chaos.front_desk import PHONES
 from tests.chaos.other_programs import Book
 from tests.chaos.promises import Circumstances, broken_by_a_new_call, broken_in_the_database, broken_in_the_outcomes
 from tests.chaos.snapshot import Snapshot
 from tests.support.nouns import ACCOUNT, BOTH, HOUR, MINUTE, NO_HOURS, NOW, a_call, a_reminder
 
-PHONE = "+15550100001"
+PHONE, OTHER, _ = PHONES
 GENERIC = Account(provider="generic", account=ACCOUNT, capabilities=BOTH)
 LATER = 600.0
 
@@ -92,7 +93,7 @@ def _expires(scene: Scene) -> None:
 
 
 def _changes_the_number(scene: Scene) -> None:
-    scene.book.reminders["r-1"].phone_number = "+15550100002"
+    scene.book.reminders["r-1"].phone_number = OTHER
 
 
 def _opts_out(scene: Scene) -> None:

@@ -11,6 +11,7 @@ from attrs import evolve
 
 from reminderd.core.imported import Cancellation, Decision, Intake
 from reminderd.store.reminders import Source
+from tests.chaos.front_desk import PHONES
 from tests.chaos.imports import Imported, import_table
 from tests.chaos.other_programs import Book, Wanted
 from tests.chaos.readings import (
@@ -24,7 +25,7 @@ from tests.chaos.tables import BERLIN, CHOICES, SPOILED, STYLES, Line, Shape, nu
 from tests.support.desk import a_desk
 from tests.support.nouns import MINUTE
 
-PHONE, OTHER = "+15550100001", "+15550100002"
+PHONE, OTHER, _ = PHONES
 AT = datetime(2026, 3, 4, 13, 5, tzinfo=UTC)
 NUMBERS = count(1)
 LINE = Line(name="r-1", phone_number=PHONE, message="This is r-1. Version 0.", at=AT)
