@@ -2,8 +2,8 @@
 
 Two processes on one file are killed, restarted and configured anew, while other programs write with the SQL of
 docs/database.md, staff cancel, accept a number, call again, pause, import tables and restore a backup, the clinic's own
-system sends requests, calls end in every way of their provider, and the wall clock is set. The rules alone are played so in `tests/core/lifecycle/test_histories.py`, claims and fences in
-`test_store_histories.py`.
+system sends requests, calls end in every way of their provider, and the wall clock is set. The rules alone are played
+so in `tests/core/lifecycle/test_histories.py`, claims and fences in `test_store_histories.py`.
 """
 
 import os
