@@ -65,6 +65,8 @@ class Book:
     reminders: dict[str, Wanted] = field(factory=dict)
     opted_out: set[str] = field(factory=set)
     _lives: "count[int]" = field(factory=count)
+    retired: list[Wanted] = field(factory=list)
+    """Those that are over, and whose name another one has now."""
 
     def new(self, name: str, phone_number: str, at: datetime, **others: Any) -> Wanted:
         """Note a reminder that begins a life of its own."""
@@ -74,7 +76,7 @@ class Book:
 
     def retires(self, wanted: Wanted) -> None:
         """Keep a reminder that is over beside a new one of the same name."""
-        self.reminders[wanted.id] = self.reminders.pop(wanted.name)
+        self.retired.append(self.reminders.pop(wanted.name))
 
     def subjects_of(self, message: str) -> tuple[Subject, ...]:
         """Return what a message speaks of, as far as anybody still wants it."""
@@ -83,7 +85,7 @@ class Book:
     def saved(self) -> "Book":
         """Return the book as a backup keeps it."""
         kept = {name: copy(one) for name, one in self.reminders.items()}
-        return Book(kept, set(self.opted_out), self._lives)
+        return Book(kept, set(self.opted_out), self._lives, list(map(copy, self.retired)))
 
 
 @define

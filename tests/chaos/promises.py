@@ -215,7 +215,8 @@ def _guesses(subject: Subject, calls: list[CarrierCall], since: float) -> int:
 
 def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
     """Say which reminders are not accounted for, or said to be called though nobody heard them."""
-    wanted = {one.id: one for one in circumstances.book.reminders.values()}
+    book = circumstances.book
+    wanted = {one.id: one for one in (*book.reminders.values(), *book.retired)}
     for reminder_id in wanted.keys() ^ found.reminders.keys():
         yield f"{reminder_id}: in the book or in the database only"
     for reminder_id in wanted.keys() & found.reminders.keys():

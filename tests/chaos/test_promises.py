@@ -227,6 +227,17 @@ def test_a_reminder_that_is_lost_is_seen() -> None:
     assert list(broken_in_the_database(found, [], scene.circumstances)) == ["r-1: in the book or in the database only"]
 
 
+def test_a_reminder_whose_name_another_one_has_now_is_still_accounted_for() -> None:
+    scene = Scene()
+    former = scene.book.reminders["r-1"]
+    scene.book.retires(former)
+    scene.book.new("r-1", PHONE, NOW, id="another")
+    rows = {one: a_reminder(id=one, message=former.message) for one in ("r-1", "another")}
+    assert list(broken_in_the_database(Snapshot(rows, {}, (), {}), [], scene.circumstances)) == []
+    del rows["r-1"]
+    assert "r-1: in the book" in "; ".join(broken_in_the_database(Snapshot(rows, {}, (), {}), [], scene.circumstances))
+
+
 NOT_TOLD = [one for one in ENDINGS if one.means != "completed" or one.is_empty or one.answered_by == "FAX"]
 
 

@@ -380,7 +380,7 @@ class TwoProcesses:
         file, book = self.backup
         self.close()
         done = restore(self.path, file, self.time.now, actor="staff", replace=True, rules=self.configuration.rules)
-        self.book.reminders = book.saved().reminders
+        self.book.reminders, self.book.retired = book.reminders, book.retired
         self.book.opted_out |= book.opted_out
         restored_at = self.time.now if done.last_change is None else max(self.time.now, done.last_change)
         self.circumstances.forgotten_until = restored_at
