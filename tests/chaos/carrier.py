@@ -5,11 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from attrs import define, evolve, field, frozen
+from attrs import define, field, frozen
 
 from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
+from reminderd.core.conversation import Part, Question, Reply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
+from tests.chaos.endings import ANSWERERS, Ending, Who, reported_by_gateway, reported_by_twilio, takes, told_in
 from tests.chaos.record import Ring
 from tests.chaos.simulated import ANSWER_LOST, MISREPORTED, PLACED, SimulatedProvider
 from tests.support.nouns import NOW, SECOND
@@ -46,6 +48,17 @@ class CarrierCall(Ring):
     """What it was asked to speak."""
     spoken: tuple[Subject, ...]
     """What whoever answers hears."""
+    speech: str = ""
+    """The same in words, where we are asked what to speak."""
+    spoken_to: Who | None = None
+    spoken_from: float | None = None
+    question: Question | None = None
+    """What the next key answers."""
+    pressed: str = ""
+    """The keys that answered a message."""
+    answered_at: float | None = None
+    ended: float | None = None
+    ending: Ending | None = None
     began: float
     sign_at: float
     """When the program last asked for it, or last took a sign of life."""
@@ -57,6 +70,8 @@ class CarrierCall(Ring):
     """It was placed, and the answer said that it was not."""
     heard_of: set[Subject] = field(factory=set)
     """What was heard in it."""
+    proven: set[Subject] = field(factory=set)
+    """What a key or the request that follows a message has proven to be heard."""
     known_heard: set[Subject] = field(factory=set)
     """What was heard, and the program has taken it."""
     reached_at: datetime | None = None
@@ -66,19 +81,47 @@ class CarrierCall(Ring):
     def is_live(self) -> bool:
         return self.end is None
 
-    def has_pressed_a_key(self, now: datetime) -> None:
-        self.heard_of.update(self.spoken)
-        self._is_known_to_be_heard(now)
+    def is_answered(self, seconds: float, answered_by: str | None) -> None:
+        self.picked_up, self.answered_by, self.answered_at = True, answered_by, seconds
 
-    def has_reported(self, now: datetime) -> None:
-        """Note that the program has taken its end."""
+    def is_handed(self, reply: Reply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
+        """Speak what the program says, once the call is answered."""
+        if Part.MESSAGE in reply.parts or Part.VOICEMAIL in reply.parts:
+            self.spoken_to = Who.PERSON if Part.MESSAGE in reply.parts else Who.MACHINE
+            self.speech, self.spoken, self.spoken_from, self.question = speech, subjects, seconds, reply.question
+        else:
+            self.loses_its_words()
+
+    def loses_its_words(self) -> None:
+        """Speak nothing: the provider can't use what it was handed."""
+        self.spoken, self.spoken_from, self.question = (), None, None
+
+    def is_proven(self, digits: str, now: datetime) -> None:
+        """Note a key, or the request that follows the message without one."""
+        self.pressed += digits
+        self.heard_of.update(self.spoken)
+        self.proven.update(self.spoken)
+        self._is_known_to_be_heard(self.proven, now)
+
+    def is_over_at(self, ending: Ending) -> float | None:
+        """Return when the line ends of a call that was answered."""
+        begun = self.answered_at if self.spoken_from is None else self.spoken_from
+        return None if begun is None else begun + round(ending.lasts * takes(self.speech), 3)
+
+    @property
+    def is_told_for_sure(self) -> bool:
+        """Whether no measure of the line's time is so short that it leaves a doubt about the end of the message."""
+        return self.spoken_to is not Who.PERSON or (self.ending is not None and self.ending.lasts > 1.2)
+
+    def has_reported(self, now: datetime, *, is_sure: bool) -> None:
+        """Note that the program has taken its end, and whether it could tell from it all that was heard."""
         if not self.is_reported:
             self.is_reported = True
-            self._is_known_to_be_heard(now)
+            self._is_known_to_be_heard(self.heard_of if is_sure else self.proven, now)
 
-    def _is_known_to_be_heard(self, now: datetime) -> None:
-        self.known_heard.update(self.heard_of)
-        self.reached_at = now if self.heard_of else None
+    def _is_known_to_be_heard(self, subjects: set[Subject], now: datetime) -> None:
+        self.known_heard.update(subjects)
+        self.reached_at = now if self.known_heard else None
 
 
 @define(kw_only=True)
@@ -110,17 +153,27 @@ class Carrier(SimulatedProvider):
         found = [ring for ring in self.record.rings if ring.call_id == external_call_id]
         return Found(self.tells(found[0])) if found else NotFound()
 
-    def tells(self, ring: Ring) -> Report:
-        report = super().tells(ring)
-        if self.capabilities.asks_what_to_say:  # our id is in the address
-            return evolve(report, reminder_id=None, attempt_id=ring.key)
-        return report
+    def tells(self, ring: Ring, word: str | None = None) -> Report:
+        """Return a report about a call as it stands, or of its progress in this word."""
+        super().tells(ring)
+        assert isinstance(ring, CarrierCall)
+        says = reported_by_twilio if self.capabilities.asks_what_to_say else reported_by_gateway
+        return says(ring, word=word)
 
-    def ends(self, ring: Ring, word: str) -> None:
-        super().ends(ring, word)
-        is_by_person = self.voicemail_is_reached or not ring.by_machine
-        if word == "completed" and is_by_person and isinstance(ring, CarrierCall):
-            ring.heard_of.update(ring.spoken)
+    def finishes(self, call: CarrierCall, ending: Ending, seconds: float) -> None:
+        """End a call, and note who was told in it."""
+        super().ends(call, ending.means)
+        if call.picked_up and ANSWERERS[call.answered_by] is Who.PERSON and ending.answered_by is not None:
+            call.answered_by = ending.answered_by
+        call.ending, call.ended = ending, min(seconds, call.is_over_at(ending) or seconds)
+        call.heard_of.update(told_in(call, voicemail_is_reached=self.voicemail_is_reached))
+
+    def drop(self, call_id: str, mood: str) -> Finding:
+        """End a call that nobody has answered."""
+        call = next(call for call in self.calls if call.call_id == call_id)
+        if mood in {PLACED, ANSWER_LOST} and call.end is None and not call.picked_up:
+            self.finishes(call, Ending(word="canceled", means="canceled"), call.began)
+        return super().drop(call_id, mood)
 
     def time(self, seconds: float) -> datetime:
         """Return what the provider's clock shows, which nobody sets."""

@@ -7,20 +7,20 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-from reminderd.core.imported import Intake
-from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.model import TERMINAL
-from reminderd.core.phone import ANY_NUMBER, patient_number
+from reminderd.core.answers import Report
 from reminderd.store.queries import broken_promises
-from reminderd.store.reminders import Source, put_all
+from reminderd.store.reminders import Source
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.integrity import check
-from tests.chaos.carrier import CarrierCall, message_for
-from tests.chaos.configurations import ALL_DAY
+from tests.chaos.carrier import CarrierCall
+from tests.chaos.endings import ENDINGS, HEARD, MOST_ANSWERERS, PROGRESS, Ending
+from tests.chaos.front_desk import CHOICES, MOST_REMINDERS, PHONES, Ask, FrontDesk
 from tests.chaos.other_programs import Book, Wanted
-from tests.chaos.promises import broken_in_the_database, not_at_rest
+from tests.chaos.promises import broken_in_the_database, broken_in_the_outcomes, not_at_rest
 from tests.chaos.simulated import MISREPORTED, MOODS, PLACED
 from tests.chaos.snapshot import looking, snapshot_of
+from tests.chaos.tables import CHOICES as SHAPES
+from tests.chaos.tables import Shape
 from tests.chaos.two_processes import (
     FATES,
     KILLED_AFTER,
@@ -32,15 +32,14 @@ from tests.chaos.two_processes import (
     TwoProcesses,
     holds,
 )
-from tests.support.nouns import HOUR, MINUTE
+from tests.support.nouns import HOUR, MINUTE, SECOND
 
-PHONES: Final = ("+12025550001", "+12025550002", "+12025550003")
-MOST_REMINDERS: Final = 8
 STAFF: Final = Source(actor="staff")
 
 MOST_MOODS: Final = (*(PLACED,) * 12, *MOODS, MISREPORTED)
-MOST_WORDS: Final = (*sorted(TERMINAL), "ringing", "held", "completed", "completed", "busy", "no-answer")
-ANSWERERS: Final = (None, "human", "machine_start")
+
+KEYS: Final = ("", "", "1", "2", "3", "5", "9")
+"""Empty: none was pressed until the message was over."""
 
 _A_MOMENT: Final = timedelta(milliseconds=37)
 """No two events happen at the same time."""
@@ -69,9 +68,13 @@ class ClinicDay:
     """A provider may answer that it has not placed a call that it has placed."""
     errors: list[str]
     """Exceptions that the program has logged."""
-    webhooks: list[tuple[CarrierCall, str]] = field(factory=list)
+    webhooks: list[tuple[CarrierCall, Report]] = field(factory=list)
     """All that were ever sent."""
+    front_desk: FrontDesk = field(init=False)
     _names: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        self.front_desk = FrontDesk(program=self.program)
 
     @property
     def book(self) -> Book:
@@ -87,8 +90,8 @@ class ClinicDay:
 
     @property
     def talking(self) -> list[CarrierCall]:
-        """Return the live calls in which a message was spoken, and keys are listened for."""
-        return [one for one in self.live if one.account.capabilities.asks_what_to_say and one.picked_up and one.spoken]
+        """Return the live calls in which something was spoken, and keys are listened for."""
+        return [one for one in self.live if one.question is not None and one.spoken]
 
     @property
     def has_suspended_tasks(self) -> bool:
@@ -120,9 +123,37 @@ class ClinicDay:
             self.works(Work(process=dice.randrange(2), fate=fate, mood=mood, meanwhile=meanwhile))
         if self.live and dice.random() < 0.04:
             program.sets_the_clock(dice.choice((-30, 20, 30)) * MINUTE)
+        self._calls_go_on()
+        if dice.random() < 0.06:
+            self._is_handed_something()
+
+    def _is_handed_something(self) -> None:
+        """Have staff import a table, or the clinic's own system send or cancel some reminders."""
+        dice, desk = self.dice, self.front_desk
+        asks = [Ask(**{name: dice.choice(some) for name, some in CHOICES.items()}) for _ in range(dice.randrange(1, 4))]
+        what = dice.randrange(5)
+        if what < 3:
+            desk.imports(desk.lines(asks), Shape(**{name: dice.choice(some) for name, some in SHAPES.items()}))
+        elif what == 3 or not self.book.reminders:
+            again = desk.posted and dice.random() < 0.3
+            desk.posts(dice.choice(desk.posted) if again else desk.lines(asks))
+        else:
+            desk.deletes(self.reminder(dice.randrange(9)), by_ref=dice.random() < 0.5)
+
+    def _calls_go_on(self) -> None:
+        dice, program = self.dice, self.program
         for call in self.live:
-            if dice.random() < 0.15:
-                self.call_goes_on(call, dice.randrange(2), dice.choice(MOST_WORDS), dice.choice(ANSWERERS))
+            process = dice.randrange(2)
+            if not call.picked_up and dice.random() < 0.05:
+                program.is_answered(process, call, dice.choice(MOST_ANSWERERS))
+            if call in self.talking and dice.random() < 0.1:
+                program.key_is_pressed(process, call, dice.choice(KEYS))
+            if call in self.talking and not call.proven and dice.random() < 0.05:
+                program.words_are_lost(process, call)
+            if dice.random() < 0.1:
+                self.call_ends(call, process, dice.choice(ENDINGS), dice.choice(MOST_ANSWERERS))
+            elif dice.random() < 0.05:
+                self.call_goes_on(call, process, dice.choice(PROGRESS))
 
     def _one_of_the_last_called(self) -> Wanted | None:
         names = [
@@ -186,48 +217,31 @@ class ClinicDay:
 
     # Calls
 
-    def call_goes_on(self, call: CarrierCall, process: int | None, word: str, answered_by: str | None) -> None:
-        """Tell a process a word about a call, or send the webhook on its way; before it is completed it is answered."""
-        if word == "completed" and not call.picked_up:
+    def call_goes_on(self, call: CarrierCall, process: int | None, word: str) -> None:
+        """Tell a process a word about a call, or send the webhook on its way."""
+        self._sends(call, process, self.program.tells(call, word))
+
+    def call_ends(self, call: CarrierCall, process: int | None, ending: Ending, answered_by: str | None) -> None:
+        """End a call, which somebody has answered if its end says so, and tell a process, as above."""
+        if ending.means in {"completed", "hung-up"} and not call.picked_up:
             self.program.is_answered(process, call, answered_by)
-        if word in TERMINAL:
-            self.program.carriers[call.account].ends(call, word)
-        self.webhooks.append((call, word))
+        is_over_at = call.is_over_at(ending) or 0.0
+        self.program.passes(max(is_over_at - self.program.time.seconds, 0.0) * SECOND)
+        self.program.carriers[call.account].finishes(call, ending, self.program.time.seconds)
+        if ending.asks_first and process is not None and call.ended == self.program.time.seconds:
+            self.program.asks_what_follows(process, call)
+        self._sends(call, process, self.program.tells(call))
+
+    def _sends(self, call: CarrierCall, process: int | None, report: Report) -> None:
+        self.webhooks.append((call, report))
         if process is not None:
-            self.program.webhook(process, call, word)
+            self.program.webhook(process, call, report)
 
     # Reminders
 
     def adds(self, phone: str, at: datetime, expires_at: datetime | None = None) -> None:
         """Have another program add a reminder."""
         self.program.other.adds(self.book.new(self._new_name("r"), phone, at, expires_at=expires_at))
-
-    def imports(self, former: Wanted | None, phone: str, at: datetime) -> None:
-        """Have staff import a file with one line: a new reminder, or one that was imported before.
-
-        Raises:
-            RefusedError: the line is refused.
-        """
-        name = self._new_name("imported") if former is None else former.name
-        request = read_request(
-            phone_number=phone,
-            message=message_for(name),
-            scheduled_at=at.isoformat(),
-            expires_at=None,
-            timezone=None,
-            ref=name,
-            zone=ALL_DAY.zone,
-            normalise=partial(patient_number, numbering=ANY_NUMBER),
-        )
-        assert isinstance(request, ReminderRequest), request
-        desk, number = self.program.processes[0].desk, f"{self._names:032x}"
-        store = partial(put_all, requests=[request], rules=desk.rules, mint=lambda: number, source=STAFF)
-        [(stored, decision)] = desk.write(store)
-        if decision.intake is not Intake.UNCHANGED:
-            wanted = self.book.new(name, phone, request.scheduled_at, id=str(stored.reminder["id"]), ref=name)
-            wanted.is_held = decision.intake is Intake.HELD
-            if former is not None:
-                wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
 
     def _new_name(self, prefix: str) -> str:
         self._names += 1
@@ -251,6 +265,7 @@ class ClinicDay:
             holds(check(connection) if at_rest else [])
         holds(self.errors)
         holds(broken_in_the_database(found, self.program.calls, self.program.circumstances))
+        holds(broken_in_the_outcomes(found, self.program.calls, self.program.circumstances))
         holds(not_at_rest(found) if at_rest else [])
 
     def ends_well(self) -> None:
@@ -261,9 +276,9 @@ class ClinicDay:
         for turn in range(300):
             for call in self.program.calls:
                 if call.is_live:
-                    self.call_goes_on(call, 0, "completed", None)
+                    self.call_ends(call, 0, HEARD, None)
                 elif not call.is_reported:
-                    self.program.webhook(0, call, call.end or "")
+                    self.program.webhook(0, call, self.program.tells(call))
             if self.program.next_wake() is None:
                 break
             self.sleeps()

@@ -9,7 +9,8 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.limits import Limits
 from reminderd.core.rules import Rules
 from reminderd.core.window import Window
-from tests.support.nouns import HOUR, MINUTE, RULES, hours
+from tests.chaos.endings import GREETING_TAKES
+from tests.support.nouns import HOUR, MINUTE, RULES, SECOND, hours
 
 TWILIO: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
 
@@ -46,6 +47,7 @@ class Configuration:
     redial_delay: timedelta = 15 * MINUTE
     ring_again: bool = False
     voicemail_is_reached: bool = True
+    leave_voicemail: bool = True
 
     @property
     def rules(self) -> Rules:
@@ -60,6 +62,8 @@ class Configuration:
             redial_delays=(self.redial_delay,),
             ring_again_when_unsure=self.ring_again,
             voicemail_is_reached=self.voicemail_is_reached,
+            leave_voicemail=self.leave_voicemail,
+            greeting_takes=GREETING_TAKES * SECOND,
             provider=self.account.provider,
             account=self.account.account,
             capabilities=self.account.capabilities,

@@ -30,6 +30,8 @@ class Wanted:
     version: int = 0
     expires_at: datetime | None = None
     ref: str | None = None
+    timezone: str | None = None
+    """The patient's, in which the calling hours are then."""
     is_cancelled: bool = False
     again_until: datetime | None = None
     is_held: bool = False
@@ -63,12 +65,18 @@ class Book:
     reminders: dict[str, Wanted] = field(factory=dict)
     opted_out: set[str] = field(factory=set)
     _lives: "count[int]" = field(factory=count)
+    retired: list[Wanted] = field(factory=list)
+    """Those that are over, and whose name another one has now."""
 
     def new(self, name: str, phone_number: str, at: datetime, **others: Any) -> Wanted:
         """Note a reminder that begins a life of its own."""
         values: dict[str, Any] = {"id": name, "name": name, "life": next(self._lives), "phone_number": phone_number}
         self.reminders[name] = Wanted(scheduled_at=at, **(values | others))
         return self.reminders[name]
+
+    def retires(self, wanted: Wanted) -> None:
+        """Keep a reminder that is over beside a new one of the same name."""
+        self.retired.append(self.reminders.pop(wanted.name))
 
     def subjects_of(self, message: str) -> tuple[Subject, ...]:
         """Return what a message speaks of, as far as anybody still wants it."""
@@ -77,7 +85,7 @@ class Book:
     def saved(self) -> "Book":
         """Return the book as a backup keeps it."""
         kept = {name: copy(one) for name, one in self.reminders.items()}
-        return Book(kept, set(self.opted_out), self._lives)
+        return Book(kept, set(self.opted_out), self._lives, list(map(copy, self.retired)))
 
 
 @define
@@ -129,6 +137,7 @@ class OtherProgram:
 
     def replaces(self, wanted: Wanted, at: datetime) -> None:
         wanted.scheduled_at, wanted.is_cancelled, wanted.is_held, wanted.again_until = at, False, False, None
+        wanted.timezone = None
         self._run(
             "INSERT OR REPLACE INTO reminders (id, ref, phone_number, message, scheduled_at, expires_at)"
             " VALUES (:id, :ref, :phone_number, :message, :scheduled_at, :expires_at)",

@@ -7,14 +7,16 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from reminderd.core.model import Reminder, Status
+from reminderd.core.model import CallOutcome, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from tests.chaos.carrier import CarrierCall, Subject, names_in
 from tests.chaos.configurations import Account
+from tests.chaos.endings import ANSWERERS, Who
 from tests.chaos.other_programs import Book, Wanted
 from tests.chaos.snapshot import Snapshot
 
@@ -51,7 +53,7 @@ class Circumstances:
         return iter(())
 
 
-def broken_by_a_new_call(  # noqa: C901 - a list of sentences
+def broken_by_a_new_call(
     call: CarrierCall,
     *,
     message: str,
@@ -79,8 +81,6 @@ def broken_by_a_new_call(  # noqa: C901 - a list of sentences
         yield "a call begins in the quiet time after a restore"
     if call.phone_number in book.opted_out:
         yield "a call begins to a number that has opted out"
-    if not rules.window.is_open(now, rules.window.zone):
-        yield "a call begins outside the calling hours"
     if belongs_to != (call.account.provider, call.account.account):
         yield "a request goes to an account that its call does not belong to"
     for name in names_in(message):
@@ -111,6 +111,8 @@ def _broken_by_speaking(
         yield f"a call speaks {name}, which is cancelled"
     if now < wanted.scheduled_at:
         yield f"a call speaks {name} before its time"
+    if not rules.window.is_open(now, rules.window.zone if wanted.timezone is None else ZoneInfo(wanted.timezone)):
+        yield f"a call speaks {name} outside the calling hours"
     if now >= _limit_of(wanted, rules):
         yield f"a call speaks {name} after its limit"
 
@@ -213,11 +215,27 @@ def _guesses(subject: Subject, calls: list[CarrierCall], since: float) -> int:
 
 def broken_in_the_database(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
     """Say which reminders are not accounted for, or said to be called though nobody heard them."""
-    wanted = {one.id: one for one in circumstances.book.reminders.values()}
+    book = circumstances.book
+    wanted = {one.id: one for one in (*book.reminders.values(), *book.retired)}
     for reminder_id in wanted.keys() ^ found.reminders.keys():
         yield f"{reminder_id}: in the book or in the database only"
     for reminder_id in wanted.keys() & found.reminders.keys():
         yield from _broken_in(found.reminders[reminder_id], wanted[reminder_id], found, calls, circumstances)
+
+
+def broken_in_the_outcomes(found: Snapshot, calls: list[CarrierCall], circumstances: Circumstances) -> Iterator[str]:
+    """Say which calls are recorded with an outcome that the provider's own record does not bear out."""
+    known = {call.call_id: call for call in calls if not is_loose(call.account, circumstances)}
+    for stored in found.calls.values():
+        call = known.get(stored.external_call_id or "")
+        if call is None:
+            continue
+        if stored.outcome in {CallOutcome.CONFIRMED, CallOutcome.HEARD} and not call.heard_of:
+            yield f"{call.call_id}: recorded as {stored.outcome}, and nobody was told"
+        if stored.outcome is CallOutcome.CONFIRMED and "1" not in call.pressed:
+            yield f"{call.call_id}: recorded as confirmed, and nobody has pressed 1"
+        if stored.outcome is CallOutcome.VOICEMAIL and Who.MACHINE not in {ANSWERERS[call.answered_by], call.spoken_to}:
+            yield f"{call.call_id}: recorded as left to a machine, and none has answered"
 
 
 def _broken_in(
@@ -227,9 +245,10 @@ def _broken_in(
     calls: list[CarrierCall],
     circumstances: Circumstances,
 ) -> Iterator[str]:
-    written = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.expires_at)
-    if written != (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at):
-        yield f"{wanted.name}: another number, message, time or limit than the clinic has written"
+    written = (reminder.phone_number, reminder.message, reminder.scheduled_at, reminder.expires_at, reminder.timezone)
+    wants = (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
+    if written != wants:
+        yield f"{wanted.name}: another number, message, time, limit or zone than the clinic has written"
     is_in_a_live_call = any(
         call.state.alive and call.phone_number == reminder.phone_number and _is_current(found, call.id, reminder)
         for call in found.calls_of(reminder.id)

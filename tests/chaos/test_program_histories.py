@@ -1,9 +1,9 @@
 """Random histories of the whole program, held against the provider's own record and the clinic's own book.
 
 Two processes on one file are killed, restarted and configured anew, while other programs write with the SQL of
-docs/database.md, staff cancel, accept a number, call again, pause, import and restore a backup, and the wall clock is
-set. The rules alone are played so in `tests/core/lifecycle/test_histories.py`, claims and fences in
-`test_store_histories.py`.
+docs/database.md, staff cancel, accept a number, call again, pause, import tables and restore a backup, the clinic's own
+system sends requests, calls end in every way of their provider, and the wall clock is set. The rules alone are played
+so in `tests/core/lifecycle/test_histories.py`, claims and fences in `test_store_histories.py`.
 """
 
 import os
@@ -24,23 +24,23 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from loguru import logger
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.window import Window
 from reminderd.store.opt_outs import opt_in, opt_out
-from reminderd.store.reminders import RefusedError, accept, call_again, cancel
+from reminderd.store.reminders import accept, call_again, cancel
 from tests.chaos.clinic_day import (
-    ANSWERERS,
+    KEYS,
     MOST_MOODS,
-    MOST_REMINDERS,
-    MOST_WORDS,
-    PHONES,
     STAFF,
     ClinicDay,
     Work,
 )
 from tests.chaos.configurations import ALL_DAY, OFFICE_HOURS, TWILIO, WEEKDAY_MORNINGS, Account, Configuration
+from tests.chaos.endings import ENDINGS, MOST_ANSWERERS, PROGRESS, Ending
+from tests.chaos.front_desk import CHOICES as WHAT_IS_ASKED
+from tests.chaos.front_desk import MOST_REMINDERS, PHONES, Ask
 from tests.chaos.simulated import MOODS
+from tests.chaos.tables import CHOICES, Shape
 from tests.chaos.two_processes import FATES, SETTLES, TwoProcesses
 from tests.support.nouns import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 
@@ -67,6 +67,10 @@ WORK: Final = st.builds(
     requests=st.sampled_from((2, 2, 1, 0)),
     meanwhile=st.none() | st.integers(0, 99),
 )
+ASKS: Final = st.lists(
+    st.builds(Ask, **{name: st.sampled_from(some) for name, some in WHAT_IS_ASKED.items()}), min_size=1, max_size=3
+)
+SHAPES: Final = st.builds(Shape, **{name: st.sampled_from(some) for name, some in CHOICES.items()})
 CHANGES: Final = st.sampled_from(
     [
         {"window": ALL_DAY},
@@ -94,6 +98,7 @@ class ProgramHistories(RuleBasedStateMachine):
         may_be_misreported=st.sampled_from([False, False, True]),
         ring_again=st.booleans(),
         voicemail_is_reached=st.booleans(),
+        leave_voicemail=st.sampled_from([True, True, False]),
         group_within=st.sampled_from([0 * SECOND, 2 * HOUR]),
         max_calls=st.integers(1, 3),
         window=st.sampled_from([ALL_DAY, OFFICE_HOURS]),
@@ -108,6 +113,7 @@ class ProgramHistories(RuleBasedStateMachine):
         may_be_misreported: bool,
         ring_again: bool,
         voicemail_is_reached: bool,
+        leave_voicemail: bool,
         group_within: timedelta,
         max_calls: int,
         window: Window,
@@ -126,6 +132,7 @@ class ProgramHistories(RuleBasedStateMachine):
             max_calls=max_calls,
             ring_again=ring_again,
             voicemail_is_reached=voicemail_is_reached,
+            leave_voicemail=leave_voicemail,
         )
         self.stack = ExitStack()
         folder = Path(self.stack.enter_context(TemporaryDirectory()))
@@ -183,31 +190,40 @@ class ProgramHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.day.live)
     @rule(
         which=WHICH,
-        word=st.sampled_from(MOST_WORDS),
-        answered_by=st.sampled_from(ANSWERERS),
+        ending=st.sampled_from(ENDINGS),
+        answered_by=st.sampled_from(MOST_ANSWERERS),
         process=st.sampled_from([0, 1, None]),
     )
-    def a_call_goes_on(self, which: int, word: str, answered_by: str | None, process: int | None) -> None:
+    def a_call_ends(self, which: int, ending: Ending, answered_by: str | None, process: int | None) -> None:
         """Its webhook arrives at once, or stays under way."""
         live = self.day.live
-        self.day.call_goes_on(live[which % len(live)], process, word, answered_by)
+        self.day.call_ends(live[which % len(live)], process, ending, answered_by)
+
+    @precondition(lambda self: self.day.live)
+    @rule(which=WHICH, word=st.sampled_from(PROGRESS), process=st.sampled_from([0, 1, None]))
+    def a_call_goes_on(self, which: int, word: str, process: int | None) -> None:
+        live = self.day.live
+        self.day.call_goes_on(live[which % len(live)], process, word)
 
     @precondition(lambda self: any(not call.picked_up for call in self.day.live))
-    @rule(which=WHICH, answered_by=st.sampled_from(ANSWERERS), process=PROCESS)
-    def somebody_answers(self, which: int, answered_by: str | None, process: int) -> None:
+    @rule(which=WHICH, answered_by=st.sampled_from(MOST_ANSWERERS), process=st.sampled_from([0, 1, 0, 1, None]))
+    def somebody_answers(self, which: int, answered_by: str | None, process: int | None) -> None:
+        """The provider asks a process what to say, or reaches none."""
         unanswered = [call for call in self.day.live if not call.picked_up]
         self.program.is_answered(process, unanswered[which % len(unanswered)], answered_by)
 
     @precondition(lambda self: self.day.talking)
-    @rule(
-        which=WHICH,
-        digits=st.sampled_from("1239"),
-        question=st.sampled_from([Question.MENU, Question.CANCEL]),
-        process=PROCESS,
-    )
-    def a_key_is_pressed(self, which: int, digits: str, question: Question, process: int) -> None:
+    @rule(which=WHICH, digits=st.sampled_from(KEYS), process=PROCESS)
+    def a_key_is_pressed(self, which: int, digits: str, process: int) -> None:
+        """Or none until the message is over."""
         talking = self.day.talking
-        self.program.key_is_pressed(process, talking[which % len(talking)], digits, question)
+        self.program.key_is_pressed(process, talking[which % len(talking)], digits)
+
+    @precondition(lambda self: any(not call.proven for call in self.day.talking))
+    @rule(which=WHICH, process=PROCESS)
+    def the_provider_cannot_use_our_answer(self, which: int, process: int) -> None:
+        talking = [call for call in self.day.talking if not call.proven]
+        self.program.words_are_lost(process, talking[which % len(talking)])
 
     @precondition(lambda self: self.day.webhooks)
     @rule(which=st.integers(0, 99), process=PROCESS)
@@ -306,22 +322,37 @@ class ProgramHistories(RuleBasedStateMachine):
     def dialing_is_paused_or_resumed(self, by_staff: bool) -> None:
         self.day.pauses(on=not self.program.circumstances.is_paused, by_staff=by_staff)
 
-    @rule(which=WHICH, phone=SOME_PHONE, after=TIMES, adds=st.booleans())
-    def staff_import_a_file(self, which: int, phone: str, after: timedelta, adds: bool) -> None:
-        imported = [one for one in self.day.book.reminders.values() if one.ref is not None]
-        former = None if adds or not imported else imported[which % len(imported)]
-        if former is not None or len(self.day.book.reminders) < MOST_REMINDERS:
-            with suppress(RefusedError):
-                self.day.imports(former, phone, self.day.now + after)
+    # What is handed in
 
-    @precondition(lambda self: any(one.ref is not None for one in self.day.book.reminders.values()))
-    @rule(which=WHICH)
-    def staff_import_another_number(self, which: int) -> None:
+    @rule(asks=ASKS, shape=SHAPES)
+    def staff_import_a_table(self, asks: list[Ask], shape: Shape) -> None:
+        self.day.front_desk.imports(self.day.front_desk.lines(asks), shape)
+
+    @precondition(lambda self: self.day.front_desk.named)
+    @rule(which=WHICH, shape=SHAPES)
+    def staff_import_another_number(self, which: int, shape: Shape) -> None:
         """Another number under a known `ref`, and all else as it was."""
-        imported = [one for one in self.day.book.reminders.values() if one.ref is not None]
-        wanted = imported[which % len(imported)]
-        with suppress(RefusedError):
-            self.day.imports(wanted, PHONES[wanted.phone_number == PHONES[0]], wanted.scheduled_at)
+        former = self.day.front_desk.named[which % len(self.day.front_desk.named)].phone_number
+        ask = Ask(which=which, phone_number=PHONES[former == PHONES[0]])
+        self.day.front_desk.imports(self.day.front_desk.lines([ask]), shape)
+
+    @rule(asks=ASKS)
+    def the_clinics_system_posts_reminders(self, asks: list[Ask]) -> None:
+        self.day.front_desk.posts(self.day.front_desk.lines(asks))
+
+    @precondition(lambda self: self.day.front_desk.posted)
+    @rule(which=WHICH)
+    def the_clinics_system_posts_the_same_again(self, which: int) -> None:
+        posted = self.day.front_desk.posted
+        self.day.front_desk.posts(posted[which % len(posted)])
+
+    @precondition(lambda self: self.day.book.reminders)
+    @rule(which=WHICH, deletes=st.booleans(), by_ref=st.booleans())
+    def the_clinics_system_gets_or_deletes_a_reminder(self, which: int, deletes: bool, by_ref: bool) -> None:
+        wanted = self.day.reminder(which)
+        if deletes:
+            self.day.front_desk.deletes(wanted, by_ref=by_ref)
+        self.day.front_desk.gets(wanted)
 
     @rule(kills=st.booleans())
     def a_backup_is_made_or_restored(self, kills: bool) -> None:

@@ -7,17 +7,19 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from tests.chaos.carrier import CarrierCall
+from tests.chaos.carrier import Carrier, CarrierCall
 from tests.chaos.configurations import Account, Configuration
+from tests.chaos.endings import ENDINGS, HEARD, Ending
+from tests.chaos.front_desk import PHONES
 from tests.chaos.other_programs import Book
-from tests.chaos.promises import Circumstances, broken_by_a_new_call, broken_in_the_database
+from tests.chaos.promises import Circumstances, broken_by_a_new_call, broken_in_the_database, broken_in_the_outcomes
 from tests.chaos.snapshot import Snapshot
-from tests.support.nouns import ACCOUNT, BOTH, HOUR, MINUTE, NO_HOURS, NOW, a_reminder
+from tests.support.nouns import ACCOUNT, BOTH, HOUR, MINUTE, NO_HOURS, NOW, a_call, a_reminder
 
-PHONE = "+12025550001"
+PHONE, OTHER, _ = PHONES
 GENERIC = Account(provider="generic", account=ACCOUNT, capabilities=BOTH)
 LATER = 600.0
 
@@ -91,7 +93,7 @@ def _expires(scene: Scene) -> None:
 
 
 def _changes_the_number(scene: Scene) -> None:
-    scene.book.reminders["r-1"].phone_number = "+12025550002"
+    scene.book.reminders["r-1"].phone_number = OTHER
 
 
 def _opts_out(scene: Scene) -> None:
@@ -223,3 +225,62 @@ def test_a_reminder_that_is_lost_is_seen() -> None:
     scene = Scene()
     found = Snapshot({}, {}, (), {})
     assert list(broken_in_the_database(found, [], scene.circumstances)) == ["r-1: in the book or in the database only"]
+
+
+def test_a_reminder_whose_name_another_one_has_now_is_still_accounted_for() -> None:
+    scene = Scene()
+    former = scene.book.reminders["r-1"]
+    scene.book.retires(former)
+    scene.book.new("r-1", PHONE, NOW, id="another")
+    rows = {one: a_reminder(id=one, message=former.message) for one in ("r-1", "another")}
+    assert list(broken_in_the_database(Snapshot(rows, {}, (), {}), [], scene.circumstances)) == []
+    del rows["r-1"]
+    assert "r-1: in the book" in "; ".join(broken_in_the_database(Snapshot(rows, {}, (), {}), [], scene.circumstances))
+
+
+NOT_TOLD = [one for one in ENDINGS if one.means != "completed" or one.is_empty or one.answered_by == "FAX"]
+
+
+def after(scene: Scene, ending: Ending) -> CarrierCall:
+    """Return the scene's call once the provider has ended it so."""
+    call = scene.call(picked_up=True, answered_at=0.0)
+    carrier = Carrier(
+        capabilities=BOTH, account=GENERIC, calls=[call], subjects_of=scene.book.subjects_of, voicemail_is_reached=True
+    )
+    carrier.finishes(call, ending, LATER)
+    return call
+
+
+@pytest.mark.parametrize("ending", NOT_TOLD)
+def test_a_reminder_that_is_called_though_its_call_ended_without_telling_is_seen(ending: Ending) -> None:
+    scene = Scene()
+    reminder = a_reminder(Status.CALLED, id="r-1", message=scene.book.reminders["r-1"].message)
+    found = Snapshot({"r-1": reminder}, {}, (), {})
+    assert "nobody has heard it" in "; ".join(
+        broken_in_the_database(found, [after(scene, ending)], scene.circumstances)
+    )
+    assert list(broken_in_the_database(found, [after(scene, HEARD)], scene.circumstances)) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "sentence"),
+    [
+        (CallOutcome.HEARD, "recorded as heard, and nobody was told"),
+        (CallOutcome.CONFIRMED, "nobody has pressed 1"),
+        (CallOutcome.VOICEMAIL, "left to a machine, and none has answered"),
+    ],
+)
+def test_a_call_that_is_recorded_with_another_outcome_than_it_had_is_seen(outcome: CallOutcome, sentence: str) -> None:
+    scene = Scene()
+    call = after(scene, Ending(is_empty=True))
+    stored = a_call(CallState.ENDED, external_call_id=call.call_id, outcome=outcome)
+    found = Snapshot({}, {stored.id: stored}, (), {})
+    assert sentence in "; ".join(broken_in_the_outcomes(found, [call], scene.circumstances))
+    agreed = Snapshot({}, {stored.id: evolve(stored, outcome=CallOutcome.NOT_HEARD)}, (), {})
+    assert list(broken_in_the_outcomes(agreed, [call], scene.circumstances)) == []
+
+
+def test_a_number_that_is_called_before_staff_have_accepted_it_is_seen() -> None:
+    scene = Scene()
+    scene.book.reminders["r-1"].is_held = True
+    assert "whose new number nobody has accepted" in scene.broken()

@@ -4,7 +4,7 @@ Every transaction is the real store's, every decision the real core's.
 """
 
 from collections.abc import Iterable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
@@ -23,13 +23,14 @@ from reminderd.core.rules import Rules
 from reminderd.providers.base import placement_of
 from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.settle import look
+from reminderd.store.settle import Spoken, look
 from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from reminderd.store.stats import next_wakes
 from tests.chaos.carrier import Carrier, CarrierCall
 from tests.chaos.configurations import Account, Configuration
+from tests.chaos.endings import takes
 from tests.chaos.other_programs import Book, OtherProgram, opened
 from tests.chaos.promises import Circumstances, broken_by_a_new_call
 from tests.chaos.snapshot import is_committed
@@ -274,17 +275,14 @@ class TwoProcesses:
         for call in self.calls:
             if stored is not None and call.call_id == stored.external_call_id:
                 if stored.last_sign_at == self.time.now:
-                    self._is_known(call, None)
+                    self._is_known(call)
                 if stored.received_at is not None:
-                    self._is_known(call, call.end)
+                    self._is_known(call, is_over=True)
 
     # What the provider tells
 
-    def webhook(self, which: int, call: CarrierCall, word: str) -> bool:
+    def webhook(self, which: int, call: CarrierCall, report: Report) -> bool:
         """Deliver a webhook to a process; return whether it was taken."""
-        report = evolve(self.carriers[call.account].tells(call), status=word)
-        if word != "completed":
-            report = evolve(report, transcript=None)
         process = self.processes[which]
         if not process.account.takes_webhooks_of(call.account):
             return False
@@ -292,48 +290,82 @@ class TwoProcesses:
             process.desk.report(report)
         except UnknownReminderError:
             return False
-        self._is_known(call, word if word in TERMINAL else None)
+        self._is_known(call, is_over=report.status in TERMINAL)
         return True
 
-    def _is_known(self, call: CarrierCall, end: str | None) -> None:
+    def tells(self, call: CarrierCall, word: str | None = None) -> Report:
+        """Return what the provider says of a call as it stands, or of its progress in this word."""
+        return self.carriers[call.account].tells(call, word)
+
+    def _is_known(self, call: CarrierCall, *, is_over: bool = False) -> None:
         call.sign_at, call.has_shown_life = self.time.seconds, True
-        if end is not None:
-            call.has_reported(self.time.now)
+        if is_over:
+            happened = self.circumstances
+            was_set = max(happened.set_back_at, happened.set_forward_at, happened.restored_at) > call.began
+            is_measured = call.account.capabilities.asks_what_to_say
+            call.has_reported(self.time.now, is_sure=not is_measured or (call.is_told_for_sure and not was_set))
 
     def is_answered(self, which: int | None, call: CarrierCall, answered_by: str | None) -> None:
         """Let somebody answer; a provider that asks what to say asks this process, or none."""
-        call.picked_up, call.answered_by = True, answered_by
+        call.is_answered(self.time.seconds, answered_by)
         if which is None:
             return
         process = self.processes[which]
         if not call.account.capabilities.asks_what_to_say or not process.account.takes_webhooks_of(call.account):
             return
         try:
-            spoken = process.desk.pick_up(self._tells(call))
+            spoken = process.desk.pick_up(self.tells(call))
         except UnknownReminderError:
             return
-        self._is_known(call, None)
-        call.spoken = self.book.subjects_of(spoken.message)
+        self._is_known(call)
+        self._speaks(call, spoken)
+
+    def _speaks(self, call: CarrierCall, spoken: Spoken) -> None:
+        call.is_handed(spoken.reply, spoken.message, self.book.subjects_of(spoken.message), self.time.seconds)
         for name in (one.name for one in call.spoken):
             wanted = self.book.reminders.get(name)
             holds([] if wanted is not None and not wanted.is_cancelled else [f"{name}: spoken though it is not wanted"])
         has_opted_out = bool(call.spoken) and call.phone_number in self.book.opted_out
         holds(["a message is spoken to a number that has opted out"] if has_opted_out else [])
 
-    def key_is_pressed(self, which: int, call: CarrierCall, digits: str, question: Question) -> None:
-        """Let whoever has heard the message press a key."""
-        process = self.processes[which]
-        if not process.account.takes_webhooks_of(call.account):
+    def key_is_pressed(self, which: int, call: CarrierCall, digits: str) -> None:
+        """Let whoever listens press a key, or none until the message is over."""
+        process, asked = self.processes[which], call.question
+        if asked is None or not process.account.takes_webhooks_of(call.account):
             return
-        with suppress(UnknownReminderError):
-            process.desk.press(self._tells(call), digits, question)
-            self._is_known(call, None)
-            call.has_pressed_a_key(self.time.now)
-            if digits == "9":
-                self.book.opted_out.add(call.phone_number)
+        if not digits:
+            self.passes(takes(call.speech) * SECOND)
+        try:
+            spoken = process.desk.press(self.tells(call), digits, asked)
+        except UnknownReminderError:
+            return
+        self._is_known(call)
+        if asked is not Question.VOICEMAIL:
+            call.is_proven(digits, self.time.now)
+        if digits == "9":
+            self.book.opted_out.add(call.phone_number)
+        if asked is Question.VOICEMAIL and digits:
+            self._speaks(call, spoken)
+        else:
+            call.question = spoken.reply.question
 
-    def _tells(self, call: CarrierCall) -> Report:
-        return self.carriers[call.account].tells(call)
+    def asks_what_follows(self, which: int, call: CarrierCall) -> None:
+        """Let the provider ask what follows the message of a call that is over."""
+        process, asked = self.processes[which], call.question
+        if asked is None or not process.account.takes_webhooks_of(call.account):
+            return
+        try:
+            process.desk.press(self.tells(call, "completed"), "", asked, is_over=True)
+        except UnknownReminderError:
+            return
+        self._is_known(call, is_over=True)
+
+    def words_are_lost(self, which: int, call: CarrierCall) -> None:
+        """Let the provider say that it could not use our answer, before anything was spoken."""
+        process = self.processes[which]
+        if process.account.takes_webhooks_of(call.account):
+            call.loses_its_words()
+            process.desk.unspoken(call.key)
 
     # Backups
 
@@ -348,7 +380,7 @@ class TwoProcesses:
         file, book = self.backup
         self.close()
         done = restore(self.path, file, self.time.now, actor="staff", replace=True, rules=self.configuration.rules)
-        self.book.reminders = book.saved().reminders
+        self.book.reminders, self.book.retired = book.reminders, book.retired
         self.book.opted_out |= book.opted_out
         restored_at = self.time.now if done.last_change is None else max(self.time.now, done.last_change)
         self.circumstances.forgotten_until = restored_at

@@ -28,6 +28,7 @@ from reminderd.store.settle import (
     settle_not_sent,
     settle_pick_up,
     settle_report,
+    settle_unspoken,
 )
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
@@ -137,9 +138,20 @@ class Desk:
     def pick_up(self, report: Report) -> Spoken:
         return self.write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=self.mint()))
 
-    def press(self, report: Report, digits: str, question: Question = Question.MENU, repeats: int = 0) -> Spoken:
-        key = Key(digits=digits, question=question, repeats=repeats)
+    def press(
+        self,
+        report: Report,
+        digits: str,
+        question: Question = Question.MENU,
+        repeats: int = 0,
+        *,
+        is_over: bool = False,
+    ) -> Spoken:
+        key = Key(digits=digits, question=question, repeats=repeats, is_over=is_over)
         return self.write(partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=self.mint()))
+
+    def unspoken(self, call_id: str) -> Transition | None:
+        return self.write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
 
     def count(self, table: str) -> int:
         return int(self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])

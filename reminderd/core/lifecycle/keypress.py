@@ -237,9 +237,13 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
 
 
 def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
-    """Record that whoever listens to the text for a machine wants no more calls: the message was not spoken to them."""
+    """Record that whoever listens to the text for a machine wants no more calls: the message was not spoken to them.
+
+    As it was no machine, the text was not left on one either.
+    """
     over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
-    after, lines, answers = ledger, [], []
+    unsaid = [evolve(member, said=False) for member in ledger.members_of(call) if member.said and not member.spoken_by]
+    after, lines, answers = ledger.put(*unsaid), [], []
     for _, reminder in ledger.current(call):
         answered = evolve(reminder, response=Response.OPTED_OUT)
         if not answered.status.final:

@@ -265,6 +265,15 @@ def test_9_during_the_text_for_a_machine_opts_out_and_nothing_counts_as_heard() 
     assert (again.transition.ledger, again.answers) == (turn.transition.ledger, ())
 
 
+def test_a_call_in_which_9_was_pressed_during_the_text_for_a_machine_was_not_answered_by_one() -> None:
+    after = pressed(left(WAITING), "9", at=Question.VOICEMAIL).transition.ledger
+    written_again = after.put(evolve(WAITING, message=after.reminders["reminder-1"].message))
+    rules = able(Capabilities(asks_what_to_say=True), voicemail_is_reached=True)
+    over = heard_of(written_again, a_report(), rules=rules).ledger
+    assert over.calls["call-1"].outcome is CallOutcome.NOT_HEARD
+    assert over.reminders["reminder-1"].status is not Status.CALLED
+
+
 # What a key means
 
 

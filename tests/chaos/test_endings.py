@@ -1,0 +1,93 @@
+"""Who was told in a call, by the provider's own record: each way in which it can end, once."""
+
+from typing import Any
+
+import pytest
+
+from reminderd.core.conversation import Part, Question, Reply
+from tests.chaos.carrier import CarrierCall, Subject
+from tests.chaos.configurations import TWILIO, Account
+from tests.chaos.endings import HEARD, Ending, reported_by_gateway, reported_by_twilio, takes, told_in
+from tests.chaos.front_desk import PHONES
+from tests.support.nouns import ACCOUNT, BOTH, NOW
+
+ONE, TWO = (Subject(name, 0, NOW) for name in ("r-1", "r-2"))
+SPEECH = "This is r-1. Version 0. This is r-2. Version 0."
+TO_PERSON = Reply(parts=(Part.GREETING, Part.MESSAGE, Part.MENU), question=Question.MENU)
+TO_MACHINE = Reply(parts=(Part.VOICEMAIL,), question=Question.VOICEMAIL)
+
+
+def a_call(provider: str = "generic", *, answered_by: str | None = None, **changes: Any) -> CarrierCall:
+    values: dict[str, Any] = {
+        "key": "key-1",
+        "reminder_id": "r-1",
+        "call_id": "ext-1",
+        "at": 0,
+        "phone_number": PHONES[0],
+        "account": Account(provider=provider, account=ACCOUNT, capabilities=BOTH if provider == "generic" else TWILIO),
+        "subjects": (ONE, TWO),
+        "spoken": (ONE, TWO) if provider == "generic" else (),
+        "began": 0.0,
+        "sign_at": 0.0,
+    }
+    call = CarrierCall(**(values | changes))
+    call.is_answered(0.0, answered_by)
+    return call
+
+
+def ended(call: CarrierCall, ending: Ending, at: float = 60.0) -> CarrierCall:
+    call.end, call.ending, call.ended = ending.means, ending, at
+    return call
+
+
+def told(call: CarrierCall, *, voicemail_is_reached: bool = True) -> set[Subject]:
+    return set(told_in(call, voicemail_is_reached=voicemail_is_reached))
+
+
+@pytest.mark.parametrize(
+    ("ending", "answered_by", "is_told"),
+    [
+        (HEARD, None, True),
+        (HEARD, "human", True),
+        (HEARD, "Voicemail", True),
+        (HEARD, "FAX", False),
+        (Ending(is_empty=True), None, False),
+        (Ending(word="User Hangup", means="hung-up"), None, False),
+        (Ending(word="call_rejected", means="declined"), None, False),
+        (Ending(word="failed", means="failed", sip=480), None, False),
+        (Ending(word="timeout", means="no-answer"), None, False),
+    ],
+)
+def test_a_gateway_has_told_whoever_completed_the_call(ending: Ending, answered_by: str | None, is_told: bool) -> None:
+    assert told(ended(a_call(answered_by=answered_by), ending)) == ({ONE, TWO} if is_told else set())
+
+
+def test_a_machine_counts_only_where_the_clinic_says_so() -> None:
+    for call in (a_call(answered_by="machine_start"), a_call("twilio", answered_by="machine_start")):
+        call.is_handed(TO_MACHINE, SPEECH, (ONE, TWO), 0.0)
+        assert told(ended(call, HEARD)) == {ONE, TWO}
+        assert told(call, voicemail_is_reached=False) == set()
+
+
+@pytest.mark.parametrize(("open_for", "expected"), [(3.0, set()), (4.0, {ONE}), (5.0, {ONE}), (6.0, {ONE, TWO})])
+def test_a_person_has_heard_what_was_spoken_before_the_line_ended(open_for: float, expected: set[Subject]) -> None:
+    assert takes(SPEECH) == 6.0  # the greeting's 2, and ten words
+    call = a_call("twilio")
+    call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
+    assert told(ended(call, HEARD, at=open_for)) == expected
+
+
+def test_nobody_has_heard_what_twilio_never_fetched_or_could_not_use() -> None:
+    assert told(ended(a_call("twilio"), HEARD)) == set()
+    call = a_call("twilio")
+    call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
+    call.loses_its_words()
+    assert told(ended(call, HEARD)) == set()
+
+
+def test_each_provider_reports_an_end_in_its_own_words() -> None:
+    hung_up, declined = Ending(word="User Hangup", means="hung-up"), Ending(word="call_rejected", means="declined")
+    assert reported_by_gateway(ended(a_call(), hung_up)).status == "hung-up"
+    assert reported_by_twilio(ended(a_call("twilio"), hung_up)).status == "completed"
+    report = reported_by_twilio(ended(a_call("twilio"), declined))
+    assert (report.status, report.sip_response_code, report.attempt_id) == ("failed", 603, "key-1")
