@@ -28,10 +28,10 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
         document: dict[str, Any] = answer.raise_for_status().json()
         return _converter.structure(document, Daemon)
     except httpx.HTTPStatusError as error:
-        return f"no answer of a daemon of this version at {place}: HTTP {error.response.status_code}"
+        return f"what answers at {place} is not this version of reminderd: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
         return f"the daemon does not answer at {place} within {patience:g} s"
     except httpx.TransportError as error:
         return f"the daemon does not answer at {place}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
     except (ValueError, TypeError, cattrs.BaseValidationError):
-        return f"no answer of a daemon of this version at {place}"
+        return f"what answers at {place} is not this version of reminderd"

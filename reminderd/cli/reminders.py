@@ -200,7 +200,8 @@ def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
         return
     with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)) or {}
-    click.echo(f"{reminder_id} is {row.get('status', 'deleted')}")
+    held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
+    click.echo(f"{reminder_id} is {row.get('status', 'deleted')}{held}")
 
 
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:

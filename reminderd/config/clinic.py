@@ -43,5 +43,5 @@ class ClinicConfig:
 
     country: str = key("", _EXPECTED, _country_error, converter=_code)
     allowed_countries: tuple[str, ...] = key(
-        (), f"a list of such codes, {_EXPECTED}", _countries_error, converter=_codes
+        (), 'a list of two-letter country codes (ISO 3166) like ["US", "DE"]', _countries_error, converter=_codes
     )

@@ -43,7 +43,7 @@ def _template_trouble(text: str, known: tuple[str, ...]) -> str | None:
     for place, name in enumerate(names, start=1):
         if name not in known:
             if name in PLACEHOLDERS and known != TEMPLATE_PLACEHOLDERS:
-                return f"has {{{name}}} in it, which is said by itself"
+                return f"has {{{name}}} in it, which is spoken separately"
             return f"has a placeholder, number {place}, that is unknown{did_you_mean(name, known)}"
         if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
             return f"has {{{name}}} in it too often"

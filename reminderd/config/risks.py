@@ -34,7 +34,7 @@ def _place(config: Config) -> Iterator[str]:
     """Yield what is not known of the clinic's place, or contradicts itself."""
     country, zone = config.clinic.country, config.calling.local_zone
     if not numbering_of(config).countries:
-        yield "no country is set, so a mistyped number may be called in any of the world; set country in [clinic]"
+        yield "no country is set, so a mistyped number may reach a phone anywhere in the world; set country in [clinic]"
     territory = None if zone is None or not country else territory_of(zone)
     if zone is not None and territory is not None and territory not in territories_of(country):
         yield f"the time zone {zone.key} is not in {country}; set [calling].timezone and [clinic].country"

@@ -83,6 +83,8 @@ class Cancellation:
     ref: str | None
     request: ReminderRequest | None = None
     """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+    phone_number: str | None = None
+    """Whose appointment it is; None: the row has no number."""
 
     @property
     def name(self) -> str:
@@ -136,16 +138,27 @@ def read_row(
     if standing is Standing.STANDS:
         return read
     if isinstance(read, ReminderRequest):
-        return Cancellation(ref=read.ref, request=read)
+        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+    phone = columns.text("phone_number", cells)
+    number = _number_in(phone, normalise)
+    is_unread = number is None and any(map(str.isdigit, phone))
     is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
-    return Cancellation(ref=normal_name(ref or "")) if is_named else read
+    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
+    return Cancellation(ref=normal_name(ref or ""), phone_number=number) if is_named and not is_unread else read
+
+
+def _number_in(text: str, normalise: Callable[[str], str]) -> str | None:
+    try:
+        return normalise(text)
+    except ValueError:
+        return None
 
 
 def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
     """Decide what becomes of the reminder of an appointment that does not take place."""
     if known is None or known.status.final:
         return Decision(Intake.NOT_NEEDED)
-    if asked.request is not None and asked.request.phone_number != known.content[0]:
+    if asked.phone_number is not None and asked.phone_number != known.content[0]:
         why = (
             "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
         )
@@ -156,7 +169,8 @@ def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
 def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime, *, opted_out: bool) -> Decision:
     """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
 
-    One that says what is stored already changes nothing, whatever has become of its reminder.
+    One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
+    will not be called, though its time is still to come.
 
     Args:
         request: what is asked for.
@@ -166,7 +180,9 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
         opted_out: whether its number is on the list of those that must not be called.
     """
     decided = _decide(request, known, rules, now)
-    if decided.refused or decided.intake is Intake.UNCHANGED:
+    if decided.intake is Intake.UNCHANGED and known is not None:
+        return evolve(decided, warnings=_given_up(known, now))
+    if decided.refused:
         return decided
     held = (_HELD,) if decided.intake is Intake.HELD else ()
     return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
@@ -185,6 +201,15 @@ def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: da
         return Decision(Intake.CONFLICT, why)
     is_sure = known.held is None and known.content[0] == request.phone_number
     return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
+
+
+def _given_up(known: Known, now: datetime) -> tuple[str, ...]:
+    """Warn of a reminder that is asked for again, and will not be called."""
+    if known.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or known.content[2] <= now:
+        return ()
+    return (
+        f"its reminder is {known.status}, and will not be called; reminderd call-again {known.id} schedules it again",
+    )
 
 
 def why_held(request: ReminderRequest, known: Known, source: str) -> str:

@@ -36,8 +36,13 @@ _COSTS_EXTRA: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.S
 
 _QUOTED: Final = re.compile(r"=?\"(.*)\"|'(.*)")
 """As spreadsheets keep a number as text."""
-_LABEL: Final = re.compile(r"\s*\([^\W\d_]+\)$")
-"""Which phone it is: "(mobile)"."""
+_LABEL: Final = re.compile(
+    r"\s*\((?:m|mob|mobile|cell|cellphone|h|home|w|work|o|office|landline|main|primary"
+    r"|handy|mobil|privat|arbeit|dienstlich|büro|festnetz|móvil|movil|celular|casa|trabajo|portable|domicile|travail|bureau"
+    r"|fixe)\)$",
+    re.IGNORECASE,
+)
+"""Which phone it is: "(mobile)". Any other word, like "(fax)" or "(wrong)", may be a reason not to call."""
 _SEPARATORS: Final = re.compile(r"[\s().\-\u2010-\u2015\u2212\u00b7\u2022]")
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _BEGINNING: Final = re.compile(r"[+(0-9]")
@@ -96,8 +101,8 @@ def patient_number(text: str, numbering: Numbering) -> str:
     countries, country = numbering.countries, phonenumbers.region_code_for_number(parsed)
     if countries and country not in countries:
         raise ValueError(
-            f"a number of {_name(country)}, which [clinic].allowed_countries does not allow; "
-            "expected a number of an allowed country, or that country in the list"
+            f"a number of {_name(country)}, which may not be called; "
+            "expected one of an allowed country, or [clinic].allowed_countries with it"
         )
     return number
 

@@ -36,9 +36,6 @@ _HOLDS: Final = {
     HoldCode.NUMBER_CHANGED: "its phone number was changed: accept the new number, or cancel the reminder",
 }
 
-HELD_BY_THE_CLINIC: Final = (HoldCode.HOURS, HoldCode.LIMITS)
-"""Reasons to wait that come from the clinic's own hours and limits."""
-
 
 class EndCode(StrEnum):
     """Why a reminder failed, expired or was cancelled."""

@@ -3,6 +3,7 @@
 docs/webhooks.md has both tables.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
@@ -70,9 +71,17 @@ LISTENER_WORDS: Final[Mapping[Listener, tuple[str, ...]]] = {
 to have heard a machine."""
 
 
+_WORD: Final = re.compile(r"[^\W\d_]+")
+_DENIALS: Final = frozenset({"no", "not", "non", "without", "off"})
+"""As in `not_a_machine`: no machine has answered."""
+
+
 def listener(answered_by: str | None) -> Listener:
     """Return who has answered, by the provider's word in any case and with any separators; None: it said nothing."""
-    letters = "".join(filter(str.isalpha, (answered_by or "").casefold()))
+    text = (answered_by or "").casefold()
+    if not _DENIALS.isdisjoint(_WORD.findall(text)):
+        return Listener.PERSON
+    letters = "".join(filter(str.isalpha, text))
     for who, words in LISTENER_WORDS.items():
         if any(word in letters for word in words):
             return who

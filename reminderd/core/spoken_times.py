@@ -12,7 +12,11 @@ from zoneinfo import ZoneInfo
 from reminderd.core.day_names import month_of, weekday_of
 
 FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database takes, with a day to spare for time zones
-EXPECTED: Final = "expected YYYY-MM-DD HH:MM, with an offset or by the clock on the wall"
+EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
+
+_NOON: Final = timedelta(hours=12)
+_LONGEST_SLOT: Final = timedelta(hours=3)
+"""Of one that is written by a clock of twelve hours, like 12:30-01:00."""
 
 OFFSETS: Final = frozenset(
     timedelta(minutes=minutes)
@@ -138,7 +142,9 @@ def _may_be_slot(found: re.Match[str], local: datetime, end: timedelta) -> bool:
     """Return whether what looks like an offset may be the end of a slot, as in 09:00-09:30."""
     is_short = len(found["clock"]) <= len("HH:MM")
     start = timedelta(hours=local.hour, minutes=local.minute)
-    return found["sign"] == "-" and found["mark"] == " " and is_short and start < end < timedelta(days=1)
+    is_over_noon = start < _NOON + timedelta(hours=1) and timedelta(0) < end + _NOON - start <= _LONGEST_SLOT
+    is_later = start < end < timedelta(days=1) or is_over_noon
+    return found["sign"] == "-" and found["mark"] == " " and is_short and is_later
 
 
 def _written(text: str, order: DayOrder | None) -> datetime:

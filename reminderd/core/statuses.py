@@ -38,9 +38,7 @@ _WORDS: Final = {
 WORDS: Final = {plain(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
 """Every word that is understood."""
 
-UNKNOWN_STATUS: Final = (
-    "status: not a word that is understood; expected one like confirmed or cancelled, or --map status= to ignore it"
-)
+UNKNOWN_STATUS: Final = "status: unknown word; expected one like confirmed or cancelled, or --map status= to ignore it"
 
 
 def standing_of(word: str) -> Standing | None:

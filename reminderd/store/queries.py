@@ -200,14 +200,15 @@ def acts_on(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:
 
 
 def named(row: Row) -> dict[str, Value]:
-    """Return a row by column name, with its times as moments; a `hold_code` adds a `hold_reason` for people."""
+    """Return a row by column name, with its times as moments. What waits has the reason, for people."""
     values: Mapping[str, str | int | None] = dict(row)
     found: dict[str, Value] = {
         name: from_ms(value) if name in TIME_COLUMNS and isinstance(value, int) else value
         for name, value in values.items()
     }
     if "hold_code" in found:
-        found["hold_reason"] = _HOLDS.get(str(found["hold_code"]))
+        waits = found.get("status", Status.SCHEDULED) == Status.SCHEDULED
+        found["hold_reason"] = _HOLDS.get(str(found["hold_code"])) if waits else None
     return found
 
 

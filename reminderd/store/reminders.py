@@ -70,6 +70,9 @@ UPDATE reminders
 """
 
 
+_NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
+
+
 class RefTakenError(Exception):
     """Another reminder already has this `ref`; the message is the other reminder's id."""
 
@@ -180,6 +183,8 @@ def put(
             for known, one, is_held in edited
         ]
         connection.executemany(_CHANGE, changes)
+        # A hold is news, though an alert has told of this reminder before.
+        connection.executemany(_NO_ALERT_YET, [{"id": known.id} for known, _, is_held in edited if is_held])
         _audit_all(connection, now, "change", [known.id for known, _, _ in edited], source)
     return [decision for _, _, decision in decided]
 

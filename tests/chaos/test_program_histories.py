@@ -299,7 +299,7 @@ class ProgramHistories(RuleBasedStateMachine):
         with suppress(NotAllowedError):
             desk.write(partial(call_again, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
             self.program.circumstances.asked_again_at[wanted.name] = self.program.time.seconds
-            wanted.is_cancelled, wanted.is_held = False, False
+            wanted.is_cancelled = False
             wanted.again_until = desk.reminder(wanted.id).again_until
 
     @precondition(lambda self: self.day.book.reminders)

@@ -183,10 +183,10 @@ def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_
     ("answer", "words"),
     [
         (lambda: (404, b""), "HTTP 404"),
-        (lambda: (200, b"<html>"), "no answer of a daemon of this version"),
-        (lambda: (200, b"[]"), "no answer of a daemon of this version"),
-        (lambda: (200, b'{"version": "0.0.1"}'), "no answer of a daemon of this version"),
-        (says(started_at="this morning"), "no answer of a daemon of this version"),
+        (lambda: (200, b"<html>"), "is not this version of reminderd"),
+        (lambda: (200, b"[]"), "is not this version of reminderd"),
+        (lambda: (200, b'{"version": "0.0.1"}'), "is not this version of reminderd"),
+        (says(started_at="this morning"), "is not this version of reminderd"),
     ],
 )
 def test_another_program_on_that_port_is_trouble(terminal: Terminal, answer: Answer, words: str) -> None:

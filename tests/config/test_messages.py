@@ -70,7 +70,7 @@ def test_the_environment_can_give_it_too(load: Load) -> None:
             "has a placeholder, number 1, that is unknown, did you mean clinic?; expected ",
         ),
         ("greeting", "{Phone}", "has a placeholder, number 1, that is unknown, did you mean phone?"),
-        ("greeting", "{message}", "has {message} in it, which is said by itself"),
+        ("greeting", "{message}", "has {message} in it, which is spoken separately"),
         ("greeting", "{clinic.__class__}", "has a brace in it that belongs to no placeholder"),
         ("greeting", "{clinic", "has a brace in it that belongs to no placeholder"),
         ("greeting", "clinic}", "has a brace in it that belongs to no placeholder"),

@@ -55,7 +55,10 @@ def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None
 def test_without_a_country_a_mistyped_number_may_be_called_anywhere(load: Load) -> None:
     careful = '[calling]\nend = "21:00"\ntimezone = "US/Eastern"' + LIMITED + GENERIC
     (risk,) = risks(load(careful))
-    assert risk == "no country is set, so a mistyped number may be called in any of the world; set country in [clinic]"
+    assert (
+        risk
+        == "no country is set, so a mistyped number may reach a phone anywhere in the world; set country in [clinic]"
+    )
     assert risks(load(f'{careful}[clinic]\nallowed_countries = ["US"]')) == []
 
 

@@ -20,7 +20,7 @@ def mistakes(header: list[str], **chosen: str) -> list[str]:
         ["phone", "message", "at", "ref", "expires", "timezone"],
         ["Telefon-Nr.", "NACHRICHT", "Anruf am", "Termin-ID", "gültig bis", "Zeitzone"],
         ["Número de teléfono", "Mensaje", "Llamar el", "Número de cita", "válido hasta", "Zona horaria"],
-        ["N° de téléphone", "Texte", "Date d'appel", "Référence", "Jusqu'à", "Fuseau horaire"],
+        ["N° de téléphone", "Texte", "Date d'appel", "N° de rendez-vous", "Jusqu'à", "Fuseau horaire"],
         ["phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone"],
     ],
 )

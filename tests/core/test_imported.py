@@ -190,6 +190,19 @@ def test_a_row_whose_appointment_is_over_calls_its_reminder_off_whatever_else_it
     assert read_status("", "", "soon", "7", "cancelled") == Cancellation(ref="7")
 
 
+def test_a_row_that_calls_off_keeps_the_number_that_it_is_about_though_the_rest_cannot_be_read() -> None:
+    """Another patient's row may have the same ref."""
+    assert read_status("+4930123457", "", "soon", "7", "cancelled") == Cancellation(ref="7", phone_number="+4930123457")
+    assert isinstance(read_status("030 123457", "Hello.", "2027-03-01 16:00", "7", "cancelled"), list)
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
+def test_a_row_that_asks_again_for_what_will_not_be_called_is_told_so(status: Status) -> None:
+    (warning,) = decide(REQUEST, known(status), RULES, NOW, opted_out=False).warnings
+    assert warning == f"its reminder is {status}, and will not be called; reminderd call-again r1 schedules it again"
+    assert decide(REQUEST, known(status), RULES, NOW + 2 * HOUR, opted_out=False).warnings == ()
+
+
 def test_without_a_ref_the_row_itself_tells_which_reminder_is_called_off() -> None:
     found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
     assert isinstance(found, Cancellation)
@@ -222,7 +235,8 @@ def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Known |
 
 
 def test_a_cancellation_of_another_number_cancels_nothing() -> None:
-    decision = decide_cancellation(Cancellation(ref="7", request=REQUEST), of_another_number())
+    asked = Cancellation(ref="7", phone_number=REQUEST.phone_number)
+    decision = decide_cancellation(asked, of_another_number())
     assert decision.intake is Intake.CONFLICT
     assert decision.reason.startswith("not cancelled: the reminder with this ref has another phone number")
 

@@ -75,6 +75,10 @@ def test_every_word_of_other_gateways_stands_for_one_status_of_ours() -> None:
         ("Silence", Listener.MACHINE),
         ("fax", Listener.FAX),
         ("FAX machine", Listener.FAX),
+        ("no-machine", Listener.PERSON),
+        ("not_a_machine", Listener.PERSON),
+        ("human_no_beep", Listener.PERSON),
+        ("machine_detection_off", Listener.PERSON),
     ],
 )
 def test_who_has_answered_is_read_in_any_case_and_with_any_separators(answered_by: str | None, who: Listener) -> None:

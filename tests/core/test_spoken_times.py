@@ -107,6 +107,12 @@ def test_a_slot_is_its_start_where_it_can_be_no_offset() -> None:
     assert moment("2027-03-01 16:00-05:00", BERLIN) == datetime(2027, 3, 1, 21, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["2027-03-01 12:30-01:00", "2027-03-01 11:00-01:00", "2027-03-01 10:30-01:00"])
+def test_a_slot_over_noon_by_a_clock_of_twelve_hours_is_no_offset(text: str) -> None:
+    with pytest.raises(ValueError, match="a slot or a time with an offset"):
+        moment(text, BERLIN)
+
+
 def test_the_offsets_are_those_of_all_places() -> None:
     months = [datetime(2027, month, 15, tzinfo=UTC) for month in range(1, 13)]
     zones = [ZoneInfo(name) for name in available_timezones() - {"Factory"} if not name.startswith("Etc/")]

@@ -18,6 +18,7 @@ from reminderd.core.limits import Limits
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries, reminders
+from reminderd.store.alerts import news, told
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.reminders import RefTakenError, RefusedError, Source
 from reminderd.store.sqlite.housekeeping import make_room
@@ -121,6 +122,15 @@ def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk)
         HoldCode.NUMBER_CHANGED,
         why,
     )
+
+
+def test_another_change_of_its_number_is_news_again(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.write(partial(told, told_of=news(desk.connection, now=desk.now)))
+    assert news(desk.connection, now=desk.now) == []
+    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=desk.rules, source=ANNA))
+    assert put(desk, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
+    assert [one.id for one in news(desk.connection, now=desk.now)] == [reminder.id]
 
 
 def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> None:

@@ -166,12 +166,15 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
     return Transition(ledger=after, call=after.calls[call.id], lines=lines)
 
 
-def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime:
-    """Return the earliest moment at which the line may have ended: a report may be late, and no clock is perfect."""
-    ends = [now, report.ended_at or now]
+def _line_ended_at(call: Call, report: Report, now: datetime) -> datetime | None:
+    """Return the earliest moment at which the line may have ended; None: nobody has said when.
+
+    A report may be late, and no clock is perfect.
+    """
+    ends = [] if report.ended_at is None else [report.ended_at]
     if call.fetched_at is not None and call.duration_seconds is not None:
         ends.append(call.fetched_at + timedelta(seconds=call.duration_seconds))
-    return min(ends)
+    return min(now, *ends) if ends else None
 
 
 def _noted(ledger: Ledger, call: Call, why: str) -> Transition:

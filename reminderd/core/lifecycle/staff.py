@@ -6,7 +6,7 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.core.intake import unfit, zone_of
-from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, local
+from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, lasting_hold, local
 from reminderd.core.model import Call, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
@@ -55,7 +55,7 @@ def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
         NotAllowedError: it is not held for that.
     """
     if reminder.status is not Status.SCHEDULED or reminder.hold_code is not HoldCode.NUMBER_CHANGED:
-        raise NotAllowedError(f"the reminder is {reminder.status}, and no new phone number waits to be accepted")
+        raise NotAllowedError(f"no new phone number waits to be accepted (status: {reminder.status})")
     released = evolve(reminder, hold_code=None, last_error=None, wake_at=max(now, reminder.scheduled_at))
     line = LogLine("new phone number accepted by staff", reminder_id=reminder.id)
     return Transition(ledger=ledger.put(released), lines=(line,))
@@ -63,6 +63,8 @@ def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
 
 def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datetime) -> Transition:
     """Schedule a reminder again with a new count of calls and its own limit, counted from when it may be called.
+
+    One that is held for its changed number stays held: to call again is not to accept the number.
 
     Raises:
         NotAllowedError: its patient was reached, it still waits, its number is busy, or it may never be called.
@@ -86,12 +88,13 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
         tries=0,
         again_until=opens + rules.max_lateness,
         again_seq=ledger.newest_seq,
-        hold_code=None,
+        hold_code=lasting_hold(reminder),
         end_code=None,
         ended_at=None,
         last_error=None,
     )
-    line = LogLine("scheduled again by staff", reminder_id=reminder.id)
+    held = "" if again.hold_code is None else f", and held: {again.hold_code.sentence}"
+    line = LogLine(f"scheduled again by staff{held}", reminder_id=reminder.id)
     return Transition(ledger=ledger.put(again), lines=(line,))
 
 

@@ -131,14 +131,14 @@ SPEAKING = a_member(SPOKEN, WAITING, said=True, spoken_by=NOW + 7 * SECOND)
 
 
 def test_whoever_hangs_up_during_the_message_is_not_reached_and_left_to_staff() -> None:
-    call, reminder = hung_up(SPEAKING, now=NOW + 6 * SECOND)
+    call, reminder = hung_up(SPEAKING, now=NOW + 6 * SECOND, ended_at=NOW + 6 * SECOND)
     assert (call.outcome, call.hung_up_at) == (CallOutcome.HUNG_UP, NOW + 6 * SECOND)
     assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.HUNG_UP)
     assert (reminder.last_error, reminder.attempts) == ("hung up during the message", 1)
 
 
 def test_whoever_hangs_up_once_the_message_was_spoken_is_reached() -> None:
-    call, reminder = hung_up(SPEAKING, now=NOW + 7 * SECOND)
+    call, reminder = hung_up(SPEAKING, now=NOW + 7 * SECOND, ended_at=NOW + 7 * SECOND)
     assert (call.outcome, reminder.status, reminder.end_code) == (CallOutcome.HUNG_UP, Status.CALLED, None)
 
 
@@ -146,6 +146,12 @@ def test_whoever_hangs_up_once_the_message_was_spoken_is_reached() -> None:
 def test_a_late_report_does_not_make_the_call_longer_than_it_was(changes: dict[str, Any]) -> None:
     call, reminder = hung_up(SPEAKING, now=NOW + HOUR, **changes)
     assert (call.hung_up_at, reminder.end_code) == (NOW + 6 * SECOND, EndCode.HUNG_UP)
+
+
+def test_a_line_whose_end_nobody_tells_was_not_open_long_enough() -> None:
+    """The report itself may have come hours later."""
+    call, reminder = hung_up(SPEAKING, now=NOW + HOUR)
+    assert (call.hung_up_at, reminder.end_code) == (None, EndCode.HUNG_UP)
 
 
 def test_nor_does_a_providers_clock_that_is_ahead() -> None:
@@ -162,7 +168,7 @@ def test_of_a_bundle_each_reminder_is_decided_by_what_was_spoken_of_it() -> None
         a_member(SPOKEN, moved, position=2),
     ]
     ledger = a_ledger(SPOKEN, *reminders, *members)
-    after = heard_of(ledger, a_report(), rules=ASKS, now=NOW + 9 * SECOND).ledger.reminders
+    after = heard_of(ledger, a_report(duration_seconds=9), rules=ASKS, now=NOW + 9 * SECOND).ledger.reminders
     found = [(after[one.id].status, after[one.id].end_code or after[one.id].hold_code) for one in reminders]
     assert found == [(Status.CALLED, None), (Status.FAILED, EndCode.HUNG_UP), (Status.SCHEDULED, HoldCode.REDIAL)]
 

@@ -174,6 +174,14 @@ def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
     assert reminder.again_until == NOW + 14 * HOUR + RULES.max_lateness
 
 
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
+def test_to_call_again_is_not_to_accept_a_new_number(status: Status) -> None:
+    held = a_reminder(status, hold_code=HoldCode.NUMBER_CHANGED)
+    transition = called_again(a_ledger(held), held, rules=RULES, now=NOW)
+    assert transition.ledger.reminders["reminder-1"].hold_code is HoldCode.NUMBER_CHANGED
+    assert "accept the new number" in transition.lines[0].text
+
+
 def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
     for due, wakes in ((NOW - HOUR, NOW), (NOW + HOUR, NOW + HOUR)):
         held = a_reminder(hold_code=HoldCode.NUMBER_CHANGED, last_error="changed", scheduled_at=due)
