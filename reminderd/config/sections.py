@@ -82,7 +82,7 @@ class WebConfig:
     port: int = whole(4000, 0, 65_535)
     public_base_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
     max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
-    trusted_proxies: tuple[str, ...] = key(("127.0.0.1", "::1"), texts.EXPECTED_NETWORKS, texts.networks_trouble)
+    trusted_proxies: tuple[str, ...] = key((), texts.EXPECTED_NETWORKS, texts.networks_trouble)
 
     @property
     def local_url(self) -> str | None:

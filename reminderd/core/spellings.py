@@ -3,16 +3,24 @@
 More is found here than may be called: what is erased or exported must not depend on how it was written.
 """
 
+import re
 import unicodedata
 from collections.abc import Iterator
+from typing import Final
 
 import phonenumbers
 
 from reminderd.core.phone import normalised
 
+_BEHIND_THE_NUMBER: Final = re.compile(
+    r"(?:[.,]0+|\s*(?:x|ext\.?|extension|dw|durchwahl|poste|#)\s*\d{1,6})\s*$", re.IGNORECASE
+)
+"""A spreadsheet's decimals, or an extension."""
+
 
 def spells(text: str, number: str) -> bool:
     """Return whether the text is this number, in its stored form; national spellings are those of its own country."""
+    text = _BEHIND_THE_NUMBER.sub("", text)
     digits = "".join(str(unicodedata.decimal(one)) for one in text if one.isdecimal())
     if not digits:
         return False

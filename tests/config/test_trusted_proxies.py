@@ -4,7 +4,7 @@ from tests.config.conftest import Load, Mistakes
 
 
 def test_the_proxies_that_are_believed_are_this_machines_unless_others_are_named(load: Load) -> None:
-    assert load().web.trusted_proxies == ("127.0.0.1", "::1")
+    assert load().web.trusted_proxies == ()
     assert load('[web]\ntrusted_proxies = ["10.0.0.0/8"]\n').web.trusted_proxies == ("10.0.0.0/8",)
     assert load("[web]\ntrusted_proxies = []\n").web.trusted_proxies == ()
     environ = {"REMINDERD__WEB__TRUSTED_PROXIES": "10.0.0.1, 10.0.0.2"}

@@ -32,6 +32,8 @@ ARABIC = {48 + digit: 0x0660 + digit for digit in range(10)}
         "+49 2012-12-12 94",
         "+1 202.55.50.194",
         "+49,301,234,567 x",
+        "2,025,550,147 called",
+        "49,301,234,567 said",
     ],
 )
 def test_other_digits_and_groups_that_look_like_a_time_or_an_address_are_a_number_too(spelled: str) -> None:

@@ -61,7 +61,8 @@ async def test_without_a_token_in_the_configuration_the_door_is_not_there(clinic
 
 
 async def test_wrong_tokens_are_slowed_by_the_address_that_the_proxy_on_this_machine_tells(clinic: Clinic) -> None:
-    async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
+    proxies = ENVIRONMENT | {"REMINDERD__WEB__TRUSTED_PROXIES": "127.0.0.1"}
+    async with running("run", cwd=clinic.folder, env=proxies) as program:
         url = await program.url()
 
         async def guess(client: str) -> int:
