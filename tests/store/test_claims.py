@@ -377,7 +377,7 @@ def test_whoever_hung_up_uses_up_the_limit_once_the_message_was_spoken(
         line = a_report("in-progress", reminder_id=None, attempt_id=action.call.id)
         desk.pick_up(line)
         desk.later(timedelta(seconds=seconds))
-        desk.report(evolve(line, status="completed"))
+        desk.report(evolve(line, status="completed", ended_at=desk.now))
         desk.insert("r2")
         assert (names(desk.claim()), desk.reminder("r2").hold_code) == (
             ([], HoldCode.LIMITS) if is_reached else ([["r2"]], None)

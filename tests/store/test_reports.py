@@ -355,7 +355,7 @@ def test_whoever_hung_up_after_the_message_has_heard_all_of_it(desk: Desk) -> No
     line = a_bundle(desk)
     desk.pick_up(line)
     desk.later(MINUTE)
-    desk.report(evolve(line, status="completed"))
+    desk.report(evolve(line, status="completed", ended_at=desk.now))
     assert desk.claim() == []
     assert (desk.reminder("r2").status, desk.reminder("r2").response) == (Status.CALLED, None)
 
@@ -364,7 +364,7 @@ def test_whoever_hung_up_between_two_messages_has_heard_the_first(desk: Desk) ->
     line = a_bundle(desk)
     desk.pick_up(line)
     desk.later(1.5 * SECOND)  # "Tomorrow at nine." takes 1.2 seconds, and "Bring your papers." as much
-    desk.report(evolve(line, status="completed"))
+    desk.report(evolve(line, status="completed", ended_at=desk.now))
     assert desk.reminder("r1").status is Status.CALLED
     assert (desk.reminder("r2").status, desk.reminder("r2").end_code) == (Status.FAILED, EndCode.HUNG_UP)
     desk.write(partial(call_again, reminder_id="r2", rules=desk.rules, source=Source(actor="anna")))
