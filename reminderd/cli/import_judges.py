@@ -85,7 +85,7 @@ def only_looking(config: Config) -> Iterator[Judge]:
 
 
 def _kinds(chunk: Chunk) -> tuple[Requests, Cancellations]:
-    """The rows that ask for a reminder, and those that call one off."""
+    """Return the rows that ask for a reminder, and the rows that cancel one."""
     wanted = [row.wanted for row in chunk.good]
     return (
         [one for one in wanted if isinstance(one, ReminderRequest)],

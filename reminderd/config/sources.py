@@ -15,7 +15,7 @@ FILE_NAME: Final = "config.toml"
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _NAME: Final = re.compile(r"'([^']*)'")
 _A_SIGN: Final = 4
-"""Characters of the longest that the parser names by itself, as an escape."""
+"""The most characters of what the parser names in its own errors: one character, or its escape."""
 
 _LEGACY: Final[Mapping[str, KeyPath]] = {
     "DATABASE_URL": ("database", "url"),

@@ -15,7 +15,7 @@ def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> It
     Args:
         wanted: what is stored.
         rules: the clinic's rules.
-        opted_out: whether its number is on the list of those that must not be called.
+        opted_out: whether its number has opted out.
     """
     if opted_out:
         yield "this number has opted out: it will not be called; tell the patient in another way"

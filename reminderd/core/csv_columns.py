@@ -146,7 +146,7 @@ class _Search:
         return {"scheduled_at": call, "appointment_at": appointment}
 
     def _some_appointment(self, whole: list[int], dates: list[int], times: list[int]) -> tuple[int, ...]:
-        """Return the columns of a time that don't say of what it is: beside the time to call, the appointment's."""
+        """Return the columns of a time whose header does not say whether it is the call's or the appointment's."""
         is_clear = len(whole) + max(len(dates), len(times)) < 2
         if not is_clear:
             self.mistakes.append(

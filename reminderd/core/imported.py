@@ -177,7 +177,7 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
         known: the reminder that it names, or None.
         rules: the clinic's rules.
         now: the time.
-        opted_out: whether its number is on the list of those that must not be called.
+        opted_out: whether its number has opted out.
     """
     decided = _decide(request, known, rules, now)
     if decided.intake is Intake.UNCHANGED and known is not None:

@@ -66,7 +66,7 @@ def known_zone(name: str) -> ZoneInfo | None:
 
 
 def territory_of(zone: ZoneInfo) -> str | None:
-    """Return the ISO 3166 code of the country or territory that a zone lies in; None if it is not known."""
+    """Return the ISO 3166 code of the country or territory of a zone; None: not known."""
     name = zone.key
     found = get_global("zone_territories").get(get_global("zone_aliases").get(name, name))
     return None if found is None or found in _NO_COUNTRY else str(found)

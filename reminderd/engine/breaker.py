@@ -37,7 +37,7 @@ class Breaker:
 
     def __init__(self, backoff: Backoff, address: AddressPause | None = None) -> None:
         self.address = address or AddressPause()
-        """The pause because of our own address, beside the one because of the provider."""
+        """The pause for our own address, which is separate from the pause for the provider."""
         self.backoff = backoff
         """How long the pauses are; a new value applies from the next pause on."""
         self._bad_in_a_row = 0

@@ -237,7 +237,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: d
 
 
 def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
-    """Record that whoever listens to the text for a machine wants no more calls: the message was not spoken to them.
+    """Record an opt-out by somebody who was taken for a machine: the message was not spoken to them.
 
     As it was no machine, the text was not left on one either.
     """

@@ -245,7 +245,7 @@ def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
 
 
 def _who_answered(call: Call, report: Report) -> str | None:
-    """Return who has answered: until the end is reported, a machine that is told of later counts, and a person not."""
+    """Return who has answered. Until its end is reported, a call can still turn out to be answered by a machine."""
     is_corrected = call.received_at is None and listener(report.answered_by) is not Listener.PERSON
     is_by_person = listener(call.answered_by) is Listener.PERSON
     return report.answered_by if call.answered_by is None or (is_by_person and is_corrected) else call.answered_by
