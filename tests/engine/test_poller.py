@@ -219,10 +219,13 @@ def opts_out_by_key(connection: Connection, now: datetime) -> None:
 async def test_the_last_look_keeps_back_what_must_not_be_sent(
     start: Start, act: str | Act | None, status: Status | None, state: str
 ) -> None:
-    """The act lands between the claim and the request: the dial is held until it is committed."""
+    """The act lands between the claim and the request: the dial is held until it is committed.
+
+    There is one line, so that nothing is claimed again before the stop.
+    """
     kept_back = trio.Event()
 
-    async with start() as house:
+    async with start(dialers=1) as house:
         dial_now = house.poller.dial
 
         async def act_first(action: Action, claimed_at: float, *, context: Context) -> None:
