@@ -6,7 +6,8 @@ Only this module handles milliseconds and flags as integers.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
@@ -122,9 +123,21 @@ class Table(Generic[T]):
         """Add a row; `instead` has values for some columns in place of the object's."""
         connection.execute(self._insert, _values(noun, self._stored, instead))
 
-    def update(self, connection: Connection, noun: T, **instead: object) -> None:
-        """Write every column that may change; `instead`: see `insert`."""
-        connection.execute(self._update, _values(noun, self._changing, instead))
+    def update(self, connection: Connection, before: T, after: T, **instead: object) -> None:
+        """Write what differs between two versions of a row; `instead`: see `insert`.
+
+        The others are left out, because a database rewrites each index that has a column which is set, even to the same
+        value.
+        """
+        pairs = zip(self._changing, self._get_changing(before), self._get_changing(after), strict=True)
+        values: dict[str, Any] = {name: new for name, old, new in pairs if new != old}
+        values.update(instead)
+        statement = _update(self.name, tuple(values), self.key)
+        for name, value in values.items():
+            write = self._writers.get(name)
+            if write is not None and value is not None:
+                values[name] = write(value)
+        connection.execute(statement, values | {name: getattr(after, name) for name in self.key})
 
     @cached_property
     def _names(self) -> list[str]:
@@ -139,18 +152,28 @@ class Table(Generic[T]):
         return [one for one in self.columns if one.stored]
 
     @cached_property
-    def _changing(self) -> list[Column]:
-        return [one for one in self._stored if not one.fixed or one.name in self.key]
+    def _changing(self) -> list[str]:
+        return [one.name for one in self._stored if not one.fixed]
+
+    @cached_property
+    def _get_changing(self) -> Callable[[T], tuple[Any, ...]]:
+        return attrgetter(*self._changing)
+
+    @cached_property
+    def _writers(self) -> dict[str, Callable[[Any], Value]]:
+        return {one.name: one.write for one in self.columns if one.write is not None}
 
     @cached_property
     def _insert(self) -> str:
         names = [one.name for one in self._stored]
         return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{one}' for one in names)})"
 
-    @cached_property
-    def _update(self) -> str:
-        changes = ", ".join(f"{one.name} = :{one.name}" for one in self.columns if one.stored and not one.fixed)
-        return f"UPDATE {self.name} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in self.key)}"
+
+@lru_cache(maxsize=256)
+def _update(table: str, names: tuple[str, ...], key: tuple[str, ...]) -> str:
+    """Return the statement that sets these columns of one row."""
+    changes = ", ".join(f"{one} = :{one}" for one in names)
+    return f"UPDATE {table} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in key)}"
 
 
 def _values(noun: object, columns: Sequence[Column], instead: Mapping[str, object]) -> dict[str, Value]:

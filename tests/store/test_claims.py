@@ -557,8 +557,8 @@ QUERIES = {
     "histories": (_OTHERS, "call_reminders_by_reminder"),
     "alive calls to the numbers": (_OTHERS, "call_logs_by_phone_number"),
     "when the numbers were reached": (ledger._REACHED.format("(:a)"), "call_logs_by_phone_number"),
-    "reports": (ledger._NAMED.format(ledger._REPORTED), "call_logs_by_reminder"),
-    "calls by their ids": (ledger._NAMED.format(ledger._CALL), "call_reminders"),
+    "reports": (ledger._REPORTED, "call_logs_by_reminder"),
+    "calls by their ids": (ledger._CALL, "call_reminders"),
     "next wakes": (stats._WAKES, "reminders_to_look_at"),
     "all alive calls": (stats._ALIVE, "call_logs_to_look_at"),
 }
