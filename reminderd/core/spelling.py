@@ -6,6 +6,7 @@ docs/webhooks.md has both tables.
 import re
 from collections.abc import Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from reminderd.core.model import PROGRESS, TERMINAL
@@ -76,6 +77,7 @@ _DENIALS: Final = frozenset({"no", "not", "non", "without", "off"})
 """As in `not_a_machine`: no machine has answered."""
 
 
+@lru_cache(maxsize=64)
 def listener(answered_by: str | None) -> Listener:
     """Return who has answered, by the provider's word in any case and with any separators; None: it said nothing."""
     text = (answered_by or "").casefold()

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.bundle import spoken_together
@@ -18,7 +18,7 @@ from reminderd.core.lifecycle.transition import (
     line_for,
     wake_unwanted,
 )
-from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest
+from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest, evolve
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.speech import seconds

@@ -2,10 +2,8 @@
 
 from datetime import datetime
 
-from attrs import evolve
-
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition, ended
-from reminderd.core.model import CallState, Status
+from reminderd.core.model import CallState, Status, evolve
 from reminderd.core.reasons import EndCode
 
 

@@ -3,11 +3,9 @@
 from datetime import datetime
 from typing import Final
 
-from attrs import evolve
-
 from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, lasting_hold, local
-from reminderd.core.model import Call, CallState, Reminder, Response, Status
+from reminderd.core.model import Call, CallState, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
