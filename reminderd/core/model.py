@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 else:
 
     def evolve(row: T, **changes: Any) -> T:  # noqa: ANN401 - each attribute has its own type
-        """Return a reminder, call or membership with some other values, in half the time that attrs takes."""
-        return type(row)(**{**row.__dict__, **changes})
+        """Return a reminder, call or membership with some other values, in a fraction of the time that attrs takes."""
+        changed = object.__new__(type(row))
+        changed.__dict__.update(row.__dict__, **changes)
+        return changed
 
 
 MESSAGE_LIMIT: Final = 4_000

@@ -40,14 +40,14 @@ class _Desk:
 
     async def record(self, report: Report) -> Transition:
         """Settle a report; returns after the commit."""
-        transition = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
+        transition = await self._write(partial(settle_report, report=report, rules=self.rules, mint=mint))
         log_transition(transition)
         self._provider_lives()
         return transition
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; returns after the commit."""
-        settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
+        settle = partial(settle_pick_up, report=report, rules=self.rules, mint=mint)
         try:
             return self._logged(await self._write(settle))
         except StoreUnavailableError:
@@ -56,7 +56,7 @@ class _Desk:
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; returns after the commit."""
-        settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
+        settle = partial(settle_key, report=report, key=key, rules=self.rules, mint=mint)
         return self._logged(await self._write(settle))
 
     async def unused(self, call_id: str) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from operator import attrgetter
 from typing import Any, Final, Generic, TypeVar
 
 from attrs import frozen
@@ -129,15 +128,21 @@ class Table(Generic[T]):
         The others are left out, because a database rewrites each index that has a column which is set, even to the same
         value.
         """
-        pairs = zip(self._changing, self._get_changing(before), self._get_changing(after), strict=True)
-        values: dict[str, Any] = {name: new for name, old, new in pairs if new != old}
+        former = vars(before)
+        values = {
+            name: value
+            for name, value in vars(after).items()
+            if value is not former[name] and value != former[name] and name in self._changing
+        }
         values.update(instead)
         statement = _update(self.name, tuple(values), self.key)
         for name, value in values.items():
             write = self._writers.get(name)
             if write is not None and value is not None:
                 values[name] = write(value)
-        connection.execute(statement, values | {name: getattr(after, name) for name in self.key})
+        for name in self.key:
+            values[name] = getattr(after, name)
+        connection.execute(statement, values)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -152,12 +157,8 @@ class Table(Generic[T]):
         return [one for one in self.columns if one.stored]
 
     @cached_property
-    def _changing(self) -> list[str]:
-        return [one.name for one in self._stored if not one.fixed]
-
-    @cached_property
-    def _get_changing(self) -> Callable[[T], tuple[Any, ...]]:
-        return attrgetter(*self._changing)
+    def _changing(self) -> frozenset[str]:
+        return frozenset(one.name for one in self._stored if not one.fixed)
 
     @cached_property
     def _writers(self) -> dict[str, Callable[[Any], Value]]:

@@ -186,9 +186,7 @@ class Trip:
     async def _report(self, ring: Ring) -> None:
         assert self._database is not None
         report = self.provider.tells(ring)
-        await self._database.write(
-            partial(settle_report, report=report, rules=self.rules, new_call_id=self._mint()), wait=False
-        )
+        await self._database.write(partial(settle_report, report=report, rules=self.rules, mint=self._mint), wait=False)
 
     def verified(self, _webhook: Webhook) -> bool:
         return True

@@ -164,9 +164,11 @@ def _not_placed(
         end = CallEnd(kind=EndKind.ACCOUNT, reason=answer.reason)
     else:
         tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
-        pause = max(rules.backoff.full_jitter(tries, draw), answer.retry_after or timedelta(0))
-        kind = EndKind.NUMBER_REFUSED if answer.number_refused else EndKind.NOT_PLACED
-        end = CallEnd(kind=kind, reason=answer.reason, pause=pause, counts=counts)
+        backoff = rules.backoff.full_jitter(tries, draw)
+        if answer.number_refused and not counts:  # others go on, and this one alone waits: there is no count to grow by
+            backoff = rules.backoff.maximum * (1 + draw) / 2
+        pause = max(backoff, answer.retry_after or timedelta(0))
+        end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
     failed = evolve(call, state=state, lease_token=None, wake_at=None, error=answer.reason)
     after, lines = close(ledger, failed, end, rules=rules, now=now)
     if not lines:

@@ -206,8 +206,6 @@ class EndKind(StrEnum):
     """The same for a call that was closed before: only what was heard counts."""
     REFUSED = "refused"
     NOT_PLACED = "not_placed"
-    NUMBER_REFUSED = "number_refused"
-    """Not placed: as our account stands, this number may not be called."""
     ACCOUNT = "account"
     """Not placed: the provider refuses us."""
     NOT_SENT = "not_sent"
@@ -347,13 +345,12 @@ def _without_report(
             return ended(reminder, Status.FAILED, EndCode.REFUSED, now, end.reason)
         case EndKind.UNREPORTED:
             return _unreported(ledger, reminder, call, rules, now)
-        case EndKind.NOT_PLACED | EndKind.NUMBER_REFUSED if end.counts and reminder.tries + 1 >= rules.max_tries:
+        case EndKind.NOT_PLACED if end.counts and reminder.tries + 1 >= rules.max_tries:
             tried = evolve(reminder, tries=reminder.tries + 1)
             reason = f"not placed after {tried.tries} tries: {end.reason}"
             return ended(tried, Status.FAILED, EndCode.NOT_PLACED, now, reason)
-        case EndKind.NOT_PLACED | EndKind.NUMBER_REFUSED:
-            backs_off = end.counts or end.kind is EndKind.NUMBER_REFUSED  # others go on, so this one alone waits longer
-            tried = evolve(reminder, tries=reminder.tries + backs_off)
+        case EndKind.NOT_PLACED:
+            tried = evolve(reminder, tries=reminder.tries + end.counts)
             return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=f"not placed: {end.reason}", now=now)
         case EndKind.ACCOUNT:
             reason = f"the provider refuses us: {end.reason}"
