@@ -16,8 +16,8 @@ from reminderd.core.imported import Cancellation, Decision, decide, decide_cance
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.masking import without_numbers
 from reminderd.store import reminders
-from reminderd.store.connection import Connection
 from reminderd.store.reminders import Source
+from reminderd.store.rows import Connection
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction
 

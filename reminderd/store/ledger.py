@@ -11,11 +11,10 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.limits import WEEK
 from reminderd.core.model import ERASED, Call, Member, Reminder
-from reminderd.core.outcomes import reached_anybody
+from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
+from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
@@ -33,7 +32,8 @@ _IS_ALONE: Final = f"""
 NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone_number IN (c.phone_number, r.phone_number))
 AND NOT EXISTS (SELECT 1 FROM call_reminders AS o WHERE o.reminder_id = m.reminder_id AND o.call_id <> c.id)
 AND NOT EXISTS (SELECT 1 FROM call_logs AS o
-                 WHERE o.phone_number IN (c.phone_number, r.phone_number) AND o.wake_at IS NOT NULL AND o.id <> c.id)
+                 WHERE o.phone_number IN (nullif(c.phone_number, ''), nullif(r.phone_number, ''))
+                   AND o.wake_at IS NOT NULL AND o.id <> c.id)
 AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
 """
 """Whether nothing else in the database matters to a call and its reminder, as is so for most reports."""
@@ -69,10 +69,11 @@ _CALL: Final = _NAMED.format("c.id = :id OR c.external_call_id = :external")
 _REPORTED: Final = _NAMED.format("""
 c.id = :attempt OR c.external_call_id = :external OR (c.reminder_id = :reminder AND +c.external_call_id IS NULL)
 """)
+_SPOKEN: Final = ", ".join(f"'{outcome}'" for outcome in sorted(SPOKEN))
 _REACHED: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
   FROM call_logs AS c LEFT JOIN call_reminders AS m ON m.call_id = c.id
- WHERE c.phone_number IN {{}} AND c.outcome IN ('confirmed', 'heard', 'hung_up', 'voicemail')
+ WHERE c.phone_number IN {{}} AND c.outcome IN ({_SPOKEN})
    AND c.last_sign_at >= :since
  ORDER BY c.seq
 """
@@ -236,9 +237,9 @@ class _Rows:
 
 
 def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> list[str]:
-    """Return every number of these rows once."""
+    """Return every number of these rows once; what was purged has an empty one, which is nobody's."""
     of_calls = {call.phone_number for call in calls.values()}
-    return sorted(of_calls | {reminder.phone_number for reminder in reminders.values()})
+    return sorted((of_calls | {reminder.phone_number for reminder in reminders.values()}) - {""})
 
 
 def _with_reached(

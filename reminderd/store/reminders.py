@@ -29,13 +29,11 @@ from reminderd.core.model import Reminder, Status
 from reminderd.core.names import normal_name
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
-from reminderd.store.rows import from_ms, in_list, to_ms
+from reminderd.store.rows import Connection, Row, audit, from_ms, in_list, to_ms
 
 T = TypeVar("T")
 

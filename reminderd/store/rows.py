@@ -1,20 +1,20 @@
 """Rows and data classes: one table of columns drives how reminders, calls and memberships are read and written.
 
-Only this module handles milliseconds and flags as integers.
+Only this module handles milliseconds and flags as integers. It also says what the store needs from a connection of any
+engine, and records acts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property, lru_cache
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.connection import Connection, Row, Value
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -25,6 +25,46 @@ _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
 _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
 
 T = TypeVar("T")
+
+Value = str | int | None
+"""What a column contains."""
+
+
+class Row(Protocol):
+    """One row, with its columns by name and by place."""
+
+    def __getitem__(self, column: str | int | slice, /) -> Any:  # noqa: ANN401 - a column's type is its table's
+        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
+
+    def keys(self) -> Sequence[str]:
+        """Return the names of the columns."""
+
+
+class Rows(Protocol):
+    """The result of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows it has written."""
+
+    def fetchone(self) -> Any:  # noqa: ANN401 - a `Row`, or None
+        """Return the next row; None: there is no more."""
+
+    def fetchall(self) -> list[Any]:
+        """Return all remaining rows."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over all remaining rows."""
+
+
+class Connection(Protocol):
+    """Runs statements with named parameters (`:name`), in a transaction that its owner begins and ends."""
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Rows:
+        """Run one statement."""
+
+    def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Rows:
+        """Run a statement once for each set of parameters."""
 
 
 def to_ms(moment: datetime) -> int:
@@ -271,3 +311,22 @@ MEMBERS: Final = Table(
 
 MOMENTS: Final = frozenset(one.name for table in (REMINDERS, CALLS, MEMBERS) for one in table.columns if one.is_moment)
 """The columns that contain a time."""
+
+
+def audit(
+    connection: Connection,
+    now: datetime,
+    *,
+    actor: str,
+    act: str,
+    reminder_id: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Record who did what, in the transaction of the act.
+
+    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
+    """
+    connection.execute(
+        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (:at, :actor, :act, :reminder_id, :detail)",
+        {"at": to_ms(now), "actor": actor, "act": act, "reminder_id": reminder_id, "detail": detail},
+    )

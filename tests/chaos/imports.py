@@ -18,8 +18,8 @@ from reminderd.core.imported import Cancellation, Decision, read_row
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.templates import NO_TEMPLATES
-from reminderd.store.connection import Connection
 from reminderd.store.reminders import Source, call_off, put
+from reminderd.store.rows import Connection
 from tests.support.desk import Desk
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)

@@ -32,7 +32,7 @@ from reminderd.core.model import (
     digest,
     evolve,
 )
-from reminderd.core.outcomes import outcome_of, told_in
+from reminderd.core.outcomes import SPOKEN, outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.spelling import Listener, listener
@@ -180,7 +180,7 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
     outcome = outcome_of(over, told_in(members, asks=asks))
     is_hung_up = outcome is CallOutcome.HUNG_UP
     over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
-    if not asks and outcome in {CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}:
+    if not asks and outcome in SPOKEN:
         ledger = ledger.put(*(evolve(member, said=True) for member in members if not member.said))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
     after, lines = close(ledger, over, end, rules=rules, now=now)

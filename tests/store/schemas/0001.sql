@@ -254,6 +254,7 @@ BEGIN
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
+CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'audit is append-only');

@@ -276,6 +276,8 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
+-- Who paused dialing, among all that was done since.
+CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
 BEGIN
