@@ -33,7 +33,10 @@ NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone_number IN (c.phone_number, r.phon
 AND NOT EXISTS (SELECT 1 FROM call_reminders AS o WHERE o.reminder_id = m.reminder_id AND o.call_id <> c.id)
 AND NOT EXISTS (SELECT 1 FROM call_logs AS o
                  WHERE o.phone_number IN (nullif(c.phone_number, ''), nullif(r.phone_number, ''))
-                   AND o.wake_at IS NOT NULL AND o.id <> c.id)
+                   AND o.state IN ('dialing', 'unconfirmed', 'placed') AND o.id <> c.id)
+AND NOT EXISTS (SELECT 1 FROM call_logs AS o
+                 WHERE o.phone_number IN (nullif(c.phone_number, ''), nullif(r.phone_number, ''))
+                   AND o.state = 'stray' AND o.id <> c.id)
 AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
 """
 """Whether nothing else in the database matters to a call and its reminder, as is so for most reports."""
@@ -51,7 +54,9 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
   LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
  WHERE c.id NOT IN {{known}} AND c.id IN (
            SELECT call_id FROM call_reminders WHERE reminder_id IN {{reminders}}
-           UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND wake_at IS NOT NULL
+           UNION ALL SELECT id FROM call_logs
+                      WHERE phone_number IN {{numbers}} AND state IN ('dialing', 'unconfirmed', 'placed')
+           UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND state = 'stray'
        )
 """
 """The other calls of some reminders, and the alive ones to some numbers with their reminders."""
@@ -177,12 +182,13 @@ def _load(
     rows = _Rows(dict(known.reminders), dict(known.calls), {})
     found = connection.execute(named, parameters).fetchall() if parameters else []
     rows.add(found)
-    listed, missing = in_list("reminder", sorted(set(reminder_ids) - rows.reminders.keys()))
+    missing = set(reminder_ids) - rows.reminders.keys()
     if found and not missing and not known.reminders and all(row[_IS_ALONE_AT] for row in found):
         return rows.ledger(frozenset(), found[0]), None
     if missing:
+        listed, parameters = in_list("reminder", sorted(missing))
         statement = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}"
-        read = map(REMINDERS.read, connection.execute(statement, missing).fetchall())
+        read = map(REMINDERS.read, connection.execute(statement, parameters).fetchall())
         rows.reminders.update((one.id, one) for one in read)
     numbers = _numbers(rows.calls, rows.reminders)
     listed, parameters = in_list("number", numbers)

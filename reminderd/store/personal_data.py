@@ -138,7 +138,7 @@ def count_old(connection: Connection, *, before: datetime) -> int:
 
 
 def count_left_calls(connection: Connection, *, before: datetime) -> int:
-    """How many calls a purge would take something from that no reminder has any more."""
+    """Return how many calls without a reminder a purge would change."""
     return int(connection.execute(_COUNT_CALLS, {"before": to_ms(before)}).fetchone()[0])
 
 

@@ -296,7 +296,7 @@ def close(
 
 
 def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Whether no reminder needs this call any more; one that we do not know is never unwanted."""
+    """Return whether no reminder needs this call anymore; one that we do not know is never unwanted."""
     return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
