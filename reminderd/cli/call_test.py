@@ -34,7 +34,7 @@ from reminderd.core.model import Status
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out

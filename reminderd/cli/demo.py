@@ -19,7 +19,7 @@ from reminderd.config import Config, TwilioConfig, load_config
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import CallState, Status
 from reminderd.daemon import run
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.behaviours import example_number
 from reminderd.sandbox.ledger import Rung
 from reminderd.sandbox.server import Served, serve_sandbox

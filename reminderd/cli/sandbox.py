@@ -9,7 +9,7 @@ from loguru import logger
 
 from reminderd.cli.common import fail, leaves, wrong
 from reminderd.daemon import watch_signals
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import Served, serve_sandbox
 from reminderd.sandbox.twilio.app import TwilioSandbox

@@ -16,7 +16,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, load_config, origin, risks
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.migrate import migrations, schema_version

@@ -15,7 +15,7 @@ from reminderd.core.rules import Rules
 from reminderd.daemon.parts import mint
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.dialer import log_turn
-from reminderd.logs import log_transition
+from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.store.database import Database

@@ -5,7 +5,7 @@ from functools import partial
 from reminderd.core.answers import Candidates, Finding
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.engine.context import Context
-from reminderd.logs import log_transition
+from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.settle import settle_finding

@@ -18,7 +18,7 @@ from reminderd.engine.checker import check
 from reminderd.engine.context import Context, Sightings
 from reminderd.engine.dialer import dial
 from reminderd.engine.pacing import Pacing
-from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
+from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition
 from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
