@@ -3,7 +3,6 @@
 import pytest
 
 from reminderd.cli.common import store_errors
-from reminderd.cli.main import _ROOMS
 from reminderd.core.model import Status
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.sqlite.opening import open_sync
@@ -150,16 +149,6 @@ def test_a_long_table_says_how_much_is_missing(terminal: Terminal) -> None:
 )
 def test_wrong_usage_is_exit_2_without_a_traceback(terminal: Terminal, words: list[str]) -> None:
     assert terminal.type(*words, code=2).stderr
-
-
-def test_help_is_there_for_every_command(terminal: Terminal) -> None:
-    for command in (None, *_ROOMS):
-        assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
-
-
-def test_a_mistyped_command_is_told_what_it_resembles(terminal: Terminal) -> None:
-    assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
-    assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
 
 
 def test_check_config_tells_what_is_to_be_set_at_the_provider(terminal: Terminal) -> None:

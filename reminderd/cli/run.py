@@ -1,4 +1,4 @@
-"""The daemon's own commands: run, check-config."""
+"""The command `run`: the daemon, from the configuration to its exit code."""
 
 import os
 import sys
@@ -13,9 +13,8 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, load_config, origin, risks
+from reminderd.config import FILE_NAME, Config, load_config, risks
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
-from reminderd.daemon.clients import mistakes_online
 from reminderd.logs.configure import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import real_provider
@@ -110,28 +109,3 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
     except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
         logger.exception("the daemon failed: unexpected error")
     return code
-
-
-@click.command(name="check-config")
-@click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it accepts our account.")
-@with_config
-def check_config(config: Config, *, online: bool) -> None:
-    """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
-    click.echo(f"configuration: {origin(config.path)}: no mistakes")
-    click.echo(f"database: {config.database.path}")
-    click.echo(f"provider: {config.provider.kind}")
-    for risk in risks(config):
-        click.echo(f"warning: {risk}")
-    base = config.web.public_base_url
-    match config.provider.kind:
-        case "generic" if base:
-            click.echo(f"set at the provider, for its webhooks: {base}/webhooks/call-status")
-        case "generic":
-            click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
-        case "twilio":
-            click.echo(f"nothing must be set at Twilio; it sends webhooks to {base}/webhooks/twilio/…")
-    if online:
-        found = trio.run(mistakes_online, config)
-        if found:
-            fail("\n".join(f"online: {mistake}" for mistake in found))
-        click.echo("online: the provider accepts our account")
