@@ -11,9 +11,9 @@ from reminderd.cli.common import FAILED, with_config
 from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.core.diagnosis.finding import Finding, Mark, count
+from reminderd.core.diagnosis import Finding, Mark, count
 from reminderd.core.masking import without_numbers
-from reminderd.doctor import rounds
+from reminderd.doctor.rounds import diagnose
 from reminderd.logs.cleaning import on_one_line
 from reminderd.logs.terminal import unguarded
 
@@ -31,7 +31,7 @@ def doctor(config: Config, *, as_json: bool) -> None:
     ✓ is good, ! works but should be changed, ✗ must be fixed, – could not be checked. Nothing is changed and nobody
     is called, whether the daemon runs or not. Exit code 1 if anything must be fixed.
     """
-    findings = trio.run(rounds, config, SystemClock())
+    findings = trio.run(diagnose, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)
     if as_json:
         shown = [_document(finding) for finding in findings]

@@ -18,13 +18,13 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of
 from reminderd.core.health import Daemon, Glance, troubles
 from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.daemon.daily_jobs import FOLDER, without_folder
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.stats import glance
-from reminderd.upkeep import FOLDER, without_folder
 
 
 @click.command()

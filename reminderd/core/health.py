@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.lifecycle.address import UNREACHED
 
 STUCK_AFTER: Final = timedelta(minutes=2)

@@ -11,12 +11,12 @@ from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.daily import Daily
 from reminderd.core.rules import Rules
+from reminderd.daemon.daily_jobs import Chore, backups, retention
 from reminderd.engine.context import Context
 from reminderd.engine.pacing import Pacing
 from reminderd.engine.poller import Poller
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
-from reminderd.upkeep import Chore, backups, retention
 
 
 def mint() -> str:

@@ -13,6 +13,7 @@ from reminderd.clock import Clock
 from reminderd.config import Config
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
+from reminderd.daemon.daily_jobs import look_after
 from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
 from reminderd.daemon.parts import address_of, alerts, chores, poller, rules_with
@@ -31,7 +32,6 @@ from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import Database, open_database
 from reminderd.store.settings import real_provider, remember_real_provider
-from reminderd.upkeep import look_after
 from reminderd.web.app import build_app
 from reminderd.web.door import kept_up
 from reminderd.web.guard import Guard

@@ -17,6 +17,7 @@ from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments, Moment, page
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
 
@@ -92,10 +93,17 @@ class Watch:
             "version": __version__,
             "started_at": self.started_at.isoformat(),
             "provider": self.provider,
+            "database_id": await self._database_id(),
             "parts": await self.readiness(),
             "last_poll": _written(self._last_poll(self.clock.now())),
             "last_webhook": _written(self.instruments.last_webhook),
         }
+
+    async def _database_id(self) -> str | None:
+        try:
+            return await self.database.read(database_id)
+        except (StoreUnavailableError, StoreUnusableError):
+            return None  # `parts` says why
 
     def _last_poll(self, now: datetime) -> datetime | None:
         if self.loop is None:

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
 from tests.support.nouns import NOW
 

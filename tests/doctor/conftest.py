@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from reminderd.config import Config, GenericConfig, ProviderConfig, WebConfig
-from reminderd.core.diagnosis.finding import Finding
+from reminderd.core.diagnosis import Finding
 from reminderd.doctor.asking import Asking, asking
 from tests.support.generic_server import KEY, SECRET
 from tests.support.hostile_provider import Line, Script, answer, hear

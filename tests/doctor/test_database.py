@@ -5,8 +5,8 @@ import trio
 from attrs import evolve
 
 from reminderd.config import ClinicConfig, Config, DatabaseConfig, ProviderConfig
-from reminderd.core.diagnosis.finding import Finding, Mark
-from reminderd.doctor import database
+from reminderd.core.diagnosis import Finding, Mark
+from reminderd.doctor.database import check_database
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def looked(config: Config, *, seconds: float = 30) -> list[Finding]:
-    return trio.run(lambda: database.look(config, seconds=seconds))
+    return trio.run(lambda: check_database(config, seconds=seconds))
 
 
 def insert(config: Config, *ids: str, **columns: str) -> None:

@@ -7,10 +7,9 @@ import trustme
 from attrs import frozen
 
 from reminderd.clock import SystemClock
-from reminderd.core.diagnosis.finding import Mark
-from reminderd.doctor import outside
+from reminderd.core.diagnosis import Mark
 from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.outside import Outside
+from reminderd.doctor.outside import PublicAddress, check_public_address, plain_http
 from tests.doctor.conftest import ALIVE, says, site, told
 from tests.support.door import a_door
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
@@ -20,8 +19,8 @@ NOW = SystemClock().now()
 BEHIND_CADDY = answer(200, b'{"status": "ok"}', Server="Caddy")
 
 
-async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> Outside:
-    return await outside.look(base, ask, NOW, runs=runs)
+async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> PublicAddress:
+    return await check_public_address(base, ask, NOW, runs=runs)
 
 
 async def test_a_server_as_the_documents_want_it_is_well(ask: Asking, authority: trustme.CA) -> None:
@@ -169,7 +168,7 @@ class Names(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-async def resolved(names: Names, base: str, ask: Asking) -> Outside:
+async def resolved(names: Names, base: str, ask: Asking) -> PublicAddress:
     """What is found where DNS says so."""
     trio.socket.set_custom_hostname_resolver(names)
     return await looked(base, ask)
@@ -198,8 +197,8 @@ async def test_patients_words_in_the_clear_are_a_mistake(ask: Asking) -> None:
 
 async def test_plain_http_is_followed_by_nobody(ask: Asking) -> None:
     async with hostile(answering(308, Location="https://clinic.example/")) as server:
-        assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.GOOD
+        assert (await plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.GOOD
     async with hostile(answering(200)) as server:
-        assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.WARNING
+        assert (await plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.WARNING
     with nobody_listens() as url:
-        assert (await outside.plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNKNOWN
+        assert (await plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNKNOWN

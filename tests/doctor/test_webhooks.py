@@ -5,10 +5,10 @@ from twilio.request_validator import RequestValidator
 
 from reminderd.clock import SystemClock
 from reminderd.config import Config, ProviderConfig, TwilioConfig, WebConfig
-from reminderd.core.diagnosis.finding import Finding, Mark
+from reminderd.core.diagnosis import Finding, Mark
 from reminderd.daemon.clients import client
-from reminderd.doctor import webhooks
 from reminderd.doctor.asking import Asking
+from reminderd.doctor.provider import check_webhooks
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import HeardRequest, Line, Script, answering, hear, hostile, nobody_listens
 from tests.support.tls import encrypted
@@ -40,7 +40,7 @@ def a_door_with(config: Config) -> Script:
 
 
 async def looked(config: Config, ask: Asking, *, public: str | None = None, local: str | None = None) -> Finding:
-    return await webhooks.look(config, ask, public=public, local=local, now=SystemClock().now())
+    return await check_webhooks(config, ask, public=public, local=local, now=SystemClock().now())
 
 
 BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)

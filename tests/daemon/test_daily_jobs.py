@@ -14,6 +14,7 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.daily import Daily
+from reminderd.daemon.daily_jobs import AGAIN_AFTER, Chore, backups, look_after, retention
 from reminderd.daemon.parts import chores
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
@@ -24,7 +25,6 @@ from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.upkeep import AGAIN_AFTER, Chore, backups, look_after, retention
 from tests.support.clock import HandClock
 from tests.support.nouns import DAY, HOUR, MINUTE, NOW
 
@@ -177,7 +177,7 @@ async def test_a_bug_is_told_of_with_its_place_and_ends_nothing() -> None:
         await done.times(2)
     logger.remove(sink)
     assert logged[0].startswith("not done: unexpected error; tried again in an hour\nTraceback ")
-    assert "test_upkeep.py" in logged[0]
+    assert "test_daily_jobs.py" in logged[0]
 
 
 async def test_chores_are_done_one_after_the_other() -> None:
@@ -310,7 +310,7 @@ async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
             raise troubles.pop()
         return scrub(connection)
 
-    monkeypatch.setattr("reminderd.upkeep.scrub", scrub_after_trouble)
+    monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_trouble)
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)
