@@ -1,4 +1,4 @@
-"""One real call to a phone at hand, followed to its end: whether everything between here and that phone works."""
+"""Place one real call to a phone at hand and follow it to its end: does everything up to that phone work?"""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,10 +11,10 @@ from uuid import uuid4
 
 import click
 import trio
-from attrs import evolve
+from attrs import define, evolve
 
-from reminderd.cli.common import FAILED, actor, database, fail, say_if_paused, with_config, wrong
-from reminderd.cli.following import Seen, news
+from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
+from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import (
     AlertsConfig,
@@ -30,7 +30,7 @@ from reminderd.config import (
 )
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.model import Status
+from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
@@ -62,6 +62,27 @@ _SILENT_SECONDS: Final = 5.0
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
 _IN_A_PAUSE: Final = "the test call is placed all the same"
 _STOP_IT: Final = "while reminderd is stopped, call-test calls at once, whatever the hours and limits"
+
+_STATES = {
+    CallState.DIALING: "asking the provider for the call",
+    CallState.UNCONFIRMED: "unconfirmed: the call may or may not have been placed; waiting for a report",
+}
+_WORDS = {
+    "queued": "the provider has accepted the call",
+    "initiated": "the provider is dialing",
+    "ringing": "the phone is ringing",
+    "in-progress": "answered",
+    "answered": "answered",
+    "completed": "the call is over",
+}
+
+
+@define
+class Seen:
+    """A reminder and its calls, as they were last seen."""
+
+    reminder: Reminder | None = None
+    calls: tuple[Call, ...] = ()
 
 
 @click.command(name="call-test")
@@ -191,3 +212,30 @@ def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -
     now = snapshot(connection, look)
     yield from news(seen, now)
     seen.reminder, seen.calls = now.reminder, now.calls
+
+
+def news(before: Seen, now: Seen) -> Iterator[str]:
+    """Return a line for each thing that has changed."""
+    known = {call.id: call for call in before.calls}
+    for call in now.calls:
+        former = known.get(call.id)
+        if former is None or (former.status, former.state) != (call.status, call.state):
+            yield _line(call)
+        if call.answered_by is not None and (former is None or former.answered_by is None):
+            yield f"answered by: {call.answered_by}"
+    was, reminder = before.reminder, now.reminder
+    if reminder is None:
+        return
+    if reminder.response is not None and (was is None or was.response is None):
+        yield f"a key was pressed: {reminder.response}"
+    if reminder.hold_code is not None and (was is None or was.hold_code is not reminder.hold_code):
+        yield f"held: {reminder.hold_code.sentence}"
+    if reminder.status.final and (was is None or was.status is not reminder.status):
+        yield f"{reminder.status}" + (f": {reminder.last_error}" if reminder.last_error else "")
+
+
+def _line(call: Call) -> str:
+    words = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or call.state.replace("_", " ")
+    external = f" ({call.external_call_id})" if call.status == "queued" and call.external_call_id else ""
+    lasted = f" after {call.duration_seconds} s" if call.duration_seconds and not call.state.alive else ""
+    return f"{words}{external}{lasted}"

@@ -1,26 +1,21 @@
-"""What all commands share: the configuration, exit codes, who is at the keyboard."""
+"""What commands share: the configuration, the database, exit codes, who is at the keyboard."""
 
 import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
 
 import click
 
-from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config, rules_of
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.files import companions
-from reminderd.store.address import unreached_since
-from reminderd.store.claims import standstill
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
-from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
+from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, open_to_look
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -29,6 +24,8 @@ P = ParamSpec("P")
 
 FAILED = 1
 WRONG_USAGE = 2
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
 
 
 def fail(message: str) -> NoReturn:
@@ -144,26 +141,6 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
-
-
-def say_if_paused(config: Config, connection: Connection) -> None:
-    """A line on stderr for each reason why nobody is called: whoever looks at what waits should know."""
-    if snapshot(connection, unreached_since) is not None:
-        click.echo(f"dialing is paused: {UNREACHED}; reminderd doctor shows more", err=True)
-    if not snapshot(connection, paused):
-        until = quiet_until(config, connection)
-        if until is not None:
-            click.echo(f"a backup was restored: nobody is called before {spoken(until, config.calling.zone)}", err=True)
-        return
-    act = snapshot(connection, last_pause)
-    by_whom = "" if act is None else f" by {act['actor']}" + (f" ({act['detail']})" if act["detail"] else "")
-    click.echo(f"dialing is paused{by_whom}; reminderd resume ends it", err=True)
-
-
-def quiet_until(config: Config, connection: Connection) -> datetime | None:
-    """Until when nobody is called after a restore; None: there was none, or that time is over."""
-    _, until = snapshot(connection, partial(standstill, rules=rules_of(config)))
-    return until if until is not None and SystemClock().now() < until else None
 
 
 def actor() -> str:

@@ -1,4 +1,4 @@
-"""Whether all is well, as seen from outside: what is seen, and which of it is an error."""
+"""Decide whether all is well, as seen from outside: what is seen, and which of it is an error."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -66,16 +66,25 @@ class Daemon:
     """None: its process has no poll loop."""
     last_webhook: datetime | None
     """None: none since its start."""
+    database_id: str | None
+    """Which database it uses; None: it can't read it."""
 
 
-def troubles(
-    *, daemon: Daemon | str, glance: Glance, free_bytes: int, backup: timedelta | str | None, now: datetime
+def errors(
+    *,
+    daemon: Daemon | str,
+    glance: Glance,
+    uncallable: int,
+    free_bytes: int,
+    backup: timedelta | str | None,
+    now: datetime,
 ) -> list[str]:
-    """A sentence for each thing that somebody should see to; empty: all is well.
+    """Return a sentence for each thing that somebody should see to; empty: all is well.
 
     Args:
         daemon: what it says; or why nobody could be asked.
         glance: what the database tells.
+        uncallable: how many waiting reminders can't be called.
         free_bytes: on the database's disk.
         backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.
         now: the time at which all this was so.
@@ -84,8 +93,8 @@ def troubles(
     if isinstance(daemon, str):
         found.append(daemon)
     else:
-        parts = {part: trouble for part, trouble in daemon.parts.items() if part != ADDRESS}
-        found += [f"{part}: {trouble}" for part, trouble in parts.items() if trouble is not None]
+        parts = {part: error for part, error in daemon.parts.items() if part != ADDRESS}
+        found += [f"{part}: {error}" for part, error in parts.items() if error is not None]
     if glance.unreached_since is not None:
         found.append(f"{ADDRESS}: dialing is paused: {UNREACHED}")
     if glance.stuck:
@@ -95,6 +104,9 @@ def troubles(
     if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not is_paused:
         late = (now - glance.due_since) // timedelta(minutes=1)
         found.append(f"{_reminders(glance.due)} not dialed in time, the oldest has waited for {late} minutes")
+    if uncallable:
+        waiting = "1 waiting reminder" if uncallable == 1 else f"{uncallable} waiting reminders"
+        found.append(f"{waiting} can't be called: correct them before they are due")
     if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:
         hours = (now - glance.paused_since) // timedelta(hours=1)
         found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")

@@ -26,7 +26,8 @@ from reminderd.store.sqlite.driver import Connection, Error
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
 
-FOLDER: Final = "[backup].folder"
+_FOLDER: Final = "[backup].folder"
+"""Shown instead of what is configured there: a secret may have been put in its place."""
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""
@@ -116,7 +117,7 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
         try:
             made = await trio.to_thread.run_sync(back_up_once)
         except CopyError as error:
-            raise CopyError(without_folder(error, folder)) from None
+            raise CopyError(str(error).replace(str(folder), _FOLDER)) from None
         logger.info(f"backup made: {made.file.name}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
             logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
@@ -125,11 +126,6 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
                 logger.warning(f"not counted and not deleted: {odd.file.name}, as its date is in the future")
 
     return Chore(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
-
-
-def without_folder(error: CopyError, folder: Path) -> str:
-    """Return what went wrong with a backup, without the name of the folder: a secret may have been put in its place."""
-    return str(error).replace(str(folder), FOLDER)
 
 
 def retention(

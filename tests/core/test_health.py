@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.diagnosis import DISK_FULL_SOON
-from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
+from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, errors
 from tests.support.nouns import NOW
 
 SECOND = timedelta(seconds=1)
@@ -29,6 +29,7 @@ DAEMON = Daemon(
     parts={"database": None, "poll loop": None, "provider": None},
     last_poll=NOW,
     last_webhook=None,
+    database_id="0" * 32,
 )
 
 
@@ -36,9 +37,10 @@ def found(
     glance: Glance = WELL,
     daemon: Daemon | str = DAEMON,
     free_bytes: int = DISK_FULL_SOON,
+    uncallable: int = 0,
     backup: timedelta | str | None = None,
 ) -> list[str]:
-    return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, backup=backup, now=NOW)
+    return errors(daemon=daemon, glance=glance, uncallable=uncallable, free_bytes=free_bytes, backup=backup, now=NOW)
 
 
 def test_work_under_way_and_patients_who_were_not_reached_are_no_trouble() -> None:
@@ -73,6 +75,11 @@ def test_a_pause_that_may_have_been_forgotten_is() -> None:
     assert found(paused) == []
     (sentence,) = found(evolve(paused, paused_since=NOW - LONG_PAUSE - SECOND))
     assert sentence == "staff have paused all dialing for 12 hours; reminderd resume ends it"
+
+
+@pytest.mark.parametrize(("uncallable", "words"), [(1, "1 waiting reminder"), (2, "2 waiting reminders")])
+def test_waiting_reminders_that_can_not_be_called_are(uncallable: int, words: str) -> None:
+    assert found(uncallable=uncallable) == [f"{words} can't be called: correct them before they are due"]
 
 
 def test_a_disk_that_is_nearly_full_is() -> None:

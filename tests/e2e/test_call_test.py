@@ -10,8 +10,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.cli.call_test import _lines
-from reminderd.cli.following import Seen
+from reminderd.cli.call_test import Seen, _lines
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.signature import HEADER, signature
