@@ -23,6 +23,7 @@ from tests.support.desk import a_desk
 from tests.support.generic_server import send, webhook
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_desk import FROM
 from tests.support.twilio_desk import TOKEN as TWILIO_TOKEN
 
 
@@ -119,6 +120,29 @@ async def test_what_can_not_be_called_is_exit_2(tmp_path: Path, words: list[str]
     done = await call_test(tmp_path, *words)
     assert done.returncode == 2
     assert done.stderr.startswith((b"PHONE: without country code", b"--message: empty"))
+
+
+@pytest.mark.parametrize("number", [FROM, "+12025550191"], ids=["the number that calls", "the number to call back"])
+async def test_the_clinics_own_number_is_refused_with_the_reason_and_another_way(tmp_path: Path, number: str) -> None:
+    async with a_twilio_clinic(tmp_path):
+        done = await call_test(tmp_path, number)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"PHONE: the clinic's own number")
+    assert b"use another phone at hand" in done.stderr
+
+
+async def test_a_daemon_with_another_database_is_not_waited_for(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        other = (tmp_path / "config.toml").read_text().replace("clinic.db", "other.db")
+        (tmp_path / "config.toml").write_text(other)
+        done = await call_test(tmp_path, example_number("answered"))
+        with open_sync(tmp_path / "other.db"):
+            again = await call_test(tmp_path, example_number("answered"))
+    for one in (done, again):
+        assert one.returncode == 1
+        assert one.stderr.decode().startswith("not called: another reminderd answers at port ")
+    assert clinic.twilio.calls == ()
 
 
 OTHERS = [
