@@ -14,6 +14,7 @@ import trio
 from attrs import define, evolve
 
 from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
+from reminderd.cli.output import in_words
 from reminderd.cli.pausing import say_if_paused
 from reminderd.cli.status import another, ask
 from reminderd.clock import SystemClock
@@ -248,7 +249,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
     if reminder is None:
         return
     if reminder.response is not None and (was is None or was.response is None):
-        yield f"a key was pressed: {reminder.response}"
+        yield f"a key was pressed: {in_words(reminder.response)}"
     if reminder.hold_code is not None and (was is None or was.hold_code is not reminder.hold_code):
         yield f"held: {reminder.hold_code.sentence}"
     if reminder.status.final and (was is None or was.status is not reminder.status):
@@ -256,7 +257,7 @@ def news(before: Seen, now: Seen) -> Iterator[str]:
 
 
 def _line(call: Call) -> str:
-    words = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or call.state.replace("_", " ")
+    words = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
     external = f" ({call.external_call_id})" if call.status == "queued" and call.external_call_id else ""
     lasted = f" after {call.duration_seconds} s" if call.duration_seconds and not call.state.alive else ""
     return f"{words}{external}{lasted}"

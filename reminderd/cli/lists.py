@@ -15,7 +15,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Response, Status
 from reminderd.core.spoken_times import FIRST_YEAR, LAST_YEAR
-from reminderd.store.queries import Wanted, count_reminders, list_reminders
+from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
 from reminderd.store.sqlite.transaction import snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
@@ -84,9 +84,15 @@ def list_(
     elif not rows:
         click.echo("no reminders")
     else:
-        print_table([row | {"why": row["last_error"] or row["hold_reason"]} for row in rows], _COLUMNS, zone)
+        print_table([_told(row) for row in rows], _COLUMNS, zone)
         if of > len(rows):
             click.echo(f"{of - len(rows)} more; --limit shows them")
+
+
+def _told(row: dict[str, Value]) -> dict[str, Value]:
+    """Return a row for people: with its reason, and with `wake_at` only where that is another time."""
+    wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
+    return row | {"why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
 
 
 def span_of(

@@ -1,6 +1,6 @@
 """The front desk's commands about one reminder: add, show, cancel, accept, call-again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from operator import itemgetter
@@ -20,12 +20,13 @@ from reminderd.cli.common import (
     with_config,
     wrong,
 )
-from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.cli.output import in_words, print_fields, print_json, print_table, spoken
 from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of, templates_of
 from reminderd.core.checks import warnings_of
 from reminderd.core.intake import ReminderRequest, read_request, too_late
+from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import CallState, Status
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
@@ -38,11 +39,14 @@ T = TypeVar("T")
 
 _CALL_COLUMNS = ("state", "status", "outcome", "answered_by", "requests", "checks", "external_call_id", "error")
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
-"""The options of `add` that are called otherwise than their column."""
+"""The options of `add` that have another name than their column."""
+
+_CODES: Final = frozenset({"hold_code", "end_code"})
+"""Columns for programs: `hold_reason` and `last_error` say the same in words."""
 
 Row = Mapping[str, Value]
 
-NOBODY: Final[Mapping[str, Sequence[str]]] = {}
+_NOBODY: Final[Mapping[str, Sequence[str]]] = {}
 _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 
 
@@ -109,7 +113,7 @@ def add(
 
 
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
-    """Yield what staff should look at again: why the patient will not be called as things stand, what is misspoken."""
+    """Yield what staff should look at again: why the patient will not be called as it stands, what is misspoken."""
     with existing_database(config) as connection:
         is_out = snapshot(connection, partial(opted_out, phone_number=wanted.phone_number))
         rewritten = snapshot(connection, partial(reminders.look_alikes, added=[wanted]))
@@ -137,7 +141,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
         return
-    print_fields(row, zone)
+    print_fields({column: value for column, value in row.items() if column not in _CODES}, zone)
     if calls:
         print_table(calls, _CALL_COLUMNS, zone, title="calls")
     for number, call in enumerate(calls, 1):
@@ -146,44 +150,50 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     print_table(events, ("at", "what", "detail"), zone, title="history")
 
 
-@click.command()
-@click.argument("reminder", metavar="ID")
-@as_json
-@with_config
-def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Cancel a reminder: the patient is not called any more."""
-    found = _id(config, reminder)
-    source = reminders.Source(actor=actor())
-    _write(config, partial(reminders.cancel, reminder_id=found, rules=rules_of(config), source=source))
-    _say(config, found, as_json=as_json)
+def _staff_command(name: str, change: Callable[..., object], done: str, summary: str) -> click.Command:
+    """Make a command by which staff change the state of one reminder.
+
+    Args:
+        name: the command's.
+        change: what it does, in the store.
+        done: what a reminder is not if that is refused.
+        summary: its help.
+    """
+
+    @click.command(name=name, help=summary)
+    @click.argument("reminder", metavar="ID")
+    @as_json
+    @with_config
+    def command(config: Config, reminder: str, *, as_json: bool) -> None:
+        found, source = _id(config, reminder), reminders.Source(actor=actor())
+        try:
+            _write(config, partial(change, reminder_id=found, rules=rules_of(config), source=source))
+        except NotAllowedError as error:
+            fail(f"not {done}: {error}")
+        _say(config, found, as_json=as_json)
+
+    return command
 
 
-@click.command()
-@click.argument("reminder", metavar="ID")
-@as_json
-@with_config
-def accept(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Accept the new phone number of a reminder that is held because an import or the API changed it."""
-    found = _id(config, reminder)
-    source = reminders.Source(actor=actor())
-    _write(config, partial(reminders.accept, reminder_id=found, rules=rules_of(config), source=source))
-    _say(config, found, as_json=as_json)
-
-
-@click.command(name="call-again")
-@click.argument("reminder", metavar="ID")
-@as_json
-@with_config
-def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Call again for a reminder that failed, expired or was cancelled; its count of calls starts anew."""
-    found = _id(config, reminder)
-    source = reminders.Source(actor=actor())
-    _write(config, partial(reminders.call_again, reminder_id=found, rules=rules_of(config), source=source))
-    _say(config, found, as_json=as_json)
+cancel = _staff_command(
+    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is not called any more."
+)
+accept = _staff_command(
+    "accept",
+    reminders.accept,
+    "accepted",
+    "Accept the new phone number of a reminder, by id or ref, that is held because an import or the API changed it.",
+)
+call_again = _staff_command(
+    "call-again",
+    reminders.call_again,
+    "called again",
+    "Call again for a reminder, by id or ref, that failed, expired or was cancelled; its count of calls starts anew.",
+)
 
 
 def _option(mistake: str) -> str:
-    """A mistake that names a field, naming the option instead."""
+    """Name the option in a mistake that names a field."""
     field, colon, text = mistake.partition(":")
     return f"--{_OPTIONS.get(field, field)}{colon}{text}"
 
@@ -217,9 +227,9 @@ def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
 
 
 def history(
-    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], others: Mapping[str, Sequence[str]] = NOBODY
+    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], others: Mapping[str, Sequence[str]] = _NOBODY
 ) -> list[dict[str, Value]]:
-    """Return a row each: `at`, `what`, `detail`.
+    """Return what has happened to a reminder, in order: a row each, with `at`, `what` and `detail`.
 
     Args:
         reminder: its row.
@@ -255,7 +265,7 @@ def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[
     else:
         bundled = f"bundled with {', '.join(others)}" if others else None
         yield from _event(call["created_at"], f"{name} created", bundled)
-    word = call["status"] if call["received_at"] is not None else str(call["state"]).replace("_", " ")
+    word = call["status"] if call["received_at"] is not None else in_words(call["state"])
     if call["received_at"] is not None:
         yield from _event(call["received_at"], f"{name}: {word}", _how_it_ended(call))
     elif call["state"] in _CLOSED_BY_US:
@@ -265,7 +275,7 @@ def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[
 
 
 def _how_it_ended(call: Row) -> str | None:
-    words = [] if call["outcome"] is None else [str(call["outcome"]).replace("_", " ")]
+    words = [] if call["outcome"] is None else [in_words(call["outcome"])]
     known = (
         ("answered by", call["answered_by"]),
         ("seconds", call["duration_seconds"]),
@@ -276,8 +286,8 @@ def _how_it_ended(call: Row) -> str | None:
 
 
 def _state(reminder: Row) -> Iterator[dict[str, Value]]:
-    """How it stands now, since its last change."""
+    """Yield how it stands now, since its last change."""
     is_final = Status(str(reminder["status"])).final
     why = reminder["last_error"] if is_final else reminder["hold_reason"]
-    response = f"; the patient's answer: {reminder['response']}" if reminder["response"] is not None else ""
+    response = f"; the patient's answer: {in_words(reminder['response'])}" if reminder["response"] is not None else ""
     yield from _event(reminder["updated_at"], f"{reminder['status']}{response}", why)

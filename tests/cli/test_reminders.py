@@ -284,3 +284,16 @@ def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warn
     said = terminal.type(*first, "47", "--message", "Dear [NameF].").stderr
     assert "warning: message: [NameF] would be read aloud as it stands" in said
     assert "warning: ref: 47 may be 0047, rewritten by a spreadsheet" in said
+
+
+def test_show_has_codes_for_programs_and_words_for_people(terminal: Terminal) -> None:
+    reminder_id = terminal.add()["id"]
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        insert_call(connection, reminder_id, outcome="not_answered")
+        connection.execute("UPDATE reminders SET hold_code = 'number_changed', response = 'cancel_requested'")
+    document, text = terminal.json("show", reminder_id), terminal.type("show", reminder_id).stdout
+    assert document["hold_code"] == "number_changed"
+    assert document["calls"][0]["outcome"] == "not_answered"
+    assert "not answered" in text
+    assert "cancel requested" in text
+    assert not any(code in text for code in ("hold_code", "number_changed", "not_answered", "cancel_requested"))
