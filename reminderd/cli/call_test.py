@@ -84,8 +84,8 @@ _WORDS = {
 
 
 @define
-class Seen:
-    """A reminder and its calls, as they were last seen."""
+class Progress:
+    """A reminder and its calls, as they were last read."""
 
     reminder: Reminder | None = None
     calls: tuple[Call, ...] = ()
@@ -160,7 +160,7 @@ def _is_running(config: Config) -> bool:
 def _alone(config: Config, folder: Path) -> Config:
     """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour.
 
-    It takes no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
+    It accepts no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
     """
     return evolve(
         config,
@@ -193,7 +193,7 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
 
 async def _followed(connection: Connection, reminder_id: str, rules: Rules, stopping: trio.Event) -> int:
     """Print how the call goes until it has ended, and return the exit code."""
-    seen = Seen()
+    seen = Progress()
     silent_from = float("inf")
     with trio.move_on_after(_CLAIMED_SECONDS) as patience:
         while not stopping.is_set():
@@ -225,18 +225,18 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     return FAILED
 
 
-def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -> Iterator[str]:
-    def look(connection: Connection) -> Seen:
+def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Progress) -> Iterator[str]:
+    def look(connection: Connection) -> Progress:
         ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
         reminder = ledger.reminders.get(reminder_id)
-        return Seen(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
+        return Progress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 
     now = snapshot(connection, look)
-    yield from news(seen, now)
+    yield from changes(seen, now)
     seen.reminder, seen.calls = now.reminder, now.calls
 
 
-def news(before: Seen, now: Seen) -> Iterator[str]:
+def changes(before: Progress, now: Progress) -> Iterator[str]:
     """Return a line for each thing that has changed."""
     known = {call.id: call for call in before.calls}
     for call in now.calls:

@@ -1,4 +1,4 @@
-"""The command `check-config`: what is wrong or risky in the configuration, and what must be set at the provider."""
+"""Check the configuration: what is wrong or risky in it, and what must be set at the provider."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""What commands share: the configuration, the database, exit codes, who is at the keyboard."""
+"""Share among commands: the configuration, the database, exit codes, who is at the keyboard."""
 
 import getpass
 import os
@@ -82,7 +82,7 @@ def store_errors() -> Iterator[None]:
 
 @contextmanager
 def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connection]:
-    """The database, made if there is none; it remembers whether a real provider is configured.
+    """Open the database, created if there is none; it remembers whether a real provider is configured.
 
     A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
     """
@@ -96,7 +96,7 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
 
 @contextmanager
 def existing_database(config: Config) -> Iterator[Connection]:
-    """The database, for commands that change what is there: none is made, as a mistyped name would look empty."""
+    """Open the database to change what is in it. None is created, as one with a mistyped name would look empty."""
     _must_exist(config)
     with database(config) as connection:
         yield connection
@@ -104,7 +104,7 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 @contextmanager
 def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
-    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs.
+    """Open the database for reading only: it is not upgraded under a daemon that runs.
 
     It remembers whether a real provider is configured, unless the command promises that it `changes_nothing`.
     """
@@ -136,7 +136,7 @@ def files_in_use(config: Config) -> dict[Path, str]:
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors themselves, however deep their groups lie in each other."""
+    """Return the errors in a group, however deeply groups are nested in it."""
     found: list[BaseException] = []
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
@@ -144,7 +144,7 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def actor() -> str:
-    """Who is at the keyboard, for the audit: the login name."""
+    """Return who is at the keyboard, for the audit: the login name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # no such user, as in some containers

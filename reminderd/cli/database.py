@@ -1,4 +1,4 @@
-"""The commands `db …`: what the admin does with the database file itself."""
+"""Check, back up, restore or migrate the database file."""
 
 from contextlib import closing
 from pathlib import Path

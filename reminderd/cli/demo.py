@@ -1,4 +1,4 @@
-"""Everything that can become of a reminder, shown in seconds: a temporary database, the sandbox, the real daemon."""
+"""Show in seconds what can become of a reminder: a temporary database, the sandbox, the real daemon."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ _KEY_CASES: Final = (
     _Case("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
     _Case("voicemail", "a machine answers, twice, and hears nothing of the appointment", Status.FAILED, calls=2),
 )
-"""What only a provider can show that is told what to say."""
+"""What only a provider can show that asks what to speak."""
 
 
 @click.command()
@@ -122,15 +122,15 @@ def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
 
 
 async def _played(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
-    """Run the real daemon until every reminder is final; how often a phone rang for each call, as the provider says."""
+    """Run the real daemon until every reminder is final, and return how often the provider placed each call."""
     stopping = trio.Event()
     rung: Sequence[Rung] = ()
     with trio.move_on_after(_LONGEST_SECONDS):
-        async with trio.open_nursery() as beside:
+        async with trio.open_nursery() as outer:
             provider: Served | None = None
             if dialect == "twilio":
                 provider = TwilioSandbox(_ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
-                config = _with_twilio(config, await beside.start(serve_sandbox, provider))
+                config = _with_twilio(config, await outer.start(serve_sandbox, provider))
             async with trio.open_nursery() as nursery:
                 start = partial(run, config, clock=SystemClock(), stopping=stopping, sandbox_pace=_PACE)
                 running = await nursery.start(start)
@@ -139,12 +139,12 @@ async def _played(config: Config, connection: Connection, dialect: str) -> Count
                 provider = provider or running.sandbox
                 rung = () if provider is None else provider.calls
                 stopping.set()
-            beside.cancel_scope.cancel()
+            outer.cancel_scope.cancel()
     return Counter(call.attempt_id for call in rung)
 
 
 def _with_twilio(config: Config, api_url: str) -> Config:
-    """The configuration of a clinic whose Twilio is the sandbox at this URL, and finds us where we listen."""
+    """Return the configuration of a clinic whose Twilio is the sandbox at this URL."""
     account = TwilioConfig(
         account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=OUR_NUMBERS[0], api_url=api_url
     )

@@ -1,4 +1,4 @@
-"""The command `doctor`: print what is well, what isn't, and what to do about it, a line each."""
+"""Print the doctor's findings: what is well, what isn't, and what to do about it, a line each."""
 
 import sys
 from collections.abc import Mapping

@@ -24,7 +24,7 @@ _DAY: Final = timedelta(days=1)
 
 
 def of_days(command: Callable[..., None]) -> Callable[..., None]:
-    """Options for a day, or a range of days."""
+    """Give a command the options for a day, or a range of days."""
     for option in (
         click.option("--to", "last", metavar="DATE", help="The last day of a range."),
         click.option("--from", "first", metavar="DATE", help="The first day of a range."),
@@ -98,7 +98,7 @@ def _told(row: dict[str, Value]) -> dict[str, Value]:
 def span_of(
     day: str | None, first: str | None, last: str | None, zone: ZoneInfo, mistakes: list[str]
 ) -> tuple[datetime | None, datetime | None]:
-    """From when on, and before when, by the clock of `zone`; None: for ever. What is wrong is added to `mistakes`."""
+    """Return the first moment, and the one after the last, in `zone`; None: no limit. Errors go to `mistakes`."""
     if day is not None and (first is not None or last is not None):
         mistakes.append("--date: with --from or --to; expected the one or the other")
     begin = _date(first if day is None else day, "--from" if day is None else "--date", zone, mistakes)

@@ -286,7 +286,7 @@ def _how_it_ended(call: Row) -> str | None:
 
 
 def _state(reminder: Row) -> Iterator[dict[str, Value]]:
-    """Yield how it stands now, since its last change."""
+    """Yield the state since its last change."""
     is_final = Status(str(reminder["status"])).final
     why = reminder["last_error"] if is_final else reminder["hold_reason"]
     response = f"; the patient's answer: {in_words(reminder['response'])}" if reminder["response"] is not None else ""

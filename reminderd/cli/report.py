@@ -1,4 +1,4 @@
-"""The report of a day: what became of each reminder, those that need a human first."""
+"""Report the outcome of a day: what became of each reminder, those that need a human first."""
 
 from collections import Counter
 from datetime import datetime

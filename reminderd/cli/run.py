@@ -1,4 +1,4 @@
-"""The command `run`: the daemon, from the configuration to its exit code."""
+"""Run the daemon, from the configuration to its exit code."""
 
 import os
 import sys
@@ -67,7 +67,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
 def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     """End with exit code 2 if nobody asked for the sandbox, but the database knows a real provider; else warn.
 
-    The sandbox records patients as called whom nobody calls.
+    The sandbox calls nobody, but records patients as called.
     """
     path = config.database.path
     if not path.exists():
@@ -80,7 +80,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     if insists:
         logger.warning(
             f"all calls are simulated, though {path} has been in use with the provider {kind}:"
-            " patients are recorded as called whom nobody calls"
+            " patients whom nobody calls are recorded as called"
         )
         return
     if config.path is None:
@@ -92,15 +92,15 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
 
 
 async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:
-    """Run until a signal; the exit code, which is 0 only after a stop in order."""
+    """Run until a signal, and return the exit code: 0 only after a graceful shutdown."""
     code = FAILED
     stopping = trio.Event()
     try:
         async with trio.open_nursery() as nursery:
             echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
             nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
-            told = supervisor(os.environ)
-            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=told, reload=reload):
+            manager = supervisor(os.environ)
+            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=manager, reload=reload):
                 code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:

@@ -1,6 +1,6 @@
-"""The doctor's judgment: what was seen, made into findings that say what to do.
+"""Judge what the doctor has seen: make findings of it that say what to do.
 
-A finding is one thing that was looked at, how it stands, and what to do about it.
+A finding is one thing that was checked, how good it is, and what to do about it.
 """
 
 import re
@@ -34,7 +34,7 @@ _RENEWED_LATE: Final = 4
 
 
 class Mark(StrEnum):
-    """How a thing stands."""
+    """How good a thing is."""
 
     GOOD = "good"
     WARNING = "warning"
@@ -47,7 +47,7 @@ class Mark(StrEnum):
 
 @frozen
 class Finding:
-    """What is to be said about one thing."""
+    """What the doctor says about one thing."""
 
     about: str
     mark: Mark
@@ -58,32 +58,32 @@ class Finding:
 
 
 def good(about: str, says: str) -> Finding:
-    """It is as it should be."""
+    """Return that a thing is as it should be."""
     return Finding(about, Mark.GOOD, says)
 
 
 def warning(about: str, says: str, fix: str) -> Finding:
-    """It works, but should be changed."""
+    """Return that a thing works, but should be changed."""
     return Finding(about, Mark.WARNING, says, fix)
 
 
 def wrong(about: str, says: str, fix: str) -> Finding:
-    """It must be fixed."""
+    """Return that a thing must be fixed."""
     return Finding(about, Mark.WRONG, says, fix)
 
 
 def unknown(about: str, why: str, fix: str = "") -> Finding:
-    """It could not be checked."""
+    """Return that a thing could not be checked."""
     return Finding(about, Mark.UNKNOWN, why, fix)
 
 
 def count(findings: Iterable[Finding], mark: Mark) -> int:
-    """How many stand so."""
+    """Count the findings with this mark."""
     return sum(finding.mark is mark for finding in findings)
 
 
 def disk(free: int, folder: str) -> Finding:
-    """Of the bytes that are free where the database grows."""
+    """Judge how many bytes are free where the database grows."""
     says = f"{_size(free)} free in {folder}"
     if free >= DISK_LOW:
         return good("disk", says)
@@ -92,11 +92,11 @@ def disk(free: int, folder: str) -> Finding:
 
 
 def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
-    """Of the wall clock.
+    """Judge the wall clock.
 
     Args:
         kept: whether the kernel says that it is synchronized; None: it can't be asked.
-        ahead: by how much it is ahead of the provider's; None: that is not known.
+        ahead: by how much it is ahead of the provider's; None: that is unknown.
     """
     keep = "timedatectl set-ntp true, or install chrony"
     if ahead is not None and abs(ahead) > CLOCK_OFF:
@@ -107,12 +107,12 @@ def clock(*, kept: bool | None, ahead: timedelta | None) -> Finding:
     if kept is None:
         return unknown("clock", f"unknown whether it is synchronized: the kernel can't be asked here{compared}")
     if not kept:
-        return warning("clock", f"not synchronized, by the kernel{compared}", keep)
-    return good("clock", f"synchronized, by the kernel{compared}")
+        return warning("clock", f"not synchronized, says the kernel{compared}", keep)
+    return good("clock", f"synchronized, says the kernel{compared}")
 
 
 def time_zones(version: str | None, source: str, today: datetime) -> Finding:
-    """Of the time zone data's version, like `2026a`; None: it names none."""
+    """Judge the version of the time zone data, like `2026a`; None: it names none."""
     found = None if version is None else _VERSION.fullmatch(version)
     if found is None:
         return unknown("time zones", f"unknown how old the data in {source} is: it has no version")
@@ -124,7 +124,7 @@ def time_zones(version: str | None, source: str, today: datetime) -> Finding:
 
 
 def uncallable(reasons: Mapping[str, int]) -> list[Finding]:
-    """Of the waiting reminders that can't be called, how many for each reason."""
+    """Report how many waiting reminders can't be called, for each reason."""
     return [
         wrong(
             "reminders",
@@ -136,18 +136,18 @@ def uncallable(reasons: Mapping[str, int]) -> list[Finding]:
 
 
 def open_to_others(mode: int, folders: Iterable[int]) -> bool:
-    """Whether a file of this mode, below folders of those, can be read or written by every user of the machine."""
+    """Return whether a file of this mode, below folders of those, can be read or written by every user."""
     return bool(mode & (S_IROTH | S_IWOTH)) and all(folder & S_IXOTH for folder in folders)
 
 
 def replaceable(folders: Iterable[int]) -> bool:
-    """Whether every user may put another file in a file's place: the first mode is its own folder's."""
+    """Return whether every user may put another file in a file's place: the first mode is its own folder's."""
     own, *above = folders
     return bool(own & S_IWOTH) and not own & S_ISVTX and all(folder & S_IXOTH for folder in (own, *above))
 
 
 def schema(version: int, newest: int) -> Finding:
-    """Of the database's schema, not newer than the newest that this program knows."""
+    """Judge the database's schema, which is not newer than the newest that this program knows."""
     if version == newest:
         return good("schema", f"{version}, the newest")
     says = f"{version or 'none yet'}, and this program brings {newest}"
@@ -155,7 +155,7 @@ def schema(version: int, newest: int) -> Finding:
 
 
 def wal(size: int) -> Finding:
-    """Of the write-ahead log's size in bytes."""
+    """Judge the size of the write-ahead log, in bytes."""
     if size <= WAL_LARGE:
         return good("write-ahead log", _size(size))
     fix = "a program holds a transaction open, find and end it: fuser -v on the -wal file lists the programs"
@@ -170,7 +170,7 @@ def _size(size: int) -> str:
 
 
 def address(host: str, found: Sequence[str]) -> Finding:
-    """Of the addresses that a host's name leads to from here."""
+    """Judge the addresses of a host's name, as seen from here."""
     shown = ", ".join(found)
     private = [one for one in found if not ip_address(one.partition("%")[0]).is_global]
     if not private:
@@ -183,7 +183,7 @@ def address(host: str, found: Sequence[str]) -> Finding:
 
 
 def unreached(since: datetime, zone: tzinfo) -> Finding:
-    """Of an address that the provider has not reached since then."""
+    """Report that the provider has not reached our address since then."""
     return wrong(
         "public address",
         f"dialing is paused since {since.astimezone(zone):%Y-%m-%d %H:%M %Z}: {UNREACHED}",
@@ -192,7 +192,7 @@ def unreached(since: datetime, zone: tzinfo) -> Finding:
 
 
 def certificate(since: datetime, until: datetime, now: datetime) -> Finding:
-    """Of a certificate that was found valid, by the time that it has left."""
+    """Judge a valid certificate by the time that it has left."""
     left = until - now
     says = (
         f"valid, for {left.days} more days" if left.days > 1 else f"valid, for {left // timedelta(hours=1)} more hours"
@@ -203,32 +203,34 @@ def certificate(since: datetime, until: datetime, now: datetime) -> Finding:
 
 
 def in_front(server: str, via: str) -> Finding:
-    """Of the headers by which a web server names itself; our own names none."""
+    """Judge the headers in which a web server names itself; our own sends none."""
     named = server or via
     if "caddy" in f"{server} {via}".lower():
-        return good("web server", "Caddy stands in front")
+        return good("web server", "Caddy is in front")
     if named:
-        return good("web server", f"{named} stands in front; this documentation describes Caddy")
-    fix = "put Caddy in front, and keep [web].host at 127.0.0.1; or there is one that does not name itself"
-    return warning("web server", "no Server and no Via header tells of one in front", fix)
+        return good("web server", f"{named} is in front; this documentation describes Caddy")
+    fix = (
+        "put Caddy in front, and keep [web].host at 127.0.0.1; nothing to do if there is one that does not name itself"
+    )
+    return warning("web server", "no Server and no Via header names one in front", fix)
 
 
 def plain_http(status: int, location: str, host: str) -> Finding:
-    """Of an answer over http, without TLS, at the same host."""
+    """Judge an answer over http, without TLS, at the same host."""
     if 300 <= status < 400 and f"{location}/".lower().startswith(f"https://{host}/".lower()):
         return good("plain http", "leads to https")
     fix = "redirect it to https, as Caddy does by default, so that everything is encrypted"
     return warning("plain http", f"answered with {status}, and does not lead to https", fix)
 
 
-def kept_inside(let_out: Sequence[str]) -> Finding:
-    """Of the paths that are not for the world and yet answer there."""
-    if not let_out:
+def kept_inside(exposed: Sequence[str]) -> Finding:
+    """Judge the paths that are not for the world and yet answer there."""
+    if not exposed:
         return good("kept inside", "/api and /health/ready do not answer from outside")
     fix = "let Caddy pass on /webhooks/* and /health only; see operations.md"
-    if "/api" in let_out:
-        return wrong("kept inside", f"{' and '.join(let_out)} can be reached from outside", fix)
-    return warning("kept inside", f"{' and '.join(let_out)} can be reached from outside", fix)
+    if "/api" in exposed:
+        return wrong("kept inside", f"{' and '.join(exposed)} can be reached from outside", fix)
+    return warning("kept inside", f"{' and '.join(exposed)} can be reached from outside", fix)
 
 
 @frozen
@@ -242,27 +244,27 @@ class Trial:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the daemon takes it for a forged one."""
+        """Return whether the daemon refused it as forged."""
         return self.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN} and self.error == "Invalid signature"
 
     @property
     def is_accepted(self) -> bool:
-        """Whether the daemon believes it, up to the reminder that it names, which does not exist."""
+        """Return whether the daemon accepted it, up to the reminder that it names, which does not exist."""
         return self.status == HTTPStatus.NOT_FOUND and self.error == "Unknown reminder"
 
     @property
     def is_unknown_path(self) -> bool:
-        """Whether the daemon has no such path."""
+        """Return whether the daemon has no such path."""
         return self.status == HTTPStatus.NOT_FOUND and self.error == "Not found"
 
     @property
     def is_ours(self) -> bool:
-        """Whether it was the daemon that answered."""
+        """Return whether it was the daemon that answered."""
         return self.status is not None and bool(self.error)
 
 
 def webhooks(signed: Trial, forged: Trial, where: str) -> Finding:
-    """Of two webhooks, one signed with the configured secret, one with a made-up one, asked at the same place."""
+    """Judge the answers to two webhooks: one signed with the configured secret, one with an invented one."""
     restart = "restart the daemon if this configuration is newer than its start; else it runs with another one"
     for trial in (forged, signed):
         if trial.status is None:

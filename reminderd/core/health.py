@@ -10,16 +10,16 @@ from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.lifecycle.address import UNREACHED
 
 STUCK_AFTER: Final = timedelta(minutes=2)
-"""A reminder that was dialled is looked after at its moment; so late, nobody does."""
+"""So long after its `wake_at`, nobody is checking an alive call."""
 
 LATE_AFTER: Final = timedelta(minutes=15)
-"""So long after its moment a reminder should have been dialled, also where many come at once."""
+"""So long after its time a reminder should have been dialed, also where many are due at once."""
 
 BACKUP_LATE: Final = timedelta(hours=26)
 """A backup that is made every night is never so old."""
 
 ADDRESS: Final = "public address"
-"""The part that is the way by which the provider asks us what to say."""
+"""The part by which the provider asks us what to speak."""
 
 LONG_PAUSE: Final = timedelta(hours=12)
 """A pause by staff that is so old was perhaps forgotten."""
@@ -27,18 +27,18 @@ LONG_PAUSE: Final = timedelta(hours=12)
 
 @frozen(kw_only=True)
 class Glance:
-    """What the database tells of the work."""
+    """What the database shows of the work."""
 
     due_next_hour: int
-    """To be dialled now or within an hour."""
+    """To be dialed now or within an hour."""
     due: int
-    """Whose moment has come."""
+    """Whose time has come."""
     due_since: datetime | None
-    """The moment of the oldest of them."""
+    """The time of the oldest of them."""
     in_flight: int
-    """Being dialled, or dialled and without a final report yet."""
+    """Being dialed, or dialed and without a terminal report yet."""
     stuck: int
-    """Dialled, and should have been looked after long ago."""
+    """Dialed, and should have been checked long ago."""
     held: Mapping[str, int]
     """How many wait for a reason of their own, by reason."""
     failed_today: int
@@ -48,7 +48,7 @@ class Glance:
     paused: bool
     """Staff have paused all dialing."""
     paused_since: datetime | None
-    """None: they have not, or not by a command of ours."""
+    """None: they have not, or another program has."""
     unreached_since: datetime | None
     """Since when the provider does not reach our own address; None: it does."""
 
@@ -83,7 +83,7 @@ def errors(
 
     Args:
         daemon: what it says; or why nobody could be asked.
-        glance: what the database tells.
+        glance: what the database shows.
         uncallable: how many waiting reminders can't be called.
         free_bytes: on the database's disk.
         backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.

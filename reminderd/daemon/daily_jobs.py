@@ -1,4 +1,4 @@
-"""What the daemon does by itself once a day, beside the dialing: a backup, and the purge of what is old.
+"""Do by itself once a day what the daemon does besides dialing: a backup, and the purge of what is old.
 
 One thing after the other: each of them is work for the disk, and holds up those who write.
 """
@@ -66,7 +66,7 @@ class Chore:
 async def look_after(chore: Chore) -> None:
     """Do it whenever it is due, until the stop. A failure is an ERROR in the log, and tried again after an hour.
 
-    Whatever goes wrong in it, the rest of the daemon is left in peace.
+    Whatever fails in it, the rest of the daemon goes on.
     """
     done: datetime | None = None
     while True:
@@ -105,7 +105,7 @@ async def _reached(moment: datetime, chore: Chore) -> bool:
 
 
 def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clock, stopping: trio.Event) -> Chore:
-    """A backup a day; the folder itself tells when the last one was made."""
+    """Return the job that makes a backup a day; the folder shows when the last one was made."""
 
     def last() -> datetime | None:
         newest = newest_backup(folder, database, _id_of(database), clock.now())
@@ -137,7 +137,7 @@ def retention(
     stopping: trio.Event,
     most_bytes: int = SCRUBBED_BYTES,
 ) -> Chore:
-    """A purge a day, and one at each start, of what was over more than `days` ago; 0: of nothing.
+    """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
 
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """

@@ -1,1 +1,1 @@
-"""Checks everything that a running daemon depends on, and says what to fix."""
+"""Check everything that a running daemon depends on, and say what to fix."""

@@ -58,9 +58,9 @@ def adjtimex(seen: Timex) -> int:
 
 
 def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
-    """Whether some program keeps the clock right, as `timedatectl` tells it: by the kernel's own bound of its error.
+    """Return whether some program keeps the clock right, as `timedatectl` shows it: by the kernel's bound of its error.
 
-    None: the kernel can't be asked, as in some containers. STA_UNSYNC is not looked at, since it is also set to
+    None: the kernel can't be asked, as in some containers. STA_UNSYNC is ignored, since it is also set to
     keep the kernel from writing the hardware's clock.
     """
     seen = Timex()
@@ -72,13 +72,13 @@ def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
 
 
 def provider_url(config: Config) -> str:
-    """Where the provider is; empty for the sandbox."""
+    """Return where the provider is; empty for the sandbox."""
     provider = config.provider
     return {"generic": provider.generic.api_url, "twilio": provider.twilio.api_url}.get(provider.kind, "")
 
 
 async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
-    """By how much our clock is ahead of the one in a server's answers; None if that can't be told."""
+    """Return by how much our clock is ahead of the one in a server's answers; None: that is unknown."""
     asked = trio.current_time()
     outcome = await asking.get(url)
     half_way = timedelta(seconds=(trio.current_time() - asked) / 2)
@@ -92,7 +92,7 @@ async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
 
 
 def zone_data(zone: str) -> tuple[str | None, str]:
-    """The version of the data from which this zone is read, or None; and where it is: the system's come first."""
+    """Return the version of the data from which this zone is read, or None, and where it is: first the system's."""
     for folder in map(Path, zoneinfo.TZPATH):
         if (folder / zone).is_file():
             return _version_in(folder), str(folder)
@@ -100,7 +100,7 @@ def zone_data(zone: str) -> tuple[str | None, str]:
 
 
 def _version_in(folder: Path) -> str | None:
-    """As `tzdata.zi` begins with it: `# version 2026a`."""
+    """Return the version with which `tzdata.zi` begins: `# version 2026a`."""
     try:
         with (folder / "tzdata.zi").open(encoding="utf-8", errors="replace") as lines:
             first = lines.readline()
@@ -120,7 +120,7 @@ def check_files(config: Config) -> list[Finding]:
 
 
 def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
-    """What is wrong with a file's mode or its folder's; nothing of a file that is not there.
+    """Return what is wrong with a file's mode or its folder's; nothing if there is no such file.
 
     What should be the name of a secret's file may be the secret itself: it is shown only if there is such a file.
     """
@@ -142,7 +142,7 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
 
 
 def _backups(config: Config) -> list[Finding]:
-    """What keeps this user from writing a backup, if any are to be made; the folder itself may yet have to be made."""
+    """Return why this user can't write a backup, if any are wanted; the folder itself may not exist yet."""
     folder = config.backup.path
     if folder is None:
         return []
@@ -154,7 +154,7 @@ def _backups(config: Config) -> list[Finding]:
 
 
 def _disks(config: Config) -> list[Finding]:
-    """A line for each disk, not for each folder."""
+    """Return a finding for each disk, not for each folder."""
     found: dict[int, Finding] = {}
     database, log = config.database.path.resolve().parent, config.log.path
     folders = [(database, str(database))]

@@ -1,4 +1,4 @@
-"""Check the public address as the world sees it, as far as that can be told from this machine."""
+"""Check the public address as the world sees it, as far as this machine can see it."""
 
 import socket
 import ssl
@@ -74,7 +74,7 @@ def _unasked(why: str) -> PublicAddress:
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
-    """What a name leads to, each address once; or why it leads nowhere."""
+    """Return the addresses of a name, each once; or why it has none."""
     with trio.move_on_after(seconds):
         try:
             found = await trio.socket.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
@@ -85,7 +85,7 @@ async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
 
 
 def port_of(parts: SplitResult) -> int:
-    """The port that a URL leads to."""
+    """Return the port that a URL leads to."""
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
@@ -118,7 +118,7 @@ def _moment(text: str) -> datetime:
 
 
 def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
-    """Whether the daemon answers at its public address."""
+    """Judge whether the daemon answers at its public address."""
     if isinstance(alive, Unheard):
         return wrong("from outside", f"{url}: {alive.reason}", f"look at Caddy and the firewall; {_ELSEWHERE}")
     if is_alive(alive):
@@ -134,7 +134,7 @@ def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
 
 
 async def plain_http(url: str, host: str, asking: Asking) -> Finding:
-    """What an http URL, without TLS, leads to at the same host."""
+    """Judge what an http URL, without TLS, leads to at the same host."""
     outcome = await asking.get(url)
     if isinstance(outcome, Unheard):
         return unknown("plain http", f"{url} does not answer: {outcome.reason}")
@@ -142,7 +142,7 @@ async def plain_http(url: str, host: str, asking: Asking) -> Finding:
 
 
 async def _let_out(base: str, asking: Asking) -> list[str]:
-    """Of what is not for the world, that which answers there as the daemon does."""
+    """Return the paths that are not for the world and yet answer there as the daemon does."""
     found = []
     api = await asking.get(f"{base}/api/openapi.json")
     if isinstance(api, Heard) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):

@@ -59,7 +59,7 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
     """Return whether the daemon that answers there uses another database than this configuration names."""
     outcome = await asking.get(f"{url}/health/status")
-    its_id = document(outcome).get("database_id") if isinstance(outcome, Heard) else None
+    its_id: object = document(outcome).get("database_id") if isinstance(outcome, Heard) else None
     if its_id is None:
         return False
     file = config.database.path

@@ -67,7 +67,7 @@ async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
 async def check_webhooks(
     config: Config, asking: Asking, *, public: str | None, local: str | None, now: datetime
 ) -> Finding:
-    """Check whether the daemon tells a signed webhook from a forged one.
+    """Check whether the daemon accepts a signed webhook and refuses a forged one.
 
     Args:
         config: the clinic's.
@@ -83,7 +83,7 @@ async def check_webhooks(
         fix = "set [provider.generic].webhook_auth, if the provider can do better"
         return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
     if config.provider.kind == "generic" and auth == "bearer" and not (public or "").startswith("https://"):
-        public = None  # a token, unlike a signature, is told to whoever answers
+        public = None  # whoever answers would learn the token; a signature proves nothing elsewhere
     where = public or local
     if where is None:
         return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")

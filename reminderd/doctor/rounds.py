@@ -1,4 +1,4 @@
-"""The doctor's rounds: check everything that a running daemon depends on, and change none of it.
+"""Check everything that a running daemon depends on, and change none of it.
 
 Nobody is called, nothing is written, and no secret is shown. Everything is checked at the same time, and reported in
 one order.

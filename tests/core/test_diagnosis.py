@@ -48,11 +48,11 @@ def test_a_disk_is_judged_by_the_room_that_is_left(free: int, mark: Mark, says: 
 @pytest.mark.parametrize(
     ("kept", "ahead", "mark", "says"),
     [
-        (True, None, Mark.GOOD, "synchronized, by the kernel"),
-        (True, seconds(-1), Mark.GOOD, "synchronized, by the kernel; it agrees with the provider's now"),
+        (True, None, Mark.GOOD, "synchronized, says the kernel"),
+        (True, seconds(-1), Mark.GOOD, "synchronized, says the kernel; it agrees with the provider's now"),
         (True, seconds(31), Mark.WRONG, "31 s ahead of the provider's"),
-        (False, None, Mark.WARNING, "not synchronized, by the kernel"),
-        (False, seconds(30), Mark.WARNING, "not synchronized, by the kernel; it agrees"),
+        (False, None, Mark.WARNING, "not synchronized, says the kernel"),
+        (False, seconds(30), Mark.WARNING, "not synchronized, says the kernel; it agrees"),
         (False, seconds(-720), Mark.WRONG, "720 s behind the provider's"),
         (None, None, Mark.UNKNOWN, "unknown whether it is synchronized"),
         (None, seconds(2), Mark.UNKNOWN, "unknown whether it is synchronized"),
@@ -183,10 +183,10 @@ def test_a_certificate_should_be_renewed_by_its_last_quarter(lives: int, left: i
 @pytest.mark.parametrize(
     ("server", "via", "mark", "says"),
     [
-        ("Caddy", "", Mark.GOOD, "Caddy stands in front"),
-        ("", "1.1 Caddy", Mark.GOOD, "Caddy stands in front"),
-        ("nginx/1.22", "", Mark.GOOD, "nginx/1.22 stands in front"),
-        ("", "1.1 varnish", Mark.GOOD, "1.1 varnish stands in front"),
+        ("Caddy", "", Mark.GOOD, "Caddy is in front"),
+        ("", "1.1 Caddy", Mark.GOOD, "Caddy is in front"),
+        ("nginx/1.22", "", Mark.GOOD, "nginx/1.22 is in front"),
+        ("", "1.1 varnish", Mark.GOOD, "1.1 varnish is in front"),
         ("", "", Mark.WARNING, "no Server and no Via header"),
     ],
 )

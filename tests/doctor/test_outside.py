@@ -56,7 +56,7 @@ async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking,
         ({"/health/ready": says(200, {"status": "ok"})}, "warning"),
     ],
 )
-async def test_what_is_kept_inside_is_told_by_the_daemon_s_own_answers(
+async def test_what_is_exposed_is_recognized_by_the_daemon_s_own_answers(
     answers: dict[str, bytes], mark: str, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": ALIVE} | answers)) as server, encrypted(server.url, authority) as url:

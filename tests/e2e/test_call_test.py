@@ -10,7 +10,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.cli.call_test import Seen, _lines
+from reminderd.cli.call_test import Progress, _lines
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.signature import HEADER, signature
@@ -70,7 +70,7 @@ async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(
         desk.answer(action, Accepted("ext-1"))
         desk.insert("test")
         desk.claim()
-        said = list(_lines(desk.connection, "test", desk.rules, Seen()))
+        said = list(_lines(desk.connection, "test", desk.rules, Progress()))
     assert said == ["held: another call to this number is under way"]
 
 

@@ -157,7 +157,7 @@ async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does
     seen = ("certificate", "from outside", "web server", "kept inside", "webhooks")
     assert [said.marks[about] for about in seen] == ["good"] * len(seen), said.text
     assert said.says("webhooks") == f"a signed one is accepted at https://localhost:{public}, a forged one is refused"
-    assert said.says("web server") == "Caddy stands in front"
+    assert said.says("web server") == "Caddy is in front"
     assert (stranger.code, stranger.marks["certificate"]) == (1, "wrong")
     assert f"at http://127.0.0.1:{port}" in stranger.says("webhooks"), "asked on this machine instead"
     assert (stopped.code, stopped.marks["from outside"], stopped.marks["webhooks"]) == (0, "warning", "unknown")
