@@ -54,7 +54,7 @@ def test_a_table_ends_in_what_it_comes_to(desk: Terminal) -> None:
     assert lines[-1] == "2 need a human"
 
 
-def test_how_the_last_call_ended_is_told_in_words_to_people_and_as_a_code_to_programs(desk: Terminal) -> None:
+def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(desk: Terminal) -> None:
     with open_sync(desk.folder / "reminderd.db") as connection:
         insert_call(connection, "c-failed", outcome="hung_up", said=True)
         insert_call(connection, "b-waits", outcome="heard", said=False)
@@ -93,7 +93,7 @@ def test_a_list_is_narrowed_by_day_number_response_and_need(desk: Terminal) -> N
     assert ids("--phone", "999") == []
 
 
-def test_every_mistake_in_the_options_is_told_at_once(desk: Terminal) -> None:
+def test_every_mistake_in_the_options_is_reported_at_once(desk: Terminal) -> None:
     said = desk.type("list", "--phone", "+49", "--from", "monday", "--to", "3.3.", code=2).stderr
     assert [line.split(":")[0] for line in said.splitlines()] == ["--phone", "--from", "--to"]
     assert "the one or the other" in desk.type("report", "--date", DAY, "--to", DAY, code=2).stderr

@@ -28,7 +28,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         ),
     ],
 )
-def test_every_mistake_is_told_at_once(terminal: Terminal, words: str, mistakes: list[str]) -> None:
+def test_every_mistake_is_reported_at_once(terminal: Terminal, words: str, mistakes: list[str]) -> None:
     told = terminal.type("sandbox", *words.split(), code=2).stderr
     assert [line.partition(":")[0] for line in told.splitlines()] == mistakes
 

@@ -76,7 +76,7 @@ def insert(terminal: Terminal, name: str, **columns: Any) -> None:
         connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
-def test_when_all_is_well_the_first_line_says_so_and_the_rest_says_how_it_stands(terminal: Terminal) -> None:
+def test_when_all_is_good_the_first_line_says_so_and_the_rest_shows_the_numbers(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()):
         first, *lines = terminal.type("status").stdout.splitlines()
@@ -134,7 +134,7 @@ def test_waiting_reminders_that_can_not_be_called_are_counted_with_their_reason(
     assert f"1: 1 {reason}" in " ".join(" ".join(lines).split())
 
 
-def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
+def test_every_error_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
     insert(terminal, "late")
     insert(terminal, "stuck", status="processing")
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -182,7 +182,7 @@ def test_who_listens_everywhere_is_asked_on_this_machine(terminal: Terminal) -> 
         assert terminal.type("status").stdout.startswith("OK")
 
 
-def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_same(terminal: Terminal) -> None:
+def test_a_daemon_that_does_not_run_is_an_error_and_the_database_is_shown_all_the_same(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()) as port:
         pass
@@ -214,7 +214,7 @@ def test_a_daemon_with_another_database_is_not_taken_for_ours(terminal: Terminal
         (says(started_at="this morning"), "is not this version of reminderd"),
     ],
 )
-def test_another_program_on_that_port_is_trouble(terminal: Terminal, answer: Answer, words: str) -> None:
+def test_another_program_on_that_port_is_an_error(terminal: Terminal, answer: Answer, words: str) -> None:
     terminal.add()
     with answering(terminal, answer):
         first = terminal.type("status", code=1).stdout.splitlines()[0]
@@ -242,7 +242,7 @@ def test_without_a_database_there_is_one_line(terminal: Terminal) -> None:
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal: Terminal) -> None:
+def test_the_age_of_the_newest_backup_is_shown_where_backups_are_wanted(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()):
         assert terminal.json("status")["backup_age_seconds"] is None
@@ -260,7 +260,7 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         assert "ERROR: backup: " in terminal.type("status", code=1).stdout
 
 
-def test_an_address_that_the_provider_does_not_reach_is_told_with_its_key(terminal: Terminal) -> None:
+def test_an_address_that_the_provider_does_not_reach_is_reported_with_its_key(terminal: Terminal) -> None:
     terminal.add()
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))

@@ -59,7 +59,7 @@ def test_a_disk_is_judged_by_the_room_that_is_left(free: int, mark: Mark, says: 
         (None, seconds(86_400), Mark.WRONG, "86400 s ahead of the provider's"),
     ],
 )
-def test_a_clock_is_never_called_good_without_the_kernel_s_word(
+def test_a_clock_is_never_good_unless_the_kernel_says_so(
     *, kept: bool | None, ahead: timedelta | None, mark: Mark, says: str
 ) -> None:
     found = diagnosis.clock(kept=kept, ahead=ahead)
@@ -190,7 +190,7 @@ def test_a_certificate_should_be_renewed_by_its_last_quarter(lives: int, left: i
         ("", "", Mark.WARNING, "no Server and no Via header"),
     ],
 )
-def test_who_stands_in_front_is_told_by_its_headers(server: str, via: str, mark: Mark, says: str) -> None:
+def test_the_web_server_in_front_is_named_by_its_headers(server: str, via: str, mark: Mark, says: str) -> None:
     found = diagnosis.in_front(server, via)
     assert found.mark is mark
     assert found.says.startswith(says)
@@ -256,7 +256,9 @@ def test_what_is_not_for_the_world_must_not_answer_there(let_out: list[str], mar
         (Trial(None, "connection lost"), FORGED, Mark.UNKNOWN, "no answer at https://x: connection lost"),
     ],
 )
-def test_a_door_is_good_if_it_tells_signed_from_forged(signed: Trial, forged: Trial, mark: Mark, says: str) -> None:
+def test_webhooks_are_good_if_a_signed_one_is_accepted_and_a_forged_one_refused(
+    signed: Trial, forged: Trial, mark: Mark, says: str
+) -> None:
     found = diagnosis.webhooks(signed, forged, "https://x")
     assert found.mark is mark
     assert found.says.startswith(says)

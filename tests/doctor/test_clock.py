@@ -52,12 +52,12 @@ async def test_our_clock_is_compared_with_a_server_s(seconds: int, ask: Asking) 
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 02 Mar 2026 10:00:00"}])
-async def test_an_answer_without_a_usable_date_tells_nothing(headers: dict[str, str], ask: Asking) -> None:
+async def test_an_answer_without_a_usable_date_shows_nothing(headers: dict[str, str], ask: Asking) -> None:
     async with hostile(answering(200, b"", **headers)) as server:
         assert await machine.ahead_of(server.url, ask, HandClock()) is None
 
 
-async def test_a_server_that_is_not_reached_tells_nothing(ask: Asking) -> None:
+async def test_a_server_that_is_not_reached_shows_nothing(ask: Asking) -> None:
     with nobody_listens() as url:
         assert await machine.ahead_of(url, ask, HandClock()) is None
 

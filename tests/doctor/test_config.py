@@ -8,7 +8,7 @@ from reminderd.doctor.rounds import check_configuration
 from tests.doctor.conftest import generic, told
 
 
-def test_a_careful_configuration_is_well() -> None:
+def test_a_careful_configuration_is_good() -> None:
     place = ClinicConfig(country="US")
     careful = evolve(
         generic(), clinic=place, calling=CallingConfig(end="18:00"), limits=LimitsConfig(answered_per_day=1)
@@ -25,7 +25,7 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
     assert risks[1].fix == "set start, end and days in [calling]"
 
 
-def test_words_that_could_be_better_lead_to_the_document_about_them() -> None:
+def test_a_script_that_could_be_better_leads_to_the_document_about_it() -> None:
     section = TwilioConfig(account_sid="AC" + "0" * 32, auth_token="12345", from_number="+12025550190")
     found = check_configuration(Config(provider=ProviderConfig(kind="twilio", twilio=section)))
     assert [finding.fix for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2

@@ -36,7 +36,7 @@ def insert(config: Config, *ids: str, **columns: str) -> None:
             connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
-def test_a_sound_database_is_well(config: Config) -> None:
+def test_a_sound_database_is_good(config: Config) -> None:
     insert(config, "r1")
     assert told(looked(config)) == WELL
 
@@ -46,7 +46,7 @@ def test_a_database_that_is_not_there_is_no_mistake_and_not_made(config: Config)
     assert not config.database.path.exists()
 
 
-def test_a_database_of_an_older_version_is_told_and_not_migrated(config: Config) -> None:
+def test_a_database_of_an_older_version_is_reported_and_not_migrated(config: Config) -> None:
     insert(config, "r1")
     newest = migrations()[-1].number
     older = connect(str(config.database.path))
@@ -103,21 +103,21 @@ def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines:
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": "EST"}, {"phone_number": "12025550147"}, {"message": " "}])
-def test_a_waiting_reminder_that_can_not_be_called_is_told(config: Config, wrong: dict[str, str]) -> None:
+def test_a_waiting_reminder_that_can_not_be_called_is_reported(config: Config, wrong: dict[str, str]) -> None:
     insert(config, "r1", timezone="Asia/Tokyo")
     assert told(looked(config)) == WELL
     insert(config, "r2", **wrong)
     assert told(looked(config)) == WELL | {"reminders": "wrong"}
 
 
-def test_reminders_that_a_new_country_no_longer_allows_are_told(config: Config) -> None:
+def test_reminders_that_a_new_country_no_longer_allows_are_reported(config: Config) -> None:
     insert(config, "r1")
     assert told(looked(evolve(config, clinic=ClinicConfig(country="US")))) == WELL
     found = looked(evolve(config, clinic=ClinicConfig(country="DE")))
     assert "1 waiting reminder can't be called: phone_number: a number of United States (US)" in found[-1].says
 
 
-def test_an_opt_out_that_stops_no_call_is_told(config: Config) -> None:
+def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
     with open_sync(config.database.path) as connection:
         connection.execute("DROP TRIGGER opt_outs_inserted_in_e164")
         connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('12025550194')")
@@ -126,7 +126,7 @@ def test_an_opt_out_that_stops_no_call_is_told(config: Config) -> None:
     assert finding.says.startswith("opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it")
 
 
-def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:
+def test_a_log_that_nobody_cuts_is_reported(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as reader, open_sync(config.database.path) as writer:
         reader.execute("BEGIN")
@@ -138,7 +138,7 @@ def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:
         reader.execute("ROLLBACK")
 
 
-def test_an_address_that_the_provider_does_not_reach_is_told(config: Config) -> None:
+def test_an_address_that_the_provider_does_not_reach_is_reported(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))

@@ -45,7 +45,7 @@ def mistakes(folder: Path) -> list[str]:
     return [finding.says for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
 
 
-def test_files_that_only_their_user_reads_are_well(folder: Path) -> None:
+def test_files_that_only_their_user_reads_are_good(folder: Path) -> None:
     with open_sync(folder / "reminderd.db"):
         found = check_files(loaded(folder))
     assert [(finding.about, finding.mark) for finding in found] == [("files", Mark.GOOD), ("disk", Mark.GOOD)]
@@ -112,7 +112,7 @@ def test_a_folder_of_backups_that_is_a_file_or_below_one_is_a_mistake(folder: Pa
         assert mistakes(folder) == ["no backup can be written to [backup].folder"]
 
 
-def test_a_folder_of_backups_that_can_be_made_is_well(folder: Path) -> None:
+def test_a_folder_of_backups_that_can_be_made_is_good(folder: Path) -> None:
     (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups/of/the/day"\n')
     assert mistakes(folder) == []
 
@@ -144,7 +144,7 @@ def test_a_folder_of_backups_that_the_daemons_user_may_not_write_to_is_a_mistake
     assert "wrong no backup can be written to [backup].folder" in result.stdout.splitlines()
 
 
-def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:
+def test_what_another_user_may_not_see_is_not_called_good(folder: Path) -> None:
     folder.chmod(0o700)
     command = [sys.executable, "-c", AS_NOBODY, str(folder)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())

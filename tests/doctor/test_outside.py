@@ -23,7 +23,7 @@ async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> PublicA
     return await check_public_address(base, ask, NOW, runs=runs)
 
 
-async def test_a_server_as_the_documents_want_it_is_well(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_server_as_the_documents_want_it_is_good(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(site({"/health": BEHIND_CADDY})) as server, encrypted(server.url, authority) as url:
         found = await looked(url, ask)
     assert told(found.findings) == {
@@ -142,7 +142,7 @@ async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
         (says(200, {"status": "fine"}), False, "warning", "let Caddy pass", False),
     ],
 )
-async def test_who_answers_at_the_public_address_is_told(
+async def test_the_answer_at_the_public_address_is_judged(
     health: bytes, *, runs: bool | None, mark: str, fix: str, is_asked: bool, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": health})) as server, encrypted(server.url, authority) as url:
@@ -186,7 +186,7 @@ async def test_a_name_that_can_be_none_is_a_mistake(ask: Asking) -> None:
     assert found.findings[0].mark is Mark.WRONG
 
 
-async def test_patients_words_in_the_clear_are_a_mistake(ask: Asking) -> None:
+async def test_patients_data_without_encryption_is_a_mistake(ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE})) as server:
         port = urlsplit(server.url).port
         found = await resolved(Names("127.0.0.1"), f"http://clinic.example:{port}", ask)

@@ -37,7 +37,7 @@ async def looked(config: Config, ask: Asking) -> tuple[LocalDaemon, list[tuple[s
     return found, [(finding.about, finding.mark) for finding in found.findings]
 
 
-async def test_a_free_port_is_well(free: str, ask: Asking) -> None:
+async def test_a_free_port_is_good(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.WARNING)]
     assert found.findings[1].says.startswith("does not run, so nobody is called")
@@ -50,7 +50,7 @@ async def test_a_daemon_that_does_not_run_is_no_fault_with_the_sandbox(free: str
     assert found.findings[1].fix == "reminderd run starts it"
 
 
-async def test_the_daemon_s_own_door_is_known(ask: Asking) -> None:
+async def test_our_own_daemon_is_recognized(ask: Asking) -> None:
     async with a_door() as door:
         found, marks = await looked(at(door.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.GOOD)]
@@ -110,7 +110,7 @@ async def test_a_database_that_can_not_be_read_does_not_make_the_daemon_another(
     assert found.url == server.url
 
 
-async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:
+async def test_what_does_not_work_in_the_daemon_is_reported(ask: Asking) -> None:
     async with a_door() as door:
         door.parts["provider"] = "dialing is paused: 401"
         found, marks = await looked(at(door.url), ask)
@@ -131,7 +131,7 @@ async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:
         (b"", Mark.WRONG),
     ],
 )
-async def test_a_daemon_is_called_ready_only_by_its_own_word(ready: bytes, mark: Mark, ask: Asking) -> None:
+async def test_a_daemon_is_ready_only_if_it_says_so_itself(ready: bytes, mark: Mark, ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE, "/health/ready": ready})) as server:
         _, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", mark)]
@@ -157,7 +157,7 @@ async def test_another_program_s_port_is_taken(script: Script, ask: Asking) -> N
     assert found.url is None
 
 
-async def test_a_program_that_never_picks_up_has_the_port() -> None:
+async def test_a_program_that_never_accepts_a_connection_has_the_port() -> None:
     with nobody_picks_up() as url:
         async with asking(0.3) as impatient:
             found, marks = await looked(at(url), impatient)
@@ -177,6 +177,6 @@ def test_an_address_that_is_not_this_machine_s_can_not_be_had() -> None:
     assert refusal[1] == "set [web].host to an address of this machine, mostly 127.0.0.1"
 
 
-async def test_port_0_can_not_be_looked_for(ask: Asking) -> None:
+async def test_port_0_can_not_be_checked(ask: Asking) -> None:
     _, marks = await looked(Config(web=WebConfig(port=0)), ask)
     assert marks == [("port", Mark.UNKNOWN)]

@@ -27,7 +27,7 @@ async def test_the_sandbox_is_not_asked() -> None:
     assert mark is Mark.UNKNOWN
 
 
-async def test_a_generic_provider_that_does_not_refuse_us_is_well() -> None:
+async def test_a_generic_provider_that_does_not_refuse_us_is_good() -> None:
     async with hostile(answering(404)) as server:
         ((mark, _),) = await looked(generic(api_url=server.url))
     assert mark is Mark.GOOD

@@ -74,7 +74,7 @@ async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(
     assert said == ["held: another call to this number is under way"]
 
 
-async def test_outside_the_calling_hours_it_says_how_to_ring_all_the_same(tmp_path: Path) -> None:
+async def test_outside_the_calling_hours_it_says_how_to_call_all_the_same(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         now = SystemClock().now()
         closed = f'start = "{now + timedelta(hours=3):%H:%M}"\nend = "{now + timedelta(hours=4):%H:%M}"'
@@ -96,7 +96,7 @@ async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Pa
     assert "failed: busy" in done.stdout.decode()
 
 
-async def test_webhooks_that_go_astray_are_soon_spoken_of(tmp_path: Path) -> None:
+async def test_webhooks_that_do_not_arrive_are_soon_mentioned(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         config = tmp_path / "config.toml"
         config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
@@ -158,7 +158,7 @@ OTHERS = [
 ]
 
 
-async def test_without_a_daemon_it_serves_its_own_call_and_tells_everybody_else_to_come_again(clinic: Clinic) -> None:
+async def test_without_a_daemon_it_serves_its_own_call_and_answers_503_to_everybody_else(clinic: Clinic) -> None:
     port, metrics = a_free_port(), a_free_port()
     config = clinic.folder / "config.toml"
     more = f'[api]\ntoken = "{TOKEN}"\n[backup]\nfolder = "copies"\n[metrics]\nport = {metrics}\n'
