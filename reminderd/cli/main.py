@@ -75,6 +75,8 @@ class _ImportedWhenCalled(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the command that a mistyped one resembles, as click does where all commands are loaded."""
+        if args[0] == "help":
+            ctx.fail("No such command 'help'. Did you mean 'reminderd --help'?")
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             for near in get_close_matches(args[0], COMMANDS, n=1):
                 ctx.fail(f"No such command '{args[0]}'. Did you mean '{near}'?")

@@ -26,8 +26,12 @@ _ECHO_SECONDS: Final = 1.0
 
 
 @click.command(name="run")
-@click.option("--only", type=click.Choice(["dial", "web"]), help="Run only one half; a second process runs the other.")
-@click.option("--sandbox", is_flag=True, help="Simulate all calls, whomever the database belongs to.")
+@click.option(
+    "--only",
+    type=click.Choice(["dial", "web"]),
+    help="Run only one half, in a process of its own: place calls, or receive webhooks.",
+)
+@click.option("--sandbox", is_flag=True, help="Simulate all calls, even with a database that a real provider has used.")
 @with_config
 def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     """Run the daemon: claim what is due, place calls, receive webhooks.
@@ -37,7 +41,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     if sandbox and config.provider.kind != "sandbox":
         wrong([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
     if only is not None and config.provider.kind == "sandbox":
-        wrong(["--only: the sandbox lives in one process; expected a real provider in [provider].kind"])
+        wrong(["--only: the sandbox runs in one process; expected a real provider in [provider].kind"])
     log = config.log
     configure = partial(
         configure_logs, log_format=log.format, file=log.path, rotation=log.rotation, retention=log.retention

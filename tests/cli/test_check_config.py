@@ -92,11 +92,6 @@ async def test_a_generic_provider_that_refuses_the_key_is_reported(terminal: Ter
     assert mistakes(result) == ["online: the provider refuses us: 401 Unauthorized: who are you?"]
 
 
-async def test_the_sandbox_needs_no_question(terminal: Terminal) -> None:
-    result = await asked(terminal, '[provider]\nkind = "sandbox"\n', code=0)
-    assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
-
-
 async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
     async with hostile(ACTIVE) as server:
         (terminal.folder / "config.toml").write_text(f'{TWILIO}"{server.url}"\n')
@@ -104,3 +99,9 @@ async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
     assert server.connections == 0
     assert "https://clinic.example/webhooks/twilio/" in result.stdout
     assert "online" not in result.stdout
+
+
+def test_the_sandbox_is_never_said_to_accept_our_account(terminal: Terminal) -> None:
+    said = terminal.type("check-config", "--online").stdout
+    assert "all calls are simulated, and no phone rings" in said
+    assert said.splitlines()[-1] == "online: not checked, as the sandbox runs inside the daemon"

@@ -63,6 +63,7 @@ def test_help_is_there_for_every_command(terminal: Terminal) -> None:
 
 def test_a_mistyped_command_is_told_what_it_resembles(terminal: Terminal) -> None:
     assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
+    assert "No such command 'help'. Did you mean 'reminderd --help'?" in terminal.type("help", code=2).stderr
     assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
 
 
