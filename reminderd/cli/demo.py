@@ -96,7 +96,7 @@ def demo(dialect: str) -> None:
         config = load_config(None, _ENVIRONMENT, Path(folder))
         with open_sync(config.database.path) as connection:
             _add_reminders(connection, cases)
-            rings = trio.run(_played, config, connection, dialect)
+            rings = trio.run(_play_all, config, connection, dialect)
             outcome = [_outcome(connection, case, rings) for case in cases]
     columns = ["what happens", "status", "reason", "phone rang", "as expected"]
     if dialect == "twilio":
@@ -121,7 +121,7 @@ def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
         transaction(connection, write, now)
 
 
-async def _played(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
+async def _play_all(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
     """Run the real daemon until every reminder is final, and return how often the provider placed each call."""
     stopping = trio.Event()
     rung: Sequence[Rung] = ()
@@ -164,8 +164,8 @@ def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) ->
     rang = sum(rings[str(call["id"])] for call in calls)
     placed = [call for call in calls if call["state"] != CallState.NOT_PLACED]
     wanted_rings = 0 if case.behaviour == "refused" else case.calls
-    as_told = (row.get("status"), row.get("response")) == (case.status, case.response)
-    right = as_told and len(placed) == case.calls and rang == wanted_rings
+    as_expected = (row.get("status"), row.get("response")) == (case.status, case.response)
+    right = as_expected and len(placed) == case.calls and rang == wanted_rings
     return {
         "what happens": case.story,
         "status": row.get("status"),

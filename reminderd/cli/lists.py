@@ -84,12 +84,12 @@ def list_(
     elif not rows:
         click.echo("no reminders")
     else:
-        print_table([_told(row) for row in rows], _COLUMNS, zone)
+        print_table([_for_people(row) for row in rows], _COLUMNS, zone)
         if of > len(rows):
             click.echo(f"{of - len(rows)} more; --limit shows them")
 
 
-def _told(row: dict[str, Value]) -> dict[str, Value]:
+def _for_people(row: dict[str, Value]) -> dict[str, Value]:
     """Return a row for people: with its reason, and with `wake_at` only where that is another time."""
     wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
     return row | {"why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
