@@ -77,8 +77,8 @@ def test_a_later_reason_is_recorded_and_shown(terminal: Terminal) -> None:
 def test_no_phone_number_in_a_reason_is_kept(terminal: Terminal, number: str) -> None:
     terminal.add()
     terminal.type("pause", "--reason", f"wrong text to {number} at 9:30 on floor 12")
-    [told] = re.findall(r"\((wrong .*)\)", terminal.type("list").stderr)
-    assert re.fullmatch(rf"wrong text to [+*]+{number[-2:]} at 9:30 on floor 12", told)
+    [shown] = re.findall(r"\((wrong .*)\)", terminal.type("list").stderr)
+    assert re.fullmatch(rf"wrong text to [+*]+{number[-2:]} at 9:30 on floor 12", shown)
 
 
 def test_the_quiet_time_after_a_restore_is_shown_until_it_is_over(terminal: Terminal) -> None:

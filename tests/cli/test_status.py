@@ -80,15 +80,15 @@ def test_when_all_is_good_the_first_line_says_so_and_the_rest_shows_the_numbers(
     terminal.add()
     with answering(terminal, says()):
         first, *lines = terminal.type("status").stdout.splitlines()
-    told = {line[:15].strip(): line[15:].strip() for line in lines}
+    shown = {line[:15].strip(): line[15:].strip() for line in lines}
     assert first == "OK: all is well"
-    assert told["daemon"] == "1.2.3, running since 2026-03-02 09:00:00"
-    assert told["last poll"].startswith("2026-03-02 09:30:00, ")
-    assert told["last webhook"] == "none since its start"
-    assert told["provider"] == "generic, no error"
-    assert [told[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
-    assert (told["last report"], told["dialing"]) == ("none", "running")
-    assert told["disk free"].endswith(" MB")
+    assert shown["daemon"] == "1.2.3, running since 2026-03-02 09:00:00"
+    assert shown["last poll"].startswith("2026-03-02 09:30:00, ")
+    assert shown["last webhook"] == "none since its start"
+    assert shown["provider"] == "generic, no error"
+    assert [shown[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
+    assert (shown["last report"], shown["dialing"]) == ("none", "running")
+    assert shown["disk free"].endswith(" MB")
 
 
 def test_programs_get_one_document(terminal: Terminal) -> None:

@@ -303,11 +303,11 @@ async def test_a_rewrite_that_was_left_undone_is_made_up_for_at_the_start(tmp_pa
 async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
     tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    troubles = [StoreUnavailableError("the disk is full")]
+    errors = [StoreUnavailableError("the disk is full")]
 
     def scrub_after_trouble(connection: Connection) -> bool:
-        if troubles:
-            raise troubles.pop()
+        if errors:
+            raise errors.pop()
         return scrub(connection)
 
     monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_trouble)

@@ -53,7 +53,7 @@ def generic(*, web: dict[str, Any] | None = None, **changes: Any) -> Config:
     return Config(web=WebConfig(**web or {}), provider=provider)
 
 
-def told(findings: list[Finding]) -> dict[str, str]:
+def marks_of(findings: list[Finding]) -> dict[str, str]:
     """Each finding's mark by what it is about; each thing has one."""
     assert len({finding.about for finding in findings}) == len(findings)
     return {finding.about: finding.mark.value for finding in findings}

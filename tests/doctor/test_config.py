@@ -5,7 +5,7 @@ from attrs import evolve
 from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, ProviderConfig, TwilioConfig
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor.rounds import check_configuration
-from tests.doctor.conftest import generic, told
+from tests.doctor.conftest import generic, marks_of
 
 
 def test_a_careful_configuration_is_good() -> None:
@@ -13,7 +13,7 @@ def test_a_careful_configuration_is_good() -> None:
     careful = evolve(
         generic(), clinic=place, calling=CallingConfig(end="18:00"), limits=LimitsConfig(answered_per_day=1)
     )
-    assert told(check_configuration(evolve(careful, path=Path("config.toml")))) == {"configuration": "good"}
+    assert marks_of(check_configuration(evolve(careful, path=Path("config.toml")))) == {"configuration": "good"}
 
 
 def test_each_risk_is_a_warning_with_what_to_set() -> None:
