@@ -11,7 +11,7 @@ from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
 from reminderd.config.messages import MessagesConfig
 from reminderd.config.risks import risks
-from reminderd.config.sections import (
+from reminderd.config.schema import (
     ApiConfig,
     Config,
     DatabaseConfig,

@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 from attrs import frozen
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.config.keys import key, positive
 
 _DAY = 86_400
@@ -31,5 +31,5 @@ class AlertsConfig:
     urls: tuple[str, ...] = key(
         (), "a list of URLs as Apprise has them, see github.com/caronc/apprise", urls_trouble, secret=True
     )
-    urls_file: str = key("", "the path of a file", texts.file_trouble)
+    urls_file: str = key("", "the path of a file", validators.file_trouble)
     every_seconds: float = positive(300.0, _DAY)

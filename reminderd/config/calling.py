@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.config.hours import (
     AS_ALWAYS,
     EXPECTED_HOLIDAYS,
@@ -63,9 +63,9 @@ class HoursConfig:
 class CallingConfig:
     """The calling hours."""
 
-    timezone: str = key("", 'the tz database\'s name of a place, like "America/New_York"', texts.zone_trouble)
-    start: str = key("00:00", 'a time from "00:00" to "23:59"', texts.start_trouble)
-    end: str = key("24:00", 'a time from "00:00" to "24:00"', texts.end_trouble)
+    timezone: str = key("", 'the tz database\'s name of a place, like "America/New_York"', validators.zone_trouble)
+    start: str = key("00:00", 'a time from "00:00" to "23:59"', validators.start_trouble)
+    end: str = key("24:00", 'a time from "00:00" to "24:00"', validators.end_trouble)
     days: tuple[Day, ...] = choices(DAYS, *DAYS)
     holidays: tuple[str, ...] = key((), EXPECTED_HOLIDAYS, holidays_trouble)
     max_lateness_minutes: float = positive(240.0, _YEAR / 60)

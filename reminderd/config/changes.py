@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
-from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of
+from reminderd.config.schema import SECRETS, Config, KeyPath, all_keys, file_of
 
 _LIVE: Final[tuple[KeyPath, ...]] = (
     ("clinic",),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from reminderd.config.clinic_wording import wording_of
-from reminderd.config.sections import Config
+from reminderd.config.schema import Config
 from reminderd.core.answers import Capabilities
 from reminderd.core.backoff import Backoff
 from reminderd.core.conversation import Part

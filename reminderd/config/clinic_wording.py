@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from attrs import asdict
 
-from reminderd.config.sections import Config
+from reminderd.config.schema import Config
 from reminderd.core.conversation import Part
 from reminderd.core.templates import Templates
 from reminderd.core.wording import Wording

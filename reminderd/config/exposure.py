@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
+from reminderd.config.schema import SECRETS, Config, KeyPath, file_of
 
 _URLS: KeyPath = ("alerts", "urls")
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 from attrs import define, field, frozen
 
 from reminderd.config.keys import shown_name
-from reminderd.config.sections import KeyPath
+from reminderd.config.schema import KeyPath
 
 PREFIX: Final = "REMINDERD__"
 

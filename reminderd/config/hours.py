@@ -8,7 +8,7 @@ from datetime import date
 from itertools import pairwise
 from typing import Final
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.core.window import DAY_MINUTES, Span, Spans
 
 AS_ALWAYS: Final = ""
@@ -41,7 +41,7 @@ def hours_trouble(text: str) -> str | None:
         return None
     for place, (start, end) in enumerate(_written(text), start=1):
         span = f"has a span, number {place}, that"
-        if not end or texts.start_trouble(start) or texts.end_trouble(end):
+        if not end or validators.start_trouble(start) or validators.end_trouble(end):
             return f"{span} is none from one time of day to another"
         if start == end:
             return f"{span} ends when it starts (the whole day is 00:00-24:00)"

@@ -6,11 +6,11 @@ from typing import Final
 
 from attrs import evolve
 
-from reminderd.config.agreement import blame_disagreements
+from reminderd.config.cross_checks import blame_disagreements
 from reminderd.config.given import ConfigError, Given
 from reminderd.config.own_numbers import with_own_numbers
-from reminderd.config.secret_files import with_secrets, with_urls
-from reminderd.config.sections import Config, KeyPath, ProviderConfig
+from reminderd.config.schema import Config, KeyPath, ProviderConfig
+from reminderd.config.secrets import with_secrets, with_urls
 from reminderd.config.sources import read_environment, read_file
 from reminderd.config.structure import structured
 from reminderd.config.twilio import CALLS_PER_SECOND

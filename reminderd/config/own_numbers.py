@@ -5,7 +5,7 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.config.given import Given
-from reminderd.config.sections import Config, KeyPath
+from reminderd.config.schema import Config, KeyPath
 from reminderd.core.phone import existing_number
 
 _COUNTRY: Final[KeyPath] = ("clinic", "country")

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 from reminderd.config.clinic_rules import numbering_of
 from reminderd.config.clinic_wording import wording_of
-from reminderd.config.sections import Config
+from reminderd.config.schema import Config
 from reminderd.core.lint import lint
 from reminderd.core.phone import territories_of
 from reminderd.core.window import WHOLE_DAY

@@ -8,7 +8,7 @@ from typing import Final
 
 from reminderd.config.given import PREFIX, Given, variable_of
 from reminderd.config.keys import did_you_mean, shown_name
-from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of, members, section_of
+from reminderd.config.schema import SECRETS, Config, KeyPath, all_keys, file_of, members, section_of
 
 FILE_NAME: Final = "config.toml"
 

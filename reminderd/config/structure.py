@@ -7,10 +7,10 @@ from attrs import Attribute, fields, frozen
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
+from reminderd.config.coercion import described, typed
 from reminderd.config.given import Given
 from reminderd.config.keys import EXPECTED, did_you_mean
-from reminderd.config.sections import Config, KeyPath, all_keys, members, section_of
-from reminderd.config.typed import described, typed
+from reminderd.config.schema import Config, KeyPath, all_keys, members, section_of
 
 
 @frozen

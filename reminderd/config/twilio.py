@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from attrs import frozen
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.config.keys import choice, key, whole
 
 CALLS_PER_SECOND: Final = 1.0
@@ -27,12 +27,16 @@ class TwilioConfig:
     """An account at Twilio. A text left empty is not given."""
 
     account_sid: str = key("", "AC and 32 digits from 0 to f, as in Twilio's console", _sid_trouble)
-    auth_token: str = key("", "printable ASCII characters without spaces", texts.token_trouble, secret=True)
-    auth_token_file: str = key("", "the path of a file", texts.file_trouble)
-    secondary_auth_token: str = key("", "printable ASCII characters without spaces", texts.token_trouble, secret=True)
-    secondary_auth_token_file: str = key("", "the path of a file", texts.file_trouble)
+    auth_token: str = key("", "printable ASCII characters without spaces", validators.token_trouble, secret=True)
+    auth_token_file: str = key("", "the path of a file", validators.file_trouble)
+    secondary_auth_token: str = key(
+        "", "printable ASCII characters without spaces", validators.token_trouble, secret=True
+    )
+    secondary_auth_token_file: str = key("", "the path of a file", validators.file_trouble)
     from_number: str = key("", "a phone number")
-    api_url: str = key("https://api.twilio.com", texts.ANY_URL, texts.needed_url_trouble, converter=_without_last_slash)
+    api_url: str = key(
+        "https://api.twilio.com", validators.ANY_URL, validators.needed_url_trouble, converter=_without_last_slash
+    )
     ring_seconds: int = whole(30, 5, 600)
     max_call_seconds: int = whole(180, 30, 3600)
     machine_detection: Literal["DetectMessageEnd", "Enable", "off"] = choice(

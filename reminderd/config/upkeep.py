@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.config.keys import DERIVED, key, whole
 
 LEAST_DAYS: Final = 8
@@ -31,7 +31,7 @@ class BackupConfig:
     """Copies of the database, one a day."""
 
     folder: str = key("", "the path of a folder", _folder_trouble)
-    at: str = key("02:30", _EXPECTED_TIME, texts.start_trouble)
+    at: str = key("02:30", _EXPECTED_TIME, validators.start_trouble)
     keep: int = whole(14, 1, 10_000)
     base: Path = field(default=Path(), metadata=DERIVED)
     """What a relative path is relative to."""
@@ -52,7 +52,7 @@ class RetentionConfig:
     """How long what could tell who a patient is stays in the database."""
 
     days: int = key(0, f"0 (for ever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_trouble)
-    at: str = key("03:30", _EXPECTED_TIME, texts.start_trouble)
+    at: str = key("03:30", _EXPECTED_TIME, validators.start_trouble)
 
     @property
     def time(self) -> time:

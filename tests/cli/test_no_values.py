@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from reminderd.cli.main import reminderd
-from reminderd.config.sections import all_keys
+from reminderd.config.schema import all_keys
 from tests.cli.conftest import Terminal
 
 SECRETS: Final = ("sk-live-77AbCd", "Zm9v/YmFyQmF6/UXV1eA==", "x" * 300)

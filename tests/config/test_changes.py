@@ -5,7 +5,7 @@ import pytest
 
 from reminderd.config import Config, changes, written
 from reminderd.config.changes import _LIVE
-from reminderd.config.sections import all_keys
+from reminderd.config.schema import all_keys
 
 Load = Callable[..., Config]
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.config.calling import DAYS
 from reminderd.config.clinic_rules import numbering_of
 from reminderd.config.given import Given, variable_of
-from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
+from reminderd.config.schema import SECRETS, Config, KeyPath, file_of
 from reminderd.core.window import WHOLE_DAY
 from reminderd.core.zones import EXPECTED
 from reminderd.files import companions
@@ -105,8 +105,8 @@ def _webhook_secret(config: Config) -> str | None:
     if not generic.webhook_secret:
         return _missing(_WEBHOOK_SECRET)
     if generic.webhook_auth == "bearer":
-        return texts.bearer_trouble(generic.webhook_secret)
-    return texts.webhook_key_trouble(generic.webhook_secret)
+        return validators.bearer_trouble(generic.webhook_secret)
+    return validators.webhook_key_trouble(generic.webhook_secret)
 
 
 def _account_sid(config: Config) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from attrs import Attribute, field, fields, frozen, has
 
-from reminderd.config import texts
+from reminderd.config import validators
 from reminderd.config.alerts import AlertsConfig
 from reminderd.config.calling import CallingConfig, LimitsConfig, RedialConfig
 from reminderd.config.clinic import ClinicConfig
@@ -46,7 +46,7 @@ class DatabaseConfig:
     """Where the reminders are."""
 
     url: str = key(
-        "sqlite:///reminderd.db", "sqlite:///file.db or sqlite:////absolute/file.db", texts.database_url_trouble
+        "sqlite:///reminderd.db", "sqlite:///file.db or sqlite:////absolute/file.db", validators.database_url_trouble
     )
     folder: Path = field(default=Path(), metadata=DERIVED)
     """What a relative path is relative to."""
@@ -54,7 +54,7 @@ class DatabaseConfig:
     @property
     def path(self) -> Path:
         """The database file."""
-        return self.folder / texts.database_path(self.url)
+        return self.folder / validators.database_path(self.url)
 
 
 @frozen(kw_only=True)
@@ -78,11 +78,11 @@ class WorkerConfig:
 class WebConfig:
     """Where webhooks are taken."""
 
-    host: str = key("127.0.0.1", "an IP address or a host name to listen on", texts.host_trouble)
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_trouble)
     port: int = whole(4000, 0, 65_535)
-    public_base_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
+    public_base_url: str = key("", validators.ANY_URL, validators.url_trouble, converter=_without_last_slash)
     max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
-    trusted_proxies: tuple[str, ...] = key((), texts.EXPECTED_NETWORKS, texts.networks_trouble)
+    trusted_proxies: tuple[str, ...] = key((), validators.EXPECTED_NETWORKS, validators.networks_trouble)
 
     @property
     def local_url(self) -> str | None:
@@ -97,14 +97,14 @@ class WebConfig:
 class GenericConfig:
     """A provider that speaks the generic contract. A text left empty is not given."""
 
-    api_url: str = key("", texts.ANY_URL, texts.url_trouble, converter=_without_last_slash)
-    api_key: str = key("", "printable ASCII characters without spaces", texts.token_trouble, secret=True)
-    api_key_file: str = key("", "the path of a file", texts.file_trouble)
+    api_url: str = key("", validators.ANY_URL, validators.url_trouble, converter=_without_last_slash)
+    api_key: str = key("", "printable ASCII characters without spaces", validators.token_trouble, secret=True)
+    api_key_file: str = key("", "the path of a file", validators.file_trouble)
     webhook_auth: Literal["standard-webhooks", "bearer", "none"] = choice(
         "standard-webhooks", "standard-webhooks", "bearer", "none"
     )
     webhook_secret: str = key("", "text", secret=True)
-    webhook_secret_file: str = key("", "the path of a file", texts.file_trouble)
+    webhook_secret_file: str = key("", "the path of a file", validators.file_trouble)
     honours_idempotency_key: bool = switch(default=False)
     idempotency_key_seconds: float = positive(82_800.0, _YEAR)
     look_up: bool = switch(default=False)
@@ -137,15 +137,15 @@ class RetryConfig:
 class ApiConfig:
     """Where the clinic's own system hands reminders in. Without a token it is not there."""
 
-    token: str = key("", texts.EXPECTED_TOKEN, texts.api_token_trouble, secret=True)
-    token_file: str = key("", "the path of a file", texts.file_trouble)
+    token: str = key("", validators.EXPECTED_TOKEN, validators.api_token_trouble, secret=True)
+    token_file: str = key("", "the path of a file", validators.file_trouble)
 
 
 @frozen(kw_only=True)
 class MetricsConfig:
     """Where Prometheus may ask. Without a port it is not there."""
 
-    host: str = key("127.0.0.1", "an IP address or a host name to listen on", texts.host_trouble)
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_trouble)
     port: int = whole(0, 0, 65_535)
     """0: no metrics."""
 
@@ -156,9 +156,9 @@ class LogConfig:
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = choice("INFO", "DEBUG", "INFO", "WARNING", "ERROR")
     format: Literal["text", "json"] = choice("text", "text", "json")
-    file: str = key("", "the path of a file", texts.file_trouble)
-    rotation: str = key("10 MB", '"10 MB", "1 week", "daily" or "00:00", like these', texts.rotation_trouble)
-    retention: str = key("30 days", '"30 days" or "6 months", like these', texts.retention_trouble)
+    file: str = key("", "the path of a file", validators.file_trouble)
+    rotation: str = key("10 MB", '"10 MB", "1 week", "daily" or "00:00", like these', validators.rotation_trouble)
+    retention: str = key("30 days", '"30 days" or "6 months", like these', validators.retention_trouble)
     folder: Path = field(default=Path(), metadata=DERIVED)
     """What a relative path is relative to."""
 

@@ -7,7 +7,7 @@ from attrs import evolve
 
 from reminderd.config.alerts import AlertsConfig, urls_trouble
 from reminderd.config.given import Given
-from reminderd.config.sections import SECRETS, ApiConfig, GenericConfig, KeyPath, file_of
+from reminderd.config.schema import SECRETS, ApiConfig, GenericConfig, KeyPath, file_of
 from reminderd.config.twilio import TwilioConfig
 
 Section = TypeVar("Section", ApiConfig, GenericConfig, TwilioConfig)
