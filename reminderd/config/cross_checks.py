@@ -1,191 +1,133 @@
-"""What keys must agree on with one another."""
+"""Cross-checks: what several keys must have in common, and warnings about what is valid but hardly meant."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
-from reminderd.config import validators
-from reminderd.config.calling import DAYS
-from reminderd.config.clinic_rules import numbering_of
-from reminderd.config.given import Given, variable_of
-from reminderd.config.schema import SECRETS, Config, KeyPath, file_of
+from reminderd.config.keys import KeyPath
+from reminderd.config.provider_sections import PROVIDER_SECTIONS, CheckError
+from reminderd.config.schema import DAYS, Config, numbering_of, wording_of
+from reminderd.core.lint import lint
+from reminderd.core.phone import territories_of
 from reminderd.core.window import WHOLE_DAY
-from reminderd.core.zones import EXPECTED
+from reminderd.core.zones import EXPECTED, territory_of
 from reminderd.files import companions
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
 
-_KIND: Final = ("provider", "kind")
-_API_URL: Final = ("provider", "generic", "api_url")
-_API_KEY: Final = ("provider", "generic", "api_key")
-_WEBHOOK_AUTH: Final = ("provider", "generic", "webhook_auth")
-_WEBHOOK_SECRET: Final = ("provider", "generic", "webhook_secret")
-_ACCOUNT_SID: Final = ("provider", "twilio", "account_sid")
-_AUTH_TOKEN: Final = ("provider", "twilio", "auth_token")
-_FROM_NUMBER: Final = ("provider", "twilio", "from_number")
-_TIMEZONE: Final = ("calling", "timezone")
 _USE_THE_TIMEZONE: Final[tuple[KeyPath, ...]] = (
     *(("calling", name) for name in ("start", "end", "days", "holidays")),
     *(("calling", "hours", day) for day in DAYS),
     *(("limits", name) for name in ("answered_per_day", "answered_per_week")),
     ("messages", "templates"),
 )
-_PUBLIC_BASE_URL: Final = ("web", "public_base_url")
-_METRICS_PORT: Final = ("metrics", "port")
-_WEB_PORT: Final = ("web", "port")
 
 
-def _lease(config: Config) -> str | None:
+def cross_check(config: Config) -> Iterator[CheckError]:
+    """Yield an error for each rule about several keys that does not hold."""
+    yield from _durations(config)
+    yield from _place(config)
+    yield from _hours(config)
+    yield from _provider(config)
+    yield from _addresses_and_files(config)
+
+
+def _durations(config: Config) -> Iterator[CheckError]:
     least = _REQUESTS_IN_A_LEASE * config.provider.timeout_seconds
-    if config.worker.lease_seconds >= least:
-        return None
-    return f"is too small; expected at least {least:g}, twice [provider].timeout_seconds"
-
-
-def _backoff(config: Config) -> str | None:
+    if config.worker.lease_seconds < least:
+        keys = ("worker", "lease_seconds"), ("provider", "timeout_seconds")
+        yield keys, f"is too small; expected at least {least:g}, twice [provider].timeout_seconds"
     least = config.retry.first_delay_seconds
-    if config.retry.max_delay_seconds >= least:
-        return None
-    return f"is too small; expected at least {least:g}, as [retry].first_delay_seconds"
+    if config.retry.max_delay_seconds < least:
+        keys = ("retry", "max_delay_seconds"), ("retry", "first_delay_seconds")
+        yield keys, f"is too small; expected at least {least:g}, the value of [retry].first_delay_seconds"
 
 
-def _allowed_countries(config: Config) -> str | None:
+def _place(config: Config) -> Iterator[CheckError]:
     country, allowed = config.clinic.country, numbering_of(config).countries
-    if not country or country in allowed:
-        return None
-    return f"leaves out {country}, the clinic's own; expected it in the list, too"
+    if country and country not in allowed:
+        keys = ("clinic", "allowed_countries"), ("clinic", "country")
+        yield keys, f'does not include {country}, the clinic\'s own country; expected a list with "{country}" in it'
 
 
-def _window(config: Config) -> str | None:
-    if config.calling.start != config.calling.end:
-        return None
-    return 'is the same as start; expected another time, or start = "00:00" and end = "24:00" for the whole day'
-
-
-def _timezone(config: Config) -> str | None:
-    calling, limits = config.calling, config.limits
+def _hours(config: Config) -> Iterator[CheckError]:
+    calling, limits, templates = config.calling, config.limits, config.messages.templates.values()
+    if calling.start == calling.end:
+        expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
+        yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"
     uses = {
         "the calling hours": any(spans != WHOLE_DAY for spans in calling.window.week),
         "the holidays": bool(calling.holidays),
         "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
-        "[messages.templates] with {date} or {time}": any(
-            "{date}" in text or "{time}" in text for text in config.messages.templates.values()
-        ),
+        "[messages.templates] with {date} or {time}": any("{date}" in text or "{time}" in text for text in templates),
     }
     found = [use for use, is_used in uses.items() if is_used]
-    if calling.timezone or not found:
-        return None
-    return f"is missing, but needed for {' and '.join(found)}; {EXPECTED}"
+    if found and not calling.timezone:
+        yield (
+            (("calling", "timezone"), *_USE_THE_TIMEZONE),
+            f"is missing, but needed for {' and '.join(found)}; {EXPECTED}",
+        )
+    if not any(calling.window.week):
+        keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
+        yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"
 
 
-def _some_day(config: Config) -> str | None:
-    if any(config.calling.window.week):
-        return None
-    return "leaves no day with calling hours; expected one that [calling.hours] does not close"
+def _provider(config: Config) -> Iterator[CheckError]:
+    section = PROVIDER_SECTIONS.get(config.provider.kind)
+    if section is None:
+        return
+    settings = getattr(config.provider, config.provider.kind)
+    yield from section.errors(settings, config.web.public_base_url)
 
 
-def _api_url(config: Config) -> str | None:
-    if config.provider.kind != "generic" or config.provider.generic.api_url:
-        return None
-    return "is missing; expected the URL of the provider's interface, to which /calls is added"
+def _addresses_and_files(config: Config) -> Iterator[CheckError]:
+    if config.metrics.port and config.metrics.port == config.web.port:
+        words = "is the same as [web].port, which the internet may reach"
+        yield (("metrics", "port"), ("web", "port")), f"{words}; expected a port of its own, or 0 for no metrics"
+    if config.log.path is not None:
+        used = companions(config.database.path, "the database or a file that SQLite keeps next to it")
+        if config.path is not None:
+            used[config.path] = "this configuration"
+        log = os.path.realpath(config.log.path)
+        found = next((use for file, use in used.items() if os.path.realpath(file) == log), None)
+        if found is not None:
+            yield (("log", "file"), ("database", "url")), f"is {found}; expected a file of its own"
 
 
-def _api_key(config: Config) -> str | None:
-    if config.provider.kind != "generic" or config.provider.generic.api_key:
-        return None
-    return _missing(_API_KEY)
+def config_warnings(config: Config) -> list[str]:
+    """Return a sentence for the admin about each setting that is valid, but may do harm; none for the sandbox."""
+    if config.provider.kind == "sandbox":
+        return []
+    found = list(_place_warnings(config))
+    if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
+        found.append(
+            "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
+        )
+    if not (config.limits.answered_per_day or config.limits.answered_per_week):
+        found.append("a patient with several reminders may be called several times a day; set [limits]")
+    if config.metrics.port and not _is_loopback(config.metrics.host):
+        found.append(
+            "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
+        )
+    if config.provider.kind == "twilio":  # a generic provider gets the message alone, and speaks it in its own way
+        found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
+    return found
 
 
-def _webhook_secret(config: Config) -> str | None:
-    generic = config.provider.generic
-    if config.provider.kind != "generic" or generic.webhook_auth == "none":
-        return None
-    if not generic.webhook_secret:
-        return _missing(_WEBHOOK_SECRET)
-    if generic.webhook_auth == "bearer":
-        return validators.bearer_trouble(generic.webhook_secret)
-    return validators.webhook_key_trouble(generic.webhook_secret)
+def _place_warnings(config: Config) -> Iterator[str]:
+    country, zone = config.clinic.country, config.calling.local_zone
+    if not numbering_of(config).countries:
+        yield "no country is set, so a mistyped number may reach a phone anywhere in the world; set [clinic].country"
+    territory = None if zone is None or not country else territory_of(zone)
+    if zone is not None and territory is not None and territory not in territories_of(country):
+        yield f"the time zone {zone.key} is not in {country}; correct [calling].timezone or [clinic].country"
 
 
-def _account_sid(config: Config) -> str | None:
-    if config.provider.kind != "twilio" or config.provider.twilio.account_sid:
-        return None
-    return "is missing; expected the account SID from Twilio's console"
-
-
-def _auth_token(config: Config) -> str | None:
-    if config.provider.kind != "twilio" or config.provider.twilio.auth_token:
-        return None
-    return _missing(_AUTH_TOKEN)
-
-
-def _from_number(config: Config) -> str | None:
-    if config.provider.kind != "twilio" or config.provider.twilio.from_number:
-        return None
-    return "is missing; expected a number of yours at Twilio, which patients will see"
-
-
-def _public_base_url(config: Config) -> str | None:
-    url = config.web.public_base_url
-    if config.provider.kind != "twilio":
-        return None
-    expected = "expected the https:// address at which Twilio reaches this server"
-    if not url:
-        return f"is missing; {expected}"
-    if "_" in (urlsplit(url).hostname or ""):
-        return f"has an underscore in its host's name, which Twilio does not take; {expected}"
-    return None
-
-
-def _metrics_port(config: Config) -> str | None:
-    if not config.metrics.port or config.metrics.port != config.web.port:
-        return None
-    return "is [web].port, which the world may reach; expected a port of its own, or 0 for no metrics"
-
-
-def _log_file(config: Config) -> str | None:
-    log = config.log.path
-    if log is None:
-        return None
-    used = companions(config.database.path, "[database].url, or SQLite's file next to it")
-    if config.path is not None:
-        used[config.path] = "this configuration"
-    found = next((use for file, use in used.items() if os.path.realpath(file) == os.path.realpath(log)), None)
-    return None if found is None else f"is {found}; expected a file of its own"
-
-
-def _missing(secret: KeyPath) -> str:
-    file, variable = file_of(secret)[-1], variable_of(secret)
-    return f"is missing; expected the secret here, in a file that {file} names, or in {variable}"
-
-
-_RULES: Final[tuple[tuple[Callable[[Config], str | None], tuple[KeyPath, ...]], ...]] = (
-    (_lease, (("worker", "lease_seconds"), ("provider", "timeout_seconds"))),
-    (_backoff, (("retry", "max_delay_seconds"), ("retry", "first_delay_seconds"))),
-    (_allowed_countries, (("clinic", "allowed_countries"), ("clinic", "country"))),
-    (_window, (("calling", "end"), ("calling", "start"))),
-    (_timezone, (_TIMEZONE, *_USE_THE_TIMEZONE)),
-    (_some_day, (("calling", "days"), *(("calling", "hours", day) for day in DAYS))),
-    (_api_url, (_API_URL, _KIND)),
-    (_api_key, (_API_KEY, _KIND)),
-    (_webhook_secret, (_WEBHOOK_SECRET, _WEBHOOK_AUTH, _KIND)),
-    (_account_sid, (_ACCOUNT_SID, _KIND)),
-    (_auth_token, (_AUTH_TOKEN, _KIND)),
-    (_from_number, (_FROM_NUMBER, _KIND)),
-    (_public_base_url, (_PUBLIC_BASE_URL, _KIND)),
-    (_metrics_port, (_METRICS_PORT, _WEB_PORT)),
-    (_log_file, (("log", "file"), ("database", "url"))),
-)
-"""Each rule, and its keys: a mistake is the first one's, and none is looked for if one of them is wrong by itself."""
-
-
-def blame_disagreements(config: Config, given: Given) -> None:
-    """Note a mistake for each rule that does not hold."""
-    for trouble, keys in _RULES:
-        found = None if given.wrong.intersection(keys) else trouble(config)
-        if found is None:
-            continue
-        file = file_of(keys[0])
-        given.blame(file if keys[0] in SECRETS and given.get(file) is not None else keys[0], found)
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens there; a name other than its own may be any address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,106 +1,81 @@
-"""Secrets that are kept in files of their own."""
+"""Secrets that lie in files of their own: how they are read, and which files they are in."""
 
+import tomllib
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from attrs import evolve
-
-from reminderd.config.alerts import AlertsConfig, urls_trouble
-from reminderd.config.given import Given
-from reminderd.config.schema import SECRETS, ApiConfig, GenericConfig, KeyPath, file_of
-from reminderd.config.twilio import TwilioConfig
-
-Section = TypeVar("Section", ApiConfig, GenericConfig, TwilioConfig)
+from reminderd.config.keys import KeyPath, file_of
+from reminderd.config.paths import SECRETS, replaced, value_at
+from reminderd.config.schema import Config
 
 CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
-"""Before a file's name: it lies where the supervisor lays secrets for this process alone."""
+"""Before a file's name: it is in the folder in which the supervisor passes secrets to this process alone."""
 
 
-def with_secrets(section: Section, path: KeyPath, given: Given) -> Section:
-    """The section at `path` with the secrets read in that its `…_file` keys name; a mistake for each that can't be."""
-    for secret in SECRETS:
-        if secret[:-1] != path:
-            continue
-        try:
-            section = _with_secret(section, secret, given)
-        except ValueError as error:
-            given.blame(file_of(secret), str(error))
-            given.wrong.add(secret)
-    return section
+def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str) -> Config:
+    """Return the configuration with this secret, read from its file if one is named.
 
+    A list has one entry a line.
 
-def with_urls(alerts: AlertsConfig, given: Given) -> AlertsConfig:
-    """The section with the URLs read in that its file has, one a line; a mistake if they can't be."""
-    try:
-        return evolve(alerts, urls=_urls_of(alerts, given))
-    except ValueError as error:
-        given.blame(("alerts", "urls_file"), str(error))
-        return alerts
-
-
-def _urls_of(alerts: AlertsConfig, given: Given) -> tuple[str, ...]:
-    """The section's URLs, from its file if one is named.
+    Args:
+        config: the configuration.
+        secret: the key.
+        folder: what the file's name is relative to.
+        credentials: the supervisor's folder; empty: there is none.
 
     Raises:
-        ValueError: what is wrong with that, and what was expected.
+        ValueError: The secret can't be read; the message says why and what is expected.
     """
-    if not alerts.urls_file:
-        return alerts.urls
-    if alerts.urls:
-        raise ValueError("is set together with urls; expected one of them")
-    expected = "expected a file with a URL a line, as Apprise has them"
-    lines = _text_in(alerts.urls_file, given, expected).splitlines()
-    urls = tuple(line.strip() for line in lines if line.strip())
-    found = urls_trouble(urls)
-    if found is not None:
-        raise ValueError(f"{found}; {expected}")
-    return urls
-
-
-def _with_secret(section: Section, secret: KeyPath, given: Given) -> Section:
-    """The section with this secret read in, if a file is named for it.
-
-    Raises:
-        ValueError: what is wrong with that, and what was expected.
-    """
-    name: str = getattr(section, file_of(secret)[-1])
+    name: str = value_at(config, file_of(secret))
     if not name:
-        return section
-    if getattr(section, secret[-1]):
-        raise ValueError(f"is set together with {secret[-1]}; expected one of them")
-    read: dict[str, Any] = {secret[-1]: _text_in(name, given)}
-    return evolve(section, **read)
-
-
-def _place(name: str, given: Given) -> Path:
-    """Where the file of this name is.
-
-    Raises:
-        ValueError: it is a credential, and there are none.
-    """
-    if not name.startswith(CREDENTIALS):
-        return given.folder / name
-    if not given.credentials:
-        raise ValueError("CREDENTIALS_DIRECTORY is not set; expected a supervisor that sets it, as systemd does")
-    return Path(given.credentials) / name.removeprefix(CREDENTIALS)
-
-
-def _text_in(name: str, given: Given, expected: str = "expected a file with nothing but the secret in it") -> str:
-    """What is in the file of this name.
-
-    Raises:
-        ValueError: it can't be had.
-    """
-    file = _place(name, given)
+        return config
+    if value_at(config, secret):
+        raise ValueError(f"is set in addition to {secret[-1]}; expected only one of the two")
+    expected = "a file that contains nothing but the secret"
     if name.startswith(CREDENTIALS):
+        if not credentials:
+            raise ValueError("CREDENTIALS_DIRECTORY is not set; expected a supervisor that sets it, as systemd does")
         expected += ", which the supervisor passes when it starts the daemon"
+        file = Path(credentials) / name.removeprefix(CREDENTIALS)
+    else:
+        file = folder / name
+    text = _text_in(file, expected)
+    if isinstance(value_at(config, secret), str):
+        return replaced(config, secret, text)
+    return replaced(config, secret, tuple(line.strip() for line in text.splitlines() if line.strip()))
+
+
+def _text_in(file: Path, expected: str) -> str:
     # The name is not repeated: whoever takes the key for that of the secret itself has written the secret there.
     try:
         text = file.read_bytes().decode().rstrip("\r\n")
     except OSError as error:
-        raise ValueError(f"the file can't be read ({error.strerror}); {expected}") from None
+        raise ValueError(f"the file can't be read ({error.strerror}); expected {expected}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"the file is not UTF-8; {expected}") from None
+        raise ValueError(f"the file is not UTF-8; expected {expected}") from None
     if not text:
-        raise ValueError(f"the file is empty; {expected}")
+        raise ValueError(f"the file is empty; expected {expected}")
     return text
+
+
+def files_with_secrets(config: Config) -> list[Path]:
+    """Return the configuration file, if it contains a secret, and every file that it names for one, missing or not."""
+    found = [] if config.path is None or not _contains_a_secret(config.path) else [config.path]
+    names: list[str] = [value_at(config, file_of(secret)) for secret in SECRETS]
+    return found + [config.database.folder / name for name in names if name]  # the folder of every relative path
+
+
+def _contains_a_secret(file: Path) -> bool:
+    """Return whether a file that was read without errors contains a secret, be it one that the environment replaces."""
+    try:
+        tree = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError):  # it has changed meanwhile
+        return True
+    return any(_value_in(tree, path) for path in SECRETS)
+
+
+def _value_in(tree: dict[str, Any], path: KeyPath) -> object:
+    found: Any = tree
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
