@@ -100,8 +100,13 @@ def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) ->
         if not isinstance(inner, ForbiddenExtraKeysError):
             raise inner
         for name in sorted(inner.extra_fields):
-            unknown = _unknown_section if isinstance(tree[name], dict) else _unknown_key
-            yield unknown((*path, name), inner.cl)
+            is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
+            yield (_unknown_section if is_section else _unknown_key)((*path, name), inner.cl)
+
+
+def _is_list_of_sections(value: object) -> bool:
+    """Return whether a value is written like a section, but with double brackets: `[[tls]]`."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _unknown_section(path: KeyPath, parent: type) -> StructureError:
@@ -177,8 +182,8 @@ def _type_error(value: object, wanted: Any) -> str:  # noqa: ANN401 - a type or 
     """Return what is wrong with a value that is not of the wanted type."""
     if isinstance(value, EnvironmentText):
         return "is not valid"
-    if (isinstance(value, list) and get_origin(wanted) is tuple) or (
-        isinstance(value, dict) and get_origin(wanted) is Mapping
-    ):
+    if isinstance(value, list) and get_origin(wanted) is tuple:
+        return f"contains something other than {'numbers' if get_args(wanted)[0] is float else 'text'}"
+    if isinstance(value, dict) and get_origin(wanted) is Mapping:
         return "contains something other than text"
     return next((words for kind, words in _KINDS if isinstance(value, kind)), "is a date or a time")

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from reminderd.config.keys import KeyPath
 from reminderd.config.provider_sections import PROVIDER_SECTIONS, CheckError
 from reminderd.config.schema import DAYS, Config, numbering_of, wording_of
 from reminderd.core.lint import lint
@@ -16,13 +15,6 @@ from reminderd.files import companions
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
-
-_USE_THE_TIMEZONE: Final[tuple[KeyPath, ...]] = (
-    *(("calling", name) for name in ("start", "end", "days", "holidays")),
-    *(("calling", "hours", day) for day in DAYS),
-    *(("limits", name) for name in ("answered_per_day", "answered_per_week")),
-    ("messages", "templates"),
-)
 
 
 def cross_check(config: Config) -> Iterator[CheckError]:
@@ -65,10 +57,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
     }
     found = [use for use, is_used in uses.items() if is_used]
     if found and not calling.timezone:
-        yield (
-            (("calling", "timezone"), *_USE_THE_TIMEZONE),
-            f"is missing, but needed for {' and '.join(found)}; {EXPECTED}",
-        )
+        yield (("calling", "timezone"),), f"is missing, but needed for {' and '.join(found)}; {EXPECTED}"
     if not any(calling.window.week):
         keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
         yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"

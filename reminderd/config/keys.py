@@ -179,4 +179,5 @@ def variable_of(path: KeyPath) -> str:
 
 def missing_secret(path: KeyPath) -> str:
     """Return what is wrong with a secret that is not set."""
-    return f"is missing; expected the secret here, in a file that {path[-1]}_file names, or in {variable_of(path)}"
+    file, variable = f"{path[-1]}_file", variable_of(path)
+    return f"is missing; expected the secret, or its file in {file} (in the environment: {variable}, {variable}_FILE)"

@@ -77,8 +77,9 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     config = _read_own_numbers(_completed(config, written), written)
     if written.is_readable:  # else the missing half may lie in the file that could not be read
         config = _read_secret_files(config, written)
+        wrong_by_themselves = frozenset(written.wrong)
         for keys, words in cross_check(config):
-            if not written.wrong.intersection(keys):
+            if not wrong_by_themselves.intersection(keys):
                 key = file_of(keys[0]) if keys[0] in SECRETS and written.get(file_of(keys[0])) is not None else keys[0]
                 written.reject(key, words)
     if written.mistakes:

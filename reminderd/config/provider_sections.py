@@ -43,7 +43,7 @@ class GenericConfig:
     )
     webhook_secret: str = secret("text", None)
     webhook_secret_file: str = file_path()
-    honours_idempotency_key: bool = switch(default=False)
+    honors_idempotency_key: bool = switch(default=False)
     idempotency_key_seconds: float = positive(82_800.0, _YEAR)
     look_up: bool = switch(default=False)
 

@@ -286,7 +286,7 @@ def _country_suggestion(text: str) -> str:
     """Suggest the code for a country's English name, and for what people write instead of the code."""
     name = text.strip().casefold()
     codes = {known.casefold(): code for code, known in Locale("en").territories.items() if is_country(code)}
-    code = codes.get(name) or {"uk": "GB", "usa": "US"}.get(name)
+    code = codes.get(name) or {"uk": "GB", "england": "GB", "great britain": "GB", "usa": "US"}.get(name)
     return suggestion(code) if code else ""
 
 

@@ -65,6 +65,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
     places = [line.split(": is")[0].split(": unknown")[0].split(": decodes")[0].split(": 'debug'")[0] for line in found]
     assert sorted(places) == [
         "config.toml: [calling].end",
+        "config.toml: [calling].timezone",
         "config.toml: [provider.generic].api_key",
         "config.toml: [provider.generic].api_url",
         "config.toml: [provider.generic].webhook_secret",
@@ -91,6 +92,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
         ("[provider.generik]\nx = 1", "[provider.generik]: unknown section (did you mean provider.generic?)"),
         ("[web.tls]\nx = 1", "[web.tls]: unknown section; expected no section here"),
         ("port = 1", "config.toml: port: is outside of any section; expected [web].port or [metrics].port"),
+        ("[[tls]]\nx = 1", "config.toml: [tls]: unknown section; expected one of database, worker"),
         ("nonsense = 1", "config.toml: nonsense: is outside of any section; expected a section above it"),
         ("worker = 5", "config.toml: [worker]: is not a section; expected [worker] with its keys below it"),
         ("[[worker]]\ndialers = 1", "config.toml: [worker]: is not a section"),

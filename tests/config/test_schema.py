@@ -103,6 +103,29 @@ def test_a_long_value_is_not_repeated_since_it_could_be_a_secret(mistakes: Mista
     assert "s3cret" not in line
 
 
+def test_a_list_says_what_it_should_contain(mistakes: Mistakes) -> None:
+    (line,) = mistakes('[redial]\ndelay_minutes = ["15"]')
+    assert "contains something other than numbers; expected a number from 0" in line
+    (line,) = mistakes("[calling]\ndays = [1]")
+    assert "contains something other than text; expected a list of some of" in line
+
+
+def test_a_key_that_does_not_fit_another_hides_no_other_such_mistake(mistakes: Mistakes) -> None:
+    found = mistakes('[calling]\nstart = "08:00"\nend = "08:00"\nholidays = ["12-25"]')
+    assert [line.partition(": is")[0] for line in found] == [
+        "config.toml: [calling].end",
+        "config.toml: [calling].timezone",
+    ]
+
+
+def test_a_wrong_entry_hides_no_time_zone_that_is_missing(mistakes: Mistakes) -> None:
+    found = mistakes('[calling]\nstart = "09:00"\nholidays = ["25.12."]')
+    assert [line.partition(":")[2].partition(":")[0] for line in found] == [
+        " [calling].holidays",
+        " [calling].timezone",
+    ]
+
+
 def test_seconds_may_be_whole_or_not(load: Load) -> None:
     config = load("[provider]\ntimeout_seconds = 5\n[worker]\nlease_seconds = 10.5")
     assert config.provider.timeout_seconds == 5
