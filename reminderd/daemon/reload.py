@@ -65,10 +65,10 @@ async def _read_again(live: Live, reload: Reload) -> None:
         found = changes(before, wanted)
         live.follow(found.config)
     except ConfigError as error:
-        count = len(error.mistakes)
+        count = len(error.errors)
         errors = "1 error" if count == 1 else f"{count} errors"
         logger.error(f"configuration not reloaded ({errors}); still using the previous one")
-        for mistake in error.mistakes:
+        for mistake in error.errors:
             logger.error(f"not reloaded: {mistake}")
         return
     except Exception:  # noqa: BLE001 - a running daemon is worth more than a new configuration

@@ -30,7 +30,7 @@ def defaults() -> Iterator[tuple[str, str, object]]:
         yield ".".join(path[:-1]), path[-1], attribute.default
 
 
-def test_the_example_is_without_mistakes_and_changes_nothing_but_the_place_the_hours_and_the_limits(
+def test_the_example_is_without_errors_and_changes_nothing_but_the_place_the_hours_and_the_limits(
     tmp_path: Path,
 ) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
