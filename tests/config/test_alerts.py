@@ -21,6 +21,10 @@ def test_urls_may_be_in_a_file_and_are_never_printed(load: Callable[..., Config]
     assert "pa55word" not in f"{config!r} {config}"
 
 
+def test_urls_of_the_environment_replace_the_file_of_the_configuration(load: Callable[..., Config]) -> None:
+    assert load('[alerts]\nurls_file = "gone"', {"REMINDERD__ALERTS__URLS": URL}).alerts.urls == (URL,)
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [

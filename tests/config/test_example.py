@@ -70,3 +70,8 @@ def test_every_key_of_the_example_is_explained() -> None:
             assert explained, line
         else:
             explained = line.startswith("# ")
+
+
+def test_no_line_of_the_example_is_wider_than_a_screen_but_for_a_prompt() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not re.match(r'#   [a-z_]+ = "', line)] == []
