@@ -31,7 +31,7 @@ def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPa
 
 
 SECRETS: Final = tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
-"""The keys whose value may also lie in a file: see `keys.file_of`."""
+"""The keys whose value may also be in a file: see `keys.file_of`."""
 
 PHONE_NUMBERS: Final = tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
 """The clinic's own numbers."""
