@@ -3,7 +3,7 @@
 import click
 
 from reminderd.cli.common import fail, with_config
-from reminderd.config import Config, origin, risks
+from reminderd.config import Config, config_warnings, origin
 
 
 @click.command(name="check-config")
@@ -14,8 +14,8 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
-    for risk in risks(config):
-        click.echo(f"warning: {risk}")
+    for concern in config_warnings(config):
+        click.echo(f"warning: {concern}")
     base = config.web.public_base_url
     match config.provider.kind:
         case "sandbox":

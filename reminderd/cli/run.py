@@ -13,7 +13,7 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, load_config, risks
+from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -63,8 +63,8 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
         sinks = configure(level=level, instead_of=sinks)
 
     reload = Reload(load=partial(load_config, config.path, os.environ, Path.cwd()), set_level=set_level)
-    for risk in risks(config):
-        logger.warning(risk)
+    for concern in config_warnings(config):
+        logger.warning(concern)
     sys.exit(trio.run(_until_stopped, config, only, reload))
 
 

@@ -9,7 +9,7 @@ import trio
 from attrs import frozen
 
 from reminderd.config import Config
-from reminderd.config.texts import shown_host
+from reminderd.config.validators import shown_host
 from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Unheard

@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from reminderd.clock import Clock
-from reminderd.config import Config, origin, risks
+from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
 from reminderd.doctor.asking import Asking, asking
 from reminderd.doctor.database import check_database
@@ -52,9 +52,9 @@ async def diagnose(config: Config, clock: Clock) -> list[Finding]:
 def check_configuration(config: Config) -> list[Finding]:
     """Report that the configuration has no mistakes, else it would not be here, and warn of what is risky in it."""
     found = [good("configuration", f"{origin(config.path)}: no mistakes")]
-    for risk in risks(config):
-        says, separator, fix = risk.rpartition("; ")
-        found.append(warning("configuration", *((says, fix) if separator else (risk, "see messages.md"))))
+    for concern in config_warnings(config):
+        says, separator, fix = concern.rpartition("; ")
+        found.append(warning("configuration", *((says, fix) if separator else (concern, "see messages.md"))))
     return found
 
 
