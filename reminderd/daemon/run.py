@@ -8,10 +8,10 @@ import trio
 from attrs import frozen
 from loguru import logger
 
-from reminderd.alerts import watch
 from reminderd.clock import Clock
 from reminderd.config import Config
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.alerts import watch
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of

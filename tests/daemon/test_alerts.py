@@ -1,17 +1,19 @@
 """Somebody is told when reminders need a human: together, once, and never who the patients are."""
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 import trio
 from attrs import define, field
 
-from reminderd.alerts import Alerts, by_apprise, message, watch
 from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
+from reminderd.daemon.alerts import Alerts, by_apprise, message, watch
 from reminderd.store.address import forget
 from reminderd.store.alerts import News
 from reminderd.store.database import Database, open_database
@@ -216,10 +218,19 @@ async def test_apprise_carries_it_and_says_whether_it_arrived() -> None:
         assert not await by_apprise([url.replace("http", "json")])("title", "text")
 
 
-def test_a_ref_that_is_a_phone_number_is_not_sent_to_anybody() -> None:
-    found = [News(id="r-1", ref="+12025550194", outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
-    assert "+*********94" in message(found)[1]
-    assert "5550194" not in message(found)[1]
+@pytest.mark.parametrize("number", ["+12025550194", "2025550194", "(202) 555-0194", "Brown 202 555 0194"])
+def test_an_alert_shows_no_phone_number_that_a_ref_or_an_id_holds(number: str) -> None:
+    for id_, ref in (("r-1", number), (number, None)):
+        found = [News(id=id_, ref=ref, outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
+        text = message(found)[1]
+        assert "94: not reached" in text
+        assert not re.search("202|555", text)
+
+
+def test_an_alert_names_a_reminder_by_an_id_that_only_looks_long() -> None:
+    id_ = "0f8fad5b-d9cb-469f-a165-70867728950e"
+    found = [News(id=id_, ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)]
+    assert f"{id_}: expired" in message(found)[1].splitlines()
 
 
 async def fail_address(database: Database, at: datetime) -> None:
