@@ -1,18 +1,19 @@
-"""How a line of the log looks: text for a person who follows it, JSON for a program."""
+"""Format a line of the log: as text for a person, as JSON for a program, each also for systemd's journal."""
 
 import json
+import os
+import re
 import traceback
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
 from reminderd.core.masking import name_without_number, without_numbers
-from reminderd.logs.cleaning import on_one_line
-from reminderd.logs.journal import priority
+from reminderd.logs.terminal import on_one_line
 
 if TYPE_CHECKING:
     from loguru import Record
 
 _IDS: Final = ("reminder", "call", "attempt")
-"""These come first; whatever else is bound follows in its own order."""
+"""These come first; other bound values follow in their own order."""
 
 # loguru never reads what it fills in as a template again, nor as colours.
 _REST_OF_TEXT: Final = "<level>{shown[level]:<7}</level> {shown[message]}<dim>{shown[bound]}</dim>{shown[exception]}\n"
@@ -20,36 +21,57 @@ _TEXT: Final = "<dim>{shown[time]}</dim> " + _REST_OF_TEXT
 _TEXT_IN_JOURNAL: Final = "{shown[priority]}" + _REST_OF_TEXT
 _JSON: Final = "{shown}\n"
 
+_PRIORITIES: Final = ((50, 2), (40, 3), (30, 4), (25, 5), (20, 6))
+"""Loguru's level numbers, and syslog's priority from each upward: critical, error, warning, notice, info."""
+_DEBUG_PRIORITY: Final = 7
+
+_JOURNAL_STREAM: Final = re.compile(r"(\d+):(\d+)")
+
+
+def is_journal(stream: TextIO) -> bool:
+    """Return whether what is written here goes to the journal: systemd.exec(5), "JOURNAL_STREAM".
+
+    The variable alone does not tell: it stays set where our output is redirected.
+    """
+    device_and_inode = _JOURNAL_STREAM.fullmatch(os.environ.get("JOURNAL_STREAM", ""))
+    if device_and_inode is None:
+        return False
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # no file at all, or a closed one
+        return False
+    return (status.st_dev, status.st_ino) == (int(device_and_inode[1]), int(device_and_inode[2]))
+
 
 def as_text(record: "Record") -> str:
-    """A format for loguru: time, level, message, what is bound as key=value; below it a traceback, set off by bars."""
+    """Return a format for loguru: time, level, message, bound values as key=value; below it a traceback behind bars."""
     return _filled_in(record, _TEXT, {"time": record["time"].isoformat(" ", "milliseconds"), **_parts(record, "")})
 
 
 def as_text_in_journal(record: "Record") -> str:
-    """The same for the journal: a priority before each line, the traceback's too, and no time."""
-    front = priority(record)
-    return _filled_in(record, _TEXT_IN_JOURNAL, {"priority": front, **_parts(record, front)})
+    """Return the same for the journal: a priority before each line, the traceback's too, and no time."""
+    priority = _priority(record)
+    return _filled_in(record, _TEXT_IN_JOURNAL, {"priority": priority, **_parts(record, priority)})
 
 
-def _parts(record: "Record", front: str) -> dict[str, str]:
-    """What every text shows of a record; `front` begins each line of a traceback."""
+def _parts(record: "Record", prefix: str) -> dict[str, str]:
+    """Return what every text shows of a record; `prefix` begins each line of a traceback."""
     return {
         "level": record["level"].name,
         "message": on_one_line(without_numbers(record["message"])),
         "bound": "".join(f" {on_one_line(key)}={_word(value)}" for key, value in _bound(record).items()),
-        "exception": "".join(f"\n{front}  | {on_one_line(line)}" for line in _exception(record).splitlines()),
+        "exception": "".join(f"\n{prefix}  | {on_one_line(line)}" for line in _exception(record).splitlines()),
     }
 
 
 def as_json(record: "Record") -> str:
-    """A format for loguru: an object a line, of time, level, message, what is bound, and the exception if any."""
+    """Return a format for loguru: an object a line, of time, level, message, bound values, and the exception if any."""
     return _filled_in(record, _JSON, _object(record, {"time": record["time"].isoformat("T", "milliseconds")}))
 
 
 def as_json_in_journal(record: "Record") -> str:
-    """The same for the journal: a priority before the object, and no time in it."""
-    return _filled_in(record, _JSON, priority(record) + _object(record, {}))
+    """Return the same for the journal: a priority before the object, and no time in it."""
+    return _filled_in(record, _JSON, _priority(record) + _object(record, {}))
 
 
 def _object(record: "Record", first: dict[str, str]) -> str:
@@ -64,7 +86,7 @@ def _object(record: "Record", first: dict[str, str]) -> str:
 
 
 def _filled_in(record: "Record", template: str, shown: object) -> str:
-    """The template, with what it shows put into the record, from which loguru fills it."""
+    """Return the template, after putting what it shows into the record, from which loguru fills it in."""
     cast("dict[str, Any]", record)["shown"] = shown
     return template
 
@@ -76,21 +98,27 @@ def _bound(record: "Record") -> dict[str, object]:
 
 
 def _shown(key: str, value: object) -> object:
-    """A value as it may be seen: an id is what the admin looks for, so of an id only a phone number is masked."""
+    """Return a value as it may be seen: an id is what the admin looks for, so only one with a + is masked in it."""
     if isinstance(value, bool | int | float):
         return value
     return name_without_number(str(value)) if key in _IDS else without_numbers(str(value))
 
 
 def _word(value: object) -> str:
-    """A value that ends where the next space is, or else in quotes."""
+    """Return a value without a space in it, or else in quotes."""
     text = str(value)
     return on_one_line(text if text and not set(text) & set(' "=') else json.dumps(text, ensure_ascii=False))
 
 
 def _exception(record: "Record") -> str:
-    """The traceback without the values of variables, phone numbers masked; empty if there is none."""
+    """Return the traceback without the values of variables, phone numbers masked; empty if there is none."""
     exception = record["exception"]
     if exception is None or exception.value is None:
         return ""
     return without_numbers("".join(traceback.format_exception(exception.value))).rstrip()
+
+
+def _priority(record: "Record") -> str:
+    """Return what the journal wants before a line: sd-daemon(3)."""
+    number = record["level"].no
+    return f"<{next((priority for least, priority in _PRIORITIES if number >= least), _DEBUG_PRIORITY)}>"
