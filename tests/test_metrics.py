@@ -1,4 +1,4 @@
-"""What Prometheus reads: counted while it happens, or so at the moment it asks."""
+"""What Prometheus reads: counters, and values that are current at the moment of a scrape."""
 
 from datetime import timedelta
 
@@ -21,7 +21,9 @@ def shown(instruments: Instruments) -> str:
     return page(instruments, moment()).decode()
 
 
-def test_webhooks_are_counted_by_their_code_and_the_recorded_ones_remembered(instruments: Instruments) -> None:
+def test_webhooks_are_counted_by_their_code_and_the_time_of_the_last_recorded_one_is_kept(
+    instruments: Instruments,
+) -> None:
     for code in (401, 200, 200):
         instruments.webhook(code, NOW)
     instruments.webhook(503, NOW + timedelta(minutes=1))
@@ -30,12 +32,12 @@ def test_webhooks_are_counted_by_their_code_and_the_recorded_ones_remembered(ins
     assert instruments.last_webhook == NOW
 
 
-def test_twilios_webhooks_are_recorded_without_words(instruments: Instruments) -> None:
+def test_twilios_webhooks_are_recorded_though_their_answer_is_empty(instruments: Instruments) -> None:
     instruments.webhook(204, NOW)
     assert instruments.last_webhook == NOW
 
 
-def test_a_code_that_nobody_thought_of_makes_no_series_of_its_own(instruments: Instruments) -> None:
+def test_an_unknown_code_makes_no_series_of_its_own(instruments: Instruments) -> None:
     before = len(series_in(shown(instruments)))
     for code in range(600, 700):
         instruments.webhook(code, NOW)
@@ -53,7 +55,7 @@ def test_a_code_that_nobody_thought_of_makes_no_series_of_its_own(instruments: I
         (Unclear("timeout"), "unclear"),
     ],
 )
-def test_requests_are_timed_by_what_their_answer_means_and_by_nothing_it_says(
+def test_requests_are_timed_by_the_class_of_their_answer_and_never_by_its_text(
     instruments: Instruments, answer: Answer, word: str
 ) -> None:
     instruments.request(answer, 0.3)
@@ -76,7 +78,7 @@ def test_lateness_batches_and_recoveries_are_counted(instruments: Instruments) -
     assert value(text, "reminderd_lease_recoveries_total") == 1
 
 
-def test_what_is_so_now_is_on_the_page() -> None:
+def test_the_page_has_the_current_values() -> None:
     text = full_page()
     labels = {"version": "1.2.3", "python": "3.11.2", "sqlite": "3.53.4", "provider": "generic"}
     assert value(text, "reminderd_build_info", **labels) == 1
@@ -99,13 +101,13 @@ def test_what_is_so_now_is_on_the_page() -> None:
     assert value(text, "reminderd_oldest_unattended_seconds") == 0
 
 
-def test_a_clock_that_was_put_back_makes_no_wait_negative() -> None:
+def test_no_wait_is_negative_after_the_clock_was_put_back() -> None:
     future = counts(due_since=NOW + timedelta(hours=1))
     text = page(Instruments(), moment(counts=future)).decode()
     assert value(text, "reminderd_oldest_due_seconds") == 0
 
 
-def test_what_is_not_known_has_no_series_instead_of_a_wrong_one() -> None:
+def test_an_unknown_value_has_no_series_instead_of_a_wrong_one() -> None:
     text = page(Instruments(), moment(counts=None, last_poll=None, last_webhook=None)).decode()
     names = {name for name, _ in series_in(text)}
     assert not {name for name in names if name.startswith(("reminderd_reminders", "reminderd_calls", "reminderd_last"))}
@@ -122,12 +124,12 @@ def test_every_status_and_every_outcome_that_needs_a_human_has_its_series() -> N
     assert outcomes == {word.replace(" ", "_") for word in NEED_A_HUMAN}
 
 
-def test_when_the_process_began_to_run_is_told_whatever_of_proc_can_be_read() -> None:
+def test_the_start_time_is_shown_even_where_proc_can_not_be_read() -> None:
     text = page(Instruments(), moment(started_at=NOW)).decode()
     assert value(text, "reminderd_start_time_seconds") == NOW.timestamp()
 
 
-def test_the_process_tells_of_its_memory_and_its_files() -> None:
+def test_the_page_has_the_memory_and_the_open_files_of_the_process() -> None:
     names = {name for name, _ in series_in(full_page())}
     assert {"process_resident_memory_bytes", "process_open_fds", "process_start_time_seconds"} <= names
 

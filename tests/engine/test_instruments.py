@@ -31,7 +31,7 @@ def counted(house: House) -> Callable[..., float]:
 
 
 def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Placement], Awaitable[Answer]]:
-    """One answer after the other, each of which takes so long."""
+    """Return a provider that gives these answers in turn, each after so many seconds."""
     left = list(answers)
 
     async def answer(_placement: Placement) -> Answer:
@@ -48,12 +48,14 @@ async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_to
     async with a_house(tmp_path / "clinic.db", clock, provider) as house:
         await house.insert("r1", at=clock.now() - 2 * MINUTE, created_at=0)
         await house.until("r1", "processing")
-    told = counted(house)
-    assert told("lateness_seconds_sum") == 120
-    assert told("provider_request_seconds_sum", answer="accepted") == 3
+    counts = counted(house)
+    assert counts("lateness_seconds_sum") == 120
+    assert counts("provider_request_seconds_sum", answer="accepted") == 3
 
 
-async def test_a_request_again_is_timed_and_not_late_once_more(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_repeated_request_is_timed_again_but_its_lateness_is_counted_once(
+    tmp_path: Path, clock: HandClock
+) -> None:
     provider = TameProvider(after(clock, 1, NotPlaced("connection refused"), Unclear("timeout")))
     async with a_house(tmp_path / "clinic.db", clock, provider) as house:
         await house.insert("r1")
@@ -62,10 +64,10 @@ async def test_a_request_again_is_timed_and_not_late_once_more(tmp_path: Path, c
         clock.advance(MINUTE)
         await provider.asked(2)
         await house.until("r1", "processing")
-    told = counted(house)
-    assert told("lateness_seconds_count") == 1
-    assert told("provider_request_seconds_count", answer="not_placed") == 1
-    assert told("provider_request_seconds_count", answer="unclear") == 1
+    counts = counted(house)
+    assert counts("lateness_seconds_count") == 1
+    assert counts("provider_request_seconds_count", answer="not_placed") == 1
+    assert counts("provider_request_seconds_count", answer="unclear") == 1
 
 
 async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, clock: HandClock) -> None:
@@ -73,23 +75,25 @@ async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, 
         await house.insert("r1", at=clock.now() + timedelta(days=1))
         await house.execute(
             "INSERT INTO call_logs (id, reminder_id, phone_number, state, lease_token, wake_at, last_sign_at)"
-            " SELECT 'c1', id, phone_number, 'dialing', 'a dead one', 0, 0 FROM reminders"
+            " SELECT 'c1', id, phone_number, 'dialing', 'expired', 0, 0 FROM reminders"
         )
         await house.until_all(1, "id = 'r1' AND EXISTS (SELECT 1 FROM call_logs WHERE state = 'unconfirmed')")
     assert counted(house)("lease_recoveries_total") == 1
 
 
-async def test_what_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clock: HandClock) -> None:
     async with a_house(tmp_path / "clinic.db", clock) as house:
         await house.execute("INSERT INTO settings VALUES ('paused', 'true')")
         await house.insert("r1")
         await house.polled()
-    told = counted(house)
-    assert told("lateness_seconds_count") == 0
-    assert told("provider_request_seconds_count", answer="accepted") == 0
+    counts = counted(house)
+    assert counts("lateness_seconds_count") == 0
+    assert counts("provider_request_seconds_count", answer="accepted") == 0
 
 
-async def test_a_mistake_in_counting_costs_nothing_of_what_the_provider_said(tmp_path: Path, clock: HandClock) -> None:
+async def test_an_error_in_counting_loses_nothing_of_the_answer_of_the_provider(
+    tmp_path: Path, clock: HandClock
+) -> None:
     class Broken(Instruments):
         def lateness(self, late: timedelta) -> None:
             raise KeyError(late)
