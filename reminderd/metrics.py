@@ -1,7 +1,7 @@
 """Show Prometheus what this process counts, and the numbers that are current at the moment of a scrape.
 
-Counters start at zero with each process, as Prometheus expects. Labels come from fixed lists of ours: none can carry what
-a patient or a provider said, or grow without end.
+Counters start at zero with each process, as Prometheus expects. Labels come from fixed lists of ours: none can carry
+what a patient or a provider said, or grow without end.
 """
 
 from collections.abc import Iterator, Mapping
