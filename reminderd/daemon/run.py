@@ -26,8 +26,8 @@ from reminderd.engine.context import Context
 from reminderd.metrics import Instruments
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.sandbox.app import Sandbox
-from reminderd.sandbox.server import serve_sandbox
+from reminderd.sandbox.generic.rest_api import Sandbox
+from reminderd.sandbox.serve import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import Database, open_database
 from reminderd.store.settings import real_provider, remember_real_provider

@@ -9,7 +9,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.behaviors import example_number
 from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN, TwilioDesk, open_twilio_desk
 
 
@@ -52,8 +52,8 @@ async def test_it_places_reads_lists_and_ends_a_call() -> None:
     assert (placed.status, ended.status) == ("queued", "canceled")
     assert placed.date_created.tzinfo is not None
     assert (placed.start_time, ended.duration) == (None, None)
-    assert call.order.events == {"initiated", "answered"}
-    assert call.order.machine_detection == "Enable"
+    assert call.request.events == {"initiated", "answered"}
+    assert call.request.machine_detection == "Enable"
 
 
 async def test_it_pages_through_a_list() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.sandbox.twilio.twiml import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
+from reminderd.sandbox.twilio.twiml_reader import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
 
 
 def read(verbs: str) -> Document:

@@ -11,7 +11,7 @@ LOST = [answer(500), answer(404), answer(302, Location="/answer"), answer(204), 
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "keys"),
+    ("behavior", "keys"),
     [
         ("confirms", ["1"]),
         ("asks to cancel", ["2", "2"]),
@@ -20,10 +20,10 @@ LOST = [answer(500), answer(404), answer(302, Location="/answer"), answer(204), 
         ("wrong key", ["7", "1"]),
     ],
 )
-async def test_the_keys_of_a_number_are_pressed_one_at_each_question(behaviour: str, keys: list[str]) -> None:
+async def test_the_keys_of_a_number_are_pressed_one_at_each_question(behavior: str, keys: list[str]) -> None:
     answers = [*[MENU] * (len(keys) - 1), BYE]
     async with open_twilio_desk({"/answer": [MENU], "/keys": answers}) as desk:
-        await desk.place(behaviour)
+        await desk.place(behavior)
         call = await desk.ended()
         pressed = desk.requests("/keys")
     assert [fields(request)["Digits"] for request in pressed] == keys
@@ -31,10 +31,10 @@ async def test_the_keys_of_a_number_are_pressed_one_at_each_question(behaviour: 
     assert (call.status, call.complaints) == ("completed", ())
 
 
-@pytest.mark.parametrize("behaviour", ["answered", "silent", "voicemail"])
-async def test_without_a_key_the_next_verb_is_played(behaviour: str) -> None:
+@pytest.mark.parametrize("behavior", ["answered", "silent", "voicemail"])
+async def test_without_a_key_the_next_verb_is_played(behavior: str) -> None:
     async with open_twilio_desk({"/answer": [twiml(menu() + "<Say>Nothing? Goodbye.</Say>")]}) as desk:
-        await desk.place(behaviour)
+        await desk.place(behavior)
         assert (await desk.ended()).heard == ("Press 1.", "Nothing? Goodbye.")
 
 
@@ -120,7 +120,7 @@ async def test_a_circle_of_documents_is_broken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "detection", "who"),
+    ("behavior", "detection", "who"),
     [
         ("voicemail", "Enable", "machine_start"),
         ("voicemail", "DetectMessageEnd", "machine_end_beep"),
@@ -131,10 +131,10 @@ async def test_a_circle_of_documents_is_broken() -> None:
     ],
 )
 async def test_who_answers_is_told_where_that_was_asked_for(
-    behaviour: str, detection: str | None, who: str | None
+    behavior: str, detection: str | None, who: str | None
 ) -> None:
     async with open_twilio_desk() as desk:
-        await desk.place(behaviour, MachineDetection=detection)
+        await desk.place(behavior, MachineDetection=detection)
         await desk.ended()
         fetch = fields(desk.requests("/answer")[0])
         end = await desk.told(lambda told: "CallDuration" in told)

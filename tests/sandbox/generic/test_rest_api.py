@@ -10,10 +10,10 @@ import trio
 
 from reminderd.providers.payload import json_object, read_report
 from reminderd.providers.webhook_auth import standard_webhooks
-from reminderd.sandbox.app import Sandbox
-from reminderd.sandbox.behaviours import example_number
-from reminderd.sandbox.server import serve_sandbox
-from reminderd.sandbox.webhooks import PAUSES
+from reminderd.sandbox.behaviors import example_number
+from reminderd.sandbox.generic.rest_api import Sandbox
+from reminderd.sandbox.generic.simulation import PAUSES
+from reminderd.sandbox.serve import serve_sandbox
 from tests.support.hostile_provider import answering, cut, hear
 from tests.support.sandbox_desk import SECRET, TAKEN, open_desk, status_of
 
@@ -42,7 +42,7 @@ async def test_webhooks_are_signed_and_each_has_an_id_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "statuses"),
+    ("behavior", "statuses"),
     [
         ("busy", ["busy", "initiated"]),
         ("no answer", ["initiated", "no-answer", "ringing"]),
@@ -54,9 +54,9 @@ async def test_webhooks_are_signed_and_each_has_an_id_of_its_own() -> None:
         ("repeated webhook", ["completed", "completed", *ANSWERED]),
     ],
 )
-async def test_each_kind_of_number_has_its_own_webhooks(behaviour: str, statuses: list[str]) -> None:
+async def test_each_kind_of_number_has_its_own_webhooks(behavior: str, statuses: list[str]) -> None:
     async with open_desk() as desk:
-        await desk.place(behaviour)
+        await desk.place(behavior)
         assert await desk.statuses(len(statuses)) == statuses
 
 

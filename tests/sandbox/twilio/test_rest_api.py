@@ -8,8 +8,8 @@ import pytest
 import trio
 import trio.testing
 
-from reminderd.sandbox.behaviours import RETRY_AFTER_STEPS, example_number
-from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, example_number
+from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.twilio_desk import ACCOUNT, CALLS, FROM, TOKEN, TwilioDesk, open_twilio_desk
 
 ACCOUNT_PATH = f"/2010-04-01/Accounts/{ACCOUNT}"
@@ -162,15 +162,15 @@ async def test_a_number_that_cannot_be_called_is_refused_in_twilio_s_words() -> 
         assert desk.sandbox.calls == ()
 
 
-@pytest.mark.parametrize(("behaviour", "times"), [("down then up", 2), ("too many requests", 1)])
-async def test_too_many_requests_are_429_and_nothing_is_placed(behaviour: str, times: int) -> None:
+@pytest.mark.parametrize(("behavior", "times"), [("down then up", 2), ("too many requests", 1)])
+async def test_too_many_requests_are_429_and_nothing_is_placed(behavior: str, times: int) -> None:
     async with open_twilio_desk(pace=1) as desk:
         for _ in range(times):
-            answer = await desk.place(behaviour)
+            answer = await desk.place(behavior)
             assert refused(answer, 429, 20429)
             assert answer.headers["Retry-After"] == str(RETRY_AFTER_STEPS)
             assert desk.sandbox.calls == ()
-        assert (await desk.place(behaviour)).status_code == 201
+        assert (await desk.place(behavior)).status_code == 201
 
 
 async def test_requests_turned_away_are_counted_for_each_number() -> None:
@@ -214,8 +214,8 @@ async def test_a_look_up_knows_how_the_call_ended() -> None:
     assert int(call["duration"]) > 0
 
 
-async def placed_in_turn(desk: TwilioDesk, *behaviours: str) -> list[str]:
-    return [(await desk.place(behaviour)).json()["sid"] for behaviour in behaviours]
+async def placed_in_turn(desk: TwilioDesk, *behaviors: str) -> list[str]:
+    return [(await desk.place(behavior)).json()["sid"] for behavior in behaviors]
 
 
 async def test_calls_are_listed_newest_first_by_pages() -> None:
@@ -278,11 +278,11 @@ async def test_a_call_that_is_cancelled_before_anybody_has_begun_with_it_never_r
     (call,) = sandbox.calls
     await owner.post(CALLS.replace(".json", f"/{call.id}.json"), form={"Status": "canceled"}, auth=(ACCOUNT, TOKEN))
     async with trio.open_nursery() as nursery:
-        await nursery.start(sandbox.ring_calls)
+        await nursery.start(sandbox.play_calls)
         await trio.testing.wait_all_tasks_blocked()
         nursery.cancel_scope.cancel()
     (call,) = sandbox.calls
-    assert (call.status, call.dialled_at, call.complaints) == ("canceled", None, ())
+    assert (call.status, call.dialed_at, call.complaints) == ("canceled", None, ())
 
 
 @pytest.mark.parametrize("form", [{}, {"Status": "busy"}, {"Status": "completed", "Url": "http://clinic.example/"}])

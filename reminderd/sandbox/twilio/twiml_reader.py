@@ -1,6 +1,6 @@
-"""Reads TwiML: the verbs that the sandbox plays, with every attribute that Twilio documents for key presses.
+"""Read TwiML: the verbs that the sandbox simulates, with every attribute that Twilio documents for key presses.
 
-What Twilio would only warn of becomes a complaint, and the rest of the document is played all the same.
+Where Twilio would only warn, there is a complaint, and the rest of the document is played.
 """
 
 import re
@@ -13,7 +13,7 @@ from attrs import frozen
 
 @frozen
 class Say:
-    """Say a text, so many times."""
+    """Speaks a text, `loop` times."""
 
     text: str
     loop: int
@@ -21,30 +21,30 @@ class Say:
 
 @frozen
 class Pause:
-    """Keep silent for so many seconds."""
+    """Is silent for so many seconds."""
 
     length: int
 
 
 @frozen(kw_only=True)
 class Gather:
-    """Wait for keys, speaking meanwhile."""
+    """Waits for keys, speaking the prompts meanwhile."""
 
     prompts: tuple[Say | Pause, ...]
     action: str
-    """Who is told of the keys; empty: whoever gave this document."""
+    """The URL that receives the keys; empty: the URL of this document."""
     method: str
     only_one: bool
-    """Whether the first key is told at once."""
+    """Whether the first key is sent at once."""
     timeout: int
-    """Seconds of silence after which no key is expected any more."""
+    """Seconds without a key after which the wait ends."""
     even_if_empty: bool
-    """Whether silence is told, too, instead of going on with the next verb."""
+    """Whether the URL is also requested without a key, instead of going on with the next verb."""
 
 
 @frozen
 class Redirect:
-    """Go on with another document."""
+    """Goes on with another document."""
 
     url: str
     method: str
@@ -52,7 +52,7 @@ class Redirect:
 
 @frozen
 class Hangup:
-    """End the call."""
+    """Ends the call."""
 
 
 Verb: TypeAlias = Say | Pause | Gather | Redirect | Hangup
@@ -60,14 +60,14 @@ Verb: TypeAlias = Say | Pause | Gather | Redirect | Hangup
 
 @frozen(kw_only=True)
 class Document:
-    """What to do, in this order, and what Twilio would complain of."""
+    """The verbs, in their order, and what Twilio would complain about."""
 
     verbs: tuple[Verb, ...]
     complaints: tuple[str, ...]
 
 
 class TwimlError(Exception):
-    """There is nothing to play; `code` is Twilio's."""
+    """The document can't be played; `code` is Twilio's."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{code}: {reason}")
@@ -100,17 +100,17 @@ _ATTRIBUTES: Final[Mapping[str, Mapping[str, re.Pattern[str]]]] = {
 
 
 def read_twiml(content_type: str, body: bytes) -> Document:
-    """The document that answered a webhook.
+    """Return the document that answered a webhook.
 
     Raises:
-        TwimlError: it is none.
+        TwimlError: it is not one.
     """
     if content_type.partition(";")[0].strip().lower() not in _XML:
         raise TwimlError(12300, f"Invalid Content-Type: expected {' or '.join(_XML)}")
     if len(body) > _BYTES_LIMIT:
         raise TwimlError(11750, "TwiML response body too large")
     try:
-        root = ET.fromstring(body)  # noqa: S314 - from whom we ring for, and expat bounds what entities unfold to
+        root = ET.fromstring(body)  # noqa: S314 - from our client, and expat limits the expansion of entities
     except (ET.ParseError, LookupError, ValueError) as error:  # the latter two: an encoding of its own
         raise TwimlError(12100, f"Document parse failure: {error}") from error
     if root.tag != "Response":
@@ -125,7 +125,9 @@ def _verbs(parent: ET.Element, allowed: tuple[str, ...], complaints: list[str]) 
         complaints.append(f"12200: {parent.tag}: text between its verbs")
     for element in parent:
         if element.tag not in allowed:
-            complaints.append(f"12200: {parent.tag}: {element.tag} is no verb here, or none that the sandbox plays")
+            complaints.append(
+                f"12200: {parent.tag}: {element.tag} is not a verb here, or the sandbox does not simulate it"
+            )
             continue
         verb = _verb(element, complaints)
         if verb is not None:
@@ -133,17 +135,17 @@ def _verbs(parent: ET.Element, allowed: tuple[str, ...], complaints: list[str]) 
 
 
 def _verb(element: ET.Element, complaints: list[str]) -> Verb | None:
-    given = _attributes(element, complaints)
+    attributes = _attributes(element, complaints)
     if element.tag == "Gather":
         return Gather(
             prompts=tuple(
                 verb for verb in _verbs(element, ("Say", "Pause"), complaints) if isinstance(verb, Say | Pause)
             ),
-            action=given.get("action", ""),
-            method=given.get("method", "POST"),
-            only_one=given.get("numDigits") == "1",
-            timeout=int(given.get("timeout", "5")),
-            even_if_empty=given.get("actionOnEmptyResult") == "true",
+            action=attributes.get("action", ""),
+            method=attributes.get("method", "POST"),
+            only_one=attributes.get("numDigits") == "1",
+            timeout=int(attributes.get("timeout", "5")),
+            even_if_empty=attributes.get("actionOnEmptyResult") == "true",
         )
     if len(element):
         complaints.append(f"12200: {element.tag}: an element inside it")
@@ -157,18 +159,18 @@ def _verb(element: ET.Element, complaints: list[str]) -> Verb | None:
         case "Say":
             if len(text) > _SAY_LIMIT:
                 complaints.append(f"13520: Say: longer than {_SAY_LIMIT} characters")
-            return Say(text, int(given.get("loop", "1")))
+            return Say(text, int(attributes.get("loop", "1")))
         case "Pause":
-            return Pause(int(given.get("length", "1")))
+            return Pause(int(attributes.get("length", "1")))
         case "Redirect":
-            return Redirect(text, given.get("method", "POST"))
+            return Redirect(text, attributes.get("method", "POST"))
         case _:
             return Hangup()
 
 
 def _attributes(element: ET.Element, complaints: list[str]) -> Mapping[str, str]:
-    """Those that are documented and make sense."""
+    """Return the attributes that are documented and have a valid value."""
     known = _ATTRIBUTES[element.tag]
-    sound = {name: value for name, value in element.items() if name in known and known[name].fullmatch(value)}
-    complaints += [f"12200: {element.tag}: {name}={value!r}" for name, value in element.items() if name not in sound]
-    return sound
+    valid = {name: value for name, value in element.items() if name in known and known[name].fullmatch(value)}
+    complaints += [f"12200: {element.tag}: {name}={value!r}" for name, value in element.items() if name not in valid]
+    return valid

@@ -5,9 +5,8 @@ import pytest
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Told, outcome_of
 from reminderd.providers.payload import read_report
-from reminderd.sandbox.behaviours import behaviour_of, example_number
-from reminderd.sandbox.ringing import reported
-from reminderd.sandbox.switchboard import CallOrder, SandboxCall
+from reminderd.sandbox.behaviors import behavior_of, example_number
+from reminderd.sandbox.generic.simulation import CallRequest, GenericCall, report_of
 from tests.support.nouns import NOW, a_call
 
 
@@ -29,11 +28,11 @@ from tests.support.nouns import NOW, a_call
 )
 def test_a_numbers_end_is_read_as_what_it_is(name: str, outcome: CallOutcome) -> None:
     number = example_number(name)
-    behaviour = behaviour_of(number)
-    order = CallOrder(phone_number=number, message="Tomorrow at nine.", metadata={"reminder_id": "r1"})
-    end = behaviour.ends[0]
-    call = SandboxCall(id="1", order=order, key=None, placed_at=NOW, behaviour=behaviour, end=end, status=end)
-    report = read_report(reported(call))
+    behavior = behavior_of(number)
+    request = CallRequest(phone_number=number, message="Tomorrow at nine.", metadata={"reminder_id": "r1"})
+    end = behavior.ends[0]
+    call = GenericCall(id="1", request=request, key=None, placed_at=NOW, behavior=behavior, end=end, status=end)
+    report = read_report(report_of(call))
     ended = a_call(
         status=report.status,
         answered_by=report.answered_by,

@@ -5,14 +5,14 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.behaviors import example_number
 from tests.support.hostile_provider import answer
 from tests.support.twilio_desk import ACCOUNT, FROM, TAKEN, fields, open_twilio_desk, twiml
 
 
-async def told_of(behaviour: str, count: int) -> list[tuple[str, str]]:
+async def told_of(behavior: str, count: int) -> list[tuple[str, str]]:
     async with open_twilio_desk() as desk:
-        await desk.place(behaviour)
+        await desk.place(behavior)
         return [(told["SequenceNumber"], told["CallStatus"]) for told in await desk.callbacks(count)]
 
 
@@ -20,7 +20,7 @@ ANSWERED = [("0", "initiated"), ("1", "ringing"), ("2", "in-progress"), ("3", "c
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "told"),
+    ("behavior", "told"),
     [
         ("answered", ANSWERED),
         ("busy", [("0", "initiated"), ("1", "busy")]),
@@ -32,8 +32,8 @@ ANSWERED = [("0", "initiated"), ("1", "ringing"), ("2", "in-progress"), ("3", "c
         ("unknown status", [("0", "dispatched"), *((str(int(at) + 1), word) for at, word in ANSWERED)]),
     ],
 )
-async def test_each_kind_of_number_has_its_own_callbacks(behaviour: str, told: list[tuple[str, str]]) -> None:
-    assert await told_of(behaviour, len(told)) == told
+async def test_each_kind_of_number_has_its_own_callbacks(behavior: str, told: list[tuple[str, str]]) -> None:
+    assert await told_of(behavior, len(told)) == told
 
 
 async def test_a_callback_tells_what_twilio_tells() -> None:
@@ -61,10 +61,10 @@ async def test_a_callback_tells_what_twilio_tells() -> None:
     assert parsedate_to_datetime(first["Timestamp"]).tzinfo is not None
 
 
-@pytest.mark.parametrize(("behaviour", "code"), [("busy", "486"), ("no answer", "487"), ("failed", "404")])
-async def test_a_call_that_nobody_took_has_no_minutes(behaviour: str, code: str) -> None:
+@pytest.mark.parametrize(("behavior", "code"), [("busy", "486"), ("no answer", "487"), ("failed", "404")])
+async def test_a_call_that_nobody_took_has_no_minutes(behavior: str, code: str) -> None:
     async with open_twilio_desk() as desk:
-        await desk.place(behaviour)
+        await desk.place(behavior)
         told = await desk.told(lambda told: "CallDuration" in told)
     assert (told["CallDuration"], told["SipResponseCode"]) == ("0", code)
     assert "Duration" not in told

@@ -6,8 +6,8 @@ from datetime import timedelta
 from attrs import define
 
 from reminderd.providers.exchange import Exchange, Heard, Outcome, Unheard
-from reminderd.sandbox.twilio.order import Webhook
-from reminderd.sandbox.twilio.wire import Wire
+from reminderd.sandbox.twilio.request import WebhookTarget
+from reminderd.sandbox.twilio.webhook_sender import TwilioWebhookSender
 from tests.support.hostile_provider import cut, hear, hostile, nobody_listens
 
 
@@ -27,8 +27,8 @@ class CountingExchange(Exchange):
 
 async def sent_to(url: str) -> tuple[int, Outcome]:
     exchange = CountingExchange()
-    outcome = await Wire(exchange=exchange, auth_token="12345").send(
-        Webhook(url=url, method="POST"), {"CallSid": "CA1"}
+    outcome = await TwilioWebhookSender(exchange=exchange, auth_token="12345").send(
+        WebhookTarget(url=url, method="POST"), {"CallSid": "CA1"}
     )
     await exchange.aclose()
     return exchange.asked, outcome
