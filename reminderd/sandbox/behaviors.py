@@ -108,7 +108,7 @@ BEHAVIORS: Final = (
     Behavior(
         ending="0111",
         name="late webhook",
-        description="The webhooks come 30 steps late; a look-up knows.",
+        description="The webhooks come 30 steps late; a look-up shows the status.",
         webhooks="late",
     ),
     Behavior(
@@ -120,11 +120,13 @@ BEHAVIORS: Final = (
         description="All webhooks are sent before the request is answered.",
         webhooks="early",
     ),
-    Behavior(ending="0114", name="no webhook", description="No webhook is sent; a look-up knows.", webhooks="none"),
+    Behavior(
+        ending="0114", name="no webhook", description="No webhook is sent; a look-up shows the status.", webhooks="none"
+    ),
     Behavior(
         ending="0115",
         name="unknown status",
-        description='The first webhook says "dispatched", a word that is in no contract.',
+        description='The first webhook says "dispatched", which is in no contract.',
         extra_status="dispatched",
     ),
     Behavior(

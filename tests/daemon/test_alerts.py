@@ -1,4 +1,4 @@
-"""Somebody is told when reminders need a human: together, once, and never who the patients are."""
+"""Alerts when reminders need a human: together, once, and never with the patients' names or numbers."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -26,21 +26,21 @@ ONCE = timedelta(seconds=0.01)
 
 
 @define
-class Pigeon:
-    """Carries messages, or comes back with them."""
+class Recipient:
+    """Records alerts, or fails to send them."""
 
-    flies: bool = True
+    works: bool = True
     sent: list[tuple[str, str]] = field(factory=list)
     tries: int = 0
     _news: trio.Event = field(factory=trio.Event)
 
     async def __call__(self, title: str, text: str) -> bool:
         self.tries += 1
-        if self.flies:
+        if self.works:
             self.sent.append((title, text))
         self._news.set()
         self._news = trio.Event()
-        return self.flies
+        return self.works
 
     async def until(self, tries: int) -> None:
         with trio.fail_after(20):
@@ -64,19 +64,19 @@ async def insert(database: Database, name: str, status: str = "failed", **column
 
 
 @asynccontextmanager
-async def watched(path: Path, pigeon: Pigeon, *rows: Sequence[Any]) -> AsyncIterator[Database]:
+async def watched(path: Path, recipient: Recipient, *rows: Sequence[Any]) -> AsyncIterator[Database]:
     clock = HandClock()
     stopping = trio.Event()
     async with open_database(path, clock) as database, trio.open_nursery() as nursery:
         for name, status, columns in rows:
             await insert(database, name, status, **columns)
-        alerts = Alerts(database=database, clock=clock, send=pigeon, every=ONCE, stopping=stopping)
+        alerts = Alerts(database=database, clock=clock, send=recipient, every=ONCE, stopping=stopping)
         nursery.start_soon(watch, alerts)
         yield database
         stopping.set()
 
 
-async def until_told(database: Database, reminders: int) -> None:
+async def until_alerted(database: Database, reminders: int) -> None:
     with trio.fail_after(20):
         while (  # noqa: ASYNC110 - SQLite has no event for it
             await database.read(lambda c: int(c.execute("SELECT count(*) FROM alerts").fetchone()[0])) != reminders
@@ -84,8 +84,8 @@ async def until_told(database: Database, reminders: int) -> None:
             await trio.sleep(0.005)
 
 
-async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path: Path) -> None:
-    pigeon = Pigeon()
+async def test_news_that_came_together_is_one_message_that_names_no_patient(tmp_path: Path) -> None:
+    recipient = Recipient()
     rows = [
         ("r1", "failed", {"last_error": "busy"}),
         ("r4", "failed", {"end_code": "hung_up"}),
@@ -95,9 +95,9 @@ async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path:
         ("well", "called", {"response": "confirmed"}),
         ("waits", "scheduled", {}),
     ]
-    async with watched(tmp_path / "db", pigeon, *rows) as database:
-        await until_told(database, 5)
-    ((title, text),) = pigeon.sent
+    async with watched(tmp_path / "db", recipient, *rows) as database:
+        await until_alerted(database, 5)
+    ((title, text),) = recipient.sent
     assert title == "5 reminders need a human"
     assert text.splitlines() == [
         "1 wants to cancel, 3 not reached, 1 expired",
@@ -112,61 +112,61 @@ async def test_what_came_together_is_one_message_that_names_no_patient(tmp_path:
     assert "Secret" not in text
 
 
-async def test_nobody_is_told_twice_of_the_same_not_even_after_a_restart(tmp_path: Path) -> None:
-    pigeon = Pigeon()
-    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
-        await until_told(database, 1)
-    async with watched(tmp_path / "db", pigeon) as database:
+async def test_no_news_is_sent_twice_not_even_after_a_restart(tmp_path: Path) -> None:
+    recipient = Recipient()
+    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+        await until_alerted(database, 1)
+    async with watched(tmp_path / "db", recipient) as database:
         await insert(database, "r2")
-        await until_told(database, 2)
-    assert [title for title, _ in pigeon.sent] == ["1 reminder needs a human"] * 2
-    assert "r1" not in pigeon.sent[1][1]
+        await until_alerted(database, 2)
+    assert [title for title, _ in recipient.sent] == ["1 reminder needs a human"] * 2
+    assert "r1" not in recipient.sent[1][1]
 
 
-async def test_one_that_is_rung_again_and_fails_again_is_news(tmp_path: Path) -> None:
-    pigeon = Pigeon()
-    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
-        await until_told(database, 1)
+async def test_a_reminder_that_is_called_again_and_fails_again_is_news(tmp_path: Path) -> None:
+    recipient = Recipient()
+    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+        await until_alerted(database, 1)
         later = to_ms(NOW) + 1
         await database.write(lambda c, _now: c.execute("UPDATE reminders SET updated_at = ?", (later,)).fetchall())
-        await pigeon.until(2)
-    assert len(pigeon.sent) == 2
+        await recipient.until(2)
+    assert len(recipient.sent) == 2
 
 
 async def test_a_reminder_that_is_held_for_its_number_is_news_once_however_often_it_is_checked(tmp_path: Path) -> None:
-    pigeon = Pigeon()
+    recipient = Recipient()
     held = {"hold_code": "number_changed", "wake_at": to_ms(NOW), "scheduled_at": to_ms(NOW) + 86_400_000}
     rows = [("held", "scheduled", held), ("waits", "scheduled", held | {"hold_code": "hours"})]
-    async with watched(tmp_path / "db", pigeon, *rows) as database:
-        await until_told(database, 1)
+    async with watched(tmp_path / "db", recipient, *rows) as database:
+        await until_alerted(database, 1)
         checked = "UPDATE reminders SET updated_at = updated_at + 1, revision = 1"
         await database.write(lambda connection, _now: connection.execute(checked).fetchall())
         await insert(database, "failed")
-        await until_told(database, 2)
-    first, second = (text.splitlines()[1:-1] for _, text in pigeon.sent)
+        await until_alerted(database, 2)
+    first, second = (text.splitlines()[1:-1] for _, text in recipient.sent)
     assert first == ["held: number changed"]
     assert second == ["failed: not reached"]
 
 
-async def test_what_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
-    pigeon = Pigeon(flies=False)
-    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
-        await pigeon.until(2)
-        pigeon.flies = True
-        await until_told(database, 1)
-    assert len(pigeon.sent) == 1
+async def test_an_alert_that_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
+    recipient = Recipient(works=False)
+    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+        await recipient.until(2)
+        recipient.works = True
+        await until_alerted(database, 1)
+    assert len(recipient.sent) == 1
 
 
-async def test_what_is_a_week_old_is_no_news(tmp_path: Path) -> None:
-    pigeon = Pigeon()
+async def test_a_failure_a_week_ago_is_not_news(tmp_path: Path) -> None:
+    recipient = Recipient()
     old = {"scheduled_at": to_ms(NOW - timedelta(days=8))}
-    async with watched(tmp_path / "db", pigeon, ("old", "failed", old), ("new", "failed", {})) as database:
-        await until_told(database, 1)
-    assert "old" not in pigeon.sent[0][1]
+    async with watched(tmp_path / "db", recipient, ("old", "failed", old), ("new", "failed", {})) as database:
+        await until_alerted(database, 1)
+    assert "old" not in recipient.sent[0][1]
 
 
-async def test_whoever_is_named_later_is_told_at_once_and_nobody_else_any_more(tmp_path: Path) -> None:
-    first, second = Pigeon(flies=False), Pigeon()
+async def test_a_changed_recipient_is_alerted_at_once_and_the_former_one_no_longer(tmp_path: Path) -> None:
+    first, second = Recipient(works=False), Recipient()
     clock, stopping = HandClock(), trio.Event()
     async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
         await insert(database, "r1")
@@ -175,13 +175,13 @@ async def test_whoever_is_named_later_is_told_at_once_and_nobody_else_any_more(t
         alerts.change(send=first, every=timedelta(days=1))
         await first.until(1)
         alerts.change(send=second, every=timedelta(days=1))
-        await until_told(database, 1)
+        await until_alerted(database, 1)
         stopping.set()
     assert (first.tries, second.tries) == (1, 1)
 
 
-async def test_one_who_is_named_while_another_is_being_told_in_vain_need_not_wait(tmp_path: Path) -> None:
-    second = Pigeon()
+async def test_a_recipient_that_is_changed_during_a_failed_alert_need_not_wait(tmp_path: Path) -> None:
+    second = Recipient()
     clock, stopping = HandClock(), trio.Event()
 
     async def fails_and_is_replaced(_title: str, _text: str) -> bool:
@@ -194,12 +194,12 @@ async def test_one_who_is_named_while_another_is_being_told_in_vain_need_not_wai
             database=database, clock=clock, send=fails_and_is_replaced, every=timedelta(days=1), stopping=stopping
         )
         nursery.start_soon(watch, alerts)
-        await until_told(database, 1)
+        await until_alerted(database, 1)
         stopping.set()
     assert second.tries == 1
 
 
-def test_a_long_list_is_cut() -> None:
+def test_a_long_list_is_shortened() -> None:
     many = [
         News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)
         for n in range(60)
@@ -209,7 +209,7 @@ def test_a_long_list_is_cut() -> None:
     assert "and 10 more" in text.splitlines()
 
 
-async def test_apprise_carries_it_and_says_whether_it_arrived() -> None:
+async def test_apprise_sends_an_alert_and_says_whether_it_arrived() -> None:
     async with hostile(answering(200)) as server:
         send = by_apprise([server.url.replace("http", "json")])
         assert await send("2 reminders need a human", "r1: not reached")
@@ -239,18 +239,18 @@ async def fail_address(database: Database, at: datetime) -> None:
 
 
 async def test_an_address_that_the_provider_does_not_reach_is_one_alert_until_it_fails_again(tmp_path: Path) -> None:
-    pigeon = Pigeon()
-    async with watched(tmp_path / "db", pigeon) as database:
+    recipient = Recipient()
+    async with watched(tmp_path / "db", recipient) as database:
         await fail_address(database, NOW)
-        await pigeon.until(1)
-    async with watched(tmp_path / "db", pigeon, ("r1", "failed", {})) as database:
-        await until_told(database, 1)
+        await recipient.until(1)
+    async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
+        await until_alerted(database, 1)
         await database.write(lambda connection, _now: forget(connection))
         await fail_address(database, NOW + ONCE)
-        await pigeon.until(3)
-    titles = [title for title, _ in pigeon.sent]
+        await recipient.until(3)
+    titles = [title for title, _ in recipient.sent]
     assert titles == ["dialing is paused", "1 reminder needs a human", "dialing is paused"]
-    assert "[web].public_base_url" in pigeon.sent[0][1]
+    assert "[web].public_base_url" in recipient.sent[0][1]
 
 
 def test_a_pause_and_reminders_are_one_message() -> None:

@@ -12,7 +12,7 @@ async def raised(number: signal.Signals) -> None:
     await wait_all_tasks_blocked(0.005)
 
 
-async def test_a_signal_that_comes_twice_at_once_counts_once_where_it_has_an_echo(mock_clock: MockClock) -> None:
+async def test_a_signal_and_its_echo_count_once(mock_clock: MockClock) -> None:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         watch = partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=1)

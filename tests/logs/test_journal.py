@@ -20,7 +20,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
 
 
 def stream_name(stream: TextIO) -> str:
-    """What systemd puts into JOURNAL_STREAM for this stream."""
+    """Return what systemd puts into JOURNAL_STREAM for this stream."""
     status = os.fstat(stream.fileno())
     return f"{status.st_dev}:{status.st_ino}"
 
@@ -64,7 +64,7 @@ def test_each_line_of_a_traceback_has_its_priority_since_each_is_an_entry(journa
     assert all(line.startswith("<3>  | ") for line in others)
 
 
-def test_json_stands_behind_its_priority_and_has_no_time(journal: TextIO) -> None:
+def test_json_follows_its_priority_and_has_no_time(journal: TextIO) -> None:
     configure_logs(level="INFO", log_format="json", stream=journal)
     logger.bind(attempt=1).warning("rang")
     (line,) = written(journal)
@@ -72,7 +72,7 @@ def test_json_stands_behind_its_priority_and_has_no_time(journal: TextIO) -> Non
     assert json.loads(line[3:]) == {"level": "WARNING", "message": "rang", "attempt": 1}
 
 
-def test_the_file_beside_the_journal_keeps_its_times(journal: TextIO, tmp_path: Path) -> None:
+def test_a_log_file_keeps_its_times_when_the_stream_is_the_journal(journal: TextIO, tmp_path: Path) -> None:
     file = tmp_path / "reminderd.log"
     configure_logs(level="INFO", log_format="text", file=file, stream=journal)
     logger.info("rang")
@@ -91,7 +91,7 @@ def test_any_other_stream_gets_times_though_the_variable_is_set(
     assert TIME.match(line)
 
 
-def test_a_stream_that_is_no_file_is_no_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_without_a_file_is_not_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", "8:42")
     stream = io.StringIO()
     configure_logs(level="INFO", log_format="text", stream=stream)
@@ -100,8 +100,8 @@ def test_a_stream_that_is_no_file_is_no_journal(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
-def test_the_program_tells_by_its_own_stderr_where_it_writes(tmp_path: Path, is_ours: bool) -> None:
-    """It ends at once, as its database can't be one: the log is one line."""
+def test_the_program_detects_the_journal_by_its_own_stderr(tmp_path: Path, is_ours: bool) -> None:
+    """The log is one line: the program ends at once, as a folder can't be its database."""
     (tmp_path / "config.toml").write_text("[web]\nport = 0\n")
     (tmp_path / "reminderd.db").mkdir()
     with (tmp_path / "stderr").open("w+", encoding="utf-8") as stream, (tmp_path / "other").open("w") as other:

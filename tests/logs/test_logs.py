@@ -89,7 +89,7 @@ def test_a_line_for_programs_is_an_object_with_stable_keys(jsonl: io.StringIO) -
     }
 
 
-def test_what_is_below_the_level_is_not_written() -> None:
+def test_lines_below_the_level_are_not_written() -> None:
     stream = io.StringIO()
     configure_logs(level="WARNING", log_format="text", stream=stream)
     logger.info("quiet")
@@ -100,7 +100,7 @@ def test_what_is_below_the_level_is_not_written() -> None:
 @pytest.mark.parametrize(
     "nasty", ["a\nb", "a\r\nb", "a\x1b[31mb", "a\u2028b", "a\u202eb", "a\x9bb", "a\x7fb", "a\udc80b"]
 )
-def test_no_message_and_nothing_bound_breaks_a_line_or_drives_a_terminal(nasty: str) -> None:
+def test_no_message_and_no_bound_value_breaks_a_line_or_drives_a_terminal(nasty: str) -> None:
     formats: tuple[Literal["text", "json"], ...] = ("text", "json")
     for log_format in formats:
         stream = io.StringIO()
@@ -120,20 +120,20 @@ def test_braces_and_tags_of_a_message_stay_as_they_are() -> None:
     assert "{time} <red>x</red> {0} \\<" in stream.getvalue()
 
 
-def test_there_are_colours_on_a_terminal_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_there_are_colors_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     cases: tuple[tuple[io.StringIO, Literal["text", "json"], bool], ...] = (
         (Terminal(), "text", True),
         (io.StringIO(), "text", False),
         (Terminal(), "json", False),
     )
-    for stream, log_format, coloured in cases:
+    for stream, log_format, colored in cases:
         configure_logs(level="INFO", log_format=log_format, stream=stream)
         logger.info("rang")
-        assert ("\x1b[" in stream.getvalue()) is coloured
+        assert ("\x1b[" in stream.getvalue()) is colored
 
 
-def test_an_exception_is_told_without_variables_and_without_phone_numbers(
+def test_an_exception_is_logged_without_variables_and_phone_numbers(
     text: io.StringIO,
 ) -> None:
     try:
@@ -172,13 +172,13 @@ def test_an_exception_line_outside_of_any_exception_is_a_line_like_others(text: 
 
 
 @pytest.mark.parametrize("name", ["hypercorn.error", "hypercorn.access", "httpx", "quart.app", "anything.else"])
-def test_the_libraries_lines_come_into_our_log_with_the_librarys_name(jsonl: io.StringIO, name: str) -> None:
+def test_lines_of_libraries_come_into_our_log_with_the_name_of_the_library(jsonl: io.StringIO, name: str) -> None:
     logging.getLogger(name).warning("a %s", "word")
     (line,) = lines(jsonl)
     assert (line["level"], line["message"], line["logger"]) == ("WARNING", "a word", name)
 
 
-def test_a_library_that_brought_a_handler_of_its_own_writes_into_our_log_alone(jsonl: io.StringIO) -> None:
+def test_a_library_with_its_own_handler_writes_only_into_our_log(jsonl: io.StringIO) -> None:
     own = io.StringIO()
     library = logging.getLogger("tests.library")
     library.addHandler(logging.StreamHandler(own))
@@ -204,19 +204,19 @@ def test_a_library_that_brought_a_handler_of_its_own_writes_into_our_log_alone(j
         ("at 2026-11-24 10:00:00, port 12345, 123456 bytes", "at 2026-11-24 10:00:00, port 12345, 123456 bytes"),
     ],
 )
-def test_the_libraries_lines_show_no_query_and_no_phone_number(jsonl: io.StringIO, said: str, written: str) -> None:
+def test_lines_of_libraries_show_no_query_and_no_phone_number(jsonl: io.StringIO, said: str, written: str) -> None:
     logging.getLogger("library").warning("%s", said)
     assert written in lines(jsonl)[0]["message"]
 
 
-def test_httpx_tells_of_requests_at_debug_and_of_trouble_as_loud_as_it_is(jsonl: io.StringIO) -> None:
+def test_httpx_logs_requests_at_debug_and_errors_at_their_own_level(jsonl: io.StringIO) -> None:
     logging.getLogger("httpx").info("HTTP Request")
     logging.getLogger("httpx").error("trouble")
     logging.getLogger("quart.app").info("serving")
     assert [line["level"] for line in lines(jsonl)] == ["DEBUG", "ERROR", "INFO"]
 
 
-def test_the_libraries_debug_lines_with_headers_in_them_never_pass(jsonl: io.StringIO) -> None:
+def test_debug_lines_of_libraries_with_headers_in_them_never_pass(jsonl: io.StringIO) -> None:
     logging.getLogger("httpcore.http11").debug("Authorization: Bearer s3cret")
     assert jsonl.getvalue() == ""
 
@@ -226,7 +226,7 @@ def test_a_level_that_only_the_library_knows_is_kept(jsonl: io.StringIO) -> None
     assert lines(jsonl)[0]["level"] == "Level 35"
 
 
-def test_a_librarys_exception_is_told_with_its_traceback(jsonl: io.StringIO) -> None:
+def test_an_exception_of_a_library_is_logged_with_its_traceback(jsonl: io.StringIO) -> None:
     try:
         fail_over(NUMBER)
     except ValueError:
@@ -234,7 +234,7 @@ def test_a_librarys_exception_is_told_with_its_traceback(jsonl: io.StringIO) -> 
     assert "ValueError: no line for +*********23" in lines(jsonl)[0]["exception"]
 
 
-def test_a_librarys_line_that_can_not_be_formatted_is_told_without_its_arguments(jsonl: io.StringIO) -> None:
+def test_a_library_line_that_cannot_be_formatted_is_logged_without_its_arguments(jsonl: io.StringIO) -> None:
     configure_logs(level="INFO", log_format="json", stream=jsonl)  # again: pytest's own handler would raise
     logging.getLogger("library").warning("%d calls", "s3cret")
     assert lines(jsonl)[0]["message"] == "%d calls (could not be formatted)"
@@ -252,7 +252,7 @@ def test_warnings_come_into_our_log() -> None:
     assert "UserWarning: old way to call +*********23" in line["message"]
 
 
-def test_the_log_goes_to_a_file_as_well_whose_folders_are_made(tmp_path: Path) -> None:
+def test_the_log_also_goes_to_a_file_whose_folders_are_made(tmp_path: Path) -> None:
     file = tmp_path / "logs {time}" / "reminderd.log"
     stream = io.StringIO()
     configure_logs(level="INFO", log_format="text", file=file, rotation="10 MB", retention="30 days", stream=stream)
@@ -261,7 +261,7 @@ def test_the_log_goes_to_a_file_as_well_whose_folders_are_made(tmp_path: Path) -
     assert stat.S_IMODE(file.stat().st_mode) & 0o137 == 0
 
 
-def test_a_file_is_put_aside_when_it_is_full_and_old_ones_are_removed(tmp_path: Path) -> None:
+def test_a_full_file_is_rotated_and_old_ones_are_removed(tmp_path: Path) -> None:
     file = tmp_path / "reminderd.log"
     old = [tmp_path / f"reminderd.2000-01-01_00-00-00_000000{more}.log" for more in ("", ".2")]
     for one in old:
@@ -279,7 +279,7 @@ def test_a_file_is_put_aside_when_it_is_full_and_old_ones_are_removed(tmp_path: 
 
 
 @pytest.mark.parametrize("name", ["reminderd", "reminderd.log"])
-def test_old_files_with_a_similar_name_are_nobodys_to_remove(tmp_path: Path, name: str) -> None:
+def test_old_files_with_a_similar_name_are_never_removed(tmp_path: Path, name: str) -> None:
     others = ["reminderd.db", "reminderd.toml", "reminderd.db.replaced-20200101T000000Z", "reminderd.notes.log"]
     for one in (tmp_path / other for other in others):
         one.touch()
@@ -308,7 +308,7 @@ def leave_a_link(file: Path) -> None:
         (Path.mkdir, "is a folder; expected the name of a file"),
     ],
 )
-def test_a_log_is_appended_to_nothing_but_a_log(tmp_path: Path, leave: Callable[[Path], object], words: str) -> None:
+def test_a_log_is_appended_only_to_a_log(tmp_path: Path, leave: Callable[[Path], object], words: str) -> None:
     file = tmp_path / "x.log"
     leave(file)
     before = file.lstat()
@@ -318,7 +318,7 @@ def test_a_log_is_appended_to_nothing_but_a_log(tmp_path: Path, leave: Callable[
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_a_log_of_ours_is_gone_on_with_after_a_restart(tmp_path: Path, log_format: Literal["text", "json"]) -> None:
+def test_our_log_is_continued_after_a_restart(tmp_path: Path, log_format: Literal["text", "json"]) -> None:
     file = tmp_path / "x.log"
     file.touch()
     for number in range(3):
@@ -327,13 +327,13 @@ def test_a_log_of_ours_is_gone_on_with_after_a_restart(tmp_path: Path, log_forma
     assert file.read_text(encoding="utf-8").count("start") == 3
 
 
-def test_a_file_that_can_not_be_written_is_an_error_at_once(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(OSError, match="taken"):
         configure_logs(level="INFO", log_format="text", file=tmp_path / "taken" / "x.log", stream=io.StringIO())
 
 
-def test_another_level_takes_over_without_a_line_lost_or_doubled(tmp_path: Path) -> None:
+def test_the_level_changes_without_a_lost_or_a_double_line(tmp_path: Path) -> None:
     file, stream = tmp_path / "reminderd.log", io.StringIO()
     configure = partial(
         configure_logs, log_format="text", file=file, rotation="10 MB", retention="1 day", stream=stream
@@ -349,7 +349,7 @@ def test_another_level_takes_over_without_a_line_lost_or_doubled(tmp_path: Path)
     assert file.read_text(encoding="utf-8") == stream.getvalue()
 
 
-def test_a_log_that_can_no_longer_be_written_anew_goes_on_as_it_was(tmp_path: Path) -> None:
+def test_the_former_log_stays_in_use_when_the_new_one_cannot_be_written(tmp_path: Path) -> None:
     file, stream = tmp_path / "logs" / "reminderd.log", io.StringIO()
     sinks = configure_logs(level="INFO", log_format="text", file=file, stream=stream)
     file.parent.rename(tmp_path / "elsewhere")
@@ -370,12 +370,12 @@ def test_each_line_of_a_transition_is_logged_with_its_reminder_and_call(jsonl: i
     assert second == {"level": "ERROR", "message": "call by hand", "reminder": "r-2"}
 
 
-def test_a_row_that_is_gone_is_logged(text: io.StringIO) -> None:
+def test_a_deleted_row_is_logged(text: io.StringIO) -> None:
     log_transition(None)
     assert "WARNING the call does not exist any more" in text.getvalue()
 
 
-async def test_what_is_bound_to_a_task_is_in_its_lines_alone(jsonl: io.StringIO) -> None:
+async def test_a_value_bound_to_a_task_is_only_in_its_own_lines(jsonl: io.StringIO) -> None:
     async def ring(name: str) -> None:
         with logger.contextualize(reminder=name):
             await trio.lowlevel.checkpoint()

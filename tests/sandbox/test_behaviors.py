@@ -16,17 +16,17 @@ from reminderd.sandbox.behaviors import (
 DOCS = Path(__file__).parents[2] / "docs" / "sandbox.md"
 
 
-def test_the_table_in_the_docs_is_the_code_s() -> None:
+def test_the_table_in_the_docs_matches_the_code() -> None:
     rows = re.findall(r"^\| `(\d{4})` \| (.+?) \| (.+?) \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == [(each.ending, each.name, each.description) for each in BEHAVIORS]
 
 
-def test_every_ending_and_every_name_is_there_once() -> None:
+def test_every_ending_and_every_name_is_unique() -> None:
     assert len({each.ending for each in BEHAVIORS}) == len({each.name for each in BEHAVIORS}) == len(BEHAVIORS)
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.name)
-def test_every_behavior_ends_in_a_word_of_ours_and_has_a_way_there(behavior: Behavior) -> None:
+def test_every_behavior_ends_in_a_terminal_status_that_has_its_steps(behavior: Behavior) -> None:
     assert set(behavior.ends) <= TERMINAL & set(PROGRESS_BEFORE)
 
 
@@ -42,7 +42,7 @@ def test_any_other_number_is_answered(number: str) -> None:
     assert behavior_of(number).name == "answered"
 
 
-def test_a_name_that_nobody_knows_has_no_number() -> None:
+def test_an_unknown_name_has_no_number() -> None:
     with pytest.raises(KeyError):
         example_number("polite")
 

@@ -1,4 +1,4 @@
-"""What a number stands for, whichever dialect it is rung in."""
+"""What a number does, in either dialect."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -18,7 +18,7 @@ from tests.support.twilio_desk import open_twilio_desk
 class Dialect:
     sandbox: SimulatedProvider
     place: Callable[[str], Awaitable[httpx.Response]]
-    """Asks for a call to a number that behaves as named, always under the same id, which is "call-1"."""
+    """Requests a call to a number that behaves as named, always under the id "call-1"."""
 
 
 @asynccontextmanager
@@ -43,7 +43,7 @@ async def dialect(request: pytest.FixtureRequest) -> AsyncIterator[Dialect]:
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.name)
-async def test_a_number_is_turned_away_and_ends_as_the_table_says(behavior: Behavior, dialect: Dialect) -> None:
+async def test_a_number_is_rejected_and_ends_as_the_table_says(behavior: Behavior, dialect: Dialect) -> None:
     for _ in behavior.rejections:
         assert (await dialect.place(behavior.name)).status_code >= 400
         assert list(dialect.sandbox.calls) == []

@@ -1,4 +1,4 @@
-"""How each number of the generic dialect ends is reported so that it is read as what it is."""
+"""The reports of the generic dialect, read as the daemon reads them."""
 
 import pytest
 
@@ -26,7 +26,7 @@ from tests.support.nouns import NOW, a_call
         ("failed", CallOutcome.FAILED),
     ],
 )
-def test_a_numbers_end_is_read_as_what_it_is(name: str, outcome: CallOutcome) -> None:
+def test_the_end_of_each_number_is_read_as_its_outcome(name: str, outcome: CallOutcome) -> None:
     number = example_number(name)
     behavior = behavior_of(number)
     request = CallRequest(phone_number=number, message="Tomorrow at nine.", metadata={"reminder_id": "r1"})

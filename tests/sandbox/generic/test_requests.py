@@ -27,7 +27,7 @@ def test_the_same_key_gives_the_same_call_and_no_second_one() -> None:
     assert len(calls.switchboard.calls) == 1
 
 
-def test_the_same_key_with_another_order_is_a_conflict() -> None:
+def test_the_same_key_with_a_different_request_is_a_conflict() -> None:
     calls = GenericCalls()
     calls.decide(a_request(), key="k", now=NOW)
     assert calls.decide(a_request("busy"), key="k", now=NOW) == KeyConflict()
@@ -45,7 +45,7 @@ def test_without_a_key_every_request_places_a_call() -> None:
     ("behavior", "statuses"),
     [("down then up", [503, 503]), ("error, not placed", [500]), ("too many requests", [429])],
 )
-def test_a_call_is_turned_away_so_often_and_then_placed(behavior: str, statuses: list[int]) -> None:
+def test_a_call_is_rejected_so_often_and_then_placed(behavior: str, statuses: list[int]) -> None:
     calls = GenericCalls()
     for status in statuses:
         assert calls.decide(a_request(behavior), key="k", now=NOW) == Rejected(status)
@@ -53,7 +53,7 @@ def test_a_call_is_turned_away_so_often_and_then_placed(behavior: str, statuses:
     assert isinstance(calls.decide(a_request(behavior), key="k", now=NOW), Placed)
 
 
-def test_each_call_is_turned_away_anew() -> None:
+def test_each_call_is_rejected_anew() -> None:
     calls = GenericCalls()
     for key in ("one", "two"):
         assert calls.decide(a_request("error, not placed"), key=key, now=NOW) == Rejected(500)
@@ -65,7 +65,7 @@ def test_a_refused_number_stays_refused() -> None:
         assert calls.decide(a_request("refused"), key="k", now=NOW) == Rejected(422)
 
 
-def test_the_second_call_of_a_reminder_may_end_in_another_way() -> None:
+def test_the_second_call_of_a_reminder_may_end_differently() -> None:
     calls = GenericCalls()
     ends = [calls.decide(a_request("busy then answered"), key=f"{n}", now=NOW) for n in range(3)]
     assert [each.call.end for each in ends if isinstance(each, Placed)] == ["busy", "completed", "completed"]
@@ -96,5 +96,5 @@ def test_a_forgotten_call_is_not_updated_anymore() -> None:
     assert GenericCalls().switchboard.update("no-such-call", lambda call: call) is None
 
 
-def test_the_message_shows_in_no_representation() -> None:
+def test_the_message_is_in_no_representation() -> None:
     assert "Hello" not in repr(a_request())

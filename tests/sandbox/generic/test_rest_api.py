@@ -1,4 +1,4 @@
-"""The sandbox over real HTTP, as a provider would be met."""
+"""The generic contract over real HTTP, as a client uses it."""
 
 import socket
 from functools import partial
@@ -54,13 +54,13 @@ async def test_webhooks_are_signed_and_each_has_an_id_of_its_own() -> None:
         ("repeated webhook", ["completed", "completed", *ANSWERED]),
     ],
 )
-async def test_each_kind_of_number_has_its_own_webhooks(behavior: str, statuses: list[str]) -> None:
+async def test_each_number_has_its_own_webhooks(behavior: str, statuses: list[str]) -> None:
     async with open_desk() as desk:
         await desk.place(behavior)
         assert await desk.statuses(len(statuses)) == statuses
 
 
-async def test_a_voicemail_is_completed_by_a_machine_that_says_nothing() -> None:
+async def test_a_voicemail_is_completed_by_a_machine_without_a_transcript() -> None:
     async with open_desk() as desk:
         await desk.place("voicemail")
         report = read_report(json_object((await desk.webhook("completed")).body))
@@ -74,20 +74,20 @@ async def test_a_repeated_webhook_keeps_its_id() -> None:
     assert len({webhook.headers["webhook-id"] for webhook in webhooks if status_of(webhook) == "completed"}) == 1
 
 
-async def test_an_early_webhook_is_there_before_the_answer() -> None:
+async def test_an_early_webhook_comes_before_the_answer() -> None:
     async with open_desk() as desk:
         answer = await desk.place("early webhook")
         assert answer.status_code == 201
         assert "completed" in [status_of(webhook) for webhook in desk.inbox.requests]
 
 
-async def test_an_early_answer_is_not_held_back_for_ever() -> None:
+async def test_an_early_answer_is_not_held_back_forever() -> None:
     async with open_desk(answering(500), pace=0.001) as desk:
         with trio.fail_after(5):
             assert (await desk.place("early webhook")).status_code == 201
 
 
-async def test_without_webhooks_a_look_up_knows_the_end() -> None:
+async def test_without_webhooks_a_look_up_shows_the_end() -> None:
     async with open_desk() as desk:
         call_id = (await desk.place("no webhook")).json()["call_id"]
         with trio.fail_after(5):
@@ -104,7 +104,7 @@ async def test_a_lost_answer_is_cut_and_the_call_is_placed() -> None:
         assert await desk.statuses(4) == ANSWERED
 
 
-async def test_the_repeat_of_a_lost_answer_is_told_the_same_call() -> None:
+async def test_a_repeated_request_after_a_lost_answer_returns_the_same_call() -> None:
     async with open_desk() as desk:
         with pytest.raises(httpx.RemoteProtocolError):
             await desk.place("lost answer", key="k")
@@ -113,21 +113,21 @@ async def test_the_repeat_of_a_lost_answer_is_told_the_same_call() -> None:
         assert len(desk.sandbox.calls) == 1
 
 
-async def test_being_down_says_when_to_come_again() -> None:
+async def test_an_unavailable_provider_says_when_to_retry() -> None:
     async with open_desk() as desk:
         answers = [await desk.place("down then up", key="k") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503, 503, 201]
     assert [answer.headers.get("Retry-After") for answer in answers] == ["0", "0", None]
 
 
-async def test_the_same_key_for_another_order_is_a_conflict() -> None:
+async def test_the_same_key_for_a_different_request_is_a_conflict() -> None:
     async with open_desk() as desk:
         await desk.place("answered", key="k")
         assert (await desk.place("busy", key="k")).status_code == 409
         assert len(desk.sandbox.calls) == 1
 
 
-async def test_a_webhook_is_sent_again_until_it_is_taken_under_the_same_id() -> None:
+async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() -> None:
     refusals = [(hear, cut), answering(500), answering(503), answering(302, Location="/"), TAKEN]
     async with open_desk(*refusals) as desk:
         await desk.place("busy")
@@ -139,7 +139,7 @@ async def test_a_webhook_is_sent_again_until_it_is_taken_under_the_same_id() -> 
     assert [len(ids) for ids in by_status.values()] == [1, 1]
 
 
-async def test_a_webhook_that_nobody_takes_is_given_up_and_others_are_still_sent() -> None:
+async def test_a_webhook_that_is_never_accepted_is_given_up_and_others_are_still_sent() -> None:
     in_vain = 1 + len(PAUSES)
     async with open_desk(*[answering(500)] * (2 * in_vain), TAKEN, pace=0.001) as desk:
         await desk.place("busy")
@@ -172,7 +172,7 @@ async def test_a_call_can_be_looked_up_by_either_id() -> None:
     assert len(everything) == 2
 
 
-async def test_what_it_does_not_know_is_404() -> None:
+async def test_an_unknown_resource_is_404() -> None:
     async with open_desk() as desk:
         assert (await desk.client.get("/calls/no-such-call")).status_code == 404
         assert (await desk.client.get("/elsewhere")).json() == {"error": "Not Found"}
@@ -197,19 +197,19 @@ async def test_a_wrong_key_is_401_and_places_nothing(authorization: str) -> None
         pytest.param(b'{"phone_number": 1, "message": "x", "metadata": []}', 2, id="wrong types"),
     ],
 )
-async def test_an_order_that_is_none_is_400_with_every_mistake(body: bytes, mistakes: int) -> None:
+async def test_an_invalid_request_is_400_with_every_mistake(body: bytes, mistakes: int) -> None:
     async with open_desk() as desk:
         answer = await desk.client.post("/calls", content=body)
         assert answer.status_code == 400
         assert len(answer.json()["details"]) == mistakes
 
 
-async def test_an_order_that_is_too_long_is_413() -> None:
+async def test_a_request_that_is_too_long_is_413() -> None:
     async with open_desk() as desk:
         assert (await desk.client.post("/calls", content=b"x" * 100_000)).status_code == 413
 
 
-async def test_the_ledger_tells_whom_when_and_under_which_key() -> None:
+async def test_a_call_has_its_number_its_time_and_its_key() -> None:
     async with open_desk() as desk:
         await desk.place("no webhook", key="k-1")
         (call,) = desk.sandbox.calls
@@ -229,7 +229,7 @@ async def test_the_webhook_url_may_be_known_later_than_the_start() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_it_stops_when_asked_though_calls_still_ring() -> None:
+async def test_it_stops_when_asked_while_calls_are_playing() -> None:
     stopping = trio.Event()
     async with open_desk() as desk, trio.open_nursery() as nursery:
         sandbox = Sandbox(desk.inbox.url, SECRET, "key", pace=1000)
@@ -250,6 +250,6 @@ async def test_a_port_in_use_is_an_os_error() -> None:
             await serve_sandbox(Sandbox("", SECRET, "key"), port=taken.getsockname()[1])
 
 
-def test_a_secret_that_cannot_sign_is_told_at_once() -> None:
+def test_a_secret_that_cannot_sign_is_an_error_at_once() -> None:
     with pytest.raises(ValueError, match="base64"):
         Sandbox("http://127.0.0.1", "no secret!", "key")

@@ -1,4 +1,4 @@
-"""What becomes of a call that is answered: TwiML is fetched, heard, and answered with keys."""
+"""An answered call: TwiML is fetched, played, and answered with keys."""
 
 import pytest
 
@@ -38,7 +38,7 @@ async def test_without_a_key_the_next_verb_is_played(behavior: str) -> None:
         assert (await desk.ended()).heard == ("Press 1.", "Nothing? Goodbye.")
 
 
-async def test_silence_is_told_where_that_is_wanted() -> None:
+async def test_silence_is_sent_where_the_document_asks_for_it() -> None:
     async with open_twilio_desk({"/answer": [twiml(menu(actionOnEmptyResult="true"))], "/keys": [BYE]}) as desk:
         await desk.place("silent")
         assert (await desk.ended()).heard == ("Press 1.", "Goodbye.")
@@ -46,7 +46,7 @@ async def test_silence_is_told_where_that_is_wanted() -> None:
     assert fields(pressed)["Digits"] == ""
 
 
-async def test_the_fetch_and_the_keys_are_told_as_twilio_tells_them() -> None:
+async def test_the_fetch_and_the_keys_have_the_parameters_that_twilio_sends() -> None:
     async with open_twilio_desk({"/answer": [MENU], "/keys": [BYE]}) as desk:
         sid = (await desk.place("confirms")).json()["sid"]
         await desk.ended()
@@ -62,7 +62,7 @@ async def test_the_fetch_and_the_keys_are_told_as_twilio_tells_them() -> None:
     )
 
 
-async def test_a_get_is_signed_with_all_that_it_tells() -> None:
+async def test_a_get_is_signed_with_all_its_parameters() -> None:
     answers = {"/answer": [twiml(menu(method="GET", action="keys?of=1&amp;to=2"))], "/keys": [BYE]}
     async with open_twilio_desk(answers) as desk:
         await desk.place("confirms", Method="GET")
@@ -74,7 +74,7 @@ async def test_a_get_is_signed_with_all_that_it_tells() -> None:
     assert pressed.target.startswith("/keys?of=1&to=2&CallSid=CA")
 
 
-async def test_a_gather_without_an_action_tells_whoever_gave_the_document() -> None:
+async def test_a_gather_without_an_action_requests_its_own_document_again() -> None:
     again = twiml("<Gather numDigits='1'><Say>Press.</Say></Gather>")
     async with open_twilio_desk({"/answer": [again, BYE]}) as desk:
         await desk.place("confirms", Url=f"{desk.clinic.url}/answer?call=1")
@@ -84,7 +84,7 @@ async def test_a_gather_without_an_action_tells_whoever_gave_the_document() -> N
     assert fields(second)["Digits"] == "1"
 
 
-async def test_a_redirect_is_followed_and_what_comes_after_it_is_not_heard() -> None:
+async def test_a_redirect_is_followed_and_what_comes_after_it_is_not_played() -> None:
     away = twiml("<Redirect method='GET'>/more?x=1&amp;y=2</Redirect><Say>Never.</Say>")
     async with open_twilio_desk({"/answer": [away], "/more": [BYE]}) as desk:
         await desk.place()
@@ -92,8 +92,8 @@ async def test_a_redirect_is_followed_and_what_comes_after_it_is_not_heard() -> 
         assert fields(desk.requests("/more")[0])["y"] == "2"
 
 
-@pytest.mark.parametrize("address", ["http://[", "http://clinic:door/", "ftp://clinic.example/"])
-async def test_a_document_that_points_nowhere_ends_in_a_complaint(address: str) -> None:
+@pytest.mark.parametrize("address", ["http://[", "http://clinic:port/", "ftp://clinic.example/"])
+async def test_a_redirect_to_an_invalid_url_ends_in_a_complaint(address: str) -> None:
     async with open_twilio_desk({"/answer": [twiml(f"<Redirect>{address}</Redirect>")]}) as desk:
         await desk.place()
         call = await desk.ended()
@@ -111,7 +111,7 @@ async def test_a_hangup_ends_the_call_and_a_pause_makes_it_longer() -> None:
     assert (told["CallDuration"], told["Duration"]) == ("34", "1")
 
 
-async def test_a_circle_of_documents_is_broken() -> None:
+async def test_an_endless_loop_of_documents_is_ended() -> None:
     async with open_twilio_desk({"/answer": [twiml("<Redirect>/answer</Redirect>")]}) as desk:
         await desk.place()
         call = await desk.ended()
@@ -130,7 +130,7 @@ async def test_a_circle_of_documents_is_broken() -> None:
         ("silent", None, None),
     ],
 )
-async def test_who_answers_is_told_where_that_was_asked_for(
+async def test_who_answered_is_reported_if_the_request_asked_for_detection(
     behavior: str, detection: str | None, who: str | None
 ) -> None:
     async with open_twilio_desk() as desk:
@@ -144,7 +144,7 @@ async def test_who_answers_is_told_where_that_was_asked_for(
 
 
 @pytest.mark.parametrize("lost", LOST, ids=["500", "404", "302", "204", "no TwiML"])
-async def test_what_cannot_be_had_comes_from_the_fallback(lost: bytes) -> None:
+async def test_a_document_that_fails_comes_from_the_fallback(lost: bytes) -> None:
     async with open_twilio_desk({"/answer": [lost], "/fallback": [BYE]}) as desk:
         await desk.place("voicemail", FallbackUrl=f"{desk.clinic.url}/fallback", MachineDetection="Enable")
         call = await desk.ended()
@@ -159,7 +159,7 @@ async def test_what_cannot_be_had_comes_from_the_fallback(lost: bytes) -> None:
     assert "ErrorCode" not in last
 
 
-async def test_keys_that_cannot_be_told_are_told_to_the_fallback() -> None:
+async def test_keys_that_cannot_be_delivered_are_sent_to_the_fallback() -> None:
     answers = {"/answer": [MENU], "/keys": [answer(503)], "/fallback": [BYE]}
     async with open_twilio_desk(answers) as desk:
         await desk.place("confirms", FallbackUrl=f"{desk.clinic.url}/fallback", FallbackMethod="GET")
@@ -168,7 +168,7 @@ async def test_keys_that_cannot_be_told_are_told_to_the_fallback() -> None:
 
 
 @pytest.mark.parametrize("fallback", [None, "/fallback"])
-async def test_a_call_that_nobody_has_words_for_is_hung_up_with_the_reason(fallback: str | None) -> None:
+async def test_a_call_without_any_document_is_hung_up_with_the_reason(fallback: str | None) -> None:
     async with open_twilio_desk({"/answer": [answer(500)], "/fallback": [answer(500)]}) as desk:
         await desk.place(FallbackUrl=fallback and desk.clinic.url + fallback)
         call = await desk.ended()
@@ -177,7 +177,7 @@ async def test_a_call_that_nobody_has_words_for_is_hung_up_with_the_reason(fallb
     assert len(call.complaints) == (2 if fallback else 1)
 
 
-async def test_what_is_wrong_in_a_document_is_kept_and_the_rest_is_heard() -> None:
+async def test_a_mistake_in_a_document_is_kept_and_the_rest_is_played() -> None:
     async with open_twilio_desk({"/answer": [twiml("<Dial>+12025550100</Dial><Say>Hello.</Say>")]}) as desk:
         await desk.place()
         call = await desk.ended()

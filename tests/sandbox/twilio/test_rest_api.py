@@ -1,4 +1,4 @@
-"""Twilio's call API, as the sandbox plays it, over real HTTP."""
+"""The simulated call API of Twilio over real HTTP."""
 
 import re
 from email.utils import parsedate_to_datetime
@@ -22,7 +22,7 @@ def refused(answer: httpx.Response, status: int, code: int) -> bool:
     return bool(body == body | {"status": status, "more_info": f"https://www.twilio.com/docs/errors/{code}"})
 
 
-async def test_a_call_is_placed_in_twilio_s_own_shape() -> None:
+async def test_a_placed_call_has_the_form_that_twilio_documents() -> None:
     async with open_twilio_desk(pace=1000) as desk:
         answer = await desk.place()
     assert answer.status_code == 201
@@ -38,13 +38,13 @@ async def test_a_call_is_placed_in_twilio_s_own_shape() -> None:
     assert all(value is None or isinstance(value, str) for value in others.values())
 
 
-async def test_the_same_request_twice_rings_twice() -> None:
+async def test_the_same_request_twice_places_two_calls() -> None:
     async with open_twilio_desk() as desk:
         answers = [await desk.place() for _ in range(2)]
         assert len({answer.json()["sid"] for answer in answers}) == len(desk.sandbox.calls) == 2
 
 
-async def test_the_ledger_tells_whom_and_under_which_id_of_the_caller_s() -> None:
+async def test_a_call_has_its_number_and_the_attempt_id_of_its_callback() -> None:
     async with open_twilio_desk(pace=1000) as desk:
         await desk.place(StatusCallback=f"{desk.clinic.url}/status/call-7#rc=5")
         await desk.place(StatusCallback=None)
@@ -90,7 +90,7 @@ async def test_the_ledger_tells_whom_and_under_which_id_of_the_caller_s() -> Non
         ("Timeout", ["30", "30"], 20001),
     ],
 )
-async def test_a_request_that_is_not_as_documented_is_refused(
+async def test_a_parameter_that_is_not_as_documented_is_refused(
     parameter: str, value: str | list[str] | None, code: int
 ) -> None:
     async with open_twilio_desk() as desk:
@@ -99,20 +99,20 @@ async def test_a_request_that_is_not_as_documented_is_refused(
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "multipart/form-data; boundary=x"])
-async def test_only_a_form_will_do(content_type: str) -> None:
+async def test_only_a_form_is_accepted(content_type: str) -> None:
     async with open_twilio_desk() as desk:
         answer = await desk.client.post(CALLS, content=b"To=%2B12025550100", headers={"Content-Type": content_type})
         assert refused(answer, 400, 20001)
 
 
-async def test_a_form_that_is_no_text_is_refused() -> None:
+async def test_a_form_that_is_not_utf_8_or_too_long_is_refused() -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     async with open_twilio_desk() as desk:
         assert refused(await desk.client.post(CALLS, content=b"To=\xff", headers=form), 400, 20001)
         assert (await desk.client.post(CALLS, content=b"x" * 100_000, headers=form)).status_code == 413
 
 
-async def test_all_that_is_documented_is_taken() -> None:
+async def test_every_documented_parameter_is_accepted() -> None:
     async with open_twilio_desk() as desk:
         answer = await desk.place(
             Method="GET",
@@ -139,12 +139,12 @@ async def test_wrong_credentials_are_401_and_place_nothing(auth: tuple[str, str]
         assert desk.sandbox.calls == ()
 
 
-async def test_another_s_account_is_401() -> None:
+async def test_another_account_is_401() -> None:
     async with open_twilio_desk() as desk:
         assert refused(await desk.client.get(CALLS.replace(ACCOUNT, "AC1")), 401, 20003)
 
 
-async def test_what_it_does_not_know_is_404() -> None:
+async def test_an_unknown_resource_is_404() -> None:
     async with open_twilio_desk() as desk:
         assert refused(await desk.client.get(f"{ACCOUNT_PATH}/Calls/CA1.json"), 404, 20404)
         assert refused(
@@ -154,7 +154,7 @@ async def test_what_it_does_not_know_is_404() -> None:
         assert refused(await desk.client.delete(CALLS), 405, 20004)
 
 
-async def test_a_number_that_cannot_be_called_is_refused_in_twilio_s_words() -> None:
+async def test_a_number_that_cannot_be_called_is_refused_with_twilios_code() -> None:
     async with open_twilio_desk() as desk:
         answers = [await desk.place("refused") for _ in range(2)]
         assert all(refused(answer, 400, 21211) for answer in answers)
@@ -173,14 +173,14 @@ async def test_too_many_requests_are_429_and_nothing_is_placed(behavior: str, ti
         assert (await desk.place(behavior)).status_code == 201
 
 
-async def test_requests_turned_away_are_counted_for_each_number() -> None:
+async def test_rejected_requests_are_counted_for_each_number() -> None:
     async with open_twilio_desk() as desk:
         first, second = (f"{desk.clinic.url}/status/call-{number}" for number in (1, 2))
         assert refused(await desk.place("error, not placed", StatusCallback=first), 500, 20500)
         assert (await desk.place("error, not placed", StatusCallback=second)).status_code == 201
 
 
-async def test_an_error_may_hide_a_call_that_rings() -> None:
+async def test_an_error_may_hide_a_placed_call() -> None:
     async with open_twilio_desk() as desk:
         assert refused(await desk.place("error, placed"), 500, 20500)
         assert (await desk.ended()).status == "completed"
@@ -193,7 +193,7 @@ async def test_a_lost_answer_is_cut_and_the_call_is_placed() -> None:
         assert (await desk.ended()).status == "completed"
 
 
-async def test_an_early_call_s_answer_comes_last_and_tells_what_was_once_true() -> None:
+async def test_the_answer_of_an_early_call_comes_last_and_still_says_queued() -> None:
     async with open_twilio_desk(pace=0.01) as desk:
         answer = await desk.place("early webhook")
         assert (answer.status_code, answer.json()["status"]) == (201, "queued")
@@ -201,7 +201,7 @@ async def test_an_early_call_s_answer_comes_last_and_tells_what_was_once_true() 
         assert desk.sandbox.calls[0].status == "completed"
 
 
-async def test_a_look_up_knows_how_the_call_ended() -> None:
+async def test_a_look_up_shows_how_the_call_ended() -> None:
     async with open_twilio_desk() as desk:
         sid = (await desk.place("no webhook")).json()["sid"]
         call = {"status": ""}
@@ -233,7 +233,7 @@ async def test_calls_are_listed_newest_first_by_pages() -> None:
         assert len((await desk.client.get(CALLS)).json()["calls"]) == 5
 
 
-async def test_a_list_is_of_those_that_fit() -> None:
+async def test_a_list_has_only_the_calls_that_match() -> None:
     async with open_twilio_desk(pace=1000) as desk:
         busy, silent = await placed_in_turn(desk, "busy", "silent")
         await desk.client.post(f"{ACCOUNT_PATH}/Calls/{busy}.json", data={"Status": "canceled"})
@@ -252,13 +252,13 @@ async def test_a_list_is_of_those_that_fit() -> None:
 @pytest.mark.parametrize(
     "query", ["Status=gone", "PageSize=0", "PageSize=1001", "Page=-1", "to=x", "StartTime=2026-01-01", "To=a&To=b"]
 )
-async def test_a_filter_that_is_none_is_refused(query: str) -> None:
+async def test_an_invalid_filter_is_refused(query: str) -> None:
     async with open_twilio_desk() as desk:
         assert refused(await desk.client.get(f"{CALLS}?{query}"), 400, 20001)
 
 
 @pytest.mark.parametrize("asked", ["canceled", "completed"])
-async def test_a_call_that_is_queued_can_be_cancelled(asked: str) -> None:
+async def test_a_queued_call_can_be_canceled(asked: str) -> None:
     async with open_twilio_desk(pace=1000) as desk:
         await desk.place()
         answer = await desk.modify(asked)
@@ -270,13 +270,13 @@ async def test_a_call_that_is_queued_can_be_cancelled(asked: str) -> None:
     assert (told["CallStatus"], told["CallDuration"], told["SequenceNumber"]) == ("canceled", "0", "0")
 
 
-async def test_a_call_that_is_cancelled_before_anybody_has_begun_with_it_never_rings() -> None:
+async def test_a_call_that_is_canceled_before_it_starts_is_never_dialed() -> None:
     sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=0)
-    owner = sandbox.app.test_client()
-    order = {"To": example_number("answered"), "From": FROM, "Url": "http://127.0.0.1:1/answer"}
-    await owner.post(CALLS, form=order, auth=(ACCOUNT, TOKEN))
+    client = sandbox.app.test_client()
+    parameters = {"To": example_number("answered"), "From": FROM, "Url": "http://127.0.0.1:1/answer"}
+    await client.post(CALLS, form=parameters, auth=(ACCOUNT, TOKEN))
     (call,) = sandbox.calls
-    await owner.post(CALLS.replace(".json", f"/{call.id}.json"), form={"Status": "canceled"}, auth=(ACCOUNT, TOKEN))
+    await client.post(CALLS.replace(".json", f"/{call.id}.json"), form={"Status": "canceled"}, auth=(ACCOUNT, TOKEN))
     async with trio.open_nursery() as nursery:
         await nursery.start(sandbox.play_calls)
         await trio.testing.wait_all_tasks_blocked()

@@ -32,11 +32,11 @@ ANSWERED = [("0", "initiated"), ("1", "ringing"), ("2", "in-progress"), ("3", "c
         ("unknown status", [("0", "dispatched"), *((str(int(at) + 1), word) for at, word in ANSWERED)]),
     ],
 )
-async def test_each_kind_of_number_has_its_own_callbacks(behavior: str, told: list[tuple[str, str]]) -> None:
+async def test_each_number_has_its_own_callbacks(behavior: str, told: list[tuple[str, str]]) -> None:
     assert await told_of(behavior, len(told)) == told
 
 
-async def test_a_callback_tells_what_twilio_tells() -> None:
+async def test_a_callback_has_the_parameters_that_twilio_sends() -> None:
     async with open_twilio_desk() as desk:
         sid = (await desk.place()).json()["sid"]
         first, *_, last = await desk.callbacks(4)
@@ -62,7 +62,7 @@ async def test_a_callback_tells_what_twilio_tells() -> None:
 
 
 @pytest.mark.parametrize(("behavior", "code"), [("busy", "486"), ("no answer", "487"), ("failed", "404")])
-async def test_a_call_that_nobody_took_has_no_minutes(behavior: str, code: str) -> None:
+async def test_an_unanswered_call_has_no_minutes(behavior: str, code: str) -> None:
     async with open_twilio_desk() as desk:
         await desk.place(behavior)
         told = await desk.told(lambda told: "CallDuration" in told)
@@ -80,7 +80,7 @@ async def test_every_webhook_is_signed_and_has_a_token_of_its_own() -> None:
         assert len(tokens) == len(desk.clinic.requests) == 5
 
 
-async def test_a_callback_by_get_tells_the_same_in_its_query() -> None:
+async def test_a_callback_by_get_has_the_same_parameters_in_its_query() -> None:
     async with open_twilio_desk() as desk:
         await desk.place("busy", StatusCallbackMethod="GET", StatusCallback=f"{desk.clinic.url}/status/1?x=1")
         told = await desk.callbacks(2)
@@ -100,7 +100,7 @@ async def test_a_callback_by_get_tells_the_same_in_its_query() -> None:
         (["ringing", "initiated"], [("0", "initiated"), ("1", "ringing")]),
     ],
 )
-async def test_only_what_was_asked_for_is_told_and_numbered(
+async def test_only_the_requested_events_are_sent_and_numbered(
     asked: Sequence[str] | None, told: list[tuple[str, str]]
 ) -> None:
     async with open_twilio_desk() as desk:
@@ -118,7 +118,7 @@ async def test_completed_is_the_event_of_every_end() -> None:
     assert (told["CallStatus"], told["SequenceNumber"]) == ("busy", "0")
 
 
-async def test_without_a_status_callback_nothing_is_told() -> None:
+async def test_without_a_status_callback_nothing_is_sent() -> None:
     async with open_twilio_desk() as desk:
         await desk.place(StatusCallback=None)
         call = await desk.until(lambda call: call.status == "completed")
@@ -143,7 +143,7 @@ async def test_a_repeated_callback_keeps_its_token() -> None:
         (twiml("<Jump/>"), "12200"),
     ],
 )
-async def test_a_callback_that_is_answered_is_never_sent_again(answered: bytes, complaint: str) -> None:
+async def test_an_answered_callback_is_never_sent_again(answered: bytes, complaint: str) -> None:
     async with open_twilio_desk({"/status": [answered]}) as desk:
         await desk.place("busy")
         call = await desk.until(lambda call: len(call.complaints) == 2)
@@ -152,14 +152,14 @@ async def test_a_callback_that_is_answered_is_never_sent_again(answered: bytes, 
 
 
 @pytest.mark.parametrize("taken", [TAKEN, answer(200), twiml("")], ids=["204", "200", "twiml"])
-async def test_a_callback_that_is_taken_as_twilio_wants_leaves_no_complaint(taken: bytes) -> None:
+async def test_a_callback_that_is_answered_as_twilio_expects_leaves_no_complaint(taken: bytes) -> None:
     async with open_twilio_desk({"/status": [taken]}) as desk:
         await desk.place("silent")
         await desk.callbacks(4)
         assert (await desk.ended()).complaints == ()
 
 
-async def test_a_call_that_talks_can_be_hung_up_and_not_cancelled() -> None:
+async def test_an_answered_call_can_be_hung_up_but_not_canceled() -> None:
     endless = twiml("<Say>Hello.</Say><Pause length='9999'/><Say>Still here?</Say>")
     async with open_twilio_desk({"/answer": [endless]}, pace=0.01) as desk:
         await desk.place()

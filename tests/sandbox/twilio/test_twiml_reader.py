@@ -11,7 +11,7 @@ def read(verbs: str) -> Document:
     return read_twiml("text/xml", f"<Response>{verbs}</Response>".encode())
 
 
-def test_every_verb_is_read_with_what_it_says_and_what_it_leaves_out() -> None:
+def test_every_verb_is_read_with_its_attributes_and_its_defaults() -> None:
     document = read(
         """
         <Say voice="Polly.Joanna" language="en-US" loop="2">Hello &amp; welcome.</Say>
@@ -75,7 +75,7 @@ def test_every_verb_is_read_with_what_it_says_and_what_it_leaves_out() -> None:
         ("<Hangup reason='busy'/>", 1),
     ],
 )
-def test_what_twilio_does_not_know_is_a_complaint_and_the_rest_is_played(verbs: str, left: int) -> None:
+def test_an_unknown_part_is_a_complaint_and_the_rest_is_played(verbs: str, left: int) -> None:
     document = read(verbs)
     assert len(document.complaints) == 1
     assert len(document.verbs) == left
@@ -95,13 +95,13 @@ def test_what_twilio_does_not_know_is_a_complaint_and_the_rest_is_played(verbs: 
         ("text/xml", b"<Response>" + b" " * 64 * 1024 + b"</Response>", 11750),
     ],
 )
-def test_what_is_no_twiml_has_twilio_s_code(content_type: str, body: bytes, code: int) -> None:
+def test_an_invalid_document_has_twilios_error_code(content_type: str, body: bytes, code: int) -> None:
     with pytest.raises(TwimlError) as caught:
         read_twiml(content_type, body)
     assert caught.value.code == code
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=200))
-def test_a_text_is_heard_as_it_was_meant(text: str) -> None:
+def test_a_text_is_spoken_as_it_was_written(text: str) -> None:
     document = read(f"<Say>{escape(text)}</Say>")
     assert "".join(verb.text for verb in document.verbs if isinstance(verb, Say)) == text.strip()

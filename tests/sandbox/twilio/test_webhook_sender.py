@@ -1,4 +1,4 @@
-"""How often a webhook is sent: once, unless there was nobody to send it to."""
+"""How often a webhook is sent: once, and again only where no connection could be made."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -13,7 +13,7 @@ from tests.support.hostile_provider import cut, hear, hostile, nobody_listens
 
 @define
 class CountingExchange(Exchange):
-    """The real one; it counts what it is asked."""
+    """Sends real requests and counts them."""
 
     asked: int = 0
 
@@ -34,21 +34,21 @@ async def sent_to(url: str) -> tuple[int, Outcome]:
     return exchange.asked, outcome
 
 
-async def test_where_nobody_listens_it_is_tried_once_more() -> None:
+async def test_a_refused_connection_is_tried_once_more() -> None:
     with nobody_listens() as url:
         times, outcome = await sent_to(url)
     assert times == 2
     assert isinstance(outcome, Unheard)
 
 
-async def test_a_line_that_is_cut_after_sending_is_not_tried_again() -> None:
+async def test_a_connection_that_is_cut_after_sending_is_not_tried_again() -> None:
     async with hostile((hear, cut)) as server:
         times, outcome = await sent_to(server.url)
         assert (times, len(server.requests)) == (1, 1)
     assert isinstance(outcome, Unheard)
 
 
-async def test_a_url_that_is_none_is_nobody() -> None:
-    times, outcome = await sent_to("http://clinic:door/")
+async def test_an_invalid_url_is_an_unheard_request() -> None:
+    times, outcome = await sent_to("http://clinic:port/")
     assert times == 1
     assert not isinstance(outcome, Heard)
