@@ -1,4 +1,4 @@
-"""Tells somebody when reminders need a human: one message for all that came together, and never who the patient is."""
+"""Send a message when reminders need a human: one for all that came together, and without any personal data."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
 
 Send = Callable[[str, str], Awaitable[bool]]
-"""Sends a title and a text; whether every service has taken it."""
+"""Sends a title and a text; returns whether every service has accepted it."""
 
 _PAUSED: Final = "dialing is paused"
 _LINES: Final = 50
@@ -33,26 +33,26 @@ _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @define(kw_only=True)
 class Alerts:
-    """What the watch works with."""
+    """What sending alerts needs."""
 
     database: Database
     clock: Clock
     send: Send | None
-    """None: nobody is to be told."""
+    """None: no alerts."""
     every: timedelta
-    """At most one message in so long; what comes meanwhile waits for the next."""
+    """The shortest time between two messages; news that comes meanwhile waits for the next."""
     stopping: trio.Event
     nap: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    """The sleep between two looks."""
+    """The sleep between two checks."""
 
     def change(self, *, send: Send | None, every: timedelta) -> None:
-        """Tell in this way from here on, at once; a message that is on its way goes on."""
+        """Send alerts in this way from now on, beginning at once; a message that is being sent is not interrupted."""
         self.send, self.every = send, every
         self.nap.cancel()
 
 
 async def watch(alerts: Alerts) -> None:
-    """Send what is new, again and again until the stop. What could not be sent is news the next time, too."""
+    """Send what is new, again and again until the stop. News that could not be sent is sent the next time."""
     pause = alerts.every
     while not alerts.stopping.is_set():
         send, is_well = alerts.send, True
@@ -60,16 +60,16 @@ async def watch(alerts: Alerts) -> None:
             try:
                 is_well = await _send_news(alerts, send)
             except StoreUnavailableError:
-                is_well = True  # the poll loop tells of it; the next turn looks again
+                is_well = True  # the poll loop logs it; the next turn tries again
         if send is not alerts.send:
-            continue  # others are to be told now
+            continue  # the recipients have changed
         pause = alerts.every if is_well else min(2 * pause, max(_LONGEST_PAUSE, alerts.every))
         with trio.move_on_after(math.inf if send is None else pause.total_seconds()) as alerts.nap:
             await alerts.stopping.wait()
 
 
 async def _send_news(alerts: Alerts, send: Send) -> bool:
-    """False: there is news, and it could not be sent."""
+    """Return False if there is news that could not be sent."""
     found = await alerts.database.read(partial(news, now=alerts.clock.now()))
     unreached = await alerts.database.read(untold)
     if not found and unreached is None:
@@ -79,7 +79,7 @@ async def _send_news(alerts: Alerts, send: Send) -> bool:
     with trio.move_on_after(_SENDING_SECONDS):
         is_sent = await send(title, text)
     if not is_sent:
-        logger.warning(f"an alert could not be sent ({title}); it is tried again")
+        logger.warning(f"an alert could not be sent ({title}); it will be sent again")
         return False
     await alerts.database.write(partial(told, told_of=found))
     if unreached is not None:
@@ -89,14 +89,14 @@ async def _send_news(alerts: Alerts, send: Send) -> bool:
 
 
 def message(found: Sequence[News], *, is_unreached: bool = False) -> tuple[str, str]:
-    """Title and text: that dialing is paused because the provider does not reach us, then the reminders."""
+    """Return title and text: that dialing is paused because the provider does not reach us, then the reminders."""
     parts = [(_PAUSED, f"{UNREACHED}. Run reminderd doctor.")] if is_unreached else []
     parts += [_of_reminders(found)] if found else []
     return "; ".join(title for title, _ in parts), "\n\n".join(text for _, text in parts)
 
 
 def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
-    """How many, and by its `ref`, or else its id, what each has come to; nothing else of a patient."""
+    """Return how many reminders there are, and the outcome of each by its `ref` or id; nothing else about a patient."""
     counts = Counter(one.outcome for one in found)
     title = f"{len(found)} {'reminder needs' if len(found) == 1 else 'reminders need'} a human"
     lines = [", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word])]
@@ -107,20 +107,20 @@ def _of_reminders(found: Sequence[News]) -> tuple[str, str]:
 
 
 def _why(one: News) -> str:
-    """How the last call has ended, where that is why nobody was reached."""
+    """Return how the last call ended, if that is why nobody was reached."""
     ending = _ENDINGS.get(str(one.end_code))
     return f" ({ending.words})" if ending is not None and one.outcome is Outcome.NOT_REACHED else ""
 
 
 def by_apprise(urls: Sequence[str]) -> Send:
-    """Sends through Apprise, which knows a hundred services by their URLs."""
-    import apprise  # noqa: PLC0415 - only who is to be told pays for it
+    """Return a function that sends through Apprise, which supports a hundred services by their URLs."""
+    import apprise  # noqa: PLC0415 - slow to import, and needed only where alerts are configured
 
     services = apprise.Apprise()
     services.add(list(urls))
 
     async def send(title: str, text: str) -> bool:
-        # Left to itself at a stop: a service that never answers must not hold it up.
+        # Abandoned at a stop: a service that never answers must not delay it.
         notify = partial(services.notify, title=title, body=text)
         return bool(await trio.to_thread.run_sync(notify, abandon_on_cancel=True))
 
