@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _IDS: Final = ("reminder", "call", "attempt")
 """These come first; other bound values follow in their own order."""
 
-# loguru never reads what it fills in as a template again, nor as colours.
+# loguru never reads what it fills in as a template again, nor as colors.
 _REST_OF_TEXT: Final = "<level>{shown[level]:<7}</level> {shown[message]}<dim>{shown[bound]}</dim>{shown[exception]}\n"
 _TEXT: Final = "<dim>{shown[time]}</dim> " + _REST_OF_TEXT
 _TEXT_IN_JOURNAL: Final = "{shown[priority]}" + _REST_OF_TEXT

@@ -15,7 +15,7 @@ FEW: Final = 3
 def log_transition(transition: Transition | None) -> None:
     """Log what a transition changed, with reminder and call bound; None: its row was deleted."""
     if transition is None:
-        logger.warning("the call does not exist any more: another program has deleted it")
+        logger.warning("the call no longer exists: another program has deleted it")
         return
     for line in transition.lines:
         ids = {"reminder": line.reminder_id, "call": line.call_id}

@@ -372,7 +372,7 @@ def test_each_line_of_a_transition_is_logged_with_its_reminder_and_call(jsonl: i
 
 def test_a_deleted_row_is_logged(text: io.StringIO) -> None:
     log_transition(None)
-    assert "WARNING the call does not exist any more" in text.getvalue()
+    assert "WARNING the call no longer exists" in text.getvalue()
 
 
 async def test_a_value_bound_to_a_task_is_only_in_its_own_lines(jsonl: io.StringIO) -> None:
