@@ -28,6 +28,7 @@ BANNED = {
     "(put|puts|putting) (off|aside)": "hold",
     "(clear|clears|cleared) up": "reconcile",
     "exposures?": "warning",
+    "troubles?": "error, or what failed",
     "wish(es)?": "what the caller asks for: add, update",
     "licences?": "license",
     "behaviou(r|rs)": "behavior",
