@@ -23,7 +23,7 @@ from reminderd.sandbox.generic.simulation import (
     GenericCalls,
     KeyConflict,
     Placed,
-    Rejected,
+    RequestRejected,
     WebhookSender,
     play_call,
     report_of,
@@ -131,7 +131,7 @@ class Sandbox:
             return {"error": "Invalid payload", "details": error.details}, 400
         key = request.headers.get("Idempotency-Key")
         match self._calls.decide(wanted, key=key, now=self._clock.now()):
-            case Rejected(status):
+            case RequestRejected(status):
                 headers = {"Retry-After": str(round(RETRY_AFTER_STEPS * self._pace))} if status in {429, 503} else {}
                 return {"error": _ERRORS[status]}, status, headers
             case KeyConflict():

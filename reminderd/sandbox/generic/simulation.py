@@ -79,7 +79,7 @@ class Placed:
 
 
 @frozen
-class Rejected:
+class RequestRejected:
     """Nothing is placed; the request is answered with this HTTP status."""
 
     status: int
@@ -90,7 +90,7 @@ class KeyConflict:
     """The key belongs to a different request."""
 
 
-Decision: TypeAlias = Placed | Rejected | KeyConflict
+Decision: TypeAlias = Placed | RequestRejected | KeyConflict
 
 
 class GenericCalls:
@@ -108,7 +108,7 @@ class GenericCalls:
         behavior = behavior_of(request.phone_number)
         status = self.switchboard.rejection(behavior, request=key or request.phone_number)
         if status is not None:
-            return Rejected(status)
+            return RequestRejected(status)
         return Placed(self._place(request, behavior, key=key, now=now), repeated=False)
 
     def calls_of(self, attempt_id: str) -> tuple[GenericCall, ...]:

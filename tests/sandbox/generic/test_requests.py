@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic.simulation import CallRequest, GenericCalls, KeyConflict, Placed, Rejected
+from reminderd.sandbox.generic.simulation import CallRequest, GenericCalls, KeyConflict, Placed, RequestRejected
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
@@ -48,7 +48,7 @@ def test_without_a_key_every_request_places_a_call() -> None:
 def test_a_call_is_rejected_so_often_and_then_placed(behavior: str, statuses: list[int]) -> None:
     calls = GenericCalls()
     for status in statuses:
-        assert calls.decide(a_request(behavior), key="k", now=NOW) == Rejected(status)
+        assert calls.decide(a_request(behavior), key="k", now=NOW) == RequestRejected(status)
         assert calls.switchboard.calls == ()
     assert isinstance(calls.decide(a_request(behavior), key="k", now=NOW), Placed)
 
@@ -56,13 +56,13 @@ def test_a_call_is_rejected_so_often_and_then_placed(behavior: str, statuses: li
 def test_each_call_is_rejected_anew() -> None:
     calls = GenericCalls()
     for key in ("one", "two"):
-        assert calls.decide(a_request("error, not placed"), key=key, now=NOW) == Rejected(500)
+        assert calls.decide(a_request("error, not placed"), key=key, now=NOW) == RequestRejected(500)
 
 
 def test_a_refused_number_stays_refused() -> None:
     calls = GenericCalls()
     for _ in range(3):
-        assert calls.decide(a_request("refused"), key="k", now=NOW) == Rejected(422)
+        assert calls.decide(a_request("refused"), key="k", now=NOW) == RequestRejected(422)
 
 
 def test_the_second_call_of_a_reminder_may_end_differently() -> None:
