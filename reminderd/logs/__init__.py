@@ -1,1 +1,1 @@
-"""What the admin reads: loguru, with the libraries' logging routed in and phone numbers masked."""
+"""Write the log that the admin reads: loguru, with the libraries' logging routed in and phone numbers masked."""
