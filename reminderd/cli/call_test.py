@@ -184,9 +184,12 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
         transaction(connection, add, SystemClock().now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-            if alone:
-                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping, knows_one_call=True))
-            code = await _followed(connection, reminder_id, rules, stopping)
+            async with trio.open_nursery() as daemon:
+                if alone:
+                    start = partial(run, config, clock=SystemClock(), stopping=stopping, knows_one_call=True)
+                    await daemon.start(start)
+                code = await _followed(connection, reminder_id, rules, stopping)
+                stopping.set()  # gracefully: the answer to the last webhook must go out
             nursery.cancel_scope.cancel()
     return code
 

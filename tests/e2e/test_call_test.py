@@ -21,6 +21,7 @@ from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
 from tests.support.desk import a_desk
 from tests.support.generic_server import send, webhook
+from tests.support.hostile_provider import answering, hostile
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
 from tests.support.twilio_desk import FROM
@@ -143,6 +144,15 @@ async def test_a_daemon_with_another_database_is_not_waited_for(tmp_path: Path) 
         assert one.returncode == 1
         assert one.stderr.decode().startswith("not called: another reminderd answers at port ")
     assert clinic.twilio.calls == ()
+
+
+async def test_another_program_on_the_port_is_not_waited_for(tmp_path: Path) -> None:
+    async with hostile(answering(404)) as server:
+        (tmp_path / "config.toml").write_text(f"[web]\nport = {server.url.rpartition(':')[2]}\n")
+        done = await call_test(tmp_path, "+12025550100")
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("not called: what answers at http://127.0.0.1:")
+    assert not (tmp_path / "reminderd.db").exists()
 
 
 OTHERS = [
