@@ -10,7 +10,7 @@ from reminderd.core.imported import Decision
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
-from reminderd.daemon.parts import mint
+from reminderd.daemon.setup import mint
 from reminderd.logs import log_transition
 from reminderd.store.database import Database
 from reminderd.store.reminders import API, Source, Stored, put_all, stored, withdraw

@@ -8,9 +8,9 @@ from reminderd.alerts import Alerts
 from reminderd.config import Config
 from reminderd.core.rules import Rules
 from reminderd.daemon.clients import with_secrets_of
-from reminderd.daemon.doors import door
+from reminderd.daemon.endpoints import door
 from reminderd.daemon.intake import api
-from reminderd.daemon.parts import rules_with, send
+from reminderd.daemon.setup import rules_with, send
 from reminderd.engine.context import Context
 from reminderd.engine.poller import Poller
 from reminderd.providers.generic import GenericProvider

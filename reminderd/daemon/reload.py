@@ -12,7 +12,7 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, risks, written
 from reminderd.daemon.live import Live
-from reminderd.daemon.parts import address_of
+from reminderd.daemon.setup import address_of
 from reminderd.daemon.uncallable import tell_uncallable
 from reminderd.early_signals import taken
 from reminderd.store.address import follow_address

@@ -14,13 +14,13 @@ from reminderd.config import Config
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
-from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
-from reminderd.daemon.parts import address_of, alerts, chores, poller, rules_with
 from reminderd.daemon.ports import Ports, ports
+from reminderd.daemon.readiness import HEARTBEAT_LIMIT, Watch
 from reminderd.daemon.reload import Reload, watch_hangups
+from reminderd.daemon.setup import address_of, alerts, chores, poller, rules_with
 from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks, time_to_stop
+from reminderd.daemon.systemd import UNTOLD, Supervisor, attend, signs_of
 from reminderd.daemon.uncallable import tell_uncallable
-from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.metrics import Instruments

@@ -14,9 +14,8 @@ from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.engine.address_pause import Turn
-from reminderd.engine.checker import check
 from reminderd.engine.context import Context, Sightings
-from reminderd.engine.dialer import dial
+from reminderd.engine.dialer import check, dial
 from reminderd.engine.pacing import Pacing
 from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
 from reminderd.store.address import note_gap
@@ -58,7 +57,7 @@ class Poller:
     dial: Callable[..., Awaitable[None]] = dial
     """Sends a request; see `dialer.dial`."""
     check: Callable[..., Awaitable[None]] = check
-    """Makes a look-up; see `checker.check`."""
+    """Makes a look-up; see `dialer.check`."""
     beat: float = field(init=False)
     """The monotonic time of the loop's last heartbeat."""
     failure: str | None = field(default=None, init=False)

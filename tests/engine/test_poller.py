@@ -1,4 +1,4 @@
-"""The poll loop, the dialer and the checker with a real database and a provider written by hand, on the real clock."""
+"""The poll loop and the dialer with a real database and a provider written by hand, on the real clock."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager

@@ -1,4 +1,4 @@
-"""The poll loop, the dialer and the checker around a real database, with a clock and a provider that tests hold."""
+"""The poll loop and the dialer around a real database, with a clock and a provider that tests hold."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reminderd.core.answers import Report
-from reminderd.daemon.doors import _Desk
+from reminderd.daemon.endpoints import _Desk
 from reminderd.engine.breaker import Breaker
 from reminderd.store.database import open_database
 from reminderd.store.errors import StoreUnavailableError

@@ -12,7 +12,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.rules import Rules
-from reminderd.daemon.parts import mint
+from reminderd.daemon.setup import mint
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.dialer import log_turn
 from reminderd.logs import log_transition
