@@ -1,4 +1,4 @@
-"""What a running daemon tells of itself: whether it is ready, to Prometheus, and to `reminderd status`."""
+"""Report how the daemon is doing: readiness, the page for Prometheus, `reminderd status`, and a warning in the log."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,16 +7,17 @@ from platform import python_version
 from typing import Final
 
 from attrs import frozen
+from loguru import logger
 
 from reminderd import __version__
-from reminderd.clock import Clock
 from reminderd.core.health import ADDRESS
 from reminderd.core.lifecycle.address import UNREACHED
-from reminderd.engine.breaker import Breaker
-from reminderd.engine.poller import Poller
-from reminderd.metrics import Instruments, Moment, page
+from reminderd.core.phone import Numbering
+from reminderd.engine.context import Context
+from reminderd.metrics import Moment, page
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.queries import uncallable
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
 
@@ -26,47 +27,43 @@ HEARTBEAT_LIMIT: Final = 30.0
 
 @frozen(kw_only=True)
 class Watch:
-    """All that is looked at."""
+    """Looks at everything that a process under one configuration runs."""
 
-    database: Database
-    loop: Poller | None
-    """None: this process does not dial."""
-    breaker: Breaker
-    clock: Clock
-    instruments: Instruments
-    provider: str
-    is_asked: bool
-    """The provider asks what to say, at our public address."""
+    context: Context
+    dials: bool
+    """Whether this process has a poll loop."""
     started_at: datetime
 
     async def readiness(self) -> Mapping[str, str | None]:
-        """Each part that this process runs, with what is wrong with it, or None."""
-        parts: dict[str, str | None] = {"database": self.database.trouble}
+        """Return each part that this process runs, with what is wrong with it, or None."""
+        database, memory, clock = self.context.database, self.context.memory, self.context.clock
+        parts: dict[str, str | None] = {"database": database.trouble}
         unreached_since = None
         try:
-            unreached_since = (
-                await self.database.read(partial(next_wakes, now=self.clock.now(), alive=False))
-            ).unreached_since
+            wakes = await database.read(partial(next_wakes, now=clock.now(), alive=False))
+            unreached_since = wakes.unreached_since
         except (StoreUnavailableError, StoreUnusableError) as error:
             parts["database"] = str(error)
-        if self.is_asked:
+        if self._is_asked:
             parts[ADDRESS] = None if unreached_since is None else f"dialing is paused: {UNREACHED}"
-        if self.loop is not None:
-            silent = self.clock.monotonic() - self.loop.beat
-            parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else self.loop.failure
-            parts["provider"] = f"dialing is paused: {self.breaker.reason}" if self.breaker.paused else None
+        if self.dials:
+            silent = clock.monotonic() - memory.beat
+            parts["poll loop"] = f"no heartbeat for {silent:.0f} s" if silent > HEARTBEAT_LIMIT else memory.failure
+            breaker = memory.breaker
+            parts["provider"] = f"dialing is paused: {breaker.reason}" if breaker.paused else None
         return parts
 
     async def scrape(self) -> bytes:
-        """Prometheus' page. What the database knows is missing from it while that can't be read."""
-        now = self.clock.now()
+        """Return the page for Prometheus. What the database knows is missing from it while that can't be read."""
+        context = self.context
+        now = context.clock.now()
         try:
-            found = await self.database.read(partial(counts, now=now))
+            found = await context.database.read(partial(counts, now=now))
         except (StoreUnavailableError, StoreUnusableError):
             found = None
         parts = await self.readiness()
-        paused = {"provider": self.breaker.paused}
-        if self.is_asked:
+        paused = {"provider": context.memory.breaker.paused}
+        if self._is_asked:
             paused["address"] = parts[ADDRESS] is not None
         moment = Moment(
             now=now,
@@ -75,33 +72,49 @@ class Watch:
                 "version": __version__,
                 "python": python_version(),
                 "sqlite": ".".join(map(str, sqlite_version_info)),
-                "provider": self.provider,
+                "provider": self.context.provider.name,
             },
             parts=parts,
             paused=paused,
-            queued_writes=self.database.queued_writes,
+            queued_writes=context.database.queued_writes,
             last_poll=self._last_poll(now),
-            last_webhook=self.instruments.last_webhook,
+            last_webhook=context.instruments.last_webhook,
             counts=found,
         )
-        return page(self.instruments, moment)
+        return page(context.instruments, moment)
 
     async def doings(self) -> Mapping[str, object]:
-        """What `reminderd status` asks for."""
+        """Return what `reminderd status` asks for."""
         return {
             "version": __version__,
             "started_at": self.started_at.isoformat(),
-            "provider": self.provider,
+            "provider": self.context.provider.name,
             "parts": await self.readiness(),
-            "last_poll": _written(self._last_poll(self.clock.now())),
-            "last_webhook": _written(self.instruments.last_webhook),
+            "last_poll": _written(self._last_poll(self.context.clock.now())),
+            "last_webhook": _written(self.context.instruments.last_webhook),
         }
 
+    @property
+    def _is_asked(self) -> bool:
+        """Return whether the provider asks what to say, at our public address."""
+        return self.context.provider.capabilities.asks_what_to_say
+
     def _last_poll(self, now: datetime) -> datetime | None:
-        if self.loop is None:
+        if not self.dials:
             return None
-        return now - timedelta(seconds=self.clock.monotonic() - self.loop.beat)
+        return now - timedelta(seconds=self.context.clock.monotonic() - self.context.memory.beat)
 
 
 def _written(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat()
+
+
+async def warn_of_uncallable(database: Database, numbering: Numbering) -> None:
+    """Log a warning for each reason why waiting reminders can't be called, with their number."""
+    try:
+        reasons = await database.read(partial(uncallable, numbering=numbering))
+    except StoreUnavailableError as error:
+        logger.warning(f"unknown whether waiting reminders can't be called: {error}")
+        return
+    for reason, count in reasons.items():
+        logger.warning(f"{count} waiting {'reminder' if count == 1 else 'reminders'} can't be called: {reason}")

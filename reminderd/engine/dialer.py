@@ -40,7 +40,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
             write = partial(settle_not_sent, action=action, reason=reason, rules=context.rules)
             log_transition(await until_stored(lambda: context.database.write(write)))
     finally:
-        context.breaker.withdrawn(action.call.id)
+        context.memory.breaker.withdrawn(action.call.id)
 
 
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
@@ -76,14 +76,14 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
-    turn = context.breaker.heard(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
+    turn = context.memory.breaker.heard(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
-        log_turn(turn, context.breaker)  # at once: the breaker may change again before the answer is written
+        log_turn(turn, context.memory.breaker)  # at once: the breaker may change again before the answer is written
     write = partial(
         settle_answer,
         action=action,
         answer=answer,
-        counts=context.breaker.counts(action.call, answer),
+        counts=context.memory.breaker.counts(action.call, answer),
         rules=context.rules,
         draw=random(),  # noqa: S311 - jitter
     )

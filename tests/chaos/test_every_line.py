@@ -19,7 +19,7 @@ from attrs import define, field, frozen
 from reminderd.core.answers import Answer, Capabilities, Finding, Report
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
-from reminderd.engine.context import Context, Sightings
+from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
@@ -123,7 +123,7 @@ class Trip:
         context = Context(
             database=self._database,
             provider=self,
-            breaker=Breaker(self.rules.backoff),
+            memory=Memory(breaker=Breaker(self.rules.backoff), beat=self.clock.monotonic()),
             clock=self.clock,
             rules=self.rules,
             timeout=20 * SECOND,
