@@ -16,7 +16,7 @@ from reminderd.core.daily import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.endpoints import api, mint, webhooks
 from reminderd.daemon.readiness import Watch
-from reminderd.daemon.systemd import NOBODY, Supervisor
+from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
@@ -37,16 +37,16 @@ class Options:
     only: Part | None = None
     """`dial` claims and dials but takes no webhooks, `web` the reverse; None does both."""
     sandbox_pace: float = 1.0
-    """Seconds that a step of a simulated call takes."""
-    supervisor: Supervisor = NOBODY
-    """Is told how the run goes."""
+    """Seconds that each part of a simulated call takes."""
+    supervisor: Supervisor = NO_SUPERVISOR
+    """Is notified of the run's state."""
     knows_one_call: bool = False
     """Whether it stands in for the daemon with a database of one call: see `build_app`."""
 
 
 @define(kw_only=True)
 class Daemon:
-    """What a process keeps for as long as it lives, and the setup that is in force."""
+    """What a process keeps until its end, and the setup that is in force."""
 
     options: Options
     clock: Clock

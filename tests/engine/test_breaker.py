@@ -37,7 +37,7 @@ def dialed(
 ) -> Turn | None:
     """One request goes out and is answered."""
     breaker.sends(call_id)
-    return breaker.heard(the_call(call_id, number), answer, now, DRAW)
+    return breaker.answered(the_call(call_id, number), answer, now, DRAW)
 
 
 def in_a_streak(answer: Answer = DOWN) -> Breaker:
@@ -159,20 +159,20 @@ def test_late_answers_to_requests_from_before_the_pause_do_not_make_it_longer() 
     breaker = in_a_streak()
     breaker.sends("probe")
     for answer in (DOWN, UNCLEAR, REFUSED):
-        assert breaker.heard(the_call("an older one"), answer, 1.0, DRAW) is None
+        assert breaker.answered(the_call("an older one"), answer, 1.0, DRAW) is None
     assert breaker.next_at(0.0) == 2.0
     assert breaker.room(2.0) == 0, "the probe is still out"
 
 
 def test_a_late_answer_that_tells_us_to_wait_is_obeyed() -> None:
     breaker = in_a_streak()
-    assert breaker.heard(the_call("an older one"), TOO_MANY, 1.0, DRAW) is None
+    assert breaker.answered(the_call("an older one"), TOO_MANY, 1.0, DRAW) is None
     assert (breaker.next_at(0.0), breaker.reason) == (61.0, "too many requests")
 
 
 def test_a_late_acceptance_ends_the_pause_too() -> None:
     breaker = in_a_streak()
-    assert breaker.heard(the_call("an older one"), ACCEPTED, 1.0, DRAW) is Turn.ENDED
+    assert breaker.answered(the_call("an older one"), ACCEPTED, 1.0, DRAW) is Turn.ENDED
 
 
 def test_a_webhook_ends_a_streak_but_not_a_pause_that_we_were_told_of() -> None:
@@ -247,7 +247,7 @@ def test_three_forbidden_numbers_in_the_queue_hold_up_a_good_one_for_one_short_p
     sent = [the_call(number, number) for number in (A, B, C)]
     for call in sent:
         breaker.sends(call.id)
-    assert [breaker.heard(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, Turn.BEGAN, None]
+    assert [breaker.answered(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, Turn.BEGAN, None]
     assert breaker.next_at(0.0) == 2.0
     assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is Turn.ENDED
 
