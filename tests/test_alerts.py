@@ -163,40 +163,6 @@ async def test_what_is_a_week_old_is_no_news(tmp_path: Path) -> None:
     assert "old" not in pigeon.sent[0][1]
 
 
-async def test_whoever_is_named_later_is_told_at_once_and_nobody_else_any_more(tmp_path: Path) -> None:
-    first, second = Pigeon(flies=False), Pigeon()
-    clock, stopping = HandClock(), trio.Event()
-    async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
-        await insert(database, "r1")
-        alerts = Alerts(database=database, clock=clock, send=None, every=timedelta(days=1), stopping=stopping)
-        nursery.start_soon(watch, alerts)
-        alerts.change(send=first, every=timedelta(days=1))
-        await first.until(1)
-        alerts.change(send=second, every=timedelta(days=1))
-        await until_told(database, 1)
-        stopping.set()
-    assert (first.tries, second.tries) == (1, 1)
-
-
-async def test_one_who_is_named_while_another_is_being_told_in_vain_need_not_wait(tmp_path: Path) -> None:
-    second = Pigeon()
-    clock, stopping = HandClock(), trio.Event()
-
-    async def fails_and_is_replaced(_title: str, _text: str) -> bool:
-        alerts.change(send=second, every=timedelta(days=1))
-        return False
-
-    async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
-        await insert(database, "r1")
-        alerts = Alerts(
-            database=database, clock=clock, send=fails_and_is_replaced, every=timedelta(days=1), stopping=stopping
-        )
-        nursery.start_soon(watch, alerts)
-        await until_told(database, 1)
-        stopping.set()
-    assert second.tries == 1
-
-
 def test_a_long_list_is_cut() -> None:
     many = [
         News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)

@@ -86,6 +86,7 @@ class Setup:
     app: QuartTrio
     metrics_app: QuartTrio
     alerts: Alerts | None
+    """None: nobody is alerted."""
     chores: Sequence[Chore]
 
     @property
@@ -173,7 +174,7 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
         metrics_app=build_metrics_app(look.scrape),
-        alerts=_alerts(config, context) if dials else None,
+        alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         chores=chores(config, database=daemon.database, clock=clock, stopping=context.stopping) if dials else (),
     )
 
@@ -188,7 +189,7 @@ def _alerts(config: Config, context: Context) -> Alerts:
     return Alerts(
         database=context.database,
         clock=context.clock,
-        send=by_apprise(config.alerts.urls) if config.alerts.urls else None,
+        send=by_apprise(config.alerts.urls),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=context.stopping,
     )

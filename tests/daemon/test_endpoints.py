@@ -16,7 +16,7 @@ from tests.support.clock import HandClock
 from tests.support.nouns import RULES
 
 
-async def test_a_request_that_can_not_be_recorded_is_remembered_to_have_come(tmp_path: Path) -> None:
+async def test_a_request_that_can_not_be_recorded_still_shows_that_our_address_was_reached(tmp_path: Path) -> None:
     path, breaker = tmp_path / "reminderd.db", Breaker(RULES.backoff)
     asks = Report(external_call_id="ext-1", status="in-progress", attempt_id="call-1")
     async with open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database:

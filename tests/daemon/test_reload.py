@@ -23,7 +23,7 @@ from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
 from tests.support.clinic import a_clinic
 from tests.support.generic_server import send, signed, webhook
-from tests.support.hostile_provider import Line, hear, hostile
+from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
 
 PATIENCE = 30
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -303,3 +303,15 @@ async def test_a_longer_body_is_accepted_at_once(house: ReloadingClinic) -> None
     signal.raise_signal(signal.SIGHUP)
     await house.line("configuration reloaded, changed: [web].max_body_bytes")
     assert await sent() == 400
+
+
+async def test_whoever_is_named_after_an_alert_failed_is_alerted_at_once(house: ReloadingClinic) -> None:
+    def alerts(receiver: HostileProvider) -> str:
+        return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
+
+    async with hostile(answering(500)) as failing, hostile(answering(200)) as working:
+        await house.reload(alerts(failing))
+        house.clinic.insert("r1", "not a number")
+        await house.line("an alert could not be sent")
+        await house.reload(alerts(working))
+        await house.line("an alert was sent: 1 reminder needs a human")

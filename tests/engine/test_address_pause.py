@@ -88,7 +88,7 @@ def test_the_first_probe_waits_minutes_because_it_calls_a_patient() -> None:
     assert BETWEEN_PROBES.half_jitter(1, 0.0) >= timedelta(minutes=2)
 
 
-def test_it_holds_beside_a_provider_that_fails_whichever_lasts_longer() -> None:
+def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
     pause = a_pause()
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)), pause)
     assert (breaker.room(0.0), breaker.next_at(0.0), breaker.paused) == (0, 50.0, False)
