@@ -310,8 +310,9 @@ async def test_whoever_is_named_after_an_alert_failed_is_alerted_at_once(house: 
         return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
 
     async with hostile(answering(500)) as failing, hostile(answering(200)) as working:
-        await house.reload(alerts(failing))
         house.clinic.insert("r1", "not a number")
+        await house.clinic.until("r1", "failed")
+        await house.reload(alerts(failing))
         await house.line("an alert could not be sent")
         await house.reload(alerts(working))
         await house.line("an alert was sent: 1 reminder needs a human")
