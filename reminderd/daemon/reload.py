@@ -10,7 +10,7 @@ import trio
 from attrs import evolve, frozen
 from loguru import logger
 
-from reminderd.config import Changes, Config, ConfigError, changes, risks, written
+from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, written
 from reminderd.daemon.readiness import warn_of_uncallable
 from reminderd.daemon.setup import Daemon, Setup, address_of, set_up
 from reminderd.early_signals import taken
@@ -78,10 +78,10 @@ async def _build(daemon: Daemon, reload: Reload) -> tuple[Setup, Changes] | None
         found = changes(before, wanted)
         setup = set_up(found.config, daemon)
     except ConfigError as error:
-        count = len(error.mistakes)
+        count = len(error.errors)
         errors = "1 error" if count == 1 else f"{count} errors"
         logger.error(f"configuration not reloaded ({errors}); still using the previous one")
-        for mistake in error.mistakes:
+        for mistake in error.errors:
             logger.error(f"not reloaded: {mistake}")
         return None
     except Exception:  # noqa: BLE001 - a running daemon is worth more than a new configuration
@@ -106,10 +106,10 @@ def _tell(found: Changes, before: Config) -> None:
     if found.later:
         names = ", ".join(written(path) for path in found.later)
         logger.warning(f"configuration reloaded, takes effect at the next start: {names}")
-    earlier = risks(before)
-    for risk in risks(found.config):
-        if risk not in earlier:
-            logger.warning(risk)
+    earlier = config_warnings(before)
+    for warning in config_warnings(found.config):
+        if warning not in earlier:
+            logger.warning(warning)
 
 
 def _has_terminal() -> bool:

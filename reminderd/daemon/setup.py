@@ -9,11 +9,11 @@ import trio
 from attrs import define, evolve, field, frozen
 from quart_trio import QuartTrio
 
-from reminderd.alerts import Alerts, by_apprise, watch
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.daily import Daily
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.endpoints import api, mint, webhooks
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor

@@ -20,7 +20,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from hypercorn.typing import ASGIFramework
 from loguru import logger
 
-from reminderd.config.texts import shown_host
+from reminderd.config.validators import shown_host
 from reminderd.web.connection import Connection
 
 GRACE: Final = timedelta(seconds=10)
