@@ -35,7 +35,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.phone import Numbering, existing_number, patient_number
 from reminderd.core.rules import Rules
-from reminderd.daemon import run, watch_signals
+from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders
 from reminderd.store.ledger import load
@@ -186,8 +186,8 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
             async with trio.open_nursery() as daemon:
                 if alone:
-                    start = partial(run, config, clock=SystemClock(), stopping=stopping, knows_one_call=True)
-                    await daemon.start(start)
+                    options = Options(knows_one_call=True)
+                    await daemon.start(partial(run, config, clock=SystemClock(), stopping=stopping, options=options))
                 code = await _followed(connection, reminder_id, rules, stopping)
                 stopping.set()  # gracefully: the answer to the last webhook must go out
             nursery.cancel_scope.cancel()
