@@ -104,3 +104,12 @@ async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
     assert server.connections == 0
     assert "https://clinic.example/webhooks/twilio/" in result.stdout
     assert "online" not in result.stdout
+
+
+def test_where_the_clinic_is_unknown_a_mistyped_number_is_warned_of(terminal: Terminal) -> None:
+    place = '[clinic]\ncountry = "US"\n'
+    (terminal.folder / "config.toml").write_text(f'{GENERIC}"https://voice.example"\n')
+    warning = "warning: no country is set, so a mistyped number may reach a phone anywhere in the world"
+    assert warning in terminal.type("check-config").stdout
+    (terminal.folder / "config.toml").write_text(f'{place}{GENERIC}"https://voice.example"\n')
+    assert warning not in terminal.type("check-config").stdout

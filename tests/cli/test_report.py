@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,15 @@ def test_how_the_last_call_ended_is_told_in_words_to_people_and_as_a_code_to_pro
     }
     assert "hung up" in desk.type("report", "--date", DAY).stdout
     assert "not reached,hung up," in desk.type("report", "--date", DAY, "--csv").stdout
+
+
+def test_show_tells_of_each_call_how_it_ended_for_the_patient(desk: Terminal) -> None:
+    with open_sync(desk.folder / "reminderd.db") as connection:
+        insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
+    assert [call["outcome"] for call in desk.json("show", "c-failed")["calls"]] == ["hung_up"]
+    [table] = re.findall(r"(?s)calls *\n(.*)\nhistory", desk.type("show", "c-failed").stdout)
+    assert "outcome" in table
+    assert "hung_up" in table
 
 
 def test_a_range_of_days_is_reported_in_one(desk: Terminal) -> None:
