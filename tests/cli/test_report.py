@@ -72,7 +72,7 @@ def test_show_tells_of_each_call_how_it_ended_for_the_patient(desk: Terminal) ->
     with open_sync(desk.folder / "reminderd.db") as connection:
         insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
     assert [call["outcome"] for call in desk.json("show", "c-failed")["calls"]] == ["hung_up"]
-    [table] = re.findall(r"(?s)calls *\n(.*)\nhistory", desk.type("show", "c-failed").stdout)
+    [table] = re.findall(r"(?s)\ncalls *\n(.*)\nhistory", desk.type("show", "c-failed").stdout)
     assert "outcome" in table
     assert "hung_up" in table
 
