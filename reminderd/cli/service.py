@@ -13,8 +13,8 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, load_config, origin, risks
-from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
+from reminderd.config import FILE_NAME, Config, config_warnings, load_config, origin
+from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -60,7 +60,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
         sinks = configure(level=level, instead_of=sinks)
 
     reload = Reload(load=partial(load_config, config.path, os.environ, Path.cwd()), set_level=set_level)
-    for risk in risks(config):
+    for risk in config_warnings(config):
         logger.warning(risk)
     sys.exit(trio.run(_until_stopped, config, only, reload))
 
@@ -100,8 +100,8 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
         async with trio.open_nursery() as nursery:
             echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
             nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
-            told = supervisor(os.environ)
-            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=told, reload=reload):
+            options = Options(only=only, supervisor=supervisor_of(os.environ))
+            if await run(config, clock=SystemClock(), stopping=stopping, options=options, reload=reload):
                 code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:
@@ -120,7 +120,7 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
-    for risk in risks(config):
+    for risk in config_warnings(config):
         click.echo(f"warning: {risk}")
     base = config.web.public_base_url
     match config.provider.kind:

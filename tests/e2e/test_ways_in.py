@@ -94,13 +94,13 @@ async def ways_in(clinic: Clinic, sections: str, monkeypatch: pytest.MonkeyPatch
 async def test_what_cannot_be_called_is_refused_with_the_same_reason_by_every_way_in(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, sections: str, mistakes: list[tuple[dict[str, str], str]]
 ) -> None:
-    async with ways_in(clinic, sections, monkeypatch) as door:
+    async with ways_in(clinic, sections, monkeypatch) as ways:
         for changes, reason in mistakes:
             wanted = {name: value for name, value in (REMINDER | changes).items() if value}
-            assert reason in door.add(wanted)
-            assert reason in door.import_(wanted, "--dry-run")
-            assert reason in door.import_(wanted)
-            assert reason in await door.post(wanted)
+            assert reason in ways.add(wanted)
+            assert reason in ways.import_(wanted, "--dry-run")
+            assert reason in ways.import_(wanted)
+            assert reason in await ways.post(wanted)
     assert clinic.count("reminders") == 0
 
 
@@ -113,7 +113,7 @@ async def test_what_should_be_looked_at_again_is_the_same_warning_by_every_way_i
         ({"message": "Dear [NameF]."}, "message: [NameF] would be read aloud as it stands"),
         ({"ref": "47"}, "may be 0047, rewritten by a spreadsheet"),
     ]
-    async with ways_in(clinic, IN_WASHINGTON, monkeypatch) as door:
+    async with ways_in(clinic, IN_WASHINGTON, monkeypatch) as ways:
         CliRunner().invoke(reminderd, ["opt-out", "add", "+1 202 555 0148"])
         clinic.insert("r1", "+12025550147", ref="0047", scheduled_at=4_076_000_000_000)
         for changes, warning in warnings:
@@ -125,8 +125,8 @@ async def test_what_should_be_looked_at_again_is_the_same_warning_by_every_way_i
                 | ({"ref": changes["ref"] + zeros} if "ref" in changes else {})
                 for number, zeros in enumerate(("", ".0", ".00"))
             )
-            assert warning in door.import_(first, "--dry-run")
-            assert warning in door.import_(first)
-            assert warning in door.add(second)
-            assert warning in await door.post(third)
+            assert warning in ways.import_(first, "--dry-run")
+            assert warning in ways.import_(first)
+            assert warning in ways.add(second)
+            assert warning in await ways.post(third)
     assert clinic.count("reminders") == 1 + 3 * len(warnings)
