@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,15 @@ def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(cli
     }
     assert "hung up" in clinic.type("report", "--date", DAY).stdout
     assert "not reached,hung up," in clinic.type("report", "--date", DAY, "--csv").stdout
+
+
+def test_show_tells_of_each_call_how_it_ended_for_the_patient(clinic: Terminal) -> None:
+    with open_sync(clinic.folder / "reminderd.db") as connection:
+        insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
+    assert [call["outcome"] for call in clinic.json("show", "c-failed")["calls"]] == ["hung_up"]
+    [table] = re.findall(r"(?s)\ncalls *\n(.*)\nhistory", clinic.type("show", "c-failed").stdout)
+    assert "outcome" in table
+    assert "hung up" in table
 
 
 def test_a_range_of_days_is_reported_in_one(clinic: Terminal) -> None:
