@@ -60,22 +60,10 @@ def client(config: Config, *, own_url: str) -> GenericProvider | TwilioProvider:
         api_key=generic.api_key,
         timeout=timeout,
         verify_webhook=_VERIFIERS[generic.webhook_auth](generic.webhook_secret),
-        honours_key=generic.honours_idempotency_key,
+        honours_key=generic.honors_idempotency_key,
         key_lifetime=timedelta(seconds=generic.idempotency_key_seconds),
         look_up=generic.look_up,
         max_connections=connections,
-    )
-
-
-def with_secrets_of(config: Config, provider: GenericProvider | TwilioProvider) -> GenericProvider | TwilioProvider:
-    """The client with the secrets and the public address of this configuration; the sandbox's are its own."""
-    if isinstance(provider, TwilioProvider):
-        return provider.with_account(account(config), public_base_url=config.web.public_base_url)
-    if config.provider.kind == "sandbox":
-        return provider
-    generic = config.provider.generic
-    return provider.with_secrets(
-        api_key=generic.api_key, verify_webhook=_VERIFIERS[generic.webhook_auth](generic.webhook_secret)
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 from attrs import frozen
 
 from reminderd.core.model import Status
-from reminderd.doctor.clock import kept_by_kernel
+from reminderd.doctor.machine import kept_by_kernel
 from tests.support.clock import HandClock
 from tests.support.house import a_house
 from tests.support.nouns import DAY, HOUR, MINUTE, NOW

@@ -1,0 +1,115 @@
+"""Run the daemon, from the configuration to its exit code."""
+
+import os
+import sys
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import click
+import trio
+from loguru import logger
+
+from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
+from reminderd.clock import SystemClock
+from reminderd.config import FILE_NAME, Config, config_warnings, load_config
+from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
+from reminderd.logs.configure import configure_logs
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.settings import real_provider
+from reminderd.store.sqlite.migrate import migrations, schema_version
+from reminderd.store.sqlite.opening import open_as_it_is
+from reminderd.store.sqlite.transaction import snapshot
+
+_ECHO_SECONDS: Final = 1.0
+
+
+@click.command(name="run")
+@click.option(
+    "--only",
+    type=click.Choice(["dial", "web"]),
+    help="Run only one half, in a process of its own: place calls, or receive webhooks.",
+)
+@click.option("--sandbox", is_flag=True, help="Simulate all calls, even with a database that a real provider has used.")
+@with_config
+def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
+    """Run the daemon: claim what is due, place calls, receive webhooks.
+
+    SIGTERM stops it gracefully; SIGHUP reloads the configuration.
+    """
+    if sandbox and config.provider.kind != "sandbox":
+        wrong([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
+    if only is not None and config.provider.kind == "sandbox":
+        wrong(["--only: the sandbox runs in one process; expected a real provider in [provider].kind"])
+    log = config.log
+    configure = partial(
+        configure_logs, log_format=log.format, file=log.path, rotation=log.rotation, retention=log.retention
+    )
+    try:
+        sinks = configure(level=log.level)
+    except OSError as error:
+        fail(f"[log].file: the log can't be written: {error.strerror}")
+
+    if config.provider.kind == "sandbox":
+        try:
+            _guard_a_clinics_database(config, insists=sandbox or config.provider.is_stated)
+        except (StoreUnusableError, StoreUnavailableError) as error:
+            logger.error(f"{error}")
+            sys.exit(FAILED)
+
+    def set_level(level: str) -> None:
+        nonlocal sinks
+        sinks = configure(level=level, instead_of=sinks)
+
+    reload = Reload(load=partial(load_config, config.path, os.environ, Path.cwd()), set_level=set_level)
+    for concern in config_warnings(config):
+        logger.warning(concern)
+    sys.exit(trio.run(_until_stopped, config, only, reload))
+
+
+def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
+    """End with exit code 2 if nobody asked for the sandbox, but the database knows a real provider; else warn.
+
+    The sandbox calls nobody, but records patients as called.
+    """
+    path = config.database.path
+    if not path.exists():
+        return
+    with closing(open_as_it_is(path)) as connection:
+        has_schema = snapshot(connection, partial(schema_version, newest=migrations()[-1].number))
+        kind = snapshot(connection, real_provider) if has_schema else None
+    if kind is None:
+        return
+    if insists:
+        logger.warning(
+            f"all calls are simulated, though {path} has been in use with the provider {kind}:"
+            " patients whom nobody calls are recorded as called"
+        )
+        return
+    if config.path is None:
+        where = f"there is no configuration file {Path.cwd() / FILE_NAME}"
+    else:
+        where = f"{config.path} names no provider"
+    expected = "expected --config FILE with [provider], or --sandbox to simulate all calls"
+    wrong([f"{where}, but {path} has been in use with the provider {kind}; {expected}"])
+
+
+async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:
+    """Run until a signal, and return the exit code: 0 only after a graceful shutdown."""
+    code = FAILED
+    stopping = trio.Event()
+    try:
+        async with trio.open_nursery() as nursery:
+            echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
+            nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
+            options = Options(only=only, supervisor=supervisor_of(os.environ))
+            if await run(config, clock=SystemClock(), stopping=stopping, options=options, reload=reload):
+                code = 0
+            nursery.cancel_scope.cancel()
+    except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:
+        for error in leaves(errors):
+            logger.error(f"{error}")
+    except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
+        logger.exception("the daemon failed: unexpected error")
+    return code

@@ -1,0 +1,392 @@
+"""What is done once a day: when, what it says, and that nothing of it disturbs the rest."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+import trio
+from attrs import define, evolve, field
+from loguru import logger
+
+from reminderd.config.load import load_config
+from reminderd.core.daily import Daily
+from reminderd.daemon.daily_jobs import AGAIN_AFTER, Chore, backups, look_after, retention
+from reminderd.daemon.setup import chores
+from reminderd.store.database import Database, open_database
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
+from reminderd.store.rows import to_ms
+from reminderd.store.settings import database_id
+from reminderd.store.sqlite.backups import backups_in
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.housekeeping import scrub
+from reminderd.store.sqlite.opening import open_sync
+from tests.support.clock import HandClock
+from tests.support.nouns import DAY, HOUR, MINUTE, NOW
+
+AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
+"""`NOW` is ten o'clock."""
+
+OFTEN = timedelta(milliseconds=5)
+
+
+@define
+class SeenClock(HandClock):
+    """It knows how often somebody has looked at it."""
+
+    looks: int = 0
+
+    def now(self) -> datetime:
+        self.looks += 1
+        return self.time
+
+    async def is_looked_at_again(self, times: int = 3) -> None:
+        """Somebody has looked, and after that had the time to act, and looked again."""
+        before = self.looks
+        await until(lambda: self.looks > before + times)
+
+
+async def id_of(database: Database) -> str:
+    return str(await database.read(database_id))
+
+
+def _set() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
+@define
+class Done:
+    """How often it was done; it fails while `broken`."""
+
+    clock: HandClock
+    at: list[datetime] = field(factory=list)
+    broken: bool = False
+    failure: Exception | None = None
+    ends: trio.Event = field(factory=_set)
+    """It takes until this is set."""
+    _news: trio.Event = field(factory=trio.Event)
+
+    async def __call__(self) -> None:
+        self.at.append(self.clock.now())
+        self._news.set()
+        self._news = trio.Event()
+        await self.ends.wait()
+        if self.failure is not None:
+            raise self.failure
+        if self.broken:
+            raise StoreUnavailableError("the disk is full")
+
+    async def times(self, number: int) -> None:
+        with trio.fail_after(20):
+            while len(self.at) < number:
+                await self._news.wait()
+
+
+@pytest.fixture
+def lines() -> Any:
+    """The log, a line each with its level."""
+    found: list[str] = []
+    sink = logger.add(lambda message: found.append(f"{message.record['level'].name} {message.record['message']}"))
+    yield found
+    logger.remove(sink)
+
+
+@asynccontextmanager
+async def looked_after(chore: Chore) -> AsyncIterator[None]:
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look_after, evolve(chore, look=OFTEN))
+        yield
+        chore.stopping.set()
+
+
+def a_chore(done: Done, last: datetime | None) -> Chore:
+    return Chore(name="not done", daily=AT_NOON, last=lambda: last, do=done, clock=done.clock, stopping=trio.Event())
+
+
+async def until(fact: Callable[[], bool]) -> None:
+    with trio.fail_after(20):
+        while not fact():  # noqa: ASYNC110 - the fact is a file's, or a line's
+            await trio.sleep(0.005)
+
+
+async def test_it_is_done_at_its_time_once_a_day() -> None:
+    clock = HandClock()
+    done = Done(clock)
+    async with looked_after(a_chore(done, NOW - 22 * HOUR)):
+        for number, by in enumerate((2 * HOUR, DAY, DAY), start=1):
+            clock.advance(by)
+            await done.times(number)
+    assert done.at == [NOW + 2 * HOUR, NOW + DAY + 2 * HOUR, NOW + 2 * DAY + 2 * HOUR]
+
+
+async def test_what_was_missed_while_the_daemon_was_off_is_made_up_at_its_start() -> None:
+    done = Done(HandClock())
+    async with looked_after(a_chore(done, NOW - 23 * HOUR)):
+        await done.times(1)
+    assert done.at == [NOW]
+
+
+async def test_nothing_is_done_before_its_time() -> None:
+    clock = SeenClock()
+    done = Done(clock)
+    async with looked_after(a_chore(done, NOW - HOUR)):
+        await clock.is_looked_at_again()
+        clock.advance(2 * HOUR - MINUTE)
+        await clock.is_looked_at_again()
+        assert done.at == []
+
+
+async def test_it_is_not_done_a_second_time_before_the_next_day() -> None:
+    clock = SeenClock()
+    done = Done(clock)
+    async with looked_after(a_chore(done, None)):
+        await done.times(1)
+        clock.advance(2 * HOUR - MINUTE)
+        await clock.is_looked_at_again()
+        assert done.at == [NOW]
+
+
+async def test_a_failure_is_an_error_and_tried_again_after_an_hour(lines: list[str]) -> None:
+    clock = HandClock()
+    done = Done(clock, broken=True)
+    async with looked_after(a_chore(done, None)):
+        await done.times(1)
+        await until(lambda: bool(lines))
+        done.broken = False
+        clock.advance(AGAIN_AFTER)
+        await done.times(2)
+    assert lines == ["ERROR not done: the disk is full; tried again in an hour"]
+    assert done.at == [NOW, NOW + AGAIN_AFTER]
+
+
+async def test_a_bug_is_logged_with_its_place_and_ends_nothing() -> None:
+    clock = HandClock()
+    done = Done(clock, failure=KeyError("a bug"))
+    logged: list[str] = []
+    sink = logger.add(lambda message: logged.append(str(message)), format="{message}", backtrace=False, diagnose=False)
+    async with looked_after(a_chore(done, None)):
+        await done.times(1)
+        await until(lambda: bool(logged))
+        clock.advance(AGAIN_AFTER)
+        await done.times(2)
+    logger.remove(sink)
+    assert logged[0].startswith("not done: unexpected error; tried again in an hour\nTraceback ")
+    assert "test_daily_jobs.py" in logged[0]
+
+
+async def test_chores_are_done_one_after_the_other() -> None:
+    clock, turn = HandClock(), trio.Lock()
+    first, second = Done(clock, ends=trio.Event()), Done(clock)
+    async with looked_after(evolve(a_chore(first, None), turn=turn)):
+        await first.times(1)
+        async with looked_after(evolve(a_chore(second, None), turn=turn)):
+            await until(lambda: turn.statistics().tasks_waiting == 1)
+            assert second.at == []
+            first.ends.set()
+            await second.times(1)
+
+
+async def test_a_chore_whose_turn_comes_after_the_stop_is_not_begun() -> None:
+    clock, turn = HandClock(), trio.Lock()
+    done = Done(clock)
+    async with turn, trio.open_nursery() as nursery:
+        chore = evolve(a_chore(done, None), turn=turn)
+        nursery.start_soon(look_after, chore)
+        await until(lambda: turn.statistics().tasks_waiting == 1)
+        chore.stopping.set()
+        turn.release()
+        await until(lambda: not nursery.child_tasks)
+        await turn.acquire()
+    assert done.at == []
+
+
+async def test_the_daemons_chores_take_turns(tmp_path: Path) -> None:
+    environ = {"REMINDERD__BACKUP__FOLDER": "copies", "REMINDERD__PROVIDER__KIND": "sandbox"}
+    config = load_config(None, environ, tmp_path)
+    async with open_database(tmp_path / "db", HandClock()) as database:
+        found = chores(config, database=database, clock=HandClock(), stopping=trio.Event())
+    assert len(found) == 2
+    assert found[0].turn is found[1].turn
+
+
+async def test_a_backup_of_the_future_is_logged_and_keeps_nobody_from_making_one(
+    tmp_path: Path, lines: list[str]
+) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        family = f"db-{await id_of(database):.8}"
+        future = tmp_path / f"{family}-20990101T000000Z.db"
+        future.touch()
+        chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=1, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: len(lines) == 2)
+    assert lines[0].startswith(f"INFO backup made: {family}-20260302T100000Z.db, ")
+    assert lines[1] == f"WARNING not counted and not deleted: {future.name}, as its date is in the future"
+
+
+async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path, lines: list[str]) -> None:
+    clock = SeenClock()
+    database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
+    async with open_database(database, clock) as opened:
+        own_id = await id_of(opened)
+        for _ in range(2):
+            stopping = trio.Event()
+            chore = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
+            async with looked_after(chore):
+                await until(lambda: bool(lines))
+                await clock.is_looked_at_again(20)  # more often than for a backup: it waits for the next day
+            clock.advance(MINUTE)
+    assert [backup.made_at for backup in backups_in(folder, database, own_id)] == [NOW]
+    [line] = lines
+    assert line.startswith(f"INFO backup made: reminderd-{own_id:.8}-20260302T100000Z.db, ")
+
+
+async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    folder = tmp_path / "missing" / "copies"
+    async with open_database(tmp_path / "db", clock):
+        chore = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: bool(lines))
+    assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
+
+
+async def test_mistakes_in_the_database_are_logged_as_an_error_of_its_backup(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        await insert(database, "r1", status="called", wake_at=None)
+        with open_sync(tmp_path / "db") as clinics_own:
+            clinics_own.execute("PRAGMA foreign_keys = OFF")
+            clinics_own.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
+            clinics_own.execute("INSERT INTO clinics_own VALUES ('gone')")
+        chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: len(lines) == 2)
+    assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
+
+
+async def test_what_is_old_is_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
+            at = to_ms(NOW - age)
+            await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
+        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: bool(lines))
+            assert await messages(database) == {"old": "", "young": "Secret words"}
+            clock.advance(2 * HOUR)
+            await until(lambda: len(lines) == 2)
+            assert await messages(database) == {"old": "", "young": ""}
+    assert lines == ["INFO purged: 1 reminders of more than 30 days ago"] * 2
+    assert b"Secret words" not in (tmp_path / "db").read_bytes()
+
+
+@pytest.mark.parametrize("days", [0, 30])
+async def test_a_rewrite_that_was_left_undone_is_made_up_for_at_the_start(tmp_path: Path, days: int) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        await leave_traces(database)
+        assert await unused_pages(database) > 0
+        chore = retention(database, daily=AT_NOON, days=days, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until_async(lambda: is_scrubbed(database))
+        assert await unused_pages(database) == 0
+
+
+async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
+    tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = [StoreUnavailableError("the disk is full")]
+
+    def scrub_after_trouble(connection: Connection) -> bool:
+        if errors:
+            raise errors.pop()
+        return scrub(connection)
+
+    monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_trouble)
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        at = to_ms(NOW - 31 * DAY)
+        await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
+        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        async with looked_after(chore):
+            await until(lambda: len(lines) == 2)
+            assert not await is_scrubbed(database)
+            clock.advance(AGAIN_AFTER)
+            await until_async(lambda: is_scrubbed(database))
+    assert lines[1] == "ERROR the purge failed: the disk is full; tried again in an hour"
+
+
+async def test_a_log_that_somebody_reads_is_emptied_an_hour_later(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        await leave_traces(database)
+        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        with open_sync(tmp_path / "db") as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM reminders").fetchone()
+            async with looked_after(chore):
+                await until(lambda: bool(lines))
+                reader.execute("ROLLBACK")
+                assert not await is_scrubbed(database)
+                clock.advance(AGAIN_AFTER)
+                await until_async(lambda: is_scrubbed(database))
+    [line] = lines
+    assert line.startswith("WARNING traces of purged reminders are in the -wal file, as another program reads")
+    assert line.endswith("; tried again in an hour")
+
+
+async def test_a_file_too_large_to_be_rewritten_is_logged(tmp_path: Path, lines: list[str]) -> None:
+    clock = HandClock()
+    async with open_database(tmp_path / "db", clock) as database:
+        at = to_ms(NOW - 31 * DAY)
+        await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
+        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)
+        async with looked_after(chore):
+            await until(lambda: len(lines) == 2)
+        assert await messages(database) == {"old": ""}
+    assert lines[1] == (
+        "WARNING traces of purged reminders may be left in the file: run reminderd purge at a quiet time"
+    )
+
+
+async def insert(database: Database, name: str, **columns: Any) -> None:
+    row = {"id": name, "phone_number": "+12025550147", "message": "Secret words", "scheduled_at": to_ms(NOW), **columns}
+    marks = ", ".join("?" for _ in row)
+    await execute(database, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", *row.values())
+
+
+async def leave_traces(database: Database) -> None:
+    """As a purge or an erasure does that is cut off before the file is written anew."""
+    await insert(database, "gone", message="x" * 50_000)
+    await execute(database, "DELETE FROM reminders WHERE id = 'gone'")
+    await database.write(lambda connection, _now: mark_unscrubbed(connection))
+
+
+async def unused_pages(database: Database) -> int:
+    return await database.read(lambda c: int(c.execute("PRAGMA freelist_count").fetchone()[0]))
+
+
+async def is_scrubbed(database: Database) -> bool:
+    return await database.read(unscrubbed) is None
+
+
+async def until_async(fact: Callable[[], Awaitable[bool]]) -> None:
+    with trio.fail_after(20):
+        while not await fact():  # noqa: ASYNC110 - the fact is the database's
+            await trio.sleep(0.005)
+
+
+async def execute(database: Database, sql: str, *values: Any) -> None:
+    await database.write(lambda connection, _now: connection.execute(sql, values).fetchall())
+
+
+async def messages(database: Database) -> dict[str, str]:
+    return await database.read(lambda c: {row[0]: row[1] for row in c.execute("SELECT id, message FROM reminders")})
