@@ -28,10 +28,10 @@ from reminderd.config import (
     numbering_of,
     rules_of,
 )
-from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
 from reminderd.core.phone import patient_number
+from reminderd.core.requests import ReminderRequest, mistakes
 from reminderd.core.rules import Rules
 from reminderd.daemon import run, watch_signals
 from reminderd.logs import configure_logs

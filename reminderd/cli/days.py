@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import click
 
 from reminderd.clock import SystemClock
-from reminderd.core.spoken_times import FIRST_YEAR, LAST_YEAR
+from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 
 _DAY: Final = timedelta(days=1)
 

@@ -13,9 +13,9 @@ from attrs import define, field, frozen
 
 from reminderd.cli.earlier_lines import Earlier, earlier_lines
 from reminderd.cli.rejected import Rejected, Rejection
-from reminderd.core.csv_records import Record
-from reminderd.core.imported import Cancellation, Decision, Intake, content_of
-from reminderd.core.intake import ReminderRequest
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.tables.records import Record
+from reminderd.core.upsert import Cancellation, Decision, Intake, content_of
 
 CHUNK: Final = 2_000
 """Rows of one transaction: enough to make its commit cheap, few enough for the daemon not to notice."""

@@ -12,9 +12,9 @@ from reminderd.cli.common import actor, database, database_to_look_at
 from reminderd.cli.import_chunks import Chunk, Judge
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.core.imported import Cancellation, Decision, decide, decide_cancellation
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.masking import without_numbers
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.upsert import Cancellation, Decision, decide, decide_cancellation
 from reminderd.store import reminders
 from reminderd.store.connection import Connection
 from reminderd.store.reminders import Source

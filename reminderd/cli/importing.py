@@ -19,13 +19,13 @@ from reminderd.cli.output import counted
 from reminderd.cli.rejected import may_be_rejected, rejected_lines
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
 from reminderd.config import Config, numbering_of, templates_of
-from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
-from reminderd.core.csv_records import DELIMITERS
-from reminderd.core.headers import is_header, plain
-from reminderd.core.imported import read_row
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import patient_number
-from reminderd.core.spoken_times import DayOrder
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.schedule.dates import DayOrder
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
+from reminderd.core.tables.headers import is_header, plain
+from reminderd.core.tables.records import DELIMITERS
+from reminderd.core.tables.rows import read_row
 from reminderd.store.errors import StoreUnavailableError
 
 INTERRUPTED: Final = 130

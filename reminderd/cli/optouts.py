@@ -12,11 +12,10 @@ from reminderd.cli.output import counted, print_csv, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.csv_records import UNREADABLE
-from reminderd.core.number_lists import names_numbers, number_column
 from reminderd.core.phone import existing_number, number_of
 from reminderd.core.rules import Rules
+from reminderd.core.tables.columns import ColumnsError, names_numbers, number_column
+from reminderd.core.tables.records import UNREADABLE
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction

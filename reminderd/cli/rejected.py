@@ -11,8 +11,7 @@ from typing import Final, TextIO
 
 from attrs import define, field, frozen
 
-from reminderd.core.csv_records import DELIMITERS, Record
-from reminderd.core.formulas import guarded
+from reminderd.core.tables.records import DELIMITERS, Record, guarded
 from reminderd.files import begins, check, put_in_place, scratch
 
 _PRIVATE: Final = 0o600

@@ -22,9 +22,8 @@ from reminderd.cli.history import history
 from reminderd.cli.output import print_fields, print_json, print_table, spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of, templates_of
-from reminderd.core.checks import warnings_of
-from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.phone import patient_number
+from reminderd.core.requests import ReminderRequest, read_request, too_late, warnings_of
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out

@@ -15,10 +15,17 @@ import click
 from attrs import evolve, frozen
 
 from reminderd.cli.encodings import EncodingError, NotTextError, encoding_of
-from reminderd.core.csv_columns import Columns
-from reminderd.core.csv_records import LINES_TO_HEADER, Layout, Record, layout_of, names_delimiter, records
-from reminderd.core.formulas import unguarded
-from reminderd.core.spoken_times import DayOrder, day_orders
+from reminderd.core.schedule.dates import DayOrder, day_orders
+from reminderd.core.tables.columns import Columns
+from reminderd.core.tables.records import (
+    LINES_TO_HEADER,
+    Layout,
+    Record,
+    layout_of,
+    names_delimiter,
+    records,
+    unguarded,
+)
 
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
 """As systemd, and the command that is deployed, lay secrets out for the daemon's user."""

@@ -10,8 +10,8 @@ from reminderd.config.calling import DAYS
 from reminderd.config.clinic_rules import numbering_of
 from reminderd.config.given import Given, variable_of
 from reminderd.config.sections import SECRETS, Config, KeyPath, file_of
-from reminderd.core.window import WHOLE_DAY
-from reminderd.core.zones import EXPECTED
+from reminderd.core.schedule.calling_hours import WHOLE_DAY
+from reminderd.core.schedule.time_zones import EXPECTED
 from reminderd.files import companions
 
 _REQUESTS_IN_A_LEASE: Final = 2

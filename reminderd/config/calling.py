@@ -16,7 +16,7 @@ from reminderd.config.hours import (
     spans_of,
 )
 from reminderd.config.keys import choices, key, number, numbers, positive, switch, whole
-from reminderd.core.window import Spans, Window
+from reminderd.core.schedule.calling_hours import Spans, Window
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 

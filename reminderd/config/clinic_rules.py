@@ -5,13 +5,11 @@ from datetime import timedelta
 from reminderd.config.clinic_wording import wording_of
 from reminderd.config.sections import Config
 from reminderd.core.answers import Capabilities
-from reminderd.core.backoff import Backoff
-from reminderd.core.conversation import Part
-from reminderd.core.limits import Limits
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import Rules
-from reminderd.core.speech import seconds
-from reminderd.core.wording import spoken
+from reminderd.core.rules import Backoff, Rules
+from reminderd.core.schedule.limits import Limits
+from reminderd.core.script.prompts import Part, seconds
+from reminderd.core.script.templates import spoken
 
 
 def rules_of(

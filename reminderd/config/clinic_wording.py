@@ -5,9 +5,8 @@ from datetime import timedelta
 from attrs import asdict
 
 from reminderd.config.sections import Config
-from reminderd.core.conversation import Part
-from reminderd.core.templates import Templates
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Part
+from reminderd.core.script.templates import Templates, Wording
 
 
 def wording_of(config: Config, *, from_number: str) -> Wording:

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from reminderd.config import texts
-from reminderd.core.window import DAY_MINUTES, Span, Spans
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 
 AS_ALWAYS: Final = ""
 CLOSED: Final = "closed"

@@ -9,9 +9,8 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config.keys import did_you_mean, key, shown_name
-from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
-from reminderd.core.unfilled import unfilled
-from reminderd.core.wording import PLACEHOLDERS
+from reminderd.core.script.advice import unfilled
+from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS
 
 NAME_LENGTH: Final = 100
 TEMPLATE_LENGTH: Final = 1_000

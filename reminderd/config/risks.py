@@ -6,10 +6,10 @@ from ipaddress import ip_address
 from reminderd.config.clinic_rules import numbering_of
 from reminderd.config.clinic_wording import wording_of
 from reminderd.config.sections import Config
-from reminderd.core.lint import lint
 from reminderd.core.phone import territories_of
-from reminderd.core.window import WHOLE_DAY
-from reminderd.core.zones import territory_of
+from reminderd.core.schedule.calling_hours import WHOLE_DAY
+from reminderd.core.schedule.time_zones import territory_of
+from reminderd.core.script.advice import lint
 
 
 def risks(config: Config) -> list[str]:

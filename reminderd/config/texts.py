@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from reminderd.core.schedule.time_zones import place_zone
 from reminderd.core.wrong_tokens import networks
-from reminderd.core.zones import place_zone
 
 BEARER_LENGTH: Final = 16
 """The fewest characters of a shared token."""

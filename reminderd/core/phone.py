@@ -1,4 +1,4 @@
-"""Phone numbers: read as a person or a program wrote them, in one spelling (E.164), and whether they may be called."""
+"""Read phone numbers as people and programs write them, in one spelling (E.164), and say whether they may be called."""
 
 import re
 import unicodedata
@@ -285,3 +285,43 @@ def _name(country: str | None) -> str:
     if country is None or not is_country(country):
         return "no country"
     return f"{Locale('en').territories.get(country, country)} ({country})"
+
+
+_BEHIND_THE_NUMBER: Final = re.compile(
+    r"(?:[.,]0+|\s*(?:x|ext\.?|extension|dw|durchwahl|poste|#)\s*\d{1,6})\s*$", re.IGNORECASE
+)
+"""A spreadsheet's decimals, or an extension."""
+
+
+def spells(text: str, number: str) -> bool:
+    """Return whether a text that another program has written is this number, in whatever spelling.
+
+    More is found here than may be called: what is erased or exported must not depend on how it was written.
+
+    Args:
+        text: as it was written; a national spelling is one of the number's own country.
+        number: in its stored form.
+    """
+    text = _BEHIND_THE_NUMBER.sub("", text)
+    digits = "".join(str(unicodedata.decimal(one)) for one in text if one.isdecimal())
+    if not digits:
+        return False
+    if digits == number.removeprefix("+"):
+        return True
+    if text.strip().startswith(("+", "\uff0b")):
+        return normalised(f"+{digits}") == number
+    return any(found == number for found in _as_written(digits, number))
+
+
+def _as_written(digits: str, number: str) -> Iterator[str]:
+    """Yield what the digits mean to those who dial them in the number's country, or from abroad."""
+    country_code = phonenumbers.parse(number, None).country_code or 0
+    for region in phonenumbers.region_codes_for_country_code(country_code):
+        try:
+            read = phonenumbers.parse(digits, region)
+        except phonenumbers.NumberParseException:
+            continue
+        yield phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
+    for prefix in ("00", "011"):
+        if digits.startswith(prefix):
+            yield f"+{digits.removeprefix(prefix)}"

@@ -6,10 +6,34 @@ from zoneinfo import ZoneInfo
 from attrs import field, frozen
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.backoff import Backoff
-from reminderd.core.limits import Limits
 from reminderd.core.phone import ANY_NUMBER, Numbering
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import Window
+from reminderd.core.schedule.limits import Limits
+
+
+@frozen
+class Backoff:
+    """How long to wait before the next try: pauses that double from `first` up to `maximum`.
+
+    Jitter keeps many waiters from coming back together. Source: "Timeouts, retries and backoff with jitter", the Amazon
+    Builders' Library.
+    """
+
+    first: timedelta
+    maximum: timedelta
+
+    def ceiling(self, failures: int) -> timedelta:
+        """The longest pause after so many failures in a row (1 for the first)."""
+        doublings = min(max(failures - 1, 0), 32)  # 2**32 seconds is past any maximum; keeps the product finite
+        return min(self.maximum, self.first * (1 << doublings))
+
+    def full_jitter(self, failures: int, draw: float) -> timedelta:
+        """A pause between nothing and the ceiling; `draw` is a random number in [0, 1)."""
+        return self.ceiling(failures) * draw
+
+    def half_jitter(self, failures: int, draw: float) -> timedelta:
+        """A pause between half the ceiling and all of it: for a wait that must not be none."""
+        return self.ceiling(failures) * (0.5 + draw / 2)
 
 
 @frozen(kw_only=True)

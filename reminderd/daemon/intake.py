@@ -6,10 +6,10 @@ from functools import partial
 from attrs import frozen
 
 from reminderd.config import Config, templates_of
-from reminderd.core.imported import Decision
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import patient_number
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
+from reminderd.core.upsert import Decision
 from reminderd.daemon.parts import mint
 from reminderd.logs import log_transition
 from reminderd.store.database import Database

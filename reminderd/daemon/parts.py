@@ -9,8 +9,8 @@ from attrs import evolve
 from reminderd.alerts import Alerts, Send, by_apprise
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.core.daily import Daily
 from reminderd.core.rules import Rules
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.engine.context import Context
 from reminderd.engine.pacing import Pacing
 from reminderd.engine.poller import Poller

@@ -7,9 +7,9 @@ from attrs import frozen
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from reminderd.core.health import CALL_WORDS, Counts
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.outcomes import NEED_A_HUMAN
-from reminderd.core.watching import CALL_WORDS, Counts
 
 WAITING = tuple(status for status in Status if not status.final)
 ENDED = tuple(status for status in Status if status.final)

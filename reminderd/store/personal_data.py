@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import ERASED
-from reminderd.core.spellings import spells
+from reminderd.core.phone import spells
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of

@@ -12,7 +12,13 @@ from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 
-from reminderd.core.imported import (
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, withdrawn
+from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.model import Reminder, Status
+from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import ReminderRequest, normal_name
+from reminderd.core.rules import Rules
+from reminderd.core.upsert import (
     Cancellation,
     Decision,
     Intake,
@@ -22,13 +28,6 @@ from reminderd.core.imported import (
     decide_cancellation,
     why_held,
 )
-from reminderd.core.intake import ReminderRequest
-from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, withdrawn
-from reminderd.core.lifecycle.transition import Ledger, Transition
-from reminderd.core.model import Reminder, Status
-from reminderd.core.names import normal_name
-from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError

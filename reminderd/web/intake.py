@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.templates import Templates
+from reminderd.core.requests import ReminderRequest, read_request
+from reminderd.core.script.templates import Templates
 from reminderd.web.problems import ProblemError
 
 MOST_AT_ONCE: Final = 1_000

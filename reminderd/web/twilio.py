@@ -8,9 +8,9 @@ from loguru import logger
 from quart import Response
 
 from reminderd.core.answers import Report
-from reminderd.core.conversation import Reply
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Reply
+from reminderd.core.script.templates import Wording
 from reminderd.providers.base import Webhook
 from reminderd.providers.twilio.client import PATH, TwilioProvider
 from reminderd.providers.twilio.forms import read_key, unused_answer

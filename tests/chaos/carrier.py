@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.script.prompts import Part, Question, Reply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
 from tests.chaos.endings import ANSWERERS, Ending, Who, reported_by_gateway, reported_by_twilio, takes, told_in

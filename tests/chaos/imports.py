@@ -12,12 +12,13 @@ from attrs import define, field
 from reminderd.cli.import_chunks import Asked, Chunk, Outcome, all_through
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import UnreadableError, day_order_of, opened
-from reminderd.core.csv_columns import columns_of
-from reminderd.core.headers import is_header
-from reminderd.core.imported import Cancellation, Decision, read_row
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.templates import NO_TEMPLATES
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.script.templates import NO_TEMPLATES
+from reminderd.core.tables.columns import columns_of
+from reminderd.core.tables.headers import is_header
+from reminderd.core.tables.rows import read_row
+from reminderd.core.upsert import Cancellation, Decision
 from reminderd.store.connection import Connection
 from reminderd.store.reminders import Source, call_off, put
 from tests.support.desk import Desk

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.script.prompts import Part, Question, Reply
 from tests.chaos.carrier import CarrierCall, Subject
 from tests.chaos.configurations import TWILIO, Account
 from tests.chaos.endings import HEARD, Ending, reported_by_gateway, reported_by_twilio, takes, told_in

@@ -25,7 +25,7 @@ from loguru import logger
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import Window
 from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.reminders import accept, call_again, cancel
 from tests.chaos.clinic_day import (

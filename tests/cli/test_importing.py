@@ -18,8 +18,8 @@ from reminderd.cli import import_chunks
 from reminderd.cli.import_chunks import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
-from reminderd.core.formulas import unguarded
-from reminderd.core.intake import ReminderRequest
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.tables.records import unguarded
 from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction

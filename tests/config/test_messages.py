@@ -6,10 +6,10 @@ import pytest
 from attrs import asdict, fields
 
 from reminderd.config import Config, MessagesConfig, templates_of, wording_of
-from reminderd.core.conversation import Part
-from reminderd.core.lint import lint
-from reminderd.core.wording import Wording, spoken
-from reminderd.core.wordings import BUILT_IN
+from reminderd.core.script.advice import lint
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.prompts import Part
+from reminderd.core.script.templates import Wording, spoken
 
 Load = Callable[..., Config]
 Mistakes = Callable[..., list[str]]

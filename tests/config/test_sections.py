@@ -9,7 +9,7 @@ from loguru import logger
 from reminderd.config import Config, MessagesConfig, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
-from reminderd.core.window import DAY_MINUTES, Span
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span
 
 Load = Callable[..., Config]
 Mistakes = Callable[..., list[str]]

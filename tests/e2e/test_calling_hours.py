@@ -15,7 +15,7 @@ from loguru import logger
 from reminderd.core.answers import Answer, Report
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState
-from reminderd.core.window import Span, Window
+from reminderd.core.schedule.calling_hours import Span, Window
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.rows import to_ms

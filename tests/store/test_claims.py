@@ -11,10 +11,10 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, NotPlaced, Unclear
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.schedule.limits import Limits
 from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError

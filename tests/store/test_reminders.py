@@ -10,13 +10,13 @@ from attrs import evolve
 
 from reminderd.cli.earlier_lines import earlier_lines
 from reminderd.core.answers import Accepted, Refused
-from reminderd.core.imported import Cancellation, Intake
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.schedule.limits import Limits
+from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
 from reminderd.store.alerts import news, told
 from reminderd.store.errors import UnknownReminderError

@@ -8,12 +8,12 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Found, Report
-from reminderd.core.conversation import Part, Question
 from reminderd.core.lifecycle.keypress import HANG_UP, NOT_NEEDED
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, CallOutcome, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.script.prompts import Part, Question
 from reminderd.store import queries
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opt_out

@@ -15,7 +15,7 @@ from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition
 from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
 from reminderd.core.rules import Rules
-from reminderd.core.window import DAY_MINUTES, Span, Window
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Window
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 TOKEN = "lease-1"

@@ -3,7 +3,7 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import Window
 from tests.support.nouns import DAY, MINUTE
 
 

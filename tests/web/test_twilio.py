@@ -15,9 +15,9 @@ import trio
 from attrs import define, field, frozen
 
 from reminderd.core.answers import Report
-from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.keypress import Key
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Part, Question, Reply
+from reminderd.core.script.templates import Wording
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Report, Unclear
-from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle.report import progress
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -21,6 +20,7 @@ from reminderd.core.lifecycle.transition import (
 )
 from reminderd.core.model import PROGRESS, Call, CallState, Status, digest
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
 

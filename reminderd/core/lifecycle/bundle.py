@@ -7,9 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。")

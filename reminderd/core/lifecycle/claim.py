@@ -5,7 +5,6 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
 from reminderd.core.lifecycle.reconcile import Witness, is_ours, key_holds
 from reminderd.core.lifecycle.transition import (
@@ -25,6 +24,7 @@ from reminderd.core.lifecycle.transition import (
 )
 from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)

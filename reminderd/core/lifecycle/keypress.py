@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.answers import Listener, listener
 from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import (
     Ledger,
@@ -21,8 +21,7 @@ from reminderd.core.lifecycle.transition import (
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.core.speech import seconds
-from reminderd.core.spelling import Listener, listener
+from reminderd.core.script.prompts import Part, Question, Reply, seconds
 
 MOST_REPEATS: Final = 2
 """How often the message is spoken again, whether the patient asked for it or not."""

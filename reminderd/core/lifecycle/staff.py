@@ -5,10 +5,10 @@ from typing import Final
 
 from attrs import evolve
 
-from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, lasting_hold, local
 from reminderd.core.model import Call, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
 
 _RESPONSES: Final = frozenset(Response)

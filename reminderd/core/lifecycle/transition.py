@@ -7,12 +7,12 @@ from operator import attrgetter
 
 from attrs import evolve, field, frozen
 
-from reminderd.core.intake import zone_of
+from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.outcomes import outcome_for, reached
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
-from reminderd.core.spelling import Listener, listener
 
 
 class Level(StrEnum):

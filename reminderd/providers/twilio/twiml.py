@@ -12,8 +12,8 @@ from typing import Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from reminderd.core.conversation import Part, Question, Reply
-from reminderd.core.wording import Wording, spoken
+from reminderd.core.script.prompts import Part, Question, Reply
+from reminderd.core.script.templates import Wording, spoken
 
 KEY_SECONDS: Final = 8
 """How long to wait for a key after the last word: the phone must be taken from the ear, and its keypad opened."""

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import trio
 from attrs import field, frozen
 
-from reminderd.core.speech import seconds
+from reminderd.core.script.prompts import seconds
 from reminderd.providers.exchange import Unheard
 from reminderd.sandbox.twilio.call import TwilioCall, given_up, said, talked
 from reminderd.sandbox.twilio.operator import Operator

@@ -7,10 +7,10 @@ from attrs import evolve
 
 from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, unexpected_error
 from reminderd.core.lifecycle.transition import ActionKind, Level, limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from tests.support.nouns import (
     ACCOUNT,
     DAY,

@@ -5,7 +5,6 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.keypress import (
     HANG_UP,
     MOST_REPEATS,
@@ -19,6 +18,7 @@ from reminderd.core.lifecycle.keypress import (
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
 from reminderd.core.reasons import EndCode
+from reminderd.core.script.prompts import Part, Question, Reply
 from tests.support.nouns import (
     MINUTE,
     NOW,

@@ -8,9 +8,9 @@ from attrs import evolve
 from reminderd.core.answers import Candidates, Found, NoAnswer, NotFound
 from reminderd.core.lifecycle.reconcile import MOST_CHECKS, PAUSE_HOLD, Room, chosen, not_found
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level, Transition
-from reminderd.core.limits import Limits
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from tests.support.nouns import (
     BOTH,
     DAY,

@@ -6,9 +6,9 @@ from attrs import evolve
 
 from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from tests.support.nouns import (
     DAY,
     HOUR,

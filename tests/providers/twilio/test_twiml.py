@@ -12,9 +12,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.model import MESSAGE_LIMIT
-from reminderd.core.wording import Wording, spoken
+from reminderd.core.script.prompts import Part, Question, Reply
+from reminderd.core.script.templates import Wording, spoken
 from reminderd.providers.twilio.twiml import fallback, twiml
 
 KEYS_URL = "https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0"

@@ -1,0 +1,110 @@
+"""Read what a row of a table asks for: a reminder, or the cancellation of one whose appointment does not take place."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from reminderd.core.requests import ReminderRequest, normal_name, read_request
+from reminderd.core.schedule.dates import DayOrder
+from reminderd.core.script.templates import Templates
+from reminderd.core.tables.columns import Columns
+from reminderd.core.tables.headers import plain
+from reminderd.core.upsert import Cancellation
+
+
+class Standing(StrEnum):
+    """Whether a patient is to be reminded of an appointment."""
+
+    STANDS = "stands"
+    OVER = "over"
+    """It was cancelled or missed, or the patient was there already."""
+
+
+_WORDS: Final = {
+    Standing.STANDS: """
+        confirmed, unconfirmed, not confirmed, scheduled, booked, pending, tentative, planned, new, open, active,
+        reserved, left message,
+        bestätigt, unbestätigt, nicht bestätigt, geplant, gebucht, vereinbart, vorgemerkt, offen, neu, aktiv,
+        reserviert,
+        confirmada, confirmado, no confirmada, no confirmado, sin confirmar, pendiente, programada, programado,
+        agendada, agendado, reservada, reservado, nueva, nuevo, activa, activo,
+        confirmé, confirmée, non confirmé, non confirmée, prévu, prévue, planifié, planifiée, réservé, réservée,
+        en attente, nouveau, actif""",
+    Standing.OVER: """
+        cancelled, canceled, cancelled by patient, canceled by patient, cancelled by clinic, canceled by clinic,
+        deleted, void, no show, noshow, did not attend, DNA, missed, arrived, checked in, in room, seen, completed,
+        complete, done, finished,
+        abgesagt, storniert, gestrichen, gelöscht, nicht erschienen, erschienen, angekommen, erledigt, abgeschlossen,
+        cancelada, cancelado, anulada, anulado, eliminada, eliminado, no asistió, no presentado, no presentada,
+        atendida, atendido, completada, completado, realizada, realizado,
+        annulé, annulée, supprimé, supprimée, absent, absente, non venu, non venue, arrivé, arrivée, terminé,
+        terminée, effectué, effectuée""",
+}
+
+WORDS: Final = {plain(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
+"""Every word that is understood."""
+
+UNKNOWN_STATUS: Final = "status: unknown word; expected one like confirmed or cancelled, or --map status= to ignore it"
+
+
+def standing_of(word: str) -> Standing | None:
+    """Return what a status says of its appointment; an empty one says nothing against it. None: it is unknown."""
+    return WORDS.get(plain(word)) if word.strip() else Standing.STANDS
+
+
+def read_row(
+    cells: Sequence[str],
+    columns: Columns,
+    *,
+    width: int,
+    zone: ZoneInfo | None,
+    templates: Templates,
+    order: DayOrder | None,
+    normalise: Callable[[str], str],
+) -> ReminderRequest | Cancellation | list[str]:
+    """The reminder that a row asks for or calls off, or everything that is wrong with it.
+
+    Local times are those of the row's own time zone, else of the clinic's `zone`; without either they are refused.
+    Empty cells say nothing.
+    """
+    if len(cells) > width and any(cells[width:]):
+        return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
+    timezone = columns.text("timezone", cells).strip() or None
+    template = columns.text("template", cells).strip() or None
+    message = columns.text("message", cells)
+    ref = columns.text("ref", cells).strip() or None
+    standing = standing_of(columns.text("status", cells))
+    read = read_request(
+        phone_number=columns.text("phone_number", cells),
+        message=message if message.strip() or template is None else None,
+        scheduled_at=columns.text("scheduled_at", cells),
+        expires_at=columns.text("expires_at", cells).strip() or None,
+        timezone=timezone,
+        ref=ref,
+        zone=zone,
+        template=template,
+        appointment_at=columns.text("appointment_at", cells).strip() or None,
+        templates=templates,
+        order=order,
+        normalise=normalise,
+    )
+    if standing is None:
+        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
+    if standing is Standing.STANDS:
+        return read
+    if isinstance(read, ReminderRequest):
+        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+    phone = columns.text("phone_number", cells)
+    number = _number_in(phone, normalise)
+    is_unread = number is None and any(map(str.isdigit, phone))
+    is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
+    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
+    return Cancellation(ref=normal_name(ref or ""), phone_number=number) if is_named and not is_unread else read
+
+
+def _number_in(text: str, normalise: Callable[[str], str]) -> str | None:
+    try:
+        return normalise(text)
+    except ValueError:
+        return None

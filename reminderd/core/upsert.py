@@ -1,0 +1,160 @@
+"""What becomes of a reminder that somebody asks for: added, changed, unchanged, or refused with a reason."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from attrs import evolve, frozen
+
+from reminderd.core.model import Status
+from reminderd.core.requests import ReminderRequest, too_late, warnings_of
+from reminderd.core.rules import Rules
+
+_HELD: Final = (
+    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
+)
+_SHOWN: Final = 2
+"""Digits of a former phone number that staff are shown."""
+
+Content = tuple[str, str, datetime, datetime | None, str | None]
+"""Phone number, message, when to call, until when, the patient's time zone."""
+
+
+class Intake(StrEnum):
+    """What becomes of a reminder that somebody asks for."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    HELD = "held"
+    """Changed, with another phone number: staff must accept it, as its `ref` may name another patient's reminder."""
+    UNCHANGED = "unchanged"
+    CANCELLED = "cancelled"
+    """The table says that the appointment does not take place."""
+    NOT_NEEDED = "not needed"
+    """It says so of one for which no reminder waits."""
+    CONFLICT = "conflict"
+    """Another reminder has its `ref`, or the one that it names can't be changed any more."""
+    TOO_LATE = "too late"
+
+
+@frozen
+class Decision:
+    """What becomes of a reminder that somebody asks for, and why it is refused."""
+
+    intake: Intake
+    reason: str = ""
+    """Empty if it is not refused."""
+    warnings: tuple[str, ...] = ()
+    """What is stored, but should be looked at again."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether nothing is stored."""
+        return self.intake in {Intake.CONFLICT, Intake.TOO_LATE}
+
+
+@frozen(kw_only=True)
+class Known:
+    """A reminder that is stored already, as far as a file can speak of it."""
+
+    id: str
+    content: Content
+    status: Status
+    called: bool
+    """Whether any call was made for it."""
+    withdrawn: bool = False
+    """Whether the clinic's own system has cancelled it."""
+    held: str | None = None
+    """Why it is held for staff; None: it is not."""
+
+
+@frozen(kw_only=True)
+class Cancellation:
+    """A row that says that its appointment does not take place."""
+
+    ref: str | None
+    request: ReminderRequest | None = None
+    """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+    phone_number: str | None = None
+    """Whose appointment it is; None: the row has no number."""
+
+    @property
+    def name(self) -> str:
+        """The `ref` of the reminder, or the id that it has without one."""
+        return self.ref or (self.request.own_id if self.request is not None else "")
+
+
+def content_of(wanted: ReminderRequest) -> Content:
+    """Everything of a reminder that an edited line can change."""
+    return (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
+
+
+def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
+    """Decide what becomes of the reminder of an appointment that does not take place."""
+    if known is None or known.status.final:
+        return Decision(Intake.NOT_NEEDED)
+    if asked.phone_number is not None and asked.phone_number != known.content[0]:
+        why = (
+            "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
+        )
+        return Decision(Intake.CONFLICT, why)
+    return Decision(Intake.CANCELLED)
+
+
+def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime, *, opted_out: bool) -> Decision:
+    """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
+
+    One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
+    will not be called, though its time is still to come.
+
+    Args:
+        request: what is asked for.
+        known: the reminder that it names, or None.
+        rules: the clinic's rules.
+        now: the time.
+        opted_out: whether its number has opted out.
+    """
+    decided = _decide(request, known, rules, now)
+    if decided.intake is Intake.UNCHANGED and known is not None:
+        return evolve(decided, warnings=_given_up(known, now))
+    if decided.refused:
+        return decided
+    held = (_HELD,) if decided.intake is Intake.HELD else ()
+    return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
+
+
+def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
+    if known is None:
+        return _in_time(request, Intake.ADDED, rules, now)
+    if known.content == content_of(request):
+        return Decision(Intake.UNCHANGED)
+    if known.status is not Status.SCHEDULED:
+        why = f"not changed: the reminder is already {known.status}; expected the line as it was, or another ref"
+        return Decision(Intake.CONFLICT, why)
+    if known.called:
+        why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
+        return Decision(Intake.CONFLICT, why)
+    is_sure = known.held is None and known.content[0] == request.phone_number
+    return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
+
+
+def _given_up(known: Known, now: datetime) -> tuple[str, ...]:
+    """Warn of a reminder that is asked for again, and will not be called."""
+    if known.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or known.content[2] <= now:
+        return ()
+    return (
+        f"its reminder is {known.status}, and will not be called; reminderd call-again {known.id} schedules it again",
+    )
+
+
+def why_held(request: ReminderRequest, known: Known, source: str) -> str:
+    """Return the reason, for staff, why a changed reminder is held; `source` is where the change comes from."""
+    former = known.content[0]
+    if known.held is not None and former == request.phone_number:
+        return known.held
+    return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
+
+
+def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:
+    late = too_late(request, rules, now)
+    return Decision(intake) if late is None else Decision(Intake.TOO_LATE, late)

@@ -1,0 +1,248 @@
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.model import Status
+from reminderd.core.phone import ANY_NUMBER, patient_number
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.schedule.dates import DayOrder
+from reminderd.core.script.templates import NO_TEMPLATES
+from reminderd.core.tables.columns import columns_of
+from reminderd.core.tables.rows import read_row
+from reminderd.core.upsert import (
+    Cancellation,
+    Intake,
+    Known,
+    content_of,
+    decide,
+    decide_cancellation,
+    why_held,
+)
+from tests.support.nouns import HOUR, NOW, RULES
+
+HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
+REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
+
+
+def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
+    return read_row(
+        cells,
+        columns_of(HEADER, {}),
+        width=len(HEADER),
+        zone=ZoneInfo("Europe/Berlin"),
+        templates=NO_TEMPLATES,
+        order=DayOrder.DAY_FIRST,
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
+    )
+
+
+def known(status: Status = Status.SCHEDULED, **changes: Any) -> Known:
+    values: dict[str, Any] = {"id": "r1", "content": content_of(REQUEST), "status": status, "called": False}
+    return Known(**(values | changes))
+
+
+def other(**changes: Any) -> Known:
+    return known(**changes, content=(REQUEST.phone_number, "Bye.", *content_of(REQUEST)[2:]))
+
+
+def of_another_number(**changes: Any) -> Known:
+    return known(**changes, content=("+4930123457", *content_of(REQUEST)[1:]))
+
+
+def test_a_row_is_local_to_the_clinic() -> None:
+    assert read("+49 30 123456", "Hello.", "1/3/2027 16:00", " 7 ", "1/3/2027 17:00", " ") == ReminderRequest(
+        phone_number="+4930123456",
+        message="Hello.",
+        scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
+        ref="7",
+        expires_at=datetime(2027, 3, 1, 16, tzinfo=UTC),
+    )
+
+
+def test_a_row_with_a_time_zone_is_local_to_that() -> None:
+    found = read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "America/New_York")
+    assert isinstance(found, ReminderRequest)
+    assert (found.timezone, found.scheduled_at) == ("America/New_York", datetime(2027, 3, 1, 21, tzinfo=UTC))
+
+
+def test_a_short_row_says_nothing_in_its_last_columns() -> None:
+    found = read("+4930123456", "Hello.", "2027-03-01 16:00")
+    assert isinstance(found, ReminderRequest)
+    assert (found.ref, found.expires_at, found.timezone) == (None, None, None)
+
+
+def test_everything_that_is_wrong_with_a_row_is_told() -> None:
+    found = read("030", "", "soon", "a\nb", "late", "Berlin")
+    assert isinstance(found, list)
+    assert [line.partition(":")[0] for line in found] == [
+        "phone_number",
+        "message",
+        "timezone",
+        "scheduled_at",
+        "expires_at",
+        "ref",
+    ]
+
+
+def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() -> None:
+    assert isinstance(read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "", "", ""), ReminderRequest)
+    [mistake] = read("+4930123456", "Hello, you", "2027-03-01 16:00", "", "", "", "x")  # type: ignore[misc] # a list
+    assert mistake.startswith("cells: more than the header has")
+
+
+@pytest.mark.parametrize(
+    ("stored", "becomes"),
+    [
+        (None, Intake.ADDED),
+        (known(), Intake.UNCHANGED),
+        (known(Status.CALLED, called=True), Intake.UNCHANGED),
+        (known(held="changed"), Intake.UNCHANGED),
+        (other(), Intake.CHANGED),
+        (other(held="changed"), Intake.HELD),
+        (of_another_number(), Intake.HELD),
+        (of_another_number(held="changed"), Intake.HELD),
+    ],
+    ids=[
+        "new",
+        "the same",
+        "the same, called",
+        "the same, held",
+        "edited",
+        "edited while it is held",
+        "another number",
+        "another number again",
+    ],
+)
+def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
+    decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
+    assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
+    held = [warning for warning in decision.warnings if warning.startswith("phone_number: not the one")]
+    assert len(held) == (becomes is Intake.HELD)
+
+
+@pytest.mark.parametrize(
+    ("stored", "why"),
+    [
+        (other(status=Status.CALLED), "not changed: the reminder is already called"),
+        (other(called=True), "not changed: it was called already"),
+        (of_another_number(status=Status.CALLED), "not changed: the reminder is already called"),
+        (of_another_number(called=True), "not changed: it was called already"),
+    ],
+)
+def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> None:
+    decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
+    assert decision.refused
+    assert decision.intake is Intake.CONFLICT
+    assert decision.reason.startswith(why)
+
+
+def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -> None:
+    late = NOW + 10 * HOUR
+    new = decide(REQUEST, None, RULES, late, opted_out=True)
+    assert new.reason.startswith("too late; it was to be called before 2026-03-02 15:00:00")
+    assert new.refused
+    assert decide(REQUEST, other(), RULES, late, opted_out=True).intake is Intake.TOO_LATE
+    assert decide(REQUEST, known(), RULES, late, opted_out=True).intake is Intake.UNCHANGED
+
+
+@pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])
+def test_what_is_stored_anew_or_changed_is_warned_about(stored: Known | None, warnings: int) -> None:
+    assert len(decide(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
+    assert decide(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()
+
+
+def test_why_a_reminder_is_held_names_the_former_number_by_its_end_only() -> None:
+    expected = "phone number changed (import of list.csv), the former one ended in 57: accept the new one, or cancel"
+    assert why_held(REQUEST, of_another_number(), "import of list.csv") == expected
+    assert why_held(REQUEST, of_another_number(held="changed before"), "import of list.csv") == expected
+    assert why_held(REQUEST, other(held="changed before"), "api") == "changed before"
+
+
+WITH_STATUS = ["phone", "message", "at", "ref", "status"]
+
+
+def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
+    columns = columns_of(WITH_STATUS, {})
+    return read_row(
+        cells,
+        columns,
+        width=len(WITH_STATUS),
+        zone=ZoneInfo("Europe/Berlin"),
+        templates=NO_TEMPLATES,
+        order=None,
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
+    )
+
+
+def test_a_row_whose_appointment_stands_asks_for_a_reminder() -> None:
+    for status in ("Confirmed", ""):
+        assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", status), ReminderRequest)
+
+
+def test_a_row_whose_appointment_is_over_calls_its_reminder_off_whatever_else_it_says() -> None:
+    whole = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "cancelled")
+    assert isinstance(whole, Cancellation)
+    assert whole.name == "7"
+    assert read_status("", "", "soon", "7", "cancelled") == Cancellation(ref="7")
+
+
+def test_a_row_that_calls_off_keeps_the_number_that_it_is_about_though_the_rest_cannot_be_read() -> None:
+    """Another patient's row may have the same ref."""
+    assert read_status("+4930123457", "", "soon", "7", "cancelled") == Cancellation(ref="7", phone_number="+4930123457")
+    assert isinstance(read_status("030 123457", "Hello.", "2027-03-01 16:00", "7", "cancelled"), list)
+
+
+@pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
+def test_a_row_that_asks_again_for_what_will_not_be_called_is_told_so(status: Status) -> None:
+    (warning,) = decide(REQUEST, known(status), RULES, NOW, opted_out=False).warnings
+    assert warning == f"its reminder is {status}, and will not be called; reminderd call-again r1 schedules it again"
+    assert decide(REQUEST, known(status), RULES, NOW + 2 * HOUR, opted_out=False).warnings == ()
+
+
+def test_without_a_ref_the_row_itself_tells_which_reminder_is_called_off() -> None:
+    found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
+    assert isinstance(found, Cancellation)
+    assert found.request is not None
+    assert found.name == found.request.own_id
+    assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "", "cancelled"), list)
+    assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "a\tb", "cancelled"), list)
+
+
+def test_a_status_that_is_not_understood_refuses_its_row() -> None:
+    told = read_status("030", "Hello.", "2027-03-01 16:00", "7", "rescheduled")
+    assert isinstance(told, list)
+    assert [line.partition(":")[0] for line in told] == ["phone_number", "status"]
+    assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "rescheduled"), list)
+
+
+@pytest.mark.parametrize(
+    ("stored", "becomes"),
+    [
+        (None, Intake.NOT_NEEDED),
+        (known(), Intake.CANCELLED),
+        (known(Status.PROCESSING, called=True), Intake.CANCELLED),
+        (known(Status.CALLED, called=True), Intake.NOT_NEEDED),
+        (known(Status.CANCELLED), Intake.NOT_NEEDED),
+    ],
+)
+def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Known | None, becomes: Intake) -> None:
+    for request in (None, REQUEST):
+        assert decide_cancellation(Cancellation(ref="7", request=request), stored).intake is becomes
+
+
+def test_a_cancellation_of_another_number_cancels_nothing() -> None:
+    asked = Cancellation(ref="7", phone_number=REQUEST.phone_number)
+    decision = decide_cancellation(asked, of_another_number())
+    assert decision.intake is Intake.CONFLICT
+    assert decision.reason.startswith("not cancelled: the reminder with this ref has another phone number")
+
+
+def test_a_message_that_was_not_filled_in_is_taken_with_a_warning() -> None:
+    request = evolve(REQUEST, message="Dear {name}")
+    [warning] = decide(request, None, RULES, NOW, opted_out=False).warnings
+    assert warning.startswith("message: {name} would be read aloud as it stands")
+    assert decide(REQUEST, None, RULES, NOW, opted_out=False).warnings == ()
