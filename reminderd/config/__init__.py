@@ -5,7 +5,7 @@ from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, R
 from reminderd.config.changes import Changes, changes, written
 from reminderd.config.clinic import ClinicConfig
 from reminderd.config.clinic_rules import numbering_of, rules_of
-from reminderd.config.clinic_wording import templates_of, wording_of
+from reminderd.config.clinic_wording import script_of, templates_of
 from reminderd.config.exposure import files_with_secrets
 from reminderd.config.given import ConfigError
 from reminderd.config.load import load_config
@@ -60,7 +60,7 @@ __all__ = [
     "origin",
     "risks",
     "rules_of",
+    "script_of",
     "templates_of",
-    "wording_of",
     "written",
 ]

@@ -16,7 +16,7 @@ from reminderd.config.hours import (
     spans_of,
 )
 from reminderd.config.keys import choices, key, number, numbers, positive, switch, whole
-from reminderd.core.schedule.calling_hours import Spans, Window
+from reminderd.core.schedule.calling_hours import CallingHours, Spans
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -83,9 +83,9 @@ class CallingConfig:
         return self.local_zone or ZoneInfo("UTC")
 
     @property
-    def window(self) -> Window:
+    def window(self) -> CallingHours:
         """The hours as the core reads them."""
-        return Window(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
+        return CallingHours(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
 
     def _spans(self, day: Day) -> Spans:
         own: str = getattr(self.hours, day)

@@ -2,13 +2,13 @@
 
 from datetime import timedelta
 
-from reminderd.config.clinic_wording import wording_of
+from reminderd.config.clinic_wording import script_of
 from reminderd.config.sections import Config
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import Numbering
 from reminderd.core.rules import Backoff, Rules
 from reminderd.core.schedule.limits import Limits
-from reminderd.core.script.prompts import Part, seconds
+from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.templates import spoken
 
 
@@ -23,7 +23,7 @@ def rules_of(
         account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
-    wording = wording_of(config, from_number=config.provider.twilio.from_number)
+    script = script_of(config, from_number=config.provider.twilio.from_number)
     return Rules(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
@@ -35,13 +35,13 @@ def rules_of(
         max_tries=config.retry.max_tries,
         max_calls=config.redial.max_calls,
         redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
-        window=config.calling.window,
+        calling_hours=config.calling.window,
         numbering=numbering_of(config),
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
         voicemail_is_reached=config.redial.voicemail_is_reached,
-        greeting_takes=timedelta(seconds=seconds(spoken(Part.GREETING, wording, ""))),
+        greeting_takes=timedelta(seconds=seconds(spoken(Prompt.GREETING, script, ""))),
         leave_voicemail=config.provider.twilio.voicemail == "leave_message",
         provider=provider or config.provider.kind,
         account=account,

@@ -5,11 +5,11 @@ from datetime import timedelta
 from attrs import asdict
 
 from reminderd.config.sections import Config
-from reminderd.core.script.prompts import Part
-from reminderd.core.script.templates import Templates, Wording
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.templates import Script, Templates
 
 
-def wording_of(config: Config, *, from_number: str) -> Wording:
+def script_of(config: Config, *, from_number: str) -> Script:
     """What patients hear.
 
     Args:
@@ -19,13 +19,13 @@ def wording_of(config: Config, *, from_number: str) -> Wording:
     """
     messages = config.messages
     written = asdict(messages)
-    return Wording(
+    return Script(
         clinic=messages.clinic,
         phone=messages.phone,
         from_number=from_number,
         language=messages.language,
         voice=messages.voice,
-        templates={part: written[part] for part in Part if written.get(part)},
+        templates={part: written[part] for part in Prompt if written.get(part)},
     )
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 
 from reminderd.config.clinic_rules import numbering_of
-from reminderd.config.clinic_wording import wording_of
+from reminderd.config.clinic_wording import script_of
 from reminderd.config.sections import Config
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import territory_of
-from reminderd.core.script.advice import lint
+from reminderd.core.script.advice import advice
 
 
 def risks(config: Config) -> list[str]:
@@ -26,7 +26,7 @@ def risks(config: Config) -> list[str]:
     if config.metrics.port and not _is_loopback(config.metrics.host):
         found.append("anybody who reaches [metrics].host can read the metrics; keep it 127.0.0.1, or behind a firewall")
     if config.provider.kind == "twilio":  # a generic provider is handed the message alone, and says it in its own way
-        found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
+        found += advice(script_of(config, from_number=config.provider.twilio.from_number))
     return found
 
 

@@ -154,5 +154,5 @@ def lateness(reminder: Reminder, call: Call, *, is_first: bool, rules: Rules, no
     if not is_first or call.requests != 1:
         return None
     due = max(reminder.scheduled_at, reminder.created_at or reminder.scheduled_at)
-    opens = rules.window.next_open(due, zone_of(reminder, rules))
+    opens = rules.calling_hours.next_open(due, zone_of(reminder, rules))
     return None if opens is None else max(now - opens, timedelta(0))

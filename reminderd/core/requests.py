@@ -132,7 +132,7 @@ def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
 def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
     """The patient's time zone if the reminder brings a known one, else the clinic's."""
     own = known_zone(reminder.timezone) if reminder.timezone is not None else None
-    return own or rules.window.zone
+    return own or rules.calling_hours.zone
 
 
 def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
@@ -143,7 +143,7 @@ def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
 def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
     """Return why a reminder will expire without a call, as things stand; None: there is a time for a call."""
     zone = zone_of(wanted, rules)
-    opens, limit = rules.window.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
+    opens, limit = rules.calling_hours.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
     if opens is not None and opens < limit:
         return None
     spoken = limit.astimezone(zone)
@@ -155,7 +155,7 @@ def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None
     limit = expiry(wanted, rules)
     if limit > now:
         return None
-    return f"too late; it was to be called before {limit.astimezone(rules.window.zone):%Y-%m-%d %H:%M:%S}"
+    return f"too late; it was to be called before {limit.astimezone(rules.calling_hours.zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _worded(

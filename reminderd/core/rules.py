@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import ANY_NUMBER, Numbering
-from reminderd.core.schedule.calling_hours import Window
+from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.limits import Limits
 
 
@@ -54,7 +54,7 @@ class Rules:
     max_calls: int = 3
     redial_delays: tuple[timedelta, ...] = (timedelta(minutes=15),)
     """Before the second call, the third …; the last one holds for all that follow."""
-    window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
+    calling_hours: CallingHours = field(factory=lambda: CallingHours(ZoneInfo("UTC")))
     numbering: Numbering = ANY_NUMBER
     """Which numbers may be called."""
     limits: Limits = field(factory=Limits)

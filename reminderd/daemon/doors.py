@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, wording_of
+from reminderd.config import Config, script_of
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Transition
@@ -101,10 +101,10 @@ def door(
     """
     desk = _Desk(database=database, rules=rules, breaker=breaker, knows_one_call=knows_one_call)
     if isinstance(provider, TwilioProvider):
-        wording = wording_of(config, from_number=config.provider.twilio.from_number)
+        script = script_of(config, from_number=config.provider.twilio.from_number)
         found = twilio_door(
             provider,
-            wording=wording,
+            script=script,
             record=desk.record,
             pick_up=desk.pick_up,
             press=desk.press,

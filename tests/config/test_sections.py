@@ -329,7 +329,7 @@ def test_the_rules_are_the_configurations(load: Load) -> None:
     assert (rules.backoff.first, rules.backoff.maximum) == (timedelta(seconds=3), timedelta(seconds=4))
     assert (rules.max_tries, rules.max_calls) == (5, 6)
     assert rules.redial_delay(1) == timedelta(seconds=30)
-    assert rules.window.zone.key == "Europe/Berlin"
+    assert rules.calling_hours.zone.key == "Europe/Berlin"
     assert rules.max_lateness == timedelta(minutes=7)
     assert (rules.provider, rules.capabilities) == ("other", able)
     assert rules_of(config).provider == "sandbox"

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from reminderd.core.health import lateness
 from reminderd.core.rules import Rules
-from reminderd.core.schedule.calling_hours import Span, Window
+from reminderd.core.schedule.calling_hours import CallingHours, Span
 from tests.support.nouns import NOW, a_call, a_reminder
 
 RULES = Rules()
@@ -28,14 +28,14 @@ def test_what_is_handed_in_after_its_time_is_late_from_then_on() -> None:
 def test_the_night_before_the_calling_hours_is_not_lateness() -> None:
     opens = NOW - 2 * MINUTE
     minute = opens.hour * 60 + opens.minute
-    window = Window(ZoneInfo("UTC"), week=((Span(minute, minute + 60),),) * 7)
+    calling_hours = CallingHours(ZoneInfo("UTC"), week=((Span(minute, minute + 60),),) * 7)
     reminder = evolve(a_reminder(), scheduled_at=NOW - timedelta(hours=9), created_at=None)
-    late = lateness(reminder, FIRST, is_first=True, rules=evolve(RULES, window=window), now=NOW)
+    late = lateness(reminder, FIRST, is_first=True, rules=evolve(RULES, calling_hours=calling_hours), now=NOW)
     assert late == NOW - opens.replace(second=0, microsecond=0)
 
 
 def test_a_clinic_that_never_opens_is_never_late() -> None:
-    closed = evolve(RULES, window=Window(ZoneInfo("UTC"), week=((),) * 7))
+    closed = evolve(RULES, calling_hours=CallingHours(ZoneInfo("UTC"), week=((),) * 7))
     assert lateness(a_reminder(), FIRST, is_first=True, rules=closed, now=NOW) is None
 
 

@@ -11,7 +11,7 @@ def test_a_patient_who_will_be_called_is_no_warning() -> None:
 
 
 def test_a_number_that_has_opted_out_and_hours_that_leave_no_time_are_both_told() -> None:
-    out, late = warnings_of(REQUEST, evolve(RULES, window=NO_HOURS), opted_out=True)
+    out, late = warnings_of(REQUEST, evolve(RULES, calling_hours=NO_HOURS), opted_out=True)
     assert out.startswith("this number has opted out: it will not be called; ")
     assert late.startswith("the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire; ")
 
@@ -23,4 +23,4 @@ def test_a_message_that_was_not_filled_in_is_told_last() -> None:
 
 
 def test_hours_that_leave_some_time_are_no_warning() -> None:
-    assert list(warnings_of(REQUEST, evolve(RULES, window=hours(9 * HOUR, 12 * HOUR)), opted_out=False)) == []
+    assert list(warnings_of(REQUEST, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR)), opted_out=False)) == []

@@ -18,10 +18,10 @@ from reminderd.core.requests import (
     unfit,
     zone_of,
 )
-from reminderd.core.schedule.calling_hours import Window
+from reminderd.core.schedule.calling_hours import CallingHours
 from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, a_reminder, hours
 
-BERLIN = evolve(RULES, window=Window(ZoneInfo("Europe/Berlin")))
+BERLIN = evolve(RULES, calling_hours=CallingHours(ZoneInfo("Europe/Berlin")))
 
 
 @pytest.mark.parametrize("phone_number", ["+4930123456", " +49 30 123-456 "])
@@ -162,7 +162,7 @@ def test_a_wish_is_too_late_from_its_limit_on() -> None:
 
 def test_a_wish_that_no_hour_is_left_for_will_expire() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
-    assert out_of_hours(wanted, evolve(RULES, window=hours(9 * HOUR, 12 * HOUR))) is None
-    said = out_of_hours(wanted, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)))
+    assert out_of_hours(wanted, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR))) is None
+    said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))
     assert said == "the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire"
-    assert out_of_hours(wanted, evolve(RULES, window=NO_HOURS)) is not None
+    assert out_of_hours(wanted, evolve(RULES, calling_hours=NO_HOURS)) is not None

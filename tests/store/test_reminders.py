@@ -320,7 +320,7 @@ def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(d
 
 def test_nor_if_the_clinics_own_limit_is_still_to_come(tmp_path: Path) -> None:
     """The hours left no time, and staff had it called again the next morning: the list alone would end it today."""
-    rules = evolve(RULES, window=hours(9 * HOUR, 11 * HOUR))
+    rules = evolve(RULES, calling_hours=hours(9 * HOUR, 11 * HOUR))
     with a_desk(tmp_path / "reminderd.db", rules) as desk:
         request = evolve(WITHOUT_REF, scheduled_at=NOW + 30 * MINUTE)
         put(desk, request)

@@ -77,7 +77,7 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
             return EndCode.TOO_LATE.sentence
         if now < reminder.scheduled_at:
             return "its time is still to come"
-        if not rules.window.is_open(now, zone_of(reminder, rules)):
+        if not rules.calling_hours.is_open(now, zone_of(reminder, rules)):
             return HoldCode.HOURS.sentence
     return None
 

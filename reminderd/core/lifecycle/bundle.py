@@ -78,4 +78,4 @@ def _can_wait(reminder: Reminder, until: datetime, rules: Rules, now: datetime) 
     zone = zone_of(reminder, rules)
     is_in_time = until < limit_of(reminder, rules) - rules.lease
     is_same_day = until.astimezone(zone).date() == now.astimezone(zone).date()
-    return is_in_time and is_same_day and rules.window.is_open(until, zone)
+    return is_in_time and is_same_day and rules.calling_hours.is_open(until, zone)

@@ -249,7 +249,7 @@ class _Case:
 
     def _opens(self, start: datetime) -> datetime | None:
         """Return the first moment from `start` on in the calling hours, or None if they never open."""
-        return self.rules.window.next_open(start, zone_of(self.reminder, self.rules))
+        return self.rules.calling_hours.next_open(start, zone_of(self.reminder, self.rules))
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:

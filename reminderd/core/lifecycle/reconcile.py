@@ -198,7 +198,7 @@ def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime)
 
 
 def _opens_for(reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
-    return rules.window.next_open(now, zone_of(reminder, rules))
+    return rules.calling_hours.next_open(now, zone_of(reminder, rules))
 
 
 def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:

@@ -76,7 +76,7 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
         rules.limits.free_from(ledger.heard_at.get(reminder.phone_number, ()), now, zone) if rules.limits.any else None
     )
     wrong = unfit(reminder, rules.numbering)
-    opens = rules.window.next_open(max(due, free or due), zone)
+    opens = rules.calling_hours.next_open(max(due, free or due), zone)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to call")
     again = evolve(

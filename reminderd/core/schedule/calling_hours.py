@@ -35,7 +35,7 @@ WHOLE_DAY: Final[Spans] = (Span(0, DAY_MINUTES),)
 
 
 @frozen
-class Window:
+class CallingHours:
     """For each weekday the spans that start on it; on a holiday none does, but one from the day before goes on."""
 
     zone: ZoneInfo
@@ -74,7 +74,7 @@ class Window:
         return () if is_holiday else self.week[day.weekday()]
 
     def _candidates(self, since: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-        """Every moment in between at which the window could open, and a few outside: its starts, and a clock change."""
+        """Yield every moment in between at which calling may begin, and a few outside: starts, and a clock change."""
         day = since.astimezone(zone).date() - _DAY  # a clock put back over midnight shows the day before again
         while day <= until.astimezone(zone).date():
             for span in self._starting_on(day):

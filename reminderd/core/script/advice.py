@@ -1,4 +1,4 @@
-"""What a careful clinic would say otherwise: warnings about its wording, none of which keeps a call from being made.
+"""Advice on wording: what a careful clinic would have spoken otherwise. None of it keeps a call from being placed.
 
 The rules are those for prerecorded and artificial voices in the USA, 47 CFR 64.1200: the caller's name at the
 beginning (b)(1), a telephone number during or after the message (b)(2), a key that ends such calls (a)(10), and for
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from reminderd.core.phone import national
-from reminderd.core.script.languages import is_built_in, words_of
-from reminderd.core.script.prompts import Part, seconds
-from reminderd.core.script.templates import Wording, spoken
+from reminderd.core.script.languages import is_built_in, language_of
+from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.templates import Script, spoken
 
 ORDINARY_MESSAGE: Final = 200
 """Characters of a message of ordinary length."""
@@ -35,74 +35,76 @@ _KEYS: Final = {
 _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESSAGE]
 
 
-def lint(wording: Wording) -> list[str]:
+def advice(script: Script) -> list[str]:
     """What could be better, a line each, in plain words for whoever wrote the configuration; no number is repeated."""
-    return [*_who_and_where(wording), *_languages(wording), *_callback(wording), *_menu(wording), *_length(wording)]
+    return [*_who_and_where(script), *_languages(script), *_callback(script), *_menu(script), *_length(script)]
 
 
-def _who_and_where(wording: Wording) -> Iterator[str]:
-    words = words_of(wording.language)
-    if not wording.clinic:
+def _who_and_where(script: Script) -> Iterator[str]:
+    words = language_of(script.language)
+    if not script.clinic:
         yield f'[messages].clinic is not set: patients hear "{words.clinic}" for a name'
-    if not wording.phone:
-        number = "the number that the call comes from" if wording.from_number else f'"{words.phone}"'
+    if not script.phone:
+        number = "the number that the call comes from" if script.from_number else f'"{words.phone}"'
         yield f"[messages].phone is not set: patients are asked to call {number}"
-    if not _names_the_clinic_first(wording):
+    if not _names_the_clinic_first(script):
         yield "[messages].greeting does not begin with the clinic: its name must be spoken first"
 
 
-def _names_the_clinic_first(wording: Wording) -> bool:
-    template = wording.template(Part.GREETING).casefold()
-    name = wording.clinic.casefold()
+def _names_the_clinic_first(script: Script) -> bool:
+    template = script.template(Prompt.GREETING).casefold()
+    name = script.clinic.casefold()
     places = [template.find(said) for said in ("{clinic}", name) if said and said in template]
     return bool(places) and len(template[: min(places)].split()) <= _WORDS_BEFORE_THE_NAME
 
 
-def _languages(wording: Wording) -> Iterator[str]:
-    borrowed = [part for part in Part if part is not Part.MESSAGE and not wording.templates.get(part)]
-    if borrowed and not is_built_in(wording.language):
+def _languages(script: Script) -> Iterator[str]:
+    borrowed = [prompt for prompt in Prompt if prompt is not Prompt.MESSAGE and not script.templates.get(prompt)]
+    if borrowed and not is_built_in(script.language):
         yield (f"[messages].language has no built-in texts: these are spoken in English: {', '.join(borrowed)}")
 
 
-def _callback(wording: Wording) -> Iterator[str]:
-    if not any(_tells_the_phone(part, wording) for part in (Part.GREETING, Part.MENU, Part.GOODBYE)):
+def _callback(script: Script) -> Iterator[str]:
+    if not any(_tells_the_phone(prompt, script) for prompt in (Prompt.GREETING, Prompt.MENU, Prompt.GOODBYE)):
         yield "{phone} is in none of greeting, menu and goodbye: patients must hear a number to call back"
-    if not _tells_the_phone(Part.VOICEMAIL, wording):
+    if not _tells_the_phone(Prompt.VOICEMAIL, script):
         yield "[messages].voicemail has no {phone}: patients must hear a number to call back"
-    if "{message}" in wording.template(Part.VOICEMAIL):
+    if "{message}" in script.template(Prompt.VOICEMAIL):
         yield (
             "[messages].voicemail has {message} in it: anybody may listen to a voicemail, "
             "so leave only the clinic's name and its number there"
         )
 
 
-def _tells_the_phone(part: Part, wording: Wording) -> bool:
+def _tells_the_phone(prompt: Prompt, script: Script) -> bool:
     """Whether the number is in it, as the placeholder or written out in any way."""
-    template = wording.template(part)
-    number = wording.phone or wording.from_number
+    template = script.template(prompt)
+    number = script.phone or script.from_number
     written = re.sub(r"[^0-9]", "", template)
     return "{phone}" in template or (
         bool(number) and any(re.sub(r"[^0-9]", "", form) in written for form in (number, national(number)))
     )
 
 
-def _menu(wording: Wording) -> Iterator[str]:
-    template = wording.template(Part.MENU).casefold()
-    numerals = words_of(wording.language).numerals
+def _menu(script: Script) -> Iterator[str]:
+    template = script.template(Prompt.MENU).casefold()
+    numerals = language_of(script.language).numerals
     for key, use in _KEYS.items():
         names = "|".join((key, *numerals[key]))
         if not re.search(rf"\b(?:{names})\b", template):
             yield f"[messages].menu does not mention key {key}, {use}"
 
 
-def _length(wording: Wording) -> Iterator[str]:
-    script = " ".join(spoken(part, wording, _LIKE_A_MESSAGE) for part in (Part.GREETING, Part.MESSAGE, Part.MENU))
-    if seconds(script) > MOST_SECONDS:
+def _length(script: Script) -> Iterator[str]:
+    call = " ".join(
+        spoken(prompt, script, _LIKE_A_MESSAGE) for prompt in (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
+    )
+    if seconds(call) > MOST_SECONDS:
         yield (
-            f"greeting, a message of {ORDINARY_MESSAGE} characters and menu take {seconds(script):.0f} seconds: "
+            f"greeting, a message of {ORDINARY_MESSAGE} characters and menu take {seconds(call):.0f} seconds: "
             f"keep them within {MOST_SECONDS:.0f}"
         )
-    voicemail = 2 * seconds(spoken(Part.VOICEMAIL, wording, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
+    voicemail = 2 * seconds(spoken(Prompt.VOICEMAIL, script, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
     if voicemail > MOST_SECONDS:
         yield (
             f"[messages].voicemail, which is spoken twice, takes {voicemail:.0f} seconds: "

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 
-class Part(StrEnum):
+class Prompt(StrEnum):
     """One thing that is said; its words are the clinic's."""
 
     GREETING = "greeting"
@@ -43,7 +43,7 @@ class Question(StrEnum):
 class Reply:
     """What is said next, in this order."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Prompt, ...]
     """Empty: the call ends without a word."""
     question: Question | None = None
     """The next key answers this; None: the call ends after the last part."""

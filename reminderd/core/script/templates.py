@@ -11,8 +11,8 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_datetime, format_time
 
 from reminderd.core.phone import dictated
-from reminderd.core.script.languages import words_of
-from reminderd.core.script.prompts import Part
+from reminderd.core.script.languages import language_of
+from reminderd.core.script.prompts import Prompt
 
 PLACEHOLDERS: Final = ("clinic", "phone", "message")
 """What may stand in braces in a template; nothing else may."""
@@ -21,7 +21,7 @@ _IN_A_PROMPT: Final = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 
 
 @frozen(kw_only=True)
-class Wording:
+class Script:
     """How a clinic speaks. What it leaves empty, its language fills."""
 
     clinic: str = ""
@@ -34,33 +34,33 @@ class Wording:
     """A BCP 47 tag."""
     voice: str = ""
     """A voice's name at the provider; empty: the provider's choice for the language."""
-    templates: Mapping[Part, str] = field(factory=dict, hash=False)
-    """The clinic's own; the language has one for every other part, see `template`."""
+    templates: Mapping[Prompt, str] = field(factory=dict, hash=False)
+    """The clinic's own; the language has one for every other prompt, see `template`."""
 
-    def template(self, part: Part) -> str:
+    def template(self, prompt: Prompt) -> str:
         """What is said, its placeholders not yet filled: the clinic's own words, else the language's.
 
         The message is nobody's words but its own.
         """
-        if part is Part.MESSAGE:
+        if prompt is Prompt.MESSAGE:
             return "{message}"
-        return self.templates.get(part) or words_of(self.language).templates[part]
+        return self.templates.get(prompt) or language_of(self.language).templates[prompt]
 
 
-def spoken(part: Part, wording: Wording, message: str) -> str:
+def spoken(prompt: Prompt, script: Script, message: str) -> str:
     """What is said, in full.
 
     `{phone}` is dictated digit by digit, see `dictated`. Braces in the message and in the clinic's name are only
     characters: they are not filled again.
     """
-    words = words_of(wording.language)
-    number = wording.phone or wording.from_number
+    words = language_of(script.language)
+    number = script.phone or script.from_number
     filled = {
-        "clinic": wording.clinic or words.clinic,
+        "clinic": script.clinic or words.clinic,
         "phone": dictated(number) if number else words.phone,
         "message": message,
     }
-    return _IN_A_PROMPT.sub(lambda found: filled[found[1]], wording.template(part))
+    return _IN_A_PROMPT.sub(lambda found: filled[found[1]], script.template(prompt))
 
 
 TEMPLATE_PLACEHOLDERS: Final = ("clinic", "date", "time")
@@ -104,7 +104,7 @@ class Templates:
             known = ", ".join(self.by_name)
             expected = f"expected one of {known}" if known else "expected none, as [messages.templates] is empty"
             raise ValueError(f"template: unknown; {expected}")
-        filled = {"clinic": self.clinic or words_of(self.language).clinic}
+        filled = {"clinic": self.clinic or language_of(self.language).clinic}
         if appointment is not None:
             filled |= {"date": spoken_day(appointment, self), "time": spoken_hour(appointment, self)}
         elif {"date", "time"}.intersection(_IN_A_MESSAGE.findall(text)):

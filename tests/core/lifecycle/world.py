@@ -39,7 +39,7 @@ from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, S
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Backoff, Rules
-from reminderd.core.schedule.calling_hours import Span, Window
+from reminderd.core.schedule.calling_hours import CallingHours, Span
 from reminderd.core.schedule.limits import Limits
 from reminderd.core.script.prompts import Question
 
@@ -201,7 +201,7 @@ class World:
     @property
     def rules(self) -> Rules:
         setting = self.setting
-        window = Window(ZoneInfo("UTC"), ((Span(OPENS * 36, CLOSES * 36),),) * 7)
+        calling_hours = CallingHours(ZoneInfo("UTC"), ((Span(OPENS * 36, CLOSES * 36),),) * 7)
         return Rules(
             lease=LEASE * STEP,
             outcome_timeout=OUTCOME * STEP,
@@ -211,7 +211,7 @@ class World:
             max_tries=MAX_TRIES,
             max_calls=MAX_CALLS,
             redial_delays=(REDIAL * STEP,),
-            window=window,
+            calling_hours=calling_hours,
             limits=Limits(per_day=PER_DAY),
             group_within=GROUP * STEP if setting.bundles else timedelta(0),
             max_lateness=LATE * STEP,

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.calling_hours import Span, Window
+from reminderd.core.schedule.calling_hours import CallingHours, Span
 from tests.support.nouns import DAY, HOUR, MINUTE, NO_HOURS, hours
 from tests.support.wall_clock import may_ring
 
@@ -38,29 +38,31 @@ def test_the_next_opening(now: str, opens: str) -> None:
 
 def test_a_day_may_have_a_break() -> None:
     week = ((Span(9 * 60, 12 * 60), Span(14 * 60, 18 * 60)), *((),) * 6)
-    monday = Window(BERLIN, week)
+    monday = CallingHours(BERLIN, week)
     assert monday.next_open(utc("2026-03-02 11:00"), BERLIN) == utc("2026-03-02 13:00")
     assert monday.next_open(utc("2026-03-02 17:00"), BERLIN) == utc("2026-03-09 08:00")
 
 
 def test_a_window_past_midnight_belongs_to_the_day_on_which_it_starts() -> None:
     night = hours(22 * HOUR, 2 * HOUR, days={4})
-    assert night.is_open(utc("2026-03-07 00:30"), BERLIN)  # Saturday 01:30, Friday's window
+    assert night.is_open(utc("2026-03-07 00:30"), BERLIN)  # Saturday 01:30, still in Friday's calling hours
     assert not night.is_open(utc("2026-03-06 00:30"), BERLIN)
     assert night.next_open(utc("2026-03-07 01:00"), BERLIN) == utc("2026-03-13 21:00")
 
 
 @pytest.mark.parametrize("holiday", ["2026-12-25", "12-25"])
 def test_on_a_holiday_no_window_starts(holiday: str) -> None:
-    window = evolve(OFFICE, holidays=frozenset({holiday}))
-    assert window.next_open(utc("2026-12-24 18:00"), BERLIN) == utc("2026-12-28 08:00")  # Friday the 25th: Monday
+    calling_hours = evolve(OFFICE, holidays=frozenset({holiday}))
+    assert calling_hours.next_open(utc("2026-12-24 18:00"), BERLIN) == utc(
+        "2026-12-28 08:00"
+    )  # Friday the 25th: Monday
 
 
 def test_a_holiday_of_one_year_is_none_of_the_next() -> None:
-    window = evolve(OFFICE, holidays=frozenset({"2026-12-25", "02-29"}))
-    assert window.is_open(utc("2028-12-25 12:00"), BERLIN)
-    assert window.is_open(utc("2027-03-01 12:00"), BERLIN)
-    assert not window.is_open(utc("2028-02-29 12:00"), BERLIN)
+    calling_hours = evolve(OFFICE, holidays=frozenset({"2026-12-25", "02-29"}))
+    assert calling_hours.is_open(utc("2028-12-25 12:00"), BERLIN)
+    assert calling_hours.is_open(utc("2027-03-01 12:00"), BERLIN)
+    assert not calling_hours.is_open(utc("2028-02-29 12:00"), BERLIN)
 
 
 def test_a_window_that_began_before_a_holiday_runs_to_its_end_and_the_holidays_own_does_not_start() -> None:
@@ -72,10 +74,10 @@ def test_a_window_that_began_before_a_holiday_runs_to_its_end_and_the_holidays_o
 
 
 def test_a_holiday_is_a_date_in_the_patients_own_zone() -> None:
-    window = evolve(hours(0 * HOUR, 24 * HOUR), holidays=frozenset({"12-25"}))
+    calling_hours = evolve(hours(0 * HOUR, 24 * HOUR), holidays=frozenset({"12-25"}))
     moment = utc("2026-12-25 02:00")
-    assert not window.is_open(moment, BERLIN)
-    assert window.is_open(moment, NEW_YORK)
+    assert not calling_hours.is_open(moment, BERLIN)
+    assert calling_hours.is_open(moment, NEW_YORK)
 
 
 def test_a_start_that_does_not_exist_opens_when_the_clock_has_jumped_past_it() -> None:
@@ -118,7 +120,7 @@ def test_an_opening_is_found_behind_weeks_of_holidays_but_not_behind_a_year() ->
 
 
 def test_without_hours_given_it_is_always_open() -> None:
-    assert Window(BERLIN).is_open(utc("2026-03-01 03:00"), BERLIN)
+    assert CallingHours(BERLIN).is_open(utc("2026-03-01 03:00"), BERLIN)
 
 
 # The arithmetic against an oracle that knows none: it walks the minutes and asks the wall clock.
@@ -162,13 +164,13 @@ def clock_changes(zone: ZoneInfo) -> tuple[datetime, ...]:
     return tuple(found)
 
 
-def first_ring(window: Window, moment: datetime, zone: ZoneInfo, last: datetime) -> datetime | None:
+def first_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo, last: datetime) -> datetime | None:
     """This moment, or the first whole minute after it and until `last`, at which the phone may ring."""
     whole = moment.replace(second=0)
-    if may_ring(window, whole, zone):
+    if may_ring(calling_hours, whole, zone):
         return moment
     while (whole := whole + MINUTE) <= last:
-        if may_ring(window, whole, zone):
+        if may_ring(calling_hours, whole, zone):
             return whole
     return None
 
@@ -199,14 +201,14 @@ def test_around_every_clock_change_the_hours_are_those_that_a_walk_through_the_m
         before = (change - MINUTE).astimezone(there) + MINUTE  # as the clock would show it, were it not changed
         first, last = change - 90 * MINUTE, change + 150 * MINUTE
         for spans in around(before.hour * 60 + before.minute):
-            window = Window(BERLIN, (spans,) * 7)
+            calling_hours = CallingHours(BERLIN, (spans,) * 7)
             moment, next_ring = last, None
             while moment >= first:  # backwards, so that each step knows the answer of the one after it
-                is_open = may_ring(window, moment, there)
-                assert window.is_open(moment, there) == is_open, (zone, moment, spans)
+                is_open = may_ring(calling_hours, moment, there)
+                assert calling_hours.is_open(moment, there) == is_open, (zone, moment, spans)
                 next_ring = moment if is_open else next_ring
                 if moment.minute % 10 in {0, 9}:
-                    found = window.next_open(moment, there)
+                    found = calling_hours.next_open(moment, there)
                     assert found == next_ring or (next_ring is None and found > last), (zone, moment, spans)  # type: ignore[operator]
                 moment -= MINUTE
 
@@ -242,7 +244,7 @@ def test_the_next_opening_is_the_first_minute_that_a_walk_finds(
     holidays = data.draw(
         st.frozensets(st.sampled_from([f"{day:%Y-%m-%d}" for day in near] + [f"{day:%m-%d}" for day in near]))
     )
-    window = Window(BERLIN, week, holidays)
+    calling_hours = CallingHours(BERLIN, week, holidays)
     last = moment + 9 * DAY
-    found, walked = window.next_open(moment, zone), first_ring(window, moment, zone, last)
+    found, walked = calling_hours.next_open(moment, zone), first_ring(calling_hours, moment, zone, last)
     assert found == walked or (walked is None and (found is None or found > last))

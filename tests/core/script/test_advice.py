@@ -3,18 +3,18 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.script.advice import lint
+from reminderd.core.script.advice import advice
 from reminderd.core.script.languages import BUILT_IN
-from reminderd.core.script.prompts import Part
-from reminderd.core.script.templates import Wording
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.templates import Script
 
-CAREFUL = Wording(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
-FIXED: list[Part] = [part for part in Part if part is not Part.MESSAGE]
+CAREFUL = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
+FIXED: list[Prompt] = [part for part in Prompt if part is not Prompt.MESSAGE]
 TWELVE_WORDS_A_SENTENCE = "We are glad to have you as a patient of our practice. "
 
 
 def warnings(**templates: str) -> list[str]:
-    return lint(evolve(CAREFUL, templates={Part(name): text for name, text in templates.items()}))
+    return advice(evolve(CAREFUL, templates={Prompt(name): text for name, text in templates.items()}))
 
 
 def the_warning(**templates: str) -> str:
@@ -24,7 +24,7 @@ def the_warning(**templates: str) -> str:
 
 @pytest.mark.parametrize("language", BUILT_IN)
 def test_the_words_built_in_leave_nothing_to_be_desired(language: str) -> None:
-    assert lint(evolve(CAREFUL, language=language)) == []
+    assert advice(evolve(CAREFUL, language=language)) == []
 
 
 @pytest.mark.parametrize(
@@ -37,15 +37,15 @@ def test_the_words_built_in_leave_nothing_to_be_desired(language: str) -> None:
     ],
 )
 def test_a_name_or_number_that_is_missing_is_told_with_what_is_said_instead(changes: Any, said: str) -> None:
-    (found,) = lint(evolve(CAREFUL, **changes))
+    (found,) = advice(evolve(CAREFUL, **changes))
     assert said in found
 
 
 def test_a_language_that_is_not_built_in_is_told_with_what_stays_english() -> None:
-    own = dict.fromkeys(FIXED, "{clinic} {phone} 1 2 3 9") | {Part.GOODBYE: ""}
-    wording = evolve(CAREFUL, language="pt-BR", templates=own)
-    assert lint(wording) == ["[messages].language has no built-in texts: these are spoken in English: goodbye"]
-    assert lint(evolve(wording, templates=own | {Part.GOODBYE: "Adeus."})) == []
+    own = dict.fromkeys(FIXED, "{clinic} {phone} 1 2 3 9") | {Prompt.GOODBYE: ""}
+    script = evolve(CAREFUL, language="pt-BR", templates=own)
+    assert advice(script) == ["[messages].language has no built-in texts: these are spoken in English: goodbye"]
+    assert advice(evolve(script, templates=own | {Prompt.GOODBYE: "Adeus."})) == []
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_voicemail_without_the_number_is_told(voicemail: str) -> None:
 
 
 def test_without_any_number_none_can_be_written_out() -> None:
-    wording = Wording(clinic="Brown", templates={Part.VOICEMAIL: "Call 202 555 0190."})
-    assert any("voicemail has no {phone}" in line for line in lint(wording))
+    script = Script(clinic="Brown", templates={Prompt.VOICEMAIL: "Call 202 555 0190."})
+    assert any("voicemail has no {phone}" in line for line in advice(script))
 
 
 def test_a_patients_message_on_a_machine_is_told() -> None:
@@ -118,5 +118,5 @@ def test_a_voicemail_of_more_than_a_minute_counts_twice() -> None:
 
 
 def test_no_warning_has_a_number_in_it_that_could_be_called() -> None:
-    for line in lint(evolve(CAREFUL, templates=dict.fromkeys(FIXED, "202 555 0199"))):
+    for line in advice(evolve(CAREFUL, templates=dict.fromkeys(FIXED, "202 555 0199"))):
         assert "555" not in line

@@ -5,34 +5,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.phone import dictated
-from reminderd.core.script.languages import BUILT_IN, is_built_in, words_of
-from reminderd.core.script.prompts import Part
-from reminderd.core.script.templates import PLACEHOLDERS, Wording, spoken
+from reminderd.core.script.languages import BUILT_IN, is_built_in, language_of
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.templates import PLACEHOLDERS, Script, spoken
 
-BROWN = Wording(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
-FIXED: list[Part] = [part for part in Part if part is not Part.MESSAGE]
-WITH_PHONE = (Part.MENU, Part.VOICEMAIL, Part.OPTED_OUT, Part.GOODBYE)
+BROWN = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
+FIXED: list[Prompt] = [part for part in Prompt if part is not Prompt.MESSAGE]
+WITH_PHONE = (Prompt.MENU, Prompt.VOICEMAIL, Prompt.OPTED_OUT, Prompt.GOODBYE)
 
 
 @pytest.mark.parametrize("language", BUILT_IN)
 def test_every_language_has_words_for_every_part(language: str) -> None:
-    words = words_of(language)
+    words = language_of(language)
     assert list(words.templates) == FIXED
     for template in words.templates.values():
         assert set(re.findall(r"\{(.*?)\}", template)) <= {"clinic", "phone"}
     for part in WITH_PHONE:
         assert "{phone}" in words.templates[part]
-    for part in (Part.GREETING, Part.VOICEMAIL, Part.NOT_NEEDED):
+    for part in (Prompt.GREETING, Prompt.VOICEMAIL, Prompt.NOT_NEEDED):
         assert "{clinic}" in words.templates[part]
 
 
 def test_a_patient_hears_the_clinic_the_message_and_the_number_digit_by_digit() -> None:
     message = "Your appointment is tomorrow at nine."
-    assert spoken(Part.GREETING, BROWN, message) == (
+    assert spoken(Prompt.GREETING, BROWN, message) == (
         "Hello, this is Dr. Brown's office, calling with an appointment reminder."
     )
-    assert spoken(Part.MESSAGE, BROWN, message) == message
-    assert spoken(Part.GOODBYE, BROWN, message) == "You can reach us at 2 0 2, 5 5 5, 0 1 9 0. Goodbye."
+    assert spoken(Prompt.MESSAGE, BROWN, message) == message
+    assert spoken(Prompt.GOODBYE, BROWN, message) == "You can reach us at 2 0 2, 5 5 5, 0 1 9 0. Goodbye."
 
 
 @pytest.mark.parametrize(
@@ -49,49 +49,49 @@ def test_a_number_is_dictated_as_it_is_dialled_in_its_own_country(number: str, s
 
 
 def test_without_a_phone_patients_are_told_the_number_that_rings_them() -> None:
-    wording = Wording(from_number="+12025550100")
-    assert spoken(Part.GOODBYE, wording, "") == "You can reach us at 2 0 2, 5 5 5, 0 1 0 0. Goodbye."
+    script = Script(from_number="+12025550100")
+    assert spoken(Prompt.GOODBYE, script, "") == "You can reach us at 2 0 2, 5 5 5, 0 1 0 0. Goodbye."
 
 
 def test_without_name_and_number_the_sentences_are_still_sentences() -> None:
-    assert spoken(Part.VOICEMAIL, Wording(), "") == (
+    assert spoken(Prompt.VOICEMAIL, Script(), "") == (
         "Hello, this is your clinic. Please call us back at our usual number. Thank you."
     )
-    assert spoken(Part.VOICEMAIL, Wording(language="de-AT"), "") == (
+    assert spoken(Prompt.VOICEMAIL, Script(language="de-AT"), "") == (
         "Guten Tag, hier ist Ihre Praxis. Bitte rufen Sie uns zurück unter unserer gewohnten Nummer. Vielen Dank."
     )
 
 
 @pytest.mark.parametrize("language", BUILT_IN)
 def test_no_machine_hears_what_the_call_was_about(language: str) -> None:
-    said = spoken(Part.VOICEMAIL, Wording(language=language), "psychotherapy").lower()
+    said = spoken(Prompt.VOICEMAIL, Script(language=language), "psychotherapy").lower()
     assert not any(word in said for word in ("psycho", "appointment", "cita", "termin", "rendez-vous", "remind"))
 
 
 def test_the_clinics_own_words_win_over_the_languages() -> None:
-    wording = Wording(clinic="Brown", templates={Part.GREETING: "{clinic} here: {message} ({phone})"}, language="fr")
-    assert spoken(Part.GREETING, wording, "Come.") == "Brown here: Come. (numéro habituel)"
-    assert spoken(Part.CONFIRMED, wording, "") == "Merci. Votre rendez-vous est confirmé."
+    script = Script(clinic="Brown", templates={Prompt.GREETING: "{clinic} here: {message} ({phone})"}, language="fr")
+    assert spoken(Prompt.GREETING, script, "Come.") == "Brown here: Come. (numéro habituel)"
+    assert spoken(Prompt.CONFIRMED, script, "") == "Merci. Votre rendez-vous est confirmé."
 
 
 @given(st.text(), st.text(min_size=1))
 def test_what_is_filled_in_is_never_filled_again(message: str, clinic: str) -> None:
-    wording = Wording(clinic=clinic, templates={Part.GREETING: "{clinic}|{message}"})
-    assert spoken(Part.GREETING, wording, message) == f"{clinic}|{message}"
-    assert spoken(Part.MESSAGE, wording, message) == message
+    script = Script(clinic=clinic, templates={Prompt.GREETING: "{clinic}|{message}"})
+    assert spoken(Prompt.GREETING, script, message) == f"{clinic}|{message}"
+    assert spoken(Prompt.MESSAGE, script, message) == message
 
 
 def test_a_message_that_looks_like_a_template_is_said_as_it_is() -> None:
     message = " ".join(f"{{{name}}}" for name in PLACEHOLDERS) + " {0} {"
-    assert spoken(Part.MESSAGE, BROWN, message) == message
+    assert spoken(Prompt.MESSAGE, BROWN, message) == message
 
 
 @pytest.mark.parametrize(("language", "first"), [("en-GB", "en"), ("ES-mx", "es"), ("de", "de"), ("fr-CA", "fr")])
 def test_a_languages_region_does_not_matter(language: str, first: str) -> None:
     assert is_built_in(language)
-    assert words_of(language) is BUILT_IN[first]
+    assert language_of(language) is BUILT_IN[first]
 
 
 def test_a_language_that_is_not_built_in_is_english() -> None:
     assert not is_built_in("pt-BR")
-    assert words_of("pt-BR") is BUILT_IN["en"]
+    assert language_of("pt-BR") is BUILT_IN["en"]
