@@ -1,5 +1,6 @@
 """The command `import`: a clinic's table made into reminders, while the daemon may be running."""
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,13 +12,11 @@ from typing import Final, NoReturn
 import click
 
 from reminderd.cli.common import FAILED, fail, files_in_use, with_config, wrong
-from reminderd.cli.encodings import called, encoding_option
-from reminderd.cli.import_chunks import Asked, Outcome, ReadRow, all_through
-from reminderd.cli.import_judges import only_looking, writing
-from reminderd.cli.import_progress import progress
+from reminderd.cli.import_loop import Asked, ReadRow, Tally, import_rows, progress, writing
+from reminderd.cli.import_loop import dry_run as comparing
 from reminderd.cli.output import counted
 from reminderd.cli.rejected import may_be_rejected, rejected_lines
-from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
+from reminderd.cli.spreadsheet import ENCODINGS, Sheet, UnreadableError, called, day_order_of, opened
 from reminderd.config import Config, numbering_of, templates_of
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import ReminderRequest
@@ -36,6 +35,18 @@ _PHONES_REMEMBERED: Final = 50_000
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
 
+def _codec(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        codec = ""
+    if codec not in ENCODINGS:
+        raise click.BadParameter(f'"{name}" is unknown; expected a name like utf-8, windows-1252 or iso-8859-2')
+    return codec
+
+
 @click.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Change nothing in the database; show what would be done.")
@@ -47,7 +58,12 @@ _AGAIN: Final = "to continue, run the same command again: what was imported stay
     help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}."
     " Without a HEADER the table has no such column.",
 )
-@encoding_option
+@click.option(
+    "--encoding",
+    callback=_codec,
+    metavar="NAME",
+    help="The encoding of FILE, like windows-1250, where its bytes don't tell.",
+)
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
@@ -104,19 +120,19 @@ def import_(
             rejected_lines(
                 rejected_path, sheet.header, delimiter, like=None if is_piped else file, never=never
             ) as rejected,
-            only_looking(config) if dry_run else writing(config, name) as judge,
-            progress(sheet.size) as told,
+            comparing(config) if dry_run else writing(config, name) as write,
+            progress(sheet.size, sheet.position) as show,
         ):
-            outcome, used = Outcome(rejected), Counter[int]()
-            rows, noting = sheet.rows(), partial(_noting_the_number, read=read, columns=columns, used=used)
-            whole = all_through(rows, noting, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
-    _say_what_was_done(outcome, dry_run=dry_run)
+            tally, used = Tally(rejected), Counter[int]()
+            read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
+            whole = import_rows(sheet.rows(), read_and_count, write, tally, show)
+    _say_what_was_done(tally, dry_run=dry_run)
     if len(columns.places["phone_number"]) > 1:
         chosen_from = ", ".join(f"{lines:,} from {sheet.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
     if not whole:
-        _stop(f"interrupted after line {outcome.last_line}; {_AGAIN}")
-    if outcome.rejected.lines:
+        _stop(f"interrupted after line {tally.last_line}; {_AGAIN}")
+    if tally.rejected.lines:
         raise SystemExit(FAILED)
 
 
@@ -179,9 +195,7 @@ def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
     return headers
 
 
-def _noting_the_number(
-    cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]
-) -> Asked | list[str]:
+def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:
     """Read a row, and count from which column its number was taken."""
     asked = read(cells)
     if isinstance(asked, ReminderRequest):
@@ -200,14 +214,14 @@ def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
         click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
 
 
-def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
-    click.echo(f"{'dry run, nothing was changed; the import would be: ' if dry_run else ''}{outcome}")
-    rejected = outcome.rejected
+def _say_what_was_done(tally: Tally, *, dry_run: bool) -> None:
+    click.echo(f"{'dry run, nothing was changed; the import would be: ' if dry_run else ''}{tally}")
+    rejected = tally.rejected
     for reason, lines in rejected.reasons.most_common():
         click.echo(f"{lines:>9,}  {reason}")
-    for warning in outcome.warnings:
+    for warning in tally.warnings:
         click.echo(warning, err=True)
-    if outcome.more_warnings:
-        click.echo(f"{outcome.more_warnings:,} more warnings", err=True)
+    if tally.more_warnings:
+        click.echo(f"{tally.more_warnings:,} more warnings", err=True)
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")

@@ -1,6 +1,11 @@
-"""A table as a spreadsheet saved it: encoding, delimiter and header found, rows read as often as they are needed."""
+"""Open a table as a spreadsheet saved it: find its encoding, delimiter and header, and read its rows.
 
+The encoding is told by the bytes where they can mean nothing else, else by `--encoding`.
+"""
+
+import codecs
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +19,6 @@ from typing import IO, Final, TextIO
 import click
 from attrs import evolve, frozen
 
-from reminderd.cli.encodings import EncodingError, NotTextError, encoding_of
 from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.records import (
@@ -31,8 +35,42 @@ _MODES_OF_SECRETS: Final = (0o400, 0o440)
 """As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
 
 
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_NAMES: Final = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8 with byte order mark",
+    "utf-16": "UTF-16",
+    "cp1252": "Windows-1252",
+}
+"""What spreadsheets write, by Python's name, and what it is called."""
+ENCODINGS: Final = frozenset(
+    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp850", "cp852", "mac-roman", "mac-latin2"}
+    | {f"cp125{number}" for number in range(9)}
+    | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
+)
+_BLOCK: Final = 1 << 16
+_ALIKE: Final = frozenset(
+    byte
+    for byte in range(0x80, 0x100)
+    if bytes([byte]).decode("cp1252", "replace")
+    == bytes([byte]).decode("cp1250", "ignore")
+    == bytes([byte]).decode("cp1250", "replace")
+    != "\N{REPLACEMENT CHARACTER}"
+)
+"""The bytes that are the same in western and in central Europe: ä and é, but not è or ñ."""
+_BAD_BYTE: Final = re.compile("[\udc80-\udcff]")
+_LETTER: Final = re.compile("[^\0-\x7f\udc80-\udcff]")
+_FOREIGN_WORD: Final = re.compile(b"[\xc0-\xd6\xd8-\xf6\xf8-\xff]{3}")
+"""Three letters beyond ASCII in a row: Cyrillic or Greek rather than a language of western Europe."""
+_EXPECTED: Final = "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8"
+
+
 class UnreadableError(Exception):
     """The table can't be read as a whole; the message says why and what is expected."""
+
+
+class EncodingError(UnreadableError):
+    """The bytes don't tell the encoding."""
 
 
 @frozen
@@ -93,11 +131,9 @@ def opened(
             file = kept
         try:
             codec = encoding_of(file, encoding)
-        except NotTextError as error:
-            raise UnreadableError(f"{error}") from error
-        except EncodingError as error:
+        except EncodingError:
             if not only_numbers:
-                raise UnreadableError(f"{error}") from error
+                raise
             codec = "cp1252"
         with _text(file, codec) as lines:
             first = list(islice(lines, LINES_TO_HEADER))
@@ -168,3 +204,65 @@ def _all_records(lines: TextIO, delimiter: str) -> Iterator[Record]:
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:
     yield first_line
     yield from lines
+
+
+def called(codec: str) -> str:
+    """Return the name that people know an encoding by."""
+    return _NAMES.get(codec, codec.replace("cp125", "Windows-125"))
+
+
+def encoding_of(file: IO[bytes], told: str | None) -> str:
+    """Return the encoding of a file, by Python's name; lines with bytes that break its rules are for its reader.
+
+    Args:
+        file: from which everything can be read again.
+        told: what `--encoding` says.
+
+    Raises:
+        UnreadableError: it is no text.
+        EncodingError: its bytes can be read in more than one way, or they contradict `told`.
+    """
+    file.seek(0)
+    begin = file.read(_BLOCK)
+    marked = next((codec for mark, codec in _MARKS if begin.startswith(mark)), None)
+    if marked is not None:
+        if told is not None and not marked.startswith(told[:6]):
+            raise EncodingError(f"it begins with the mark of {called(marked)}; expected no --encoding")
+        return marked
+    if told is not None:
+        return told
+    if b"\0" in begin:
+        raise UnreadableError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
+    letters, bad = _counted(file)
+    if letters >= bad:  # no other encoding makes sense of that many letters by chance
+        return "utf-8"
+    if letters:
+        raise EncodingError(f"a part of it is UTF-8, and a part is not; {_EXPECTED}")
+    _refuse_unclear(file)
+    return "cp1252"
+
+
+def _counted(file: IO[bytes]) -> tuple[int, int]:
+    """Return how many letters beyond ASCII it has if it is UTF-8, and how many bytes that are none."""
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    letters = bad = 0
+    while block := file.read(_BLOCK):
+        text = decoder.decode(block)
+        if not text.isascii():
+            letters += len(_LETTER.findall(text))
+            bad += len(_BAD_BYTE.findall(text))
+    return letters, bad + len(decoder.decode(b"", final=True))
+
+
+def _refuse_unclear(file: IO[bytes]) -> None:
+    """Raise EncodingError if a byte has more than one meaning in the encodings that spreadsheets write."""
+    file.seek(0)
+    for number, line in enumerate(file, 1):
+        unclear = next((byte for byte in line if byte >= 0x80 and byte not in _ALIKE), None)
+        if unclear is not None:
+            readings = ((bytes([unclear]).decode(name, "replace"), called(name)) for name in ("cp1252", "cp1250"))
+            either = " or ".join(f"{letter} ({name})" for letter, name in readings)
+            raise EncodingError(f"line {number} has a letter that may be {either}; {_EXPECTED}")
+        if _FOREIGN_WORD.search(line):
+            raise EncodingError(f"line {number} has letters that may be of more than one alphabet; {_EXPECTED}")

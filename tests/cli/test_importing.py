@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reminderd.cli import import_chunks
-from reminderd.cli.import_chunks import MOST_WARNINGS
+from reminderd.cli import import_loop
+from reminderd.cli.import_loop import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.core.requests import ReminderRequest
@@ -157,7 +157,7 @@ def test_a_dry_run_compares_with_what_is_stored_and_leaves_every_byte(terminal: 
 
 
 def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Terminal) -> None:
-    size = import_chunks.CHUNK
+    size = import_loop.CHUNK
     write(terminal, "".join(f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size + 1)))
     result = terminal.type("import", "list.csv")
     assert f"{size:,} added" in result.stderr
@@ -170,7 +170,7 @@ def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Te
 
 
 def test_a_ref_is_recognised_across_chunks(terminal: Terminal) -> None:
-    size = import_chunks.CHUNK
+    size = import_loop.CHUNK
     rows = [f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size)]
     write(terminal, "".join([*rows, rows[0], rows[1].replace("Hello", "Bye")]))
     said = terminal.type("import", "list.csv", code=1).stdout

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from reminderd.cli.earlier_lines import earlier_lines
+from reminderd.cli.import_loop import _earlier_lines
 from reminderd.core.answers import Accepted, Refused
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import limit_of
@@ -385,7 +385,7 @@ def test_a_roomy_connection_still_syncs_every_commit(tmp_path: Path) -> None:
 
 
 def test_the_first_line_with_a_key_is_remembered() -> None:
-    with earlier_lines() as earlier:
-        assert earlier.first([(1, 10, 2), (-(2**63), 20, 3)]) == [(10, 2), (20, 3)]
-        assert earlier.first([(1, 11, 4), (3, 30, 5), (3, 31, 6)]) == [(10, 2), (30, 5), (30, 5)]
-        assert earlier.first([]) == []
+    with _earlier_lines() as seen_before:
+        assert seen_before([(1, 10, 2), (-(2**63), 20, 3)]) == [(10, 2), (20, 3)]
+        assert seen_before([(1, 11, 4), (3, 30, 5), (3, 31, 6)]) == [(10, 2), (30, 5), (30, 5)]
+        assert seen_before([]) == []
