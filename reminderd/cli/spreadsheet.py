@@ -15,6 +15,7 @@ from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
+from zipfile import BadZipFile, ZipFile
 
 import click
 from attrs import evolve, frozen
@@ -48,6 +49,11 @@ ENCODINGS: Final = frozenset(
     | {f"cp125{number}" for number in range(9)}
     | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
 )
+_OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
+"""How the workbooks of old versions of Excel begin, and those with a password."""
+_ZIP: Final = b"PK\x03\x04"
+"""How other workbooks begin."""
+_EXCEL: Final = "it is an Excel workbook; expected CSV: in Excel, save it as CSV UTF-8"
 _BLOCK: Final = 1 << 16
 _ALIKE: Final = frozenset(
     byte
@@ -229,6 +235,7 @@ def encoding_of(file: IO[bytes], told: str | None) -> str:
         if told is not None and not marked.startswith(told[:6]):
             raise EncodingError(f"it begins with the mark of {called(marked)}; expected no --encoding")
         return marked
+    _refuse_workbook(file, begin)
     if told is not None:
         return told
     if b"\0" in begin:
@@ -240,6 +247,26 @@ def encoding_of(file: IO[bytes], told: str | None) -> str:
         raise EncodingError(f"a part of it is UTF-8, and a part is not; {_EXPECTED}")
     _refuse_unclear(file)
     return "cp1252"
+
+
+def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
+    """Raise UnreadableError, with the way to a CSV file, for a spreadsheet program's own files."""
+    if begin.startswith(_OLE):
+        raise UnreadableError(_EXCEL)
+    if not begin.startswith(_ZIP):
+        return
+    try:
+        with ZipFile(file) as archive:
+            names = set(archive.namelist())
+    except BadZipFile:
+        names = set()
+    if "mimetype" in names:
+        raise UnreadableError(
+            "it is an OpenDocument spreadsheet; expected CSV: in LibreOffice, save it as Text CSV in UTF-8"
+        )
+    if "[Content_Types].xml" in names:
+        raise UnreadableError(_EXCEL)
+    raise UnreadableError("it is a ZIP archive; expected the CSV file in it")
 
 
 def _counted(file: IO[bytes]) -> tuple[int, int]:

@@ -100,11 +100,24 @@ def patient_number(text: str, numbering: Numbering) -> str:
         raise ValueError("a premium-rate number; expected the patient's own")
     countries, country = numbering.countries, phonenumbers.region_code_for_number(parsed)
     if countries and country not in countries:
-        raise ValueError(
-            f"a number of {_name(country)}, which may not be called; "
-            "expected one of an allowed country, or [clinic].allowed_countries with it"
-        )
+        raise ValueError(_why_abroad(country, numbering))
     return number
+
+
+def _why_abroad(country: str | None, numbering: Numbering) -> str:
+    """Return why a number of this country may not be called, and which setting decides."""
+    what = f"a number of {_name(country)}"
+    can_be_added = country is not None and is_country(country)
+    if numbering.allowed:
+        added = f", or {country} added to that list" if can_be_added else ""
+        allowed = ", ".join(sorted(numbering.allowed))
+        return (
+            f"{what}, and [clinic].allowed_countries has {allowed} only; "
+            f"expected a number of one of these countries{added}"
+        )
+    own = numbering.country
+    added = f', or [clinic].allowed_countries = ["{own}", "{country}"]' if can_be_added else ""
+    return f"{what}, and the clinic's own country is {own}; expected a number of that country{added}"
 
 
 def existing_number(text: str, country: str) -> str:

@@ -148,6 +148,7 @@ def test_the_number_of_an_appointment_is_the_ref(clinic: Terminal) -> None:
 def test_a_file_with_an_appointments_date_and_time_alone_names_what_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "practice-export.csv"))
     assert 'no column for the time to call, only for the appointment\'s: "Appointment Date", "Appointment Time"' in said
+    assert 'expected a column added with the header "call at" and times like 2027-03-01 16:00' in said
     assert "phone_number:" not in said
     assert "ref:" not in said
 
@@ -207,7 +208,7 @@ def test_a_german_practice_writes_numbers_as_they_are_dialed_there(clinic: Termi
     assert stored(clinic, "phone_number") == [("+4930123456",)]
     assert "1 unchanged" in imported(clinic, write(clinic, text))
     said = imported(clinic, write(clinic, text.replace("+49 30 123456", "+1 202 555 0147")), code=1)
-    assert "phone_number: a number of United States (US), which may not be called" in said
+    assert "phone_number: a number of United States (US), and the clinic's own country is DE" in said
 
 
 def test_rows_above_the_header_are_skipped_and_counted(clinic: Terminal) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from stat import S_IMODE
 from threading import Thread
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -60,6 +61,11 @@ def test_a_line_becomes_a_reminder(terminal: Terminal) -> None:
         "2030-01-07T09:30:00.000+01:00",
     )
     assert not (terminal.folder / "list.rejected.csv").exists()
+
+
+def test_what_came_of_a_small_table_is_said_once(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    assert terminal.type("import", "list.csv").output.count("1 added") == 1
 
 
 def test_importing_again_changes_nothing(terminal: Terminal) -> None:
@@ -271,6 +277,17 @@ def test_dates_that_contradict_each_other_are_exit_2_until_it_is_said(terminal: 
 
 
 HEADER = b"ref,phone,message,at\n"
+OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
+
+
+def zipped(*names: str) -> bytes:
+    """Return a ZIP archive, as newer workbooks are, with these files in it."""
+    packed = io.BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name in names:
+            kind = "application/vnd.oasis.opendocument.spreadsheet"
+            archive.writestr(name, kind if name == "mimetype" else f"<{name}/>")
+    return packed.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -280,6 +297,10 @@ HEADER = b"ref,phone,message,at\n"
         (b"\n\n", "it is empty"),
         (b'"ref,phone', "the header: quotes"),
         (HEADER + b"7,\0\0\0", "NUL bytes"),
+        (OLD_EXCEL, "it is an Excel workbook; expected CSV: in Excel, save it as CSV UTF-8"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "it is an Excel workbook; expected CSV"),
+        (zipped("mimetype", "content.xml"), "it is an OpenDocument spreadsheet; expected CSV: in LibreOffice, save it"),
+        (zipped("list.csv"), "it is a ZIP archive; expected the CSV file in it"),
         (b"sep=;\n", "it is empty"),
         (b"ref,phone,m\xe8ssage,at\n\xc3\xa4\n", "the header: encoding: a letter can't be read"),
         (HEADER + b"7,+4930123456,\xc3\xa4\n8,+4930123456,\xe4 \xe4,x\n", "a part of it is UTF-8, and a part is not"),

@@ -81,8 +81,10 @@ def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Ter
 
 
 def test_a_file_that_is_no_text_is_wrong_usage(terminal: Terminal) -> None:
-    (terminal.folder / "numbers.xls").write_bytes(b"\xd0\xcf\x11\xe0\x00\x00")  # how Excel's own files begin
-    assert "so it is not text; expected CSV" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
+    (terminal.folder / "numbers.txt").write_bytes(b"+4930123456\n\0\0")
+    assert "so it is not text; expected CSV" in terminal.type("opt-out", "import", "numbers.txt", code=2).stderr
+    (terminal.folder / "numbers.xls").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
+    assert "it is an Excel workbook; expected CSV" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
     assert "PHONE: without country code" in terminal.type("opt-out", "add", "030", code=2).stderr
 
 

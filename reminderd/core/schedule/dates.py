@@ -165,6 +165,9 @@ def _written(text: str, order: DayOrder | None) -> datetime:
     clock = _TIME_OF_DAY.fullmatch(text[found.end() :])
     if clock is None:
         raise ValueError(f"not a time; {EXPECTED}")
+    hour = _hour_alone(clock, "") or (_hour_alone(clock, "end_") if clock["end"] else None)
+    if hour is not None:
+        raise ValueError(f"an hour without minutes; expected a time like {hour}:00")
     try:
         day, start = date(*parts), _clock(clock, "")
         end = _clock(clock, "end_") if clock["end"] else None
@@ -204,14 +207,20 @@ def _numbers(found: re.Match[str], order: DayOrder | None) -> tuple[int, int, in
     raise ValueError(f"day first or month first is not clear; {EXPECTED}")
 
 
+def _hour_alone(found: re.Match[str], which: str) -> str | None:
+    """Return the hour, in two digits, if nothing says that it is one: 16 may be anything; None: that is clear."""
+    hour = found[f"{which}hour"]
+    if hour is None or any(found[f"{which}{part}"] is not None for part in ("minute", "half", "oclock")):
+        return None
+    return f"{int(hour):02}" if int(hour) < 24 else None
+
+
 def _clock(found: re.Match[str], which: str) -> time:
     """Return the time of day; 12 AM is midnight. `which` is "end_" for the end of a slot."""
     compact, half = found[f"{which}compact"], found[f"{which}half"]
     hour, minute = found[f"{which}hour"], found[f"{which}minute"]
     if compact is not None:
         hour, minute = compact[:2], compact[2:]
-    if half is None and minute is None and found[f"{which}oclock"] is None:
-        raise ValueError("a number alone is no time of day")
     if half is None:
         return time(int(hour), int(minute or 0), int(found[f"{which}second"] or 0))
     if not 1 <= int(hour) <= 12:

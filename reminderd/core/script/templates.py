@@ -101,9 +101,12 @@ class Templates:
         """
         text = self.by_name.get(name)
         if text is None:
-            known = ", ".join(self.by_name)
-            expected = f"expected one of {known}" if known else "expected none, as [messages.templates] is empty"
-            raise ValueError(f"template: unknown; {expected}")
+            if not self.by_name:
+                raise ValueError(
+                    "template: there are no templates in [messages.templates]; "
+                    "expected a message, or a template of this name there"
+                )
+            raise ValueError(f"template: unknown; expected one of {', '.join(self.by_name)}")
         filled = {"clinic": self.clinic or language_of(self.language).clinic}
         if appointment is not None:
             filled |= {"date": spoken_day(appointment, self), "time": spoken_hour(appointment, self)}

@@ -176,13 +176,14 @@ class _Search:
         self, appointment: tuple[int, ...], whole: list[int], dates: list[int], times: list[int]
     ) -> str:
         what = "scheduled_at: no column for the time to call"
-        expected = "expected a header like call at, or call date and call time"
+        expected = 'expected a column added with the header "call at" and times like 2027-03-01 16:00'
         some = (*whole, *dates, *times)
         if not some:
             only = f", only for the appointment's: {self._names(appointment)}" if appointment else ""
-            return f"{what}{only}; {expected}, or --map scheduled_at=HEADER"
+            return f"{what}{only}; {expected}, or --map scheduled_at=HEADER if there is one"
         fields = ("date", "time") if dates and times and not whole else ("scheduled_at",)
-        names = [self.header[place].strip() for place in (*dates[:1], *times[:1])] if len(fields) > 1 else ["HEADER"]
+        chosen = (*dates[:1], *times[:1]) if len(fields) > 1 else whole if len(some) == 1 else ()
+        names = [self.header[place].strip() for place in chosen] or ["HEADER"]
         maps = " ".join(f'--map {field}="{name}"' for field, name in zip(fields, names, strict=True))
         return (
             f"{what}: {self._names(some)} may be the appointment's; {expected}, or {maps} if that is the time to call"

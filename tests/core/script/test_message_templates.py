@@ -102,7 +102,9 @@ def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | Non
 
 
 def test_a_clinic_without_templates_is_told_so() -> None:
-    assert asked(Templates(zone=BERLIN)) == ["template: unknown; expected none, as [messages.templates] is empty"]
+    assert asked(Templates(zone=BERLIN)) == [
+        "template: there are no templates in [messages.templates]; expected a message, or a template of this name there"
+    ]
 
 
 def test_a_message_that_a_template_makes_too_long_is_refused() -> None:
