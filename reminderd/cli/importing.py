@@ -24,7 +24,7 @@ from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.tables.headers import is_header, plain
 from reminderd.core.tables.records import DELIMITERS
-from reminderd.core.tables.rows import read_row
+from reminderd.core.tables.rows import check_status, read_row
 from reminderd.store.errors import StoreUnavailableError
 
 INTERRUPTED: Final = 130
@@ -104,6 +104,7 @@ def import_(
     with _one_line_for_errors(file), opened(file, names, encoding) as sheet:
         columns = columns_of(sheet.header, headers)
         _say_what_was_found(file, sheet, columns)
+        check_status(sheet.header, columns, sheet.rows())
         read = partial(
             read_row,
             columns=columns,

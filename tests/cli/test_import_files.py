@@ -259,8 +259,26 @@ def test_an_appointment_that_is_cancelled_later_takes_its_waiting_reminder_along
     assert (line["act"], line["detail"]) == ("cancel", "import of list.csv")
 
 
+@pytest.mark.parametrize("header", ["Status", "Estado", "Statut"])
+def test_a_status_that_may_be_of_another_thing_is_asked_for_and_nothing_is_imported(
+    clinic: Terminal, header: str
+) -> None:
+    rows = "+1 202 555 0147,Hi,2027-03-15 09:00,cancelled\n+1 202 555 0148,Hi,2027-03-15 09:00,privat\n"
+    text = f"phone,message,at,{header}\n{rows}"
+    said = refused(clinic, write(clinic, text))
+    assert (
+        f'status: "{header}" may be of the appointment or of something else: line 3 has a word that is unknown' in said
+    )
+    assert f'expected --map status="{header}" if it is the appointment\'s, or --map status= to ignore it' in said
+    assert "privat" not in said
+    assert f"ignored: {header}" in imported(clinic, write(clinic, text), "--map", "status=")
+    assert len(stored(clinic, "ref")) == 2
+
+
 def test_a_status_that_is_not_understood_rejects_its_line(clinic: Terminal) -> None:
     text = (FILES / "status-column.csv").read_text().replace("Cancelled", "Rescheduled")
+    assert "status:" in refused(clinic, write(clinic, text), *TOLD)
+    text = text.replace("Status", "Appointment Status")
     imported(clinic, write(clinic, text), *TOLD, code=1)
     assert reasons(clinic, "list.rejected.csv")["Rescheduled"].startswith("status: unknown word")
     assert "2 added" in imported(clinic, write(clinic, text.replace("No show", "?")), *TOLD, "--map", "status=")

@@ -72,11 +72,40 @@ def test_numbers_are_read_whatever_becomes_of_the_letters_beside_them(terminal: 
     assert "1 number opted out" in terminal.type("opt-out", "import", "list.csv").stdout
 
 
+def test_an_opt_out_is_for_the_person_so_every_number_of_a_line_is_opted_out(terminal: Terminal) -> None:
+    terminal.add()
+    table = f"Name,Telefon,Handy\nAnna,{NUMBER},+4930123457\nBerta,,+4930123458\nClara,+4930123459,+4930123459\n"
+    (terminal.folder / "list.csv").write_text(table)
+    said = terminal.type("opt-out", "import", "list.csv").stdout
+    assert said.startswith("list.csv: every number of a line is opted out, from Telefon and Handy\n")
+    assert "4 numbers opted out; 1 reminder cancelled" in said
+    opted_out = [row["phone_number"] for row in terminal.json("opt-out", "list")]
+    assert sorted(opted_out) == [NUMBER, "+4930123457", "+4930123458", "+4930123459"]
+
+
+def test_of_a_line_with_a_wrong_number_the_others_are_opted_out_all_the_same(terminal: Terminal) -> None:
+    table = f"Telefon,Handy\n{NUMBER},030 123\n-,\n030,031\n"
+    (terminal.folder / "list.csv").write_text(table)
+    result = terminal.type("opt-out", "import", "list.csv", code=1)
+    assert [line.partition(";")[0] for line in result.stderr.splitlines() if line.startswith("line")] == [
+        "line 2: Handy: without country code, and [clinic].country is not set",
+        "line 3: empty",
+        "line 4: Telefon: without country code, and [clinic].country is not set",
+        "line 4: Handy: without country code, and [clinic].country is not set",
+    ]
+    assert "1 number opted out" in result.stdout
+    assert result.stderr.endswith("3 lines with a missing or a wrong number\n")
+    assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
+
+
 def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Terminal) -> None:
     terminal.add()
-    (terminal.folder / "list.csv").write_text(f"Telefon,Handy\n{NUMBER},+4930123457\n")
+    (terminal.folder / "list.csv").write_text(f"{NUMBER},+4930123457\n")
     said = terminal.type("opt-out", "import", "list.csv", code=2).stderr
-    assert said == "list.csv: more than one column of phone numbers; expected one, with a header like phone\n"
+    assert said == (
+        "list.csv: more than one column of phone numbers, and no header;"
+        " expected a header like phone above each column whose numbers are to be opted out\n"
+    )
     assert terminal.json("opt-out", "list") == []
 
 

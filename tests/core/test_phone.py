@@ -153,22 +153,28 @@ def test_without_a_country_nothing_but_validity_restricts_numbers(text: str) -> 
         (
             Numbering(country="US"),
             "+18765550147",
-            "a number of Jamaica (JM), and the clinic's own country is US; "
-            'expected a number of that country, or [clinic].allowed_countries = ["US", "JM"]',
+            (
+                "a number of Jamaica (JM), and the clinic's own country is US; expected a number of that country, or "
+                '[clinic].allowed_countries = ["US", "JM"]'
+            ),
         ),
         (Numbering(country="US"), "+4930123456", "a number of Germany (DE)"),
         (Numbering(country="US"), "+80012345678", "a number of no country"),
         (
             Numbering(country="DE", allowed=frozenset({"DE", "AT"})),
             "+12025550147",
-            "a number of United States (US), and [clinic].allowed_countries has AT, DE only; "
-            "expected a number of one of these countries, or US added to that list",
+            (
+                "a number of United States (US), and [clinic].allowed_countries has AT, DE only; "
+                "expected a number of one of these countries, or US added to that list"
+            ),
         ),
         (
             Numbering(country="US", allowed=frozenset({"US"})),
             "+80012345678",
-            "a number of no country, and [clinic].allowed_countries has US only; "
-            "expected a number of one of these countries",
+            (
+                "a number of no country, and [clinic].allowed_countries has US only; "
+                "expected a number of one of these countries"
+            ),
         ),
         (Numbering(own=frozenset({"+12025550147"})), "1 202 555 0147", "without country code"),
         (Numbering(own=frozenset({"+12025550147"})), "+1 202 555 0147", "the clinic's own number"),

@@ -51,6 +51,8 @@ class Columns:
     places: Mapping[str, tuple[int, ...]]
     """The columns of each field, from 0; of `phone_number` in order of preference, of a time its date and its hour."""
     ignored: tuple[str, ...]
+    is_status_sure: bool = True
+    """Whether the header of `status` says that it is the appointment's; else the words below it must."""
 
     def text(self, field: str, cells: Sequence[str]) -> str:
         """Return what a row says in a field; empty if there is no such column or the row ends before it.
@@ -110,6 +112,9 @@ class _Search:
         places["phone_number"] = self._phones()
         places |= self._times()
         self._ask_for_ref(places)
+        is_status_sure = bool(places["status"]) or "status" in self.chosen
+        if not is_status_sure:
+            places["status"] = tuple(self._one("some_status", "status"))
         self.mistakes += [
             f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
             for field, example in (("phone_number", "phone"), ("message", "message, or template"))
@@ -119,7 +124,7 @@ class _Search:
             raise ColumnsError([*self.mistakes, f"found: {_listed(self.header)}"])
         used = {place for field in places.values() for place in field}
         ignored = tuple(name for place, name in enumerate(self.header) if place not in used)
-        return Columns({field: places[field] for field in FIELDS if places.get(field)}, ignored)
+        return Columns({field: places[field] for field in FIELDS if places.get(field)}, ignored, is_status_sure)
 
     def _one(self, role: str, field: str = "") -> list[int]:
         """Return the one column of a role; none: there is none, or more than one, which is a mistake."""
@@ -216,17 +221,17 @@ def _listed(names: Iterable[str]) -> str:
 
 
 @frozen
-class NumberColumn:
-    """Where the numbers are."""
+class NumberColumns:
+    """Where the numbers are in a list of phone numbers."""
 
-    place: int
+    places: tuple[int, ...]
     """From 0."""
     has_header: bool
-    """Whether the first row names it; else that row has a number already."""
+    """Whether the first row names them; else that row has a number already."""
 
 
-def number_column(first_row: Sequence[str], country: str) -> NumberColumn:
-    """The column of the numbers, as the first row of a table tells: by its header, else by the only number in it.
+def number_columns(first_row: Sequence[str], country: str) -> NumberColumns:
+    """Return the columns of numbers, as the first row of a table tells: by headers, else by the only number in it.
 
     Numbers without a country code are those of `country`, the clinic's.
 
@@ -235,16 +240,16 @@ def number_column(first_row: Sequence[str], country: str) -> NumberColumn:
     """
     named = [place for place, name in enumerate(first_row) if role_of(name) in PHONES]
     numbers = [place for place, cell in enumerate(first_row) if normalised(cell, country) is not None]
-    if len(named) == 1:
-        return NumberColumn(named[0], has_header=True)
-    if not named and len(numbers) == 1:
-        return NumberColumn(numbers[0], has_header=False)
-    if not named and len(first_row) == 1:  # one column, whatever its header, or a first number that is wrong
-        return NumberColumn(0, has_header=not any(character.isdigit() for character in first_row[0]))
-    many = len(named) > 1 or len(numbers) > 1
-    raise ColumnsError(
-        [f"{'more than one column' if many else 'no column'} of phone numbers; expected one, with a header like phone"]
-    )
+    if named:
+        return NumberColumns(tuple(named), has_header=True)
+    if len(numbers) == 1:
+        return NumberColumns(tuple(numbers), has_header=False)
+    if len(first_row) == 1:  # one column, whatever its header, or a first number that is wrong
+        return NumberColumns((0,), has_header=not any(character.isdigit() for character in first_row[0]))
+    if numbers:
+        expected = "expected a header like phone above each column whose numbers are to be opted out"
+        raise ColumnsError([f"more than one column of phone numbers, and no header; {expected}"])
+    raise ColumnsError(["no column of phone numbers; expected one with a header like phone"])
 
 
 def names_numbers(row: Sequence[str]) -> bool:

@@ -107,10 +107,14 @@ _NAMES: Final[Mapping[str, str]] = {
         zona horaria, huso horario,
         fuseau horaire, fuseau""",
     "status": """
-        status, appointment status, appt status, booking status,
+        appointment status, appt status, booking status,
         Terminstatus, Buchungsstatus,
-        estado, estado de la cita, estatus,
-        statut, état, statut du rendez-vous""",
+        estado de la cita,
+        statut du rendez-vous""",
+    "some_status": """
+        status,
+        estado, estatus,
+        statut, état""",
 }
 """`date` and `time` are those of the call. What begins with `some` does not say of what it is."""
 

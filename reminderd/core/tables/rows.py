@@ -1,6 +1,6 @@
 """Read what a row of a table asks for: a reminder, or the cancellation of one whose appointment does not take place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 from reminderd.core.requests import ReminderRequest, normal_name, read_request
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.script.templates import Templates
-from reminderd.core.tables.columns import Columns
+from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.headers import plain
+from reminderd.core.tables.records import Record
 from reminderd.core.upsert import Cancellation
 
 
@@ -51,6 +52,25 @@ UNKNOWN_STATUS: Final = "status: unknown word; expected one like confirmed or ca
 def standing_of(word: str) -> Standing | None:
     """Return what a status says of its appointment; an empty one says nothing against it. None: it is unknown."""
     return WORDS.get(plain(word)) if word.strip() else Standing.STANDS
+
+
+def check_status(header: Sequence[str], columns: Columns, rows: Iterable[Record]) -> None:
+    """Check that a column whose header is just `status` is the appointment's: every word in it is one of those above.
+
+    It may be the status of the patient, of an insurance, of a bill.
+
+    Raises:
+        ColumnsError: it may be something else.
+    """
+    if columns.is_status_sure or "status" not in columns.places:
+        return
+    for row in rows:
+        if row.mistake is None and standing_of(columns.text("status", row.cells)) is None:
+            name = header[columns.places["status"][0]].strip()
+            what = f'status: "{name}" may be of the appointment or of something else'
+            why = f"line {row.line} has a word that is unknown"
+            expected = f'expected --map status="{name}" if it is the appointment\'s, or --map status= to ignore it'
+            raise ColumnsError([f"{what}: {why}; {expected}"])
 
 
 def read_row(

@@ -193,7 +193,7 @@ def test_a_file_without_a_header_shows_no_number() -> None:
 
 
 def test_every_synonym_means_one_thing_and_survives_case_and_punctuation() -> None:
-    unsure = {"some_at", "some_date", "some_time", "some_ref"}
+    unsure = {"some_at", "some_date", "some_time", "some_ref", "some_status"}
     assert set(KNOWN.values()) == {*FIELDS, *PHONES, *unsure} - {"phone_number"}
     pairs = {(plain(name), role) for role, names in _NAMES.items() for name in names.split(",")}
     assert len(pairs) == len(KNOWN)
