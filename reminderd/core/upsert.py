@@ -1,7 +1,9 @@
 """What becomes of a reminder that somebody asks for: added, changed, unchanged, or refused with a reason."""
 
+import hmac
 from datetime import datetime
 from enum import StrEnum
+from hashlib import sha256
 from typing import Final
 
 from attrs import evolve, frozen
@@ -13,6 +15,7 @@ from reminderd.core.rules import Rules
 _HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
 )
+_AFTER_SALT: Final = ":"
 _SHOWN: Final = 2
 """Digits of a former phone number that staff are shown."""
 
@@ -65,7 +68,9 @@ class Known:
     withdrawn: bool = False
     """Whether the clinic's own system has cancelled it."""
     held: str | None = None
-    """Why it is held for staff; None: it is not."""
+    """Why it is held for staff, as its phone number was changed; None: it is not."""
+    former: str | None = None
+    """Its number before that change, as `sealed` keeps it; None: it is not known."""
 
 
 @frozen(kw_only=True)
@@ -119,6 +124,8 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
         return evolve(decided, warnings=_given_up(known, now))
     if decided.refused:
         return decided
+    if known is not None and known.held is not None and known.content == content_of(request):
+        return evolve(decided, warnings=(f"held, nobody is called: {known.held}",))
     held = (_HELD,) if decided.intake is Intake.HELD else ()
     return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
 
@@ -127,14 +134,15 @@ def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: da
     if known is None:
         return _in_time(request, Intake.ADDED, rules, now)
     if known.content == content_of(request):
-        return Decision(Intake.UNCHANGED)
+        is_held = known.held is not None and known.status is Status.SCHEDULED
+        return Decision(Intake.HELD if is_held else Intake.UNCHANGED)
     if known.status is not Status.SCHEDULED:
         why = f"not changed: the reminder is already {known.status}; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
     if known.called:
         why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
-    is_sure = known.held is None and known.content[0] == request.phone_number
+    is_sure = _goes_back(request, known) or (known.held is None and known.content[0] == request.phone_number)
     return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
 
 
@@ -147,11 +155,25 @@ def _given_up(known: Known, now: datetime) -> tuple[str, ...]:
     )
 
 
-def why_held(request: ReminderRequest, known: Known, source: str) -> str:
-    """Return the reason, for staff, why a changed reminder is held; `source` is where the change comes from."""
-    former = known.content[0]
-    if known.held is not None and former == request.phone_number:
+def _goes_back(request: ReminderRequest, known: Known) -> bool:
+    """Return whether a request has the number again that its held reminder had before."""
+    salt, _, _ = (known.former or "").partition(_AFTER_SALT)
+    return known.held is not None and known.former == sealed(request.phone_number, salt)
+
+
+def sealed(phone_number: str, salt: str) -> str:
+    """Return a salted hash of a number: enough to recognize it, and nothing to read or call."""
+    return f"{salt}{_AFTER_SALT}{hmac.new(salt.encode(), phone_number.encode(), sha256).hexdigest()}"
+
+
+def why_held(known: Known, source: str) -> str:
+    """Return the reason, for staff, why a reminder is held; `source` is where the change comes from.
+
+    It names the last number that nobody has to accept: however often the number changes meanwhile, it is the former.
+    """
+    if known.held is not None:
         return known.held
+    former = known.content[0]
     return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
 
 

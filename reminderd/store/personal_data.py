@@ -37,7 +37,9 @@ SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
  ORDER BY scheduled_at, id LIMIT :limit
 """
 _PURGE: Final = """
-UPDATE reminders SET phone_number = '', message = '', last_error = :last_error, revision = revision + 1 WHERE id = :id
+UPDATE reminders
+   SET phone_number = '', message = '', former_number = NULL, last_error = :last_error, revision = revision + 1
+ WHERE id = :id
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs

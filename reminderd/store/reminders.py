@@ -26,6 +26,7 @@ from reminderd.core.upsert import (
     content_of,
     decide,
     decide_cancellation,
+    sealed,
     why_held,
 )
 from reminderd.store.audit import audit
@@ -49,6 +50,7 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, end_code, last_error,
+       former_number,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND gone = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
@@ -63,12 +65,14 @@ _WAKE_AT: Final = _CONTENT.index("scheduled_at")
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
-       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, retry_at = NULL, last_error = :why,
+       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, former_number = :former, retry_at = NULL,
+       last_error = :why,
        revision = revision + 1, updated_at = :now
  WHERE id = :id
 """
 
 
+_NO_FORMER_NUMBER: Final = "UPDATE reminders SET former_number = NULL WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 
@@ -155,7 +159,7 @@ def put(
         now: the time of the transaction.
         requests: no two have the same `ref`, or the same content without a `ref`.
         rules: the clinic's rules.
-        mint: returns new random UUIDs, for new reminders that have a `ref`.
+        mint: returns new random UUIDs, for new reminders that have a `ref`, and for hashes of former numbers.
         source: who sends the requests.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
@@ -167,7 +171,7 @@ def put(
     edited = [
         (known, one, decision.intake is Intake.HELD)
         for one, known, decision in decided
-        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None
+        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None and known.content != content_of(one)
     ]
     _insert(connection, now, new, source)
     if edited:
@@ -176,7 +180,8 @@ def put(
                 "id": known.id,
                 "now": to_ms(now),
                 "hold_code": HoldCode.NUMBER_CHANGED if is_held else None,
-                "why": why_held(one, known, source.detail or source.actor) if is_held else None,
+                "former": (known.former or sealed(known.content[0], mint())) if is_held else None,
+                "why": why_held(known, source.detail or source.actor) if is_held else None,
                 **dict(zip(_CONTENT, _values(one), strict=True)),
             }
             for known, one, is_held in edited
@@ -254,6 +259,7 @@ def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = accepted(before, reminder, now)
     save(connection, before, transition.ledger, now)
+    connection.execute(_NO_FORMER_NUMBER, {"id": reminder_id})
     audit(connection, now, actor=source.actor, act="accept", reminder_id=reminder_id, detail=source.detail)
     return transition
 
@@ -444,6 +450,7 @@ def _known_from(row: Row) -> Known:
         called=bool(row["called"]),
         withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
+        former=row["former_number"],
     )
 
 

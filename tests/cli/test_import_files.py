@@ -331,6 +331,20 @@ def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
     assert "no new phone number waits to be accepted" in clinic.type("accept", "A1", code=1).stderr
 
 
+def test_a_line_whose_reminder_is_held_is_called_so_each_time_and_released_by_its_former_number(
+    clinic: Terminal,
+) -> None:
+    text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
+    imported(clinic, write(clinic, text))
+    imported(clinic, write(clinic, text.replace("0147", "0148")))
+    said = imported(clinic, "list.csv")
+    assert "0 added, 0 changed, 0 unchanged, 0 rejected, 1 held" in said
+    assert "line 2: warning: held, nobody is called: phone number changed (import of list.csv), the former one" in said
+    assert "0 added, 1 changed, 0 unchanged, 0 rejected\n" in imported(clinic, write(clinic, text))
+    assert clinic.json("report", "--date", "2099-03-15")["totals"]["waiting"] == 1
+    assert "0 added, 0 changed, 1 unchanged" in imported(clinic, "list.csv")
+
+
 def test_a_held_reminder_can_be_cancelled(clinic: Terminal) -> None:
     text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
     imported(clinic, write(clinic, text))

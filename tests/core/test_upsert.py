@@ -20,6 +20,7 @@ from reminderd.core.upsert import (
     content_of,
     decide,
     decide_cancellation,
+    sealed,
     why_held,
 )
 from tests.support.nouns import HOUR, NOW, RULES
@@ -100,7 +101,6 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
         (None, Intake.ADDED),
         (known(), Intake.UNCHANGED),
         (known(Status.CALLED, called=True), Intake.UNCHANGED),
-        (known(held="changed"), Intake.UNCHANGED),
         (other(), Intake.CHANGED),
         (other(held="changed"), Intake.HELD),
         (of_another_number(), Intake.HELD),
@@ -110,7 +110,6 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
         "new",
         "the same",
         "the same, called",
-        "the same, held",
         "edited",
         "edited while it is held",
         "another number",
@@ -157,9 +156,26 @@ def test_what_is_stored_anew_or_changed_is_warned_about(stored: Known | None, wa
 
 def test_why_a_reminder_is_held_names_the_former_number_by_its_end_only() -> None:
     expected = "phone number changed (import of list.csv), the former one ended in 57: accept the new one, or cancel"
-    assert why_held(REQUEST, of_another_number(), "import of list.csv") == expected
-    assert why_held(REQUEST, of_another_number(held="changed before"), "import of list.csv") == expected
-    assert why_held(REQUEST, other(held="changed before"), "api") == "changed before"
+    assert why_held(of_another_number(), "import of list.csv") == expected
+    assert why_held(of_another_number(held="changed before"), "import of list.csv") == "changed before"
+    assert why_held(other(held="changed before"), "api") == "changed before"
+
+
+def test_a_line_whose_reminder_is_held_says_so_and_why_each_time() -> None:
+    decision = decide(REQUEST, known(held="phone number changed"), RULES, NOW, opted_out=True)
+    assert (decision.intake, decision.warnings) == (Intake.HELD, ("held, nobody is called: phone number changed",))
+    over = known(Status.CANCELLED, held="phone number changed")
+    assert decide(REQUEST, over, RULES, NOW, opted_out=False).intake is Intake.UNCHANGED
+
+
+def test_a_line_with_the_former_number_again_releases_its_reminder() -> None:
+    former = sealed(REQUEST.phone_number, "salt")
+    assert decide(REQUEST, of_another_number(held="x", former=former), RULES, NOW, opted_out=False).intake is (
+        Intake.CHANGED
+    )
+    other_former = sealed("+4930123458", "salt")
+    decision = decide(REQUEST, of_another_number(held="x", former=other_former), RULES, NOW, opted_out=False)
+    assert decision.intake is Intake.HELD
 
 
 WITH_STATUS = ["phone", "message", "at", "ref", "status"]

@@ -135,7 +135,8 @@ def test_another_change_of_its_number_is_news_again(desk: Desk) -> None:
 
 def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> None:
     reminder = held(desk)
-    assert put(desk, OTHER) == [Intake.UNCHANGED]
+    assert put(desk, OTHER) == [Intake.HELD]
+    assert desk.reminder(reminder.id) == reminder
     assert put(desk, evolve(OTHER, message="Bye.")) == [Intake.HELD]
     edited = desk.reminder(reminder.id)
     assert (edited.message, edited.hold_code, edited.last_error) == (
@@ -143,8 +144,43 @@ def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> 
         HoldCode.NUMBER_CHANGED,
         reminder.last_error,
     )
+
+
+def test_a_third_number_stays_held_and_the_hold_names_the_first(desk: Desk) -> None:
+    reminder = held(desk)
+    assert put(desk, evolve(OTHER, phone_number="+12025550003")) == [Intake.HELD]
+    assert desk.reminder(reminder.id).phone_number == "+12025550003"
+    assert "the former one ended in 01" in str(desk.reminder(reminder.id).last_error)
+
+
+def test_going_back_to_the_former_number_releases_the_hold_as_nothing_has_changed_for_the_patient(desk: Desk) -> None:
+    reminder = held(desk)
+    put(desk, evolve(OTHER, phone_number="+12025550003"))
+    assert put(desk, evolve(REQUEST, message="Bye.")) == [Intake.CHANGED]
+    back = desk.reminder(reminder.id)
+    assert (back.phone_number, back.message, back.hold_code, back.last_error) == (
+        REQUEST.phone_number,
+        "Bye.",
+        None,
+        None,
+    )
+    desk.later(HOUR)
+    assert [action.call.phone_number for action in desk.claim()] == [REQUEST.phone_number]
+
+
+def test_once_a_number_is_accepted_the_one_before_it_is_another_one(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
     assert put(desk, REQUEST) == [Intake.HELD]
     assert "the former one ended in 02" in str(desk.reminder(reminder.id).last_error)
+
+
+def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(desk: Desk) -> None:
+    reminder = held(desk)
+    stored = "SELECT former_number FROM reminders"
+    assert REQUEST.phone_number.lstrip("+") not in desk.connection.execute(stored).fetchone()[0]
+    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
+    assert desk.connection.execute(stored).fetchone()[0] is None
 
 
 def test_an_accepted_number_is_called(desk: Desk) -> None:
