@@ -67,6 +67,26 @@ def test_how_the_last_call_ended_is_told_in_words_to_people_and_as_a_code_to_pro
     assert "not reached,hung up," in desk.type("report", "--date", DAY, "--csv").stdout
 
 
+def test_a_reminder_of_another_day_that_waits_for_a_decision_is_named_in_every_report(terminal: Terminal) -> None:
+    table = "ref,phone,message,at\nA1,+4930123456,Hello.,2030-01-07 09:30\nA2,+4930123458,Hello.,2030-01-08 09:30\n"
+    for text in (table, table.replace("456", "457")):
+        (terminal.folder / "list.csv").write_text(text)
+        terminal.type("import", "list.csv")
+    said = terminal.type("report", "--date", "2030-01-08").stdout
+    assert "also needs a decision, on another day: accept the new number, or cancel" in said
+    assert said.index("A2") < said.index("1 waiting") < said.index("A1")
+    assert said.endswith("1 needs a human\n")
+    assert "A1" in terminal.type("report", "--date", "2030-01-09").stdout
+    document = terminal.json("report", "--date", "2030-01-08")
+    assert [row["ref"] for row in document["reminders"]] == ["A2"]
+    assert [row["ref"] for row in document["other_days"]] == ["A1"]
+    assert document["totals"]["number changed"] == 0
+    assert "number changed" in terminal.type("report", "--date", "2030-01-08", "--csv").stdout.splitlines()[-1]
+    own = terminal.type("report", "--date", "2030-01-07")
+    assert "also needs" not in own.stdout
+    assert own.stdout.count("A1") == 1
+
+
 def test_a_range_of_days_is_reported_in_one(desk: Terminal) -> None:
     rows = json.loads(desk.type("report", "--from", DAY, "--to", "2026-03-03", "--json").stdout)
     assert len(rows["reminders"]) == 6
