@@ -19,7 +19,7 @@ from reminderd.cli.rejected import may_be_rejected, rejected_lines
 from reminderd.cli.spreadsheet import ENCODINGS, Sheet, UnreadableError, called, day_order_of, opened
 from reminderd.config import Config, numbering_of, templates_of
 from reminderd.core.phone import patient_number
-from reminderd.core.requests import ReminderRequest
+from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
 from reminderd.core.tables.headers import is_header, plain
@@ -105,16 +105,14 @@ def import_(
         columns = columns_of(sheet.header, headers)
         _say_what_was_found(file, sheet, columns)
         check_status(sheet.header, columns, sheet.rows())
-        read = partial(
-            read_row,
-            columns=columns,
-            width=len(sheet.header),
+        reading = Reading(
             zone=config.calling.local_zone,
             templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             # The same patients come again.
             normalise=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
+        read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
         is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter
         name = "standard input" if is_piped else file.name
         with (

@@ -50,51 +50,56 @@ class ReminderRequest:
         return str(uuid5(_SAME_REQUEST, f"{content}\n{self.generation}" if self.generation else content))
 
 
-def read_request(
-    *,
-    phone_number: str,
-    message: str | None,
-    scheduled_at: str,
-    expires_at: str | None,
-    timezone: str | None,
-    ref: str | None,
-    zone: ZoneInfo | None,
-    normalise: Callable[[str], str],
-    template: str | None = None,
-    appointment_at: str | None = None,
-    templates: Templates = NO_TEMPLATES,
-    order: DayOrder | None = None,
-) -> ReminderRequest | list[str]:
-    """The reminder that was asked for, or everything that is wrong with it, each as `field: what; what was expected`.
+@frozen(kw_only=True)
+class RequestText:
+    """A request for a reminder as it was written; nothing of it is checked."""
 
-    Args:
-        phone_number: as it was typed.
-        message: the text to be spoken; None: that of its template.
-        scheduled_at: when to call, as `moment` reads it.
-        expires_at: the same for the end of its time; None: the clinic's `max_lateness`, or the appointment if that
-            comes sooner.
-        timezone: the patient's, as `place_zone` reads it; None: the clinic's.
-        ref: the clinic's own name for it.
-        zone: the clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is
-            not known, and such times are refused.
-        normalise: returns a number in its stored form, like `patient_number`, or raises ValueError.
-        template: which of the clinic's templates its message is made from, instead of `message`.
-        appointment_at: the appointment's time, as `moment` reads it, local to the clinic.
-        templates: the clinic's templates.
-        order: how dates with slashes are written.
-    """
-    name = None if ref is None else normal_name(ref)
+    phone_number: str
+    scheduled_at: str
+    """When to call, as `moment` reads it."""
+    message: str | None = None
+    """The text to be spoken; None: that of its template."""
+    template: str | None = None
+    """Which of the clinic's templates its message is made from, instead of `message`."""
+    appointment_at: str | None = None
+    """The appointment's time, as `moment` reads it, local to the clinic."""
+    expires_at: str | None = None
+    """The end of its time; None: the clinic's `max_lateness`, or the appointment if that comes sooner."""
+    timezone: str | None = None
+    """The patient's, as `place_zone` reads it; None: the clinic's."""
+    ref: str | None = None
+    """The clinic's own name for it."""
+
+
+@frozen(kw_only=True)
+class Reading:
+    """What the clinic's configuration says about how requests are read."""
+
+    zone: ZoneInfo | None
+    """The clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is not
+    known, and such times are refused."""
+    normalise: Callable[[str], str]
+    """Returns a number in its stored form, like `patient_number`, or raises ValueError."""
+    templates: Templates = NO_TEMPLATES
+    order: DayOrder | None = None
+    """How dates with slashes are written."""
+
+
+def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[str]:
+    """Return the reminder that is asked for, or everything that is wrong, each as `field: what; what is expected`."""
+    name = None if text.ref is None else normal_name(text.ref)
+    templates, order = reading.templates, reading.order
     found: list[str] = []
-    number = _number(phone_number, normalise, found)
+    number = _number(text.phone_number, reading.normalise, found)
     appointment = None
-    if appointment_at is not None:
-        appointment = _read("appointment_at", appointment_at, templates.zone, order, found)
-    words = _worded(message, template, appointment, templates, found)
-    found += _timezone_mistakes(timezone)
-    local = zone if timezone is None else known_zone(timezone) or zone or _ANY_ZONE
-    due = _read("scheduled_at", scheduled_at, local, order, found)
-    limit = None if expires_at is None else _read("expires_at", expires_at, local, order, found)
-    if ref is not None and (_BREAKS.search(ref) or not (name and len(name) <= REF_LIMIT and name.isprintable())):
+    if text.appointment_at is not None:
+        appointment = _read("appointment_at", text.appointment_at, templates.zone, order, found)
+    message = _message(text, appointment, templates, found)
+    found += _timezone_mistakes(text.timezone)
+    zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
+    due = _read("scheduled_at", text.scheduled_at, zone, order, found)
+    limit = None if text.expires_at is None else _read("expires_at", text.expires_at, zone, order, found)
+    if text.ref is not None and not _is_name(text.ref, name):
         found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
     if due is not None and limit is not None and limit < due:
         found.append("expires_at: before the time to call; expected a later time")
@@ -105,8 +110,12 @@ def read_request(
     if found or number is None or due is None:
         return found
     return ReminderRequest(
-        phone_number=number, message=words, scheduled_at=due, ref=name, expires_at=limit, timezone=timezone
+        phone_number=number, message=message, scheduled_at=due, ref=name, expires_at=limit, timezone=text.timezone
     )
+
+
+def _is_name(ref: str, name: str | None) -> bool:
+    return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
 
 
 def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering: Numbering) -> list[str]:
@@ -158,15 +167,14 @@ def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None
     return f"too late; it was to be called before {limit.astimezone(rules.calling_hours.zone):%Y-%m-%d %H:%M:%S}"
 
 
-def _worded(
-    message: str | None, template: str | None, appointment: datetime | None, templates: Templates, found: list[str]
-) -> str:
+def _message(text: RequestText, appointment: datetime | None, templates: Templates, found: list[str]) -> str:
     """Return the message; what is wrong with it was added to `found`."""
-    if template is not None and message is not None:
+    message = text.message
+    if text.template is not None and message is not None:
         found.append("template: together with a message; expected one of the two")
-    elif template is not None:
+    elif text.template is not None:
         try:
-            message = templates.message(template, appointment)
+            message = templates.message(text.template, appointment)
         except ValueError as error:
             if not any(mistake.startswith("appointment_at:") for mistake in found):
                 found.append(f"{error}")

@@ -12,7 +12,7 @@ from reminderd.cli.import_loop import Asked, Chunk, Tally, import_rows, put_and_
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import UnreadableError, day_order_of, opened
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.script.templates import NO_TEMPLATES
+from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.headers import is_header
 from reminderd.core.tables.rows import read_row
@@ -49,15 +49,8 @@ def import_table(file: Path, desk: Desk, *, zone: ZoneInfo, mint: Callable[[], s
     try:
         with opened(file, is_header) as sheet:
             columns = columns_of(sheet.header, {})
-            read = partial(
-                read_row,
-                columns=columns,
-                width=len(sheet.header),
-                zone=zone,
-                templates=NO_TEMPLATES,
-                order=day_order_of(sheet, columns),
-                normalise=READ_NUMBER,
-            )
+            reading = Reading(zone=zone, order=day_order_of(sheet, columns), normalise=READ_NUMBER)
+            read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, sheet.header, sheet.layout.delimiter, like=None, never={}) as lines:
                 import_rows(sheet.rows(), read, write, Tally(lines), lambda _text, _is_end: None)

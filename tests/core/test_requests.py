@@ -9,7 +9,9 @@ from attrs import evolve
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.phone import ANY_NUMBER, Numbering, patient_number
 from reminderd.core.requests import (
+    Reading,
     ReminderRequest,
+    RequestText,
     expiry,
     mistakes,
     out_of_hours,
@@ -108,10 +110,15 @@ def wished(**changes: Any) -> ReminderRequest | list[str]:
         "expires_at": None,
         "timezone": None,
         "ref": None,
+    }
+    reading: dict[str, Any] = {
         "zone": ZoneInfo("Europe/Berlin"),
         "normalise": partial(patient_number, numbering=ANY_NUMBER),
     }
-    return read_request(**(values | changes))
+    for name in ("zone", "normalise", "order", "templates"):
+        if name in changes:
+            reading[name] = changes.pop(name)
+    return read_request(RequestText(**(values | changes)), Reading(**reading))
 
 
 def test_a_wish_is_in_its_stored_form() -> None:

@@ -8,9 +8,8 @@ from attrs import evolve
 
 from reminderd.core.model import Status
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.requests import ReminderRequest
+from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.script.templates import NO_TEMPLATES
 from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.rows import read_row
 from reminderd.core.upsert import (
@@ -29,15 +28,19 @@ HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
 REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
 
 
+READING = Reading(
+    zone=ZoneInfo("Europe/Berlin"),
+    order=DayOrder.DAY_FIRST,
+    normalise=partial(patient_number, numbering=ANY_NUMBER),
+)
+
+
 def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
     return read_row(
         cells,
         columns_of(HEADER, {}),
         width=len(HEADER),
-        zone=ZoneInfo("Europe/Berlin"),
-        templates=NO_TEMPLATES,
-        order=DayOrder.DAY_FIRST,
-        normalise=partial(patient_number, numbering=ANY_NUMBER),
+        reading=READING,
     )
 
 
@@ -187,10 +190,7 @@ def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
         cells,
         columns,
         width=len(WITH_STATUS),
-        zone=ZoneInfo("Europe/Berlin"),
-        templates=NO_TEMPLATES,
-        order=None,
-        normalise=partial(patient_number, numbering=ANY_NUMBER),
+        reading=READING,
     )
 
 

@@ -1,13 +1,10 @@
 """Read what a row of a table asks for: a reminder, or the cancellation of one whose appointment does not take place."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Final
-from zoneinfo import ZoneInfo
 
-from reminderd.core.requests import ReminderRequest, normal_name, read_request
-from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.script.templates import Templates
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
 from reminderd.core.tables.headers import plain
 from reminderd.core.tables.records import Record
@@ -74,57 +71,46 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[Record]
 
 
 def read_row(
-    cells: Sequence[str],
-    columns: Columns,
-    *,
-    width: int,
-    zone: ZoneInfo | None,
-    templates: Templates,
-    order: DayOrder | None,
-    normalise: Callable[[str], str],
+    cells: Sequence[str], columns: Columns, *, width: int, reading: Reading
 ) -> ReminderRequest | Cancellation | list[str]:
-    """The reminder that a row asks for or calls off, or everything that is wrong with it.
+    """Return the reminder that a row asks for or calls off, or everything that is wrong with it.
 
-    Local times are those of the row's own time zone, else of the clinic's `zone`; without either they are refused.
     Empty cells say nothing.
     """
     if len(cells) > width and any(cells[width:]):
         return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
-    timezone = columns.text("timezone", cells).strip() or None
-    template = columns.text("template", cells).strip() or None
-    message = columns.text("message", cells)
-    ref = columns.text("ref", cells).strip() or None
+
+    def text(field: str) -> str | None:
+        return columns.text(field, cells).strip() or None
+
+    phone, message, template, ref = columns.text("phone_number", cells), text("message"), text("template"), text("ref")
     standing = standing_of(columns.text("status", cells))
-    read = read_request(
-        phone_number=columns.text("phone_number", cells),
-        message=message if message.strip() or template is None else None,
+    written = RequestText(
+        phone_number=phone,
+        message=None if message is None and template is not None else columns.text("message", cells),
         scheduled_at=columns.text("scheduled_at", cells),
-        expires_at=columns.text("expires_at", cells).strip() or None,
-        timezone=timezone,
+        expires_at=text("expires_at"),
+        timezone=text("timezone"),
         ref=ref,
-        zone=zone,
         template=template,
-        appointment_at=columns.text("appointment_at", cells).strip() or None,
-        templates=templates,
-        order=order,
-        normalise=normalise,
+        appointment_at=text("appointment_at"),
     )
+    read = read_request(written, reading)
     if standing is None:
         return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
     if standing is Standing.STANDS:
         return read
     if isinstance(read, ReminderRequest):
         return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
-    phone = columns.text("phone_number", cells)
-    number = _number_in(phone, normalise)
+    number = _number_in(phone, reading)
     is_unread = number is None and any(map(str.isdigit, phone))
     is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
     # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
     return Cancellation(ref=normal_name(ref or ""), phone_number=number) if is_named and not is_unread else read
 
 
-def _number_in(text: str, normalise: Callable[[str], str]) -> str | None:
+def _number_in(text: str, reading: Reading) -> str | None:
     try:
-        return normalise(text)
+        return reading.normalise(text)
     except ValueError:
         return None

@@ -9,7 +9,7 @@ import pytest
 from babel.core import get_global
 
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.requests import read_request
+from reminderd.core.requests import Reading, RequestText, read_request
 from reminderd.core.schedule.time_zones import known_zone, place_zone, territory_of
 
 ZONES = Path(__file__).parents[1] / "files" / "zones.csv"
@@ -22,16 +22,10 @@ def cases() -> list[tuple[str, dict[str, str]]]:
 
 @pytest.mark.parametrize(("name", "row"), cases())
 def test_a_rows_time_zone_is_that_of_a_place_or_the_row_is_refused(name: str, row: dict[str, str]) -> None:
-    found = read_request(
-        phone_number=row["phone"],
-        message=row["message"],
-        scheduled_at=row["at"],
-        expires_at=None,
-        timezone=row["timezone"],
-        ref=name,
-        zone=None,
-        normalise=lambda text: patient_number(text, ANY_NUMBER),
+    text = RequestText(
+        phone_number=row["phone"], message=row["message"], scheduled_at=row["at"], timezone=row["timezone"], ref=name
     )
+    found = read_request(text, Reading(zone=None, normalise=lambda number: patient_number(number, ANY_NUMBER)))
     if isinstance(found, list):
         assert row["right"].startswith("refused")
         (mistake,) = found
@@ -101,16 +95,8 @@ def test_a_zone_that_is_newer_than_the_map_lies_in_no_country_that_is_known() ->
 
 def test_a_time_without_an_offset_needs_a_zone() -> None:
     def read(timezone: str | None, at: str) -> object:
-        return read_request(
-            phone_number="+12025550147",
-            message="Hello.",
-            scheduled_at=at,
-            expires_at=None,
-            timezone=timezone,
-            ref=None,
-            zone=None,
-            normalise=str,
-        )
+        text = RequestText(phone_number="+12025550147", message="Hello.", scheduled_at=at, timezone=timezone)
+        return read_request(text, Reading(zone=None, normalise=str))
 
     assert read(None, "2027-07-01 16:00") == [
         "scheduled_at: a local time, and [calling].timezone is not set; expected an offset like -05:00, or that key"

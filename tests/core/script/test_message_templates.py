@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.requests import ReminderRequest, read_request
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
 from reminderd.core.script.templates import Templates, spoken_day, spoken_hour
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -28,19 +28,20 @@ def templates(language: str) -> Templates:
 def asked(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest | list[str]:
     fields: dict[str, str | None] = {"message": None, "template": "checkup", "appointment_at": "2027-03-02 16:00"}
     fields |= {"expires_at": None} | changes
-    return read_request(
+    text = RequestText(
         phone_number="+4930123456",
         scheduled_at="2027-03-01 16:00",
-        timezone=None,
-        ref=None,
-        zone=ZoneInfo("America/New_York"),  # the patient's
-        normalise=partial(patient_number, numbering=ANY_NUMBER),
-        templates=templates,
         message=fields["message"],
         template=fields["template"],
         appointment_at=fields["appointment_at"],
         expires_at=fields["expires_at"],
     )
+    reading = Reading(
+        zone=ZoneInfo("America/New_York"),  # the patient's
+        normalise=partial(patient_number, numbering=ANY_NUMBER),
+        templates=templates,
+    )
+    return read_request(text, reading)
 
 
 def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest:
