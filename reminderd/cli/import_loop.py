@@ -31,7 +31,7 @@ from reminderd.config import Config, rules_of
 from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.tables.records import Record
+from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.upsert import Cancellation, Decision, Intake, content_of, decide, decide_cancellation
 from reminderd.logs.terminal import unguarded
 from reminderd.store import reminders
@@ -74,7 +74,7 @@ class Chunk:
     """Some rows, one transaction."""
 
     last_line: int
-    good: Sequence[tuple[Record, Asked]]
+    good: Sequence[tuple[CsvRow, Asked]]
     """Rows that can be carried out."""
     bad: Sequence[Rejection]
     repeated: int
@@ -99,16 +99,16 @@ class Tally:
     def add(self, chunk: Chunk, decisions: Sequence[Decision]) -> None:
         """Count a chunk that was written, and write down what was rejected of it."""
         refused = list(chunk.bad)
-        for (record, _), decision in zip(chunk.good, decisions, strict=True):
+        for (row, _), decision in zip(chunk.good, decisions, strict=True):
             if decision.refused:
-                refused.append(Rejection(record, [decision.reason]))
+                refused.append(Rejection(row, [decision.reason]))
                 continue
             self.done[decision.intake] += 1
             room = MOST_WARNINGS - len(self.warnings)
-            self.warnings += [f"line {record.line}: warning: {warning}" for warning in decision.warnings[:room]]
+            self.warnings += [f"line {row.line}: warning: {warning}" for warning in decision.warnings[:room]]
             self.more_warnings += len(decision.warnings[room:])
         self.done[Intake.UNCHANGED] += chunk.repeated
-        self.rejected.write(sorted(refused, key=lambda rejection: rejection.record.line))
+        self.rejected.write(sorted(refused, key=lambda rejection: rejection.row.line))
         self.last_line = chunk.last_line
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ class Tally:
         return f"{counts}, {self.rejected.lines:,} rejected{others}"
 
 
-def import_rows(rows: Iterator[Record], read: ReadRow, write: Write, tally: Tally, show: ShowProgress) -> bool:
+def import_rows(rows: Iterator[CsvRow], read: ReadRow, write: Write, tally: Tally, show: ShowProgress) -> bool:
     """Import every row; return False if SIGINT came: chunks that were begun are whole, and no other was begun."""
     with _earlier_lines() as seen_before, ThreadPoolExecutor(1) as writer, _interruptible() as interrupted:
         under_way: tuple[Chunk, Future[list[Decision]]] | None = None
@@ -239,26 +239,26 @@ def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
         yield lambda text, _is_end: bar.update(task, completed=position(), description=text)
 
 
-def _chunk_of(some: Sequence[Record], read: ReadRow, seen_before: SeenBefore) -> Chunk:
+def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore) -> Chunk:
     """Read some rows: those that can be carried out, once each, and those that can't."""
-    readable: list[tuple[Record, Asked]] = []
+    readable: list[tuple[CsvRow, Asked]] = []
     bad: list[Rejection] = []
-    for record in some:
-        asked = [record.mistake] if record.mistake is not None else read(record.cells)
+    for row in some:
+        asked = [row.mistake] if row.mistake is not None else read(row.cells)
         if isinstance(asked, list):
-            bad.append(Rejection(record, asked))
+            bad.append(Rejection(row, asked))
         else:
-            readable.append((record, asked))
+            readable.append((row, asked))
     keys = [_key_and_content(asked) for _, asked in readable]
-    firsts = seen_before([(*key, record.line) for key, (record, _) in zip(keys, readable, strict=True)])
+    firsts = seen_before([(*key, row.line) for key, (row, _) in zip(keys, readable, strict=True)])
     good, repeated = [], 0
-    for (record, asked), (_, content), (first, line) in zip(readable, keys, firsts, strict=True):
-        if line == record.line:
-            good.append((record, asked))
+    for (row, asked), (_, content), (first, line) in zip(readable, keys, firsts, strict=True):
+        if line == row.line:
+            good.append((row, asked))
         elif first == content:
             repeated += 1
         else:
-            bad.append(Rejection(record, [_why_second(asked, line)]))
+            bad.append(Rejection(row, [_why_second(asked, line)]))
     return Chunk(some[-1].line, good, bad, repeated)
 
 
@@ -286,7 +286,7 @@ def _earlier_lines() -> Iterator[SeenBefore]:
         StoreUnavailableError: There is no room for temporary files.
     """
     with translated(), TemporaryDirectory(prefix="reminderd-") as folder:
-        # SQLite's own temporary databases may be kept in memory, however it is told.
+        # SQLite's own temporary databases may be kept in memory, whatever its settings.
         connection = connect(Path(folder) / "earlier.db", isolation_level=None)
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")

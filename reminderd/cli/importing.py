@@ -1,4 +1,4 @@
-"""The command `import`: a clinic's table made into reminders, while the daemon may be running."""
+"""The command `import`: make a clinic's table into reminders, while the daemon may be running."""
 
 import codecs
 import os
@@ -22,8 +22,8 @@ from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
+from reminderd.core.tables.csv_rows import DELIMITERS
 from reminderd.core.tables.headers import is_header, plain
-from reminderd.core.tables.records import DELIMITERS
 from reminderd.core.tables.rows import check_status, read_row
 from reminderd.store.errors import StoreUnavailableError
 
@@ -160,7 +160,7 @@ def _stop(message: str) -> NoReturn:
 
 
 def _rejected_path(file: Path, given: Path | None) -> Path:
-    """Where rejected lines go: never over the file itself."""
+    """Return the path for rejected lines: never the file itself."""
     if given is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     path = given or file.with_suffix(".rejected.csv")
@@ -170,7 +170,7 @@ def _rejected_path(file: Path, given: Path | None) -> Path:
 
 
 def _is_same(path: Path, file: Path) -> bool:
-    """Whether a path leads to the table itself, also if that comes from a file on standard input."""
+    """Return whether a path leads to the table itself, also if that comes from a file on standard input."""
     try:
         table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == _STDIN else file.stat()
         return os.path.samestat(path.stat(), table)
@@ -179,7 +179,7 @@ def _is_same(path: Path, file: Path) -> bool:
 
 
 def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
-    """The header for each column that `--map` names."""
+    """Return the header for each column that `--map` names."""
     headers: dict[str, str] = {}
     mistakes = []
     for entry in chosen:
@@ -195,7 +195,7 @@ def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
 
 
 def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:
-    """Read a row, and count from which column its number was taken."""
+    """Read a row, and count from which column its number came."""
     asked = read(cells)
     if isinstance(asked, ReminderRequest):
         used[columns.phone_place(cells)] += 1

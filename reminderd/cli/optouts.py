@@ -1,4 +1,4 @@
-"""Phone numbers that must not be called: added, removed, listed, and imported from a file."""
+"""The commands `opt-out`: add, remove, list and import the phone numbers that must not be called."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +15,7 @@ from reminderd.config import Config, rules_of
 from reminderd.core.phone import existing_number, number_of
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
-from reminderd.core.tables.records import UNREADABLE
+from reminderd.core.tables.csv_rows import UNREADABLE
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -90,7 +90,7 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     listed, and all others are imported; then the exit code is 1.
     """
     source = source or f"import of {file.name}"
-    taken: set[str] = set()
+    numbers: set[str] = set()
     bad_lines: set[int] = set()
     cancelled, country, rules = 0, config.clinic.country, rules_of(config)
     try:
@@ -106,16 +106,16 @@ def import_(config: Config, file: Path, source: str | None) -> None:
                         click.echo(f"line {line}: {name}{error}", err=True)
                         bad_lines.add(line)
                         continue
-                    if number not in taken:
+                    if number not in numbers:
                         cancelled += _opt_out(connection, number, source, rules)
-                        taken.add(number)
+                        numbers.add(number)
     except UnreadableError as error:
         wrong([f"{file}: {error}"])
     except ColumnsError as error:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}")
-    click.echo(f"{counted(len(taken), 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
+    click.echo(f"{counted(len(numbers), 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
     if bad_lines:
         fail(f"{counted(len(bad_lines), 'line')} with a missing or a wrong number")
 
@@ -140,6 +140,6 @@ def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:
-    """How many reminders this has cancelled."""
+    """Opt a number out; return how many reminders that has cancelled."""
     write = partial(opt_out, phone_number=number, source=source, actor=actor(), rules=rules)
     return len(transaction(connection, write, SystemClock().now()))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reminderd.core.tables.records import guarded
+from reminderd.core.tables.csv_rows import guarded
 from reminderd.logs.cleaning import in_json
 from reminderd.logs.terminal import unguarded
 from reminderd.store.queries import Value

@@ -1,4 +1,4 @@
-"""One phone number's whole record: taken out for whoever asks what is kept of them, and erased."""
+"""Export and erase all that is stored about one phone number."""
 
 from functools import partial
 from typing import Any

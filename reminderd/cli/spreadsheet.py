@@ -1,6 +1,6 @@
 """Open a table as a spreadsheet saved it: find its encoding, delimiter and header, and read its rows.
 
-The encoding is told by the bytes where they can mean nothing else, else by `--encoding`.
+The encoding is found by the bytes where they can mean nothing else; else `--encoding` names it.
 """
 
 import codecs
@@ -22,13 +22,13 @@ from attrs import evolve, frozen
 
 from reminderd.core.schedule.dates import DayOrder, day_orders
 from reminderd.core.tables.columns import Columns
-from reminderd.core.tables.records import (
+from reminderd.core.tables.csv_rows import (
     LINES_TO_HEADER,
+    CsvRow,
     Layout,
-    Record,
+    csv_rows,
     layout_of,
     names_delimiter,
-    records,
     unguarded,
 )
 
@@ -90,17 +90,17 @@ class Sheet:
     size: int
     """In bytes."""
 
-    def rows(self) -> Iterator[Record]:
-        """Every row below the header, from the first; one pass at a time."""
+    def rows(self) -> Iterator[CsvRow]:
+        """Yield every row below the header, from the first; one pass at a time."""
         yield from islice(self.all_rows(), self.layout.above + 1, None)
 
-    def all_rows(self) -> Iterator[Record]:
-        """Every row, from the first of the file; one pass at a time."""
+    def all_rows(self) -> Iterator[CsvRow]:
+        """Yield every row, from the first of the file; one pass at a time."""
         with _text(self.file, self.codec) as lines:
-            yield from _all_records(lines, self.layout.delimiter)
+            yield from _unguarded_rows(lines, self.layout.delimiter)
 
     def position(self) -> int:
-        """How many bytes the pass has read, the buffer included."""
+        """Return how many bytes the pass has read, the buffer included."""
         return os.lseek(self.file.fileno(), 0, os.SEEK_CUR)
 
 
@@ -112,7 +112,7 @@ def opened(
     *,
     only_numbers: bool = False,
 ) -> Iterator[Sheet]:
-    """The table in a file, or on standard input for `-`.
+    """Open the table in a file, or on standard input for `-`.
 
     What can be read only once is kept meanwhile in a file without a name, as it takes more than one pass.
 
@@ -145,7 +145,7 @@ def opened(
             first = list(islice(lines, LINES_TO_HEADER))
         layout = layout_of(first or [""], lambda cells: is_header([unguarded(cell) for cell in cells]))
         with _text(file, codec) as lines:
-            header = next(islice(_all_records(lines, layout.delimiter), layout.above, None), None)
+            header = next(islice(_unguarded_rows(lines, layout.delimiter), layout.above, None), None)
         if header is None:
             raise UnreadableError("it is empty; expected a header and rows below it")
         if header.mistake is not None:
@@ -154,7 +154,7 @@ def opened(
 
 
 def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
-    """How the whole table writes dates with slashes; None: it has none, or they mean the same either way.
+    """Return how the whole table writes dates with slashes; None: it has none, or they mean the same either way.
 
     Raises:
         UnreadableError: No row tells, or two contradict each other.
@@ -189,22 +189,22 @@ _EITHER: Final = "--dates dmy or --dates mdy"
 
 @contextmanager
 def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
-    """Its text from the beginning, line ends as they are, what breaks its encoding replaced."""
+    """Open its text from the beginning, line ends as they are; what breaks its encoding is replaced."""
     file.seek(0)
     descriptor = os.dup(file.fileno())
     with open(descriptor, encoding=codec, errors="replace", newline="") as text:  # noqa: PTH123 - it has no path
         yield text
 
 
-def _all_records(lines: TextIO, delimiter: str) -> Iterator[Record]:
-    """The header and every row, without what guards their cells from spreadsheets."""
+def _unguarded_rows(lines: TextIO, delimiter: str) -> Iterator[CsvRow]:
+    """Yield the header and every row, without what guards their cells from spreadsheets."""
     first_line = next(lines, "")
     if names_delimiter(first_line):
-        found = records(lines, delimiter, first_line=2)
+        found = csv_rows(lines, delimiter, first_line=2)
     else:
-        found = records(_chained(first_line, lines), delimiter)
-    for record in found:
-        yield evolve(record, cells=[unguarded(cell) for cell in record.cells])
+        found = csv_rows(_chained(first_line, lines), delimiter)
+    for row in found:
+        yield evolve(row, cells=[unguarded(cell) for cell in row.cells])
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:
@@ -217,27 +217,27 @@ def called(codec: str) -> str:
     return _NAMES.get(codec, codec.replace("cp125", "Windows-125"))
 
 
-def encoding_of(file: IO[bytes], told: str | None) -> str:
+def encoding_of(file: IO[bytes], named: str | None) -> str:
     """Return the encoding of a file, by Python's name; lines with bytes that break its rules are for its reader.
 
     Args:
         file: from which everything can be read again.
-        told: what `--encoding` says.
+        named: the one that `--encoding` names; None: none.
 
     Raises:
         UnreadableError: it is no text.
-        EncodingError: its bytes can be read in more than one way, or they contradict `told`.
+        EncodingError: its bytes can be read in more than one way, or they contradict `named`.
     """
     file.seek(0)
     begin = file.read(_BLOCK)
     marked = next((codec for mark, codec in _MARKS if begin.startswith(mark)), None)
     if marked is not None:
-        if told is not None and not marked.startswith(told[:6]):
+        if named is not None and not marked.startswith(named[:6]):
             raise EncodingError(f"it begins with the mark of {called(marked)}; expected no --encoding")
         return marked
     _refuse_workbook(file, begin)
-    if told is not None:
-        return told
+    if named is not None:
+        return named
     if b"\0" in begin:
         raise UnreadableError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
     letters, bad = _counted(file)

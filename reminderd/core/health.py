@@ -14,37 +14,37 @@ from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
 STUCK_AFTER: Final = timedelta(minutes=2)
-"""A reminder that was dialled is looked after at its moment; so late, nobody does."""
+"""A call is checked when its `wake_at` comes; if it is so late, nothing checks it."""
 
 LATE_AFTER: Final = timedelta(minutes=15)
-"""So long after its moment a reminder should have been dialled, also where many come at once."""
+"""A reminder that waits so long after it was due is late, also where many are due at once."""
 
 BACKUP_LATE: Final = timedelta(hours=26)
-"""A backup that is made every night is never so old."""
+"""Backups are made every night: an older one is late."""
 
 ADDRESS: Final = "public address"
-"""The part that is the way by which the provider asks us what to say."""
+"""The part that is the address at which the provider asks us what to speak."""
 
 LONG_PAUSE: Final = timedelta(hours=12)
-"""A pause by staff that is so old was perhaps forgotten."""
+"""A pause by staff that lasts longer may have been forgotten."""
 
 
 @frozen(kw_only=True)
 class Glance:
-    """What the database tells of the work."""
+    """The work at one moment, in the database's numbers."""
 
     due_next_hour: int
-    """To be dialled now or within an hour."""
+    """Reminders that are due now or within an hour."""
     due: int
-    """Whose moment has come."""
+    """Reminders that are due now."""
     due_since: datetime | None
     """The moment of the oldest of them."""
     in_flight: int
-    """Being dialled, or dialled and without a final report yet."""
+    """Reminders whose call is being placed, or has no final report yet."""
     stuck: int
-    """Dialled, and should have been looked after long ago."""
+    """Those of them that should have been checked long ago."""
     held: Mapping[str, int]
-    """How many wait for a reason of their own, by reason."""
+    """How many reminders are held, by reason."""
     failed_today: int
     """Not reached, or expired, of those that were due today."""
     last_report: datetime | None
@@ -59,7 +59,7 @@ class Glance:
 
 @frozen(kw_only=True)
 class Daemon:
-    """What the running daemon says of itself."""
+    """What the running daemon reports about itself."""
 
     version: str
     started_at: datetime
@@ -75,11 +75,11 @@ class Daemon:
 def troubles(
     *, daemon: Daemon | str, glance: Glance, free_bytes: int, backup: timedelta | str | None, now: datetime
 ) -> list[str]:
-    """A sentence for each thing that somebody should see to; empty: all is well.
+    """Return a sentence for each error that somebody must fix; empty: all is well.
 
     Args:
-        daemon: what it says; or why nobody could be asked.
-        glance: what the database tells.
+        daemon: what it reports; or why it could not be asked.
+        glance: the database's numbers.
         free_bytes: on the database's disk.
         backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.
         now: the time at which all this was so.
@@ -88,8 +88,8 @@ def troubles(
     if isinstance(daemon, str):
         found.append(daemon)
     else:
-        parts = {part: trouble for part, trouble in daemon.parts.items() if part != ADDRESS}
-        found += [f"{part}: {trouble}" for part, trouble in parts.items() if trouble is not None]
+        parts = {part: error for part, error in daemon.parts.items() if part != ADDRESS}
+        found += [f"{part}: {error}" for part, error in parts.items() if error is not None]
     if glance.unreached_since is not None:
         found.append(f"{ADDRESS}: dialing is paused: {UNREACHED}")
     if glance.stuck:
@@ -116,7 +116,7 @@ def _reminders(number: int) -> str:
 
 
 LAST_DAY: Final = timedelta(days=1)
-"""What is over is counted for reminders whose time lies so far back at most."""
+"""Final reminders and ended calls are counted if the reminder's time is not longer ago."""
 
 CALL_WORDS: Final = tuple(CallState)
 """Every state under which a call is counted."""
@@ -141,15 +141,15 @@ class Counts:
     due_since: datetime | None
     """The moment of the oldest of them."""
     unattended_since: datetime | None
-    """The oldest moment at which a reminder that was dialled should have been looked after; None: nothing is late."""
+    """The oldest moment at which a call should have been checked; None: nothing is late."""
     paused: bool
     """Staff have paused all dialing."""
 
 
 def lateness(reminder: Reminder, call: Call, *, is_first: bool, rules: Rules, now: datetime) -> timedelta | None:
-    """How much later than its time and the calling hours ask for is this reminder dialled; None: not the first time.
+    """Return how late a reminder is called, counted from its time within the calling hours; None: not the first call.
 
-    What is handed in after its time is due when it is handed in.
+    A reminder that was added after its time is due when it is added.
     """
     if not is_first or call.requests != 1:
         return None

@@ -68,7 +68,7 @@ class Numbering:
 
     @property
     def countries(self) -> frozenset[str]:
-        """Every country and territory whose numbers may be called; empty: all."""
+        """Return every country and territory whose numbers may be called; empty: all."""
         named = self.allowed or ({self.country} if self.country else ())
         return frozenset().union(*(territories_of(country) for country in named))
 

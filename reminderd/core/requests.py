@@ -31,7 +31,7 @@ _SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
 
 @frozen(kw_only=True)
 class ReminderRequest:
-    """A reminder that somebody asks for, checked and in its stored form, whichever door it came through."""
+    """A reminder that somebody asks for, checked and in its stored form, the same for every kind of intake."""
 
     phone_number: str
     message: str
@@ -44,7 +44,7 @@ class ReminderRequest:
 
     @cached_property
     def own_id(self) -> str:
-        """An id that the same phone number, time and message have every time, however the message is encoded."""
+        """Return the id that the same phone number, time and message always have, however the message is encoded."""
         words = " ".join(normal_name(self.message).split())
         content = f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{words}"
         return str(uuid5(_SAME_REQUEST, f"{content}\n{self.generation}" if self.generation else content))
@@ -119,7 +119,7 @@ def _is_name(ref: str, name: str | None) -> bool:
 
 
 def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering: Numbering) -> list[str]:
-    """Everything that is wrong with what a reminder says, each as `field: what; what was expected`."""
+    """Return everything that is wrong with a reminder's content, each as `field: what; what is expected`."""
     found: list[str] = []
     _number(phone_number, partial(patient_number, numbering=numbering), found)
     return found + _message_mistakes(message) + _timezone_mistakes(timezone)
@@ -139,7 +139,7 @@ def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
 
 
 def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
-    """The patient's time zone if the reminder brings a known one, else the clinic's."""
+    """Return the patient's time zone if the reminder has a known one, else the clinic's."""
     own = known_zone(reminder.timezone) if reminder.timezone is not None else None
     return own or rules.calling_hours.zone
 
@@ -160,7 +160,7 @@ def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
 
 
 def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
-    """Why a reminder is not taken because its time is over already; None: there is time."""
+    """Return why a reminder is refused because its time is over already; None: there is time."""
     limit = expiry(wanted, rules)
     if limit > now:
         return None
@@ -213,7 +213,7 @@ def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str
 
 
 def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]) -> datetime | None:
-    """The moment in a field, or None after its mistake was added to `found`."""
+    """Return the moment in a field, or None after its mistake was added to `found`."""
     try:
         return moment(text, zone, order, midnight=field == "expires_at")
     except ValueError as error:
@@ -222,7 +222,7 @@ def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, 
 
 
 _UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})
-"""What only chooses how the character before it looks, as emoji have; U+034F joins nothing that is seen."""
+"""Variation selectors, which choose how the character before them looks; U+034F joins nothing that is seen."""
 
 
 def normal_name(name: str) -> str:

@@ -23,16 +23,16 @@ class Backoff:
     maximum: timedelta
 
     def ceiling(self, failures: int) -> timedelta:
-        """The longest pause after so many failures in a row (1 for the first)."""
+        """Return the longest pause after so many failures in a row (1 for the first)."""
         doublings = min(max(failures - 1, 0), 32)  # 2**32 seconds is past any maximum; keeps the product finite
         return min(self.maximum, self.first * (1 << doublings))
 
     def full_jitter(self, failures: int, draw: float) -> timedelta:
-        """A pause between nothing and the ceiling; `draw` is a random number in [0, 1)."""
+        """Return a pause between nothing and the ceiling; `draw` is a random number in [0, 1)."""
         return self.ceiling(failures) * draw
 
     def half_jitter(self, failures: int, draw: float) -> timedelta:
-        """A pause between half the ceiling and all of it: for a wait that must not be none."""
+        """Return a pause between half the ceiling and all of it, for a wait that must not be zero."""
         return self.ceiling(failures) * (0.5 + draw / 2)
 
 
@@ -59,7 +59,7 @@ class Rules:
     """Which numbers may be called."""
     limits: Limits = field(factory=Limits)
     group_within: timedelta = timedelta(0)
-    """How far apart reminders for one number may lie that are said in one call; nothing: each has a call of its own."""
+    """How far apart reminders for one number may be that are bundled in one call; zero: each has a call of its own."""
     max_lateness: timedelta = timedelta(minutes=240)
     voicemail_is_reached: bool = False
     """A voicemail counts as having reached the patient."""
@@ -74,5 +74,5 @@ class Rules:
     capabilities: Capabilities = field(factory=Capabilities)
 
     def redial_delay(self, calls: int) -> timedelta:
-        """How long to wait after so many calls of a reminder, at least one."""
+        """Return how long to wait after so many calls of a reminder, at least one."""
         return self.redial_delays[min(calls, len(self.redial_delays)) - 1]

@@ -1,4 +1,4 @@
-"""What becomes of a reminder that somebody asks for: added, changed, unchanged, or refused with a reason."""
+"""Decide what a request does to the reminder that it names: added, changed, unchanged, or refused with a reason."""
 
 import hmac
 from datetime import datetime
@@ -34,7 +34,7 @@ class Intake(StrEnum):
     CANCELLED = "cancelled"
     """The table says that the appointment does not take place."""
     NOT_NEEDED = "not needed"
-    """It says so of one for which no reminder waits."""
+    """The table says so, and no reminder waits for it."""
     CONFLICT = "conflict"
     """Another reminder has its `ref`, or the one that it names can't be changed any more."""
     TOO_LATE = "too late"
@@ -52,13 +52,13 @@ class Decision:
 
     @property
     def refused(self) -> bool:
-        """Whether nothing is stored."""
+        """Return whether nothing is stored."""
         return self.intake in {Intake.CONFLICT, Intake.TOO_LATE}
 
 
 @frozen(kw_only=True)
 class Known:
-    """A reminder that is stored already, as far as a file can speak of it."""
+    """A reminder that is stored already, as far as a request can change it."""
 
     id: str
     content: Content
@@ -85,12 +85,12 @@ class Cancellation:
 
     @property
     def name(self) -> str:
-        """The `ref` of the reminder, or the id that it has without one."""
+        """Return the `ref` of the reminder, or the id that it has without one."""
         return self.ref or (self.request.own_id if self.request is not None else "")
 
 
 def content_of(wanted: ReminderRequest) -> Content:
-    """Everything of a reminder that an edited line can change."""
+    """Return everything of a reminder that an edited line can change."""
     return (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
 
 

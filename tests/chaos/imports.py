@@ -38,12 +38,10 @@ def import_table(file: Path, desk: Desk, *, zone: ZoneInfo, mint: Callable[[], s
     done = Imported()
 
     def write(chunk: Chunk) -> list[Decision]:
-        done.unreadable |= {one.record.line: "; ".join(one.mistakes) for one in chunk.bad}
+        done.unreadable |= {one.row.line: "; ".join(one.mistakes) for one in chunk.bad}
         asked = [asked for _, asked in chunk.good]
         decided = desk.write(partial(put_and_cancel, asked=asked, rules=desk.rules, mint=mint, source=source))
-        done.taken |= {
-            record.line: (asked, decision) for (record, asked), decision in zip(chunk.good, decided, strict=True)
-        }
+        done.taken |= {row.line: (asked, decision) for (row, asked), decision in zip(chunk.good, decided, strict=True)}
         return decided
 
     try:

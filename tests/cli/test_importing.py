@@ -20,7 +20,7 @@ from reminderd.cli.import_loop import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.core.requests import ReminderRequest
-from reminderd.core.tables.records import unguarded
+from reminderd.core.tables.csv_rows import unguarded
 from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction

@@ -87,7 +87,7 @@ class CallingHours:
 
 
 def _clock_change(since: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
-    """The first minute with the offset from UTC that the zone has at `until`, or None if it had it all along."""
+    """Return the first minute with the offset from UTC that the zone has at `until`, or None if it had it all along."""
     begin = since.replace(second=0, microsecond=0)
     after = until.astimezone(zone).utcoffset()
 

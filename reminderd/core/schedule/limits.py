@@ -25,7 +25,7 @@ class Limits:
 
     @property
     def any(self) -> bool:
-        """Whether there is a limit at all."""
+        """Return whether there is a limit at all."""
         return bool(self.per_day or self.per_week)
 
     def free_from(self, reached: Iterable[datetime], now: datetime, zone: ZoneInfo) -> datetime | None:
@@ -49,7 +49,7 @@ class Limits:
 
 
 def _begins(day: date, zone: ZoneInfo) -> datetime:
-    """The first moment of a local date, also where midnight does not exist."""
+    """Return the first moment of a local date, also where midnight does not exist."""
     midnight = datetime.combine(day, time.min, tzinfo=zone)
     # A midnight that is jumped over is read with the offset from before: back and forth it lands past the jump.
     return datetime.fromtimestamp(midnight.timestamp(), zone)

@@ -119,7 +119,7 @@ class Daily:
     zone: ZoneInfo
 
     def due(self, last: datetime | None, now: datetime) -> datetime:
-        """When it is due next; in the past, or `now`, if it should have been done already.
+        """Return when it is due next; in the past, or `now`, if it should have been done already.
 
         Args:
             last: when it was done last; None: never.
@@ -135,5 +135,5 @@ class Daily:
         return todays if todays > now else tomorrows
 
     def _moment(self, day: date) -> datetime:
-        """A time that a change of the clocks leaves out is as much later as the clocks were put on."""
+        """Return the time on a day; one that a clock change leaves out comes as much later as the change."""
         return datetime.fromtimestamp(datetime.combine(day, self.at, tzinfo=self.zone).timestamp(), self.zone)

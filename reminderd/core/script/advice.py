@@ -20,7 +20,7 @@ ORDINARY_MESSAGE: Final = 200
 
 MOST_SECONDS: Final = 60.0
 PAUSE_SECONDS: Final = 1.0
-"""Between the two times that a machine is told."""
+"""Between the two times that the voicemail text is spoken."""
 
 _WORDS_BEFORE_THE_NAME: Final = 6
 """As in "Bonjour, vous êtes en ligne avec …"."""
@@ -36,7 +36,7 @@ _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESS
 
 
 def advice(script: Script) -> list[str]:
-    """What could be better, a line each, in plain words for whoever wrote the configuration; no number is repeated."""
+    """Return what could be better, a line each, for whoever wrote the configuration; no phone number is repeated."""
     return [*_who_and_where(script), *_languages(script), *_callback(script), *_menu(script), *_length(script)]
 
 
@@ -77,7 +77,7 @@ def _callback(script: Script) -> Iterator[str]:
 
 
 def _tells_the_phone(prompt: Prompt, script: Script) -> bool:
-    """Whether the number is in it, as the placeholder or written out in any way."""
+    """Return whether the number is in it, as the placeholder or written out in any way."""
     template = script.template(prompt)
     number = script.phone or script.from_number
     written = re.sub(r"[^0-9]", "", template)

@@ -11,16 +11,16 @@ from reminderd.core.script.prompts import Prompt
 
 @frozen(kw_only=True)
 class Language:
-    """One language's words."""
+    """What is built in for one language."""
 
     templates: Mapping[Prompt, str]
     """For every part but the message."""
     clinic: str
-    """Said in a clinic's place whose name is not known."""
+    """Spoken instead of a clinic's name that is not known."""
     phone: str
-    """Said in a number's place that is not known."""
+    """Spoken instead of a number that is not known."""
     numerals: Mapping[str, tuple[str, ...]]
-    """The keys of the menu as words, by their digit; small letters."""
+    """The keys of the menu as words, by their digit, in small letters."""
 
 
 _ENGLISH: Final = Language(
@@ -128,12 +128,12 @@ BUILT_IN: Final[Mapping[str, Language]] = MappingProxyType(
 
 
 def is_built_in(language: str) -> bool:
-    """Whether there are words of our own for a BCP 47 tag, such as "de-AT"."""
+    """Return whether there are built-in prompts for a BCP 47 tag, such as "de-AT"."""
     return _primary(language) in BUILT_IN
 
 
 def language_of(language: str) -> Language:
-    """The words for a BCP 47 tag, whatever its region; English for a language that isn't built in."""
+    """Return the language of a BCP 47 tag, whatever its region; English for one that isn't built in."""
     return BUILT_IN.get(_primary(language), _ENGLISH)
 
 

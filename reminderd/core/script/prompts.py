@@ -9,23 +9,23 @@ from attrs import frozen
 
 
 class Prompt(StrEnum):
-    """One thing that is said; its words are the clinic's."""
+    """One thing that is spoken in a call; the clinic's script has its text."""
 
     GREETING = "greeting"
     """Who is calling and why, the clinic first."""
     MESSAGE = "message"
-    """The reminder's own words."""
+    """The reminder's message."""
     MENU = "menu"
     """Which key does what."""
     VOICEMAIL = "voicemail"
-    """All that a machine is told: nothing of the patient's."""
+    """All that is spoken to a machine: nothing about the patient."""
     CONFIRMED = "confirmed"
     CANCEL_QUESTION = "cancel_question"
     """Whether the appointment is really to be cancelled."""
     CANCEL_REQUESTED = "cancel_requested"
     OPTED_OUT = "opted_out"
     NOT_NEEDED = "not_needed"
-    """The call is not needed any more: neutral, and nothing of why."""
+    """The call is not needed anymore: neutral, without the reason."""
     UNKNOWN_KEY = "unknown_key"
     GOODBYE = "goodbye"
 
@@ -41,12 +41,12 @@ class Question(StrEnum):
 
 @frozen(kw_only=True)
 class Reply:
-    """What is said next, in this order."""
+    """The prompts that are spoken next, in this order."""
 
     parts: tuple[Prompt, ...]
-    """Empty: the call ends without a word."""
+    """Empty: the call ends, and nothing is spoken."""
     question: Question | None = None
-    """The next key answers this; None: the call ends after the last part."""
+    """The next key answers this; None: the call ends after the last prompt."""
     repeats: int = 0
     """How often the message has been repeated; it travels along with the question."""
 

@@ -22,7 +22,7 @@ _IN_A_PROMPT: Final = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
 
 @frozen(kw_only=True)
 class Script:
-    """How a clinic speaks. What it leaves empty, its language fills."""
+    """What a clinic's patients hear in a call; what is empty is filled by its language."""
 
     clinic: str = ""
     """Its name; empty: it is "your clinic"."""
@@ -38,9 +38,9 @@ class Script:
     """The clinic's own; the language has one for every other prompt, see `template`."""
 
     def template(self, prompt: Prompt) -> str:
-        """What is said, its placeholders not yet filled: the clinic's own words, else the language's.
+        """Return the template of a prompt: the clinic's own, else the language's.
 
-        The message is nobody's words but its own.
+        That of the message is the message alone.
         """
         if prompt is Prompt.MESSAGE:
             return "{message}"
@@ -48,7 +48,7 @@ class Script:
 
 
 def spoken(prompt: Prompt, script: Script, message: str) -> str:
-    """What is said, in full.
+    """Return what is spoken for a prompt, in full.
 
     `{phone}` is dictated digit by digit, see `dictated`. Braces in the message and in the clinic's name are only
     characters: they are not filled again.
@@ -119,7 +119,7 @@ NO_TEMPLATES: Final = Templates()
 
 
 def spoken_day(moment: datetime, templates: Templates) -> str:
-    """A day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
+    """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
     locale = _locale(templates.language)
     pattern = locale.datetime_skeletons[_DAY].pattern
     for short, full in _SHORT:
@@ -128,17 +128,17 @@ def spoken_day(moment: datetime, templates: Templates) -> str:
 
 
 def spoken_hour(moment: datetime, templates: Templates) -> str:
-    """A time of day as people say it: "4:00 PM", "16:00"."""
+    """Return a time of day as people say it: "4:00 PM", "16:00"."""
     return _plain(format_time(moment, "short", tzinfo=templates.zone, locale=_locale(templates.language)))
 
 
 def _plain(text: str) -> str:
-    """With ordinary spaces: no voice can be relied on to read the others."""
+    """Return the text with ordinary spaces: not every voice reads the others right."""
     return _SPACES.sub(" ", text)
 
 
 def _locale(language: str) -> Locale:
-    """The language's, in its own country's way where that is known; else English."""
+    """Return the locale of a language, with its country where that is known; else English."""
     for tag in (language, language.split("-", 1)[0]):
         try:
             return Locale.parse(tag, sep="-")

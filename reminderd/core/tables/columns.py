@@ -142,7 +142,7 @@ class _Search:
         return tuple(place for role in PHONES for place in self._one(role, "phone_number"))
 
     def _times(self) -> dict[str, tuple[int, ...]]:
-        """Return where the time to call and the appointment's are: the first is never taken from the second."""
+        """Return where the time to call and the appointment's are: the second is never read as the first."""
         call, appointment = self._way(_CALL), self._way(_APPOINTMENT)
         some = [self.found.get(role, []) for role in _SOME]
         if not call and not self.chosen.keys() & set(_CALL):

@@ -1,4 +1,4 @@
-"""What the header of a column says, in four languages: only names that can mean one thing alone are taken for it."""
+"""Say what the header of a column means, in four languages; a header that may mean two things is none of them."""
 
 import re
 import unicodedata

@@ -6,8 +6,8 @@ from typing import Final
 
 from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
 from reminderd.core.tables.columns import Columns, ColumnsError
+from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.headers import plain
-from reminderd.core.tables.records import Record
 from reminderd.core.upsert import Cancellation
 
 
@@ -51,7 +51,7 @@ def standing_of(word: str) -> Standing | None:
     return WORDS.get(plain(word)) if word.strip() else Standing.STANDS
 
 
-def check_status(header: Sequence[str], columns: Columns, rows: Iterable[Record]) -> None:
+def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]) -> None:
     """Check that a column whose header is just `status` is the appointment's: every word in it is one of those above.
 
     It may be the status of the patient, of an insurance, of a bill.

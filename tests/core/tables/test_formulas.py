@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.tables.records import guarded, unguarded
+from reminderd.core.tables.csv_rows import guarded, unguarded
 
 WIDE = ["\uff1d1+1", "\uff0b49", "\uff0d1", "\uff20A1", "\ufe66x", "\ufe62x", "\ufe63x", "\ufe6bx"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from reminderd.core.tables.columns import ColumnsError, columns_of
-from reminderd.core.tables.records import Record
+from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.rows import check_status
 
 
@@ -11,7 +11,7 @@ def check(header: str, *words: str, **chosen: str) -> dict[str, tuple[int, ...]]
     """Check a column of words under this header; return where the fields are."""
     names = ["phone", "message", "at", header]
     columns = columns_of(names, chosen)
-    rows = [Record(line, ["+4930123456", "Hello.", "2027-03-01 16:00", word]) for line, word in enumerate(words, 2)]
+    rows = [CsvRow(line, ["+4930123456", "Hello.", "2027-03-01 16:00", word]) for line, word in enumerate(words, 2)]
     check_status(names, columns, rows)
     return dict(columns.places)
 
@@ -37,7 +37,7 @@ def test_where_it_is_sure_what_the_status_is_of_any_word_is_for_its_row(
 
 def test_a_row_that_can_not_be_read_says_nothing_of_the_column() -> None:
     names = ["phone", "message", "at", "status"]
-    check_status(names, columns_of(names, {}), [Record(2, ["", "", "", "insured"], "quotes")])
+    check_status(names, columns_of(names, {}), [CsvRow(2, ["", "", "", "insured"], "quotes")])
 
 
 def test_an_appointments_own_status_goes_before_another_one() -> None:

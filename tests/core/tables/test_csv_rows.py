@@ -6,25 +6,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.tables.headers import is_header
-from reminderd.core.tables.records import (
+from reminderd.core.tables.csv_rows import (
     DELIMITERS,
     UNREADABLE,
+    CsvRow,
     Layout,
-    Record,
+    csv_rows,
     delimiter_of,
     layout_of,
     names_delimiter,
-    records,
 )
+from reminderd.core.tables.headers import is_header
 
 
-def rows(text: str, delimiter: str = ",") -> list[Record]:
-    return list(records(io.StringIO(text, newline=""), delimiter))
+def rows(text: str, delimiter: str = ",") -> list[CsvRow]:
+    return list(csv_rows(io.StringIO(text, newline=""), delimiter))
 
 
 def test_a_record_is_numbered_by_the_line_on_which_it_begins() -> None:
-    assert rows('a,b\n"1\n2",3\r\n\n,\n4,5') == [Record(1, ["a", "b"]), Record(2, ["1\n2", "3"]), Record(6, ["4", "5"])]
+    assert rows('a,b\n"1\n2",3\r\n\n,\n4,5') == [CsvRow(1, ["a", "b"]), CsvRow(2, ["1\n2", "3"]), CsvRow(6, ["4", "5"])]
 
 
 def test_quotes_that_do_not_match_cost_one_line() -> None:
@@ -32,19 +32,19 @@ def test_quotes_that_do_not_match_cost_one_line() -> None:
     assert (first.line, first.cells) == (1, ['1,"2'])
     assert first.mistake is not None
     assert first.mistake.startswith("quotes: they don't match; expected")
-    assert (second, third) == (Record(2, ["3", "4"]), Record(3, ["5", "6"]))
+    assert (second, third) == (CsvRow(2, ["3", "4"]), CsvRow(3, ["5", "6"]))
 
 
 def test_text_after_a_closing_quote_is_a_mistake_and_the_next_line_is_read() -> None:
     first, second = rows('1,"2"x\n3,4')
     assert first.mistake
-    assert second == Record(2, ["3", "4"])
+    assert second == CsvRow(2, ["3", "4"])
 
 
 def test_a_cell_beyond_all_measure_is_a_mistake() -> None:
     [huge, small] = rows(f"{'x' * (csv.field_size_limit() + 1)}\n1")
     assert huge.mistake
-    assert small == Record(2, ["1"])
+    assert small == CsvRow(2, ["1"])
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_what_a_spreadsheet_wrote_is_read_again(table: list[list[str]], delimite
     end, quoting = style
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(table)
-    assert [record.cells for record in rows(text.getvalue(), delimiter)] == [row for row in table if any(row)]
+    assert [row.cells for row in rows(text.getvalue(), delimiter)] == [row for row in table if any(row)]
 
 
 @given(st.text(st.sampled_from('a,"\n\r;')), st.sampled_from(list(DELIMITERS)))
 def test_any_text_is_records_in_order(text: str, delimiter: str) -> None:
-    numbers = [record.line for record in rows(text, delimiter)]
+    numbers = [row.line for row in rows(text, delimiter)]
     assert numbers == sorted(set(numbers))
     assert all(number <= len(text.splitlines()) for number in numbers)
 

@@ -1,4 +1,4 @@
-"""Read a spreadsheet's text as records: delimiter, rows above the header, quotes, line breaks in cells, bad lines.
+"""Read a spreadsheet's text as rows: delimiter, rows above the header, quotes, line breaks in cells, bad lines.
 
 A cell that a spreadsheet would run as a formula is guarded when it is written, and read back as it was. Source: OWASP,
 "CSV Injection". An apostrophe in front makes a spreadsheet show the cell as text.
@@ -23,7 +23,7 @@ _LOST: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @frozen
-class Record:
+class CsvRow:
     """One row of the table."""
 
     line: int
@@ -59,12 +59,12 @@ def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) 
 
 def _above(lines: Sequence[str], delimiter: str, is_header: Callable[[Sequence[str]], bool]) -> int | None:
     """Return how many rows are above the header, read with this delimiter; None: there is none."""
-    rows = enumerate(records(lines, delimiter))
+    rows = enumerate(csv_rows(lines, delimiter))
     return next((place for place, row in rows if row.mistake is None and is_header(row.cells)), None)
 
 
 def delimiter_of(first_line: str) -> str:
-    """What stands between the cells of a header; a comma if nothing does. Excel's own `sep=;` line names it."""
+    """Return what stands between the cells of a header, a comma if nothing does; Excel's own `sep=;` line names it."""
     if names_delimiter(first_line):
         return first_line[len(_SEPARATOR_LINE)]
     outside_quotes = "".join(first_line.split('"')[::2])
@@ -72,13 +72,13 @@ def delimiter_of(first_line: str) -> str:
 
 
 def names_delimiter(first_line: str) -> bool:
-    """Whether the line is no header but Excel's way to name the delimiter."""
+    """Return whether the line is no header but Excel's way to name the delimiter."""
     line = first_line.strip("\r\n")
     return len(line) == len(_SEPARATOR_LINE) + 1 and line.lower().startswith(_SEPARATOR_LINE) and line[-1] in DELIMITERS
 
 
-def records(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[Record]:
-    """Every row, blank ones left out.
+def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[CsvRow]:
+    """Yield every row, blank ones left out.
 
     After quotes that don't match, reading goes on with the next line: one stray quote never swallows the rest.
 
@@ -89,14 +89,14 @@ def records(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Ite
     """
     source = iter(lines)
     again: deque[str] = deque()
-    taken: list[str] = []
+    consumed: list[str] = []
 
     def feed() -> Iterator[str]:
         while True:
             line = again.popleft() if again else next(source, None)
             if line is None:
                 return
-            taken.append(line)
+            consumed.append(line)
             yield line
 
     number = first_line
@@ -105,14 +105,14 @@ def records(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Ite
             for cells in csv.reader(feed(), delimiter=delimiter, strict=True):
                 if any(cells):
                     is_whole = _LOST not in "".join(cells)
-                    yield Record(number, cells, None if is_whole else UNREADABLE)
-                number += len(taken)
-                taken.clear()
+                    yield CsvRow(number, cells, None if is_whole else UNREADABLE)
+                number += len(consumed)
+                consumed.clear()
         except csv.Error:
-            yield Record(number, [taken[0].rstrip("\r\n")], _QUOTES)
+            yield CsvRow(number, [consumed[0].rstrip("\r\n")], _QUOTES)
             number += 1
-            again.extendleft(reversed(taken[1:]))
-            taken.clear()
+            again.extendleft(reversed(consumed[1:]))
+            consumed.clear()
         else:
             return
 
