@@ -110,7 +110,7 @@ def import_(
             templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             # The same patients come again.
-            normalise=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
+            normalize=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
         read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
         is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter

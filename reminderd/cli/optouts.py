@@ -96,8 +96,8 @@ def import_(config: Config, file: Path, source: str | None) -> None:
     try:
         with opened(file, names_numbers, only_numbers=True) as sheet:
             columns = number_columns(sheet.header, country)
-            if len(columns.places) > 1:
-                click.echo(f"{file}: every number of a line is opted out, from {_listed(sheet, columns)}")
+            if columns.has_header and len(sheet.header) > 1:
+                _say_what_was_found(file, sheet, columns)
             with database(config) as connection:
                 for line, name, text in _cells(sheet, columns):
                     try:
@@ -120,9 +120,13 @@ def import_(config: Config, file: Path, source: str | None) -> None:
         fail(f"{counted(len(bad_lines), 'line')} with a missing or a wrong number")
 
 
-def _listed(sheet: Sheet, columns: NumberColumns) -> str:
-    *others, last = (sheet.header[place].strip() for place in columns.places)
-    return f"{', '.join(others)} and {last}"
+def _say_what_was_found(file: Path, sheet: Sheet, columns: NumberColumns) -> None:
+    names = [name.strip() for name in sheet.header]
+    click.echo(f"{file}: every number of a line is opted out")
+    click.echo(f"  phone numbers: {', '.join(names[place] for place in columns.places)}")
+    ignored = [name for place, name in enumerate(names) if name and place not in columns.places]
+    if ignored:
+        click.echo(f"  ignored: {', '.join(ignored)}")
 
 
 def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str]]:

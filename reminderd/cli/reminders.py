@@ -80,7 +80,7 @@ def add(
     )
     reading = Reading(
         zone=config.calling.local_zone,
-        normalise=partial(patient_number, numbering=numbering_of(config)),
+        normalize=partial(patient_number, numbering=numbering_of(config)),
         templates=templates_of(config),
     )
     wanted = read_request(text, reading)

@@ -173,7 +173,7 @@ def is_e164(number: str) -> bool:
     return _E164.fullmatch(number) is not None
 
 
-def normalised(text: str, country: str = "") -> str | None:
+def number_or_none(text: str, country: str = "") -> str | None:
     """Return the same as `number_of`, or None if it is no number."""
     try:
         return number_of(text, country)
@@ -322,7 +322,7 @@ def spells(text: str, number: str) -> bool:
     if digits == number.removeprefix("+"):
         return True
     if text.strip().startswith(("+", "\uff0b")):
-        return normalised(f"+{digits}") == number
+        return number_or_none(f"+{digits}") == number
     return any(found == number for found in _as_written(digits, number))
 
 

@@ -78,7 +78,7 @@ class Reading:
     zone: ZoneInfo | None
     """The clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is not
     known, and such times are refused."""
-    normalise: Callable[[str], str]
+    normalize: Callable[[str], str]
     """Returns a number in its stored form, like `patient_number`, or raises ValueError."""
     templates: Templates = NO_TEMPLATES
     order: DayOrder | None = None
@@ -90,7 +90,7 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     name = None if text.ref is None else normal_name(text.ref)
     templates, order = reading.templates, reading.order
     found: list[str] = []
-    number = _number(text.phone_number, reading.normalise, found)
+    number = _number(text.phone_number, reading.normalize, found)
     appointment = None
     if text.appointment_at is not None:
         appointment = _read("appointment_at", text.appointment_at, templates.zone, order, found)
@@ -203,10 +203,10 @@ def _timezone_mistakes(timezone: str | None) -> list[str]:
     return []
 
 
-def _number(text: str, normalise: Callable[[str], str], found: list[str]) -> str | None:
+def _number(text: str, normalize: Callable[[str], str], found: list[str]) -> str | None:
     """Return the number in its stored form, or None after its mistake was added to `found`."""
     try:
-        return normalise(text)
+        return normalize(text)
     except ValueError as error:
         found.append(f"phone_number: {error}")
         return None

@@ -57,7 +57,7 @@ class Decision:
 
 
 @frozen(kw_only=True)
-class Known:
+class Existing:
     """A reminder that is stored already, as far as a request can change it."""
 
     id: str
@@ -94,11 +94,11 @@ def content_of(wanted: ReminderRequest) -> Content:
     return (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
 
 
-def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
+def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decision:
     """Decide what becomes of the reminder of an appointment that does not take place."""
-    if known is None or known.status.final:
+    if existing is None or existing.status.final:
         return Decision(Intake.NOT_NEEDED)
-    if asked.phone_number is not None and asked.phone_number != known.content[0]:
+    if asked.phone_number is not None and asked.phone_number != existing.content[0]:
         why = (
             "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
         )
@@ -106,7 +106,9 @@ def decide_cancellation(asked: Cancellation, known: Known | None) -> Decision:
     return Decision(Intake.CANCELLED)
 
 
-def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime, *, opted_out: bool) -> Decision:
+def decide(
+    request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime, *, opted_out: bool
+) -> Decision:
     """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
 
     One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
@@ -114,51 +116,50 @@ def decide(request: ReminderRequest, known: Known | None, rules: Rules, now: dat
 
     Args:
         request: what is asked for.
-        known: the reminder that it names, or None.
+        existing: the reminder that it names, or None.
         rules: the clinic's rules.
         now: the time.
         opted_out: whether its number has opted out.
     """
-    decided = _decide(request, known, rules, now)
-    if decided.intake is Intake.UNCHANGED and known is not None:
-        return evolve(decided, warnings=_given_up(known, now))
+    decided = _decide(request, existing, rules, now)
+    if decided.intake is Intake.UNCHANGED and existing is not None:
+        return evolve(decided, warnings=_given_up(existing, now))
     if decided.refused:
         return decided
-    if known is not None and known.held is not None and known.content == content_of(request):
-        return evolve(decided, warnings=(f"held, nobody is called: {known.held}",))
+    if existing is not None and existing.held is not None and existing.content == content_of(request):
+        return evolve(decided, warnings=(f"held, nobody is called: {existing.held}",))
     held = (_HELD,) if decided.intake is Intake.HELD else ()
     return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
 
 
-def _decide(request: ReminderRequest, known: Known | None, rules: Rules, now: datetime) -> Decision:
-    if known is None:
+def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime) -> Decision:
+    if existing is None:
         return _in_time(request, Intake.ADDED, rules, now)
-    if known.content == content_of(request):
-        is_held = known.held is not None and known.status is Status.SCHEDULED
+    if existing.content == content_of(request):
+        is_held = existing.held is not None and existing.status is Status.SCHEDULED
         return Decision(Intake.HELD if is_held else Intake.UNCHANGED)
-    if known.status is not Status.SCHEDULED:
-        why = f"not changed: the reminder is already {known.status}; expected the line as it was, or another ref"
+    if existing.status is not Status.SCHEDULED:
+        why = f"not changed: the reminder is already {existing.status}; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
-    if known.called:
+    if existing.called:
         why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
         return Decision(Intake.CONFLICT, why)
-    is_sure = _goes_back(request, known) or (known.held is None and known.content[0] == request.phone_number)
+    is_sure = _goes_back(request, existing) or (existing.held is None and existing.content[0] == request.phone_number)
     return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
 
 
-def _given_up(known: Known, now: datetime) -> tuple[str, ...]:
+def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
     """Warn of a reminder that is asked for again, and will not be called."""
-    if known.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or known.content[2] <= now:
+    if existing.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or existing.content[2] <= now:
         return ()
-    return (
-        f"its reminder is {known.status}, and will not be called; reminderd call-again {known.id} schedules it again",
-    )
+    what = f"its reminder is {existing.status}, and will not be called"
+    return (f"{what}; reminderd call-again {existing.id} schedules it again",)
 
 
-def _goes_back(request: ReminderRequest, known: Known) -> bool:
+def _goes_back(request: ReminderRequest, existing: Existing) -> bool:
     """Return whether a request has the number again that its held reminder had before."""
-    salt, _, _ = (known.former or "").partition(_AFTER_SALT)
-    return known.held is not None and known.former == sealed(request.phone_number, salt)
+    salt, _, _ = (existing.former or "").partition(_AFTER_SALT)
+    return existing.held is not None and existing.former == sealed(request.phone_number, salt)
 
 
 def sealed(phone_number: str, salt: str) -> str:
@@ -166,14 +167,14 @@ def sealed(phone_number: str, salt: str) -> str:
     return f"{salt}{_AFTER_SALT}{hmac.new(salt.encode(), phone_number.encode(), sha256).hexdigest()}"
 
 
-def why_held(known: Known, source: str) -> str:
+def why_held(existing: Existing, source: str) -> str:
     """Return the reason, for staff, why a reminder is held; `source` is where the change comes from.
 
     It names the last number that nobody has to accept: however often the number changes meanwhile, it is the former.
     """
-    if known.held is not None:
-        return known.held
-    former = known.content[0]
+    if existing.held is not None:
+        return existing.held
+    former = existing.content[0]
     return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
 
 

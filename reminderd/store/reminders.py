@@ -21,8 +21,8 @@ from reminderd.core.rules import Rules
 from reminderd.core.upsert import (
     Cancellation,
     Decision,
+    Existing,
     Intake,
-    Known,
     content_of,
     decide,
     decide_cancellation,
@@ -116,13 +116,13 @@ class Stored:
 
 def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
-) -> list[tuple[Known | None, Decision]]:
+) -> list[tuple[Existing | None, Decision]]:
     """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
     decided = _decided(connection, now, requests, rules, starts_anew=False)
     return [(known, decision) for _, known, decision in decided]
 
 
-def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Known | None, Decision]]:
+def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Existing | None, Decision]]:
     """Return for each cancellation the reminder that it names, if any, and what must be done; write nothing."""
     by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
     nameless = [one.request for one in asked if one.ref is None and one.request is not None]
@@ -319,7 +319,7 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 
 def _decided(
     connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, starts_anew: bool
-) -> list[tuple[ReminderRequest, Known | None, Decision]]:
+) -> list[tuple[ReminderRequest, Existing | None, Decision]]:
     """Return each request as it is resolved, the reminder that it names, and what must be done."""
     resolved = _resolved(connection, requests, starts_anew=starts_anew)
     opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
@@ -337,7 +337,7 @@ def _decided(
 
 def _resolved(
     connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
-) -> list[tuple[ReminderRequest, Known | None]]:
+) -> list[tuple[ReminderRequest, Existing | None]]:
     """Return for each request the reminder that it names, if there is one.
 
     A request without a `ref` names the newest reminder with its content.
@@ -359,23 +359,23 @@ def _resolved(
     return found
 
 
-def _withdrawn(found: Sequence[tuple[ReminderRequest, Known | None]], places: Iterable[int]) -> list[int]:
+def _withdrawn(found: Sequence[tuple[ReminderRequest, Existing | None]], places: Iterable[int]) -> list[int]:
     """Return those of the places where the reminder with the request's content was withdrawn."""
     return [place for place in places if _was_withdrawn(*found[place])]
 
 
-def _was_withdrawn(request: ReminderRequest, known: Known | None) -> bool:
+def _was_withdrawn(request: ReminderRequest, known: Existing | None) -> bool:
     return request.ref is None and known is not None and known.withdrawn
 
 
-def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Known | None]:
+def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Existing | None]:
     """Return for each request what is stored under its `ref`, or under its id if it has none."""
     by_ref = _by_ref(connection, [one.ref for one in requests if one.ref is not None])
     by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _row_of(connection: Connection, request: ReminderRequest, known: Known | None) -> dict[str, Value] | None:
+def _row_of(connection: Connection, request: ReminderRequest, known: Existing | None) -> dict[str, Value] | None:
     """Return the row that a request has changed or added."""
     if known is not None:
         return reminder_with_id(connection, known.id)
@@ -384,7 +384,7 @@ def _row_of(connection: Connection, request: ReminderRequest, known: Known | Non
     return reminder_with_id(connection, request.own_id)
 
 
-def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
+def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these refs, or under one that looks the same."""
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
@@ -398,7 +398,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
     return by_ref
 
 
-def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Known]:
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these values of a column."""
     return {row[column]: _known_from(row) for row in _rows(connection, _KNOWN.replace("COLUMN", column), names)}
 
@@ -435,9 +435,9 @@ def _number_of(ref: str) -> str | None:
     return None if number is None else number[1]
 
 
-def _known_from(row: Row) -> Known:
+def _known_from(row: Row) -> Existing:
     expires_at = row["expires_at"]
-    return Known(
+    return Existing(
         id=row["id"],
         content=(
             row["phone_number"],

@@ -67,7 +67,7 @@ def _read(
         template=one.get("template"),
         appointment_at=one.get("appointment_at"),
     )
-    wanted = read_request(text, Reading(zone=zone, normalise=normalise, templates=templates))
+    wanted = read_request(text, Reading(zone=zone, normalize=normalise, templates=templates))
     if isinstance(wanted, ReminderRequest):
         return wanted
     split = (mistake.partition(": ") for mistake in wanted)

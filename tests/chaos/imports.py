@@ -47,7 +47,7 @@ def import_table(file: Path, desk: Desk, *, zone: ZoneInfo, mint: Callable[[], s
     try:
         with opened(file, is_header) as sheet:
             columns = columns_of(sheet.header, {})
-            reading = Reading(zone=zone, order=day_order_of(sheet, columns), normalise=READ_NUMBER)
+            reading = Reading(zone=zone, order=day_order_of(sheet, columns), normalize=READ_NUMBER)
             read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, sheet.header, sheet.layout.delimiter, like=None, never={}) as lines:

@@ -21,14 +21,14 @@ def test_a_number_that_opts_out_has_its_waiting_reminders_cancelled_at_once(term
     assert (row["phone_number"], row["source"]) == (NUMBER, "letter of 3 May")
 
 
-def test_a_number_that_comes_back_may_be_rung_again(terminal: Terminal) -> None:
+def test_a_number_that_comes_back_may_be_called_again(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", NUMBER)
     assert "opted in; cancelled reminders stay cancelled" in terminal.type("opt-out", "remove", NUMBER).stdout
     assert "had not opted out" in terminal.type("opt-out", "remove", NUMBER, code=1).stderr
     assert terminal.type("opt-out", "list").stdout == "nobody has opted out\n"
 
 
-def test_a_list_can_be_taken_out_and_brought_in_again(terminal: Terminal) -> None:
+def test_a_list_can_be_exported_and_imported_again(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", NUMBER)
     terminal.type("opt-out", "add", "+12025550100")
     table = terminal.type("opt-out", "list", "--csv").stdout
@@ -39,7 +39,7 @@ def test_a_list_can_be_taken_out_and_brought_in_again(terminal: Terminal) -> Non
     assert len(terminal.json("opt-out", "list")) == 2
 
 
-def test_lines_that_are_no_number_are_named_and_the_others_taken(terminal: Terminal) -> None:
+def test_lines_that_are_no_number_are_named_and_the_others_opted_out(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     (terminal.folder / "numbers.txt").write_text(f"{NUMBER}\n\n030 123\n+1 202 555 0100\n")
     result = terminal.type("opt-out", "import", "numbers.txt", code=1)
@@ -66,7 +66,7 @@ def test_our_own_report_is_a_list_of_numbers(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("name", [b"Lef\xe8vre", b"Lef\xe8vre, M\xc3\xbcller", b"M\xc3\xbc\xc3\xbcller\xe8"])
-def test_numbers_are_read_whatever_becomes_of_the_letters_beside_them(terminal: Terminal, name: bytes) -> None:
+def test_numbers_are_read_whatever_happens_to_the_letters_next_to_them(terminal: Terminal, name: bytes) -> None:
     table = b"Do not call\n\nname;phone\n" + name + b";+49 30 123456\n"
     (terminal.folder / "list.csv").write_bytes(table)
     assert "1 number opted out" in terminal.type("opt-out", "import", "list.csv").stdout
@@ -77,7 +77,9 @@ def test_an_opt_out_is_for_the_person_so_every_number_of_a_line_is_opted_out(ter
     table = f"Name,Telefon,Handy\nAnna,{NUMBER},+4930123457\nBerta,,+4930123458\nClara,+4930123459,+4930123459\n"
     (terminal.folder / "list.csv").write_text(table)
     said = terminal.type("opt-out", "import", "list.csv").stdout
-    assert said.startswith("list.csv: every number of a line is opted out, from Telefon and Handy\n")
+    assert said.startswith(
+        "list.csv: every number of a line is opted out\n  phone numbers: Telefon, Handy\n  ignored: Name\n"
+    )
     assert "4 numbers opted out; 1 reminder cancelled" in said
     opted_out = [row["phone_number"] for row in terminal.json("opt-out", "list")]
     assert sorted(opted_out) == [NUMBER, "+4930123457", "+4930123458", "+4930123459"]

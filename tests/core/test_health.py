@@ -79,7 +79,7 @@ def test_a_disk_that_is_nearly_full_is() -> None:
     assert found(free_bytes=DISK_FULL_SOON - 1) == ["the disk is nearly full: 99 MB free"]
 
 
-def test_all_troubles_are_told_at_once() -> None:
+def test_all_errors_are_listed_at_once() -> None:
     assert len(found(evolve(WELL, stuck=1), "no answer", 0)) == 3
 
 
@@ -89,7 +89,7 @@ def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
     assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
 
 
-def test_an_address_that_the_provider_does_not_reach_is_told_once_whether_the_daemon_answers_or_not() -> None:
+def test_an_address_that_the_provider_does_not_reach_is_listed_once_whether_the_daemon_answers_or_not() -> None:
     failing = evolve(WELL, unreached_since=NOW, due_since=NOW - LATE_AFTER - SECOND)
     ill = evolve(DAEMON, parts={"database": None, ADDRESS: "dialing is paused: …"})
     (sentence,) = found(failing, daemon=ill)

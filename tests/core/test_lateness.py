@@ -19,7 +19,7 @@ def test_a_first_call_is_late_from_the_reminders_time_on() -> None:
     assert lateness(reminder, FIRST, is_first=True, rules=RULES, now=NOW) == 5 * MINUTE
 
 
-def test_what_is_handed_in_after_its_time_is_late_from_then_on() -> None:
+def test_a_reminder_that_is_added_after_its_time_is_late_from_then_on() -> None:
     reminder = evolve(a_reminder(), scheduled_at=NOW - 5 * MINUTE, created_at=NOW - MINUTE)
     assert lateness(reminder, FIRST, is_first=True, rules=RULES, now=NOW) == MINUTE
     assert lateness(evolve(reminder, created_at=None), FIRST, is_first=True, rules=RULES, now=NOW) == 5 * MINUTE

@@ -102,7 +102,7 @@ def test_the_limit_is_the_reminders_own_else_counted_from_when_it_was_due() -> N
     assert expiry(a_reminder(scheduled_at=NOW, expires_at=NOW + HOUR), RULES) == NOW + HOUR
 
 
-def wished(**changes: Any) -> ReminderRequest | list[str]:
+def requested(**changes: Any) -> ReminderRequest | list[str]:
     values: dict[str, Any] = {
         "phone_number": " +49 30 123-456",
         "message": "Hello",
@@ -113,16 +113,16 @@ def wished(**changes: Any) -> ReminderRequest | list[str]:
     }
     reading: dict[str, Any] = {
         "zone": ZoneInfo("Europe/Berlin"),
-        "normalise": partial(patient_number, numbering=ANY_NUMBER),
+        "normalize": partial(patient_number, numbering=ANY_NUMBER),
     }
-    for name in ("zone", "normalise", "order", "templates"):
+    for name in ("zone", "normalize", "order", "templates"):
         if name in changes:
             reading[name] = changes.pop(name)
     return read_request(RequestText(**(values | changes)), Reading(**reading))
 
 
-def test_a_wish_is_in_its_stored_form() -> None:
-    assert wished(expires_at="2027-03-01 16:00", ref="7", timezone="Europe/Paris") == ReminderRequest(
+def test_a_request_is_in_its_stored_form() -> None:
+    assert requested(expires_at="2027-03-01 16:00", ref="7", timezone="Europe/Paris") == ReminderRequest(
         phone_number="+4930123456",
         message="Hello",
         scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
@@ -143,31 +143,31 @@ def test_a_wish_is_in_its_stored_form() -> None:
         ({"ref": "a\nb"}, "ref: not a name"),
     ],
 )
-def test_a_wish_that_cannot_be_taken_says_why(wrong: dict[str, str], says: str) -> None:
-    [found] = wished(**wrong)  # type: ignore[misc] # a list
+def test_a_request_that_is_refused_has_a_reason(wrong: dict[str, str], says: str) -> None:
+    [found] = requested(**wrong)  # type: ignore[misc] # a list
     assert found.startswith(says)
 
 
-def test_everything_wrong_with_a_wish_is_listed_at_once() -> None:
-    found = wished(phone_number="", message="", scheduled_at="", expires_at="", timezone="", ref="")
+def test_everything_wrong_with_a_request_is_listed_at_once() -> None:
+    found = requested(phone_number="", message="", scheduled_at="", expires_at="", timezone="", ref="")
     assert isinstance(found, list)
     assert len(found) == 6
 
 
-def test_the_same_wish_has_the_same_id_every_time_and_another_one_another() -> None:
-    same = {wished().own_id, wished(phone_number="+4930123456", ref="8").own_id}  # type: ignore[union-attr] # good ones
-    other = {wished(message="Hi").own_id, wished(scheduled_at="2027-03-01 17:00").own_id}  # type: ignore[union-attr] # good ones
+def test_the_same_request_has_the_same_id_every_time_and_another_one_another() -> None:
+    same = {requested().own_id, requested(phone_number="+4930123456", ref="8").own_id}  # type: ignore[union-attr] # good ones
+    other = {requested(message="Hi").own_id, requested(scheduled_at="2027-03-01 17:00").own_id}  # type: ignore[union-attr] # good ones
     assert len(same) == 1
     assert len(same | other) == 3
 
 
-def test_a_wish_is_too_late_from_its_limit_on() -> None:
+def test_a_request_is_too_late_from_its_limit_on() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert too_late(wanted, BERLIN, NOW) is None
     assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be called before 2026-03-02 12:00:00"
 
 
-def test_a_wish_that_no_hour_is_left_for_will_expire() -> None:
+def test_a_request_that_no_hour_is_left_for_will_expire() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert out_of_hours(wanted, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR))) is None
     said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))

@@ -14,8 +14,8 @@ from reminderd.core.tables.columns import columns_of
 from reminderd.core.tables.rows import read_row
 from reminderd.core.upsert import (
     Cancellation,
+    Existing,
     Intake,
-    Known,
     content_of,
     decide,
     decide_cancellation,
@@ -31,7 +31,7 @@ REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", schedule
 READING = Reading(
     zone=ZoneInfo("Europe/Berlin"),
     order=DayOrder.DAY_FIRST,
-    normalise=partial(patient_number, numbering=ANY_NUMBER),
+    normalize=partial(patient_number, numbering=ANY_NUMBER),
 )
 
 
@@ -44,16 +44,16 @@ def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
     )
 
 
-def known(status: Status = Status.SCHEDULED, **changes: Any) -> Known:
+def known(status: Status = Status.SCHEDULED, **changes: Any) -> Existing:
     values: dict[str, Any] = {"id": "r1", "content": content_of(REQUEST), "status": status, "called": False}
-    return Known(**(values | changes))
+    return Existing(**(values | changes))
 
 
-def other(**changes: Any) -> Known:
+def other(**changes: Any) -> Existing:
     return known(**changes, content=(REQUEST.phone_number, "Bye.", *content_of(REQUEST)[2:]))
 
 
-def of_another_number(**changes: Any) -> Known:
+def of_another_number(**changes: Any) -> Existing:
     return known(**changes, content=("+4930123457", *content_of(REQUEST)[1:]))
 
 
@@ -79,7 +79,7 @@ def test_a_short_row_says_nothing_in_its_last_columns() -> None:
     assert (found.ref, found.expires_at, found.timezone) == (None, None, None)
 
 
-def test_everything_that_is_wrong_with_a_row_is_told() -> None:
+def test_everything_that_is_wrong_with_a_row_is_listed() -> None:
     found = read("030", "", "soon", "a\nb", "late", "Berlin")
     assert isinstance(found, list)
     assert [line.partition(":")[0] for line in found] == [
@@ -119,7 +119,7 @@ def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() ->
         "another number again",
     ],
 )
-def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
+def test_what_a_line_does(stored: Existing | None, becomes: Intake) -> None:
     decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
     held = [warning for warning in decision.warnings if warning.startswith("phone_number: not the one")]
@@ -135,7 +135,7 @@ def test_what_a_line_does(stored: Known | None, becomes: Intake) -> None:
         (of_another_number(called=True), "not changed: it was called already"),
     ],
 )
-def test_what_is_under_way_or_over_is_not_changed(stored: Known, why: str) -> None:
+def test_what_is_under_way_or_over_is_not_changed(stored: Existing, why: str) -> None:
     decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert decision.refused
     assert decision.intake is Intake.CONFLICT
@@ -152,7 +152,7 @@ def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -
 
 
 @pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])
-def test_what_is_stored_anew_or_changed_is_warned_about(stored: Known | None, warnings: int) -> None:
+def test_what_is_stored_anew_or_changed_is_warned_about(stored: Existing | None, warnings: int) -> None:
     assert len(decide(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
     assert decide(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()
 
@@ -199,7 +199,7 @@ def test_a_row_whose_appointment_stands_asks_for_a_reminder() -> None:
         assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", status), ReminderRequest)
 
 
-def test_a_row_whose_appointment_is_over_calls_its_reminder_off_whatever_else_it_says() -> None:
+def test_a_row_whose_appointment_is_over_cancels_its_reminder_whatever_else_it_says() -> None:
     whole = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "cancelled")
     assert isinstance(whole, Cancellation)
     assert whole.name == "7"
@@ -213,13 +213,13 @@ def test_a_row_that_calls_off_keeps_the_number_that_it_is_about_though_the_rest_
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
-def test_a_row_that_asks_again_for_what_will_not_be_called_is_told_so(status: Status) -> None:
+def test_a_row_that_asks_again_for_what_will_not_be_called_gets_a_warning(status: Status) -> None:
     (warning,) = decide(REQUEST, known(status), RULES, NOW, opted_out=False).warnings
     assert warning == f"its reminder is {status}, and will not be called; reminderd call-again r1 schedules it again"
     assert decide(REQUEST, known(status), RULES, NOW + 2 * HOUR, opted_out=False).warnings == ()
 
 
-def test_without_a_ref_the_row_itself_tells_which_reminder_is_called_off() -> None:
+def test_without_a_ref_the_row_itself_names_the_reminder_that_is_cancelled() -> None:
     found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
     assert isinstance(found, Cancellation)
     assert found.request is not None
@@ -245,7 +245,7 @@ def test_a_status_that_is_not_understood_refuses_its_row() -> None:
         (known(Status.CANCELLED), Intake.NOT_NEEDED),
     ],
 )
-def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Known | None, becomes: Intake) -> None:
+def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Existing | None, becomes: Intake) -> None:
     for request in (None, REQUEST):
         assert decide_cancellation(Cancellation(ref="7", request=request), stored).intake is becomes
 
@@ -257,7 +257,7 @@ def test_a_cancellation_of_another_number_cancels_nothing() -> None:
     assert decision.reason.startswith("not cancelled: the reminder with this ref has another phone number")
 
 
-def test_a_message_that_was_not_filled_in_is_taken_with_a_warning() -> None:
+def test_a_message_that_was_not_filled_in_is_added_with_a_warning() -> None:
     request = evolve(REQUEST, message="Dear {name}")
     [warning] = decide(request, None, RULES, NOW, opted_out=False).warnings
     assert warning.startswith("message: {name} would be read aloud as it stands")

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.phone import normalised
+from reminderd.core.phone import number_or_none
 from reminderd.core.tables.headers import PHONES, plain, role_of
 
 FIELDS: Final = (
@@ -239,7 +239,7 @@ def number_columns(first_row: Sequence[str], country: str) -> NumberColumns:
         ColumnsError: no column is meant for certain.
     """
     named = [place for place, name in enumerate(first_row) if role_of(name) in PHONES]
-    numbers = [place for place, cell in enumerate(first_row) if normalised(cell, country) is not None]
+    numbers = [place for place, cell in enumerate(first_row) if number_or_none(cell, country) is not None]
     if named:
         return NumberColumns(tuple(named), has_header=True)
     if len(numbers) == 1:

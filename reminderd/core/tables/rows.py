@@ -64,8 +64,8 @@ def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]
     for row in rows:
         if row.mistake is None and standing_of(columns.text("status", row.cells)) is None:
             name = header[columns.places["status"][0]].strip()
-            what = f'status: "{name}" may be of the appointment or of something else'
-            why = f"line {row.line} has a word that is unknown"
+            what = f'status: "{name}" may be the status of the appointment or of something else'
+            why = f"line {row.line} has an unknown word"
             expected = f'expected --map status="{name}" if it is the appointment\'s, or --map status= to ignore it'
             raise ColumnsError([f"{what}: {why}; {expected}"])
 
@@ -111,6 +111,6 @@ def read_row(
 
 def _number_in(text: str, reading: Reading) -> str | None:
     try:
-        return reading.normalise(text)
+        return reading.normalize(text)
     except ValueError:
         return None

@@ -119,7 +119,7 @@ def test_an_opening_is_found_behind_weeks_of_holidays_but_not_behind_a_year() ->
     assert evolve(mondays, holidays=all_year).next_open(utc("2026-12-15 12:00"), BERLIN) is None
 
 
-def test_without_hours_given_it_is_always_open() -> None:
+def test_without_hours_it_is_always_open() -> None:
     assert CallingHours(BERLIN).is_open(utc("2026-03-01 03:00"), BERLIN)
 
 

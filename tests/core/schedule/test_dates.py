@@ -66,7 +66,7 @@ def test_these_mean_four_in_the_afternoon_on_the_first_of_march(text: str, order
     ("text", "order"),
     [("1/3/2027 16:00", DMY), ("01-03-2027 16:00", DMY), ("3/1/2027 4:00 PM", MDY), ("03-01-2027 16:00", MDY)],
 )
-def test_with_slashes_the_order_is_told(text: str, order: DayOrder) -> None:
+def test_with_slashes_the_order_must_be_known(text: str, order: DayOrder) -> None:
     assert moment(text, BERLIN, order) == FIRST_OF_MARCH
     with pytest.raises(ValueError, match="day first or month first"):
         moment(text, BERLIN)

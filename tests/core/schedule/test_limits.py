@@ -60,7 +60,7 @@ def test_a_day_without_a_midnight_begins_when_the_clock_has_jumped() -> None:
     per_week=st.integers(0, 5),
     start=st.datetimes(datetime(2024, 1, 1), datetime(2030, 12, 31)),  # noqa: DTZ001 - made aware below
 )
-def test_ringing_whenever_it_is_free_never_reaches_anybody_too_often(
+def test_calling_whenever_it_is_free_never_reaches_anybody_too_often(
     offsets: list[int], zone: ZoneInfo, per_day: int, per_week: int, start: datetime
 ) -> None:
     """An oracle that only counts dates: at the moment that is named both counts leave room, and on no day before."""

@@ -25,7 +25,7 @@ def test_a_rows_time_zone_is_that_of_a_place_or_the_row_is_refused(name: str, ro
     text = RequestText(
         phone_number=row["phone"], message=row["message"], scheduled_at=row["at"], timezone=row["timezone"], ref=name
     )
-    found = read_request(text, Reading(zone=None, normalise=lambda number: patient_number(number, ANY_NUMBER)))
+    found = read_request(text, Reading(zone=None, normalize=lambda number: patient_number(number, ANY_NUMBER)))
     if isinstance(found, list):
         assert row["right"].startswith("refused")
         (mistake,) = found
@@ -73,7 +73,7 @@ def test_a_place_is_known_by_its_old_names_too(name: str) -> None:
     assert place_zone(name) == ZoneInfo(name)
 
 
-def test_of_all_zones_only_places_are_taken() -> None:
+def test_of_all_zones_only_places_are_accepted() -> None:
     aliases = get_global("zone_aliases")
     taken = {name for name in available_timezones() if known_zone(name) is not None}
     assert not [name for name in taken if aliases.get(name, name).startswith("Etc/")]
@@ -96,7 +96,7 @@ def test_a_zone_that_is_newer_than_the_map_lies_in_no_country_that_is_known() ->
 def test_a_time_without_an_offset_needs_a_zone() -> None:
     def read(timezone: str | None, at: str) -> object:
         text = RequestText(phone_number="+12025550147", message="Hello.", scheduled_at=at, timezone=timezone)
-        return read_request(text, Reading(zone=None, normalise=str))
+        return read_request(text, Reading(zone=None, normalize=str))
 
     assert read(None, "2027-07-01 16:00") == [
         "scheduled_at: a local time, and [calling].timezone is not set; expected an offset like -05:00, or that key"

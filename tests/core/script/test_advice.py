@@ -36,12 +36,12 @@ def test_the_words_built_in_leave_nothing_to_be_desired(language: str) -> None:
         ({"phone": "", "from_number": ""}, 'patients are asked to call "our usual number"'),
     ],
 )
-def test_a_name_or_number_that_is_missing_is_told_with_what_is_said_instead(changes: Any, said: str) -> None:
+def test_a_name_or_number_that_is_missing_is_advised_with_what_is_spoken_instead(changes: Any, said: str) -> None:
     (found,) = advice(evolve(CAREFUL, **changes))
     assert said in found
 
 
-def test_a_language_that_is_not_built_in_is_told_with_what_stays_english() -> None:
+def test_a_language_that_is_not_built_in_is_advised_with_what_stays_english() -> None:
     own = dict.fromkeys(FIXED, "{clinic} {phone} 1 2 3 9") | {Prompt.GOODBYE: ""}
     script = evolve(CAREFUL, language="pt-BR", templates=own)
     assert advice(script) == ["[messages].language has no built-in texts: these are spoken in English: goodbye"]
@@ -65,11 +65,11 @@ def test_a_greeting_that_names_the_clinic_first_is_good(greeting: str) -> None:
     "greeting",
     ["Hello.", "Your appointment is tomorrow at nine at {clinic}."],
 )
-def test_a_greeting_that_says_something_else_first_is_told(greeting: str) -> None:
+def test_a_greeting_that_says_something_else_first_is_advised_against(greeting: str) -> None:
     assert "[messages].greeting does not begin with the clinic" in the_warning(greeting=greeting)
 
 
-def test_a_number_that_nobody_is_told_is_missed() -> None:
+def test_a_number_that_nobody_hears_is_missed() -> None:
     nobody = "{phone} is in none of greeting, menu and goodbye"
     assert nobody in the_warning(menu="Press 1, 2, 3 or 9.", goodbye="Goodbye.")
     assert nobody not in " ".join(warnings(menu="Press 1, 2, 3 or 9."))
@@ -81,7 +81,7 @@ def test_a_number_may_be_written_out(number: str) -> None:
 
 
 @pytest.mark.parametrize("voicemail", ["This is {clinic}.", "This is {clinic}: 202 555 0191."])
-def test_a_voicemail_without_the_number_is_told(voicemail: str) -> None:
+def test_a_voicemail_without_the_number_is_advised_against(voicemail: str) -> None:
     assert "[messages].voicemail has no {phone}" in the_warning(voicemail=voicemail)
 
 
@@ -90,12 +90,12 @@ def test_without_any_number_none_can_be_written_out() -> None:
     assert any("voicemail has no {phone}" in line for line in advice(script))
 
 
-def test_a_patients_message_on_a_machine_is_told() -> None:
+def test_a_patients_message_on_a_machine_is_advised_against() -> None:
     assert "[messages].voicemail has {message} in it" in the_warning(voicemail="{clinic}, {phone}: {message}")
 
 
 @pytest.mark.parametrize("key", ["1", "2", "3", "9"])
-def test_a_menu_without_a_key_is_told(key: str) -> None:
+def test_a_menu_without_a_key_is_advised_against(key: str) -> None:
     menu = "Press 1, 2, 3 or 9. Our 12 lines are open until 19:30.".replace(f" {key}", "")
     assert f"[messages].menu does not mention key {key}, which " in the_warning(menu=menu)
 
@@ -104,7 +104,7 @@ def test_a_key_may_be_a_word() -> None:
     assert warnings(menu="Press One, two, three or nine.") == []
 
 
-def test_a_script_of_more_than_a_minute_is_told_with_its_length() -> None:
+def test_a_script_of_more_than_a_minute_is_advised_against_with_its_length() -> None:
     assert "characters and menu take 68 seconds" in the_warning(
         greeting="This is {clinic}. " + TWELVE_WORDS_A_SENTENCE * 8
     )

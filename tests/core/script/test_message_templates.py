@@ -38,7 +38,7 @@ def asked(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequ
     )
     reading = Reading(
         zone=ZoneInfo("America/New_York"),  # the patient's
-        normalise=partial(patient_number, numbering=ANY_NUMBER),
+        normalize=partial(patient_number, numbering=ANY_NUMBER),
         templates=templates,
     )
     return read_request(text, reading)
@@ -75,7 +75,7 @@ def test_every_language_has_a_day_and_an_hour_without_odd_spaces(language: str, 
     assert all(text and not {"\u00a0", "\u202f"} & set(text) for text in spoken)
 
 
-def test_the_message_is_made_when_the_reminder_is_handed_in_in_the_clinics_own_time() -> None:
+def test_the_message_is_made_when_the_reminder_is_added_in_the_clinics_own_time() -> None:
     assert wanted().message == "Dr. Brown sees you on Tuesday, March 2 at 4:00 PM."
     assert wanted(Templates(by_name=TEMPLATES, zone=BERLIN), template="bill").message == "Please call your clinic."
 
@@ -102,7 +102,7 @@ def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | Non
     assert line.startswith(mistake)
 
 
-def test_a_clinic_without_templates_is_told_so() -> None:
+def test_a_clinic_without_templates_gets_that_as_the_reason() -> None:
     assert asked(Templates(zone=BERLIN)) == [
         "template: there are no templates in [messages.templates]; expected a message, or a template of this name there"
     ]
@@ -123,5 +123,5 @@ def test_a_message_that_a_template_makes_too_long_is_refused() -> None:
     ],
     ids=["the next day", "an hour later", "with a limit of its own", "just as late as may be"],
 )
-def test_nobody_is_rung_after_the_appointment(appointment: str, expires: str | None, limit: datetime | None) -> None:
+def test_nobody_is_called_after_the_appointment(appointment: str, expires: str | None, limit: datetime | None) -> None:
     assert wanted(appointment_at=appointment, expires_at=expires).expires_at == limit

@@ -44,11 +44,11 @@ def test_a_patient_hears_the_clinic_the_message_and_the_number_digit_by_digit() 
         ("+34912345678", "9 1 2, 3 4, 5 6, 7 8"),
     ],
 )
-def test_a_number_is_dictated_as_it_is_dialled_in_its_own_country(number: str, said: str) -> None:
+def test_a_number_is_dictated_as_it_is_dialed_in_its_own_country(number: str, said: str) -> None:
     assert dictated(number) == said
 
 
-def test_without_a_phone_patients_are_told_the_number_that_rings_them() -> None:
+def test_without_a_phone_patients_are_asked_to_call_the_number_that_calls_them() -> None:
     script = Script(from_number="+12025550100")
     assert spoken(Prompt.GOODBYE, script, "") == "You can reach us at 2 0 2, 5 5 5, 0 1 0 0. Goodbye."
 

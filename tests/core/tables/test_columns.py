@@ -77,7 +77,7 @@ def test_a_time_that_does_not_say_of_what_is_not_the_time_to_call(times: list[st
     assert told.endswith(f"may be the appointment's; {EXPECTED}, or {maps} if that is the time to call")
 
 
-def test_a_date_and_a_time_are_the_appointments_beside_the_time_to_call() -> None:
+def test_a_date_and_a_time_are_the_appointments_next_to_the_time_to_call() -> None:
     places = columns_of(["phone", "message", "Date", "Time", "Call Date", "Call Time"], {}).places
     assert (places["appointment_at"], places["scheduled_at"]) == ((2, 3), (4, 5))
     columns = columns_of(["phone", "message", "at", "Date", "Appointment Date", "Appointment Time"], {})
@@ -85,7 +85,7 @@ def test_a_date_and_a_time_are_the_appointments_beside_the_time_to_call() -> Non
 
 
 @pytest.mark.parametrize("times", [["Date", "Datum"], ["Zeitpunkt", "Datum"], ["When", "Time"], ["Zeit", "Uhrzeit"]])
-def test_a_time_beside_the_time_to_call_must_be_one(times: list[str]) -> None:
+def test_a_time_next_to_the_time_to_call_must_be_one(times: list[str]) -> None:
     [told, _] = mistakes(["phone", "message", "at", *times])
     names = ", ".join(f'"{name}"' for name in times)
     assert told.startswith(
@@ -95,7 +95,7 @@ def test_a_time_beside_the_time_to_call_must_be_one(times: list[str]) -> None:
     assert columns_of(["phone", "message", "at", *times], {"appointment_at": ""}).ignored == tuple(times)
 
 
-def test_a_date_and_a_time_are_the_call_s_once_that_is_said() -> None:
+def test_a_date_and_a_time_are_the_calls_once_that_is_mapped() -> None:
     places = columns_of(["phone", "message", "Date", "Time"], {"date": "Date", "time": "Time"}).places
     assert places == {"phone_number": (0,), "message": (1,), "scheduled_at": (2, 3)}
     places = columns_of(["phone", "message", "at", "Termin"], {"appointment_at": ""}).places
@@ -121,7 +121,7 @@ def test_a_chosen_number_is_the_only_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["ID", "Appointment", "Booking", "Case Number", "Kennung"])
-def test_a_header_that_may_be_another_thing_is_no_ref_until_it_is_said(name: str) -> None:
+def test_a_header_that_may_be_another_thing_is_no_ref_until_it_is_mapped(name: str) -> None:
     header = ["phone", "message", "at", name]
     [told, _] = mistakes(header)
     expected = f'expected --map ref="{name}" if it is, or --map ref= if it is not'
@@ -160,7 +160,7 @@ def test_a_time_in_two_ways_is_a_mistake() -> None:
     )
 
 
-def test_everything_that_is_missing_is_told_at_once() -> None:
+def test_everything_that_is_missing_is_listed_at_once() -> None:
     told = mistakes(["name"])
     assert [line.partition(":")[0] for line in told] == ["scheduled_at", "phone_number", "message", "found"]
     assert mistakes([])[-1] == "found: nothing"

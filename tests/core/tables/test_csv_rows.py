@@ -51,7 +51,7 @@ def test_a_cell_beyond_all_measure_is_a_mistake() -> None:
     ("line", "delimiter"),
     [("a,b;c,d\n", ","), ("a;b;c,d\n", ";"), ("a\tb c\n", "\t"), ('"a,b,c";d;e', ";"), ("a", ","), ("sep=;\r\n", ";")],
 )
-def test_the_delimiter_is_told_by_the_first_line(line: str, delimiter: str) -> None:
+def test_the_delimiter_is_found_by_the_first_line(line: str, delimiter: str) -> None:
     assert delimiter_of(line) == delimiter
 
 

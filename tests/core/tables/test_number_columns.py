@@ -18,7 +18,7 @@ from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_num
     ],
     ids=["our own", "a header", "two headers", "none", "numbers alone", "a wrong number first", "a heading of its own"],
 )
-def test_the_columns_are_told_by_their_headers_else_the_column_by_its_number(
+def test_the_columns_are_found_by_their_headers_else_the_column_by_its_number(
     first_row: list[str], places: tuple[int, ...], has_header: bool
 ) -> None:
     assert number_columns(first_row, country="") == NumberColumns(places, has_header=has_header)

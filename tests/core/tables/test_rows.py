@@ -21,7 +21,7 @@ def test_a_status_of_known_words_alone_is_the_appointments() -> None:
 
 
 def test_a_status_with_another_word_may_be_of_something_else() -> None:
-    with pytest.raises(ColumnsError, match=r'status: "Status" may be .* line 3 has a word that is unknown; .*--map'):
+    with pytest.raises(ColumnsError, match=r'status: "Status" may be .* line 3 has an unknown word; .*--map'):
         check("Status", "Confirmed", "insured")
 
 
