@@ -20,7 +20,7 @@ from hypercorn.trio.worker_context import WorkerContext
 from loguru import logger
 from quart_trio import QuartTrio
 
-from reminderd.config.texts import shown_host
+from reminderd.config.validators import shown_host
 from reminderd.web.connection import Connection
 
 GRACE: Final = timedelta(seconds=10)

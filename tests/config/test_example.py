@@ -1,9 +1,11 @@
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, defaults, load_config
+from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, load_config
+from reminderd.config.paths import all_keys
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
@@ -22,7 +24,13 @@ CAREFUL: dict[tuple[str, str], Any] = {
 """What a careful clinic in the United States would choose; without a file there is no restriction."""
 
 
-def test_the_example_is_without_mistakes_and_changes_nothing_but_the_place_the_hours_and_the_limits(
+def defaults() -> Iterator[tuple[str, str, object]]:
+    """Yield every key as its section, headed as in TOML, its name and its default."""
+    for path, attribute in all_keys():
+        yield ".".join(path[:-1]), path[-1], attribute.default
+
+
+def test_the_example_is_without_errors_and_changes_nothing_but_the_place_the_hours_and_the_limits(
     tmp_path: Path,
 ) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
@@ -62,3 +70,8 @@ def test_every_key_of_the_example_is_explained() -> None:
             assert explained, line
         else:
             explained = line.startswith("# ")
+
+
+def test_no_line_of_the_example_is_wider_than_a_screen_but_for_a_prompt() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not re.match(r'#   [a-z_]+ = "', line)] == []
