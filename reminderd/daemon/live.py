@@ -4,9 +4,9 @@ from datetime import timedelta
 
 from attrs import define, evolve, field
 
-from reminderd.alerts import Alerts
 from reminderd.config import Config
 from reminderd.core.rules import Rules
+from reminderd.daemon.alerts import Alerts
 from reminderd.daemon.clients import with_secrets_of
 from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api

@@ -6,11 +6,11 @@ from uuid import uuid4
 import trio
 from attrs import evolve
 
-from reminderd.alerts import Alerts, Send, by_apprise
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.daemon.alerts import Alerts, Send, by_apprise
 from reminderd.engine.context import Context
 from reminderd.engine.pacing import Pacing
 from reminderd.engine.poller import Poller

@@ -8,10 +8,10 @@ import trio
 from attrs import frozen
 from loguru import logger
 
-from reminderd.alerts import watch
 from reminderd.clock import Clock
 from reminderd.config import Config
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.alerts import watch
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.live import Live
 from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
@@ -26,8 +26,8 @@ from reminderd.engine.context import Context
 from reminderd.metrics import Instruments
 from reminderd.providers.generic import GenericProvider
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.sandbox.app import Sandbox
-from reminderd.sandbox.server import serve_sandbox
+from reminderd.sandbox.generic.rest_api import Sandbox
+from reminderd.sandbox.serve import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import Database, open_database
 from reminderd.store.settings import real_provider, remember_real_provider
