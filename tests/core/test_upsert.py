@@ -1,17 +1,10 @@
-from datetime import UTC, datetime
-from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from attrs import evolve
 
 from reminderd.core.model import Status
-from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.requests import Reading, ReminderRequest
-from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import columns_of
-from reminderd.core.tables.rows import read_row
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.upsert import (
     Cancellation,
     Existing,
@@ -24,24 +17,7 @@ from reminderd.core.upsert import (
 )
 from tests.support.nouns import HOUR, NOW, RULES
 
-HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
 REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
-
-
-READING = Reading(
-    zone=ZoneInfo("Europe/Berlin"),
-    order=DayOrder.DAY_FIRST,
-    normalize=partial(patient_number, numbering=ANY_NUMBER),
-)
-
-
-def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
-    return read_row(
-        cells,
-        columns_of(HEADER, {}),
-        width=len(HEADER),
-        reading=READING,
-    )
 
 
 def known(status: Status = Status.SCHEDULED, **changes: Any) -> Existing:
@@ -55,47 +31,6 @@ def other(**changes: Any) -> Existing:
 
 def of_another_number(**changes: Any) -> Existing:
     return known(**changes, content=("+4930123457", *content_of(REQUEST)[1:]))
-
-
-def test_a_row_is_local_to_the_clinic() -> None:
-    assert read("+49 30 123456", "Hello.", "1/3/2027 16:00", " 7 ", "1/3/2027 17:00", " ") == ReminderRequest(
-        phone_number="+4930123456",
-        message="Hello.",
-        scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
-        ref="7",
-        expires_at=datetime(2027, 3, 1, 16, tzinfo=UTC),
-    )
-
-
-def test_a_row_with_a_time_zone_is_local_to_that() -> None:
-    found = read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "America/New_York")
-    assert isinstance(found, ReminderRequest)
-    assert (found.timezone, found.scheduled_at) == ("America/New_York", datetime(2027, 3, 1, 21, tzinfo=UTC))
-
-
-def test_a_short_row_says_nothing_in_its_last_columns() -> None:
-    found = read("+4930123456", "Hello.", "2027-03-01 16:00")
-    assert isinstance(found, ReminderRequest)
-    assert (found.ref, found.expires_at, found.timezone) == (None, None, None)
-
-
-def test_everything_that_is_wrong_with_a_row_is_listed() -> None:
-    found = read("030", "", "soon", "a\nb", "late", "Berlin")
-    assert isinstance(found, list)
-    assert [line.partition(":")[0] for line in found] == [
-        "phone_number",
-        "message",
-        "timezone",
-        "scheduled_at",
-        "expires_at",
-        "ref",
-    ]
-
-
-def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() -> None:
-    assert isinstance(read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "", "", ""), ReminderRequest)
-    [mistake] = read("+4930123456", "Hello, you", "2027-03-01 16:00", "", "", "", "x")  # type: ignore[misc] # a list
-    assert mistake.startswith("cells: more than the header has")
 
 
 @pytest.mark.parametrize(
@@ -181,58 +116,11 @@ def test_a_line_with_the_former_number_again_releases_its_reminder() -> None:
     assert decision.intake is Intake.HELD
 
 
-WITH_STATUS = ["phone", "message", "at", "ref", "status"]
-
-
-def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
-    columns = columns_of(WITH_STATUS, {})
-    return read_row(
-        cells,
-        columns,
-        width=len(WITH_STATUS),
-        reading=READING,
-    )
-
-
-def test_a_row_whose_appointment_stands_asks_for_a_reminder() -> None:
-    for status in ("Confirmed", ""):
-        assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", status), ReminderRequest)
-
-
-def test_a_row_whose_appointment_is_over_cancels_its_reminder_whatever_else_it_says() -> None:
-    whole = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "cancelled")
-    assert isinstance(whole, Cancellation)
-    assert whole.name == "7"
-    assert read_status("", "", "soon", "7", "cancelled") == Cancellation(ref="7")
-
-
-def test_a_row_that_calls_off_keeps_the_number_that_it_is_about_though_the_rest_cannot_be_read() -> None:
-    """Another patient's row may have the same ref."""
-    assert read_status("+4930123457", "", "soon", "7", "cancelled") == Cancellation(ref="7", phone_number="+4930123457")
-    assert isinstance(read_status("030 123457", "Hello.", "2027-03-01 16:00", "7", "cancelled"), list)
-
-
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
 def test_a_row_that_asks_again_for_what_will_not_be_called_gets_a_warning(status: Status) -> None:
     (warning,) = decide(REQUEST, known(status), RULES, NOW, opted_out=False).warnings
     assert warning == f"its reminder is {status}, and will not be called; reminderd call-again r1 schedules it again"
     assert decide(REQUEST, known(status), RULES, NOW + 2 * HOUR, opted_out=False).warnings == ()
-
-
-def test_without_a_ref_the_row_itself_names_the_reminder_that_is_cancelled() -> None:
-    found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
-    assert isinstance(found, Cancellation)
-    assert found.request is not None
-    assert found.name == found.request.own_id
-    assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "", "cancelled"), list)
-    assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "a\tb", "cancelled"), list)
-
-
-def test_a_status_that_is_not_understood_refuses_its_row() -> None:
-    told = read_status("030", "Hello.", "2027-03-01 16:00", "7", "rescheduled")
-    assert isinstance(told, list)
-    assert [line.partition(":")[0] for line in told] == ["phone_number", "status"]
-    assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "rescheduled"), list)
 
 
 @pytest.mark.parametrize(
