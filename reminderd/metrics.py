@@ -21,8 +21,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
-from reminderd.core.health import CALL_WORDS, Counts
 from reminderd.core.model import CallOutcome, Status
+from reminderd.core.monitoring import CALL_WORDS, Counts
 from reminderd.core.outcomes import NEED_A_HUMAN
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"

@@ -8,7 +8,7 @@ import httpx
 
 from reminderd.config import WebConfig
 from reminderd.config.validators import shown_host
-from reminderd.core.health import Daemon
+from reminderd.core.monitoring import Daemon
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""

@@ -16,8 +16,8 @@ from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.reminders import as_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of
-from reminderd.core.health import Daemon, Glance, troubles
 from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.monitoring import Daemon, Glance, errors_in
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
@@ -45,7 +45,7 @@ def status(config: Config, *, as_json: bool) -> None:
     daemon = ask(config.web)
     free = shutil.disk_usage(config.database.path.parent).free
     backup = _backup(config, own_id or "", now)
-    found = troubles(daemon=daemon, glance=seen, free_bytes=free, backup=backup, now=now)
+    found = errors_in(daemon=daemon, glance=seen, free_bytes=free, backup=backup, now=now)
     if as_json:
         print_json(
             {

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from reminderd import __version__
 from reminderd.clock import Clock
-from reminderd.core.health import ADDRESS
 from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.monitoring import ADDRESS
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments, Moment, page

@@ -7,9 +7,9 @@ from random import random
 from loguru import logger
 
 from reminderd.core.answers import Answer
-from reminderd.core.health import lateness
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action
+from reminderd.core.monitoring import lateness
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context

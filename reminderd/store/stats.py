@@ -10,8 +10,8 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.health import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.model import CallOutcome, CallState, Status
+from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.address import unreached_since

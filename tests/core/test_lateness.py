@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from attrs import evolve
 
-from reminderd.core.health import lateness
+from reminderd.core.monitoring import lateness
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
 from tests.support.nouns import NOW, a_call, a_reminder

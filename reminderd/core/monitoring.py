@@ -72,7 +72,7 @@ class Daemon:
     """None: none since its start."""
 
 
-def troubles(
+def errors_in(
     *, daemon: Daemon | str, glance: Glance, free_bytes: int, backup: timedelta | str | None, now: datetime
 ) -> list[str]:
     """Return a sentence for each error that somebody must fix; empty: all is well.

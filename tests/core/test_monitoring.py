@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.diagnosis.machine import DISK_FULL_SOON
-from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
+from reminderd.core.monitoring import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, errors_in
 from tests.support.nouns import NOW
 
 SECOND = timedelta(seconds=1)
@@ -38,7 +38,7 @@ def found(
     free_bytes: int = DISK_FULL_SOON,
     backup: timedelta | str | None = None,
 ) -> list[str]:
-    return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, backup=backup, now=NOW)
+    return errors_in(daemon=daemon, glance=glance, free_bytes=free_bytes, backup=backup, now=NOW)
 
 
 def test_work_under_way_and_patients_who_were_not_reached_are_no_trouble() -> None:
