@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.diagnosis.machine import DISK_FULL_SOON
+from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
@@ -70,16 +70,25 @@ class Daemon:
     """None: its process has no poll loop."""
     last_webhook: datetime | None
     """None: none since its start."""
+    database_id: str | None
+    """Which database it uses; None: it can't read it."""
 
 
-def errors_in(
-    *, daemon: Daemon | str, glance: Glance, free_bytes: int, backup: timedelta | str | None, now: datetime
+def errors(
+    *,
+    daemon: Daemon | str,
+    glance: Glance,
+    uncallable: int,
+    free_bytes: int,
+    backup: timedelta | str | None,
+    now: datetime,
 ) -> list[str]:
     """Return a sentence for each error that somebody must fix; empty: all is well.
 
     Args:
         daemon: what it reports; or why it could not be asked.
         glance: the database's numbers.
+        uncallable: how many waiting reminders can't be called.
         free_bytes: on the database's disk.
         backup: how old the newest one is; or why there is none, though there should be; None: none are wanted.
         now: the time at which all this was so.
@@ -99,6 +108,9 @@ def errors_in(
     if glance.due_since is not None and now - glance.due_since > LATE_AFTER and not is_paused:
         late = (now - glance.due_since) // timedelta(minutes=1)
         found.append(f"{_reminders(glance.due)} not dialed in time, the oldest has waited for {late} minutes")
+    if uncallable:
+        waiting = "1 waiting reminder" if uncallable == 1 else f"{uncallable} waiting reminders"
+        found.append(f"{waiting} can't be called: correct them before they are due")
     if glance.paused_since is not None and now - glance.paused_since > LONG_PAUSE:
         hours = (now - glance.paused_since) // timedelta(hours=1)
         found.append(f"staff have paused all dialing for {hours} hours; reminderd resume ends it")
