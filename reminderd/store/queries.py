@@ -7,12 +7,11 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.intake import unfit
 from reminderd.core.model import CallOutcome, Status
-from reminderd.core.names import normal_name
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import normal_name, unfit
 from reminderd.store.errors import AmbiguousError
 from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, from_ms, to_ms
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 import attrs
 from attrs import fields
 
-from reminderd.core.answers import Report
+from reminderd.core.answers import Listener, Report, listener
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
 from reminderd.core.lifecycle.transition import (
@@ -35,7 +35,6 @@ from reminderd.core.model import (
 from reminderd.core.outcomes import SPOKEN, outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.core.spelling import Listener, listener
 
 _FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
     one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}
