@@ -9,11 +9,11 @@ from typing import Final
 from attrs import field, frozen
 
 from reminderd.config import Config
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.twilio.account import mistakes_in
+from reminderd.providers.base import ProviderClient
+from reminderd.providers.generic.client import GenericProvider
+from reminderd.providers.generic.webhook_auth import Verifier, bearer, standard_webhooks, unsigned
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
-from reminderd.providers.webhook_auth import Verifier, bearer, standard_webhooks, unsigned
 
 _SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)
 
@@ -32,7 +32,7 @@ class SandboxSecrets:
     webhook_secret: str = field(factory=lambda: f"whsec_{b64encode(token_bytes(32)).decode()}", repr=False)
 
 
-def client(config: Config, *, own_url: str) -> GenericProvider | TwilioProvider:
+def client(config: Config, *, own_url: str) -> ProviderClient:
     """The client of the provider that is configured; not of the sandbox, for which see `client_of_sandbox`.
 
     Args:
@@ -67,11 +67,11 @@ def client(config: Config, *, own_url: str) -> GenericProvider | TwilioProvider:
     )
 
 
-def with_secrets_of(config: Config, provider: GenericProvider | TwilioProvider) -> GenericProvider | TwilioProvider:
+def with_secrets_of(config: Config, provider: ProviderClient) -> ProviderClient:
     """The client with the secrets and the public address of this configuration; the sandbox's are its own."""
     if isinstance(provider, TwilioProvider):
         return provider.with_account(account(config), public_base_url=config.web.public_base_url)
-    if config.provider.kind == "sandbox":
+    if config.provider.kind == "sandbox" or not isinstance(provider, GenericProvider):
         return provider
     generic = config.provider.generic
     return provider.with_secrets(
@@ -85,10 +85,7 @@ async def mistakes_online(config: Config) -> list[str]:
         return []
     provider = client(config, own_url="")
     try:
-        if isinstance(provider, TwilioProvider):
-            return await mistakes_in(provider.api)
-        trouble = await provider.trouble()
-        return [] if trouble is None else [trouble]
+        return await provider.check_account()
     finally:
         await provider.aclose()
 

@@ -1,4 +1,4 @@
-"""The clinic's own system's door, with the database behind it."""
+"""Carries out what the API is asked for, in the database."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,23 +18,23 @@ from reminderd.web.api import Api
 
 
 @frozen(kw_only=True)
-class _Desk:
-    """Stores and looks up; see `IntakeDesk`."""
+class _DatabaseService:
+    """Stores reminders and looks them up; see `ReminderService`."""
 
     database: Database
     rules: Rules
 
-    async def put(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
-        """Store all that is asked for, or nothing."""
+    async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
+        """Add or update all reminders, or none."""
         source = Source(actor=API, detail="over HTTP")
         write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
         return await self.database.write(write, wait=False)
 
     async def find(self, id_or_ref: str) -> Stored | None:
-        """A reminder, or None."""
+        """Return a reminder, or None."""
         return await self.database.read(partial(stored, id_or_ref=id_or_ref))
 
-    async def withdraw(self, id_or_ref: str) -> Stored:
+    async def cancel(self, id_or_ref: str) -> Stored:
         """Cancel a reminder."""
         found, transition = await self.database.write(
             partial(withdraw, id_or_ref=id_or_ref, rules=self.rules), wait=False
@@ -45,14 +45,13 @@ class _Desk:
 
 
 def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
-    """The door, if the clinic has made a token for it."""
+    """Return the API, if the clinic has set a token for it."""
     if not config.api.token:
         return None
-    desk = _Desk(database=database, rules=rules)
     return Api(
         token=config.api.token,
         zone=config.calling.local_zone,
         templates=templates_of(config),
-        normalise=partial(patient_number, numbering=rules.numbering),
-        desk=desk,
+        normalize=partial(patient_number, numbering=rules.numbering),
+        service=_DatabaseService(database=database, rules=rules),
     )

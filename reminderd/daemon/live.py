@@ -5,18 +5,17 @@ from datetime import timedelta
 from attrs import define, evolve, field
 
 from reminderd.alerts import Alerts
-from reminderd.config import Config
+from reminderd.config import Config, wording_of
 from reminderd.core.rules import Rules
 from reminderd.daemon.clients import with_secrets_of
-from reminderd.daemon.doors import door
 from reminderd.daemon.intake import api
 from reminderd.daemon.parts import rules_with, send
+from reminderd.daemon.recorder import DatabaseRecorder
 from reminderd.engine.context import Context
 from reminderd.engine.poller import Poller
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.base import ProviderClient
 from reminderd.web.api import Api
-from reminderd.web.door import Door
+from reminderd.web.webhooks import Webhooks
 
 
 @define(kw_only=True)
@@ -24,7 +23,7 @@ class Live:
     """What holds now. Parts are replaced, never changed: what works with one keeps it."""
 
     config: Config
-    provider: GenericProvider | TwilioProvider
+    provider: ProviderClient
     context: Context
     poller: Poller | None
     """None if this process claims nothing."""
@@ -32,13 +31,13 @@ class Live:
     """None if this process alerts nobody."""
     knows_one_call: bool = False
     """Whether this process stands in for the daemon with one call only."""
-    door: Door = field(init=False)
-    """The provider's webhooks."""
+    webhooks: Webhooks = field(init=False)
+    """The provider's."""
     api: Api | None = field(init=False)
     """The API for the clinic's own system, if there is one now."""
 
     def __attrs_post_init__(self) -> None:
-        self.door = self._door(self.config, self.provider, self.context.rules)
+        self.webhooks = self._webhooks(self.config, self.provider, self.context.rules)
         self.api = api(self.config, database=self.context.database, rules=self.context.rules)
 
     def follow(self, config: Config) -> None:
@@ -50,12 +49,12 @@ class Live:
         before, now = self.config, self.context.clock.monotonic()
         provider = with_secrets_of(config, self.provider)
         rules = rules_with(config, provider)
-        provider_door = self._door(config, provider, rules)
+        webhooks = self._webhooks(config, provider, rules)
         own_api = api(config, database=self.context.database, rules=rules)
         send_alert = send(config)
         self.config, self.provider = config, provider
         self.context = evolve(self.context, provider=provider, rules=rules)
-        self.door, self.api = provider_door, own_api
+        self.webhooks, self.api = webhooks, own_api
         self.context.breaker.backoff = rules.backoff
         of_provider, of_provider_before = config.provider, before.provider
         if (of_provider.generic, of_provider.twilio) != (of_provider_before.generic, of_provider_before.twilio):
@@ -68,13 +67,12 @@ class Live:
         if self.alerts is not None and config.alerts != before.alerts:
             self.alerts.change(send=send_alert, every=timedelta(seconds=config.alerts.every_seconds))
 
-    def _door(self, config: Config, provider: GenericProvider | TwilioProvider, rules: Rules) -> Door:
-        database, breaker = self.context.database, self.context.breaker
-        return door(
-            config,
-            provider=provider,
-            database=database,
+    def _webhooks(self, config: Config, provider: ProviderClient, rules: Rules) -> Webhooks:
+        recorder = DatabaseRecorder(
+            database=self.context.database,
             rules=rules,
-            breaker=breaker,
+            breaker=self.context.breaker,
+            wording=wording_of(config, from_number=config.provider.twilio.from_number),
             knows_one_call=self.knows_one_call,
         )
+        return Webhooks(provider=provider, recorder=recorder)

@@ -24,18 +24,17 @@ from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.metrics import Instruments
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.base import ProviderClient
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.server import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import Database, open_database
 from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.upkeep import look_after
+from reminderd.web.api import Throttle
 from reminderd.web.app import build_app
-from reminderd.web.door import kept_up
-from reminderd.web.guard import Guard
-from reminderd.web.metrics import build_metrics_app
+from reminderd.web.bodies import Limits
+from reminderd.web.health import Health, build_metrics_app
 from reminderd.web.server import serve, url_of
 
 Part = Literal["dial", "web"]
@@ -128,7 +127,7 @@ async def _run(
 ) -> bool:
     stages = Stages()
     web_url = "" if listening.web is None else url_of(listening.web)
-    provider: GenericProvider | TwilioProvider
+    provider: ProviderClient
     sandbox = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop_in_order, nursery.cancel_scope, stopping, stages, grace(config))
@@ -179,12 +178,11 @@ async def _run(
         )
         if listening.web is not None:
             app = build_app(
-                door=kept_up(lambda: live.door),
-                readiness=watch_over.readiness,
-                max_body_bytes=config.web.max_body_bytes,
+                webhooks=lambda: live.webhooks,
+                health=Health(readiness=watch_over.readiness, doings=watch_over.doings),
+                limits=Limits(body_bytes=config.web.max_body_bytes),
                 api=lambda: live.api,
-                guard=Guard(networks(config.web.trusted_proxies), stopping),
-                doings=watch_over.doings,
+                throttle=Throttle(networks(config.web.trusted_proxies), stopping),
                 answered=lambda code: instruments.webhook(code, clock.now()),
                 knows_one_call=knows_one_call,
             )

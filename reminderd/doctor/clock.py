@@ -17,7 +17,7 @@ from reminderd.config import Config
 from reminderd.core.diagnosis import machine
 from reminderd.core.diagnosis.finding import Finding
 from reminderd.doctor.asking import Asking, is_this_machine
-from reminderd.providers.exchange import Heard
+from reminderd.providers.http import Heard
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""

@@ -19,10 +19,10 @@ from reminderd.core.diagnosis import outside
 from reminderd.core.diagnosis.finding import Finding, unknown, warning
 from reminderd.core.diagnosis.outside import Knock
 from reminderd.doctor.asking import Asking, document
-from reminderd.providers.exchange import Outcome, Unheard
-from reminderd.providers.twilio.client import PATH
+from reminderd.providers.generic.webhook_auth import signer
+from reminderd.providers.http import Outcome, Unheard
 from reminderd.providers.twilio.signature import HEADER, signature
-from reminderd.providers.webhook_auth import signer
+from reminderd.providers.twilio.webhooks import PATH
 
 _FORM: Final = "application/x-www-form-urlencoded"
 

@@ -10,7 +10,7 @@ from loguru import logger
 from standardwebhooks import Webhook as Signer
 
 from reminderd.clock import Clock
-from reminderd.providers.exchange import Exchange, Unheard
+from reminderd.providers.http import Exchange, Unheard
 
 PAUSES: Final = (1, 2, 4, 8, 16)
 """Steps to wait after each try that failed; when the one after the last fails, too, the webhook is given up."""

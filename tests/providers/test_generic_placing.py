@@ -11,9 +11,9 @@ from trio.testing import MockClock
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.providers.base import Placement
-from reminderd.providers.exchange import ANSWER_LIMIT
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.webhook_auth import unsigned
+from reminderd.providers.generic.client import GenericProvider
+from reminderd.providers.generic.webhook_auth import unsigned
+from reminderd.providers.http import ANSWER_LIMIT
 from tests.support.hostile_provider import (
     Script,
     answer,

@@ -8,7 +8,7 @@ import httpx
 import trio
 from attrs import define
 
-from reminderd.providers.payload import json_object
+from reminderd.providers.base import json_object
 from reminderd.sandbox.app import Sandbox
 from reminderd.sandbox.behaviours import example_number
 from reminderd.sandbox.server import serve_sandbox

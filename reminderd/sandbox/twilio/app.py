@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.providers.exchange import Exchange
+from reminderd.providers.http import Exchange
 from reminderd.sandbox.asgi import CUT_MARK, layered
 from reminderd.sandbox.behaviours import RETRY_AFTER_STEPS, behaviour_of
 from reminderd.sandbox.ledger import Ledger

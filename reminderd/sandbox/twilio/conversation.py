@@ -10,7 +10,7 @@ import trio
 from attrs import field, frozen
 
 from reminderd.core.speech import seconds
-from reminderd.providers.exchange import Unheard
+from reminderd.providers.http import Unheard
 from reminderd.sandbox.twilio.call import TwilioCall, given_up, said, talked
 from reminderd.sandbox.twilio.operator import Operator
 from reminderd.sandbox.twilio.order import Webhook

@@ -7,7 +7,7 @@ from typing import Final
 import trio
 from attrs import field, frozen
 
-from reminderd.providers.exchange import Heard, Unheard
+from reminderd.providers.http import Heard, Unheard
 from reminderd.sandbox.behaviours import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.twilio.call import ENDED, TwilioCall, answered, dialled, moved, talked
 from reminderd.sandbox.twilio.conversation import converse

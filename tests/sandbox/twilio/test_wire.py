@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from attrs import define
 
-from reminderd.providers.exchange import Exchange, Heard, Outcome, Unheard
+from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
 from reminderd.sandbox.twilio.order import Webhook
 from reminderd.sandbox.twilio.wire import Wire
 from tests.support.hostile_provider import cut, hear, hostile, nobody_listens

@@ -1,44 +1,42 @@
-"""The provider's door, with the database behind it: what a webhook says is settled, and told in the log."""
+"""Records what webhooks say in the database, and in the log."""
 
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from attrs import evolve, frozen
+from attrs import frozen
+from loguru import logger
 
-from reminderd.config import Config, wording_of
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.rules import Rules
+from reminderd.core.wording import Wording
 from reminderd.daemon.parts import mint
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.dialer import log_turn
 from reminderd.logs import log_transition
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection
-from reminderd.web.door import Door
-from reminderd.web.twilio import twilio_door
-from reminderd.web.webhooks import generic_door
 
 T = TypeVar("T")
 
 
 @frozen(kw_only=True)
-class _Desk:
-    """What every webhook needs."""
+class DatabaseRecorder:
+    """Records webhooks in the clinic's database; see `Recorder`."""
 
     database: Database
     rules: Rules
     breaker: Breaker
-    knows_one_call: bool
+    wording: Wording
+    knows_one_call: bool = False
+    """Whether the database has one call only, and another database has all others."""
 
-    async def record(self, report: Report) -> Transition:
+    async def report(self, report: Report) -> Transition:
         """Settle a report; returns after the commit."""
         transition = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
         log_transition(transition)
@@ -50,6 +48,8 @@ class _Desk:
         settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
         try:
             return self._logged(await self._write(settle))
+        except UnknownReminderError:
+            return _to_nobody(report)
         except StoreUnavailableError:
             self.breaker.address.asked_in_vain = True
             raise
@@ -57,11 +57,18 @@ class _Desk:
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; returns after the commit."""
         settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
-        return self._logged(await self._write(settle))
+        try:
+            return self._logged(await self._write(settle))
+        except UnknownReminderError:
+            return _to_nobody(report)
 
-    async def unused(self, call_id: str) -> None:
-        """Settle that our answer to a call could not be used; returns after the commit."""
-        transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
+    async def unspoken(self, call_id: str) -> None:
+        """Settle that our answer to a call could not be used, if the database can be written now."""
+        try:
+            transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
+        except StoreUnavailableError as error:  # whoever is on the line hears who called all the same
+            logger.warning(f"not recorded that our answer to the call {call_id} could not be used: {error}")
+            return
         if transition is not None:
             log_transition(transition)
 
@@ -86,31 +93,7 @@ class _Desk:
             log_turn(turn, self.breaker)
 
 
-def door(
-    config: Config,
-    *,
-    provider: GenericProvider | TwilioProvider,
-    database: Database,
-    rules: Rules,
-    breaker: Breaker,
-    knows_one_call: bool = False,
-) -> Door:
-    """The door of the provider that is configured; no other provider's is there.
-
-    With `knows_one_call`, the database has one call only, and another database has all others.
-    """
-    desk = _Desk(database=database, rules=rules, breaker=breaker, knows_one_call=knows_one_call)
-    if isinstance(provider, TwilioProvider):
-        wording = wording_of(config, from_number=config.provider.twilio.from_number)
-        found = twilio_door(
-            provider,
-            wording=wording,
-            record=desk.record,
-            pick_up=desk.pick_up,
-            press=desk.press,
-            unused=desk.unused,
-        )
-    else:
-        found = generic_door(provider, desk.record)
-    # What is asked for by GET, Twilio's fallback, is the same for every call.
-    return evolve(found, routes=[one for one in found.routes if one[0] == "POST"]) if knows_one_call else found
+def _to_nobody(report: Report) -> Spoken:
+    """Return what is spoken in a call that we do not know: a person is on the line, so be polite."""
+    logger.warning(f"an unknown call was answered: {report.attempt_id}")
+    return Spoken(reply=NOT_NEEDED, message="", transitions=())

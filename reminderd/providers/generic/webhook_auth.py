@@ -1,4 +1,4 @@
-"""How a webhook proves that it is the provider's own: a signature, a shared token, or nothing at all."""
+"""Verifies that a webhook is the provider's own: by a signature, by a shared token, or not at all."""
 
 import base64
 import hmac
@@ -9,7 +9,7 @@ from typing import Final, TypeAlias
 from standardwebhooks import Webhook, WebhookVerificationError
 
 Verifier: TypeAlias = Callable[[Mapping[str, str], bytes], bool]
-"""Of a webhook's headers (names in lower case) and raw body: whether it may be believed. It never raises."""
+"""Returns whether a webhook is the provider's own, by its headers (names in lower case) and raw body. Never raises."""
 
 _SECRET: Final = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
 _SIGNATURE: Final = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
@@ -17,7 +17,7 @@ _SIGNATURE: Final = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 
 
 def standard_webhooks(secret: str) -> Verifier:
-    """Signatures after standardwebhooks.com, version 1, not older or newer than five minutes.
+    """Verify signatures as standardwebhooks.com defines them, version 1, at most five minutes old or ahead.
 
     Raises:
         ValueError: the secret is not base64, with or without `whsec_` before it.
@@ -25,7 +25,7 @@ def standard_webhooks(secret: str) -> Verifier:
     webhook = signer(secret)
 
     def verified(headers: Mapping[str, str], body: bytes) -> bool:
-        # The library fails on a malformed item, also of a version that must be ignored, and takes any number of them.
+        # The library fails on a malformed item, even of a version that must be ignored, and takes any number of them.
         items = [item for item in headers.get("webhook-signature", "").split(" ") if _SIGNATURE.fullmatch(item)]
         try:
             webhook.verify(body, {**headers, "webhook-signature": " ".join(items)}, json_parse=False)
@@ -37,12 +37,12 @@ def standard_webhooks(secret: str) -> Verifier:
 
 
 def signer(secret: str) -> Webhook:
-    """What signs webhooks with this secret.
+    """Return what signs webhooks with this secret.
 
     Raises:
         ValueError: the secret is not base64, with or without `whsec_` before it.
     """
-    # The library skips what is not base64 without a word, and would then sign with another key than the sender's.
+    # The library silently skips what is not base64, and would then sign with another key than the sender's.
     if not _SECRET.fullmatch(secret):
         raise ValueError("webhook secret: expected base64, with or without whsec_ before it")
     try:
@@ -52,7 +52,7 @@ def signer(secret: str) -> Webhook:
 
 
 def bearer(token: str) -> Verifier:
-    """A shared token in `Authorization: Bearer …`.
+    """Verify a shared token in `Authorization: Bearer …`.
 
     Raises:
         ValueError: the token is empty or can't stand in a header.
@@ -70,5 +70,5 @@ def bearer(token: str) -> Verifier:
 
 
 def unsigned() -> Verifier:
-    """Every webhook is believed: for a provider that signs nothing, where a network keeps everybody else out."""
+    """Accept every webhook: for a provider that signs nothing, where a network keeps everybody else out."""
     return lambda _headers, _body: True
