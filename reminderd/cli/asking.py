@@ -7,7 +7,7 @@ import cattrs
 import httpx
 
 from reminderd.config import WebConfig
-from reminderd.config.texts import shown_host
+from reminderd.config.validators import shown_host
 from reminderd.core.health import Daemon
 
 PATIENCE: Final = 5.0

@@ -9,7 +9,7 @@ from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.cli.output import counted
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.config.upkeep import LEAST_DAYS
+from reminderd.config.schema import LEAST_DAYS
 from reminderd.core.masking import without_numbers
 from reminderd.store.personal_data import Place, count_left_calls, count_old, purge_batch
 from reminderd.store.sqlite.housekeeping import count_calls, scrub

@@ -13,7 +13,7 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, load_config, origin, risks
+from reminderd.config import FILE_NAME, Config, config_warnings, load_config, origin
 from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
@@ -60,7 +60,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
         sinks = configure(level=level, instead_of=sinks)
 
     reload = Reload(load=partial(load_config, config.path, os.environ, Path.cwd()), set_level=set_level)
-    for risk in risks(config):
+    for risk in config_warnings(config):
         logger.warning(risk)
     sys.exit(trio.run(_until_stopped, config, only, reload))
 
@@ -120,7 +120,7 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"configuration: {origin(config.path)}: no mistakes")
     click.echo(f"database: {config.database.path}")
     click.echo(f"provider: {config.provider.kind}")
-    for risk in risks(config):
+    for risk in config_warnings(config):
         click.echo(f"warning: {risk}")
     base = config.web.public_base_url
     match config.provider.kind:

@@ -1,32 +1,35 @@
-"""The clinic's configuration: TOML and environment made into frozen values, every mistake reported at once."""
+"""The clinic's configuration: TOML and environment made into frozen values, with all errors reported at once."""
 
-from reminderd.config.alerts import AlertsConfig
-from reminderd.config.calling import CallingConfig, HoursConfig, LimitsConfig, RedialConfig
-from reminderd.config.changes import Changes, changes, written
-from reminderd.config.clinic import ClinicConfig
-from reminderd.config.clinic_rules import numbering_of, rules_of
-from reminderd.config.clinic_wording import templates_of, wording_of
-from reminderd.config.exposure import files_with_secrets
-from reminderd.config.given import ConfigError
-from reminderd.config.load import load_config
-from reminderd.config.messages import MessagesConfig
-from reminderd.config.risks import risks
-from reminderd.config.sections import (
+from reminderd.config.changes import Changes, changes
+from reminderd.config.cross_checks import config_warnings
+from reminderd.config.load import FILE_NAME, ConfigError, load_config, origin
+from reminderd.config.paths import written
+from reminderd.config.provider_sections import GenericConfig, TwilioConfig
+from reminderd.config.schema import (
+    AlertsConfig,
     ApiConfig,
+    BackupConfig,
+    CallingConfig,
+    ClinicConfig,
     Config,
     DatabaseConfig,
-    GenericConfig,
+    HoursConfig,
+    LimitsConfig,
     LogConfig,
+    MessagesConfig,
     MetricsConfig,
     ProviderConfig,
+    RedialConfig,
+    RetentionConfig,
     RetryConfig,
     WebConfig,
     WorkerConfig,
-    defaults,
+    numbering_of,
+    rules_of,
+    templates_of,
+    wording_of,
 )
-from reminderd.config.sources import FILE_NAME, origin
-from reminderd.config.twilio import TwilioConfig
-from reminderd.config.upkeep import BackupConfig, RetentionConfig
+from reminderd.config.secrets import files_with_secrets
 
 __all__ = [
     "FILE_NAME",
@@ -53,12 +56,11 @@ __all__ = [
     "WebConfig",
     "WorkerConfig",
     "changes",
-    "defaults",
+    "config_warnings",
     "files_with_secrets",
     "load_config",
     "numbering_of",
     "origin",
-    "risks",
     "rules_of",
     "templates_of",
     "wording_of",

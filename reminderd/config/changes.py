@@ -1,10 +1,13 @@
 """What a configuration that is read again changes: some keys at once, all others at the next start."""
 
-from typing import Any, Final
+from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
-from reminderd.config.sections import SECRETS, Config, KeyPath, all_keys, file_of
+from reminderd.config.keys import KeyPath, file_of
+from reminderd.config.paths import SECRETS, all_keys, replaced, value_at
+from reminderd.config.provider_sections import PROVIDER_SECTIONS
+from reminderd.config.schema import Config
 
 _LIVE: Final[tuple[KeyPath, ...]] = (
     ("clinic",),
@@ -25,8 +28,10 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
 
 _WAITS_FOR: Final[tuple[tuple[KeyPath, tuple[KeyPath, ...]], ...]] = (
     (("provider",), (("provider", "kind"),)),
-    (("provider", "generic"), (("provider", "generic", "api_url"),)),
-    (("provider", "twilio"), (("provider", "twilio", "account_sid"), ("provider", "twilio", "api_url"))),
+    *(
+        (("provider", kind), tuple(("provider", kind, key) for key in section.account_keys))
+        for kind, section in PROVIDER_SECTIONS.items()
+    ),
 )
 """Sections that wait for the next start as a whole if one of these keys changes: a secret must not go to a stranger."""
 
@@ -45,32 +50,14 @@ class Changes:
 
 def changes(running: Config, wanted: Config) -> Changes:
     """What becomes of `wanted` while `running` is in force."""
-    differing = [path for path, _ in all_keys() if _at(running, path) != _at(wanted, path)]
+    differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
     waiting = [section for section, anchors in _WAITS_FOR if any(anchor in differing for anchor in anchors)]
     at_once = tuple(path for path in differing if _lies_in(path, _LIVE) and not _lies_in(path, waiting))
     config = running
     for path in at_once:
-        config = _with(config, path, _at(wanted, path))
+        config = replaced(config, path, value_at(wanted, path))
     return Changes(config=config, at_once=at_once, later=tuple(path for path in differing if path not in at_once))
-
-
-def written(path: KeyPath) -> str:
-    """A key as the documents and the log write it: `[provider.generic].api_key`."""
-    return f"[{'.'.join(path[:-1])}].{path[-1]}"
 
 
 def _lies_in(path: KeyPath, places: "list[KeyPath] | tuple[KeyPath, ...]") -> bool:
     return any(path[: len(place)] == place for place in places)
-
-
-def _at(config: Config, path: KeyPath) -> object:
-    found: object = config
-    for name in path:
-        found = getattr(found, name)
-    return found
-
-
-def _with(section: Any, path: KeyPath, value: object) -> Any:  # noqa: ANN401 - any section, and the same again
-    name, *rest = path
-    inner = _with(getattr(section, name), tuple(rest), value) if rest else value
-    return evolve(section, **{name: inner})

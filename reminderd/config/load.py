@@ -1,85 +1,281 @@
-"""Puts the configuration together, or lists every mistake in it."""
+"""Put the configuration together from defaults, file and environment, or list every error in it."""
 
-from collections.abc import Mapping
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from attrs import evolve
+from attrs import define, evolve, field
 
-from reminderd.config.agreement import blame_disagreements
-from reminderd.config.given import ConfigError, Given
-from reminderd.config.own_numbers import with_own_numbers
-from reminderd.config.secret_files import with_secrets, with_urls
-from reminderd.config.sections import Config, KeyPath, ProviderConfig
-from reminderd.config.sources import read_environment, read_file
-from reminderd.config.structure import structured
-from reminderd.config.twilio import CALLS_PER_SECOND
+from reminderd.config import secrets
+from reminderd.config.coercion import EnvironmentText, structured
+from reminderd.config.cross_checks import cross_check
+from reminderd.config.keys import PREFIX, KeyPath, file_of, variable_of
+from reminderd.config.paths import PHONE_NUMBERS, SECRETS, all_keys, members, replaced, section_of, value_at
+from reminderd.config.provider_sections import PROVIDER_SECTIONS
+from reminderd.config.schema import Config
+from reminderd.config.validators import did_you_mean, shown_name, suggestion
+from reminderd.core.phone import existing_number
 
+FILE_NAME: Final = "config.toml"
+
+_COUNTRY: Final = ("clinic", "country")
 _KIND: Final = ("provider", "kind")
-_ACCOUNT_SID: Final = ("provider", "twilio", "account_sid")
-_API_URL: Final = ("provider", "generic", "api_url")
 _CALLS_PER_SECOND: Final = ("provider", "calls_per_second")
+
+_LEGACY: Final[Mapping[str, KeyPath]] = {
+    "DATABASE_URL": ("database", "url"),
+    "WORKER_POLL_INTERVAL_SECONDS": ("worker", "poll_interval_seconds"),
+    "WEBHOOK_PORT": ("web", "port"),
+    "PUBLIC_BASE_URL": ("web", "public_base_url"),
+    "VOICE_PROVIDER_API_URL": ("provider", "generic", "api_url"),
+    "VOICE_PROVIDER_API_KEY": ("provider", "generic", "api_key"),
+    "TWILIO_ACCOUNT_SID": ("provider", "twilio", "account_sid"),
+    "TWILIO_AUTH_TOKEN": ("provider", "twilio", "auth_token"),
+    "TWILIO_FROM_NUMBER": ("provider", "twilio", "from_number"),
+}
+"""Names that deployments of the clinic's earlier software use."""
+
+_TWINS: Final[Mapping[KeyPath, KeyPath]] = {
+    one: other for path in SECRETS for one, other in ((path, file_of(path)), (file_of(path), path))
+}
+"""A secret and its file are one thing: whoever sets either replaces both."""
+
+_TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
+_QUOTED: Final = re.compile(r"'([^']*)'")
+_A_SIGN: Final = 4
+"""The most characters of what the parser names in its own errors: one character, or its escape."""
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; `mistakes` has a line for each: "place: what is wrong; expected …"."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
 
 
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
-    """The configuration: defaults, over them the file, over them the environment.
+    """Return the configuration: defaults, over them the file, over them the environment.
 
     Args:
-        path: the file to read; None: the one that $REMINDERD_CONFIG names, else ./config.toml if it is there.
+        path: the file to read; None: the one that $REMINDERD_CONFIG names, else ./config.toml if it exists.
         environ: the environment.
         cwd: what `path` is relative to; what is written in the file is relative to the file's own folder.
 
     Raises:
-        ConfigError: there are mistakes; all of them are listed.
+        ConfigError: There are mistakes; all of them are listed.
     """
-    given = read_file(path, environ, cwd)
-    read_environment(given, environ)
-    config = _completed(structured(given), given)
-    config = with_own_numbers(config, given)
-    if given.readable:  # else the missing half may lie in the file that could not be read
-        config = evolve(
-            config,
-            provider=_with_its_secrets(config.provider, given),
-            api=with_secrets(config.api, ("api",), given),
-            alerts=with_urls(config.alerts, given),
-        )
-        blame_disagreements(config, given)
-    if given.mistakes:
-        raise ConfigError(given.mistakes)
+    written = _read_file(path, environ, cwd)
+    _read_environment(written, environ)
+    config, found = structured(written.tree)
+    for error in found:
+        written.reject(error.path, error.words, is_section=error.is_section)
+    if found:  # go on with the rest, to find what else is wrong
+        config, _ = structured(written.tree)
+    config = _read_own_numbers(_completed(config, written), written)
+    if written.is_readable:  # else the missing half may lie in the file that could not be read
+        config = _read_secret_files(config, written)
+        wrong_by_themselves = frozenset(written.wrong)
+        for keys, words in cross_check(config):
+            if not wrong_by_themselves.intersection(keys):
+                key = file_of(keys[0]) if keys[0] in SECRETS and written.get(file_of(keys[0])) is not None else keys[0]
+                written.reject(key, words)
+    if written.mistakes:
+        raise ConfigError(written.mistakes)
     return config
 
 
-def _completed(config: Config, given: Given) -> Config:
-    """With what follows from the rest: the kind of provider if nobody says it, and what paths are relative to."""
-    provider = evolve(config.provider, is_stated=given.get(_KIND) is not None)
-    if given.get(_KIND) is None and _KIND not in given.wrong:
-        if _is_meant(provider.twilio.account_sid, _ACCOUNT_SID, given):
-            provider = evolve(provider, kind="twilio", is_stated=True)
-        elif _is_meant(provider.generic.api_url, _API_URL, given):
-            provider = evolve(provider, kind="generic", is_stated=True)
-    if provider.kind == "twilio" and given.get(_CALLS_PER_SECOND) is None:
-        provider = evolve(provider, calls_per_second=CALLS_PER_SECOND)
+def origin(path: Path | None) -> str:
+    """Return where a configuration's keys come from, for people; the path is None if there was no file."""
+    return f"defaults and environment, as there is no {Path.cwd() / FILE_NAME}" if path is None else str(path)
+
+
+@define
+class _Written:
+    """The values as they are written, the environment's over the file's, and the mistakes found so far."""
+
+    folder: Path
+    """What relative paths in it are relative to."""
+    credentials: str = ""
+    """The folder in which the supervisor passes secrets to this process alone; "" if it does not."""
+    file: Path | None = None
+    is_readable: bool = True
+    """False: there is a file whose keys nobody knows."""
+    tree: dict[str, Any] = field(factory=dict)
+    variables: dict[KeyPath, str] = field(factory=dict)
+    """The environment variables that set a key."""
+    wrong: set[KeyPath] = field(factory=set)
+    """Keys with a mistake."""
+    mistakes: list[str] = field(factory=list)
+
+    def get(self, path: KeyPath) -> Any:  # noqa: ANN401 - nothing is known yet of what is written
+        """Return the value as it is written, a section as a dict; None if it is not set."""
+        found: Any = self.tree
+        for name in path:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
+    def put(self, path: KeyPath, text: str, variable: str) -> None:
+        """Set a key by an environment variable."""
+        section = self.tree
+        for name in path[:-1]:
+            section = section.setdefault(name, {})
+        section[path[-1]] = EnvironmentText(text)
+        self.variables[path] = variable
+
+    def drop(self, path: KeyPath) -> None:
+        """Forget a value."""
+        section = self.get(path[:-1])
+        if isinstance(section, dict):
+            section.pop(path[-1], None)
+        self.variables.pop(path, None)
+
+    def reject(self, path: KeyPath, words: str, *, is_section: bool = False) -> None:
+        """Note a mistake at a key, or at a section, and forget its value."""
+        self.mistakes.append(f"{self._place(path, is_section=is_section)}: {words}")
+        self.wrong.add(path)
+        self.drop(path)
+
+    def _place(self, path: KeyPath, *, is_section: bool) -> str:
+        """Return where a value is written, or else where it should be."""
+        variable = self.variables.get(path)
+        if variable is not None or self.file is None:
+            return f"environment {variable or variable_of(path)}"
+        names = [shown_name(name) for name in path]
+        if is_section:
+            return f"{self.file.name}: [{'.'.join(names)}]"
+        heading = f"[{'.'.join(names[:-1])}]." if names[:-1] else ""
+        return f"{self.file.name}: {heading}{names[-1]}"
+
+
+def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Written:
+    """Read `path`, else the file of $REMINDERD_CONFIG, else ./config.toml, which alone may be missing."""
+    named = path or environ.get("REMINDERD_CONFIG")
+    file = cwd / (named or FILE_NAME)
+    credentials = environ.get("CREDENTIALS_DIRECTORY", "")  # systemd's LoadCredential
+    written = _Written(folder=file.parent, file=file, credentials=credentials)
+    try:
+        text = file.read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark first
+        written.tree = tomllib.loads(text)
+    except (FileNotFoundError, NotADirectoryError):
+        if not named:
+            return _Written(folder=cwd, credentials=credentials)
+        words = "there is no such file; expected the path of the configuration"
+    except OSError as error:
+        words = f"can't be read ({error.strerror}); expected a file that this user may read"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        words = f"line {line} is not UTF-8; expected a text file in UTF-8"
+    except RecursionError:
+        words = "is nested too deeply; expected sections and their keys"
+    except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
+        words = f"{_toml_error(error)}; expected TOML, with each section once"
+    else:
+        _reject_what_is_not_a_section(written, Config, ())
+        return written
+    # A file that the environment names is a value of the configuration; one of the command line was typed just now.
+    is_by_variable = path is None and named is not None
+    written.mistakes.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
+    written.is_readable = False
+    return written
+
+
+def _toml_error(error: ValueError) -> str:
+    """Return the parser's words, with a section as it is written, and without a name that may be a secret."""
+
+    def as_written(found: re.Match[str]) -> str:
+        return f"[{'.'.join(map(shown_name, _QUOTED.findall(found[1])))}] is there twice"
+
+    words = _TWICE.sub(as_written, str(error))
+    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _A_SIGN else f"'{shown_name(found[1])}'", words)
+
+
+def _reject_what_is_not_a_section(written: _Written, section: type, path: KeyPath) -> None:
+    for attribute in members(section):
+        here = (*path, attribute.name)
+        inner = section_of(attribute)
+        if inner is None or written.get(here) is None:
+            continue
+        if isinstance(written.get(here), dict):
+            _reject_what_is_not_a_section(written, inner, here)
+        else:
+            words = f"is not a section; expected [{'.'.join(here)}] with its keys below it"
+            written.reject(here, words, is_section=True)
+
+
+def _read_environment(written: _Written, environ: Mapping[str, str]) -> None:
+    """Put the environment over the file: first the legacy names, unless they are empty, then `REMINDERD__…`."""
+    legacy = [(path, name) for name, path in _LEGACY.items() if environ.get(name)]
+    for layer in (legacy, list(_prefixed(written, environ))):
+        for path, _ in layer:
+            written.drop(_TWINS.get(path, path))
+        for path, name in layer:
+            written.put(path, environ[name], name)
+
+
+def _prefixed(written: _Written, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
+    """Yield the keys that `REMINDERD__…` sets, each with its variable; note a mistake for each that names no key."""
+    known = {variable_of(path): path for path, _ in all_keys()}
+    seen: dict[KeyPath, str] = {}
+    for name in sorted(name for name in environ if name.startswith(PREFIX)):
+        path = known.get(name.upper())
+        if path is None:
+            key = name.casefold().rpartition("__")[2]
+            meant = suggestion(*(variable for variable, home in known.items() if home[-1] == key))
+            shown = PREFIX + "__".join(map(shown_name, name.removeprefix(PREFIX).split("__")))
+            words = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
+            written.mistakes.append(f"environment {shown}: {words}")
+        elif path in seen:
+            written.mistakes.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
+        else:
+            seen[path] = name
+            yield path, name
+
+
+def _completed(config: Config, written: _Written) -> Config:
+    """Return it with what follows from the rest: the provider if none is chosen, and what paths are relative to."""
+    chosen = None if written.get(_KIND) is None else config.provider.kind
+    if chosen is None and _KIND not in written.wrong:
+        keys = {kind: ("provider", kind, section.chosen_by) for kind, section in PROVIDER_SECTIONS.items()}
+        chosen = next((kind for kind, key in keys.items() if value_at(config, key) or key in written.wrong), None)
+    provider = evolve(config.provider, kind=chosen or config.provider.kind, is_stated=chosen is not None)
+    if provider.kind in PROVIDER_SECTIONS and written.get(_CALLS_PER_SECOND) is None:
+        provider = evolve(provider, calls_per_second=PROVIDER_SECTIONS[provider.kind].calls_per_second)
     return evolve(
         config,
-        database=evolve(config.database, folder=given.folder),
-        log=evolve(config.log, folder=given.folder),
-        backup=evolve(config.backup, base=given.folder),
+        database=evolve(config.database, folder=written.folder),
+        log=evolve(config.log, folder=written.folder),
+        backup=evolve(config.backup, base=written.folder),
         provider=provider,
-        path=given.file,
+        path=written.file,
     )
 
 
-def _is_meant(value: str, path: KeyPath, given: Given) -> bool:
-    """Whether somebody gave this key, if only wrongly."""
-    return bool(value) or path in given.wrong
+def _read_own_numbers(config: Config, written: _Written) -> Config:
+    """Return it with the clinic's own numbers in E.164, national ones read as dialed in the clinic's country."""
+    if _COUNTRY in written.wrong:
+        return config
+    for path in PHONE_NUMBERS:
+        text = value_at(config, path).strip()
+        try:
+            number = existing_number(text, config.clinic.country) if text else ""
+        except ValueError as error:
+            written.reject(path, str(error))
+            number = ""
+        config = replaced(config, path, number)
+    return config
 
 
-def _with_its_secrets(provider: ProviderConfig, given: Given) -> ProviderConfig:
-    """With the secrets of the provider that is configured; nobody needs another's."""
-    match provider.kind:
-        case "generic":
-            return evolve(provider, generic=with_secrets(provider.generic, ("provider", "generic"), given))
-        case "twilio":
-            return evolve(provider, twilio=with_secrets(provider.twilio, ("provider", "twilio"), given))
-        case _:
-            return provider
+def _read_secret_files(config: Config, written: _Written) -> Config:
+    """Return it with the secrets that lie in files; nobody needs those of a provider that is not chosen."""
+    for path in SECRETS:
+        if path[0] == "provider" and path[1] != config.provider.kind:
+            continue
+        try:
+            config = secrets.read(config, path, folder=written.folder, credentials=written.credentials)
+        except ValueError as error:
+            written.reject(file_of(path), str(error))
+            written.wrong.add(path)
+    return config

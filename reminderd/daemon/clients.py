@@ -60,7 +60,7 @@ def client(config: Config, *, own_url: str) -> ProviderClient:
         api_key=generic.api_key,
         timeout=timeout,
         verify_webhook=_VERIFIERS[generic.webhook_auth](generic.webhook_secret),
-        honours_key=generic.honours_idempotency_key,
+        honours_key=generic.honors_idempotency_key,
         key_lifetime=timedelta(seconds=generic.idempotency_key_seconds),
         look_up=generic.look_up,
         max_connections=connections,

@@ -10,7 +10,7 @@ import trio
 from attrs import evolve, frozen
 from loguru import logger
 
-from reminderd.config import Changes, Config, ConfigError, changes, risks, written
+from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, written
 from reminderd.daemon.live import Live
 from reminderd.daemon.parts import address_of
 from reminderd.daemon.uncallable import tell_uncallable
@@ -100,8 +100,8 @@ def _tell(found: Changes, before: Config) -> None:
     if found.later:
         names = ", ".join(written(path) for path in found.later)
         logger.warning(f"configuration reloaded, takes effect at the next start: {names}")
-    known = risks(before)
-    for risk in risks(found.config):
+    known = config_warnings(before)
+    for risk in config_warnings(found.config):
         if risk not in known:
             logger.warning(risk)
 

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config import Config
-from reminderd.config.texts import shown_host
+from reminderd.config.validators import shown_host
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.http import Heard, Unheard

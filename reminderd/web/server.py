@@ -33,7 +33,7 @@ from hypercorn.utils import parse_socket_addr
 from loguru import logger
 from quart_trio import QuartTrio
 
-from reminderd.config.texts import shown_host
+from reminderd.config.validators import shown_host
 
 GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""

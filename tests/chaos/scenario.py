@@ -30,7 +30,7 @@ calls_per_second = 0
 [provider.generic]
 api_key = "{key}"
 webhook_secret = "{secret}"
-honours_idempotency_key = {honours_keys}
+honors_idempotency_key = {honours_keys}
 look_up = {look_up}
 [provider.twilio]
 account_sid = "{account}"

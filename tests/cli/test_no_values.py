@@ -5,7 +5,7 @@ from typing import Final
 import pytest
 
 from reminderd.cli.main import reminderd
-from reminderd.config.sections import all_keys
+from reminderd.config.paths import all_keys
 from tests.cli.conftest import Terminal
 
 SECRETS: Final = ("sk-live-77AbCd", "Zm9v/YmFyQmF6/UXV1eA==", "x" * 300)
@@ -67,7 +67,7 @@ def test_no_variable_is_printed_that_may_be_a_secret(terminal: Terminal, monkeyp
 def test_no_path_in_a_variable_is_printed(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REMINDERD_CONFIG", "sk-live-77AbCd")
     assert terminal.type("check-config", code=2).stderr == (
-        "environment REMINDERD_CONFIG: there is no such file; expected the configuration\n"
+        "environment REMINDERD_CONFIG: there is no such file; expected the path of the configuration\n"
     )
 
 

@@ -24,9 +24,9 @@ def test_urls_may_lie_in_a_file_and_are_never_shown(load: Callable[..., Config],
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
-        (f'[alerts]\nurls = ["{URL}", "nonsense"]', "[alerts].urls: has a URL, number 2, that Apprise does not know"),
-        (f'[alerts]\nurls = ["{URL}"]\nurls_file = "urls"', "urls_file: is set together with urls"),
-        ('[alerts]\nurls_file = "bad"', "urls_file: has a URL, number 1, that Apprise does not know; expected a file"),
+        (f'[alerts]\nurls = ["{URL}", "nonsense"]', "[alerts].urls: entry 2 is not a URL that Apprise knows"),
+        (f'[alerts]\nurls = ["{URL}"]\nurls_file = "urls"', "urls_file: is set in addition to urls"),
+        ('[alerts]\nurls_file = "bad"', "urls_file: entry 1 is not a URL that Apprise knows; expected Apprise URLs"),
         ('[alerts]\nurls_file = "gone"', "can't be read"),
     ],
 )

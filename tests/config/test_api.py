@@ -21,7 +21,8 @@ def test_the_token_may_lie_in_a_file_and_is_never_shown(load: Callable[..., Conf
 
 
 @pytest.mark.parametrize(
-    ("token", "words"), [("secret", "is too short; expected at least 32"), ("a b" * 20, "can't be sent in a header")]
+    ("token", "words"),
+    [("secret", "is too short; expected at least 32"), ("a b" * 20, "can't be sent in an HTTP header")],
 )
 def test_a_token_that_could_be_guessed_or_can_not_be_sent_is_a_mistake(
     mistakes: Callable[..., list[str]], token: str, words: str

@@ -5,7 +5,7 @@ import pytest
 
 from reminderd.config import Config, changes, written
 from reminderd.config.changes import _LIVE
-from reminderd.config.sections import all_keys
+from reminderd.config.paths import all_keys
 
 Load = Callable[..., Config]
 
@@ -101,6 +101,8 @@ def test_every_place_that_may_change_is_in_the_documents_table() -> None:
     known = [path for path, _ in all_keys()]
     for place in _LIVE:
         assert any(path[: len(place)] == place for path in known), place
+        if place[:-1] in _LIVE:
+            continue  # the whole section is in the table
         is_key = place in known
         name = place[-1].removesuffix("_file") if is_key else f"[{'.'.join(place)}]"
         assert f"`{name}`" in table, place

@@ -19,17 +19,20 @@ def test_a_country_is_read_in_any_case(load: Load) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('country = "UK"', "[clinic].country: is no country code, did you mean GB?; expected a two-letter"),
-        ('country = "Germany"', "is no country code, did you mean DE?"),
-        ('country = "XX"', "is no country code; expected"),
-        ('country = "001"', "is no country code; expected"),
+        ('country = "UK"', "[clinic].country: is not a country code (did you mean GB?); expected a two-letter"),
+        ('country = "Germany"', "is not a country code (did you mean DE?)"),
+        ('country = "XX"', "is not a country code; expected"),
+        ('country = "001"', "is not a country code; expected"),
         ("country = 1", "is a whole number; expected a two-letter country code"),
         (
             'allowed_countries = ["DE", "USA"]',
-            "has an entry, number 2, that is no country code, did you mean US?; expected a list",
+            "entry 2 is not a country code (did you mean US?); expected a list",
         ),
-        ('allowed_countries = [""]', "has an entry, number 1, that is no country code; expected a list"),
-        ('country = "US"\nallowed_countries = ["CA"]', "[clinic].allowed_countries: leaves out US, the clinic's own"),
+        ('allowed_countries = [""]', "entry 1 is not a country code; expected a list"),
+        (
+            'country = "US"\nallowed_countries = ["CA"]',
+            "[clinic].allowed_countries: does not include US, the clinic's own country",
+        ),
     ],
 )
 def test_what_is_no_country_is_a_mistake(mistakes: Mistakes, line: str, says: str) -> None:

@@ -86,14 +86,14 @@ def test_a_text_that_is_none_of_that_is_a_mistake(mistakes: Mistakes, name: str,
 def test_a_variable_that_names_no_key_is_a_mistake_with_what_was_meant(mistakes: Mistakes) -> None:
     (line,) = mistakes(None, {"REMINDERD__WORKER__DIALRS": "1"})
     assert line == (
-        "environment REMINDERD__WORKER__DIALRS: unknown, did you mean REMINDERD__WORKER__DIALERS?;"
+        "environment REMINDERD__WORKER__DIALRS: unknown variable (did you mean REMINDERD__WORKER__DIALERS?);"
         " expected REMINDERD__SECTION__KEY"
     )
 
 
 def test_one_whose_key_is_in_another_section_is_told_with_that(mistakes: Mistakes) -> None:
     (line,) = mistakes(None, {"REMINDERD__PROVIDER__TWILIO__VOICEMAIL_IS_REACHED": "true"})
-    assert "unknown, did you mean REMINDERD__REDIAL__VOICEMAIL_IS_REACHED?" in line
+    assert "unknown variable (did you mean REMINDERD__REDIAL__VOICEMAIL_IS_REACHED?)" in line
 
 
 def test_a_key_given_by_two_variables_is_a_mistake(mistakes: Mistakes) -> None:
@@ -102,7 +102,7 @@ def test_a_key_given_by_two_variables_is_a_mistake(mistakes: Mistakes) -> None:
 
 
 def test_a_mistake_in_a_key_is_told_at_the_variable_that_gave_it(mistakes: Mistakes) -> None:
-    assert mistakes("[web]\nport = 1", {"WEBHOOK_PORT": "x"})[0].startswith("environment WEBHOOK_PORT: does not fit")
+    assert mistakes("[web]\nport = 1", {"WEBHOOK_PORT": "x"})[0].startswith("environment WEBHOOK_PORT: is not valid")
 
 
 def test_without_a_file_what_is_missing_is_asked_for_in_the_environment(tmp_path: Path, mistakes: Mistakes) -> None:

@@ -1,9 +1,11 @@
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, defaults, load_config
+from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, load_config
+from reminderd.config.paths import all_keys
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)
@@ -20,6 +22,12 @@ CAREFUL: dict[tuple[str, str], Any] = {
     ("limits", "answered_per_week"): 3,
 }
 """What a careful clinic in the United States would choose; without a file there is no restriction."""
+
+
+def defaults() -> Iterator[tuple[str, str, object]]:
+    """Yield every key as its section, headed as in TOML, its name and its default."""
+    for path, attribute in all_keys():
+        yield ".".join(path[:-1]), path[-1], attribute.default
 
 
 def test_the_example_is_without_mistakes_and_changes_nothing_but_the_place_the_hours_and_the_limits(

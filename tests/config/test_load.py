@@ -65,6 +65,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
     places = [line.split(": is")[0].split(": unknown")[0].split(": decodes")[0].split(": 'debug'")[0] for line in found]
     assert sorted(places) == [
         "config.toml: [calling].end",
+        "config.toml: [calling].timezone",
         "config.toml: [provider.generic].api_key",
         "config.toml: [provider.generic].api_url",
         "config.toml: [provider.generic].webhook_secret",
@@ -83,18 +84,19 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("[worker]\ndialrs = 1", "[worker].dialrs: unknown key, did you mean dialers?; expected one of poll_interval"),
+        ("[worker]\ndialrs = 1", "[worker].dialrs: unknown key (did you mean dialers?); expected one of poll_interval"),
         (
             "[provider.twilio]\nvoicemail_is_reached = true",
-            "[provider.twilio].voicemail_is_reached: unknown key, did you mean [redial].voicemail_is_reached?;",
+            "[provider.twilio].voicemail_is_reached: unknown key (did you mean [redial].voicemail_is_reached?);",
         ),
-        ("[provider.generik]\nx = 1", "[provider.generik]: unknown section, did you mean provider.generic?"),
+        ("[provider.generik]\nx = 1", "[provider.generik]: unknown section (did you mean provider.generic?)"),
         ("[web.tls]\nx = 1", "[web.tls]: unknown section; expected no section here"),
-        ("port = 1", "config.toml: port: is in no section; expected [web].port or [metrics].port"),
-        ("nonsense = 1", "config.toml: nonsense: is in no section; expected a section above it"),
-        ("worker = 5", "config.toml: [worker]: is no section; expected [worker] and its keys below it"),
-        ("[[worker]]\ndialers = 1", "config.toml: [worker]: is no section"),
-        ("[provider]\ngeneric = 1", "config.toml: [provider.generic]: is no section"),
+        ("port = 1", "config.toml: port: is outside of any section; expected [web].port or [metrics].port"),
+        ("[[tls]]\nx = 1", "config.toml: [tls]: unknown section; expected one of database, worker"),
+        ("nonsense = 1", "config.toml: nonsense: is outside of any section; expected a section above it"),
+        ("worker = 5", "config.toml: [worker]: is not a section; expected [worker] with its keys below it"),
+        ("[[worker]]\ndialers = 1", "config.toml: [worker]: is not a section"),
+        ("[provider]\ngeneric = 1", "config.toml: [provider.generic]: is not a section"),
         ('[worker]\n"a\\nb" = 1', "[worker].…: unknown key"),
     ],
 )
@@ -122,7 +124,7 @@ def test_a_named_file_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
     ):
         with pytest.raises(ConfigError) as caught:
             load_config(path, environ, tmp_path)
-        assert caught.value.mistakes == [f"{place}: there is no such file; expected the configuration"]
+        assert caught.value.mistakes == [f"{place}: there is no such file; expected the path of the configuration"]
 
 
 def test_a_folder_in_the_files_place_is_a_mistake(tmp_path: Path, mistakes: Mistakes) -> None:
@@ -134,7 +136,7 @@ def test_a_folder_in_the_files_place_is_a_mistake(tmp_path: Path, mistakes: Mist
 def test_a_file_that_is_not_utf_8_is_a_mistake_with_its_line(tmp_path: Path, mistakes: Mistakes) -> None:
     (tmp_path / "config.toml").write_bytes(b'[web]\nhost = "\xff"\n')
     (line,) = mistakes(None)
-    assert "config.toml: line 2: is not UTF-8" in line
+    assert "config.toml: line 2 is not UTF-8" in line
 
 
 def test_a_byte_order_mark_is_no_mistake(load: Load) -> None:

@@ -8,8 +8,8 @@ from tests.config.conftest import Mistakes
 @pytest.mark.parametrize(
     ("file", "what"),
     [
-        ("reminderd.db", "[database].url, or SQLite's file next to it"),
-        ("./reminderd.db-wal", "[database].url, or SQLite's file next to it"),
+        ("reminderd.db", "the database or a file that SQLite keeps next to it"),
+        ("./reminderd.db-wal", "the database or a file that SQLite keeps next to it"),
         ("config.toml", "this configuration"),
     ],
 )

@@ -55,40 +55,40 @@ def test_the_environment_can_give_it_too(load: Load) -> None:
     ("key", "value", "said"),
     [
         ("clinic", "a" * 101, "is 101 characters long; expected at most 100 characters"),
-        ("clinic", "Dr.\\nBrown", "has a control character in it"),
+        ("clinic", "Dr.\\nBrown", "contains a control character"),
         ("phone", "030 123456", "without country code, and [clinic].country is not set"),
         ("phone", "{phone}", "has letters in it"),
-        ("language", "", 'is no tag of a language; expected a BCP 47 tag like "en-US"'),
-        ("language", "en_US", "is no tag of a language"),
-        ("language", "English", "is no tag of a language"),
-        ("language", "en-", "is no tag of a language"),
-        ("voice", "Polly Joanna", "is no voice's name"),
-        ("voice", "a" * 101, "is no voice's name"),
+        ("language", "", 'is not a language tag; expected a BCP 47 tag like "en-US"'),
+        ("language", "en_US", "is not a language tag"),
+        ("language", "English", "is not a language tag"),
+        ("language", "en-", "is not a language tag"),
+        ("voice", "Polly Joanna", "is not the name of a voice"),
+        ("voice", "a" * 101, "is not the name of a voice"),
         (
             "greeting",
             "{clinc}",
-            "has a placeholder, number 1, that is unknown, did you mean clinic?; expected ",
+            "placeholder 1 is unknown (did you mean clinic?); expected ",
         ),
-        ("greeting", "{Phone}", "has a placeholder, number 1, that is unknown, did you mean phone?"),
-        ("greeting", "{message}", "has {message} in it, which is spoken separately"),
-        ("greeting", "{clinic.__class__}", "has a brace in it that belongs to no placeholder"),
-        ("greeting", "{clinic", "has a brace in it that belongs to no placeholder"),
-        ("greeting", "clinic}", "has a brace in it that belongs to no placeholder"),
-        ("greeting", "{}", "has a brace in it that belongs to no placeholder"),
-        ("greeting", "{{clinic}}", "has a brace in it that belongs to no placeholder"),
-        ("greeting", "{clinic}" * 4, "has {clinic} in it too often"),
+        ("greeting", "{Phone}", "placeholder 1 is unknown (did you mean phone?)"),
+        ("greeting", "{message}", "contains {message}, which is spoken separately"),
+        ("greeting", "{clinic.__class__}", "contains a brace that belongs to no placeholder"),
+        ("greeting", "{clinic", "contains a brace that belongs to no placeholder"),
+        ("greeting", "clinic}", "contains a brace that belongs to no placeholder"),
+        ("greeting", "{}", "contains a brace that belongs to no placeholder"),
+        ("greeting", "{{clinic}}", "contains a brace that belongs to no placeholder"),
+        ("greeting", "{clinic}" * 4, "contains {clinic} too often"),
         (
             "greeting",
             "Hello ***NAME***",
-            "has a placeholder or markup in it, from character 7 on, that would be",
+            "contains a placeholder or markup at character 7 that would be",
         ),
-        ("goodbye", "Bye.<br>", "has a placeholder or markup in it, from character 5 on, that would be"),
-        ("menu", "Brown &amp; Co", "has a placeholder or markup in it, from character 7 on, that would be"),
-        ("greeting", "{clinic}: %NAME%", "has a placeholder or markup in it, from character 11 on, that would"),
-        ("clinic", "[Clinic]", "has a placeholder or markup in it, from character 1 on, that would be"),
-        ("voicemail", "{message}{message}", "has {message} in it too often"),
-        ("menu", "a\\u0007", "has a control character in it"),
-        ("menu", "a\\u007f", "has a control character in it"),
+        ("goodbye", "Bye.<br>", "contains a placeholder or markup at character 5 that would be"),
+        ("menu", "Brown &amp; Co", "contains a placeholder or markup at character 7 that would be"),
+        ("greeting", "{clinic}: %NAME%", "contains a placeholder or markup at character 11 that would"),
+        ("clinic", "[Clinic]", "contains a placeholder or markup at character 1 that would be"),
+        ("voicemail", "{message}{message}", "contains {message} too often"),
+        ("menu", "a\\u0007", "contains a control character"),
+        ("menu", "a\\u007f", "contains a control character"),
         ("goodbye", "a" * 1001, "is 1,001 characters long; expected at most 1,000 characters"),
     ],
 )
@@ -113,17 +113,17 @@ def test_a_template_is_a_name_and_a_text(load: Load) -> None:
     [
         (
             '"Check up" = "Hello."',
-            "has a name, number 1, that can't be one; expected a section of names",
+            "entry 1 has a name that is not allowed; expected a section of names",
         ),
-        ('checkup = " "', "is empty in checkup; expected "),
-        ('checkup = "{phone}"', "has a placeholder, number 1, that is unknown, in checkup"),
-        ('checkup = "{dat}"', "has a placeholder, number 1, that is unknown, did you mean date?, in checkup"),
-        ('checkup = "{message}"', "has a placeholder, number 1, that is unknown, in checkup"),
+        ('checkup = " "', "the text is empty, in checkup; expected "),
+        ('checkup = "{phone}"', "placeholder 1 is unknown, in checkup"),
+        ('checkup = "{dat}"', "placeholder 1 is unknown (did you mean date?), in checkup"),
+        ('checkup = "{message}"', "placeholder 1 is unknown, in checkup"),
         (
             'checkup = "Dear [NameF]"',
-            "has a placeholder or markup in it, from character 6 on, that would be read aloud as it stands, in checkup",
+            "contains a placeholder or markup at character 6 that would be read aloud as written, in checkup",
         ),
-        ("checkup = 5", "has something other than text in it; expected "),
+        ("checkup = 5", "contains something other than text; expected "),
     ],
 )
 def test_a_template_that_could_not_be_spoken_is_one_mistake(mistakes: Mistakes, templates: str, said: str) -> None:
@@ -138,7 +138,7 @@ def test_templates_that_are_no_section_are_a_mistake(mistakes: Mistakes) -> None
 
 def test_bytes_of_the_environment_that_are_no_text_are_a_mistake(mistakes: Mistakes) -> None:
     (line,) = mistakes(None, {"REMINDERD__MESSAGES__CLINIC": "Dr. \udcff"})
-    assert "environment REMINDERD__MESSAGES__CLINIC: has a control character in it" in line
+    assert "environment REMINDERD__MESSAGES__CLINIC: contains a control character" in line
 
 
 def test_all_mistakes_are_told_at_once(mistakes: Mistakes) -> None:

@@ -31,6 +31,6 @@ def test_what_is_no_address_is_a_mistake(mistakes: Mistakes, toml: str, place: s
 def test_the_port_of_the_webhooks_is_not_for_metrics(mistakes: Mistakes, toml: str) -> None:
     (line,) = mistakes(toml)
     assert line == (
-        "config.toml: [metrics].port: is [web].port, which the world may reach;"
+        "config.toml: [metrics].port: is the same as [web].port, which the internet may reach;"
         " expected a port of its own, or 0 for no metrics"
     )

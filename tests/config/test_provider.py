@@ -66,11 +66,11 @@ def test_a_signing_key_that_is_taken_is_the_packages_own_too(
         ("standard-webhooks", "my own secret!" * 4, "is not base64"),
         ("standard-webhooks", "whsec_", "is not base64"),
         ("standard-webhooks", "abcd-efg_" * 5, "is not base64"),
-        ("standard-webhooks", "a" * 33, "is cut short"),
+        ("standard-webhooks", "a" * 33, "is incomplete base64"),
         ("standard-webhooks", b64encode(bytes(23)).decode(), "decodes to 23 bytes"),
         ("standard-webhooks", b64encode(bytes(65)).decode(), "decodes to 65 bytes"),
         ("bearer", "fifteen-letters", "is too short"),
-        ("bearer", "sixteen letters!", "can't be sent in a header"),
+        ("bearer", "sixteen letters!", "can't be sent in an HTTP header"),
     ],
 )
 def test_a_secret_that_can_not_work_is_a_mistake_that_does_not_show_it(
@@ -90,7 +90,7 @@ def test_a_bearer_token_of_sixteen_characters_is_taken(load: Load) -> None:
 
 def test_a_key_that_no_header_can_carry_is_a_mistake(mistakes: Mistakes) -> None:
     (line,) = mistakes(generic(api_url="https://v.example", api_key="schlüssel", webhook_auth="none"))
-    assert "can't be sent in a header" in line
+    assert "can't be sent in an HTTP header" in line
     assert "schl" not in line
 
 
@@ -160,7 +160,9 @@ def test_a_bad_secret_in_a_file_is_told_at_the_key_that_names_the_file(mistakes:
 def test_a_secret_given_in_both_forms_is_a_mistake(mistakes: Mistakes, key: str) -> None:
     keys = {"api_url": "https://v.example", "api_key": "k", "webhook_secret": SECRET, f"{key}_file": "file"}
     (line,) = mistakes(generic(**keys))
-    assert line == f"config.toml: [provider.generic].{key}_file: is set together with {key}; expected one of them"
+    assert (
+        line == f"config.toml: [provider.generic].{key}_file: is set in addition to {key}; expected only one of the two"
+    )
 
 
 def test_no_secret_is_shown_by_the_configuration(load: Load, tmp_path: Path) -> None:

@@ -15,6 +15,6 @@ def test_the_proxies_that_are_believed_are_this_machines_unless_others_are_named
 def test_what_is_no_address_and_no_network_is_refused(mistakes: Mistakes, written: str) -> None:
     (line,) = mistakes(f'[web]\ntrusted_proxies = ["127.0.0.1", "{written}"]\n')
     assert line == (
-        "config.toml: [web].trusted_proxies: has an entry, number 2, that is neither an IP address nor a network;"
+        "config.toml: [web].trusted_proxies: entry 2 is neither an IP address nor a network;"
         ' expected a list of IP addresses and networks, like "127.0.0.1" and "10.0.0.0/8"'
     )

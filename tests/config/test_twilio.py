@@ -48,10 +48,10 @@ def test_all_that_twilio_needs_is_asked_for_at_once(mistakes: Mistakes) -> None:
 @pytest.mark.parametrize(
     ("variable", "value", "words"),
     [
-        ("TWILIO_ACCOUNT_SID", "AC1", "is no account SID; expected AC and 32 digits"),
-        ("TWILIO_AUTH_TOKEN", "two words", "can't be sent in a header"),
+        ("TWILIO_ACCOUNT_SID", "AC1", "is not an account SID; expected AC and 32 digits"),
+        ("TWILIO_AUTH_TOKEN", "two words", "can't be sent in an HTTP header"),
         ("TWILIO_FROM_NUMBER", "0190", "without country code, and [clinic].country is not set"),
-        ("PUBLIC_BASE_URL", "https://my_clinic.example", "has an underscore in its host's name"),
+        ("PUBLIC_BASE_URL", "https://my_clinic.example", "has an underscore in its host name"),
         ("REMINDERD__PROVIDER__TWILIO__API_URL", "", "is empty; expected https://"),
         ("REMINDERD__PROVIDER__TWILIO__MACHINE_DETECTION", "enable", "did you mean Enable?"),
         ("REMINDERD__PROVIDER__TWILIO__RING_SECONDS", "601", "is too large"),

@@ -24,12 +24,12 @@ def test_a_folder_is_relative_to_the_file(load: Callable[..., Config], tmp_path:
 @pytest.mark.parametrize(
     ("toml", "words"),
     [
-        ('[backup]\nat = "24:00"', '[backup].at: is no time of day; expected a time from "00:00" to "23:59"'),
+        ('[backup]\nat = "24:00"', '[backup].at: is not a time of day; expected a time from "00:00" to "23:59"'),
         ("[backup]\nkeep = 0", "[backup].keep: is too small; expected a whole number from 1 to 10000"),
-        ('[backup]\nfolder = "a\\tb"', "[backup].folder: has a control character in it; expected the path of a folder"),
-        ("[retention]\ndays = 7", "[retention].days: is too small; expected 0 (for ever) or a whole number from 8 to"),
+        ('[backup]\nfolder = "a\\tb"', "[backup].folder: contains a control character; expected the path of a folder"),
+        ("[retention]\ndays = 7", "[retention].days: is too small; expected 0 (forever) or a whole number from 8 to"),
         ("[retention]\ndays = 99999", "[retention].days: is too large"),
-        ('[retention]\nat = "3"', "[retention].at: is no time of day"),
+        ('[retention]\nat = "3"', "[retention].at: is not a time of day"),
     ],
 )
 def test_each_mistake_is_told(mistakes: Callable[..., list[str]], toml: str, words: str) -> None:

@@ -20,7 +20,7 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
     good, *risks = its_config.look(generic())
     assert good.mark is Mark.GOOD
     assert [risk.mark for risk in risks] == [Mark.WARNING] * 3
-    assert risks[0].fix == "set country in [clinic]"
+    assert risks[0].fix == "set [clinic].country"
     assert risks[1].says == "no calling hours are set, so patients may be called at night"
     assert risks[1].fix == "set start, end and days in [calling]"
 

@@ -35,7 +35,7 @@ timeout_seconds = {timeout_seconds}
 api_url = "{api_url}"
 api_key = "{api_key}"
 webhook_secret = "{secret}"
-honours_idempotency_key = {honours}
+honors_idempotency_key = {honours}
 look_up = {look_up}
 [retry]
 first_delay_seconds = 0.2

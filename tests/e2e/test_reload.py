@@ -132,7 +132,7 @@ async def test_a_bad_file_changes_nothing_and_every_mistake_is_in_the_log(clinic
         wrong = '[calling]\nstart = "25:00"\n[api]\ntoken = "too short"\n[log]\nlevel = "ERROR"\n'
         write(clinic, wrong, secret="short")
         await program.reload("ERROR .*configuration not reloaded .3 errors.; still using the previous one$")
-        await program.line(r"ERROR .*not reloaded: config\.toml: \[calling\]\.start: is no time of day")
+        await program.line(r"ERROR .*not reloaded: config\.toml: \[calling\]\.start: is not a time of day")
         await program.line(r"ERROR .*not reloaded: config\.toml: \[api\]\.token: is too short")
         await program.line(r"ERROR .*not reloaded: config\.toml: \[provider\.generic\]\.webhook_secret: ")
         (clinic.folder / "config.toml").unlink()

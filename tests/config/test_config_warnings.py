@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from reminderd.config import Config, load_config, risks
+from reminderd.config import Config, config_warnings, load_config
 
 Load = Callable[..., Config]
 
@@ -20,25 +20,25 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
 def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
-    (risk,) = risks(load(calling + LIMITED + GENERIC, PLACE))
+    (risk,) = config_warnings(load(calling + LIMITED + GENERIC, PLACE))
     assert risk == "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
 def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, calling: str) -> None:
-    assert risks(load(calling + LIMITED + GENERIC, PLACE)) == []
+    assert config_warnings(load(calling + LIMITED + GENERIC, PLACE)) == []
 
 
 @pytest.mark.parametrize("key", ["answered_per_day", "answered_per_week"])
 def test_a_real_provider_without_any_limit_is_a_risk(load: Load, key: str) -> None:
     hours = '[calling]\nend = "21:00"\n'
-    (risk,) = risks(load(hours + GENERIC, PLACE))
+    (risk,) = config_warnings(load(hours + GENERIC, PLACE))
     assert risk == "a patient with several reminders may be called several times a day; set [limits]"
-    assert risks(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}", PLACE)) == []
+    assert config_warnings(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}", PLACE)) == []
 
 
 def test_the_sandbox_rings_nobody_at_night(load: Load) -> None:
-    assert risks(load(None)) == []
+    assert config_warnings(load(None)) == []
 
 
 def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None:
@@ -49,17 +49,16 @@ def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None
     }
     config = load_config(EXAMPLE, environ, tmp_path)
     assert config.provider.kind == "generic"
-    assert risks(config) == []
+    assert config_warnings(config) == []
 
 
 def test_without_a_country_a_mistyped_number_may_be_called_anywhere(load: Load) -> None:
     careful = '[calling]\nend = "21:00"\ntimezone = "US/Eastern"' + LIMITED + GENERIC
-    (risk,) = risks(load(careful))
+    (risk,) = config_warnings(load(careful))
     assert (
-        risk
-        == "no country is set, so a mistyped number may reach a phone anywhere in the world; set country in [clinic]"
+        risk == "no country is set, so a mistyped number may reach a phone anywhere in the world; set [clinic].country"
     )
-    assert risks(load(f'{careful}[clinic]\nallowed_countries = ["US"]')) == []
+    assert config_warnings(load(f'{careful}[clinic]\nallowed_countries = ["US"]')) == []
 
 
 @pytest.mark.parametrize(
@@ -73,8 +72,8 @@ def test_without_a_country_a_mistyped_number_may_be_called_anywhere(load: Load) 
 )
 def test_a_time_zone_of_another_country_was_left_by_accident(load: Load, country: str, zone: str, found: int) -> None:
     place = {"REMINDERD__CLINIC__COUNTRY": country, "REMINDERD__CALLING__TIMEZONE": zone}
-    said = risks(load('[calling]\nend = "21:00"' + LIMITED + GENERIC, place))
-    assert said == [f"the time zone {zone} is not in {country}; set [calling].timezone and [clinic].country"] * found
+    said = config_warnings(load('[calling]\nend = "21:00"' + LIMITED + GENERIC, place))
+    assert said == [f"the time zone {zone} is not in {country}; correct [calling].timezone or [clinic].country"] * found
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_a_time_zone_of_another_country_was_left_by_accident(load: Load, country
 )
 def test_metrics_that_others_may_reach_are_a_risk(load: Load, host: str, found: int) -> None:
     careful = '[calling]\nend = "21:00"' + LIMITED + GENERIC
-    said = risks(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n', PLACE))
+    said = config_warnings(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n', PLACE))
     assert len(said) == found
     assert all("[metrics].host" in sentence for sentence in said)
-    assert risks(load(f'{careful}[metrics]\nhost = "{host}"\n', PLACE)) == [], "without a port there are none"
+    assert config_warnings(load(f'{careful}[metrics]\nhost = "{host}"\n', PLACE)) == [], "without a port there are none"

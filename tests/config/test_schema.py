@@ -103,6 +103,29 @@ def test_a_long_value_is_not_repeated_since_it_could_be_a_secret(mistakes: Mista
     assert "s3cret" not in line
 
 
+def test_a_list_says_what_it_should_contain(mistakes: Mistakes) -> None:
+    (line,) = mistakes('[redial]\ndelay_minutes = ["15"]')
+    assert "contains something other than numbers; expected a number from 0" in line
+    (line,) = mistakes("[calling]\ndays = [1]")
+    assert "contains something other than text; expected a list of some of" in line
+
+
+def test_a_key_that_does_not_fit_another_hides_no_other_such_mistake(mistakes: Mistakes) -> None:
+    found = mistakes('[calling]\nstart = "08:00"\nend = "08:00"\nholidays = ["12-25"]')
+    assert [line.partition(": is")[0] for line in found] == [
+        "config.toml: [calling].end",
+        "config.toml: [calling].timezone",
+    ]
+
+
+def test_a_wrong_entry_hides_no_time_zone_that_is_missing(mistakes: Mistakes) -> None:
+    found = mistakes('[calling]\nstart = "09:00"\nholidays = ["25.12."]')
+    assert [line.partition(":")[2].partition(":")[0] for line in found] == [
+        " [calling].holidays",
+        " [calling].timezone",
+    ]
+
+
 def test_seconds_may_be_whole_or_not(load: Load) -> None:
     config = load("[provider]\ntimeout_seconds = 5\n[worker]\nlease_seconds = 10.5")
     assert config.provider.timeout_seconds == 5
@@ -125,9 +148,9 @@ def test_a_database_url_names_a_file(load: Load, tmp_path: Path, url: str, path:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("postgres://user:s3cret@host/db", "SQLite only"),
-        ("file:a.db", "SQLite only"),
-        ("", "SQLite only"),
+        ("postgres://user:s3cret@host/db", "the only database that is supported"),
+        ("file:a.db", "the only database that is supported"),
+        ("", "the only database that is supported"),
         ("sqlite://a.db", "three slashes"),
         ("sqlite:///", "names no file"),
         ("sqlite:///folder/", "names no file"),
@@ -154,8 +177,8 @@ def test_any_other_database_url_is_a_mistake(mistakes: Mistakes, url: str, said:
         ("https://@clinic.example", "credentials"),
         ("https://clinic.example/?a=1", "query"),
         ("https://clinic.example/#top", "fragment"),
-        ("https://clinic.example:99999", "makes no sense"),
-        ("https://[::1", "makes no sense"),
+        ("https://clinic.example:99999", "is not valid"),
+        ("https://[::1", "is not valid"),
         ("https://clinic .example", "a space"),
     ],
 )
@@ -230,14 +253,14 @@ def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> No
         """
     )
     assert holidays == (
-        "config.toml: [calling].holidays: has no date in numbers 2, 3 of the list;"
+        "config.toml: [calling].holidays: entries 2, 3 are not dates;"
         ' expected a list of dates like "2026-04-03", or "12-25" for each year\'s'
     )
     assert monday == (
-        "config.toml: [calling.hours].mon: has a span, number 1, that is none from one time of day to another;"
+        "config.toml: [calling.hours].mon: period 1 is not two times of day with a hyphen between them;"
         ' expected "" (as start, end and days say), "closed", or hours like "09:00-12:00, 14:00-19:00"'
     )
-    assert sunday.startswith("config.toml: [calling.hours].sun: has spans that overlap or touch; expected ")
+    assert sunday.startswith("config.toml: [calling.hours].sun: contains periods that overlap or touch; expected ")
 
 
 def test_one_day_at_least_must_be_open(mistakes: Mistakes) -> None:

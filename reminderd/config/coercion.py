@@ -1,0 +1,189 @@
+"""Make the sections from the values as they are written: every key of the right type and valid, or an error for it.
+
+TOML has types, and in the environment everything is text; nothing is guessed.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, Literal, get_args, get_origin
+
+from attrs import Attribute, fields, frozen
+from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
+from cattrs.gen import make_dict_structure_fn, override
+
+from reminderd.config.keys import EXPECTED, KeyPath
+from reminderd.config.paths import all_keys, members, section_of, written
+from reminderd.config.schema import Config
+from reminderd.config.validators import did_you_mean, suggestion
+
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_SWITCHES: Final = {"true": True, "false": False}
+
+_KINDS: Final = (
+    (bool, "is true or false"),
+    (int, "is a whole number"),
+    (float, "is a number with a decimal point"),
+    (str, "is text"),
+    (list, "is a list"),
+    (dict, "is a section"),
+)
+"""TOML's types in words; bool first, as each bool is an int."""
+
+
+@frozen
+class EnvironmentText:
+    """A value from the environment."""
+
+    value: str
+
+
+@frozen
+class StructureError:
+    """An error at a key, or at a section, before it is known which file or variable the value is from."""
+
+    path: KeyPath
+    words: str
+    is_section: bool = False
+
+
+def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
+    """Return the configuration and all errors in it; with errors, it is the default one."""
+    converter = Converter()
+    _register(converter, Config)
+    try:
+        return converter.structure(tree, Config), []
+    except ClassValidationError as error:
+        return Config(), list(_errors(error, (), tree))
+
+
+def _register(converter: Converter, section: type) -> None:
+    """Register how a section is made, the sections inside it first: the outer function includes theirs."""
+    overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
+    for attribute in members(section):
+        inner = section_of(attribute)
+        if inner is None:
+            overrides[attribute.name] = override(struct_hook=_reader(attribute))
+        else:
+            _register(converter, inner)
+            overrides[attribute.name] = override()
+    make: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(
+        section, converter, _cattrs_forbid_extra_keys=True, **overrides
+    )
+    converter.register_structure_hook(section, make)
+
+
+def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
+    """Return what reads one key; it runs the key's validator, so that all errors of a section are found at once."""
+
+    def read(value: object, _type: object) -> object:
+        coerced = _coerced(value, attribute.type)
+        if coerced is None:
+            raise ValueError(f"{_type_error(value, attribute.type)}; expected {attribute.metadata[EXPECTED]}")
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, coerced)
+        return coerced
+
+    return read
+
+
+def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:
+    """Yield all errors in the section at `path`, which `tree` is as it was written, and in the sections inside it."""
+    of_keys, of_the_section = error.group_exceptions()
+    for inner, note in of_keys:
+        here = (*path, note.name)
+        if isinstance(inner, ClassValidationError):
+            yield from _errors(inner, here, tree[note.name])
+        else:
+            yield StructureError(here, str(inner))
+    for inner in of_the_section:
+        if not isinstance(inner, ForbiddenExtraKeysError):
+            raise inner
+        for name in sorted(inner.extra_fields):
+            is_section = isinstance(tree[name], dict) or _is_list_of_sections(tree[name])
+            yield (_unknown_section if is_section else _unknown_key)((*path, name), inner.cl)
+
+
+def _is_list_of_sections(value: object) -> bool:
+    """Return whether a value is written like a section, but with double brackets: `[[tls]]`."""
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _unknown_section(path: KeyPath, parent: type) -> StructureError:
+    known = [".".join((*path[:-1], member.name)) for member in members(parent) if section_of(member)]
+    expected = f"expected one of {', '.join(known)}" if known else "expected no section here"
+    return StructureError(path, f"unknown section{did_you_mean('.'.join(path), known)}; {expected}", is_section=True)
+
+
+def _unknown_key(path: KeyPath, parent: type) -> StructureError:
+    known = [member.name for member in members(parent) if not section_of(member)]
+    places = [written(key) for key, _ in all_keys() if key[-1] == path[-1]]
+    if not known:  # above the first section
+        expected = " or ".join(places) or "a section above it, like [worker]"
+        return StructureError(path, f"is outside of any section; expected {expected}")
+    meant = suggestion(*places) or did_you_mean(path[-1], known)
+    return StructureError(path, f"unknown key{meant}; expected one of {', '.join(known)}")
+
+
+def _coerced(value: object, wanted: Any) -> object | None:  # noqa: ANN401 - a type or a form such as Literal
+    """Return the value as the wanted type; None if it is of another one."""
+    form = get_origin(wanted) or wanted
+    if form is Mapping:
+        return _section_of_texts(value)
+    if form is tuple and get_args(wanted)[0] is float:
+        return _numbers(value)
+    if isinstance(value, EnvironmentText):
+        return _parsed(value.value.strip(), form)
+    if form is tuple:
+        return tuple(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else None
+    if form is float and type(value) is int:
+        return _as_float(value)
+    return value if type(value) is (str if form is Literal else form) else None
+
+
+def _section_of_texts(value: object) -> dict[str, str] | None:
+    """Return a section of texts."""
+    return value if isinstance(value, dict) and all(isinstance(item, str) for item in value.values()) else None
+
+
+def _numbers(value: object) -> tuple[float, ...] | None:
+    """Return several numbers, or one that stands alone."""
+    if isinstance(value, EnvironmentText):
+        items: list[object] = [EnvironmentText(item) for item in value.value.split(",")]
+    else:
+        items = value if isinstance(value, list) else [value]
+    found = [_coerced(item, float) for item in items]
+    return tuple(number for number in found if isinstance(number, float)) if None not in found else None
+
+
+def _as_float(value: int) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _parsed(text: str, form: object) -> object | None:
+    if form is int:
+        return int(text) if _WHOLE.fullmatch(text) else None
+    if form is float:
+        try:
+            return float(text)
+        except ValueError:
+            return None
+    if form is bool:
+        return _SWITCHES.get(text.lower())
+    if form is tuple:
+        return tuple(item.strip() for item in text.split(",")) if text else ()
+    return text
+
+
+def _type_error(value: object, wanted: Any) -> str:  # noqa: ANN401 - a type or a form such as Literal
+    """Return what is wrong with a value that is not of the wanted type."""
+    if isinstance(value, EnvironmentText):
+        return "is not valid"
+    if isinstance(value, list) and get_origin(wanted) is tuple:
+        return f"contains something other than {'numbers' if get_args(wanted)[0] is float else 'text'}"
+    if isinstance(value, dict) and get_origin(wanted) is Mapping:
+        return "contains something other than text"
+    return next((words for kind, words in _KINDS if isinstance(value, kind)), "is a date or a time")

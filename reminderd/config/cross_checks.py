@@ -1,0 +1,122 @@
+"""Cross-checks: what several keys must have in common, and warnings about what is valid but hardly meant."""
+
+import os
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Final
+
+from reminderd.config.provider_sections import PROVIDER_SECTIONS, CheckError
+from reminderd.config.schema import DAYS, Config, numbering_of, wording_of
+from reminderd.core.lint import lint
+from reminderd.core.phone import territories_of
+from reminderd.core.window import WHOLE_DAY
+from reminderd.core.zones import EXPECTED, territory_of
+from reminderd.files import companions
+
+_REQUESTS_IN_A_LEASE: Final = 2
+"""One that runs into its timeout, and as much again for the last look and the settle."""
+
+
+def cross_check(config: Config) -> Iterator[CheckError]:
+    """Yield an error for each rule about several keys that does not hold."""
+    yield from _durations(config)
+    yield from _place(config)
+    yield from _hours(config)
+    yield from _provider(config)
+    yield from _addresses_and_files(config)
+
+
+def _durations(config: Config) -> Iterator[CheckError]:
+    least = _REQUESTS_IN_A_LEASE * config.provider.timeout_seconds
+    if config.worker.lease_seconds < least:
+        keys = ("worker", "lease_seconds"), ("provider", "timeout_seconds")
+        yield keys, f"is too small; expected at least {least:g}, twice [provider].timeout_seconds"
+    least = config.retry.first_delay_seconds
+    if config.retry.max_delay_seconds < least:
+        keys = ("retry", "max_delay_seconds"), ("retry", "first_delay_seconds")
+        yield keys, f"is too small; expected at least {least:g}, the value of [retry].first_delay_seconds"
+
+
+def _place(config: Config) -> Iterator[CheckError]:
+    country, allowed = config.clinic.country, numbering_of(config).countries
+    if country and country not in allowed:
+        keys = ("clinic", "allowed_countries"), ("clinic", "country")
+        yield keys, f'does not include {country}, the clinic\'s own country; expected a list with "{country}" in it'
+
+
+def _hours(config: Config) -> Iterator[CheckError]:
+    calling, limits, templates = config.calling, config.limits, config.messages.templates.values()
+    if calling.start == calling.end:
+        expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
+        yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"
+    uses = {
+        "the calling hours": any(spans != WHOLE_DAY for spans in calling.window.week),
+        "the holidays": bool(calling.holidays),
+        "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
+        "[messages.templates] with {date} or {time}": any("{date}" in text or "{time}" in text for text in templates),
+    }
+    found = [use for use, is_used in uses.items() if is_used]
+    if found and not calling.timezone:
+        yield (("calling", "timezone"),), f"is missing, but needed for {' and '.join(found)}; {EXPECTED}"
+    if not any(calling.window.week):
+        keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
+        yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"
+
+
+def _provider(config: Config) -> Iterator[CheckError]:
+    section = PROVIDER_SECTIONS.get(config.provider.kind)
+    if section is None:
+        return
+    settings = getattr(config.provider, config.provider.kind)
+    yield from section.errors(settings, config.web.public_base_url)
+
+
+def _addresses_and_files(config: Config) -> Iterator[CheckError]:
+    if config.metrics.port and config.metrics.port == config.web.port:
+        words = "is the same as [web].port, which the internet may reach"
+        yield (("metrics", "port"), ("web", "port")), f"{words}; expected a port of its own, or 0 for no metrics"
+    if config.log.path is not None:
+        used = companions(config.database.path, "the database or a file that SQLite keeps next to it")
+        if config.path is not None:
+            used[config.path] = "this configuration"
+        log = os.path.realpath(config.log.path)
+        found = next((use for file, use in used.items() if os.path.realpath(file) == log), None)
+        if found is not None:
+            yield (("log", "file"), ("database", "url")), f"is {found}; expected a file of its own"
+
+
+def config_warnings(config: Config) -> list[str]:
+    """Return a sentence for the admin about each setting that is valid, but may do harm; none for the sandbox."""
+    if config.provider.kind == "sandbox":
+        return []
+    found = list(_place_warnings(config))
+    if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
+        found.append(
+            "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
+        )
+    if not (config.limits.answered_per_day or config.limits.answered_per_week):
+        found.append("a patient with several reminders may be called several times a day; set [limits]")
+    if config.metrics.port and not _is_loopback(config.metrics.host):
+        found.append(
+            "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
+        )
+    if config.provider.kind == "twilio":  # a generic provider gets the message alone, and speaks it in its own way
+        found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
+    return found
+
+
+def _place_warnings(config: Config) -> Iterator[str]:
+    country, zone = config.clinic.country, config.calling.local_zone
+    if not numbering_of(config).countries:
+        yield "no country is set, so a mistyped number may reach a phone anywhere in the world; set [clinic].country"
+    territory = None if zone is None or not country else territory_of(zone)
+    if zone is not None and territory is not None and territory not in territories_of(country):
+        yield f"the time zone {zone.key} is not in {country}; correct [calling].timezone or [clinic].country"
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens there; a name other than its own may be any address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

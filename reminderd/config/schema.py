@@ -1,0 +1,454 @@
+"""The sections of the configuration with their keys, and what the core makes of them.
+
+An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins.
+"""
+
+from collections.abc import Mapping
+from datetime import time, timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
+
+from attrs import asdict, field, frozen
+
+from reminderd.config import validators
+from reminderd.config.keys import (
+    DERIVED,
+    SECRET,
+    choice,
+    choices,
+    file_path,
+    key,
+    number,
+    numbers,
+    phone_number,
+    positive,
+    secret,
+    switch,
+    time_of_day,
+    url,
+    whole,
+)
+from reminderd.config.provider_sections import GenericConfig, TwilioConfig
+from reminderd.core.answers import Capabilities
+from reminderd.core.backoff import Backoff
+from reminderd.core.conversation import Part
+from reminderd.core.limits import Limits
+from reminderd.core.phone import Numbering
+from reminderd.core.rules import Rules
+from reminderd.core.speech import seconds
+from reminderd.core.templates import TEMPLATE_PLACEHOLDERS, Templates
+from reminderd.core.window import Spans, Window
+from reminderd.core.wording import PLACEHOLDERS, Wording, spoken
+
+Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+LEAST_DAYS: Final = 8
+"""The clinic's limits count the calls of a week and a day; a purge must keep those."""
+
+_MOST_DAYS: Final = 36_500
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - not listened on: one of them is asked instead
+
+_DAY: Final = 86_400
+_YEAR: Final = 365 * _DAY
+
+
+@frozen(kw_only=True)
+class DatabaseConfig:
+    """Where the reminders are."""
+
+    url: str = key(
+        "sqlite:///reminderd.db", "sqlite:///file.db or sqlite:////absolute/file.db", validators.database_url_error
+    )
+    folder: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self.folder / validators.database_path(self.url)
+
+
+@frozen(kw_only=True)
+class WorkerConfig:
+    """How due reminders are called."""
+
+    poll_interval_seconds: float = positive(60.0, _DAY)
+    dialers: int = whole(8, 1, 1000)
+    lease_seconds: float = positive(60.0, _DAY)
+    outcome_timeout_seconds: float = positive(900.0, _YEAR)
+    confirm_after_seconds: float = positive(120.0, _DAY)
+    when_unsure: Literal["ask_staff", "ring_again"] = choice("ask_staff", "ask_staff", "ring_again")
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim reserves a row."""
+        return timedelta(seconds=self.lease_seconds)
+
+
+@frozen(kw_only=True)
+class WebConfig:
+    """Where webhooks are received."""
+
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
+    port: int = whole(4000, 0, 65_535)
+    public_base_url: str = url()
+    max_body_bytes: int = whole(1_048_576, 1_024, 64 * 1_048_576)
+    trusted_proxies: tuple[str, ...] = key(
+        (), 'a list of IP addresses and networks, like "127.0.0.1" and "10.0.0.0/8"', validators.networks_error
+    )
+
+    @property
+    def local_url(self) -> str | None:
+        """Where this machine's own programs reach it; None: at a port that is chosen at each start."""
+        if not self.port:
+            return None
+        host = _EVERY_ADDRESS.get(self.host, self.host)
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+@frozen(kw_only=True)
+class ProviderConfig:
+    """Who places the calls."""
+
+    kind: Literal["sandbox", "generic", "twilio"] = choice("sandbox", "sandbox", "generic", "twilio")
+    timeout_seconds: float = positive(20.0, 600)
+    calls_per_second: float = number(0.0, 0, 1000)
+    """0 sets no limit; a provider may have another default."""
+    generic: GenericConfig = field(factory=GenericConfig)
+    twilio: TwilioConfig = field(factory=TwilioConfig)
+    is_stated: bool = field(default=False, metadata=DERIVED)
+    """Whether the provider is chosen, by `kind` or by a provider's own key; else it is the sandbox by default."""
+
+
+@frozen(kw_only=True)
+class RetryConfig:
+    """Further requests for a call that was certainly not placed."""
+
+    first_delay_seconds: float = positive(1.0, _DAY)
+    max_delay_seconds: float = positive(300.0, _DAY)
+    max_tries: int = whole(20, 1, 1000)
+
+
+@frozen(kw_only=True)
+class RedialConfig:
+    """Further calls after a busy line, no answer and a voicemail."""
+
+    max_calls: int = whole(3, 1, 100)
+    delay_minutes: tuple[float, ...] = numbers((15.0,), 0, _YEAR / 60)
+    voicemail_is_reached: bool = switch(default=False)
+
+
+@frozen(kw_only=True)
+class ClinicConfig:
+    """Where the clinic is. A country that is not set is not known."""
+
+    country: str = key(
+        "",
+        'a two-letter country code (ISO 3166) like "US" or "DE"',
+        validators.country_error,
+        converter=validators.country_code,
+    )
+    allowed_countries: tuple[str, ...] = key(
+        (),
+        'a list of two-letter country codes (ISO 3166) like ["US", "DE"]',
+        validators.countries_error,
+        converter=lambda codes: tuple(map(validators.country_code, codes)),
+    )
+
+
+def _hours() -> str:
+    return key(
+        validators.AS_ALWAYS,
+        '"" (as start, end and days say), "closed", or hours like "09:00-12:00, 14:00-19:00"',
+        validators.hours_error,
+    )
+
+
+@frozen(kw_only=True)
+class HoursConfig:
+    """Weekdays with hours of their own."""
+
+    mon: str = _hours()
+    tue: str = _hours()
+    wed: str = _hours()
+    thu: str = _hours()
+    fri: str = _hours()
+    sat: str = _hours()
+    sun: str = _hours()
+
+
+@frozen(kw_only=True)
+class CallingConfig:
+    """The calling hours."""
+
+    timezone: str = key("", 'the tz database\'s name of a place, like "America/New_York"', validators.zone_error)
+    start: str = key("00:00", 'a time from "00:00" to "23:59"', validators.start_error)
+    end: str = key("24:00", 'a time from "00:00" to "24:00"', validators.end_error)
+    days: tuple[Day, ...] = choices(DAYS, *DAYS)
+    holidays: tuple[str, ...] = key(
+        (), 'a list of dates like "2026-04-03", or "12-25" for each year\'s', validators.holidays_error
+    )
+    max_lateness_minutes: float = positive(240.0, _YEAR / 60)
+    group_minutes: float = number(0.0, 0.0, 24 * 60)
+    hours: HoursConfig = field(factory=HoursConfig)
+
+    @property
+    def local_zone(self) -> ZoneInfo | None:
+        """The clinic's time zone, in which local times are read; None if it is not known."""
+        return ZoneInfo(self.timezone) if self.timezone else None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone in which times are shown: the clinic's, or UTC if it is not known."""
+        return self.local_zone or ZoneInfo("UTC")
+
+    @property
+    def window(self) -> Window:
+        """The calling hours as the core reads them."""
+        return Window(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
+
+    def _spans(self, day: Day) -> Spans:
+        own: str = getattr(self.hours, day)
+        if own != validators.AS_ALWAYS:
+            return validators.spans_of(own)
+        return (validators.span_of(self.start, self.end),) if day in self.days else ()
+
+
+@frozen(kw_only=True)
+class LimitsConfig:
+    """How often a phone number may be reached."""
+
+    answered_per_day: int = whole(0, 0, 100)
+    answered_per_week: int = whole(0, 0, 100)
+
+
+def _prompt(*, with_message: bool = False) -> str:
+    """Declare the text of one prompt."""
+    known = tuple(name for name in PLACEHOLDERS if with_message or name != "message")
+    expected = f"at most {validators.TEMPLATE_LENGTH:,} characters, with no placeholders but {_braced(known)}"
+    return key("", expected, lambda text: validators.prompt_error(text, known))
+
+
+def _braced(names: tuple[str, ...]) -> str:
+    return ", ".join(f"{{{name}}}" for name in names)
+
+
+@frozen(kw_only=True)
+class MessagesConfig:
+    """The clinic's name and number, and its own prompts; a text that is left empty is the language's."""
+
+    clinic: str = key("", f"at most {validators.CLINIC_NAME_LENGTH} characters", validators.clinic_name_error)
+    phone: str = phone_number()
+    language: str = key("en-US", 'a BCP 47 tag like "en-US"', validators.language_error)
+    voice: str = key("", 'a name like "Polly.Joanna-Neural"', validators.voice_error)
+    greeting: str = _prompt()
+    menu: str = _prompt()
+    voicemail: str = _prompt(with_message=True)
+    confirmed: str = _prompt()
+    cancel_question: str = _prompt()
+    cancel_requested: str = _prompt()
+    opted_out: str = _prompt()
+    not_needed: str = _prompt()
+    unknown_key: str = _prompt()
+    goodbye: str = _prompt()
+    templates: Mapping[str, str] = key(
+        MappingProxyType({}),
+        "a section of names in small letters, digits and underscores, each with a text of at most"
+        f" {validators.TEMPLATE_LENGTH:,} characters, with no placeholders but {_braced(TEMPLATE_PLACEHOLDERS)}",
+        validators.templates_error,
+    )
+
+
+@frozen(kw_only=True)
+class ApiConfig:
+    """The HTTP API for the clinic's own system. Without a token it is off."""
+
+    token: str = secret(
+        f"at least {validators.API_TOKEN_LENGTH} printable ASCII characters without spaces", validators.api_token_error
+    )
+    token_file: str = file_path()
+
+
+@frozen(kw_only=True)
+class AlertsConfig:
+    """Who gets a message when reminders need a human, and how often at most."""
+
+    urls: tuple[str, ...] = key(
+        (),
+        "Apprise URLs (see github.com/caronc/apprise), as a list or in a file, one a line",
+        validators.alert_urls_error,
+        mark=SECRET,
+    )
+    urls_file: str = file_path()
+    every_seconds: float = positive(300.0, _DAY)
+
+
+@frozen(kw_only=True)
+class BackupConfig:
+    """Copies of the database, one a day."""
+
+    folder: str = key("", "the path of a folder", validators.path_error)
+    at: str = time_of_day("02:30")
+    keep: int = whole(14, 1, 10_000)
+    base: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path | None:
+        """The folder; None: no backups are made."""
+        return self.base / self.folder if self.folder else None
+
+    @property
+    def time(self) -> time:
+        """When, by the clinic's clock."""
+        return time.fromisoformat(self.at)
+
+
+def _days_error(days: int) -> str | None:
+    if days == 0 or LEAST_DAYS <= days <= _MOST_DAYS:
+        return None
+    return "is too small" if days < LEAST_DAYS else "is too large"
+
+
+@frozen(kw_only=True)
+class RetentionConfig:
+    """How long the database keeps personal data."""
+
+    days: int = key(0, f"0 (forever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_error)
+    at: str = time_of_day("03:30")
+
+    @property
+    def time(self) -> time:
+        """When, by the clinic's clock."""
+        return time.fromisoformat(self.at)
+
+
+@frozen(kw_only=True)
+class MetricsConfig:
+    """Where Prometheus may ask. Without a port there are no metrics."""
+
+    host: str = key("127.0.0.1", "an IP address or a host name to listen on", validators.host_error)
+    port: int = whole(0, 0, 65_535)
+
+
+@frozen(kw_only=True)
+class LogConfig:
+    """What is logged, and where."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = choice("INFO", "DEBUG", "INFO", "WARNING", "ERROR")
+    format: Literal["text", "json"] = choice("text", "text", "json")
+    file: str = file_path()
+    rotation: str = key("10 MB", 'one like "10 MB", "1 week", "daily" or "00:00"', validators.rotation_error)
+    retention: str = key("30 days", 'one like "30 days" or "6 months"', validators.retention_error)
+    folder: Path = field(default=Path(), metadata=DERIVED)
+    """What a relative path is relative to."""
+
+    @property
+    def path(self) -> Path | None:
+        """The log file; None: only to stderr."""
+        return self.folder / self.file if self.file else None
+
+
+@frozen(kw_only=True)
+class Config:
+    """The whole configuration, without an error in it."""
+
+    database: DatabaseConfig = field(factory=DatabaseConfig)
+    worker: WorkerConfig = field(factory=WorkerConfig)
+    web: WebConfig = field(factory=WebConfig)
+    provider: ProviderConfig = field(factory=ProviderConfig)
+    retry: RetryConfig = field(factory=RetryConfig)
+    redial: RedialConfig = field(factory=RedialConfig)
+    clinic: ClinicConfig = field(factory=ClinicConfig)
+    calling: CallingConfig = field(factory=CallingConfig)
+    limits: LimitsConfig = field(factory=LimitsConfig)
+    messages: MessagesConfig = field(factory=MessagesConfig)
+    api: ApiConfig = field(factory=ApiConfig)
+    alerts: AlertsConfig = field(factory=AlertsConfig)
+    backup: BackupConfig = field(factory=BackupConfig)
+    retention: RetentionConfig = field(factory=RetentionConfig)
+    metrics: MetricsConfig = field(factory=MetricsConfig)
+    log: LogConfig = field(factory=LogConfig)
+    path: Path | None = field(default=None, metadata=DERIVED)
+    """The file it was read from; None: defaults and environment alone."""
+
+
+def rules_of(
+    config: Config, *, provider: str | None = None, account: str = "", capabilities: Capabilities | None = None
+) -> Rules:
+    """Return the rules for transitions.
+
+    Args:
+        config: the clinic's.
+        provider: the provider's own name; None: its kind.
+        account: the account with the provider.
+        capabilities: what the provider can do; None: nothing, which is enough for what staff do.
+    """
+    wording = wording_of(config, from_number=config.provider.twilio.from_number)
+    return Rules(
+        lease=config.worker.lease,
+        outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
+        confirm_after=timedelta(seconds=config.worker.confirm_after_seconds),
+        ring_again_when_unsure=config.worker.when_unsure == "ring_again",
+        backoff=Backoff(
+            timedelta(seconds=config.retry.first_delay_seconds), timedelta(seconds=config.retry.max_delay_seconds)
+        ),
+        max_tries=config.retry.max_tries,
+        max_calls=config.redial.max_calls,
+        redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
+        window=config.calling.window,
+        numbering=numbering_of(config),
+        limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
+        group_within=timedelta(minutes=config.calling.group_minutes),
+        max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+        voicemail_is_reached=config.redial.voicemail_is_reached,
+        greeting_takes=timedelta(seconds=seconds(spoken(Part.GREETING, wording, ""))),
+        leave_voicemail=config.provider.twilio.voicemail == "leave_message",
+        provider=provider or config.provider.kind,
+        account=account,
+        capabilities=capabilities or Capabilities(),
+    )
+
+
+def numbering_of(config: Config) -> Numbering:
+    """Return which numbers may be called, and how the clinic writes them."""
+    own = {config.messages.phone, config.provider.twilio.from_number} - {""}
+    return Numbering(
+        country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=frozenset(own)
+    )
+
+
+def wording_of(config: Config, *, from_number: str) -> Wording:
+    """Return what patients hear.
+
+    Args:
+        config: the clinic's.
+        from_number: the number that its calls come from, in E.164, which is spoken if `[messages]` has none;
+            empty: not known.
+    """
+    messages = config.messages
+    written = asdict(messages)
+    return Wording(
+        clinic=messages.clinic,
+        phone=messages.phone,
+        from_number=from_number,
+        language=messages.language,
+        voice=messages.voice,
+        templates={part: written[part] for part in Part if written.get(part)},
+    )
+
+
+def templates_of(config: Config) -> Templates:
+    """Return the clinic's templates for messages."""
+    messages = config.messages
+    return Templates(
+        by_name=messages.templates,
+        clinic=messages.clinic,
+        language=messages.language,
+        zone=config.calling.local_zone,
+        max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+    )

@@ -1,0 +1,81 @@
+"""Secrets that lie in files of their own: how they are read, and which files they are in."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from reminderd.config.keys import KeyPath, file_of
+from reminderd.config.paths import SECRETS, replaced, value_at
+from reminderd.config.schema import Config
+
+CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
+"""Before a file's name: it is in the folder in which the supervisor passes secrets to this process alone."""
+
+
+def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str) -> Config:
+    """Return the configuration with this secret, read from its file if one is named.
+
+    A list has one entry a line.
+
+    Args:
+        config: the configuration.
+        secret: the key.
+        folder: what the file's name is relative to.
+        credentials: the supervisor's folder; empty: there is none.
+
+    Raises:
+        ValueError: The secret can't be read; the message says why and what is expected.
+    """
+    name: str = value_at(config, file_of(secret))
+    if not name:
+        return config
+    if value_at(config, secret):
+        raise ValueError(f"is set in addition to {secret[-1]}; expected only one of the two")
+    expected = "a file that contains nothing but the secret"
+    if name.startswith(CREDENTIALS):
+        if not credentials:
+            raise ValueError("CREDENTIALS_DIRECTORY is not set; expected a supervisor that sets it, as systemd does")
+        expected += ", which the supervisor passes when it starts the daemon"
+        file = Path(credentials) / name.removeprefix(CREDENTIALS)
+    else:
+        file = folder / name
+    text = _text_in(file, expected)
+    if isinstance(value_at(config, secret), str):
+        return replaced(config, secret, text)
+    return replaced(config, secret, tuple(line.strip() for line in text.splitlines() if line.strip()))
+
+
+def _text_in(file: Path, expected: str) -> str:
+    # The name is not repeated: whoever takes the key for that of the secret itself has written the secret there.
+    try:
+        text = file.read_bytes().decode().rstrip("\r\n")
+    except OSError as error:
+        raise ValueError(f"the file can't be read ({error.strerror}); expected {expected}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"the file is not UTF-8; expected {expected}") from None
+    if not text:
+        raise ValueError(f"the file is empty; expected {expected}")
+    return text
+
+
+def files_with_secrets(config: Config) -> list[Path]:
+    """Return the configuration file, if it contains a secret, and every file that it names for one, missing or not."""
+    found = [] if config.path is None or not _contains_a_secret(config.path) else [config.path]
+    names: list[str] = [value_at(config, file_of(secret)) for secret in SECRETS]
+    return found + [config.database.folder / name for name in names if name]  # the folder of every relative path
+
+
+def _contains_a_secret(file: Path) -> bool:
+    """Return whether a file that was read without errors contains a secret, be it one that the environment replaces."""
+    try:
+        tree = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError):  # it has changed meanwhile
+        return True
+    return any(_value_in(tree, path) for path in SECRETS)
+
+
+def _value_in(tree: dict[str, Any], path: KeyPath) -> object:
+    found: Any = tree
+    for name in path:
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
