@@ -15,7 +15,6 @@ import trio
 from attrs import define, field, frozen
 from loguru import logger
 from quart import Request, Response, request
-from werkzeug.exceptions import NotFound
 
 from reminderd.core.imported import Decision, Intake
 from reminderd.core.intake import ReminderRequest
@@ -131,27 +130,14 @@ class Throttle:
 _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
 
 
-def api_views(
-    current: Callable[[], Api | None], *, limits: Limits, in_work: trio.Semaphore, throttle: Throttle
-) -> list[tuple[str, str, View]]:
-    """Return method, path and view of each route; while `current` returns None, all answer 404."""
-
-    def api() -> Api:
-        found = current()
-        if found is None:
-            raise NotFound
-        return found
-
-    async def document() -> Response:
-        api()
-        return _document()
+def api_views(api: Api, *, limits: Limits, in_work: trio.Semaphore, throttle: Throttle) -> list[tuple[str, str, View]]:
+    """Return method, path and view of each route."""
 
     async def answer(view: _AnsweringView, name: str = "") -> Response:
         try:
-            found = api()
-            await _authorize(found.token, throttle)
+            await _authorize(api.token, throttle)
             body = await _body(limits.body_seconds)
-            return await _answered(partial(view, found, name, body), in_work)
+            return await _answered(partial(view, api, name, body), in_work)
         except ProblemError as error:
             if error.status != 429:  # whoever sends those could fill the log
                 logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
@@ -161,7 +147,7 @@ def api_views(
         ("POST", PATH, partial(answer, _post)),
         ("GET", f"{PATH}/<path:name>", partial(answer, _get)),
         ("DELETE", f"{PATH}/<path:name>", partial(answer, _delete)),
-        ("GET", DOCUMENT_PATH, document),
+        ("GET", DOCUMENT_PATH, _document),
     ]
 
 
@@ -254,6 +240,6 @@ def _plain(value: object) -> object:
     return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
-def _document() -> Response:
+async def _document() -> Response:
     """Answer with the OpenAPI description of the API; it holds no secret."""
     return ready_reply(200, (resources.files("reminderd.web") / "openapi.json").read_bytes())

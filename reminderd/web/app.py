@@ -15,10 +15,10 @@ from reminderd.web.webhooks import Webhooks, webhook_views
 
 def build_app(
     *,
-    webhooks: Callable[[], Webhooks],
+    webhooks: Webhooks,
     health: Health,
     limits: Limits,
-    api: Callable[[], Api | None] = lambda: None,
+    api: Api | None = None,
     throttle: Throttle | None = None,
     answered: Callable[[int], None] = lambda _status: None,
     knows_one_call: bool = False,
@@ -26,10 +26,10 @@ def build_app(
     """Return the app that takes webhooks, serves the API, and reports its health.
 
     Args:
-        webhooks: returns the provider's webhooks as they are configured now; their paths never change.
+        webhooks: the provider's.
         health: what this process says about itself.
         limits: what no request may exceed.
-        api: returns the API for the clinic's own system as it is configured now; None: there is none now.
+        api: the API for the clinic's own system; None: there is none.
         throttle: delays wrong tokens of the API; None: one that trusts no proxy.
         answered: is told the HTTP status of the answer to each webhook.
         knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
@@ -39,7 +39,8 @@ def build_app(
     views = webhook_views(webhooks, limits=limits, in_work=in_work, answered=answered, knows_one_call=knows_one_call)
     if not knows_one_call:
         views += health.views
-        views += api_views(api, limits=limits, in_work=in_work, throttle=throttle or Throttle())
+        if api is not None:
+            views += api_views(api, limits=limits, in_work=in_work, throttle=throttle or Throttle())
     app = json_app("reminderd.web", views)
     if knows_one_call:
         app.register_error_handler(HTTPException, unavailable)

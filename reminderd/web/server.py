@@ -28,10 +28,9 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
 from hypercorn.trio.task_group import TaskGroup
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ConnectionState
+from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 from loguru import logger
-from quart_trio import QuartTrio
 
 from reminderd.config.validators import shown_host
 
@@ -82,7 +81,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: QuartTrio,
+    app: ASGIFramework,
     listener: socket.socket,
     *,
     shutdown_trigger: Callable[[], Awaitable[None]],

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import trio
-from attrs import Factory, field, frozen
+from attrs import frozen
 from loguru import logger
 from quart import Response, request
 
@@ -27,22 +27,10 @@ class Webhooks:
 
     provider: WebhookProvider
     recorder: Recorder
-    routes: Sequence[Route] = field(
-        init=False, default=Factory(lambda self: self.provider.routes(self.recorder), takes_self=True)
-    )
-
-
-@frozen(kw_only=True)
-class _Receiver:
-    current: Callable[[], Webhooks]
-    limits: Limits
-    in_work: trio.Semaphore
-    answered: Callable[[int], None]
-    knows_one_call: bool
 
 
 def webhook_views(
-    current: Callable[[], Webhooks],
+    webhooks: Webhooks,
     *,
     limits: Limits,
     in_work: trio.Semaphore,
@@ -52,40 +40,35 @@ def webhook_views(
     """Return method, path and view of each webhook.
 
     Args:
-        current: returns the webhooks as they are configured now; their paths never change.
+        webhooks: the provider's.
         limits: what none of them may exceed.
         in_work: has a place for each request that may be in work; without one the provider is asked to come again.
         answered: is told the HTTP status of each answer.
         knows_one_call: see `build_app`. A GET is about no certain call, and not served then.
     """
-    receiver = _Receiver(
-        current=current, limits=limits, in_work=in_work, answered=answered, knows_one_call=knows_one_call
-    )
-    return [
-        (route.method, route.path, _view(place, receiver))
-        for place, route in enumerate(current().routes)
-        if route.method == "POST" or not knows_one_call
-    ]
+
+    def view_of(route: Route) -> View:
+        async def view(**_parts_of_the_path: str) -> Response:
+            try:
+                response = await _received(route, webhooks.provider, limits, in_work)
+            except Exception:  # a bug, which `unexpected_error` answers
+                answered(500)
+                raise
+            if knows_one_call and not response.status_code < 300:
+                response = await unavailable()
+            answered(response.status_code)
+            return response
+
+        return view
+
+    routes = webhooks.provider.routes(webhooks.recorder)
+    served = [route for route in routes if route.method == "POST" or not knows_one_call]
+    return [(route.method, route.path, view_of(route)) for route in served]
 
 
-def _view(place: int, receiver: _Receiver) -> View:
-    async def view(**_parts_of_the_path: str) -> Response:
-        try:
-            response = await _received(place, receiver)
-        except Exception:  # a bug, which `unexpected_error` answers
-            receiver.answered(500)
-            raise
-        if receiver.knows_one_call and not response.status_code < 300:
-            response = await unavailable()
-        receiver.answered(response.status_code)
-        return response
-
-    return view
-
-
-async def _received(place: int, receiver: _Receiver) -> Response:
+async def _received(route: Route, provider: WebhookProvider, limits: Limits, in_work: trio.Semaphore) -> Response:
     try:
-        with trio.fail_after(receiver.limits.body_seconds):
+        with trio.fail_after(limits.body_seconds):
             body = await body_of(request.scope).read()
     except TooLargeError:
         return _refused(413, "Payload too large")
@@ -95,14 +78,13 @@ async def _received(place: int, receiver: _Receiver) -> Response:
         return await _later("too many large requests at once")
     # No place while its body is on the way: slow senders would keep everybody else out.
     try:
-        receiver.in_work.acquire_nowait()
+        in_work.acquire_nowait()
     except trio.WouldBlock:
         return await _later("too many webhooks at once")
     try:
-        webhooks = receiver.current()
-        return await _answered(_webhook(body), webhooks.routes[place].answer, webhooks.provider)
+        return await _answered(_webhook(body), route.answer, provider)
     finally:
-        receiver.in_work.release()
+        in_work.release()
 
 
 def _webhook(body: bytes) -> Webhook:

@@ -13,7 +13,7 @@ from attrs import frozen
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
-from reminderd.daemon.intake import api
+from reminderd.daemon.endpoints import api
 from reminderd.store.database import Database, open_database
 from reminderd.web.api import Throttle
 from reminderd.web.app import build_app
@@ -58,10 +58,10 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
         its_api = api(config, database=database, rules=rules_of(config))
         webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())
         app = build_app(
-            webhooks=lambda: webhooks,
+            webhooks=webhooks,
             health=Health(readiness=readiness),
             limits=Limits(body_bytes=1024 * 1024),
-            api=lambda: its_api,
+            api=its_api,
             throttle=throttle or Throttle(pace=0),
         )
         stopping = trio.Event()

@@ -131,7 +131,7 @@ async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any)
     answered = given.pop("answered", lambda _status: None)
     webhooks = Webhooks(provider=SigningProvider(), recorder=recorder)
     app = build_app(
-        webhooks=lambda: webhooks,
+        webhooks=webhooks,
         health=health,
         limits=Limits(**given),
         answered=answered,

@@ -1,4 +1,4 @@
-"""The poll loop, the dialer and the checker around a real database, with a clock and a provider that tests hold."""
+"""The poll loop and the dialer around a real database, with a clock and a provider that tests hold."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,8 +16,7 @@ from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
-from reminderd.engine.context import Context
-from reminderd.engine.pacing import Pacing
+from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
@@ -160,7 +159,7 @@ class House:
     async def until_trouble(self, *, ends: bool = False) -> None:
         """Wait until the loop says that it is in trouble; with `ends`, that it is not any more."""
         with trio.fail_after(_PATIENCE):
-            while (self.poller.failure is None) != ends:  # noqa: ASYNC110 - trouble is no event
+            while (self.poller.memory.failure is None) != ends:  # noqa: ASYNC110 - trouble is no event
                 await trio.sleep(0.001)
 
     async def polled(self) -> None:
@@ -169,7 +168,7 @@ class House:
         for _ in range(3):
             self.clock.seconds += 1e-6
             with trio.fail_after(_PATIENCE):
-                while self.poller.beat < self.clock.seconds:  # noqa: ASYNC110 - a beat is no event
+                while self.poller.memory.beat < self.clock.seconds:  # noqa: ASYNC110 - a beat is no event
                     await trio.sleep(0.001)
 
 
@@ -198,24 +197,19 @@ async def a_house(
         **rules,
     )
     async with open_database(path, store_clock or clock, runner=runner) as database, trio.open_nursery() as nursery:
+        memory = Memory(breaker=Breaker(the_rules.backoff), beat=clock.monotonic())
+        memory.adjust(dialers=dialers, per_second=per_second, backoff=the_rules.backoff, now=clock.monotonic())
         context = Context(
             database=database,
             provider=provider,
-            breaker=Breaker(the_rules.backoff),
+            memory=memory,
             clock=clock,
             rules=the_rules,
             timeout=timedelta(seconds=20),
             stopping=stopping,
             instruments=Instruments(),
         )
-        poller = Poller(
-            context=context,
-            pacing=Pacing(per_second),
-            lines=trio.CapacityLimiter(dialers),
-            checkers=trio.CapacityLimiter(dialers),
-            interval=interval,
-            mint=lambda: f"id-{next(ids)}",
-        )
+        poller = Poller(context=context, interval=interval, mint=lambda: f"id-{next(ids)}")
         house = House(database, clock, stopping, the_rules, provider, poller)
         if before_start is not None:
             await before_start(house)

@@ -107,7 +107,7 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
     async def readiness() -> dict[str, Any]:
         return {}
 
-    app = build_app(webhooks=lambda: webhooks, health=Health(readiness=readiness), limits=Limits(body_bytes=64 * 1024))
+    app = build_app(webhooks=webhooks, health=Health(readiness=readiness), limits=Limits(body_bytes=64 * 1024))
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))

@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from reminderd.daemon.notify import Signs, Supervisor, attend, supervisor
+from reminderd.daemon.systemd import Signs, Supervisor, attend, supervisor
 from tests.support.supervisor import SystemdStandIn, a_supervisor
 
 WATCHDOG = timedelta(seconds=60)

@@ -12,7 +12,7 @@ from reminderd.core.answers import Report
 from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.wording import Wording
-from reminderd.daemon.recorder import DatabaseRecorder
+from reminderd.daemon.endpoints import DatabaseRecorder
 from reminderd.engine.breaker import Breaker
 from reminderd.store.database import open_database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError

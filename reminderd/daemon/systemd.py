@@ -16,8 +16,7 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.engine.breaker import Breaker
-from reminderd.engine.poller import Poller
+from reminderd.engine.context import Memory
 
 _UNWATCHED: Final = 15.0
 """Seconds between two lines about how it goes, where there is no watchdog to feed."""
@@ -48,8 +47,8 @@ class Supervisor:
             logger.warning(f"the supervisor can't be notified of {assignments[0]}: {error.strerror or error}")
 
 
-UNTOLD: Final = Supervisor()
-"""Nobody, as for a run by hand."""
+NOBODY: Final = Supervisor()
+"""No supervisor, as for a run by hand."""
 
 
 @frozen(kw_only=True)
@@ -66,15 +65,16 @@ class Signs:
     """What is wrong, in a line for the admin that names no patient; None: nothing."""
 
 
-def signs_of(loop: Poller | None, breaker: Breaker, clock: Clock, *, patience: float) -> Signs:
-    """A run's signs: those of its poll loop; without one, that it comes round at all."""
-    if loop is None:
+def signs_of(memory: Memory, clock: Clock, *, dials: bool, patience: float) -> Signs:
+    """Return a run's signs: those of its poll loop; without one, that it comes round at all."""
+    if not dials:
         return Signs(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=patience, trouble=lambda: None)
+    breaker = memory.breaker
     return Signs(
-        ready=loop.claimed.wait,
-        silence=lambda: clock.monotonic() - loop.beat,
+        ready=memory.claimed.wait,
+        silence=lambda: clock.monotonic() - memory.beat,
         patience=patience,
-        trouble=lambda: loop.failure or _paused(breaker.reason or breaker.address.reason),
+        trouble=lambda: memory.failure or _paused(breaker.reason or breaker.address.reason),
     )
 
 

@@ -1,33 +1,47 @@
-"""Records what webhooks say in the database, and in the log."""
+"""Connect the web server to the database: settle what a webhook reports, store and find what the API asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
+from uuid import uuid4
 
 from attrs import frozen
 from loguru import logger
 
+from reminderd.config import Config, templates_of, wording_of
 from reminderd.core.answers import Report
+from reminderd.core.imported import Decision
+from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
+from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.core.wording import Wording
-from reminderd.daemon.parts import mint
 from reminderd.engine.breaker import Breaker
+from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_turn
 from reminderd.logs import log_transition
+from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
+from reminderd.store.reminders import API, Source, Stored, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection
+from reminderd.web.api import Api
+from reminderd.web.webhooks import Webhooks
 
 T = TypeVar("T")
 
 
+def mint() -> str:
+    """Return a new unguessable id."""
+    return str(uuid4())
+
+
 @frozen(kw_only=True)
 class DatabaseRecorder:
-    """Records webhooks in the clinic's database; see `Recorder`."""
+    """Records what webhooks report; see `Recorder`."""
 
     database: Database
     rules: Rules
@@ -37,14 +51,14 @@ class DatabaseRecorder:
     """Whether the database has one call only, and another database has all others."""
 
     async def report(self, report: Report) -> Transition:
-        """Settle a report; returns after the commit."""
+        """Settle a report; return after the commit."""
         transition = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
         log_transition(transition)
         self._provider_lives()
         return transition
 
     async def pick_up(self, report: Report) -> Spoken:
-        """Settle that a call was answered; returns after the commit."""
+        """Settle that a call was answered; return after the commit."""
         settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
         try:
             return self._logged(await self._write(settle))
@@ -55,7 +69,7 @@ class DatabaseRecorder:
             raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
-        """Settle a key; returns after the commit."""
+        """Settle a key; return after the commit."""
         settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
         try:
             return self._logged(await self._write(settle))
@@ -97,3 +111,58 @@ def _to_nobody(report: Report) -> Spoken:
     """Return what is spoken in a call that we do not know: a person is on the line, so be polite."""
     logger.warning(f"an unknown call was answered: {report.attempt_id}")
     return Spoken(reply=NOT_NEEDED, message="", transitions=())
+
+
+def webhooks(config: Config, context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:
+    """Return the webhooks of the configured provider.
+
+    With `knows_one_call`, the database has one call only, and another database has all others.
+    """
+    recorder = DatabaseRecorder(
+        database=context.database,
+        rules=context.rules,
+        breaker=context.memory.breaker,
+        wording=wording_of(config, from_number=config.provider.twilio.from_number),
+        knows_one_call=knows_one_call,
+    )
+    return Webhooks(provider=provider, recorder=recorder)
+
+
+@frozen(kw_only=True)
+class DatabaseService:
+    """Stores and finds reminders for the API; see `ReminderService`."""
+
+    database: Database
+    rules: Rules
+
+    async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
+        """Add or update all reminders, or none."""
+        source = Source(actor=API, detail="over HTTP")
+        write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
+        return await self.database.write(write, wait=False)
+
+    async def find(self, id_or_ref: str) -> Stored | None:
+        """Return a reminder, or None."""
+        return await self.database.read(partial(stored, id_or_ref=id_or_ref))
+
+    async def cancel(self, id_or_ref: str) -> Stored:
+        """Cancel a reminder."""
+        found, transition = await self.database.write(
+            partial(withdraw, id_or_ref=id_or_ref, rules=self.rules), wait=False
+        )
+        if transition is not None:
+            log_transition(transition)
+        return found
+
+
+def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
+    """Return the API for the clinic's own system; None if the clinic has set no token for it."""
+    if not config.api.token:
+        return None
+    return Api(
+        token=config.api.token,
+        zone=config.calling.local_zone,
+        templates=templates_of(config),
+        normalize=partial(patient_number, numbering=rules.numbering),
+        service=DatabaseService(database=database, rules=rules),
+    )
