@@ -61,7 +61,7 @@ def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[...
         try:
             config = load_config(config_file, os.environ, Path.cwd())
         except ConfigError as error:
-            wrong(error.mistakes)
+            wrong(error.errors)
         with store_errors():
             command(config, *args, **kwargs)
 

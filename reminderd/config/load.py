@@ -49,11 +49,11 @@ _A_SIGN: Final = 4
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; `mistakes` has a line for each: "place: what is wrong; expected …"."""
+    """The configuration can't be used; `errors` has a line for each: "place: what is wrong; expected …"."""
 
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = mistakes
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__("\n".join(errors))
+        self.errors = errors
 
 
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
@@ -65,7 +65,7 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
         cwd: what `path` is relative to; what is written in the file is relative to the file's own folder.
 
     Raises:
-        ConfigError: There are mistakes; all of them are listed.
+        ConfigError: There are errors; all of them are listed.
     """
     written = _read_file(path, environ, cwd)
     _read_environment(written, environ)
@@ -82,8 +82,8 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
             if not wrong_by_themselves.intersection(keys):
                 key = file_of(keys[0]) if keys[0] in SECRETS and written.get(file_of(keys[0])) is not None else keys[0]
                 written.reject(key, words)
-    if written.mistakes:
-        raise ConfigError(written.mistakes)
+    if written.errors:
+        raise ConfigError(written.errors)
     return config
 
 
@@ -94,7 +94,7 @@ def origin(path: Path | None) -> str:
 
 @define
 class _Written:
-    """The values as they are written, the environment's over the file's, and the mistakes found so far."""
+    """The values as they are written, the environment's over the file's, and the errors found so far."""
 
     folder: Path
     """What relative paths in it are relative to."""
@@ -107,8 +107,8 @@ class _Written:
     variables: dict[KeyPath, str] = field(factory=dict)
     """The environment variables that set a key."""
     wrong: set[KeyPath] = field(factory=set)
-    """Keys with a mistake."""
-    mistakes: list[str] = field(factory=list)
+    """Keys with an error."""
+    errors: list[str] = field(factory=list)
 
     def get(self, path: KeyPath) -> Any:  # noqa: ANN401 - nothing is known yet of what is written
         """Return the value as it is written, a section as a dict; None if it is not set."""
@@ -133,8 +133,8 @@ class _Written:
         self.variables.pop(path, None)
 
     def reject(self, path: KeyPath, words: str, *, is_section: bool = False) -> None:
-        """Note a mistake at a key, or at a section, and forget its value."""
-        self.mistakes.append(f"{self._place(path, is_section=is_section)}: {words}")
+        """Note an error at a key, or at a section, and forget its value."""
+        self.errors.append(f"{self._place(path, is_section=is_section)}: {words}")
         self.wrong.add(path)
         self.drop(path)
 
@@ -177,7 +177,7 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Wri
         return written
     # A file that the environment names is a value of the configuration; one of the command line was typed just now.
     is_by_variable = path is None and named is not None
-    written.mistakes.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
+    written.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
     written.is_readable = False
     return written
 
@@ -216,7 +216,7 @@ def _read_environment(written: _Written, environ: Mapping[str, str]) -> None:
 
 
 def _prefixed(written: _Written, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
-    """Yield the keys that `REMINDERD__…` sets, each with its variable; note a mistake for each that names no key."""
+    """Yield the keys that `REMINDERD__…` sets, each with its variable; note an error for each that names no key."""
     known = {variable_of(path): path for path, _ in all_keys()}
     seen: dict[KeyPath, str] = {}
     for name in sorted(name for name in environ if name.startswith(PREFIX)):
@@ -226,9 +226,9 @@ def _prefixed(written: _Written, environ: Mapping[str, str]) -> Iterator[tuple[K
             meant = suggestion(*(variable for variable, home in known.items() if home[-1] == key))
             shown = PREFIX + "__".join(map(shown_name, name.removeprefix(PREFIX).split("__")))
             words = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
-            written.mistakes.append(f"environment {shown}: {words}")
+            written.errors.append(f"environment {shown}: {words}")
         elif path in seen:
-            written.mistakes.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
+            written.errors.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
         else:
             seen[path] = name
             yield path, name

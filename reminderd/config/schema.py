@@ -81,7 +81,7 @@ class WorkerConfig:
     lease_seconds: float = positive(60.0, _DAY)
     outcome_timeout_seconds: float = positive(900.0, _YEAR)
     confirm_after_seconds: float = positive(120.0, _DAY)
-    when_unsure: Literal["ask_staff", "ring_again"] = choice("ask_staff", "ask_staff", "ring_again")
+    when_unsure: Literal["ask_staff", "call_again"] = choice("ask_staff", "ask_staff", "call_again")
 
     @property
     def lease(self) -> timedelta:
@@ -393,7 +393,7 @@ def rules_of(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
         confirm_after=timedelta(seconds=config.worker.confirm_after_seconds),
-        ring_again_when_unsure=config.worker.when_unsure == "ring_again",
+        call_again_when_unsure=config.worker.when_unsure == "call_again",
         backoff=Backoff(
             timedelta(seconds=config.retry.first_delay_seconds), timedelta(seconds=config.retry.max_delay_seconds)
         ),

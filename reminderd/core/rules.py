@@ -22,7 +22,7 @@ class Rules:
     """How long after its acceptance or last news a call is checked."""
     confirm_after: timedelta = timedelta(seconds=120)
     """How long an unconfirmed call waits for a webhook, and between look-ups."""
-    ring_again_when_unsure: bool = False
+    call_again_when_unsure: bool = False
     """Call once more when the outcome of a call stays unknown, instead of asking staff."""
     backoff: Backoff = field(factory=lambda: Backoff(timedelta(seconds=1), timedelta(seconds=300)))
     max_tries: int = 20

@@ -78,10 +78,10 @@ async def _build(daemon: Daemon, reload: Reload) -> tuple[Setup, Changes] | None
         found = changes(before, wanted)
         setup = set_up(found.config, daemon)
     except ConfigError as error:
-        count = len(error.mistakes)
+        count = len(error.errors)
         errors = "1 error" if count == 1 else f"{count} errors"
         logger.error(f"configuration not reloaded ({errors}); still using the previous one")
-        for mistake in error.mistakes:
+        for mistake in error.errors:
             logger.error(f"not reloaded: {mistake}")
         return None
     except Exception:  # noqa: BLE001 - a running daemon is worth more than a new configuration

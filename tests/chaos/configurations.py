@@ -60,7 +60,7 @@ class Configuration:
             limits=Limits(per_day=self.per_day),
             group_within=self.group_within,
             redial_delays=(self.redial_delay,),
-            ring_again_when_unsure=self.ring_again,
+            call_again_when_unsure=self.ring_again,
             voicemail_is_reached=self.voicemail_is_reached,
             leave_voicemail=self.leave_voicemail,
             greeting_takes=GREETING_TAKES * SECOND,

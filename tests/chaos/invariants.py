@@ -41,7 +41,7 @@ class Expectations:
     """The provider's reports repeat our `attempt_id`."""
     max_calls: int = 3
     ring_again: bool = False
-    """`when_unsure` is `"ring_again"`: once a reminder, a call may follow one of unknown fate."""
+    """`when_unsure` is `"call_again"`: once a reminder, a call may follow one of unknown fate."""
     called_again: Mapping[str, int] = field(factory=dict)
     """How often staff have had each reminder called again: they may know better."""
     voicemail_is_reached: bool = True

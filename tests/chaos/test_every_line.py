@@ -95,7 +95,7 @@ class Trip:
 
     def __attrs_post_init__(self) -> None:
         self.provider = SimulatedProvider(capabilities=self.story.capabilities)
-        self.rules = able(self.story.capabilities, ring_again_when_unsure=self.story.ring_again)
+        self.rules = able(self.story.capabilities, call_again_when_unsure=self.story.ring_again)
 
     @property
     def capabilities(self) -> Capabilities:

@@ -123,7 +123,7 @@ class StoreHistories(RuleBasedStateMachine):
         )
         self.clinic = able(
             capabilities,
-            ring_again_when_unsure=ring_again,
+            call_again_when_unsure=ring_again,
             voicemail_is_reached=voicemail_is_reached,
             max_lateness=max_lateness,
             group_within=group_within,
@@ -408,7 +408,7 @@ class StoreHistories(RuleBasedStateMachine):
             settled=settled,
             names_calls=self.provider.echoes_attempt_id,
             max_calls=self.clinic.max_calls,
-            ring_again=self.clinic.ring_again_when_unsure,
+            ring_again=self.clinic.call_again_when_unsure,
             called_again=self.called_again,
             voicemail_is_reached=self.clinic.voicemail_is_reached,
             answered=self.answered,

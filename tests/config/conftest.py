@@ -6,7 +6,7 @@ import pytest
 from reminderd.config import Config, ConfigError, load_config
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -22,12 +22,12 @@ def load(tmp_path: Path) -> Load:
 
 
 @pytest.fixture
-def mistakes(load: Load) -> Mistakes:
-    """The mistakes that this TOML text and this environment lead to."""
+def errors(load: Load) -> Errors:
+    """The errors that this TOML text and this environment lead to."""
 
-    def mistakes(toml: str | None = "", environ: Mapping[str, str] | None = None) -> list[str]:
+    def errors(toml: str | None = "", environ: Mapping[str, str] | None = None) -> list[str]:
         with pytest.raises(ConfigError) as caught:
             load(toml, environ)
-        return caught.value.mistakes
+        return caught.value.errors
 
-    return mistakes
+    return errors

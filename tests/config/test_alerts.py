@@ -8,11 +8,11 @@ from reminderd.config import Config
 URL = "mailtos://anna:pa55word@mail.example"
 
 
-def test_nobody_is_told_unless_somebody_is_named(load: Callable[..., Config]) -> None:
+def test_no_alert_is_sent_unless_a_url_is_set(load: Callable[..., Config]) -> None:
     assert load("").alerts.urls == ()
 
 
-def test_urls_may_lie_in_a_file_and_are_never_shown(load: Callable[..., Config], tmp_path: Path) -> None:
+def test_urls_may_be_in_a_file_and_are_never_printed(load: Callable[..., Config], tmp_path: Path) -> None:
     (tmp_path / "urls").write_text(f"{URL}\n\njsons://hook.example/path\n")
     config = load('[alerts]\nurls_file = "$CREDENTIALS_DIRECTORY/urls"', {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert config.alerts.urls == (URL, "jsons://hook.example/path")
@@ -21,8 +21,12 @@ def test_urls_may_lie_in_a_file_and_are_never_shown(load: Callable[..., Config],
     assert "pa55word" not in f"{config!r} {config}"
 
 
+def test_urls_of_the_environment_replace_the_file_of_the_configuration(load: Callable[..., Config]) -> None:
+    assert load('[alerts]\nurls_file = "gone"', {"REMINDERD__ALERTS__URLS": URL}).alerts.urls == (URL,)
+
+
 @pytest.mark.parametrize(
-    ("toml", "words"),
+    ("toml", "message"),
     [
         (f'[alerts]\nurls = ["{URL}", "nonsense"]', "[alerts].urls: entry 2 is not a URL that Apprise knows"),
         (f'[alerts]\nurls = ["{URL}"]\nurls_file = "urls"', "urls_file: is set in addition to urls"),
@@ -30,10 +34,10 @@ def test_urls_may_lie_in_a_file_and_are_never_shown(load: Callable[..., Config],
         ('[alerts]\nurls_file = "gone"', "can't be read"),
     ],
 )
-def test_each_mistake_is_told_and_no_url(
-    mistakes: Callable[..., list[str]], tmp_path: Path, toml: str, words: str
+def test_each_error_is_reported_without_a_url(
+    errors: Callable[..., list[str]], tmp_path: Path, toml: str, message: str
 ) -> None:
     (tmp_path / "bad").write_text("pa55word")
-    (line,) = mistakes(toml)
-    assert words in line
+    (line,) = errors(toml)
+    assert message in line
     assert "pa55word" not in line

@@ -8,11 +8,11 @@ from reminderd.config import Config
 TOKEN = "0123456789abcdef" * 2
 
 
-def test_without_a_token_there_is_none(load: Callable[..., Config]) -> None:
+def test_without_a_token_the_api_is_off(load: Callable[..., Config]) -> None:
     assert load("").api.token == ""
 
 
-def test_the_token_may_lie_in_a_file_and_is_never_shown(load: Callable[..., Config], tmp_path: Path) -> None:
+def test_the_token_may_be_in_a_file_and_is_never_printed(load: Callable[..., Config], tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN + "\n")
     config = load('[api]\ntoken_file = "token"')
     assert config.api.token == TOKEN
@@ -21,13 +21,13 @@ def test_the_token_may_lie_in_a_file_and_is_never_shown(load: Callable[..., Conf
 
 
 @pytest.mark.parametrize(
-    ("token", "words"),
+    ("token", "message"),
     [("secret", "is too short; expected at least 32"), ("a b" * 20, "can't be sent in an HTTP header")],
 )
-def test_a_token_that_could_be_guessed_or_can_not_be_sent_is_a_mistake(
-    mistakes: Callable[..., list[str]], token: str, words: str
+def test_a_token_that_is_short_or_can_not_be_sent_is_an_error(
+    errors: Callable[..., list[str]], token: str, message: str
 ) -> None:
-    (line,) = mistakes(f'[api]\ntoken = "{token}"')
+    (line,) = errors(f'[api]\ntoken = "{token}"')
     assert line.startswith("config.toml: [api].token: ")
-    assert words in line
+    assert message in line
     assert token not in line

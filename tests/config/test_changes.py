@@ -48,12 +48,12 @@ def test_what_may_change_now_changes_and_the_rest_is_kept(load: Load) -> None:
     )
 
 
-def test_nothing_differs_from_itself(load: Load) -> None:
+def test_a_configuration_does_not_differ_from_itself(load: Load) -> None:
     found = changes(load(GENERIC), load(GENERIC))
     assert (found.at_once, found.later, found.config) == ((), (), load(GENERIC))
 
 
-def test_a_secret_that_is_read_from_a_file_is_another_one_when_the_file_is(load: Load, tmp_path: Path) -> None:
+def test_a_secret_changes_when_its_file_changes(load: Load, tmp_path: Path) -> None:
     toml = GENERIC.replace('api_key = "one-key"', 'api_key_file = "key"')
     (tmp_path / "key").write_text("one-key")
     running = load(toml)
@@ -63,7 +63,7 @@ def test_a_secret_that_is_read_from_a_file_is_another_one_when_the_file_is(load:
     assert found.config.provider.generic.api_key == "another-key"
 
 
-def test_how_webhooks_prove_themselves_changes_together_with_its_secret(load: Load) -> None:
+def test_the_authentication_of_webhooks_changes_together_with_its_secret(load: Load) -> None:
     wanted = load(GENERIC.replace('"bearer"', '"standard-webhooks"').replace("a-token-of-sixteen", "whsec_" + "A" * 32))
     found = changes(load(GENERIC), wanted)
     assert keys(*found.at_once) == ["[provider.generic].webhook_auth", "[provider.generic].webhook_secret"]
@@ -87,7 +87,7 @@ def test_no_new_secret_goes_to_the_old_provider(
     assert [path[-1] for path in found.later] == later
 
 
-def test_another_kind_of_provider_takes_nothing_of_its_section_along(load: Load) -> None:
+def test_with_another_provider_all_keys_of_its_section_wait(load: Load) -> None:
     found = changes(load(TWILIO), load(f"{TWILIO}[redial]\nmax_calls = 1\n{GENERIC}"))
     assert keys(*found.at_once) == ["[redial].max_calls"]
     assert "[provider].calls_per_second" in keys(*found.later), "the new kind's default"
@@ -108,7 +108,7 @@ def test_every_place_that_may_change_is_in_the_documents_table() -> None:
         assert f"`{name}`" in table, place
 
 
-def test_another_public_address_holds_at_once(load: Load) -> None:
+def test_another_public_address_takes_effect_at_once(load: Load) -> None:
     found = changes(load(TWILIO), load(TWILIO.replace("clinic.example", "other.example")))
     assert (keys(*found.at_once), found.later) == (["[web].public_base_url"], ())
     assert found.config.web.public_base_url == "https://other.example"

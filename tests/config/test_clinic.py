@@ -7,7 +7,7 @@ from reminderd.config import ClinicConfig, Config, numbering_of
 from reminderd.core.phone import Numbering, patient_number
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
 def test_a_country_is_read_in_any_case(load: Load) -> None:
@@ -17,7 +17,7 @@ def test_a_country_is_read_in_any_case(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "message"),
     [
         ('country = "UK"', "[clinic].country: is not a country code (did you mean GB?); expected a two-letter"),
         ('country = "Germany"', "is not a country code (did you mean DE?)"),
@@ -35,9 +35,9 @@ def test_a_country_is_read_in_any_case(load: Load) -> None:
         ),
     ],
 )
-def test_what_is_no_country_is_a_mistake(mistakes: Mistakes, line: str, says: str) -> None:
-    (found,) = mistakes(f"[clinic]\n{line}")
-    assert says in found
+def test_anything_but_a_country_code_is_an_error(errors: Errors, line: str, message: str) -> None:
+    (found,) = errors(f"[clinic]\n{line}")
+    assert message in found
 
 
 def test_a_list_without_the_clinics_country_may_name_a_country_of_the_same_numbering(load: Load) -> None:
@@ -58,7 +58,7 @@ def test_the_clinics_own_numbers_are_read_as_they_are_dialed_in_its_country(load
 
 
 @pytest.mark.parametrize(
-    ("toml", "says"),
+    ("toml", "message"),
     [
         (
             '[messages]\nphone = "202 555 0190"',
@@ -73,20 +73,20 @@ def test_the_clinics_own_numbers_are_read_as_they_are_dialed_in_its_country(load
         ('[provider.twilio]\nfrom_number = "202 555 0190"', "[provider.twilio].from_number: without country code"),
     ],
 )
-def test_a_number_of_the_clinic_that_can_not_exist_is_a_mistake(mistakes: Mistakes, toml: str, says: str) -> None:
-    (found,) = [line for line in mistakes(toml) if "number" in line]
-    assert says in found
+def test_a_number_of_the_clinic_that_can_not_exist_is_an_error(errors: Errors, toml: str, message: str) -> None:
+    (found,) = [line for line in errors(toml) if "number" in line]
+    assert message in found
 
 
-def test_a_wrong_country_is_the_only_mistake_about_a_national_number(mistakes: Mistakes) -> None:
-    (found,) = mistakes('[clinic]\ncountry = "UK"\n[messages]\nphone = "020 7946 0123"')
+def test_a_wrong_country_is_the_only_error_about_a_national_number(errors: Errors) -> None:
+    (found,) = errors('[clinic]\ncountry = "UK"\n[messages]\nphone = "020 7946 0123"')
     assert "[clinic].country" in found
 
 
-def test_the_original_environment_alone_knows_no_country(load: Load) -> None:
-    given: dict[str, Any] = {
+def test_the_legacy_variables_alone_set_no_country(load: Load) -> None:
+    environ: dict[str, Any] = {
         "VOICE_PROVIDER_API_URL": "https://voice.example/v1/",
         "VOICE_PROVIDER_API_KEY": "key",
         "REMINDERD__PROVIDER__GENERIC__WEBHOOK_AUTH": "none",
     }
-    assert numbering_of(load(None, given)) == Numbering()
+    assert numbering_of(load(None, environ)) == Numbering()

@@ -19,9 +19,11 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
-def test_a_real_provider_and_no_calling_hours_are_a_risk(load: Load, calling: str) -> None:
-    (risk,) = config_warnings(load(calling + LIMITED + GENERIC, PLACE))
-    assert risk == "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
+def test_a_real_provider_without_calling_hours_is_warned_about(load: Load, calling: str) -> None:
+    (warning,) = config_warnings(load(calling + LIMITED + GENERIC, PLACE))
+    assert (
+        warning == "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
+    )
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
@@ -30,18 +32,18 @@ def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, call
 
 
 @pytest.mark.parametrize("key", ["answered_per_day", "answered_per_week"])
-def test_a_real_provider_without_any_limit_is_a_risk(load: Load, key: str) -> None:
+def test_a_real_provider_without_limits_is_warned_about(load: Load, key: str) -> None:
     hours = '[calling]\nend = "21:00"\n'
-    (risk,) = config_warnings(load(hours + GENERIC, PLACE))
-    assert risk == "a patient with several reminders may be called several times a day; set [limits]"
+    (warning,) = config_warnings(load(hours + GENERIC, PLACE))
+    assert warning == "a patient with several reminders may be called several times a day; set [limits]"
     assert config_warnings(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}", PLACE)) == []
 
 
-def test_the_sandbox_rings_nobody_at_night(load: Load) -> None:
+def test_the_sandbox_needs_no_warning(load: Load) -> None:
     assert config_warnings(load(None)) == []
 
 
-def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None:
+def test_the_example_with_a_real_provider_leads_to_no_warning(tmp_path: Path) -> None:
     environ = {
         "REMINDERD__PROVIDER__GENERIC__API_URL": "https://voice.example",
         "REMINDERD__PROVIDER__GENERIC__API_KEY": "key",
@@ -52,11 +54,12 @@ def test_the_example_with_a_real_provider_leaves_no_risk(tmp_path: Path) -> None
     assert config_warnings(config) == []
 
 
-def test_without_a_country_a_mistyped_number_may_be_called_anywhere(load: Load) -> None:
+def test_a_country_that_is_not_set_is_warned_about(load: Load) -> None:
     careful = '[calling]\nend = "21:00"\ntimezone = "US/Eastern"' + LIMITED + GENERIC
-    (risk,) = config_warnings(load(careful))
+    (warning,) = config_warnings(load(careful))
     assert (
-        risk == "no country is set, so a mistyped number may reach a phone anywhere in the world; set [clinic].country"
+        warning
+        == "no country is set, so a mistyped number may reach a phone anywhere in the world; set [clinic].country"
     )
     assert config_warnings(load(f'{careful}[clinic]\nallowed_countries = ["US"]')) == []
 
@@ -70,19 +73,22 @@ def test_without_a_country_a_mistyped_number_may_be_called_anywhere(load: Load) 
         ("GB", "Antarctica/Troll", 0),
     ],
 )
-def test_a_time_zone_of_another_country_was_left_by_accident(load: Load, country: str, zone: str, found: int) -> None:
+def test_a_time_zone_of_another_country_is_warned_about(load: Load, country: str, zone: str, found: int) -> None:
     place = {"REMINDERD__CLINIC__COUNTRY": country, "REMINDERD__CALLING__TIMEZONE": zone}
-    said = config_warnings(load('[calling]\nend = "21:00"' + LIMITED + GENERIC, place))
-    assert said == [f"the time zone {zone} is not in {country}; correct [calling].timezone or [clinic].country"] * found
+    warnings = config_warnings(load('[calling]\nend = "21:00"' + LIMITED + GENERIC, place))
+    assert (
+        warnings
+        == [f"the time zone {zone} is not in {country}; correct [calling].timezone or [clinic].country"] * found
+    )
 
 
 @pytest.mark.parametrize(
     ("host", "found"),
     [("127.0.0.1", 0), ("127.0.0.2", 0), ("::1", 0), ("localhost", 0), ("::", 1), ("a.example", 1)],
 )
-def test_metrics_that_others_may_reach_are_a_risk(load: Load, host: str, found: int) -> None:
+def test_metrics_that_others_may_reach_are_warned_about(load: Load, host: str, found: int) -> None:
     careful = '[calling]\nend = "21:00"' + LIMITED + GENERIC
-    said = config_warnings(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n', PLACE))
-    assert len(said) == found
-    assert all("[metrics].host" in sentence for sentence in said)
+    warnings = config_warnings(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n', PLACE))
+    assert len(warnings) == found
+    assert all("[metrics].host" in sentence for sentence in warnings)
     assert config_warnings(load(f'{careful}[metrics]\nhost = "{host}"\n', PLACE)) == [], "without a port there are none"

@@ -6,7 +6,7 @@ import pytest
 from reminderd.config import Config, load_config
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
 def test_the_environment_wins_over_the_file_and_our_own_names_over_the_legacy_ones(load: Load) -> None:
@@ -42,7 +42,7 @@ def test_an_empty_legacy_name_counts_as_unset(load: Load) -> None:
     assert load("[web]\nport = 1", {"WEBHOOK_PORT": "", "REMINDERD_CONFIG": ""}).web.port == 1
 
 
-def test_texts_become_what_the_key_takes(load: Load) -> None:
+def test_the_text_of_a_variable_becomes_the_type_of_the_key(load: Load) -> None:
     config = load(
         None,
         {
@@ -51,14 +51,14 @@ def test_texts_become_what_the_key_takes(load: Load) -> None:
             "REMINDERD__PROVIDER__GENERIC__LOOK_UP": "True",
             "REMINDERD__CALLING__DAYS": "mon, tue",
             "REMINDERD__CALLING__TIMEZONE": "US/Eastern",
-            "REMINDERD__WORKER__WHEN_UNSURE": "ring_again",
+            "REMINDERD__WORKER__WHEN_UNSURE": "call_again",
         },
     )
     assert config.worker.dialers == 9
     assert config.provider.timeout_seconds == 0.5
     assert config.provider.generic.look_up is True
     assert config.calling.days == ("mon", "tue")
-    assert config.worker.when_unsure == "ring_again"
+    assert config.worker.when_unsure == "call_again"
 
 
 @pytest.mark.parametrize(
@@ -76,37 +76,39 @@ def test_texts_become_what_the_key_takes(load: Load) -> None:
         ("CALLING__DAYS", "", 'a list of some of "mon"'),
     ],
 )
-def test_a_text_that_is_none_of_that_is_a_mistake(mistakes: Mistakes, name: str, text: str, expected: str) -> None:
-    (line,) = mistakes(None, {f"REMINDERD__{name}": text})
+def test_a_text_that_is_not_of_the_type_of_the_key_is_an_error(
+    errors: Errors, name: str, text: str, expected: str
+) -> None:
+    (line,) = errors(None, {f"REMINDERD__{name}": text})
     assert line.startswith(f"environment REMINDERD__{name}: ")
     assert f"; expected {expected}" in line
     assert len(line) < 300
 
 
-def test_a_variable_that_names_no_key_is_a_mistake_with_what_was_meant(mistakes: Mistakes) -> None:
-    (line,) = mistakes(None, {"REMINDERD__WORKER__DIALRS": "1"})
+def test_a_variable_that_names_no_key_is_an_error_with_a_suggestion(errors: Errors) -> None:
+    (line,) = errors(None, {"REMINDERD__WORKER__DIALRS": "1"})
     assert line == (
         "environment REMINDERD__WORKER__DIALRS: unknown variable (did you mean REMINDERD__WORKER__DIALERS?);"
         " expected REMINDERD__SECTION__KEY"
     )
 
 
-def test_one_whose_key_is_in_another_section_is_told_with_that(mistakes: Mistakes) -> None:
-    (line,) = mistakes(None, {"REMINDERD__PROVIDER__TWILIO__VOICEMAIL_IS_REACHED": "true"})
+def test_a_variable_with_the_wrong_section_is_an_error_with_a_suggestion(errors: Errors) -> None:
+    (line,) = errors(None, {"REMINDERD__PROVIDER__TWILIO__VOICEMAIL_IS_REACHED": "true"})
     assert "unknown variable (did you mean REMINDERD__REDIAL__VOICEMAIL_IS_REACHED?)" in line
 
 
-def test_a_key_given_by_two_variables_is_a_mistake(mistakes: Mistakes) -> None:
-    (line,) = mistakes(None, {"REMINDERD__WEB__PORT": "1", "REMINDERD__web__port": "2"})
+def test_a_key_that_two_variables_set_is_an_error(errors: Errors) -> None:
+    (line,) = errors(None, {"REMINDERD__WEB__PORT": "1", "REMINDERD__web__port": "2"})
     assert "is set twice, also as REMINDERD__WEB__PORT" in line
 
 
-def test_a_mistake_in_a_key_is_told_at_the_variable_that_gave_it(mistakes: Mistakes) -> None:
-    assert mistakes("[web]\nport = 1", {"WEBHOOK_PORT": "x"})[0].startswith("environment WEBHOOK_PORT: is not valid")
+def test_an_error_names_the_variable_that_sets_the_key(errors: Errors) -> None:
+    assert errors("[web]\nport = 1", {"WEBHOOK_PORT": "x"})[0].startswith("environment WEBHOOK_PORT: is not valid")
 
 
-def test_without_a_file_what_is_missing_is_asked_for_in_the_environment(tmp_path: Path, mistakes: Mistakes) -> None:
-    found = mistakes(None, {"VOICE_PROVIDER_API_URL": "https://voice.example"})
+def test_without_a_file_a_missing_key_is_reported_as_its_variable(tmp_path: Path, errors: Errors) -> None:
+    found = errors(None, {"VOICE_PROVIDER_API_URL": "https://voice.example"})
     assert [line.partition(": ")[0] for line in found] == [
         "environment REMINDERD__PROVIDER__GENERIC__API_KEY",
         "environment REMINDERD__PROVIDER__GENERIC__WEBHOOK_SECRET",

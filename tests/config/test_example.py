@@ -30,7 +30,7 @@ def defaults() -> Iterator[tuple[str, str, object]]:
         yield ".".join(path[:-1]), path[-1], attribute.default
 
 
-def test_the_example_is_without_mistakes_and_changes_nothing_but_the_place_the_hours_and_the_limits(
+def test_the_example_is_without_errors_and_changes_nothing_but_the_place_the_hours_and_the_limits(
     tmp_path: Path,
 ) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
@@ -70,3 +70,8 @@ def test_every_key_of_the_example_is_explained() -> None:
             assert explained, line
         else:
             explained = line.startswith("# ")
+
+
+def test_no_line_of_the_example_is_wider_than_a_screen_but_for_a_prompt() -> None:
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if len(line) > 120 and not re.match(r'#   [a-z_]+ = "', line)] == []

@@ -6,10 +6,10 @@ import pytest
 from reminderd.config import Config, ConfigError, load_config
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
-def test_nothing_at_all_gives_the_sandbox_and_a_database_in_the_working_directory(tmp_path: Path) -> None:
+def test_without_any_configuration_it_is_the_sandbox_and_a_database_in_the_working_directory(tmp_path: Path) -> None:
     config = load_config(None, {}, tmp_path)
     assert config.provider.kind == "sandbox"
     assert config.database.path == tmp_path / "reminderd.db"
@@ -39,8 +39,8 @@ def test_relative_paths_are_relative_to_the_files_folder(tmp_path: Path) -> None
     assert config.log.path == etc / "c.log"
 
 
-def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -> None:
-    found = mistakes(
+def test_all_errors_are_reported_at_once_each_with_its_place(errors: Errors) -> None:
+    found = errors(
         """
         dialers = 3
         [workr]
@@ -82,7 +82,7 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
 
 
 @pytest.mark.parametrize(
-    ("toml", "said"),
+    ("toml", "message"),
     [
         ("[worker]\ndialrs = 1", "[worker].dialrs: unknown key (did you mean dialers?); expected one of poll_interval"),
         (
@@ -100,57 +100,59 @@ def test_all_mistakes_are_told_at_once_each_with_its_place(mistakes: Mistakes) -
         ('[worker]\n"a\\nb" = 1', "[worker].…: unknown key"),
     ],
 )
-def test_what_stands_in_the_wrong_place_is_told_with_what_was_meant(mistakes: Mistakes, toml: str, said: str) -> None:
-    (line,) = mistakes(toml)
-    assert said in line
+def test_a_key_or_section_in_the_wrong_place_is_an_error_with_a_suggestion(
+    errors: Errors, toml: str, message: str
+) -> None:
+    (line,) = errors(toml)
+    assert message in line
 
 
-def test_a_syntax_error_is_told_with_its_file_and_line(mistakes: Mistakes) -> None:
-    (line,) = mistakes("[worker]\ndialers = \n")
+def test_a_syntax_error_is_reported_with_its_file_and_line(errors: Errors) -> None:
+    (line,) = errors("[worker]\ndialers = \n")
     assert "config.toml: " in line
     assert "at line 2" in line
 
 
 @pytest.mark.parametrize("section", ["[web]", "[provider.twilio]"])
-def test_a_section_that_is_there_twice_is_named_as_it_is_written(mistakes: Mistakes, section: str) -> None:
-    (line,) = mistakes(f"{section}\n{section}\n")
+def test_a_section_that_is_there_twice_is_named_as_it_is_written(errors: Errors, section: str) -> None:
+    (line,) = errors(f"{section}\n{section}\n")
     assert f"config.toml: {section} is there twice (at line 2, " in line
 
 
-def test_a_named_file_that_is_missing_is_a_mistake(tmp_path: Path) -> None:
+def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
     for path, environ, place in (
         (Path("no.toml"), {}, f"{tmp_path}/no.toml"),
         (None, {"REMINDERD_CONFIG": "no.toml"}, "environment REMINDERD_CONFIG"),
     ):
         with pytest.raises(ConfigError) as caught:
             load_config(path, environ, tmp_path)
-        assert caught.value.mistakes == [f"{place}: there is no such file; expected the path of the configuration"]
+        assert caught.value.errors == [f"{place}: there is no such file; expected the path of the configuration"]
 
 
-def test_a_folder_in_the_files_place_is_a_mistake(tmp_path: Path, mistakes: Mistakes) -> None:
+def test_a_folder_in_the_files_place_is_an_error(tmp_path: Path, errors: Errors) -> None:
     (tmp_path / "config.toml").mkdir()
-    (line,) = mistakes(None)
+    (line,) = errors(None)
     assert "can't be read" in line
 
 
-def test_a_file_that_is_not_utf_8_is_a_mistake_with_its_line(tmp_path: Path, mistakes: Mistakes) -> None:
+def test_a_file_that_is_not_utf_8_is_an_error_with_its_line(tmp_path: Path, errors: Errors) -> None:
     (tmp_path / "config.toml").write_bytes(b'[web]\nhost = "\xff"\n')
-    (line,) = mistakes(None)
+    (line,) = errors(None)
     assert "config.toml: line 2 is not UTF-8" in line
 
 
-def test_a_byte_order_mark_is_no_mistake(load: Load) -> None:
+def test_a_byte_order_mark_is_no_error(load: Load) -> None:
     assert load("\ufeff[worker]\ndialers = 2").worker.dialers == 2
 
 
-def test_nesting_without_end_is_a_mistake(mistakes: Mistakes) -> None:
-    assert len(mistakes("x = " + "[" * 100_000)) == 1
+def test_nesting_without_end_is_an_error(errors: Errors) -> None:
+    assert len(errors("x = " + "[" * 100_000)) == 1
 
 
-def test_a_broken_file_hides_no_mistake_of_the_environment_and_makes_none_up(mistakes: Mistakes) -> None:
+def test_a_broken_file_hides_no_error_of_the_environment_and_makes_none_up(errors: Errors) -> None:
     environ = {
         "REMINDERD__WEB__PORT": "x",
         "VOICE_PROVIDER_API_URL": "https://p.example",
         "TWILIO_ACCOUNT_SID": f"AC{0:032}",
     }
-    assert [line.partition(": ")[0] for line in mistakes("[", environ)][1:] == ["environment REMINDERD__WEB__PORT"]
+    assert [line.partition(": ")[0] for line in errors("[", environ)][1:] == ["environment REMINDERD__WEB__PORT"]

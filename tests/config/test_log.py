@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.config.conftest import Mistakes
+from tests.config.conftest import Errors
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from tests.config.conftest import Mistakes
     ],
 )
 def test_the_log_is_not_written_into_the_database_nor_into_the_configuration(
-    mistakes: Mistakes, file: str, what: str
+    errors: Errors, file: str, what: str
 ) -> None:
-    (line,) = mistakes(f'[log]\nfile = "{file}"\n')
+    (line,) = errors(f'[log]\nfile = "{file}"\n')
     assert line == f"config.toml: [log].file: is {what}; expected a file of its own"

@@ -12,7 +12,7 @@ from reminderd.core.wording import Wording, spoken
 from reminderd.core.wordings import BUILT_IN
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 OURS = ("clinic", "phone", "language", "voice")
@@ -28,7 +28,7 @@ def test_nothing_is_required(load: Load) -> None:
     assert wording_of(load(), from_number="+12025550100") == Wording(from_number="+12025550100")
 
 
-def test_what_is_given_is_said(load: Load) -> None:
+def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
     config = load(
         """
         [messages]
@@ -46,13 +46,13 @@ def test_what_is_given_is_said(load: Load) -> None:
     assert spoken(Part.GOODBYE, wording, "") == "Sie erreichen uns unter 0 3 0, 1 2 3 4 5 6. Auf Wiederhören."
 
 
-def test_the_environment_can_give_it_too(load: Load) -> None:
+def test_the_environment_can_set_prompts(load: Load) -> None:
     config = load(None, {"REMINDERD__MESSAGES__GOODBYE": "Bye from {clinic}.", "REMINDERD__MESSAGES__CLINIC": "Brown"})
     assert spoken(Part.GOODBYE, wording_of(config, from_number=""), "") == "Bye from Brown."
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("clinic", "a" * 101, "is 101 characters long; expected at most 100 characters"),
         ("clinic", "Dr.\\nBrown", "contains a control character"),
@@ -92,9 +92,9 @@ def test_the_environment_can_give_it_too(load: Load) -> None:
         ("goodbye", "a" * 1001, "is 1,001 characters long; expected at most 1,000 characters"),
     ],
 )
-def test_what_could_not_be_said_is_one_mistake(mistakes: Mistakes, key: str, value: str, said: str) -> None:
-    (line,) = mistakes(f'[messages]\n{key} = "{value}"')
-    assert line.startswith(f"config.toml: [messages].{key}: {said}")
+def test_a_text_that_can_not_be_spoken_is_one_error(errors: Errors, key: str, value: str, message: str) -> None:
+    (line,) = errors(f'[messages]\n{key} = "{value}"')
+    assert line.startswith(f"config.toml: [messages].{key}: {message}")
     assert "; expected " in line
     assert len(line) < 300
 
@@ -109,7 +109,7 @@ def test_a_template_is_a_name_and_a_text(load: Load) -> None:
 
 
 @pytest.mark.parametrize(
-    ("templates", "said"),
+    ("templates", "message"),
     [
         (
             '"Check up" = "Hello."',
@@ -126,28 +126,28 @@ def test_a_template_is_a_name_and_a_text(load: Load) -> None:
         ("checkup = 5", "contains something other than text; expected "),
     ],
 )
-def test_a_template_that_could_not_be_spoken_is_one_mistake(mistakes: Mistakes, templates: str, said: str) -> None:
-    (line,) = mistakes(f"[messages.templates]\n{templates}")
-    assert line.startswith(f"config.toml: [messages].templates: {said}")
+def test_a_template_that_can_not_be_spoken_is_one_error(errors: Errors, templates: str, message: str) -> None:
+    (line,) = errors(f"[messages.templates]\n{templates}")
+    assert line.startswith(f"config.toml: [messages].templates: {message}")
 
 
-def test_templates_that_are_no_section_are_a_mistake(mistakes: Mistakes) -> None:
-    (line,) = mistakes('[messages]\ntemplates = "checkup"')
+def test_templates_that_are_no_section_are_an_error(errors: Errors) -> None:
+    (line,) = errors('[messages]\ntemplates = "checkup"')
     assert line.startswith("config.toml: [messages].templates: is text; expected a section of names")
 
 
-def test_bytes_of_the_environment_that_are_no_text_are_a_mistake(mistakes: Mistakes) -> None:
-    (line,) = mistakes(None, {"REMINDERD__MESSAGES__CLINIC": "Dr. \udcff"})
+def test_bytes_of_the_environment_that_are_not_text_are_an_error(errors: Errors) -> None:
+    (line,) = errors(None, {"REMINDERD__MESSAGES__CLINIC": "Dr. \udcff"})
     assert "environment REMINDERD__MESSAGES__CLINIC: contains a control character" in line
 
 
-def test_all_mistakes_are_told_at_once(mistakes: Mistakes) -> None:
+def test_all_errors_of_the_messages_are_reported_at_once(errors: Errors) -> None:
     every = "\n".join(f'{attribute.name} = "{{"' for attribute in fields(MessagesConfig) if attribute.name != "clinic")
-    assert len(mistakes(f"[messages]\n{every}")) == len(fields(MessagesConfig)) - 1
+    assert len(errors(f"[messages]\n{every}")) == len(fields(MessagesConfig)) - 1
 
 
 @pytest.mark.parametrize("language", ["en-US", "es-419", "cmn-Hans-CN", "en-GB-WLS", "de", "DE-at", "sr-Latn-RS"])
-def test_any_languages_tag_is_taken(load: Load, language: str) -> None:
+def test_any_language_tag_is_valid(load: Load, language: str) -> None:
     assert load(f'[messages]\nlanguage = "{language}"').messages.language == language
 
 
@@ -156,12 +156,12 @@ def test_a_voicemail_may_have_the_message_in_it_and_the_linter_warns(load: Load)
     assert any("has {message} in it" in line for line in lint(wording_of(config, from_number="")))
 
 
-def test_the_example_writes_out_what_is_built_in() -> None:
+def test_the_comments_of_the_example_are_the_built_in_prompts() -> None:
     written = dict(re.findall(r'^#   (\w+) = "(.*)"$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
     assert written == {part.value: text for part, text in BUILT_IN["en"].templates.items()}
 
 
-def test_what_the_example_writes_out_can_be_given(load: Load) -> None:
+def test_the_prompts_in_the_comments_of_the_example_are_valid(load: Load) -> None:
     written = re.findall(r'^#   (\w+ = ".*")$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
     messages = asdict(load("[messages]\n" + "\n".join(written)).messages)
     assert all(messages[part] for part in Part if part is not Part.MESSAGE)

@@ -5,7 +5,7 @@ import pytest
 from reminderd.config import Config
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
 def test_without_a_port_there_are_no_metrics(load: Load) -> None:
@@ -21,15 +21,15 @@ def test_a_port_may_be_set_for_one_process_alone(load: Load) -> None:
     ("toml", "place"),
     [("port = 65536", "port"), ("port = -1", "port"), ('port = "9464"', "port"), ('host = ""', "host")],
 )
-def test_what_is_no_address_is_a_mistake(mistakes: Mistakes, toml: str, place: str) -> None:
-    (line,) = mistakes(f"[metrics]\n{toml}")
+def test_anything_but_an_address_is_an_error(errors: Errors, toml: str, place: str) -> None:
+    (line,) = errors(f"[metrics]\n{toml}")
     assert line.startswith(f"config.toml: [metrics].{place}: ")
     assert "; expected " in line
 
 
 @pytest.mark.parametrize("toml", ["[metrics]\nport = 4000", "[web]\nport = 8000\n[metrics]\nport = 8000"])
-def test_the_port_of_the_webhooks_is_not_for_metrics(mistakes: Mistakes, toml: str) -> None:
-    (line,) = mistakes(toml)
+def test_the_port_of_the_webhooks_is_not_for_metrics(errors: Errors, toml: str) -> None:
+    (line,) = errors(toml)
     assert line == (
         "config.toml: [metrics].port: is the same as [web].port, which the internet may reach;"
         " expected a port of its own, or 0 for no metrics"

@@ -8,11 +8,11 @@ from standardwebhooks import Webhook
 from reminderd.config import Config
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 SECRET = "whsec_" + b64encode(b"a signing key of so many bytes").decode()
 GENERIC = 'provider = { generic = { api_url = "https://voice.example" } }'
-GIVEN = {"VOICE_PROVIDER_API_KEY": "key-1", "REMINDERD__PROVIDER__GENERIC__WEBHOOK_SECRET": SECRET}
+ENVIRONMENT = {"VOICE_PROVIDER_API_KEY": "key-1", "REMINDERD__PROVIDER__GENERIC__WEBHOOK_SECRET": SECRET}
 SECRET_KEYS = ("api_key", "webhook_secret")
 
 
@@ -20,13 +20,13 @@ def generic(**keys: str) -> str:
     return "[provider.generic]\n" + "\n".join(f'{key} = "{value}"' for key, value in keys.items())
 
 
-def test_a_providers_url_makes_it_generic_unless_the_kind_says_otherwise(load: Load) -> None:
-    assert load(GENERIC, GIVEN).provider.kind == "generic"
-    assert load(GENERIC, GIVEN | {"REMINDERD__PROVIDER__KIND": "sandbox"}).provider.kind == "sandbox"
+def test_a_providers_url_chooses_generic_unless_the_kind_says_otherwise(load: Load) -> None:
+    assert load(GENERIC, ENVIRONMENT).provider.kind == "generic"
+    assert load(GENERIC, ENVIRONMENT | {"REMINDERD__PROVIDER__KIND": "sandbox"}).provider.kind == "sandbox"
 
 
-def test_the_generic_provider_needs_url_key_and_secret(mistakes: Mistakes) -> None:
-    found = mistakes('[provider]\nkind = "generic"')
+def test_the_generic_provider_needs_url_key_and_secret(errors: Errors) -> None:
+    found = errors('[provider]\nkind = "generic"')
     assert [line.split(":")[1].strip() for line in found] == [
         "[provider.generic].api_url",
         "[provider.generic].api_key",
@@ -34,8 +34,8 @@ def test_the_generic_provider_needs_url_key_and_secret(mistakes: Mistakes) -> No
     ]
 
 
-def test_an_url_that_is_wrong_hides_nothing_else_that_is_missing(mistakes: Mistakes) -> None:
-    assert len(mistakes(generic(api_url="voice.example"))) == 3
+def test_a_wrong_url_hides_nothing_else_that_is_missing(errors: Errors) -> None:
+    assert len(errors(generic(api_url="voice.example"))) == 3
 
 
 def test_without_webhook_auth_no_secret_is_needed(load: Load) -> None:
@@ -51,7 +51,7 @@ def test_with_the_sandbox_secrets_are_neither_needed_nor_read(load: Load) -> Non
 @pytest.mark.parametrize("size", [24, 25, 26, 64])
 @pytest.mark.parametrize("prefix", ["", "whsec_"])
 @pytest.mark.parametrize("padded", [True, False])
-def test_a_signing_key_that_is_taken_is_the_packages_own_too(
+def test_a_valid_signing_key_is_decoded_as_the_package_does(
     load: Load, *, size: int, prefix: str, padded: bool
 ) -> None:
     encoded = b64encode(bytes(range(size))).decode()
@@ -61,7 +61,7 @@ def test_a_signing_key_that_is_taken_is_the_packages_own_too(
 
 
 @pytest.mark.parametrize(
-    ("auth", "secret", "said"),
+    ("auth", "secret", "message"),
     [
         ("standard-webhooks", "my own secret!" * 4, "is not base64"),
         ("standard-webhooks", "whsec_", "is not base64"),
@@ -73,23 +73,23 @@ def test_a_signing_key_that_is_taken_is_the_packages_own_too(
         ("bearer", "sixteen letters!", "can't be sent in an HTTP header"),
     ],
 )
-def test_a_secret_that_can_not_work_is_a_mistake_that_does_not_show_it(
-    mistakes: Mistakes, auth: str, secret: str, said: str
+def test_a_secret_that_can_not_work_is_an_error_that_does_not_print_it(
+    errors: Errors, auth: str, secret: str, message: str
 ) -> None:
-    (line,) = mistakes(generic(api_url="https://v.example", api_key="k", webhook_auth=auth, webhook_secret=secret))
+    (line,) = errors(generic(api_url="https://v.example", api_key="k", webhook_auth=auth, webhook_secret=secret))
     assert line.startswith("config.toml: [provider.generic].webhook_secret: ")
-    assert said in line
+    assert message in line
     assert secret.removeprefix("whsec_")[:8] not in line or secret == "whsec_"
 
 
-def test_a_bearer_token_of_sixteen_characters_is_taken(load: Load) -> None:
+def test_a_bearer_token_of_sixteen_characters_is_valid(load: Load) -> None:
     token = "sixteen-letters!"
     toml = generic(api_url="https://v.example", api_key="k", webhook_auth="bearer", webhook_secret=token)
     assert load(toml).provider.generic.webhook_secret == token
 
 
-def test_a_key_that_no_header_can_carry_is_a_mistake(mistakes: Mistakes) -> None:
-    (line,) = mistakes(generic(api_url="https://v.example", api_key="schlüssel", webhook_auth="none"))
+def test_a_key_that_no_header_can_carry_is_an_error(errors: Errors) -> None:
+    (line,) = errors(generic(api_url="https://v.example", api_key="schlüssel", webhook_auth="none"))
     assert "can't be sent in an HTTP header" in line
     assert "schl" not in line
 
@@ -102,7 +102,7 @@ def test_secrets_are_read_from_files_relative_to_the_configuration(load: Load, t
     assert config.provider.generic.webhook_secret == SECRET
 
 
-def test_a_secrets_file_may_lie_where_the_supervisor_lays_credentials(load: Load, tmp_path: Path) -> None:
+def test_a_secrets_file_may_be_a_credential_of_the_supervisor(load: Load, tmp_path: Path) -> None:
     folder = tmp_path / "credentials"
     folder.mkdir()
     (folder / "key").write_text("key-2\n")
@@ -111,61 +111,63 @@ def test_a_secrets_file_may_lie_where_the_supervisor_lays_credentials(load: Load
     assert config.provider.generic.api_key == "key-2"
 
 
-def test_credentials_that_no_supervisor_has_laid_are_a_mistake(mistakes: Mistakes) -> None:
+def test_credentials_without_a_supervisor_are_an_error(errors: Errors) -> None:
     toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/key", webhook_secret=SECRET)
-    (line,) = mistakes(toml)
+    (line,) = errors(toml)
     assert line.startswith("config.toml: [provider.generic].api_key_file: CREDENTIALS_DIRECTORY is not set; expected")
 
 
-def test_a_credential_that_is_missing_is_told_by_the_key_that_names_it(mistakes: Mistakes, tmp_path: Path) -> None:
+def test_a_missing_credential_is_an_error_at_the_key_that_names_it(errors: Errors, tmp_path: Path) -> None:
     toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/secret_ky", webhook_secret=SECRET)
-    (line,) = mistakes(toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+    (line,) = errors(toml, {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert "api_key_file: the file can't be read (No such file or directory); expected" in line
     assert line.endswith("which the supervisor passes when it starts the daemon")
 
 
 def test_the_environment_may_name_a_secrets_file_too(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("key-2")
-    environ = GIVEN | {"VOICE_PROVIDER_API_KEY": "", "REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
+    environ = ENVIRONMENT | {"VOICE_PROVIDER_API_KEY": "", "REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
     assert load(GENERIC, environ).provider.generic.api_key == "key-2"
 
 
-def test_a_secret_of_the_environment_wins_over_both_forms_in_the_file(load: Load, tmp_path: Path) -> None:
+def test_a_secret_of_the_environment_replaces_both_forms_in_the_file(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("key-2")
-    assert load(generic(api_url="https://v.example", api_key_file="gone"), GIVEN).provider.generic.api_key == "key-1"
+    assert (
+        load(generic(api_url="https://v.example", api_key_file="gone"), ENVIRONMENT).provider.generic.api_key == "key-1"
+    )
     toml = generic(api_url="https://v.example", api_key="key-3")
-    environ = GIVEN | {"REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
+    environ = ENVIRONMENT | {"REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
     assert load(toml, environ).provider.generic.api_key == "key-2"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"two\nlines"])
-def test_a_secrets_file_that_gives_none_is_one_mistake_at_its_key(
-    mistakes: Mistakes, tmp_path: Path, content: bytes | None
+def test_a_secrets_file_without_a_secret_is_one_error_at_its_key(
+    errors: Errors, tmp_path: Path, content: bytes | None
 ) -> None:
     if content is not None:
         (tmp_path / "key").write_bytes(content)
-    (line,) = mistakes(generic(api_url="https://v.example", api_key_file="key", webhook_secret=SECRET))
+    (line,) = errors(generic(api_url="https://v.example", api_key_file="key", webhook_secret=SECRET))
     assert line.startswith("config.toml: [provider.generic].api_key_file: ")
     assert "two" not in line
 
 
-def test_a_bad_secret_in_a_file_is_told_at_the_key_that_names_the_file(mistakes: Mistakes, tmp_path: Path) -> None:
+def test_a_bad_secret_in_a_file_is_an_error_at_the_key_that_names_the_file(errors: Errors, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cret")
-    (line,) = mistakes(generic(api_url="https://v.example", api_key="k", webhook_secret_file="secret"))
+    (line,) = errors(generic(api_url="https://v.example", api_key="k", webhook_secret_file="secret"))
     assert line.startswith("config.toml: [provider.generic].webhook_secret_file: decodes to")
     assert "s3cret" not in line
 
 
 @pytest.mark.parametrize("key", SECRET_KEYS)
-def test_a_secret_given_in_both_forms_is_a_mistake(mistakes: Mistakes, key: str) -> None:
+def test_a_secret_that_is_set_in_both_forms_is_an_error(errors: Errors, key: str) -> None:
     keys = {"api_url": "https://v.example", "api_key": "k", "webhook_secret": SECRET, f"{key}_file": "file"}
-    (line,) = mistakes(generic(**keys))
+    (line,) = errors(generic(**keys))
     assert (
         line == f"config.toml: [provider.generic].{key}_file: is set in addition to {key}; expected only one of the two"
     )
 
 
-def test_no_secret_is_shown_by_the_configuration(load: Load, tmp_path: Path) -> None:
+def test_the_configuration_prints_no_secret(load: Load, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     config = load(generic(api_url="https://v.example", api_key="s3cret-key", webhook_secret_file="secret"))
     assert config.provider.generic.webhook_secret == SECRET
@@ -173,5 +175,5 @@ def test_no_secret_is_shown_by_the_configuration(load: Load, tmp_path: Path) -> 
     assert SECRET not in f"{config!r} {config}"
 
 
-def test_a_secret_under_a_misspelled_key_is_not_shown(mistakes: Mistakes) -> None:
-    assert "s3cret" not in "".join(mistakes(generic(api_kye="s3cret"), {"REMINDERD__PROVIDER__API_KEY": "s3cret"}))
+def test_a_secret_under_a_misspelled_key_is_not_printed(errors: Errors) -> None:
+    assert "s3cret" not in "".join(errors(generic(api_kye="s3cret"), {"REMINDERD__PROVIDER__API_KEY": "s3cret"}))

@@ -12,7 +12,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.window import DAY_MINUTES, Span
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 
 @pytest.mark.parametrize(
@@ -89,37 +89,37 @@ Mistakes = Callable[..., list[str]]
         ("log", "retention", '"-1 days"'),
     ],
 )
-def test_a_value_of_the_wrong_type_or_out_of_bounds_is_one_mistake(
-    mistakes: Mistakes, section: str, key: str, value: str
+def test_a_value_of_the_wrong_type_or_out_of_bounds_is_one_error(
+    errors: Errors, section: str, key: str, value: str
 ) -> None:
-    (line,) = mistakes(f"[{section}]\n{key} = {value}")
+    (line,) = errors(f"[{section}]\n{key} = {value}")
     assert line.startswith(f"config.toml: [{section}].{key}: ")
     assert "; expected " in line
     assert len(line) < 300
 
 
-def test_a_long_value_is_not_repeated_since_it_could_be_a_secret(mistakes: Mistakes) -> None:
-    (line,) = mistakes(f'[provider.generic]\nwebhook_auth = "{"s3cret" * 6}"')
+def test_a_long_value_is_not_repeated_since_it_could_be_a_secret(errors: Errors) -> None:
+    (line,) = errors(f'[provider.generic]\nwebhook_auth = "{"s3cret" * 6}"')
     assert "s3cret" not in line
 
 
-def test_a_list_says_what_it_should_contain(mistakes: Mistakes) -> None:
-    (line,) = mistakes('[redial]\ndelay_minutes = ["15"]')
+def test_a_list_says_what_it_should_contain(errors: Errors) -> None:
+    (line,) = errors('[redial]\ndelay_minutes = ["15"]')
     assert "contains something other than numbers; expected a number from 0" in line
-    (line,) = mistakes("[calling]\ndays = [1]")
+    (line,) = errors("[calling]\ndays = [1]")
     assert "contains something other than text; expected a list of some of" in line
 
 
-def test_a_key_that_does_not_fit_another_hides_no_other_such_mistake(mistakes: Mistakes) -> None:
-    found = mistakes('[calling]\nstart = "08:00"\nend = "08:00"\nholidays = ["12-25"]')
+def test_a_key_that_does_not_fit_another_hides_no_other_such_error(errors: Errors) -> None:
+    found = errors('[calling]\nstart = "08:00"\nend = "08:00"\nholidays = ["12-25"]')
     assert [line.partition(": is")[0] for line in found] == [
         "config.toml: [calling].end",
         "config.toml: [calling].timezone",
     ]
 
 
-def test_a_wrong_entry_hides_no_time_zone_that_is_missing(mistakes: Mistakes) -> None:
-    found = mistakes('[calling]\nstart = "09:00"\nholidays = ["25.12."]')
+def test_a_wrong_entry_hides_no_time_zone_that_is_missing(errors: Errors) -> None:
+    found = errors('[calling]\nstart = "09:00"\nholidays = ["25.12."]')
     assert [line.partition(":")[2].partition(":")[0] for line in found] == [
         " [calling].holidays",
         " [calling].timezone",
@@ -146,7 +146,7 @@ def test_a_database_url_names_a_file(load: Load, tmp_path: Path, url: str, path:
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("postgres://user:s3cret@host/db", "the only database that is supported"),
         ("file:a.db", "the only database that is supported"),
@@ -162,14 +162,14 @@ def test_a_database_url_names_a_file(load: Load, tmp_path: Path, url: str, path:
         ("sqlite:///a%00.db", "control character"),
     ],
 )
-def test_any_other_database_url_is_a_mistake(mistakes: Mistakes, url: str, said: str) -> None:
-    (line,) = mistakes(None, {"DATABASE_URL": url}) if url else mistakes('[database]\nurl = ""')
-    assert said in line
+def test_any_other_database_url_is_an_error(errors: Errors, url: str, message: str) -> None:
+    (line,) = errors(None, {"DATABASE_URL": url}) if url else errors('[database]\nurl = ""')
+    assert message in line
     assert "s3cret" not in line
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("ftp://clinic.example", "https://"),
         ("https://", "names a host"),
@@ -182,9 +182,9 @@ def test_any_other_database_url_is_a_mistake(mistakes: Mistakes, url: str, said:
         ("https://clinic .example", "a space"),
     ],
 )
-def test_a_url_that_is_not_plain_http_is_a_mistake(mistakes: Mistakes, url: str, said: str) -> None:
-    (line,) = mistakes(None, {"PUBLIC_BASE_URL": url})
-    assert said in line
+def test_a_url_that_is_not_plain_http_is_an_error(errors: Errors, url: str, message: str) -> None:
+    (line,) = errors(None, {"PUBLIC_BASE_URL": url})
+    assert message in line
     assert "s3cret" not in line
 
 
@@ -192,28 +192,28 @@ def test_a_slash_at_the_end_of_the_base_url_is_dropped(load: Load) -> None:
     assert load('[web]\npublic_base_url = "https://a.example/r//"').web.public_base_url == "https://a.example/r"
 
 
-def test_a_lease_is_at_least_two_requests_long(load: Load, mistakes: Mistakes) -> None:
+def test_a_lease_is_at_least_two_requests_long(load: Load, errors: Errors) -> None:
     assert load("[provider]\ntimeout_seconds = 30").worker.lease_seconds == 60
-    (line,) = mistakes("[provider]\ntimeout_seconds = 30.5")
+    (line,) = errors("[provider]\ntimeout_seconds = 30.5")
     assert line == (
         "config.toml: [worker].lease_seconds: is too small; expected at least 61, twice [provider].timeout_seconds"
     )
 
 
-def test_keys_that_are_wrong_by_themselves_are_not_compared(mistakes: Mistakes) -> None:
-    assert len(mistakes('[provider]\ntimeout_seconds = "x"\n[worker]\nlease_seconds = 1')) == 1
+def test_keys_that_are_wrong_by_themselves_are_not_compared(errors: Errors) -> None:
+    assert len(errors('[provider]\ntimeout_seconds = "x"\n[worker]\nlease_seconds = 1')) == 1
 
 
 MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
 
 
-def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: Load, mistakes: Mistakes) -> None:
+def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: Load, errors: Errors) -> None:
     week = load(
         '[calling]\ntimezone = "America/New_York"\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]'
     ).calling.window.week
     assert week[MONDAY] == week[FRIDAY] == (Span(20 * 60, 30 * 60 + 30),)
     assert not any(week[day] for day in (1, 2, 3, 5, 6))
-    assert "[calling].end: is the same as start" in mistakes('[calling]\nstart = "08:00"\nend = "08:00"')[0]
+    assert "[calling].end: is the same as start" in errors('[calling]\nstart = "08:00"\nend = "08:00"')[0]
 
 
 def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
@@ -242,8 +242,8 @@ def test_the_hours_may_come_from_the_environment(load: Load) -> None:
     assert window.holidays == {"02-29", "2026-04-03"}
 
 
-def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> None:
-    holidays, monday, sunday = mistakes(
+def test_all_wrong_hours_and_holidays_are_reported_at_once(errors: Errors) -> None:
+    holidays, monday, sunday = errors(
         """
         [calling]
         holidays = ["12-25", "02-30", "2026-13-01"]
@@ -263,20 +263,20 @@ def test_all_wrong_hours_and_holidays_are_told_at_once(mistakes: Mistakes) -> No
     assert sunday.startswith("config.toml: [calling.hours].sun: contains periods that overlap or touch; expected ")
 
 
-def test_one_day_at_least_must_be_open(mistakes: Mistakes) -> None:
-    (line,) = mistakes('[calling]\ntimezone = "America/New_York"\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
+def test_one_day_at_least_must_be_open(errors: Errors) -> None:
+    (line,) = errors('[calling]\ntimezone = "America/New_York"\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
     assert line.startswith("config.toml: [calling].days: leaves no day with calling hours; expected ")
 
 
-def test_a_zone_that_is_misspelled_is_told_with_what_was_meant(mistakes: Mistakes) -> None:
-    assert "expected a zone like Europe/Berlin" in mistakes('[calling]\ntimezone = "europe/berln"')[0]
+def test_a_misspelled_zone_is_an_error_with_an_example(errors: Errors) -> None:
+    assert "expected a zone like Europe/Berlin" in errors('[calling]\ntimezone = "europe/berln"')[0]
 
 
-def test_an_offset_or_an_abbreviation_is_no_time_zone_of_a_clinic(mistakes: Mistakes) -> None:
-    assert mistakes('[calling]\ntimezone = "EST"') == [
+def test_an_offset_or_an_abbreviation_is_no_time_zone_of_a_clinic(errors: Errors) -> None:
+    assert errors('[calling]\ntimezone = "EST"') == [
         "config.toml: [calling].timezone: EST has no daylight saving time; expected a zone like America/New_York"
     ]
-    assert "UTC has no daylight saving time" in mistakes('[calling]\ntimezone = "UTC"')[0]
+    assert "UTC has no daylight saving time" in errors('[calling]\ntimezone = "UTC"')[0]
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_an_offset_or_an_abbreviation_is_no_time_zone_of_a_clinic(mistakes: Mist
         ('[messages.templates]\nx = "At {time}."', "[messages.templates] with {date} or {time}"),
     ],
 )
-def test_what_goes_by_the_clock_needs_a_time_zone(load: Load, mistakes: Mistakes, toml: str, use: str) -> None:
-    (line,) = mistakes(toml)
+def test_whatever_goes_by_the_clock_needs_a_time_zone(load: Load, errors: Errors, toml: str, use: str) -> None:
+    (line,) = errors(toml)
     assert line.startswith(f"config.toml: [calling].timezone: is missing, but needed for {use}; expected ")
     assert load(toml, {"REMINDERD__CALLING__TIMEZONE": "US/Eastern"}).calling.local_zone is not None
 
@@ -303,13 +303,13 @@ def test_nothing_else_needs_a_time_zone(load: Load) -> None:
 
 
 @pytest.mark.parametrize("rotation", ["", "10 MB", "1 week", "2 days", "00:00", "daily", "500KB"])
-def test_what_is_taken_as_rotation_loguru_takes_too(load: Load, tmp_path: Path, rotation: str) -> None:
+def test_every_valid_rotation_is_valid_for_loguru(load: Load, tmp_path: Path, rotation: str) -> None:
     config = load(f'[log]\nrotation = "{rotation}"')
     logger.remove(logger.add(tmp_path / "x.log", delay=True, rotation=config.log.rotation or None))
 
 
 @pytest.mark.parametrize("retention", ["", "30 days", "6 months", "1 year", "12 hours"])
-def test_what_is_taken_as_retention_loguru_takes_too(load: Load, tmp_path: Path, retention: str) -> None:
+def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, retention: str) -> None:
     config = load(f'[log]\nretention = "{retention}"')
     logger.remove(logger.add(tmp_path / "x.log", delay=True, retention=config.log.retention or None))
 
@@ -323,14 +323,14 @@ def test_the_core_knows_how_long_the_clinics_greeting_takes() -> None:
     assert brief.greeting_takes < long.greeting_takes == timedelta(seconds=10)
 
 
-def test_the_rules_are_the_configurations(load: Load) -> None:
+def test_the_rules_follow_from_the_configuration(load: Load) -> None:
     config = load(
         """
         [worker]
         lease_seconds = 50
         outcome_timeout_seconds = 1
         confirm_after_seconds = 2
-        when_unsure = "ring_again"
+        when_unsure = "call_again"
         [retry]
         first_delay_seconds = 3
         max_delay_seconds = 4
@@ -348,7 +348,7 @@ def test_the_rules_are_the_configurations(load: Load) -> None:
     assert rules.lease == timedelta(seconds=50)
     assert rules.outcome_timeout == timedelta(seconds=1)
     assert rules.confirm_after == timedelta(seconds=2)
-    assert rules.ring_again_when_unsure
+    assert rules.call_again_when_unsure
     assert (rules.backoff.first, rules.backoff.maximum) == (timedelta(seconds=3), timedelta(seconds=4))
     assert (rules.max_tries, rules.max_calls) == (5, 6)
     assert rules.redial_delay(1) == timedelta(seconds=30)
@@ -368,9 +368,9 @@ def test_the_rules_are_the_configurations(load: Load) -> None:
         ("clinic.example", "http://clinic.example:4000"),
     ],
 )
-def test_who_listens_everywhere_is_reached_on_this_machine(load: Load, host: str, url: str) -> None:
+def test_a_server_that_listens_everywhere_is_reached_on_this_machine(load: Load, host: str, url: str) -> None:
     assert load(f'[web]\nhost = "{host}"').web.local_url == url
 
 
-def test_nobody_knows_beforehand_where_a_port_will_be_that_is_chosen_at_the_start(load: Load) -> None:
+def test_a_port_that_is_chosen_at_the_start_has_no_url_before(load: Load) -> None:
     assert load("[web]\nport = 0").web.local_url is None

@@ -22,7 +22,7 @@ def test_defaults_and_environment_are_no_file(load: Load) -> None:
     assert files_with_secrets(load(None)) == []
 
 
-def test_a_secret_in_the_configuration_is_found_though_the_environment_overrules_it(load: Load, tmp_path: Path) -> None:
+def test_a_secret_in_the_configuration_is_found_even_if_the_environment_replaces_it(load: Load, tmp_path: Path) -> None:
     for config in (load(f'{GENERIC}api_key = "old"'), load(f'{GENERIC}api_key = "old"', KEY)):
         assert files_with_secrets(config) == [tmp_path / "config.toml"]
 
@@ -33,7 +33,7 @@ def test_passwords_of_alerts_are_secrets(load: Load, tmp_path: Path) -> None:
     assert files_with_secrets(load('[alerts]\nurls_file = "urls"')) == [tmp_path / "urls"]
 
 
-def test_files_of_secrets_are_found_from_the_configuration_s_folder(load: Load, tmp_path: Path) -> None:
+def test_files_of_secrets_are_relative_to_the_configuration(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("key")
     (tmp_path / "token").write_text("t" * 32)
     config = load(f'{GENERIC}api_key_file = "key"\n[api]\ntoken_file = "{tmp_path}/token"')

@@ -6,10 +6,10 @@ import pytest
 from reminderd.config import Config, rules_of
 
 Load = Callable[..., Config]
-Mistakes = Callable[..., list[str]]
+Errors = Callable[..., list[str]]
 
 SID = "AC" + "0123456789abcdef" * 2
-GIVEN = {
+ENVIRONMENT = {
     "TWILIO_ACCOUNT_SID": SID,
     "TWILIO_AUTH_TOKEN": "t0ken",
     "TWILIO_FROM_NUMBER": "+1 202 555-0190",
@@ -17,26 +17,26 @@ GIVEN = {
 }
 
 
-def test_an_account_makes_it_twilio_whatever_else_is_there_unless_the_kind_says_otherwise(load: Load) -> None:
-    assert load("", GIVEN).provider.kind == "twilio"
-    assert load("", GIVEN | {"VOICE_PROVIDER_API_URL": "https://v.example"}).provider.kind == "twilio"
-    assert load('[provider]\nkind = "sandbox"', GIVEN).provider.kind == "sandbox"
-    assert load("", GIVEN | {"TWILIO_ACCOUNT_SID": ""}).provider.kind == "sandbox"
+def test_an_account_chooses_twilio_unless_the_kind_says_otherwise(load: Load) -> None:
+    assert load("", ENVIRONMENT).provider.kind == "twilio"
+    assert load("", ENVIRONMENT | {"VOICE_PROVIDER_API_URL": "https://v.example"}).provider.kind == "twilio"
+    assert load('[provider]\nkind = "sandbox"', ENVIRONMENT).provider.kind == "sandbox"
+    assert load("", ENVIRONMENT | {"TWILIO_ACCOUNT_SID": ""}).provider.kind == "sandbox"
 
 
-def test_the_number_is_kept_in_its_one_spelling(load: Load) -> None:
-    assert load("", GIVEN).provider.twilio.from_number == "+12025550190"
+def test_the_number_is_stored_in_its_one_spelling(load: Load) -> None:
+    assert load("", ENVIRONMENT).provider.twilio.from_number == "+12025550190"
 
 
-def test_twilio_starts_one_call_a_second_unless_told_otherwise(load: Load) -> None:
-    assert load("", GIVEN).provider.calls_per_second == 1
-    assert load("[provider]\ncalls_per_second = 0", GIVEN).provider.calls_per_second == 0
-    assert load("", GIVEN | {"REMINDERD__PROVIDER__CALLS_PER_SECOND": "3"}).provider.calls_per_second == 3
+def test_twilio_starts_one_call_a_second_unless_set_otherwise(load: Load) -> None:
+    assert load("", ENVIRONMENT).provider.calls_per_second == 1
+    assert load("[provider]\ncalls_per_second = 0", ENVIRONMENT).provider.calls_per_second == 0
+    assert load("", ENVIRONMENT | {"REMINDERD__PROVIDER__CALLS_PER_SECOND": "3"}).provider.calls_per_second == 3
     assert load("", {}).provider.calls_per_second == 0
 
 
-def test_all_that_twilio_needs_is_asked_for_at_once(mistakes: Mistakes) -> None:
-    found = mistakes('[provider]\nkind = "twilio"', {})
+def test_all_missing_keys_of_twilio_are_reported_at_once(errors: Errors) -> None:
+    found = errors('[provider]\nkind = "twilio"', {})
     assert [line.split(": ")[1] for line in found] == [
         "[provider.twilio].account_sid",
         "[provider.twilio].auth_token",
@@ -46,7 +46,7 @@ def test_all_that_twilio_needs_is_asked_for_at_once(mistakes: Mistakes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "words"),
+    ("variable", "value", "message"),
     [
         ("TWILIO_ACCOUNT_SID", "AC1", "is not an account SID; expected AC and 32 digits"),
         ("TWILIO_AUTH_TOKEN", "two words", "can't be sent in an HTTP header"),
@@ -57,18 +57,18 @@ def test_all_that_twilio_needs_is_asked_for_at_once(mistakes: Mistakes) -> None:
         ("REMINDERD__PROVIDER__TWILIO__RING_SECONDS", "601", "is too large"),
     ],
 )
-def test_each_mistake_is_told_with_what_was_expected(mistakes: Mistakes, variable: str, value: str, words: str) -> None:
-    (line,) = mistakes("", GIVEN | {variable: value})
-    assert words in line
+def test_each_error_says_what_is_expected(errors: Errors, variable: str, value: str, message: str) -> None:
+    (line,) = errors("", ENVIRONMENT | {variable: value})
+    assert message in line
     assert "two words" not in line
 
 
-def test_tokens_may_lie_in_files_of_their_own(load: Load, tmp_path: Path) -> None:
+def test_tokens_may_be_in_files_of_their_own(load: Load, tmp_path: Path) -> None:
     (tmp_path / "new").write_text("new-t0ken\n")
     (tmp_path / "old").write_text("old-t0ken\n")
     toml = '[provider.twilio]\nauth_token_file = "new"\nsecondary_auth_token_file = "old"'
-    given = {name: value for name, value in GIVEN.items() if name != "TWILIO_AUTH_TOKEN"}
-    config = load(toml, given)
+    environ = {name: value for name, value in ENVIRONMENT.items() if name != "TWILIO_AUTH_TOKEN"}
+    config = load(toml, environ)
     assert (config.provider.twilio.auth_token, config.provider.twilio.secondary_auth_token) == (
         "new-t0ken",
         "old-t0ken",
@@ -86,4 +86,4 @@ def test_with_another_provider_its_secrets_are_neither_needed_nor_read(load: Loa
 def test_whether_a_voicemail_counts_as_reached_is_one_key_for_every_provider(
     load: Load, kind: str, line: str, *, is_reached: bool
 ) -> None:
-    assert rules_of(load(f'[provider]\nkind = "{kind}"\n{line}', GIVEN)).voicemail_is_reached is is_reached
+    assert rules_of(load(f'[provider]\nkind = "{kind}"\n{line}', ENVIRONMENT)).voicemail_is_reached is is_reached

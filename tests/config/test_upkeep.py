@@ -7,7 +7,7 @@ import pytest
 from reminderd.config import Config
 
 
-def test_without_a_word_no_backup_is_made_and_nothing_purged(load: Callable[..., Config]) -> None:
+def test_by_default_no_backup_is_made_and_nothing_is_purged(load: Callable[..., Config]) -> None:
     config = load("")
     assert config.backup.path is None
     assert config.retention.days == 0
@@ -22,7 +22,7 @@ def test_a_folder_is_relative_to_the_file(load: Callable[..., Config], tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("toml", "words"),
+    ("toml", "message"),
     [
         ('[backup]\nat = "24:00"', '[backup].at: is not a time of day; expected a time from "00:00" to "23:59"'),
         ("[backup]\nkeep = 0", "[backup].keep: is too small; expected a whole number from 1 to 10000"),
@@ -32,6 +32,6 @@ def test_a_folder_is_relative_to_the_file(load: Callable[..., Config], tmp_path:
         ('[retention]\nat = "3"', "[retention].at: is not a time of day"),
     ],
 )
-def test_each_mistake_is_told(mistakes: Callable[..., list[str]], toml: str, words: str) -> None:
-    (line,) = mistakes(toml)
-    assert words in line
+def test_each_error_is_reported(errors: Callable[..., list[str]], toml: str, message: str) -> None:
+    (line,) = errors(toml)
+    assert message in line

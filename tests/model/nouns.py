@@ -44,7 +44,7 @@ class Setting:
     reuses_ids: bool = False
     """The provider gives the same ids again after a while."""
     rings_again: bool = False
-    """`when_unsure = "ring_again"`."""
+    """`when_unsure = "call_again"`."""
     places_after_503: bool = False
     """The answer may be a 503 although the call was placed."""
     bundles: bool = False

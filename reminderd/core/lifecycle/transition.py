@@ -169,7 +169,7 @@ class Ledger:
     def doubtful(self, reminder: Reminder, rules: Rules) -> bool:
         """Return whether nobody knows if one of its calls was heard, and the clinic does not allow another call."""
         unknown = [call for _, call in self.counted(reminder) if call.state is CallState.UNREPORTED]
-        once_more = rules.ring_again_when_unsure and len(unknown) == 1 and not unknown[0].evidence
+        once_more = rules.call_again_when_unsure and len(unknown) == 1 and not unknown[0].evidence
         return bool(unknown) and not once_more
 
     def was_heard(self, reminder: Reminder, rules: Rules) -> bool:

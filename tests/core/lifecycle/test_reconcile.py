@@ -286,14 +286,14 @@ def test_a_wall_clock_that_was_set_back_makes_no_call_live_longer(call: Call) ->
 
 
 def test_where_the_clinic_wants_it_the_patient_is_called_once_more() -> None:
-    again = evolve(RULES, ring_again_when_unsure=True)
+    again = evolve(RULES, call_again_when_unsure=True)
     reminder = given_up(UNSURE, rules=again).reminders["reminder-1"]
     assert (reminder.status, reminder.hold_code, reminder.wake_at) == (Status.SCHEDULED, HoldCode.REDIAL, OVER)
     assert given_up(PLACED, rules=again).reminders["reminder-1"].status is Status.FAILED
 
 
 def test_but_once_only_and_within_the_calls_of_a_reminder() -> None:
-    again = evolve(RULES, ring_again_when_unsure=True)
+    again = evolve(RULES, call_again_when_unsure=True)
     older = a_call(CallState.UNREPORTED, id="older", seq=-1)
     row = evolve(WAITING, again_seq=-2)
     ledger = a_ledger(row, UNSURE, older)

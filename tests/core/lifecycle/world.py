@@ -119,7 +119,7 @@ class Setting:
     asks: bool
     """The provider asks what to say when a call is answered."""
     once_more: bool
-    """`when_unsure = "ring_again"`."""
+    """`when_unsure = "call_again"`."""
     lies: bool
     """A 503 may come for a call that was placed."""
     bundles: bool
@@ -207,7 +207,7 @@ class World:
             lease=LEASE * STEP,
             outcome_timeout=OUTCOME * STEP,
             confirm_after=CONFIRM * STEP,
-            ring_again_when_unsure=setting.once_more,
+            call_again_when_unsure=setting.once_more,
             backoff=Backoff(STEP, STEP),
             max_tries=MAX_TRIES,
             max_calls=MAX_CALLS,
