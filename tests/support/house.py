@@ -115,6 +115,17 @@ class House:
     rules: Rules
     provider: TameProvider
     poller: Poller
+    nursery: trio.Nursery
+
+    async def reload(self, *, dialers: int = 4, **rules: Any) -> None:
+        """Let another loop go on with the memory, under changed rules, while requests of this one are in flight."""
+        before, self.rules, self.stopping = self.poller, evolve(self.rules, **rules), trio.Event()
+        before.context.stopping.set()
+        await before.claims_ended.wait()
+        before.memory.adjust(dialers=dialers, per_second=0, backoff=self.rules.backoff, now=self.clock.monotonic())
+        context = evolve(before.context, rules=self.rules, stopping=self.stopping)
+        self.poller = Poller(context=context, interval=before.interval, mint=before.mint)
+        self.nursery.start_soon(self.poller.run)
 
     async def insert(self, reminder_id: str, *, at: datetime | None = None, **columns: Any) -> None:
         """A row as another program writes it, to a number of its own; due now unless told."""
@@ -210,9 +221,9 @@ async def a_house(
             instruments=Instruments(),
         )
         poller = Poller(context=context, interval=interval, mint=lambda: f"id-{next(ids)}")
-        house = House(database, clock, stopping, the_rules, provider, poller)
+        house = House(database, clock, stopping, the_rules, provider, poller, nursery)
         if before_start is not None:
             await before_start(house)
         nursery.start_soon(poller.run)
         yield house
-        stopping.set()
+        house.stopping.set()
