@@ -7,8 +7,8 @@ import cattrs
 import httpx
 
 from reminderd.config import WebConfig
-from reminderd.config.validators import shown_host
 from reminderd.core.health import Daemon
+from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""

@@ -122,14 +122,8 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"provider: {config.provider.kind}")
     for risk in config_warnings(config):
         click.echo(f"warning: {risk}")
-    base = config.web.public_base_url
-    match config.provider.kind:
-        case "generic" if base:
-            click.echo(f"set at the provider, for its webhooks: {base}/webhooks/call-status")
-        case "generic":
-            click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
-        case "twilio":
-            click.echo(f"nothing must be set at Twilio; it sends webhooks to {base}/webhooks/twilio/…")
+    if config.provider.kind != "sandbox":
+        click.echo(config.provider.settings.setup_hint(config.web.public_base_url))
     if online:
         found = trio.run(mistakes_online, config)
         if found:

@@ -122,7 +122,7 @@ def webhooks(config: Config, context: Context, provider: WebhookProvider, *, kno
         database=context.database,
         rules=context.rules,
         breaker=context.memory.breaker,
-        wording=wording_of(config, from_number=config.provider.twilio.from_number),
+        wording=wording_of(config),
         knows_one_call=knows_one_call,
     )
     return Webhooks(provider=provider, recorder=recorder)

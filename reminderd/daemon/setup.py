@@ -54,11 +54,13 @@ class Daemon:
     database: Database
     instruments: Instruments
     memory: Memory
-    client: Callable[[Config], ProviderClient]
+    client: Callable[..., ProviderClient]
     """Builds the configured provider's client."""
     stopping: trio.Event
     """Set to end the process."""
     started_at: datetime
+    public_base_urls: tuple[str, ...] = ()
+    """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
     current: "Setup" = field(init=False)
 
     async def stop(self) -> None:
@@ -109,7 +111,7 @@ class Setup:
         if before is None:
             return
         judged = before.config.provider
-        if (provider.generic, provider.twilio) != (judged.generic, judged.twilio):
+        if provider.settings != judged.settings:
             memory.breaker.probe_soon(now)  # another key: what was refused may be accepted now
         memory.breaker.address.probe_soon(now)  # what keeps the provider from us is mostly not in this file
 
@@ -143,7 +145,9 @@ class Setup:
 def set_up(config: Config, daemon: Daemon) -> Setup:
     """Build everything from a configuration. It has no effect yet: see `Daemon.switch_to`."""
     options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
-    provider = daemon.client(config)
+    earlier = tuple(url for url in daemon.public_base_urls if url != config.web.public_base_url)
+    provider = daemon.client(config, earlier_urls=earlier)
+    daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     context = Context(
         database=daemon.database,
         provider=provider,
@@ -179,7 +183,7 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
 
 def address_of(config: Config) -> str:
     """Return the address at which the provider asks what to say; empty if this one does not ask."""
-    return config.web.public_base_url if config.provider.kind == "twilio" else ""
+    return config.web.public_base_url if config.provider.settings.asks_what_to_say else ""
 
 
 def _alerts(config: Config, context: Context) -> Alerts:

@@ -70,8 +70,7 @@ def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
 
 def provider_url(config: Config) -> str:
     """Where the provider is; empty for the sandbox."""
-    provider = config.provider
-    return {"generic": provider.generic.api_url, "twilio": provider.twilio.api_url}.get(provider.kind, "")
+    return config.provider.settings.server
 
 
 async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:

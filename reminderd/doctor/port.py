@@ -7,10 +7,10 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.config import Config
-from reminderd.config.validators import shown_host
 from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.http import Heard, Unheard
+from reminderd.validators import shown_host
 
 _OTHER_HOST: Final = "set [web].host to an address of this machine, mostly 127.0.0.1"
 _MENDS: Final = {

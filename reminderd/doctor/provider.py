@@ -10,7 +10,7 @@ from reminderd.core.diagnosis.finding import Finding, good, unknown, wrong
 from reminderd.daemon.clients import mistakes_online
 
 _QUESTIONS: Final = 3
-"""As many as Twilio is asked, one after the other."""
+"""As many as a provider may be asked, one after the other."""
 
 
 async def look(config: Config, *, seconds: float) -> list[Finding]:
@@ -26,10 +26,6 @@ async def look(config: Config, *, seconds: float) -> list[Finding]:
         except ValueError as error:  # a URL of which only DNS knows that it can be none
             mistakes = [f"it can't be asked: {error}"]
     fix = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
-    if kind == "twilio":
-        return [wrong("provider", mistake, fix) for mistake in mistakes] or [
-            good("provider", "Twilio knows the account, and the number may make calls")
-        ]
     return [wrong("provider", mistake, fix) for mistake in mistakes] or [
-        good("provider", "it answers, and accepts our account")
+        good("provider", config.provider.settings.accepts)
     ]

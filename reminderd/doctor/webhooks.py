@@ -4,37 +4,16 @@ Both speak of progress of a call that nobody placed, for a reminder that nobody 
 one, after it has believed it. They leave two lines in its log, with an id that begins with `doctor-`.
 """
 
-import json
-from base64 import b64encode
+from collections.abc import Mapping
 from datetime import datetime
-from secrets import token_bytes, token_hex
-from typing import Final
-from urllib.parse import urlencode
-from uuid import uuid4
-
-from attrs import frozen
 
 from reminderd.config import Config
 from reminderd.core.diagnosis import outside
 from reminderd.core.diagnosis.finding import Finding, unknown, warning
 from reminderd.core.diagnosis.outside import Knock
 from reminderd.doctor.asking import Asking, document
-from reminderd.providers.generic.webhook_auth import signer
 from reminderd.providers.http import Outcome, Unheard
-from reminderd.providers.twilio.signature import HEADER, signature
-from reminderd.providers.twilio.webhooks import PATH
-
-_FORM: Final = "application/x-www-form-urlencoded"
-
-
-@frozen(kw_only=True)
-class _Webhook:
-    path: str
-    body: bytes
-    signed: dict[str, str]
-    """Headers that prove it ours."""
-    forged: dict[str, str]
-    """Headers that prove nothing."""
+from reminderd.providers.settings import Probe
 
 
 async def look(config: Config, asking: Asking, *, public: str | None, local: str | None, now: datetime) -> Finding:
@@ -49,22 +28,21 @@ async def look(config: Config, asking: Asking, *, public: str | None, local: str
     """
     if config.provider.kind == "sandbox":
         return unknown("webhooks", "not checked: the sandbox creates a secret at each start")
-    auth = config.provider.generic.webhook_auth
-    if config.provider.kind == "generic" and auth == "none":
-        fix = "set [provider.generic].webhook_auth, if the provider can do better"
+    webhook = config.provider.settings.probe(config.web.public_base_url, now)
+    if webhook is None:
+        fix = f"have them signed, if the provider can do it: see [provider.{config.provider.kind}]"
         return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
-    if config.provider.kind == "generic" and auth == "bearer" and not (public or "").startswith("https://"):
+    if webhook.contains_secret and not (public or "").startswith("https://"):
         public = None  # a token, unlike a signature, is told to whoever answers
     where = public or local
     if where is None:
         return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")
-    webhook = _twilio_s(config) if config.provider.kind == "twilio" else _generic(config, now)
     forged = await _knock(asking, where, webhook, webhook.forged)
     signed = await _knock(asking, where, webhook, webhook.signed)
     return outside.webhooks(signed, forged, where)
 
 
-async def _knock(asking: Asking, where: str, webhook: _Webhook, proof: dict[str, str]) -> Knock:
+async def _knock(asking: Asking, where: str, webhook: Probe, proof: Mapping[str, str]) -> Knock:
     return _knock_of(await asking.post(f"{where}{webhook.path}", webhook.body, headers=proof))
 
 
@@ -73,40 +51,3 @@ def _knock_of(outcome: Outcome) -> Knock:
         return Knock(None, outcome.reason)
     error = document(outcome).get("error")
     return Knock(outcome.status, error if isinstance(error, str) else "")
-
-
-def _generic(config: Config, now: datetime) -> _Webhook:
-    name = f"doctor-{uuid4()}"
-    report = {"call_id": name, "status": "queued", "metadata": {"reminder_id": name}}
-    body = json.dumps(report).encode()
-    json_type = {"Content-Type": "application/json"}
-    secret, made_up = config.provider.generic.webhook_secret, f"whsec_{b64encode(token_bytes(32)).decode()}"
-    if config.provider.generic.webhook_auth == "bearer":
-        signed, forged = {"Authorization": f"Bearer {secret}"}, {"Authorization": f"Bearer {token_hex(32)}"}
-    else:
-        signed, forged = _signed(secret, name, now, body), _signed(made_up, name, now, body)
-    return _Webhook(
-        path="/webhooks/call-status", body=body, signed={**json_type, **signed}, forged={**json_type, **forged}
-    )
-
-
-def _signed(secret: str, name: str, now: datetime, body: bytes) -> dict[str, str]:
-    return {
-        "webhook-id": name,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": signer(secret).sign(name, now, body.decode()),
-    }
-
-
-def _twilio_s(config: Config) -> _Webhook:
-    name = f"doctor-{uuid4()}"
-    path = f"{PATH}/status/{name}"
-    fields = [("CallSid", name), ("CallStatus", "queued")]
-    url = config.web.public_base_url + path
-    headers = {"Content-Type": _FORM}
-    return _Webhook(
-        path=path,
-        body=urlencode(fields).encode(),
-        signed={**headers, HEADER: signature(config.provider.twilio.auth_token, url, fields)},
-        forged={**headers, HEADER: signature(token_hex(16), url, fields)},
-    )

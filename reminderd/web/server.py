@@ -32,7 +32,7 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 from hypercorn.utils import parse_socket_addr
 from loguru import logger
 
-from reminderd.config.validators import shown_host
+from reminderd.validators import shown_host
 
 GRACE: Final = timedelta(seconds=10)
 """How long a stop waits for requests in flight."""

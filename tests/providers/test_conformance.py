@@ -105,7 +105,7 @@ async def twilio(pace: float = PACE) -> AsyncIterator[Rig]:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         provider = TwilioProvider(
             account=Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM),
-            public_base_url=inbox.url,
+            public_base_urls=(inbox.url,),
             api_url=await nursery.start(partial(serve_sandbox, sandbox)),
             timeout=timedelta(seconds=10),
             max_connections=4,

@@ -30,6 +30,7 @@ from reminderd.web.webhooks import Webhooks
 from tests.support.door import Recorded
 
 BASE = "https://clinic.example"
+EARLIER = "https://clinic.example:8443/before"
 TOKEN = "t0ken"
 CALL = "3f0a5c1e"
 FIELDS = {"CallSid": "CA1", "CallStatus": "in-progress"}
@@ -82,11 +83,16 @@ class TwilioDoor:
     client: httpx.AsyncClient
 
     async def post(
-        self, path: str, changes: Mapping[str, str] = MappingProxyType({}), *, signed: bool = True
+        self,
+        path: str,
+        changes: Mapping[str, str] = MappingProxyType({}),
+        *,
+        signed: bool = True,
+        base: str = BASE,
     ) -> httpx.Response:
         fields = {**FIELDS, **changes}
         target = f"/webhooks/twilio/{path}"
-        given = signature(TOKEN if signed else "not the token", BASE + target, fields.items())
+        given = signature(TOKEN if signed else "not the token", base + target, fields.items())
         headers = {"Content-Type": FORM, "X-Twilio-Signature": given}
         return await self.client.post(target, content=urlencode(fields), headers=headers)
 
@@ -96,7 +102,7 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
     account = Account(sid=f"AC{0:032}", auth_token=TOKEN, from_number="+12025550190")
     provider = TwilioProvider(
         account=account,
-        public_base_url=BASE,
+        public_base_urls=(BASE, EARLIER),
         api_url="http://127.0.0.1:1",
         timeout=timedelta(seconds=1),
         max_connections=1,
@@ -185,6 +191,12 @@ async def test_what_can_not_be_recorded_is_503_so_that_nothing_is_said_that_is_n
         door.desk.error = StoreUnavailableError("the disk is full")
         answer = await door.post(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+async def test_a_call_that_was_placed_with_an_earlier_public_address_may_still_report_there() -> None:
+    async with a_door() as door:
+        assert (await door.post(f"status/{CALL}", base=EARLIER)).status_code == 204
+        assert (await door.post(f"status/{CALL}", base="https://stranger.example")).status_code == 403
 
 
 async def test_a_status_of_a_call_that_nobody_knows_is_404() -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from copy import copy
 from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
@@ -89,17 +88,6 @@ class GenericProvider:
         self._verify_webhook = verify_webhook
         self._clock = clock
         self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
-
-    def with_secrets(self, *, api_key: str, verify_webhook: Verifier) -> "GenericProvider":
-        """Return the same client, its connections included, with other secrets; requests in flight keep the old ones.
-
-        Raises:
-            ValueError: the key can't be used.
-        """
-        _check_api_key(api_key)
-        changed = copy(self)
-        changed._api_key, changed._verify_webhook = api_key, verify_webhook  # noqa: SLF001 - its own copy
-        return changed
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""

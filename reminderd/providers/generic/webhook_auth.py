@@ -2,11 +2,18 @@
 
 import base64
 import hmac
+import json
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from secrets import token_bytes, token_hex
 from typing import Final, TypeAlias
+from uuid import uuid4
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from reminderd.providers.generic.webhooks import PATH
+from reminderd.providers.settings import Probe
 
 Verifier: TypeAlias = Callable[[Mapping[str, str], bytes], bool]
 """Returns whether a webhook is the provider's own, by its headers (names in lower case) and raw body. Never raises."""
@@ -14,6 +21,21 @@ Verifier: TypeAlias = Callable[[Mapping[str, str], bytes], bool]
 _SECRET: Final = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
 _SIGNATURE: Final = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
 """One item of `webhook-signature` in the version that we know: base64 of 32 bytes."""
+
+
+def verifier(auth: str, secret: str) -> Verifier:
+    """Return the verifier that `[provider.generic].webhook_auth` names.
+
+    Raises:
+        ValueError: the secret can't be used.
+    """
+    match auth:
+        case "standard-webhooks":
+            return standard_webhooks(secret)
+        case "bearer":
+            return bearer(secret)
+        case _:
+            return unsigned()
 
 
 def standard_webhooks(secret: str) -> Verifier:
@@ -72,3 +94,32 @@ def bearer(token: str) -> Verifier:
 def unsigned() -> Verifier:
     """Accept every webhook: for a provider that signs nothing, where a network keeps everybody else out."""
     return lambda _headers, _body: True
+
+
+def probe(auth: str, secret: str, now: datetime) -> Probe | None:
+    """Return two reports of a call that nobody placed, signed with the secret and with a made-up one."""
+    if auth == "none":
+        return None
+    name = f"doctor-{uuid4()}"
+    body = json.dumps({"call_id": name, "status": "queued", "metadata": {"reminder_id": name}}).encode()
+    if auth == "bearer":
+        signed, forged = {"Authorization": f"Bearer {secret}"}, {"Authorization": f"Bearer {token_hex(32)}"}
+    else:
+        made_up = f"whsec_{base64.b64encode(token_bytes(32)).decode()}"
+        signed, forged = _signature(secret, name, now, body), _signature(made_up, name, now, body)
+    json_type = {"Content-Type": "application/json"}
+    return Probe(
+        path=PATH,
+        body=body,
+        signed={**json_type, **signed},
+        forged={**json_type, **forged},
+        contains_secret=auth == "bearer",
+    )
+
+
+def _signature(secret: str, name: str, now: datetime, body: bytes) -> dict[str, str]:
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signer(secret).sign(name, now, body.decode()),
+    }

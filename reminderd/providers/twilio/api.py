@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from copy import copy
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -50,12 +49,6 @@ class Api:
         self.account = account
         self._base = f"{api_url.rstrip('/')}/2010-04-01/Accounts/{account.sid}"
         self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
-
-    def with_account(self, account: Account) -> "Api":
-        """Return the same API, its connections included, with another token of the same account."""
-        changed = copy(self)
-        changed.account = account
-        return changed
 
     async def post(self, path: str, fields: Sequence[tuple[str, str]]) -> Outcome:
         """Send a form."""

@@ -5,7 +5,6 @@ Source: https://www.twilio.com/docs/voice/api/call-resource. The tests hold ever
 """
 
 from collections.abc import Sequence
-from copy import copy
 from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -50,7 +49,7 @@ class TwilioProvider:
         self,
         *,
         account: Account,
-        public_base_url: str,
+        public_base_urls: Sequence[str],
         api_url: str,
         timeout: timedelta,
         max_connections: int,
@@ -61,7 +60,8 @@ class TwilioProvider:
 
         Args:
             account: the clinic's account.
-            public_base_url: where it reaches us, as it signs it.
+            public_base_urls: where it reaches us, as it signs it, the present address first; calls
+                under way may carry an earlier one.
             api_url: its address, without a version and a path.
             timeout: for one request and its whole answer.
             max_connections: requests at one time; more wait within their timeout.
@@ -72,7 +72,7 @@ class TwilioProvider:
             ValueError: a URL can't be used.
         """
         self._account = account
-        self._base_urls: tuple[str, ...] = (public_base_url.rstrip("/"),)
+        self._base_urls = tuple(url.rstrip("/") for url in public_base_urls)
         self._settings = settings or CallSettings()
         self.capabilities = Capabilities(
             look_up=True,
@@ -82,18 +82,6 @@ class TwilioProvider:
         )
         self._clock = clock
         self.api = Api(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
-
-    def with_account(self, account: Account, *, public_base_url: str) -> "TwilioProvider":
-        """Return the same client, its connections included, with other tokens of the account, or at another address.
-
-        Requests in flight keep the old ones; calls that carry an earlier address may still report there.
-        """
-        changed = copy(self)
-        base_url = public_base_url.rstrip("/")
-        earlier = (one for one in self._base_urls if one != base_url)
-        changed._account, changed.api = account, self.api.with_account(account)  # noqa: SLF001 - its own copy
-        changed._base_urls = (base_url, *earlier)  # noqa: SLF001
-        return changed
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""

@@ -6,8 +6,10 @@ Source: https://www.twilio.com/docs/voice/api/call-resource#statuscallback and h
 
 from collections.abc import Callable
 from functools import partial
+from secrets import token_hex
 from typing import Final, TypeAlias
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from uuid import uuid4
 
 from loguru import logger
 
@@ -29,8 +31,9 @@ from reminderd.providers.base import (
     Webhook,
     usable,
 )
+from reminderd.providers.settings import Probe
 from reminderd.providers.twilio.answers import moment, whole_number
-from reminderd.providers.twilio.signature import form_fields
+from reminderd.providers.twilio.signature import HEADER, form_fields, signature
 from reminderd.providers.twilio.twiml import fallback, twiml
 
 PATH: Final = "/webhooks/twilio"
@@ -89,6 +92,19 @@ def _speak(report: Report, spoken: Spoken, wording: Wording, url_of: UrlOf) -> R
     keys_url = f"{url_of('keys', report.attempt_id or '')}?{asked}"
     return Reply(
         body=twiml(spoken.reply, wording=wording, message=spoken.message, keys_url=keys_url), content_type=_XML
+    )
+
+
+def probe(auth_token: str, public_base_url: str) -> Probe:
+    """Return two reports of a call that nobody placed, signed with the token and with a made-up one."""
+    name = f"doctor-{uuid4()}"
+    path, fields = f"{PATH}/status/{name}", [("CallSid", name), ("CallStatus", "queued")]
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    return Probe(
+        path=path,
+        body=urlencode(fields).encode(),
+        signed={**headers, HEADER: signature(auth_token, public_base_url + path, fields)},
+        forged={**headers, HEADER: signature(token_hex(16), public_base_url + path, fields)},
     )
 
 

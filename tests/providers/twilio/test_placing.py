@@ -85,7 +85,7 @@ async def test_a_call_is_placed_as_the_clinic_wants_it(twilio_at: Maker) -> None
 
 async def test_no_address_tells_anything_of_the_patient_and_the_message_stays_at_home(twilio_at: Maker) -> None:
     async with hostile(says(201, a_call())) as server:
-        await twilio_at(server.url, public_base_url=f"{PUBLIC}/prefix/").place(PLACEMENT)
+        await twilio_at(server.url, public_base_urls=(f"{PUBLIC}/prefix/",)).place(PLACEMENT)
         (request,) = server.requests
     addresses = [request.target, *(value for _, value in form(request) if "://" in value)]
     assert len(addresses) == 4
