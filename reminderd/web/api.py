@@ -24,7 +24,7 @@ from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.api_requests import read_requests
-from reminderd.web.bodies import Limits, NoMemoryLeftError, TooLargeError, body_of
+from reminderd.web.bodies import IncompleteError, Limits, NoMemoryLeftError, TooLargeError, body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
 PATH: Final = "/api/reminders"
@@ -121,10 +121,17 @@ class Throttle:
         self._waiting[address] += 1
         try:
             with trio.move_on_after(delay):
-                await self.stopping.wait()
+                async with trio.open_nursery() as either:
+                    for end in (self.stopping.wait, body_of(request.scope).hung_up):
+                        either.start_soon(_end_with, end, either.cancel_scope)
         finally:
             self._waiting[address] -= 1
             self._waiting = +self._waiting  # removes the addresses that nobody waits for
+
+
+async def _end_with(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
 
 
 _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
@@ -172,7 +179,7 @@ async def _authorize(token: str, throttle: Throttle) -> None:
     is_right = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), token.encode())
     if is_right and scheme.lower() == "bearer":
         return
-    body_of(request.scope).drop()  # a stranger's body takes no memory while its answer waits
+    body_of(request.scope).drop()  # a stranger's body takes no memory
     await throttle.slow_down(request)
     raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
 
@@ -183,7 +190,7 @@ async def _body(seconds: float) -> bytes:
             return await body_of(request.scope).read()
     except TooLargeError:
         raise ProblemError(413, "the body is larger than [web].max_body_bytes") from None
-    except trio.TooSlowError:
+    except (trio.TooSlowError, IncompleteError):
         raise ProblemError(408, "the body did not arrive in time") from None
     except NoMemoryLeftError:
         raise _later("too many large requests at once") from None

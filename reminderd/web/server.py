@@ -202,6 +202,7 @@ class Connection:
             case Closed():
                 await self._send(b"")
                 await self.stream.aclose()
+                self.hang_up()  # it may wait to hand over what nobody receives any more
                 await self._protocol.handle(Closed())
 
     async def _send(self, data: bytes) -> None:

@@ -17,7 +17,7 @@ from reminderd.providers.base import (
     WebhookProvider,
 )
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.bodies import Limits, NoMemoryLeftError, TooLargeError, body_of
+from reminderd.web.bodies import IncompleteError, Limits, NoMemoryLeftError, TooLargeError, body_of
 from reminderd.web.replies import View, reply, unavailable
 
 
@@ -70,6 +70,8 @@ async def _received(route: Route, provider: WebhookProvider, limits: Limits, in_
     try:
         with trio.fail_after(limits.body_seconds):
             body = await body_of(request.scope).read()
+    except IncompleteError:  # nobody is there to see an answer
+        return Response(b"", 408)
     except TooLargeError:
         return _refused(413, "Payload too large")
     except trio.TooSlowError:

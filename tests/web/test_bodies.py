@@ -81,7 +81,7 @@ async def test_slow_senders_keep_nobody_out() -> None:
 
 
 def a_body(memory: Memory, *, limit: int = MEBIBYTE, read_limit: int = 2 * MEBIBYTE) -> Body:
-    return Body(limit, read_limit, memory)
+    return Body(limit, read_limit, memory, trio.sleep_forever)  # nothing more arrives
 
 
 async def test_bodies_share_their_room_and_give_it_back() -> None:
@@ -120,7 +120,7 @@ async def test_dropping_ends_at_its_limit_even_if_the_body_does_not() -> None:
     body = a_body(Memory(0), read_limit=1000)
     body.drop()
     body.add(b"x" * 1001, more=True)
-    await body.over()
+    assert body.is_over
 
 
 async def test_a_door_short_of_room_asks_to_come_again() -> None:

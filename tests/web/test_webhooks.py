@@ -140,18 +140,17 @@ async def test_a_webhook_beyond_those_in_work_is_to_be_sent_again() -> None:
             pass
 
 
-async def test_a_sender_that_hangs_up_while_its_report_is_settled_leaves_no_trace_in_the_log() -> None:
+async def test_a_report_is_settled_even_if_its_sender_hangs_up_meanwhile() -> None:
     async with a_door(in_work=1) as door:
         door.recorder.hold()
         stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
         await stream.send_all(PAYLOAD)
         await door.recorder.begun.wait()
         await stream.aclose()
-        await door.recorder.cancelled.wait()
         door.recorder.go_on.set()
-        assert (await door.post()).status_code == 200
-        assert len(door.recorder.reports) == 1
-    assert door.log == []
+        while (await door.post()).status_code != 200:  # until the first one has given its place back
+            pass
+        assert len(door.recorder.reports) == 2
 
 
 async def test_a_sender_that_hangs_up_in_the_middle_of_its_body_leaves_no_trace_in_the_log() -> None:
