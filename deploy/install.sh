@@ -116,7 +116,7 @@ need_packages() {
 # Number and content: two checkouts that differ are two versions, whatever they call themselves.
 name_of_source() {
     local number content
-    number=$(sed -n 's/^version = "\(.*\)"/\1/p' "$source/pyproject.toml" | head -n 1)
+    number=$(sed -n 's/^__version__ = "\(.*\)"/\1/p' "$source/reminderd/__init__.py")
     content=$(cd "$source" && find reminderd "${parts[@]}" -type f ! -name '*.pyc' -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum | cut -c 1-8)
     echo "$number-$content"

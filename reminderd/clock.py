@@ -1,4 +1,4 @@
-"""The one place that reads the time; everybody else is handed `now`."""
+"""Read the time, in this one place; all other code is given `now`."""
 
 import time
 from datetime import UTC, datetime
@@ -8,13 +8,13 @@ from attrs import frozen
 
 
 class Clock(Protocol):
-    """Where the time comes from; tests bring one that they move."""
+    """A source of the time; tests have one that they move."""
 
     def now(self) -> datetime:
-        """The wall clock, UTC."""
+        """Return the wall clock, UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that only go forward, from an arbitrary start; they count on while the machine sleeps."""
+        """Return seconds that only go forward, from an arbitrary start, also while the machine sleeps."""
 
 
 @frozen
@@ -22,9 +22,9 @@ class SystemClock:
     """The machine's own clocks."""
 
     def now(self) -> datetime:
-        """The wall clock, UTC."""
+        """Return the wall clock, UTC."""
         return datetime.now(UTC)  # noqa: TID251 - this is the one place
 
     def monotonic(self) -> float:
-        """`CLOCK_BOOTTIME` where there is one: unlike `CLOCK_MONOTONIC` it runs on through a suspend."""
+        """Return `CLOCK_BOOTTIME` where there is one: unlike `CLOCK_MONOTONIC` it includes time in suspend."""
         return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

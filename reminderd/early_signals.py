@@ -1,4 +1,7 @@
-"""Keep the signals that arrive while the daemon is starting: none ends it half way, and none is lost."""
+"""Keep the signals that arrive while the daemon is starting: none ends it half way, and none is lost.
+
+This module imports only the standard library: it runs before everything else is loaded.
+"""
 
 import os
 import signal
@@ -9,20 +12,20 @@ from typing import Final
 _STOPS: Final = (signal.SIGTERM, signal.SIGINT)
 
 _ARE_ECHOED: Final = bool(getattr(sys, "frozen", False))
-"""The single file's first process hands on every signal, which a terminal has sent to the second one, this one, too."""
+"""The single file's first process forwards every signal, and a terminal sends it to this second process, too."""
 
 _arrived: list[int] = []
 
 
 def keep_signals() -> None:
-    """Note SIGHUP, SIGTERM and SIGINT from here on, until somebody receives them; a second stop ends the process."""
+    """Keep SIGHUP, SIGTERM and SIGINT until the daemon receives them; a second stop ends the process at once."""
     for number in (signal.SIGHUP, *_STOPS):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _note)
 
 
 def taken(*numbers: int) -> int | None:
-    """Return one of these signals if it has arrived before somebody received them, and forget it."""
+    """Return one of these signals if it has arrived early, and forget it."""
     found = next((number for number in numbers if number in _arrived), None)
     if found is not None:
         _arrived[:] = [number for number in _arrived if number != found]

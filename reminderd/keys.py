@@ -19,7 +19,7 @@ MARK: Final = "mark"
 """The name, in an attribute's metadata, of what is special about the key: one of the next two, or nothing."""
 
 SECRET: Final = "secret"  # noqa: S105 - a name
-"""A key whose value may also lie in a file, which the key `…_file` names."""
+"""A key whose value may also be in a file, which the key `…_file` names."""
 
 PHONE: Final = "phone number"
 """A key whose value is a phone number of the clinic."""
@@ -154,7 +154,7 @@ def secret(
     expected: str = "printable ASCII characters without spaces",
     error: Callable[[str], str | None] | None = validators.header_error,
 ) -> str:
-    """Declare a secret, which may also lie in a file: the key `…_file` follows it."""
+    """Declare a secret, which may also be in a file: the key `…_file` follows it."""
     return key("", expected, error, mark=SECRET)
 
 

@@ -21,11 +21,11 @@ from reminderd.core.model import CallState, Status
 from reminderd.daemon import Options, run
 from reminderd.logs import configure_logs
 from reminderd.providers.twilio.settings import TwilioSettings
-from reminderd.sandbox.behaviours import example_number
-from reminderd.sandbox.ledger import Rung
-from reminderd.sandbox.server import Served, serve_sandbox
-from reminderd.sandbox.twilio.app import TwilioSandbox
-from reminderd.sandbox.twilio.order import OUR_NUMBERS
+from reminderd.sandbox.behaviors import example_number
+from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
+from reminderd.sandbox.switchboard import PlacedCall
+from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
+from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
 from reminderd.store.queries import Wanted, list_reminders
 from reminderd.store.sqlite.driver import Connection
@@ -125,10 +125,10 @@ def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
 async def _played(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
     """Run the real daemon until every reminder is final; how often a phone rang for each call, as the provider says."""
     stopping = trio.Event()
-    rung: Sequence[Rung] = ()
+    rung: Sequence[PlacedCall] = ()
     with trio.move_on_after(_LONGEST_SECONDS):
         async with trio.open_nursery() as beside:
-            provider: Served | None = None
+            provider: SimulatedProvider | None = None
             if dialect == "twilio":
                 provider = TwilioSandbox(_ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
                 config = _with_twilio(config, await beside.start(serve_sandbox, provider))
@@ -148,7 +148,7 @@ async def _played(config: Config, connection: Connection, dialect: str) -> Count
 def _with_twilio(config: Config, api_url: str) -> Config:
     """The configuration of a clinic whose Twilio is the sandbox at this URL, and finds us where we listen."""
     account = TwilioSettings(
-        account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=OUR_NUMBERS[0], api_url=api_url
+        account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=ACCOUNT_NUMBERS[0], api_url=api_url
     )
     return with_provider(config, account)
 

@@ -14,8 +14,7 @@ from reminderd.config import Config
 from reminderd.core.diagnosis.finding import Finding, Mark, count
 from reminderd.core.masking import without_numbers
 from reminderd.doctor import rounds
-from reminderd.logs.cleaning import on_one_line
-from reminderd.logs.terminal import unguarded
+from reminderd.logs.terminal import on_one_line, unguarded
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})

@@ -15,8 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reminderd.core.formulas import guarded
-from reminderd.logs.cleaning import in_json
-from reminderd.logs.terminal import unguarded
+from reminderd.logs.terminal import in_json, unguarded
 from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]

@@ -10,9 +10,9 @@ from loguru import logger
 from reminderd.cli.common import fail, leaves, wrong
 from reminderd.daemon import watch_signals
 from reminderd.logs import configure_logs
-from reminderd.sandbox.app import Sandbox
-from reminderd.sandbox.server import Served, serve_sandbox
-from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.generic.rest_api import Sandbox
+from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
+from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 
 _API_KEY: Final = "sandbox"
 _ACCOUNT_SID: Final = "AC" + "0" * 32
@@ -95,7 +95,7 @@ def _twilio(given: dict[str, str | None], pace: float, mistakes: list[str]) -> T
     return TwilioSandbox(sid, token, pace=pace)
 
 
-async def _serve_until_stopped(provider: Served, port: int) -> None:
+async def _serve_until_stopped(provider: SimulatedProvider, port: int) -> None:
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
@@ -104,7 +104,7 @@ async def _serve_until_stopped(provider: Served, port: int) -> None:
 
 
 async def _serve(
-    provider: Served,
+    provider: SimulatedProvider,
     port: int,
     stopping: trio.Event,
     everything: trio.CancelScope,

@@ -18,8 +18,12 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("retry",),
     ("messages",),
     ("alerts",),
+    ("backup",),
+    ("retention",),
     ("provider", "calls_per_second"),
     ("web", "public_base_url"),
+    ("web", "trusted_proxies"),
+    ("web", "max_body_bytes"),
     ("log", "level"),
 )
 """Sections and keys that may change while the daemon runs, besides secrets and what a provider names."""

@@ -42,7 +42,7 @@ _LEGACY: Final[dict[str, KeyPath]] = {
 
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTED: Final = re.compile(r"'([^']*)'")
-_A_SIGN: Final = 4
+_CHARACTER: Final = 4
 """The most characters of what the parser names in its own errors: one character, or its escape."""
 
 
@@ -65,23 +65,23 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     Raises:
         ConfigError: There are errors; all of them are listed.
     """
-    written = _read_file(path, environ, cwd)
-    _read_environment(written, environ)
-    config, found = structured(written.tree)
+    raw = _read_file(path, environ, cwd)
+    _read_environment(raw, environ)
+    config, found = structured(raw.tree)
     for error in found:
-        written.reject(error.path, error.words, is_section=error.is_section)
+        raw.reject(error.path, error.words, is_section=error.is_section)
     if found:  # go on with the rest, to find what else is wrong
-        config, _ = structured(written.tree)
-    config = _read_own_numbers(_completed(config, written), written)
-    if written.is_readable:  # else the missing half may lie in the file that could not be read
-        config = _read_secret_files(config, written)
-        wrong_by_themselves = frozenset(written.wrong)
+        config, _ = structured(raw.tree)
+    config = _read_own_numbers(_completed(config, raw), raw)
+    if raw.is_readable:  # else what is missing may be in the file that could not be read
+        config = _read_secret_files(config, raw)
+        wrong_by_themselves = frozenset(raw.wrong)
         for keys, words in cross_check(config):
             if not wrong_by_themselves.intersection(keys):
-                is_in_file = keys[0] in secret_keys() and written.get(file_of(keys[0])) is not None
-                written.reject(file_of(keys[0]) if is_in_file else keys[0], words)
-    if written.errors:
-        raise ConfigError(written.errors)
+                is_in_file = keys[0] in secret_keys() and raw.get(file_of(keys[0])) is not None
+                raw.reject(file_of(keys[0]) if is_in_file else keys[0], words)
+    if raw.errors:
+        raise ConfigError(raw.errors)
     return config
 
 
@@ -91,7 +91,7 @@ def origin(path: Path | None) -> str:
 
 
 @define
-class _Written:
+class _RawConfig:
     """The values as they are written, the environment's over the file's, and the errors found so far."""
 
     folder: Path
@@ -100,7 +100,7 @@ class _Written:
     """The folder in which the supervisor passes secrets to this process alone; "" if it does not."""
     file: Path | None = None
     is_readable: bool = True
-    """False: there is a file whose keys nobody knows."""
+    """False: there is a file, but its keys are not known."""
     tree: dict[str, Any] = field(factory=dict)
     variables: dict[KeyPath, str] = field(factory=dict)
     """The environment variables that set a key."""
@@ -148,18 +148,18 @@ class _Written:
         return f"{self.file.name}: {heading}{names[-1]}"
 
 
-def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Written:
+def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _RawConfig:
     """Read `path`, else the file of $REMINDERD_CONFIG, else ./config.toml, which alone may be missing."""
     named = path or environ.get("REMINDERD_CONFIG")
     file = cwd / (named or FILE_NAME)
     credentials = environ.get("CREDENTIALS_DIRECTORY", "")  # systemd's LoadCredential
-    written = _Written(folder=file.parent, file=file, credentials=credentials)
+    raw = _RawConfig(folder=file.parent, file=file, credentials=credentials)
     try:
         text = file.read_bytes().decode("utf-8-sig")  # Windows editors put a byte order mark first
-        written.tree = tomllib.loads(text)
+        raw.tree = tomllib.loads(text)
     except (FileNotFoundError, NotADirectoryError):
         if not named:
-            return _Written(folder=cwd, credentials=credentials)
+            return _RawConfig(folder=cwd, credentials=credentials)
         words = "there is no such file; expected the path of the configuration"
     except OSError as error:
         words = f"can't be read ({error.strerror}); expected a file that this user may read"
@@ -171,13 +171,13 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Wri
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
         words = f"{_toml_error(error)}; expected TOML, with each section once"
     else:
-        _reject_what_is_not_a_section(written, Config, ())
-        return written
+        _reject_what_is_not_a_section(raw, Config, ())
+        return raw
     # A file that the environment names is a value of the configuration; one of the command line was typed just now.
     is_by_variable = path is None and named is not None
-    written.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
-    written.is_readable = False
-    return written
+    raw.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
+    raw.is_readable = False
+    return raw
 
 
 def _toml_error(error: ValueError) -> str:
@@ -187,23 +187,23 @@ def _toml_error(error: ValueError) -> str:
         return f"[{'.'.join(map(shown_name, _QUOTED.findall(found[1])))}] is there twice"
 
     words = _TWICE.sub(as_written, str(error))
-    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _A_SIGN else f"'{shown_name(found[1])}'", words)
+    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _CHARACTER else f"'{shown_name(found[1])}'", words)
 
 
-def _reject_what_is_not_a_section(written: _Written, section: type, path: KeyPath) -> None:
+def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath) -> None:
     for attribute in members(section):
         here = (*path, attribute.name)
         inner = section_of(attribute)
-        if inner is None or written.get(here) is None:
+        if inner is None or raw.get(here) is None:
             continue
-        if isinstance(written.get(here), dict):
-            _reject_what_is_not_a_section(written, inner, here)
+        if isinstance(raw.get(here), dict):
+            _reject_what_is_not_a_section(raw, inner, here)
         else:
             words = f"is not a section; expected [{'.'.join(here)}] with its keys below it"
-            written.reject(here, words, is_section=True)
+            raw.reject(here, words, is_section=True)
 
 
-def _read_environment(written: _Written, environ: Mapping[str, str]) -> None:
+def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
     """Put the environment over the file: first the legacy names, unless they are empty, then `REMINDERD__…`."""
     of_providers = {
         variable: ("provider", name, key)
@@ -213,14 +213,14 @@ def _read_environment(written: _Written, environ: Mapping[str, str]) -> None:
     legacy = [(path, name) for name, path in (_LEGACY | of_providers).items() if environ.get(name)]
     # A secret and its file are one thing: whoever sets either replaces both.
     twins = {path: file_of(path) for path in secret_keys()} | {file_of(path): path for path in secret_keys()}
-    for layer in (legacy, list(_prefixed(written, environ))):
+    for layer in (legacy, list(_prefixed(raw, environ))):
         for path, _ in layer:
-            written.drop(twins.get(path, path))
+            raw.drop(twins.get(path, path))
         for path, name in layer:
-            written.put(path, environ[name], name)
+            raw.put(path, environ[name], name)
 
 
-def _prefixed(written: _Written, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
+def _prefixed(raw: _RawConfig, environ: Mapping[str, str]) -> Iterator[tuple[KeyPath, str]]:
     """Yield the keys that `REMINDERD__…` sets, each with its variable; note an error for each that names no key."""
     known = {variable_of(path): path for path, _ in all_keys()}
     seen: dict[KeyPath, str] = {}
@@ -231,56 +231,56 @@ def _prefixed(written: _Written, environ: Mapping[str, str]) -> Iterator[tuple[K
             meant = suggestion(*(variable for variable, home in known.items() if home[-1] == key))
             shown = PREFIX + "__".join(map(shown_name, name.removeprefix(PREFIX).split("__")))
             words = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
-            written.errors.append(f"environment {shown}: {words}")
+            raw.errors.append(f"environment {shown}: {words}")
         elif path in seen:
-            written.errors.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
+            raw.errors.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
         else:
             seen[path] = name
             yield path, name
 
 
-def _completed(config: Config, written: _Written) -> Config:
-    """Return it with what follows from the rest: the provider if none is chosen, and what paths are relative to."""
-    chosen = None if written.get(_KIND) is None else config.provider.kind
-    if chosen is None and _KIND not in written.wrong:
+def _completed(config: Config, raw: _RawConfig) -> Config:
+    """Return the configuration with the provider if `kind` is not set, and with what paths are relative to."""
+    chosen = None if raw.get(_KIND) is None else config.provider.kind
+    if chosen is None and _KIND not in raw.wrong:
         keys = {kind: ("provider", kind, section.chosen_by) for kind, section in PROVIDERS.items()}
-        chosen = next((kind for kind, key in keys.items() if value_at(config, key) or key in written.wrong), None)
+        chosen = next((kind for kind, key in keys.items() if value_at(config, key) or key in raw.wrong), None)
     provider = evolve(config.provider, kind=chosen or config.provider.kind, is_stated=chosen is not None)
-    if written.get(_CALLS_PER_SECOND) is None:
+    if raw.get(_CALLS_PER_SECOND) is None:
         provider = evolve(provider, calls_per_second=provider.settings.calls_per_second)
     return evolve(
         config,
-        database=evolve(config.database, folder=written.folder),
-        log=evolve(config.log, folder=written.folder),
-        backup=evolve(config.backup, base=written.folder),
+        database=evolve(config.database, folder=raw.folder),
+        log=evolve(config.log, folder=raw.folder),
+        backup=evolve(config.backup, base=raw.folder),
         provider=provider,
-        path=written.file,
+        path=raw.file,
     )
 
 
-def _read_own_numbers(config: Config, written: _Written) -> Config:
-    """Return it with the clinic's own numbers in E.164, national ones read as dialed in the clinic's country."""
-    if _COUNTRY in written.wrong:
+def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
+    """Return the configuration with the clinic's own numbers in E.164, read as they are dialed in its country."""
+    if _COUNTRY in raw.wrong:
         return config
     for path in phone_number_keys():
         text = value_at(config, path).strip()
         try:
             number = existing_number(text, config.clinic.country) if text else ""
         except ValueError as error:
-            written.reject(path, str(error))
+            raw.reject(path, str(error))
             number = ""
         config = replaced(config, path, number)
     return config
 
 
-def _read_secret_files(config: Config, written: _Written) -> Config:
+def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
     """Return it with the secrets that lie in files; nobody needs those of a provider that is not chosen."""
     for path in secret_keys():
         if path[0] == "provider" and path[1] != config.provider.kind:
             continue
         try:
-            config = secrets.read(config, path, folder=written.folder, credentials=written.credentials)
+            config = secrets.read(config, path, folder=raw.folder, credentials=raw.credentials)
         except ValueError as error:
-            written.reject(file_of(path), str(error))
-            written.wrong.add(path)
+            raw.reject(file_of(path), str(error))
+            raw.wrong.add(path)
     return config

@@ -33,7 +33,7 @@ def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPa
 
 
 def secret_keys() -> tuple[KeyPath, ...]:
-    """Return the keys whose value may also lie in a file: see `keys.file_of`."""
+    """Return the keys whose value may also be in a file: see `keys.file_of`."""
     return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
 
 

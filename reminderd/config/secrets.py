@@ -1,4 +1,4 @@
-"""Secrets that lie in files of their own: how they are read, and which files they are in."""
+"""Read the secrets that are in files of their own, and list all files with secrets."""
 
 import tomllib
 from pathlib import Path

@@ -4,6 +4,6 @@ from reminderd.daemon.reload import Reload
 from reminderd.daemon.run import Running, run
 from reminderd.daemon.setup import Options, Part
 from reminderd.daemon.stop import watch_signals
-from reminderd.daemon.systemd import supervisor
+from reminderd.daemon.systemd import supervisor_of
 
-__all__ = ["Options", "Part", "Reload", "Running", "run", "supervisor", "watch_signals"]
+__all__ = ["Options", "Part", "Reload", "Running", "run", "supervisor_of", "watch_signals"]

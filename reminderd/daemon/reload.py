@@ -41,7 +41,7 @@ async def watch_hangups(
     in_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     with trio.open_signal_receiver(signal.SIGHUP) as hangups:
         task_status.started()
-        if taken(signal.SIGHUP) is not None:  # it came during the start, and what was read then may be older
+        if taken(signal.SIGHUP) is not None:  # it came during the start, which may have read the file before it
             await _act(daemon, reload, in_terminal=in_terminal)
         async for _ in hangups:
             await _act(daemon, reload, in_terminal=in_terminal)
@@ -65,8 +65,8 @@ async def _reload(daemon: Daemon, reload: Reload) -> None:
     await before.claims_ended()  # what the log announces is true from then on
     _tell(found, before.config)
     if address_of(setup.config) != address_of(before.config):
-        follow = partial(follow_address, address=address_of(setup.config))
-        await until_stored(lambda: daemon.database.write(follow))
+        remember = partial(follow_address, address=address_of(setup.config))
+        await until_stored(lambda: daemon.database.write(remember))
     await warn_of_uncallable(daemon.database, setup.context.rules.numbering)
 
 
@@ -106,10 +106,10 @@ def _tell(found: Changes, before: Config) -> None:
     if found.later:
         names = ", ".join(written(path) for path in found.later)
         logger.warning(f"configuration reloaded, takes effect at the next start: {names}")
-    known = config_warnings(before)
-    for risk in config_warnings(found.config):
-        if risk not in known:
-            logger.warning(risk)
+    earlier = config_warnings(before)
+    for warning in config_warnings(found.config):
+        if warning not in earlier:
+            logger.warning(warning)
 
 
 def _has_terminal() -> bool:

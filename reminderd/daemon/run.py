@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from functools import partial
 from socket import socket
 from typing import Final
@@ -18,12 +19,12 @@ from reminderd.daemon.readiness import HEARTBEAT_LIMIT, warn_of_uncallable
 from reminderd.daemon.reload import Reload, watch_hangups
 from reminderd.daemon.setup import Daemon, Options, Setup, address_of, set_up
 from reminderd.daemon.stop import Ended, cut_off, grace, time_to_stop
-from reminderd.daemon.systemd import attend, signs_of
+from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
-from reminderd.sandbox.app import Sandbox
-from reminderd.sandbox.server import serve_sandbox
+from reminderd.sandbox.generic.rest_api import Sandbox
+from reminderd.sandbox.serve import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import open_database
 from reminderd.store.settings import real_provider, remember_real_provider
@@ -76,7 +77,7 @@ async def run(
         stopping: set to end the run; what is still going on after the grace is cut off.
         options: what the configuration does not say.
         reload: reads the configuration again at each SIGHUP; None: SIGHUP is left alone.
-        task_status: told once webhooks are accepted and the poll loop runs.
+        task_status: started once webhooks are accepted and the poll loop runs.
 
     Raises:
         StoreUnusableError: the database can't be opened, or turned out to be damaged.
@@ -127,9 +128,7 @@ async def _run(
             await daemon.database.write(note_gap)
             await nursery.start(_take_webhooks, daemon, ports.web, ended)
         nursery.start_soon(_dial, daemon, ended)
-        signs = signs_of(daemon.memory, daemon.clock, dials=daemon.options.only != "web", patience=HEARTBEAT_LIMIT)
-        told = partial(attend, daemon.options.supervisor, signs, stopping=daemon.stopping)
-        nursery.start_soon(partial(told, stop_within=time_to_stop(config)))
+        nursery.start_soon(_keep_notified, daemon, time_to_stop(config))
         nursery.start_soon(_do_side_jobs, daemon)
         if reload is not None:
             await nursery.start(watch_hangups, daemon, reload)
@@ -144,6 +143,13 @@ async def _run(
             logger.info(f"metrics are at {url}/metrics")
         task_status.started(Running(web_url=ports.web_url or None, sandbox=sandbox))
     return ended.is_complete
+
+
+async def _keep_notified(daemon: Daemon, stop_within: timedelta) -> None:
+    """Notify the supervisor of the run's state."""
+    dials = daemon.options.only != "web"
+    heartbeat = heartbeat_of(daemon.memory, daemon.clock, dials=dials, patience=HEARTBEAT_LIMIT)
+    await keep_notified(daemon.options.supervisor, heartbeat, stopping=daemon.stopping, stop_within=stop_within)
 
 
 async def _start_sandbox(nursery: trio.Nursery, daemon: Daemon, web_url: str, ended: Ended) -> Sandbox:

@@ -9,14 +9,14 @@ import trio
 from attrs import define, evolve, field, frozen
 from quart_trio import QuartTrio
 
-from reminderd.alerts import Alerts, by_apprise, watch
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.daily import Daily
 from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.endpoints import api, mint, webhooks
 from reminderd.daemon.readiness import Watch
-from reminderd.daemon.systemd import NOBODY, Supervisor
+from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
@@ -38,16 +38,16 @@ class Options:
     only: Part | None = None
     """`dial` claims and dials but takes no webhooks, `web` the reverse; None does both."""
     sandbox_pace: float = 1.0
-    """Seconds that a step of a simulated call takes."""
-    supervisor: Supervisor = NOBODY
-    """Is told how the run goes."""
+    """Seconds that each part of a simulated call takes."""
+    supervisor: Supervisor = NO_SUPERVISOR
+    """Is notified of the run's state."""
     knows_one_call: bool = False
     """Whether it stands in for the daemon with a database of one call: see `build_app`."""
 
 
 @define(kw_only=True)
 class Daemon:
-    """What a process keeps for as long as it lives, and the setup that is in force."""
+    """What a process keeps until its end, and the setup that is in force."""
 
     options: Options
     clock: Clock
@@ -89,6 +89,7 @@ class Setup:
     app: QuartTrio
     metrics_app: QuartTrio
     alerts: Alerts | None
+    """None: nobody is alerted."""
     chores: Sequence[Chore]
 
     @property
@@ -176,7 +177,7 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
         app=app,
         metrics_app=build_metrics_app(look.scrape),
-        alerts=_alerts(config, context) if dials else None,
+        alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         chores=chores(config, database=daemon.database, clock=clock, stopping=context.stopping) if dials else (),
     )
 
@@ -191,7 +192,7 @@ def _alerts(config: Config, context: Context) -> Alerts:
     return Alerts(
         database=context.database,
         clock=context.clock,
-        send=by_apprise(config.alerts.urls) if config.alerts.urls else None,
+        send=by_apprise(config.alerts.urls),
         every=timedelta(seconds=config.alerts.every_seconds),
         stopping=context.stopping,
     )

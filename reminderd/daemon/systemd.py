@@ -1,4 +1,4 @@
-"""Tells the supervisor how the run goes, as systemd wants to be told, and feeds its watchdog while the run is alive.
+"""Notify the supervisor of the run's state, as systemd expects, and feed its watchdog while the run has a heartbeat.
 
 The protocol: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html. It is some lines over a datagram
 socket, so none of the libraries for it is needed.
@@ -19,23 +19,23 @@ from reminderd.clock import Clock
 from reminderd.engine.context import Memory
 
 _UNWATCHED: Final = 15.0
-"""Seconds between two lines about how it goes, where there is no watchdog to feed."""
+"""Seconds between two status lines, where there is no watchdog to feed."""
 
 _LOOK_AGAIN: Final = 1.0
-"""Seconds, at most, between two looks at a run that is silent: as soon as it lives again the watchdog is fed."""
+"""Seconds, at most, between two looks at a run without a heartbeat: the watchdog is fed as soon as it is back."""
 
 
 @frozen
 class Supervisor:
-    """Who started us and wants to be told."""
+    """The program that started us and wants to be notified."""
 
     address: str | None = None
-    """Its socket, `@` at the beginning for an abstract one; None: nobody wants to be told."""
+    """Its socket, `@` at the beginning for an abstract one; None: there is no supervisor."""
     watchdog: timedelta | None = None
     """It ends a run that has not fed its watchdog for so long; None: it has none for us."""
 
-    def tell(self, *assignments: str) -> None:
-        """Send `NAME=value` lines in one datagram; without waiting, and a supervisor that is gone stops nobody."""
+    def notify(self, *assignments: str) -> None:
+        """Send `NAME=value` lines in one datagram, without waiting; an error is only logged."""
         if self.address is None:
             return
         address = "\0" + self.address[1:] if self.address.startswith("@") else self.address
@@ -47,34 +47,34 @@ class Supervisor:
             logger.warning(f"the supervisor can't be notified of {assignments[0]}: {error.strerror or error}")
 
 
-NOBODY: Final = Supervisor()
-"""No supervisor, as for a run by hand."""
+NO_SUPERVISOR: Final = Supervisor()
+"""As for a run by hand."""
 
 
 @frozen(kw_only=True)
-class Signs:
-    """How a run shows that it lives."""
+class Heartbeat:
+    """How a run shows that it is alive, and what is wrong with it."""
 
     ready: Callable[[], Awaitable[None]]
-    """Returns once all that the run is for works."""
+    """Return once everything that the run is for works."""
     silence: Callable[[], float]
-    """Seconds since its last sign of life."""
+    """Seconds since the last beat."""
     patience: float
     """Seconds of silence from which on it counts as stuck, unless the watchdog is quicker."""
-    trouble: Callable[[], str | None]
-    """What is wrong, in a line for the admin that names no patient; None: nothing."""
+    error: Callable[[], str | None]
+    """Return what is wrong, in a line for the admin that names no patient; None: nothing."""
 
 
-def signs_of(memory: Memory, clock: Clock, *, dials: bool, patience: float) -> Signs:
-    """Return a run's signs: those of its poll loop; without one, that it comes round at all."""
+def heartbeat_of(memory: Memory, clock: Clock, *, dials: bool, patience: float) -> Heartbeat:
+    """Return the heartbeat of the poll loop; without one, a run counts as alive."""
     if not dials:
-        return Signs(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=patience, trouble=lambda: None)
+        return Heartbeat(ready=trio.lowlevel.checkpoint, silence=lambda: 0.0, patience=patience, error=lambda: None)
     breaker = memory.breaker
-    return Signs(
+    return Heartbeat(
         ready=memory.claimed.wait,
         silence=lambda: clock.monotonic() - memory.beat,
         patience=patience,
-        trouble=lambda: memory.failure or _paused(breaker.reason or breaker.address.reason),
+        error=lambda: memory.failure or _paused(breaker.reason or breaker.address.reason),
     )
 
 
@@ -82,8 +82,8 @@ def _paused(reason: str | None) -> str | None:
     return None if reason is None else f"dialing is paused: {reason}"
 
 
-def supervisor(environ: Mapping[str, str]) -> Supervisor:
-    """Who wants to be told, as the environment says."""
+def supervisor_of(environ: Mapping[str, str]) -> Supervisor:
+    """Return the supervisor that the environment names."""
     address = environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return Supervisor()
@@ -94,41 +94,45 @@ def supervisor(environ: Mapping[str, str]) -> Supervisor:
     return Supervisor(address, timedelta(microseconds=microseconds) if microseconds > 0 else None)
 
 
-async def attend(who: Supervisor, signs: Signs, *, stopping: trio.Event, stop_within: timedelta) -> None:
-    """Tell that the run is ready once it is, feed the watchdog while it lives, tell of the stop; then return.
+async def keep_notified(
+    supervisor: Supervisor, heartbeat: Heartbeat, *, stopping: trio.Event, stop_within: timedelta
+) -> None:
+    """Notify that the run is ready once it is, feed the watchdog while it is alive, notify of the stop; then return.
 
     The watchdog is fed at half of its time, but not by a run that has been silent for longer than that.
 
     Args:
-        who: is told.
-        signs: the run's.
+        supervisor: is notified.
+        heartbeat: the run's.
         stopping: set when the run is to end.
         stop_within: how long the stop may take; the supervisor is asked for this time.
     """
-    if who.address is None:
+    if supervisor.address is None:
         return
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_until_stopping, who, signs)
+        nursery.start_soon(_until_stopping, supervisor, heartbeat)
         await stopping.wait()
         nursery.cancel_scope.cancel()
-    who.tell("STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={stop_within // timedelta(microseconds=1)}")
+    supervisor.notify(
+        "STOPPING=1", "STATUS=stopping", f"EXTEND_TIMEOUT_USEC={stop_within // timedelta(microseconds=1)}"
+    )
 
 
-async def _until_stopping(who: Supervisor, signs: Signs) -> None:
-    await signs.ready()
-    who.tell("READY=1")
-    pause = _UNWATCHED if who.watchdog is None else who.watchdog.total_seconds() / 2
-    patience = min(signs.patience, pause)
+async def _until_stopping(supervisor: Supervisor, heartbeat: Heartbeat) -> None:
+    await heartbeat.ready()
+    supervisor.notify("READY=1")
+    pause = _UNWATCHED if supervisor.watchdog is None else supervisor.watchdog.total_seconds() / 2
+    patience = min(heartbeat.patience, pause)
     while True:
-        silence = signs.silence()
+        silence = heartbeat.silence()
         if silence > patience:
-            who.tell(f"STATUS=no sign of life for {silence:.0f} s")
+            supervisor.notify(f"STATUS=no heartbeat for {silence:.0f} s")
             await trio.sleep(min(pause, _LOOK_AGAIN))
         else:
-            who.tell("WATCHDOG=1", f"STATUS={_line(signs.trouble() or 'running')}")
+            supervisor.notify("WATCHDOG=1", f"STATUS={_line(heartbeat.error() or 'running')}")
             await trio.sleep(pause)
 
 
 def _line(text: str) -> str:
-    """In one line: what comes after a line's end would be taken for something else that we tell."""
+    """Return the text in one line: what stood on a second one would count as another assignment."""
     return " ".join(text.split())

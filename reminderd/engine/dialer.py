@@ -76,7 +76,7 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
-    turn = context.memory.breaker.heard(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
+    turn = context.memory.breaker.answered(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
         log_turn(turn, context.memory.breaker)  # at once: the breaker may change again before the answer is written
     write = partial(
@@ -98,7 +98,7 @@ async def check(action: Action, *, context: Context) -> None:
 
 
 async def _look_up(action: Action, provider: Provider) -> Finding | Candidates:
-    """Ask by the provider's id if it is known, else by ours."""
+    """Ask by the provider's id if we have it, else by ours."""
     external_call_id = action.call.external_call_id or ""
     match action.kind:
         case ActionKind.FETCH:

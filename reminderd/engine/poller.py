@@ -1,4 +1,4 @@
-"""Takes a free line, claims what is due and hands it over; then waits for more work."""
+"""Claim what is due while a line is free, and hand it over; then wait for more work."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -67,14 +67,14 @@ class Poller:
             while not stopping.is_set():
                 self._beats()
                 try:
-                    await self._follow_clock()
+                    await self._check_clock()
                     await self._note_requests_in_vain()
                     version = await self.context.database.data_version()
                     wakes = await self._next_wakes()
                     log_pause(before=self.memory.is_paused, now=wakes.paused)
                     self.memory.is_paused = wakes.paused
                     self._keep_quiet(wakes)
-                    self._follow_address(wakes)
+                    self._check_address(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
@@ -99,7 +99,7 @@ class Poller:
             self.memory.breaker.address.asked_in_vain = True
         self.memory.beat = now
 
-    async def _follow_clock(self) -> None:
+    async def _check_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
         clock = self.context.clock
         offset = timedelta(seconds=clock.now().timestamp() - clock.monotonic())
@@ -130,9 +130,9 @@ class Poller:
                 log_quiet(now + timedelta(seconds=self.memory.quiet_until - monotonic) if is_quiet else None)
             self.memory.is_quiet = is_quiet
 
-    def _follow_address(self, wakes: Wakes) -> None:
+    def _check_address(self, wakes: Wakes) -> None:
         pause = self.memory.breaker.address
-        turn = pause.follow(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
+        turn = pause.update(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
         if turn is Turn.BEGAN:
             logger.error(f"dialing pauses: {pause.reason}")
         elif turn is Turn.ENDED:

@@ -1,4 +1,4 @@
-"""A log line for each change of a reminder or a call, and of the staff's pause."""
+"""Log each change of a reminder or a call, and of a pause."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -9,13 +9,13 @@ from loguru import logger
 from reminderd.core.lifecycle.transition import Transition
 
 FEW: Final = 3
-"""So many lines are taken in at a glance."""
+"""Up to this many expired reminders need no line with their number."""
 
 
 def log_transition(transition: Transition | None) -> None:
-    """Log what a transition changed, with reminder and call bound; None: its row is gone."""
+    """Log what a transition changed, with reminder and call bound; None: its row was deleted."""
     if transition is None:
-        logger.warning("the call does not exist any more: another program has deleted it")
+        logger.warning("the call no longer exists: another program has deleted it")
         return
     for line in transition.lines:
         ids = {"reminder": line.reminder_id, "call": line.call_id}
@@ -23,7 +23,7 @@ def log_transition(transition: Transition | None) -> None:
 
 
 def log_expired(transitions: Iterable[Transition]) -> None:
-    """Log how many reminders have expired, where it is so many that their own lines bury it."""
+    """Log how many reminders have expired, where there are too many lines of their own to count."""
     expired = sum(line.expired for transition in transitions for line in transition.lines)
     if expired > FEW:
         logger.error(f"expired {expired} reminders that could not be called in time: see list --status expired")
@@ -38,7 +38,7 @@ def log_pause(*, before: bool, now: bool) -> None:
 
 
 def log_quiet(until: datetime | None) -> None:
-    """Log until when nobody is called after a restore, even if staff have resumed dialing; None: this is over."""
+    """Log until when nobody is called after a restore, even if staff resume dialing; None: it has ended."""
     if until is None:
         logger.info("the quiet time after the restore is over: reminders are called again")
     else:

@@ -1,5 +1,6 @@
-"""Standard output and standard error for a terminal: what others have written can't drive it."""
+"""Make text safe for a terminal: what others have written can't drive it, and a line stays a line."""
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,22 +8,32 @@ from typing import Any, Final, TextIO, cast
 
 from attrs import frozen
 
-from reminderd.logs.cleaning import on_one_line
-
 _OWN: Final = ("buffer", "detach")
 """Ways around `write`, which must not be found."""
 
 
+def in_json(text: str) -> str:
+    """Return a JSON document with every character that could fool a terminal written as JSON's own escape."""
+    return "".join(one if one == "\n" or one.isprintable() else json.dumps(one)[1:-1] for one in text)
+
+
+def on_one_line(text: str) -> str:
+    """Return the text with newlines, control characters and whatever else could fool a terminal as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
+
+
 @frozen(eq=False)
-class _Guarded:
+class _SafeStream:
     """A stream to which control and bidirectional characters are written as escapes; lines stay lines."""
 
     stream: TextIO
-    cleans: bool = True
-    """False: whoever writes has done that, and colors the lines."""
+    escapes: bool = True
+    """False: the writer has escaped them itself, and colors the lines."""
 
     def write(self, text: str) -> int:
-        self.stream.write("\n".join(map(on_one_line, text.split("\n"))) if self.cleans else text)
+        self.stream.write("\n".join(map(on_one_line, text.split("\n"))) if self.escapes else text)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
@@ -37,9 +48,9 @@ class _Guarded:
 
 @contextmanager
 def cleaned_streams() -> Iterator[None]:
-    """Clean what whatever runs inside writes to standard output and standard error."""
+    """Escape what the code inside writes to standard output and standard error."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _guarded(sys.stdout), _guarded(sys.stderr)
+    sys.stdout, sys.stderr = _safe(sys.stdout), _safe(sys.stderr)
     try:
         yield
     finally:
@@ -47,10 +58,10 @@ def cleaned_streams() -> Iterator[None]:
 
 
 def unguarded(stream: TextIO) -> TextIO:
-    """Return the stream for what colors its lines, and itself cleans what others have written in them."""
-    return cast("TextIO", _Guarded(stream.stream, cleans=False)) if isinstance(stream, _Guarded) else stream
+    """Return the stream for a writer that colors its lines and escapes by itself what others have written in them."""
+    return cast("TextIO", _SafeStream(stream.stream, escapes=False)) if isinstance(stream, _SafeStream) else stream
 
 
-def _guarded(stream: TextIO | None) -> TextIO:
+def _safe(stream: TextIO | None) -> TextIO:
     # None: the process was started with the stream closed.
-    return cast("TextIO", stream if stream is None or isinstance(stream, _Guarded) else _Guarded(stream))
+    return cast("TextIO", stream if stream is None or isinstance(stream, _SafeStream) else _SafeStream(stream))

@@ -1,1 +1,1 @@
-"""A simulated voice provider to develop against, speaking the generic contract over real HTTP."""
+"""Simulate a voice provider to develop against, over real HTTP: the generic contract, or Twilio's API."""

@@ -1,121 +1,127 @@
-"""The generic contract's own rules: which requests place a call, and under which idempotency keys."""
+"""Keep a sandbox's calls, in any dialect: remember them, decide how they end, and start each in a task of its own."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from functools import partial
-from typing import Any, TypeAlias
-from uuid import uuid4
+import math
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Final, Generic, Protocol, TypeVar
 
-from attrs import evolve, field, frozen
+import trio
 
-from reminderd.sandbox.behaviours import Behaviour, behaviour_of
-from reminderd.sandbox.ledger import REMEMBERED, Ledger
+from reminderd.sandbox.behaviors import Behavior
 
+REMEMBERED: Final = 10_000
+"""Calls, and rejected requests, that are kept; the oldest are forgotten."""
 
-@frozen(kw_only=True)
-class CallOrder:
-    """The body of `POST /calls`."""
-
-    phone_number: str
-    message: str = field(repr=False)
-    metadata: Mapping[str, Any]
+_EARLY_STEPS: Final = 20
+"""How long an "early" call's answer is held back at most, should nobody accept its webhooks."""
 
 
-@frozen(kw_only=True)
-class SandboxCall:
-    """One call that was placed."""
-
-    id: str
-    order: CallOrder
-    key: str | None
-    """The idempotency key it came with."""
-    placed_at: datetime
-    behaviour: Behaviour
-    end: str
-    """How it will end."""
-    status: str = "queued"
+class PlacedCall(Protocol):
+    """A call of some dialect."""
 
     @property
-    def phone_number(self) -> str:
-        """The number that rings."""
-        return self.order.phone_number
+    def id(self) -> str:
+        """The sandbox's own id of it."""
 
     @property
     def attempt_id(self) -> str | None:
-        """Whoever placed it knows it by this id; None if the metadata carry none."""
-        return self.order.metadata.get("attempt_id")
-
-
-@frozen
-class Placed:
-    """A call came of the request, or had come of an earlier one with the same key."""
-
-    call: SandboxCall
-    repeated: bool
-
-
-@frozen
-class TurnedAway:
-    """Nothing is placed; the request is answered with this HTTP status."""
-
-    status: int
-
-
-@frozen
-class KeyConflict:
-    """The key belongs to another order."""
-
-
-Decision: TypeAlias = Placed | TurnedAway | KeyConflict
-
-
-class Switchboard:
-    """Decides about requests of the generic contract and keeps the calls."""
-
-    def __init__(self, *, remembered: int = REMEMBERED) -> None:
-        self._ledger: Ledger[SandboxCall] = Ledger(remembered=remembered)
-        self._id_by_key: dict[str, str] = {}
+        """The client's id of it; None if the request had none."""
 
     @property
-    def calls(self) -> tuple[SandboxCall, ...]:
-        """Every call placed and not yet forgotten, oldest first."""
-        return self._ledger.calls
+    def phone_number(self) -> str:
+        """The number that is called."""
 
-    def decide(self, order: CallOrder, *, key: str | None, now: datetime) -> Decision:
-        """Take a request: place a call, or say why there is none, or that there is one already."""
-        known = None if key is None else self.call(self._id_by_key.get(key, ""))
-        if known is not None:
-            return Placed(known, repeated=True) if known.order == order else KeyConflict()
-        behaviour = behaviour_of(order.phone_number)
-        refusal = self._ledger.turned_away(behaviour, request=key or order.phone_number)
-        if refusal is not None:
-            return TurnedAway(refusal)
-        return Placed(self._place(order, behaviour, key=key, now=now), repeated=False)
+    @property
+    def status(self) -> str:
+        """Its status, as the dialect names it."""
 
-    def call(self, call_id: str) -> SandboxCall | None:
-        """The call with this id, or None if there was none or it is forgotten."""
-        return self._ledger.call(call_id)
 
-    def calls_of(self, attempt_id: str) -> tuple[SandboxCall, ...]:
-        """The calls whose metadata carry this `attempt_id`."""
-        return tuple(call for call in self.calls if call.attempt_id == attempt_id)
+CallT = TypeVar("CallT", bound=PlacedCall)
+ItemT = TypeVar("ItemT")
 
-    def moved(self, call_id: str, status: str) -> SandboxCall | None:
-        """The call with its new status, or None if it is forgotten by now."""
-        return self._ledger.change(call_id, partial(evolve, status=status))
 
-    def _place(self, order: CallOrder, behaviour: Behaviour, *, key: str | None, now: datetime) -> SandboxCall:
-        whose = str(order.metadata.get("reminder_id") or order.phone_number)
-        call = SandboxCall(
-            id=str(uuid4()),
-            order=order,
-            key=key,
-            placed_at=now,
-            behaviour=behaviour,
-            end=self._ledger.next_end(behaviour, whose=whose),
-        )
-        if key is not None:
-            self._id_by_key[key] = call.id
-        for forgotten in self._ledger.keep(call):
-            self._id_by_key.pop(forgotten.key or "", None)
-        return call
+class Switchboard(Generic[CallT]):
+    """Everything that a sandbox knows of its calls, in memory only and bounded; no call starts before `play_calls`."""
+
+    def __init__(self, *, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
+        self._calls: dict[str, CallT] = {}
+        self._rejections: dict[str, int] = {}
+        self._ended: dict[str, int] = {}
+        self._to_start, self._started = trio.open_memory_channel[tuple[CallT, trio.Event]](math.inf)
+
+    @property
+    def calls(self) -> tuple[CallT, ...]:
+        """Every call kept and not yet forgotten, oldest first."""
+        return tuple(self._calls.values())
+
+    def call(self, call_id: str) -> CallT | None:
+        """Return the call with this id; None if there was none or it is forgotten."""
+        return self._calls.get(call_id)
+
+    def rejection(self, behavior: Behavior, *, request: str) -> int | None:
+        """Return the generic contract's HTTP status with which to reject this request; None: accept it.
+
+        Args:
+            behavior: that of the number to call.
+            request: an id that is the same for a repeated request.
+        """
+        if behavior.answer == "refused":
+            return 422
+        rejected = self._rejections.get(request, 0)
+        if rejected == len(behavior.rejections):
+            return None
+        self._rejections[request] = rejected + 1
+        self._forget(self._rejections)
+        return behavior.rejections[rejected]
+
+    def next_end(self, behavior: Behavior, *, group: str) -> str:
+        """Return how the next call of a group ends: the calls of a reminder, or to a number."""
+        earlier = self._ended.get(group, 0)
+        self._ended[group] = earlier + 1
+        self._forget(self._ended)
+        return behavior.ends[min(earlier, len(behavior.ends) - 1)]
+
+    def keep(self, call: CallT) -> list[CallT]:
+        """Remember a new call; return those that are forgotten in exchange."""
+        self._calls[call.id] = call
+        return self._forget(self._calls)
+
+    def update(self, call_id: str, change: Callable[[CallT], CallT]) -> CallT | None:
+        """Change a call; return it as it is then, or None if it is forgotten by now."""
+        call = self._calls.get(call_id)
+        if call is None:
+            return None
+        self._calls[call_id] = change(call)
+        return self._calls[call_id]
+
+    def start(self, call: CallT) -> trio.Event:
+        """Start a call; the event is set when its last webhook is delivered or given up."""
+        over = trio.Event()
+        self._to_start.send_nowait((call, over))
+        return over
+
+    async def play_calls(
+        self,
+        play: Callable[[CallT, trio.Event], Awaitable[None]],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Play each call from its start to its end, until cancelled."""
+        async with trio.open_nursery() as calls:
+            task_status.started()
+            async for call, over in self._started:
+                calls.start_soon(play, call, over)
+
+    def _forget(self, memory: dict[str, ItemT]) -> list[ItemT]:
+        """Drop the oldest entries beyond the limit, and return them."""
+        surplus = max(len(memory) - self._remembered, 0)
+        return [memory.pop(key) for key in list(islice(memory, surplus))]
+
+
+async def hold_answer_back(behavior: Behavior, over: trio.Event, pace: float) -> None:
+    """Wait until the request that placed a call is to be answered."""
+    if behavior.webhooks == "early":
+        with trio.move_on_after(_EARLY_STEPS * pace):
+            await over.wait()
+    await trio.sleep(behavior.answer_after * pace)

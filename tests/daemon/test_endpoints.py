@@ -45,7 +45,7 @@ def locked(path: Path) -> Iterator[None]:
         another.execute("ROLLBACK")
 
 
-async def test_a_request_that_can_not_be_recorded_is_remembered_to_have_come(tmp_path: Path) -> None:
+async def test_a_request_that_can_not_be_recorded_still_shows_that_our_address_was_reached(tmp_path: Path) -> None:
     path = tmp_path / "reminderd.db"
     async with a_recorder(path) as recorder:
         with locked(path), pytest.raises(StoreUnavailableError):

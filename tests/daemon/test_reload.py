@@ -23,7 +23,7 @@ from tests.e2e.conftest import Clinic
 from tests.support.api import TOKEN
 from tests.support.clinic import a_clinic
 from tests.support.generic_server import send, signed, webhook
-from tests.support.hostile_provider import Line, hear, hostile
+from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
 
 PATIENCE = 30
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
@@ -282,3 +282,37 @@ async def test_an_alert_on_its_way_at_a_reload_is_sent_once(house: ReloadingClin
         house.clinic.insert("r2", "not a number")
         first, second = await receiver.heard(2)
         assert (b"r1:" in first.body, b"r1:" in second.body, b"r2:" in second.body) == (True, False, True)
+
+
+async def test_a_folder_for_backups_is_used_at_once(house: ReloadingClinic) -> None:
+    (house.clinic.folder / "copies").mkdir()
+    await house.reload('[backup]\nfolder = "copies"\n')
+    await house.line("backup made: ")
+
+
+async def test_a_longer_body_is_accepted_at_once(house: ReloadingClinic) -> None:
+    body = b" " * 2_000_000
+
+    async def sent() -> int:
+        return (await send(house.clinic.client, house.url, body)).status_code
+
+    assert await sent() == 413
+    house.clinic.configure()
+    config = house.clinic.folder / "config.toml"
+    config.write_text(config.read_text().replace("[web]\n", "[web]\nmax_body_bytes = 3_000_000\n"))
+    signal.raise_signal(signal.SIGHUP)
+    await house.line("configuration reloaded, changed: [web].max_body_bytes")
+    assert await sent() == 400
+
+
+async def test_whoever_is_named_after_an_alert_failed_is_alerted_at_once(house: ReloadingClinic) -> None:
+    def alerts(receiver: HostileProvider) -> str:
+        return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
+
+    async with hostile(answering(500)) as failing, hostile(answering(200)) as working:
+        house.clinic.insert("r1", "not a number")
+        await house.clinic.until("r1", "failed")
+        await house.reload(alerts(failing))
+        await house.line("an alert could not be sent")
+        await house.reload(alerts(working))
+        await house.line("an alert was sent: 1 reminder needs a human")

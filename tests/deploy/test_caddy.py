@@ -13,7 +13,7 @@ import trio
 
 from reminderd.core.model import Status
 from reminderd.providers.twilio.signature import signature
-from reminderd.sandbox.twilio.twiml import Hangup, Say, read_twiml
+from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
 from tests.support.front import CADDYFILE, Front, a_front, needs_caddy
 from tests.support.generic_server import send, webhook

@@ -115,7 +115,7 @@ def test_the_scripts_are_clean() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed (Debian: shellcheck)")
-    scripts = [PROJECT / name for name in ("deploy/install.sh", "deploy/reminderd.sh", ".ci/run")]
+    scripts = [PROJECT / name for name in ("deploy/install.sh", "deploy/reminderd.sh", ".ci/run", ".ci/release")]
     done = subprocess.run([shellcheck, *scripts], check=False, capture_output=True, text=True)
     assert done.stdout == ""
 

@@ -15,7 +15,7 @@ from reminderd.cli.following import Seen
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.signature import HEADER, signature
-from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.behaviors import example_number
 from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.e2e.test_api import a_reminder

@@ -15,6 +15,7 @@ import trustme
 from attrs import frozen
 
 from tests.e2e.conftest import Clinic
+from tests.support.front import needs_caddy
 from tests.support.generic_server import KEY, SECRET, Fault
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
@@ -140,6 +141,7 @@ async def test_beside_the_daemon_all_is_well_and_not_a_byte_is_written(clinic: C
     assert len(clinic.provider.rings) == 1, "only the daemon's own"
 
 
+@needs_caddy
 async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does_not(clinic: Clinic) -> None:
     port, public = a_free_port(), a_free_port()
     env = {

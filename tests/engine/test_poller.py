@@ -269,7 +269,7 @@ async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: 
         assert len(house.provider.placed) == 1
 
 
-async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
+async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
     healthy = False
 
     async def refuses_us_first(placement: Placement) -> Answer:

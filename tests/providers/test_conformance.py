@@ -23,10 +23,10 @@ from reminderd.providers.generic.webhook_auth import standard_webhooks
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.webhooks import PATH
-from reminderd.sandbox.app import Sandbox
-from reminderd.sandbox.behaviours import example_number
-from reminderd.sandbox.server import serve_sandbox
-from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.behaviors import example_number
+from reminderd.sandbox.generic.rest_api import Sandbox
+from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
 from tests.support.twilio_desk import ACCOUNT, FROM, HELLO, TAKEN, TOKEN
 

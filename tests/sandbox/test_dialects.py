@@ -1,4 +1,4 @@
-"""What a number stands for, whichever dialect it is rung in."""
+"""What a number does, in either dialect."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -8,17 +8,17 @@ import pytest
 import trio
 from attrs import frozen
 
-from reminderd.sandbox.behaviours import BEHAVIOURS, Behaviour, example_number
-from reminderd.sandbox.server import Served
+from reminderd.sandbox.behaviors import BEHAVIORS, Behavior, example_number
+from reminderd.sandbox.serve import SimulatedProvider
 from tests.support.sandbox_desk import open_desk
 from tests.support.twilio_desk import open_twilio_desk
 
 
 @frozen
 class Dialect:
-    sandbox: Served
+    sandbox: SimulatedProvider
     place: Callable[[str], Awaitable[httpx.Response]]
-    """Asks for a call to a number that behaves as named, always under the same id, which is "call-1"."""
+    """Requests a call to a number that behaves as named, always under the id "call-1"."""
 
 
 @asynccontextmanager
@@ -42,22 +42,22 @@ async def dialect(request: pytest.FixtureRequest) -> AsyncIterator[Dialect]:
         yield made
 
 
-@pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda each: each.name)
-async def test_a_number_is_turned_away_and_ends_as_the_table_says(behaviour: Behaviour, dialect: Dialect) -> None:
-    for _ in behaviour.turned_away:
-        assert (await dialect.place(behaviour.name)).status_code >= 400
+@pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.name)
+async def test_a_number_is_rejected_and_ends_as_the_table_says(behavior: Behavior, dialect: Dialect) -> None:
+    for _ in behavior.rejections:
+        assert (await dialect.place(behavior.name)).status_code >= 400
         assert list(dialect.sandbox.calls) == []
-    if behaviour.answer == "cut":
+    if behavior.answer == "cut":
         with pytest.raises(httpx.RemoteProtocolError):
-            await dialect.place(behaviour.name)
+            await dialect.place(behavior.name)
     else:
-        answer = await dialect.place(behaviour.name)
-        assert answer.is_success == (behaviour.answer == "accepted")
-    if behaviour.answer == "refused":
+        answer = await dialect.place(behavior.name)
+        assert answer.is_success == (behavior.answer == "accepted")
+    if behavior.answer == "refused":
         assert list(dialect.sandbox.calls) == []
         return
     with trio.fail_after(10):
-        while dialect.sandbox.calls[0].status != behaviour.ends[0]:
+        while dialect.sandbox.calls[0].status != behavior.ends[0]:
             await trio.lowlevel.checkpoint()
     (call,) = dialect.sandbox.calls
-    assert (call.phone_number, call.attempt_id) == (example_number(behaviour.name), "call-1")
+    assert (call.phone_number, call.attempt_id) == (example_number(behavior.name), "call-1")

@@ -1,4 +1,4 @@
-"""The poll loop and the dialer around a real database, with a clock and a provider that tests hold."""
+"""The poll loop and the dialer around a real database, with a clock and a provider that the test controls."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -128,7 +128,7 @@ class House:
         self.nursery.start_soon(self.poller.run)
 
     async def insert(self, reminder_id: str, *, at: datetime | None = None, **columns: Any) -> None:
-        """A row as another program writes it, to a number of its own; due now unless told."""
+        """Insert a row as another program writes it, to a number of its own; due now by default."""
         row = {
             "id": reminder_id,
             "phone_number": f"+1202{sum(ord(c) * 31**n for n, c in enumerate(reminder_id)) % 8_000_000 + 2_000_000}",
@@ -157,24 +157,24 @@ class House:
         return await self.database.read(read)
 
     async def until(self, reminder_id: str, status: str) -> Reminder:
-        """The reminder, as soon as it has this status."""
+        """Return the reminder, as soon as it has this status."""
         await self.until_all(1, f"id = '{reminder_id}' AND status = '{status}'")
         return await self.reminder(reminder_id)
 
     async def until_all(self, rows: int, where: str) -> None:
-        """Wait until so many reminders are so."""
+        """Wait until so many reminders match."""
         with trio.fail_after(_PATIENCE):
             while await self.count(where) != rows:  # noqa: ASYNC110 - SQLite has no event for it
                 await trio.sleep(0.005)
 
-    async def until_trouble(self, *, ends: bool = False) -> None:
-        """Wait until the loop says that it is in trouble; with `ends`, that it is not any more."""
+    async def until_failure(self, *, ends: bool = False) -> None:
+        """Wait until nothing can be claimed; with `ends`, until that is over."""
         with trio.fail_after(_PATIENCE):
-            while (self.poller.memory.failure is None) != ends:  # noqa: ASYNC110 - trouble is no event
+            while (self.poller.memory.failure is None) != ends:  # noqa: ASYNC110 - a failure is no event
                 await trio.sleep(0.001)
 
     async def polled(self) -> None:
-        """Let the loop come round twice at least: what it did not do then, it does not do now."""
+        """Let the loop turn at least twice: what it has not done by then, it does not do now."""
         assert isinstance(self.clock, HandClock)
         for _ in range(3):
             self.clock.seconds += 1e-6
@@ -197,7 +197,7 @@ async def a_house(
     before_start: Callable[[House], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[House]:
-    """Run the engine on a database file; the loop comes round all the time, as nothing tells it of a moved clock."""
+    """Run the engine on a database file; the loop turns all the time, as it can't know that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or TameProvider()
     the_rules = evolve(

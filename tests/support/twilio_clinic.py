@@ -10,10 +10,10 @@ import httpx
 import trio
 from attrs import frozen
 
-from reminderd.sandbox.behaviours import example_number
-from reminderd.sandbox.server import serve_sandbox
-from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.behaviors import example_number
+from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
+from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import GenericServer
 from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN

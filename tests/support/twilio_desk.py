@@ -11,10 +11,10 @@ import trio
 from attrs import define, field
 from twilio.request_validator import RequestValidator
 
-from reminderd.sandbox.behaviours import example_number
-from reminderd.sandbox.server import serve_sandbox
-from reminderd.sandbox.twilio.app import TwilioSandbox
+from reminderd.sandbox.behaviors import example_number
+from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
+from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HeardRequest, HostileProvider, Line, answer, hear, hostile
 
 ACCOUNT = "AC" + "0" * 32

@@ -1,1 +1,1 @@
-"""The sandbox in Twilio's dialect: a strict stand-in for its Voice REST API, its webhooks and its reading of TwiML."""
+"""Simulate Twilio strictly: its Voice REST API, its webhooks and how it reads TwiML."""

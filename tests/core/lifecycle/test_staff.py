@@ -24,7 +24,7 @@ from tests.support.nouns import (
 )
 
 FAILED = a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED, last_error="busy", attempts=3, tries=2)
-ANOTHERS = a_call(CallState.STRAY, reminder_id="other")
+OF_ANOTHER = a_call(CallState.STRAY, reminder_id="other")
 
 
 def cancel(ledger: Ledger, **changes: Any) -> Ledger:

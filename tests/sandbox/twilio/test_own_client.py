@@ -1,4 +1,4 @@
-"""Twilio's own client library judges the sandbox: it must take every resource for Twilio's."""
+"""Twilio's own client library must accept every resource of the sandbox."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from reminderd.sandbox.behaviours import example_number
+from reminderd.sandbox.behaviors import example_number
 from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN, TwilioDesk, open_twilio_desk
 
 
 class Rerouted(TwilioHttpClient):  # type: ignore[misc]  # the library ships no types
-    """Sends to the sandbox what is meant for Twilio."""
+    """Sends to the sandbox the requests that are meant for Twilio."""
 
     def __init__(self, url: str) -> None:
         super().__init__(pool_connections=False)
@@ -32,7 +32,7 @@ async def test_it_places_reads_lists_and_ends_a_call() -> None:
     async with open_twilio_desk(pace=1000) as desk:
         client = client_of(desk)
 
-        def story() -> tuple[Any, Any, Any, Any]:
+        def all_four() -> tuple[Any, Any, Any, Any]:
             placed = client.calls.create(
                 to=example_number("confirms"),
                 from_=FROM,
@@ -46,14 +46,14 @@ async def test_it_places_reads_lists_and_ends_a_call() -> None:
             (listed,) = client.calls.list(to=example_number("confirms"), status="queued", page_size=1)
             return placed, client.calls(placed.sid).fetch(), listed, client.calls(placed.sid).update(status="canceled")
 
-        placed, fetched, listed, ended = await trio.to_thread.run_sync(story)
+        placed, fetched, listed, ended = await trio.to_thread.run_sync(all_four)
         (call,) = desk.sandbox.calls
     assert placed.sid == fetched.sid == listed.sid == call.id
     assert (placed.status, ended.status) == ("queued", "canceled")
     assert placed.date_created.tzinfo is not None
     assert (placed.start_time, ended.duration) == (None, None)
-    assert call.order.events == {"initiated", "answered"}
-    assert call.order.machine_detection == "Enable"
+    assert call.request.events == {"initiated", "answered"}
+    assert call.request.machine_detection == "Enable"
 
 
 async def test_it_pages_through_a_list() -> None:
@@ -73,10 +73,10 @@ async def test_it_reads_the_account_and_its_numbers() -> None:
     assert [number.capabilities["voice"] for number in numbers] == [True]
 
 
-async def test_it_raises_what_the_sandbox_refuses() -> None:
+async def test_it_raises_the_errors_of_the_sandbox() -> None:
     async with open_twilio_desk() as desk:
         client = client_of(desk)
-        order = {"to": example_number("refused"), "from_": FROM, "url": f"{desk.clinic.url}/answer"}
+        parameters = {"to": example_number("refused"), "from_": FROM, "url": f"{desk.clinic.url}/answer"}
         with pytest.raises(TwilioRestException) as caught:
-            await trio.to_thread.run_sync(lambda: client.calls.create(**order))
+            await trio.to_thread.run_sync(lambda: client.calls.create(**parameters))
     assert (caught.value.status, caught.value.code) == (400, 21211)

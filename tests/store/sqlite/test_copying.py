@@ -90,14 +90,14 @@ def leave_a_database(target: Path) -> None:
     open_sync(target).__enter__().close()
 
 
-def leave_anothers_copy(target: Path) -> None:
+def leave_a_foreign_copy(target: Path) -> None:
     with open_sync(target.with_name("another.db")) as another:
         copy(another, target)
     target.with_name("another.db").unlink()
 
 
 def leave_a_link_to_a_copy(target: Path) -> None:
-    leave_anothers_copy(target.with_name("elsewhere.db"))
+    leave_a_foreign_copy(target.with_name("elsewhere.db"))
     target.symlink_to("elsewhere.db")
 
 
@@ -108,7 +108,7 @@ def leave_a_link_to_a_copy(target: Path) -> None:
         (lambda target: target.touch(), "is not an earlier backup of this database"),
         (lambda target: target.write_bytes(b"SQLite format 3\0" + bytes(100)), "is not an earlier backup"),
         (leave_a_database, "is not an earlier backup of this database"),
-        (leave_anothers_copy, "is not an earlier backup of this database"),
+        (leave_a_foreign_copy, "is not an earlier backup of this database"),
         (leave_a_link_to_a_copy, "is a link; expected the name of a file"),
         (lambda target: target.symlink_to("nothing"), "is a link; expected the name of a file"),
         (os.mkfifo, "is a named pipe; expected the name of a file"),
@@ -223,13 +223,13 @@ def test_a_copy_has_the_schema_of_its_database(path: Path, target: Path) -> None
 
 def test_what_a_killed_process_left_is_swept_away_after_a_day(connection: Connection, target: Path) -> None:
     names = (".copy.db.killed", ".copy.db.working", ".another.db.killed")
-    killed, working, anothers = (target.parent / f"{name}.reminderd-partial" for name in names)
-    for file in (killed, working, anothers):
+    killed, working, foreign = (target.parent / f"{name}.reminderd-partial" for name in names)
+    for file in (killed, working, foreign):
         file.touch()
-    for file in (killed, anothers):
+    for file in (killed, foreign):
         os.utime(file, (0, 0))
     copy(connection, target)
-    assert files(target) == [anothers.name, working.name, "copy.db"]
+    assert files(target) == [foreign.name, working.name, "copy.db"]
 
 
 def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection, path: Path, target: Path) -> None:

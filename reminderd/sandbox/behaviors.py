@@ -1,0 +1,211 @@
+"""List what the sandbox can do with a call: pure data, chosen by the last four digits of the phone number.
+
+The digits are those of the numbers reserved for fiction, 555-0100 to 555-0199, so that an example belongs to nobody.
+"""
+
+from typing import Final, Literal
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Behavior:
+    """How one number behaves. Times are in steps; the sandbox's `pace` is the length of a step."""
+
+    ending: str
+    """The last four digits."""
+    name: str
+    description: str
+    """What happens, in a sentence for docs/sandbox.md."""
+    rejections: tuple[int, ...] = ()
+    """HTTP statuses that answer the first requests of a call; nothing is placed. 429 and 503 come with Retry-After."""
+    answer: Literal["accepted", "refused", "error", "cut"] = "accepted"
+    """The answer to the request that places the call; "refused" places none. Repeated requests are simply accepted."""
+    answer_after: int = 0
+    """Steps from placing the call to the answer."""
+    ends: tuple[str, ...] = ("completed",)
+    """How a reminder's first, second, … call ends; later calls end like the last one."""
+    extra_status: str | None = None
+    """A status that is reported before the usual ones."""
+    webhooks: Literal["prompt", "late", "repeated", "early", "none"] = "prompt"
+    """"early" holds the answer back until the last webhook was sent; "repeated" sends the last one three times."""
+    answered_by: Literal["human", "machine", "fax"] = "human"
+    """Who answers, where the call is answered."""
+    sip_code: int | None = None
+    """How the network ended the call; None: as its status implies."""
+    fetches_message: bool = True
+    """Whether the provider fetches what to speak; without it nothing is spoken."""
+    hangs_up_after: int | None = None
+    """How many texts the patient hears before hanging up: of a greeting, a message and a menu, 1 is too few."""
+    keys: tuple[str, ...] = ()
+    """The keys that are pressed, one each time the caller waits for one; then nothing."""
+
+
+LATE_STEPS: Final = 30
+"""How much later the webhooks of a "late" call come."""
+
+COPIES: Final = 3
+"""How often the last webhook of a "repeated" call is sent."""
+
+RETRY_AFTER_STEPS: Final = 2
+"""The time in Retry-After, in steps."""
+
+PROGRESS_BEFORE: Final = {
+    "completed": ("initiated", "ringing", "in-progress"),
+    "no-answer": ("initiated", "ringing"),
+    "busy": ("initiated",),
+    "failed": ("initiated",),
+}
+"""The statuses before each end, a step apart."""
+
+ANSWERED: Final = Behavior(
+    ending="0100",
+    name="answered",
+    description="The patient answers. Any number that is not in this table does the same.",
+)
+
+BEHAVIORS: Final = (
+    ANSWERED,
+    Behavior(ending="0101", name="busy", description="The line is busy, each time.", ends=("busy",)),
+    Behavior(
+        ending="0102",
+        name="busy then answered",
+        description="The reminder's first call finds the line busy, the next one is answered.",
+        ends=("busy", "completed"),
+    ),
+    Behavior(
+        ending="0103", name="no answer", description="It rings and nobody answers, each time.", ends=("no-answer",)
+    ),
+    Behavior(ending="0104", name="failed", description="The call is accepted and then fails.", ends=("failed",)),
+    Behavior(ending="0105", name="refused", description="The request is refused for good: 422.", answer="refused"),
+    Behavior(
+        ending="0106", name="slow", description="The call is placed, the answer comes 5 steps later.", answer_after=5
+    ),
+    Behavior(
+        ending="0107",
+        name="error, not placed",
+        description="The first request is answered 500 and nothing is placed; the next one is accepted.",
+        rejections=(500,),
+    ),
+    Behavior(
+        ending="0108",
+        name="error, placed",
+        description="The first request is answered 500, but the phone rings and the webhooks come.",
+        answer="error",
+    ),
+    Behavior(
+        ending="0109",
+        name="lost answer",
+        description="The call is placed, and the connection is cut before the provider has said so.",
+        answer="cut",
+    ),
+    Behavior(
+        ending="0110",
+        name="down then up",
+        description="The first two requests are answered 503 with Retry-After, the next one is accepted.",
+        rejections=(503, 503),
+    ),
+    Behavior(
+        ending="0111",
+        name="late webhook",
+        description="The webhooks come 30 steps late; a look-up shows the status.",
+        webhooks="late",
+    ),
+    Behavior(
+        ending="0112", name="repeated webhook", description="The last webhook is sent three times.", webhooks="repeated"
+    ),
+    Behavior(
+        ending="0113",
+        name="early webhook",
+        description="All webhooks are sent before the request is answered.",
+        webhooks="early",
+    ),
+    Behavior(
+        ending="0114", name="no webhook", description="No webhook is sent; a look-up shows the status.", webhooks="none"
+    ),
+    Behavior(
+        ending="0115",
+        name="unknown status",
+        description='The first webhook says "dispatched", which is in no contract.',
+        extra_status="dispatched",
+    ),
+    Behavior(
+        ending="0116",
+        name="too many requests",
+        description="The first request is answered 429 with Retry-After, the next one is accepted.",
+        rejections=(429,),
+    ),
+    Behavior(ending="0117", name="confirms", description="The patient answers and presses 1.", keys=("1",)),
+    Behavior(
+        ending="0118",
+        name="asks to cancel",
+        description="The patient answers, presses 2, and 2 again.",
+        keys=("2", "2"),
+    ),
+    Behavior(ending="0119", name="opts out", description="The patient answers and presses 9.", keys=("9",)),
+    Behavior(
+        ending="0120",
+        name="has it repeated",
+        description="The patient answers, presses 3 twice, then 1.",
+        keys=("3", "3", "1"),
+    ),
+    Behavior(ending="0121", name="voicemail", description="A machine answers.", answered_by="machine"),
+    Behavior(
+        ending="0122",
+        name="wrong key",
+        description="The patient answers and presses 7, which means nothing, then 1.",
+        keys=("7", "1"),
+    ),
+    Behavior(ending="0123", name="silent", description="The patient answers and presses nothing."),
+    Behavior(
+        ending="0124", name="hangs up", description="The patient hangs up before the message begins.", hangs_up_after=1
+    ),
+    Behavior(
+        ending="0125", name="hears it out", description="The patient hangs up after the message.", hangs_up_after=2
+    ),
+    Behavior(
+        ending="0126",
+        name="taken for a machine",
+        description="A machine is reported, but it is a patient, who presses 1 each time.",
+        answered_by="machine",
+        keys=("1", "1"),
+    ),
+    Behavior(ending="0127", name="fax", description="A fax answers.", answered_by="fax"),
+    Behavior(
+        ending="0128",
+        name="hears nothing",
+        description="The patient answers, and nothing is spoken.",
+        fetches_message=False,
+    ),
+    Behavior(
+        ending="0129",
+        name="phone off",
+        description="The phone is off, each time: SIP 480.",
+        ends=("failed",),
+        sip_code=480,
+    ),
+    Behavior(
+        ending="0130",
+        name="declines",
+        description="The patient declines the call: SIP 603.",
+        ends=("busy",),
+        sip_code=603,
+    ),
+)
+
+_BY_ENDING: Final = {behavior.ending: behavior for behavior in BEHAVIORS}
+_BY_NAME: Final = {behavior.name: behavior for behavior in BEHAVIORS}
+
+
+def behavior_of(phone_number: str) -> Behavior:
+    """Return what a call to this number will do."""
+    return _BY_ENDING.get(phone_number[-4:], ANSWERED)
+
+
+def example_number(name: str, *, area: int = 202) -> str:
+    """Return a fictitious number in E.164 that behaves as named; another area code gives another number.
+
+    Raises:
+        KeyError: no behavior has this name.
+    """
+    return f"+1{area}555{_BY_NAME[name].ending}"

@@ -1,0 +1,1 @@
+"""Simulate a provider of the generic contract."""

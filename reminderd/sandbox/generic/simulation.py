@@ -1,0 +1,227 @@
+"""Play the calls of the generic contract: decide about a request, move the call to its end, send the webhooks."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, TypeAlias
+from uuid import uuid4
+
+import httpx
+import trio
+from attrs import evolve, field, frozen
+from loguru import logger
+from standardwebhooks import Webhook as Signer
+
+from reminderd.clock import Clock
+from reminderd.providers.http import Exchange, Unheard
+from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE, Behavior, behavior_of
+from reminderd.sandbox.switchboard import REMEMBERED, Switchboard
+
+PAUSES: Final = (1, 2, 4, 8, 16)
+"""Steps to wait after each failed try to send a webhook; when the try after the last one fails, it is given up."""
+
+_ANSWERED: Final[Mapping[str, Mapping[str, Any]]] = {
+    "human": {
+        "transcript": "Hello? Yes, thank you, I will be there.",
+        "duration": 12,
+        "answered_by": "human",
+    },
+    "machine": {"duration": 12, "answered_by": "machine"},
+    "fax": {"duration": 12, "answered_by": "fax"},
+}
+"""What the last report has, by who answers."""
+
+_TEXTS_UP_TO_THE_MESSAGE: Final = 2
+"""A greeting comes first."""
+
+
+@frozen(kw_only=True)
+class CallRequest:
+    """The body of `POST /calls`."""
+
+    phone_number: str
+    message: str = field(repr=False)
+    metadata: Mapping[str, Any]
+
+
+@frozen(kw_only=True)
+class GenericCall:
+    """One call that was placed."""
+
+    id: str
+    request: CallRequest
+    key: str | None
+    """The idempotency key it came with."""
+    placed_at: datetime
+    behavior: Behavior
+    end: str
+    """How it will end."""
+    status: str = "queued"
+
+    @property
+    def phone_number(self) -> str:
+        """The number that is called."""
+        return self.request.phone_number
+
+    @property
+    def attempt_id(self) -> str | None:
+        """The client's id of it; None if the metadata carry none."""
+        return self.request.metadata.get("attempt_id")
+
+
+@frozen
+class Placed:
+    """The request has placed a call, or an earlier one with the same key has."""
+
+    call: GenericCall
+    repeated: bool
+
+
+@frozen
+class RequestRejected:
+    """Nothing is placed; the request is answered with this HTTP status."""
+
+    status: int
+
+
+@frozen
+class KeyConflict:
+    """The key belongs to a different request."""
+
+
+Decision: TypeAlias = Placed | RequestRejected | KeyConflict
+
+
+class GenericCalls:
+    """The calls of one simulated provider, and the idempotency keys under which they were placed."""
+
+    def __init__(self, *, remembered: int = REMEMBERED) -> None:
+        self.switchboard: Switchboard[GenericCall] = Switchboard(remembered=remembered)
+        self._id_by_key: dict[str, str] = {}
+
+    def decide(self, request: CallRequest, *, key: str | None, now: datetime) -> Decision:
+        """Place a call for a request, or decide why there is none, or that there is one already."""
+        known = None if key is None else self.switchboard.call(self._id_by_key.get(key, ""))
+        if known is not None:
+            return Placed(known, repeated=True) if known.request == request else KeyConflict()
+        behavior = behavior_of(request.phone_number)
+        status = self.switchboard.rejection(behavior, request=key or request.phone_number)
+        if status is not None:
+            return RequestRejected(status)
+        return Placed(self._place(request, behavior, key=key, now=now), repeated=False)
+
+    def calls_of(self, attempt_id: str) -> tuple[GenericCall, ...]:
+        """Return the calls whose metadata carry this `attempt_id`."""
+        return tuple(call for call in self.switchboard.calls if call.attempt_id == attempt_id)
+
+    def _place(self, request: CallRequest, behavior: Behavior, *, key: str | None, now: datetime) -> GenericCall:
+        group = str(request.metadata.get("reminder_id") or request.phone_number)
+        call = GenericCall(
+            id=str(uuid4()),
+            request=request,
+            key=key,
+            placed_at=now,
+            behavior=behavior,
+            end=self.switchboard.next_end(behavior, group=group),
+        )
+        if key is not None:
+            self._id_by_key[key] = call.id
+        for forgotten in self.switchboard.keep(call):
+            self._id_by_key.pop(forgotten.key or "", None)
+        return call
+
+
+@frozen(kw_only=True)
+class WebhookSender:
+    """Sends webhooks to one URL, signed after Standard Webhooks, and again until they are accepted."""
+
+    exchange: Exchange
+    url: Callable[[], str]
+    """Called each time: the URL may become known only after the start."""
+    signer: Signer
+    pace: float
+    clock: Clock
+
+    async def send(self, report: Mapping[str, Any], *, copies: int = 1) -> None:
+        """Send a report, `copies` times under one id, each until it is accepted, unwanted (410) or given up."""
+        webhook_id, body = f"msg_{uuid4().hex}", json.dumps(report).encode()
+        for _ in range(copies):
+            if not await self._send_until_accepted(webhook_id, body):
+                return
+
+    async def _send_until_accepted(self, webhook_id: str, body: bytes) -> bool:
+        for pause in (0, *PAUSES):
+            await trio.sleep(pause * self.pace)
+            match await self._send_once(webhook_id, body):
+                case int() as status if 200 <= status < 300:
+                    return True
+                case 410:
+                    return False
+        logger.warning("sandbox: webhook {} was not accepted and is given up", webhook_id)
+        return False
+
+    async def _send_once(self, webhook_id: str, body: bytes) -> int | None:
+        """Return the HTTP status of one try; None if there was no answer."""
+        now = self.clock.now()
+        headers = {
+            "Content-Type": "application/json",
+            "webhook-id": webhook_id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self.signer.sign(webhook_id, now, body.decode()),
+        }
+        try:
+            outcome = await self.exchange.ask("POST", self.url(), headers=headers, content=body)
+        except httpx.InvalidURL as error:
+            outcome = Unheard(reason=str(error), sent=False)
+        if isinstance(outcome, Unheard):
+            logger.debug("sandbox: webhook {} had no answer: {}", webhook_id, outcome.reason)
+            return None
+        return outcome.status
+
+
+async def play_call(
+    call: GenericCall, over: trio.Event, *, switchboard: Switchboard[GenericCall], sender: WebhookSender, pace: float
+) -> None:
+    """Move a call from status to status, a step apart, and report each.
+
+    Returns when every webhook is accepted or given up; `over` is set as soon as that holds for the last one.
+    """
+    first = () if call.behavior.extra_status is None else (call.behavior.extra_status,)
+    async with trio.open_nursery() as deliveries:
+        for status in (*first, *PROGRESS_BEFORE[call.end], call.end):
+            await trio.sleep(pace)
+            updated = switchboard.update(call.id, partial(evolve, status=status))
+            if updated is None:  # forgotten: too many calls came after it
+                break
+            deliveries.start_soon(_send_report, updated, sender, pace, over)
+
+
+async def _send_report(call: GenericCall, sender: WebhookSender, pace: float, over: trio.Event) -> None:
+    webhooks = call.behavior.webhooks
+    if webhooks == "late":
+        await trio.sleep(LATE_STEPS * pace)
+    ended = call.status == call.end
+    if webhooks != "none":
+        await sender.send(report_of(call), copies=COPIES if ended and webhooks == "repeated" else 1)
+    if ended:
+        over.set()
+
+
+def report_of(call: GenericCall) -> Mapping[str, Any]:
+    """Return a call as the contract reports it, in webhooks and look-ups."""
+    return {"call_id": call.id, "status": call.status, "metadata": dict(call.request.metadata), **_end_of(call)}
+
+
+def _end_of(call: GenericCall) -> Mapping[str, Any]:
+    """Return what is reported only once the call has ended."""
+    behavior = call.behavior
+    if call.status != call.end:
+        return {}
+    if call.end != "completed":
+        return {} if behavior.sip_code is None else {"sip_response_code": behavior.sip_code}
+    if not behavior.fetches_message:
+        return {"duration": 0}
+    if behavior.hangs_up_after is not None and behavior.hangs_up_after < _TEXTS_UP_TO_THE_MESSAGE:
+        return {"status": "hung-up", "duration": 2}
+    return _ANSWERED[behavior.answered_by]

@@ -1,0 +1,295 @@
+"""Play one call from the queue to its end: its statuses, what the patient hears, and the keys that are pressed."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from itertools import count
+from typing import Final
+from urllib.parse import urljoin
+
+import trio
+from attrs import field, frozen
+from loguru import logger
+
+from reminderd.clock import Clock
+from reminderd.core.speech import seconds
+from reminderd.providers.http import Heard, Unheard
+from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE
+from reminderd.sandbox.switchboard import Switchboard
+from reminderd.sandbox.twilio.call import (
+    ENDED,
+    TwilioCall,
+    answered,
+    dialed,
+    with_complaint,
+    with_error,
+    with_status,
+    with_steps,
+    with_text,
+)
+from reminderd.sandbox.twilio.request import WebhookTarget
+from reminderd.sandbox.twilio.twiml_reader import Document, Gather, Hangup, Pause, Redirect, Say, TwimlError, read_twiml
+from reminderd.sandbox.twilio.webhook_sender import (
+    TwilioWebhookSender,
+    call_parameters,
+    detection_parameters,
+    progress_parameters,
+)
+
+_EVENT_OF: Final = {"initiated": "initiated", "ringing": "ringing", "in-progress": "answered"} | dict.fromkeys(
+    ENDED, "completed"
+)
+"""The event of `StatusCallbackEvent` to which a callback belongs, by its status."""
+
+_RETRIEVAL_FAILURE: Final = 11200
+_APPLICATION_ERROR_STEPS: Final = 5
+"""How long it takes to speak that an application error has occurred."""
+_MOST_DOCUMENTS: Final = 50
+"""Documents of one call; more are a loop."""
+
+
+@frozen(kw_only=True)
+class Simulator:
+    """What playing a call needs; one for all calls of a sandbox."""
+
+    account_sid: str
+    switchboard: Switchboard[TwilioCall]
+    sender: TwilioWebhookSender
+    pace: float
+    clock: Clock
+    _playing: dict[str, trio.CancelScope] = field(factory=dict, init=False)
+
+    def now(self) -> datetime:
+        """Return the wall clock, UTC."""
+        return self.clock.now()
+
+    def update(self, call: TwilioCall, change: Callable[[TwilioCall], TwilioCall]) -> TwilioCall:
+        """Change a call and return it; one that is forgotten goes on without being remembered."""
+        return self.switchboard.update(call.id, change) or change(call)
+
+    def complain(self, call: TwilioCall, complaint: str) -> None:
+        """Keep and log a mistake of the client."""
+        logger.warning("sandbox: Twilio would complain about call {}: {}", call.id, complaint)
+        self.update(call, partial(with_complaint, complaint=complaint))
+
+    async def wait(self, steps: int) -> None:
+        """Wait so many steps."""
+        await trio.sleep(steps * self.pace)
+
+    async def talk(self, call: TwilioCall, steps: int) -> None:
+        """Wait so many steps, and count them as the call's duration."""
+        await self.wait(steps)
+        self.update(call, partial(with_steps, steps=steps))
+
+    @contextmanager
+    def interruptible(self, call: TwilioCall) -> Iterator[None]:
+        """Cancel what runs inside when the call is ended early, also if that was before it began."""
+        with trio.CancelScope() as scope:
+            if (self.switchboard.call(call.id) or call).status in ENDED:
+                scope.cancel()
+            self._playing[call.id] = scope
+            try:
+                yield
+            finally:
+                del self._playing[call.id]
+
+    def hang_up(self, call: TwilioCall, status: str) -> TwilioCall:
+        """End a call at once with this status."""
+        if call.id in self._playing:
+            self._playing[call.id].cancel()
+        return self.update(call, partial(with_status, status=status, now=self.now()))
+
+
+async def play_call(call: TwilioCall, over: trio.Event, *, simulator: Simulator) -> None:
+    """Play one call from the queue to its end, with the status callbacks that its request asks for.
+
+    Returns when every status callback is accepted or given up; `over` is set as soon as that holds for the last one.
+    """
+    async with trio.open_nursery() as deliveries:
+        callbacks = _StatusCallbacks(simulator=simulator, deliveries=deliveries, over=over)
+        with simulator.interruptible(call):
+            await _play_until_end(call, callbacks, simulator)
+        callbacks.send(simulator.update(call, partial(with_status, status=call.end, now=simulator.now())))
+
+
+async def _play_until_end(call: TwilioCall, callbacks: "_StatusCallbacks", simulator: Simulator) -> None:
+    if call.behavior.extra_status is not None:
+        await simulator.wait(1)
+        callbacks.send(call, call.behavior.extra_status)
+    for status in PROGRESS_BEFORE[call.end]:
+        await simulator.wait(1)
+        now = simulator.now()
+        match status:
+            case "initiated":
+                callbacks.send(simulator.update(call, partial(dialed, now=now)), status)
+            case "in-progress":
+                in_progress = simulator.update(call, partial(answered, now=now))
+                callbacks.send(in_progress)
+                await _play_answered_call(in_progress, simulator)
+                simulator.update(call, partial(with_steps, steps=1))
+            case _:
+                callbacks.send(simulator.update(call, partial(with_status, status=status, now=now)))
+    await simulator.wait(1)
+
+
+@frozen(kw_only=True)
+class _StatusCallbacks:
+    """The status callbacks of one call, numbered as they happen; each is sent by a task of its own."""
+
+    simulator: Simulator
+    deliveries: trio.Nursery
+    over: trio.Event
+    _numbers: "count[int]" = field(factory=count, init=False)
+
+    def send(self, call: TwilioCall, status: str | None = None) -> None:
+        """Send the call's status, or the one given, if the request asks for its event."""
+        status = status or call.status
+        target = call.request.status_callback
+        # An unknown status is sent in any case: it is what such a number is for.
+        wanted = status not in _EVENT_OF or _EVENT_OF[status] in call.request.events
+        if target is not None and wanted and call.behavior.webhooks != "none":
+            parameters = progress_parameters(
+                self.simulator.account_sid, call, status=status, sequence=next(self._numbers), now=self.simulator.now()
+            )
+            self.deliveries.start_soon(self._deliver, call, target, parameters)
+        elif call.status in ENDED:
+            self.over.set()
+
+    async def _deliver(self, call: TwilioCall, target: WebhookTarget, parameters: dict[str, str]) -> None:
+        ended = call.status in ENDED
+        if call.behavior.webhooks == "late":
+            await self.simulator.wait(LATE_STEPS)
+        copies = COPIES if ended and call.behavior.webhooks == "repeated" else 1
+        complaint = _complaint(await self.simulator.sender.send(target, parameters, copies=copies))
+        if complaint:
+            self.simulator.complain(call, complaint)
+        if ended:
+            self.over.set()
+
+
+def _complaint(outcome: Heard | Unheard) -> str:
+    """Return what Twilio's debugger lists about an answer to a status callback: it must be a 2xx, empty or TwiML."""
+    if isinstance(outcome, Unheard):
+        return f"15003: status callback: {outcome.reason}"
+    if not 200 <= outcome.status < 300:
+        return f"15003: status callback: answered {outcome.status}"
+    if not outcome.body:
+        return ""
+    try:
+        return "".join(read_twiml(outcome.headers.get("Content-Type", ""), outcome.body).complaints[:1])
+    except TwimlError as error:
+        return f"{error}"
+
+
+@frozen
+class _Fetch:
+    """Where the next document is, and what that webhook carries in addition."""
+
+    target: WebhookTarget
+    parameters: Mapping[str, str] = field(factory=dict)
+
+
+async def _play_answered_call(call: TwilioCall, simulator: Simulator) -> None:
+    """Play documents until one of the two hangs up, or there is nothing to speak: the call then has an error code."""
+    if not call.behavior.fetches_message:
+        simulator.update(call, partial(with_steps, steps=_APPLICATION_ERROR_STEPS))
+        return
+    keys = iter(call.behavior.keys)
+    fetch: _Fetch | None = _Fetch(call.request.answer, detection_parameters(call))
+    for _ in range(_MOST_DOCUMENTS):
+        if fetch is None:
+            return
+        found = await _document(call, fetch, simulator)
+        if found is None:
+            simulator.update(call, partial(with_error, error_code=_RETRIEVAL_FAILURE))
+            await simulator.talk(call, _APPLICATION_ERROR_STEPS)
+            return
+        url, document = found
+        fetch = await _play_document(call, url, document, keys, simulator)
+    simulator.complain(call, f"12200: {_MOST_DOCUMENTS} documents and no end")
+
+
+async def _document(call: TwilioCall, fetch: _Fetch, simulator: Simulator) -> tuple[str, Document] | None:
+    """Return a document with the URL that it came from, which may be the fallback; None if neither has one."""
+    try:
+        return fetch.target.url, await _fetched(call, fetch, simulator)
+    except TwimlError as error:
+        simulator.complain(call, f"{error}")
+        failure = {"ErrorCode": str(error.code), "ErrorUrl": fetch.target.url}
+    fallback = call.request.fallback
+    if fallback is None:
+        return None
+    try:
+        return fallback.url, await _fetched(call, _Fetch(fallback, {**fetch.parameters, **failure}), simulator)
+    except TwimlError as error:
+        simulator.complain(call, f"{error}")
+        return None
+
+
+async def _fetched(call: TwilioCall, fetch: _Fetch, simulator: Simulator) -> Document:
+    parameters = {**call_parameters(simulator.account_sid, call), **fetch.parameters}
+    outcome = await simulator.sender.send(fetch.target, parameters)
+    if isinstance(outcome, Unheard):
+        raise TwimlError(_RETRIEVAL_FAILURE, f"HTTP retrieval failure: {outcome.reason}")
+    if not (200 <= outcome.status < 300 and outcome.complete):
+        raise TwimlError(_RETRIEVAL_FAILURE, f"HTTP retrieval failure: answered {outcome.status}")
+    document = read_twiml(outcome.headers.get("Content-Type", ""), outcome.body)
+    for complaint in document.complaints:
+        simulator.complain(call, complaint)
+    return document
+
+
+async def _play_document(
+    call: TwilioCall, url: str, document: Document, keys: Iterator[str], simulator: Simulator
+) -> _Fetch | None:
+    """Play a document; return what to fetch next, or None if the call ends."""
+    for verb in document.verbs:
+        match verb:
+            case Say() | Pause():
+                await _play_prompt(call, verb, simulator)
+            case Gather():
+                fetch = await _play_gather(call, url, verb, keys, simulator)
+                if fetch is not None:
+                    return fetch
+            case Redirect():
+                return _Fetch(WebhookTarget(url=_address(url, verb.url), method=verb.method))
+            case Hangup():
+                return None
+    return None
+
+
+def _address(url: str, reference: str) -> str:
+    """Return the URL to which a document from this URL refers."""
+    try:
+        return urljoin(url, reference)
+    except ValueError:  # not a URL; sending to it will fail
+        return reference
+
+
+async def _play_prompt(call: TwilioCall, verb: Say | Pause, simulator: Simulator) -> None:
+    if isinstance(verb, Pause):
+        await simulator.talk(call, verb.length)
+        return
+    for _ in range(verb.loop):
+        now = simulator.update(call, lambda one: one)
+        if now.behavior.hangs_up_after is not None and len(now.heard) >= now.behavior.hangs_up_after:
+            simulator.hang_up(call, "completed")
+        await trio.lowlevel.checkpoint()
+        simulator.update(call, partial(with_text, text=verb.text))
+        await simulator.talk(call, math.ceil(seconds(verb.text)))
+
+
+async def _play_gather(
+    call: TwilioCall, url: str, gather: Gather, keys: Iterator[str], simulator: Simulator
+) -> _Fetch | None:
+    """Play the prompts, then press the next key; return None if there is none and the document does not ask then."""
+    for prompt in gather.prompts:
+        await _play_prompt(call, prompt, simulator)
+    key = next(keys, "")
+    await simulator.talk(call, 1 if key and gather.only_one else gather.timeout)
+    if not (key or gather.even_if_empty):
+        return None
+    action = WebhookTarget(url=_address(url, gather.action), method=gather.method)
+    return _Fetch(action, {"Digits": key, "FinishedOnKey": "", "msg": "Gather End"})

@@ -1,0 +1,110 @@
+"""What the poll loop and the dialer count while they work."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.answers import Accepted, Answer, NotPlaced, Unclear
+from reminderd.core.lifecycle.transition import Action
+from reminderd.engine.context import Context
+from reminderd.engine.dialer import dial
+from reminderd.metrics import Instruments, page
+from reminderd.providers.base import Placement
+from tests.support.clock import HandClock
+from tests.support.house import House, TameProvider, a_house
+from tests.support.watched import moment, value
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+def counted(house: House) -> Callable[..., float]:
+    text = page(house.poller.context.instruments, moment()).decode()
+    return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
+
+
+def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Placement], Awaitable[Answer]]:
+    """Return a provider that gives these answers in turn, each after so many seconds."""
+    left = list(answers)
+
+    async def answer(_placement: Placement) -> Answer:
+        clock.advance(timedelta(seconds=seconds))
+        return left.pop(0)
+
+    return answer
+
+
+async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_took(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    provider = TameProvider(after(clock, 3, Accepted("ext-1")))
+    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+        await house.insert("r1", at=clock.now() - 2 * MINUTE, created_at=0)
+        await house.until("r1", "processing")
+    counts = counted(house)
+    assert counts("lateness_seconds_sum") == 120
+    assert counts("provider_request_seconds_sum", answer="accepted") == 3
+
+
+async def test_a_repeated_request_is_timed_again_but_its_lateness_is_counted_once(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    provider = TameProvider(after(clock, 1, NotPlaced("connection refused"), Unclear("timeout")))
+    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+        await house.insert("r1")
+        await provider.asked(1)
+        await house.until_all(1, "id = 'r1' AND status = 'scheduled' AND hold_code = 'not_placed'")
+        clock.advance(MINUTE)
+        await provider.asked(2)
+        await house.until("r1", "processing")
+    counts = counted(house)
+    assert counts("lateness_seconds_count") == 1
+    assert counts("provider_request_seconds_count", answer="not_placed") == 1
+    assert counts("provider_request_seconds_count", answer="unclear") == 1
+
+
+async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, clock: HandClock) -> None:
+    async with a_house(tmp_path / "clinic.db", clock, dialers=1) as house:
+        await house.insert("r1", at=clock.now() + timedelta(days=1))
+        await house.execute(
+            "INSERT INTO call_logs (id, reminder_id, phone_number, state, lease_token, wake_at, last_sign_at)"
+            " SELECT 'c1', id, phone_number, 'dialing', 'expired', 0, 0 FROM reminders"
+        )
+        await house.until_all(1, "id = 'r1' AND EXISTS (SELECT 1 FROM call_logs WHERE state = 'unconfirmed')")
+    assert counted(house)("lease_recoveries_total") == 1
+
+
+async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clock: HandClock) -> None:
+    async with a_house(tmp_path / "clinic.db", clock) as house:
+        await house.execute("INSERT INTO settings VALUES ('paused', 'true')")
+        await house.insert("r1")
+        await house.polled()
+    counts = counted(house)
+    assert counts("lateness_seconds_count") == 0
+    assert counts("provider_request_seconds_count", answer="accepted") == 0
+
+
+async def test_an_error_in_counting_loses_nothing_of_the_answer_of_the_provider(
+    tmp_path: Path, clock: HandClock
+) -> None:
+    class Broken(Instruments):
+        def lateness(self, late: timedelta) -> None:
+            raise KeyError(late)
+
+    provider = TameProvider(after(clock, 1, Accepted("ext-1")))
+    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+
+        async def miscounted(action: Action, claimed_at: float, *, context: Context) -> None:
+            await dial(action, claimed_at, context=evolve(context, instruments=Broken()))
+
+        house.poller.dial = miscounted
+        await house.insert("r1")
+        await house.until("r1", "processing")
+        assert [call.external_call_id for call in await house.calls("r1")] == ["ext-1"]

@@ -1,0 +1,118 @@
+"""Docstrings, comments, messages and documents keep to the words of docs/glossary.md.
+
+A word is banned where another one says the same more plainly; the glossary has the meaning of that other word.
+"""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+ROOT = Path(__file__).parents[1]
+GLOSSARY = "docs/glossary.md"
+
+BANNED = {
+    "rung": "called",
+    "riders?|leaders?|company|parted": "bundled reminders",
+    "unclear (calls?|rows?)": "unconfirmed",
+    "agreements?": "cross-check",
+    "errands?": "action",
+    "fates?": "outcome",
+    "kill switch(es)?": "pause",
+    "(put|puts|putting) (off|aside)": "hold",
+    "(clear|clears|cleared) up": "reconcile",
+    "exposures?": "warning",
+    "troubles?": "error, or what failed",
+    "wish(es)?": "what the caller asks for: add, update",
+    "licences?": "license",
+    "behaviours?": "behavior",
+    "colours?|coloured": "color",
+    "honours?|honoured": "honor",
+    "favours?|favoured": "favor",
+    "dialling": "dialing",
+    "(recogni|authori|organi|synchroni|initiali|summari)s(e|es|ed|ing|ation)": "the same with z",
+    "centre": "center",
+    "grey": "gray",
+    "whilst": "while",
+    "lest": "so that … not",
+    "likewise": "also",
+    "thus|hence": "so",
+}
+"""A pattern of whole words in any case, and what to write instead."""
+
+ALLOWED: dict[tuple[str, str], str] = {}
+"""A file and a part of one of its texts that may have a banned word, with the reason."""
+
+
+@frozen
+class Text:
+    """A comment, or a line of a docstring, a message or a document."""
+
+    file: str
+    line: int
+    text: str
+
+
+def texts_of_module(file: str, source: str) -> Iterator[Text]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            yield Text(file, token.start[0], token.string)
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            for offset, line in enumerate(node.value.split("\n")):
+                yield Text(file, node.lineno + offset, line)
+
+
+@cache
+def texts() -> tuple[Text, ...]:
+    found: list[Text] = []
+    for path in sorted((ROOT / "reminderd").rglob("*.py")):
+        found += texts_of_module(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8"))
+    documents = [*sorted((ROOT / "docs").rglob("*.md")), *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
+    for path in (*documents, ROOT / "config.example.toml"):
+        name = str(path.relative_to(ROOT))
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if name != GLOSSARY:  # it lists the banned words
+            found += [Text(name, number, line) for number, line in enumerate(lines, 1)]
+    return tuple(found)
+
+
+def with_word(pattern: str) -> Iterator[Text]:
+    word = re.compile(rf"(?<![\w-])(?:{pattern})(?![\w-])", re.IGNORECASE)
+    return (text for text in texts() if word.search(text.text))
+
+
+def is_allowed(text: Text) -> bool:
+    return any(text.file == file and part in text.text for file, part in ALLOWED)
+
+
+@pytest.mark.parametrize("pattern", BANNED)
+def test_a_banned_word_is_nowhere(pattern: str) -> None:
+    found = [f"{each.file}:{each.line}: {each.text.strip()}" for each in with_word(pattern) if not is_allowed(each)]
+    assert not found, "\n".join([f"write instead: {BANNED[pattern]}", *found])
+
+
+def test_every_exception_is_still_needed() -> None:
+    banned = [text for pattern in BANNED for text in with_word(pattern)]
+    unused = [(file, part) for file, part in ALLOWED if not any(file == t.file and part in t.text for t in banned)]
+    assert unused == []
+
+
+def test_comments_docstrings_and_messages_are_all_read() -> None:
+    source = '"""One."""\n\nx = f"two {x} three"  # four\n'
+    assert [each.text for each in texts_of_module("x.py", source)] == ["# four", "One.", "two ", " three"]
+    files = {each.file for each in texts()}
+    assert {"reminderd/clock.py", "docs/rules.md", "README.md", "CONTRIBUTING.md", "config.example.toml"} <= files
+
+
+def test_every_word_of_the_glossary_has_one_entry() -> None:
+    rows = re.findall(r"^\| ([^|]+?) \| [^|]+ \|[^|]*\|$", (ROOT / GLOSSARY).read_text(encoding="utf-8"), re.MULTILINE)
+    words = [word for row in rows if row != "word" for word in re.split(", ", row)]
+    assert len(words) > 40
+    assert sorted({word for word in words if words.count(word) > 1}) == []
