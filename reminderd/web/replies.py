@@ -83,7 +83,7 @@ async def unexpected_error(error: Exception) -> Response:
     return _error(500, "Internal server error", {})
 
 
-def _error(status: int, words: str, headers: Mapping[str, str]) -> Response:
+def _error(status: int, phrase: str, headers: Mapping[str, str]) -> Response:
     if request.path.startswith(_API):
-        return problem(ProblemError(status, words, headers=headers))
-    return reply(status, {"error": words}, headers)
+        return problem(ProblemError(status, phrase, headers=headers))
+    return reply(status, {"error": phrase}, headers)
