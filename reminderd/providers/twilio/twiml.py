@@ -66,7 +66,7 @@ def twiml(reply: Reply, *, wording: Wording, message: str, keys_url: str) -> byt
 
 
 def fallback(wording: Wording) -> bytes:
-    """Return the TwiML for when we can't be reached: the neutral text for a machine, once; for a file that never changes.
+    """Return the TwiML for when we can't be reached: the text for a machine, once; for a static file.
 
     Neither a person nor a machine learns more from it than who called and where to call back.
     """

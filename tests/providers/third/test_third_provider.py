@@ -11,11 +11,10 @@ import trio
 from reminderd.clock import SystemClock
 from reminderd.config import Config, ConfigError
 from reminderd.config.load import load_config
-from reminderd.core.diagnosis.finding import Mark
+from reminderd.core.diagnosis import Mark
 from reminderd.daemon import run
-from reminderd.doctor import provider as doctor_of_provider
-from reminderd.doctor import webhooks as doctor_of_webhooks
 from reminderd.doctor.asking import asking
+from reminderd.doctor.provider import check_provider, check_webhooks
 from reminderd.providers.registry import PROVIDERS
 from reminderd.store.sqlite.opening import open_sync
 from tests.providers.third.provider import HEADER, PATH, ThirdSettings
@@ -88,13 +87,13 @@ async def test_a_call_is_placed_through_it_and_its_own_webhook_ends_it(tmp_path:
             assert [reply.text for reply in replies] == ["thanks", "again"]
             assert replies[0].headers["content-type"] == "text/plain"
             async with asking(5) as ask:
-                knock = partial(doctor_of_webhooks.look, config, ask, public=None, now=SystemClock().now())
-                assert (await knock(local=running.web_url)).mark is Mark.GOOD
+                sent = partial(check_webhooks, config, ask, public=None, now=SystemClock().now())
+                assert (await sent(local=running.web_url)).mark is Mark.GOOD
             stopping.set()
         [row] = connection.execute("SELECT status FROM reminders").fetchall()
         assert row["status"] == "called"
 
 
 async def test_the_doctor_runs_its_check_of_the_account(tmp_path: Path, exchange: str) -> None:
-    (found,) = await doctor_of_provider.look(configured(tmp_path, exchange), seconds=5)
+    (found,) = await check_provider(configured(tmp_path, exchange), seconds=5)
     assert found.mark is Mark.GOOD
