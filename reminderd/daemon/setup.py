@@ -25,7 +25,7 @@ from reminderd.providers.base import ProviderClient
 from reminderd.store.database import Database
 from reminderd.web.api import Throttle
 from reminderd.web.app import build_app
-from reminderd.web.bodies import Limits
+from reminderd.web.bodies import RequestLimits
 from reminderd.web.health import Health, build_metrics_app
 
 Part = Literal["dial", "web"]
@@ -164,7 +164,7 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
     app = build_app(
         webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
         health=Health(readiness=look.readiness, doings=look.doings),
-        limits=Limits(body_bytes=config.web.max_body_bytes),
+        limits=RequestLimits(body_bytes=config.web.max_body_bytes),
         api=api(config, database=daemon.database, rules=context.rules),
         throttle=Throttle(networks(config.web.trusted_proxies), context.stopping),
         answered=lambda code: instruments.webhook(code, clock.now()),

@@ -92,7 +92,7 @@ class Recorded(Protocol):
         """Return whether it repeats a terminal report that was recorded before."""
 
 
-class Spoken(Protocol):
+class SpokenPart(Protocol):
     """What is spoken next in a call; it is recorded already."""
 
     @property
@@ -118,10 +118,10 @@ class Recorder(Protocol):
     async def report(self, report: Report) -> Recorded:
         """Record the status of a call."""
 
-    async def pick_up(self, report: Report) -> Spoken:
+    async def pick_up(self, report: Report) -> SpokenPart:
         """Record that a call was answered, and decide what is spoken."""
 
-    async def press(self, report: Report, key: Key) -> Spoken:
+    async def press(self, report: Report, key: Key) -> SpokenPart:
         """Record what a key means, and decide what is spoken."""
 
     async def unspoken(self, call_id: str) -> None:

@@ -24,7 +24,7 @@ from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.api_requests import read_requests
-from reminderd.web.bodies import IncompleteError, Limits, NoMemoryLeftError, TooLargeError, body_of
+from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
 PATH: Final = "/api/reminders"
@@ -137,7 +137,9 @@ async def _end_with(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope
 _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
 
 
-def api_views(api: Api, *, limits: Limits, in_work: trio.Semaphore, throttle: Throttle) -> list[tuple[str, str, View]]:
+def api_views(
+    api: Api, *, limits: RequestLimits, in_work: trio.Semaphore, throttle: Throttle
+) -> list[tuple[str, str, View]]:
     """Return method, path and view of each route."""
 
     async def answer(view: _AnsweringView, name: str = "") -> Response:

@@ -7,7 +7,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.web.api import Api, Throttle, api_views
-from reminderd.web.bodies import Limits, with_bounded_bodies
+from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 from reminderd.web.health import Health
 from reminderd.web.replies import json_app, unavailable
 from reminderd.web.webhooks import Webhooks, webhook_views
@@ -17,7 +17,7 @@ def build_app(
     *,
     webhooks: Webhooks,
     health: Health,
-    limits: Limits,
+    limits: RequestLimits,
     api: Api | None = None,
     throttle: Throttle | None = None,
     answered: Callable[[int], None] = lambda _status: None,

@@ -38,7 +38,7 @@ _KEY: Final = "reminderd.body"
 
 
 @frozen(kw_only=True)
-class Limits:
+class RequestLimits:
     """What no request may exceed."""
 
     body_bytes: int
@@ -65,7 +65,7 @@ class NoMemoryLeftError(Exception):
 
 
 @define(eq=False)
-class Memory:
+class BodyMemory:
     """The bytes that all bodies together may still hold, beyond the first `FREE_BYTES` of each."""
 
     left: int
@@ -79,7 +79,7 @@ class Body:
     """Longest body, in bytes."""
     read_limit: int
     """Bytes that are read at most, kept or dropped."""
-    memory: Memory
+    memory: BodyMemory
     receive: ASGIReceiveCallable
     """Returns what arrives next."""
     is_over: bool = field(default=False, init=False)
@@ -170,14 +170,14 @@ def body_of(scope: WWWScope) -> Body:
     return cast("Body", scope["state"][_KEY])
 
 
-def with_bounded_bodies(app: QuartTrio, limits: Limits) -> QuartTrio:
+def with_bounded_bodies(app: QuartTrio, limits: RequestLimits) -> QuartTrio:
     """Let an app find its request's body with `body_of`; the app itself receives nothing.
 
     A client that is still sending gets the answer at once; then the rest of its request is read and dropped.
     """
     app.asgi_http_class = _Connection
     answer: ASGIFramework = app.asgi_app
-    memory = Memory(max(16 * limits.body_bytes, 64 * _MEBIBYTE))
+    memory = BodyMemory(max(16 * limits.body_bytes, 64 * _MEBIBYTE))
     read_limit = 16 * max(limits.body_bytes, _MEBIBYTE)
 
     async def receive_body_first(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:

@@ -9,7 +9,7 @@ from quart import Response
 from quart_trio import QuartTrio
 
 from reminderd.metrics import CONTENT_TYPE
-from reminderd.web.bodies import Limits, with_bounded_bodies
+from reminderd.web.bodies import RequestLimits, with_bounded_bodies
 from reminderd.web.replies import View, json_app, ready_reply, reply
 
 Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
@@ -23,7 +23,7 @@ Scrape: TypeAlias = Callable[[], Awaitable[bytes]]
 
 _OK: Final = b'{"status": "ok"}'
 
-_METRICS_LIMITS: Final = Limits(body_bytes=1024, drain_seconds=1.0)
+_METRICS_LIMITS: Final = RequestLimits(body_bytes=1024, drain_seconds=1.0)
 """Prometheus sends no body."""
 
 

@@ -102,7 +102,7 @@ async def serve(
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     places = trio.Semaphore(min(max_connections, open_files // 2))
     context = WorkerContext(max_requests=None)
-    connections: set[Connection] = set()
+    connections: set[ClientConnection] = set()
     answer = partial(
         _answer, app=ASGIWrapper(app), config=_config(), context=context, connections=connections, places=places
     )
@@ -141,7 +141,7 @@ class _BoundedListener(trio.abc.Listener[trio.SocketStream]):
 
 
 @define(eq=False)
-class Connection:
+class ClientConnection:
     """One client's connection: carries bytes between its stream and Hypercorn's protocols, and ends when it should."""
 
     stream: trio.SocketStream
@@ -230,11 +230,11 @@ async def _answer(
     app: ASGIWrapper,
     config: Config,
     context: WorkerContext,
-    connections: set[Connection],
+    connections: set[ClientConnection],
     places: trio.Semaphore,
 ) -> None:
     """Answer the requests on one connection. The app's own errors are answered by the app and don't come here."""
-    connection = Connection(stream, config)
+    connection = ClientConnection(stream, config)
     connections.add(connection)
     try:
         await connection.answer(app, context)

@@ -17,7 +17,7 @@ from reminderd.providers.base import (
     WebhookProvider,
 )
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.bodies import IncompleteError, Limits, NoMemoryLeftError, TooLargeError, body_of
+from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.replies import View, reply, unavailable
 
 
@@ -32,7 +32,7 @@ class Webhooks:
 def webhook_views(
     webhooks: Webhooks,
     *,
-    limits: Limits,
+    limits: RequestLimits,
     in_work: trio.Semaphore,
     answered: Callable[[int], None],
     knows_one_call: bool,
@@ -66,7 +66,9 @@ def webhook_views(
     return [(route.method, route.path, view_of(route)) for route in served]
 
 
-async def _received(route: Route, provider: WebhookProvider, limits: Limits, in_work: trio.Semaphore) -> Response:
+async def _received(
+    route: Route, provider: WebhookProvider, limits: RequestLimits, in_work: trio.Semaphore
+) -> Response:
     try:
         with trio.fail_after(limits.body_seconds):
             body = await body_of(request.scope).read()

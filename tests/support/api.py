@@ -17,7 +17,7 @@ from reminderd.daemon.endpoints import api
 from reminderd.store.database import Database, open_database
 from reminderd.web.api import Throttle
 from reminderd.web.app import build_app
-from reminderd.web.bodies import Limits
+from reminderd.web.bodies import RequestLimits
 from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
@@ -60,7 +60,7 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
         app = build_app(
             webhooks=webhooks,
             health=Health(readiness=readiness),
-            limits=Limits(body_bytes=1024 * 1024),
+            limits=RequestLimits(body_bytes=1024 * 1024),
             api=its_api,
             throttle=throttle or Throttle(pace=0),
         )

@@ -17,7 +17,7 @@ from reminderd.core.wording import Wording
 from reminderd.providers.base import Route, Webhook
 from reminderd.providers.generic.webhooks import routes
 from reminderd.web.app import build_app
-from reminderd.web.bodies import Limits
+from reminderd.web.bodies import RequestLimits
 from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
@@ -133,7 +133,7 @@ async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any)
     app = build_app(
         webhooks=webhooks,
         health=health,
-        limits=Limits(**given),
+        limits=RequestLimits(**given),
         answered=answered,
     )
     serving = partial(

@@ -4,7 +4,7 @@ from contextlib import suppress
 import pytest
 import trio
 
-from reminderd.web.bodies import FREE_BYTES, Body, Memory, NoMemoryLeftError, TooLargeError
+from reminderd.web.bodies import FREE_BYTES, Body, BodyMemory, NoMemoryLeftError, TooLargeError
 from tests.support.door import LIMIT, PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
 
 MEBIBYTE = 1024 * 1024
@@ -80,12 +80,12 @@ async def test_slow_senders_keep_nobody_out() -> None:
             await stream.aclose()
 
 
-def a_body(memory: Memory, *, limit: int = MEBIBYTE, read_limit: int = 2 * MEBIBYTE) -> Body:
+def a_body(memory: BodyMemory, *, limit: int = MEBIBYTE, read_limit: int = 2 * MEBIBYTE) -> Body:
     return Body(limit, read_limit, memory, trio.sleep_forever)  # nothing more arrives
 
 
 async def test_bodies_share_their_room_and_give_it_back() -> None:
-    memory = Memory(MEBIBYTE)
+    memory = BodyMemory(MEBIBYTE)
     first, second, third = a_body(memory), a_body(memory), a_body(memory)
     first.add(b"x" * MEBIBYTE, more=False)
     second.add(b"x" * MEBIBYTE, more=True)
@@ -100,13 +100,13 @@ async def test_bodies_share_their_room_and_give_it_back() -> None:
 
 
 async def test_a_common_webhook_needs_no_room() -> None:
-    body = a_body(Memory(0))
+    body = a_body(BodyMemory(0))
     body.add(b"x" * FREE_BYTES, more=False)
     assert len(await body.read()) == FREE_BYTES
 
 
 async def test_a_body_that_grew_too_large_holds_nothing() -> None:
-    memory = Memory(MEBIBYTE)
+    memory = BodyMemory(MEBIBYTE)
     body = a_body(memory, limit=2 * FREE_BYTES)
     body.add(b"x" * 2 * FREE_BYTES, more=True)
     assert memory.left < MEBIBYTE
@@ -117,7 +117,7 @@ async def test_a_body_that_grew_too_large_holds_nothing() -> None:
 
 
 async def test_dropping_ends_at_its_limit_even_if_the_body_does_not() -> None:
-    body = a_body(Memory(0), read_limit=1000)
+    body = a_body(BodyMemory(0), read_limit=1000)
     body.drop()
     body.add(b"x" * 1001, more=True)
     assert body.is_over

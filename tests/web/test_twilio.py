@@ -23,7 +23,7 @@ from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.app import build_app
-from reminderd.web.bodies import Limits
+from reminderd.web.bodies import RequestLimits
 from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
@@ -113,7 +113,7 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
     async def readiness() -> dict[str, Any]:
         return {}
 
-    app = build_app(webhooks=webhooks, health=Health(readiness=readiness), limits=Limits(body_bytes=64 * 1024))
+    app = build_app(webhooks=webhooks, health=Health(readiness=readiness), limits=RequestLimits(body_bytes=64 * 1024))
     stopping = trio.Event()
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))

@@ -30,7 +30,7 @@ class Account:
         return tuple(token for token in (self.auth_token, self.secondary_auth_token) if token)
 
 
-class Api:
+class TwilioApi:
     """The resources of one account, each by its path below the account's own."""
 
     def __init__(self, *, account: Account, api_url: str, timeout: timedelta, max_connections: int) -> None:
@@ -74,7 +74,7 @@ class Api:
         }
 
 
-async def mistakes_in(api: Api) -> list[str]:
+async def mistakes_in(api: TwilioApi) -> list[str]:
     """Return what is wrong with the account or the number that calls come from, a sentence each."""
     account = await _read(api, ".json", what="the account")
     if isinstance(account, str):
@@ -84,7 +84,7 @@ async def mistakes_in(api: Api) -> list[str]:
     return account_mistakes + await _number_mistakes(api)
 
 
-async def _number_mistakes(api: Api) -> list[str]:
+async def _number_mistakes(api: TwilioApi) -> list[str]:
     query = f"PhoneNumber={quote(api.account.from_number, safe='')}"
     bought = await _read(api, f"/IncomingPhoneNumbers.json?{query}", what="the account's numbers")
     if isinstance(bought, str):
@@ -102,7 +102,7 @@ async def _number_mistakes(api: Api) -> list[str]:
     return ["from_number is not this account's; expected one bought at Twilio, or verified there"]
 
 
-async def _read(api: Api, path: str, *, what: str) -> dict[str, Any] | str:
+async def _read(api: TwilioApi, path: str, *, what: str) -> dict[str, Any] | str:
     """Return a resource, or a sentence why it can't be read."""
     answer = await api.get(path, absent=NotFound())
     match answer:

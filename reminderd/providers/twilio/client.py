@@ -17,7 +17,7 @@ from reminderd.providers.base import Placement, Recorder, Route, Webhook
 from reminderd.providers.http import object_in
 from reminderd.providers.twilio import signature
 from reminderd.providers.twilio.answers import answer_to_placing, candidates_in, found_in
-from reminderd.providers.twilio.api import Account, Api, mistakes_in
+from reminderd.providers.twilio.api import Account, TwilioApi, mistakes_in
 from reminderd.providers.twilio.webhooks import PATH, read_report, routes
 
 _CLOCK: Final = SystemClock()
@@ -81,7 +81,7 @@ class TwilioProvider:
             listens_for=timedelta(0) if self._settings.machine_detection is None else _DETECTS_WITHIN,
         )
         self._clock = clock
-        self.api = Api(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
+        self.api = TwilioApi(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""

@@ -27,7 +27,7 @@ from reminderd.providers.base import (
     Recorder,
     Reply,
     Route,
-    Spoken,
+    SpokenPart,
     Webhook,
     usable,
 )
@@ -86,7 +86,7 @@ async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
     return Reply(body=fallback(recorder.wording), content_type=_XML)
 
 
-def _speak(report: Report, spoken: Spoken, wording: Wording, url_of: UrlOf) -> Reply:
+def _speak(report: Report, spoken: SpokenPart, wording: Wording, url_of: UrlOf) -> Reply:
     question = spoken.reply.question
     asked = urlencode({"question": "" if question is None else question.value, "repeats": spoken.reply.repeats})
     keys_url = f"{url_of('keys', report.attempt_id or '')}?{asked}"
