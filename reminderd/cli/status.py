@@ -18,7 +18,7 @@ from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
-from reminderd.core.health import Daemon, Glance, errors
+from reminderd.core.monitoring import Daemon, Glance, errors
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id

@@ -26,9 +26,9 @@ from reminderd.config.schema import (
     numbering_of,
     provider_section,
     rules_of,
+    script_of,
     templates_of,
     with_provider,
-    wording_of,
 )
 from reminderd.config.secrets import files_with_secrets
 
@@ -62,8 +62,8 @@ __all__ = [
     "origin",
     "provider_section",
     "rules_of",
+    "script_of",
     "templates_of",
     "with_provider",
-    "wording_of",
     "written",
 ]

@@ -9,15 +9,15 @@ from uuid import uuid4
 from attrs import frozen
 from loguru import logger
 
-from reminderd.config import Config, templates_of, wording_of
+from reminderd.config import Config, script_of, templates_of
 from reminderd.core.answers import Report
-from reminderd.core.imported import Decision
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.wording import Wording
+from reminderd.core.script.templates import Script
+from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_turn
@@ -46,7 +46,7 @@ class DatabaseRecorder:
     database: Database
     rules: Rules
     breaker: Breaker
-    wording: Wording
+    script: Script
     knows_one_call: bool = False
     """Whether the database has one call only, and another database has all others."""
 
@@ -122,7 +122,7 @@ def webhooks(config: Config, context: Context, provider: WebhookProvider, *, kno
         database=context.database,
         rules=context.rules,
         breaker=context.memory.breaker,
-        wording=wording_of(config),
+        script=script_of(config),
         knows_one_call=knows_one_call,
     )
     return Webhooks(provider=provider, recorder=recorder)

@@ -9,10 +9,10 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias
 from attrs import field, frozen
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
-from reminderd.core.conversation import Reply as SpokenReply
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Reply as SpokenReply
+from reminderd.core.script.templates import Script
 
 ID_LIMIT: Final = 200
 STATUS_LIMIT: Final = 50
@@ -112,7 +112,7 @@ class Recorder(Protocol):
     """
 
     @property
-    def wording(self) -> Wording:
+    def script(self) -> Script:
         """Return the scripts around a message, and the clinic's language and voice."""
 
     async def report(self, report: Report) -> Recorded:

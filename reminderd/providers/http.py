@@ -16,9 +16,8 @@ import httpx
 import trio
 from attrs import define, frozen
 
-from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear
+from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, spelled
 from reminderd.core.model import MESSAGE_LIMIT
-from reminderd.core.spelling import spelled
 from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, json_object, usable
 from reminderd.providers.redaction import redacted
 

@@ -16,10 +16,10 @@ from attrs import define, field, frozen
 from loguru import logger
 from quart import Request, Response, request
 
-from reminderd.core.imported import Decision, Intake
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.templates import Templates
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.script.templates import Templates
+from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored

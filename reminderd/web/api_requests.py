@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.templates import Templates
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.script.templates import Templates
 from reminderd.web.replies import ProblemError
 
 MOST_AT_ONCE: Final = 1_000
@@ -56,19 +56,17 @@ def _read(
         return [(place, "not an object; expected a reminder")]
     errors = list(_shape_errors(one, place))
     texts = {name: value for name, value in one.items() if isinstance(value, str)}
-    read = read_request(
+    text = RequestText(
         phone_number=texts.get("phone_number", ""),
         message=texts.get("message"),
         scheduled_at=texts.get("scheduled_at", ""),
         expires_at=texts.get("expires_at"),
         timezone=texts.get("timezone"),
         ref=texts.get("ref"),
-        zone=zone,
-        normalise=normalize,
         template=texts.get("template"),
         appointment_at=texts.get("appointment_at"),
-        templates=templates,
     )
+    read = read_request(text, Reading(zone=zone, normalize=normalize, templates=templates))
     if isinstance(read, ReminderRequest):
         return errors or read
     named = {pointer for pointer, _ in errors}

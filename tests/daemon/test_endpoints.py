@@ -9,9 +9,9 @@ import pytest
 from loguru import logger
 
 from reminderd.core.answers import Report
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Question
+from reminderd.core.script.templates import Script
 from reminderd.daemon.endpoints import DatabaseRecorder
 from reminderd.engine.breaker import Breaker
 from reminderd.store.database import open_database
@@ -31,7 +31,7 @@ async def a_recorder(path: Path, *, knows_one_call: bool = False) -> AsyncIterat
             database=database,
             rules=RULES,
             breaker=Breaker(RULES.backoff),
-            wording=Wording(),
+            script=Script(),
             knows_one_call=knows_one_call,
         )
 

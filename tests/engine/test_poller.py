@@ -23,12 +23,12 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.script.prompts import Question
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.address import answering_since

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.answers import Report
-from reminderd.core.spelling import spelled
+from reminderd.core.answers import Report, spelled
 from reminderd.providers.base import DURATION_LIMIT, InvalidPayloadError, json_object
 from reminderd.providers.generic.payload import read_report
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.health import Glance
 from reminderd.core.model import CallOutcome, Status
+from reminderd.core.monitoring import Glance
 from reminderd.core.outcomes import Outcome
 from reminderd.store import stats
 from reminderd.store.rows import to_ms

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from loguru import logger
 
 from reminderd.core.answers import Report
-from reminderd.core.wording import Wording
+from reminderd.core.script.templates import Script
 from reminderd.providers.base import Route, Webhook
 from reminderd.providers.generic.webhooks import routes
 from reminderd.web.app import build_app
@@ -64,7 +64,7 @@ class Recorder:
     def hold(self) -> None:
         self.go_on = trio.Event()
 
-    wording: Wording = field(factory=Wording)
+    script: Script = field(factory=Script)
 
     async def report(self, report: Report) -> Recorded:
         self.begun.set()

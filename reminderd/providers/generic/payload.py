@@ -4,8 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from reminderd.core.answers import Report
-from reminderd.core.spelling import spelled
+from reminderd.core.answers import Report, spelled
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,

@@ -21,8 +21,8 @@ from reminderd.core.answers import (
     Refused,
     Report,
     Unclear,
+    spelled,
 )
-from reminderd.core.spelling import spelled
 from reminderd.providers.base import DURATION_LIMIT, STATUS_LIMIT, InvalidPayloadError, json_object, usable
 from reminderd.providers.http import Heard, Outcome, Unheard, acceptance, reason, retry_after
 

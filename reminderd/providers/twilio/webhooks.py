@@ -13,12 +13,11 @@ from uuid import uuid4
 
 from loguru import logger
 
-from reminderd.core.answers import Report
-from reminderd.core.conversation import Question
+from reminderd.core.answers import Report, spelled
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.model import TERMINAL
-from reminderd.core.spelling import spelled
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Question
+from reminderd.core.script.templates import Script
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,
@@ -68,13 +67,13 @@ async def _status(webhook: Webhook, *, recorder: Recorder) -> Reply:
 async def _answer(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
     """Return what is spoken to whoever answered."""
     report = read_report(webhook)
-    return _speak(report, await recorder.pick_up(report), recorder.wording, url_of)
+    return _speak(report, await recorder.pick_up(report), recorder.script, url_of)
 
 
 async def _keys(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
     """Record what a key means, and return what is spoken next."""
     report, key = read_report(webhook), read_key(webhook)
-    return _speak(report, await recorder.press(report, key), recorder.wording, url_of)
+    return _speak(report, await recorder.press(report, key), recorder.script, url_of)
 
 
 async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
@@ -83,16 +82,14 @@ async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
     call_id = unused_answer(webhook)
     if call_id is not None:
         await recorder.unspoken(call_id)
-    return Reply(body=fallback(recorder.wording), content_type=_XML)
+    return Reply(body=fallback(recorder.script), content_type=_XML)
 
 
-def _speak(report: Report, spoken: SpokenPart, wording: Wording, url_of: UrlOf) -> Reply:
+def _speak(report: Report, spoken: SpokenPart, script: Script, url_of: UrlOf) -> Reply:
     question = spoken.reply.question
     asked = urlencode({"question": "" if question is None else question.value, "repeats": spoken.reply.repeats})
     keys_url = f"{url_of('keys', report.attempt_id or '')}?{asked}"
-    return Reply(
-        body=twiml(spoken.reply, wording=wording, message=spoken.message, keys_url=keys_url), content_type=_XML
-    )
+    return Reply(body=twiml(spoken.reply, script=script, message=spoken.message, keys_url=keys_url), content_type=_XML)
 
 
 def probe(auth_token: str, public_base_url: str) -> Probe:
