@@ -22,8 +22,8 @@ from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
 from reminderd.metrics import Instruments
-from reminderd.providers.base import Placement, Webhook
-from reminderd.providers.payload import json_object, read_report
+from reminderd.providers.base import Placement, Webhook, json_object
+from reminderd.providers.generic.payload import read_report
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
 from reminderd.store.settle import settle_report
