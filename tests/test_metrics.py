@@ -8,8 +8,8 @@ from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, 
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
 from reminderd.metrics import Instruments, page
-from tests.support.nouns import NOW
-from tests.support.watched import counts, full_page, moment, series_in, value
+from tests.support.builders import NOW
+from tests.support.metrics_page import counts, full_page, moment, series_in, value
 
 
 @pytest.fixture

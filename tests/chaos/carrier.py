@@ -14,7 +14,7 @@ from tests.chaos.configurations import Account
 from tests.chaos.endings import ANSWERERS, Ending, Who, reported_by_gateway, reported_by_twilio, takes, told_in
 from tests.chaos.record import Ring
 from tests.chaos.simulated import ANSWER_LOST, MISREPORTED, PLACED, SimulatedProvider
-from tests.support.nouns import NOW, SECOND
+from tests.support.builders import NOW, SECOND
 
 _NAMES: Final = re.compile(r"This is ([\w-]+)\.")
 

@@ -32,7 +32,7 @@ from tests.chaos.two_processes import (
     TwoProcesses,
     holds,
 )
-from tests.support.nouns import HOUR, MINUTE, SECOND
+from tests.support.builders import HOUR, MINUTE, SECOND
 
 STAFF: Final = Source(actor="staff")
 

@@ -10,7 +10,7 @@ from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.core.schedule.limits import Limits
 from tests.chaos.endings import GREETING_TAKES
-from tests.support.nouns import HOUR, MINUTE, RULES, SECOND, hours
+from tests.support.builders import HOUR, MINUTE, RULES, SECOND, hours
 
 TWILIO: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
 

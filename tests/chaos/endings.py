@@ -17,7 +17,7 @@ from reminderd.core.answers import Report
 from reminderd.providers.base import Webhook, json_object
 from reminderd.providers.generic.payload import read_report
 from reminderd.providers.twilio import webhooks as forms
-from tests.support.nouns import NOW, SECOND
+from tests.support.builders import NOW, SECOND
 
 if TYPE_CHECKING:
     from tests.chaos.carrier import CarrierCall, Subject

@@ -32,8 +32,8 @@ from tests.chaos.readings import (
 )
 from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, number_of, rendered, spelled, zone_of
 from tests.chaos.two_processes import TwoProcesses, holds
-from tests.support.desk import Desk
-from tests.support.nouns import MINUTE
+from tests.support.builders import MINUTE
+from tests.support.store import Desk
 
 PHONES: Final = ("+12025550001", "+12025550002", "+12025550003")
 MOST_REMINDERS: Final = 8

@@ -18,7 +18,7 @@ from reminderd.core.tables.headers import is_header
 from reminderd.core.tables.rows import read_row
 from reminderd.core.upsert import Decision
 from reminderd.store.reminders import Source
-from tests.support.desk import Desk
+from tests.support.store import Desk
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
 """The reader of phone numbers of a clinic that has not set its country."""

@@ -16,8 +16,8 @@ import httpx
 import trio
 from attrs import define, field, frozen
 
-from tests.chaos.door import SUSPENSION, Door, Strike
 from tests.chaos.record import Order, Record, Ring
+from tests.chaos.strikes import SUSPENSION, Door, Strike
 from tests.support.hostile_provider import HeardRequest, Line, cut, hang, hear, say
 
 _WEBHOOKS_AT_A_TIME: Final = 16

@@ -22,12 +22,12 @@ from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot, transaction
-from tests.chaos.door import Door, Strike, plan
 from tests.chaos.invariants import Expectations, broken, doubles, losses
 from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic
 from tests.chaos.scenario import SECRETS, Scenario, Tally
 from tests.chaos.snapshot import NOTHING, Snapshot, looking, reminder_of, response_to, snapshot_of
+from tests.chaos.strikes import Door, Strike, plan
 from tests.chaos.twilio import SENDER
 from tests.support.hostile_provider import hostile
 from tests.support.program import Program, running

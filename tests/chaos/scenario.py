@@ -5,9 +5,9 @@ from typing import Final
 
 from attrs import frozen
 
-from tests.chaos.door import Strike
 from tests.chaos.generic import GenericChaos
 from tests.chaos.provider import ChaosProvider, Temper
+from tests.chaos.strikes import Strike
 from tests.chaos.twilio import ACCOUNT, PUBLIC, SENDER, TOKEN, TwilioChaos
 from tests.support.generic_server import KEY as API_KEY
 from tests.support.generic_server import SECRET

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from tests.support.nouns import DAY, MINUTE
+from tests.support.builders import DAY, MINUTE
 
 BERLIN: Final = ZoneInfo("Europe/Berlin")
 

@@ -32,8 +32,8 @@ from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
 from tests.support.clock import HandClock
+from tests.support.engine import a_house
 from tests.support.generic_server import Ring, send, webhook
-from tests.support.house import a_house
 from tests.support.program import Program, running
 
 T = TypeVar("T")

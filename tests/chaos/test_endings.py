@@ -9,7 +9,7 @@ from tests.chaos.carrier import CarrierCall, Subject
 from tests.chaos.configurations import TWILIO, Account
 from tests.chaos.endings import HEARD, Ending, reported_by_gateway, reported_by_twilio, takes, told_in
 from tests.chaos.front_desk import PHONES
-from tests.support.nouns import ACCOUNT, BOTH, NOW
+from tests.support.builders import ACCOUNT, BOTH, NOW
 
 ONE, TWO = (Subject(name, 0, NOW) for name in ("r-1", "r-2"))
 SPEECH = "This is r-1. Version 0. This is r-2. Version 0."

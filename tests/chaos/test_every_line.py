@@ -33,9 +33,9 @@ from tests.chaos.lines import Line, Lines
 from tests.chaos.record import Ring
 from tests.chaos.simulated import ANSWER_LOST, NOT_PLACED, PLACED, REFUSED, REQUEST_LOST, SimulatedProvider
 from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
+from tests.support.builders import BOTH, KEY, LOOK_UP, SECOND, able
 from tests.support.clock import HandClock
-from tests.support.desk import a_desk
-from tests.support.nouns import BOTH, KEY, LOOK_UP, SECOND, able
+from tests.support.store import a_desk
 
 pytestmark = pytest.mark.chaos
 

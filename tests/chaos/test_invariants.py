@@ -12,8 +12,8 @@ from tests.chaos.invariants import Expectations, broken
 from tests.chaos.record import Ring
 from tests.chaos.simulated import PLACED, SimulatedProvider
 from tests.chaos.snapshot import snapshot_of
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import MINUTE, NOW, RULES
+from tests.support.builders import MINUTE, NOW, RULES
+from tests.support.store import Desk, a_desk
 
 SETTLED: Final = Expectations(now=NOW + MINUTE, settled=True)
 RUNNING: Final = Expectations(now=NOW + MINUTE)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.door import Strike
 from tests.chaos.round import play
 from tests.chaos.scenario import BLIND, KEYS, LOOK_UP, TWILIO, Scenario, Tally
+from tests.chaos.strikes import Strike
 
 pytestmark = pytest.mark.chaos
 

@@ -17,7 +17,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic
 from tests.support.clock import HandClock
-from tests.support.house import a_house
+from tests.support.engine import a_house
 from tests.support.program import running
 
 HUGE, TINY = 2**63 - 1, -(2**63)

@@ -19,9 +19,9 @@ from reminderd.store.sqlite.integrity import check
 from reminderd.store.sqlite.opening import open_sync
 from tests.chaos.recording_vfs import Recording, Write, recorded
 from tests.support.clinic import a_clinic
-from tests.support.desk import Desk
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, running
+from tests.support.store import Desk
 
 TABLES = ("reminders", "call_logs", "call_reminders", "webhook_receipts", "opt_outs", "settings", "audit")
 

@@ -42,7 +42,7 @@ from tests.chaos.front_desk import MOST_REMINDERS, PHONES, Ask
 from tests.chaos.simulated import MOODS
 from tests.chaos.tables import CHOICES, Shape
 from tests.chaos.two_processes import FATES, SETTLES, TwoProcesses
-from tests.support.nouns import ACCOUNT, DAY, HOUR, MINUTE, SECOND
+from tests.support.builders import ACCOUNT, DAY, HOUR, MINUTE, SECOND
 
 pytestmark = pytest.mark.chaos
 

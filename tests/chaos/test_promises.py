@@ -17,7 +17,7 @@ from tests.chaos.front_desk import PHONES
 from tests.chaos.other_programs import Book
 from tests.chaos.promises import Circumstances, broken_by_a_new_call, broken_in_the_database, broken_in_the_outcomes
 from tests.chaos.snapshot import Snapshot
-from tests.support.nouns import ACCOUNT, BOTH, HOUR, MINUTE, NO_HOURS, NOW, a_call, a_reminder
+from tests.support.builders import ACCOUNT, BOTH, HOUR, MINUTE, NO_HOURS, NOW, a_call, a_reminder
 
 PHONE, OTHER, _ = PHONES
 GENERIC = Account(provider="generic", account=ACCOUNT, capabilities=BOTH)

@@ -43,8 +43,8 @@ from tests.chaos.two_processes import (
     SUSPENDED_BEFORE,
     empty_database,
 )
-from tests.support.desk import Desk
-from tests.support.nouns import HOUR, MINUTE, NOW, SECOND, able
+from tests.support.builders import HOUR, MINUTE, NOW, SECOND, able
+from tests.support.store import Desk
 
 pytestmark = pytest.mark.chaos
 

@@ -22,8 +22,8 @@ from tests.chaos.readings import (
     broken_by_showing,
 )
 from tests.chaos.tables import BERLIN, CHOICES, SPOILED, STYLES, Line, Shape, number_of, rendered
-from tests.support.desk import a_desk
-from tests.support.nouns import MINUTE
+from tests.support.builders import MINUTE
+from tests.support.store import a_desk
 
 PHONE, OTHER, _ = PHONES
 AT = datetime(2026, 3, 4, 13, 5, tzinfo=UTC)

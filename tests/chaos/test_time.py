@@ -12,9 +12,9 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState, Status
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
+from tests.support.builders import HOUR, NOW, SECOND, hours
 from tests.support.clock import HandClock
-from tests.support.house import TameProvider, a_house, accepts
-from tests.support.nouns import HOUR, NOW, SECOND, hours
+from tests.support.engine import TameProvider, a_house, accepts
 
 Jump = Callable[[HandClock], None]
 

@@ -34,8 +34,8 @@ from tests.chaos.endings import takes
 from tests.chaos.other_programs import Book, OtherProgram, opened
 from tests.chaos.promises import Circumstances, broken_by_a_new_call
 from tests.chaos.snapshot import is_committed
-from tests.support.desk import Desk
-from tests.support.nouns import NOW, RULES, SECOND
+from tests.support.builders import NOW, RULES, SECOND
+from tests.support.store import Desk
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
 

@@ -8,8 +8,8 @@ from click.testing import Result
 
 from tests.cli.conftest import Terminal
 from tests.support.hostile_provider import Script, answering, hostile, nobody_listens
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
 from tests.support.twilio_rest import error, says
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 ACTIVE = says(200, {"status": "active"})
 SUSPENDED = says(200, {"status": "suspended"})

@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from reminderd.cli.reminders import history
-from tests.support.nouns import MINUTE, NOW
+from tests.support.builders import MINUTE, NOW
 
 
 def a_row(**changes: Any) -> dict[str, Any]:

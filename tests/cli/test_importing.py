@@ -25,8 +25,8 @@ from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
 from tests.cli.conftest import Terminal
-from tests.support.desk import contents
-from tests.support.nouns import RULES
+from tests.support.builders import RULES
+from tests.support.store import contents
 
 GOOD = "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"
 

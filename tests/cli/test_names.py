@@ -7,7 +7,7 @@ import pytest
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 FAMILY: Final = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
 WRITTEN: Final = {

@@ -13,8 +13,8 @@ import pytest
 
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
-from tests.support.desk import contents
 from tests.support.program import clean_environment
+from tests.support.store import contents
 
 HEADER = "ref,phone,message,at\n"
 GOOD = "7,+4930123456,Tomorrow at nine.,2030-01-07 09:30\n"

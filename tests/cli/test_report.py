@@ -11,7 +11,7 @@ import pytest
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 from tests.support.rows import insert_call
 
 DAY = "2026-03-02"  # NOW's

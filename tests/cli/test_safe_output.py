@@ -16,7 +16,7 @@ from reminderd.cli.main import reminderd
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 from tests.support.program import clean_environment
 
 NASTY = "a\x1b[31mb\x07c\x9bd\u202ee\u2066f\u200bg\u2028h\rj"

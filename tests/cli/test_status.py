@@ -20,7 +20,7 @@ from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.cli.conftest import Terminal
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 from tests.support.rows import insert_call
 
 DOINGS: dict[str, Any] = {

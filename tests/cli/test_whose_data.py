@@ -7,7 +7,7 @@ import pytest
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.restoring import restore
 from tests.cli.conftest import Terminal
-from tests.support.nouns import NOW, RULES
+from tests.support.builders import NOW, RULES
 
 GENERIC = '[provider]\nkind = "generic"\n[provider.generic]\napi_url = "http://127.0.0.1:9"\napi_key = "k"\n'
 PLACE = '[calling]\ntimezone = "Europe/Berlin"\n'

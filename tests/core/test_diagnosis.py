@@ -4,7 +4,7 @@ import pytest
 
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, Trial, count, good, unknown, warning, wrong
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 FORGED = Trial(401, "Invalid signature")
 SIGNED = Trial(404, "Unknown reminder")

@@ -7,7 +7,7 @@ from attrs import evolve
 from reminderd.core.monitoring import lateness
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
-from tests.support.nouns import NOW, a_call, a_reminder
+from tests.support.builders import NOW, a_call, a_reminder
 
 RULES = Rules()
 MINUTE = timedelta(minutes=1)

@@ -1,7 +1,7 @@
 import pytest
 
 from reminderd.core.model import ERASED, CallState
-from tests.support.nouns import a_call
+from tests.support.builders import a_call
 
 
 @pytest.mark.parametrize("phone_number", ["", f"{ERASED}0123"])

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from reminderd.core.diagnosis import DISK_FULL_SOON
 from reminderd.core.monitoring import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, errors
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 SECOND = timedelta(seconds=1)
 

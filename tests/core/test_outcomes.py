@@ -20,7 +20,7 @@ from reminderd.core.outcomes import (
 )
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
-from tests.support.nouns import NOW, RULES, SECOND, a_call, a_member, a_reminder
+from tests.support.builders import NOW, RULES, SECOND, a_call, a_member, a_reminder
 
 CALL = a_call(CallState.ENDED, status="completed")
 MEMBER = a_member(CALL, a_reminder())

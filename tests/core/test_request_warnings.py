@@ -1,7 +1,7 @@
 from attrs import evolve
 
 from reminderd.core.requests import ReminderRequest, warnings_of
-from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, hours
+from tests.support.builders import HOUR, NO_HOURS, NOW, RULES, hours
 
 REQUEST = ReminderRequest(phone_number="+12025550147", message="Hello.", scheduled_at=NOW, expires_at=NOW + HOUR)
 

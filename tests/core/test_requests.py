@@ -21,7 +21,7 @@ from reminderd.core.requests import (
     zone_of,
 )
 from reminderd.core.schedule.calling_hours import CallingHours
-from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, a_reminder, hours
+from tests.support.builders import HOUR, NO_HOURS, NOW, RULES, a_reminder, hours
 
 BERLIN = evolve(RULES, calling_hours=CallingHours(ZoneInfo("Europe/Berlin")))
 

@@ -15,7 +15,7 @@ from reminderd.core.upsert import (
     sealed,
     why_held,
 )
-from tests.support.nouns import HOUR, NOW, RULES
+from tests.support.builders import HOUR, NOW, RULES
 
 REQUEST = ReminderRequest(phone_number="+4930123456", message="Hello.", scheduled_at=NOW + HOUR, ref="7")
 

@@ -18,9 +18,9 @@ from reminderd.store.address import forget
 from reminderd.store.database import Database, open_database
 from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
+from tests.support.builders import NOW
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
-from tests.support.nouns import NOW
 
 ONCE = timedelta(seconds=0.01)
 

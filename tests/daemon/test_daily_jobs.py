@@ -25,8 +25,8 @@ from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub
 from reminderd.store.sqlite.opening import open_sync
+from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW
 
 AT_NOON = Daily(at=time(12, 0), zone=ZoneInfo("UTC"))
 """`NOW` is ten o'clock."""

@@ -17,8 +17,8 @@ from reminderd.engine.breaker import Breaker
 from reminderd.store.database import open_database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.sqlite.driver import connect
+from tests.support.builders import RULES
 from tests.support.clock import HandClock
-from tests.support.nouns import RULES
 
 REPORT = Report(external_call_id="ext-1", status="in-progress", attempt_id="call-1")
 KEY = Key(digits="1", question=Question.MENU, repeats=0)

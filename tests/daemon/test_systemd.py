@@ -12,7 +12,7 @@ from attrs import define, field
 from trio.testing import MockClock
 
 from reminderd.daemon.systemd import Heartbeat, Supervisor, keep_notified, supervisor_of
-from tests.support.supervisor import SystemdStandIn, a_supervisor
+from tests.support.systemd import SystemdStandIn, a_supervisor
 
 WATCHDOG = timedelta(seconds=60)
 PATIENCE = 30.0

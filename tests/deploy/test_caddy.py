@@ -15,11 +15,11 @@ from reminderd.core.model import Status
 from reminderd.providers.twilio.signature import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
-from tests.support.front import CADDYFILE, Front, a_front, needs_caddy
+from tests.support.caddy import CADDYFILE, Front, a_front, needs_caddy
 from tests.support.generic_server import send, webhook
 from tests.support.program import running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
-from tests.support.twilio_desk import TOKEN
+from tests.support.twilio_sandbox import TOKEN
 
 pytestmark = needs_caddy
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.watched import full_page, series_in
+from tests.support.metrics_page import full_page, series_in
 
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "alerts.yml"

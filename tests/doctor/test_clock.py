@@ -12,9 +12,9 @@ from reminderd.doctor import machine
 from reminderd.doctor.asking import Asking
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
+from tests.support.builders import NOW
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
-from tests.support.nouns import NOW
 
 
 @pytest.mark.parametrize(

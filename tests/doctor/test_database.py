@@ -13,7 +13,7 @@ from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
 from tests.doctor.conftest import marks_of
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 SQLITE = {} if sqlite_warning() is None else {"SQLite": "warning"}
 WELL = {"database": "good", "schema": "good", "write-ahead log": "good"} | SQLITE

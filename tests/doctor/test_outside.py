@@ -11,9 +11,9 @@ from reminderd.core.diagnosis import Mark
 from reminderd.doctor.asking import Asking, asking
 from reminderd.doctor.outside import PublicAddress, check_public_address, plain_http
 from tests.doctor.conftest import ALIVE, marks_of, says, site
-from tests.support.door import a_door
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
 from tests.support.tls import encrypted
+from tests.support.web_server import a_door
 
 NOW = SystemClock().now()
 BEHIND_CADDY = answer(200, b'{"status": "ok"}', Server="Caddy")

@@ -13,8 +13,8 @@ from reminderd.store.settings import database_id
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.doctor.conftest import ALIVE, generic, says, site
-from tests.support.door import a_door
 from tests.support.hostile_provider import Script, answering, cut, hear, hostile, nobody_listens, nobody_picks_up
+from tests.support.web_server import a_door
 
 
 def at(url: str, host: str = "127.0.0.1") -> Config:

@@ -10,8 +10,8 @@ from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.generic_server import KEY
 from tests.support.hostile_provider import answering, hang, hear, hostile, nobody_listens
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
 from tests.support.twilio_rest import error, says
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 
 def twilio(url: str) -> Config:

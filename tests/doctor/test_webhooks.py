@@ -13,7 +13,7 @@ from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import HeardRequest, Line, Script, answering, hear, hostile, nobody_listens
 from tests.support.tls import encrypted
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN, fields
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN, fields
 
 PUBLIC = "https://clinic.example/reminders"
 TOKEN_OF_PROVIDER = "a-token-of-the-provider"

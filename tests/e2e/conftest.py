@@ -14,8 +14,8 @@ from reminderd.clock import SystemClock
 from reminderd.core.model import Call, Reminder
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.opening import open_sync
+from tests.support.engine import calls_of, reminder_of
 from tests.support.generic_server import KEY, SECRET, GenericServer, generic_server
-from tests.support.house import calls_of, reminder_of
 
 CONFIG = """
 [database]

@@ -19,13 +19,13 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
-from tests.support.desk import a_desk
 from tests.support.generic_server import send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import clean_environment, running
+from tests.support.store import a_desk
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
-from tests.support.twilio_desk import FROM
-from tests.support.twilio_desk import TOKEN as TWILIO_TOKEN
+from tests.support.twilio_sandbox import FROM
+from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
 
 
 async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:

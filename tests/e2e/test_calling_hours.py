@@ -21,9 +21,9 @@ from reminderd.providers.base import Placement
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_report
 from tests.e2e.conftest import Clinic
+from tests.support.builders import DAY, HOUR, MINUTE, SECOND, hours
 from tests.support.clock import HandClock
-from tests.support.house import House, TameProvider, a_house, accepts
-from tests.support.nouns import DAY, HOUR, MINUTE, SECOND, hours
+from tests.support.engine import House, TameProvider, a_house, accepts
 from tests.support.program import running
 from tests.support.wall_clock import may_ring
 

@@ -15,11 +15,11 @@ import trustme
 from attrs import frozen
 
 from tests.e2e.conftest import Clinic
-from tests.support.front import needs_caddy
+from tests.support.caddy import needs_caddy
 from tests.support.generic_server import KEY, SECRET, Fault
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
-from tests.support.twilio_desk import FROM, TOKEN
+from tests.support.twilio_sandbox import FROM, TOKEN
 
 CADDYFILE = """
 {{

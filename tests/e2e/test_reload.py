@@ -20,7 +20,7 @@ from tests.support.generic_server import KEY, SECRET, send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import Program, clean_environment, running
 from tests.support.twilio_clinic import a_twilio_clinic
-from tests.support.twilio_desk import TOKEN as TWILIO_TOKEN
+from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
 
 OTHER_SECRET = "whsec_c29tZSBvdGhlciBzZWNyZXQgb2YgMzIgYnl0ZXMh"
 OTHER_KEY = "another-provider-key"

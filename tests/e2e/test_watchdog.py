@@ -9,7 +9,7 @@ from reminderd.store.sqlite.driver import Error
 from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.program import running
-from tests.support.supervisor import a_supervisor
+from tests.support.systemd import a_supervisor
 
 WATCHDOG = timedelta(seconds=3)
 

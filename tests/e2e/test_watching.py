@@ -12,9 +12,9 @@ import trio
 
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import SECRET, send, webhook
+from tests.support.metrics_page import Sample, full_page, series_in, value
 from tests.support.ports import reserved_port
 from tests.support.program import Program, clean_environment, running
-from tests.support.watched import Sample, full_page, series_in, value
 
 MESSAGE = "Your appointment with Dr. Winter is tomorrow at nine."
 TRANSCRIPT = "I will be there."

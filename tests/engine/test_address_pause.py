@@ -7,7 +7,7 @@ from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
 from reminderd.engine.address_pause import BETWEEN_PROBES, AddressPause, Turn
 from reminderd.engine.breaker import Breaker
-from tests.support.nouns import MINUTE, NOW, a_call
+from tests.support.builders import MINUTE, NOW, a_call
 
 ACCEPTED = Accepted("ext-1")
 DRAW = 0.0  # every pause is half its ceiling

@@ -8,7 +8,7 @@ from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker
-from tests.support.nouns import a_call
+from tests.support.builders import a_call
 
 ACCEPTED = Accepted("ext-1")
 REFUSED = Refused("no such number")

@@ -14,8 +14,8 @@ from reminderd.engine.dialer import dial
 from reminderd.metrics import Instruments, page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
-from tests.support.house import House, TameProvider, a_house
-from tests.support.watched import moment, value
+from tests.support.engine import House, TameProvider, a_house
+from tests.support.metrics_page import moment, value
 
 MINUTE = timedelta(minutes=1)
 

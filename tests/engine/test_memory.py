@@ -19,9 +19,9 @@ from reminderd.providers.base import Placement
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
+from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.house import House, TameProvider, a_house, accepts
-from tests.support.nouns import HOUR, MINUTE, NOW
+from tests.support.engine import House, TameProvider, a_house, accepts
 
 LONG = Backoff(HOUR, HOUR)
 T = TypeVar("T")

@@ -37,7 +37,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from tests.support.clock import HandClock
-from tests.support.house import House, TameProvider, a_house, accepts
+from tests.support.engine import House, TameProvider, a_house, accepts
 
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]

@@ -12,9 +12,9 @@ from reminderd.clock import SystemClock
 from reminderd.core.model import Status
 from reminderd.engine.context import Sightings
 from reminderd.store.rows import to_ms
+from tests.support.builders import HOUR, MINUTE, NOW, RULES
 from tests.support.clock import HandClock
-from tests.support.house import House, a_house
-from tests.support.nouns import HOUR, MINUTE, NOW, RULES
+from tests.support.engine import House, a_house
 
 QUIET = timedelta(minutes=15)
 

@@ -10,9 +10,9 @@ from attrs import frozen
 
 from reminderd.core.model import Status
 from reminderd.doctor.machine import kept_by_kernel
+from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.house import a_house
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW
+from tests.support.engine import a_house
 
 TIME_ERROR = 5
 """What adjtimex(2) returns while the clock is not synchronized."""

@@ -4,7 +4,7 @@ from attrs import frozen
 
 from tests.model.closing import close
 from tests.model.model import Model
-from tests.model.nouns import (
+from tests.model.rows import (
     ALIVE,
     BUSY_HOLD,
     CONFIRM_AFTER,

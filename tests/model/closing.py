@@ -1,7 +1,7 @@
 """The end of a call, applied to each of its reminders in the same way."""
 
 from tests.model.model import Model
-from tests.model.nouns import BACKOFF, IN_CALL, MAX_CALLS, MAX_TRIES, OPEN, REDIAL_DELAY, Call, Member, Reminder
+from tests.model.rows import BACKOFF, IN_CALL, MAX_CALLS, MAX_TRIES, OPEN, REDIAL_DELAY, Call, Member, Reminder
 from tests.model.rules import Rule
 
 _END_CODES = {"declined": "declined", "failed": "provider_failed", "hung_up": "hung_up"}

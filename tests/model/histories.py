@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tests.model import claims, promises, provider, requests, staff
 from tests.model.model import Model
-from tests.model.nouns import (
+from tests.model.rows import (
     ACCOUNTS,
     ALIVE,
     DAY,

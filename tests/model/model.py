@@ -12,7 +12,7 @@ from collections import Counter
 from copy import deepcopy
 from typing import NoReturn
 
-from tests.model.nouns import (
+from tests.model.rows import (
     ALIVE,
     CLOSES,
     DAY,

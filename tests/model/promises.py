@@ -6,7 +6,7 @@ Each exception is a line of docs/reliability.md, "What is accepted", or has a co
 from collections import Counter
 
 from tests.model.model import Model
-from tests.model.nouns import (
+from tests.model.rows import (
     ALIVE,
     DAY,
     FINAL,

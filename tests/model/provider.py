@@ -2,9 +2,9 @@
 
 from tests.model.closing import close
 from tests.model.model import Model
-from tests.model.nouns import CONFIRM_AFTER, DAY, KEY_LIFETIME, MESSAGE_TAKES, Call, ProviderCall, Report, Task
 from tests.model.promises import hold_at_drop, hold_at_new_call
 from tests.model.reports import News, answer_patient, record, settle_key
+from tests.model.rows import CONFIRM_AFTER, DAY, KEY_LIFETIME, MESSAGE_TAKES, Call, ProviderCall, Report, Task
 from tests.model.rules import Rule
 
 PLACED = frozenset({"accepted", "lost", "unavailable_but_placed"})

@@ -5,7 +5,7 @@ from attrs import frozen
 from tests.model.claims import is_to_be_dropped
 from tests.model.closing import close, outcome_of
 from tests.model.model import Model
-from tests.model.nouns import ALIVE, MESSAGE_TAKES, OPEN, OUTCOME_TIMEOUT, Asked, Call, Member, Reminder
+from tests.model.rows import ALIVE, MESSAGE_TAKES, OPEN, OUTCOME_TIMEOUT, Asked, Call, Member, Reminder
 from tests.model.rules import Rule
 
 _RANKS = {None: 0, "queued": 1, "ringing": 2, "in-progress": 3}

@@ -2,9 +2,9 @@
 
 from tests.model.closing import close
 from tests.model.model import Model
-from tests.model.nouns import BACKOFF, CONFIRM_AFTER, IN_CALL, IN_DOUBT, Call, Reminder, Task
 from tests.model.provider import news_of, take_request
 from tests.model.reports import progress
+from tests.model.rows import BACKOFF, CONFIRM_AFTER, IN_CALL, IN_DOUBT, Call, Reminder, Task
 from tests.model.rules import Rule
 
 

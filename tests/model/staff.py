@@ -1,7 +1,7 @@
 """What staff, other programs and a restore do to the database."""
 
 from tests.model.model import Model
-from tests.model.nouns import (
+from tests.model.rows import (
     ALIVE,
     FINAL,
     IN_CALL,

@@ -7,7 +7,7 @@ import pytest
 from attrs import field, frozen
 
 from tests.model.histories import STAFF, as_text, played, replayed, shortest, written
-from tests.model.nouns import Setting
+from tests.model.rows import Setting
 from tests.model.rules import RULES, Rule
 
 HISTORIES = int(os.environ.get("REMINDERD_MODEL_HISTORIES", "2500"))

@@ -28,7 +28,7 @@ from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
-from tests.support.twilio_desk import ACCOUNT, FROM, HELLO, TAKEN, TOKEN
+from tests.support.twilio_sandbox import ACCOUNT, FROM, HELLO, TAKEN, TOKEN
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PACE = 0.005

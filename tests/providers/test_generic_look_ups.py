@@ -11,8 +11,8 @@ import trio
 from reminderd.core.answers import Finding, Found, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement
 from reminderd.providers.generic.client import GenericProvider
+from tests.support.builders import NOW
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
-from tests.support.nouns import NOW
 
 PLACEMENT = Placement(
     call_id="attempt/1", reminder_id="r-1", phone_number="+12025550100", message="Hello", asked_from=NOW

@@ -13,6 +13,7 @@ from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, 
 from reminderd.providers.base import Placement
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.http import ANSWER_LIMIT
+from tests.support.builders import NOW
 from tests.support.hostile_provider import (
     Script,
     answer,
@@ -28,7 +29,6 @@ from tests.support.hostile_provider import (
     say,
     say_for_ever,
 )
-from tests.support.nouns import NOW
 
 PLACEMENT = Placement(
     call_id="0b0f4a3e-call",

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from reminderd.sandbox.behaviors import BEHAVIORS, Behavior, example_number
 from reminderd.sandbox.serve import SimulatedProvider
-from tests.support.sandbox_desk import open_desk
-from tests.support.twilio_desk import open_twilio_desk
+from tests.support.generic_sandbox import open_desk
+from tests.support.twilio_sandbox import open_twilio_desk
 
 
 @frozen

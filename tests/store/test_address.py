@@ -12,8 +12,8 @@ from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
 from reminderd.store.address import follow_address, note_gap, told_of_address, unreached_since, untold
 from reminderd.store.personal_data import erase
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import HOUR, MINUTE, SECOND, a_report, able
+from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
+from tests.support.store import Desk, a_desk
 
 PHONE = "+12025550199"
 RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(HOUR,))

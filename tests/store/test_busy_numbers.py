@@ -18,8 +18,8 @@ from reminderd.core.schedule.limits import Limits
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, SECOND, a_report, able
+from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, SECOND, a_report, able
+from tests.support.store import Desk, a_desk
 
 ANNA = Source(actor="anna")
 LONG = evolve(RULES, max_lateness=DAY)

@@ -21,8 +21,8 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
 from reminderd.store.sqlite.driver import OperationalError
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
+from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, a_report, able, hours
+from tests.support.store import Desk, a_desk
 
 
 @pytest.fixture

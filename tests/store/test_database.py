@@ -14,8 +14,8 @@ from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import Connection, sqlite_warning
 from reminderd.store.sqlite.opening import open_sync
+from tests.support.builders import MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.nouns import MINUTE, NOW
 
 T = TypeVar("T")
 

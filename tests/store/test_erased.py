@@ -19,9 +19,9 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.personal_data import Place, erase, purge_batch, record
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
-from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, a_report
+from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, a_report
 from tests.support.rows import insert_call
+from tests.support.store import Desk, a_desk, contents
 
 PHONE = "+4930123456"
 

@@ -13,7 +13,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.store import queries
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of
 from reminderd.store.rows import to_ms
-from tests.support.desk import Desk, a_desk
+from tests.support.store import Desk, a_desk
 
 PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 

@@ -19,8 +19,8 @@ from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
+from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
+from tests.support.store import Desk, a_desk
 
 YEAR_2999 = 32_472_144_000_000
 CANCEL = "UPDATE reminders SET status = 'cancelled', last_error = 'the appointment was moved' WHERE id = 'r1'"

@@ -27,9 +27,9 @@ from reminderd.store.personal_data import (
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
-from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import DAY, NOW, RULES
+from tests.support.builders import DAY, NOW, RULES
 from tests.support.rows import insert_call
+from tests.support.store import Desk, a_desk, contents
 
 PHONE = "+12025554711"
 OLD = NOW - 31 * DAY

@@ -13,9 +13,9 @@ from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.queries import Wanted, broken_promises, bundled_with, calls_of, count_reminders, list_reminders
 from reminderd.store.rows import to_ms
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 from tests.support.rows import insert_call
+from tests.support.store import Desk, a_desk
 
 DAY = timedelta(days=1)
 

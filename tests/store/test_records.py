@@ -10,8 +10,8 @@ from reminderd.store import reminders as acts
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import Traces, erase, note_export, record, unscrubbed
 from reminderd.store.rows import to_ms
-from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import DAY, NOW, a_report
+from tests.support.builders import DAY, NOW, a_report
+from tests.support.store import Desk, a_desk, contents
 
 PHONE = "+4930123456"
 

@@ -24,8 +24,8 @@ from reminderd.store.reminders import RefTakenError, RefusedError, Source
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
-from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import HOUR, MINUTE, NOW, RULES, a_report, hours
+from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
+from tests.support.store import Desk, a_desk, contents
 
 RANDOM = "11111111-2222-4333-8444-555555555555"
 REQUEST = ReminderRequest(phone_number="+12025550001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")

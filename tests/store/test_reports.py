@@ -21,8 +21,8 @@ from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_unspoken
 from reminderd.store.sqlite.driver import IntegrityError
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import DROP, MINUTE, RULES, SECOND, able
+from tests.support.builders import DROP, MINUTE, RULES, SECOND, able
+from tests.support.store import Desk, a_desk
 
 ASKS = able(Capabilities(asks_what_to_say=True))
 PHONE, OTHER_PHONE = "+12025550001", "+12025550002"

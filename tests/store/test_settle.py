@@ -20,9 +20,9 @@ from reminderd.core.model import UNNUMBERED, CallOutcome, CallState, Status
 from reminderd.core.reasons import HoldCode
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.sqlite.driver import IntegrityError
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import LOOK_UP, able
+from tests.support.builders import LOOK_UP, able
 from tests.support.rows import insert_call
+from tests.support.store import Desk, a_desk
 
 
 @pytest.fixture

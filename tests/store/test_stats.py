@@ -16,9 +16,9 @@ from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.stats import counts, glance, next_wakes
-from tests.support.desk import Desk, a_desk
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 from tests.support.rows import insert_call
+from tests.support.store import Desk, a_desk
 
 HOUR = timedelta(hours=1)
 MIDNIGHT = NOW.replace(hour=0)

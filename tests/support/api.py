@@ -21,7 +21,7 @@ from reminderd.web.bodies import RequestLimits
 from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
-from tests.support.door import Recorder, SigningProvider
+from tests.support.web_server import Recorder, SigningProvider
 
 TOKEN = "a token of the clinic's own system"[:32].replace(" ", "-")
 _CLOCK = SystemClock()

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from attrs import define
 
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 
 @define

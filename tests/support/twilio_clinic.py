@@ -16,7 +16,7 @@ from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import GenericServer
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 _CONFIG = """
 [database]

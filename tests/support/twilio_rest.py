@@ -6,9 +6,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from reminderd.providers.base import Placement
+from tests.support.builders import NOW
 from tests.support.hostile_provider import HeardRequest, Script, answering, hang
-from tests.support.nouns import NOW
-from tests.support.twilio_desk import ACCOUNT, FROM
+from tests.support.twilio_sandbox import ACCOUNT, FROM
 
 PUBLIC = "https://clinic.example"
 ACCOUNT_PATH = f"/2010-04-01/Accounts/{ACCOUNT}"

@@ -4,7 +4,7 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from reminderd.core.schedule.calling_hours import CallingHours
-from tests.support.nouns import DAY, MINUTE
+from tests.support.builders import DAY, MINUTE
 
 
 def may_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo) -> bool:

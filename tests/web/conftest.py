@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.door import Door, a_door
+from tests.support.web_server import Door, a_door
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from reminderd.web.bodies import FREE_BYTES, Body, BodyMemory, NoMemoryLeftError, TooLargeError
-from tests.support.door import LIMIT, PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
+from tests.support.web_server import LIMIT, PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
 
 MEBIBYTE = 1024 * 1024
 TEN_MEBIBYTES = 10 * MEBIBYTE

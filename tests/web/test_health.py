@@ -1,6 +1,6 @@
 import pytest
 
-from tests.support.door import PATH, Door
+from tests.support.web_server import PATH, Door
 
 
 async def test_the_process_answers(door: Door) -> None:

@@ -11,7 +11,7 @@ from reminderd.metrics import CONTENT_TYPE
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.web.health import build_metrics_app
 from reminderd.web.server import bind, serve
-from tests.support.door import LIMIT, a_door
+from tests.support.web_server import LIMIT, a_door
 
 
 @define

@@ -8,7 +8,7 @@ import trio
 from quart_trio import QuartTrio
 
 from reminderd.web.server import PortUnavailableError, bind, serve
-from tests.support.door import PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
+from tests.support.web_server import PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
 
 UPGRADE = (
     "Connection: upgrade",

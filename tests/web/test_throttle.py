@@ -10,7 +10,7 @@ import trio
 from reminderd.core.wrong_tokens import FREE, networks
 from reminderd.web.api import MOST_OF_ONE, Throttle
 from tests.support.api import ApiDoor, an_api
-from tests.support.door import PATH, PAYLOAD, SIGNED
+from tests.support.web_server import PATH, PAYLOAD, SIGNED
 
 A_DAY = 86_400.0
 """Longer than any test: whatever waits so long, waits."""

@@ -27,7 +27,7 @@ from reminderd.web.bodies import RequestLimits
 from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
-from tests.support.door import Recorded
+from tests.support.web_server import Recorded
 
 BASE = "https://clinic.example"
 EARLIER = "https://clinic.example:8443/before"

@@ -5,7 +5,7 @@ import trio
 
 from reminderd.core.answers import Report
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from tests.support.door import LIMIT, PATH, PAYLOAD, REMINDER, Door, a_door, read_answer
+from tests.support.web_server import LIMIT, PATH, PAYLOAD, REMINDER, Door, a_door, read_answer
 
 LONG = b"x" * (LIMIT + 1)
 

@@ -8,7 +8,7 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Rules
-from tests.support.nouns import MINUTE, NOW, SECOND, a_call, able
+from tests.support.builders import MINUTE, NOW, SECOND, a_call, able
 
 ASKS = able(Capabilities(asks_what_to_say=True))
 LISTENS = able(Capabilities(asks_what_to_say=True, listens_for=timedelta(seconds=30)))

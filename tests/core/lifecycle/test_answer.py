@@ -9,7 +9,7 @@ from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from tests.support.nouns import (
+from tests.support.builders import (
     DAY,
     HOUR,
     MINUTE,

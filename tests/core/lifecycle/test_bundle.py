@@ -9,7 +9,7 @@ from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from tests.support.nouns import (
+from tests.support.builders import (
     DAY,
     HOUR,
     KEY,

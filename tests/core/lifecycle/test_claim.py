@@ -11,7 +11,7 @@ from reminderd.core.model import CallOutcome, CallState, Reminder, Status, diges
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.limits import Limits
-from tests.support.nouns import (
+from tests.support.builders import (
     ACCOUNT,
     DAY,
     HOUR,

@@ -16,7 +16,7 @@ from reminderd.core.lifecycle.transition import ActionKind, Ledger
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Question
-from tests.support.nouns import (
+from tests.support.builders import (
     BOTH,
     DAY,
     DROP,

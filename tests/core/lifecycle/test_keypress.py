@@ -19,7 +19,7 @@ from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Prompt, Question, Reply
-from tests.support.nouns import (
+from tests.support.builders import (
     MINUTE,
     NOW,
     RULES,

@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level, Trans
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.limits import Limits
-from tests.support.nouns import (
+from tests.support.builders import (
     BOTH,
     DAY,
     DROP,

@@ -9,7 +9,7 @@ from reminderd.core.lifecycle.report import call_of
 from reminderd.core.lifecycle.transition import Ledger, Level, Transition
 from reminderd.core.model import TERMINAL, Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from tests.support.nouns import (
+from tests.support.builders import (
     DAY,
     DROP,
     HOUR,

@@ -4,7 +4,7 @@ from reminderd.core.lifecycle.staff import restored
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode
-from tests.support.nouns import HOUR, NOW, SECOND, a_call, a_ledger, a_reminder, a_report, heard_of
+from tests.support.builders import HOUR, NOW, SECOND, a_call, a_ledger, a_reminder, a_report, heard_of
 
 
 def put_back(ledger: Ledger) -> Ledger:

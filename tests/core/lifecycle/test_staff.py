@@ -9,7 +9,7 @@ from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.limits import Limits
-from tests.support.nouns import (
+from tests.support.builders import (
     DAY,
     HOUR,
     NO_HOURS,

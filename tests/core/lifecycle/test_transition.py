@@ -6,7 +6,7 @@ from attrs import evolve
 from reminderd.core.lifecycle.transition import CallEnd, EndKind, Transition, close, line_for
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from tests.support.nouns import DAY, HOUR, NOW, RULES, a_call, a_ledger, a_member, a_reminder
+from tests.support.builders import DAY, HOUR, NOW, RULES, a_call, a_ledger, a_member, a_reminder
 
 ROW = a_reminder(Status.PROCESSING)
 CALL = a_call(CallState.PLACED)

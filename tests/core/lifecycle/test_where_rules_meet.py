@@ -11,7 +11,7 @@ from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.script.prompts import Question
-from tests.support.nouns import (
+from tests.support.builders import (
     DAY,
     DROP,
     HOUR,

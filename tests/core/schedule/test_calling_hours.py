@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reminderd.core.schedule.calling_hours import CallingHours, Span
-from tests.support.nouns import DAY, HOUR, MINUTE, NO_HOURS, hours
+from tests.support.builders import DAY, HOUR, MINUTE, NO_HOURS, hours
 from tests.support.wall_clock import may_ring
 
 BERLIN = ZoneInfo("Europe/Berlin")

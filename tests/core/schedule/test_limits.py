@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.schedule.limits import Limits
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ONE_A_DAY = Limits(per_day=1)

@@ -7,8 +7,8 @@ from attrs import evolve
 
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
 from tests.support.twilio_rest import PUBLIC
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import Script, answering, cut, hang, hear, hostile, nobody_listens
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
 from tests.support.twilio_rest import ACCOUNT_PATH, error, patience, says
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 Maker = Callable[..., TwilioProvider]
 

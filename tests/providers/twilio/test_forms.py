@@ -14,8 +14,8 @@ from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Question
 from reminderd.providers.base import DURATION_LIMIT, InvalidPayloadError, Webhook
 from reminderd.providers.twilio.webhooks import read_key, read_report, unused_answer
-from tests.support.twilio_desk import ACCOUNT, FROM
 from tests.support.twilio_rest import SID, TO
+from tests.support.twilio_sandbox import ACCOUNT, FROM
 
 ALWAYS = {
     "AccountSid": ACCOUNT,

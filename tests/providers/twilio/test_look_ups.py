@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report
 from reminderd.providers.twilio.answers import CLOCKS_DIFFER, candidates_in, whole_number
 from reminderd.providers.twilio.client import TwilioProvider
+from tests.support.builders import NOW
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
-from tests.support.nouns import NOW
-from tests.support.twilio_desk import FROM
 from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, SID, TO, a_call, error, form, patience, says
+from tests.support.twilio_sandbox import FROM
 
 OTHER_SID = "CA" + "2" * 32
 SECOND = timedelta(seconds=1)

@@ -30,8 +30,8 @@ from tests.support.hostile_provider import (
     say,
     say_for_ever,
 )
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN
 from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, PUBLIC, SID, TO, a_call, error, form, says
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 
 SOON = timedelta(seconds=0.3)
 

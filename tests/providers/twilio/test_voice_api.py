@@ -14,8 +14,8 @@ from jsonschema import Draft202012Validator
 from reminderd.providers.base import Placement
 from reminderd.providers.twilio.api import mistakes_in
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
+from tests.support.builders import NOW
 from tests.support.hostile_provider import HeardRequest, answering, hostile
-from tests.support.nouns import NOW
 
 Maker = Callable[..., TwilioProvider]
 

@@ -15,8 +15,8 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.generic.simulation import PAUSES
 from reminderd.sandbox.serve import serve_sandbox
+from tests.support.generic_sandbox import SECRET, TAKEN, open_desk, status_of
 from tests.support.hostile_provider import answering, cut, hear
-from tests.support.sandbox_desk import SECRET, TAKEN, open_desk, status_of
 
 ANSWERED = ["completed", "in-progress", "initiated", "ringing"]
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.support.hostile_provider import answer
-from tests.support.twilio_desk import CALLS, HELLO, fields, menu, open_twilio_desk, twiml
+from tests.support.twilio_sandbox import CALLS, HELLO, fields, menu, open_twilio_desk, twiml
 
 BYE = twiml("<Say>Goodbye.</Say><Hangup/>")
 MENU = twiml(menu())

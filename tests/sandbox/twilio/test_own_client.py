@@ -10,7 +10,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from reminderd.sandbox.behaviors import example_number
-from tests.support.twilio_desk import ACCOUNT, FROM, TOKEN, TwilioDesk, open_twilio_desk
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN, TwilioDesk, open_twilio_desk
 
 
 class Rerouted(TwilioHttpClient):  # type: ignore[misc]  # the library ships no types

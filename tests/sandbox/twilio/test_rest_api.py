@@ -10,7 +10,7 @@ import trio.testing
 
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, example_number
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
-from tests.support.twilio_desk import ACCOUNT, CALLS, FROM, TOKEN, TwilioDesk, open_twilio_desk
+from tests.support.twilio_sandbox import ACCOUNT, CALLS, FROM, TOKEN, TwilioDesk, open_twilio_desk
 
 ACCOUNT_PATH = f"/2010-04-01/Accounts/{ACCOUNT}"
 

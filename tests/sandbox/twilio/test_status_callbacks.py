@@ -7,7 +7,7 @@ import pytest
 
 from reminderd.sandbox.behaviors import example_number
 from tests.support.hostile_provider import answer
-from tests.support.twilio_desk import ACCOUNT, FROM, TAKEN, fields, open_twilio_desk, twiml
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TAKEN, fields, open_twilio_desk, twiml
 
 
 async def told_of(behavior: str, count: int) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ from reminderd.store.sqlite.backups import back_up, backup_age, backups_in
 from reminderd.store.sqlite.copying import reading
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import identify, open_sync
-from tests.support.nouns import DAY, NOW
+from tests.support.builders import DAY, NOW
 
 
 @pytest.fixture

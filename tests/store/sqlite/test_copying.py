@@ -14,7 +14,7 @@ from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import Connection, connect
 from reminderd.store.sqlite.opening import open_as_it_is, open_sync
 from tests.support import schemas
-from tests.support.desk import contents
+from tests.support.store import contents
 
 
 @pytest.fixture

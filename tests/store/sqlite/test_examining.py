@@ -11,7 +11,7 @@ from reminderd.store.sqlite.driver import Connection, connect
 from reminderd.store.sqlite.integrity import Examination, examine
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 NEWEST = migrations()[-1].number
 

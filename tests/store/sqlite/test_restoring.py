@@ -26,8 +26,8 @@ from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
 from tests.support import schemas
-from tests.support.desk import Desk, a_desk, contents
-from tests.support.nouns import DAY, HOUR, MINUTE, NOW, RULES, a_report
+from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, a_report
+from tests.support.store import Desk, a_desk, contents
 
 LATER = NOW + 8 * HOUR
 

@@ -9,7 +9,7 @@ from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.sqlite.driver import Connection, IntegrityError, OperationalError
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import roll_back, snapshot, transaction
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 
 def set_key(connection: Connection, key: str, value: str = "") -> None:

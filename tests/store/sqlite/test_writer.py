@@ -16,7 +16,7 @@ from reminderd.store.sqlite.driver import Connection, Error, IntegrityError, Ope
 from reminderd.store.sqlite.opening import open_connection, open_sync
 from reminderd.store.sqlite.trio_sqlite import open_on_trio
 from reminderd.store.sqlite.writer import BATCH_LIMIT, Writer
-from tests.support.nouns import NOW, SECOND
+from tests.support.builders import NOW, SECOND
 
 SHORT = timedelta(milliseconds=20)
 

@@ -8,7 +8,7 @@ from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Counts
 from reminderd.core.outcomes import Outcome
 from reminderd.metrics import Instruments, Moment, page
-from tests.support.nouns import NOW
+from tests.support.builders import NOW
 
 Sample = tuple[str, frozenset[tuple[str, str]]]
 """A series: its name, and its labels with their values."""

@@ -34,8 +34,8 @@ from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
 from reminderd.store.stats import next_wakes
-from tests.support.house import calls_of, reminder_of
-from tests.support.nouns import NOW, RULES
+from tests.support.builders import NOW, RULES
+from tests.support.engine import calls_of, reminder_of
 
 T = TypeVar("T")
 
