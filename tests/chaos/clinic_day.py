@@ -129,16 +129,16 @@ class ClinicDay:
 
     def _is_handed_something(self) -> None:
         """Have staff import a table, or the clinic's own system send or cancel some reminders."""
-        dice, desk = self.dice, self.front_desk
+        dice, store = self.dice, self.front_desk
         asks = [Ask(**{name: dice.choice(some) for name, some in CHOICES.items()}) for _ in range(dice.randrange(1, 4))]
         what = dice.randrange(5)
         if what < 3:
-            desk.imports(desk.lines(asks), Shape(**{name: dice.choice(some) for name, some in SHAPES.items()}))
+            store.imports(store.lines(asks), Shape(**{name: dice.choice(some) for name, some in SHAPES.items()}))
         elif what == 3 or not self.book.reminders:
-            again = desk.posted and dice.random() < 0.3
-            desk.posts(dice.choice(desk.posted) if again else desk.lines(asks))
+            again = store.posted and dice.random() < 0.3
+            store.posts(dice.choice(store.posted) if again else store.lines(asks))
         else:
-            desk.deletes(self.reminder(dice.randrange(9)), by_ref=dice.random() < 0.5)
+            store.deletes(self.reminder(dice.randrange(9)), by_ref=dice.random() < 0.5)
 
     def _calls_go_on(self) -> None:
         dice, program = self.dice, self.program
@@ -251,7 +251,7 @@ class ClinicDay:
         """Pause all dialing, or end the pause, by a command or by another program's SQL."""
         self.program.circumstances.is_paused = on
         if by_staff:
-            self.program.processes[0].desk.write(partial(set_pause, on=on, reason=None, actor="staff"))
+            self.program.processes[0].store.write(partial(set_pause, on=on, reason=None, actor="staff"))
         else:
             self.program.other.pauses(on=on)
 

@@ -33,7 +33,7 @@ from tests.chaos.readings import (
 from tests.chaos.tables import BERLIN, SPOILED, SPOILED_PHONES, Line, Shape, number_of, rendered, spelled, zone_of
 from tests.chaos.two_processes import TwoProcesses, holds
 from tests.support.builders import MINUTE
-from tests.support.store import Desk
+from tests.support.store import Store
 
 PHONES: Final = ("+12025550001", "+12025550002", "+12025550003")
 MOST_REMINDERS: Final = 8
@@ -128,7 +128,7 @@ class FrontDesk:
         file = self.program.folder / "table.csv"
         file.write_bytes(rendered(lines, shape))
         source = Source(actor="staff", detail="import of table.csv")
-        done = import_table(file, self._desk, zone=shape.zone, mint=self._mint, source=source)
+        done = import_table(file, self._store, zone=shape.zone, mint=self._mint, source=source)
         if done is None:
             return
         holds(broken_by_a_table(lines, shape, done))
@@ -152,9 +152,9 @@ class FrontDesk:
             holds(broken_by_a_request(lines, self.zone, is_read=False))
             return
         holds(broken_by_a_request(lines, self.zone, is_read=True))
-        store = partial(put_all, rules=self._desk.rules, mint=self._mint, source=Source(actor=API))
+        put = partial(put_all, rules=self._store.rules, mint=self._mint, source=Source(actor=API))
         try:
-            done = self._desk.write(partial(store, requests=requests))
+            done = self._store.write(partial(put, requests=requests))
         except RefusedError as error:
             for refusal in error.refusals:
                 self._notes(lines[refusal.place], refusal.decision, None)
@@ -164,7 +164,7 @@ class FrontDesk:
 
     def gets(self, wanted: Wanted) -> None:
         """Have it look at a reminder."""
-        found = self._desk.write(lambda connection, _now: stored(connection, wanted.ref or wanted.id))
+        found = self._store.write(lambda connection, _now: stored(connection, wanted.ref or wanted.id))
         shown = None if found is None else (found.reminder["phone_number"], found.reminder["scheduled_at"])
         holds(broken_by_showing(wanted, shown))
 
@@ -172,7 +172,7 @@ class FrontDesk:
         """Have it cancel a reminder."""
         name = wanted.ref if by_ref and wanted.ref is not None else wanted.id
         with suppress(NotAllowedError):
-            self._desk.write(partial(withdraw, id_or_ref=name, rules=self._desk.rules))
+            self._store.write(partial(withdraw, id_or_ref=name, rules=self._store.rules))
             wanted.is_cancelled = True
 
     def _written(self, line: Line, which: int) -> dict[str, str]:
@@ -197,7 +197,7 @@ class FrontDesk:
     def _notes(self, line: Line, decision: Decision, reminder_id: str | None) -> None:
         """Write into the book what a line has changed, by what it was meant to say."""
         former, intake = self.book.reminders.get(line.name), decision.intake
-        holds(broken_by_refusing(line, intake, line.until or line.at + self._desk.rules.max_lateness, self._now))
+        holds(broken_by_refusing(line, intake, line.until or line.at + self._store.rules.max_lateness, self._now))
         if decision.refused or intake in {Intake.UNCHANGED, Intake.NOT_NEEDED}:
             return
         holds(broken_by_a_line(line, intake, former))
@@ -215,8 +215,8 @@ class FrontDesk:
             wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
 
     @property
-    def _desk(self) -> Desk:
-        return self.program.processes[0].desk
+    def _store(self) -> Store:
+        return self.program.processes[0].store
 
     @property
     def _now(self) -> datetime:
@@ -226,5 +226,5 @@ class FrontDesk:
         return f"{next(self._ids):032x}"
 
     def _id_of(self, ref: str) -> str | None:
-        found = self._desk.connection.execute("SELECT id FROM reminders WHERE ref = :ref", {"ref": ref}).fetchone()
+        found = self._store.connection.execute("SELECT id FROM reminders WHERE ref = :ref", {"ref": ref}).fetchone()
         return None if found is None else str(found["id"])

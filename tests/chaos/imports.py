@@ -18,7 +18,7 @@ from reminderd.core.tables.headers import is_header
 from reminderd.core.tables.rows import read_row
 from reminderd.core.upsert import Decision
 from reminderd.store.reminders import Source
-from tests.support.store import Desk
+from tests.support.store import Store
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
 """The reader of phone numbers of a clinic that has not set its country."""
@@ -33,14 +33,16 @@ class Imported:
     unreadable: dict[int, str] = field(factory=dict)
 
 
-def import_table(file: Path, desk: Desk, *, zone: ZoneInfo, mint: Callable[[], str], source: Source) -> Imported | None:
+def import_table(
+    file: Path, store: Store, *, zone: ZoneInfo, mint: Callable[[], str], source: Source
+) -> Imported | None:
     """Import a table; None: it was refused as a whole."""
     done = Imported()
 
     def write(chunk: Chunk) -> list[Decision]:
         done.unreadable |= {one.row.line: "; ".join(one.mistakes) for one in chunk.bad}
         asked = [asked for _, asked in chunk.good]
-        decided = desk.write(partial(put_and_cancel, asked=asked, rules=desk.rules, mint=mint, source=source))
+        decided = store.write(partial(put_and_cancel, asked=asked, rules=store.rules, mint=mint, source=source))
         done.taken |= {row.line: (asked, decision) for (row, asked), decision in zip(chunk.good, decided, strict=True)}
         return decided
 

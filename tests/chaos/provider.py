@@ -17,7 +17,7 @@ import trio
 from attrs import define, field, frozen
 
 from tests.chaos.record import Order, Record, Ring
-from tests.chaos.strikes import SUSPENSION, Door, Strike
+from tests.chaos.strikes import SUSPENSION, Strike, Target
 from tests.support.hostile_provider import HeardRequest, Line, cut, hang, hear, say
 
 _WEBHOOKS_AT_A_TIME: Final = 16
@@ -62,7 +62,7 @@ class ChaosProvider:
     client: httpx.AsyncClient
     nursery: trio.Nursery
     record: Record = field(factory=Record)
-    doors: list[Door] = field(factory=list)
+    targets: list[Target] = field(factory=list)
     well: bool = False
     """Nothing fails any more; webhooks are still late, repeated and out of order."""
     strikes: Counter[Strike] = field(factory=Counter)
@@ -85,22 +85,22 @@ class ChaosProvider:
     async def serve(self, line: Line) -> None:
         """One connection of one of our processes; of none if it has died meanwhile."""
         port = line.stream.socket.getpeername()[1]
-        door = next((one for one in self.doors if one.owns(port)), None)
-        if door is None:
+        target = next((one for one in self.targets if one.owns(port)), None)
+        if target is None:
             return
-        if door.strikes(Strike.CONNECTED):
-            self._kill(door, Strike.CONNECTED)
+        if target.strikes(Strike.CONNECTED):
+            self._kill(target, Strike.CONNECTED)
         draw = self.draw("connection")
         while True:
             await hear(line)
             request = line.server.requests[-1]
-            if door.strikes(Strike.REQUESTED):
-                self._kill(door, Strike.REQUESTED)
-            if door.strikes(Strike.SUSPENDED):
-                self._kill(door, Strike.SUSPENDED, after=SUSPENSION + draw.uniform(0, 0.3))
+            if target.strikes(Strike.REQUESTED):
+                self._kill(target, Strike.REQUESTED)
+            if target.strikes(Strike.SUSPENDED):
+                self._kill(target, Strike.SUSPENDED, after=SUSPENSION + draw.uniform(0, 0.3))
             await self.asked(line, request)
-            if door.strikes(Strike.ANSWERED):
-                self._kill(door, Strike.ANSWERED, after=draw.uniform(0, 0.02))
+            if target.strikes(Strike.ANSWERED):
+                self._kill(target, Strike.ANSWERED, after=draw.uniform(0, 0.02))
 
     # What each dialect says in its own words
 
@@ -171,37 +171,37 @@ class ChaosProvider:
             send: sends it, given where the process listens.
             ends: it is news of a call's end, at which the process may be struck.
         """
-        door = await self._open_door(draw)
+        target = await self._open_target(draw)
         async with self._wires:
             self.webhooks += 1
-            if ends and door.strikes(Strike.REPORTED):
-                self._kill(door, Strike.REPORTED, after=draw.uniform(0, 0.01))
+            if ends and target.strikes(Strike.REPORTED):
+                self._kill(target, Strike.REPORTED, after=draw.uniform(0, 0.01))
             try:
-                answered: httpx.Response = await send(door.web_url or "")
+                answered: httpx.Response = await send(target.web_url or "")
             except httpx.TransportError:
                 return None
             return answered
 
-    async def _open_door(self, draw: Random) -> Door:
+    async def _open_target(self, draw: Random) -> Target:
         while True:
-            opened = [door for door in self.doors if door.web_url is not None]
+            opened = [target for target in self.targets if target.web_url is not None]
             if opened:
                 return draw.choice(opened)
             await self._opened.wait()
 
     # What it does to us
 
-    def opens(self, door: Door, web_url: str) -> None:
-        """The process behind this door takes webhooks now."""
-        door.web_url = web_url
+    def opens(self, target: Target, web_url: str) -> None:
+        """The process of this target listens for webhooks now."""
+        target.web_url = web_url
         self._opened.set()
         self._opened = trio.Event()
 
-    def _kill(self, door: Door, strike: Strike, *, after: float = 0.0) -> None:
-        """Kill the process that is behind the door now, so many seconds from now; without any before this returns."""
-        assert door.program is not None
+    def _kill(self, target: Target, strike: Strike, *, after: float = 0.0) -> None:
+        """Kill the target's present process after so many seconds; without any, before this returns."""
+        assert target.program is not None
         self.strikes[strike] += 1
-        process = door.program.process
+        process = target.program.process
         if strike is Strike.SUSPENDED:
             process.send_signal(SIGSTOP)
             self.nursery.start_soon(_signal_after, process, SIGCONT, SUSPENSION)

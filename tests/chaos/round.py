@@ -27,7 +27,7 @@ from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic
 from tests.chaos.scenario import SECRETS, Scenario, Tally
 from tests.chaos.snapshot import NOTHING, Snapshot, looking, reminder_of, response_to, snapshot_of
-from tests.chaos.strikes import Door, Strike, plan
+from tests.chaos.strikes import Strike, Target, plan
 from tests.chaos.twilio import SENDER
 from tests.support.hostile_provider import hostile
 from tests.support.program import Program, running
@@ -88,45 +88,45 @@ class _Round:
         async with AsyncExitStack() as stack:
             listening = await stack.enter_async_context(hostile((self.provider.serve,)))
             self.api_url = listening.url
-            one, other = self.provider.doors = [Door(), Door()]
+            one, other = self.provider.targets = [Target(), Target()]
             await self._kill_again_and_again(one, strikes[:alone])
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._kill_again_and_again, one, strikes[alone::2])
                 nursery.start_soon(self._kill_again_and_again, other, strikes[alone + 1 :: 2])
             await self._end_well(one)
 
-    async def _kill_again_and_again(self, door: Door, strikes: Sequence[Strike]) -> None:
+    async def _kill_again_and_again(self, target: Target, strikes: Sequence[Strike]) -> None:
         for strike in strikes:
             if self.trouble:
                 return
-            async with self._program(door) as program:
+            async with self._program(target) as program:
                 if strike is Strike.STARTING:
                     self.provider.strikes[strike] += 1
                     await trio.sleep(self.draw.uniform(0.05, 1.0))
                 else:
-                    await self._until_struck(door, program, strike)
+                    await self._until_struck(target, program, strike)
                 await program.kill()
             self._ended_as_told(program, -SIGKILL)
             self._is_sound()
 
-    async def _until_struck(self, door: Door, program: Program, strike: Strike) -> None:
+    async def _until_struck(self, target: Target, program: Program, strike: Strike) -> None:
         """Give it work and wait until it has come to the moment and fallen; or until that took too long."""
-        self.provider.opens(door, await program.url())
-        door.marked = strike
+        self.provider.opens(target, await program.url())
+        target.marked = strike
         await self._insert(-(-self.scenario.reminders // self.scenario.kills))
         patience = self.draw.uniform(0, 0.5) if strike is Strike.RUNNING else _UNTIL_STRUCK
         with trio.move_on_after(patience):
             await program.process.wait()
-        if door.strikes(strike):
+        if target.strikes(strike):
             self.provider.strikes[Strike.RUNNING] += 1
 
-    async def _end_well(self, door: Door) -> None:
+    async def _end_well(self, target: Target) -> None:
         """The provider is well, a daemon runs, and in the end nothing is left to do."""
         if self.trouble:
             return
         self.provider.well = True
-        async with self._program(door) as program:
-            self.provider.opens(door, await program.url())
+        async with self._program(target) as program:
+            self.provider.opens(target, await program.url())
             await self._insert(self.scenario.reminders - self._inserted)
             with trio.move_on_after(_PATIENCE):
                 while not self._is_settled():  # noqa: ASYNC110 - no event crosses processes
@@ -137,12 +137,12 @@ class _Round:
         self._tells_nothing()
 
     @asynccontextmanager
-    async def _program(self, door: Door) -> AsyncIterator[Program]:
+    async def _program(self, target: Target) -> AsyncIterator[Program]:
         async with running("run", cwd=self.folder, env={self.scenario.api_url_variable: self.api_url}) as program:
-            door.program = program
+            target.program = program
             yield program
             self.log += program.lines
-            door.program = door.web_url = None
+            target.program = target.web_url = None
 
     async def _insert(self, count: int) -> None:
         """New reminders, due now, as the clinic's own program writes them; in a thread, as a lock may be held."""
@@ -227,5 +227,5 @@ def _insert(database: Path, numbers: range) -> None:
 
 def _cancel(database: Path, reminder_id: str) -> None:
     with open_sync(database) as connection, suppress(NotAllowedError):
-        stop = partial(cancel, reminder_id=reminder_id, rules=Rules(), source=Source(actor="desk"))
+        stop = partial(cancel, reminder_id=reminder_id, rules=Rules(), source=Source(actor="staff"))
         transaction(connection, stop, SystemClock().now())

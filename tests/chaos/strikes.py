@@ -1,4 +1,4 @@
-"""The moments at which our processes are struck dead, and the door through which the provider sees each of them."""
+"""The moments at which our processes are struck dead, and the target through which the provider sees each of them."""
 
 from contextlib import suppress
 from enum import Enum, auto
@@ -54,8 +54,8 @@ def plan(kills: int, draw: Random) -> list[Strike]:
 
 
 @define
-class Door:
-    """One of our processes at a time: its connections are told by their owner, its webhooks go to where it listens."""
+class Target:
+    """One of our processes at a time: which connections are its own, and where it listens for webhooks."""
 
     web_url: str | None = None
     """None while there is no process that takes webhooks."""

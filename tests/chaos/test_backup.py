@@ -7,7 +7,7 @@ import trio
 
 from reminderd.store.sqlite.copying import reading
 from reminderd.store.sqlite.opening import open_sync
-from tests.chaos.test_load import Door, a_door, report
+from tests.chaos.test_load import Flooded, a_flooded_clinic, report
 from tests.support.program import Program, running
 
 pytestmark = pytest.mark.chaos
@@ -20,7 +20,7 @@ async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tm
     """And it comes to its end while the daemon writes as fast as it can."""
     answered: list[str] = []
     before: list[set[str]] = []
-    async with a_door(tmp_path) as door:
+    async with a_flooded_clinic(tmp_path) as flooded:
         with open_sync(tmp_path / "clinic.db") as connection:  # a call, so that reports of others are kept beside it
             connection.execute(
                 "INSERT INTO call_logs (reminder_id, phone_number, state, status, last_sign_at)"
@@ -28,7 +28,7 @@ async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tm
             )
         async with trio.open_nursery() as flood:
             for number in range(SENDERS):
-                flood.start_soon(send_for_ever, door, f"sender-{number}", answered)
+                flood.start_soon(send_for_ever, flooded, f"sender-{number}", answered)
             for number in range(BACKUPS):
                 await more(answered, 100)
                 before.append(set(answered))
@@ -36,11 +36,11 @@ async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tm
                     await done(backup)
                 await more(answered, 1)
             flood.cancel_scope.cancel()
-        door.program.suspend()  # it has its database all the same
+        flooded.program.suspend()  # it has its database all the same
         async with running("db", "restore", "copy-0.db", "--force", cwd=tmp_path) as restore:
             assert await restore.ended() == 1
             assert "in use; stop the daemon" in restore.lines[0]
-        door.program.resume()
+        flooded.program.resume()
     for number, known in enumerate(before):
         async with running("db", "restore", f"copy-{number}.db", "--force", cwd=tmp_path) as restore:
             await done(restore)
@@ -67,13 +67,13 @@ async def test_the_daemon_makes_its_backups_by_itself_and_sigterm_need_not_wait_
         assert copied.execute("SELECT count(*) FROM reminders").fetchone()[0] == 0
 
 
-async def send_for_ever(door: Door, name: str, answered: list[str]) -> None:
+async def send_for_ever(flooded: Flooded, name: str, answered: list[str]) -> None:
     """One webhook after the other; it is answered once it is on the disk."""
     number = 0
     while True:
         number += 1
         call_id = f"{name}-{number}"
-        if (await door.ask(report(call_id, f"Words of {call_id}"))).status == 200:
+        if (await flooded.ask(report(call_id, f"Words of {call_id}"))).status == 200:
             answered.append(call_id)
 
 

@@ -32,7 +32,7 @@ from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic, failing_parts, until_failing, until_ready
 from tests.support.clock import HandClock
-from tests.support.engine import a_house
+from tests.support.engine import an_engine
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, running
 
@@ -219,38 +219,38 @@ class FlakyThreads:
 async def test_a_loop_that_could_not_read_for_a_while_goes_on_by_itself(tmp_path: Path) -> None:
     """It reads at every turn, and four times a second while it waits: nobody is there to catch what this raises."""
     threads = FlakyThreads()
-    async with a_house(tmp_path / "db", HandClock(), interval=timedelta(minutes=1), runner=threads) as house:
-        await house.insert("r1")
-        await house.until("r1", "processing")
+    async with an_engine(tmp_path / "db", HandClock(), interval=timedelta(minutes=1), runner=threads) as engine:
+        await engine.insert("r1")
+        await engine.until("r1", "processing")
         for _ in range(2):
             threads.unreadable = True
-            await house.until_failure()
+            await engine.until_failure()
             threads.unreadable = False
-            await house.until_failure(ends=True)
-        await house.insert("r2")
-        await house.until("r2", "processing")
+            await engine.until_failure(ends=True)
+        await engine.insert("r2")
+        await engine.until("r2", "processing")
 
 
 async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_ring_by_hand(tmp_path: Path) -> None:
     """Nothing went out: were the row left as it is, it would count as unconfirmed when its lease is over."""
     threads = FlakyThreads()
-    async with a_house(tmp_path / "db", HandClock(), runner=threads) as house:
-        dial = house.poller.dial
+    async with an_engine(tmp_path / "db", HandClock(), runner=threads) as engine:
+        dial = engine.poller.dial
         kept_back = trio.Event()
 
         async def blindly(action: Action, claimed_at: float, *, context: Context) -> None:
-            house.poller.dial = dial
+            engine.poller.dial = dial
             threads.unreadable = True
             await dial(action, claimed_at, context=context)
             threads.unreadable = False
             kept_back.set()
 
-        house.poller.dial = blindly
-        await house.insert("r1")
+        engine.poller.dial = blindly
+        await engine.insert("r1")
         await kept_back.wait()
-        await house.until("r1", "processing")
-        assert [call.state for call in await house.calls("r1")] == [CallState.NOT_PLACED, CallState.PLACED]
-    assert len(house.provider.placed) == 1
+        await engine.until("r1", "processing")
+        assert [call.state for call in await engine.calls("r1")] == [CallState.NOT_PLACED, CallState.PLACED]
+    assert len(engine.provider.placed) == 1
 
 
 async def test_a_read_only_disk_is_one_clear_line_at_the_start_and_nothing_is_rung(small_disk: Path) -> None:

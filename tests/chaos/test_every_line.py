@@ -35,7 +35,7 @@ from tests.chaos.simulated import ANSWER_LOST, NOT_PLACED, PLACED, REFUSED, REQU
 from tests.chaos.snapshot import Snapshot, is_committed, looking, snapshot_of
 from tests.support.builders import BOTH, KEY, LOOK_UP, SECOND, able
 from tests.support.clock import HandClock
-from tests.support.store import a_desk
+from tests.support.store import a_store
 
 pytestmark = pytest.mark.chaos
 
@@ -249,8 +249,8 @@ def crashes(whole: Lines, covered: set[Line]) -> list[int]:
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with one reminder that is due."""
     path = tmp_path_factory.mktemp("template") / "reminderd.db"
-    with a_desk(path) as desk:
-        desk.insert()
+    with a_store(path) as store:
+        store.insert()
     return path
 
 

@@ -13,7 +13,7 @@ from tests.chaos.record import Ring
 from tests.chaos.simulated import PLACED, SimulatedProvider
 from tests.chaos.snapshot import snapshot_of
 from tests.support.builders import MINUTE, NOW, RULES
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 SETTLED: Final = Expectations(now=NOW + MINUTE, settled=True)
 RUNNING: Final = Expectations(now=NOW + MINUTE)
@@ -23,24 +23,24 @@ RUNNING: Final = Expectations(now=NOW + MINUTE)
 class Clinic:
     """One reminder, `r1`, that was rung and reached; a second, `r2`, whose call still goes on."""
 
-    desk: Desk
+    store: Store
     provider: SimulatedProvider
 
     def rings(self) -> Ring:
         """Whoever is due is rung."""
-        [action] = self.desk.claim()
+        [action] = self.store.claim()
         placement = placement_of(action)
-        self.desk.answer(action, self.provider.place(placement, PLACED, self.desk.now, committed=True))
+        self.store.answer(action, self.provider.place(placement, PLACED, self.store.now, committed=True))
         return self.provider.record.rings[-1]
 
     def reports(self, ring: Ring, word: str) -> None:
         self.provider.ends(ring, word)
-        self.desk.report(self.provider.tells(ring))
+        self.store.report(self.provider.tells(ring))
         ring.is_acknowledged(self.provider.record.moment())
 
     def sql(self, *statements: str) -> None:
         for statement in statements:
-            self.desk.connection.execute(statement)
+            self.store.connection.execute(statement)
 
     @property
     def first(self) -> Ring:
@@ -58,20 +58,20 @@ class Clinic:
 
 @pytest.fixture
 def clinic(tmp_path: Path) -> Iterator[Clinic]:
-    with a_desk(tmp_path / "clinic.db") as desk:
-        clinic = Clinic(desk, SimulatedProvider(capabilities=RULES.capabilities))
-        desk.insert("r1")
+    with a_store(tmp_path / "clinic.db") as store:
+        clinic = Clinic(store, SimulatedProvider(capabilities=RULES.capabilities))
+        store.insert("r1")
         clinic.reports(clinic.rings(), "completed")
-        desk.insert("r2", "+12025550002")
+        store.insert("r2", "+12025550002")
         clinic.rings()
         yield clinic
 
 
 def test_a_clinic_in_which_all_went_well_keeps_every_promise(clinic: Clinic) -> None:
-    former = snapshot_of(clinic.desk.connection)
-    assert broken(clinic.provider.record, clinic.desk.connection, RUNNING) == []
+    former = snapshot_of(clinic.store.connection)
+    assert broken(clinic.provider.record, clinic.store.connection, RUNNING) == []
     clinic.reports(clinic.second, "failed")
-    assert broken(clinic.provider.record, clinic.desk.connection, SETTLED, former) == []
+    assert broken(clinic.provider.record, clinic.store.connection, SETTLED, former) == []
 
 
 def order(clinic: Clinic, **changes: Any) -> None:
@@ -178,7 +178,7 @@ BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
 def test_each_break_is_found(clinic: Clinic, name: str) -> None:
     breaks, sentence = BREAKS[name]
     breaks(clinic)
-    assert has(broken(clinic.provider.record, clinic.desk.connection, RUNNING), sentence)
+    assert has(broken(clinic.provider.record, clinic.store.connection, RUNNING), sentence)
 
 
 UNSETTLED: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
@@ -209,7 +209,7 @@ UNSETTLED: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
 def test_what_may_be_so_for_a_while_must_not_be_so_in_the_end(clinic: Clinic, name: str) -> None:
     breaks, sentence = UNSETTLED[name]
     breaks(clinic)
-    record, connection = clinic.provider.record, clinic.desk.connection
+    record, connection = clinic.provider.record, clinic.store.connection
     assert not has(broken(record, connection, evolve(RUNNING, tells_all=True)), sentence)
     assert has(broken(record, connection, evolve(SETTLED, tells_all=True)), sentence)
 
@@ -226,25 +226,25 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_what_was_written_once_must_not_change(clinic: Clinic, name: str) -> None:
-    former = snapshot_of(clinic.desk.connection)
+    former = snapshot_of(clinic.store.connection)
     statement, sentence = CHANGES[name]
     clinic.sql(statement)
-    assert has(broken(clinic.provider.record, clinic.desk.connection, RUNNING, former), sentence)
+    assert has(broken(clinic.provider.record, clinic.store.connection, RUNNING, former), sentence)
 
 
 def test_a_final_reminder_is_final_but_for_staff(clinic: Clinic) -> None:
     clinic.reports(clinic.second, "failed")
-    former = snapshot_of(clinic.desk.connection)
+    former = snapshot_of(clinic.store.connection)
     clinic.sql(
         "UPDATE reminders SET status = 'scheduled', wake_at = 1, end_code = NULL, last_error = NULL WHERE id = 'r2'"
     )
-    record, connection = clinic.provider.record, clinic.desk.connection
+    record, connection = clinic.provider.record, clinic.store.connection
     assert has(broken(record, connection, RUNNING, former), "r2: was failed, is scheduled")
     assert broken(record, connection, evolve(RUNNING, called_again={"r2": 1}), former) == []
 
 
 def test_whoever_has_answered_by_a_key_is_called_and_not_rung_again(clinic: Clinic) -> None:
-    record, connection = clinic.provider.record, clinic.desk.connection
+    record, connection = clinic.provider.record, clinic.store.connection
     answered = evolve(RUNNING, answered={"r2": record.moment()})
     assert has(broken(record, connection, answered), "r2: answered by a key, but processing")
     assert not has(broken(record, connection, evolve(answered, cancelled=frozenset({"r2"}))), "answered by a key, but")
@@ -255,7 +255,7 @@ def test_whoever_has_answered_by_a_key_is_called_and_not_rung_again(clinic: Clin
 
 
 def test_a_voicemail_may_be_followed_by_another_call_where_it_does_not_count_as_reached(clinic: Clinic) -> None:
-    record, connection = clinic.provider.record, clinic.desk.connection
+    record, connection = clinic.provider.record, clinic.store.connection
     clinic.first.answered_by = "machine_start"
     strict = evolve(RUNNING, voicemail_is_reached=False)
     assert has(broken(record, connection, strict), "r1: called, but nobody heard it")

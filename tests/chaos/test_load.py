@@ -37,7 +37,7 @@ class Said:
 
 
 @frozen
-class Door:
+class Flooded:
     """The daemon's port; every request comes on a connection of its own."""
 
     clinic: Clinic
@@ -72,14 +72,14 @@ async def said(stream: trio.SocketStream) -> Said:
 
 
 @asynccontextmanager
-async def a_door(folder: Path) -> AsyncIterator[Door]:
+async def a_flooded_clinic(folder: Path) -> AsyncIterator[Flooded]:
     """A daemon with one reminder, `r1`, that is not due for centuries."""
     async with a_clinic(folder) as clinic, running("run", cwd=folder) as program:
         address = urlsplit(await program.url())
         clinic.insert("r1", scheduled_at=32_503_680_000_000)
         assert address.hostname is not None
         assert address.port is not None
-        yield Door(clinic, program, address.hostname, address.port)
+        yield Flooded(clinic, program, address.hostname, address.port)
         assert await program.terminate() == 0
         assert not [line for line in program.lines if "Traceback" in line or "ERROR" in line]
 
@@ -109,14 +109,14 @@ def receipts(clinic: Clinic) -> set[str]:
 
 
 async def flood(
-    door: Door, requests: Mapping[str, bytes], *, at_503: Callable[[], object] | None = None
+    flooded: Flooded, requests: Mapping[str, bytes], *, at_503: Callable[[], object] | None = None
 ) -> dict[str, Said]:
     """All at once, and what was said to each; `at_503` is told of the first that is put off."""
     answers: dict[str, Said] = {}
 
     async def one(name: str, request: bytes) -> None:
         nonlocal at_503
-        answers[name] = await door.ask(request)
+        answers[name] = await flooded.ask(request)
         if answers[name].status == 503 and at_503 is not None:
             at_503()
             at_503 = None
@@ -129,35 +129,35 @@ async def flood(
 
 async def test_whatever_a_flood_is_answered_200_is_on_file_and_the_rest_is_put_off(tmp_path: Path) -> None:
     """The disk hangs while 900 webhooks come; without a bound on those that wait, memory would be the bound."""
-    async with a_door(tmp_path) as door:
-        before = door.peak_mebibytes()
+    async with a_flooded_clinic(tmp_path) as flooded:
+        before = flooded.peak_mebibytes()
         transcript = "I'll come. " * 2_000
         requests = {f"call-{number}": report(f"call-{number}", transcript) for number in range(900)}
         with open_sync(tmp_path / "clinic.db") as elsewhere:
             elsewhere.execute("BEGIN IMMEDIATE")
-            answers = await flood(door, requests, at_503=lambda: elsewhere.execute("ROLLBACK"))
+            answers = await flood(flooded, requests, at_503=lambda: elsewhere.execute("ROLLBACK"))
         taken = {name for name, answer in answers.items() if answer.status == 200}
         put_off = {name for name, answer in answers.items() if answer.status == 503}
         assert taken | put_off == requests.keys()
         assert taken
         assert put_off
         assert all("retry-after: 5" in answers[name].head for name in put_off)
-        assert receipts(door.clinic) == taken
+        assert receipts(flooded.clinic) == taken
         while put_off:
-            answers = await flood(door, {name: requests[name] for name in put_off})
+            answers = await flood(flooded, {name: requests[name] for name in put_off})
             put_off = {name for name, answer in answers.items() if answer.status != 200}
-        assert receipts(door.clinic) == requests.keys()
-        assert door.peak_mebibytes() - before < 200
+        assert receipts(flooded.clinic) == requests.keys()
+        assert flooded.peak_mebibytes() - before < 200
 
 
 async def test_large_bodies_take_no_more_memory_the_more_there_are(tmp_path: Path) -> None:
     """Anybody may send them, for a signature can be checked on a whole body only: all together have one bound."""
-    async with a_door(tmp_path) as door, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
-        before = door.peak_mebibytes()
+    async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
+        before = flooded.peak_mebibytes()
         body = b"x" * MEBIBYTE
         verdicts: list[int] = []
         all_told = trio.Event()
-        waiting = [await crowd.enter_async_context(await door.connect()) for _ in range(LARGE_BODIES)]
+        waiting = [await crowd.enter_async_context(await flooded.connect()) for _ in range(LARGE_BODIES)]
 
         async def send_all_but_the_last_byte(stream: trio.SocketStream) -> None:
             nursery.start_soon(listen, stream)
@@ -181,14 +181,14 @@ async def test_large_bodies_take_no_more_memory_the_more_there_are(tmp_path: Pat
         with trio.fail_after(40):
             await all_told.wait()
         assert verdicts.count(401) == HELD_BODIES
-        assert door.peak_mebibytes() - before < 0.8 * LARGE_BODIES
-        assert (await door.ask(report("good"))).status == 200
+        assert flooded.peak_mebibytes() - before < 0.8 * LARGE_BODIES
+        assert (await flooded.ask(report("good"))).status == 200
 
 
 async def test_a_good_webhook_gets_through_a_crowd_that_idles_dawdles_and_never_ends(tmp_path: Path) -> None:
     """They take all the connections that are served at a time; each has a bound in time or in bytes."""
-    async with a_door(tmp_path) as door, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
-        before = door.peak_mebibytes()
+    async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
+        before = flooded.peak_mebibytes()
         verdicts: list[Said] = []
         all_told = trio.Event()
 
@@ -205,7 +205,7 @@ async def test_a_good_webhook_gets_through_a_crowd_that_idles_dawdles_and_never_
                 all_told.set()
 
         for number in range(served_at_a_time()):
-            stream = await crowd.enter_async_context(await door.connect())
+            stream = await crowd.enter_async_context(await flooded.connect())
             match number % 50:
                 case 0 if number < 500:
                     nursery.start_soon(never_end, stream)
@@ -213,22 +213,22 @@ async def test_a_good_webhook_gets_through_a_crowd_that_idles_dawdles_and_never_
                     await stream.send_all(b"POST /webhooks/call-status HTTP/1.1\r\nHo")
                 case 2:
                     await stream.send_all(post({}, "Content-Length: 1000\r\n", b"{"))
-        assert (await door.ask(report("good"))).status == 200
-        assert receipts(door.clinic) == {"good"}
+        assert (await flooded.ask(report("good"))).status == 200
+        assert receipts(flooded.clinic) == {"good"}
         with trio.fail_after(30):
             await all_told.wait()
         assert {verdict.status for verdict in verdicts} == {413}
-        assert door.peak_mebibytes() - before < 200
+        assert flooded.peak_mebibytes() - before < 200
 
 
 async def test_a_thousand_idle_connections_keep_a_good_webhook_waiting_for_seconds_only(tmp_path: Path) -> None:
     """Each is hung up on after 20 s without a request; without that bound the daemon would be deaf."""
-    async with a_door(tmp_path) as door, AsyncExitStack() as crowd:
+    async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd:
         for _ in range(served_at_a_time()):
-            await crowd.enter_async_context(await door.connect())
+            await crowd.enter_async_context(await flooded.connect())
         with trio.fail_after(25):
-            assert (await door.ask(report("good"))).status == 200
-        assert receipts(door.clinic) == {"good"}
+            assert (await flooded.ask(report("good"))).status == 200
+        assert receipts(flooded.clinic) == {"good"}
 
 
 def served_at_a_time() -> int:

@@ -17,7 +17,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic
 from tests.support.clock import HandClock
-from tests.support.engine import a_house
+from tests.support.engine import an_engine
 from tests.support.program import running
 
 HUGE, TINY = 2**63 - 1, -(2**63)
@@ -148,9 +148,7 @@ async def test_rows_of_garbage_fail_alone_and_visibly_and_the_rows_behind_them_a
     ["", "a\x00b", "a b", "M\xfcller", "x" * 201, LATIN_1],
     ids=["empty", "NUL", "space", "not ASCII", "too long", "not UTF-8"],
 )
-def test_a_call_whose_id_could_not_travel_in_a_header_is_refused_at_the_door(
-    tmp_path: Path, identity: str | bytes
-) -> None:
+def test_a_call_whose_id_does_not_fit_in_a_header_is_refused(tmp_path: Path, identity: str | bytes) -> None:
     """Such a row could be read and never written again: its reminder would wait for ever, unseen."""
     with open_sync(tmp_path / "clinic.db") as connection:
         insert(connection, "reminders", {"id": "r1", "phone_number": "+1", "message": "Hello.", "scheduled_at": 0})
@@ -161,14 +159,14 @@ def test_a_call_whose_id_could_not_travel_in_a_header_is_refused_at_the_door(
 
 async def test_a_constraint_of_the_clinics_own_keeps_no_other_phone_from_ringing(tmp_path: Path) -> None:
     """The clinic may add triggers; one that forbids what we write is that row's trouble only."""
-    async with a_house(tmp_path / "db", HandClock()) as house:
-        await house.execute("""
+    async with an_engine(tmp_path / "db", HandClock()) as engine:
+        await engine.execute("""
             CREATE TRIGGER clinics_own BEFORE UPDATE OF status ON reminders
             WHEN NEW.status = 'dialing' AND OLD.id = 'r1'
             BEGIN SELECT RAISE(ABORT, 'not this one'); END
         """)
-        await house.insert("r1")
-        await house.insert("r2")
-        await house.until("r2", "processing")
-        assert (await house.until("r1", "failed")).end_code is EndCode.PROGRAM_ERROR
-    assert [placement.reminder_id for placement in house.provider.placed] == ["r2"]
+        await engine.insert("r1")
+        await engine.insert("r2")
+        await engine.until("r2", "processing")
+        assert (await engine.until("r1", "failed")).end_code is EndCode.PROGRAM_ERROR
+    assert [placement.reminder_id for placement in engine.provider.placed] == ["r2"]

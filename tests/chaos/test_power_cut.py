@@ -21,7 +21,7 @@ from tests.chaos.recording_vfs import Recording, Write, recorded
 from tests.support.clinic import a_clinic
 from tests.support.generic_server import Ring, send, webhook
 from tests.support.program import Program, running
-from tests.support.store import Desk
+from tests.support.store import Store
 
 TABLES = ("reminders", "call_logs", "call_reminders", "webhook_receipts", "opt_outs", "settings", "audit")
 
@@ -42,7 +42,7 @@ def state(connection: Connection) -> State:
 class History:
     """Transactions, and after each of them how much had been done to the disk and what the database said."""
 
-    desk: Desk
+    store: Store
     recording: Recording
     draw: Random
     marks: list[tuple[int, State]] = field(factory=list)
@@ -50,32 +50,32 @@ class History:
     dialled: list[Action] = field(factory=list)
 
     def acknowledge(self) -> None:
-        self.marks.append((len(self.recording.acts), state(self.desk.connection)))
+        self.marks.append((len(self.recording.acts), state(self.store.connection)))
 
     def go_on(self) -> None:
-        self.desk.later(timedelta(seconds=self.draw.randint(0, 90)))
+        self.store.later(timedelta(seconds=self.draw.randint(0, 90)))
         self.draw.choice((self._insert, self._claim, self._answer, self._answer, self._report, self._report))()
         self.acknowledge()
 
     def _insert(self) -> None:
         number = len(self.marks)
-        self.desk.insert(f"r{number}", f"+120255{number:05}", message="Tomorrow at nine. " * self.draw.randint(1, 200))
+        self.store.insert(f"r{number}", f"+120255{number:05}", message="Tomorrow at nine. " * self.draw.randint(1, 200))
 
     def _claim(self) -> None:
-        self.claimed += [one for one in self.desk.claim(requests=3) if one.kind.is_request]
+        self.claimed += [one for one in self.store.claim(requests=3) if one.kind.is_request]
 
     def _answer(self) -> None:
         if self.claimed:
             claimed = self.claimed.pop(self.draw.randrange(len(self.claimed)))
             answer = self.draw.choice((Accepted(f"ext-{claimed.call.id}"), Unclear("cut off"), NotPlaced("busy")))
-            self.desk.answer(claimed, answer)
+            self.store.answer(claimed, answer)
             self.dialled.append(claimed)
 
     def _report(self) -> None:
         if self.dialled:
             claimed = self.draw.choice(self.dialled)
             status = self.draw.choice(("ringing", "busy", "completed"))
-            self.desk.report(
+            self.store.report(
                 Report(
                     external_call_id=f"ext-{claimed.call.id}",
                     status=status,
@@ -91,7 +91,7 @@ def a_history(folder: Path, draw: Random, *, synchronous: str = "FULL", transact
     with recorded(folder / "db", recording) as connection:
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA wal_autocheckpoint = 12")  # else a short history would never see a checkpoint
-        history = History(Desk(connection), recording, draw)
+        history = History(Store(connection), recording, draw)
         history.acknowledge()
         for _ in range(transactions):
             history.go_on()

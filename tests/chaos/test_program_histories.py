@@ -275,16 +275,16 @@ class ProgramHistories(RuleBasedStateMachine):
 
     @rule(phone=SOME_PHONE, by_staff=st.booleans())
     def a_number_opts_out_or_in(self, phone: str, by_staff: bool) -> None:
-        book, desk = self.day.book, self.program.processes[0].desk
+        book, store = self.day.book, self.program.processes[0].store
         opts_in = phone in book.opted_out
         if not by_staff:
             (self.program.other.opts_in if opts_in else self.program.other.opts_out)(phone)
         elif opts_in:
             book.opted_out.discard(phone)
-            desk.write(partial(opt_in, phone_number=phone, actor="staff"))
+            store.write(partial(opt_in, phone_number=phone, actor="staff"))
         else:
             book.opted_out.add(phone)
-            desk.write(partial(opt_out, phone_number=phone, source="staff", actor="staff", rules=desk.rules))
+            store.write(partial(opt_out, phone_number=phone, source="staff", actor="staff", rules=store.rules))
 
     @precondition(lambda self: self.day.book.opted_out)
     @rule()
@@ -295,27 +295,27 @@ class ProgramHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.day.book.reminders)
     @rule(which=WHICH, process=PROCESS)
     def staff_have_it_called_again(self, which: int, process: int) -> None:
-        wanted, desk = self.day.reminder(which), self.program.processes[process].desk
+        wanted, store = self.day.reminder(which), self.program.processes[process].store
         with suppress(NotAllowedError):
-            desk.write(partial(call_again, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
+            store.write(partial(call_again, reminder_id=wanted.id, rules=store.rules, source=STAFF))
             self.program.circumstances.asked_again_at[wanted.name] = self.program.time.seconds
             wanted.is_cancelled = False
-            wanted.again_until = desk.reminder(wanted.id).again_until
+            wanted.again_until = store.reminder(wanted.id).again_until
 
     @precondition(lambda self: self.day.book.reminders)
     @rule(which=WHICH, process=PROCESS)
     def staff_cancel_it(self, which: int, process: int) -> None:
-        wanted, desk = self.day.reminder(which), self.program.processes[process].desk
+        wanted, store = self.day.reminder(which), self.program.processes[process].store
         with suppress(NotAllowedError):
-            desk.write(partial(cancel, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
+            store.write(partial(cancel, reminder_id=wanted.id, rules=store.rules, source=STAFF))
             wanted.is_cancelled = True
 
     @precondition(lambda self: self.day.book.reminders)
     @rule(which=WHICH, process=PROCESS)
     def staff_accept_its_new_number(self, which: int, process: int) -> None:
-        wanted, desk = self.day.reminder(which), self.program.processes[process].desk
+        wanted, store = self.day.reminder(which), self.program.processes[process].store
         with suppress(NotAllowedError):
-            desk.write(partial(accept, reminder_id=wanted.id, rules=desk.rules, source=STAFF))
+            store.write(partial(accept, reminder_id=wanted.id, rules=store.rules, source=STAFF))
             wanted.is_held = False
 
     @rule(by_staff=st.booleans())

@@ -44,7 +44,7 @@ from tests.chaos.two_processes import (
     empty_database,
 )
 from tests.support.builders import HOUR, MINUTE, NOW, SECOND, able
-from tests.support.store import Desk
+from tests.support.store import Store
 
 pytestmark = pytest.mark.chaos
 
@@ -135,7 +135,7 @@ class StoreHistories(RuleBasedStateMachine):
         self.path.write_bytes(empty_database())
         self.ids = count(1)
         self.lives = [ExitStack(), ExitStack()]
-        self.desks = [self._starts(process) for process in range(2)]
+        self.stores = [self._starts(process) for process in range(2)]
         self.names: list[str] = []
         for _ in PHONES[:2]:
             self.another_program_adds_a_reminder(after=0 * SECOND, lasts=None)
@@ -155,9 +155,9 @@ class StoreHistories(RuleBasedStateMachine):
     def a_process_works(self, work: Work) -> None:
         """It sleeps until something is due, claims it, does it, and settles it, if it comes so far."""
         self._moves(max(self.now, self._next_wake() or self.now))
-        desk = self.desks[work.process]
+        store = self.stores[work.process]
         held = frozenset(duty.action.token for duty in self.suspended if duty.process == work.process)
-        for action in desk.claim(requests=work.requests, checks=2, held=held):
+        for action in store.claim(requests=work.requests, checks=2, held=held):
             duty = Duty(work.process, action, self.now)
             self._number_is_free(action)
             if work.fate not in {SUSPENDED_BEFORE, KILLED_BEFORE}:
@@ -176,31 +176,31 @@ class StoreHistories(RuleBasedStateMachine):
 
     @rule(process=st.integers(0, 1))
     def a_process_dies_in_the_middle_of_a_claim(self, process: int) -> None:
-        desk = self.desks[process]
+        store = self.stores[process]
         with suppress(ZeroDivisionError):
-            desk.write(lambda connection, _now: (connection.execute("DELETE FROM reminders"), 1 // 0))
-        desk.connection.execute("BEGIN IMMEDIATE")
-        desk.connection.execute("UPDATE call_logs SET lease_token = 'half' WHERE lease_token IS NOT NULL")
-        desk.connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = revision + 1")
+            store.write(lambda connection, _now: (connection.execute("DELETE FROM reminders"), 1 // 0))
+        store.connection.execute("BEGIN IMMEDIATE")
+        store.connection.execute("UPDATE call_logs SET lease_token = 'half' WHERE lease_token IS NOT NULL")
+        store.connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = revision + 1")
         self.lives[process].close()
-        self.desks[process] = self._starts(process)
+        self.stores[process] = self._starts(process)
         self.suspended = [duty for duty in self.suspended if duty.process != process]
 
     @rule(pause=st.sampled_from([30 * SECOND, 3 * MINUTE, 20 * MINUTE, 2 * HOUR, 25 * HOUR]))
     def time_passes(self, pause: timedelta) -> None:
         self._moves(self.now + pause)
 
-    def _starts(self, process: int) -> Desk:
+    def _starts(self, process: int) -> Store:
         self.lives[process] = ExitStack()
         connection = self.lives[process].enter_context(open_sync(self.path))
-        return Desk(connection, self.clinic, self.now, self.monotonic, ids=self.ids)
+        return Store(connection, self.clinic, self.now, self.monotonic, ids=self.ids)
 
     def _moves(self, now: datetime) -> None:
         self.monotonic += (now - self.now).total_seconds()
         self.now = now
-        for desk in self.desks:
-            desk.witness()
-            desk.now, desk.monotonic = now, self.monotonic
+        for store in self.stores:
+            store.witness()
+            store.now, store.monotonic = now, self.monotonic
 
     def _done(self, duty: Duty, mood: str) -> Duty:
         """The request goes out, or the provider is asked, or the last look forbids it; nothing is settled yet."""
@@ -218,7 +218,7 @@ class StoreHistories(RuleBasedStateMachine):
         return self.provider.find(action.call.id, mood, self.now)
 
     def _last_look(self, duty: Duty) -> str | None:
-        seen = look(self.desks[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now)
+        seen = look(self.stores[duty.process].connection, action=duty.action, rules=self.clinic, now=self.now)
         return last_look(
             seen.ledger,
             duty.action,
@@ -239,22 +239,22 @@ class StoreHistories(RuleBasedStateMachine):
         return self.provider.place(placement_of(action), mood, self.now, committed=committed, riders=tuple(riders))
 
     def _settle(self, duty: Duty, *, counts: bool) -> None:
-        desk, outcome = self.desks[duty.process], duty.outcome
+        store, outcome = self.stores[duty.process], duty.outcome
         match outcome:
             case str():
-                desk.not_sent(duty.action, outcome)
+                store.not_sent(duty.action, outcome)
             case Found() | NotFound() | NoAnswer() | Candidates():
-                desk.found(duty.action, outcome)
+                store.found(duty.action, outcome)
             case None:
                 raise AssertionError("nothing was done")
             case _:
-                desk.answer(duty.action, outcome, counts=counts)
+                store.answer(duty.action, outcome, counts=counts)
 
     def _number_is_free(self, action: Action) -> None:
         if action.kind is ActionKind.PLACE:
             others = [
                 call
-                for call in snapshot_of(self.desks[0].connection).calls.values()
+                for call in snapshot_of(self.stores[0].connection).calls.values()
                 if call.phone_number == action.call.phone_number and call.id != action.call.id and call.state.alive
             ]
             assert others == [], "two calls to one phone at a time"
@@ -285,12 +285,12 @@ class StoreHistories(RuleBasedStateMachine):
         """What is handed out to be spoken may be what the patient hears, and is recorded as said."""
         ring = self._chosen(which)
         ring.picked_up = True
-        desk = self.desks[which % 2]
-        spoken = desk.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
+        store = self.stores[which % 2]
+        spoken = store.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
         ring.heard = None if spoken.message else ring.heard
         for name in (ring.reminder_id, *ring.riders):
             was_said = f"This is {name}." in spoken.message
-            member = snapshot_of(desk.connection).member(ring.key, name)
+            member = snapshot_of(store.connection).member(ring.key, name)
             assert member is not None
             assert member.said >= was_said, "was spoken, and is not said"
 
@@ -305,23 +305,23 @@ class StoreHistories(RuleBasedStateMachine):
         talking = [ring for ring in self._ringing() if ring.heard is not False and ring.picked_up]
         ring = talking[which % len(talking)]
         ring.answered_by_key = True
-        desk = self.desks[which % 2]
+        store = self.stores[which % 2]
         report = evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key)
-        before = snapshot_of(desk.connection)
-        spoken = desk.press(report, digits, question)
-        kept = self._responses(), desk.count("audit"), desk.count("opt_outs")
-        assert desk.press(report, digits, question).reply == spoken.reply
-        assert (self._responses(), desk.count("audit"), desk.count("opt_outs")) == kept
+        before = snapshot_of(store.connection)
+        spoken = store.press(report, digits, question)
+        kept = self._responses(), store.count("audit"), store.count("opt_outs")
+        assert store.press(report, digits, question).reply == spoken.reply
+        assert (self._responses(), store.count("audit"), store.count("opt_outs")) == kept
         if digits not in {"1", "9"} and (digits, question) != ("2", Question.CANCEL):
             return
         for name in (ring.reminder_id, *ring.riders):
-            member, reminder = before.member(ring.key, name), desk.reminder(name)
+            member, reminder = before.member(ring.key, name), store.reminder(name)
             is_about_it = member is not None and member.said and member.scheduled_at == reminder.scheduled_at
             if is_about_it and reminder.status is not Status.CANCELLED:
                 assert reminder.response is not None, "was said, and has no answer"
                 self.answered.setdefault(name, self.provider.record.moment())
         if digits == "9":
-            self.opted_out.add(desk.reminder(ring.reminder_id).phone_number)
+            self.opted_out.add(store.reminder(ring.reminder_id).phone_number)
 
     def _chosen(self, which: int) -> Ring:
         ringing = self._ringing()
@@ -343,7 +343,7 @@ class StoreHistories(RuleBasedStateMachine):
     def _webhook(self, ring: Ring, word: str) -> None:
         transcript = ring.transcript if word == "completed" else None
         report = evolve(self.provider.tells(ring), status=word, transcript=transcript)
-        self.desks[len(word) % 2].report(report)
+        self.stores[len(word) % 2].report(report)
         if word in TERMINAL:
             ring.is_acknowledged(self.provider.record.moment())
 
@@ -353,26 +353,26 @@ class StoreHistories(RuleBasedStateMachine):
     def staff_have_it_called_again(self, which: int) -> None:
         name = self.names[which % len(self.names)]
         with suppress(NotAllowedError):
-            self.desks[0].write(partial(call_again, reminder_id=name, rules=self.clinic, source=STAFF))
+            self.stores[0].write(partial(call_again, reminder_id=name, rules=self.clinic, source=STAFF))
             self.called_again[name] += 1
 
     @rule(which=st.integers(0, 9))
     def staff_cancel_it(self, which: int) -> None:
         name = self.names[which % len(self.names)]
         with suppress(NotAllowedError):
-            self.desks[1].write(partial(cancel, reminder_id=name, rules=self.clinic, source=STAFF))
+            self.stores[1].write(partial(cancel, reminder_id=name, rules=self.clinic, source=STAFF))
             self.cancelled.add(name)
 
     @rule()
     def staff_pause_and_end_the_pause(self) -> None:
         self.is_paused = not self.is_paused
         value = str(self.is_paused).lower()
-        self.desks[0].connection.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (value,))
+        self.stores[0].connection.execute("INSERT OR REPLACE INTO settings VALUES ('paused', ?)", (value,))
 
     @rule(phone=st.sampled_from(PHONES))
     def a_number_opts_out(self, phone: str) -> None:
         self.opted_out.add(phone)
-        self.desks[0].connection.execute("INSERT OR IGNORE INTO opt_outs (phone_number) VALUES (?)", (phone,))
+        self.stores[0].connection.execute("INSERT OR IGNORE INTO opt_outs (phone_number) VALUES (?)", (phone,))
 
     @precondition(lambda self: len(self.names) < len(PHONES))
     @rule(
@@ -384,13 +384,13 @@ class StoreHistories(RuleBasedStateMachine):
         at = self.now + after
         expires_at = None if lasts is None else to_ms(at + lasts)
         phone, message = PHONES[len(self.names)], f"This is {name}."
-        self.desks[0].insert(name, phone, message=message, scheduled_at=to_ms(at), expires_at=expires_at)
+        self.stores[0].insert(name, phone, message=message, scheduled_at=to_ms(at), expires_at=expires_at)
         self.names.append(name)
 
     @rule(which=st.integers(0, 9), by=st.sampled_from([MINUTE, 3 * HOUR]))
     def another_program_moves_a_reminder(self, which: int, by: timedelta) -> None:
         name = self.names[which % len(self.names)]
-        self.desks[1].connection.execute(
+        self.stores[1].connection.execute(
             "UPDATE reminders SET scheduled_at = ? WHERE id = ? AND status = 'scheduled'", (to_ms(self.now + by), name)
         )
 
@@ -398,7 +398,7 @@ class StoreHistories(RuleBasedStateMachine):
 
     @invariant()
     def all_is_well(self) -> None:
-        if hasattr(self, "desks"):
+        if hasattr(self, "stores"):
             self._check(settled=False)
 
     def _check(self, *, settled: bool) -> None:
@@ -420,7 +420,7 @@ class StoreHistories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Time runs on, the provider is well again: everything comes to an end."""
-        if not hasattr(self, "desks"):
+        if not hasattr(self, "stores"):
             return
         if self.is_paused:
             self.staff_pause_and_end_the_pause()
@@ -443,11 +443,11 @@ class StoreHistories(RuleBasedStateMachine):
     # Small questions
 
     def _next_wake(self) -> datetime | None:
-        wakes = next_wakes(self.desks[0].connection, self.now)
+        wakes = next_wakes(self.stores[0].connection, self.now)
         return min((time for time in (wakes.reminder, wakes.call) if time is not None), default=None)
 
     def _responses(self) -> list[str | None]:
-        return [self.desks[0].reminder(name).response for name in self.names]
+        return [self.stores[0].reminder(name).response for name in self.names]
 
     def _ringing(self) -> list[Ring]:
         return [ring for ring in self.provider.record.rings if ring.end is None]

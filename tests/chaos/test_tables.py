@@ -23,7 +23,7 @@ from tests.chaos.readings import (
 )
 from tests.chaos.tables import BERLIN, CHOICES, SPOILED, STYLES, Line, Shape, number_of, rendered
 from tests.support.builders import MINUTE
-from tests.support.store import a_desk
+from tests.support.store import a_store
 
 PHONE, OTHER, _ = PHONES
 AT = datetime(2026, 3, 4, 13, 5, tzinfo=UTC)
@@ -38,9 +38,9 @@ def minted() -> str:
 def imported(lines: list[Line], shape: Shape, folder: Path) -> Imported | None:
     file = folder / "table.csv"
     file.write_bytes(rendered(lines, shape))
-    with a_desk(folder / "clinic.db") as desk:
+    with a_store(folder / "clinic.db") as store:
         return import_table(
-            file, desk, zone=shape.zone, mint=lambda: f"{next(NUMBERS):032x}", source=Source(actor="staff")
+            file, store, zone=shape.zone, mint=lambda: f"{next(NUMBERS):032x}", source=Source(actor="staff")
         )
 
 

@@ -14,7 +14,7 @@ from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from tests.support.builders import HOUR, NOW, SECOND, hours
 from tests.support.clock import HandClock
-from tests.support.engine import TameProvider, a_house, accepts
+from tests.support.engine import FakeProvider, accepts, an_engine
 
 Jump = Callable[[HandClock], None]
 
@@ -54,21 +54,21 @@ async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(t
         await answer_now.wait()
         return await accepts(placement)
 
-    async with a_house(tmp_path / "db", clock, TameProvider(when_told)) as house:
-        await house.insert("r1")
-        [placed] = await house.provider.asked(1)
-        [before] = await house.calls("r1")
+    async with an_engine(tmp_path / "db", clock, FakeProvider(when_told)) as engine:
+        await engine.insert("r1")
+        [placed] = await engine.provider.asked(1)
+        [before] = await engine.calls("r1")
         jump(clock)
-        await house.polled()
-        assert (await house.reminder("r1")).status is Status.DIALING
-        [during] = await house.calls("r1")
+        await engine.polled()
+        assert (await engine.reminder("r1")).status is Status.DIALING
+        [during] = await engine.calls("r1")
         assert (during.state, during.lease_token) == (CallState.DIALING, before.lease_token)
         answer_now.set()
-        await house.until("r1", "processing")
-        await house.polled()
-        [call] = await house.calls("r1")
+        await engine.until("r1", "processing")
+        await engine.polled()
+        [call] = await engine.calls("r1")
         assert (call.state, call.external_call_id) == (CallState.PLACED, f"ext-{placed.call_id}")
-    assert len(house.provider.placed) == 1
+    assert len(engine.provider.placed) == 1
 
 
 @pytest.mark.parametrize(
@@ -79,42 +79,42 @@ async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(t
 async def test_the_last_look_stops_a_request_whose_lease_is_over_by_either_clock(tmp_path: Path, jump: Jump) -> None:
     """The clock jumps between the claim and the request; 50 of the lease's 60 s leave too little for one of 20 s."""
     clock = HandClock()
-    async with a_house(tmp_path / "db", clock) as house:
-        dial = house.poller.dial
+    async with an_engine(tmp_path / "db", clock) as engine:
+        dial = engine.poller.dial
         looked = trio.Event()
 
         async def jump_first(action: Action, claimed_at: float, *, context: Context) -> None:
-            house.poller.dial = dial
+            engine.poller.dial = dial
             jump(clock)
             await dial(action, claimed_at, context=context)
-            assert house.provider.placed == []
-            assert (await house.reminder("r1")).status is Status.SCHEDULED
+            assert engine.provider.placed == []
+            assert (await engine.reminder("r1")).status is Status.SCHEDULED
             looked.set()
 
-        house.poller.dial = jump_first
-        await house.insert("r1", at=NOW - 3 * HOUR)
-        await house.until("r1", "processing")
+        engine.poller.dial = jump_first
+        await engine.insert("r1", at=NOW - 3 * HOUR)
+        await engine.until("r1", "processing")
         assert looked.is_set()
-        assert [call.state for call in await house.calls("r1")] == [CallState.NOT_PLACED, CallState.PLACED]
-    assert len(house.provider.placed) == 1
+        assert [call.state for call in await engine.calls("r1")] == [CallState.NOT_PLACED, CallState.PLACED]
+    assert len(engine.provider.placed) == 1
 
 
 async def test_what_became_due_while_the_machine_slept_is_rung_one_by_one(tmp_path: Path) -> None:
     """The calls per second of three hours are not saved up."""
     clock = HandClock()
-    async with a_house(tmp_path / "db", clock, dialers=50, per_second=1) as house:
+    async with an_engine(tmp_path / "db", clock, dialers=50, per_second=1) as engine:
         for number in range(10):
-            await house.insert(f"r{number}", at=NOW + (number + 1) * 10 * timedelta(minutes=1))
-        await house.polled()
-        assert house.provider.placed == []
+            await engine.insert(f"r{number}", at=NOW + (number + 1) * 10 * timedelta(minutes=1))
+        await engine.polled()
+        assert engine.provider.placed == []
         clock.advance(3 * HOUR)
         for rung in range(1, 11):
-            await house.provider.asked(rung)
-            await house.polled()
-            assert len(house.provider.placed) == rung
+            await engine.provider.asked(rung)
+            await engine.polled()
+            assert len(engine.provider.placed) == rung
             clock.advance(SECOND)
-        await house.until_all(10, "status = 'processing'")
-    assert [placement.reminder_id for placement in house.provider.placed] == [f"r{number}" for number in range(10)]
+        await engine.until_all(10, "status = 'processing'")
+    assert [placement.reminder_id for placement in engine.provider.placed] == [f"r{number}" for number in range(10)]
 
 
 async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lines(tmp_path: Path) -> None:
@@ -124,16 +124,16 @@ async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lin
         await answer_now.wait()
         return await accepts(placement)
 
-    async with a_house(tmp_path / "db", clock, TameProvider(when_told), dialers=3) as house:
+    async with an_engine(tmp_path / "db", clock, FakeProvider(when_told), dialers=3) as engine:
         for number in range(12):
-            await house.insert(f"r{number}", at=NOW + HOUR)
+            await engine.insert(f"r{number}", at=NOW + HOUR)
         clock.advance(3 * HOUR)
-        await house.provider.asked(3)
-        await house.polled()
-        assert len(house.provider.placed) == 3
+        await engine.provider.asked(3)
+        await engine.polled()
+        assert len(engine.provider.placed) == 3
         answer_now.set()
-        await house.until_all(12, "status = 'processing'")
-    assert len(house.provider.placed) == 12
+        await engine.until_all(12, "status = 'processing'")
+    assert len(engine.provider.placed) == 12
 
 
 @pytest.mark.parametrize("jump", [wall(HOUR), wall(-HOUR)], ids=["forward", "back"])
@@ -141,64 +141,64 @@ async def test_a_clock_that_is_set_ends_no_call_whose_phone_may_be_ringing(tmp_p
     """A call is given up when it was silent for `outcome_timeout` by the process's own clock."""
     clock = HandClock()
     phone = "+12025550001"
-    async with a_house(tmp_path / "db", clock) as house:
-        await house.insert("r1", phone_number=phone)
-        await house.until("r1", "processing")
-        await house.insert("r2", at=NOW - HOUR, phone_number=phone)
-        await house.polled()
+    async with an_engine(tmp_path / "db", clock) as engine:
+        await engine.insert("r1", phone_number=phone)
+        await engine.until("r1", "processing")
+        await engine.insert("r2", at=NOW - HOUR, phone_number=phone)
+        await engine.polled()
         jump(clock)
-        await house.polled()
-        clock.advance(house.rules.outcome_timeout - SECOND)
-        await house.polled()
-        assert [call.state for call in await house.calls("r1")] == [CallState.PLACED]
-        assert [one.reminder_id for one in house.provider.placed] == ["r1"]
+        await engine.polled()
+        clock.advance(engine.rules.outcome_timeout - SECOND)
+        await engine.polled()
+        assert [call.state for call in await engine.calls("r1")] == [CallState.PLACED]
+        assert [one.reminder_id for one in engine.provider.placed] == ["r1"]
         clock.advance(2 * SECOND)
-        await house.until("r1", "failed")
-        await house.until("r2", "processing")
+        await engine.until("r1", "failed")
+        await engine.until("r2", "processing")
 
 
 async def test_what_expired_by_a_clock_that_was_ahead_at_boot_is_called_once_it_is_right(tmp_path: Path) -> None:
     clock = HandClock(time=NOW + timedelta(days=9))
-    async with a_house(tmp_path / "db", clock) as house:
-        await house.insert("due", at=NOW)
-        await house.insert("later", at=NOW + HOUR)
-        await house.until_all(2, "status = 'expired'")
+    async with an_engine(tmp_path / "db", clock) as engine:
+        await engine.insert("due", at=NOW)
+        await engine.insert("later", at=NOW + HOUR)
+        await engine.until_all(2, "status = 'expired'")
         clock.time = NOW
-        await house.until("due", "processing")
-        await house.until("later", "scheduled")
+        await engine.until("due", "processing")
+        await engine.until("later", "scheduled")
         clock.advance(HOUR)
-        await house.until("later", "processing")
+        await engine.until("later", "processing")
 
 
 @pytest.mark.parametrize("jump", [wall(5 * HOUR), suspend(5 * HOUR)], ids=["clock set", "slept"])
 async def test_what_is_too_late_afterwards_is_not_rung_and_says_so(tmp_path: Path, jump: Jump) -> None:
     """Too late by default is four hours: an unexpected call then helps nobody."""
     clock = HandClock()
-    async with a_house(tmp_path / "db", clock) as house:
+    async with an_engine(tmp_path / "db", clock) as engine:
         for number in range(5):
-            await house.insert(f"r{number}", at=NOW + number * timedelta(minutes=1) + SECOND)
-        await house.polled()
+            await engine.insert(f"r{number}", at=NOW + number * timedelta(minutes=1) + SECOND)
+        await engine.polled()
         jump(clock)
-        await house.until_all(5, "status = 'expired' AND end_code = 'too_late'")
-    assert house.provider.placed == []
+        await engine.until_all(5, "status = 'expired' AND end_code = 'too_late'")
+    assert engine.provider.placed == []
 
 
 async def test_a_clock_that_goes_astray_and_comes_back_rings_nobody_twice_and_forgets_nobody(tmp_path: Path) -> None:
     """What was rung early, by a wrong clock, is not rung again at its right time; what comes later still is."""
     clock = HandClock()
-    async with a_house(tmp_path / "db", clock) as house:
-        await house.insert("early", at=NOW + HOUR)
-        await house.insert("later", at=NOW + 3 * HOUR)
-        await house.polled()
+    async with an_engine(tmp_path / "db", clock) as engine:
+        await engine.insert("early", at=NOW + HOUR)
+        await engine.insert("later", at=NOW + 3 * HOUR)
+        await engine.polled()
         clock.time += 2 * HOUR
-        await house.until("early", "processing")
+        await engine.until("early", "processing")
         clock.time -= 2 * HOUR
-        await house.polled()
+        await engine.polled()
         for _ in range(4):
             clock.advance(HOUR - SECOND)
-            await house.polled()
-        await house.until("later", "processing")
-    assert [placement.reminder_id for placement in house.provider.placed] == ["early", "later"]
+            await engine.polled()
+        await engine.until("later", "processing")
+    assert [placement.reminder_id for placement in engine.provider.placed] == ["early", "later"]
 
 
 @pytest.mark.parametrize(
@@ -215,15 +215,15 @@ async def test_after_a_night_with_another_number_of_hours_phones_ring_at_nine_an
     """Due in the evening, called when the calling hours open where the patient is: in UTC they would be wrong."""
     clock = HandClock(evening)
     calling_hours = hours(9 * HOUR, 18 * HOUR, zone="Europe/Berlin")
-    async with a_house(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=24 * HOUR) as house:
-        await house.insert("r1")
-        await house.until_all(1, "hold_code = 'hours'")
+    async with an_engine(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=24 * HOUR) as engine:
+        await engine.insert("r1")
+        await engine.until_all(1, "hold_code = 'hours'")
         while clock.time < opens - SECOND:
             clock.advance(min(HOUR, opens - SECOND - clock.time))
-            await house.polled()
-        assert house.provider.placed == []
+            await engine.polled()
+        assert engine.provider.placed == []
         clock.advance(SECOND)
-        await house.until("r1", "processing")
+        await engine.until("r1", "processing")
         clock.advance(HOUR)
-        await house.polled()
-    assert len(house.provider.placed) == 1
+        await engine.polled()
+    assert len(engine.provider.placed) == 1

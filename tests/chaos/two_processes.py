@@ -35,7 +35,7 @@ from tests.chaos.other_programs import Book, OtherProgram, opened
 from tests.chaos.promises import Circumstances, broken_by_a_new_call
 from tests.chaos.snapshot import is_committed
 from tests.support.builders import NOW, RULES, SECOND
-from tests.support.store import Desk
+from tests.support.store import Store
 
 REQUEST_TIMEOUT: Final = 20 * SECOND
 
@@ -94,7 +94,7 @@ class Task:
 class Process:
     """What one process holds."""
 
-    desk: Desk
+    store: Store
     life: ExitStack
     account: Account
     tasks: list[Task] = field(factory=list)
@@ -139,9 +139,9 @@ class TwoProcesses:
         connection = life.enter_context(open_sync(self.path))
         connection.execute("PRAGMA synchronous = OFF")
         account = self.configuration.account
-        desk = Desk(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
-        desk.write(poke)
-        return Process(desk, life, account)
+        store = Store(connection, self.configuration.rules, self.time.now, self.time.seconds, ids=self.ids)
+        store.write(poke)
+        return Process(store, life, account)
 
     def restart(self, which: int) -> None:
         """Kill a process with all that it holds, and start it with the configuration as it is now."""
@@ -152,8 +152,8 @@ class TwoProcesses:
     def reload(self, which: int) -> None:
         """Have a process read its configuration again: the account waits for the next start."""
         process = self.processes[which]
-        process.desk.rules = evolve(self.configuration, account=process.account).rules
-        process.desk.write(poke)
+        process.store.rules = evolve(self.configuration, account=process.account).rules
+        process.store.write(poke)
 
     def close(self) -> None:
         self.other.connection.close()
@@ -172,17 +172,17 @@ class TwoProcesses:
         if by < timedelta(0):
             self.circumstances.set_back_at = self.time.seconds
             for process in self.processes:
-                process.desk.write(poke)
+                process.store.write(poke)
 
     def _shows(self, by: timedelta, skew: timedelta) -> None:
         self.time.passed += by
         self.time.skew = skew
         for process in self.processes:
-            process.desk.witness()
-            process.desk.now, process.desk.monotonic = self.time.now, self.time.seconds
+            process.store.witness()
+            process.store.now, process.store.monotonic = self.time.now, self.time.seconds
 
     def next_wake(self) -> datetime | None:
-        wakes = next_wakes(self.processes[0].desk.connection, self.time.now)
+        wakes = next_wakes(self.processes[0].store.connection, self.time.now)
         return min((time for time in (wakes.reminder, wakes.call) if time is not None), default=None)
 
     # Claims, requests and look-ups
@@ -191,8 +191,8 @@ class TwoProcesses:
         """Have a process claim what is due; what it holds already is leased on."""
         process = self.processes[which]
         held = frozenset(task.action.token for task in process.tasks)
-        actions = process.desk.claim(requests=requests, checks=2, held=held)
-        return [Task(action, process.desk.rules, process.account, self.time.seconds) for action in actions]
+        actions = process.store.claim(requests=requests, checks=2, held=held)
+        return [Task(action, process.store.rules, process.account, self.time.seconds) for action in actions]
 
     def do(self, which: int, task: Task, mood: str) -> Task:
         """Send the request, unless the last look forbids it, or ask the provider; nothing is settled yet."""
@@ -202,7 +202,7 @@ class TwoProcesses:
         return evolve(task, outcome=self._looks_up(task, mood))
 
     def _last_look(self, which: int, task: Task) -> str | None:
-        connection = self.processes[which].desk.connection
+        connection = self.processes[which].store.connection
         seen = look(connection, action=task.action, rules=task.rules, now=self.time.now)
         left = task.rules.lease - (self.time.seconds - task.claimed_at) * SECOND
         call = seen.ledger.calls.get(task.action.call.id)
@@ -254,18 +254,18 @@ class TwoProcesses:
 
     def settle(self, which: int, task: Task, *, counts: bool = True) -> None:
         """Record what came of a task."""
-        desk, outcome = evolve(self.processes[which].desk, rules=task.rules), task.outcome
+        store, outcome = evolve(self.processes[which].store, rules=task.rules), task.outcome
         match outcome:
             case None:
                 raise AssertionError("nothing was done")
             case str():
-                desk.not_sent(task.action, outcome)
+                store.not_sent(task.action, outcome)
             case Found() | NotFound() | NoAnswer() | Candidates():
-                transition = desk.found(task.action, outcome)
+                transition = store.found(task.action, outcome)
                 if transition is not None and transition.call is not None:
                     self._shows_life(transition)
             case _:
-                transition = desk.answer(task.action, outcome, counts=counts)
+                transition = store.answer(task.action, outcome, counts=counts)
                 if transition is not None and transition.call is not None:
                     self._shows_life(transition)
 
@@ -287,7 +287,7 @@ class TwoProcesses:
         if not process.account.takes_webhooks_of(call.account):
             return False
         try:
-            process.desk.report(report)
+            process.store.report(report)
         except UnknownReminderError:
             return False
         self._is_known(call, is_over=report.status in TERMINAL)
@@ -314,7 +314,7 @@ class TwoProcesses:
         if not call.account.capabilities.asks_what_to_say or not process.account.takes_webhooks_of(call.account):
             return
         try:
-            spoken = process.desk.pick_up(self.tells(call))
+            spoken = process.store.pick_up(self.tells(call))
         except UnknownReminderError:
             return
         self._is_known(call)
@@ -336,7 +336,7 @@ class TwoProcesses:
         if not digits:
             self.passes(takes(call.speech) * SECOND)
         try:
-            spoken = process.desk.press(self.tells(call), digits, asked)
+            spoken = process.store.press(self.tells(call), digits, asked)
         except UnknownReminderError:
             return
         self._is_known(call)
@@ -355,7 +355,7 @@ class TwoProcesses:
         if asked is None or not process.account.takes_webhooks_of(call.account):
             return
         try:
-            process.desk.press(self.tells(call, "completed"), "", asked, is_over=True)
+            process.store.press(self.tells(call, "completed"), "", asked, is_over=True)
         except UnknownReminderError:
             return
         self._is_known(call, is_over=True)
@@ -365,7 +365,7 @@ class TwoProcesses:
         process = self.processes[which]
         if process.account.takes_webhooks_of(call.account):
             call.loses_its_words()
-            process.desk.unspoken(call.key)
+            process.store.unspoken(call.key)
 
     # Backups
 

@@ -15,7 +15,7 @@ from reminderd.core.model import Status
 from reminderd.providers.twilio.signature import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
-from tests.support.caddy import CADDYFILE, Front, a_front, needs_caddy
+from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy
 from tests.support.generic_server import send, webhook
 from tests.support.program import running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
@@ -45,30 +45,30 @@ SHUT = (
 
 
 async def twilio_asks(
-    front: Front, target: str, *, token: str = TOKEN, method: str = "POST", **fields: str
+    caddy: Caddy, target: str, *, token: str = TOKEN, method: str = "POST", **fields: str
 ) -> httpx.Response:
     """A request as Twilio signs it: over the address by which the world knows us."""
-    url = front.url + target
+    url = caddy.url + target
     headers = {"X-Twilio-Signature": signature(token, url, list(fields.items()))}
     if method == "GET":
-        return await front.client.get(url, headers=headers)
-    return await front.client.post(url, content=urlencode(fields), headers={"Content-Type": FORM} | headers)
+        return await caddy.client.get(url, headers=headers)
+    return await caddy.client.post(url, content=urlencode(fields), headers={"Content-Type": FORM} | headers)
 
 
-async def forwarded(front: Front, target: str, method: str = "GET") -> int:
+async def forwarded(caddy: Caddy, target: str, method: str = "GET") -> int:
     """The answer to a path that is sent as it is written."""
-    request = front.client.build_request(method, front.url)
+    request = caddy.client.build_request(method, caddy.url)
     request.url = request.url.copy_with(raw_path=target.encode())
-    return (await front.client.send(request)).status_code
+    return (await caddy.client.send(request)).status_code
 
 
-async def announced(front: Front, length: int) -> str:
+async def announced(caddy: Caddy, length: int) -> str:
     """The answer to a body of which only the length has come."""
-    trust = ssl.create_default_context(cafile=front.certificate)
-    stream = await trio.open_ssl_over_tcp_stream("localhost", front.port, ssl_context=trust)
+    trust = ssl.create_default_context(cafile=caddy.certificate)
+    stream = await trio.open_ssl_over_tcp_stream("localhost", caddy.port, ssl_context=trust)
     async with stream:
         head = (
-            f"POST /webhooks/call-status HTTP/1.1\r\nHost: localhost:{front.port}\r\nContent-Length: {length}\r\n\r\n"
+            f"POST /webhooks/call-status HTTP/1.1\r\nHost: localhost:{caddy.port}\r\nContent-Length: {length}\r\n\r\n"
         )
         await stream.send_all(head.encode())
         return (await stream.receive_some(1024)).decode()
@@ -87,7 +87,7 @@ async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic
     port, upstream = a_free_port(), a_free_port()
     environ = {"WEBHOOK_PORT": str(upstream), "REMINDERD__API__TOKEN": "t" * 32}
     async with (
-        a_front(clinic.folder, port=port, upstream=upstream) as front,
+        a_caddy(clinic.folder, port=port, upstream=upstream) as caddy,
         running("run", cwd=clinic.folder, env=environ) as program,
     ):
         await program.url()
@@ -96,63 +96,63 @@ async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic
         await clinic.until("r1", "processing")
 
         forged = webhook(ring, transcript="forged")
-        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=mueller", json=forged)
+        answer = await caddy.client.post(f"{caddy.url}/webhooks/call-status?patient=mueller", json=forged)
         assert (answer.status_code, answer.json()) == (401, {"error": "Invalid signature"})
         assert clinic.reminder("r1").status is Status.PROCESSING
-        answer = await send(front.client, front.url, webhook(ring, transcript="I'm here."))
+        answer = await send(caddy.client, caddy.url, webhook(ring, transcript="I'm here."))
         assert (answer.status_code, answer.json()) == (200, {"success": True})
         assert clinic.reminder("r1").status is Status.CALLED
 
-        assert (await front.client.get(f"{front.url}/health")).json() == {"status": "ok"}
-        assert {target: await forwarded(front, target) for target in SHUT} == dict.fromkeys(SHUT, 404)
+        assert (await caddy.client.get(f"{caddy.url}/health")).json() == {"status": "ok"}
+        assert {target: await forwarded(caddy, target) for target in SHUT} == dict.fromkeys(SHUT, 404)
 
-        answer = await front.client.post(f"{front.url}/webhooks/call-status", content=bytes(2_000_000))
+        answer = await caddy.client.post(f"{caddy.url}/webhooks/call-status", content=bytes(2_000_000))
         assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
-        far_too_large = await announced(front, 20_000_000)
+        far_too_large = await announced(caddy, 20_000_000)
         assert far_too_large.startswith("HTTP/1.1 413 ")
         assert "Content-Length: 0\r\n" in far_too_large, "by Caddy: it does not come as far as the daemon"
 
-        entry = await front.logged('"uri": "/webhooks/call-status"')
+        entry = await caddy.logged('"uri": "/webhooks/call-status"')
         assert entry["request"]["method"] == "POST"
         assert "headers" not in entry["request"]
-        assert "mueller" not in json.dumps(front.log)
-        assert "forged" not in json.dumps(front.log)
+        assert "mueller" not in json.dumps(caddy.log)
+        assert "forged" not in json.dumps(caddy.log)
 
 
 async def test_twilios_signature_holds_through_caddy_its_query_too(tmp_path: Path) -> None:
     port = a_free_port()
     async with (
         a_twilio_clinic(tmp_path, pace=60) as clinic,
-        a_front(tmp_path, port=port, upstream=httpx.URL(clinic.url).port or 0) as front,
-        running("run", cwd=tmp_path, env={"PUBLIC_BASE_URL": front.url}) as program,
+        a_caddy(tmp_path, port=port, upstream=httpx.URL(clinic.url).port or 0) as caddy,
+        running("run", cwd=tmp_path, env={"PUBLIC_BASE_URL": caddy.url}) as program,
     ):
         await program.url()
         name = clinic.insert("answered")
-        await clinic.desk.until(name, "processing")
-        (call,) = clinic.desk.calls(name)
+        await clinic.database.until(name, "processing")
+        (call,) = clinic.database.calls(name)
         told = {"CallSid": call.external_call_id or "", "To": "+12025550100"}
         status = f"/webhooks/twilio/status/{call.id}"
-        forged = await twilio_asks(front, status, token="not the token", CallStatus="completed", **told)
+        forged = await twilio_asks(caddy, status, token="not the token", CallStatus="completed", **told)
         assert forged.status_code == 403
-        assert (await twilio_asks(front, status, CallStatus="in-progress", **told)).status_code == 204
-        said = await twilio_asks(front, f"/webhooks/twilio/answer/{call.id}", CallStatus="in-progress", **told)
+        assert (await twilio_asks(caddy, status, CallStatus="in-progress", **told)).status_code == 204
+        said = await twilio_asks(caddy, f"/webhooks/twilio/answer/{call.id}", CallStatus="in-progress", **told)
         assert "Tomorrow at nine." in said.text
         keys = f"/webhooks/twilio/keys/{call.id}?question=menu&repeats=0"
         pressed = {"CallStatus": "in-progress", "Digits": "1", **told}
-        forged = await twilio_asks(front, keys, token="not the token", **pressed)
+        forged = await twilio_asks(caddy, keys, token="not the token", **pressed)
         assert forged.status_code == 403
-        assert (await twilio_asks(front, keys, **pressed)).status_code == 200
-        assert clinic.desk.reminder(name).response == "confirmed"
-        own = await twilio_asks(front, "/webhooks/twilio/fallback?To=%2B12025550100", method="GET")
+        assert (await twilio_asks(caddy, keys, **pressed)).status_code == 200
+        assert clinic.database.reminder(name).response == "confirmed"
+        own = await twilio_asks(caddy, "/webhooks/twilio/fallback?To=%2B12025550100", method="GET")
         assert "Doctor Brown&#8217;s practice" in own.text or "Doctor Brown's practice" in own.text
 
 
 async def test_while_the_daemon_is_down_patients_hear_neutral_words_and_reports_are_not_taken(tmp_path: Path) -> None:
-    async with a_front(tmp_path, port=a_free_port(), upstream=a_free_port()) as front:
+    async with a_caddy(tmp_path, port=a_free_port(), upstream=a_free_port()) as caddy:
         answers = [
-            await twilio_asks(front, "/webhooks/twilio/answer/call-1", CallStatus="in-progress"),
-            await twilio_asks(front, "/webhooks/twilio/keys/call-1?question=menu&repeats=0", Digits="9"),
-            await twilio_asks(front, "/webhooks/twilio/fallback?To=%2B12025550100", method="GET"),
+            await twilio_asks(caddy, "/webhooks/twilio/answer/call-1", CallStatus="in-progress"),
+            await twilio_asks(caddy, "/webhooks/twilio/keys/call-1?question=menu&repeats=0", Digits="9"),
+            await twilio_asks(caddy, "/webhooks/twilio/fallback?To=%2B12025550100", method="GET"),
         ]
         for answer in answers:
             assert answer.status_code == 200
@@ -160,31 +160,31 @@ async def test_while_the_daemon_is_down_patients_hear_neutral_words_and_reports_
             assert document.complaints == ()
             assert [type(verb) for verb in document.verbs] == [Say, Hangup]
             assert "from your clinic" in answer.text
-        report = await twilio_asks(front, "/webhooks/twilio/status/call-1", CallStatus="completed")
+        report = await twilio_asks(caddy, "/webhooks/twilio/status/call-1", CallStatus="completed")
         assert report.status_code in REFUSED
-        answer = await front.client.post(f"{front.url}/webhooks/call-status?patient=mueller", json={})
+        answer = await caddy.client.post(f"{caddy.url}/webhooks/call-status?patient=mueller", json={})
         assert (answer.status_code in REFUSED, answer.content) == (True, b"")
-        assert (await front.client.get(f"{front.url}/health")).status_code in REFUSED
-        await front.logged('"uri": "/health"')
-        assert "2025550100" not in json.dumps(front.log)
-        assert "mueller" not in json.dumps(front.log)
+        assert (await caddy.client.get(f"{caddy.url}/health")).status_code in REFUSED
+        await caddy.logged('"uri": "/health"')
+        assert "2025550100" not in json.dumps(caddy.log)
+        assert "mueller" not in json.dumps(caddy.log)
 
 
 async def test_a_report_that_comes_during_a_restart_waits_for_it(clinic: Clinic) -> None:
     upstream = a_free_port()
     environ = {"WEBHOOK_PORT": str(upstream)}
-    async with a_front(clinic.folder, port=a_free_port(), upstream=upstream, patience="20s") as front:
+    async with a_caddy(clinic.folder, port=a_free_port(), upstream=upstream, patience="20s") as caddy:
         async with running("run", cwd=clinic.folder, env=environ) as program:
             await program.url()
             clinic.insert("r1")
             [ring] = await clinic.provider.rang(1)
             await clinic.until("r1", "processing")
             await program.terminate()
-        await front.knows_it_is_down()
+        await caddy.knows_it_is_down()
         answers: list[httpx.Response] = []
 
         async def report() -> None:
-            answers.append(await send(front.client, front.url, webhook(ring)))
+            answers.append(await send(caddy.client, caddy.url, webhook(ring)))
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(report)

@@ -13,7 +13,7 @@ from reminderd.doctor.outside import PublicAddress, check_public_address, plain_
 from tests.doctor.conftest import ALIVE, marks_of, says, site
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
 from tests.support.tls import encrypted
-from tests.support.web_server import a_door
+from tests.support.web_server import a_web_server
 
 NOW = SystemClock().now()
 BEHIND_CADDY = answer(200, b'{"status": "ok"}', Server="Caddy")
@@ -38,7 +38,7 @@ async def test_a_server_as_the_documents_want_it_is_good(ask: Asking, authority:
 
 
 async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking, authority: trustme.CA) -> None:
-    async with a_door() as door, encrypted(door.url, authority) as url:
+    async with a_web_server() as web, encrypted(web.url, authority) as url:
         found = await looked(url, ask)
     marks = marks_of(found.findings)
     assert (marks["from outside"], marks["web server"], marks["kept inside"]) == ("good", "warning", "wrong")

@@ -14,7 +14,7 @@ from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.doctor.conftest import ALIVE, generic, says, site
 from tests.support.hostile_provider import Script, answering, cut, hear, hostile, nobody_listens, nobody_picks_up
-from tests.support.web_server import a_door
+from tests.support.web_server import a_web_server
 
 
 def at(url: str, host: str = "127.0.0.1") -> Config:
@@ -51,18 +51,18 @@ async def test_a_daemon_that_does_not_run_is_no_fault_with_the_sandbox(free: str
 
 
 async def test_our_own_daemon_is_recognized(ask: Asking) -> None:
-    async with a_door() as door:
-        found, marks = await looked(at(door.url), ask)
+    async with a_web_server() as web:
+        found, marks = await looked(at(web.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.GOOD)]
-    assert found.url == door.url
+    assert found.url == web.url
 
 
 async def test_a_daemon_that_listens_everywhere_is_asked_here(ask: Asking) -> None:
-    async with a_door() as door:
-        found, marks = await looked(at(door.url, "0.0.0.0"), ask)  # noqa: S104 - nobody listens there
+    async with a_web_server() as web:
+        found, marks = await looked(at(web.url, "0.0.0.0"), ask)  # noqa: S104 - nobody listens there
     assert marks == [("port", Mark.GOOD), ("port", Mark.WARNING), ("daemon", Mark.GOOD)]
     assert "past the web server" in found.findings[1].says
-    assert found.url == door.url
+    assert found.url == web.url
 
 
 async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
@@ -111,12 +111,12 @@ async def test_a_database_that_can_not_be_read_does_not_make_the_daemon_another(
 
 
 async def test_what_does_not_work_in_the_daemon_is_reported(ask: Asking) -> None:
-    async with a_door() as door:
-        door.parts["provider"] = "dialing is paused: 401"
-        found, marks = await looked(at(door.url), ask)
+    async with a_web_server() as web:
+        web.parts["provider"] = "dialing is paused: 401"
+        found, marks = await looked(at(web.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.WRONG)]
     assert found.findings[1].says == "provider: dialing is paused: 401"
-    assert found.url == door.url
+    assert found.url == web.url
 
 
 @pytest.mark.parametrize(

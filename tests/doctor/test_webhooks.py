@@ -25,7 +25,7 @@ def twilio() -> Config:
     return with_provider(Config(web=web), section)
 
 
-def a_door_with(config: Config) -> Script:
+def a_daemon_with(config: Config) -> Script:
     """Answers as the daemon does that has this configuration, and no reminder."""
     provider = client(config, own_url="")
     forged = 403 if config.provider.kind == "twilio" else 401
@@ -49,7 +49,7 @@ BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)
 
 @pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
 async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: Asking) -> None:
-    async with hostile(a_door_with(config)) as server:
+    async with hostile(a_daemon_with(config)) as server:
         found = await looked(config, ask, local=server.url)
     assert found.mark is Mark.GOOD
     assert len(server.requests) == 2
@@ -66,21 +66,21 @@ async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: 
 async def test_a_daemon_that_runs_with_another_secret_is_a_mistake(
     config: Config, of_daemon: Config, ask: Asking
 ) -> None:
-    async with hostile(a_door_with(of_daemon)) as server:
+    async with hostile(a_daemon_with(of_daemon)) as server:
         found = await looked(config, ask, local=server.url)
     assert found.mark is Mark.WRONG
     assert "is refused" in found.says
 
 
 async def test_a_daemon_that_believes_everybody_is_a_mistake(ask: Asking) -> None:
-    async with hostile(a_door_with(generic(webhook_auth="none", webhook_secret=""))) as server:
+    async with hostile(a_daemon_with(generic(webhook_auth="none", webhook_secret=""))) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
     assert "a forged one is not refused" in found.says
 
 
 async def test_twilio_s_own_library_believes_the_signed_one_alone(ask: Asking) -> None:
-    async with hostile(a_door_with(twilio())) as server:
+    async with hostile(a_daemon_with(twilio())) as server:
         await looked(twilio(), ask, local=server.url)
     validator = RequestValidator(TOKEN)
 
@@ -94,7 +94,7 @@ async def test_twilio_s_own_library_believes_the_signed_one_alone(ask: Asking) -
 @pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
 async def test_a_probe_names_nobody_s_reminder_and_no_end_of_a_call(config: Config, ask: Asking) -> None:
     provider = client(config, own_url="")
-    async with hostile(a_door_with(config)) as server:
+    async with hostile(a_daemon_with(config)) as server:
         await looked(config, ask, local=server.url)
         await looked(config, ask, local=server.url)
     reports = [provider.parse(request.webhook) for request in server.requests]
@@ -106,14 +106,14 @@ async def test_a_probe_names_nobody_s_reminder_and_no_end_of_a_call(config: Conf
 
 async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme.CA) -> None:
     with nobody_listens() as nobody:
-        async with hostile(a_door_with(generic())) as server, encrypted(server.url, authority) as url:
+        async with hostile(a_daemon_with(generic())) as server, encrypted(server.url, authority) as url:
             found = await looked(generic(), ask, public=url, local=nobody)
     assert found.mark is Mark.GOOD
     assert url in found.says
 
 
 async def test_a_token_is_sent_over_tls_or_on_this_machine_only(ask: Asking, authority: trustme.CA) -> None:
-    async with hostile(a_door_with(BEARER)) as server:
+    async with hostile(a_daemon_with(BEARER)) as server:
         assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNKNOWN
         assert server.requests == []
         assert (await looked(BEARER, ask, public="http://clinic.example", local=server.url)).mark is Mark.GOOD

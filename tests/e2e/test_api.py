@@ -53,7 +53,7 @@ async def test_what_was_answered_201_is_there_after_a_kill_and_handing_it_in_aga
     assert clinic.provider.requests == []
 
 
-async def test_without_a_token_in_the_configuration_the_door_is_not_there(clinic: Clinic) -> None:
+async def test_without_a_token_in_the_configuration_there_is_no_api(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         assert (await hand_in(clinic, url, a_reminder())).status_code == 404

@@ -22,7 +22,7 @@ from tests.support.api import TOKEN
 from tests.support.generic_server import send, webhook
 from tests.support.hostile_provider import answering, hostile
 from tests.support.program import clean_environment, running
-from tests.support.store import a_desk
+from tests.support.store import a_store
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
 from tests.support.twilio_sandbox import FROM
 from tests.support.twilio_sandbox import TOKEN as TWILIO_TOKEN
@@ -65,13 +65,13 @@ async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Pat
 
 
 async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(tmp_path: Path) -> None:
-    with a_desk(tmp_path / "busy.db") as desk:
-        desk.insert("other")
-        [action] = desk.claim()
-        desk.answer(action, Accepted("ext-1"))
-        desk.insert("test")
-        desk.claim()
-        said = list(_lines(desk.connection, "test", desk.rules, Progress()))
+    with a_store(tmp_path / "busy.db") as store:
+        store.insert("other")
+        [action] = store.claim()
+        store.answer(action, Accepted("ext-1"))
+        store.insert("test")
+        store.claim()
+        said = list(_lines(store.connection, "test", store.rules, Progress()))
     assert said == ["held: another call to this number is under way"]
 
 

@@ -23,7 +23,7 @@ from reminderd.store.settle import settle_report
 from tests.e2e.conftest import Clinic
 from tests.support.builders import DAY, HOUR, MINUTE, SECOND, hours
 from tests.support.clock import HandClock
-from tests.support.engine import House, TameProvider, a_house, accepts
+from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 from tests.support.program import running
 from tests.support.wall_clock import may_ring
 
@@ -57,15 +57,15 @@ def at_home(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(BERLIN)).astimezone(UTC)
 
 
-async def nobody_answers(house: House, placed: Placement) -> None:
+async def nobody_answers(engine: Engine, placed: Placement) -> None:
     report = Report(external_call_id=f"ext-{placed.call_id}", status="no-answer", reminder_id=placed.reminder_id)
-    await house.database.write(partial(settle_report, report=report, rules=house.rules, mint=lambda: "none"))
+    await engine.database.write(partial(settle_report, report=report, rules=engine.rules, mint=lambda: "none"))
 
 
-async def polled(house: House) -> None:
+async def polled(engine: Engine) -> None:
     """Polled once more, and nothing under way: were the clock moved before a request is sent, it would be late."""
-    await house.polled()
-    while await house.count("status = 'dialing'"):
+    await engine.polled()
+    while await engine.count("status = 'dialing'"):
         pass  # asking is waiting already
 
 
@@ -81,29 +81,29 @@ async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phon
         ZoneInfo(BERLIN), (*(weekday,) * 4, (*weekday, *night), night, ()), frozenset({"03-31"})
     )
     zones = {f"r{number}": ZONES[number % len(ZONES)] for number in range(36)}
-    async with a_house(
+    async with an_engine(
         tmp_path / "db",
         clock,
-        TameProvider(recorder),
+        FakeProvider(recorder),
         dialers=50,
         interval=timedelta(seconds=0.001),
         calling_hours=calling_hours,
         max_lateness=36 * HOUR,
-    ) as house:
+    ) as engine:
         for name, zone in zones.items():
             due = clock.now() + draw.randrange(4 * 24 * 60) * MINUTE
-            await house.insert(name, at=due, timezone=zone)
+            await engine.insert(name, at=due, timezone=zone)
         answered = 0
         while clock.now() < at_home("2026-04-03 06:00"):
             clock.advance(timedelta(minutes=draw.choice([7, 31, 61, 150]), seconds=draw.randrange(60)))
-            await house.polled()
+            await engine.polled()
             # Before the clock goes on: a request that is still under way would be out for hours.
-            while await house.count("status = 'dialing'") or answered < len(house.provider.placed):
-                for placed in house.provider.placed[answered:]:
+            while await engine.count("status = 'dialing'") or answered < len(engine.provider.placed):
+                for placed in engine.provider.placed[answered:]:
                     answered += 1
-                    await house.until(placed.reminder_id, "processing")
-                    await nobody_answers(house, placed)
-        assert await house.count("status NOT IN ('failed', 'expired')") == 0
+                    await engine.until(placed.reminder_id, "processing")
+                    await nobody_answers(engine, placed)
+        assert await engine.count("status NOT IN ('failed', 'expired')") == 0
     for rang_at, name in recorder.rings:
         zone = zones[name] or BERLIN
         assert may_ring(calling_hours, rang_at, ZoneInfo(zone)), (name, f"{rang_at.astimezone(ZoneInfo(zone))}")
@@ -117,8 +117,8 @@ async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_
 ) -> None:
     clock = HandClock(at_home("2026-03-28 18:59:50"))  # in the night after it the clock is put forward
     recorder = Recorder(clock)
-    house_by_day = partial(
-        a_house,
+    engine_by_day = partial(
+        an_engine,
         tmp_path / "db",
         clock,
         dialers=50,
@@ -126,25 +126,25 @@ async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_
         calling_hours=hours(9 * HOUR, 19 * HOUR, zone=BERLIN),
         max_lateness=24 * HOUR,
     )
-    async with house_by_day(TameProvider(recorder)) as house:
+    async with engine_by_day(FakeProvider(recorder)) as engine:
         for number in range(12):
-            await house.insert(f"r{number:02}", at=clock.now() + number * timedelta(milliseconds=1))
+            await engine.insert(f"r{number:02}", at=clock.now() + number * timedelta(milliseconds=1))
         while clock.now() < at_home("2026-03-28 19:00:10"):
-            await polled(house)
+            await polled(engine)
             clock.advance(SECOND)
-        await house.until_all(7, "hold_code = 'hours'")
+        await engine.until_all(7, "hold_code = 'hours'")
     in_the_evening = len(recorder.rings)
     assert in_the_evening == 5  # every other second until seven
 
     clock.advance(at_home("2026-03-29 05:00") - clock.now())
-    async with house_by_day(TameProvider(recorder)) as house:
-        await polled(house)
+    async with engine_by_day(FakeProvider(recorder)) as engine:
+        await polled(engine)
         clock.advance(at_home("2026-03-29 08:59:59") - clock.now())
-        await polled(house)
+        await polled(engine)
         assert len(recorder.rings) == in_the_evening
         while clock.now() < at_home("2026-03-29 09:00:15"):
             clock.advance(SECOND)
-            await polled(house)
+            await polled(engine)
     nine = at_home("2026-03-29 09:00")
     assert [rang_at for rang_at, _ in recorder.rings[in_the_evening:]] == [nine + n * 2 * SECOND for n in range(7)]
     assert [name for _, name in recorder.rings] == [f"r{number:02}" for number in range(12)]
@@ -154,37 +154,37 @@ async def test_a_machine_that_sleeps_past_the_windows_end_sends_nothing_when_it_
     """It falls asleep between the claim and the request, too shortly for the lease to be over."""
     clock = HandClock(at_home("2026-03-02 18:59:50"))
     calling_hours = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
-    async with a_house(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=DAY) as house:
-        dial = house.poller.dial
+    async with an_engine(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=DAY) as engine:
+        dial = engine.poller.dial
 
         async def sleep_first(action: Action, claimed_at: float, *, context: Context) -> None:
             clock.advance(20 * SECOND)
             await dial(action, claimed_at, context=context)
 
-        house.poller.dial = sleep_first
-        await house.insert("r1")
-        await house.until_all(1, "status = 'scheduled' AND hold_code = 'hours'")
-        await house.polled()
-        assert (await house.reminder("r1")).wake_at == at_home("2026-03-03 09:00")
-        assert [call.state for call in await house.calls("r1")] == [CallState.NOT_PLACED]
-    assert house.provider.placed == []
+        engine.poller.dial = sleep_first
+        await engine.insert("r1")
+        await engine.until_all(1, "status = 'scheduled' AND hold_code = 'hours'")
+        await engine.polled()
+        assert (await engine.reminder("r1")).wake_at == at_home("2026-03-03 09:00")
+        assert [call.state for call in await engine.calls("r1")] == [CallState.NOT_PLACED]
+    assert engine.provider.placed == []
 
 
 async def test_after_an_outage_of_hours_only_what_still_makes_sense_is_rung_and_one_line_counts_the_rest(
     tmp_path: Path,
 ) -> None:
     clock = HandClock(at_home("2026-03-02 10:00"))
-    async with a_house(tmp_path / "db", clock) as house:
+    async with an_engine(tmp_path / "db", clock) as engine:
         for number in range(41):
-            await house.insert(f"r{number}", at=clock.now() + (number + 1) * MINUTE)
-        await house.insert("good for long", at=clock.now() + HOUR, expires_at=to_ms(clock.now() + 7 * HOUR))
-        await house.insert("fresh", at=clock.now() + 5 * HOUR)
+            await engine.insert(f"r{number}", at=clock.now() + (number + 1) * MINUTE)
+        await engine.insert("good for long", at=clock.now() + HOUR, expires_at=to_ms(clock.now() + 7 * HOUR))
+        await engine.insert("fresh", at=clock.now() + 5 * HOUR)
     clock.advance(6 * HOUR)
     with the_log() as lines:
-        async with a_house(tmp_path / "db", clock) as house:
-            await house.until_all(41, "status = 'expired' AND end_code = 'too_late'")
-            await house.until_all(2, "status = 'processing'")
-    assert sorted(placement.reminder_id for placement in house.provider.placed) == ["fresh", "good for long"]
+        async with an_engine(tmp_path / "db", clock) as engine:
+            await engine.until_all(41, "status = 'expired' AND end_code = 'too_late'")
+            await engine.until_all(2, "status = 'processing'")
+    assert sorted(placement.reminder_id for placement in engine.provider.placed) == ["fresh", "good for long"]
     summaries = [line for line in lines if "reminders" in line]
     assert summaries == ["ERROR expired 41 reminders that could not be called in time: see list --status expired\n"]
     assert sum("expired: too late" in line for line in lines) == 41

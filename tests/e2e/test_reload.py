@@ -189,7 +189,7 @@ async def test_reloads_again_and_again_amid_many_calls_lose_and_double_none(clin
     assert not [line for line in program.lines if "ERROR" in line or "Traceback" in line]
 
 
-async def test_the_door_of_the_clinics_own_system_opens_and_closes_with_its_token(clinic: Clinic) -> None:
+async def test_the_api_is_there_while_its_token_is_configured(clinic: Clinic) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
     async def asked(url: str) -> int:
@@ -234,7 +234,7 @@ async def test_a_wrong_token_is_put_right_without_a_restart_and_dialing_goes_on_
             await program.line("the provider is failing, dialing pauses: 401")
             config.write_text(right)
             await program.reload(r"changed: \[provider\.twilio\]\.auth_token$")
-            await clinic.desk.until(name, "called")
+            await clinic.database.until(name, "called")
             assert await program.terminate() == 0
 
 

@@ -26,7 +26,7 @@ FORM = "application/x-www-form-urlencoded"
 
 async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) -> None:
     with trio.fail_after(30):
-        while clinic.desk.reminder(reminder_id).response != response:  # noqa: ASYNC110 - no event crosses processes
+        while clinic.database.reminder(reminder_id).response != response:  # noqa: ASYNC110 - no event crosses processes
             await trio.sleep(0.02)
 
 
@@ -47,16 +47,16 @@ async def test_what_a_patient_presses_is_the_response_and_the_phone_rings_once(
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert(behaviour)
-        reached = await clinic.desk.until(name, "called")
+        reached = await clinic.database.until(name, "called")
         if response is not None:
             await until_response(clinic, name, response)
         else:
             assert reached.response is None
         (placed,) = clinic.twilio.calls
         with trio.fail_after(30):
-            while not all(call.received_at for call in clinic.desk.calls(name)):  # noqa: ASYNC110 - across processes
+            while not all(call.received_at for call in clinic.database.calls(name)):  # noqa: ASYNC110 - across processes
                 await trio.sleep(0.02)
-        (call,) = clinic.desk.calls(name)
+        (call,) = clinic.database.calls(name)
         assert await program.terminate() == 0
     assert (call.status, call.external_call_id, call.answered_by) == ("completed", placed.id, "human")
     (placed,) = clinic.twilio.calls
@@ -81,9 +81,9 @@ async def test_whoever_has_not_heard_the_message_is_not_reached_and_left_to_staf
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert(behaviour)
-        failed = await clinic.desk.until(name, "failed")
+        failed = await clinic.database.until(name, "failed")
         assert (failed.end_code, failed.last_error) == (end_code, reason)
-        assert {call.outcome for call in clinic.desk.calls(name)} == {outcome}
+        assert {call.outcome for call in clinic.database.calls(name)} == {outcome}
         assert len(clinic.twilio.calls) == (2 if "after 2 calls" in reason else 1)
         assert all("nine" not in text for call in clinic.twilio.calls for text in call.heard)
 
@@ -92,8 +92,8 @@ async def test_whoever_hangs_up_after_the_message_is_reached(tmp_path: Path) -> 
     async with a_twilio_clinic(tmp_path, pace=1) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("hears it out")
-        await clinic.desk.until(name, "called")
-        [call] = clinic.desk.calls(name)
+        await clinic.database.until(name, "called")
+        [call] = clinic.database.calls(name)
         assert call.outcome is CallOutcome.HUNG_UP
         assert call.fetched_at is not None
         assert call.hung_up_at is not None
@@ -104,7 +104,7 @@ async def test_a_person_who_was_taken_for_a_machine_presses_a_key_and_hears_the_
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("taken for a machine")
-        await clinic.desk.until(name, "called")
+        await clinic.database.until(name, "called")
         await until_response(clinic, name, "confirmed")
         [call] = clinic.twilio.calls
         assert "Tomorrow at nine." in call.heard
@@ -119,9 +119,9 @@ async def test_an_answer_that_twilio_can_not_fetch_is_nobodys_message(tmp_path: 
         async with running("run", cwd=tmp_path, env=elsewhere) as program:
             await program.url()
             name = clinic.insert("confirms")
-            failed = await clinic.desk.until(name, "failed")
+            failed = await clinic.database.until(name, "failed")
             assert failed.end_code is EndCode.NOT_HEARD
-            calls = clinic.desk.calls(name)
+            calls = clinic.database.calls(name)
     assert [(call.status, call.outcome, call.fetched_at) for call in calls] == [
         ("completed", CallOutcome.NOT_HEARD, None)
     ] * 2
@@ -132,21 +132,21 @@ async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path:
         await program.url()
         tomorrow = to_ms(SystemClock().now()) + 86_400_000
         phone = "+12025550119"
-        clinic.desk.insert("tomorrow", phone, scheduled_at=tomorrow)
+        clinic.database.insert("tomorrow", phone, scheduled_at=tomorrow)
         clinic.insert("opts out", name="today")
-        await clinic.desk.until("tomorrow", "cancelled")
-        assert clinic.desk.reminder("tomorrow").end_code is EndCode.OPTED_OUT
-        assert clinic.desk.reminder("today").response == "opted_out"
-        assert clinic.desk.count("opt_outs") == 1
+        await clinic.database.until("tomorrow", "cancelled")
+        assert clinic.database.reminder("tomorrow").end_code is EndCode.OPTED_OUT
+        assert clinic.database.reminder("today").response == "opted_out"
+        assert clinic.database.count("opt_outs") == 1
 
 
 async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_rung_again(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("voicemail")
-        failed = await clinic.desk.until(name, "failed")
+        failed = await clinic.database.until(name, "failed")
         assert failed.end_code is EndCode.VOICEMAIL
-        assert [call.answered_by for call in clinic.desk.calls(name)] == ["machine_end_beep"] * 2
+        assert [call.answered_by for call in clinic.database.calls(name)] == ["machine_end_beep"] * 2
         for call in clinic.twilio.calls:
             assert call.heard == (call.heard[0],) * 2
             assert call.heard[0].startswith("Hello, this is Doctor Brown's practice")
@@ -161,7 +161,7 @@ async def test_a_lost_answer_is_never_asked_for_again_and_the_first_report_clear
         await program.url()
         name = clinic.insert(behaviour)
         await program.line("unconfirmed: ")
-        await clinic.desk.until(name, "called")
+        await clinic.database.until(name, "called")
         assert len(clinic.twilio.calls) == 1
 
 
@@ -182,8 +182,8 @@ async def test_a_call_that_is_never_reported_is_found_by_asking_twilio(tmp_path:
             )
             connection.execute("UPDATE reminders SET status = 'dialing', revision = revision + 1")
         async with running("run", cwd=tmp_path) as program:
-            await clinic.desk.until(name, "called")
-            found, again = clinic.desk.calls(name)
+            await clinic.database.until(name, "called")
+            found, again = clinic.database.calls(name)
             assert (found.external_call_id, found.outcome) == (clinic.twilio.calls[0].id, CallOutcome.NOT_HEARD)
             assert again.outcome is CallOutcome.HEARD
             assert len(clinic.twilio.calls) == 2
@@ -195,15 +195,15 @@ async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_pat
         name = clinic.insert("answered")
         await clinic.rings("answered")
         with open_sync(tmp_path / "clinic.db") as connection:
-            stop = partial(cancel, reminder_id=name, rules=RULES, source=Source(actor="desk"))
+            stop = partial(cancel, reminder_id=name, rules=RULES, source=Source(actor="staff"))
             transaction(connection, stop, SystemClock().now())
         with trio.fail_after(30):
-            while any(call.state.alive for call in clinic.desk.calls(name)):  # noqa: ASYNC110 - across processes
+            while any(call.state.alive for call in clinic.database.calls(name)):  # noqa: ASYNC110 - across processes
                 await trio.sleep(0.02)
-        assert clinic.desk.reminder(name).status is Status.CANCELLED
+        assert clinic.database.reminder(name).status is Status.CANCELLED
         (call,) = clinic.twilio.calls
         assert (call.status, call.heard) == ("canceled", ())
-        assert [call.status for call in clinic.desk.calls(name)] == ["canceled"]
+        assert [call.status for call in clinic.database.calls(name)] == ["canceled"]
 
 
 async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_corrected(tmp_path: Path) -> None:
@@ -223,15 +223,15 @@ async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_
         async with running("run", cwd=tmp_path) as program:
             url = await program.url()
             await program.line(r"ERROR .*dialing pauses: ")  # a restart alone needs no more patients to say so
-            ready = await clinic.desk.client.get(f"{url}/health/ready")
+            ready = await clinic.database.client.get(f"{url}/health/ready")
             assert (ready.status_code, [*ready.json()["failing"]]) == (503, ["public address"])
             assert "[web].public_base_url" in ready.json()["failing"]["public address"]
             assert (len(clinic.twilio.calls), clinic.calls_to("confirms")) == (called, [])
             config.write_text(right)
             await program.reload(r"changed: \[web\]\.public_base_url$")
             await program.line("dialing resumes")
-            await clinic.desk.until("third", "called")
-            assert (await clinic.desk.client.get(f"{url}/health/ready")).status_code == 200
+            await clinic.database.until("third", "called")
+            assert (await clinic.database.client.get(f"{url}/health/ready")).status_code == 200
             assert await program.terminate() == 0
 
 
@@ -254,18 +254,18 @@ async def test_a_forged_callback_is_403_and_changes_nothing(tmp_path: Path) -> N
     async with a_twilio_clinic(tmp_path, pace=30) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("answered")
-        await clinic.desk.until(name, "processing")
-        (call,) = clinic.desk.calls(name)
+        await clinic.database.until(name, "processing")
+        (call,) = clinic.database.calls(name)
         fields = [("CallSid", call.external_call_id or ""), ("CallStatus", "completed")]
         url = f"{clinic.url}/webhooks/twilio/status/{call.id}"
         headers = {"Content-Type": FORM, "X-Twilio-Signature": signature("not the token", url, fields)}
-        answer = await clinic.desk.client.post(url, content=urlencode(fields), headers=headers)
+        answer = await clinic.database.client.post(url, content=urlencode(fields), headers=headers)
         assert (answer.status_code, answer.json()) == (403, {"error": "Invalid signature"})
-        assert clinic.desk.reminder(name).status is Status.PROCESSING
+        assert clinic.database.reminder(name).status is Status.PROCESSING
         headers["X-Twilio-Signature"] = signature(TOKEN, url, fields)
-        answer = await clinic.desk.client.post(url, content=urlencode(fields), headers=headers)
+        answer = await clinic.database.client.post(url, content=urlencode(fields), headers=headers)
         assert (answer.status_code, answer.content) == (204, b"")
-        [ended] = clinic.desk.calls(name)
+        [ended] = clinic.database.calls(name)
         assert (ended.status, ended.outcome) == ("completed", CallOutcome.NOT_HEARD), "nothing was spoken in it"
 
 
@@ -276,10 +276,10 @@ async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Pa
             name = clinic.insert("answered")
             line = await program.line("the provider is failing, dialing pauses: (.*)")
             assert line[1].startswith("401 Unauthorized: 20003")
-            assert not clinic.desk.reminder(name).status.final
+            assert not clinic.database.reminder(name).status.final
             await program.terminate()
         async with running("run", cwd=tmp_path) as program:
-            await clinic.desk.until(name, "called")
+            await clinic.database.until(name, "called")
 
 
 @pytest.mark.parametrize(

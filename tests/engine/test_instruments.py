@@ -14,7 +14,7 @@ from reminderd.engine.dialer import dial
 from reminderd.metrics import Instruments, page
 from reminderd.providers.base import Placement
 from tests.support.clock import HandClock
-from tests.support.engine import House, TameProvider, a_house
+from tests.support.engine import Engine, FakeProvider, an_engine
 from tests.support.metrics_page import moment, value
 
 MINUTE = timedelta(minutes=1)
@@ -25,8 +25,8 @@ def clock() -> HandClock:
     return HandClock()
 
 
-def counted(house: House) -> Callable[..., float]:
-    text = page(house.poller.context.instruments, moment()).decode()
+def counted(engine: Engine) -> Callable[..., float]:
+    text = page(engine.poller.context.instruments, moment()).decode()
     return lambda name, **labels: value(text, f"reminderd_{name}", **labels)
 
 
@@ -44,11 +44,11 @@ def after(clock: HandClock, seconds: float, *answers: Answer) -> Callable[[Place
 async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_took(
     tmp_path: Path, clock: HandClock
 ) -> None:
-    provider = TameProvider(after(clock, 3, Accepted("ext-1")))
-    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
-        await house.insert("r1", at=clock.now() - 2 * MINUTE, created_at=0)
-        await house.until("r1", "processing")
-    counts = counted(house)
+    provider = FakeProvider(after(clock, 3, Accepted("ext-1")))
+    async with an_engine(tmp_path / "clinic.db", clock, provider) as engine:
+        await engine.insert("r1", at=clock.now() - 2 * MINUTE, created_at=0)
+        await engine.until("r1", "processing")
+    counts = counted(engine)
     assert counts("lateness_seconds_sum") == 120
     assert counts("provider_request_seconds_sum", answer="accepted") == 3
 
@@ -56,37 +56,37 @@ async def test_a_request_is_counted_with_its_lateness_and_the_time_its_answer_to
 async def test_a_repeated_request_is_timed_again_but_its_lateness_is_counted_once(
     tmp_path: Path, clock: HandClock
 ) -> None:
-    provider = TameProvider(after(clock, 1, NotPlaced("connection refused"), Unclear("timeout")))
-    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
-        await house.insert("r1")
+    provider = FakeProvider(after(clock, 1, NotPlaced("connection refused"), Unclear("timeout")))
+    async with an_engine(tmp_path / "clinic.db", clock, provider) as engine:
+        await engine.insert("r1")
         await provider.asked(1)
-        await house.until_all(1, "id = 'r1' AND status = 'scheduled' AND hold_code = 'not_placed'")
+        await engine.until_all(1, "id = 'r1' AND status = 'scheduled' AND hold_code = 'not_placed'")
         clock.advance(MINUTE)
         await provider.asked(2)
-        await house.until("r1", "processing")
-    counts = counted(house)
+        await engine.until("r1", "processing")
+    counts = counted(engine)
     assert counts("lateness_seconds_count") == 1
     assert counts("provider_request_seconds_count", answer="not_placed") == 1
     assert counts("provider_request_seconds_count", answer="unclear") == 1
 
 
 async def test_a_lease_that_ran_out_is_counted_when_it_is_found(tmp_path: Path, clock: HandClock) -> None:
-    async with a_house(tmp_path / "clinic.db", clock, dialers=1) as house:
-        await house.insert("r1", at=clock.now() + timedelta(days=1))
-        await house.execute(
+    async with an_engine(tmp_path / "clinic.db", clock, dialers=1) as engine:
+        await engine.insert("r1", at=clock.now() + timedelta(days=1))
+        await engine.execute(
             "INSERT INTO call_logs (id, reminder_id, phone_number, state, lease_token, wake_at, last_sign_at)"
             " SELECT 'c1', id, phone_number, 'dialing', 'expired', 0, 0 FROM reminders"
         )
-        await house.until_all(1, "id = 'r1' AND EXISTS (SELECT 1 FROM call_logs WHERE state = 'unconfirmed')")
-    assert counted(house)("lease_recoveries_total") == 1
+        await engine.until_all(1, "id = 'r1' AND EXISTS (SELECT 1 FROM call_logs WHERE state = 'unconfirmed')")
+    assert counted(engine)("lease_recoveries_total") == 1
 
 
 async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(tmp_path: Path, clock: HandClock) -> None:
-    async with a_house(tmp_path / "clinic.db", clock) as house:
-        await house.execute("INSERT INTO settings VALUES ('paused', 'true')")
-        await house.insert("r1")
-        await house.polled()
-    counts = counted(house)
+    async with an_engine(tmp_path / "clinic.db", clock) as engine:
+        await engine.execute("INSERT INTO settings VALUES ('paused', 'true')")
+        await engine.insert("r1")
+        await engine.polled()
+    counts = counted(engine)
     assert counts("lateness_seconds_count") == 0
     assert counts("provider_request_seconds_count", answer="accepted") == 0
 
@@ -98,13 +98,13 @@ async def test_an_error_in_counting_loses_nothing_of_the_answer_of_the_provider(
         def lateness(self, late: timedelta) -> None:
             raise KeyError(late)
 
-    provider = TameProvider(after(clock, 1, Accepted("ext-1")))
-    async with a_house(tmp_path / "clinic.db", clock, provider) as house:
+    provider = FakeProvider(after(clock, 1, Accepted("ext-1")))
+    async with an_engine(tmp_path / "clinic.db", clock, provider) as engine:
 
         async def miscounted(action: Action, claimed_at: float, *, context: Context) -> None:
             await dial(action, claimed_at, context=evolve(context, instruments=Broken()))
 
-        house.poller.dial = miscounted
-        await house.insert("r1")
-        await house.until("r1", "processing")
-        assert [call.external_call_id for call in await house.calls("r1")] == ["ext-1"]
+        engine.poller.dial = miscounted
+        await engine.insert("r1")
+        await engine.until("r1", "processing")
+        assert [call.external_call_id for call in await engine.calls("r1")] == ["ext-1"]

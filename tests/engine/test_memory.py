@@ -21,7 +21,7 @@ from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.engine import House, TameProvider, a_house, accepts
+from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 
 LONG = Backoff(HOUR, HOUR)
 T = TypeVar("T")
@@ -49,106 +49,106 @@ def answer_now() -> trio.Event:
 
 
 @pytest.fixture
-def slow(answer_now: trio.Event) -> TameProvider:
+def slow(answer_now: trio.Event) -> FakeProvider:
     async def when_told(placement: Placement) -> Answer:
         await answer_now.wait()
         return await accepts(placement)
 
-    return TameProvider(when_told)
+    return FakeProvider(when_told)
 
 
 @pytest.mark.parametrize("dialers", [3, 1])
 async def test_requests_in_flight_at_a_reload_take_up_their_lines_to_their_end(
-    tmp_path: Path, slow: TameProvider, answer_now: trio.Event, dialers: int
+    tmp_path: Path, slow: FakeProvider, answer_now: trio.Event, dialers: int
 ) -> None:
-    async with a_house(tmp_path / "db", HandClock(), slow, dialers=3) as house:
+    async with an_engine(tmp_path / "db", HandClock(), slow, dialers=3) as engine:
         for name in ("r1", "r2", "r3"):
-            await house.insert(name)
+            await engine.insert(name)
         await slow.asked(3)
-        await house.reload(dialers=dialers)
-        await house.insert("r4")
-        await house.polled()
+        await engine.reload(dialers=dialers)
+        await engine.insert("r4")
+        await engine.polled()
         assert len(slow.placed) == 3
         answer_now.set()
         await slow.asked(4)
-        await house.until_all(4, "status = 'processing'")
+        await engine.until_all(4, "status = 'processing'")
 
 
 async def test_a_reload_to_fewer_lines_waits_for_the_claim_that_is_under_way(
-    tmp_path: Path, slow: TameProvider, answer_now: trio.Event
+    tmp_path: Path, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
     """That one counts on the lines that were free when it began."""
     clock, threads = HandClock(), WritesThatWait()
-    async with a_house(tmp_path / "db", clock, slow, dialers=3, runner=threads) as house:
+    async with an_engine(tmp_path / "db", clock, slow, dialers=3, runner=threads) as engine:
         for name in ("r1", "r2", "r3", "r4"):
-            await house.insert(name, at=NOW + MINUTE)
-        await house.polled()
+            await engine.insert(name, at=NOW + MINUTE)
+        await engine.polled()
         threads.held = trio.Event()
         clock.advance(MINUTE)
         await threads.waiting.wait()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(partial(house.reload, dialers=1))
+            nursery.start_soon(partial(engine.reload, dialers=1))
             await wait_all_tasks_blocked()
             threads.held.set()
         answer_now.set()
-        await house.until_all(4, "status = 'processing'")
+        await engine.until_all(4, "status = 'processing'")
         assert sorted({one.reminder_id for one in slow.placed}) == ["r1", "r2", "r3", "r4"]
         assert len(slow.placed) == 4
 
 
 async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
-    tmp_path: Path, slow: TameProvider, answer_now: trio.Event
+    tmp_path: Path, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
     """Its answer may come, and be settled, long after its lease would have run out."""
     clock = HandClock()
-    async with a_house(tmp_path / "db", clock, slow) as house:
-        await house.insert("r1")
+    async with an_engine(tmp_path / "db", clock, slow) as engine:
+        await engine.insert("r1")
         await slow.asked(1)
-        await house.reload()
+        await engine.reload()
         for _ in range(4):
-            clock.advance(house.rules.lease / 2)
-            await house.polled()
-        assert (await house.reminder("r1")).status is Status.DIALING
+            clock.advance(engine.rules.lease / 2)
+            await engine.polled()
+        assert (await engine.reminder("r1")).status is Status.DIALING
         answer_now.set()
-        await house.until("r1", Status.PROCESSING)
+        await engine.until("r1", Status.PROCESSING)
 
 
 async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: Path) -> None:
     async def refuses_us(_placement: Placement) -> Answer:
         return AccountTrouble("401: who are you?")
 
-    provider = TameProvider(refuses_us)
-    async with a_house(tmp_path / "db", HandClock(), provider, dialers=1) as house:
-        house.poller.memory.breaker.backoff = LONG
-        await house.insert("r1")
+    provider = FakeProvider(refuses_us)
+    async with an_engine(tmp_path / "db", HandClock(), provider, dialers=1) as engine:
+        engine.poller.memory.breaker.backoff = LONG
+        await engine.insert("r1")
         await provider.asked(1)
-        await house.until_all(1, "id = 'r1' AND status = 'scheduled'")
-        await house.reload(backoff=LONG)
-        await house.insert("r2")
-        await house.polled()
+        await engine.until_all(1, "id = 'r1' AND status = 'scheduled'")
+        await engine.reload(backoff=LONG)
+        await engine.insert("r2")
+        await engine.polled()
         assert len(provider.placed) == 1
-        house.poller.memory.breaker.probe_soon(house.clock.monotonic())
-        await house.polled()
+        engine.poller.memory.breaker.probe_soon(engine.clock.monotonic())
+        await engine.polled()
         await provider.asked(2)
 
 
 async def test_a_reload_does_not_end_the_quiet_time_after_a_restore_that_only_the_wall_clock_has_passed(
     tmp_path: Path,
 ) -> None:
-    async def restored_now(house: House) -> None:
-        stamp = str(to_ms(house.clock.now()))
-        await house.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
+    async def restored_now(engine: Engine) -> None:
+        stamp = str(to_ms(engine.clock.now()))
+        await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
 
     clock = HandClock()
-    async with a_house(tmp_path / "db", clock, before_start=restored_now, outcome_timeout=15 * MINUTE) as house:
-        await house.insert("r1", at=NOW + MINUTE)
-        await house.polled()
+    async with an_engine(tmp_path / "db", clock, before_start=restored_now, outcome_timeout=15 * MINUTE) as engine:
+        await engine.insert("r1", at=NOW + MINUTE)
+        await engine.polled()
         clock.time += HOUR
-        await house.reload()
-        await house.polled()
-        assert house.provider.placed == []
+        await engine.reload()
+        await engine.polled()
+        assert engine.provider.placed == []
         clock.seconds += (15 * MINUTE).total_seconds()
-        await house.until("r1", Status.PROCESSING)
+        await engine.until("r1", Status.PROCESSING)
 
 
 def test_fewer_lines_than_requests_in_flight_leave_none_free() -> None:

@@ -37,7 +37,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.settle import settle_key, settle_pick_up, settle_report
 from reminderd.store.sqlite.driver import Connection
 from tests.support.clock import HandClock
-from tests.support.engine import House, TameProvider, a_house, accepts
+from tests.support.engine import Engine, FakeProvider, accepts, an_engine
 
 PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
@@ -56,7 +56,7 @@ class LaterClock(SystemClock):
         return SystemClock().now() + self.wait
 
 
-Start = Callable[..., AbstractAsyncContextManager[House]]
+Start = Callable[..., AbstractAsyncContextManager[Engine]]
 
 
 @pytest.fixture
@@ -66,37 +66,37 @@ def start(tmp_path: Path) -> Start:
         *,
         capabilities: Capabilities | None = None,
         **options: Any,
-    ) -> AbstractAsyncContextManager[House]:
-        provider = TameProvider(answers, capabilities=capabilities or Capabilities())
-        return a_house(
+    ) -> AbstractAsyncContextManager[Engine]:
+        provider = FakeProvider(answers, capabilities=capabilities or Capabilities())
+        return an_engine(
             tmp_path / "reminderd.db", SystemClock(), provider, **{"interval": timedelta(seconds=60), **options}
         )
 
     return starts
 
 
-async def soon(house: House, reminder_id: str) -> None:
+async def soon(engine: Engine, reminder_id: str) -> None:
     """Insert a reminder that is due in a moment."""
-    await house.insert(reminder_id, at=house.clock.now() + SOON)
+    await engine.insert(reminder_id, at=engine.clock.now() + SOON)
 
 
-async def calls_at_rest(house: House, reminder_id: str) -> tuple[Call, ...]:
+async def calls_at_rest(engine: Engine, reminder_id: str) -> tuple[Call, ...]:
     """Return all its calls, once none of them is being dialed."""
     with trio.fail_after(10):
         while True:
-            calls = await house.calls(reminder_id)
+            calls = await engine.calls(reminder_id)
             if calls and all(call.state != "dialing" for call in calls):
                 return calls
             await trio.sleep(0.01)
 
 
 async def test_a_reminder_is_called_when_its_time_comes_though_the_interval_is_a_minute(start: Start) -> None:
-    async with start() as house:
-        await soon(house, "r1")
-        await house.provider.asked(1)
-        await house.until("r1", Status.PROCESSING)
-        [call] = await house.calls("r1")
-        assert call.external_call_id == f"ext-{house.provider.placed[0].call_id}"
+    async with start() as engine:
+        await soon(engine, "r1")
+        await engine.provider.asked(1)
+        await engine.until("r1", Status.PROCESSING)
+        [call] = await engine.calls("r1")
+        assert call.external_call_id == f"ext-{engine.provider.placed[0].call_id}"
 
 
 async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start) -> None:
@@ -104,29 +104,29 @@ async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start)
         await trio.sleep(0.02)
         return await accepts(placement)
 
-    async with start(slowly, dialers=2) as house:
+    async with start(slowly, dialers=2) as engine:
         for number in range(9):
-            await house.insert(f"r{number}")
-        await house.provider.asked(9)
-        assert house.provider.most_in_flight == 2
+            await engine.insert(f"r{number}")
+        await engine.provider.asked(9)
+        assert engine.provider.most_in_flight == 2
 
 
 async def test_a_line_that_frees_takes_the_next_row_at_once(start: Start) -> None:
-    async def some(house: House) -> None:
+    async def some(engine: Engine) -> None:
         for number in range(20):
-            await house.insert(f"r{number}")
+            await engine.insert(f"r{number}")
 
-    async with start(dialers=1, before_start=some) as house:
+    async with start(dialers=1, before_start=some) as engine:
         with trio.fail_after(3):  # with a quarter of a second's wait between them it were five
-            await house.provider.asked(20)
+            await engine.provider.asked(20)
 
 
 async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
-    async with start(per_second=20) as house:
+    async with start(per_second=20) as engine:
         began = trio.current_time()
         for number in range(5):
-            await house.insert(f"r{number}")
-        await house.provider.asked(5)
+            await engine.insert(f"r{number}")
+        await engine.provider.asked(5)
         assert trio.current_time() - began >= 4 / 20
 
 
@@ -139,23 +139,23 @@ async def test_a_resend_without_a_line_waits_for_one_however_long_the_claim_has_
         return await accepts(placement)
 
     async def loses_the_second(placement: Placement) -> Answer:
-        return Unclear("lost") if len(house.provider.placed) == 1 else await talks(placement)
+        return Unclear("lost") if len(engine.provider.placed) == 1 else await talks(placement)
 
     options = {"dialers": 1, "capabilities": KEYS, "confirm_after": timedelta(seconds=1)}
-    async with start(loses_the_second, store_clock=LaterClock(timedelta(seconds=2)), **options) as house:
-        await house.insert("r1")
-        await house.provider.asked(1)
-        await house.until("r1", Status.PROCESSING)
-        await house.insert("r2")
-        await house.provider.asked(2)
-        [unsure] = await house.calls("r1")
+    async with start(loses_the_second, store_clock=LaterClock(timedelta(seconds=2)), **options) as engine:
+        await engine.insert("r1")
+        await engine.provider.asked(1)
+        await engine.until("r1", Status.PROCESSING)
+        await engine.insert("r2")
+        await engine.provider.asked(2)
+        [unsure] = await engine.calls("r1")
         assert unsure.state is CallState.UNCONFIRMED
-        await house.execute("UPDATE call_logs SET wake_at = 0 WHERE lease_token IS NULL")
+        await engine.execute("UPDATE call_logs SET wake_at = 0 WHERE lease_token IS NULL")
         await trio.sleep(0.5)  # time to send it again, were there a line
-        assert len(house.provider.placed) == 2
+        assert len(engine.provider.placed) == 2
         hang_up.set()
-        await house.provider.asked(3)
-        assert {one.call_id for one in house.provider.placed} == {unsure.id, house.provider.placed[1].call_id}
+        await engine.provider.asked(3)
+        assert {one.call_id for one in engine.provider.placed} == {unsure.id, engine.provider.placed[1].call_id}
 
 
 async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
@@ -164,12 +164,12 @@ async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
             raise RuntimeError("a bug")
         return await accepts(placement)
 
-    async with start(breaks_once) as house:
-        await house.insert("r1")
-        await house.insert("r2")
-        await house.until("r2", Status.PROCESSING)
-        await house.until("r1", Status.DIALING)
-        [call] = await house.calls("r1")
+    async with start(breaks_once) as engine:
+        await engine.insert("r1")
+        await engine.insert("r2")
+        await engine.until("r2", Status.PROCESSING)
+        await engine.until("r1", Status.DIALING)
+        [call] = await engine.calls("r1")
         assert call.lease_token is not None
 
 
@@ -225,29 +225,29 @@ async def test_the_last_look_keeps_back_what_must_not_be_sent(
     """
     kept_back = trio.Event()
 
-    async with start(dialers=1) as house:
-        dial_now = house.poller.dial
+    async with start(dialers=1) as engine:
+        dial_now = engine.poller.dial
 
         async def act_first(action: Action, claimed_at: float, *, context: Context) -> None:
             if act is None:
-                house.stopping.set()
+                engine.stopping.set()
             elif isinstance(act, str):
-                await house.execute(act)
+                await engine.execute(act)
             else:
-                await house.database.write(act)
+                await engine.database.write(act)
             await dial_now(action, claimed_at, context=context)
-            house.stopping.set()
+            engine.stopping.set()
             kept_back.set()
 
-        house.poller.dial = act_first
-        await house.insert("r1", phone_number=PHONE)
+        engine.poller.dial = act_first
+        await engine.insert("r1", phone_number=PHONE)
         with trio.fail_after(10):
             await kept_back.wait()
         if status is not None:  # a moved one is looked at by the next process
-            await house.until("r1", status)
-        calls = await calls_at_rest(house, "r1")
+            await engine.until("r1", status)
+        calls = await calls_at_rest(engine, "r1")
         assert {call.state.value for call in calls} == {state}
-        assert house.provider.placed == []
+        assert engine.provider.placed == []
 
 
 async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: Start) -> None:
@@ -257,16 +257,16 @@ async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: 
         await answer_now.wait()
         return await accepts(placement)
 
-    async with start(when_told, dialers=1) as house:
-        await house.insert("r1")
-        await house.insert("r2")
-        await house.provider.asked(1)
-        house.stopping.set()
+    async with start(when_told, dialers=1) as engine:
+        await engine.insert("r1")
+        await engine.insert("r2")
+        await engine.provider.asked(1)
+        engine.stopping.set()
         answer_now.set()
-        first = house.provider.placed[0].reminder_id
-        await house.until(first, Status.PROCESSING)
-        await house.until("r2" if first == "r1" else "r1", Status.SCHEDULED)
-        assert len(house.provider.placed) == 1
+        first = engine.provider.placed[0].reminder_id
+        await engine.until(first, Status.PROCESSING)
+        await engine.until("r2" if first == "r1" else "r1", Status.SCHEDULED)
+        assert len(engine.provider.placed) == 1
 
 
 async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
@@ -275,41 +275,41 @@ async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(star
     async def refuses_us_first(placement: Placement) -> Answer:
         return await accepts(placement) if healthy else AccountTrouble("401: who are you?")
 
-    async with start(refuses_us_first, dialers=1) as house:
+    async with start(refuses_us_first, dialers=1) as engine:
         for number in range(5):
-            await house.insert(f"r{number}")
-        await house.provider.asked(2)
-        paused = [house.poller.memory.breaker.paused]
+            await engine.insert(f"r{number}")
+        await engine.provider.asked(2)
+        paused = [engine.poller.memory.breaker.paused]
         healthy = True
-        await house.provider.asked(2 + 5)
-        paused.append(house.poller.memory.breaker.paused)
+        await engine.provider.asked(2 + 5)
+        paused.append(engine.poller.memory.breaker.paused)
         assert paused == [True, False]
         for number in range(5):
-            await house.until(f"r{number}", Status.PROCESSING)
-        assert (await house.reminder("r0")).tries == 0
+            await engine.until(f"r{number}", Status.PROCESSING)
+        assert (await engine.reminder("r0")).tries == 0
 
 
 async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_only_they_fail(start: Start) -> None:
     async def refuses_a_country(placement: Placement) -> Answer:
         if placement.reminder_id == "good":
             return await accepts(placement)
-        if placement.reminder_id == "abroad2" and await house.count("id = 'good'") == 0:
-            await house.insert("good")
+        if placement.reminder_id == "abroad2" and await engine.count("id = 'good'") == 0:
+            await engine.insert("good")
         return NotPlaced("403: 21215", number_refused=True)
 
-    async with start(refuses_a_country, dialers=1, max_tries=1) as house:
-        await house.insert("abroad1")
-        await house.provider.asked(1)
-        await house.insert("abroad2")
-        await house.until("good", Status.PROCESSING)
-        asked = [one.reminder_id for one in house.provider.placed]
+    async with start(refuses_a_country, dialers=1, max_tries=1) as engine:
+        await engine.insert("abroad1")
+        await engine.provider.asked(1)
+        await engine.insert("abroad2")
+        await engine.until("good", Status.PROCESSING)
+        asked = [one.reminder_id for one in engine.provider.placed]
         refused = asked[: asked.index("good")]
         assert refused[-1] in {"abroad1", "abroad2"}
         assert len(refused) <= refused.index("abroad2") + 1, "the first probe of the pause was the good one"
         for name in ("abroad1", "abroad2"):
-            failed = await house.until(name, Status.FAILED)
+            failed = await engine.until(name, Status.FAILED)
             assert failed.last_error == f"not placed after {failed.tries} tries: 403: 21215"
-        assert not house.poller.memory.breaker.paused
+        assert not engine.poller.memory.breaker.paused
 
 
 async def test_the_probe_is_another_number_though_those_that_were_refused_are_due_again_and_older(
@@ -321,132 +321,132 @@ async def test_the_probe_is_another_number_though_those_that_were_refused_are_du
         return NotPlaced("403: 21215", number_refused=True)
 
     clock = HandClock()
-    async with a_house(tmp_path / "reminderd.db", clock, TameProvider(refuses_a_country)) as house:
-        await house.insert("abroad1")
-        await house.insert("abroad2")
-        await house.until_all(2, "hold_code = 'not_placed'")
-        assert house.poller.memory.breaker.paused
-        await house.insert("good", at=clock.now() + timedelta(seconds=30))
-        assert len(house.provider.placed) == 2
+    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(refuses_a_country)) as engine:
+        await engine.insert("abroad1")
+        await engine.insert("abroad2")
+        await engine.until_all(2, "hold_code = 'not_placed'")
+        assert engine.poller.memory.breaker.paused
+        await engine.insert("good", at=clock.now() + timedelta(seconds=30))
+        assert len(engine.provider.placed) == 2
         clock.advance(timedelta(minutes=1))
-        assert (await house.provider.asked(3))[2].reminder_id == "good"
-        await house.until("good", Status.PROCESSING)
+        assert (await engine.provider.asked(3))[2].reminder_id == "good"
+        await engine.until("good", Status.PROCESSING)
 
 
 async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_it_is_alone(start: Start) -> None:
     async def refuses_it(_placement: Placement) -> Answer:
         return NotPlaced("403: 21215", number_refused=True)
 
-    async with start(refuses_it, dialers=1, max_tries=1) as house:
-        await house.insert("abroad")
-        await house.provider.asked(4)
-        assert not house.poller.memory.breaker.paused
-        waits = await house.reminder("abroad")
+    async with start(refuses_it, dialers=1, max_tries=1) as engine:
+        await engine.insert("abroad")
+        await engine.provider.asked(4)
+        assert not engine.poller.memory.breaker.paused
+        waits = await engine.reminder("abroad")
         assert waits.status in {Status.SCHEDULED, Status.DIALING}
         assert waits.tries == 0
 
 
 async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
     async def is_busy_six_times(placement: Placement) -> Answer:
-        busy = len(house.provider.placed) <= 6
+        busy = len(engine.provider.placed) <= 6
         return NotPlaced("429", rate_limited=True) if busy else await accepts(placement)
 
-    async with start(is_busy_six_times, dialers=1, max_tries=1) as house:
-        await house.insert("r1")
-        await house.until("r1", Status.PROCESSING)
-        assert (await house.reminder("r1")).tries == 0
+    async with start(is_busy_six_times, dialers=1, max_tries=1) as engine:
+        await engine.insert("r1")
+        await engine.until("r1", Status.PROCESSING)
+        assert (await engine.reminder("r1")).tries == 0
 
 
 async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another(start: Start) -> None:
     """Else dialing would stay paused for as long as the process lives."""
 
     async def refuses_us_once(placement: Placement) -> Answer:
-        first = len(house.provider.placed) == 1
+        first = len(engine.provider.placed) == 1
         return AccountTrouble("401: who are you?") if first else await accepts(placement)
 
-    async with start(refuses_us_once, dialers=1) as house:
-        dial_now = house.poller.dial
+    async with start(refuses_us_once, dialers=1) as engine:
+        dial_now = engine.poller.dial
 
         async def cancelled_as_a_probe(action: Action, claimed_at: float, *, context: Context) -> None:
             if context.memory.breaker.paused and action.call.reminder_id == "r1":
-                await house.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'r1'")
+                await engine.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'r1'")
             await dial_now(action, claimed_at, context=context)
 
-        house.poller.dial = cancelled_as_a_probe
-        await house.insert("r1")
-        await house.until("r1", Status.CANCELLED)
-        await house.insert("r2")
-        await house.until("r2", Status.PROCESSING)
-        assert not house.poller.memory.breaker.paused
+        engine.poller.dial = cancelled_as_a_probe
+        await engine.insert("r1")
+        await engine.until("r1", Status.CANCELLED)
+        await engine.insert("r2")
+        await engine.until("r2", Status.PROCESSING)
+        assert not engine.poller.memory.breaker.paused
 
 
 ASKING = Capabilities(look_up=True, asks_what_to_say=True)
 
 
-async def silent_calls(house: House, *reminder_ids: str) -> None:
+async def silent_calls(engine: Engine, *reminder_ids: str) -> None:
     """Calls that are answered and last, in which nobody asks what to say; only look-ups tell of them."""
     for name in reminder_ids:
-        house.provider.finding = Found(
-            Report(external_call_id=f"ext-{len(house.provider.placed) + 1}", status="completed", duration_seconds=9)
+        engine.provider.finding = Found(
+            Report(external_call_id=f"ext-{len(engine.provider.placed) + 1}", status="completed", duration_seconds=9)
         )
-        await house.insert(name)
-        await house.until_all(1, f"id = '{name}' AND status = 'scheduled' AND attempts = 1")
+        await engine.insert(name)
+        await engine.until_all(1, f"id = '{name}' AND status = 'scheduled' AND attempts = 1")
 
 
-async def comes_round(house: House) -> None:
+async def comes_round(engine: Engine) -> None:
     """Let the loop look for commits a few times: what it did not do then, it does not do now."""
     with trio.fail_after(10):
         for _ in range(4):
-            before = house.poller.memory.beat
-            while house.poller.memory.beat == before:  # noqa: ASYNC110 - a beat is no event
+            before = engine.poller.memory.beat
+            while engine.poller.memory.beat == before:  # noqa: ASYNC110 - a beat is no event
                 await trio.sleep(0.005)
 
 
 async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_until_one_asks(start: Start) -> None:
     async def numbered(_placement: Placement) -> Answer:
-        return Accepted(f"ext-{len(house.provider.placed)}")
+        return Accepted(f"ext-{len(engine.provider.placed)}")
 
     options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
-    async with start(numbered, **options) as house:
-        await silent_calls(house, "r1", "r2")
-        pause = house.poller.memory.breaker.address
+    async with start(numbered, **options) as engine:
+        await silent_calls(engine, "r1", "r2")
+        pause = engine.poller.memory.breaker.address
         with trio.fail_after(10):
             while pause.reason is None:  # noqa: ASYNC110 - no event tells of it
                 await trio.sleep(0.005)
-        await house.insert("r3")
-        await house.insert("r4")
-        await comes_round(house)
-        assert len(house.provider.placed) == 2
-        assert not house.poller.memory.breaker.paused, "the provider is well"
-        house.provider.finding = NoAnswer("not now")
-        pause.probe_soon(house.clock.monotonic())
-        house.poller.memory.freed.set()
-        await house.provider.asked(3)
-        probe = house.provider.placed[2]
-        await comes_round(house)
-        assert len(house.provider.placed) == 3, "one probe alone"
+        await engine.insert("r3")
+        await engine.insert("r4")
+        await comes_round(engine)
+        assert len(engine.provider.placed) == 2
+        assert not engine.poller.memory.breaker.paused, "the provider is well"
+        engine.provider.finding = NoAnswer("not now")
+        pause.probe_soon(engine.clock.monotonic())
+        engine.poller.memory.freed.set()
+        await engine.provider.asked(3)
+        probe = engine.provider.placed[2]
+        await comes_round(engine)
+        assert len(engine.provider.placed) == 3, "one probe alone"
         asks = Report(external_call_id="ext-3", status="in-progress", attempt_id=probe.call_id)
-        await house.database.write(partial(settle_pick_up, report=asks, rules=house.rules, mint=lambda: "none"))
-        await house.provider.asked(4)
+        await engine.database.write(partial(settle_pick_up, report=asks, rules=engine.rules, mint=lambda: "none"))
+        await engine.provider.asked(4)
 
 
 async def test_requests_that_could_not_be_recorded_show_that_our_address_was_reached(start: Start) -> None:
     """As on a full disk: those calls never asked, as far as the database knows."""
 
     async def numbered(_placement: Placement) -> Answer:
-        return Accepted(f"ext-{len(house.provider.placed)}")
+        return Accepted(f"ext-{len(engine.provider.placed)}")
 
     options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
-    async with start(numbered, **options) as house:
-        house.provider.finding = NoAnswer("not now")
+    async with start(numbered, **options) as engine:
+        engine.provider.finding = NoAnswer("not now")
         for name in ("r1", "r2"):
-            await house.insert(name)
-        await house.provider.asked(2)
+            await engine.insert(name)
+        await engine.provider.asked(2)
         for name in ("r1", "r2"):
-            await house.until(name, Status.PROCESSING)
-        pause = house.poller.memory.breaker.address
+            await engine.until(name, Status.PROCESSING)
+        pause = engine.poller.memory.breaker.address
         pause.asked_in_vain = True
-        house.poller.memory.freed.set()
+        engine.poller.memory.freed.set()
         with trio.fail_after(10):
             while pause.asked_in_vain:  # noqa: ASYNC110 - no event tells of it
                 await trio.sleep(0.005)
@@ -455,69 +455,69 @@ async def test_requests_that_could_not_be_recorded_show_that_our_address_was_rea
                 external_call_id=f"ext-{number}",
                 status="completed",
                 duration_seconds=9,
-                attempt_id=house.provider.placed[number - 1].call_id,
+                attempt_id=engine.provider.placed[number - 1].call_id,
             )
-            await house.database.write(partial(settle_report, report=report, rules=house.rules, mint=lambda: "none"))
-        await comes_round(house)
+            await engine.database.write(partial(settle_report, report=report, rules=engine.rules, mint=lambda: "none"))
+        await comes_round(engine)
         assert pause.reason is None
 
 
 @pytest.mark.parametrize("stands_still", ["the process", "the machine"])
 async def test_after_a_standstill_calls_that_were_under_way_blame_no_address(tmp_path: Path, stands_still: str) -> None:
     clock = HandClock()
-    async with a_house(tmp_path / "reminderd.db", clock, TameProvider(capabilities=ASKING)) as house:
-        await house.polled()
-        assert await house.database.read(answering_since) is None
+    async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(capabilities=ASKING)) as engine:
+        await engine.polled()
+        assert await engine.database.read(answering_since) is None
         if stands_still == "the process":
             clock.advance(timedelta(seconds=20))
         else:
             clock.time += timedelta(seconds=20)
-        await house.polled()
-        assert await house.database.read(answering_since) == clock.now()
+        await engine.polled()
+        assert await engine.database.read(answering_since) == clock.now()
 
 
 async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
-    async with start(capabilities=Capabilities(look_up=True), outcome_timeout=SOON) as house:
-        house.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
-        await house.insert("r1")
-        assert (await house.until("r1", Status.CALLED)).wake_at is None
+    async with start(capabilities=Capabilities(look_up=True), outcome_timeout=SOON) as engine:
+        engine.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
+        await engine.insert("r1")
+        assert (await engine.until("r1", Status.CALLED)).wake_at is None
 
 
 async def test_a_sign_of_life_is_seen_soon_though_the_loop_has_just_looked_at_all_calls(start: Start) -> None:
     """Its silence is measured from there: seen a minute late, the call would keep its number busy a minute longer."""
-    async with start() as house:
-        await soon(house, "r1")
-        await house.until("r1", Status.PROCESSING)
-        sign = to_ms(house.clock.now() + timedelta(seconds=1))
-        await house.execute("UPDATE call_logs SET last_sign_at = ?", sign)
-        (call,) = await house.calls("r1")
-        sightings = house.poller.memory.sightings
-        sightings.seen_at = house.clock.monotonic()
-        house.poller.memory.freed.set()  # a line is free again: the loop turns, and it is too early for another look
+    async with start() as engine:
+        await soon(engine, "r1")
+        await engine.until("r1", Status.PROCESSING)
+        sign = to_ms(engine.clock.now() + timedelta(seconds=1))
+        await engine.execute("UPDATE call_logs SET last_sign_at = ?", sign)
+        (call,) = await engine.calls("r1")
+        sightings = engine.poller.memory.sightings
+        sightings.seen_at = engine.clock.monotonic()
+        engine.poller.memory.freed.set()  # a line is free again: the loop turns, and it is too early for another look
         with trio.fail_after(10):
             while to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) != sign:  # noqa: ASYNC110 - no event
                 await trio.sleep(0.01)
 
 
 async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: Start) -> None:
-    async with start(outcome_timeout=SOON) as house:
-        await house.insert("r1")
-        assert (await house.until("r1", Status.FAILED)).end_code is EndCode.NO_REPORT
+    async with start(outcome_timeout=SOON) as engine:
+        await engine.insert("r1")
+        assert (await engine.until("r1", Status.FAILED)).end_code is EndCode.NO_REPORT
 
 
 async def test_rows_that_another_program_put_back_while_their_calls_are_open_are_checked_within_the_room(
     start: Start,
 ) -> None:
-    async with start(capabilities=Capabilities(look_up=True), dialers=2) as house:
-        house.provider.finding = Found(Report(external_call_id="ext-x", status="completed"))
+    async with start(capabilities=Capabilities(look_up=True), dialers=2) as engine:
+        engine.provider.finding = Found(Report(external_call_id="ext-x", status="completed"))
         for number in range(7):
-            await house.insert(f"r{number}")
+            await engine.insert(f"r{number}")
         for number in range(7):
-            await house.until(f"r{number}", Status.PROCESSING)
-        await house.execute("UPDATE reminders SET status = 'scheduled', wake_at = 0")
+            await engine.until(f"r{number}", Status.PROCESSING)
+        await engine.execute("UPDATE reminders SET status = 'scheduled', wake_at = 0")
         for number in range(7):
-            await house.until(f"r{number}", Status.PROCESSING)
-        await house.execute("UPDATE call_logs SET wake_at = 0, last_sign_at = 0")
+            await engine.until(f"r{number}", Status.PROCESSING)
+        await engine.execute("UPDATE call_logs SET wake_at = 0, last_sign_at = 0")
         for number in range(7):
-            await house.until(f"r{number}", Status.CALLED)
-        assert len(house.provider.placed) == 7
+            await engine.until(f"r{number}", Status.CALLED)
+        assert len(engine.provider.placed) == 7

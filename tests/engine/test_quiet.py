@@ -14,67 +14,67 @@ from reminderd.engine.context import Sightings
 from reminderd.store.rows import to_ms
 from tests.support.builders import HOUR, MINUTE, NOW, RULES
 from tests.support.clock import HandClock
-from tests.support.engine import House, a_house
+from tests.support.engine import Engine, an_engine
 
 QUIET = timedelta(minutes=15)
 
 
-async def restored_now(house: House) -> None:
-    stamp = str(to_ms(house.clock.now()))
-    await house.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
+async def restored_now(engine: Engine) -> None:
+    stamp = str(to_ms(engine.clock.now()))
+    await engine.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with a_house(
+async def engine(tmp_path: Path) -> AsyncIterator[Engine]:
+    async with an_engine(
         tmp_path / "reminderd.db", HandClock(), before_start=restored_now, outcome_timeout=QUIET
     ) as made:
         yield made
 
 
-def hand_of(house: House) -> HandClock:
-    assert isinstance(house.clock, HandClock)
-    return house.clock
+def hand_of(engine: Engine) -> HandClock:
+    assert isinstance(engine.clock, HandClock)
+    return engine.clock
 
 
-async def test_nobody_is_called_in_the_quiet_after_a_restore_and_everybody_after_it(house: House) -> None:
-    await house.insert("r1", at=NOW + MINUTE)
+async def test_nobody_is_called_in_the_quiet_after_a_restore_and_everybody_after_it(engine: Engine) -> None:
+    await engine.insert("r1", at=NOW + MINUTE)
     lines: list[str] = []
     sink = logger.add(lines.append, format="{level} {message}")
-    hand_of(house).advance(QUIET - MINUTE)
-    await house.polled()
-    assert house.provider.placed == []
-    hand_of(house).advance(2 * MINUTE)
-    await house.until("r1", Status.PROCESSING)
+    hand_of(engine).advance(QUIET - MINUTE)
+    await engine.polled()
+    assert engine.provider.placed == []
+    hand_of(engine).advance(2 * MINUTE)
+    await engine.until("r1", Status.PROCESSING)
     logger.remove(sink)
     said = [line.strip() for line in lines if "restore" in line and "nobody" not in line]
     assert said == ["INFO the quiet time after the restore is over: reminders are called again"]
 
 
-async def test_a_wall_clock_that_is_set_forward_does_not_end_the_quiet(house: House) -> None:
+async def test_a_wall_clock_that_is_set_forward_does_not_end_the_quiet(engine: Engine) -> None:
     """A call that the backup has forgotten may be going on all the same."""
-    await house.insert("r1", at=NOW + MINUTE)
-    await house.polled()
-    hand_of(house).time += HOUR
-    await house.polled()
-    assert house.provider.placed == []
-    hand_of(house).seconds += QUIET.total_seconds()
-    await house.until("r1", Status.PROCESSING)
+    await engine.insert("r1", at=NOW + MINUTE)
+    await engine.polled()
+    hand_of(engine).time += HOUR
+    await engine.polled()
+    assert engine.provider.placed == []
+    hand_of(engine).seconds += QUIET.total_seconds()
+    await engine.until("r1", Status.PROCESSING)
 
 
 async def test_the_loop_rests_in_the_quiet_though_a_reminder_is_due(tmp_path: Path) -> None:
-    async with a_house(
+    async with an_engine(
         tmp_path / "reminderd.db",
         SystemClock(),
         interval=MINUTE,
         before_start=restored_now,
         outcome_timeout=QUIET,
-    ) as house:
-        await house.insert("r1", at=house.clock.now())
+    ) as engine:
+        await engine.insert("r1", at=engine.clock.now())
         turns = set()
         for _ in range(100):
             await trio.sleep(0.002)
-            turns.add(house.poller.memory.beat)
+            turns.add(engine.poller.memory.beat)
         assert len(turns) < 20  # it would turn every millisecond
 
 
@@ -82,11 +82,11 @@ async def test_the_log_says_once_until_when_nobody_is_called(tmp_path: Path) -> 
     log: list[str] = []
     sink = logger.add(log.append, format="{level} {message}")
     try:
-        async with a_house(
+        async with an_engine(
             tmp_path / "reminderd.db", HandClock(), before_start=restored_now, outcome_timeout=QUIET
-        ) as house:
-            await house.polled()
-            await house.polled()
+        ) as engine:
+            await engine.polled()
+            await engine.polled()
     finally:
         logger.remove(sink)
     until = f"{NOW + QUIET:%Y-%m-%d %H:%M} UTC"

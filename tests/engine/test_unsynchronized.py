@@ -12,7 +12,7 @@ from reminderd.core.model import Status
 from reminderd.doctor.machine import kept_by_kernel
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
-from tests.support.engine import a_house
+from tests.support.engine import an_engine
 
 TIME_ERROR = 5
 """What adjtimex(2) returns while the clock is not synchronized."""
@@ -31,15 +31,15 @@ async def test_a_machine_that_is_never_synchronized_still_dials(
     monkeypatch.setattr(ctypes, "CDLL", lambda *_: UnsynchronizedKernel())
     assert kept_by_kernel() is False
     clock = HandClock(time=NOW + DAY)
-    async with a_house(tmp_path / "reminderd.db", clock, max_lateness=HOUR) as house:
-        await house.insert("due")
-        await house.insert("yesterday", at=NOW + MINUTE)
-        await house.until("due", Status.PROCESSING)
-        await house.until("yesterday", Status.EXPIRED)
+    async with an_engine(tmp_path / "reminderd.db", clock, max_lateness=HOUR) as engine:
+        await engine.insert("due")
+        await engine.insert("yesterday", at=NOW + MINUTE)
+        await engine.until("due", Status.PROCESSING)
+        await engine.until("yesterday", Status.EXPIRED)
         for step in (timedelta(seconds=1), HOUR, DAY):
             clock.advance(step)
-            await house.polled()
-            assert (await house.reminder("yesterday")).status is Status.EXPIRED, "the clock has only gone forward"
+            await engine.polled()
+            assert (await engine.reminder("yesterday")).status is Status.EXPIRED, "the clock has only gone forward"
         clock.time = NOW + 2 * MINUTE
-        await house.until("yesterday", Status.PROCESSING)
-        assert [one.reminder_id for one in house.provider.placed] == ["due", "yesterday"]
+        await engine.until("yesterday", Status.PROCESSING)
+        assert [one.reminder_id for one in engine.provider.placed] == ["due", "yesterday"]

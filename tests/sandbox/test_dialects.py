@@ -10,8 +10,8 @@ from attrs import frozen
 
 from reminderd.sandbox.behaviors import BEHAVIORS, Behavior, example_number
 from reminderd.sandbox.serve import SimulatedProvider
-from tests.support.generic_sandbox import open_desk
-from tests.support.twilio_sandbox import open_twilio_desk
+from tests.support.generic_sandbox import a_generic_sandbox
+from tests.support.twilio_sandbox import a_twilio_sandbox
 
 
 @frozen
@@ -23,14 +23,14 @@ class Dialect:
 
 @asynccontextmanager
 async def generic() -> AsyncIterator[Dialect]:
-    async with open_desk() as desk:
-        yield Dialect(desk.sandbox, lambda name: desk.place(name, key="call-1"))
+    async with a_generic_sandbox() as served:
+        yield Dialect(served.sandbox, lambda name: served.place(name, key="call-1"))
 
 
 @asynccontextmanager
 async def twilio() -> AsyncIterator[Dialect]:
-    async with open_twilio_desk() as desk:
-        yield Dialect(desk.sandbox, desk.place)
+    async with a_twilio_sandbox() as served:
+        yield Dialect(served.sandbox, served.place)
 
 
 DIALECTS: dict[str, Callable[[], AbstractAsyncContextManager[Dialect]]] = {"generic": generic, "twilio": twilio}

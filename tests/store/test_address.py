@@ -13,33 +13,33 @@ from reminderd.core.model import Status
 from reminderd.store.address import follow_address, note_gap, told_of_address, unreached_since, untold
 from reminderd.store.personal_data import erase
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 PHONE = "+12025550199"
 RULES = able(Capabilities(look_up=True, asks_what_to_say=True), redial_delays=(HOUR,))
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "reminderd.db", RULES) as desk:
-        desk.write(partial(follow_address, address="https://clinic.example"))
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db", RULES) as store:
+        store.write(partial(follow_address, address="https://clinic.example"))
+        yield store
 
 
-def since(desk: Desk) -> object:
-    return unreached_since(desk.connection)
+def since(store: Store) -> object:
+    return unreached_since(store.connection)
 
 
-def placed(desk: Desk, number: int) -> Action:
-    desk.later(MINUTE)
-    desk.insert(f"r{number}", f"+1202555000{number}")
-    [action] = desk.claim()
-    desk.answer(action, Accepted(f"ext-{number}"))
-    desk.later(SECOND)
+def placed(store: Store, number: int) -> Action:
+    store.later(MINUTE)
+    store.insert(f"r{number}", f"+1202555000{number}")
+    [action] = store.claim()
+    store.answer(action, Accepted(f"ext-{number}"))
+    store.later(SECOND)
     return action
 
 
-def ended(desk: Desk, action: Action, *, by_look_up: bool = False) -> None:
+def ended(store: Store, action: Action, *, by_look_up: bool = False) -> None:
     report = a_report(
         external_call_id=f"ext-{action.call.reminder_id[1:]}",
         reminder_id=None,
@@ -47,138 +47,138 @@ def ended(desk: Desk, action: Action, *, by_look_up: bool = False) -> None:
         duration_seconds=9,
     )
     if by_look_up:
-        desk.found(action, Found(report))
+        store.found(action, Found(report))
     else:
-        desk.report(report)
+        store.report(report)
 
 
-def asks(desk: Desk, action: Action) -> None:
+def asks(store: Store, action: Action) -> None:
     external_call_id = f"ext-{action.call.reminder_id[1:]}"
-    desk.pick_up(
+    store.pick_up(
         a_report("in-progress", external_call_id=external_call_id, reminder_id=None, attempt_id=action.call.id)
     )
 
 
-def silent(desk: Desk, number: int, *, by_look_up: bool = False) -> None:
+def silent(store: Store, number: int, *, by_look_up: bool = False) -> None:
     """A call that is answered, and in which nobody asks us what to say."""
-    ended(desk, placed(desk, number), by_look_up=by_look_up)
+    ended(store, placed(store, number), by_look_up=by_look_up)
 
 
 @pytest.mark.parametrize("by_look_up", [False, True], ids=["by webhook", "by look-up"])
 def test_two_answered_calls_in_a_row_that_never_asked_show_that_our_address_is_failing(
-    desk: Desk, *, by_look_up: bool
+    store: Store, *, by_look_up: bool
 ) -> None:
-    silent(desk, 1, by_look_up=by_look_up)
-    assert since(desk) is None
-    silent(desk, 2, by_look_up=by_look_up)
-    assert since(desk) == desk.now
-    assert [desk.reminder(name).status for name in ("r1", "r2")] == [Status.SCHEDULED] * 2
+    silent(store, 1, by_look_up=by_look_up)
+    assert since(store) is None
+    silent(store, 2, by_look_up=by_look_up)
+    assert since(store) == store.now
+    assert [store.reminder(name).status for name in ("r1", "r2")] == [Status.SCHEDULED] * 2
 
 
-def test_two_silent_calls_to_one_number_show_nothing_though_it_was_erased_between_them(desk: Desk) -> None:
+def test_two_silent_calls_to_one_number_show_nothing_though_it_was_erased_between_them(store: Store) -> None:
     for name in ("r1", "r2"):
-        desk.insert(name, PHONE)
-        [action] = desk.claim()
-        desk.answer(action, Accepted(f"ext-{name[1:]}"))
-        desk.later(SECOND)
-        ended(desk, action)
-        assert since(desk) is None
-        desk.write(partial(erase, phone_number=PHONE, actor="anna"))
-    silent(desk, 3)
-    assert since(desk) == desk.now
+        store.insert(name, PHONE)
+        [action] = store.claim()
+        store.answer(action, Accepted(f"ext-{name[1:]}"))
+        store.later(SECOND)
+        ended(store, action)
+        assert since(store) is None
+        store.write(partial(erase, phone_number=PHONE, actor="anna"))
+    silent(store, 3)
+    assert since(store) == store.now
 
 
-def test_it_is_failing_since_the_second_one_however_many_follow(desk: Desk) -> None:
+def test_it_is_failing_since_the_second_one_however_many_follow(store: Store) -> None:
     for number in (1, 2):
-        silent(desk, number)
-    began = since(desk)
-    silent(desk, 3)
-    assert since(desk) == began
+        silent(store, number)
+    began = since(store)
+    silent(store, 3)
+    assert since(store) == began
 
 
-def test_a_request_between_two_silent_calls_shows_that_it_works(desk: Desk) -> None:
-    silent(desk, 1)
-    action = placed(desk, 2)
-    asks(desk, action)
-    ended(desk, action)
-    silent(desk, 3)
-    assert since(desk) is None
+def test_a_request_between_two_silent_calls_shows_that_it_works(store: Store) -> None:
+    silent(store, 1)
+    action = placed(store, 2)
+    asks(store, action)
+    ended(store, action)
+    silent(store, 3)
+    assert since(store) is None
 
 
-def test_a_request_ends_it_and_two_more_silent_calls_are_needed_then(desk: Desk) -> None:
+def test_a_request_ends_it_and_two_more_silent_calls_are_needed_then(store: Store) -> None:
     for number in (1, 2):
-        silent(desk, number)
-    asks(desk, placed(desk, 3))
-    assert since(desk) is None
-    silent(desk, 4)
-    assert since(desk) is None
-    silent(desk, 5)
-    assert since(desk) == desk.now
+        silent(store, number)
+    asks(store, placed(store, 3))
+    assert since(store) is None
+    silent(store, 4)
+    assert since(store) is None
+    silent(store, 5)
+    assert since(store) == store.now
 
 
-def test_another_address_ends_it_and_calls_with_the_old_one_no_longer_count(desk: Desk) -> None:
+def test_another_address_ends_it_and_calls_with_the_old_one_no_longer_count(store: Store) -> None:
     for number in (1, 2):
-        silent(desk, number)
-    late = placed(desk, 3)
-    desk.write(partial(follow_address, address="https://other.example"))
-    assert since(desk) is None
-    ended(desk, late)
-    silent(desk, 4)
-    assert since(desk) is None
-    silent(desk, 5)
-    assert since(desk) is not None
+        silent(store, number)
+    late = placed(store, 3)
+    store.write(partial(follow_address, address="https://other.example"))
+    assert since(store) is None
+    ended(store, late)
+    silent(store, 4)
+    assert since(store) is None
+    silent(store, 5)
+    assert since(store) is not None
 
 
-def test_the_same_address_changes_nothing_so_a_restart_needs_no_more_patients(desk: Desk) -> None:
+def test_the_same_address_changes_nothing_so_a_restart_needs_no_more_patients(store: Store) -> None:
     for number in (1, 2):
-        silent(desk, number)
-    desk.write(partial(follow_address, address="https://clinic.example"))
-    assert since(desk) is not None
+        silent(store, number)
+    store.write(partial(follow_address, address="https://clinic.example"))
+    assert since(store) is not None
 
 
-def test_a_password_in_the_address_is_not_kept(desk: Desk) -> None:
-    desk.write(partial(follow_address, address="https://twilio:s3cret@clinic.example"))
-    values = [row["value"] for row in desk.connection.execute("SELECT value FROM settings").fetchall()]
+def test_a_password_in_the_address_is_not_kept(store: Store) -> None:
+    store.write(partial(follow_address, address="https://twilio:s3cret@clinic.example"))
+    values = [row["value"] for row in store.connection.execute("SELECT value FROM settings").fetchall()]
     assert not any("s3cret" in value or "clinic" in value for value in values)
 
 
-def test_somebody_is_told_once_each_time_it_begins_to_fail(desk: Desk) -> None:
-    assert untold(desk.connection) is None
+def test_somebody_is_told_once_each_time_it_begins_to_fail(store: Store) -> None:
+    assert untold(store.connection) is None
     for number in (1, 2):
-        silent(desk, number)
-    unreached = untold(desk.connection)
+        silent(store, number)
+    unreached = untold(store.connection)
     assert unreached is not None
-    desk.write(partial(told_of_address, unreached=unreached))
-    assert untold(desk.connection) is None
-    asks(desk, placed(desk, 3))
+    store.write(partial(told_of_address, unreached=unreached))
+    assert untold(store.connection) is None
+    asks(store, placed(store, 3))
     for number in (4, 5):
-        silent(desk, number)
-    again = untold(desk.connection)
+        silent(store, number)
+    again = untold(store.connection)
     assert again is not None
     assert again.since > unreached.since
 
 
-def test_a_provider_that_does_not_ask_never_fails_this_way(desk: Desk) -> None:
-    desk.rules = evolve(desk.rules, capabilities=Capabilities(look_up=True))
+def test_a_provider_that_does_not_ask_never_fails_this_way(store: Store) -> None:
+    store.rules = evolve(store.rules, capabilities=Capabilities(look_up=True))
     for number in (1, 2, 3):
-        silent(desk, number)
-    assert since(desk) is None
+        silent(store, number)
+    assert since(store) is None
 
 
-def test_calls_that_a_restore_may_have_robbed_of_their_request_do_not_count(desk: Desk) -> None:
-    silent(desk, 1)
-    desk.connection.execute("INSERT INTO settings (key, value) VALUES ('restored_seq', '1')")
-    silent(desk, 2)
-    assert since(desk) is None
+def test_calls_that_a_restore_may_have_robbed_of_their_request_do_not_count(store: Store) -> None:
+    silent(store, 1)
+    store.connection.execute("INSERT INTO settings (key, value) VALUES ('restored_seq', '1')")
+    silent(store, 2)
+    assert since(store) is None
 
 
-def test_calls_that_were_under_way_during_a_restart_do_not_count(desk: Desk) -> None:
-    under_way = [placed(desk, number) for number in (1, 2)]
-    desk.write(note_gap)
-    desk.later(SECOND)
+def test_calls_that_were_under_way_during_a_restart_do_not_count(store: Store) -> None:
+    under_way = [placed(store, number) for number in (1, 2)]
+    store.write(note_gap)
+    store.later(SECOND)
     for action in under_way:
-        ended(desk, action, by_look_up=True)
-    assert since(desk) is None
-    silent(desk, 3)
-    silent(desk, 4)
-    assert since(desk) is not None
+        ended(store, action, by_look_up=True)
+    assert since(store) is None
+    silent(store, 3)
+    silent(store, 4)
+    assert since(store) is not None

@@ -19,7 +19,7 @@ from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms
 from tests.support.builders import BOTH, DAY, HOUR, KEY, LOOK_UP, MINUTE, NOW, RULES, SECOND, a_report, able
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 ANNA = Source(actor="anna")
 LONG = evolve(RULES, max_lateness=DAY)
@@ -27,40 +27,40 @@ WORDS_LIKE_OURS = ["dialing", "not-placed", "unconfirmed", "refused", "unreporte
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """`r1` is about to be called."""
-    with a_desk(tmp_path / "reminderd.db", LONG) as desk:
-        desk.insert("r1")
-        yield desk
+    with a_store(tmp_path / "reminderd.db", LONG) as store:
+        store.insert("r1")
+        yield store
 
 
 @pytest.fixture
-def action(desk: Desk) -> Action:
+def action(store: Store) -> Action:
     """The request of `r1`; `r2` waits for the same number."""
-    return claims_first(desk)
+    return claims_first(store)
 
 
-def claims_first(desk: Desk) -> Action:
-    [action] = desk.claim()
-    desk.insert("r2")
+def claims_first(store: Store) -> Action:
+    [action] = store.claim()
+    store.insert("r2")
     return action
 
 
-def is_busy(desk: Desk, name: str = "r2") -> bool:
+def is_busy(store: Store, name: str = "r2") -> bool:
     """Whether a reminder has to wait for its number, though everything is looked at now."""
-    desk.write(poke)
-    number = desk.reminder(name).phone_number
-    placed = [one.call for one in desk.claim() if one.kind.is_request]
+    store.write(poke)
+    number = store.reminder(name).phone_number
+    placed = [one.call for one in store.claim() if one.kind.is_request]
     assert [call.reminder_id for call in placed if call.phone_number == number] in ([], [name])
-    return desk.reminder(name).hold_code is HoldCode.NUMBER_BUSY
+    return store.reminder(name).hold_code is HoldCode.NUMBER_BUSY
 
 
-def given_up(desk: Desk, action: Action) -> None:
+def given_up(store: Store, action: Action) -> None:
     """Nothing clears up what became of the call, until the outcome timeout."""
-    desk.answer(action, Unclear("no answer in time"))
-    desk.later(desk.rules.outcome_timeout)
-    desk.claims(requests=0)
-    assert desk.call(action.call.id).state is CallState.UNREPORTED
+    store.answer(action, Unclear("no answer in time"))
+    store.later(store.rules.outcome_timeout)
+    store.claims(requests=0)
+    assert store.call(action.call.id).state is CallState.UNREPORTED
 
 
 # Until its end is reported or the outcome timeout has passed
@@ -80,187 +80,187 @@ def given_up(desk: Desk, action: Action) -> None:
 )
 @pytest.mark.parametrize("answer", [Accepted("ext-1"), Unclear("no answer in time")])
 def test_a_call_is_open_until_the_outcome_timeout_whatever_its_reminder_has_become(
-    desk: Desk, action: Action, answer: Answer, change: str | None
+    store: Store, action: Action, answer: Answer, change: str | None
 ) -> None:
     """The provider can neither drop nor look up."""
-    desk.answer(action, answer)
+    store.answer(action, answer)
     if change is None:
-        desk.write(partial(cancel, reminder_id="r1", rules=desk.rules, source=ANNA))
+        store.write(partial(cancel, reminder_id="r1", rules=store.rules, source=ANNA))
     else:
-        desk.connection.execute(change)
-    assert is_busy(desk)
-    desk.later(desk.rules.outcome_timeout - SECOND)
-    assert is_busy(desk)
-    desk.later(SECOND)
-    assert not is_busy(desk)
+        store.connection.execute(change)
+    assert is_busy(store)
+    store.later(store.rules.outcome_timeout - SECOND)
+    assert is_busy(store)
+    store.later(SECOND)
+    assert not is_busy(store)
 
 
-def test_each_sign_of_life_makes_that_time_begin_anew(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    desk.later(desk.rules.outcome_timeout - MINUTE)
-    desk.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
-    desk.later(desk.rules.outcome_timeout - MINUTE)
-    assert is_busy(desk)
-    desk.report(a_report("no-answer", reminder_id="r1", attempt_id=action.call.id))
-    assert not is_busy(desk)
+def test_each_sign_of_life_makes_that_time_begin_anew(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    store.later(store.rules.outcome_timeout - MINUTE)
+    store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+    store.later(store.rules.outcome_timeout - MINUTE)
+    assert is_busy(store)
+    store.report(a_report("no-answer", reminder_id="r1", attempt_id=action.call.id))
+    assert not is_busy(store)
 
 
 @pytest.mark.parametrize("step", [20 * MINUTE, -20 * MINUTE], ids=["forward", "back"])
 def test_a_wall_clock_that_is_set_neither_ends_a_call_nor_makes_it_live_longer(
-    desk: Desk, action: Action, step: timedelta
+    store: Store, action: Action, step: timedelta
 ) -> None:
-    desk.connection.execute("UPDATE reminders SET scheduled_at = ? WHERE id = 'r2'", (to_ms(NOW - HOUR),))
-    desk.answer(action, Accepted("ext-1"))
-    desk.witness()
-    desk.now += step
-    assert is_busy(desk)
-    desk.later(desk.rules.outcome_timeout - SECOND)
-    assert is_busy(desk)
-    desk.later(SECOND)
-    assert not is_busy(desk)
+    store.connection.execute("UPDATE reminders SET scheduled_at = ? WHERE id = 'r2'", (to_ms(NOW - HOUR),))
+    store.answer(action, Accepted("ext-1"))
+    store.witness()
+    store.now += step
+    assert is_busy(store)
+    store.later(store.rules.outcome_timeout - SECOND)
+    assert is_busy(store)
+    store.later(SECOND)
+    assert not is_busy(store)
 
 
 @pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503"), AccountTrouble("401")])
-def test_a_call_that_certainly_was_not_placed_is_closed_at_once(desk: Desk, action: Action, answer: Answer) -> None:
-    assert is_busy(desk)
-    desk.answer(action, answer)
-    assert not desk.call(action.call.id).state.alive
-    desk.connection.execute("DELETE FROM reminders WHERE id = 'r1'")
-    assert not is_busy(desk)
+def test_a_call_that_certainly_was_not_placed_is_closed_at_once(store: Store, action: Action, answer: Answer) -> None:
+    assert is_busy(store)
+    store.answer(action, answer)
+    assert not store.call(action.call.id).state.alive
+    store.connection.execute("DELETE FROM reminders WHERE id = 'r1'")
+    assert not is_busy(store)
 
 
-def test_what_nothing_can_clear_up_goes_to_staff_after_the_same_time(desk: Desk, action: Action) -> None:
-    given_up(desk, action)
-    reminder = desk.reminder("r1")
+def test_what_nothing_can_clear_up_goes_to_staff_after_the_same_time(store: Store, action: Action) -> None:
+    given_up(store, action)
+    reminder = store.reminder("r1")
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (
         Status.FAILED,
         EndCode.UNCONFIRMED,
-        NOW + desk.rules.outcome_timeout,
+        NOW + store.rules.outcome_timeout,
     )
-    assert not is_busy(desk)
+    assert not is_busy(store)
 
 
-def test_a_call_whose_own_request_is_still_out_is_not_closed(desk: Desk) -> None:
+def test_a_call_whose_own_request_is_still_out_is_not_closed(store: Store) -> None:
     """Whoever sends it hangs for longer than its lease and `confirm_after`; another process looks at the call."""
-    desk.rules = able(LOOK_UP, lease=MINUTE, confirm_after=2 * MINUTE)
-    action = claims_first(desk)
-    desk.later(desk.rules.lease)
-    assert desk.claim() == []
+    store.rules = able(LOOK_UP, lease=MINUTE, confirm_after=2 * MINUTE)
+    action = claims_first(store)
+    store.later(store.rules.lease)
+    assert store.claim() == []
     for _ in range(5):
-        desk.later(desk.rules.confirm_after)
-        [look_up] = desk.claim()
-        desk.found(look_up, NotFound())
-        assert is_busy(desk)
-    desk.answer(action, Accepted("ext-1"))
-    assert desk.call(action.call.id).state is CallState.PLACED
-    assert is_busy(desk)
+        store.later(store.rules.confirm_after)
+        [look_up] = store.claim()
+        store.found(look_up, NotFound())
+        assert is_busy(store)
+    store.answer(action, Accepted("ext-1"))
+    assert store.call(action.call.id).state is CallState.PLACED
+    assert is_busy(store)
 
 
-def test_nor_does_a_cancel_close_it_however_long_its_request_takes(desk: Desk, action: Action) -> None:
+def test_nor_does_a_cancel_close_it_however_long_its_request_takes(store: Store, action: Action) -> None:
     """The process that sends it keeps its lease; the provider answers long after `confirm_after`."""
     held = frozenset({action.token})
-    desk.write(partial(cancel, reminder_id="r1", rules=desk.rules, source=ANNA))
+    store.write(partial(cancel, reminder_id="r1", rules=store.rules, source=ANNA))
     for _ in range(5):
-        desk.later(desk.rules.confirm_after)
-        assert desk.claim(held=held) == []
-        assert desk.call(action.call.id).lease_token == action.token
-        assert desk.reminder("r2").hold_code is HoldCode.NUMBER_BUSY
-    desk.answer(action, Accepted("ext-1"))
-    assert desk.call(action.call.id).state is CallState.PLACED
-    assert is_busy(desk)
+        store.later(store.rules.confirm_after)
+        assert store.claim(held=held) == []
+        assert store.call(action.call.id).lease_token == action.token
+        assert store.reminder("r2").hold_code is HoldCode.NUMBER_BUSY
+    store.answer(action, Accepted("ext-1"))
+    assert store.call(action.call.id).state is CallState.PLACED
+    assert is_busy(store)
 
 
 # A later sign of life
 
 
 @pytest.mark.parametrize("word", ["ringing", "in-progress"])
-def test_a_call_that_was_given_up_makes_its_number_busy_again(desk: Desk, action: Action, word: str) -> None:
-    given_up(desk, action)
-    failed = desk.reminder("r1")
-    desk.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
-    assert (desk.call(action.call.id).state, desk.reminder("r1")) == (CallState.PLACED, failed)
-    assert is_busy(desk)
-    desk.later(desk.rules.outcome_timeout - SECOND)
-    assert is_busy(desk)
-    desk.report(a_report("busy", reminder_id="r1", attempt_id=action.call.id))
-    assert not is_busy(desk)
+def test_a_call_that_was_given_up_makes_its_number_busy_again(store: Store, action: Action, word: str) -> None:
+    given_up(store, action)
+    failed = store.reminder("r1")
+    store.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
+    assert (store.call(action.call.id).state, store.reminder("r1")) == (CallState.PLACED, failed)
+    assert is_busy(store)
+    store.later(store.rules.outcome_timeout - SECOND)
+    assert is_busy(store)
+    store.report(a_report("busy", reminder_id="r1", attempt_id=action.call.id))
+    assert not is_busy(store)
 
 
 @pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503")])
-def test_so_does_one_that_the_provider_had_denied(desk: Desk, action: Action, answer: Answer) -> None:
-    desk.answer(action, answer)
-    desk.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
-    assert is_busy(desk)
+def test_so_does_one_that_the_provider_had_denied(store: Store, action: Action, answer: Answer) -> None:
+    store.answer(action, answer)
+    store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+    assert is_busy(store)
 
 
 @pytest.mark.parametrize("first", ["the older", "the newer"])
 def test_where_another_call_is_open_by_then_the_number_is_busy_until_both_have_ended(
-    desk: Desk, action: Action, first: str
+    store: Store, action: Action, first: str
 ) -> None:
-    given_up(desk, action)
-    [other] = desk.claim()
-    desk.answer(other, Accepted("ext-2"))
-    desk.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
-    assert [desk.call(one.call.id).state for one in (action, other)] == [CallState.STRAY, CallState.PLACED]
-    desk.insert("r3")
+    given_up(store, action)
+    [other] = store.claim()
+    store.answer(other, Accepted("ext-2"))
+    store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+    assert [store.call(one.call.id).state for one in (action, other)] == [CallState.STRAY, CallState.PLACED]
+    store.insert("r3")
     calls = [("ext-1", action), ("ext-2", other)]
     for number, (external_call_id, one) in enumerate(calls if first == "the older" else reversed(calls)):
-        assert is_busy(desk, "r3")
+        assert is_busy(store, "r3")
         report = a_report("failed", external_call_id=external_call_id, reminder_id=None, attempt_id=one.call.id)
-        desk.report(report)
-        left = [state for _, each in calls if (state := desk.call(each.call.id).state).alive]
+        store.report(report)
+        left = [state for _, each in calls if (state := store.call(each.call.id).state).alive]
         assert left == [CallState.PLACED] * (1 - number)
-    assert not is_busy(desk, "r3")
+    assert not is_busy(store, "r3")
 
 
 @pytest.mark.parametrize("state", ["dialing", "unconfirmed", "placed", "stray"])
-def test_call_again_is_refused_while_any_call_to_the_number_is_alive(desk: Desk, action: Action, state: str) -> None:
-    desk.insert("r3", status="failed", end_code="not_answered")
-    desk.connection.execute("UPDATE call_logs SET state = ?", (state,))
-    again = partial(call_again, reminder_id="r3", rules=desk.rules, source=ANNA)
+def test_call_again_is_refused_while_any_call_to_the_number_is_alive(store: Store, action: Action, state: str) -> None:
+    store.insert("r3", status="failed", end_code="not_answered")
+    store.connection.execute("UPDATE call_logs SET state = ?", (state,))
+    again = partial(call_again, reminder_id="r3", rules=store.rules, source=ANNA)
     with pytest.raises(NotAllowedError, match="a call to this number is under way"):
-        desk.write(again)
-    desk.answer(action, Accepted("ext-1"))
-    desk.report(a_report("failed", reminder_id="r1", attempt_id=action.call.id))
-    desk.write(again)
-    assert desk.reminder("r3").status is Status.SCHEDULED
+        store.write(again)
+    store.answer(action, Accepted("ext-1"))
+    store.report(a_report("failed", reminder_id="r1", attempt_id=action.call.id))
+    store.write(again)
+    assert store.reminder("r3").status is Status.SCHEDULED
 
 
 # Calls that are not in the database
 
 
-def test_a_call_that_is_not_known_keeps_the_number_busy_while_it_lives(desk: Desk) -> None:
+def test_a_call_that_is_not_known_keeps_the_number_busy_while_it_lives(store: Store) -> None:
     stranger = a_report("ringing", external_call_id="ext-9", reminder_id="r1", attempt_id="theirs")
-    desk.report(stranger)
-    assert is_busy(desk, "r1")
-    desk.later(desk.rules.outcome_timeout - SECOND)
-    assert is_busy(desk, "r1")
-    desk.report(evolve(stranger, status="busy"))
-    assert not is_busy(desk, "r1")
+    store.report(stranger)
+    assert is_busy(store, "r1")
+    store.later(store.rules.outcome_timeout - SECOND)
+    assert is_busy(store, "r1")
+    store.report(evolve(stranger, status="busy"))
+    assert not is_busy(store, "r1")
 
 
-def test_one_that_was_heard_counts_as_heard(desk: Desk) -> None:
-    desk.rules = evolve(LONG, limits=Limits(per_day=1))
-    desk.report(a_report("completed", external_call_id="ext-9", reminder_id="r1", attempt_id="theirs"))
-    assert desk.call("theirs").outcome is CallOutcome.HEARD
-    assert desk.claim() == []
-    assert desk.reminder("r1").hold_code is HoldCode.LIMITS
+def test_one_that_was_heard_counts_as_heard(store: Store) -> None:
+    store.rules = evolve(LONG, limits=Limits(per_day=1))
+    store.report(a_report("completed", external_call_id="ext-9", reminder_id="r1", attempt_id="theirs"))
+    assert store.call("theirs").outcome is CallOutcome.HEARD
+    assert store.claim() == []
+    assert store.reminder("r1").hold_code is HoldCode.LIMITS
 
 
 # Whose word it is
 
 
 @pytest.mark.parametrize("word", WORDS_LIKE_OURS)
-def test_a_providers_word_is_never_taken_for_our_own_state(desk: Desk, action: Action, word: str) -> None:
-    desk.answer(action, Accepted("ext-1", word))
-    desk.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
-    call = desk.call(action.call.id)
+def test_a_providers_word_is_never_taken_for_our_own_state(store: Store, action: Action, word: str) -> None:
+    store.answer(action, Accepted("ext-1", word))
+    store.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
+    call = store.call(action.call.id)
     assert (call.state, call.status) == (CallState.PLACED, word)
-    assert is_busy(desk)
-    desk.later(desk.rules.outcome_timeout)
-    desk.claims()
-    call = desk.call(action.call.id)
-    assert (call.state, call.status, desk.reminder("r1").end_code) == (CallState.UNREPORTED, word, EndCode.NO_REPORT)
+    assert is_busy(store)
+    store.later(store.rules.outcome_timeout)
+    store.claims()
+    call = store.call(action.call.id)
+    assert (call.state, call.status, store.reminder("r1").end_code) == (CallState.UNREPORTED, word, EndCode.NO_REPORT)
 
 
 # Accounts
@@ -271,37 +271,37 @@ def test_a_providers_word_is_never_taken_for_our_own_state(desk: Desk, action: A
 )
 @pytest.mark.parametrize("answer", [Accepted("ext-1"), Unclear("no answer in time")])
 def test_a_call_of_another_account_is_left_to_the_outcome_timeout(
-    desk: Desk, change: dict[str, Any], answer: Answer
+    store: Store, change: dict[str, Any], answer: Answer
 ) -> None:
     """The address has changed, or another daemon with another one works on the same database."""
-    desk.rules = evolve(LONG, capabilities=BOTH)
-    action = claims_first(desk)
-    desk.answer(action, answer)
-    desk.rules = evolve(desk.rules, **change)
+    store.rules = evolve(LONG, capabilities=BOTH)
+    action = claims_first(store)
+    store.answer(action, answer)
+    store.rules = evolve(store.rules, **change)
     for _ in range(7):
-        desk.later(desk.rules.confirm_after)
-        assert is_busy(desk)
-    desk.later(desk.rules.outcome_timeout - 7 * desk.rules.confirm_after)
-    assert not is_busy(desk)
-    assert desk.call(action.call.id).state is CallState.UNREPORTED
-    assert desk.reminder("r1").status is Status.FAILED
+        store.later(store.rules.confirm_after)
+        assert is_busy(store)
+    store.later(store.rules.outcome_timeout - 7 * store.rules.confirm_after)
+    assert not is_busy(store)
+    assert store.call(action.call.id).state is CallState.UNREPORTED
+    assert store.reminder("r1").status is Status.FAILED
 
 
-def test_its_own_daemon_still_asks_for_it_and_looks_it_up(desk: Desk) -> None:
-    desk.rules = evolve(LONG, capabilities=BOTH)
-    [action] = desk.claim()
-    desk.answer(action, Unclear("no answer in time"))
-    desk.later(desk.rules.confirm_after)
-    [again] = desk.claim()
+def test_its_own_daemon_still_asks_for_it_and_looks_it_up(store: Store) -> None:
+    store.rules = evolve(LONG, capabilities=BOTH)
+    [action] = store.claim()
+    store.answer(action, Unclear("no answer in time"))
+    store.later(store.rules.confirm_after)
+    [again] = store.claim()
     assert (again.kind, again.call.id) == (ActionKind.RESEND, action.call.id)
 
 
-def test_a_key_is_not_used_again_at_another_account(desk: Desk) -> None:
-    desk.rules = evolve(LONG, capabilities=KEY)
-    [action] = desk.claim()
-    desk.answer(action, NotPlaced("503"))
-    desk.later(desk.rules.backoff.maximum)
-    desk.rules = evolve(desk.rules, account="https://other.example")
-    [again] = desk.claim()
+def test_a_key_is_not_used_again_at_another_account(store: Store) -> None:
+    store.rules = evolve(LONG, capabilities=KEY)
+    [action] = store.claim()
+    store.answer(action, NotPlaced("503"))
+    store.later(store.rules.backoff.maximum)
+    store.rules = evolve(store.rules, account="https://other.example")
+    [again] = store.claim()
     assert again.call.id != action.call.id
-    assert desk.call(again.call.id).account == "https://other.example"
+    assert store.call(again.call.id).account == "https://other.example"

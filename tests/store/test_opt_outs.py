@@ -13,92 +13,92 @@ from reminderd.core.reasons import EndCode
 from reminderd.store import queries
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out, opted_out_of
 from reminderd.store.rows import to_ms
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 PHONE, OTHER_PHONE = "+12025550001", "+12025550002"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "reminderd.db") as desk:
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db") as store:
+        yield store
 
 
-def opts_out(desk: Desk, phone: str = PHONE, source: str = "by phone") -> tuple[Transition, ...]:
-    return desk.write(partial(opt_out, phone_number=phone, source=source, actor="anna", rules=desk.rules))
+def opts_out(store: Store, phone: str = PHONE, source: str = "by phone") -> tuple[Transition, ...]:
+    return store.write(partial(opt_out, phone_number=phone, source=source, actor="anna", rules=store.rules))
 
 
-def test_all_that_waits_for_the_number_is_cancelled_earliest_first_each_with_its_audit_line(desk: Desk) -> None:
-    desk.insert("late", scheduled_at=to_ms(desk.now + timedelta(days=9)))
-    desk.insert("soon", scheduled_at=to_ms(desk.now + timedelta(days=1)))
-    desk.insert("another's", OTHER_PHONE)
-    assert [transition.lines[0].reminder_id for transition in opts_out(desk)] == ["soon", "late"]
+def test_all_that_waits_for_the_number_is_cancelled_earliest_first_each_with_its_audit_line(store: Store) -> None:
+    store.insert("late", scheduled_at=to_ms(store.now + timedelta(days=9)))
+    store.insert("soon", scheduled_at=to_ms(store.now + timedelta(days=1)))
+    store.insert("another's", OTHER_PHONE)
+    assert [transition.lines[0].reminder_id for transition in opts_out(store)] == ["soon", "late"]
     for name in ("soon", "late"):
-        assert (desk.reminder(name).status, desk.reminder(name).end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
-        [act] = queries.acts_on(desk.connection, name)
+        assert (store.reminder(name).status, store.reminder(name).end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+        [act] = queries.acts_on(store.connection, name)
         assert (act["actor"], act["act"], act["detail"]) == ("anna", "opt-out", None)
-    assert desk.reminder("another's").status is Status.SCHEDULED
+    assert store.reminder("another's").status is Status.SCHEDULED
 
 
-def test_the_first_source_and_time_are_kept(desk: Desk) -> None:
-    first = desk.now
-    opts_out(desk)
-    desk.later(timedelta(days=1))
-    assert opts_out(desk, source="a key") == ()
-    assert [tuple(row) for row in desk.connection.execute("SELECT * FROM opt_outs")] == [
+def test_the_first_source_and_time_are_kept(store: Store) -> None:
+    first = store.now
+    opts_out(store)
+    store.later(timedelta(days=1))
+    assert opts_out(store, source="a key") == ()
+    assert [tuple(row) for row in store.connection.execute("SELECT * FROM opt_outs")] == [
         (PHONE, "by phone", to_ms(first))
     ]
 
 
-def test_what_is_final_stays_as_it_is(desk: Desk) -> None:
+def test_what_is_final_stays_as_it_is(store: Store) -> None:
     for status in (status for status in Status if status.final):
-        desk.insert(status.value, status=status.value, last_error="a reason", end_code="refused")
-    before = [desk.reminder(status.value) for status in Status if status.final]
-    assert opts_out(desk) == ()
-    assert [desk.reminder(status.value) for status in Status if status.final] == before
+        store.insert(status.value, status=status.value, last_error="a reason", end_code="refused")
+    before = [store.reminder(status.value) for status in Status if status.final]
+    assert opts_out(store) == ()
+    assert [store.reminder(status.value) for status in Status if status.final] == before
 
 
-def test_a_claimed_one_is_stopped_by_the_last_look(desk: Desk) -> None:
-    desk.insert()
-    [action] = desk.claim()
-    assert opts_out(desk) == ()
-    desk.not_sent(action, "opted out")
-    assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
-    assert desk.calls()[0].state is CallState.NOT_PLACED
+def test_a_claimed_one_is_stopped_by_the_last_look(store: Store) -> None:
+    store.insert()
+    [action] = store.claim()
+    assert opts_out(store) == ()
+    store.not_sent(action, "opted out")
+    assert (store.reminder().status, store.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+    assert store.calls()[0].state is CallState.NOT_PLACED
 
 
-def test_one_whose_call_is_on_its_way_is_not_rung_again(desk: Desk) -> None:
-    desk.insert()
-    [action] = desk.claim()
-    desk.answer(action, Accepted("ext-1"))
-    assert opts_out(desk) == ()
-    assert desk.reminder().status is Status.PROCESSING
+def test_one_whose_call_is_on_its_way_is_not_rung_again(store: Store) -> None:
+    store.insert()
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    assert opts_out(store) == ()
+    assert store.reminder().status is Status.PROCESSING
 
 
-def test_one_that_another_program_adds_later_is_never_dialled(desk: Desk) -> None:
-    opts_out(desk)
-    desk.insert()
-    assert desk.claim() == []
-    assert (desk.reminder().status, desk.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+def test_one_that_another_program_adds_later_is_never_dialled(store: Store) -> None:
+    opts_out(store)
+    store.insert()
+    assert store.claim() == []
+    assert (store.reminder().status, store.reminder().end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
 
 
-def test_the_audit_names_no_number(desk: Desk) -> None:
-    desk.insert()
-    opts_out(desk)
-    rows = [tuple(row) for row in desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
+def test_the_audit_names_no_number(store: Store) -> None:
+    store.insert()
+    opts_out(store)
+    rows = [tuple(row) for row in store.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
     assert rows == [("anna", "opt-out", "r1", None), ("anna", "opt-out", None, "a number that ends in 01")]
-    opts_out(desk)
-    assert desk.count("audit") == 2, "a repeat leaves no line"
+    opts_out(store)
+    assert store.count("audit") == 2, "a repeat leaves no line"
 
 
-def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(desk: Desk) -> None:
-    desk.insert()
-    opts_out(desk)
+def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(store: Store) -> None:
+    store.insert()
+    opts_out(store)
     back = partial(opt_in, phone_number="+12025550001", actor="anna")
-    assert desk.write(back)
-    assert not desk.write(back)
-    assert desk.reminder().status is Status.CANCELLED
-    assert desk.count("opt_outs") == 0
+    assert store.write(back)
+    assert not store.write(back)
+    assert store.reminder().status is Status.CANCELLED
+    assert store.count("opt_outs") == 0
 
 
 OF_ANOTHER_PROGRAM = [
@@ -108,40 +108,40 @@ OF_ANOTHER_PROGRAM = [
 
 
 @pytest.mark.parametrize("statements", OF_ANOTHER_PROGRAM, ids=["added", "corrected"])
-def test_another_programs_opt_out_cancels_what_waits_at_the_next_claim(desk: Desk, statements: list[str]) -> None:
-    desk.insert("on its way")
-    desk.claim()
-    desk.insert("late", scheduled_at=to_ms(desk.now + timedelta(days=9)))
-    desk.insert("soon", scheduled_at=to_ms(desk.now + timedelta(days=1)))
-    desk.insert("another's", OTHER_PHONE, scheduled_at=4_000_000_000_000)
+def test_another_programs_opt_out_cancels_what_waits_at_the_next_claim(store: Store, statements: list[str]) -> None:
+    store.insert("on its way")
+    store.claim()
+    store.insert("late", scheduled_at=to_ms(store.now + timedelta(days=9)))
+    store.insert("soon", scheduled_at=to_ms(store.now + timedelta(days=1)))
+    store.insert("another's", OTHER_PHONE, scheduled_at=4_000_000_000_000)
     for statement in statements:
-        desk.connection.execute(statement)
-    assert [call.state for call in desk.calls("on its way")] == [CallState.DIALING]
-    desk.now = SystemClock().now()  # the clock of the triggers
-    desk.claim(checks=0)
+        store.connection.execute(statement)
+    assert [call.state for call in store.calls("on its way")] == [CallState.DIALING]
+    store.now = SystemClock().now()  # the clock of the triggers
+    store.claim(checks=0)
     for name in ("soon", "late"):
-        assert (desk.reminder(name).status, desk.reminder(name).end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
-        assert desk.reminder(name).wake_at is None
-    assert desk.reminder("on its way").status is Status.DIALING
-    assert desk.reminder("another's").status is Status.SCHEDULED
-    rows = [tuple(row) for row in desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
+        assert (store.reminder(name).status, store.reminder(name).end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
+        assert store.reminder(name).wake_at is None
+    assert store.reminder("on its way").status is Status.DIALING
+    assert store.reminder("another's").status is Status.SCHEDULED
+    rows = [tuple(row) for row in store.connection.execute("SELECT actor, act, reminder_id, detail FROM audit")]
     assert rows == [("another program", "opt-out", name, None) for name in ("soon", "late")]
 
 
-def test_the_numbers_that_have_opted_out_are_found_among_many(desk: Desk) -> None:
+def test_the_numbers_that_have_opted_out_are_found_among_many(store: Store) -> None:
     many = [f"+1202555{number:04}" for number in range(120)]
-    opts_out(desk, many[7])
-    opts_out(desk, many[99])
-    assert opted_out_of(desk.connection, many) == {many[7], many[99]}
-    assert opted_out_of(desk.connection, []) == frozenset()
+    opts_out(store, many[7])
+    opts_out(store, many[99])
+    assert opted_out_of(store.connection, many) == {many[7], many[99]}
+    assert opted_out_of(store.connection, []) == frozenset()
 
 
 @pytest.mark.parametrize(
     ("written", "listed"), [("+1 202 555 0001", [PHONE]), ("a number that is none", []), ("+49301", [])]
 )
 def test_an_opt_out_is_listed_as_the_number_is_dialed_however_another_program_wrote_it(
-    desk: Desk, written: str, listed: list[str]
+    store: Store, written: str, listed: list[str]
 ) -> None:
-    desk.insert("r1", written)
-    assert [transition.lines[0].reminder_id for transition in opts_out(desk, written)] == ["r1"]
-    assert [row["phone_number"] for row in list_opt_outs(desk.connection)] == listed
+    store.insert("r1", written)
+    assert [transition.lines[0].reminder_id for transition in opts_out(store, written)] == ["r1"]
+    assert [row["phone_number"] for row in list_opt_outs(store.connection)] == listed

@@ -20,7 +20,7 @@ from reminderd.store.reminders import Source, call_again
 from reminderd.store.rows import to_ms
 from reminderd.store.settle import look
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, SECOND, a_report, able
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 YEAR_2999 = 32_472_144_000_000
 CANCEL = "UPDATE reminders SET status = 'cancelled', last_error = 'the appointment was moved' WHERE id = 'r1'"
@@ -36,156 +36,156 @@ MOVE = "UPDATE reminders SET scheduled_at = ? WHERE id = 'r1'"
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "reminderd.db") as desk:
-        desk.insert()
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db") as store:
+        store.insert()
+        yield store
 
 
-def sql(desk: Desk, statement: str, *parameters: object) -> None:
+def sql(store: Store, statement: str, *parameters: object) -> None:
     """Write as another program does. What a trigger wakes is due now: its clock is the real one."""
-    desk.connection.execute(statement, parameters)
+    store.connection.execute(statement, parameters)
     for table in ("reminders", "call_logs"):
-        desk.connection.execute(
-            f"UPDATE {table} SET wake_at = ? WHERE wake_at > ?", (to_ms(desk.now), to_ms(desk.now + 30 * DAY))
+        store.connection.execute(
+            f"UPDATE {table} SET wake_at = ? WHERE wake_at > ?", (to_ms(store.now), to_ms(store.now + 30 * DAY))
         )
 
 
-def ends(desk: Desk, word: str) -> None:
+def ends(store: Store, word: str) -> None:
     """`r1` is called, and its call ends so."""
-    [action] = desk.claim()
-    desk.answer(action, Accepted(f"ext-{action.call.id}"))
+    [action] = store.claim()
+    store.answer(action, Accepted(f"ext-{action.call.id}"))
     report = a_report(word, external_call_id=f"ext-{action.call.id}", reminder_id="r1", attempt_id=action.call.id)
-    desk.report(report)
+    store.report(report)
 
 
-def is_dialing(desk: Desk) -> None:
-    [_] = desk.claim()
+def is_dialing(store: Store) -> None:
+    [_] = store.claim()
 
 
-def is_processing(desk: Desk) -> None:
-    [action] = desk.claim()
-    desk.answer(action, Accepted("ext-1"))
+def is_processing(store: Store) -> None:
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
 
 
-def is_unconfirmed(desk: Desk) -> None:
-    [action] = desk.claim()
-    desk.answer(action, Unclear("no answer in time"))
+def is_unconfirmed(store: Store) -> None:
+    [action] = store.claim()
+    store.answer(action, Unclear("no answer in time"))
 
 
-def is_refused(desk: Desk) -> None:
-    [action] = desk.claim()
-    desk.answer(action, Refused("422"))
+def is_refused(store: Store) -> None:
+    [action] = store.claim()
+    store.answer(action, Refused("422"))
 
 
-def waits_for_its_redial(desk: Desk) -> None:
-    ends(desk, "busy")
+def waits_for_its_redial(store: Store) -> None:
+    ends(store, "busy")
 
 
-def has_failed(desk: Desk) -> None:
-    ends(desk, "failed")
+def has_failed(store: Store) -> None:
+    ends(store, "failed")
 
 
-def was_reached(desk: Desk) -> None:
-    ends(desk, "completed")
+def was_reached(store: Store) -> None:
+    ends(store, "completed")
 
 
-def has_no_calls_left(desk: Desk) -> None:
-    for _ in range(desk.rules.max_calls):
-        ends(desk, "busy")
-        desk.later(desk.rules.redial_delay(1))
+def has_no_calls_left(store: Store) -> None:
+    for _ in range(store.rules.max_calls):
+        ends(store, "busy")
+        store.later(store.rules.redial_delay(1))
 
 
-def is_of_unknown_outcome(desk: Desk) -> None:
-    is_unconfirmed(desk)
-    desk.later(desk.rules.outcome_timeout)
-    desk.claims()
+def is_of_unknown_outcome(store: Store) -> None:
+    is_unconfirmed(store)
+    store.later(store.rules.outcome_timeout)
+    store.claims()
 
 
-def expired_after_a_call(desk: Desk) -> None:
-    ends(desk, "busy")
-    desk.later(DAY)
-    desk.claims()
+def expired_after_a_call(store: Store) -> None:
+    ends(store, "busy")
+    store.later(DAY)
+    store.claims()
 
 
 IN_A_CALL = [is_dialing, is_processing, is_unconfirmed]
 OVER = [was_reached, has_no_calls_left, is_of_unknown_outcome, is_refused, has_failed, expired_after_a_call]
 
 
-def follow(desk: Desk) -> None:
+def follow(store: Store) -> None:
     """Look at all that is due, and at all that waits."""
-    desk.write(poke)
-    desk.claims()
+    store.write(poke)
+    store.claims()
 
 
-def follow_to_the_end(desk: Desk) -> None:
+def follow_to_the_end(store: Store) -> None:
     """Look at all for so long that every call is over."""
     for _ in range(3):
-        follow(desk)
-        desk.later(desk.rules.outcome_timeout)
-    follow(desk)
+        follow(store)
+        store.later(store.rules.outcome_timeout)
+    follow(store)
 
 
 # Cancelled
 
 
 @pytest.mark.parametrize("stage", [*IN_A_CALL, waits_for_its_redial])
-def test_a_cancel_is_honored_and_nothing_of_the_reminder_is_looked_at_any_more(desk: Desk, stage: Any) -> None:
-    stage(desk)
-    sql(desk, CANCEL)
-    follow_to_the_end(desk)
-    reminder = desk.reminder()
+def test_a_cancel_is_honored_and_nothing_of_the_reminder_is_looked_at_any_more(store: Store, stage: Any) -> None:
+    stage(store)
+    sql(store, CANCEL)
+    follow_to_the_end(store)
+    reminder = store.reminder()
     assert (reminder.status, reminder.end_code) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE)
     assert (reminder.wake_at, reminder.last_error) == (None, "the appointment was moved")
-    assert [call.state.alive for call in desk.calls()] == [False]
-    desk.later(DAY)
-    follow(desk)
-    assert desk.reminder() == reminder
+    assert [call.state.alive for call in store.calls()] == [False]
+    store.later(DAY)
+    follow(store)
+    assert store.reminder() == reminder
 
 
-def test_one_that_waits_for_long_is_at_rest_from_the_claim_after_its_cancel_on(desk: Desk) -> None:
+def test_one_that_waits_for_long_is_at_rest_from_the_claim_after_its_cancel_on(store: Store) -> None:
     """It must not show for days when it would be called."""
-    desk.rules = evolve(RULES, redial_delays=(2 * DAY,), max_lateness=3 * DAY)
-    waits_for_its_redial(desk)
-    assert desk.reminder().wake_at == desk.now + 2 * DAY
-    sql(desk, CANCEL)
-    desk.claims()
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.CANCELLED, None)
+    store.rules = evolve(RULES, redial_delays=(2 * DAY,), max_lateness=3 * DAY)
+    waits_for_its_redial(store)
+    assert store.reminder().wake_at == store.now + 2 * DAY
+    sql(store, CANCEL)
+    store.claims()
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.CANCELLED, None)
 
 
-def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(desk: Desk) -> None:
-    [action] = desk.claim()
-    sql(desk, CANCEL)
-    seen = look(desk.connection, action=action, rules=desk.rules, now=desk.now)
+def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(store: Store) -> None:
+    [action] = store.claim()
+    sql(store, CANCEL)
+    seen = look(store.connection, action=action, rules=store.rules, now=store.now)
     reason = last_look(
-        seen.ledger, action, paused=False, stopping=False, time_left=SECOND, rules=desk.rules, now=desk.now
+        seen.ledger, action, paused=False, stopping=False, time_left=SECOND, rules=store.rules, now=store.now
     )
     assert reason == "a reminder is cancelled"
 
 
 @pytest.mark.parametrize("word", ["completed", "busy"])
-def test_the_end_of_its_call_leaves_it_cancelled(desk: Desk, word: str) -> None:
-    [action] = desk.claim()
-    desk.answer(action, Accepted("ext-1"))
-    sql(desk, CANCEL)
-    desk.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
-    follow(desk)
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.CANCELLED, None)
-    assert [call.state for call in desk.calls()] == [CallState.ENDED]
+def test_the_end_of_its_call_leaves_it_cancelled(store: Store, word: str) -> None:
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    sql(store, CANCEL)
+    store.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
+    follow(store)
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.CANCELLED, None)
+    assert [call.state for call in store.calls()] == [CallState.ENDED]
 
 
 # Written again
 
 
 @pytest.mark.parametrize("stage", [*IN_A_CALL, waits_for_its_redial, *OVER])
-def test_an_upsert_with_the_same_content_changes_nothing(desk: Desk, stage: Any) -> None:
-    stage(desk)
-    follow(desk)
-    before = desk.reminder(), desk.calls()
-    sql(desk, UPSERT, to_ms(NOW))
-    assert (desk.reminder(), desk.calls()) == before
-    follow(desk)
-    assert (evolve(desk.reminder(), revision=before[0].revision), desk.calls()) == before
+def test_an_upsert_with_the_same_content_changes_nothing(store: Store, stage: Any) -> None:
+    stage(store)
+    follow(store)
+    before = store.reminder(), store.calls()
+    sql(store, UPSERT, to_ms(NOW))
+    assert (store.reminder(), store.calls()) == before
+    follow(store)
+    assert (evolve(store.reminder(), revision=before[0].revision), store.calls()) == before
 
 
 @pytest.mark.parametrize(
@@ -203,25 +203,25 @@ def test_an_upsert_with_the_same_content_changes_nothing(desk: Desk, stage: Any)
     ],
 )
 def test_a_replace_with_the_same_content_leads_to_no_call(
-    desk: Desk, stage: Any, status: Status, code: EndCode | None
+    store: Store, stage: Any, status: Status, code: EndCode | None
 ) -> None:
-    stage(desk)
-    before = desk.calls()
-    sql(desk, REPLACE, to_ms(NOW))
-    assert desk.claim() == []
-    reminder = desk.reminder()
+    stage(store)
+    before = store.calls()
+    sql(store, REPLACE, to_ms(NOW))
+    assert store.claim() == []
+    reminder = store.reminder()
     assert (reminder.status, reminder.end_code, reminder.wake_at) == (status, code, None)
-    assert desk.calls() == before
+    assert store.calls() == before
 
 
-def test_one_that_is_replaced_while_it_waits_for_its_redial_still_waits_for_it(desk: Desk) -> None:
-    waits_for_its_redial(desk)
-    at = desk.reminder().retry_at
-    sql(desk, REPLACE, to_ms(NOW))
-    assert desk.claim() == []
-    assert (desk.reminder().wake_at, desk.reminder().attempts) == (at, 1)
-    desk.later(desk.rules.redial_delay(1))
-    assert len(desk.claim()) == 1
+def test_one_that_is_replaced_while_it_waits_for_its_redial_still_waits_for_it(store: Store) -> None:
+    waits_for_its_redial(store)
+    at = store.reminder().retry_at
+    sql(store, REPLACE, to_ms(NOW))
+    assert store.claim() == []
+    assert (store.reminder().wake_at, store.reminder().attempts) == (at, 1)
+    store.later(store.rules.redial_delay(1))
+    assert len(store.claim()) == 1
 
 
 # Moved
@@ -230,79 +230,79 @@ def test_one_that_is_replaced_while_it_waits_for_its_redial_still_waits_for_it(d
 @pytest.mark.parametrize("statement", [MOVE, UPSERT, REPLACE], ids=["update", "upsert", "replace"])
 @pytest.mark.parametrize("stage", [*IN_A_CALL, waits_for_its_redial, *OVER])
 def test_one_that_is_moved_is_called_at_its_new_time_and_keeps_its_history(
-    desk: Desk, stage: Any, statement: str
+    store: Store, stage: Any, statement: str
 ) -> None:
-    stage(desk)
-    before = desk.calls()
-    at = desk.now + 2 * DAY
-    sql(desk, statement, to_ms(at))
-    follow(desk)
-    moved = desk.reminder()
+    stage(store)
+    before = store.calls()
+    at = store.now + 2 * DAY
+    sql(store, statement, to_ms(at))
+    follow(store)
+    moved = store.reminder()
     assert (moved.status, moved.wake_at, moved.attempts) == (Status.SCHEDULED, at, 0)
     assert (moved.end_code, moved.ended_at) == (None, None)
-    follow_to_the_end(desk)
-    desk.later(at - desk.now - SECOND)
-    assert desk.claim() == []
-    desk.later(SECOND)
-    [action] = desk.claim()
-    assert [one.id for one in desk.calls()] == [*(one.id for one in before), action.call.id]
+    follow_to_the_end(store)
+    store.later(at - store.now - SECOND)
+    assert store.claim() == []
+    store.later(SECOND)
+    [action] = store.claim()
+    assert [one.id for one in store.calls()] == [*(one.id for one in before), action.call.id]
 
 
-def test_a_cancelled_one_stays_so_though_it_is_moved_unless_it_is_scheduled_with_it(desk: Desk) -> None:
-    waits_for_its_redial(desk)
-    sql(desk, CANCEL)
-    follow(desk)
-    sql(desk, MOVE, to_ms(desk.now + DAY))
-    follow(desk)
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.CANCELLED, None)
-    sql(desk, "UPDATE reminders SET scheduled_at = ?, status = 'scheduled'", to_ms(desk.now + 2 * DAY))
-    follow(desk)
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.SCHEDULED, desk.now + 2 * DAY)
+def test_a_cancelled_one_stays_so_though_it_is_moved_unless_it_is_scheduled_with_it(store: Store) -> None:
+    waits_for_its_redial(store)
+    sql(store, CANCEL)
+    follow(store)
+    sql(store, MOVE, to_ms(store.now + DAY))
+    follow(store)
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.CANCELLED, None)
+    sql(store, "UPDATE reminders SET scheduled_at = ?, status = 'scheduled'", to_ms(store.now + 2 * DAY))
+    follow(store)
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.SCHEDULED, store.now + 2 * DAY)
 
 
-def test_a_redial_delay_of_the_old_time_does_not_hold_back_the_new_one(desk: Desk) -> None:
-    desk.rules = evolve(RULES, redial_delays=(2 * HOUR,))
-    waits_for_its_redial(desk)
-    assert desk.reminder().retry_at == NOW + 2 * HOUR
-    sql(desk, MOVE, to_ms(NOW + 10 * MINUTE))
-    desk.later(10 * MINUTE)
-    [action] = desk.claim()
-    assert action.reminders[0].scheduled_at == desk.now
+def test_a_redial_delay_of_the_old_time_does_not_hold_back_the_new_one(store: Store) -> None:
+    store.rules = evolve(RULES, redial_delays=(2 * HOUR,))
+    waits_for_its_redial(store)
+    assert store.reminder().retry_at == NOW + 2 * HOUR
+    sql(store, MOVE, to_ms(NOW + 10 * MINUTE))
+    store.later(10 * MINUTE)
+    [action] = store.claim()
+    assert action.reminders[0].scheduled_at == store.now
 
 
-def test_nobody_is_reached_for_a_day_on_which_nobody_was_called(desk: Desk) -> None:
+def test_nobody_is_reached_for_a_day_on_which_nobody_was_called(store: Store) -> None:
     """The call for the old time goes on after the move, and is heard."""
-    [action] = desk.claim()
-    desk.answer(action, Accepted("ext-1"))
-    sql(desk, MOVE, to_ms(NOW + DAY))
-    desk.report(a_report("completed", reminder_id="r1", attempt_id=action.call.id))
-    follow(desk)
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.SCHEDULED, NOW + DAY)
-    desk.later(2 * DAY)
-    follow(desk)
-    assert desk.reminder().status is Status.EXPIRED
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    sql(store, MOVE, to_ms(NOW + DAY))
+    store.report(a_report("completed", reminder_id="r1", attempt_id=action.call.id))
+    follow(store)
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.SCHEDULED, NOW + DAY)
+    store.later(2 * DAY)
+    follow(store)
+    assert store.reminder().status is Status.EXPIRED
 
 
 @pytest.mark.parametrize(
     ("digits", "question"), [("1", Question.MENU), ("2", Question.CANCEL)], ids=["confirmed", "cancel requested"]
 )
-def test_an_answer_by_key_was_for_the_old_time(desk: Desk, digits: str, question: Question) -> None:
-    desk.rules = able(Capabilities(asks_what_to_say=True))
-    line = a_report("in-progress", external_call_id="ext-1", reminder_id=None, attempt_id=desk.claim()[0].call.id)
-    desk.pick_up(line)
-    desk.press(line, digits, question)
-    desk.report(evolve(line, status="completed"))
-    assert desk.reminder().response is not None
-    sql(desk, MOVE, to_ms(NOW + DAY))
-    follow(desk)
-    assert (desk.reminder().status, desk.reminder().response) == (Status.SCHEDULED, None)
-    desk.later(DAY)
-    second = evolve(line, external_call_id="ext-2", attempt_id=desk.claim()[0].call.id)
-    desk.pick_up(second)
-    desk.press(second, "")
-    desk.report(evolve(second, status="completed"))
-    assert (desk.reminder().status, desk.reminder().response) == (Status.CALLED, None)
-    assert [act["act"] for act in queries.acts_on(desk.connection, "r1")] == [
+def test_an_answer_by_key_was_for_the_old_time(store: Store, digits: str, question: Question) -> None:
+    store.rules = able(Capabilities(asks_what_to_say=True))
+    line = a_report("in-progress", external_call_id="ext-1", reminder_id=None, attempt_id=store.claim()[0].call.id)
+    store.pick_up(line)
+    store.press(line, digits, question)
+    store.report(evolve(line, status="completed"))
+    assert store.reminder().response is not None
+    sql(store, MOVE, to_ms(NOW + DAY))
+    follow(store)
+    assert (store.reminder().status, store.reminder().response) == (Status.SCHEDULED, None)
+    store.later(DAY)
+    second = evolve(line, external_call_id="ext-2", attempt_id=store.claim()[0].call.id)
+    store.pick_up(second)
+    store.press(second, "")
+    store.report(evolve(second, status="completed"))
+    assert (store.reminder().status, store.reminder().response) == (Status.CALLED, None)
+    assert [act["act"] for act in queries.acts_on(store.connection, "r1")] == [
         "confirmed" if digits == "1" else "cancel_requested"
     ]
 
@@ -321,18 +321,18 @@ def test_an_answer_by_key_was_for_the_old_time(desk: Desk, digits: str, question
     ids=["its own limit", "another message", "another time", "upsert"],
 )
 def test_one_that_is_called_again_is_not_lost_by_a_later_update(
-    desk: Desk, statement: str, parameters: tuple[object, ...]
+    store: Store, statement: str, parameters: tuple[object, ...]
 ) -> None:
-    sql(desk, "UPDATE reminders SET expires_at = ?", to_ms(NOW + HOUR))
-    desk.later(DAY)
-    desk.claims()
-    assert desk.reminder().status is Status.EXPIRED
-    desk.write(partial(call_again, reminder_id="r1", rules=desk.rules, source=Source(actor="anna")))
-    sql(desk, statement, *parameters)
-    reminder: Reminder = desk.reminder()
+    sql(store, "UPDATE reminders SET expires_at = ?", to_ms(NOW + HOUR))
+    store.later(DAY)
+    store.claims()
+    assert store.reminder().status is Status.EXPIRED
+    store.write(partial(call_again, reminder_id="r1", rules=store.rules, source=Source(actor="anna")))
+    sql(store, statement, *parameters)
+    reminder: Reminder = store.reminder()
     assert reminder.expires_at == NOW + HOUR
-    assert limit_of(reminder, desk.rules) == desk.now + desk.rules.max_lateness
-    assert len(desk.claim()) == 1
+    assert limit_of(reminder, store.rules) == store.now + store.rules.max_lateness
+    assert len(store.claim()) == 1
 
 
 @pytest.mark.parametrize(
@@ -348,27 +348,27 @@ def test_one_that_is_called_again_is_not_lost_by_a_later_update(
     ],
 )
 def test_a_reminder_that_can_never_be_called_fails_at_once_with_its_reason(
-    desk: Desk, columns: dict[str, str], reason: str
+    store: Store, columns: dict[str, str], reason: str
 ) -> None:
     row = {"id": "later", "phone_number": "+12025550147", "message": "Hello.", "scheduled_at": YEAR_2999, **columns}
-    sql(desk, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values())
-    desk.claim()
-    later = desk.reminder("later")
+    sql(store, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values())
+    store.claim()
+    later = store.reminder("later")
     assert (later.status, later.end_code) == (Status.FAILED, EndCode.INVALID)
     assert (later.last_error or "").startswith(reason)
 
 
-def test_a_reminder_that_is_made_one_that_can_never_be_called_fails_at_once(desk: Desk) -> None:
-    desk.insert("later", "+12025550147", scheduled_at=YEAR_2999)
-    sql(desk, "UPDATE reminders SET message = '' WHERE id = 'later'")
-    desk.claim()
-    assert desk.reminder("later").end_code is EndCode.INVALID
+def test_a_reminder_that_is_made_one_that_can_never_be_called_fails_at_once(store: Store) -> None:
+    store.insert("later", "+12025550147", scheduled_at=YEAR_2999)
+    sql(store, "UPDATE reminders SET message = '' WHERE id = 'later'")
+    store.claim()
+    assert store.reminder("later").end_code is EndCode.INVALID
 
 
-def test_a_reminder_that_can_be_called_is_looked_at_again_when_it_is_due(desk: Desk) -> None:
+def test_a_reminder_that_can_be_called_is_looked_at_again_when_it_is_due(store: Store) -> None:
     row = ("later", "+12025550147", "Hello.", YEAR_2999)
-    sql(desk, "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)", *row)
-    desk.claim()
-    later = desk.reminder("later")
+    sql(store, "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)", *row)
+    store.claim()
+    later = store.reminder("later")
     assert later.status is Status.SCHEDULED
     assert later.wake_at == later.scheduled_at

@@ -29,7 +29,7 @@ from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import BUSY_TIMEOUT
 from tests.support.builders import DAY, NOW, RULES
 from tests.support.rows import insert_call
-from tests.support.store import Desk, a_desk, contents
+from tests.support.store import Store, a_store, contents
 
 PHONE = "+12025554711"
 OLD = NOW - 31 * DAY
@@ -37,62 +37,65 @@ BEFORE = NOW - 30 * DAY
 
 
 @pytest.fixture
-def desk(path: Path) -> Iterator[Desk]:
-    with a_desk(path) as desk:
-        yield desk
+def store(path: Path) -> Iterator[Store]:
+    with a_store(path) as store:
+        yield store
 
 
-def insert(desk: Desk, reminder_id: str = "r1", **columns: Any) -> None:
+def insert(store: Store, reminder_id: str = "r1", **columns: Any) -> None:
     """One that was over long ago."""
     old = {"status": "called", "wake_at": None, "scheduled_at": to_ms(OLD), "updated_at": to_ms(OLD)}
-    desk.insert(reminder_id, PHONE, **(old | columns))
+    store.insert(reminder_id, PHONE, **(old | columns))
 
 
-def called(desk: Desk, reminder_id: str = "r1", **columns: Any) -> None:
-    insert_call(desk.connection, reminder_id, **({"status": "completed", "transcript": "I am ill."} | columns))
+def called(store: Store, reminder_id: str = "r1", **columns: Any) -> None:
+    insert_call(store.connection, reminder_id, **({"status": "completed", "transcript": "I am ill."} | columns))
 
 
-def purge(desk: Desk) -> int:
+def purge(store: Store) -> int:
     purged, place = 0, Place()
     while True:
         batch = partial(purge_batch, before=BEFORE, place=place, actor="anna", cleaned=without_numbers)
-        done = desk.write(batch)
+        done = store.write(batch)
         if done.reached is None:
             return purged
         purged, place = purged + done.reminders, done.reached
 
 
-def row(desk: Desk, table: str) -> dict[str, Any]:
-    return dict(desk.connection.execute(f"SELECT * FROM {table}").fetchone())
+def row(store: Store, table: str) -> dict[str, Any]:
+    return dict(store.connection.execute(f"SELECT * FROM {table}").fetchone())
 
 
-def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None:
-    insert(desk, ref="appointment 7", response="confirmed", attempts=2, timezone="Europe/Berlin")
+def test_message_transcript_and_number_go_and_all_else_stays(store: Store) -> None:
+    insert(store, ref="appointment 7", response="confirmed", attempts=2, timezone="Europe/Berlin")
     known: dict[str, Any] = {
         "external_call_id": "e1",
         "answered_by": "human",
         "duration_seconds": 31,
         "sip_response_code": 200,
     }
-    called(desk, **known)
-    reminder, call = row(desk, "reminders"), row(desk, "call_logs")
-    assert purge(desk) == 1
-    assert row(desk, "reminders") == reminder | {"phone_number": "", "message": "", "revision": 1}
-    assert row(desk, "call_logs") == call | {"phone_number": "", "transcript": "", "answered_by": None}
+    called(store, **known)
+    reminder, call = row(store, "reminders"), row(store, "call_logs")
+    assert purge(store) == 1
+    assert row(store, "reminders") == reminder | {"phone_number": "", "message": "", "revision": 1}
+    assert row(store, "call_logs") == call | {"phone_number": "", "transcript": "", "answered_by": None}
 
 
-def test_the_hash_of_a_former_number_goes_as_well(desk: Desk) -> None:
-    insert(desk, status="expired", hold_code="number_changed", former_number="salt:hash")
-    assert purge(desk) == 1
-    assert row(desk, "reminders")["former_number"] is None
+def test_the_hash_of_a_former_number_goes_as_well(store: Store) -> None:
+    insert(store, status="expired", hold_code="number_changed", former_number="salt:hash")
+    assert purge(store) == 1
+    assert row(store, "reminders")["former_number"] is None
 
 
-def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:
-    insert(desk, status="failed", last_error=f"refused by the provider: {PHONE} is invalid")
-    called(desk, state="refused", error=f"{PHONE} is invalid", transcript=None)
-    purge(desk)
-    assert row(desk, "reminders")["last_error"] == "refused by the provider: +*********11 is invalid"
-    assert (row(desk, "call_logs")["error"], row(desk, "call_logs")["transcript"]) == ("+*********11 is invalid", None)
+def test_phone_numbers_in_reasons_are_masked(store: Store) -> None:
+    insert(store, status="failed", last_error=f"refused by the provider: {PHONE} is invalid")
+    called(store, state="refused", error=f"{PHONE} is invalid", transcript=None)
+    purge(store)
+    assert row(store, "reminders")["last_error"] == "refused by the provider: +*********11 is invalid"
+    assert (row(store, "call_logs")["error"], row(store, "call_logs")["transcript"]) == (
+        "+*********11 is invalid",
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -104,51 +107,51 @@ def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:
         {"status": "processing", "wake_at": to_ms(NOW + DAY)},
     ],
 )
-def test_what_is_not_over_or_not_old_is_left_alone(desk: Desk, columns: dict[str, Any]) -> None:
-    insert(desk, **columns)
-    before = contents(desk.connection)
-    assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
-    assert contents(desk.connection) == before
+def test_what_is_not_over_or_not_old_is_left_alone(store: Store, columns: dict[str, Any]) -> None:
+    insert(store, **columns)
+    before = contents(store.connection)
+    assert (count_old(store.connection, before=BEFORE), purge(store)) == (0, 0)
+    assert contents(store.connection) == before
 
 
-def test_one_with_an_open_call_waits_until_that_is_closed(desk: Desk) -> None:
-    insert(desk, status="cancelled")
-    insert(desk, "same number", status="cancelled")
-    called(desk, state="placed", status="ringing")
-    assert purge(desk) == 0
-    desk.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
-    assert purge(desk) == 2
+def test_one_with_an_open_call_waits_until_that_is_closed(store: Store) -> None:
+    insert(store, status="cancelled")
+    insert(store, "same number", status="cancelled")
+    called(store, state="placed", status="ringing")
+    assert purge(store) == 0
+    store.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
+    assert purge(store) == 2
 
 
-def test_so_does_one_whose_number_is_another_by_now(desk: Desk) -> None:
-    insert(desk, status="cancelled")
-    called(desk, state="placed", status="ringing", phone_number="+12025550099")
-    assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
-    desk.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
-    assert purge(desk) == 1
+def test_so_does_one_whose_number_is_another_by_now(store: Store) -> None:
+    insert(store, status="cancelled")
+    called(store, state="placed", status="ringing", phone_number="+12025550099")
+    assert (count_old(store.connection, before=BEFORE), purge(store)) == (0, 0)
+    store.connection.execute("UPDATE call_logs SET state = 'ended', wake_at = NULL")
+    assert purge(store) == 1
 
 
-def test_a_number_stays_busy_though_the_reminder_that_a_call_was_reported_for_has_another(desk: Desk) -> None:
-    insert(desk, phone_number="+12025550099")
-    called(desk, state="placed", status="ringing", adopted=1, phone_number=PHONE)
-    desk.connection.execute("DELETE FROM call_reminders")
-    assert purge(desk) == 1
-    assert row(desk, "call_logs")["phone_number"] == PHONE
+def test_a_number_stays_busy_though_the_reminder_that_a_call_was_reported_for_has_another(store: Store) -> None:
+    insert(store, phone_number="+12025550099")
+    called(store, state="placed", status="ringing", adopted=1, phone_number=PHONE)
+    store.connection.execute("DELETE FROM call_reminders")
+    assert purge(store) == 1
+    assert row(store, "call_logs")["phone_number"] == PHONE
 
 
-def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(desk: Desk) -> None:
-    insert(desk)
-    insert(desk, "younger", scheduled_at=to_ms(NOW))
-    called(desk)
-    desk.connection.execute(
+def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(store: Store) -> None:
+    insert(store)
+    insert(store, "younger", scheduled_at=to_ms(NOW))
+    called(store)
+    store.connection.execute(
         "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest)"
         " VALUES ('call-of-r1', 'younger', 1, 0, '')"
     )
-    assert purge(desk) == 1
-    assert row(desk, "call_logs")["transcript"] == "I am ill."
-    desk.connection.execute("UPDATE reminders SET scheduled_at = ?, updated_at = ?, revision = 9", (to_ms(OLD),) * 2)
-    assert purge(desk) == 1
-    assert row(desk, "call_logs")["transcript"] == ""
+    assert purge(store) == 1
+    assert row(store, "call_logs")["transcript"] == "I am ill."
+    store.connection.execute("UPDATE reminders SET scheduled_at = ?, updated_at = ?, revision = 9", (to_ms(OLD),) * 2)
+    assert purge(store) == 1
+    assert row(store, "call_logs")["transcript"] == ""
 
 
 @pytest.mark.parametrize(
@@ -159,157 +162,159 @@ def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(des
         "UPDATE reminders SET phone_number = '+12025550099', updated_at = scheduled_at + 86400000000",
     ],
 )
-def test_an_old_call_whose_reminder_was_deleted_or_moved_is_purged_by_its_own_age(desk: Desk, change: str) -> None:
-    insert(desk)
-    called(desk, created_at=to_ms(OLD), updated_at=to_ms(OLD), error=f"{PHONE} is busy")
-    insert(desk, "current", updated_at=to_ms(NOW))
-    called(desk, "current", created_at=to_ms(OLD), updated_at=to_ms(OLD))
-    desk.connection.execute(f"{change} WHERE id = 'r1'")
-    assert count_left_calls(desk.connection, before=BEFORE) == 1
-    assert purge(desk) == 0
-    calls = desk.connection.execute("SELECT reminder_id, phone_number, transcript FROM call_logs").fetchall()
+def test_an_old_call_whose_reminder_was_deleted_or_moved_is_purged_by_its_own_age(store: Store, change: str) -> None:
+    insert(store)
+    called(store, created_at=to_ms(OLD), updated_at=to_ms(OLD), error=f"{PHONE} is busy")
+    insert(store, "current", updated_at=to_ms(NOW))
+    called(store, "current", created_at=to_ms(OLD), updated_at=to_ms(OLD))
+    store.connection.execute(f"{change} WHERE id = 'r1'")
+    assert count_left_calls(store.connection, before=BEFORE) == 1
+    assert purge(store) == 0
+    calls = store.connection.execute("SELECT reminder_id, phone_number, transcript FROM call_logs").fetchall()
     assert [tuple(call) for call in calls] == [("r1", "", ""), ("current", PHONE, "I am ill.")]
-    assert unscrubbed(desk.connection) is Traces.FILE
-    [line] = desk.connection.execute("SELECT detail FROM audit").fetchall()
+    assert unscrubbed(store.connection) is Traces.FILE
+    [line] = store.connection.execute("SELECT detail FROM audit").fetchall()
     assert line["detail"] == "1 calls from before 2026-01-31"
-    assert count_left_calls(desk.connection, before=BEFORE) == 0
+    assert count_left_calls(store.connection, before=BEFORE) == 0
 
 
 @pytest.mark.parametrize("columns", [{"updated_at": to_ms(BEFORE)}, {"state": "placed"}])
 def test_a_call_without_a_reminder_is_left_alone_while_it_is_young_or_alive(
-    desk: Desk, columns: dict[str, Any]
+    store: Store, columns: dict[str, Any]
 ) -> None:
-    insert(desk)
-    called(desk, **{"created_at": to_ms(OLD), "updated_at": to_ms(OLD), **columns})
-    desk.connection.execute("DELETE FROM reminders")
-    purge(desk)
-    assert row(desk, "call_logs")["transcript"] == "I am ill."
+    insert(store)
+    called(store, **{"created_at": to_ms(OLD), "updated_at": to_ms(OLD), **columns})
+    store.connection.execute("DELETE FROM reminders")
+    purge(store)
+    assert row(store, "call_logs")["transcript"] == "I am ill."
 
 
-def test_old_calls_are_found_behind_any_number_of_others(desk: Desk) -> None:
+def test_old_calls_are_found_behind_any_number_of_others(store: Store) -> None:
     for number in range(BATCH + 1):
-        insert(desk, f"r{number}", updated_at=to_ms(NOW))
-        called(desk, f"r{number}", id=f"c{number}", created_at=to_ms(OLD), updated_at=to_ms(OLD))
-    desk.connection.execute(f"DELETE FROM reminders WHERE id = 'r{BATCH}'")
-    purge(desk)
-    purged = desk.connection.execute("SELECT id FROM call_logs WHERE phone_number = ''").fetchall()
+        insert(store, f"r{number}", updated_at=to_ms(NOW))
+        called(store, f"r{number}", id=f"c{number}", created_at=to_ms(OLD), updated_at=to_ms(OLD))
+    store.connection.execute(f"DELETE FROM reminders WHERE id = 'r{BATCH}'")
+    purge(store)
+    purged = store.connection.execute("SELECT id FROM call_logs WHERE phone_number = ''").fetchall()
     assert [call["id"] for call in purged] == [f"c{BATCH}"]
 
 
-def test_a_purge_wakes_no_reminder(desk: Desk) -> None:
-    insert(desk)
-    called(desk)
-    purge(desk)
-    assert row(desk, "reminders")["wake_at"] is None
-    desk.connection.execute("UPDATE reminders SET wake_at = 0")
-    desk.claims()
-    assert (row(desk, "reminders")["status"], row(desk, "reminders")["wake_at"]) == ("called", None)
+def test_a_purge_wakes_no_reminder(store: Store) -> None:
+    insert(store)
+    called(store)
+    purge(store)
+    assert row(store, "reminders")["wake_at"] is None
+    store.connection.execute("UPDATE reminders SET wake_at = 0")
+    store.claims()
+    assert (row(store, "reminders")["status"], row(store, "reminders")["wake_at"]) == ("called", None)
 
 
-def test_opt_outs_stay(desk: Desk) -> None:
-    insert(desk)
-    desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=RULES))
-    purge(desk)
-    assert row(desk, "opt_outs")["phone_number"] == PHONE
+def test_opt_outs_stay(store: Store) -> None:
+    insert(store)
+    store.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=RULES))
+    purge(store)
+    assert row(store, "opt_outs")["phone_number"] == PHONE
 
 
-def test_a_purge_goes_in_batches_with_a_line_in_the_audit_each_and_finds_nothing_the_second_time(desk: Desk) -> None:
+def test_a_purge_goes_in_batches_with_a_line_in_the_audit_each_and_finds_nothing_the_second_time(store: Store) -> None:
     total = 2 * BATCH + 1
-    desk.connection.execute("BEGIN")
+    store.connection.execute("BEGIN")
     for number in range(total):
-        insert(desk, f"r{number}", scheduled_at=to_ms(OLD) + number % 3)
-    desk.connection.execute("COMMIT")
-    assert count_old(desk.connection, before=BEFORE) == total
-    assert purge(desk) == total
-    lines = desk.connection.execute("SELECT act, actor, detail FROM audit").fetchall()
+        insert(store, f"r{number}", scheduled_at=to_ms(OLD) + number % 3)
+    store.connection.execute("COMMIT")
+    assert count_old(store.connection, before=BEFORE) == total
+    assert purge(store) == total
+    lines = store.connection.execute("SELECT act, actor, detail FROM audit").fetchall()
     assert [tuple(line) for line in lines] == [
         ("purge", "anna", f"{count} reminders from before 2026-01-31") for count in (BATCH, BATCH, 1)
     ]
-    assert (count_old(desk.connection, before=BEFORE), purge(desk)) == (0, 0)
+    assert (count_old(store.connection, before=BEFORE), purge(store)) == (0, 0)
 
 
-def test_what_was_purged_long_ago_costs_no_long_transaction(desk: Desk) -> None:
+def test_what_was_purged_long_ago_costs_no_long_transaction(store: Store) -> None:
     """Also if there is nothing to do, a transaction looks at a few reminders only, by an index."""
     for number in range(2 * BATCH):
-        insert(desk, f"r{number:03}", message="", phone_number="")
+        insert(store, f"r{number:03}", message="", phone_number="")
     batch = partial(purge_batch, before=BEFORE, place=Place(), actor="anna", cleaned=without_numbers)
-    done = desk.write(batch)
+    done = store.write(batch)
     assert (done.reminders, done.reached) == (0, Place(to_ms(OLD), f"r{BATCH - 1:03}"))
-    assert desk.count("audit") == 0
+    assert store.count("audit") == 0
 
 
-def test_a_late_report_of_a_purged_reminder_reads_no_others_that_were_purged(desk: Desk) -> None:
+def test_a_late_report_of_a_purged_reminder_reads_no_others_that_were_purged(store: Store) -> None:
     def steps(reminder_id: str) -> int:
         """How many hundred steps SQLite takes for a late report of the call that was purged with this reminder."""
-        insert(desk, reminder_id, message="", phone_number="")
-        called(desk, reminder_id, id=f"c-{reminder_id}", phone_number="", external_call_id=f"e-{reminder_id}")
+        insert(store, reminder_id, message="", phone_number="")
+        called(store, reminder_id, id=f"c-{reminder_id}", phone_number="", external_call_id=f"e-{reminder_id}")
         taken = []
-        desk.connection.set_progress_handler(lambda: taken.append(1), 100)
-        desk.report(Report(external_call_id=f"e-{reminder_id}", status="completed", attempt_id=f"c-{reminder_id}"))
-        desk.connection.set_progress_handler(None, 0)
+        store.connection.set_progress_handler(lambda: taken.append(1), 100)
+        store.report(Report(external_call_id=f"e-{reminder_id}", status="completed", attempt_id=f"c-{reminder_id}"))
+        store.connection.set_progress_handler(None, 0)
         return len(taken)
 
     alone = steps("first")
     for number in range(300):
-        insert(desk, f"r{number}", message="", phone_number="")
-        called(desk, f"r{number}", id=f"c{number}", phone_number="")
+        insert(store, f"r{number}", message="", phone_number="")
+        called(store, f"r{number}", id=f"c{number}", phone_number="")
     assert steps("last") <= alone + 2
 
 
-def test_calls_are_looked_up_also_if_they_were_few_when_they_were_counted(desk: Desk) -> None:
-    insert(desk)
-    called(desk)
-    desk.connection.execute("ANALYZE")
-    assert not by_index(desk)
+def test_calls_are_looked_up_also_if_they_were_few_when_they_were_counted(store: Store) -> None:
+    insert(store)
+    called(store)
+    store.connection.execute("ANALYZE")
+    assert not by_index(store)
     for number in range(2, 300):
-        insert(desk, f"r{number}")
-        called(desk, f"r{number}", id=f"c{number}")
-    desk.write(count_calls)
-    assert by_index(desk)
+        insert(store, f"r{number}")
+        called(store, f"r{number}", id=f"c{number}")
+    store.write(count_calls)
+    assert by_index(store)
 
 
-def by_index(desk: Desk) -> bool:
+def by_index(store: Store) -> bool:
     """Whether a purge finds a reminder's calls without reading them all."""
     bounds = {"before": 0, "after": 0, "after_id": "", "limit": 1}
-    plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {_NEXT}", bounds)]
+    plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {_NEXT}", bounds)]
     return not any("SCAN" in step.replace("SCALAR", "") for step in plan)
 
 
-def test_a_transcript_that_came_after_the_purge_goes_with_the_next(desk: Desk) -> None:
-    insert(desk)
-    called(desk, transcript=None)
-    purge(desk)
-    desk.connection.execute("UPDATE call_logs SET transcript = 'late words'")
-    assert purge(desk) == 1
-    assert row(desk, "call_logs")["transcript"] == ""
+def test_a_transcript_that_came_after_the_purge_goes_with_the_next(store: Store) -> None:
+    insert(store)
+    called(store, transcript=None)
+    purge(store)
+    store.connection.execute("UPDATE call_logs SET transcript = 'late words'")
+    assert purge(store) == 1
+    assert row(store, "call_logs")["transcript"] == ""
 
 
-def test_a_purged_reminder_is_not_rung_again(desk: Desk) -> None:
-    insert(desk, status="failed")
-    purge(desk)
+def test_a_purged_reminder_is_not_rung_again(store: Store) -> None:
+    insert(store, status="failed")
+    purge(store)
     with pytest.raises(NotAllowedError, match="purged"):
-        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
+        store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
 
 
-def test_no_byte_of_it_is_left_in_the_files(desk: Desk, path: Path) -> None:
+def test_no_byte_of_it_is_left_in_the_files(store: Store, path: Path) -> None:
     """Rows as long and as often changed as they really are: SQLite leaves copies behind when it moves them."""
     chance = Random(3)
     ids = [f"r{chance.random()}" for _ in range(3000)]
-    desk.connection.execute("BEGIN")
+    store.connection.execute("BEGIN")
     for reminder_id in ids:
         words = "SECRETMESSAGE " + "x" * chance.choice([5, 40, 300, 900, 3900])
         phone = f"+4930{chance.randrange(10**7):07}"
         over = {"status": "failed", "wake_at": None, "scheduled_at": to_ms(OLD), "updated_at": to_ms(OLD)}
-        desk.insert(reminder_id, phone, message=words, **over)
+        store.insert(reminder_id, phone, message=words, **over)
     for reminder_id in ids:
         words = "SECRETTRANSCRIPT " + "y" * chance.choice([5, 300, 9000])
-        called(desk, reminder_id, id=reminder_id, transcript=words)
+        called(store, reminder_id, id=reminder_id, transcript=words)
     for reminder_id in chance.sample(ids, 1500):
         reason = "z" * chance.choice([3, 60])
-        desk.connection.execute("UPDATE reminders SET last_error = ?, revision = 1 WHERE id = ?", (reason, reminder_id))
-    desk.connection.execute("COMMIT")
-    assert purge(desk) == 3000
-    assert scrub(desk.connection)
+        store.connection.execute(
+            "UPDATE reminders SET last_error = ?, revision = 1 WHERE id = ?", (reason, reminder_id)
+        )
+    store.connection.execute("COMMIT")
+    assert purge(store) == 3000
+    assert scrub(store.connection)
     files = [path, path.with_name("reminderd.db-wal"), path.with_name("reminderd.db-shm")]
     assert sorted(path.parent.iterdir()) == sorted(files)
     # By another process: to close the files in this one would drop the locks that SQLite holds on them.
@@ -317,32 +322,32 @@ def test_no_byte_of_it_is_left_in_the_files(desk: Desk, path: Path) -> None:
     assert subprocess.run(looked, check=False, capture_output=True, text=True).stdout == ""
 
 
-def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(desk: Desk, path: Path) -> None:
-    insert(desk)
+def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(store: Store, path: Path) -> None:
+    insert(store)
     statements: list[str] = []
-    with a_desk(path) as reader:
+    with a_store(path) as reader:
         reader.connection.execute("BEGIN")
         reader.connection.execute("SELECT * FROM reminders").fetchone()
-        purge(desk)
+        purge(store)
         begun = time.monotonic()
-        assert not scrub(desk.connection)
+        assert not scrub(store.connection)
         assert time.monotonic() - begun < BUSY_TIMEOUT.total_seconds() / 2  # it waited for nobody, nor others for it
-        assert unscrubbed(desk.connection) is Traces.LOG
+        assert unscrubbed(store.connection) is Traces.LOG
         reader.connection.execute("ROLLBACK")
-    desk.connection.set_trace_callback(statements.append)
-    assert scrub(desk.connection)
+    store.connection.set_trace_callback(statements.append)
+    assert scrub(store.connection)
     assert "VACUUM" not in statements
-    assert unscrubbed(desk.connection) is None
-    patience = desk.connection.execute("PRAGMA busy_timeout").fetchone()[0]
+    assert unscrubbed(store.connection) is None
+    patience = store.connection.execute("PRAGMA busy_timeout").fetchone()[0]
     assert patience == BUSY_TIMEOUT.total_seconds() * 1000
 
 
-def test_somebody_who_reads_for_a_moment_only_does_not_keep_the_log(desk: Desk, path: Path) -> None:
-    insert(desk)
-    purge(desk)
+def test_somebody_who_reads_for_a_moment_only_does_not_keep_the_log(store: Store, path: Path) -> None:
+    insert(store)
+    purge(store)
     tries = 0
 
-    with a_desk(path) as reader:
+    with a_store(path) as reader:
         reader.connection.execute("BEGIN")
         reader.connection.execute("SELECT * FROM reminders").fetchone()
 
@@ -352,35 +357,35 @@ def test_somebody_who_reads_for_a_moment_only_does_not_keep_the_log(desk: Desk, 
             if tries == 2 and reader.connection.in_transaction:
                 reader.connection.execute("ROLLBACK")
 
-        desk.connection.set_trace_callback(until_the_second_try)
-        assert scrub(desk.connection)
+        store.connection.set_trace_callback(until_the_second_try)
+        assert scrub(store.connection)
 
 
-def test_traces_are_marked_with_the_purge_until_the_file_is_written_anew(desk: Desk) -> None:
-    assert unscrubbed(desk.connection) is None
-    insert(desk)
-    purge(desk)
-    assert unscrubbed(desk.connection) is Traces.FILE
-    assert scrub(desk.connection)
-    assert unscrubbed(desk.connection) is None
+def test_traces_are_marked_with_the_purge_until_the_file_is_written_anew(store: Store) -> None:
+    assert unscrubbed(store.connection) is None
+    insert(store)
+    purge(store)
+    assert unscrubbed(store.connection) is Traces.FILE
+    assert scrub(store.connection)
+    assert unscrubbed(store.connection) is None
 
 
-def test_a_purge_that_finds_nothing_marks_nothing(desk: Desk) -> None:
-    insert(desk, scheduled_at=to_ms(NOW))
-    purge(desk)
-    assert unscrubbed(desk.connection) is None
+def test_a_purge_that_finds_nothing_marks_nothing(store: Store) -> None:
+    insert(store, scheduled_at=to_ms(NOW))
+    purge(store)
+    assert unscrubbed(store.connection) is None
 
 
-def test_what_another_program_purges_while_the_file_is_written_anew_stays_marked(desk: Desk, path: Path) -> None:
-    insert(desk)
-    purge(desk)
+def test_what_another_program_purges_while_the_file_is_written_anew_stays_marked(store: Store, path: Path) -> None:
+    insert(store)
+    purge(store)
 
     def once(statement: str) -> None:
         if statement.startswith("UPDATE settings"):  # the file is written, and the mark not changed yet
-            desk.connection.set_trace_callback(None)
-            with a_desk(path) as other:
+            store.connection.set_trace_callback(None)
+            with a_store(path) as other:
                 other.write(lambda connection, _now: mark_unscrubbed(connection))
 
-    desk.connection.set_trace_callback(once)
-    scrub(desk.connection)
-    assert unscrubbed(desk.connection) is Traces.FILE
+    store.connection.set_trace_callback(once)
+    scrub(store.connection)
+    assert unscrubbed(store.connection) is Traces.FILE

@@ -15,21 +15,21 @@ from reminderd.store.queries import Wanted, broken_promises, bundled_with, calls
 from reminderd.store.rows import to_ms
 from tests.support.builders import NOW
 from tests.support.rows import insert_call
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "clinic.db") as desk:
-        desk.insert("tomorrow", "+12025550001", scheduled_at=to_ms(NOW + DAY))
-        desk.insert("called", "+12025550002", status="called", response="confirmed")
-        desk.insert("wants", "+12025550003", status="called", response="cancel_requested")
-        desk.insert("failed", "+12025550013", status="failed", last_error="busy")
-        desk.insert("expired", "+12025550004", status="expired", scheduled_at=to_ms(NOW - DAY))
-        desk.insert("gone", "+12025550005", status="cancelled", response="cancel_requested")
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "clinic.db") as store:
+        store.insert("tomorrow", "+12025550001", scheduled_at=to_ms(NOW + DAY))
+        store.insert("called", "+12025550002", status="called", response="confirmed")
+        store.insert("wants", "+12025550003", status="called", response="cancel_requested")
+        store.insert("failed", "+12025550013", status="failed", last_error="busy")
+        store.insert("expired", "+12025550004", status="expired", scheduled_at=to_ms(NOW - DAY))
+        store.insert("gone", "+12025550005", status="cancelled", response="cancel_requested")
+        yield store
 
 
 @pytest.mark.parametrize(
@@ -48,79 +48,79 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
         ({"needs_human": True, "since": NOW, "phone_ending": "13"}, ["failed"]),
     ],
 )
-def test_what_is_asked_for_is_listed_by_time(desk: Desk, asked: dict[str, Any], expected: list[str]) -> None:
-    rows = list_reminders(desk.connection, wanted=Wanted(**asked), limit=None)
+def test_what_is_asked_for_is_listed_by_time(store: Store, asked: dict[str, Any], expected: list[str]) -> None:
+    rows = list_reminders(store.connection, wanted=Wanted(**asked), limit=None)
     assert [row["id"] for row in rows] == expected
-    assert count_reminders(desk.connection, wanted=Wanted(**asked)) == len(expected)
+    assert count_reminders(store.connection, wanted=Wanted(**asked)) == len(expected)
 
 
 def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
     states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode)))
-    with a_desk(tmp_path / "every.db") as desk:
+    with a_store(tmp_path / "every.db") as store:
         for number, (status, response, reason, hold) in enumerate(states):
-            desk.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
-        rows = list_reminders(desk.connection, wanted=Wanted(needs_human=True), limit=None)
+            store.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
+        rows = list_reminders(store.connection, wanted=Wanted(needs_human=True), limit=None)
     expected = [f"{number:04}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
     assert [row["id"] for row in rows] == expected
 
 
-def test_a_limit_cuts_the_list_and_not_the_count(desk: Desk) -> None:
-    assert len(list_reminders(desk.connection, wanted=Wanted(), limit=2)) == 2
-    assert count_reminders(desk.connection, wanted=Wanted()) == 6
+def test_a_limit_cuts_the_list_and_not_the_count(store: Store) -> None:
+    assert len(list_reminders(store.connection, wanted=Wanted(), limit=2)) == 2
+    assert count_reminders(store.connection, wanted=Wanted()) == 6
 
 
-def test_a_hold_is_shown_as_a_code_and_in_words(desk: Desk) -> None:
-    desk.connection.execute("UPDATE reminders SET hold_code = 'hours' WHERE id = 'tomorrow'")
-    [row] = list_reminders(desk.connection, wanted=Wanted(status=Status.SCHEDULED), limit=None)
+def test_a_hold_is_shown_as_a_code_and_in_words(store: Store) -> None:
+    store.connection.execute("UPDATE reminders SET hold_code = 'hours' WHERE id = 'tomorrow'")
+    [row] = list_reminders(store.connection, wanted=Wanted(status=Status.SCHEDULED), limit=None)
     assert (row["hold_code"], row["hold_reason"]) == ("hours", "outside the calling hours")
 
 
-def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_named(desk: Desk) -> None:
-    insert_call(desk.connection, "called", status="completed")
-    desk.connection.execute(
+def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_named(store: Store) -> None:
+    insert_call(store.connection, "called", status="completed")
+    store.connection.execute(
         "INSERT INTO call_logs (id, reminder_id, phone_number, state, adopted, last_sign_at)"
         " VALUES ('theirs', 'called', '', 'ended', 1, 0), ('gone', 'called', '', 'ended', 0, 0)"
     )
-    desk.connection.execute(
+    store.connection.execute(
         "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, gone)"
         " VALUES ('gone', 'called', 0, 0, '', 1), ('call-of-called', 'wants', 1, 0, '', 0)"
     )
-    assert [call["id"] for call in calls_of(desk.connection, "called")] == ["call-of-called", "theirs"]
-    assert bundled_with(desk.connection, "called") == {"call-of-called": ["wants"]}
+    assert [call["id"] for call in calls_of(store.connection, "called")] == ["call-of-called", "theirs"]
+    assert bundled_with(store.connection, "called") == {"call-of-called": ["wants"]}
 
 
-def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself(desk: Desk) -> None:
-    insert_call(desk.connection, "called", id="busy", outcome="not_answered")
-    insert_call(desk.connection, "called", id="heard", outcome="heard", said=True)
-    desk.connection.execute(
+def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself(store: Store) -> None:
+    insert_call(store.connection, "called", id="busy", outcome="not_answered")
+    insert_call(store.connection, "called", id="heard", outcome="heard", said=True)
+    store.connection.execute(
         "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
         " SELECT 'heard', id, 1, scheduled_at, '', 0 FROM reminders WHERE id = 'failed'"
     )
-    desk.connection.execute("UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'failed'")
-    rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
+    store.connection.execute("UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'failed'")
+    rows = {row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=Wanted(), limit=None)}
     assert (rows["called"], rows["failed"], rows["wants"]) == ("heard", "not_heard", None)
-    assert [call["outcome"] for call in calls_of(desk.connection, "called")] == ["not_answered", "heard"]
-    assert [call["outcome"] for call in calls_of(desk.connection, "failed")] == ["not_heard"]
+    assert [call["outcome"] for call in calls_of(store.connection, "called")] == ["not_answered", "heard"]
+    assert [call["outcome"] for call in calls_of(store.connection, "failed")] == ["not_heard"]
 
 
-def test_a_call_for_another_time_or_number_tells_nothing_of_the_reminder_as_it_is_now(desk: Desk) -> None:
-    insert_call(desk.connection, "called", outcome="heard", said=True)
-    insert_call(desk.connection, "wants", outcome="heard", said=True)
-    desk.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
-    desk.connection.execute("UPDATE reminders SET phone_number = '+12025550009' WHERE id = 'wants'")
-    rows = {row["id"]: row["call_outcome"] for row in list_reminders(desk.connection, wanted=Wanted(), limit=None)}
+def test_a_call_for_another_time_or_number_tells_nothing_of_the_reminder_as_it_is_now(store: Store) -> None:
+    insert_call(store.connection, "called", outcome="heard", said=True)
+    insert_call(store.connection, "wants", outcome="heard", said=True)
+    store.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
+    store.connection.execute("UPDATE reminders SET phone_number = '+12025550009' WHERE id = 'wants'")
+    rows = {row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=Wanted(), limit=None)}
     assert (rows["called"], rows["wants"]) == (None, None)
 
 
 def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:
-    with a_desk(tmp_path / "stopped.db") as desk:
-        desk.insert("claimed", "+12025550001")
-        assert desk.claim()
-        desk.insert("gone", "+12025550002")
-        desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'gone'")
-        desk.later(DAY)
-        assert broken_promises(desk.connection) == []
-        desk.connection.execute("UPDATE reminders SET status = 'scheduled', wake_at = NULL, revision = 9")
-        assert broken_promises(desk.connection) == ["a waiting reminder has no wake_at: gone"]
+    with a_store(tmp_path / "stopped.db") as store:
+        store.insert("claimed", "+12025550001")
+        assert store.claim()
+        store.insert("gone", "+12025550002")
+        store.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'gone'")
+        store.later(DAY)
+        assert broken_promises(store.connection) == []
+        store.connection.execute("UPDATE reminders SET status = 'scheduled', wake_at = NULL, revision = 9")
+        assert broken_promises(store.connection) == ["a waiting reminder has no wake_at: gone"]

@@ -11,29 +11,29 @@ from reminderd.store.opt_outs import opt_out
 from reminderd.store.personal_data import Traces, erase, note_export, record, unscrubbed
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW, a_report
-from tests.support.store import Desk, a_desk, contents
+from tests.support.store import Store, a_store, contents
 
 PHONE = "+4930123456"
 
 
 @pytest.fixture
-def desk(path: Path) -> Iterator[Desk]:
+def store(path: Path) -> Iterator[Store]:
     """A reminder that was rung and opted out by its patient, one in an odd spelling, and one of somebody else."""
-    with a_desk(path) as desk:
-        desk.insert("rung", PHONE)
-        [action] = desk.claim()
-        desk.answer(action, Accepted("ext-1"))
+    with a_store(path) as store:
+        store.insert("rung", PHONE)
+        [action] = store.claim()
+        store.answer(action, Accepted("ext-1"))
         report = a_report("completed", reminder_id="rung", attempt_id=action.call.id, transcript="Yes.")
-        desk.report(report)
-        desk.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=desk.rules))
-        desk.insert("odd", "+49 30 12-34.56", scheduled_at=to_ms(NOW + DAY))
-        desk.insert("other", "+4930123457", scheduled_at=to_ms(NOW + DAY))
-        desk.write(partial(acts.cancel, reminder_id="odd", rules=desk.rules, source=acts.Source(actor="anna")))
-        yield desk
+        store.report(report)
+        store.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=store.rules))
+        store.insert("odd", "+49 30 12-34.56", scheduled_at=to_ms(NOW + DAY))
+        store.insert("other", "+4930123457", scheduled_at=to_ms(NOW + DAY))
+        store.write(partial(acts.cancel, reminder_id="odd", rules=store.rules, source=acts.Source(actor="anna")))
+        yield store
 
 
-def test_a_record_has_all_that_is_kept_of_a_number_and_nothing_of_others(desk: Desk) -> None:
-    found = record(desk.connection, phone_number=PHONE)
+def test_a_record_has_all_that_is_kept_of_a_number_and_nothing_of_others(store: Store) -> None:
+    found = record(store.connection, phone_number=PHONE)
     assert [reminder["id"] for reminder in found.reminders] == ["rung", "odd"]
     assert [call["transcript"] for call in found.calls["rung"]] == ["Yes."]
     assert [receipt["call_id"] for receipt in found.receipts["rung"]] == ["ext-1"]
@@ -43,43 +43,43 @@ def test_a_record_has_all_that_is_kept_of_a_number_and_nothing_of_others(desk: D
     assert not found.empty
 
 
-def test_of_a_number_that_nobody_knows_nothing_is_kept(desk: Desk) -> None:
-    assert record(desk.connection, phone_number="+4930999999").empty
+def test_of_a_number_that_nobody_knows_nothing_is_kept(store: Store) -> None:
+    assert record(store.connection, phone_number="+4930999999").empty
 
 
-def test_calls_whose_reminder_was_deleted_are_in_the_record_and_are_erased(desk: Desk) -> None:
-    desk.connection.execute("DELETE FROM reminders WHERE phone_number <> '+4930123457'")
-    desk.connection.execute("DELETE FROM opt_outs")
-    found = record(desk.connection, phone_number=PHONE)
+def test_calls_whose_reminder_was_deleted_are_in_the_record_and_are_erased(store: Store) -> None:
+    store.connection.execute("DELETE FROM reminders WHERE phone_number <> '+4930123457'")
+    store.connection.execute("DELETE FROM opt_outs")
+    found = record(store.connection, phone_number=PHONE)
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
     assert not found.empty
-    assert desk.write(partial(erase, phone_number=PHONE, actor="anna")).calls == 1
-    assert PHONE not in str(contents(desk.connection)["call_logs"])
-    assert record(desk.connection, phone_number=PHONE).empty
+    assert store.write(partial(erase, phone_number=PHONE, actor="anna")).calls == 1
+    assert PHONE not in str(contents(store.connection)["call_logs"])
+    assert record(store.connection, phone_number=PHONE).empty
 
 
-def test_so_are_calls_whose_reminder_has_another_number_now(desk: Desk) -> None:
-    desk.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'rung'")
-    found = record(desk.connection, phone_number=PHONE)
+def test_so_are_calls_whose_reminder_has_another_number_now(store: Store) -> None:
+    store.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'rung'")
+    found = record(store.connection, phone_number=PHONE)
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
     assert found.calls == {"odd": []}
-    assert record(desk.connection, phone_number="+4930123458").calls == {"rung": []}
-    desk.write(partial(erase, phone_number=PHONE, actor="anna"))
-    assert PHONE not in str(contents(desk.connection)["call_logs"])
-    assert desk.reminder("rung").phone_number == "+4930123458"
+    assert record(store.connection, phone_number="+4930123458").calls == {"rung": []}
+    store.write(partial(erase, phone_number=PHONE, actor="anna"))
+    assert PHONE not in str(contents(store.connection)["call_logs"])
+    assert store.reminder("rung").phone_number == "+4930123458"
 
 
-def test_an_export_leaves_a_line_without_the_number(desk: Desk) -> None:
-    desk.write(partial(note_export, phone_number=PHONE, actor="anna"))
-    line = desk.connection.execute("SELECT * FROM audit ORDER BY id DESC").fetchone()
+def test_an_export_leaves_a_line_without_the_number(store: Store) -> None:
+    store.write(partial(note_export, phone_number=PHONE, actor="anna"))
+    line = store.connection.execute("SELECT * FROM audit ORDER BY id DESC").fetchone()
     assert (line["actor"], line["act"], line["detail"]) == ("anna", "export", "a number that ends in 56")
 
 
-def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(desk: Desk) -> None:
-    before = contents(desk.connection)
-    done = desk.write(partial(erase, phone_number=PHONE, actor="anna"))
+def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(store: Store) -> None:
+    before = contents(store.connection)
+    done = store.write(partial(erase, phone_number=PHONE, actor="anna"))
     assert (done.reminders, done.calls, done.opted_out) == (2, 1, True)
-    after = contents(desk.connection)
+    after = contents(store.connection)
     assert [row[0] for row in after["reminders"]] == ["other"]
     assert (after["webhook_receipts"], after["alerts"]) == ([], [])
     assert not any(told in str((after["call_logs"], after["call_reminders"])) for told in (PHONE, "rung", "Yes."))
@@ -90,24 +90,24 @@ def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(desk: Des
     assert "12-34" not in str(after)
 
 
-def test_an_erasure_is_marked_until_the_file_is_written_anew(desk: Desk) -> None:
-    desk.write(partial(erase, phone_number=PHONE, actor="anna"))
-    assert unscrubbed(desk.connection) is Traces.FILE
+def test_an_erasure_is_marked_until_the_file_is_written_anew(store: Store) -> None:
+    store.write(partial(erase, phone_number=PHONE, actor="anna"))
+    assert unscrubbed(store.connection) is Traces.FILE
 
 
-def test_a_number_with_an_open_call_is_not_erased(desk: Desk) -> None:
-    desk.insert("rings", "+4930123458")
-    desk.claim()
-    before = contents(desk.connection)
+def test_a_number_with_an_open_call_is_not_erased(store: Store) -> None:
+    store.insert("rings", "+4930123458")
+    store.claim()
+    before = contents(store.connection)
     with pytest.raises(NotAllowedError, match="a call to this number is under way"):
-        desk.write(partial(erase, phone_number="+4930123458", actor="anna"))
-    desk.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'rings'")
+        store.write(partial(erase, phone_number="+4930123458", actor="anna"))
+    store.connection.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'rings'")
     with pytest.raises(NotAllowedError, match="a call to this number is under way"):
-        desk.write(partial(erase, phone_number="+4930123458", actor="anna"))
-    assert contents(desk.connection)["call_logs"] == before["call_logs"]
+        store.write(partial(erase, phone_number="+4930123458", actor="anna"))
+    assert contents(store.connection)["call_logs"] == before["call_logs"]
 
 
-def test_one_that_waits_is_erased_too_and_never_rung(desk: Desk) -> None:
-    assert desk.write(partial(erase, phone_number="+4930123457", actor="anna")).opted_out is False
-    desk.later(2 * DAY)
-    assert desk.claims() == []
+def test_one_that_waits_is_erased_too_and_never_rung(store: Store) -> None:
+    assert store.write(partial(erase, phone_number="+4930123457", actor="anna")).opted_out is False
+    store.later(2 * DAY)
+    assert store.claims() == []

@@ -25,7 +25,7 @@ from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.support.builders import HOUR, MINUTE, NOW, RULES, a_report, hours
-from tests.support.store import Desk, a_desk, contents
+from tests.support.store import Store, a_store, contents
 
 RANDOM = "11111111-2222-4333-8444-555555555555"
 REQUEST = ReminderRequest(phone_number="+12025550001", message="Grüße 👋", scheduled_at=NOW + HOUR, ref="7")
@@ -34,89 +34,89 @@ ANNA = Source(actor="anna", detail="import of list.csv")
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "reminderd.db") as desk:
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db") as store:
+        yield store
 
 
-def put(desk: Desk, *requests: ReminderRequest) -> list[Intake]:
-    fn = partial(reminders.put, requests=requests, rules=desk.rules, mint=lambda: RANDOM, source=ANNA)
-    return [decision.intake for decision in desk.write(fn)]
+def put(store: Store, *requests: ReminderRequest) -> list[Intake]:
+    fn = partial(reminders.put, requests=requests, rules=store.rules, mint=lambda: RANDOM, source=ANNA)
+    return [decision.intake for decision in store.write(fn)]
 
 
-def cancel(desk: Desk, reminder_id: str = "r1") -> None:
-    desk.write(partial(reminders.cancel, reminder_id=reminder_id, rules=desk.rules, source=Source(actor="anna")))
+def cancel(store: Store, reminder_id: str = "r1") -> None:
+    store.write(partial(reminders.cancel, reminder_id=reminder_id, rules=store.rules, source=Source(actor="anna")))
 
 
-def again(desk: Desk, reminder_id: str = "r1") -> None:
-    desk.write(partial(reminders.call_again, reminder_id=reminder_id, rules=desk.rules, source=Source(actor="anna")))
+def again(store: Store, reminder_id: str = "r1") -> None:
+    store.write(partial(reminders.call_again, reminder_id=reminder_id, rules=store.rules, source=Source(actor="anna")))
 
 
-def audit(desk: Desk) -> list[tuple[Any, ...]]:
-    rows = desk.connection.execute("SELECT actor, act, reminder_id, detail FROM audit ORDER BY id")
+def audit(store: Store) -> list[tuple[Any, ...]]:
+    rows = store.connection.execute("SELECT actor, act, reminder_id, detail FROM audit ORDER BY id")
     return [tuple(row) for row in rows]
 
 
 # Added and changed
 
 
-def test_new_reminders_are_scheduled_and_each_leaves_a_line_that_names_it(desk: Desk) -> None:
-    assert put(desk, REQUEST, WITHOUT_REF) == [Intake.ADDED, Intake.ADDED]
-    stored = desk.reminder(WITHOUT_REF.own_id)
+def test_new_reminders_are_scheduled_and_each_leaves_a_line_that_names_it(store: Store) -> None:
+    assert put(store, REQUEST, WITHOUT_REF) == [Intake.ADDED, Intake.ADDED]
+    stored = store.reminder(WITHOUT_REF.own_id)
     assert (stored.ref, stored.message, stored.scheduled_at) == (None, "Grüße 👋", NOW + HOUR)
     assert stored.wake_at == stored.scheduled_at
-    with_ref = queries.find_reminder(desk.connection, "7") or {}
+    with_ref = queries.find_reminder(store.connection, "7") or {}
     added = [("anna", "add", name, "import of list.csv") for name in (with_ref["id"], WITHOUT_REF.own_id)]
-    assert audit(desk) == added
+    assert audit(store) == added
 
 
-def test_an_id_begins_with_the_time_and_is_a_version_7_uuid(desk: Desk) -> None:
-    put(desk, REQUEST)
-    [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
+def test_an_id_begins_with_the_time_and_is_a_version_7_uuid(store: Store) -> None:
+    put(store, REQUEST)
+    [row] = store.connection.execute("SELECT id FROM reminders").fetchall()
     found = UUID(row["id"])
     assert (found.version, found.int >> 80) == (7, int(NOW.timestamp() * 1000))
     assert row["id"][15:] == RANDOM[15:]
 
 
 @pytest.mark.parametrize("request_", [REQUEST, WITHOUT_REF], ids=["by ref", "by id"])
-def test_the_same_again_changes_nothing(desk: Desk, request_: ReminderRequest) -> None:
-    put(desk, request_)
-    before = contents(desk.connection)
-    desk.later(HOUR / 2)
-    assert put(desk, request_) == [Intake.UNCHANGED]
-    assert contents(desk.connection) == before
+def test_the_same_again_changes_nothing(store: Store, request_: ReminderRequest) -> None:
+    put(store, request_)
+    before = contents(store.connection)
+    store.later(HOUR / 2)
+    assert put(store, request_) == [Intake.UNCHANGED]
+    assert contents(store.connection) == before
 
 
-def test_an_edited_request_changes_its_reminder_and_when_it_is_due(desk: Desk) -> None:
-    put(desk, REQUEST)
-    desk.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
+def test_an_edited_request_changes_its_reminder_and_when_it_is_due(store: Store) -> None:
+    put(store, REQUEST)
+    store.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
     edited = evolve(REQUEST, message="Bye.", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
-    assert put(desk, edited) == [Intake.CHANGED]
-    [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
-    stored = desk.reminder(row["id"])
+    assert put(store, edited) == [Intake.CHANGED]
+    [row] = store.connection.execute("SELECT id FROM reminders").fetchall()
+    stored = store.reminder(row["id"])
     assert (stored.message, stored.timezone) == ("Bye.", "Europe/Paris")
     assert (stored.wake_at, stored.hold_code, stored.retry_at) == (NOW + 2 * HOUR, None, None)
-    assert audit(desk)[-1] == ("anna", "change", row["id"], "import of list.csv")
+    assert audit(store)[-1] == ("anna", "change", row["id"], "import of list.csv")
 
 
 OTHER = evolve(REQUEST, phone_number="+12025550002")
 
 
-def held(desk: Desk) -> Reminder:
-    put(desk, REQUEST)
-    assert put(desk, OTHER) == [Intake.HELD]
-    [row] = desk.connection.execute("SELECT id FROM reminders").fetchall()
-    return desk.reminder(row["id"])
+def held(store: Store) -> Reminder:
+    put(store, REQUEST)
+    assert put(store, OTHER) == [Intake.HELD]
+    [row] = store.connection.execute("SELECT id FROM reminders").fetchall()
+    return store.reminder(row["id"])
 
 
-def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk) -> None:
-    reminder = held(desk)
+def test_another_number_under_a_ref_is_held_for_staff_and_not_called(store: Store) -> None:
+    reminder = held(store)
     assert (reminder.phone_number, reminder.hold_code) == ("+12025550002", HoldCode.NUMBER_CHANGED)
     why = "phone number changed (import of list.csv), the former one ended in 01: accept the new one, or cancel"
     assert reminder.last_error == why
-    desk.later(HOUR)
-    assert desk.claim() == []
-    reminder = desk.reminder(reminder.id)
+    store.later(HOUR)
+    assert store.claim() == []
+    reminder = store.reminder(reminder.id)
     assert (reminder.status, reminder.hold_code, reminder.last_error) == (
         Status.SCHEDULED,
         HoldCode.NUMBER_CHANGED,
@@ -124,21 +124,21 @@ def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk)
     )
 
 
-def test_another_change_of_its_number_is_news_again(desk: Desk) -> None:
-    reminder = held(desk)
-    desk.write(partial(told, told_of=news(desk.connection, now=desk.now)))
-    assert news(desk.connection, now=desk.now) == []
-    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=desk.rules, source=ANNA))
-    assert put(desk, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
-    assert [one.id for one in news(desk.connection, now=desk.now)] == [reminder.id]
+def test_another_change_of_its_number_is_news_again(store: Store) -> None:
+    reminder = held(store)
+    store.write(partial(told, told_of=news(store.connection, now=store.now)))
+    assert news(store.connection, now=store.now) == []
+    store.write(partial(reminders.accept, reminder_id=reminder.id, rules=store.rules, source=ANNA))
+    assert put(store, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
+    assert [one.id for one in news(store.connection, now=store.now)] == [reminder.id]
 
 
-def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> None:
-    reminder = held(desk)
-    assert put(desk, OTHER) == [Intake.HELD]
-    assert desk.reminder(reminder.id) == reminder
-    assert put(desk, evolve(OTHER, message="Bye.")) == [Intake.HELD]
-    edited = desk.reminder(reminder.id)
+def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(store: Store) -> None:
+    reminder = held(store)
+    assert put(store, OTHER) == [Intake.HELD]
+    assert store.reminder(reminder.id) == reminder
+    assert put(store, evolve(OTHER, message="Bye.")) == [Intake.HELD]
+    edited = store.reminder(reminder.id)
     assert (edited.message, edited.hold_code, edited.last_error) == (
         "Bye.",
         HoldCode.NUMBER_CHANGED,
@@ -146,125 +146,125 @@ def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> 
     )
 
 
-def test_a_third_number_stays_held_and_the_hold_names_the_first(desk: Desk) -> None:
-    reminder = held(desk)
-    assert put(desk, evolve(OTHER, phone_number="+12025550003")) == [Intake.HELD]
-    assert desk.reminder(reminder.id).phone_number == "+12025550003"
-    assert "the former one ended in 01" in str(desk.reminder(reminder.id).last_error)
+def test_a_third_number_stays_held_and_the_hold_names_the_first(store: Store) -> None:
+    reminder = held(store)
+    assert put(store, evolve(OTHER, phone_number="+12025550003")) == [Intake.HELD]
+    assert store.reminder(reminder.id).phone_number == "+12025550003"
+    assert "the former one ended in 01" in str(store.reminder(reminder.id).last_error)
 
 
-def test_going_back_to_the_former_number_releases_the_hold_as_nothing_has_changed_for_the_patient(desk: Desk) -> None:
-    reminder = held(desk)
-    put(desk, evolve(OTHER, phone_number="+12025550003"))
-    assert put(desk, evolve(REQUEST, message="Bye.")) == [Intake.CHANGED]
-    back = desk.reminder(reminder.id)
+def test_going_back_to_the_former_number_releases_the_hold_as_nothing_has_changed_for_the_patient(store: Store) -> None:
+    reminder = held(store)
+    put(store, evolve(OTHER, phone_number="+12025550003"))
+    assert put(store, evolve(REQUEST, message="Bye.")) == [Intake.CHANGED]
+    back = store.reminder(reminder.id)
     assert (back.phone_number, back.message, back.hold_code, back.last_error) == (
         REQUEST.phone_number,
         "Bye.",
         None,
         None,
     )
-    desk.later(HOUR)
-    assert [action.call.phone_number for action in desk.claim()] == [REQUEST.phone_number]
+    store.later(HOUR)
+    assert [action.call.phone_number for action in store.claim()] == [REQUEST.phone_number]
 
 
-def test_once_a_number_is_accepted_the_one_before_it_is_another_one(desk: Desk) -> None:
-    reminder = held(desk)
-    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
-    assert put(desk, REQUEST) == [Intake.HELD]
-    assert "the former one ended in 02" in str(desk.reminder(reminder.id).last_error)
+def test_once_a_number_is_accepted_the_one_before_it_is_another_one(store: Store) -> None:
+    reminder = held(store)
+    store.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
+    assert put(store, REQUEST) == [Intake.HELD]
+    assert "the former one ended in 02" in str(store.reminder(reminder.id).last_error)
 
 
-def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(desk: Desk) -> None:
-    reminder = held(desk)
+def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(store: Store) -> None:
+    reminder = held(store)
     stored = "SELECT former_number FROM reminders"
-    assert REQUEST.phone_number.lstrip("+") not in desk.connection.execute(stored).fetchone()[0]
-    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
-    assert desk.connection.execute(stored).fetchone()[0] is None
+    assert REQUEST.phone_number.lstrip("+") not in store.connection.execute(stored).fetchone()[0]
+    store.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
+    assert store.connection.execute(stored).fetchone()[0] is None
 
 
-def test_an_accepted_number_is_called(desk: Desk) -> None:
-    reminder = held(desk)
-    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
-    assert audit(desk)[-1][:3] == ("anna", "accept", reminder.id)
-    desk.later(HOUR)
-    [action] = desk.claim()
+def test_an_accepted_number_is_called(store: Store) -> None:
+    reminder = held(store)
+    store.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
+    assert audit(store)[-1][:3] == ("anna", "accept", reminder.id)
+    store.later(HOUR)
+    [action] = store.claim()
     assert action.call.phone_number == "+12025550002"
 
 
-def test_a_held_reminder_expires_and_says_so(desk: Desk) -> None:
-    reminder = held(desk)
-    desk.later(HOUR + RULES.max_lateness)
-    assert desk.claim() == []
-    expired = desk.reminder(reminder.id)
+def test_a_held_reminder_expires_and_says_so(store: Store) -> None:
+    reminder = held(store)
+    store.later(HOUR + RULES.max_lateness)
+    assert store.claim() == []
+    expired = store.reminder(reminder.id)
     assert expired.status is Status.EXPIRED
     assert str(expired.last_error).endswith(f"it had waited: {HoldCode.NUMBER_CHANGED.sentence}")
 
 
-def test_what_does_not_take_place_is_cancelled_while_it_waits(desk: Desk) -> None:
-    put(desk, REQUEST, WITHOUT_REF)
-    desk.insert("over", ref="8", status="called")
+def test_what_does_not_take_place_is_cancelled_while_it_waits(store: Store) -> None:
+    put(store, REQUEST, WITHOUT_REF)
+    store.insert("over", ref="8", status="called")
     asked = [Cancellation(ref=None, request=WITHOUT_REF), *(Cancellation(ref=ref) for ref in ("7", "8", "9"))]
     expected = [Intake.CANCELLED, Intake.CANCELLED, Intake.NOT_NEEDED, Intake.NOT_NEEDED]
-    before = contents(desk.connection)
-    assert [decision.intake for _, decision in reminders.cancellations(desk.connection, asked)] == expected
-    assert contents(desk.connection) == before
-    done = desk.write(partial(reminders.call_off, asked=asked, rules=RULES, source=ANNA))
+    before = contents(store.connection)
+    assert [decision.intake for _, decision in reminders.cancellations(store.connection, asked)] == expected
+    assert contents(store.connection) == before
+    done = store.write(partial(reminders.call_off, asked=asked, rules=RULES, source=ANNA))
     assert [decision.intake for decision in done] == expected
-    rows = desk.connection.execute("SELECT ref, status FROM reminders ORDER BY ref").fetchall()
+    rows = store.connection.execute("SELECT ref, status FROM reminders ORDER BY ref").fetchall()
     assert [tuple(row) for row in rows] == [(None, "cancelled"), ("7", "cancelled"), ("8", "called")]
-    assert audit(desk)[-1][1] == "cancel"
+    assert audit(store)[-1][1] == "cancel"
 
 
-def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_and_told_of_its_own_number_only(desk: Desk) -> None:
-    desk.insert("one", ref="0047")
-    desk.insert("another", OTHER.phone_number, ref="0048")
+def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_and_told_of_its_own_number_only(store: Store) -> None:
+    store.insert("one", ref="0047")
+    store.insert("another", OTHER.phone_number, ref="0048")
     asked = [evolve(REQUEST, ref=ref) for ref in ("47", "48", "0047", "x47", "47.0")]
-    decided = reminders.decisions(desk.connection, NOW, requests=asked, rules=RULES)
+    decided = reminders.decisions(store.connection, NOW, requests=asked, rules=RULES)
     warnings = [decision.warnings for _, decision in decided]
     assert [len(found) for found in warnings] == [1, 0, 0, 0, 1]
     assert warnings[0][0].startswith("ref: 47 may be 0047, rewritten by a spreadsheet")
     together = [evolve(REQUEST, ref=ref) for ref in ("0051", "51")]
-    decided = reminders.decisions(desk.connection, NOW, requests=together, rules=RULES)
+    decided = reminders.decisions(store.connection, NOW, requests=together, rules=RULES)
     assert [decision.warnings[:1] != () for _, decision in decided] == [False, True]
 
 
-def test_an_expiry_may_be_edited_without_a_ref(desk: Desk) -> None:
-    put(desk, WITHOUT_REF)
-    assert put(desk, evolve(WITHOUT_REF, expires_at=NOW + 3 * HOUR)) == [Intake.CHANGED]
-    assert put(desk, evolve(WITHOUT_REF, expires_at=NOW + 3 * HOUR)) == [Intake.UNCHANGED]
-    assert desk.reminder(WITHOUT_REF.own_id).expires_at == NOW + 3 * HOUR
+def test_an_expiry_may_be_edited_without_a_ref(store: Store) -> None:
+    put(store, WITHOUT_REF)
+    assert put(store, evolve(WITHOUT_REF, expires_at=NOW + 3 * HOUR)) == [Intake.CHANGED]
+    assert put(store, evolve(WITHOUT_REF, expires_at=NOW + 3 * HOUR)) == [Intake.UNCHANGED]
+    assert store.reminder(WITHOUT_REF.own_id).expires_at == NOW + 3 * HOUR
 
 
-def test_what_was_called_or_is_over_is_not_changed(desk: Desk) -> None:
-    desk.insert("called", ref="7")
-    [action] = desk.claim()
-    desk.report(a_report("busy", reminder_id="called", attempt_id=action.call.id))
-    desk.insert("over", ref="8", status="cancelled")
-    before = contents(desk.connection)
-    assert put(desk, REQUEST, evolve(REQUEST, ref="8")) == [Intake.CONFLICT, Intake.CONFLICT]
-    assert contents(desk.connection) == before
+def test_what_was_called_or_is_over_is_not_changed(store: Store) -> None:
+    store.insert("called", ref="7")
+    [action] = store.claim()
+    store.report(a_report("busy", reminder_id="called", attempt_id=action.call.id))
+    store.insert("over", ref="8", status="cancelled")
+    before = contents(store.connection)
+    assert put(store, REQUEST, evolve(REQUEST, ref="8")) == [Intake.CONFLICT, Intake.CONFLICT]
+    assert contents(store.connection) == before
 
 
-def test_one_that_was_deleted_and_written_anew_was_not_called_yet(desk: Desk) -> None:
-    desk.insert("r1", ref="7")
-    [action] = desk.claim()
-    desk.report(a_report(reminder_id="r1", attempt_id=action.call.id))
-    desk.connection.execute("DELETE FROM reminders")
-    desk.insert("r1", ref="7")
-    assert put(desk, REQUEST) == [Intake.CHANGED]
+def test_one_that_was_deleted_and_written_anew_was_not_called_yet(store: Store) -> None:
+    store.insert("r1", ref="7")
+    [action] = store.claim()
+    store.report(a_report(reminder_id="r1", attempt_id=action.call.id))
+    store.connection.execute("DELETE FROM reminders")
+    store.insert("r1", ref="7")
+    assert put(store, REQUEST) == [Intake.CHANGED]
 
 
-def test_looking_says_the_same_and_writes_nothing(desk: Desk) -> None:
-    put(desk, REQUEST)
-    before = contents(desk.connection)
+def test_looking_says_the_same_and_writes_nothing(store: Store) -> None:
+    put(store, REQUEST)
+    before = contents(store.connection)
     fn = partial(reminders.decisions, now=NOW, requests=[REQUEST, WITHOUT_REF], rules=RULES)
-    decided = [decision.intake for _, decision in snapshot(desk.connection, fn)]
+    decided = [decision.intake for _, decision in snapshot(store.connection, fn)]
     assert decided == [Intake.UNCHANGED, Intake.ADDED]
-    assert contents(desk.connection) == before
+    assert contents(store.connection) == before
 
 
-def test_more_than_one_statement_holds_are_stored_all_the_same(desk: Desk) -> None:
+def test_more_than_one_statement_holds_are_stored_all_the_same(store: Store) -> None:
     many = [evolve(REQUEST, ref=f"ref {number}") for number in range(450)]
     ids = iter(f"11111111-2222-4333-8444-{number:012}" for number in range(900))
     fn = partial(
@@ -274,141 +274,141 @@ def test_more_than_one_statement_holds_are_stored_all_the_same(desk: Desk) -> No
         mint=lambda: next(ids),
         source=ANNA,
     )
-    assert {decision.intake for decision in desk.write(fn)} == {Intake.ADDED}
-    assert (desk.count("reminders"), desk.count("audit")) == (450, 450)
-    assert {decision.intake for decision in desk.write(fn)} == {Intake.UNCHANGED}
+    assert {decision.intake for decision in store.write(fn)} == {Intake.ADDED}
+    assert (store.count("reminders"), store.count("audit")) == (450, 450)
+    assert {decision.intake for decision in store.write(fn)} == {Intake.UNCHANGED}
 
 
-def test_all_of_a_request_is_stored_or_nothing(desk: Desk) -> None:
+def test_all_of_a_request_is_stored_or_nothing(store: Store) -> None:
     late = evolve(REQUEST, ref="late", scheduled_at=NOW - timedelta(days=1))
     fn = partial(reminders.put_all, requests=[REQUEST, late], rules=RULES, mint=lambda: RANDOM, source=ANNA)
     with pytest.raises(RefusedError, match="too late") as caught:
-        desk.write(fn)
+        store.write(fn)
     assert [(one.place, one.decision.intake) for one in caught.value.refusals] == [(1, Intake.TOO_LATE)]
-    assert (desk.count("reminders"), desk.count("audit")) == (0, 0)
+    assert (store.count("reminders"), store.count("audit")) == (0, 0)
 
 
-def test_one_that_is_added_by_hand_has_an_id_of_its_own_and_a_ref_names_one_only(desk: Desk) -> None:
-    row = desk.write(partial(reminders.add, request=REQUEST, reminder_id="r1", source=Source(actor="anna")))
+def test_one_that_is_added_by_hand_has_an_id_of_its_own_and_a_ref_names_one_only(store: Store) -> None:
+    row = store.write(partial(reminders.add, request=REQUEST, reminder_id="r1", source=Source(actor="anna")))
     assert (row["id"], row["status"], row["wake_at"]) == ("r1", "scheduled", NOW + HOUR)
-    assert audit(desk) == [("anna", "add", "r1", None)]
+    assert audit(store) == [("anna", "add", "r1", None)]
     with pytest.raises(RefTakenError, match="r1"):
-        desk.write(partial(reminders.add, request=REQUEST, reminder_id="r2", source=Source(actor="anna")))
+        store.write(partial(reminders.add, request=REQUEST, reminder_id="r2", source=Source(actor="anna")))
 
 
 # Cancelled
 
 
-def test_a_cancelled_reminder_is_not_claimed_any_more(desk: Desk) -> None:
-    desk.insert()
-    cancel(desk)
-    reminder = desk.reminder()
+def test_a_cancelled_reminder_is_not_claimed_any_more(store: Store) -> None:
+    store.insert()
+    cancel(store)
+    reminder = store.reminder()
     assert (reminder.status, reminder.end_code) == (Status.CANCELLED, EndCode.CANCELLED_BY_STAFF)
     assert reminder.last_error == "cancelled by anna"
-    assert desk.claims() == []
-    assert audit(desk) == [("anna", "cancel", "r1", None)]
+    assert store.claims() == []
+    assert audit(store) == [("anna", "cancel", "r1", None)]
 
 
-def test_its_call_is_still_followed_to_its_end(desk: Desk) -> None:
-    desk.insert()
-    [action] = desk.claim()
-    desk.answer(action, Accepted("ext-1"))
-    cancel(desk)
-    [call] = desk.calls()
-    assert (call.state, call.wake_at) == (CallState.PLACED, desk.now)
-    desk.report(a_report(reminder_id="r1", attempt_id=call.id))
-    assert (desk.calls()[0].state, desk.reminder().status) == (CallState.ENDED, Status.CANCELLED)
+def test_its_call_is_still_followed_to_its_end(store: Store) -> None:
+    store.insert()
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    cancel(store)
+    [call] = store.calls()
+    assert (call.state, call.wake_at) == (CallState.PLACED, store.now)
+    store.report(a_report(reminder_id="r1", attempt_id=call.id))
+    assert (store.calls()[0].state, store.reminder().status) == (CallState.ENDED, Status.CANCELLED)
 
 
-def test_a_final_reminder_cannot_be_cancelled(desk: Desk) -> None:
-    desk.insert(status="called")
+def test_a_final_reminder_cannot_be_cancelled(store: Store) -> None:
+    store.insert(status="called")
     with pytest.raises(NotAllowedError, match="already final"):
-        cancel(desk)
-    assert desk.count("audit") == 0
+        cancel(store)
+    assert store.count("audit") == 0
 
 
 # Called again
 
 
-def test_calling_again_gives_fresh_calls_and_a_limit_beside_the_clinics(desk: Desk) -> None:
-    desk.insert()
-    [action] = desk.claim()
-    desk.answer(action, Refused("422: no such number"))
-    desk.later(timedelta(days=1))
-    again(desk)
-    reminder = desk.reminder()
-    assert (reminder.again_until, reminder.expires_at) == (desk.now + RULES.max_lateness, None)
-    [second] = desk.claim()
+def test_calling_again_gives_fresh_calls_and_a_limit_beside_the_clinics(store: Store) -> None:
+    store.insert()
+    [action] = store.claim()
+    store.answer(action, Refused("422: no such number"))
+    store.later(timedelta(days=1))
+    again(store)
+    reminder = store.reminder()
+    assert (reminder.again_until, reminder.expires_at) == (store.now + RULES.max_lateness, None)
+    [second] = store.claim()
     assert second.call.id != action.call.id
 
 
-def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(desk: Desk) -> None:
+def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(store: Store) -> None:
     limited = evolve(WITHOUT_REF, expires_at=NOW + HOUR)
-    put(desk, limited)
-    desk.later(timedelta(days=1))
-    desk.claims()
-    assert desk.reminder(limited.own_id).status is Status.EXPIRED
-    again(desk, limited.own_id)
-    assert put(desk, limited) == [Intake.UNCHANGED]
-    assert limit_of(desk.reminder(limited.own_id), RULES) == desk.now + RULES.max_lateness
-    assert len(desk.claim()) == 1
+    put(store, limited)
+    store.later(timedelta(days=1))
+    store.claims()
+    assert store.reminder(limited.own_id).status is Status.EXPIRED
+    again(store, limited.own_id)
+    assert put(store, limited) == [Intake.UNCHANGED]
+    assert limit_of(store.reminder(limited.own_id), RULES) == store.now + RULES.max_lateness
+    assert len(store.claim()) == 1
 
 
 def test_nor_if_the_clinics_own_limit_is_still_to_come(tmp_path: Path) -> None:
     """The hours left no time, and staff had it called again the next morning: the list alone would end it today."""
     rules = evolve(RULES, calling_hours=hours(9 * HOUR, 11 * HOUR))
-    with a_desk(tmp_path / "reminderd.db", rules) as desk:
+    with a_store(tmp_path / "reminderd.db", rules) as store:
         request = evolve(WITHOUT_REF, scheduled_at=NOW + 30 * MINUTE)
-        put(desk, request)
-        desk.later(65 * MINUTE)
-        desk.claims()
-        assert desk.reminder(request.own_id).status is Status.EXPIRED
-        again(desk, request.own_id)
-        assert put(desk, request) == [Intake.UNCHANGED]
-        desk.claims()
-        desk.now = NOW + 23 * HOUR
-        assert len(desk.claim()) == 1
+        put(store, request)
+        store.later(65 * MINUTE)
+        store.claims()
+        assert store.reminder(request.own_id).status is Status.EXPIRED
+        again(store, request.own_id)
+        assert put(store, request) == [Intake.UNCHANGED]
+        store.claims()
+        store.now = NOW + 23 * HOUR
+        assert len(store.claim()) == 1
 
 
-def test_call_again_is_refused_while_the_phone_may_be_ringing(desk: Desk) -> None:
-    desk.insert()
-    desk.claim()
-    cancel(desk)
+def test_call_again_is_refused_while_the_phone_may_be_ringing(store: Store) -> None:
+    store.insert()
+    store.claim()
+    cancel(store)
     with pytest.raises(NotAllowedError, match="under way"):
-        again(desk)
+        again(store)
 
 
 def test_call_again_for_a_number_that_was_reached_today_waits_and_does_not_expire(tmp_path: Path) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1))
-    with a_desk(tmp_path / "limited.db", rules) as desk:
-        desk.insert("r1")
-        desk.insert("r2")
-        cancel(desk, "r2")
-        [action] = desk.claim()
-        desk.report(a_report("completed", reminder_id="r1", attempt_id=action.call.id))
-        again(desk, "r2")
-        assert desk.claim() == []
-        held = desk.reminder("r2")
+    with a_store(tmp_path / "limited.db", rules) as store:
+        store.insert("r1")
+        store.insert("r2")
+        cancel(store, "r2")
+        [action] = store.claim()
+        store.report(a_report("completed", reminder_id="r1", attempt_id=action.call.id))
+        again(store, "r2")
+        assert store.claim() == []
+        held = store.reminder("r2")
         midnight = (NOW + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
         assert (held.status, held.wake_at, held.hold_code) == (Status.SCHEDULED, midnight, HoldCode.LIMITS)
         assert held.again_until == midnight + rules.max_lateness
-        desk.later(midnight - NOW)
-        assert [action.call.reminder_id for action in desk.claim()] == ["r2"]
+        store.later(midnight - NOW)
+        assert [action.call.reminder_id for action in store.claim()] == ["r2"]
 
 
 @pytest.mark.parametrize("act", [cancel, again])
-def test_nobodys_reminder_can_be_neither_cancelled_nor_called_again(desk: Desk, act: Any) -> None:
+def test_nobodys_reminder_can_be_neither_cancelled_nor_called_again(store: Store, act: Any) -> None:
     with pytest.raises(UnknownReminderError):
-        act(desk, "nobody")
+        act(store, "nobody")
 
 
-def test_a_row_is_found_by_id_or_ref(desk: Desk) -> None:
-    desk.insert("late", "+12025550002", scheduled_at=2, ref="b")
+def test_a_row_is_found_by_id_or_ref(store: Store) -> None:
+    store.insert("late", "+12025550002", scheduled_at=2, ref="b")
     for name in ("late", "b"):
-        found = queries.find_reminder(desk.connection, name)
+        found = queries.find_reminder(store.connection, name)
         assert found is not None
         assert found["id"] == "late"
-    assert queries.find_reminder(desk.connection, "nobody") is None
+    assert queries.find_reminder(store.connection, "nobody") is None
 
 
 # Long files

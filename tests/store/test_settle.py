@@ -22,19 +22,19 @@ from reminderd.store.errors import UnknownReminderError
 from reminderd.store.sqlite.driver import IntegrityError
 from tests.support.builders import LOOK_UP, able
 from tests.support.rows import insert_call
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "reminderd.db") as desk:
-        desk.insert()
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db") as store:
+        store.insert()
+        yield store
 
 
 @pytest.fixture
-def action(desk: Desk) -> Action:
-    [action] = desk.claim()
+def action(store: Store) -> Action:
+    [action] = store.claim()
     return action
 
 
@@ -48,83 +48,83 @@ def completed(reminder_id: str = "r1", external_call_id: str = "ext-1", attempt_
     )
 
 
-def test_an_accepted_call_keeps_the_providers_id(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.PROCESSING, None)
-    assert [(call.state, call.status, call.external_call_id) for call in desk.calls()] == [
+def test_an_accepted_call_keeps_the_providers_id(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.PROCESSING, None)
+    assert [(call.state, call.status, call.external_call_id) for call in store.calls()] == [
         (CallState.PLACED, "queued", "ext-1")
     ]
 
 
-def test_a_completed_report_makes_the_reminder_called_with_its_transcript(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    assert not desk.report(completed()).duplicate
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.CALLED, None)
-    [call] = desk.calls()
+def test_a_completed_report_makes_the_reminder_called_with_its_transcript(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    assert not store.report(completed()).duplicate
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.CALLED, None)
+    [call] = store.calls()
     assert (call.state, call.status, call.outcome) == (CallState.ENDED, "completed", CallOutcome.HEARD)
-    assert (call.transcript, call.received_at) == ("Yes, I'll come.", desk.now)
-    assert desk.count("webhook_receipts") == 1
+    assert (call.transcript, call.received_at) == ("Yes, I'll come.", store.now)
+    assert store.count("webhook_receipts") == 1
 
 
-def test_a_second_webhook_for_the_same_call_changes_nothing(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    desk.report(completed())
-    before = desk.reminder(), desk.calls()
+def test_a_second_webhook_for_the_same_call_changes_nothing(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    store.report(completed())
+    before = store.reminder(), store.calls()
     for status in ("completed", "failed", "busy"):
         repeat = Report(external_call_id="ext-1", status=status, reminder_id="r1")
-        assert desk.report(repeat).duplicate
-    assert (desk.reminder(), desk.calls()) == before
+        assert store.report(repeat).duplicate
+    assert (store.reminder(), store.calls()) == before
 
 
-def test_a_webhook_before_the_providers_own_answer_is_not_lost(desk: Desk, action: Action) -> None:
-    desk.report(completed(attempt_id=action.call.id))
-    assert desk.reminder().status is Status.CALLED
-    desk.answer(action, Accepted("ext-1"))
-    assert desk.reminder().status is Status.CALLED
-    assert [(call.status, call.external_call_id) for call in desk.calls()] == [("completed", "ext-1")]
+def test_a_webhook_before_the_providers_own_answer_is_not_lost(store: Store, action: Action) -> None:
+    store.report(completed(attempt_id=action.call.id))
+    assert store.reminder().status is Status.CALLED
+    store.answer(action, Accepted("ext-1"))
+    assert store.reminder().status is Status.CALLED
+    assert [(call.status, call.external_call_id) for call in store.calls()] == [("completed", "ext-1")]
 
 
-def test_a_report_for_an_unknown_reminder_writes_nothing(desk: Desk) -> None:
+def test_a_report_for_an_unknown_reminder_writes_nothing(store: Store) -> None:
     with pytest.raises(UnknownReminderError):
-        desk.report(completed("nobody"))
-    assert desk.count("webhook_receipts") == 0
+        store.report(completed("nobody"))
+    assert store.count("webhook_receipts") == 0
 
 
-def test_a_report_for_a_reminder_that_was_never_called_is_a_call_of_its_own(desk: Desk) -> None:
-    before = desk.reminder()
-    assert not desk.report(completed()).duplicate
-    assert desk.report(completed()).duplicate
-    assert desk.reminder() == before
-    assert (desk.count("call_logs"), desk.count("call_reminders"), desk.count("webhook_receipts")) == (1, 0, 1)
+def test_a_report_for_a_reminder_that_was_never_called_is_a_call_of_its_own(store: Store) -> None:
+    before = store.reminder()
+    assert not store.report(completed()).duplicate
+    assert store.report(completed()).duplicate
+    assert store.reminder() == before
+    assert (store.count("call_logs"), store.count("call_reminders"), store.count("webhook_receipts")) == (1, 0, 1)
 
 
-def test_a_reused_id_cannot_silence_a_call_that_names_itself(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    desk.report(completed())
-    desk.insert("r2", "+12025550002")
-    [other] = desk.claim()
-    desk.answer(other, Accepted("ext-1"))
-    assert desk.calls("r2")[0].external_call_id is None
-    desk.report(completed("r2", attempt_id=other.call.id))
-    assert desk.reminder("r2").status is Status.CALLED
+def test_a_reused_id_cannot_silence_a_call_that_names_itself(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    store.report(completed())
+    store.insert("r2", "+12025550002")
+    [other] = store.claim()
+    store.answer(other, Accepted("ext-1"))
+    assert store.calls("r2")[0].external_call_id is None
+    store.report(completed("r2", attempt_id=other.call.id))
+    assert store.reminder("r2").status is Status.CALLED
 
 
-def test_a_report_of_an_attempt_that_is_not_ours_settles_no_other_call(desk: Desk) -> None:
-    desk.claim()
-    transition = desk.report(completed(external_call_id="stranger", attempt_id="theirs"))
-    assert [call.state for call in desk.calls()] == [CallState.DIALING]
-    assert desk.reminder().status is Status.DIALING
-    kept = desk.call("theirs")
+def test_a_report_of_an_attempt_that_is_not_ours_settles_no_other_call(store: Store) -> None:
+    store.claim()
+    transition = store.report(completed(external_call_id="stranger", attempt_id="theirs"))
+    assert [call.state for call in store.calls()] == [CallState.DIALING]
+    assert store.reminder().status is Status.DIALING
+    kept = store.call("theirs")
     assert (kept.state, kept.adopted, kept.external_call_id) == (CallState.ENDED, True, "stranger")
     assert transition.call == evolve(kept, seq=UNNUMBERED, updated_at=None)
 
 
-def test_a_sign_of_life_of_one_makes_its_number_busy(desk: Desk) -> None:
-    desk.report(Report(external_call_id="stranger", status="ringing", reminder_id="r1", attempt_id="theirs"))
-    assert desk.claim() == []
-    assert desk.reminder().hold_code is HoldCode.NUMBER_BUSY
-    desk.report(completed(external_call_id="stranger", attempt_id="theirs"))
-    assert len(desk.claim()) == 1
+def test_a_sign_of_life_of_one_makes_its_number_busy(store: Store) -> None:
+    store.report(Report(external_call_id="stranger", status="ringing", reminder_id="r1", attempt_id="theirs"))
+    assert store.claim() == []
+    assert store.reminder().hold_code is HoldCode.NUMBER_BUSY
+    store.report(completed(external_call_id="stranger", attempt_id="theirs"))
+    assert len(store.claim()) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,134 +137,134 @@ def test_a_sign_of_life_of_one_makes_its_number_busy(desk: Desk) -> None:
     ],
 )
 def test_each_answer_is_recorded(
-    desk: Desk, action: Action, answer: Refused, reminder: Status, state: CallState, tries: int
+    store: Store, action: Action, answer: Refused, reminder: Status, state: CallState, tries: int
 ) -> None:
-    desk.answer(action, answer)
-    assert desk.reminder().status is reminder
-    assert ([call.state for call in desk.calls()], desk.reminder().tries) == ([state], tries)
-    assert str(desk.calls()[0].error).endswith(answer.reason)
+    store.answer(action, answer)
+    assert store.reminder().status is reminder
+    assert ([call.state for call in store.calls()], store.reminder().tries) == ([state], tries)
+    assert str(store.calls()[0].error).endswith(answer.reason)
 
 
-def test_a_request_that_was_not_sent_leaves_the_reminder_as_it_was(desk: Desk, action: Action) -> None:
-    desk.not_sent(action)
-    assert (desk.reminder().status, desk.reminder().wake_at) == (Status.SCHEDULED, desk.now)
-    assert [(call.state, call.requests) for call in desk.calls()] == [(CallState.NOT_PLACED, 0)]
+def test_a_request_that_was_not_sent_leaves_the_reminder_as_it_was(store: Store, action: Action) -> None:
+    store.not_sent(action)
+    assert (store.reminder().status, store.reminder().wake_at) == (Status.SCHEDULED, store.now)
+    assert [(call.state, call.requests) for call in store.calls()] == [(CallState.NOT_PLACED, 0)]
 
 
-def test_a_found_call_is_settled_as_if_reported(desk: Desk, action: Action) -> None:
-    desk.rules = able(LOOK_UP)
-    desk.answer(action, Unclear("no answer in time"))
-    desk.later(desk.rules.confirm_after)
-    [look_up] = desk.claim()
-    desk.found(look_up, Found(Report(external_call_id="ext-9", status="completed", transcript="Hello?")))
-    assert desk.reminder().status is Status.CALLED
-    assert [(call.external_call_id, call.transcript) for call in desk.calls()] == [("ext-9", "Hello?")]
+def test_a_found_call_is_settled_as_if_reported(store: Store, action: Action) -> None:
+    store.rules = able(LOOK_UP)
+    store.answer(action, Unclear("no answer in time"))
+    store.later(store.rules.confirm_after)
+    [look_up] = store.claim()
+    store.found(look_up, Found(Report(external_call_id="ext-9", status="completed", transcript="Hello?")))
+    assert store.reminder().status is Status.CALLED
+    assert [(call.external_call_id, call.transcript) for call in store.calls()] == [("ext-9", "Hello?")]
 
 
-def test_a_missing_call_is_looked_for_again(desk: Desk, action: Action) -> None:
-    desk.rules = able(LOOK_UP)
-    desk.answer(action, Unclear("no answer in time"))
-    desk.later(desk.rules.confirm_after)
-    [look_up] = desk.claim()
-    desk.found(look_up, NotFound())
-    [call] = desk.calls()
-    assert (desk.reminder().status, call.checks) == (Status.PROCESSING, 1)
-    assert call.wake_at == desk.now + desk.rules.confirm_after
+def test_a_missing_call_is_looked_for_again(store: Store, action: Action) -> None:
+    store.rules = able(LOOK_UP)
+    store.answer(action, Unclear("no answer in time"))
+    store.later(store.rules.confirm_after)
+    [look_up] = store.claim()
+    store.found(look_up, NotFound())
+    [call] = store.calls()
+    assert (store.reminder().status, call.checks) == (Status.PROCESSING, 1)
+    assert call.wake_at == store.now + store.rules.confirm_after
 
 
-def test_what_was_learned_of_a_call_that_is_gone_is_nothing(desk: Desk, action: Action) -> None:
-    desk.connection.execute("DELETE FROM call_logs")
-    assert desk.answer(action, Accepted("ext-1")) is None
-    assert desk.not_sent(action) is None
-    assert desk.found(action, NotFound()) is None
+def test_what_was_learned_of_a_call_that_is_gone_is_nothing(store: Store, action: Action) -> None:
+    store.connection.execute("DELETE FROM call_logs")
+    assert store.answer(action, Accepted("ext-1")) is None
+    assert store.not_sent(action) is None
+    assert store.found(action, NotFound()) is None
 
 
-def test_the_database_itself_forbids_a_second_open_call_to_a_number(desk: Desk) -> None:
-    desk.claim()
+def test_the_database_itself_forbids_a_second_open_call_to_a_number(store: Store) -> None:
+    store.claim()
     with pytest.raises(IntegrityError):
-        desk.connection.execute(
+        store.connection.execute(
             "INSERT INTO call_logs (reminder_id, phone_number, state, wake_at, last_sign_at)"
             " SELECT 'another', phone_number, 'placed', 1, 1 FROM call_logs"
         )
 
 
-def test_a_call_outlives_its_reminder(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    desk.connection.execute("DELETE FROM reminders")
-    desk.report(completed(attempt_id=action.call.id))
-    assert desk.call(action.call.id).state is CallState.ENDED
+def test_a_call_outlives_its_reminder(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    store.connection.execute("DELETE FROM reminders")
+    store.report(completed(attempt_id=action.call.id))
+    assert store.call(action.call.id).state is CallState.ENDED
 
 
-def test_a_report_that_names_only_our_call_finds_its_reminder(desk: Desk, action: Action) -> None:
-    transition = desk.report(Report(external_call_id="ext-1", status="completed", attempt_id=action.call.id))
-    assert desk.reminder().status is Status.CALLED
+def test_a_report_that_names_only_our_call_finds_its_reminder(store: Store, action: Action) -> None:
+    transition = store.report(Report(external_call_id="ext-1", status="completed", attempt_id=action.call.id))
+    assert store.reminder().status is Status.CALLED
     assert not transition.duplicate
 
 
-def test_the_providers_id_alone_finds_the_call_too(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    desk.report(Report(external_call_id="ext-1", status="completed"))
-    assert desk.reminder().status is Status.CALLED
+def test_the_providers_id_alone_finds_the_call_too(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    store.report(Report(external_call_id="ext-1", status="completed"))
+    assert store.reminder().status is Status.CALLED
 
 
-def test_one_that_names_nothing_of_ours_writes_nothing(desk: Desk, action: Action) -> None:
-    desk.answer(action, Accepted("ext-1"))
-    before = desk.reminder(), desk.calls()
+def test_one_that_names_nothing_of_ours_writes_nothing(store: Store, action: Action) -> None:
+    store.answer(action, Accepted("ext-1"))
+    before = store.reminder(), store.calls()
     with pytest.raises(UnknownReminderError):
-        desk.report(Report(external_call_id="ext-1", status="completed", attempt_id="nobody's"))
-    assert (desk.reminder(), desk.calls()) == before
-    assert desk.count("webhook_receipts") == 0
+        store.report(Report(external_call_id="ext-1", status="completed", attempt_id="nobody's"))
+    assert (store.reminder(), store.calls()) == before
+    assert store.count("webhook_receipts") == 0
 
 
 def candidates(*ids: str, status: str = "completed") -> Candidates:
     return Candidates(tuple(Report(external_call_id=name, status=status) for name in ids))
 
 
-def looked_for(desk: Desk, action: Action) -> Action:
+def looked_for(store: Store, action: Action) -> Action:
     """Nobody knows what became of the call, and the provider is being asked."""
-    desk.rules = able(LOOK_UP)
-    desk.answer(action, Unclear("no answer in time"))
-    desk.later(desk.rules.confirm_after)
-    [look_up] = desk.claim()
+    store.rules = able(LOOK_UP)
+    store.answer(action, Unclear("no answer in time"))
+    store.later(store.rules.confirm_after)
+    [look_up] = store.claim()
     return look_up
 
 
-def test_the_only_candidate_is_adopted(desk: Desk, action: Action) -> None:
-    desk.found(looked_for(desk, action), candidates("ext-9"))
-    assert desk.reminder().status is Status.CALLED
-    assert [(call.external_call_id, call.status) for call in desk.calls()] == [("ext-9", "completed")]
+def test_the_only_candidate_is_adopted(store: Store, action: Action) -> None:
+    store.found(looked_for(store, action), candidates("ext-9"))
+    assert store.reminder().status is Status.CALLED
+    assert [(call.external_call_id, call.status) for call in store.calls()] == [("ext-9", "completed")]
 
 
-def test_so_is_the_only_one_that_is_no_other_calls(desk: Desk, action: Action) -> None:
-    look_up = looked_for(desk, action)
-    desk.insert("r2", "+12025550002", status="called")
-    insert_call(desk.connection, "r2", external_call_id="ext-8", status="completed")
-    desk.found(look_up, candidates("ext-8", "ext-9", status="ringing"))
-    assert [(call.external_call_id, call.status) for call in desk.calls()] == [("ext-9", "ringing")]
-    assert desk.calls("r2")[0].external_call_id == "ext-8"
+def test_so_is_the_only_one_that_is_no_other_calls(store: Store, action: Action) -> None:
+    look_up = looked_for(store, action)
+    store.insert("r2", "+12025550002", status="called")
+    insert_call(store.connection, "r2", external_call_id="ext-8", status="completed")
+    store.found(look_up, candidates("ext-8", "ext-9", status="ringing"))
+    assert [(call.external_call_id, call.status) for call in store.calls()] == [("ext-9", "ringing")]
+    assert store.calls("r2")[0].external_call_id == "ext-8"
 
 
 @pytest.mark.parametrize("ids", [(), ("ext-8", "ext-9")], ids=["none", "two"])
-def test_none_or_several_are_no_evidence(desk: Desk, action: Action, ids: tuple[str, ...]) -> None:
-    desk.found(looked_for(desk, action), candidates(*ids))
-    [call] = desk.calls()
+def test_none_or_several_are_no_evidence(store: Store, action: Action, ids: tuple[str, ...]) -> None:
+    store.found(looked_for(store, action), candidates(*ids))
+    [call] = store.calls()
     assert (call.state, call.external_call_id, call.checks) == (CallState.UNCONFIRMED, None, 1)
-    assert (desk.reminder().status, desk.count("webhook_receipts")) == (Status.PROCESSING, 0)
+    assert (store.reminder().status, store.count("webhook_receipts")) == (Status.PROCESSING, 0)
 
 
-def test_a_webhook_that_overtook_the_question_decides_which_is_meant(desk: Desk, action: Action) -> None:
-    look_up = looked_for(desk, action)
-    desk.report(Report(external_call_id="ext-1", status="ringing", attempt_id=action.call.id))
-    before = desk.reminder(), desk.calls()
-    desk.found(look_up, candidates("ext-9", status="busy"))
-    assert (desk.reminder(), desk.calls()) == before
-    assert desk.count("webhook_receipts") == 0
+def test_a_webhook_that_overtook_the_question_decides_which_is_meant(store: Store, action: Action) -> None:
+    look_up = looked_for(store, action)
+    store.report(Report(external_call_id="ext-1", status="ringing", attempt_id=action.call.id))
+    before = store.reminder(), store.calls()
+    store.found(look_up, candidates("ext-9", status="busy"))
+    assert (store.reminder(), store.calls()) == before
+    assert store.count("webhook_receipts") == 0
 
 
 @pytest.mark.parametrize("number", ["+12025550194", "202\u00a0555\u200b0194", "(202) 555\n0194", "2-0-2-5-5-5-0-1-9-4"])
-def test_no_reason_is_stored_with_a_phone_number_in_it(desk: Desk, action: Action, number: str) -> None:
-    desk.answer(action, Refused(f"422 Unprocessable: {number} can't be called"))
-    reminder, [call] = desk.reminder(), desk.calls()
+def test_no_reason_is_stored_with_a_phone_number_in_it(store: Store, action: Action, number: str) -> None:
+    store.answer(action, Refused(f"422 Unprocessable: {number} can't be called"))
+    reminder, [call] = store.reminder(), store.calls()
     for reason in (reminder.last_error, call.error):
         assert reason is not None
         assert "can't be called" in reason

@@ -18,58 +18,58 @@ from reminderd.store.sqlite.driver import Connection
 from reminderd.store.stats import counts, glance, next_wakes
 from tests.support.builders import NOW
 from tests.support.rows import insert_call
-from tests.support.store import Desk, a_desk
+from tests.support.store import Store, a_store
 
 HOUR = timedelta(hours=1)
 MIDNIGHT = NOW.replace(hour=0)
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Iterator[Desk]:
-    with a_desk(tmp_path / "clinic.db") as desk:
-        yield desk
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "clinic.db") as store:
+        yield store
 
 
-def call(desk: Desk, reminder_id: str, state: str = "placed", *, look_at: datetime = NOW, **columns: Any) -> None:
+def call(store: Store, reminder_id: str, state: str = "placed", *, look_at: datetime = NOW, **columns: Any) -> None:
     """A call of a reminder, which waits for nothing else."""
     wakes: dict[str, Any] = {"wake_at": to_ms(look_at)} if state == "placed" else {}
-    insert_call(desk.connection, reminder_id, state=state, **wakes, **columns)
-    desk.connection.execute("UPDATE reminders SET wake_at = NULL, revision = 1 WHERE id = ?", (reminder_id,))
+    insert_call(store.connection, reminder_id, state=state, **wakes, **columns)
+    store.connection.execute("UPDATE reminders SET wake_at = NULL, revision = 1 WHERE id = ?", (reminder_id,))
 
 
-def seen(desk: Desk) -> Glance:
-    return glance(desk.connection, now=NOW, midnight=MIDNIGHT)
+def seen(store: Store) -> Glance:
+    return glance(store.connection, now=NOW, midnight=MIDNIGHT)
 
 
-def test_an_empty_database_counts_nothing(desk: Desk) -> None:
-    found = counts(desk.connection, now=NOW)
+def test_an_empty_database_counts_nothing(store: Store) -> None:
+    found = counts(store.connection, now=NOW)
     assert (found.waiting, found.ended, found.calls) == ({Status.SCHEDULED: 0}, {}, {})
     assert (found.due, found.due_since) == (0, None)
     assert set(found.need_human.values()) == {0}
     assert (found.unattended_since, found.paused) == (None, False)
 
 
-def test_all_that_waits_is_counted_whatever_its_time(desk: Desk) -> None:
-    desk.insert("next year", scheduled_at=to_ms(NOW + 9000 * HOUR))
-    desk.insert("long ago", scheduled_at=to_ms(NOW - 9000 * HOUR), status="processing")
-    desk.insert("now", "+12025550002", status="dialing")
-    desk.insert("final, its call is alive", "+12025550003", status="cancelled")
+def test_all_that_waits_is_counted_whatever_its_time(store: Store) -> None:
+    store.insert("next year", scheduled_at=to_ms(NOW + 9000 * HOUR))
+    store.insert("long ago", scheduled_at=to_ms(NOW - 9000 * HOUR), status="processing")
+    store.insert("now", "+12025550002", status="dialing")
+    store.insert("final, its call is alive", "+12025550003", status="cancelled")
     for name in ("long ago", "now", "final, its call is alive"):
-        call(desk, name)
-    waiting = counts(desk.connection, now=NOW).waiting
+        call(store, name)
+    waiting = counts(store.connection, now=NOW).waiting
     assert waiting == {Status.SCHEDULED: 1, Status.PROCESSING: 1, Status.DIALING: 1}
 
 
-def test_what_is_over_is_counted_for_a_day(desk: Desk) -> None:
-    desk.insert("called", status="called")
-    desk.insert("wants", status="called", response="cancel_requested")
-    desk.insert("failed", status="failed", last_error="busy")
-    desk.insert("too old", status="failed", scheduled_at=to_ms(NOW - 24 * HOUR))
-    desk.insert("just young enough", status="expired", scheduled_at=to_ms(NOW - 23 * HOUR))
-    desk.insert("another program's word", status="cancelled", response="will come by")
-    desk.insert("to come", scheduled_at=to_ms(NOW + HOUR))
-    desk.insert("of another number", scheduled_at=to_ms(NOW + 48 * HOUR), hold_code="number_changed")
-    found = counts(desk.connection, now=NOW)
+def test_what_is_over_is_counted_for_a_day(store: Store) -> None:
+    store.insert("called", status="called")
+    store.insert("wants", status="called", response="cancel_requested")
+    store.insert("failed", status="failed", last_error="busy")
+    store.insert("too old", status="failed", scheduled_at=to_ms(NOW - 24 * HOUR))
+    store.insert("just young enough", status="expired", scheduled_at=to_ms(NOW - 23 * HOUR))
+    store.insert("another program's word", status="cancelled", response="will come by")
+    store.insert("to come", scheduled_at=to_ms(NOW + HOUR))
+    store.insert("of another number", scheduled_at=to_ms(NOW + 48 * HOUR), hold_code="number_changed")
+    found = counts(store.connection, now=NOW)
     assert found.ended == {Status.CALLED: 2, Status.FAILED: 1, Status.EXPIRED: 1, Status.CANCELLED: 1}
     assert found.need_human == {
         Outcome.WANTS_TO_CANCEL: 1,
@@ -79,51 +79,51 @@ def test_what_is_over_is_counted_for_a_day(desk: Desk) -> None:
     }
 
 
-def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(desk: Desk) -> None:
-    desk.insert("r1", status="called")
-    desk.insert("old", status="called", scheduled_at=to_ms(NOW - 25 * HOUR))
+def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(store: Store) -> None:
+    store.insert("r1", status="called")
+    store.insert("old", status="called", scheduled_at=to_ms(NOW - 25 * HOUR))
     for number, state in enumerate(("ended", "ended", "refused", "placed")):
-        call(desk, "r1", state, id=f"c{number}", status="on hold, says +12025550001")
-    call(desk, "old", "ended")
-    assert counts(desk.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
+        call(store, "r1", state, id=f"c{number}", status="on hold, says +12025550001")
+    call(store, "old", "ended")
+    assert counts(store.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
 
 
-def test_how_calls_have_ended_is_counted_by_what_we_concluded_and_not_by_the_providers_word(desk: Desk) -> None:
-    desk.insert("r1", status="failed")
-    desk.insert("old", status="failed", scheduled_at=to_ms(NOW - 25 * HOUR))
+def test_how_calls_have_ended_is_counted_by_what_we_concluded_and_not_by_the_providers_word(store: Store) -> None:
+    store.insert("r1", status="failed")
+    store.insert("old", status="failed", scheduled_at=to_ms(NOW - 25 * HOUR))
     for number, outcome in enumerate(("not_heard", "not_heard", "hung_up", None)):
-        call(desk, "r1", "ended", id=f"c{number}", status="completed", outcome=outcome)
-    call(desk, "old", "ended", status="completed", outcome="heard")
-    assert counts(desk.connection, now=NOW).outcomes == {CallOutcome.NOT_HEARD: 2, CallOutcome.HUNG_UP: 1}
+        call(store, "r1", "ended", id=f"c{number}", status="completed", outcome=outcome)
+    call(store, "old", "ended", status="completed", outcome="heard")
+    assert counts(store.connection, now=NOW).outcomes == {CallOutcome.NOT_HEARD: 2, CallOutcome.HUNG_UP: 1}
 
 
-def test_what_is_due_and_what_nobody_looks_after_is_told_by_its_oldest(desk: Desk) -> None:
-    desk.insert("due", scheduled_at=to_ms(NOW - HOUR))
-    desk.insert("due, too", scheduled_at=to_ms(NOW))
-    desk.insert("to come", scheduled_at=to_ms(NOW + HOUR))
-    desk.insert("leased", "+12025550002", status="dialing")
-    call(desk, "leased", look_at=NOW + HOUR)
-    desk.insert("unattended", "+12025550003", status="processing")
-    call(desk, "unattended", look_at=NOW - 2 * HOUR)
-    found = counts(desk.connection, now=NOW)
+def test_what_is_due_and_what_nobody_looks_after_is_told_by_its_oldest(store: Store) -> None:
+    store.insert("due", scheduled_at=to_ms(NOW - HOUR))
+    store.insert("due, too", scheduled_at=to_ms(NOW))
+    store.insert("to come", scheduled_at=to_ms(NOW + HOUR))
+    store.insert("leased", "+12025550002", status="dialing")
+    call(store, "leased", look_at=NOW + HOUR)
+    store.insert("unattended", "+12025550003", status="processing")
+    call(store, "unattended", look_at=NOW - 2 * HOUR)
+    found = counts(store.connection, now=NOW)
     assert (found.due, found.due_since, found.unattended_since) == (2, NOW - HOUR, NOW - 2 * HOUR)
 
 
-def test_a_glance_tells_what_is_due_in_flight_stuck_held_back_and_failed(desk: Desk) -> None:
-    desk.insert("due", scheduled_at=to_ms(NOW - HOUR))
-    desk.insert("soon", scheduled_at=to_ms(NOW + HOUR))
-    desk.insert("later", scheduled_at=to_ms(NOW + 2 * HOUR))
-    desk.insert("at night", wake_at=to_ms(NOW + 9 * HOUR), hold_code="hours")
+def test_a_glance_tells_what_is_due_in_flight_stuck_held_back_and_failed(store: Store) -> None:
+    store.insert("due", scheduled_at=to_ms(NOW - HOUR))
+    store.insert("soon", scheduled_at=to_ms(NOW + HOUR))
+    store.insert("later", scheduled_at=to_ms(NOW + 2 * HOUR))
+    store.insert("at night", wake_at=to_ms(NOW + 9 * HOUR), hold_code="hours")
     late = timedelta(minutes=2)
     for number, (name, at) in enumerate(
         [("leased", NOW + HOUR), ("looked at soon", NOW - late + timedelta(seconds=1)), ("stuck", NOW - late)]
     ):
-        desk.insert(name, f"+1202556000{number}", status="processing")
-        call(desk, name, look_at=at)
-    desk.insert("failed", status="failed")
-    desk.insert("expired", status="expired", scheduled_at=to_ms(MIDNIGHT))
-    desk.insert("yesterday's", status="failed", scheduled_at=to_ms(MIDNIGHT) - 1)
-    found = seen(desk)
+        store.insert(name, f"+1202556000{number}", status="processing")
+        call(store, name, look_at=at)
+    store.insert("failed", status="failed")
+    store.insert("expired", status="expired", scheduled_at=to_ms(MIDNIGHT))
+    store.insert("yesterday's", status="failed", scheduled_at=to_ms(MIDNIGHT) - 1)
+    found = seen(store)
     assert (found.due_next_hour, found.due, found.due_since) == (2, 1, NOW - HOUR)
     assert (found.in_flight, found.stuck) == (3, 1)
     assert found.held == {"outside the calling hours": 1}
@@ -131,52 +131,52 @@ def test_a_glance_tells_what_is_due_in_flight_stuck_held_back_and_failed(desk: D
     assert (found.last_report, found.paused, found.paused_since) == (None, False, None)
 
 
-def test_a_glance_tells_of_the_last_report_and_of_the_pause(desk: Desk) -> None:
+def test_a_glance_tells_of_the_last_report_and_of_the_pause(store: Store) -> None:
     for place, at in enumerate((NOW - HOUR, NOW)):
-        desk.connection.execute(
+        store.connection.execute(
             "INSERT INTO webhook_receipts VALUES (?, 'r1', 'completed', ?)", (f"ext-{9 - place}", to_ms(at))
         )
-    desk.write(lambda connection, now: set_pause(connection, now, on=True, reason=None, actor="Eve"))
-    found = seen(desk)
+    store.write(lambda connection, now: set_pause(connection, now, on=True, reason=None, actor="Eve"))
+    found = seen(store)
     assert (found.last_report, found.paused, found.paused_since) == (NOW, True, NOW)
 
 
-def test_of_a_pause_by_another_programs_sql_nobody_knows_since_when(desk: Desk) -> None:
-    desk.connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
-    assert (seen(desk).paused, seen(desk).paused_since) == (True, None)
+def test_of_a_pause_by_another_programs_sql_nobody_knows_since_when(store: Store) -> None:
+    store.connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
+    assert (seen(store).paused, seen(store).paused_since) == (True, None)
 
 
-def test_no_question_reads_a_whole_table(desk: Desk) -> None:
+def test_no_question_reads_a_whole_table(store: Store) -> None:
     """An index may be read whole where it has only what waits; but of a table only the rows that an index names."""
     asked: list[str] = []
-    desk.connection.set_trace_callback(asked.append)
-    seen(desk)
-    desk.connection.set_trace_callback(None)
+    store.connection.set_trace_callback(asked.append)
+    seen(store)
+    store.connection.set_trace_callback(None)
     selects = [sql for sql in asked if "reminders" in sql or "call_logs" in sql or "webhook_receipts" in sql]
     assert len(selects) >= 8
     for sql in selects:
-        plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
+        plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()]
         for step in plan:
             is_bounded = re.search(r"(reminders|call_logs)_to_look_at\b|reminders_held\b", step)
             assert not re.match(r"SCAN (reminders|call_logs|webhook_receipts)", step) or is_bounded, (sql, plan)
 
 
-def test_what_waits_is_counted_without_a_look_at_its_rows(desk: Desk) -> None:
+def test_what_waits_is_counted_without_a_look_at_its_rows(store: Store) -> None:
     for sql in (stats._WAITING, stats._DUE, stats._DUE_BEFORE):
         parameters = {name: 1 for name in ("now", "until", "most") if f":{name}" in sql}
-        plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()]
+        plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()]
         assert any("COVERING INDEX reminders_to_look_at" in step for step in plan), (sql, plan)
 
 
-def test_what_is_counted_is_bounded(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_counted_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
-        desk.insert(f"w{number}")
-        desk.insert(f"c{number}", status="called", scheduled_at=to_ms(NOW) - number)
-    call(desk, "c0", "ended")
-    call(desk, "c8", "refused")
+        store.insert(f"w{number}")
+        store.insert(f"c{number}", status="called", scheduled_at=to_ms(NOW) - number)
+    call(store, "c0", "ended")
+    call(store, "c8", "refused")
     monkeypatch.setattr(stats, "MOST_WAITING", 4)
     monkeypatch.setattr(stats, "MOST_OF_A_DAY", 12)
-    found = counts(desk.connection, now=NOW)
+    found = counts(store.connection, now=NOW)
     assert (found.waiting[Status.SCHEDULED], found.due) == (4, 4)
     assert found.ended == {Status.CALLED: 3}, "of the eighteen of the day twelve are looked at, the latest first"
     assert found.calls == {"ended": 1}
@@ -208,23 +208,23 @@ def test_a_million_rows_cost_a_scrape_little(connection: Connection) -> None:
     assert steps() <= before + 2
 
 
-def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_calls_are_named(desk: Desk) -> None:
-    desk.insert("soon", scheduled_at=to_ms(NOW + HOUR))
-    desk.insert("rings", "+12025550002", status="processing")
-    call(desk, "rings", look_at=NOW + 2 * HOUR)
-    found = next_wakes(desk.connection, NOW)
+def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_calls_are_named(store: Store) -> None:
+    store.insert("soon", scheduled_at=to_ms(NOW + HOUR))
+    store.insert("rings", "+12025550002", status="processing")
+    call(store, "rings", look_at=NOW + 2 * HOUR)
+    found = next_wakes(store.connection, NOW)
     assert (found.reminder, found.call, found.paused) == (NOW + HOUR, NOW + 2 * HOUR, False)
     assert found.alive == (("call-of-rings", NOW),)
 
 
-def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(desk: Desk) -> None:
-    desk.insert("rings", "+12025550002", status="processing")
-    call(desk, "rings", look_at=NOW + HOUR)
-    assert next_wakes(desk.connection, NOW, alive=False).alive is None
-    due = next_wakes(desk.connection, NOW + HOUR, alive=False)
+def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(store: Store) -> None:
+    store.insert("rings", "+12025550002", status="processing")
+    call(store, "rings", look_at=NOW + HOUR)
+    assert next_wakes(store.connection, NOW, alive=False).alive is None
+    due = next_wakes(store.connection, NOW + HOUR, alive=False)
     assert (due.call, due.alive) == (NOW + HOUR, (("call-of-rings", NOW),))
 
 
-def test_who_paused_is_found_by_an_index_however_much_was_done_since(desk: Desk) -> None:
-    plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {settings._LAST_PAUSE}")]
+def test_who_paused_is_found_by_an_index_however_much_was_done_since(store: Store) -> None:
+    plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {settings._LAST_PAUSE}")]
     assert plan == ["SCAN audit USING INDEX audit_pauses"]

@@ -1,4 +1,4 @@
-"""The clinic's own system's door on a real database, served on loopback."""
+"""The HTTP API on a real database, served on loopback."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ _CLOCK = SystemClock()
 
 
 @frozen
-class ApiDoor:
+class Api:
     url: str
     client: httpx.AsyncClient
     database: Database
@@ -47,7 +47,7 @@ class ApiDoor:
 
 
 @asynccontextmanager
-async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | None = None) -> AsyncIterator[ApiDoor]:
+async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | None = None) -> AsyncIterator[Api]:
     environ = {"REMINDERD__API__TOKEN": TOKEN, "REMINDERD__CALLING__TIMEZONE": "Europe/Berlin"}
     config = load_config(None, environ, folder)
 
@@ -68,5 +68,5 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | No
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(base_url=url, headers=headers, timeout=20, trust_env=False) as client:
-            yield ApiDoor(url, client, database)
+            yield Api(url, client, database)
         stopping.set()

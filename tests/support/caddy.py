@@ -1,4 +1,4 @@
-"""The real Caddy with the project's own Caddyfile, before a port where reminderd is or is not."""
+"""The real Caddy with the project's own Caddyfile, in front of a port on which reminderd may listen."""
 
 import json
 import os
@@ -25,12 +25,12 @@ needs_caddy = pytest.mark.skipif(shutil.which("caddy") is None, reason="Caddy is
 
 
 @define
-class Front:
+class Caddy:
     """Caddy, taking requests over TLS."""
 
     port: int
     certificate: Path
-    """Whom to trust."""
+    """The authority to trust."""
     url: str
     """Where the world finds the clinic."""
     client: httpx.AsyncClient
@@ -49,7 +49,7 @@ class Front:
                 await self._news.wait()
 
     async def knows_it_is_down(self) -> None:
-        """Wait until it lets a request wait for whoever is not there, instead of trying in vain."""
+        """Wait until it holds a request, as the upstream is down, instead of refusing it."""
         with trio.fail_after(30):
             while True:
                 with trio.move_on_after(0.3):
@@ -68,8 +68,8 @@ class Front:
 
 
 @asynccontextmanager
-async def a_front(folder: Path, *, port: int, upstream: int, patience: str = "500ms") -> AsyncIterator[Front]:
-    """Caddy at this port of localhost, with a certificate of its own; it waits so long for who is not there."""
+async def a_caddy(folder: Path, *, port: int, upstream: int, patience: str = "500ms") -> AsyncIterator[Caddy]:
+    """Caddy at this port of localhost, with a certificate of its own; `patience` is how long it waits for its upstream."""
     home = folder / "caddy"
     environ = os.environ | {
         "XDG_DATA_HOME": str(home),
@@ -86,10 +86,10 @@ async def a_front(folder: Path, *, port: int, upstream: int, patience: str = "50
         start = partial(trio.run_process, command, env=environ, stdin=b"", stderr=subprocess.PIPE, check=False)
         process = await nursery.start(start)
         certificate = home / "caddy/pki/authorities/local/root.crt"
-        front = Front(port, certificate, f"https://localhost:{port}", httpx.AsyncClient(), process)
-        nursery.start_soon(front.read_log)
-        await front.logged("certificate obtained successfully")
+        caddy = Caddy(port, certificate, f"https://localhost:{port}", httpx.AsyncClient(), process)
+        nursery.start_soon(caddy.read_log)
+        await caddy.logged("certificate obtained successfully")
         trust = ssl.create_default_context(cafile=certificate)
-        async with httpx.AsyncClient(verify=trust, timeout=30, trust_env=False) as front.client:
-            yield front
+        async with httpx.AsyncClient(verify=trust, timeout=30, trust_env=False) as caddy.client:
+            yield caddy
         process.terminate()

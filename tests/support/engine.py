@@ -35,11 +35,11 @@ async def accepts(placement: Placement) -> Answer:
 
 
 @define
-class TameProvider:
+class FakeProvider:
     """Answers as the test says, and remembers what it was asked."""
 
     answers: Callable[[Placement], Awaitable[Answer]] = accepts
-    name: str = "tame"
+    name: str = "fake"
     account: str = ACCOUNT
     capabilities: Capabilities = field(factory=Capabilities)
     finding: Finding = field(factory=NotFound)
@@ -105,14 +105,14 @@ def reminder_of(connection: Connection, reminder_id: str) -> Reminder | None:
 
 
 @define
-class House:
+class Engine:
     """The running engine, and what a test needs of it."""
 
     database: Database
     clock: Clock
     stopping: trio.Event
     rules: Rules
-    provider: TameProvider
+    provider: FakeProvider
     poller: Poller
     nursery: trio.Nursery
 
@@ -183,22 +183,22 @@ class House:
 
 
 @asynccontextmanager
-async def a_house(
+async def an_engine(
     path: Path,
     clock: Clock,
-    provider: TameProvider | None = None,
+    provider: FakeProvider | None = None,
     *,
     dialers: int = 4,
     per_second: float = 0,
     interval: timedelta = timedelta(seconds=0.01),
     runner: Runner | None = None,
     store_clock: Clock | None = None,
-    before_start: Callable[[House], Awaitable[None]] | None = None,
+    before_start: Callable[[Engine], Awaitable[None]] | None = None,
     **rules: Any,
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Engine]:
     """Run the engine on a database file; the loop turns all the time, as it can't know that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
-    provider = provider or TameProvider()
+    provider = provider or FakeProvider()
     the_rules = evolve(
         Rules(backoff=Backoff(_SOON, _SOON)),
         provider=provider.name,
@@ -220,9 +220,9 @@ async def a_house(
             instruments=Instruments(),
         )
         poller = Poller(context=context, interval=interval, mint=lambda: f"id-{next(ids)}")
-        house = House(database, clock, stopping, the_rules, provider, poller, nursery)
+        engine = Engine(database, clock, stopping, the_rules, provider, poller, nursery)
         if before_start is not None:
-            await before_start(house)
+            await before_start(engine)
         nursery.start_soon(poller.run)
-        yield house
-        house.stopping.set()
+        yield engine
+        engine.stopping.set()

@@ -1,4 +1,4 @@
-"""A sandbox that is being served, somebody who calls it, and where its webhooks arrive."""
+"""The generic sandbox, served on loopback, with a client and an inbox for its webhooks."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,14 +20,14 @@ TAKEN = answering(204)
 
 
 @define
-class Desk:
+class ServedSandbox:
     sandbox: Sandbox
     client: httpx.AsyncClient
     inbox: HostileProvider
     orders: int = 0
 
     async def place(self, behaviour: str, *, key: str | None = None, reminder_id: str = "r-1") -> httpx.Response:
-        """Ask for a call, under a key of its own unless one is given."""
+        """Ask for a call, by default under a key of its own."""
         self.orders += 1
         key = key or f"key-{self.orders}"
         order = {
@@ -56,13 +56,13 @@ def status_of(webhook: HeardRequest) -> str:
 
 
 @asynccontextmanager
-async def open_desk(*scripts: Script, pace: float = PACE) -> AsyncIterator[Desk]:
-    """Args: what the inbox does with one webhook after the other, taking them all unless told; the sandbox's pace."""
+async def a_generic_sandbox(*scripts: Script, pace: float = PACE) -> AsyncIterator[ServedSandbox]:
+    """Serve the generic sandbox; `scripts` are what the inbox does with each webhook in turn, by default accept it."""
     async with hostile(*(scripts or (TAKEN,))) as inbox, trio.open_nursery() as nursery:
         sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))
         async with httpx.AsyncClient(
             base_url=url, headers={"Authorization": "Bearer key"}, trust_env=False, timeout=10
         ) as client:
-            yield Desk(sandbox, client, inbox)
+            yield ServedSandbox(sandbox, client, inbox)
         nursery.cancel_scope.cancel()

@@ -49,7 +49,7 @@ def contents(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
 
 
 @define
-class Desk:
+class Store:
     """One connection, a clock that stands still until it is moved, and every transaction as a verb."""
 
     connection: Connection
@@ -58,7 +58,7 @@ class Desk:
     monotonic: float = 0.0
     _sightings: Sightings = field(factory=Sightings)
     _quiet_until: float = 0.0
-    """Until when on the monotonic clock nobody is called after a restore."""
+    """Until when on the monotonic clock no call is placed after a restore."""
     _ids: "count[int]" = field(factory=lambda: count(1))
 
     def mint(self) -> str:
@@ -158,6 +158,6 @@ class Desk:
 
 
 @contextmanager
-def a_desk(path: Path, rules: Rules = RULES, *, first_id: int = 1) -> Iterator[Desk]:
+def a_store(path: Path, rules: Rules = RULES, *, first_id: int = 1) -> Iterator[Store]:
     with open_sync(path) as connection:
-        yield Desk(connection, rules, ids=count(first_id))
+        yield Store(connection, rules, ids=count(first_id))

@@ -66,14 +66,14 @@ class TwilioClinic:
     """The folder in which the program runs, and the Twilio that it calls."""
 
     twilio: TwilioSandbox
-    desk: Clinic
+    database: Clinic
     """Ways to write and read the database; its own provider is nobody's."""
     url: str
     """Where Twilio finds us."""
 
     def insert(self, behaviour: str, *, area: int = 202, name: str | None = None) -> str:
         """A reminder for a patient who does as named; its id is the behaviour's name unless it is given."""
-        self.desk.insert(name or behaviour, example_number(behaviour, area=area))
+        self.database.insert(name or behaviour, example_number(behaviour, area=area))
         return name or behaviour
 
     def calls_to(self, behaviour: str, *, area: int = 202) -> list[TwilioCall]:

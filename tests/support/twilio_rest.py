@@ -1,4 +1,4 @@
-"""What Twilio's REST API answers, told in full by a test; the account is the one of `twilio_desk`."""
+"""Answers of the REST API of Twilio, for the account of `twilio_sandbox`."""
 
 import json
 from datetime import timedelta

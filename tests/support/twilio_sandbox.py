@@ -1,4 +1,4 @@
-"""A sandbox in Twilio's dialect that is being served, somebody who calls it, and the clinic's side of its webhooks."""
+"""The Twilio sandbox, served on loopback, with a client and the clinic's side of its webhooks."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -28,7 +28,7 @@ EVERYTHING = ("initiated", "ringing", "answered", "completed")
 
 
 def twiml(verbs: str, *, status: int = 200, content_type: str = "text/xml") -> bytes:
-    """An answer that says what to do."""
+    """Answer a webhook with these verbs."""
     return answer(status, f"<Response>{verbs}</Response>".encode(), Content_Type=content_type)
 
 
@@ -43,13 +43,13 @@ HELLO = twiml("<Say>Hello.</Say>")
 
 
 def fields(request: HeardRequest) -> dict[str, str]:
-    """What a webhook tells, in its body or its query."""
+    """Return a webhook's parameters, from its body or its query."""
     text = request.body.decode() if request.method == "POST" else urlsplit(request.target).query
     return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True))
 
 
 @define
-class TwilioDesk:
+class ServedTwilioSandbox:
     sandbox: TwilioSandbox
     client: httpx.AsyncClient
     clinic: HostileProvider
@@ -66,7 +66,7 @@ class TwilioDesk:
         return await self.client.post(CALLS, data={n: v for n, v in {**usual, **changes}.items() if v is not None})
 
     async def ended(self) -> TwilioCall:
-        """The one call, as soon as it has ended and its last status callback was told."""
+        """The one call, as soon as it has ended and its last status callback has come."""
         await self.told(lambda told: "CallDuration" in told)
         (call,) = self.sandbox.calls
         return call
@@ -88,7 +88,7 @@ class TwilioDesk:
         return sorted(map(fields, found[:count]), key=lambda told: int(told["SequenceNumber"]))
 
     def requests(self, path: str) -> list[HeardRequest]:
-        """What was heard at a path, or below it."""
+        """Return the requests to a path, or below it."""
         return [request for request in self.clinic.requests if request.target.startswith(path)]
 
     def is_signed(self, request: HeardRequest) -> bool:
@@ -126,14 +126,14 @@ class _ClinicSide:
 
 
 @asynccontextmanager
-async def open_twilio_desk(
+async def a_twilio_sandbox(
     answers: Mapping[str, Sequence[bytes]] | None = None, *, pace: float = PACE
-) -> AsyncIterator[TwilioDesk]:
-    """Args: what the clinic's side answers at other paths, or otherwise, than usually; the sandbox's pace."""
+) -> AsyncIterator[ServedTwilioSandbox]:
+    """Serve the Twilio sandbox; `answers` are the clinic's, by path, where they differ from the usual ones."""
     side = _ClinicSide({"/status": [TAKEN], "/answer": [HELLO], **(answers or {})})
     async with hostile((hear, side.reply)) as clinic, trio.open_nursery() as nursery:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))
         async with httpx.AsyncClient(base_url=url, auth=(ACCOUNT, TOKEN), trust_env=False, timeout=10) as client:
-            yield TwilioDesk(sandbox, client, clinic)
+            yield ServedTwilioSandbox(sandbox, client, clinic)
         nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""The provider's door, served on loopback with a provider and a recorder made for tests."""
+"""The web server on loopback, with a provider and a recorder made for tests."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -89,7 +89,7 @@ class Recorder:
 
 
 @frozen(kw_only=True)
-class Door:
+class WebServer:
     url: str
     port: int
     client: httpx.AsyncClient
@@ -117,8 +117,8 @@ class Door:
 
 
 @asynccontextmanager
-async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any) -> AsyncIterator[Door]:
-    """Serve a door; at the end of the block it is stopped, and every connection must end."""
+async def a_web_server(*, grace: float = 5, max_connections: int = 100, **limits: Any) -> AsyncIterator[WebServer]:
+    """Serve webhooks until the end of the block; then every connection must end."""
     recorder, log = Recorder(), list[str]()
     parts: dict[str, str | None] = {"database": None, "poll loop": None}
     stopping, stopped = trio.Event(), trio.Event()
@@ -155,7 +155,7 @@ async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any)
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(serve_to_the_end)
                 async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:
-                    yield Door(
+                    yield WebServer(
                         url=url,
                         port=int(url.rpartition(":")[2]),
                         client=client,

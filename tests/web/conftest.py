@@ -1,13 +1,13 @@
-"""A door with the usual limits, but a small body limit."""
+"""A web server with the usual limits, but a small body limit."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.support.web_server import Door, a_door
+from tests.support.web_server import WebServer, a_web_server
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Door]:
-    async with a_door() as opened:
+async def web() -> AsyncIterator[WebServer]:
+    async with a_web_server() as opened:
         yield opened

@@ -27,8 +27,8 @@ def is_a_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
 
 
 async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_ref(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        answer = await door.post(REMINDER)
+    async with an_api(tmp_path) as api:
+        answer = await api.post(REMINDER)
         assert answer.status_code == 201
         stored = answer.json()
         assert stored["phone_number"] == "+12025550147"
@@ -36,57 +36,57 @@ async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_r
         assert (stored["status"], stored["calls"]) == ("scheduled", [])
         assert answer.headers["location"] == f"/api/reminders/{stored['id']}"
         for name in (stored["id"], "appointment-1"):
-            assert (await door.get(name)).json() | {"warnings": []} == stored
+            assert (await api.get(name)).json() | {"warnings": []} == stored
         assert "message" not in stored
 
 
 async def test_a_patient_who_will_not_be_called_is_a_warning_in_the_answer(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        await door.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
+    async with an_api(tmp_path) as api:
+        await api.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
         other = REMINDER | {"ref": "b", "phone_number": "+12025550148"}
-        first, second = (await door.post([REMINDER, other])).json()["reminders"]
+        first, second = (await api.post([REMINDER, other])).json()["reminders"]
         assert [one.partition(":")[0] for one in first["warnings"]] == ["this number has opted out"]
         assert second["warnings"] == []
-        assert (await door.post(REMINDER)).json()["warnings"] == [], "the same again stores nothing"
+        assert (await api.post(REMINDER)).json()["warnings"] == [], "the same again stores nothing"
 
 
 async def test_a_time_without_an_offset_is_the_patients_else_the_clinics(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         local = REMINDER | {"scheduled_at": "2099-03-01 16:00"}
-        assert (await door.post(local)).json()["scheduled_at"] == "2099-03-01T15:00:00.000+00:00"
+        assert (await api.post(local)).json()["scheduled_at"] == "2099-03-01T15:00:00.000+00:00"
         abroad = local | {"ref": "b", "timezone": "America/New_York"}
-        assert (await door.post(abroad)).json()["scheduled_at"] == "2099-03-01T21:00:00.000+00:00"
+        assert (await api.post(abroad)).json()["scheduled_at"] == "2099-03-01T21:00:00.000+00:00"
 
 
 async def test_the_same_again_changes_nothing_and_an_edit_changes_it_until_it_was_called(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        first = (await door.post(REMINDER)).json()
-        again = await door.post(REMINDER)
+    async with an_api(tmp_path) as api:
+        first = (await api.post(REMINDER)).json()
+        again = await api.post(REMINDER)
         assert (again.status_code, again.json()) == (200, first)
-        edited = await door.post(REMINDER | {"scheduled_at": "2099-03-02T16:00:00+01:00"})
+        edited = await api.post(REMINDER | {"scheduled_at": "2099-03-02T16:00:00+01:00"})
         assert (edited.status_code, edited.json()["id"]) == (200, first["id"])
         assert edited.json()["scheduled_at"].startswith("2099-03-02")
-        await door.execute("UPDATE reminders SET status = 'called'")
-        told = is_a_problem(await door.post(REMINDER), 409)
+        await api.execute("UPDATE reminders SET status = 'called'")
+        told = is_a_problem(await api.post(REMINDER), 409)
         assert told["errors"][0]["pointer"] == ""
         assert "already called" in told["errors"][0]["detail"]
-        assert await door.count() == 1
+        assert await api.count() == 1
 
 
 async def test_without_a_ref_the_same_words_to_the_same_number_at_the_same_time_are_one_reminder(
     tmp_path: Path,
 ) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
-        first, second = await door.post(nameless), await door.post(nameless)
+        first, second = await api.post(nameless), await api.post(nameless)
         assert (first.status_code, second.status_code) == (201, 200)
         assert first.json()["id"] == second.json()["id"]
 
 
 async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_place(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         bad = [REMINDER, REMINDER | {"ref": "b", "phone_number": "030"}, {"ref": 5, "colour": "red"}, "x"]
-        told = is_a_problem(await door.post(bad), 400)
+        told = is_a_problem(await api.post(bad), 400)
         assert [error["pointer"] for error in told["errors"]] == [
             "/1/phone_number",
             "/2/colour",
@@ -97,16 +97,16 @@ async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_pla
             "/3",
         ]
         assert "without country code, and [clinic].country is not set" in told["errors"][0]["detail"]
-        assert await door.count() == 0
+        assert await api.count() == 0
         good = [REMINDER | {"ref": f"r{number}"} for number in range(1000)]
-        answer = await door.post(good)
+        answer = await api.post(good)
         assert answer.status_code == 201
         assert [one["ref"] for one in answer.json()["reminders"]] == [one["ref"] for one in good]
-        assert await door.count() == 1000
+        assert await api.count() == 1000
 
 
 async def test_all_mistakes_in_a_reminder_are_listed_at_once(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         bad = {
             "colour": "red",
             "phone_number": "030",
@@ -115,7 +115,7 @@ async def test_all_mistakes_in_a_reminder_are_listed_at_once(tmp_path: Path) -> 
             "timezone": "EST",
             "ref": ["a"],
         }
-        told = is_a_problem(await door.post(bad), 400)
+        told = is_a_problem(await api.post(bad), 400)
         assert [error["pointer"] for error in told["errors"]] == [
             "/colour",
             "/scheduled_at",
@@ -125,49 +125,49 @@ async def test_all_mistakes_in_a_reminder_are_listed_at_once(tmp_path: Path) -> 
             "/timezone",
         ]
         unmade = {"phone_number": "+1 202 555-0147", "scheduled_at": "soon", "template": 5, "appointment_at": 7}
-        told = is_a_problem(await door.post(unmade), 400)
+        told = is_a_problem(await api.post(unmade), 400)
         assert [error["pointer"] for error in told["errors"]] == ["/template", "/appointment_at", "/scheduled_at"]
-        assert await door.count() == 0
+        assert await api.count() == 0
 
 
 @pytest.mark.parametrize("body", [[], [REMINDER] * 1001])
 async def test_a_list_has_one_to_a_thousand(tmp_path: Path, body: list[Any]) -> None:
-    async with an_api(tmp_path) as door:
-        assert (await door.post(body)).status_code in {400, 413}
+    async with an_api(tmp_path) as api:
+        assert (await api.post(body)).status_code in {400, 413}
 
 
 async def test_one_that_is_given_twice_in_a_list_is_a_mistake(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        told = is_a_problem(await door.post([REMINDER, REMINDER]), 400)
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.post([REMINDER, REMINDER]), 400)
         assert told["errors"][0]["pointer"] == "/1"
 
 
 async def test_one_whose_time_is_over_is_not_taken(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        told = is_a_problem(await door.post(REMINDER | {"scheduled_at": "2020-01-01 10:00"}), 400)
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.post(REMINDER | {"scheduled_at": "2020-01-01 10:00"}), 400)
         assert told["errors"][0]["detail"].startswith("too late; it was to be called before")
 
 
 async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        await door.post(REMINDER)
+    async with an_api(tmp_path) as api:
+        await api.post(REMINDER)
         for _ in range(2):
-            answer = await door.client.delete("/api/reminders/appointment-1")
+            answer = await api.client.delete("/api/reminders/appointment-1")
             assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
             assert answer.json()["last_error"] == "cancelled by api"
-        await door.execute("UPDATE reminders SET status = 'called'")
+        await api.execute("UPDATE reminders SET status = 'called'")
         assert (
             "the reminder is already final (status: called)"
-            in is_a_problem(await door.client.delete("/api/reminders/appointment-1"), 409)["detail"]
+            in is_a_problem(await api.client.delete("/api/reminders/appointment-1"), 409)["detail"]
         )
 
 
 async def test_every_act_is_in_the_audit(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        await door.post([REMINDER, REMINDER | {"ref": "b"}])
-        await door.post(REMINDER)
-        await door.client.delete("/api/reminders/b")
-        rows = await door.database.read(
+    async with an_api(tmp_path) as api:
+        await api.post([REMINDER, REMINDER | {"ref": "b"}])
+        await api.post(REMINDER)
+        await api.client.delete("/api/reminders/b")
+        rows = await api.database.read(
             lambda c: [tuple(r) for r in c.execute("SELECT actor, act, detail, reminder_id IS NOT NULL FROM audit")]
         )
     added = ("api", "add", "over HTTP", 1)
@@ -176,84 +176,84 @@ async def test_every_act_is_in_the_audit(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nobody", "a/b", "%00", "%E2%82%AC", "x" * 300])
 async def test_what_nobody_has_is_not_found(tmp_path: Path, name: str) -> None:
-    async with an_api(tmp_path) as door:
-        is_a_problem(await door.get(name), 404)
-        is_a_problem(await door.client.delete(f"/api/reminders/{name}"), 404)
+    async with an_api(tmp_path) as api:
+        is_a_problem(await api.get(name), 404)
+        is_a_problem(await api.client.delete(f"/api/reminders/{name}"), 404)
 
 
 async def test_a_ref_that_is_anothers_id_neither_shows_nor_cancels_the_other(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        other = (await door.post(REMINDER)).json()
-        own = await door.post(REMINDER | {"ref": other["id"]})
+    async with an_api(tmp_path) as api:
+        other = (await api.post(REMINDER)).json()
+        own = await api.post(REMINDER | {"ref": other["id"]})
         assert (own.status_code, own.json()["ref"]) == (201, other["id"])
         assert own.json()["id"] != other["id"]
-        is_a_problem(await door.get(other["id"]), 409)
-        is_a_problem(await door.client.delete(f"/api/reminders/{other['id']}"), 409)
-        gone = await door.client.delete(f"/api/reminders/{own.json()['id']}")
+        is_a_problem(await api.get(other["id"]), 409)
+        is_a_problem(await api.client.delete(f"/api/reminders/{other['id']}"), 409)
+        gone = await api.client.delete(f"/api/reminders/{own.json()['id']}")
         assert gone.json()["status"] == "cancelled"
-        assert (await door.get("appointment-1")).json() | {"warnings": []} == other
+        assert (await api.get("appointment-1")).json() | {"warnings": []} == other
 
 
 async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        await door.execute(
+    async with an_api(tmp_path) as api:
+        await api.execute(
             "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
             " VALUES ('5 €/a?b#c', 'appointment-1', '+12025550147', 'Tomorrow at nine.', 4076060400000)"
         )
-        answer = await door.post(REMINDER)
+        answer = await api.post(REMINDER)
         assert (answer.status_code, answer.headers["location"]) == (200, "/api/reminders/5%20%E2%82%AC%2Fa%3Fb%23c")
-        assert (await door.client.get(answer.headers["location"])).json() | {"warnings": []} == answer.json()
+        assert (await api.client.get(answer.headers["location"])).json() | {"warnings": []} == answer.json()
 
 
 async def test_a_number_in_the_place_of_a_fields_name_is_not_repeated(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        told = is_a_problem(await door.post([REMINDER | {"+12025550147": "Tomorrow at nine."}]), 400)
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.post([REMINDER | {"+12025550147": "Tomorrow at nine."}]), 400)
         assert told["errors"][0]["pointer"] == "/0"
         assert told["errors"][0]["detail"].startswith("unknown field; expected only phone_number, ")
 
 
 async def test_a_ref_may_have_a_slash_in_it(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        await door.post(REMINDER | {"ref": "2099/03/01 Müller"})
-        assert (await door.get("2099%2F03%2F01%20M%C3%BCller")).status_code == 200
+    async with an_api(tmp_path) as api:
+        await api.post(REMINDER | {"ref": "2099/03/01 Müller"})
+        assert (await api.get("2099%2F03%2F01%20M%C3%BCller")).status_code == 200
 
 
 @pytest.mark.parametrize("given", ["", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer é"])
 async def test_without_the_token_nobody_comes_in(tmp_path: Path, given: str) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         headers = {b"Authorization": given.encode()}
-        answer = await door.client.post("/api/reminders", json=REMINDER, headers=headers)
+        answer = await api.client.post("/api/reminders", json=REMINDER, headers=headers)
         is_a_problem(answer, 401)
         assert answer.headers["www-authenticate"] == "Bearer"
-        assert await door.count() == 0
+        assert await api.count() == 0
 
 
 async def test_what_is_no_json_no_post_or_too_long_is_told_as_such(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         text = {"Content-Type": "text/plain"}
-        is_a_problem(await door.client.post("/api/reminders", content=b"{}", headers=text), 415)
+        is_a_problem(await api.client.post("/api/reminders", content=b"{}", headers=text), 415)
         json = {"Content-Type": "application/json"}
-        is_a_problem(await door.client.post("/api/reminders", content=b"{", headers=json), 400)
-        is_a_problem(await door.client.post("/api/reminders", content=b"x" * 1_100_000, headers=json), 413)
-        answer = await door.client.put("/api/reminders", json=REMINDER)
+        is_a_problem(await api.client.post("/api/reminders", content=b"{", headers=json), 400)
+        is_a_problem(await api.client.post("/api/reminders", content=b"x" * 1_100_000, headers=json), 413)
+        answer = await api.client.put("/api/reminders", json=REMINDER)
         is_a_problem(answer, 405)
         assert "POST" in answer.headers["allow"]
-        is_a_problem(await door.client.get("/api/other"), 404)
+        is_a_problem(await api.client.get("/api/other"), 404)
 
 
 async def test_twenty_at_once_make_one_reminder(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         answers: list[httpx.Response] = []
 
         async def hand_in() -> None:
-            answers.append(await door.post(REMINDER))
+            answers.append(await api.post(REMINDER))
 
         async with trio.open_nursery() as nursery:
             for _ in range(20):
                 nursery.start_soon(hand_in)
         assert sorted(answer.status_code for answer in answers) == [200] * 19 + [201]
         assert len({answer.json()["id"] for answer in answers}) == 1
-        assert await door.count() == 1
+        assert await api.count() == 1
 
 
 async def test_a_reminder_with_a_template_is_spoken_in_the_clinics_own_words(tmp_path: Path) -> None:
@@ -261,80 +261,80 @@ async def test_a_reminder_with_a_template_is_spoken_in_the_clinics_own_words(tmp
         '[messages]\nclinic = "Dr. Brown"\ntemplates.checkup = "{clinic} sees you on {date} at {time}."\n'
     )
     of_a_template = {name: value for name, value in REMINDER.items() if name != "message"} | {"template": "checkup"}
-    async with an_api(tmp_path) as door:
-        told = is_a_problem(await door.post(of_a_template), 400)
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.post(of_a_template), 400)
         assert [error["pointer"] for error in told["errors"]] == ["/appointment_at"]
-        assert (await door.post(of_a_template | {"appointment_at": "2099-03-02T16:00:00"})).status_code == 201
-        row = await door.database.read(lambda connection: connection.execute("SELECT * FROM reminders").fetchone())
+        assert (await api.post(of_a_template | {"appointment_at": "2099-03-02T16:00:00"})).status_code == 201
+        row = await api.database.read(lambda connection: connection.execute("SELECT * FROM reminders").fetchone())
         assert row["message"] == "Dr. Brown sees you on Monday, March 2 at 4:00 PM."
 
 
 async def test_without_a_ref_a_request_after_the_delete_of_the_same_is_a_new_reminder(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         seen: list[str] = []
         for _ in range(3):
-            answer = await door.post(nameless)
+            answer = await api.post(nameless)
             assert (answer.status_code, answer.json()["status"]) == (201, "scheduled")
             assert answer.json()["id"] not in seen
             seen.append(answer.json()["id"])
-            again = await door.post([nameless])
+            again = await api.post([nameless])
             assert (again.status_code, again.json()["reminders"][0]["id"]) == (200, seen[-1])
-            gone = await door.client.delete(f"/api/reminders/{seen[-1]}")
+            gone = await api.client.delete(f"/api/reminders/{seen[-1]}")
             assert (gone.json()["status"], gone.json()["end_code"]) == ("cancelled", "withdrawn")
-        assert await door.count() == 3
+        assert await api.count() == 3
 
 
 async def test_a_repeated_request_never_revives_what_staff_have_cancelled(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
-    async with an_api(tmp_path) as door:
-        stored = (await door.post(nameless)).json()
-        await door.execute("UPDATE reminders SET status = 'cancelled', end_code = 'cancelled_by_staff'")
-        again = await door.post(nameless)
+    async with an_api(tmp_path) as api:
+        stored = (await api.post(nameless)).json()
+        await api.execute("UPDATE reminders SET status = 'cancelled', end_code = 'cancelled_by_staff'")
+        again = await api.post(nameless)
         assert (again.status_code, again.json()["id"], again.json()["status"]) == (200, stored["id"], "cancelled")
-        assert await door.count() == 1
+        assert await api.count() == 1
         # The clinic's own system knows that it is cancelled, as it asks for that itself: the next one is meant.
-        gone = await door.client.delete(f"/api/reminders/{stored['id']}")
+        gone = await api.client.delete(f"/api/reminders/{stored['id']}")
         assert (gone.status_code, gone.json()["end_code"]) == (200, "withdrawn")
-        acts = await door.count("audit")
-        assert (await door.client.delete(f"/api/reminders/{stored['id']}")).status_code == 200
-        assert (await door.count("audit"), acts) == (2, 2), "added, and withdrawn once"
-        assert (await door.post(nameless)).status_code == 201
+        acts = await api.count("audit")
+        assert (await api.client.delete(f"/api/reminders/{stored['id']}")).status_code == 200
+        assert (await api.count("audit"), acts) == (2, 2), "added, and withdrawn once"
+        assert (await api.post(nameless)).status_code == 201
 
 
 async def test_a_number_that_has_opted_out_stays_so_on_record(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
-    async with an_api(tmp_path) as door:
-        stored = (await door.post(nameless)).json()
-        await door.execute("UPDATE reminders SET status = 'cancelled', end_code = 'opted_out'")
-        assert (await door.client.delete(f"/api/reminders/{stored['id']}")).json()["end_code"] == "opted_out"
-        assert (await door.post(nameless)).json()["id"] == stored["id"]
+    async with an_api(tmp_path) as api:
+        stored = (await api.post(nameless)).json()
+        await api.execute("UPDATE reminders SET status = 'cancelled', end_code = 'opted_out'")
+        assert (await api.client.delete(f"/api/reminders/{stored['id']}")).json()["end_code"] == "opted_out"
+        assert (await api.post(nameless)).json()["id"] == stored["id"]
 
 
 @pytest.mark.parametrize(
     ("written", "asked"), [("T\u00a07", "T 7"), ("T\u00adx", "Tx"), ("Mu\u0308", "M\u00fc"), ("7 ", "7")]
 )
 async def test_a_name_is_found_by_what_can_be_seen_of_it(tmp_path: Path, written: str, asked: str) -> None:
-    async with an_api(tmp_path) as door:
-        stored = (await door.post(REMINDER)).json()
-        await door.execute(f"UPDATE reminders SET ref = '{written}'")
-        assert (await door.get(asked)).json()["id"] == stored["id"]
-        again = await door.post(REMINDER | {"ref": asked})
+    async with an_api(tmp_path) as api:
+        stored = (await api.post(REMINDER)).json()
+        await api.execute(f"UPDATE reminders SET ref = '{written}'")
+        assert (await api.get(asked)).json()["id"] == stored["id"]
+        again = await api.post(REMINDER | {"ref": asked})
         assert (again.status_code, again.json()["id"]) == (200, stored["id"])
-        assert (await door.client.delete(f"/api/reminders/{asked}")).json()["status"] == "cancelled"
+        assert (await api.client.delete(f"/api/reminders/{asked}")).json()["status"] == "cancelled"
 
 
 async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
-        await door.post(REMINDER)
-        answer = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+    async with an_api(tmp_path) as api:
+        await api.post(REMINDER)
+        answer = await api.post(REMINDER | {"phone_number": "+1 202 555 0148"})
         held = answer.json()
         assert (answer.status_code, held["hold_code"]) == (200, "number_changed")
         assert (
             held["last_error"]
             == "phone number changed (over HTTP), the former one ended in 47: accept the new one, or cancel"
         )
-        again = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
+        again = await api.post(REMINDER | {"phone_number": "+1 202 555 0148"})
         [warning] = held["warnings"]
         assert warning.startswith("phone_number: not the one that its ref had before")
         [still] = again.json()["warnings"]
@@ -343,9 +343,9 @@ async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> N
 
 
 async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         asked = [REMINDER | {"ref": "0047", "message": "Dear {name}"}, REMINDER | {"ref": "47"}]
-        zero, seven = (await door.post(asked)).json()["reminders"]
+        zero, seven = (await api.post(asked)).json()["reminders"]
         assert [warning.partition(":")[0] for warning in zero["warnings"]] == ["message"]
         assert [warning.partition(" may be")[0] for warning in seven["warnings"]] == ["ref: 47"]
-        assert "warnings" not in (await door.get("0047")).json()
+        assert "warnings" not in (await api.get("0047")).json()

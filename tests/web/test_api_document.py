@@ -1,4 +1,4 @@
-"""The description of the clinic's own system's door, held against the door by a program that believes it."""
+"""The OpenAPI document, compared with the answers by a client that is generated from it."""
 
 import subprocess
 import sys
@@ -16,23 +16,23 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
 async def test_the_description_is_open_and_says_what_it_is(tmp_path: Path) -> None:
-    async with an_api(tmp_path) as door, httpx.AsyncClient() as stranger:
-        document = (await stranger.get(f"{door.url}/api/openapi.json")).json()
+    async with an_api(tmp_path) as api, httpx.AsyncClient() as stranger:
+        document = (await stranger.get(f"{api.url}/api/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
     assert set(document["paths"]) == {"/api/reminders", "/api/reminders/{name}", "/api/openapi.json"}
 
 
 @pytest.mark.parametrize("body", [REMINDER, [REMINDER]], ids=["one", "a list"])
 async def test_every_field_that_is_answered_is_described(tmp_path: Path, body: object) -> None:
-    async with an_api(tmp_path) as door:
-        document = (await door.client.get("/api/openapi.json")).json()
-        answers = [await door.post(body), await door.get("appointment-1"), await door.get("nobody")]
-        await door.execute(
+    async with an_api(tmp_path) as api:
+        document = (await api.client.get("/api/openapi.json")).json()
+        answers = [await api.post(body), await api.get("appointment-1"), await api.get("nobody")]
+        await api.execute(
             "INSERT INTO call_logs (id, reminder_id, phone_number, state, adopted, last_sign_at)"
             " SELECT 'c1', id, phone_number, 'ended', 1, 0 FROM reminders"
         )
-        answers.append(await door.get("appointment-1"))
-        answers.append(await door.post({"ref": 1}))
+        answers.append(await api.get("appointment-1"))
+        answers.append(await api.post({"ref": 1}))
     names = ["Stored", "Reminder", "Problem", "Reminder", "Problem"]
     for answer, name in zip(answers, names, strict=True):
         schema = {"$ref": f"#/components/schemas/{name}", "components": document["components"]}
@@ -41,11 +41,11 @@ async def test_every_field_that_is_answered_is_described(tmp_path: Path, body: o
 
 async def test_whatever_is_asked_for_by_the_description_is_answered_by_it(tmp_path: Path) -> None:
     """Schemathesis makes requests up, good and bad ones; no answer may be a 5xx, or of a form that is not described."""
-    async with an_api(tmp_path) as door:
+    async with an_api(tmp_path) as api:
         command = [
             str(SCHEMATHESIS),
             "run",
-            f"{door.url}/api/openapi.json",
+            f"{api.url}/api/openapi.json",
             *("--header", f"Authorization: Bearer {TOKEN}"),
             *("--seed", "1", "--max-examples", "40", "--phases", "examples,coverage,fuzzing"),
             *("--generation-database", "none", "--no-color"),

@@ -5,7 +5,7 @@ import pytest
 import trio
 
 from reminderd.web.bodies import FREE_BYTES, Body, BodyMemory, NoMemoryLeftError, TooLargeError
-from tests.support.web_server import LIMIT, PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
+from tests.support.web_server import LIMIT, PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end
 
 MEBIBYTE = 1024 * 1024
 TEN_MEBIBYTES = 10 * MEBIBYTE
@@ -16,30 +16,30 @@ async def in_chunks(length: int) -> AsyncIterator[bytes]:
         yield b"x" * LIMIT
 
 
-async def test_a_sender_of_ten_megabytes_sees_why_they_were_refused(door: Door) -> None:
-    answer = await door.post(b"x" * TEN_MEBIBYTES)
+async def test_a_sender_of_ten_megabytes_sees_why_they_were_refused(web: WebServer) -> None:
+    answer = await web.post(b"x" * TEN_MEBIBYTES)
     assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
-    assert (await door.post()).status_code == 200
+    assert (await web.post()).status_code == 200
 
 
-async def test_a_sender_of_ten_megabytes_in_chunks_sees_it_too(door: Door) -> None:
-    answer = await door.post(in_chunks(TEN_MEBIBYTES))
+async def test_a_sender_of_ten_megabytes_in_chunks_sees_it_too(web: WebServer) -> None:
+    answer = await web.post(in_chunks(TEN_MEBIBYTES))
     assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
-    assert [line.strip() for line in door.log] == ["WARNING webhook refused with 413: Payload too large"]
+    assert [line.strip() for line in web.log] == ["WARNING webhook refused with 413: Payload too large"]
 
 
-async def test_a_body_of_just_the_limit_is_taken(door: Door) -> None:
-    assert (await door.post(PAYLOAD.ljust(LIMIT))).status_code == 200
-    assert (await door.post(PAYLOAD.ljust(LIMIT + 1))).status_code == 413
+async def test_a_body_of_just_the_limit_is_taken(web: WebServer) -> None:
+    assert (await web.post(PAYLOAD.ljust(LIMIT))).status_code == 200
+    assert (await web.post(PAYLOAD.ljust(LIMIT + 1))).status_code == 413
 
 
-async def test_whoever_sends_much_to_a_wrong_path_sees_that_it_is_wrong(door: Door) -> None:
-    assert (await door.post(b"x" * TEN_MEBIBYTES, path="/elsewhere")).status_code == 404
+async def test_whoever_sends_much_to_a_wrong_path_sees_that_it_is_wrong(web: WebServer) -> None:
+    assert (await web.post(b"x" * TEN_MEBIBYTES, path="/elsewhere")).status_code == 404
 
 
 async def test_a_body_without_end_is_answered_and_then_cut_off() -> None:
-    async with a_door() as door:
-        stream = await door.begin("Transfer-Encoding: chunked")
+    async with a_web_server() as web:
+        stream = await web.begin("Transfer-Encoding: chunked")
         answers: list[bytes] = []
 
         async def listen() -> None:
@@ -55,27 +55,27 @@ async def test_a_body_without_end_is_answered_and_then_cut_off() -> None:
 
 
 async def test_the_rest_of_a_refused_body_is_awaited_for_a_bounded_time() -> None:
-    async with a_door(drain_seconds=0.02) as door:
-        stream = await door.begin(f"Content-Length: {TEN_MEBIBYTES}")
+    async with a_web_server(drain_seconds=0.02) as web:
+        stream = await web.begin(f"Content-Length: {TEN_MEBIBYTES}")
         assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 413")
         await stream.aclose()
 
 
 async def test_a_body_that_does_not_arrive_times_out() -> None:
-    async with a_door(body_seconds=0.02, drain_seconds=0.02) as door:
-        stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
+    async with a_web_server(body_seconds=0.02, drain_seconds=0.02) as web:
+        stream = await web.begin(f"Content-Length: {len(PAYLOAD)}")
         await stream.send_all(PAYLOAD[:1])
         answer = await read_to_the_end(stream)
         assert answer.startswith(b"HTTP/1.1 408")
         assert answer.endswith(b'{"error": "Request timeout"}')
         await stream.aclose()
-    assert [line.strip() for line in door.log] == ["WARNING webhook refused with 408: Request timeout"]
+    assert [line.strip() for line in web.log] == ["WARNING webhook refused with 408: Request timeout"]
 
 
 async def test_slow_senders_keep_nobody_out() -> None:
-    async with a_door(in_work=1, body_seconds=20) as door:
-        slow = [await door.begin(f"Content-Length: {LIMIT}") for _ in range(50)]
-        assert (await door.post()).status_code == 200
+    async with a_web_server(in_work=1, body_seconds=20) as web:
+        slow = [await web.begin(f"Content-Length: {LIMIT}") for _ in range(50)]
+        assert (await web.post()).status_code == 200
         for stream in slow:
             await stream.aclose()
 
@@ -123,9 +123,9 @@ async def test_dropping_ends_at_its_limit_even_if_the_body_does_not() -> None:
     assert body.is_over
 
 
-async def test_a_door_short_of_room_asks_to_come_again() -> None:
-    async with a_door(body_bytes=8 * MEBIBYTE) as door:  # the memory is 16 bodies
-        held = [await door.begin(f"Content-Length: {8 * MEBIBYTE}") for _ in range(17)]
+async def test_a_server_short_of_memory_asks_the_sender_to_try_again() -> None:
+    async with a_web_server(body_bytes=8 * MEBIBYTE) as web:  # the memory is 16 bodies
+        held = [await web.begin(f"Content-Length: {8 * MEBIBYTE}") for _ in range(17)]
         async with trio.open_nursery() as nursery:
             for stream in held:
                 nursery.start_soon(stream.send_all, b"x" * (8 * MEBIBYTE - 1))
@@ -140,6 +140,6 @@ async def test_a_door_short_of_room_asks_to_come_again() -> None:
                 nursery.start_soon(listen, stream)
         assert answers[0].startswith(b"HTTP/1.1 503")
         assert b"retry-after: " in answers[0]
-        assert (await door.client.post(PATH, content=PAYLOAD, headers={"X-Signature": "ours"})).status_code == 200
+        assert (await web.client.post(PATH, content=PAYLOAD, headers={"X-Signature": "ours"})).status_code == 200
         for stream in held:
             await stream.aclose()

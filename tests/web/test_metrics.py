@@ -1,4 +1,4 @@
-"""The door for Prometheus, and the count of webhooks at the provider's."""
+"""The route for Prometheus, and the count of the provider's webhooks."""
 
 from collections.abc import AsyncIterator
 
@@ -11,7 +11,7 @@ from reminderd.metrics import CONTENT_TYPE
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.web.health import build_metrics_app
 from reminderd.web.server import bind, serve
-from tests.support.web_server import LIMIT, a_door
+from tests.support.web_server import LIMIT, a_web_server
 
 
 @define
@@ -55,7 +55,7 @@ async def test_prometheus_gets_its_page_in_its_own_format(client: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "/health", "/webhooks/call-status", "/api/reminders"])
-async def test_there_is_nothing_else_at_this_door(client: httpx.AsyncClient, path: str) -> None:
+async def test_any_other_path_is_not_found(client: httpx.AsyncClient, path: str) -> None:
     assert (await client.get(path)).status_code == 404
 
 
@@ -71,27 +71,27 @@ async def test_a_page_that_breaks_names_no_internal(client: httpx.AsyncClient, p
 
 async def test_each_webhook_is_counted_by_its_code_and_nothing_else_is() -> None:
     codes: list[int] = []
-    async with a_door(answered=codes.append) as door:
-        await door.post()
-        await door.post(b"forged")
-        await door.post(b"{}")
-        await door.post(b"x" * (LIMIT + 1))
-        door.recorder.error = StoreUnavailableError("the disk is full")
-        await door.post()
-        door.recorder.error = ValueError("a bug")
-        await door.post()
-        await door.client.get("/health")
-        await door.client.get("/nothing")
-        await door.client.get("/webhooks/call-status")
+    async with a_web_server(answered=codes.append) as web:
+        await web.post()
+        await web.post(b"forged")
+        await web.post(b"{}")
+        await web.post(b"x" * (LIMIT + 1))
+        web.recorder.error = StoreUnavailableError("the disk is full")
+        await web.post()
+        web.recorder.error = ValueError("a bug")
+        await web.post()
+        await web.client.get("/health")
+        await web.client.get("/nothing")
+        await web.client.get("/webhooks/call-status")
     assert codes == [200, 401, 400, 413, 503, 500]
 
 
-async def test_what_a_process_does_is_told_to_those_who_ask_at_its_own_door() -> None:
+async def test_the_private_port_also_shows_what_the_process_is_doing() -> None:
     async def doings() -> dict[str, object]:
         return {"version": "1.2.3"}
 
-    async with a_door(doings=doings) as door:
-        answer = await door.client.get("/health/status")
+    async with a_web_server(doings=doings) as web:
+        answer = await web.client.get("/health/status")
         assert (answer.status_code, answer.json()) == (200, {"version": "1.2.3"})
-    async with a_door() as door:
-        assert (await door.client.get("/health/status")).status_code == 404
+    async with a_web_server() as web:
+        assert (await web.client.get("/health/status")).status_code == 404

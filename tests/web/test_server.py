@@ -8,7 +8,7 @@ import trio
 from quart_trio import QuartTrio
 
 from reminderd.web.server import PortUnavailableError, bind, serve
-from tests.support.web_server import PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
+from tests.support.web_server import PATH, PAYLOAD, WebServer, a_web_server, read_answer, read_to_the_end
 
 UPGRADE = (
     "Connection: upgrade",
@@ -67,64 +67,64 @@ async def test_whoever_connects_before_the_start_is_answered_after_it() -> None:
     await stream.aclose()
 
 
-async def test_answers_do_not_tell_what_serves_them(door: Door) -> None:
-    assert "server" not in (await door.client.get("/health")).headers
+async def test_answers_do_not_tell_what_serves_them(web: WebServer) -> None:
+    assert "server" not in (await web.client.get("/health")).headers
 
 
 async def test_a_stop_finishes_the_request_in_flight_and_takes_no_other() -> None:
-    async with a_door() as door, trio.open_nursery() as nursery:
-        door.recorder.hold()
+    async with a_web_server() as web, trio.open_nursery() as nursery:
+        web.recorder.hold()
         answers: list[httpx.Response] = []
 
         async def report() -> None:
-            answers.append(await door.post())
+            answers.append(await web.post())
 
         nursery.start_soon(report)
-        await door.recorder.begun.wait()
-        idle = await door.connect()
-        door.stopping.set()
+        await web.recorder.begun.wait()
+        idle = await web.connect()
+        web.stopping.set()
         assert await idle.receive_some() == b""
         with suppress(OSError):  # refused, once the listener is closed
             while True:
-                await (await door.connect()).aclose()
-        door.recorder.go_on.set()
-        await door.stopped.wait()
+                await (await web.connect()).aclose()
+        web.recorder.go_on.set()
+        await web.stopped.wait()
         assert [answer.status_code for answer in answers] == [200]
         await idle.aclose()
 
 
 async def test_a_stop_does_not_wait_for_idle_connections() -> None:
-    async with a_door(grace=1_000) as door:
-        assert (await door.client.get("/health")).status_code == 200
-        door.stopping.set()
-        await door.stopped.wait()
+    async with a_web_server(grace=1_000) as web:
+        assert (await web.client.get("/health")).status_code == 200
+        web.stopping.set()
+        await web.stopped.wait()
 
 
 async def test_a_stop_cuts_off_what_outlasts_the_grace() -> None:
-    async with a_door(grace=0.02) as door:
-        door.recorder.hold()
-        stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
+    async with a_web_server(grace=0.02) as web:
+        web.recorder.hold()
+        stream = await web.begin(f"Content-Length: {len(PAYLOAD)}")
         await stream.send_all(PAYLOAD)
-        await door.recorder.begun.wait()
-        door.stopping.set()
-        await door.recorder.cancelled.wait()
-        await door.stopped.wait()
+        await web.recorder.begun.wait()
+        web.stopping.set()
+        await web.recorder.cancelled.wait()
+        await web.stopped.wait()
         await stream.aclose()
 
 
 @pytest.mark.parametrize(
     "head", [b"GET /health HTTP/1.0\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]
 )
-async def test_a_connection_is_closed_when_its_sender_asks_for_that(door: Door, head: bytes) -> None:
-    stream = await door.connect()
+async def test_a_connection_is_closed_when_its_sender_asks_for_that(web: WebServer, head: bytes) -> None:
+    stream = await web.connect()
     await stream.send_all(head)
     assert (await read_to_the_end(stream)).endswith(b'{"status": "ok"}')
     await stream.aclose()
 
 
 async def test_a_connection_beyond_the_bound_waits_until_another_is_closed() -> None:
-    async with a_door(max_connections=2) as door:
-        first, second, third = [await door.begin(method="GET", path="/health") for _ in range(3)]
+    async with a_web_server(max_connections=2) as web:
+        first, second, third = [await web.begin(method="GET", path="/health") for _ in range(3)]
         for stream in (first, second):
             assert (await read_answer(stream)).startswith(b"HTTP/1.1 200")
         await first.aclose()
@@ -135,18 +135,18 @@ async def test_a_connection_beyond_the_bound_waits_until_another_is_closed() -> 
 
 async def test_a_sender_that_hangs_up_before_answers_to_requests_sent_ahead_gives_its_seat_back() -> None:
     request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Signature: ours\r\nContent-Length: {len(PAYLOAD)}\r\n\r\n".encode()
-    async with a_door(max_connections=1) as door:
+    async with a_web_server(max_connections=1) as web:
         for _ in range(20):
-            stream = await door.connect()
+            stream = await web.connect()
             await stream.send_all((request + PAYLOAD) * 5)
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # a reset, not an orderly end
             await stream.aclose()
-        assert (await door.post()).status_code == 200
+        assert (await web.post()).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/health", PATH])
-async def test_a_websocket_is_refused(door: Door, path: str) -> None:
-    stream = await door.begin(*UPGRADE, method="GET", path=path)
+async def test_a_websocket_is_refused(web: WebServer, path: str) -> None:
+    stream = await web.begin(*UPGRADE, method="GET", path=path)
     assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 403")
     await stream.aclose()
 
@@ -163,21 +163,21 @@ async def test_a_websocket_is_refused(door: Door, path: str) -> None:
         b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000,
     ],
 )
-async def test_no_sender_can_break_the_server(door: Door, sent: bytes) -> None:
-    async with await door.connect() as stream:
+async def test_no_sender_can_break_the_server(web: WebServer, sent: bytes) -> None:
+    async with await web.connect() as stream:
         with suppress(trio.BrokenResourceError):  # the server may have had enough before all is sent
             await stream.send_all(sent)
             await stream.send_eof()
             await read_to_the_end(stream)
-    assert (await door.client.get("/health")).status_code == 200
-    assert not [line for line in door.log if not line.startswith("WARNING a connection failed")]
+    assert (await web.client.get("/health")).status_code == 200
+    assert not [line for line in web.log if not line.startswith("WARNING a connection failed")]
 
 
 @pytest.mark.parametrize(
     ("target", "status"), [("?x", 404), ("*", 404), ("http://[bad", 404), ("http://test/health", 200)]
 )
-async def test_a_target_that_is_more_or_less_than_a_path_is_answered(door: Door, target: str, status: int) -> None:
-    stream = await door.begin(method="GET", path=target)
+async def test_a_target_that_is_more_or_less_than_a_path_is_answered(web: WebServer, target: str, status: int) -> None:
+    stream = await web.begin(method="GET", path=target)
     assert (await read_answer(stream)).startswith(b"HTTP/1.1 %d" % status)
     await stream.aclose()
-    assert door.log == []
+    assert web.log == []

@@ -9,7 +9,7 @@ import trio
 
 from reminderd.core.wrong_tokens import FREE, networks
 from reminderd.web.api import MOST_OF_ONE, Throttle
-from tests.support.api import ApiDoor, an_api
+from tests.support.api import Api, an_api
 from tests.support.web_server import PATH, PAYLOAD, SIGNED
 
 A_DAY = 86_400.0
@@ -22,15 +22,15 @@ async def throttle() -> Throttle:
 
 
 @pytest.fixture
-async def door(tmp_path: Path, throttle: Throttle) -> AsyncIterator[ApiDoor]:
-    async with an_api(tmp_path, throttle=throttle) as door:
+async def api(tmp_path: Path, throttle: Throttle) -> AsyncIterator[Api]:
+    async with an_api(tmp_path, throttle=throttle) as api:
         with trio.fail_after(20):
-            yield door
+            yield api
 
 
-async def guess(door: ApiDoor, client: str = "198.51.100.7", **more: str) -> httpx.Response:
+async def guess(api: Api, client: str = "198.51.100.7", **more: str) -> httpx.Response:
     headers = {"Authorization": "Bearer wrong", "X-Forwarded-For": client} | more
-    return await door.client.get("/api/reminders/r1", headers=headers, timeout=A_DAY)
+    return await api.client.get("/api/reminders/r1", headers=headers, timeout=A_DAY)
 
 
 async def waiting(throttle: Throttle, count: int) -> None:
@@ -39,13 +39,13 @@ async def waiting(throttle: Throttle, count: int) -> None:
 
 
 async def test_after_some_wrong_tokens_the_next_one_waits_for_its_answer_until_the_stop(
-    door: ApiDoor, throttle: Throttle
+    api: Api, throttle: Throttle
 ) -> None:
-    assert {(await guess(door)).status_code for _ in range(FREE)} == {401}
+    assert {(await guess(api)).status_code for _ in range(FREE)} == {401}
     answers = []
 
     async def wait() -> None:
-        answers.append(await guess(door))
+        answers.append(await guess(api))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
@@ -57,34 +57,34 @@ async def test_after_some_wrong_tokens_the_next_one_waits_for_its_answer_until_t
 
 
 async def test_meanwhile_the_right_token_webhooks_and_other_addresses_are_answered_at_once(
-    door: ApiDoor, throttle: Throttle
+    api: Api, throttle: Throttle
 ) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(FREE):
-            await guess(door)
+            await guess(api)
         for count in range(MOST_OF_ONE):
-            nursery.start_soon(guess, door)
+            nursery.start_soon(guess, api)
             await waiting(throttle, count + 1)
-        refused = await guess(door)
+        refused = await guess(api)
         assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
         assert int(refused.headers["retry-after"]) > 0
-        right = await door.client.get("/api/reminders/r1", headers={"X-Forwarded-For": "198.51.100.7"})
+        right = await api.client.get("/api/reminders/r1", headers={"X-Forwarded-For": "198.51.100.7"})
         assert right.status_code == 404, "no such reminder, but let in"
-        webhook = await door.client.post(PATH, content=PAYLOAD, headers=SIGNED | {"X-Forwarded-For": "198.51.100.7"})
+        webhook = await api.client.post(PATH, content=PAYLOAD, headers=SIGNED | {"X-Forwarded-For": "198.51.100.7"})
         assert webhook.status_code == 200
-        forged = await door.client.post(PATH, content=PAYLOAD, headers={"X-Forwarded-For": "198.51.100.7"})
+        forged = await api.client.post(PATH, content=PAYLOAD, headers={"X-Forwarded-For": "198.51.100.7"})
         assert forged.status_code == 401
-        assert (await guess(door, client="198.51.100.8")).status_code == 401
+        assert (await guess(api, client="198.51.100.8")).status_code == 401
         nursery.cancel_scope.cancel()
     await waiting(throttle, 0)
 
 
 async def test_an_address_that_no_trusted_proxy_tells_is_not_believed(tmp_path: Path) -> None:
     throttle = Throttle(pace=A_DAY)
-    async with an_api(tmp_path, throttle=throttle) as door, trio.open_nursery() as nursery:
+    async with an_api(tmp_path, throttle=throttle) as api, trio.open_nursery() as nursery:
         for number in range(FREE):
-            assert (await guess(door, client=f"198.51.100.{number}")).status_code == 401
-        nursery.start_soon(guess, door, "198.51.100.99")
+            assert (await guess(api, client=f"198.51.100.{number}")).status_code == 401
+        nursery.start_soon(guess, api, "198.51.100.99")
         with trio.fail_after(20):
             await waiting(throttle, 1)
         nursery.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Twilio's door: signed or refused, answered after the commit, and TwiML that says what was decided."""
+"""Twilio's webhooks: signed or refused, answered after the commit, with the TwiML of the decision."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -45,7 +45,7 @@ class Said:
 
 
 @define
-class Desk:
+class TwilioRecorder:
     """Keeps what it is told, says what it is told to say, or fails."""
 
     says: Reply = ASKING
@@ -78,8 +78,8 @@ class Desk:
 
 
 @define
-class TwilioDoor:
-    desk: Desk
+class TwilioWeb:
+    recorder: TwilioRecorder
     client: httpx.AsyncClient
 
     async def post(
@@ -98,7 +98,7 @@ class TwilioDoor:
 
 
 @asynccontextmanager
-async def a_door() -> AsyncIterator[TwilioDoor]:
+async def a_twilio_web() -> AsyncIterator[TwilioWeb]:
     account = Account(sid=f"AC{0:032}", auth_token=TOKEN, from_number="+12025550190")
     provider = TwilioProvider(
         account=account,
@@ -107,8 +107,8 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
         timeout=timedelta(seconds=1),
         max_connections=1,
     )
-    desk = Desk()
-    webhooks = Webhooks(provider=provider, recorder=desk)
+    recorder = TwilioRecorder()
+    webhooks = Webhooks(provider=provider, recorder=recorder)
 
     async def readiness() -> dict[str, Any]:
         return {}
@@ -118,7 +118,7 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
     async with trio.open_nursery() as nursery:
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))
         async with httpx.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
-            yield TwilioDoor(desk, client)
+            yield TwilioWeb(recorder, client)
         stopping.set()
     await provider.aclose()
 
@@ -130,79 +130,79 @@ def verbs(answer: httpx.Response) -> list[str]:
 
 
 async def test_a_status_is_recorded_and_answered_without_a_word() -> None:
-    async with a_door() as door:
-        answer = await door.post(f"status/{CALL}", {"CallStatus": "completed", "CallDuration": "31"})
+    async with a_twilio_web() as web:
+        answer = await web.post(f"status/{CALL}", {"CallStatus": "completed", "CallDuration": "31"})
         assert (answer.status_code, answer.content) == (204, b"")
-        assert door.desk.reports == [
+        assert web.recorder.reports == [
             Report(external_call_id="CA1", status="completed", attempt_id=CALL, duration_seconds=31)
         ]
 
 
 async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> None:
-    async with a_door() as door:
-        answer = await door.post(f"answer/{CALL}", {"AnsweredBy": "human"})
+    async with a_twilio_web() as web:
+        answer = await web.post(f"answer/{CALL}", {"AnsweredBy": "human"})
         assert verbs(answer) == ["Gather", "Hangup"]
         gather = ET.fromstring(answer.content)[0]  # noqa: S314 - our own
         assert gather.get("action") == f"{BASE}/webhooks/twilio/keys/{CALL}?question=menu&repeats=0"
         assert [say.text for say in gather][1] == "Tomorrow at <nine> & not ten."
-        assert door.desk.reports[0].answered_by == "human"
+        assert web.recorder.reports[0].answered_by == "human"
 
 
 async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
-    async with a_door() as door:
-        door.desk.says = Reply(parts=(Prompt.CONFIRMED,))
-        answer = await door.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
+    async with a_twilio_web() as web:
+        web.recorder.says = Reply(parts=(Prompt.CONFIRMED,))
+        answer = await web.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
         assert verbs(answer) == ["Say", "Hangup"]
-        assert door.desk.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
+        assert web.recorder.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
 
 
 async def test_the_fallback_tells_who_called_and_nothing_else() -> None:
-    async with a_door() as door:
+    async with a_twilio_web() as web:
         target = "/webhooks/twilio/fallback"
         signed = {"X-Twilio-Signature": signature(TOKEN, BASE + target)}
-        answer = await door.client.get(target, headers=signed)
+        answer = await web.client.get(target, headers=signed)
         assert verbs(answer) == ["Say", "Hangup"]
         assert "Doctor Brown" in answer.text
-        assert (await door.client.get(target)).status_code == 403
+        assert (await web.client.get(target)).status_code == 403
 
 
 async def test_a_fallback_records_that_our_answer_was_not_spoken() -> None:
-    async with a_door() as door:
+    async with a_twilio_web() as web:
         asked = {"CallSid": "CA1", "ErrorCode": "11200", "ErrorUrl": f"{BASE}/webhooks/twilio/answer/{CALL}"}
         target = f"/webhooks/twilio/fallback?{urlencode(asked)}"
-        answer = await door.client.get(target, headers={"X-Twilio-Signature": signature(TOKEN, BASE + target)})
+        answer = await web.client.get(target, headers={"X-Twilio-Signature": signature(TOKEN, BASE + target)})
         assert verbs(answer) == ["Say", "Hangup"]
-        assert door.desk.unused_answers == [CALL]
+        assert web.recorder.unused_answers == [CALL]
 
 
 @pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])
 async def test_a_bad_signature_is_403_and_nothing_is_recorded(path: str) -> None:
-    async with a_door() as door:
-        answer = await door.post(path, signed=False)
+    async with a_twilio_web() as web:
+        answer = await web.post(path, signed=False)
         assert (answer.status_code, answer.json()) == (403, {"error": "Invalid signature"})
-        unsigned = await door.client.post(f"/webhooks/twilio/{path}", data=FIELDS)
+        unsigned = await web.client.post(f"/webhooks/twilio/{path}", data=FIELDS)
         assert unsigned.status_code == 403
-        assert door.desk.reports == []
+        assert web.recorder.reports == []
 
 
 @pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])
 async def test_what_can_not_be_recorded_is_503_so_that_nothing_is_said_that_is_not_on_record(path: str) -> None:
-    async with a_door() as door:
-        door.desk.error = StoreUnavailableError("the disk is full")
-        answer = await door.post(path)
+    async with a_twilio_web() as web:
+        web.recorder.error = StoreUnavailableError("the disk is full")
+        answer = await web.post(path)
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
 
 
 async def test_a_call_that_was_placed_with_an_earlier_public_address_may_still_report_there() -> None:
-    async with a_door() as door:
-        assert (await door.post(f"status/{CALL}", base=EARLIER)).status_code == 204
-        assert (await door.post(f"status/{CALL}", base="https://stranger.example")).status_code == 403
+    async with a_twilio_web() as web:
+        assert (await web.post(f"status/{CALL}", base=EARLIER)).status_code == 204
+        assert (await web.post(f"status/{CALL}", base="https://stranger.example")).status_code == 403
 
 
 async def test_a_status_of_a_call_that_nobody_knows_is_404() -> None:
-    async with a_door() as door:
-        door.desk.error = UnknownReminderError(CALL)
-        assert (await door.post(f"status/{CALL}")).status_code == 404
+    async with a_twilio_web() as web:
+        web.recorder.error = UnknownReminderError(CALL)
+        assert (await web.post(f"status/{CALL}")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -215,21 +215,21 @@ async def test_a_status_of_a_call_that_nobody_knows_is_404() -> None:
     ],
 )
 async def test_a_signed_form_that_makes_no_sense_is_400(path: str, changes: dict[str, str]) -> None:
-    async with a_door() as door:
-        answer = await door.post(path, changes)
+    async with a_twilio_web() as web:
+        answer = await web.post(path, changes)
         assert (answer.status_code, answer.json()["error"]) == (400, "Invalid payload")
-        assert door.desk.reports == []
+        assert web.recorder.reports == []
 
 
 async def test_the_path_is_verified_as_it_was_asked_for_escapes_and_all() -> None:
-    async with a_door() as door:
-        assert (await door.post("status/a%2Fb%20c")).status_code in {204, 404}
-        assert (await door.post("status/a%20b?x=%41&y=")).status_code == 204
-        assert door.desk.reports[-1].attempt_id == "a b"
+    async with a_twilio_web() as web:
+        assert (await web.post("status/a%2Fb%20c")).status_code in {204, 404}
+        assert (await web.post("status/a%20b?x=%41&y=")).status_code == 204
+        assert web.recorder.reports[-1].attempt_id == "a b"
 
 
-async def test_another_method_is_405_a_long_form_413_and_the_generic_door_is_not_there() -> None:
-    async with a_door() as door:
-        assert (await door.client.get(f"/webhooks/twilio/status/{CALL}")).status_code == 405
-        assert (await door.post(f"status/{CALL}", {"Filler": "x" * 70_000})).status_code == 413
-        assert (await door.client.post("/webhooks/call-status", json={})).status_code == 404
+async def test_another_method_is_405_a_long_form_413_and_the_generic_route_404() -> None:
+    async with a_twilio_web() as web:
+        assert (await web.client.get(f"/webhooks/twilio/status/{CALL}")).status_code == 405
+        assert (await web.post(f"status/{CALL}", {"Filler": "x" * 70_000})).status_code == 413
+        assert (await web.client.post("/webhooks/call-status", json={})).status_code == 404

@@ -15,29 +15,29 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.generic.simulation import PAUSES
 from reminderd.sandbox.serve import serve_sandbox
-from tests.support.generic_sandbox import SECRET, TAKEN, open_desk, status_of
+from tests.support.generic_sandbox import SECRET, TAKEN, a_generic_sandbox, status_of
 from tests.support.hostile_provider import answering, cut, hear
 
 ANSWERED = ["completed", "in-progress", "initiated", "ringing"]
 
 
 async def test_a_call_is_placed_rings_and_is_answered() -> None:
-    async with open_desk() as desk:
-        answer = await desk.place("answered", key="k-1")
+    async with a_generic_sandbox() as served:
+        answer = await served.place("answered", key="k-1")
         assert answer.status_code == 201
         call_id = answer.json()["call_id"]
         assert str(UUID(call_id)) == call_id
-        assert await desk.statuses(4) == ANSWERED
-        report = read_report(json_object((await desk.webhook("completed")).body))
+        assert await served.statuses(4) == ANSWERED
+        report = read_report(json_object((await served.webhook("completed")).body))
         assert (report.external_call_id, report.reminder_id, report.attempt_id) == (call_id, "r-1", "k-1")
         assert report.transcript
         assert report.duration_seconds
 
 
 async def test_webhooks_are_signed_and_each_has_an_id_of_its_own() -> None:
-    async with open_desk() as desk:
-        await desk.place("answered")
-        webhooks = await desk.inbox.heard(4)
+    async with a_generic_sandbox() as served:
+        await served.place("answered")
+        webhooks = await served.inbox.heard(4)
     assert all(standard_webhooks(SECRET)(webhook.headers, webhook.body) for webhook in webhooks)
     assert len({webhook.headers["webhook-id"] for webhook in webhooks}) == 4
 
@@ -56,83 +56,83 @@ async def test_webhooks_are_signed_and_each_has_an_id_of_its_own() -> None:
     ],
 )
 async def test_each_number_has_its_own_webhooks(behavior: str, statuses: list[str]) -> None:
-    async with open_desk() as desk:
-        await desk.place(behavior)
-        assert await desk.statuses(len(statuses)) == statuses
+    async with a_generic_sandbox() as served:
+        await served.place(behavior)
+        assert await served.statuses(len(statuses)) == statuses
 
 
 async def test_a_voicemail_is_completed_by_a_machine_without_a_transcript() -> None:
-    async with open_desk() as desk:
-        await desk.place("voicemail")
-        report = read_report(json_object((await desk.webhook("completed")).body))
+    async with a_generic_sandbox() as served:
+        await served.place("voicemail")
+        report = read_report(json_object((await served.webhook("completed")).body))
     assert (report.answered_by, report.transcript) == ("machine", None)
 
 
 async def test_a_repeated_webhook_keeps_its_id() -> None:
-    async with open_desk() as desk:
-        await desk.place("repeated webhook")
-        webhooks = await desk.inbox.heard(6)
+    async with a_generic_sandbox() as served:
+        await served.place("repeated webhook")
+        webhooks = await served.inbox.heard(6)
     assert len({webhook.headers["webhook-id"] for webhook in webhooks if status_of(webhook) == "completed"}) == 1
 
 
 async def test_an_early_webhook_comes_before_the_answer() -> None:
-    async with open_desk() as desk:
-        answer = await desk.place("early webhook")
+    async with a_generic_sandbox() as served:
+        answer = await served.place("early webhook")
         assert answer.status_code == 201
-        assert "completed" in [status_of(webhook) for webhook in desk.inbox.requests]
+        assert "completed" in [status_of(webhook) for webhook in served.inbox.requests]
 
 
 async def test_an_early_answer_is_not_held_back_forever() -> None:
-    async with open_desk(answering(500), pace=0.001) as desk:
+    async with a_generic_sandbox(answering(500), pace=0.001) as served:
         with trio.fail_after(5):
-            assert (await desk.place("early webhook")).status_code == 201
+            assert (await served.place("early webhook")).status_code == 201
 
 
 async def test_without_webhooks_a_look_up_shows_the_end() -> None:
-    async with open_desk() as desk:
-        call_id = (await desk.place("no webhook")).json()["call_id"]
+    async with a_generic_sandbox() as served:
+        call_id = (await served.place("no webhook")).json()["call_id"]
         with trio.fail_after(5):
-            while (await desk.client.get(f"/calls/{call_id}")).json()["status"] != "completed":
+            while (await served.client.get(f"/calls/{call_id}")).json()["status"] != "completed":
                 pass
-        assert desk.inbox.connections == 0
+        assert served.inbox.connections == 0
 
 
 async def test_a_lost_answer_is_cut_and_the_call_is_placed() -> None:
-    async with open_desk() as desk:
+    async with a_generic_sandbox() as served:
         with pytest.raises(httpx.RemoteProtocolError):
-            await desk.place("lost answer")
-        assert len(desk.sandbox.calls) == 1
-        assert await desk.statuses(4) == ANSWERED
+            await served.place("lost answer")
+        assert len(served.sandbox.calls) == 1
+        assert await served.statuses(4) == ANSWERED
 
 
 async def test_a_repeated_request_after_a_lost_answer_returns_the_same_call() -> None:
-    async with open_desk() as desk:
+    async with a_generic_sandbox() as served:
         with pytest.raises(httpx.RemoteProtocolError):
-            await desk.place("lost answer", key="k")
-        again = await desk.place("lost answer", key="k")
-        assert (again.status_code, again.json()["call_id"]) == (200, desk.sandbox.calls[0].id)
-        assert len(desk.sandbox.calls) == 1
+            await served.place("lost answer", key="k")
+        again = await served.place("lost answer", key="k")
+        assert (again.status_code, again.json()["call_id"]) == (200, served.sandbox.calls[0].id)
+        assert len(served.sandbox.calls) == 1
 
 
 async def test_an_unavailable_provider_says_when_to_retry() -> None:
-    async with open_desk() as desk:
-        answers = [await desk.place("down then up", key="k") for _ in range(3)]
+    async with a_generic_sandbox() as served:
+        answers = [await served.place("down then up", key="k") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [503, 503, 201]
     assert [answer.headers.get("Retry-After") for answer in answers] == ["0", "0", None]
 
 
 async def test_the_same_key_for_a_different_request_is_a_conflict() -> None:
-    async with open_desk() as desk:
-        await desk.place("answered", key="k")
-        assert (await desk.place("busy", key="k")).status_code == 409
-        assert len(desk.sandbox.calls) == 1
+    async with a_generic_sandbox() as served:
+        await served.place("answered", key="k")
+        assert (await served.place("busy", key="k")).status_code == 409
+        assert len(served.sandbox.calls) == 1
 
 
 async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() -> None:
     refusals = [(hear, cut), answering(500), answering(503), answering(302, Location="/"), TAKEN]
-    async with open_desk(*refusals) as desk:
-        await desk.place("busy")
-        webhooks = await desk.inbox.heard(6)  # two that are taken, after four tries in vain
+    async with a_generic_sandbox(*refusals) as served:
+        await served.place("busy")
+        webhooks = await served.inbox.heard(6)  # two that are taken, after four tries in vain
     by_status = {
         status: {w.headers["webhook-id"] for w in webhooks if status_of(w) == status}
         for status in ("initiated", "busy")
@@ -142,31 +142,31 @@ async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() 
 
 async def test_a_webhook_that_is_never_accepted_is_given_up_and_others_are_still_sent() -> None:
     in_vain = 1 + len(PAUSES)
-    async with open_desk(*[answering(500)] * (2 * in_vain), TAKEN, pace=0.001) as desk:
-        await desk.place("busy")
-        await desk.inbox.heard(2 * in_vain)
-        await desk.place("no answer", reminder_id="r-2")
-        await desk.webhook("no-answer")
-        await desk.inbox.heard(2 * in_vain + 3)
-    assert len(desk.inbox.requests) == 2 * in_vain + 3
+    async with a_generic_sandbox(*[answering(500)] * (2 * in_vain), TAKEN, pace=0.001) as served:
+        await served.place("busy")
+        await served.inbox.heard(2 * in_vain)
+        await served.place("no answer", reminder_id="r-2")
+        await served.webhook("no-answer")
+        await served.inbox.heard(2 * in_vain + 3)
+    assert len(served.inbox.requests) == 2 * in_vain + 3
 
 
 async def test_a_webhook_that_is_unwanted_for_good_is_not_sent_again() -> None:
-    async with open_desk(answering(410), answering(410), TAKEN) as desk:
-        await desk.place("busy")
-        await desk.inbox.heard(2)
-        await desk.place("failed", reminder_id="r-2")
-        assert (await desk.statuses(4))[-1] == "initiated"
-    assert len(desk.inbox.requests) == 4
+    async with a_generic_sandbox(answering(410), answering(410), TAKEN) as served:
+        await served.place("busy")
+        await served.inbox.heard(2)
+        await served.place("failed", reminder_id="r-2")
+        assert (await served.statuses(4))[-1] == "initiated"
+    assert len(served.inbox.requests) == 4
 
 
 async def test_a_call_can_be_looked_up_by_either_id() -> None:
-    async with open_desk() as desk:
-        call_id = (await desk.place("no webhook", key="k-1")).json()["call_id"]
-        await desk.place("no webhook", key="k-2")
-        one = (await desk.client.get(f"/calls/{call_id}")).json()
-        (listed,) = (await desk.client.get("/calls", params={"attempt_id": "k-1"})).json()["calls"]
-        everything = (await desk.client.get("/calls")).json()["calls"]
+    async with a_generic_sandbox() as served:
+        call_id = (await served.place("no webhook", key="k-1")).json()["call_id"]
+        await served.place("no webhook", key="k-2")
+        one = (await served.client.get(f"/calls/{call_id}")).json()
+        (listed,) = (await served.client.get("/calls", params={"attempt_id": "k-1"})).json()["calls"]
+        everything = (await served.client.get("/calls")).json()["calls"]
     assert one["call_id"] == listed["call_id"] == call_id
     assert listed["metadata"] == {"reminder_id": "r-1", "attempt_id": "k-1"}
     assert listed["phone_number"] == example_number("no webhook")
@@ -174,19 +174,19 @@ async def test_a_call_can_be_looked_up_by_either_id() -> None:
 
 
 async def test_an_unknown_resource_is_404() -> None:
-    async with open_desk() as desk:
-        assert (await desk.client.get("/calls/no-such-call")).status_code == 404
-        assert (await desk.client.get("/elsewhere")).json() == {"error": "Not Found"}
-        assert (await desk.client.get("/calls", params={"attempt_id": "k"})).json() == {"calls": []}
-        assert (await desk.client.delete("/calls")).status_code == 405
+    async with a_generic_sandbox() as served:
+        assert (await served.client.get("/calls/no-such-call")).status_code == 404
+        assert (await served.client.get("/elsewhere")).json() == {"error": "Not Found"}
+        assert (await served.client.get("/calls", params={"attempt_id": "k"})).json() == {"calls": []}
+        assert (await served.client.delete("/calls")).status_code == 405
 
 
 @pytest.mark.parametrize("authorization", ["", "Bearer other", "Bearer", "key", "Basic key"])
 async def test_a_wrong_key_is_401_and_places_nothing(authorization: str) -> None:
-    async with open_desk() as desk:
-        desk.client.headers["Authorization"] = authorization
-        assert (await desk.place("answered")).status_code == 401
-        assert desk.sandbox.calls == ()
+    async with a_generic_sandbox() as served:
+        served.client.headers["Authorization"] = authorization
+        assert (await served.place("answered")).status_code == 401
+        assert served.sandbox.calls == ()
 
 
 @pytest.mark.parametrize(
@@ -199,45 +199,45 @@ async def test_a_wrong_key_is_401_and_places_nothing(authorization: str) -> None
     ],
 )
 async def test_an_invalid_request_is_400_with_every_mistake(body: bytes, mistakes: int) -> None:
-    async with open_desk() as desk:
-        answer = await desk.client.post("/calls", content=body)
+    async with a_generic_sandbox() as served:
+        answer = await served.client.post("/calls", content=body)
         assert answer.status_code == 400
         assert len(answer.json()["details"]) == mistakes
 
 
 async def test_a_request_that_is_too_long_is_413() -> None:
-    async with open_desk() as desk:
-        assert (await desk.client.post("/calls", content=b"x" * 100_000)).status_code == 413
+    async with a_generic_sandbox() as served:
+        assert (await served.client.post("/calls", content=b"x" * 100_000)).status_code == 413
 
 
 async def test_a_call_has_its_number_its_time_and_its_key() -> None:
-    async with open_desk() as desk:
-        await desk.place("no webhook", key="k-1")
-        (call,) = desk.sandbox.calls
+    async with a_generic_sandbox() as served:
+        await served.place("no webhook", key="k-1")
+        (call,) = served.sandbox.calls
     assert (call.phone_number, call.key) == (example_number("no webhook"), "k-1")
     assert call.placed_at.tzinfo is not None
 
 
 async def test_the_webhook_url_may_be_known_later_than_the_start() -> None:
     urls = [""]
-    async with open_desk() as desk, trio.open_nursery() as nursery:
+    async with a_generic_sandbox() as served, trio.open_nursery() as nursery:
         sandbox = Sandbox(lambda: urls[0], SECRET, "key", pace=0.005)
         url = await nursery.start(partial(serve_sandbox, sandbox))
-        desk.client.base_url = httpx.URL(url)
-        await desk.place("busy")
-        urls[0] = desk.inbox.url
-        assert await desk.statuses(2) == ["busy", "initiated"]
+        served.client.base_url = httpx.URL(url)
+        await served.place("busy")
+        urls[0] = served.inbox.url
+        assert await served.statuses(2) == ["busy", "initiated"]
         nursery.cancel_scope.cancel()
 
 
 async def test_it_stops_when_asked_while_calls_are_playing() -> None:
     stopping = trio.Event()
-    async with open_desk() as desk, trio.open_nursery() as nursery:
-        sandbox = Sandbox(desk.inbox.url, SECRET, "key", pace=1000)
-        desk.client.base_url = httpx.URL(
+    async with a_generic_sandbox() as served, trio.open_nursery() as nursery:
+        sandbox = Sandbox(served.inbox.url, SECRET, "key", pace=1000)
+        served.client.base_url = httpx.URL(
             await nursery.start(partial(serve_sandbox, sandbox, shutdown_trigger=stopping.wait))
         )
-        await desk.place("answered")
+        await served.place("answered")
         stopping.set()
         nursery.cancel_scope.deadline = trio.current_time() + 10
     assert not nursery.cancel_scope.cancelled_caught

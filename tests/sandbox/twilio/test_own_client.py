@@ -10,7 +10,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from reminderd.sandbox.behaviors import example_number
-from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN, TwilioDesk, open_twilio_desk
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN, ServedTwilioSandbox, a_twilio_sandbox
 
 
 class Rerouted(TwilioHttpClient):  # type: ignore[misc]  # the library ships no types
@@ -24,20 +24,20 @@ class Rerouted(TwilioHttpClient):  # type: ignore[misc]  # the library ships no 
         return super().request(method, url.replace("https://api.twilio.com", self._url), *args, **kwargs)
 
 
-def client_of(desk: TwilioDesk) -> Any:
-    return Client(ACCOUNT, TOKEN, http_client=Rerouted(str(desk.client.base_url).rstrip("/")))
+def client_of(served: ServedTwilioSandbox) -> Any:
+    return Client(ACCOUNT, TOKEN, http_client=Rerouted(str(served.client.base_url).rstrip("/")))
 
 
 async def test_it_places_reads_lists_and_ends_a_call() -> None:
-    async with open_twilio_desk(pace=1000) as desk:
-        client = client_of(desk)
+    async with a_twilio_sandbox(pace=1000) as served:
+        client = client_of(served)
 
         def all_four() -> tuple[Any, Any, Any, Any]:
             placed = client.calls.create(
                 to=example_number("confirms"),
                 from_=FROM,
-                url=f"{desk.clinic.url}/answer",
-                status_callback=f"{desk.clinic.url}/status/call-1",
+                url=f"{served.clinic.url}/answer",
+                status_callback=f"{served.clinic.url}/status/call-1",
                 status_callback_event=["initiated", "answered"],
                 machine_detection="Enable",
                 timeout=30,
@@ -47,7 +47,7 @@ async def test_it_places_reads_lists_and_ends_a_call() -> None:
             return placed, client.calls(placed.sid).fetch(), listed, client.calls(placed.sid).update(status="canceled")
 
         placed, fetched, listed, ended = await trio.to_thread.run_sync(all_four)
-        (call,) = desk.sandbox.calls
+        (call,) = served.sandbox.calls
     assert placed.sid == fetched.sid == listed.sid == call.id
     assert (placed.status, ended.status) == ("queued", "canceled")
     assert placed.date_created.tzinfo is not None
@@ -57,16 +57,16 @@ async def test_it_places_reads_lists_and_ends_a_call() -> None:
 
 
 async def test_it_pages_through_a_list() -> None:
-    async with open_twilio_desk(pace=1000) as desk:
+    async with a_twilio_sandbox(pace=1000) as served:
         for _ in range(5):
-            await desk.place()
-        listed = await trio.to_thread.run_sync(lambda: client_of(desk).calls.list(page_size=2))
-    assert [each.sid for each in listed] == [call.id for call in reversed(desk.sandbox.calls)]
+            await served.place()
+        listed = await trio.to_thread.run_sync(lambda: client_of(served).calls.list(page_size=2))
+    assert [each.sid for each in listed] == [call.id for call in reversed(served.sandbox.calls)]
 
 
 async def test_it_reads_the_account_and_its_numbers() -> None:
-    async with open_twilio_desk() as desk:
-        client = client_of(desk)
+    async with a_twilio_sandbox() as served:
+        client = client_of(served)
         account = await trio.to_thread.run_sync(lambda: client.api.accounts(ACCOUNT).fetch())
         numbers = await trio.to_thread.run_sync(lambda: client.incoming_phone_numbers.list(phone_number=FROM))
     assert (account.status, account.type) == ("active", "Full")
@@ -74,9 +74,9 @@ async def test_it_reads_the_account_and_its_numbers() -> None:
 
 
 async def test_it_raises_the_errors_of_the_sandbox() -> None:
-    async with open_twilio_desk() as desk:
-        client = client_of(desk)
-        parameters = {"to": example_number("refused"), "from_": FROM, "url": f"{desk.clinic.url}/answer"}
+    async with a_twilio_sandbox() as served:
+        client = client_of(served)
+        parameters = {"to": example_number("refused"), "from_": FROM, "url": f"{served.clinic.url}/answer"}
         with pytest.raises(TwilioRestException) as caught:
             await trio.to_thread.run_sync(lambda: client.calls.create(**parameters))
     assert (caught.value.status, caught.value.code) == (400, 21211)

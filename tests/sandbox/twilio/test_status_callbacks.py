@@ -7,13 +7,13 @@ import pytest
 
 from reminderd.sandbox.behaviors import example_number
 from tests.support.hostile_provider import answer
-from tests.support.twilio_sandbox import ACCOUNT, FROM, TAKEN, fields, open_twilio_desk, twiml
+from tests.support.twilio_sandbox import ACCOUNT, FROM, TAKEN, a_twilio_sandbox, fields, twiml
 
 
 async def told_of(behavior: str, count: int) -> list[tuple[str, str]]:
-    async with open_twilio_desk() as desk:
-        await desk.place(behavior)
-        return [(told["SequenceNumber"], told["CallStatus"]) for told in await desk.callbacks(count)]
+    async with a_twilio_sandbox() as served:
+        await served.place(behavior)
+        return [(told["SequenceNumber"], told["CallStatus"]) for told in await served.callbacks(count)]
 
 
 ANSWERED = [("0", "initiated"), ("1", "ringing"), ("2", "in-progress"), ("3", "completed")]
@@ -37,9 +37,9 @@ async def test_each_number_has_its_own_callbacks(behavior: str, told: list[tuple
 
 
 async def test_a_callback_has_the_parameters_that_twilio_sends() -> None:
-    async with open_twilio_desk() as desk:
-        sid = (await desk.place()).json()["sid"]
-        first, *_, last = await desk.callbacks(4)
+    async with a_twilio_sandbox() as served:
+        sid = (await served.place()).json()["sid"]
+        first, *_, last = await served.callbacks(4)
     always = {
         "CallSid": sid,
         "AccountSid": ACCOUNT,
@@ -63,30 +63,30 @@ async def test_a_callback_has_the_parameters_that_twilio_sends() -> None:
 
 @pytest.mark.parametrize(("behavior", "code"), [("busy", "486"), ("no answer", "487"), ("failed", "404")])
 async def test_an_unanswered_call_has_no_minutes(behavior: str, code: str) -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place(behavior)
-        told = await desk.told(lambda told: "CallDuration" in told)
+    async with a_twilio_sandbox() as served:
+        await served.place(behavior)
+        told = await served.told(lambda told: "CallDuration" in told)
     assert (told["CallDuration"], told["SipResponseCode"]) == ("0", code)
     assert "Duration" not in told
 
 
 async def test_every_webhook_is_signed_and_has_a_token_of_its_own() -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place(StatusCallback=f"{desk.clinic.url}/status/call-1?a=1&b=%20#rc=2&rp=all")
-        await desk.callbacks(4)
-        assert all(desk.is_signed(request) for request in desk.clinic.requests)
-        assert {request.target for request in desk.requests("/status")} == {"/status/call-1?a=1&b=%20"}
-        tokens = {request.headers["i-twilio-idempotency-token"] for request in desk.clinic.requests}
-        assert len(tokens) == len(desk.clinic.requests) == 5
+    async with a_twilio_sandbox() as served:
+        await served.place(StatusCallback=f"{served.clinic.url}/status/call-1?a=1&b=%20#rc=2&rp=all")
+        await served.callbacks(4)
+        assert all(served.is_signed(request) for request in served.clinic.requests)
+        assert {request.target for request in served.requests("/status")} == {"/status/call-1?a=1&b=%20"}
+        tokens = {request.headers["i-twilio-idempotency-token"] for request in served.clinic.requests}
+        assert len(tokens) == len(served.clinic.requests) == 5
 
 
 async def test_a_callback_by_get_has_the_same_parameters_in_its_query() -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place("busy", StatusCallbackMethod="GET", StatusCallback=f"{desk.clinic.url}/status/1?x=1")
-        told = await desk.callbacks(2)
-        requests = desk.requests("/status")
+    async with a_twilio_sandbox() as served:
+        await served.place("busy", StatusCallbackMethod="GET", StatusCallback=f"{served.clinic.url}/status/1?x=1")
+        told = await served.callbacks(2)
+        requests = served.requests("/status")
         assert [request.method for request in requests] == ["GET", "GET"]
-        assert all(desk.is_signed(request) for request in requests)
+        assert all(served.is_signed(request) for request in requests)
     assert {one["x"] for one in told} == {"1"}
     assert [one["CallStatus"] for one in told] == ["initiated", "busy"]
 
@@ -103,33 +103,33 @@ async def test_a_callback_by_get_has_the_same_parameters_in_its_query() -> None:
 async def test_only_the_requested_events_are_sent_and_numbered(
     asked: Sequence[str] | None, told: list[tuple[str, str]]
 ) -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place(StatusCallbackEvent=asked)
-        await desk.until(lambda call: call.status == "completed")
-        callbacks = await desk.callbacks(len(told))
+    async with a_twilio_sandbox() as served:
+        await served.place(StatusCallbackEvent=asked)
+        await served.until(lambda call: call.status == "completed")
+        callbacks = await served.callbacks(len(told))
     assert [(one["SequenceNumber"], one["CallStatus"]) for one in callbacks] == told
-    assert len(desk.requests("/status")) == len(told)
+    assert len(served.requests("/status")) == len(told)
 
 
 async def test_completed_is_the_event_of_every_end() -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place("busy", StatusCallbackEvent=None)
-        (told,) = await desk.callbacks(1)
+    async with a_twilio_sandbox() as served:
+        await served.place("busy", StatusCallbackEvent=None)
+        (told,) = await served.callbacks(1)
     assert (told["CallStatus"], told["SequenceNumber"]) == ("busy", "0")
 
 
 async def test_without_a_status_callback_nothing_is_sent() -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place(StatusCallback=None)
-        call = await desk.until(lambda call: call.status == "completed")
-        assert (desk.requests("/status"), call.heard) == ([], ("Hello.",))
+    async with a_twilio_sandbox() as served:
+        await served.place(StatusCallback=None)
+        call = await served.until(lambda call: call.status == "completed")
+        assert (served.requests("/status"), call.heard) == ([], ("Hello.",))
 
 
 async def test_a_repeated_callback_keeps_its_token() -> None:
-    async with open_twilio_desk() as desk:
-        await desk.place("repeated webhook")
-        await desk.callbacks(6)
-        last = [request for request in desk.requests("/status") if "CallDuration" in fields(request)]
+    async with a_twilio_sandbox() as served:
+        await served.place("repeated webhook")
+        await served.callbacks(6)
+        last = [request for request in served.requests("/status") if "CallDuration" in fields(request)]
     assert len(last) == 3
     assert len({request.headers["i-twilio-idempotency-token"] for request in last}) == 1
 
@@ -144,27 +144,27 @@ async def test_a_repeated_callback_keeps_its_token() -> None:
     ],
 )
 async def test_an_answered_callback_is_never_sent_again(answered: bytes, complaint: str) -> None:
-    async with open_twilio_desk({"/status": [answered]}) as desk:
-        await desk.place("busy")
-        call = await desk.until(lambda call: len(call.complaints) == 2)
-        assert len(desk.requests("/status")) == 2
+    async with a_twilio_sandbox({"/status": [answered]}) as served:
+        await served.place("busy")
+        call = await served.until(lambda call: len(call.complaints) == 2)
+        assert len(served.requests("/status")) == 2
     assert [each.partition(":")[0] for each in call.complaints] == [complaint] * 2
 
 
 @pytest.mark.parametrize("taken", [TAKEN, answer(200), twiml("")], ids=["204", "200", "twiml"])
 async def test_a_callback_that_is_answered_as_twilio_expects_leaves_no_complaint(taken: bytes) -> None:
-    async with open_twilio_desk({"/status": [taken]}) as desk:
-        await desk.place("silent")
-        await desk.callbacks(4)
-        assert (await desk.ended()).complaints == ()
+    async with a_twilio_sandbox({"/status": [taken]}) as served:
+        await served.place("silent")
+        await served.callbacks(4)
+        assert (await served.ended()).complaints == ()
 
 
 async def test_an_answered_call_can_be_hung_up_but_not_canceled() -> None:
     endless = twiml("<Say>Hello.</Say><Pause length='9999'/><Say>Still here?</Say>")
-    async with open_twilio_desk({"/answer": [endless]}, pace=0.01) as desk:
-        await desk.place()
-        await desk.until(lambda call: call.heard)
-        assert (await desk.modify("canceled")).json()["code"] == 21220
-        assert (await desk.modify("completed")).json()["status"] == "completed"
-        call = await desk.ended()
+    async with a_twilio_sandbox({"/answer": [endless]}, pace=0.01) as served:
+        await served.place()
+        await served.until(lambda call: call.heard)
+        assert (await served.modify("canceled")).json()["code"] == 21220
+        assert (await served.modify("completed")).json()["status"] == "completed"
+        call = await served.ended()
     assert (call.status, call.heard) == ("completed", ("Hello.",))

@@ -27,7 +27,7 @@ from reminderd.store.sqlite.opening import identify, open_sync
 from reminderd.store.sqlite.restoring import Restored, restore
 from tests.support import schemas
 from tests.support.builders import DAY, HOUR, MINUTE, NOW, RULES, a_report
-from tests.support.store import Desk, a_desk, contents
+from tests.support.store import Store, a_store, contents
 
 LATER = NOW + 8 * HOUR
 
@@ -74,40 +74,40 @@ def backup(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def desk(path: Path) -> Iterator[Desk]:
-    with a_desk(path) as desk:
-        yield desk
+def store(path: Path) -> Iterator[Store]:
+    with a_store(path) as store:
+        yield store
 
 
-def backed_up(desk: Desk, backup: Path) -> None:
-    copy(desk.connection, backup)
+def backed_up(store: Store, backup: Path) -> None:
+    copy(store.connection, backup)
 
 
 def put_back(path: Path, backup: Path, *, replace: bool = True, now: datetime = LATER) -> Restored:
     return restore(path, backup, now, actor="anna", replace=replace, rules=RULES)
 
 
-def resume(desk: Desk) -> None:
-    desk.write(partial(set_pause, on=False, reason=None, actor="anna"))
+def resume(store: Store) -> None:
+    store.write(partial(set_pause, on=False, reason=None, actor="anna"))
 
 
-def test_all_that_may_have_been_called_fails_however_many_they_are(path: Path, backup: Path, desk: Desk) -> None:
+def test_all_that_may_have_been_called_fails_however_many_they_are(path: Path, backup: Path, store: Store) -> None:
     for number in range(1_100):  # more than are decided together
-        desk.insert(f"r{number:04}", f"+1202555{number:04}")
-    backed_up(desk, backup)
-    desk.connection.close()
+        store.insert(f"r{number:04}", f"+1202555{number:04}")
+    backed_up(store, backup)
+    store.connection.close()
     held = put_back(path, backup).held
     assert [one.id for one in held] == [f"r{number:04}" for number in range(1_100)]
     assert {one.end_code for one in held} == {EndCode.RESTORED}
 
 
 def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("done", status="called", wake_at=None)
-        desk.insert("next", scheduled_at=to_ms(NOW + DAY))
-        backed_up(desk, backup)
-        before = contents(desk.connection)
-        desk.connection.execute("DELETE FROM reminders")
+    with a_store(path) as store:
+        store.insert("done", status="called", wake_at=None)
+        store.insert("next", scheduled_at=to_ms(NOW + DAY))
+        backed_up(store, backup)
+        before = contents(store.connection)
+        store.connection.execute("DELETE FROM reminders")
     done = put_back(path, backup)
     with open_sync(path) as connection:
         after = contents(connection)
@@ -119,9 +119,9 @@ def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -
 
 
 def test_dialing_is_paused_in_it_and_says_why(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("next", scheduled_at=to_ms(NOW + DAY), updated_at=to_ms(NOW))
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        store.insert("next", scheduled_at=to_ms(NOW + DAY), updated_at=to_ms(NOW))
+        backed_up(store, backup)
     put_back(path, backup)
     with open_sync(path) as connection:
         assert paused(connection)
@@ -131,9 +131,9 @@ def test_dialing_is_paused_in_it_and_says_why(path: Path, backup: Path) -> None:
 
 
 def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.write(partial(set_pause, on=True, reason="holidays", actor="bert"))
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        store.write(partial(set_pause, on=True, reason="holidays", actor="bert"))
+        backed_up(store, backup)
     put_back(path, backup)
     with open_sync(path) as connection:
         act = last_pause(connection)
@@ -142,145 +142,145 @@ def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: P
 
 
 def test_an_address_that_was_failing_when_the_backup_was_made_is_not_failing_any_more(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert()
-        desk.connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', '1780000000000')")
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        store.insert()
+        store.connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', '1780000000000')")
+        backed_up(store, backup)
     put_back(path, backup)
-    with a_desk(path) as desk:
-        assert unreached_since(desk.connection) is None
+    with a_store(path) as store:
+        assert unreached_since(store.connection) is None
 
 
 def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("open", "+12025550001")
-        [action] = desk.claim()
-        desk.answer(action, Accepted("ext-1"))
-        desk.insert("due", "+12025550002", scheduled_at=to_ms(LATER))
-        desk.insert("next", "+12025550003", scheduled_at=to_ms(LATER + timedelta(milliseconds=1)))
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        store.insert("open", "+12025550001")
+        [action] = store.claim()
+        store.answer(action, Accepted("ext-1"))
+        store.insert("due", "+12025550002", scheduled_at=to_ms(LATER))
+        store.insert("next", "+12025550003", scheduled_at=to_ms(LATER + timedelta(milliseconds=1)))
+        backed_up(store, backup)
         # After the backup the call ends and the other is rung.
-        desk.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
+        store.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
     done = put_back(path, backup)
     assert [reminder.id for reminder in done.held] == ["open", "due"]
-    with a_desk(path, first_id=100) as desk:
-        desk.now = LATER + HOUR
-        resume(desk)
-        assert [action.call.reminder_id for action in desk.claim()] == ["next"]
-        assert {desk.reminder(each).end_code for each in ("open", "due")} == {EndCode.RESTORED}
-        assert [act["act"] for act in queries.acts_on(desk.connection, "due")] == ["restore"]
+    with a_store(path, first_id=100) as store:
+        store.now = LATER + HOUR
+        resume(store)
+        assert [action.call.reminder_id for action in store.claim()] == ["next"]
+        assert {store.reminder(each).end_code for each in ("open", "due")} == {EndCode.RESTORED}
+        assert [act["act"] for act in queries.acts_on(store.connection, "due")] == ["restore"]
         # What the provider still tells counts.
-        desk.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
-        assert desk.reminder("open").status is Status.CALLED
-        assert queries.broken_promises(desk.connection) == []
+        store.report(a_report("completed", reminder_id="open", attempt_id=action.call.id))
+        assert store.reminder("open").status is Status.CALLED
+        assert queries.broken_promises(store.connection) == []
 
 
 def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("due", scheduled_at=to_ms(NOW + HOUR))
-        desk.insert("next", "+12025550002", scheduled_at=to_ms(NOW + HOUR + MINUTE))
-        desk.later(HOUR)
-        desk.insert("last", "+12025550003", scheduled_at=to_ms(NOW + DAY))
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        store.insert("due", scheduled_at=to_ms(NOW + HOUR))
+        store.insert("next", "+12025550002", scheduled_at=to_ms(NOW + HOUR + MINUTE))
+        store.later(HOUR)
+        store.insert("last", "+12025550003", scheduled_at=to_ms(NOW + DAY))
+        backed_up(store, backup)
     assert [reminder.id for reminder in put_back(path, backup, now=NOW).held] == ["due"]
 
 
 def test_nobody_is_rung_again_who_was_rung_early_as_the_calling_hours_had_changed(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
-        backed_up(desk, backup)
-        desk.write(poke)
-        [_] = desk.claim()
+    with a_store(path) as store:
+        store.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
+        backed_up(store, backup)
+        store.write(poke)
+        [_] = store.claim()
     assert [reminder.id for reminder in put_back(path, backup, now=NOW + MINUTE).held] == ["r1"]
-    with a_desk(path) as desk:
-        desk.later(3 * HOUR)
-        resume(desk)
-        assert desk.claim() == []
+    with a_store(path) as store:
+        store.later(3 * HOUR)
+        resume(store)
+        assert store.claim() == []
 
 
 def test_one_that_is_put_in_again_is_not_rung_a_second_time_unless_staff_ask_for_it(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        backed_up(store, backup)
         # After the backup it came with a list, and was rung.
-        desk.insert()
-        [_] = desk.claim()
+        store.insert()
+        [_] = store.claim()
     put_back(path, backup, now=NOW + MINUTE)
-    with a_desk(path) as desk:
-        desk.insert()
-        desk.insert("new", "+12025550002", scheduled_at=to_ms(NOW + 2 * MINUTE))
-        desk.later(HOUR)
-        resume(desk)
-        assert [action.call.reminder_id for action in desk.claim()] == ["new"]
-        assert (desk.reminder().status, desk.reminder().end_code) == (Status.FAILED, EndCode.RESTORED)
-        desk.later(MINUTE)
-        desk.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
-        assert [action.call.reminder_id for action in desk.claim()] == ["r1"]
+    with a_store(path) as store:
+        store.insert()
+        store.insert("new", "+12025550002", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        store.later(HOUR)
+        resume(store)
+        assert [action.call.reminder_id for action in store.claim()] == ["new"]
+        assert (store.reminder().status, store.reminder().end_code) == (Status.FAILED, EndCode.RESTORED)
+        store.later(MINUTE)
+        store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
+        assert [action.call.reminder_id for action in store.claim()] == ["r1"]
 
 
 @pytest.mark.parametrize("is_put_in_again", [False, True])
 def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
     path: Path, backup: Path, *, is_put_in_again: bool
 ) -> None:
-    with a_desk(path) as desk:
+    with a_store(path) as store:
         if not is_put_in_again:
-            desk.insert()
-        backed_up(desk, backup)
+            store.insert()
+        backed_up(store, backup)
         if is_put_in_again:
-            desk.insert()
-        [action] = desk.claim()
-        desk.answer(action, Accepted("ext-1"))
+            store.insert()
+        [action] = store.claim()
+        store.answer(action, Accepted("ext-1"))
     put_back(path, backup, now=NOW + MINUTE)
-    with a_desk(path) as desk:
+    with a_store(path) as store:
         if is_put_in_again:
-            desk.insert()
+            store.insert()
         report = a_report("completed", reminder_id="r1", attempt_id=action.call.id)
-        desk.report(report)
-        desk.claims()
-        assert desk.reminder().status is Status.CALLED
-        assert (desk.call(action.call.id).adopted, desk.call(action.call.id).external_call_id) == (True, "ext-1")
-        assert desk.report(report).duplicate
-        resume(desk)
-        desk.later(HOUR)
-        assert desk.claim() == []
+        store.report(report)
+        store.claims()
+        assert store.reminder().status is Status.CALLED
+        assert (store.call(action.call.id).adopted, store.call(action.call.id).external_call_id) == (True, "ext-1")
+        assert store.report(report).duplicate
+        resume(store)
+        store.later(HOUR)
+        assert store.claim() == []
 
 
 def test_the_number_of_a_call_that_was_made_after_the_backup_is_busy_while_it_lives(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert()
-        backed_up(desk, backup)
-        [action] = desk.claim()
-        desk.answer(action, Accepted("ext-1"))
+    with a_store(path) as store:
+        store.insert()
+        backed_up(store, backup)
+        [action] = store.claim()
+        store.answer(action, Accepted("ext-1"))
     put_back(path, backup, now=NOW + MINUTE)
-    with a_desk(path, first_id=100) as desk:
-        desk.insert("next", scheduled_at=to_ms(NOW + 2 * MINUTE))
-        resume(desk)
-        desk.later(10 * MINUTE)
-        desk.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
-        desk.later(RULES.outcome_timeout - MINUTE)
-        assert desk.claim() == []
-        assert desk.reminder("next").hold_code is HoldCode.NUMBER_BUSY
-        desk.later(MINUTE)
-        assert [one.call.reminder_id for one in desk.claim()] == ["next"]
+    with a_store(path, first_id=100) as store:
+        store.insert("next", scheduled_at=to_ms(NOW + 2 * MINUTE))
+        resume(store)
+        store.later(10 * MINUTE)
+        store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+        store.later(RULES.outcome_timeout - MINUTE)
+        assert store.claim() == []
+        assert store.reminder("next").hold_code is HoldCode.NUMBER_BUSY
+        store.later(MINUTE)
+        assert [one.call.reminder_id for one in store.claim()] == ["next"]
 
 
 def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("next", "+12025550003", scheduled_at=to_ms(NOW + DAY))
-        desk.write(partial(opt_out, phone_number="+12025550009", source="before", actor="patient", rules=RULES))
-        backed_up(desk, backup)
-        desk.write(partial(opt_out, phone_number="+12025550003", source="key 9", actor="patient", rules=RULES))
+    with a_store(path) as store:
+        store.insert("next", "+12025550003", scheduled_at=to_ms(NOW + DAY))
+        store.write(partial(opt_out, phone_number="+12025550009", source="before", actor="patient", rules=RULES))
+        backed_up(store, backup)
+        store.write(partial(opt_out, phone_number="+12025550003", source="key 9", actor="patient", rules=RULES))
     assert put_back(path, backup).opt_outs == 1
-    with a_desk(path) as desk:
-        rows = desk.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
+    with a_store(path) as store:
+        rows = store.connection.execute("SELECT phone_number, source FROM opt_outs ORDER BY source").fetchall()
         assert [tuple(row) for row in rows] == [("+12025550009", "before"), ("+12025550003", "key 9")]
-        assert desk.reminder("next").status is Status.CANCELLED
+        assert store.reminder("next").status is Status.CANCELLED
 
 
 def test_what_is_replaced_is_kept_beside_it_whole(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
-        desk.insert("only here")
-        before = contents(desk.connection)
+    with a_store(path) as store:
+        backed_up(store, backup)
+        store.insert("only here")
+        before = contents(store.connection)
     kept = put_back(path, backup).kept
     assert kept == path.with_name("reminderd.db.replaced-20260302T180000Z")
     assert kept.stat().st_mode & 0o777 == 0o600
@@ -291,9 +291,9 @@ def test_what_is_replaced_is_kept_beside_it_whole(path: Path, backup: Path) -> N
 def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
     path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
-        desk.insert(message="only in the original")
+    with a_store(path) as store:
+        backed_up(store, backup)
+        store.insert(message="only in the original")
     seen = []
 
     def has_its_content() -> bool:
@@ -312,17 +312,17 @@ def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
     assert not has_its_content()
 
 
-def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, desk: Desk, backup: Path) -> None:
-    desk.insert()
-    backed_up(desk, backup)
+def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, store: Store, backup: Path) -> None:
+    store.insert()
+    backed_up(store, backup)
     with pytest.raises(CopyError, match=r"reminderd\.db: exists; --force replaces it"):
         put_back(path, backup, replace=False)
-    assert desk.count("audit") == 0
+    assert store.count("audit") == 0
 
 
-def test_where_there_is_none_one_is_made_for_its_owner_only(tmp_path: Path, desk: Desk, backup: Path) -> None:
-    desk.insert("next", scheduled_at=to_ms(NOW + DAY))
-    backed_up(desk, backup)
+def test_where_there_is_none_one_is_made_for_its_owner_only(tmp_path: Path, store: Store, backup: Path) -> None:
+    store.insert("next", scheduled_at=to_ms(NOW + DAY))
+    backed_up(store, backup)
     new = tmp_path / "new.db"
     done = put_back(new, backup, replace=False)
     assert (done.kept, done.opt_outs) == (None, None)
@@ -331,20 +331,20 @@ def test_where_there_is_none_one_is_made_for_its_owner_only(tmp_path: Path, desk
         assert connection.execute("SELECT id FROM reminders").fetchone()[0] == "next"
 
 
-def test_nothing_is_changed_while_somebody_has_it_open_however_idle(path: Path, desk: Desk, backup: Path) -> None:
-    desk.insert()
-    backed_up(desk, backup)
-    before = contents(desk.connection)
+def test_nothing_is_changed_while_somebody_has_it_open_however_idle(path: Path, store: Store, backup: Path) -> None:
+    store.insert()
+    backed_up(store, backup)
+    before = contents(store.connection)
     with pytest.raises(StoreUnavailableError, match="in use; stop the daemon"):
         put_back(path, backup)
-    assert contents(desk.connection) == before
+    assert contents(store.connection) == before
     assert not list(path.parent.glob("*replaced*"))
     assert not list(path.parent.glob(".*"))
 
 
 def test_a_log_that_a_killed_daemon_left_is_part_of_what_is_kept(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        backed_up(store, backup)
     program = (
         "import os, signal, sys; from pathlib import Path; from reminderd.store.sqlite.opening import open_connection\n"
         "connection = open_connection(Path(sys.argv[1]))\n"
@@ -362,10 +362,10 @@ def test_a_log_that_a_killed_daemon_left_is_part_of_what_is_kept(path: Path, bac
 
 
 def test_a_database_with_damaged_pages_is_replaced_and_kept_as_it_is(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("next", scheduled_at=to_ms(NOW + DAY))
-        backed_up(desk, backup)
-        page = desk.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opt_outs'").fetchone()[0]
+    with a_store(path) as store:
+        store.insert("next", scheduled_at=to_ms(NOW + DAY))
+        backed_up(store, backup)
+        page = store.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opt_outs'").fetchone()[0]
     content = bytearray(path.read_bytes())
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     path.write_bytes(content)
@@ -378,8 +378,8 @@ def test_a_database_with_damaged_pages_is_replaced_and_kept_as_it_is(path: Path,
 
 
 def test_what_is_no_database_at_all_is_to_be_moved_away_by_hand(path: Path, backup: Path, tmp_path: Path) -> None:
-    with a_desk(tmp_path / "other.db") as desk:
-        backed_up(desk, backup)
+    with a_store(tmp_path / "other.db") as store:
+        backed_up(store, backup)
     path.write_bytes(b"nonsense" * 1000)
     with pytest.raises(StoreUnusableError, match=r"not a SQLite database .*; move it away, with its -wal and -shm"):
         put_back(path, backup)
@@ -387,8 +387,8 @@ def test_what_is_no_database_at_all_is_to_be_moved_away_by_hand(path: Path, back
 
 
 def test_another_programs_database_is_not_replaced_by_mistake(path: Path, backup: Path, tmp_path: Path) -> None:
-    with a_desk(tmp_path / "other.db") as desk:
-        backed_up(desk, backup)
+    with a_store(tmp_path / "other.db") as store:
+        backed_up(store, backup)
     with closing(connect(str(path))) as other:
         other.execute("CREATE TABLE patients(name)")
     with pytest.raises(StoreUnusableError, match="made by another program"):
@@ -398,32 +398,32 @@ def test_another_programs_database_is_not_replaced_by_mistake(path: Path, backup
 
 
 def test_a_newer_programs_database_is_replaced_by_what_this_one_made_before(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        desk.insert("next", scheduled_at=to_ms(NOW + DAY))
-        backed_up(desk, backup)
-        desk.connection.execute("PRAGMA user_version = 99")
+    with a_store(path) as store:
+        store.insert("next", scheduled_at=to_ms(NOW + DAY))
+        backed_up(store, backup)
+        store.connection.execute("PRAGMA user_version = 99")
     put_back(path, backup)
     with open_sync(path) as connection:
         assert connection.execute("SELECT count(*) FROM reminders").fetchone()[0] == 1
 
 
 def test_a_damaged_backup_is_refused_before_anything_is_touched(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
-        page = desk.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'audit'").fetchone()[0]
-        before = contents(desk.connection)
+    with a_store(path) as store:
+        backed_up(store, backup)
+        page = store.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'audit'").fetchone()[0]
+        before = contents(store.connection)
     content = bytearray(backup.read_bytes())
     content[(page - 1) * 4096 : page * 4096] = b"\xff" * 4096
     backup.write_bytes(content)
     with pytest.raises(CopyError, match=r"backup\.db: the copy is damaged"):
         put_back(path, backup)
-    with a_desk(path) as desk:
-        assert contents(desk.connection) == before
+    with a_store(path) as store:
+        assert contents(store.connection) == before
 
 
 def test_a_newer_backup_is_refused(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
+    with a_store(path) as store:
+        backed_up(store, backup)
     with closing(connect(str(backup))) as newer:
         newer.execute("PRAGMA user_version = 99")
     with pytest.raises(CopyError, match=r"made by a newer reminderd \(schema 99"):
@@ -449,13 +449,13 @@ def test_the_database_is_no_backup_of_itself(path: Path) -> None:
 
 def test_a_crash_leaves_what_was_there_or_what_is_restored(path: Path, backup: Path, tmp_path: Path) -> None:
     for value in ("new", "old"):
-        with a_desk(path) as desk:
-            desk.connection.execute("BEGIN")
-            desk.connection.execute("DELETE FROM settings WHERE key GLOB '[0-9]*'")
-            desk.connection.executemany("INSERT INTO settings VALUES (?, ?)", [(f"{n}", value) for n in range(20_000)])
-            desk.connection.execute("COMMIT")
+        with a_store(path) as store:
+            store.connection.execute("BEGIN")
+            store.connection.execute("DELETE FROM settings WHERE key GLOB '[0-9]*'")
+            store.connection.executemany("INSERT INTO settings VALUES (?, ?)", [(f"{n}", value) for n in range(20_000)])
+            store.connection.execute("COMMIT")
             if value == "new":
-                backed_up(desk, backup)
+                backed_up(store, backup)
     (tmp_path / "struck").mkdir()
     command = [sys.executable, "-c", STRUCK, str(path), str(backup), str(tmp_path / "struck")]
     lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -469,8 +469,8 @@ def clinics(tmp_path: Path) -> list[Path]:
     found = []
     for name in ("ours", "theirs"):
         found.append(tmp_path / f"{name}.db")
-        with a_desk(found[-1]) as desk:
-            desk.insert(name, scheduled_at=to_ms(NOW + DAY))
+        with a_store(found[-1]) as store:
+            store.insert(name, scheduled_at=to_ms(NOW + DAY))
     return found
 
 
@@ -529,9 +529,9 @@ def test_where_no_database_was_the_restored_one_has_the_id_of_its_backup(tmp_pat
 
 
 def test_a_second_restore_within_a_second_keeps_what_each_of_them_replaced(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
-        desk.insert("only here")
+    with a_store(path) as store:
+        backed_up(store, backup)
+        store.insert("only here")
     first, second = put_back(path, backup).kept, put_back(path, backup).kept
     assert first is not None
     assert second == first.with_name(f"{first.name}-2")
@@ -558,9 +558,9 @@ except StoreUnavailableError as error:
 
 
 def test_a_disk_that_fills_up_at_any_point_leaves_the_old_database_and_nothing_else(path: Path, backup: Path) -> None:
-    with a_desk(path) as desk:
-        backed_up(desk, backup)
-        desk.insert("only here", message="x" * 2_000_000)
+    with a_store(path) as store:
+        backed_up(store, backup)
+        store.insert("only here", message="x" * 2_000_000)
     with open_sync(path) as connection:
         before = contents(connection)
     for size in (4_096, 100_000, backup.stat().st_size, 1_000_000):
