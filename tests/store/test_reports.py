@@ -388,6 +388,30 @@ def test_that_a_call_was_completed_is_no_evidence_that_its_message_was_spoken(
     assert (desk.reminder().status, desk.reminder().hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
 
 
+@pytest.mark.parametrize("is_looked_up", [True, False])
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ({"duration_seconds": 0}, CallOutcome.NOT_HEARD),
+        ({"answered_by": "FAX"}, CallOutcome.NOT_HEARD),
+        ({"answered_by": "Voice-Mail"}, CallOutcome.VOICEMAIL),
+        ({"answered_by": "machine_start"}, CallOutcome.VOICEMAIL),
+        ({"answered_by": "silence"}, CallOutcome.VOICEMAIL),
+    ],
+)
+def test_a_provider_that_was_handed_the_message_says_itself_that_nobody_heard_it(
+    desk: Desk, line: Report, said: dict[str, Any], outcome: CallOutcome, *, is_looked_up: bool
+) -> None:
+    over = evolve(line, status="completed", **said)
+    [call] = desk.calls()
+    if is_looked_up:
+        desk.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+    else:
+        desk.report(over)
+    assert [call.outcome for call in desk.calls()] == [outcome]
+    assert (desk.reminder().status, desk.reminder().hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
+
+
 def test_what_decides_is_on_record_before_it_is_relied_on(desk: Desk, line: Report) -> None:
     answered_at = desk.now
     desk.pick_up(line)
