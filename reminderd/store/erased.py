@@ -12,10 +12,9 @@ from typing import Final
 
 from attrs import evolve
 
-from reminderd.core.limits import WEEK
 from reminderd.core.model import ERASED, Call
-from reminderd.store.connection import Connection
-from reminderd.store.rows import to_ms
+from reminderd.core.schedule.limits import WEEK
+from reminderd.store.rows import Connection, to_ms
 
 KEPT: Final = WEEK + timedelta(days=1)
 """What the limits count: see `Limits.free_from`."""

@@ -7,14 +7,12 @@ from typing import Final
 
 from reminderd.core.lifecycle.staff import cancelled
 from reminderd.core.lifecycle.transition import Transition
-from reminderd.core.phone import is_e164, normalised
+from reminderd.core.phone import is_e164, number_or_none
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import REMINDERS, in_list, to_ms
+from reminderd.store.rows import REMINDERS, Connection, audit, in_list, to_ms
 
 _TELLING_DIGITS: Final = 2
 """How many digits of a number the audit keeps, forever: enough to tell the numbers of one day apart."""
@@ -69,7 +67,7 @@ def opt_out(
         transitions.append(transition)
         audit(connection, now, actor=actor, act="opt-out", reminder_id=reminder.id)
     save(connection, before, ledger, now)
-    listed = normalised(phone_number)
+    listed = number_or_none(phone_number)
     if listed is None or not is_e164(listed):  # another program's; as it is no number, it will not be called
         return tuple(transitions)
     written = connection.execute(

@@ -10,13 +10,11 @@ from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import ERASED
-from reminderd.core.spellings import spells
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection, Row
+from reminderd.core.phone import spells
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
-from reminderd.store.rows import CALLS, REMINDERS, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, to_ms
 
 BATCH: Final = 200
 """Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
@@ -37,7 +35,9 @@ SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
  ORDER BY scheduled_at, id LIMIT :limit
 """
 _PURGE: Final = """
-UPDATE reminders SET phone_number = '', message = '', last_error = :last_error, revision = revision + 1 WHERE id = :id
+UPDATE reminders
+   SET phone_number = '', message = '', former_number = NULL, last_error = :last_error, revision = revision + 1
+ WHERE id = :id
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs
@@ -140,7 +140,7 @@ def count_old(connection: Connection, *, before: datetime) -> int:
 
 
 def count_left_calls(connection: Connection, *, before: datetime) -> int:
-    """How many calls a purge would take something from that no reminder has any more."""
+    """Return how many calls without a reminder a purge would change."""
     return int(connection.execute(_COUNT_CALLS, {"before": to_ms(before)}).fetchone()[0])
 
 

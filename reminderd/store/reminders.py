@@ -4,7 +4,7 @@ The command line, the import and the HTTP API all use it. Each change leaves a l
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
@@ -12,30 +12,28 @@ from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 
-from reminderd.core.imported import (
-    Cancellation,
-    Decision,
-    Intake,
-    Known,
-    content_of,
-    decide,
-    decide_cancellation,
-    why_held,
-)
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Reminder, Status
-from reminderd.core.names import normal_name
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection, Row
+from reminderd.core.upsert import (
+    Cancellation,
+    Decision,
+    Existing,
+    Intake,
+    content_of,
+    decide,
+    decide_cancellation,
+    sealed,
+    why_held,
+)
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
-from reminderd.store.rows import from_ms, in_list, to_ms
+from reminderd.store.rows import Connection, Row, audit, from_ms, in_list, to_ms
 
 T = TypeVar("T")
 
@@ -50,6 +48,7 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, end_code, last_error,
+       former_number,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND gone = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
@@ -58,18 +57,27 @@ _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
-_COLUMNS: Final = ("id", "ref", *_CONTENT, "wake_at", "created_at", "updated_at")
-_WAKE_AT: Final = _CONTENT.index("scheduled_at")
-"""A new reminder is checked when it is due."""
+_INSERTED: Final = {
+    "reminders": {
+        **{name: f"{name}#" for name in ("id", "ref", *_CONTENT)},
+        "wake_at": "scheduled_at#",  # a new reminder is checked when it is due
+        "created_at": "now",
+        "updated_at": "now",
+    },
+    "audit": {"at": "now", "actor": "actor", "act": "act", "reminder_id": "reminder_id#", "detail": "detail"},
+}
+"""The parameter of each column in a statement that inserts rows; `#` stands for the row's place in it."""
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
-       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, retry_at = NULL, last_error = :why,
+       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, former_number = :former, retry_at = NULL,
+       last_error = :why,
        revision = revision + 1, updated_at = :now
  WHERE id = :id
 """
 
 
+_NO_FORMER_NUMBER: Final = "UPDATE reminders SET former_number = NULL WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 
@@ -113,13 +121,13 @@ class Stored:
 
 def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
-) -> list[tuple[Known | None, Decision]]:
+) -> list[tuple[Existing | None, Decision]]:
     """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
     decided = _decided(connection, now, requests, rules, starts_anew=False)
     return [(known, decision) for _, known, decision in decided]
 
 
-def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Known | None, Decision]]:
+def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Existing | None, Decision]]:
     """Return for each cancellation the reminder that it names, if any, and what must be done; write nothing."""
     by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
     nameless = [one.request for one in asked if one.ref is None and one.request is not None]
@@ -156,7 +164,7 @@ def put(
         now: the time of the transaction.
         requests: no two have the same `ref`, or the same content without a `ref`.
         rules: the clinic's rules.
-        mint: returns new random UUIDs, for new reminders that have a `ref`.
+        mint: returns new random UUIDs, for new reminders that have a `ref`, and for hashes of former numbers.
         source: who sends the requests.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
@@ -168,7 +176,7 @@ def put(
     edited = [
         (known, one, decision.intake is Intake.HELD)
         for one, known, decision in decided
-        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None
+        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None and known.content != content_of(one)
     ]
     _insert(connection, now, new, source)
     if edited:
@@ -177,7 +185,8 @@ def put(
                 "id": known.id,
                 "now": to_ms(now),
                 "hold_code": HoldCode.NUMBER_CHANGED if is_held else None,
-                "why": why_held(one, known, source.detail or source.actor) if is_held else None,
+                "former": (known.former or sealed(known.content[0], mint())) if is_held else None,
+                "why": why_held(known, source.detail or source.actor) if is_held else None,
                 **dict(zip(_CONTENT, _values(one), strict=True)),
             }
             for known, one, is_held in edited
@@ -255,6 +264,7 @@ def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = accepted(before, reminder, now)
     save(connection, before, transition.ledger, now)
+    connection.execute(_NO_FORMER_NUMBER, {"id": reminder_id})
     audit(connection, now, actor=source.actor, act="accept", reminder_id=reminder_id, detail=source.detail)
     return transition
 
@@ -314,7 +324,7 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 
 def _decided(
     connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, starts_anew: bool
-) -> list[tuple[ReminderRequest, Known | None, Decision]]:
+) -> list[tuple[ReminderRequest, Existing | None, Decision]]:
     """Return each request as it is resolved, the reminder that it names, and what must be done."""
     resolved = _resolved(connection, requests, starts_anew=starts_anew)
     opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
@@ -332,7 +342,7 @@ def _decided(
 
 def _resolved(
     connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
-) -> list[tuple[ReminderRequest, Known | None]]:
+) -> list[tuple[ReminderRequest, Existing | None]]:
     """Return for each request the reminder that it names, if there is one.
 
     A request without a `ref` names the newest reminder with its content.
@@ -354,23 +364,23 @@ def _resolved(
     return found
 
 
-def _withdrawn(found: Sequence[tuple[ReminderRequest, Known | None]], places: Iterable[int]) -> list[int]:
+def _withdrawn(found: Sequence[tuple[ReminderRequest, Existing | None]], places: Iterable[int]) -> list[int]:
     """Return those of the places where the reminder with the request's content was withdrawn."""
     return [place for place in places if _was_withdrawn(*found[place])]
 
 
-def _was_withdrawn(request: ReminderRequest, known: Known | None) -> bool:
+def _was_withdrawn(request: ReminderRequest, known: Existing | None) -> bool:
     return request.ref is None and known is not None and known.withdrawn
 
 
-def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Known | None]:
+def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Existing | None]:
     """Return for each request what is stored under its `ref`, or under its id if it has none."""
     by_ref = _by_ref(connection, [one.ref for one in requests if one.ref is not None])
     by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _row_of(connection: Connection, request: ReminderRequest, known: Known | None) -> dict[str, Value] | None:
+def _row_of(connection: Connection, request: ReminderRequest, known: Existing | None) -> dict[str, Value] | None:
     """Return the row that a request has changed or added."""
     if known is not None:
         return reminder_with_id(connection, known.id)
@@ -379,7 +389,7 @@ def _row_of(connection: Connection, request: ReminderRequest, known: Known | Non
     return reminder_with_id(connection, request.own_id)
 
 
-def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
+def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these refs, or under one that looks the same."""
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
@@ -393,7 +403,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
     return by_ref
 
 
-def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Known]:
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these values of a column."""
     return {row[column]: _known_from(row) for row in _rows(connection, _KNOWN.replace("COLUMN", column), names)}
 
@@ -430,9 +440,9 @@ def _number_of(ref: str) -> str | None:
     return None if number is None else number[1]
 
 
-def _known_from(row: Row) -> Known:
+def _known_from(row: Row) -> Existing:
     expires_at = row["expires_at"]
-    return Known(
+    return Existing(
         id=row["id"],
         content=(
             row["phone_number"],
@@ -445,39 +455,38 @@ def _known_from(row: Row) -> Known:
         called=bool(row["called"]),
         withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
+        former=row["former_number"],
     )
 
 
 def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, ReminderRequest]], source: Source) -> None:
-    stamp = to_ms(now)
-    rows = []
-    for reminder_id, one in new:
-        values = _values(one)
-        rows.append((reminder_id, one.ref, *values, values[_WAKE_AT], stamp, stamp))
-    _insert_rows(connection, "reminders", _COLUMNS, rows)
+    rows = [(reminder_id, one.ref, *_values(one)) for reminder_id, one in new]
+    _insert_rows(connection, "reminders", rows, {"now": to_ms(now)})
     _audit_all(connection, now, "add", [reminder_id for reminder_id, _ in new], source)
 
 
 def _audit_all(connection: Connection, now: datetime, act: str, reminder_ids: Sequence[str], source: Source) -> None:
-    stamp = to_ms(now)
-    rows = [(stamp, source.actor, act, reminder_id, source.detail) for reminder_id in reminder_ids]
-    _insert_rows(connection, "audit", ("at", "actor", "act", "reminder_id", "detail"), rows)
+    same: dict[str, Value] = {"now": to_ms(now), "actor": source.actor, "act": act, "detail": source.detail}
+    _insert_rows(connection, "audit", [(reminder_id,) for reminder_id in reminder_ids], same)
 
 
 def _insert_rows(
-    connection: Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Value, ...]]
+    connection: Connection, table: str, rows: Sequence[tuple[Value, ...]], same: Mapping[str, Value]
 ) -> None:
+    """Insert rows, each with the values of its own; those in `same` are in all of them."""
     for some in _batches(rows):
-        statement, names = _insertion(table, columns, len(some))
-        connection.execute(statement, dict(zip(names, chain.from_iterable(some), strict=True)))
+        statement, names = _insertion(table, len(some))
+        connection.execute(statement, {**same, **dict(zip(names, chain.from_iterable(some), strict=True))})
 
 
 @lru_cache
-def _insertion(table: str, columns: tuple[str, ...], rows: int) -> tuple[str, tuple[str, ...]]:
-    """Return the statement that inserts this many rows, and the names of its parameters, row by row."""
-    names = [[f"{name}{place}" for name in columns] for place in range(rows)]
-    marks = ", ".join(f"({', '.join(f':{name}' for name in row)})" for row in names)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", tuple(chain.from_iterable(names))
+def _insertion(table: str, rows: int) -> tuple[str, tuple[str, ...]]:
+    """Return the statement that inserts this many rows, and the names of the parameters of each row, row by row."""
+    columns = _INSERTED[table]
+    marks = [", ".join(f":{mark}".replace("#", str(place)) for mark in columns.values()) for place in range(rows)]
+    own = [mark for name, mark in columns.items() if mark == f"{name}#"]
+    names = tuple(mark.replace("#", str(place)) for place in range(rows) for mark in own)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join(f'({one})' for one in marks)}", names
 
 
 def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -258,7 +258,7 @@ def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and
     [
         (
             ("--phone", "+1 876 555 0147"),
-            "--phone: a number of Jamaica (JM), which may not be called",
+            "--phone: a number of Jamaica (JM), and the clinic's own country is US; expected",
         ),
         (("--phone", "+1 900 555 0147"), "--phone: a premium-rate number"),
         (("--phone", "+1 202 555 0190"), "--phone: the clinic's own number"),

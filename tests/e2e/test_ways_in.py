@@ -79,7 +79,7 @@ async def ways_in(clinic: Clinic, sections: str, monkeypatch: pytest.MonkeyPatch
         (
             IN_WASHINGTON,
             [
-                ({"phone_number": "+49 30 123456"}, "a number of Germany (DE), which may not be called"),
+                ({"phone_number": "+49 30 123456"}, "a number of Germany (DE), and the clinic's own country is US"),
                 ({"phone_number": "+1 999 999 9999"}, "no such number can exist"),
                 ({"phone_number": "+1 900 555 0147"}, "a premium-rate number"),
                 ({"phone_number": "+1 202 555 0190"}, "the clinic's own number"),

@@ -1,0 +1,184 @@
+"""How one key of the configuration is declared: its default, what it takes, and its validator."""
+
+from collections.abc import Callable
+from typing import Any, Final, TypeAlias, TypeVar
+
+import attrs
+
+from reminderd import validators
+
+T = TypeVar("T")
+
+KeyPath: TypeAlias = tuple[str, ...]
+"""A key within its sections, or a section: `("provider", "generic", "api_key")`."""
+
+EXPECTED: Final = "expected"
+"""The name, in an attribute's metadata, of the words that say what a key takes."""
+
+MARK: Final = "mark"
+"""The name, in an attribute's metadata, of what is special about the key: one of the next two, or nothing."""
+
+SECRET: Final = "secret"  # noqa: S105 - a name
+"""A key whose value may also be in a file, which the key `…_file` names."""
+
+PHONE: Final = "phone number"
+"""A key whose value is a phone number of the clinic."""
+
+DERIVED: Final = {"derived": True}
+"""The metadata of an attribute that is not a key: nobody writes it."""
+
+PREFIX: Final = "REMINDERD__"
+"""How the name of each environment variable begins that sets a key."""
+
+
+def key(
+    default: T,
+    expected: str,
+    error: Callable[[T], str | None] | None = None,
+    *,
+    converter: Callable[[T], T] | None = None,
+    mark: str = "",
+) -> T:
+    """Declare a key, as an attribute of a section.
+
+    Args:
+        default: its value where it is not set.
+        expected: ends the sentence "expected …".
+        error: the validator: returns what is wrong with a value of the right type, or None. It may raise ValueError
+            instead, with an expectation of its own. None: every value is valid.
+        converter: brings a valid value into its one form.
+        mark: what is special about the key: SECRET, PHONE or nothing. A secret is left out of the section's repr.
+    """
+
+    def validate(_section: object, _attribute: object, value: T) -> None:
+        found = None if error is None else error(value)
+        if found is not None:
+            raise ValueError(f"{found}; expected {expected}")
+
+    # attrs types its converters from Any, which would turn the whole key into Any.
+    converted: Any = converter
+    declared: T = attrs.field(
+        default=default,
+        validator=validate,
+        converter=converted,
+        repr=mark != SECRET,
+        metadata={EXPECTED: expected, MARK: mark},
+    )
+    return declared
+
+
+def whole(default: int, low: int, high: int) -> int:
+    """Declare a whole number, both ends included."""
+    return key(default, f"a whole number from {low} to {high}", lambda value: _range_error(value, low, high))
+
+
+def number(default: float, low: float, high: float) -> float:
+    """Declare a number, both ends included."""
+    return key(default, f"a number from {low:g} to {high:g}", lambda value: _range_error(value, low, high))
+
+
+def numbers(default: tuple[float, ...], low: float, high: float) -> tuple[float, ...]:
+    """Declare one number or a list of them, both ends included."""
+
+    def error(values: tuple[float, ...]) -> str | None:
+        if not values:
+            return "is empty"
+        return next((found for value in values if (found := _range_error(value, low, high)) is not None), None)
+
+    return key(default, f"a number from {low:g} to {high:g}, or a list of them", error)
+
+
+def positive(default: float, high: float) -> float:
+    """Declare a number above zero."""
+
+    def error(value: float) -> str | None:
+        return "is not above 0" if value <= 0 else _range_error(value, 0, high)
+
+    return key(default, f"a number above 0 and up to {high:g}", error)
+
+
+def _range_error(value: float, low: float, high: float) -> str | None:
+    if low <= value <= high:
+        return None
+    if value < low:
+        return "is too small"
+    return "is too large" if value > high else "is not a number"  # NaN is neither
+
+
+def switch(*, default: bool) -> bool:
+    """Declare true or false."""
+    return key(default, "true or false")
+
+
+def choice(default: T, *words: T) -> T:
+    """Declare one of some words."""
+    return key(default, f"one of {listed(words)}", lambda value: validators.word_error(value, words))
+
+
+def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
+    """Declare a list of some of these words, at least one."""
+
+    def error(values: tuple[T, ...]) -> str | None:
+        if not values:
+            return "is empty"
+        for place, value in enumerate(values, start=1):
+            found = validators.word_error(value, words)
+            if found is not None:
+                return f"entry {place} {found}"
+        return None
+
+    return key(default, f"a list of some of {listed(words)}", error)
+
+
+def listed(words: tuple[object, ...]) -> str:
+    """Return the words as they are written in TOML."""
+    return ", ".join(f'"{word}"' for word in words)
+
+
+def url(default: str = "") -> str:
+    """Declare the URL of a server; one with a default can't be left empty."""
+    return key(
+        default,
+        "https://host or http://host, with or without a path, no credentials, no query",
+        validators.required_url_error if default else validators.url_error,
+        converter=lambda text: text.rstrip("/"),
+    )
+
+
+def file_path() -> str:
+    """Declare the path of a file; "" is none."""
+    return key("", "the path of a file", validators.file_error)
+
+
+def secret(
+    expected: str = "printable ASCII characters without spaces",
+    error: Callable[[str], str | None] | None = validators.header_error,
+) -> str:
+    """Declare a secret, which may also be in a file: the key `…_file` follows it."""
+    return key("", expected, error, mark=SECRET)
+
+
+def phone_number() -> str:
+    """Declare a phone number of the clinic, which is read once its country is known."""
+    return key("", "a phone number", mark=PHONE)
+
+
+def time_of_day(default: str) -> str:
+    """Declare a time at which something happens each day."""
+    return key(default, 'a time from "00:00" to "23:59"', validators.start_error)
+
+
+def file_of(path: KeyPath) -> KeyPath:
+    """Return the key that names the file in which a secret is."""
+    return (*path[:-1], f"{path[-1]}_file")
+
+
+def variable_of(path: KeyPath) -> str:
+    """Return the name of a key in the environment."""
+    return PREFIX + "__".join(path).upper()
+
+
+def missing_secret(path: KeyPath) -> str:
+    """Return what is wrong with a secret that is not set."""
+    file, variable = f"{path[-1]}_file", variable_of(path)
+    return f"is missing; expected the secret, or its file in {file} (in the environment: {variable}, {variable}_FILE)"

@@ -1,0 +1,246 @@
+"""The client of a provider that speaks the generic contract (docs/webhooks.md)."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+from reminderd.clock import Clock, SystemClock
+from reminderd.core.answers import (
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Finding,
+    Found,
+    NoAnswer,
+    NotFound,
+    NotPlaced,
+    Refused,
+    Report,
+    Unclear,
+)
+from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
+from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhook_auth import Verifier
+from reminderd.providers.generic.webhooks import routes
+from reminderd.providers.http import (
+    Exchange,
+    Outcome,
+    Unheard,
+    acceptance,
+    check_api_url,
+    object_in,
+    reason,
+    retry_after,
+)
+
+_CLOCK: Final = SystemClock()
+_NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
+
+
+class GenericProvider:
+    """Speaks the generic contract; see `Provider` for what each method promises."""
+
+    forged_status = 401
+
+    def __init__(
+        self,
+        *,
+        api_url: str,
+        api_key: str,
+        timeout: timedelta,
+        verify_webhook: Verifier,
+        honours_key: bool,
+        key_lifetime: timedelta,
+        look_up: bool,
+        max_connections: int,
+        name: str = "generic",
+        account: str | None = None,
+        clock: Clock = _CLOCK,
+    ) -> None:
+        """Keep the settings; connections are made when they are needed.
+
+        Args:
+            api_url: the base URL of `/calls`, http or https.
+            api_key: sent as the bearer token.
+            timeout: for one request and its whole answer.
+            verify_webhook: see `webhook_auth`.
+            honours_key: whether a request with a known idempotency key places no second call.
+            key_lifetime: how long it remembers a key.
+            look_up: whether it can be asked about calls.
+            max_connections: requests at one time; more wait within their timeout.
+            name: what `call_logs.provider` says.
+            account: what `call_logs.account` says; None: `api_url`.
+            clock: to count a Retry-After date from.
+
+        Raises:
+            ValueError: the URL or the key can't be used.
+        """
+        check_api_url(api_url)
+        _check_api_key(api_key)
+        self.name = name
+        self.account = api_url.rstrip("/") if account is None else account
+        self.capabilities = Capabilities(honours_key=honours_key, key_lifetime=key_lifetime, look_up=look_up)
+        self._calls_url = api_url.rstrip("/") + "/calls"
+        self._api_key = api_key
+        self._verify_webhook = verify_webhook
+        self._clock = clock
+        self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
+
+    async def place(self, placement: Placement) -> Answer:
+        """Request one call: `POST /calls`."""
+        order = {
+            "phone_number": placement.phone_number,
+            "message": placement.message,
+            "metadata": {"reminder_id": placement.reminder_id, "attempt_id": placement.call_id},
+        }
+        outcome = await self._exchange.ask(
+            "POST",
+            self._calls_url,
+            headers={**self._headers(), "Content-Type": "application/json", "Idempotency-Key": placement.call_id},
+            content=json.dumps(order).encode(),
+        )
+        private = (self._api_key, placement.phone_number, placement.message)
+        return answer_to_placing(outcome, private=private, now=self._clock.now())
+
+    async def fetch(self, external_call_id: str) -> Finding:
+        """Look up by the provider's own id: `GET /calls/{call_id}`."""
+        answer = await self._look_up(f"{self._calls_url}/{quote(external_call_id, safe='')}", absent=NotFound())
+        if not isinstance(answer, dict):
+            return answer
+        found = _found(answer)
+        if isinstance(found, Found) and found.report.external_call_id != external_call_id:
+            return NoAnswer("the answer speaks of another call")
+        return found
+
+    async def find(self, placement: Placement) -> Finding:
+        """Look up by our id: `GET /calls?attempt_id=…`. A 404 proves nothing: not every provider offers this form."""
+        url = f"{self._calls_url}?attempt_id={quote(placement.call_id, safe='')}"
+        answer = await self._look_up(url, absent=NoAnswer("404: it knows no such list"))
+        if not isinstance(answer, dict):
+            return answer
+        return _only_match(answer.get("calls"), placement.call_id)
+
+    async def drop(self, external_call_id: str) -> Finding:
+        """Look the call up: the contract has no request that drops one."""
+        return await self.fetch(external_call_id)
+
+    def verified(self, webhook: Webhook) -> bool:
+        """Return whether a webhook is the provider's own."""
+        return self._verify_webhook(webhook.headers, webhook.body)
+
+    def parse(self, webhook: Webhook) -> Report:
+        """Return the report in a webhook's raw body.
+
+        Raises:
+            InvalidPayloadError: it does not follow the contract; every mistake is listed.
+        """
+        return read_report(json_object(webhook.body))
+
+    def routes(self, recorder: Recorder) -> Sequence[Route]:
+        """Return where its webhooks arrive."""
+        return routes(recorder)
+
+    async def check_account(self) -> list[str]:
+        """Look up a call that does not exist: the answer shows whether the provider is there and knows us."""
+        outcome = await self._exchange.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers())
+        if isinstance(outcome, Unheard):
+            return [f"the provider can't be reached: {outcome.reason}"]
+        if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
+            return [f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"]
+        if outcome.status >= 500:
+            return [f"the provider is out of order: {reason(outcome, private=(self._api_key,))}"]
+        return []
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._exchange.aclose()
+
+    def _headers(self) -> dict[str, str]:
+        return {
+            "Authorization": f"Bearer {self._api_key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "reminderd",
+        }
+
+    async def _look_up(self, url: str, *, absent: NotFound | NoAnswer) -> dict[str, Any] | NotFound | NoAnswer:
+        if not self.capabilities.look_up:
+            return _NO_LOOK_UP
+        outcome = await self._exchange.ask("GET", url, headers=self._headers())
+        return object_in(outcome, absent=absent, private=(self._api_key,))
+
+
+def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
+    """Decide what the answer to `POST /calls` proves, and so whether the patient may be called again.
+
+    The status decides: outside 2xx an answer whose body broke off still means what its status means.
+
+    Args:
+        outcome: what came back.
+        private: texts that no reason may repeat.
+        now: to count a Retry-After date from.
+    """
+    if isinstance(outcome, Unheard):
+        return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
+    wait = retry_after(outcome.headers.get("retry-after"), now)
+    match outcome.status:
+        case status if 200 <= status < 300:
+            return acceptance(outcome, id_field="call_id")
+        case 429:
+            return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
+        case 503 if wait is not None:
+            return NotPlaced(reason(outcome, private=private), wait)
+        case 401 | 402 | 404 | 405:
+            return AccountTrouble(reason(outcome, private=private))
+        case 403:
+            return NotPlaced(reason(outcome, private=private), number_refused=True)
+        case status if 300 <= status < 400:
+            return AccountTrouble(reason(outcome, private=private))
+        case 408 | 409:
+            return Unclear(reason(outcome, private=private))
+        case status if 400 <= status < 500:
+            return Refused(reason(outcome, private=private))
+        case _:
+            return Unclear(reason(outcome, private=private))
+
+
+def _check_api_key(api_key: str) -> None:
+    if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
+        raise ValueError("api_key: expected printable ASCII without spaces")
+
+
+def _only_match(entries: object, attempt_id: str) -> Finding:
+    """Return what a list of calls proves about the one that carries our id."""
+    if not isinstance(entries, list):
+        return NoAnswer("calls: not a list")
+    if not entries:
+        return NotFound()
+    ours = [entry for entry in entries if _attempt(entry) == attempt_id]
+    if not ours:
+        # It ignored the filter, or repeats no ids: ours may be among them, or on a page that we don't see.
+        return NoAnswer("calls were listed, but none carries our attempt_id")
+    findings = [_found(entry) for entry in ours]
+    for finding in findings:
+        if not isinstance(finding, Found):
+            return finding
+    if len({finding.report.external_call_id for finding in findings if isinstance(finding, Found)}) > 1:
+        return NoAnswer("ambiguous: several calls carry our attempt_id")
+    return findings[-1]
+
+
+def _attempt(entry: object) -> object:
+    match entry:
+        case {"metadata": {"attempt_id": attempt_id}}:
+            return attempt_id
+        case _:
+            return None
+
+
+def _found(answer: dict[str, Any]) -> Finding:
+    try:
+        return Found(read_report(answer, looked_up=True))
+    except InvalidPayloadError as error:
+        return NoAnswer(str(error))

@@ -1,0 +1,407 @@
+"""What can be wrong with a value: URLs, hosts, files, times, calling hours, countries, languages, templates, secrets.
+
+Each validator returns what is wrong, in words that can follow the key's name, or None. No value is repeated, however
+short: it could be a secret in the wrong place, and error messages are pasted anywhere. The place in a list is named.
+"""
+
+import re
+import unicodedata
+from base64 import b64decode
+from collections.abc import Iterable, Mapping
+from datetime import date
+from difflib import get_close_matches
+from importlib.util import find_spec
+from ipaddress import ip_address
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from babel import Locale
+
+from reminderd.core.phone import is_country
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
+from reminderd.core.schedule.time_zones import place_zone
+from reminderd.core.script.advice import unfilled
+from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS
+from reminderd.core.wrong_tokens import networks
+
+BEARER_LENGTH: Final = 16
+"""The fewest characters of a shared token."""
+
+API_TOKEN_LENGTH: Final = 32
+
+WEBHOOK_KEY_BYTES: Final = range(24, 65)
+"""Sizes of a signing key, from the specification at standardwebhooks.com."""
+
+CLINIC_NAME_LENGTH: Final = 100
+TEMPLATE_LENGTH: Final = 1_000
+"""Characters. Spoken at a normal pace, these take more than a minute already."""
+
+MOST_OF_ONE: Final = 3
+"""How often a template may contain one placeholder: its values must not make the text long after all."""
+
+AS_ALWAYS: Final = ""
+CLOSED: Final = "closed"
+"""What a weekday's hours may be besides periods."""
+
+_KEY_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
+_KEY_NAME_LENGTH: Final = 40
+
+_SQLITE: Final = "sqlite:///"
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/]+={0,2}")
+_TIME: Final = re.compile(r"(?:([01][0-9]|2[0-3]):([0-5][0-9]))|24:00")
+_SIZE: Final = re.compile(r"[1-9][0-9]{0,5} ?[KMG]B")
+_DURATION: Final = re.compile(r"[1-9][0-9]{0,3} ?(?:hour|day|week|month|year)s?")
+_OFTEN: Final = ("hourly", "daily", "weekly", "monthly")
+_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_EVERY_YEARS: Final = re.compile(r"[0-9]{2}-[0-9]{2}")
+_ANY_LEAP_YEAR: Final = "2024"
+_PLACEHOLDER: Final = re.compile(r"\{(\w{1,20})\}")
+_LANGUAGE: Final = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}")
+_TEMPLATE_NAME: Final = re.compile(r"[a-z0-9_]{1,50}")
+_VOICE: Final = re.compile(r"[A-Za-z0-9._-]{0,100}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ` (did you mean …?)` if one of the known words is close, else nothing."""
+    by_small_letters = {candidate.casefold(): candidate for candidate in known}
+    close = get_close_matches(word.casefold(), by_small_letters, n=1)
+    return suggestion(by_small_letters[close[0]]) if close else ""
+
+
+def suggestion(*meant: str) -> str:
+    """Return ` (did you mean …?)`, or nothing without a suggestion."""
+    return f" (did you mean {' or '.join(meant)}?)" if meant else ""
+
+
+def shown_name(name: str) -> str:
+    """Return a key's name if it consists of words, as all keys do; else `…`, as it may be a secret."""
+    return name if len(name) <= _KEY_NAME_LENGTH and _KEY_NAME.fullmatch(name) else "…"
+
+
+def shown_host(host: str) -> str:
+    """Return a host as it may be printed: an address, or this machine. A name could be a secret in the wrong place."""
+    try:
+        ip_address(host.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return host if host == "localhost" else "the configured host"
+    return host
+
+
+def word_error(value: object, words: tuple[object, ...]) -> str | None:
+    """Reject what is none of these words, and suggest the one that may be meant."""
+    return None if value in words else f"is unknown{did_you_mean(str(value), map(str, words))}"
+
+
+def url_error(text: str) -> str | None:
+    """Reject what is not an http or https URL without credentials, query and fragment; "" is accepted."""
+    if not text:
+        return None
+    if not text.isprintable() or " " in text:
+        return "contains a space or a control character"
+    try:
+        parts = urlsplit(text)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL: its host or port is not valid"
+    if parts.scheme not in {"http", "https"} or not host:
+        return "is not a URL that starts with https:// or http:// and names a host"
+    if "@" in parts.netloc:
+        return "contains credentials"
+    return "contains a query or a fragment" if "?" in text or "#" in text else None
+
+
+def required_url_error(text: str) -> str | None:
+    """Reject what `url_error` rejects, and ""."""
+    return url_error(text) if text else "is empty"
+
+
+def database_url_error(text: str) -> str | None:
+    """Reject what is not the URL of an SQLite file, for which see `database_path`."""
+    if not text.lower().startswith("sqlite:"):
+        return "is not a URL of SQLite, the only database that is supported"
+    if not text.lower().startswith(_SQLITE):
+        return "needs three slashes, or four before an absolute path"
+    name = text[len(_SQLITE) :]
+    if "?" in name or "#" in name:
+        return "contains a query or a fragment (write ? in a file name as %3F, and # as %23)"
+    if re.search(r"%(?![0-9A-Fa-f]{2})", name):
+        return "contains a % without two hexadecimal digits after it (write % in a file name as %25)"
+    try:
+        name = unquote(name, errors="strict")
+    except UnicodeDecodeError:
+        return "contains %-escapes that are not UTF-8"
+    if name == ":memory:":
+        return "is a database in memory, which would be lost at each stop"
+    if not name or name.endswith("/"):
+        return "names no file"
+    return path_error(name)
+
+
+def database_path(url: str) -> PurePosixPath:
+    """Return the file of a valid database URL: a relative path after three slashes, an absolute one after four."""
+    return PurePosixPath(unquote(url[len(_SQLITE) :]))
+
+
+def host_error(text: str) -> str | None:
+    """Reject what is neither a host name nor an address to listen on."""
+    if not text:
+        return "is empty"
+    return "contains a character that no host has" if re.search(r"[^0-9A-Za-z.:_-]", text) else None
+
+
+def networks_error(entries: tuple[str, ...]) -> str | None:
+    """Reject a list with an entry that is neither an IP address nor a network."""
+    for place, text in enumerate(entries, start=1):
+        try:
+            networks([text])
+        except ValueError:
+            return f"entry {place} is neither an IP address nor a network"
+    return None
+
+
+def path_error(text: str) -> str | None:
+    """Reject what is not the path of a file or a folder; "" is accepted."""
+    return None if text.isprintable() else "contains a control character"
+
+
+def file_error(text: str) -> str | None:
+    """Reject what is not the path of a file; "" is accepted."""
+    return path_error(text) or ("names a folder" if text.endswith("/") else None)
+
+
+def zone_error(text: str) -> str | None:
+    """Reject what is not the name of a place's time zone; "" is accepted.
+
+    Raises:
+        ValueError: It is not; the message includes what is expected.
+    """
+    if text:
+        place_zone(text)
+    return None
+
+
+def start_error(text: str) -> str | None:
+    """Reject what is not a time of day at which hours may start; 24:00 is the next day's 00:00."""
+    return None if _TIME.fullmatch(text) and text != "24:00" else "is not a time of day"
+
+
+def end_error(text: str) -> str | None:
+    """Reject what is not a time of day at which hours may end."""
+    return None if _TIME.fullmatch(text) else "is not a time of day"
+
+
+def span_of(start: str, end: str) -> Span:
+    """Return the span between two valid times of day; an end at or before the start lies on the next day."""
+    first, last = _minutes(start), _minutes(end)
+    return Span(first, last if last > first else last + DAY_MINUTES)
+
+
+def spans_of(text: str) -> Spans:
+    """Return the spans of a weekday's own valid hours."""
+    if text == CLOSED:
+        return ()
+    return tuple(sorted(span_of(start, end) for start, end in _periods(text)))
+
+
+def hours_error(text: str) -> str | None:
+    """Reject what is not a weekday's hours."""
+    if text in {AS_ALWAYS, CLOSED}:
+        return None
+    for place, (start, end) in enumerate(_periods(text), start=1):
+        if not end or start_error(start) or end_error(end):
+            return f"period {place} is not two times of day with a hyphen between them"
+        if start == end:
+            return f"period {place} ends when it starts (the whole day is 00:00-24:00)"
+    if any(before.end >= after.start for before, after in pairwise(spans_of(text))):
+        return "contains periods that overlap or touch"
+    return None
+
+
+def _periods(text: str) -> list[tuple[str, str]]:
+    """Return the start and the end of each period in a text; the end is empty where there is none."""
+    halves = [period.partition("-") for period in text.split(",")]
+    return [(start.strip(), end.strip()) for start, _, end in halves]
+
+
+def _minutes(time_of_day: str) -> int:
+    hours, minutes = time_of_day.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
+def holidays_error(holidays: tuple[str, ...]) -> str | None:
+    """Reject a list with an entry that is not a date; all such entries are named."""
+    wrong = [str(place) for place, text in enumerate(holidays, start=1) if not _is_date(text)]
+    if not wrong:
+        return None
+    return f"entry {wrong[0]} is not a date" if len(wrong) == 1 else f"entries {', '.join(wrong)} are not dates"
+
+
+def _is_date(text: str) -> bool:
+    if _EVERY_YEARS.fullmatch(text):
+        text = f"{_ANY_LEAP_YEAR}-{text}"
+    if not _DATE.fullmatch(text):
+        return False
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def rotation_error(text: str) -> str | None:
+    """Reject what is none of the forms of loguru's rotation that are supported; "" is accepted."""
+    if not text or text in _OFTEN or start_error(text) is None:
+        return None
+    return None if _SIZE.fullmatch(text) or _DURATION.fullmatch(text) else "is not a size, a time of day or a duration"
+
+
+def retention_error(text: str) -> str | None:
+    """Reject what is not a duration as loguru reads it; "" is accepted."""
+    return None if not text or _DURATION.fullmatch(text) else "is not a duration"
+
+
+def country_code(text: str) -> str:
+    """Return a country code in its one form."""
+    return text.strip().upper()
+
+
+def country_error(text: str) -> str | None:
+    """Reject what is not the code of a country; "" is accepted."""
+    code = country_code(text)
+    return None if not code or is_country(code) else f"is not a country code{_country_suggestion(text)}"
+
+
+def countries_error(codes: tuple[str, ...]) -> str | None:
+    """Reject a list with an entry that is not the code of a country."""
+    for place, text in enumerate(codes, start=1):
+        if not is_country(country_code(text)):
+            return f"entry {place} is not a country code{_country_suggestion(text)}"
+    return None
+
+
+def _country_suggestion(text: str) -> str:
+    """Suggest the code for a country's English name, and for what people write instead of the code."""
+    name = text.strip().casefold()
+    codes = {known.casefold(): code for code, known in Locale("en").territories.items() if is_country(code)}
+    code = codes.get(name) or {"uk": "GB", "england": "GB", "great britain": "GB", "usa": "US"}.get(name)
+    return suggestion(code) if code else ""
+
+
+def header_error(text: str) -> str | None:
+    """Reject a secret that an HTTP header can't carry; "" is accepted."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return "contains a character that can't be sent in an HTTP header"
+    return None
+
+
+def api_token_error(text: str) -> str | None:
+    """Reject a token for the HTTP API that can be guessed, or that a header can't carry; "" is accepted."""
+    return "is too short" if text and len(text) < API_TOKEN_LENGTH else header_error(text)
+
+
+def bearer_error(token: str) -> str | None:
+    """Reject a token that a provider's webhooks can't carry, or that can be guessed; with what is expected."""
+    if len(token) < BEARER_LENGTH:
+        return f"is too short; expected at least {BEARER_LENGTH} characters"
+    found = header_error(token)
+    return None if found is None else f"{found}; expected printable ASCII characters without spaces"
+
+
+def webhook_key_error(secret: str) -> str | None:
+    """Reject what is not a key that signs webhooks; with what is expected.
+
+    It is base64 with or without padding, as the standardwebhooks package decodes it. Unlike that package, nothing that
+    is not base64 is skipped: the key would silently be another one.
+    """
+    expected = f"expected base64 of {WEBHOOK_KEY_BYTES[0]} to {WEBHOOK_KEY_BYTES[-1]} bytes, which whsec_ may precede"
+    encoded = secret.removeprefix("whsec_")
+    if not _BASE64.fullmatch(encoded):
+        return f"is not base64; {expected}"
+    try:
+        size = len(b64decode(encoded + "=="))
+    except ValueError:
+        return f"is incomplete base64; {expected}"
+    return None if size in WEBHOOK_KEY_BYTES else f"decodes to {size} bytes; {expected}"
+
+
+def alert_urls_error(urls: tuple[str, ...]) -> str | None:
+    """Reject a list with an entry that Apprise does not know."""
+    if not urls:
+        return None
+    if find_spec("apprise") is None:
+        return "needs Apprise: pip install apprise"
+    from apprise import Apprise  # noqa: PLC0415 - it takes long to import, and few need it
+
+    for place, url in enumerate(urls, start=1):
+        if not Apprise.instantiate(url, suppress_exceptions=True):
+            return f"entry {place} is not a URL that Apprise knows"
+    return None
+
+
+def language_error(text: str) -> str | None:
+    """Reject what is not a language tag (BCP 47)."""
+    return None if _LANGUAGE.fullmatch(text) else "is not a language tag"
+
+
+def voice_error(text: str) -> str | None:
+    """Reject what can't be the name of a voice; "" is accepted."""
+    return None if _VOICE.fullmatch(text) else "is not the name of a voice"
+
+
+def clinic_name_error(text: str) -> str | None:
+    """Reject a name that is long, or that can't be spoken as it is written."""
+    if _has_unspeakable(text):
+        return "contains a control character"
+    if len(text) > CLINIC_NAME_LENGTH:
+        return f"is {len(text):,} characters long"
+    return _markup_error(text)
+
+
+def prompt_error(text: str, known: tuple[str, ...]) -> str | None:
+    """Reject a text with other placeholders than the known ones, and one that can't be spoken as it is written."""
+    if _has_unspeakable(text):
+        return "contains a control character"
+    if len(text) > TEMPLATE_LENGTH:
+        return f"is {len(text):,} characters long"
+    names = _PLACEHOLDER.findall(text)
+    for place, name in enumerate(names, start=1):
+        if name not in known:
+            if name in PLACEHOLDERS and known != TEMPLATE_PLACEHOLDERS:
+                return f"contains {{{name}}}, which is spoken separately"
+            return f"placeholder {place} is unknown{did_you_mean(name, known)}"
+        if names.count(name) > (1 if name == "message" else MOST_OF_ONE):
+            return f"contains {{{name}}} too often"
+    rest = _PLACEHOLDER.sub(lambda found: " " * len(found[0]), text)
+    if re.search(r"[{}]", rest):
+        return "contains a brace that belongs to no placeholder"
+    return _markup_error(rest)
+
+
+def templates_error(templates: Mapping[str, str]) -> str | None:
+    """Reject templates with a name that can't be one, without a text, or with one that can't be spoken."""
+    for place, (name, text) in enumerate(templates.items(), start=1):
+        if not _TEMPLATE_NAME.fullmatch(name):
+            return f"entry {place} has a name that is not allowed"
+        where = f"in {name}" if shown_name(name) == name else f"in entry {place}"
+        if not text.strip():
+            return f"the text is empty, {where}"
+        found = prompt_error(text, TEMPLATE_PLACEHOLDERS)
+        if found is not None:
+            return f"{found}, {where}"
+    return None
+
+
+def _has_unspeakable(text: str) -> bool:
+    """Return whether a text has control characters, or surrogates: the environment's bytes that are not UTF-8."""
+    return any(unicodedata.category(character) in {"Cc", "Cs"} for character in text)
+
+
+def _markup_error(text: str) -> str | None:
+    found = unfilled(text)
+    if not found:
+        return None
+    return (
+        f"contains a placeholder or markup at character {text.index(found[0]) + 1} that would be read aloud as written"
+    )

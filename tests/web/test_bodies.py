@@ -1,0 +1,145 @@
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+import trio
+
+from reminderd.web.bodies import FREE_BYTES, Body, BodyMemory, NoMemoryLeftError, TooLargeError
+from tests.support.door import LIMIT, PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
+
+MEBIBYTE = 1024 * 1024
+TEN_MEBIBYTES = 10 * MEBIBYTE
+
+
+async def in_chunks(length: int) -> AsyncIterator[bytes]:
+    for _ in range(0, length, LIMIT):
+        yield b"x" * LIMIT
+
+
+async def test_a_sender_of_ten_megabytes_sees_why_they_were_refused(door: Door) -> None:
+    answer = await door.post(b"x" * TEN_MEBIBYTES)
+    assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
+    assert (await door.post()).status_code == 200
+
+
+async def test_a_sender_of_ten_megabytes_in_chunks_sees_it_too(door: Door) -> None:
+    answer = await door.post(in_chunks(TEN_MEBIBYTES))
+    assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
+    assert [line.strip() for line in door.log] == ["WARNING webhook refused with 413: Payload too large"]
+
+
+async def test_a_body_of_just_the_limit_is_taken(door: Door) -> None:
+    assert (await door.post(PAYLOAD.ljust(LIMIT))).status_code == 200
+    assert (await door.post(PAYLOAD.ljust(LIMIT + 1))).status_code == 413
+
+
+async def test_whoever_sends_much_to_a_wrong_path_sees_that_it_is_wrong(door: Door) -> None:
+    assert (await door.post(b"x" * TEN_MEBIBYTES, path="/elsewhere")).status_code == 404
+
+
+async def test_a_body_without_end_is_answered_and_then_cut_off() -> None:
+    async with a_door() as door:
+        stream = await door.begin("Transfer-Encoding: chunked")
+        answers: list[bytes] = []
+
+        async def listen() -> None:
+            answers.append(await read_answer(stream))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(listen)
+            with suppress(trio.BrokenResourceError):
+                while True:
+                    await stream.send_all(b"10000\r\n%b\r\n" % (b"x" * 0x10000))
+        assert answers[0].startswith(b"HTTP/1.1 413")
+        await stream.aclose()
+
+
+async def test_the_rest_of_a_refused_body_is_awaited_for_a_bounded_time() -> None:
+    async with a_door(drain_seconds=0.02) as door:
+        stream = await door.begin(f"Content-Length: {TEN_MEBIBYTES}")
+        assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 413")
+        await stream.aclose()
+
+
+async def test_a_body_that_does_not_arrive_times_out() -> None:
+    async with a_door(body_seconds=0.02, drain_seconds=0.02) as door:
+        stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
+        await stream.send_all(PAYLOAD[:1])
+        answer = await read_to_the_end(stream)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert answer.endswith(b'{"error": "Request timeout"}')
+        await stream.aclose()
+    assert [line.strip() for line in door.log] == ["WARNING webhook refused with 408: Request timeout"]
+
+
+async def test_slow_senders_keep_nobody_out() -> None:
+    async with a_door(in_work=1, body_seconds=20) as door:
+        slow = [await door.begin(f"Content-Length: {LIMIT}") for _ in range(50)]
+        assert (await door.post()).status_code == 200
+        for stream in slow:
+            await stream.aclose()
+
+
+def a_body(memory: BodyMemory, *, limit: int = MEBIBYTE, read_limit: int = 2 * MEBIBYTE) -> Body:
+    return Body(limit, read_limit, memory, trio.sleep_forever)  # nothing more arrives
+
+
+async def test_bodies_share_their_room_and_give_it_back() -> None:
+    memory = BodyMemory(MEBIBYTE)
+    first, second, third = a_body(memory), a_body(memory), a_body(memory)
+    first.add(b"x" * MEBIBYTE, more=False)
+    second.add(b"x" * MEBIBYTE, more=True)
+    with pytest.raises(NoMemoryLeftError):
+        await second.read()
+    assert await first.read() == b"x" * MEBIBYTE
+    first.drop()
+    second.drop()
+    assert memory.left == MEBIBYTE
+    third.add(b"x" * MEBIBYTE, more=False)
+    assert len(await third.read()) == MEBIBYTE
+
+
+async def test_a_common_webhook_needs_no_room() -> None:
+    body = a_body(BodyMemory(0))
+    body.add(b"x" * FREE_BYTES, more=False)
+    assert len(await body.read()) == FREE_BYTES
+
+
+async def test_a_body_that_grew_too_large_holds_nothing() -> None:
+    memory = BodyMemory(MEBIBYTE)
+    body = a_body(memory, limit=2 * FREE_BYTES)
+    body.add(b"x" * 2 * FREE_BYTES, more=True)
+    assert memory.left < MEBIBYTE
+    body.add(b"x", more=True)
+    assert memory.left == MEBIBYTE
+    with pytest.raises(TooLargeError):
+        await body.read()
+
+
+async def test_dropping_ends_at_its_limit_even_if_the_body_does_not() -> None:
+    body = a_body(BodyMemory(0), read_limit=1000)
+    body.drop()
+    body.add(b"x" * 1001, more=True)
+    assert body.is_over
+
+
+async def test_a_door_short_of_room_asks_to_come_again() -> None:
+    async with a_door(body_bytes=8 * MEBIBYTE) as door:  # the memory is 16 bodies
+        held = [await door.begin(f"Content-Length: {8 * MEBIBYTE}") for _ in range(17)]
+        async with trio.open_nursery() as nursery:
+            for stream in held:
+                nursery.start_soon(stream.send_all, b"x" * (8 * MEBIBYTE - 1))
+        answers: list[bytes] = []
+        async with trio.open_nursery() as nursery:
+
+            async def listen(stream: trio.SocketStream) -> None:
+                answers.append(await read_answer(stream))
+                nursery.cancel_scope.cancel()
+
+            for stream in held:
+                nursery.start_soon(listen, stream)
+        assert answers[0].startswith(b"HTTP/1.1 503")
+        assert b"retry-after: " in answers[0]
+        assert (await door.client.post(PATH, content=PAYLOAD, headers={"X-Signature": "ours"})).status_code == 200
+        for stream in held:
+            await stream.aclose()
