@@ -1,4 +1,4 @@
-"""The moments at which our processes are struck dead, and the target through which the provider sees each of them."""
+"""The moments at which our processes are killed, and what the provider knows of each process."""
 
 from contextlib import suppress
 from enum import Enum, auto

@@ -28,7 +28,7 @@ async def played(scenario: Scenario, folder: Path) -> Tally:
     return tally
 
 
-async def test_with_a_provider_that_honours_keys_forty_kills_lose_nothing_and_ring_nobody_twice(
+async def test_with_idempotency_keys_twenty_kills_lose_nothing_and_call_nobody_twice(
     tmp_path: Path,
 ) -> None:
     tally = await played(KEYS, tmp_path)
@@ -36,21 +36,21 @@ async def test_with_a_provider_that_honours_keys_forty_kills_lose_nothing_and_ri
     assert tally.by_hand == 0, "the key would have told"
 
 
-async def test_with_a_provider_that_tells_nothing_nobody_is_rung_twice_and_staff_are_told_whom_to_ring(
+async def test_without_keys_and_look_ups_nobody_is_called_twice_and_staff_see_whom_to_call(
     tmp_path: Path,
 ) -> None:
     tally = await played(BLIND, tmp_path)
     assert tally.by_hand > 0, "no call became unconfirmed"
 
 
-async def test_with_a_provider_that_can_be_asked_what_was_placed_is_found_and_followed_to_its_end(
+async def test_with_look_ups_the_placed_calls_are_found_and_reconciled(
     tmp_path: Path,
 ) -> None:
     tally = await played(LOOK_UP, tmp_path)
     assert tally.found > 0, "no call was found"
 
 
-async def test_with_twilio_which_has_no_keys_and_loses_webhooks_nobody_is_rung_twice_and_what_was_said_is_on_record(
+async def test_with_twilio_and_lost_webhooks_nobody_is_called_twice_and_the_transcripts_are_kept(
     tmp_path: Path,
 ) -> None:
     """A tenth of its callbacks is lost for good, and each that is answered 503 or cut off; look-ups lag."""

@@ -90,7 +90,7 @@ class Clinic:
 
     async def until(self, reminder_id: str, status: str) -> Reminder:
         """The reminder, as soon as it has this status. The database is another process's: there is only looking."""
-        with trio.fail_after(30):
+        with trio.fail_after(100):
             while self.reminder(reminder_id).status != status:  # noqa: ASYNC110 - no event crosses processes
                 await trio.sleep(0.02)
         return self.reminder(reminder_id)

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import Program, running
 
-ROWS = 20 * CHUNK
+ROWS = 10 * CHUNK
 
 
 def write_table(clinic: Clinic) -> None:

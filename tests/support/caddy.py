@@ -69,7 +69,7 @@ class Caddy:
 
 @asynccontextmanager
 async def a_caddy(folder: Path, *, port: int, upstream: int, patience: str = "500ms") -> AsyncIterator[Caddy]:
-    """Caddy at this port of localhost, with a certificate of its own; `patience` is how long it waits for its upstream."""
+    """Run Caddy at this port of localhost with its own certificate; `patience` is how long it waits for the daemon."""
     home = folder / "caddy"
     environ = os.environ | {
         "XDG_DATA_HOME": str(home),

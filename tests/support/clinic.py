@@ -11,7 +11,7 @@ import trio
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import GenericServer, generic_server
 
-_PATIENCE = 30
+_PATIENCE = 100
 
 
 @asynccontextmanager

@@ -97,7 +97,7 @@ class GenericServer:
 
     async def rang(self, times: int) -> list[Ring]:
         """The rings, as soon as there are so many."""
-        with trio.fail_after(30):
+        with trio.fail_after(100):
             while len(self.rings) < times:
                 await self._news.wait()
         return self.rings

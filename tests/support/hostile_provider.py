@@ -41,7 +41,7 @@ class HostileProvider:
 
     async def heard(self, count: int) -> list[HeardRequest]:
         """The requests, as soon as there are `count` of them."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while len(self.requests) < count:
                 await self._news.wait()
         return self.requests

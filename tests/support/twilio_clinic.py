@@ -83,7 +83,7 @@ class TwilioClinic:
 
     async def rings(self, behaviour: str) -> TwilioCall:
         """The first call to such a patient, as soon as its phone rings."""
-        with trio.fail_after(30):
+        with trio.fail_after(100):
             while True:
                 for call in self.calls_to(behaviour):
                     if call.status == "ringing":

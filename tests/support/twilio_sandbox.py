@@ -82,7 +82,7 @@ class ServedTwilioSandbox:
 
     async def callbacks(self, count: int) -> list[dict[str, str]]:
         """The first `count` status callbacks in the order of their numbers: each travels on its own."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while len(found := self.requests("/status")) < count:
                 await self.clinic.heard(len(self.clinic.requests) + 1)
         return sorted(map(fields, found[:count]), key=lambda told: int(told["SequenceNumber"]))
@@ -104,7 +104,7 @@ class ServedTwilioSandbox:
 
     async def until(self, fact: Callable[[TwilioCall], Any]) -> TwilioCall:
         """The one call, as soon as this holds."""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not (self.sandbox.calls and fact(self.sandbox.calls[0])):
                 await trio.lowlevel.checkpoint()
         return self.sandbox.calls[0]

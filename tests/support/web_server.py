@@ -151,7 +151,7 @@ async def a_web_server(*, grace: float = 5, max_connections: int = 100, **limits
 
     sink = logger.add(log.append, format="{level} {message}", diagnose=False)
     try:
-        with trio.fail_after(30):
+        with trio.fail_after(100):
             async with trio.open_nursery() as nursery:
                 url = await nursery.start(serve_to_the_end)
                 async with httpx.AsyncClient(base_url=url, timeout=20, trust_env=False) as client:

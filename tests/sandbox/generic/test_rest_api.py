@@ -76,7 +76,7 @@ async def test_a_repeated_webhook_keeps_its_id() -> None:
 
 
 async def test_an_early_webhook_comes_before_the_answer() -> None:
-    async with a_generic_sandbox() as served:
+    async with a_generic_sandbox(pace=0.2) as served:  # the answer waits for 20 steps at most
         answer = await served.place("early webhook")
         assert answer.status_code == 201
         assert "completed" in [status_of(webhook) for webhook in served.inbox.requests]
