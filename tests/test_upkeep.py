@@ -14,7 +14,7 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.daily import Daily
-from reminderd.daemon.parts import chores
+from reminderd.daemon.setup import chores
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed

@@ -33,7 +33,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Status
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
-from reminderd.daemon import run, watch_signals
+from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs import configure_logs
 from reminderd.store import reminders
 from reminderd.store.ledger import load
@@ -142,7 +142,8 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
             if alone:
-                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping, knows_one_call=True))
+                options = Options(knows_one_call=True)
+                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping, options=options))
             code = await _followed(connection, reminder_id, rules, stopping)
             nursery.cancel_scope.cancel()
     return code

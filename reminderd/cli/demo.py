@@ -18,7 +18,7 @@ from reminderd.clock import SystemClock
 from reminderd.config import Config, TwilioConfig, load_config
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import CallState, Status
-from reminderd.daemon import run
+from reminderd.daemon import Options, run
 from reminderd.logs import configure_logs
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
@@ -132,7 +132,8 @@ async def _played(config: Config, connection: Connection, dialect: str) -> Count
                 provider = TwilioSandbox(_ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
                 config = _with_twilio(config, await beside.start(serve_sandbox, provider))
             async with trio.open_nursery() as nursery:
-                start = partial(run, config, clock=SystemClock(), stopping=stopping, sandbox_pace=_PACE)
+                options = Options(sandbox_pace=_PACE)
+                start = partial(run, config, clock=SystemClock(), stopping=stopping, options=options)
                 running = await nursery.start(start)
                 while not _all_over(connection):  # noqa: ASYNC110 - looks as staff would, through the database
                     await trio.sleep(_LOOK_SECONDS)

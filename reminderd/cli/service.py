@@ -14,7 +14,7 @@ from loguru import logger
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, config_warnings, load_config, origin
-from reminderd.daemon import Part, Reload, run, supervisor, watch_signals
+from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
 from reminderd.daemon.clients import mistakes_online
 from reminderd.logs import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
@@ -100,8 +100,8 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
         async with trio.open_nursery() as nursery:
             echo_seconds = _ECHO_SECONDS if getattr(sys, "frozen", False) else 0.0
             nursery.start_soon(partial(watch_signals, stopping, nursery.cancel_scope, echo_seconds=echo_seconds))
-            told = supervisor(os.environ)
-            if await run(config, clock=SystemClock(), stopping=stopping, only=only, supervisor=told, reload=reload):
+            options = Options(only=only, supervisor=supervisor_of(os.environ))
+            if await run(config, clock=SystemClock(), stopping=stopping, options=options, reload=reload):
                 code = 0
             nursery.cancel_scope.cancel()
     except* (StoreUnusableError, StoreUnavailableError, OSError) as errors:

@@ -17,11 +17,15 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("retry",),
     ("messages",),
     ("alerts",),
+    ("backup",),
+    ("retention",),
     *SECRETS,
     *(file_of(secret) for secret in SECRETS),
     ("provider", "generic", "webhook_auth"),
     ("provider", "calls_per_second"),
     ("web", "public_base_url"),
+    ("web", "trusted_proxies"),
+    ("web", "max_body_bytes"),
     ("log", "level"),
 )
 """Sections and keys that may change while the daemon runs."""

@@ -1,8 +1,9 @@
-"""Where everything meets: the rooms put together from the configuration, and run in one nursery."""
+"""Connect everything: build the rooms from the configuration, run them in one nursery, reload and stop."""
 
-from reminderd.daemon.notify import supervisor
 from reminderd.daemon.reload import Reload
-from reminderd.daemon.run import Part, Running, run
-from reminderd.daemon.signals import watch_signals
+from reminderd.daemon.run import Running, run
+from reminderd.daemon.setup import Options, Part
+from reminderd.daemon.stop import watch_signals
+from reminderd.daemon.systemd import supervisor_of
 
-__all__ = ["Part", "Reload", "Running", "run", "supervisor", "watch_signals"]
+__all__ = ["Options", "Part", "Reload", "Running", "run", "supervisor_of", "watch_signals"]

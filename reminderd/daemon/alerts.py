@@ -1,6 +1,5 @@
 """Send a message when reminders need a human: one for all that came together, and without any personal data."""
 
-import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
@@ -8,7 +7,7 @@ from functools import partial
 from typing import Final
 
 import trio
-from attrs import define, field
+from attrs import frozen
 from loguru import logger
 
 from reminderd.clock import Clock
@@ -31,44 +30,32 @@ _SENDING_SECONDS: Final = 60.0
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
-@define(kw_only=True)
+@frozen(kw_only=True)
 class Alerts:
     """What sending alerts needs."""
 
     database: Database
     clock: Clock
-    send: Send | None
-    """None: no alerts."""
+    send: Send
     every: timedelta
     """The shortest time between two messages; news that comes meanwhile waits for the next."""
     stopping: trio.Event
-    nap: trio.CancelScope = field(factory=trio.CancelScope, init=False)
-    """The sleep between two checks."""
-
-    def change(self, *, send: Send | None, every: timedelta) -> None:
-        """Send alerts in this way from now on, beginning at once; a message that is being sent is not interrupted."""
-        self.send, self.every = send, every
-        self.nap.cancel()
 
 
 async def watch(alerts: Alerts) -> None:
     """Send what is new, again and again until the stop. News that could not be sent is sent the next time."""
     pause = alerts.every
     while not alerts.stopping.is_set():
-        send, is_well = alerts.send, True
-        if send is not None:
-            try:
-                is_well = await _send_news(alerts, send)
-            except StoreUnavailableError:
-                is_well = True  # the poll loop logs it; the next turn tries again
-        if send is not alerts.send:
-            continue  # the recipients have changed
+        try:
+            is_well = await _send_news(alerts)
+        except StoreUnavailableError:
+            is_well = True  # the poll loop logs it; the next turn tries again
         pause = alerts.every if is_well else min(2 * pause, max(_LONGEST_PAUSE, alerts.every))
-        with trio.move_on_after(math.inf if send is None else pause.total_seconds()) as alerts.nap:
+        with trio.move_on_after(pause.total_seconds()):
             await alerts.stopping.wait()
 
 
-async def _send_news(alerts: Alerts, send: Send) -> bool:
+async def _send_news(alerts: Alerts) -> bool:
     """Return False if there is news that could not be sent."""
     found = await alerts.database.read(partial(news, now=alerts.clock.now()))
     unreached = await alerts.database.read(untold)
@@ -77,7 +64,7 @@ async def _send_news(alerts: Alerts, send: Send) -> bool:
     title, text = message(found, is_unreached=unreached is not None)
     is_sent = False
     with trio.move_on_after(_SENDING_SECONDS):
-        is_sent = await send(title, text)
+        is_sent = await alerts.send(title, text)
     if not is_sent:
         logger.warning(f"an alert could not be sent ({title}); it will be sent again")
         return False

@@ -67,18 +67,6 @@ def client(config: Config, *, own_url: str) -> GenericProvider | TwilioProvider:
     )
 
 
-def with_secrets_of(config: Config, provider: GenericProvider | TwilioProvider) -> GenericProvider | TwilioProvider:
-    """The client with the secrets and the public address of this configuration; the sandbox's are its own."""
-    if isinstance(provider, TwilioProvider):
-        return provider.with_account(account(config), public_base_url=config.web.public_base_url)
-    if config.provider.kind == "sandbox":
-        return provider
-    generic = config.provider.generic
-    return provider.with_secrets(
-        api_key=generic.api_key, verify_webhook=_VERIFIERS[generic.webhook_auth](generic.webhook_secret)
-    )
-
-
 async def mistakes_online(config: Config) -> list[str]:
     """What the provider itself says is wrong, asked by reading only; a sentence each, empty: nothing."""
     if config.provider.kind == "sandbox":

@@ -1,54 +1,61 @@
-"""One run of the daemon: all rooms side by side in one nursery, from the start to the two-stage stop."""
+"""Run the daemon: everything in one nursery, from the start through its reloads to the graceful shutdown."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Literal
+from socket import socket
+from typing import Final
 
 import trio
 from attrs import frozen
+from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.config import Config
-from reminderd.core.wrong_tokens import networks
-from reminderd.daemon.alerts import watch
+from reminderd.config import Config, rules_of
 from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
-from reminderd.daemon.live import Live
-from reminderd.daemon.notify import UNTOLD, Supervisor, attend, signs_of
-from reminderd.daemon.parts import address_of, alerts, chores, poller, rules_with
-from reminderd.daemon.ports import Ports, ports
+from reminderd.daemon.readiness import HEARTBEAT_LIMIT, warn_of_uncallable
 from reminderd.daemon.reload import Reload, watch_hangups
-from reminderd.daemon.stop import Stages, claim_and_dial, grace, stop_in_order, take_webhooks, time_to_stop
-from reminderd.daemon.uncallable import tell_uncallable
-from reminderd.daemon.watching import HEARTBEAT_LIMIT, Watch
+from reminderd.daemon.setup import Daemon, Options, Setup, address_of, set_up
+from reminderd.daemon.stop import Ended, cut_off, grace, time_to_stop
+from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
-from reminderd.engine.context import Context
+from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
-from reminderd.store.database import Database, open_database
+from reminderd.store.database import open_database
 from reminderd.store.settings import real_provider, remember_real_provider
-from reminderd.upkeep import look_after
-from reminderd.web.app import build_app
-from reminderd.web.door import kept_up
-from reminderd.web.guard import Guard
-from reminderd.web.metrics import build_metrics_app
-from reminderd.web.server import serve, url_of
+from reminderd.web.server import bind, serve, url_of
 
-Part = Literal["dial", "web"]
+_PLAIN: Final = Options()
 
 
 @frozen(kw_only=True)
 class Running:
-    """What a started daemon tells of itself."""
+    """What a started daemon tells about itself."""
 
     web_url: str | None
-    """Where webhooks are taken; None if this process takes none."""
+    """Where webhooks are accepted; None if this process accepts none."""
     sandbox: Sandbox | None
     """The simulated provider, if that is the one configured."""
+
+
+@frozen(kw_only=True)
+class _Ports:
+    """What this process listens on, at every configuration that it runs under."""
+
+    web: socket | None
+    """None: it accepts no webhooks."""
+    metrics: socket | None
+    """None: Prometheus has nothing to ask."""
+
+    @property
+    def web_url(self) -> str:
+        """Return where webhooks are accepted; empty if nowhere."""
+        return "" if self.web is None else url_of(self.web)
 
 
 async def run(
@@ -56,27 +63,21 @@ async def run(
     *,
     clock: Clock,
     stopping: trio.Event,
-    only: Part | None = None,
-    sandbox_pace: float = 1.0,
-    supervisor: Supervisor = UNTOLD,
+    options: Options = _PLAIN,
     reload: Reload | None = None,
-    knows_one_call: bool = False,
     task_status: trio.TaskStatus[Running] = trio.TASK_STATUS_IGNORED,
 ) -> bool:
-    """Run until `stopping` is set, then stop in order: claim nothing more, end the requests, the web, the writer.
+    """Run until `stopping` is set, then stop gracefully: claim nothing more, end the requests, the web, the writer.
 
-    Returns whether the stop came to its end in order; False: what was still going on was cut off.
+    Return whether everything ended in time; False: what was still going on was cut off.
 
     Args:
-        config: the clinic's.
+        config: the clinic's, until a reload.
         clock: the machine's.
         stopping: set to end the run; what is still going on after the grace is cut off.
-        only: `dial` claims and dials but takes no webhooks, `web` the reverse; None does both.
-        sandbox_pace: seconds that a step of a simulated call takes.
-        supervisor: is told how the run goes.
+        options: what the configuration does not say.
         reload: reads the configuration again at each SIGHUP; None: SIGHUP is left alone.
-        knows_one_call: whether it stands in for the daemon with a database of one call: see `build_app`.
-        task_status: told once webhooks are taken and the poll loop runs.
+        task_status: started once webhooks are accepted and the poll loop runs.
 
     Raises:
         StoreUnusableError: the database can't be opened, or turned out to be damaged.
@@ -84,131 +85,134 @@ async def run(
         OSError: the port can't be had; nothing was started.
     """
     instruments = Instruments()
-    with ports(config, takes_webhooks=only != "dial") as listening:
+    with _ports(config, takes_webhooks=options.only != "dial") as ports:
         async with open_database(config.database.path, clock, committed=instruments.batch) as database:
             if database.sqlite_warning is not None:
                 logger.warning(database.sqlite_warning)
             kind = config.provider.kind
             if kind not in {"sandbox", await database.read(real_provider)}:
                 await database.write(partial(remember_real_provider, kind=kind))
-            in_order = await _run(
-                config,
-                clock,
-                stopping,
-                only,
-                sandbox_pace,
-                supervisor,
-                reload,
-                knows_one_call,
-                database,
-                listening,
-                instruments,
-                task_status,
+            daemon = Daemon(
+                options=options,
+                clock=clock,
+                database=database,
+                instruments=instruments,
+                memory=Memory(breaker=Breaker(rules_of(config).backoff), beat=clock.monotonic()),
+                client=partial(client, own_url=ports.web_url),
+                stopping=stopping,
+                started_at=clock.now(),
             )
-    if in_order:
+            in_time = await _run(daemon, config, ports, reload, task_status)
+    if in_time:
         logger.info("stopped")
     else:
         logger.warning("stopped, with requests or webhooks cut off: their calls are reconciled after the next start")
-    return in_order
+    return in_time
 
 
 async def _run(
-    config: Config,
-    clock: Clock,
-    stopping: trio.Event,
-    only: Part | None,
-    sandbox_pace: float,
-    supervisor: Supervisor,
-    reload: Reload | None,
-    knows_one_call: bool,  # noqa: FBT001 - as all of these
-    database: Database,
-    listening: Ports,
-    instruments: Instruments,
-    task_status: trio.TaskStatus[Running],
+    daemon: Daemon, config: Config, ports: _Ports, reload: Reload | None, task_status: trio.TaskStatus[Running]
 ) -> bool:
-    stages = Stages()
-    web_url = "" if listening.web is None else url_of(listening.web)
-    provider: GenericProvider | TwilioProvider
-    sandbox = None
+    """Run with the database open; return whether everything ended in time."""
+    ended, sandbox = Ended(), None
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(stop_in_order, nursery.cancel_scope, stopping, stages, grace(config))
+        nursery.start_soon(cut_off, nursery.cancel_scope, daemon.stopping, ended, grace(config))
         if config.provider.kind == "sandbox":
-            secrets = SandboxSecrets()
-            sandbox = Sandbox(
-                f"{web_url}/webhooks/call-status",
-                secrets.webhook_secret,
-                secrets.api_key,
-                pace=sandbox_pace,
-            )
-            api_url = await nursery.start(partial(serve_sandbox, sandbox, shutdown_trigger=stages.web_done.wait))
-            provider = client_of_sandbox(config, api_url, secrets)
+            sandbox = await _start_sandbox(nursery, daemon, ports.web_url, ended)
+        daemon.current = set_up(config, daemon)
+        nursery.start_soon(daemon.stop)
+        await daemon.database.write(partial(follow_address, address=address_of(config)))
+        if ports.web is None:
+            ended.webhooks.set()
         else:
-            provider = client(config, own_url=web_url)
-        rules = rules_with(config, provider)
-        await database.write(partial(follow_address, address=address_of(config)))
-        if listening.web is not None:
-            await database.write(note_gap)
-        context = Context(
-            database=database,
-            provider=provider,
-            breaker=Breaker(rules.backoff),
-            clock=clock,
-            rules=rules,
-            timeout=timedelta(seconds=config.provider.timeout_seconds),
-            stopping=stopping,
-            instruments=instruments,
-        )
-        loop = None if only == "web" else poller(config, context)
-        watch_over = Watch(
-            database=database,
-            loop=loop,
-            breaker=context.breaker,
-            clock=clock,
-            instruments=instruments,
-            provider=provider.name,
-            is_asked=provider.capabilities.asks_what_to_say,
-            started_at=clock.now(),
-        )
-        live = Live(
-            config=config,
-            provider=provider,
-            context=context,
-            poller=loop,
-            alerts=None if loop is None else alerts(config, database=database, clock=clock, stopping=stopping),
-            knows_one_call=knows_one_call,
-        )
-        if listening.web is not None:
-            app = build_app(
-                door=kept_up(lambda: live.door),
-                readiness=watch_over.readiness,
-                max_body_bytes=config.web.max_body_bytes,
-                api=lambda: live.api,
-                guard=Guard(networks(config.web.trusted_proxies), stopping),
-                doings=watch_over.doings,
-                answered=lambda code: instruments.webhook(code, clock.now()),
-                knows_one_call=knows_one_call,
-            )
-            await nursery.start(partial(take_webhooks, app, listening.web, stages))
-        else:
-            stages.web_done.set()
-        nursery.start_soon(claim_and_dial, loop, stopping, stages)
-        signs = signs_of(loop, context.breaker, clock, patience=HEARTBEAT_LIMIT)
-        nursery.start_soon(partial(attend, supervisor, signs, stopping=stopping, stop_within=time_to_stop(config)))
-        if live.alerts is not None:
-            nursery.start_soon(watch, live.alerts)
-        if loop is not None:
-            for chore in chores(config, database=database, clock=clock, stopping=stopping):
-                nursery.start_soon(look_after, chore)
+            await daemon.database.write(note_gap)
+            await nursery.start(_take_webhooks, daemon, ports.web, ended)
+        nursery.start_soon(_dial, daemon, ended)
+        nursery.start_soon(_keep_notified, daemon, time_to_stop(config))
+        nursery.start_soon(_do_side_jobs, daemon)
         if reload is not None:
-            await nursery.start(watch_hangups, live, reload)
-        logger.info(f"started: provider {provider.name}, database {config.database.path}")
-        nursery.start_soon(tell_uncallable, database, rules.numbering)
-        if web_url:
-            logger.info(f"listening for webhooks at {web_url}")
-        if listening.metrics is not None:
-            asked = build_metrics_app(watch_over.scrape)
-            url = await nursery.start(partial(serve, asked, listening.metrics, shutdown_trigger=stages.over))
+            await nursery.start(watch_hangups, daemon, reload)
+        provider = daemon.current.context.provider.name
+        logger.info(f"started: provider {provider}, database {config.database.path}")
+        nursery.start_soon(warn_of_uncallable, daemon.database, daemon.current.context.rules.numbering)
+        if ports.web_url:
+            logger.info(f"listening for webhooks at {ports.web_url}")
+        if ports.metrics is not None:
+            page = _current(lambda: daemon.current.metrics_app)
+            url = await nursery.start(partial(serve, page, ports.metrics, shutdown_trigger=ended.both))
             logger.info(f"metrics are at {url}/metrics")
-        task_status.started(Running(web_url=web_url or None, sandbox=sandbox))
-    await provider.aclose()
-    return stages.dials_done.is_set() and stages.web_done.is_set()
+        task_status.started(Running(web_url=ports.web_url or None, sandbox=sandbox))
+    return ended.is_complete
+
+
+async def _keep_notified(daemon: Daemon, stop_within: timedelta) -> None:
+    """Notify the supervisor of the run's state."""
+    dials = daemon.options.only != "web"
+    heartbeat = heartbeat_of(daemon.memory, daemon.clock, dials=dials, patience=HEARTBEAT_LIMIT)
+    await keep_notified(daemon.options.supervisor, heartbeat, stopping=daemon.stopping, stop_within=stop_within)
+
+
+async def _start_sandbox(nursery: trio.Nursery, daemon: Daemon, web_url: str, ended: Ended) -> Sandbox:
+    """Start the simulated provider, which goes on through all reloads, and have the daemon call through it."""
+    secrets = SandboxSecrets()
+    sandbox = Sandbox(
+        f"{web_url}/webhooks/call-status", secrets.webhook_secret, secrets.api_key, pace=daemon.options.sandbox_pace
+    )
+    api_url = await nursery.start(partial(serve_sandbox, sandbox, shutdown_trigger=ended.webhooks.wait))
+    daemon.client = partial(client_of_sandbox, api_url=api_url, secrets=secrets)
+    return sandbox
+
+
+async def _dial(daemon: Daemon, ended: Ended) -> None:
+    """Dial under one setup after the other; return when all requests have ended, after the stop.
+
+    A setup begins when the one before claims nothing more. That one's requests may be in flight for some time yet.
+    """
+    before: Setup | None = None
+    async with trio.open_nursery() as in_flight:
+        while before is not daemon.current:
+            setup = daemon.current
+            setup.take_over(before)
+            in_flight.start_soon(setup.dial)
+            await setup.claims_ended()
+            before = setup
+    ended.requests.set()
+
+
+async def _do_side_jobs(daemon: Daemon) -> None:
+    """Send alerts and do the daily jobs under one setup after the other, so that none is done twice at a time."""
+    before: Setup | None = None
+    while before is not daemon.current:
+        before = daemon.current
+        await before.do_side_jobs()
+
+
+async def _take_webhooks(daemon: Daemon, listener: socket, ended: Ended, *, task_status: trio.TaskStatus[str]) -> None:
+    """Answer webhooks and the API by the setup in force, until all requests have ended."""
+    app = _current(lambda: daemon.current.app)
+    await serve(app, listener, shutdown_trigger=ended.requests.wait, task_status=task_status)
+    ended.webhooks.set()
+
+
+def _current(app: Callable[[], ASGIFramework]) -> ASGIFramework:
+    """Return an app that passes each request to the one in force. Connections stay open when another one is."""
+
+    async def current(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await app()(scope, receive, send)
+
+    return current
+
+
+@contextmanager
+def _ports(config: Config, *, takes_webhooks: bool) -> Iterator[_Ports]:
+    """Listen on the ports that the configuration names, and close them at the end.
+
+    Raises:
+        OSError: one of them can't be had.
+    """
+    web, metrics = config.web, config.metrics
+    with ExitStack() as held:
+        yield _Ports(
+            web=held.enter_context(bind(web.host, web.port)) if takes_webhooks else None,
+            metrics=held.enter_context(bind(metrics.host, metrics.port)) if metrics.port else None,
+        )

@@ -1,1 +1,1 @@
-"""Carries out the decisions: claims what is due, sends requests, looks up calls, and pauses for a failing provider."""
+"""Carry out the decisions: claim what is due, send requests, look up calls, and pause for a failing provider."""

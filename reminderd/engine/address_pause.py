@@ -1,4 +1,4 @@
-"""Holds dialing back while the provider does not reach our own address, but for one call at a time as a probe."""
+"""Pause dialing while the provider does not reach our own address, but for one call at a time as a probe."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -14,19 +14,19 @@ BETWEEN_PROBES: Final = Backoff(timedelta(minutes=5), timedelta(hours=1))
 
 
 class Turn(StrEnum):
-    """What an event did to a pause."""
+    """How an event changed a pause."""
 
     BEGAN = "began"
     ENDED = "ended"
 
 
 class AddressPause:
-    """Follows what the database says of our address. Times are seconds of a monotonic clock, draws are in [0, 1)."""
+    """The pause, as the database has it. Times are seconds of a monotonic clock, draws are in [0, 1)."""
 
     def __init__(self, backoff: Backoff = BETWEEN_PROBES) -> None:
         self._backoff = backoff
         self.asked_in_vain = False
-        """The provider has asked what to say, or may have, and that could not be recorded yet."""
+        """The provider has asked, or may have asked, what to say, and that could not be recorded yet."""
         self._since: datetime | None = None
         self._probes = 0
         self._until = 0.0
@@ -43,8 +43,8 @@ class AddressPause:
         """Return the numbers that are a probe only where no other number waits: they were called already."""
         return frozenset(self._probed)
 
-    def follow(self, since: datetime | None, now: float, draw: float) -> Turn | None:
-        """Begin or end the pause, as the database has it: `since` is when our address began to fail, None if it works.
+    def update(self, since: datetime | None, now: float, draw: float) -> Turn | None:
+        """Begin or end the pause: `since` is when our address began to fail by the database, None if it works.
 
         A process that starts while it fails waits before its first probe, too.
         """
@@ -82,7 +82,7 @@ class AddressPause:
         if self._probe == call_id:
             self._probe = None
 
-    def heard(self, call: Call, answer: Answer, now: float, draw: float) -> None:
+    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> None:
         """Record the provider's answer to a request: a probe that was accepted is the only one for a while."""
         if self._probe == call.id and isinstance(answer, Accepted):
             self._probed.add(call.phone_number)

@@ -1,4 +1,4 @@
-"""A failing provider pauses all dialing: it gets no requests for a while, then one call at a time as a probe."""
+"""Pause all dialing for a failing provider: no requests for a while, then one call at a time as a probe."""
 
 from enum import StrEnum
 from typing import Final, TypeVar
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class _Kind(StrEnum):
-    TOLD = "told"
+    REFUSED = "refused"
     """The provider has refused: too many requests, or our account or URL is not accepted."""
     NUMBERS = "numbers"
     """It has refused different numbers, each as one that our account may not call."""
@@ -67,8 +67,8 @@ class Breaker:
     def counts(self, call: Call, answer: Answer) -> bool:
         """Return whether a request that was not placed counts as a try of its reminders.
 
-        It does not while the provider is failing, or may be. A refused number is to blame itself only once another
-        number was accepted.
+        It does not while the provider is failing, or may be. That a number was refused counts only once another one
+        was accepted: before, our account may not be allowed to call any.
         """
         is_refused_number = isinstance(answer, NotPlaced) and answer.number_refused
         return not self.paused and (not is_refused_number or self._not_ours.get(call.phone_number, False))
@@ -101,13 +101,13 @@ class Breaker:
         if self._probe == call_id:
             self._probe = None
 
-    def heard(self, call: Call, answer: Answer, now: float, draw: float) -> Turn | None:
+    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> Turn | None:
         """Record the provider's answer to a request."""
-        self.address.heard(call, answer, now, draw)
+        self.address.answered(call, answer, now, draw)
         was_probe = self._probe == call.id
         if was_probe:
             self._probe = None
-        turn = self._heard(call.phone_number, answer, now, draw, was_probe=was_probe)
+        turn = self._answered(call.phone_number, answer, now, draw, was_probe=was_probe)
         if self.paused:
             _remember(self._tried, call.phone_number, None)
         return turn
@@ -117,7 +117,7 @@ class Breaker:
         self._no_streak()
         return self._end() if self._kind is _Kind.STREAK else None
 
-    def _heard(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> Turn | None:
+    def _answered(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> Turn | None:
         match answer:
             case Accepted():
                 self._no_streak()
@@ -129,10 +129,10 @@ class Breaker:
                     self._until = now
                 return None
             case AccountTrouble(reason):
-                return self._pause(_Kind.TOLD, reason, now, draw, again=was_probe)
+                return self._pause(_Kind.REFUSED, reason, now, draw, again=was_probe)
             case NotPlaced(reason, retry_after, rate_limited=True):
                 floor = 0.0 if retry_after is None else retry_after.total_seconds()
-                return self._pause(_Kind.TOLD, reason, now, draw, again=was_probe, floor=floor)
+                return self._pause(_Kind.REFUSED, reason, now, draw, again=was_probe, floor=floor)
             case NotPlaced(reason, number_refused=True):
                 return self._number_refused(number, reason, now, draw, was_probe=was_probe)
             case NotPlaced(reason) | Unclear(reason):
@@ -146,10 +146,10 @@ class Breaker:
 
     def _number_refused(self, number: str, reason: str, now: float, draw: float, *, was_probe: bool) -> Turn | None:
         """Pause if nothing shows that our account may call any number: different ones were refused, none accepted."""
-        is_to_blame = self._not_ours.get(number, False)
-        _remember(self._not_ours, number, is_to_blame)
-        in_doubt = sum(not to_blame for to_blame in self._not_ours.values())
-        if not is_to_blame and in_doubt >= NUMBERS_IN_A_ROW:
+        is_only_one = self._not_ours.get(number, False)
+        _remember(self._not_ours, number, is_only_one)
+        unproven = sum(not only_one for only_one in self._not_ours.values())
+        if not is_only_one and unproven >= NUMBERS_IN_A_ROW:
             return self._pause(_Kind.NUMBERS, reason, now, draw, again=was_probe)
         if was_probe:  # as with any refusal: the next one is about another number
             self._until = now
@@ -173,7 +173,7 @@ class Breaker:
             self._kind, self.reason = kind, reason
         else:
             self._until = max(self._until, now + floor)
-            if kind is _Kind.TOLD:
+            if kind is _Kind.REFUSED:
                 self._kind, self.reason = kind, reason
         return Turn.BEGAN if began else None
 

@@ -1,4 +1,4 @@
-"""What all parts of the engine work with, and what this process has seen of alive calls."""
+"""What the engine works with: the frozen context of one configuration, and the memory that a reload hands on."""
 
 import math
 from collections.abc import Iterable
@@ -9,9 +9,11 @@ import trio
 from attrs import define, field, frozen
 
 from reminderd.clock import Clock
+from reminderd.core.backoff import Backoff
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
+from reminderd.engine.pacing import Pacing
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
@@ -58,16 +60,67 @@ class Sightings:
         return max(ends_at, self._quiet[1])
 
 
+@define(kw_only=True)
+class Memory:
+    """What this process knows about calls, the provider and its own work: the one value that outlives a reload.
+
+    A reload builds everything else anew. Without this, a silent call would get its whole time once more, the quiet time
+    after a restore and the pause for a failing provider would end, and requests that are still in flight would neither
+    take up their lines nor keep their leases.
+    """
+
+    breaker: Breaker
+    beat: float
+    """The monotonic time of the poll loop's last heartbeat."""
+    pacing: Pacing = field(factory=lambda: Pacing(0))
+    lines: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
+    """One for each request that may be in flight."""
+    checkers: trio.CapacityLimiter = field(factory=lambda: trio.CapacityLimiter(1))
+    """One for each look-up that may be in flight."""
+    held: set[str] = field(factory=set, init=False)
+    """The lease tokens of the actions in flight."""
+    freed: trio.Event = field(factory=trio.Event, init=False)
+    """Set when an action has ended; replaced by the loop before it waits."""
+    sightings: Sightings = field(factory=Sightings, init=False)
+    quiet_until: float = field(default=-math.inf, init=False)
+    """Until when on the monotonic clock nobody is called after a restore."""
+    is_quiet: bool = field(default=False, init=False)
+    """Whether the log has announced the quiet time."""
+    is_paused: bool = field(default=False, init=False)
+    """Whether the log has announced that staff have paused dialing."""
+    failure: str | None = field(default=None, init=False)
+    """Why nothing can be claimed, or None."""
+    claimed: trio.Event = field(factory=trio.Event, init=False)
+    """Set after the first turn that could claim what was due, even if that was nothing."""
+
+    @property
+    def free_lines(self) -> int:
+        """Return how many more requests may be in flight; 0 also where a reload has left fewer lines than requests."""
+        return max(0, int(self.lines.available_tokens))
+
+    @property
+    def free_checkers(self) -> int:
+        """Return how many more look-ups may be in flight."""
+        return max(0, int(self.checkers.available_tokens))
+
+    def adjust(self, *, dialers: int, per_second: float, backoff: Backoff, now: float) -> None:
+        """Apply what a configuration sets; only while no loop is claiming, which counts on the free lines."""
+        self.lines.total_tokens = self.checkers.total_tokens = dialers
+        self.pacing.change(per_second, now)
+        self.breaker.backoff = backoff
+
+
 @frozen(kw_only=True)
 class Context:
-    """What every claim, request and look-up needs. A new configuration needs a new context."""
+    """What every claim, request and look-up needs. An action keeps its context to its end."""
 
     database: Database
     provider: Provider
-    breaker: Breaker
+    memory: Memory
     clock: Clock
     rules: Rules
     timeout: timedelta
     """The longest that a request can take."""
     stopping: trio.Event
+    """Set when nothing more is to be claimed or sent: at the stop, and at a reload, which builds another context."""
     instruments: Instruments

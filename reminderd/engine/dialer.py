@@ -1,4 +1,4 @@
-"""Places one call: takes the last look, sends one request, and settles the provider's answer."""
+"""Carry out one action: send the request to place a call, or look a call up, and settle what the provider answers."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -6,18 +6,18 @@ from random import random
 
 from loguru import logger
 
-from reminderd.core.answers import Answer
+from reminderd.core.answers import Answer, Candidates, Finding
 from reminderd.core.lifecycle.answer import last_look
-from reminderd.core.lifecycle.transition import Action
+from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.watching import lateness
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.logs import log_transition
-from reminderd.providers.base import placement_of
+from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.settle import look, settle_answer, settle_not_sent
+from reminderd.store.settle import look, settle_answer, settle_finding, settle_not_sent
 
 
 async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
@@ -40,7 +40,7 @@ async def dial(action: Action, claimed_at: float, *, context: Context) -> None:
             write = partial(settle_not_sent, action=action, reason=reason, rules=context.rules)
             log_transition(await until_stored(lambda: context.database.write(write)))
     finally:
-        context.breaker.withdrawn(action.call.id)
+        context.memory.breaker.withdrawn(action.call.id)
 
 
 async def _last_look(action: Action, claimed_at: float, context: Context) -> str | None:
@@ -76,18 +76,37 @@ def _count(action: Action, answer: Answer, sent: datetime, took: float, context:
 
 async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
-    turn = context.breaker.heard(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
+    turn = context.memory.breaker.answered(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
-        log_turn(turn, context.breaker)  # at once: the breaker may change again before the answer is written
+        log_turn(turn, context.memory.breaker)  # at once: the breaker may change again before the answer is written
     write = partial(
         settle_answer,
         action=action,
         answer=answer,
-        counts=context.breaker.counts(action.call, answer),
+        counts=context.memory.breaker.counts(action.call, answer),
         rules=context.rules,
         draw=random(),  # noqa: S311 - jitter
     )
     log_transition(await until_stored(lambda: context.database.write(write)))
+
+
+async def check(action: Action, *, context: Context) -> None:
+    """Make the look-up that a claimed call asks for, and record what it proves."""
+    finding = await _look_up(action, context.provider)
+    write = partial(settle_finding, action=action, finding=finding, rules=context.rules)
+    log_transition(await until_stored(lambda: context.database.write(write)))
+
+
+async def _look_up(action: Action, provider: Provider) -> Finding | Candidates:
+    """Ask by the provider's id if we have it, else by ours."""
+    external_call_id = action.call.external_call_id or ""
+    match action.kind:
+        case ActionKind.FETCH:
+            return await provider.fetch(external_call_id)
+        case ActionKind.DROP:
+            return await provider.drop(external_call_id)
+        case _:
+            return await provider.find(placement_of(action))
 
 
 def log_turn(turn: Turn, breaker: Breaker) -> None:

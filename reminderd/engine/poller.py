@@ -1,6 +1,5 @@
-"""Takes a free line, claims what is due and hands it over; then waits for more work."""
+"""Claim what is due while a line is free, and hand it over; then wait for more work."""
 
-import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -14,10 +13,8 @@ from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.engine.address_pause import Turn
-from reminderd.engine.checker import check
-from reminderd.engine.context import Context, Sightings
-from reminderd.engine.dialer import dial
-from reminderd.engine.pacing import Pacing
+from reminderd.engine.context import Context, Memory
+from reminderd.engine.dialer import check, dial
 from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
 from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
@@ -44,39 +41,24 @@ long that a provider may have given up waiting for our answer."""
 
 @define(kw_only=True)
 class Poller:
-    """The poll loop: what it works with, and its state."""
+    """The poll loop of one configuration. What it learns is in the context's memory, for the next one."""
 
     context: Context
-    pacing: Pacing
-    lines: trio.CapacityLimiter
-    """One for each request that may be in flight."""
-    checkers: trio.CapacityLimiter
-    """One for each look-up that may be in flight."""
     interval: timedelta
     """The longest sleep."""
     mint: Callable[[], str]
     dial: Callable[..., Awaitable[None]] = dial
     """Sends a request; see `dialer.dial`."""
     check: Callable[..., Awaitable[None]] = check
-    """Makes a look-up; see `checker.check`."""
-    beat: float = field(init=False)
-    """The monotonic time of the loop's last heartbeat."""
-    failure: str | None = field(default=None, init=False)
-    """Why nothing can be claimed, or None."""
-    claimed: trio.Event = field(factory=trio.Event, init=False)
-    """Set after the first turn in which it could claim what was due, even if that was nothing."""
-    _sightings: Sightings = field(factory=Sightings, init=False)
-    _paused: bool = field(default=False, init=False)
+    """Makes a look-up; see `dialer.check`."""
+    claims_ended: trio.Event = field(factory=trio.Event, init=False)
+    """Set when this loop claims nothing more, so that another may use its memory; its actions may go on."""
+    memory: Memory = field(init=False)
     _offset: timedelta | None = field(default=None, init=False)
     """How far the wall clock is ahead of the monotonic one; None before the first check."""
-    _quiet_until: float = field(default=-math.inf, init=False)
-    """Until when on the monotonic clock nobody is called after a restore."""
-    _quiet: bool = field(default=False, init=False)
-    _held: set[str] = field(factory=set, init=False)
-    _freed: trio.Event = field(factory=trio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.beat = self.context.clock.monotonic()
+        self.memory = self.context.memory
 
     async def run(self) -> None:
         """Claim and hand over actions until the stop; return when all of them have ended."""
@@ -85,14 +67,14 @@ class Poller:
             while not stopping.is_set():
                 self._beats()
                 try:
-                    await self._follow_clock()
+                    await self._check_clock()
                     await self._note_requests_in_vain()
                     version = await self.context.database.data_version()
                     wakes = await self._next_wakes()
-                    log_pause(before=self._paused, now=wakes.paused)
-                    self._paused = wakes.paused
+                    log_pause(before=self.memory.is_paused, now=wakes.paused)
+                    self.memory.is_paused = wakes.paused
                     self._keep_quiet(wakes)
-                    self._follow_address(wakes)
+                    self._check_address(wakes)
                     claimed_some = await self._claim_due(nursery, wakes)
                 except StoreUnavailableError as error:
                     await self._sit_out(error)
@@ -100,28 +82,24 @@ class Poller:
                 self._works_again()
                 if not claimed_some:
                     await self._until_needed(wakes, version)
-
-    def change(self, context: Context) -> None:
-        """Use this context from now on, at once; actions that were handed over keep the old one."""
-        self.context = context
-        self._freed.set()
+            self.claims_ended.set()
 
     async def _next_wakes(self) -> Wakes:
         clock = self.context.clock
-        is_time = clock.monotonic() - self._sightings.seen_at >= SEE_CALLS
+        is_time = clock.monotonic() - self.memory.sightings.seen_at >= SEE_CALLS
         wakes = await self.context.database.read(partial(next_wakes, now=clock.now(), alive=is_time))
         if wakes.alive is not None:
-            self._sightings.see(wakes.alive, clock.monotonic())
+            self.memory.sightings.see(wakes.alive, clock.monotonic())
         return wakes
 
     def _beats(self) -> None:
         """Give a sign of life. After a standstill, requests may have come in vain meanwhile."""
         now = self.context.clock.monotonic()
-        if now - self.beat > STALLED:
-            self.context.breaker.address.asked_in_vain = True
-        self.beat = now
+        if now - self.memory.beat > STALLED:
+            self.memory.breaker.address.asked_in_vain = True
+        self.memory.beat = now
 
-    async def _follow_clock(self) -> None:
+    async def _check_clock(self) -> None:
         """Have all waiting rows checked after the wall clock was set back: they wait for times of the wrong clock."""
         clock = self.context.clock
         offset = timedelta(seconds=clock.now().timestamp() - clock.monotonic())
@@ -130,12 +108,12 @@ class Poller:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
         elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
-            self.context.breaker.address.asked_in_vain = True
+            self.memory.breaker.address.asked_in_vain = True
         self._offset = offset
 
     async def _note_requests_in_vain(self) -> None:
         """Record, once all works again, that the provider may have reached our address while we could not answer."""
-        pause = self.context.breaker.address
+        pause = self.memory.breaker.address
         if pause.asked_in_vain and self.context.rules.capabilities.asks_what_to_say:
             await self.context.database.write(note_gap)
             pause.asked_in_vain = False
@@ -144,15 +122,17 @@ class Poller:
         context = self.context
         if wakes.restored_at is not None:
             now, monotonic = context.clock.now(), context.clock.monotonic()
-            self._quiet_until = self._sightings.quiet_until(wakes.restored_at, context.rules, now, monotonic)
-            is_quiet = monotonic < self._quiet_until
-            if is_quiet is not self._quiet:
-                log_quiet(now + timedelta(seconds=self._quiet_until - monotonic) if is_quiet else None)
-            self._quiet = is_quiet
+            self.memory.quiet_until = self.memory.sightings.quiet_until(
+                wakes.restored_at, context.rules, now, monotonic
+            )
+            is_quiet = monotonic < self.memory.quiet_until
+            if is_quiet is not self.memory.is_quiet:
+                log_quiet(now + timedelta(seconds=self.memory.quiet_until - monotonic) if is_quiet else None)
+            self.memory.is_quiet = is_quiet
 
-    def _follow_address(self, wakes: Wakes) -> None:
-        pause = self.context.breaker.address
-        turn = pause.follow(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
+    def _check_address(self, wakes: Wakes) -> None:
+        pause = self.memory.breaker.address
+        turn = pause.update(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
         if turn is Turn.BEGAN:
             logger.error(f"dialing pauses: {pause.reason}")
         elif turn is Turn.ENDED:
@@ -160,25 +140,25 @@ class Poller:
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:
         """Return how many requests can be sent at once, by lines, pacing, pauses and the quiet time after a restore."""
-        if wakes.paused or monotonic < self._quiet_until:
+        if wakes.paused or monotonic < self.memory.quiet_until:
             return 0
-        probe = self.context.breaker.room(monotonic)
-        free = min(int(self.lines.available_tokens), self.pacing.available(monotonic))
+        probe = self.memory.breaker.room(monotonic)
+        free = min(self.memory.free_lines, self.memory.pacing.available(monotonic))
         return free if probe is None else min(free, probe)
 
     async def _claim_due(self, nursery: trio.Nursery, wakes: Wakes) -> bool:
         """Claim what is due and start its actions; return False if nothing is due or no line is free."""
         context = self.context
         claimed_at, now = context.clock.monotonic(), context.clock.now()
-        requests, checks = self._room(wakes, claimed_at), int(self.checkers.available_tokens)
+        requests, checks = self._room(wakes, claimed_at), self.memory.free_checkers
         if not ((_due(wakes.reminder, now) and requests) or (_due(wakes.call, now) and checks)):
             return False
         capacity = Capacity(
             requests=requests,
             checks=checks,
             request_in=self._request_in(claimed_at),
-            held=frozenset(self._held),
-            last=context.breaker.last,
+            held=frozenset(self.memory.held),
+            last=self.memory.breaker.last,
         )
         with trio.CancelScope(shield=True):  # everything that is claimed is also handed over
             transitions = await context.database.write(
@@ -186,7 +166,7 @@ class Poller:
                     claim,
                     capacity=capacity,
                     rules=context.rules,
-                    witness=self._sightings.witness(claimed_at),
+                    witness=self.memory.sightings.witness(claimed_at),
                     mint=self.mint,
                 )
             )
@@ -205,17 +185,17 @@ class Poller:
             if action is None:
                 continue
             sent += action.kind.is_request
-            limiter = self.lines if action.kind.is_request else self.checkers
+            limiter = self.memory.lines if action.kind.is_request else self.memory.checkers
             limiter.acquire_on_behalf_of_nowait(action.token)
-            self._held.add(action.token)
+            self.memory.held.add(action.token)
             if action.kind.is_request:
-                self.context.breaker.sends(action.call.id)
+                self.memory.breaker.sends(action.call.id)
                 nursery.start_soon(
                     self._act, action, limiter, partial(self.dial, action, claimed_at, context=self.context)
                 )
             else:
                 nursery.start_soon(self._act, action, limiter, partial(self.check, action, context=self.context))
-        self.pacing.spend(sent, claimed_at)
+        self.memory.pacing.spend(sent, claimed_at)
 
     def _request_in(self, monotonic: float) -> timedelta:
         """Return how long until a request that can't be sent now may be checked again; never zero."""
@@ -224,7 +204,9 @@ class Poller:
 
     def _ready_at(self, monotonic: float) -> float:
         """Return when on the monotonic clock pacing, the provider and the quiet after a restore allow a request."""
-        return max(self.pacing.next_at(monotonic), self.context.breaker.next_at(monotonic), self._quiet_until)
+        return max(
+            self.memory.pacing.next_at(monotonic), self.memory.breaker.next_at(monotonic), self.memory.quiet_until
+        )
 
     async def _act(self, action: Action, limiter: trio.CapacityLimiter, act: Callable[[], Awaitable[None]]) -> None:
         """Carry out one action; a bug in it stops no other action, and the call's lease delays the repeat."""
@@ -235,24 +217,24 @@ class Poller:
             ids = {"reminder": action.call.reminder_id, "call": action.call.id}
             logger.bind(**ids).exception(f"unexpected error: {action.kind}")
         finally:
-            self._held.discard(action.token)
+            self.memory.held.discard(action.token)
             limiter.release_on_behalf_of(action.token)
-            self._freed.set()
+            self.memory.freed.set()
 
     async def _until_needed(self, wakes: Wakes, version: int) -> None:
         """Wait for the next row's time, a free line, another connection's commit, the interval's end or the stop."""
-        clock, breaker = self.context.clock, self.context.breaker
+        clock, breaker = self.context.clock, self.memory.breaker
         monotonic, now = clock.monotonic(), clock.now()
         sleep = self.interval.total_seconds() if wakes.alive is not None else SEE_CALLS
-        if wakes.call is not None and self.checkers.available_tokens:
+        if wakes.call is not None and self.memory.free_checkers:
             sleep = min(sleep, (wakes.call - now).total_seconds())
-        if wakes.reminder is not None and not wakes.paused and self.lines.available_tokens:
+        if wakes.reminder is not None and not wakes.paused and self.memory.free_lines:
             held_for = self._ready_at(monotonic) - monotonic
             if breaker.room(monotonic) != 0 or held_for > 0:
                 sleep = min(sleep, max((wakes.reminder - now).total_seconds(), held_for))
-        self._freed = trio.Event()
+        self.memory.freed = trio.Event()
         with trio.move_on_after(max(sleep, 0)):
-            await first_of(self._freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
+            await first_of(self.memory.freed.wait, self.context.stopping.wait, partial(self._another_commit, version))
 
     async def _another_commit(self, version: int) -> None:
         with suppress(StoreUnavailableError):  # the loop's next turn sees it, too
@@ -261,17 +243,17 @@ class Poller:
                 await trio.sleep(LOOK_FOR_COMMITS)
 
     async def _sit_out(self, error: StoreUnavailableError) -> None:
-        if self.failure is None:
+        if self.memory.failure is None:
             logger.warning(f"nothing can be claimed: {error}")
-        self.failure = str(error)
+        self.memory.failure = str(error)
         with trio.move_on_after(FAILURE_PAUSE):
             await self.context.stopping.wait()
 
     def _works_again(self) -> None:
-        self.claimed.set()
-        if self.failure is not None:
+        self.memory.claimed.set()
+        if self.memory.failure is not None:
             logger.info("the database works again")
-            self.failure = None
+            self.memory.failure = None
 
 
 def _due(wake_at: datetime | None, now: datetime) -> bool:

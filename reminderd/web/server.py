@@ -17,8 +17,8 @@ from attrs import frozen
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
+from hypercorn.typing import ASGIFramework
 from loguru import logger
-from quart_trio import QuartTrio
 
 from reminderd.config.validators import shown_host
 from reminderd.web.connection import Connection
@@ -65,7 +65,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 async def serve(
-    app: QuartTrio,
+    app: ASGIFramework,
     listener: socket.socket,
     *,
     shutdown_trigger: Callable[[], Awaitable[None]],

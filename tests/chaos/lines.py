@@ -15,7 +15,7 @@ from reminderd.store.sqlite.driver import Connection
 T = TypeVar("T")
 
 _ROOT: Final = Path(reminderd.__file__).parent
-_CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dialer.py", "engine/checker.py"))
+_CUT: Final = tuple(str(_ROOT / name) for name in ("core/lifecycle", "engine/dialer.py"))
 _CUT_AT_SQLITE: Final = str(_ROOT / "store")
 _WHOLE: Final = str(_ROOT / "store/sqlite/trio_sqlite.py")
 """Knows no rows; half of its closing would only leak."""

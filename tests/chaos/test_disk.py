@@ -224,9 +224,9 @@ async def test_a_loop_that_could_not_read_for_a_while_goes_on_by_itself(tmp_path
         await house.until("r1", "processing")
         for _ in range(2):
             threads.unreadable = True
-            await house.until_trouble()
+            await house.until_failure()
             threads.unreadable = False
-            await house.until_trouble(ends=True)
+            await house.until_failure(ends=True)
         await house.insert("r2")
         await house.until("r2", "processing")
 

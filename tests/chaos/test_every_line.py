@@ -1,6 +1,6 @@
 """A crash before every line: whichever was the last to run, nothing is lost and nobody is rung by guess.
 
-One reminder's whole trip is run with the real store, dialer and checker, and cut off before the k-th line that they
+One reminder's whole trip is run with the real store and dialer, and cut off before the k-th line that they
 execute; then come a new process, a healthy provider, and the checker of all chaos.
 """
 
@@ -19,9 +19,8 @@ from attrs import define, field, frozen
 from reminderd.core.answers import Answer, Capabilities, Finding, Report
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
-from reminderd.engine.checker import check
-from reminderd.engine.context import Context, Sightings
-from reminderd.engine.dialer import dial
+from reminderd.engine.context import Context, Memory, Sightings
+from reminderd.engine.dialer import check, dial
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
 from reminderd.providers.payload import json_object, read_report
@@ -124,7 +123,7 @@ class Trip:
         context = Context(
             database=self._database,
             provider=self,
-            breaker=Breaker(self.rules.backoff),
+            memory=Memory(breaker=Breaker(self.rules.backoff), beat=self.clock.monotonic()),
             clock=self.clock,
             rules=self.rules,
             timeout=20 * SECOND,

@@ -165,40 +165,6 @@ async def test_a_failure_a_week_ago_is_not_news(tmp_path: Path) -> None:
     assert "old" not in recipient.sent[0][1]
 
 
-async def test_a_changed_recipient_is_alerted_at_once_and_the_former_one_no_longer(tmp_path: Path) -> None:
-    first, second = Recipient(works=False), Recipient()
-    clock, stopping = HandClock(), trio.Event()
-    async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
-        await insert(database, "r1")
-        alerts = Alerts(database=database, clock=clock, send=None, every=timedelta(days=1), stopping=stopping)
-        nursery.start_soon(watch, alerts)
-        alerts.change(send=first, every=timedelta(days=1))
-        await first.until(1)
-        alerts.change(send=second, every=timedelta(days=1))
-        await until_alerted(database, 1)
-        stopping.set()
-    assert (first.tries, second.tries) == (1, 1)
-
-
-async def test_a_recipient_that_is_changed_during_a_failed_alert_need_not_wait(tmp_path: Path) -> None:
-    second = Recipient()
-    clock, stopping = HandClock(), trio.Event()
-
-    async def fails_and_is_replaced(_title: str, _text: str) -> bool:
-        alerts.change(send=second, every=timedelta(days=1))
-        return False
-
-    async with open_database(tmp_path / "db", clock) as database, trio.open_nursery() as nursery:
-        await insert(database, "r1")
-        alerts = Alerts(
-            database=database, clock=clock, send=fails_and_is_replaced, every=timedelta(days=1), stopping=stopping
-        )
-        nursery.start_soon(watch, alerts)
-        await until_alerted(database, 1)
-        stopping.set()
-    assert second.tries == 1
-
-
 def test_a_long_list_is_shortened() -> None:
     many = [
         News(id=f"r{n}", ref=None, outcome=Outcome.EXPIRED, end_code=EndCode.TOO_LATE, updated_at=NOW)

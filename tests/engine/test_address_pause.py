@@ -16,7 +16,7 @@ DRAW = 0.0  # every pause is half its ceiling
 def a_pause(*, failing: bool = True) -> AddressPause:
     pause = AddressPause(Backoff(timedelta(seconds=100), timedelta(seconds=400)))
     if failing:
-        assert pause.follow(NOW, 0.0, DRAW) is Turn.BEGAN
+        assert pause.update(NOW, 0.0, DRAW) is Turn.BEGAN
     return pause
 
 
@@ -27,24 +27,24 @@ def a_probe(number: str = "+12025550001") -> Call:
 def test_an_address_that_works_limits_nothing() -> None:
     pause = a_pause(failing=False)
     assert (pause.room(0.0), pause.next_at(7.0), pause.reason, pause.last) == (None, 7.0, None, frozenset())
-    assert pause.follow(None, 0.0, DRAW) is None
+    assert pause.update(None, 0.0, DRAW) is None
 
 
 def test_one_that_fails_holds_everything_back_and_names_the_key() -> None:
     pause = a_pause()
     assert (pause.room(49.9), pause.next_at(0.0), pause.room(50.0)) == (0, 50.0, 1)
     assert "[web].public_base_url" in (pause.reason or "")
-    assert pause.follow(NOW, 10.0, DRAW) is None, "it is the same pause"
+    assert pause.update(NOW, 10.0, DRAW) is None, "it is the same pause"
 
 
 def test_it_ends_when_the_database_says_so_and_the_next_one_begins_short_again() -> None:
     pause = a_pause()
     pause.sends("probe")
-    pause.heard(a_probe(), ACCEPTED, 50.0, DRAW)
+    pause.answered(a_probe(), ACCEPTED, 50.0, DRAW)
     pause.withdrawn("probe")
-    assert pause.follow(None, 60.0, DRAW) is Turn.ENDED
+    assert pause.update(None, 60.0, DRAW) is Turn.ENDED
     assert (pause.room(60.0), pause.reason, pause.last) == (None, None, frozenset())
-    assert pause.follow(NOW + MINUTE, 100.0, DRAW) is Turn.BEGAN
+    assert pause.update(NOW + MINUTE, 100.0, DRAW) is Turn.BEGAN
     assert pause.next_at(100.0) == 150.0
 
 
@@ -53,7 +53,7 @@ def test_each_probe_that_is_accepted_is_the_only_one_for_longer() -> None:
     for number in range(4):
         pause.sends("probe")
         assert pause.room(now) == 0, "one is in flight"
-        pause.heard(a_probe(f"+1202555000{number}"), ACCEPTED, now, DRAW)
+        pause.answered(a_probe(f"+1202555000{number}"), ACCEPTED, now, DRAW)
         pause.withdrawn("probe")
         waits.append(pause.next_at(now) - now)
         now = pause.next_at(now)
@@ -65,7 +65,7 @@ def test_each_probe_that_is_accepted_is_the_only_one_for_longer() -> None:
 def test_a_probe_that_was_not_placed_called_nobody_and_another_may_go(answer: NotPlaced | AccountTrouble) -> None:
     pause = a_pause()
     pause.sends("probe")
-    pause.heard(a_probe(), answer, 50.0, DRAW)
+    pause.answered(a_probe(), answer, 50.0, DRAW)
     pause.withdrawn("probe")
     assert (pause.room(50.0), pause.last) == (1, frozenset())
 
@@ -73,8 +73,8 @@ def test_a_probe_that_was_not_placed_called_nobody_and_another_may_go(answer: No
 def test_an_older_request_that_is_accepted_is_no_probe() -> None:
     pause = a_pause(failing=False)
     pause.sends("older")
-    pause.follow(NOW, 0.0, DRAW)
-    pause.heard(a_call(CallState.DIALING, id="older"), ACCEPTED, 60.0, DRAW)
+    pause.update(NOW, 0.0, DRAW)
+    pause.answered(a_call(CallState.DIALING, id="older"), ACCEPTED, 60.0, DRAW)
     assert pause.room(60.0) == 1
 
 
@@ -88,20 +88,20 @@ def test_the_first_probe_waits_minutes_because_it_calls_a_patient() -> None:
     assert BETWEEN_PROBES.half_jitter(1, 0.0) >= timedelta(minutes=2)
 
 
-def test_it_holds_beside_a_provider_that_fails_whichever_lasts_longer() -> None:
+def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
     pause = a_pause()
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)), pause)
     assert (breaker.room(0.0), breaker.next_at(0.0), breaker.paused) == (0, 50.0, False)
-    breaker.heard(a_call(), AccountTrouble("401"), 49.0, DRAW)
+    breaker.answered(a_call(), AccountTrouble("401"), 49.0, DRAW)
     assert (breaker.room(50.0), breaker.next_at(49.0)) == (0, 51.0)
     assert breaker.room(51.0) == 1
     breaker.sends("probe")
-    assert breaker.heard(a_probe(), ACCEPTED, 51.0, DRAW) is Turn.ENDED
+    assert breaker.answered(a_probe(), ACCEPTED, 51.0, DRAW) is Turn.ENDED
     assert breaker.room(52.0) == 0, "an acceptance says nothing of our address"
     assert breaker.last == {a_probe().phone_number}
 
 
 def test_without_a_failing_address_the_provider_alone_decides() -> None:
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)))
-    breaker.heard(a_call(), AccountTrouble("401"), 0.0, DRAW)
+    breaker.answered(a_call(), AccountTrouble("401"), 0.0, DRAW)
     assert (breaker.room(1.0), breaker.room(2.0)) == (0, 1)

@@ -37,7 +37,7 @@ def dialed(
 ) -> Turn | None:
     """One request goes out and is answered."""
     breaker.sends(call_id)
-    return breaker.heard(the_call(call_id, number), answer, now, DRAW)
+    return breaker.answered(the_call(call_id, number), answer, now, DRAW)
 
 
 def in_a_streak(answer: Answer = DOWN) -> Breaker:
@@ -47,7 +47,7 @@ def in_a_streak(answer: Answer = DOWN) -> Breaker:
     return breaker
 
 
-def test_a_provider_that_has_done_nothing_wrong_is_not_limited() -> None:
+def test_a_provider_that_works_is_not_limited() -> None:
     breaker = a_breaker()
     assert (breaker.paused, breaker.reason, breaker.room(0.0), breaker.next_at(7.0)) == (False, None, None, 7.0)
 
@@ -59,7 +59,7 @@ def test_one_answer_about_one_call_pauses_nothing(answer: Answer) -> None:
     assert not breaker.paused
 
 
-def test_trouble_with_our_account_pauses_at_once() -> None:
+def test_an_error_of_our_account_pauses_at_once() -> None:
     breaker = a_breaker()
     assert dialed(breaker, ACCOUNT, now=10.0) is Turn.BEGAN
     assert (breaker.paused, breaker.reason) == (True, "unauthorised")
@@ -123,7 +123,7 @@ def test_an_accepted_probe_ends_the_pause() -> None:
     assert (breaker.paused, breaker.reason, breaker.room(2.0)) == (False, None, None)
 
 
-def test_the_next_trouble_begins_with_a_short_pause_again() -> None:
+def test_the_next_failure_begins_with_a_short_pause_again() -> None:
     breaker = in_a_streak()
     dialed(breaker, DOWN, now=2.0, call_id="probe")
     dialed(breaker, ACCEPTED, now=6.0, call_id="probe")
@@ -159,23 +159,23 @@ def test_late_answers_to_requests_from_before_the_pause_do_not_make_it_longer() 
     breaker = in_a_streak()
     breaker.sends("probe")
     for answer in (DOWN, UNCLEAR, REFUSED):
-        assert breaker.heard(the_call("an older one"), answer, 1.0, DRAW) is None
+        assert breaker.answered(the_call("an older one"), answer, 1.0, DRAW) is None
     assert breaker.next_at(0.0) == 2.0
     assert breaker.room(2.0) == 0, "the probe is still out"
 
 
-def test_a_late_answer_that_tells_us_to_wait_is_obeyed() -> None:
+def test_a_late_answer_that_asks_us_to_wait_is_obeyed() -> None:
     breaker = in_a_streak()
-    assert breaker.heard(the_call("an older one"), TOO_MANY, 1.0, DRAW) is None
+    assert breaker.answered(the_call("an older one"), TOO_MANY, 1.0, DRAW) is None
     assert (breaker.next_at(0.0), breaker.reason) == (61.0, "too many requests")
 
 
 def test_a_late_acceptance_ends_the_pause_too() -> None:
     breaker = in_a_streak()
-    assert breaker.heard(the_call("an older one"), ACCEPTED, 1.0, DRAW) is Turn.ENDED
+    assert breaker.answered(the_call("an older one"), ACCEPTED, 1.0, DRAW) is Turn.ENDED
 
 
-def test_a_webhook_ends_a_streak_but_not_a_pause_that_we_were_told_of() -> None:
+def test_a_webhook_ends_a_streak_but_not_a_pause_after_a_refusal() -> None:
     streak, told = in_a_streak(), a_breaker()
     dialed(told, ACCOUNT)
     assert streak.webhook_came() is Turn.ENDED
@@ -183,7 +183,7 @@ def test_a_webhook_ends_a_streak_but_not_a_pause_that_we_were_told_of() -> None:
     assert (streak.paused, told.paused) == (False, True)
 
 
-def test_a_streak_in_which_we_are_told_to_wait_is_not_ended_by_a_webhook() -> None:
+def test_a_streak_with_a_request_to_wait_is_not_ended_by_a_webhook() -> None:
     breaker = in_a_streak()
     dialed(breaker, ACCOUNT, now=2.0, call_id="probe")
     assert breaker.webhook_came() is None
@@ -226,14 +226,14 @@ def test_one_number_that_our_account_may_not_call_pauses_nothing_however_often_i
     assert (breaker.paused, breaker.room(0.0)) == (False, None)
 
 
-def test_different_numbers_refused_with_none_accepted_between_are_the_accounts_trouble() -> None:
+def test_different_numbers_refused_with_none_accepted_between_are_an_error_of_the_account() -> None:
     breaker = a_breaker()
     assert dialed(breaker, NOT_ALLOWED, number=A) is None
     assert dialed(breaker, NOT_ALLOWED, number=B) is Turn.BEGAN
     assert (breaker.paused, breaker.reason) == (True, "no calls to this country")
 
 
-def test_an_acceptance_between_shows_that_the_numbers_are_to_blame() -> None:
+def test_an_acceptance_between_shows_that_only_those_numbers_are_refused() -> None:
     breaker = a_breaker()
     dialed(breaker, NOT_ALLOWED, number=A)
     dialed(breaker, ACCEPTED, number=C)
@@ -247,7 +247,7 @@ def test_three_forbidden_numbers_in_the_queue_hold_up_a_good_one_for_one_short_p
     sent = [the_call(number, number) for number in (A, B, C)]
     for call in sent:
         breaker.sends(call.id)
-    assert [breaker.heard(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, Turn.BEGAN, None]
+    assert [breaker.answered(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, Turn.BEGAN, None]
     assert breaker.next_at(0.0) == 2.0
     assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is Turn.ENDED
 
@@ -275,7 +275,7 @@ def test_the_probe_is_another_number_than_those_that_were_refused(answer: Answer
     assert breaker.last == frozenset()
 
 
-def test_a_number_that_is_to_blame_itself_does_not_make_the_pause_longer() -> None:
+def test_a_number_that_is_refused_alone_does_not_make_the_pause_longer() -> None:
     breaker = a_breaker()
     dialed(breaker, NOT_ALLOWED, number=A)
     dialed(breaker, ACCEPTED)

@@ -1,4 +1,4 @@
-"""The poll loop, the dialer and the checker with a real database and a provider written by hand, on the real clock."""
+"""The poll loop and the dialer with a real database and a provider written by hand, on the real clock."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
@@ -269,7 +269,7 @@ async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: 
         assert len(house.provider.placed) == 1
 
 
-async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
+async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(start: Start) -> None:
     healthy = False
 
     async def refuses_us_first(placement: Placement) -> Answer:
@@ -279,10 +279,10 @@ async def test_trouble_with_the_account_pauses_dialing_and_one_probe_ends_it(sta
         for number in range(5):
             await house.insert(f"r{number}")
         await house.provider.asked(2)
-        paused = [house.poller.context.breaker.paused]
+        paused = [house.poller.memory.breaker.paused]
         healthy = True
         await house.provider.asked(2 + 5)
-        paused.append(house.poller.context.breaker.paused)
+        paused.append(house.poller.memory.breaker.paused)
         assert paused == [True, False]
         for number in range(5):
             await house.until(f"r{number}", Status.PROCESSING)
@@ -309,7 +309,7 @@ async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_
         for name in ("abroad1", "abroad2"):
             failed = await house.until(name, Status.FAILED)
             assert failed.last_error == f"not placed after {failed.tries} tries: 403: 21215"
-        assert not house.poller.context.breaker.paused
+        assert not house.poller.memory.breaker.paused
 
 
 async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_it_is_alone(start: Start) -> None:
@@ -319,7 +319,7 @@ async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_
     async with start(refuses_it, dialers=1, max_tries=1) as house:
         await house.insert("abroad")
         await house.provider.asked(4)
-        assert not house.poller.context.breaker.paused
+        assert not house.poller.memory.breaker.paused
         waits = await house.reminder("abroad")
         assert waits.status in {Status.SCHEDULED, Status.DIALING}
         assert waits.tries >= 2
@@ -347,7 +347,7 @@ async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another
         dial_now = house.poller.dial
 
         async def cancelled_as_a_probe(action: Action, claimed_at: float, *, context: Context) -> None:
-            if context.breaker.paused and action.call.reminder_id == "r1":
+            if context.memory.breaker.paused and action.call.reminder_id == "r1":
                 await house.execute("UPDATE reminders SET status = 'cancelled' WHERE id = 'r1'")
             await dial_now(action, claimed_at, context=context)
 
@@ -356,7 +356,7 @@ async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another
         await house.until("r1", Status.CANCELLED)
         await house.insert("r2")
         await house.until("r2", Status.PROCESSING)
-        assert not house.poller.context.breaker.paused
+        assert not house.poller.memory.breaker.paused
 
 
 ASKING = Capabilities(look_up=True, asks_what_to_say=True)
@@ -376,8 +376,8 @@ async def comes_round(house: House) -> None:
     """Let the loop look for commits a few times: what it did not do then, it does not do now."""
     with trio.fail_after(10):
         for _ in range(4):
-            before = house.poller.beat
-            while house.poller.beat == before:  # noqa: ASYNC110 - a beat is no event
+            before = house.poller.memory.beat
+            while house.poller.memory.beat == before:  # noqa: ASYNC110 - a beat is no event
                 await trio.sleep(0.005)
 
 
@@ -388,7 +388,7 @@ async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_unt
     options = {"capabilities": ASKING, "outcome_timeout": SOON, "redial_delays": (timedelta(hours=1),)}
     async with start(numbered, **options) as house:
         await silent_calls(house, "r1", "r2")
-        pause = house.poller.context.breaker.address
+        pause = house.poller.memory.breaker.address
         with trio.fail_after(10):
             while pause.reason is None:  # noqa: ASYNC110 - no event tells of it
                 await trio.sleep(0.005)
@@ -396,10 +396,10 @@ async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_unt
         await house.insert("r4")
         await comes_round(house)
         assert len(house.provider.placed) == 2
-        assert not house.poller.context.breaker.paused, "the provider is well"
+        assert not house.poller.memory.breaker.paused, "the provider is well"
         house.provider.finding = NoAnswer("not now")
         pause.probe_soon(house.clock.monotonic())
-        house.poller.change(house.poller.context)
+        house.poller.memory.freed.set()
         await house.provider.asked(3)
         probe = house.provider.placed[2]
         await comes_round(house)
@@ -423,9 +423,9 @@ async def test_requests_that_could_not_be_recorded_show_that_our_address_was_rea
         await house.provider.asked(2)
         for name in ("r1", "r2"):
             await house.until(name, Status.PROCESSING)
-        pause = house.poller.context.breaker.address
+        pause = house.poller.memory.breaker.address
         pause.asked_in_vain = True
-        house.poller.change(house.poller.context)
+        house.poller.memory.freed.set()
         with trio.fail_after(10):
             while pause.asked_in_vain:  # noqa: ASYNC110 - no event tells of it
                 await trio.sleep(0.005)
@@ -470,9 +470,9 @@ async def test_a_sign_of_life_is_seen_soon_though_the_loop_has_just_looked_at_al
         sign = to_ms(house.clock.now() + timedelta(seconds=1))
         await house.execute("UPDATE call_logs SET last_sign_at = ?", sign)
         (call,) = await house.calls("r1")
-        sightings = house.poller._sightings
+        sightings = house.poller.memory.sightings
         sightings.seen_at = house.clock.monotonic()
-        house.poller._freed.set()  # a line is free again: the loop turns, and it is too early for another look
+        house.poller.memory.freed.set()  # a line is free again: the loop turns, and it is too early for another look
         with trio.fail_after(10):
             while to_ms(sightings.witness(0).signs.get(call.id, (NEVER, 0))[0]) != sign:  # noqa: ASYNC110 - no event
                 await trio.sleep(0.01)

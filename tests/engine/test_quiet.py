@@ -74,7 +74,7 @@ async def test_the_loop_rests_in_the_quiet_though_a_reminder_is_due(tmp_path: Pa
         turns = set()
         for _ in range(100):
             await trio.sleep(0.002)
-            turns.add(house.poller.beat)
+            turns.add(house.poller.memory.beat)
         assert len(turns) < 20  # it would turn every millisecond
 
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from reminderd.clock import Clock, SystemClock
 from reminderd.config import rules_of
 from reminderd.config.load import load_config
-from reminderd.daemon.intake import api
+from reminderd.daemon.endpoints import api
 from reminderd.store.database import Database, open_database
 from reminderd.web.app import build_app
 from reminderd.web.guard import Guard

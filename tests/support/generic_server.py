@@ -182,10 +182,10 @@ def webhook(ring: Ring, status: str = "completed", **more: Any) -> dict[str, Any
     return {"call_id": ring.call_id, "status": status, "metadata": metadata} | more
 
 
-async def send(
+def signed(
     client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | bytes, secret: str = SECRET
-) -> httpx.Response:
-    """POST a signed webhook."""
+) -> httpx.Request:
+    """Return a request that POSTs a signed webhook."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     message_id, at = f"msg_{uuid4()}", datetime.now(UTC)  # noqa: TID251 - the real program checks the real time
     headers = {
@@ -196,7 +196,14 @@ async def send(
     }
     request = client.build_request("POST", f"{base_url}/webhooks/call-status", content=content, headers=headers)
     request.stream = Body(content)
-    return await client.send(request)
+    return request
+
+
+async def send(
+    client: httpx.AsyncClient, base_url: str, body: dict[str, Any] | bytes, secret: str = SECRET
+) -> httpx.Response:
+    """POST a signed webhook."""
+    return await client.send(signed(client, base_url, body, secret))
 
 
 class Body(httpx.AsyncByteStream):

@@ -1,4 +1,4 @@
-"""The poll loop, the dialer and the checker around a real database, with a clock and a provider that tests hold."""
+"""The poll loop and the dialer around a real database, with a clock and a provider that the test controls."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -16,8 +16,7 @@ from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
-from reminderd.engine.context import Context
-from reminderd.engine.pacing import Pacing
+from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Placement, Webhook
@@ -116,9 +115,20 @@ class House:
     rules: Rules
     provider: TameProvider
     poller: Poller
+    nursery: trio.Nursery
+
+    async def reload(self, *, dialers: int = 4, **rules: Any) -> None:
+        """Let another loop go on with the memory, under changed rules, while requests of this one are in flight."""
+        before, self.rules, self.stopping = self.poller, evolve(self.rules, **rules), trio.Event()
+        before.context.stopping.set()
+        await before.claims_ended.wait()
+        before.memory.adjust(dialers=dialers, per_second=0, backoff=self.rules.backoff, now=self.clock.monotonic())
+        context = evolve(before.context, rules=self.rules, stopping=self.stopping)
+        self.poller = Poller(context=context, interval=before.interval, mint=before.mint)
+        self.nursery.start_soon(self.poller.run)
 
     async def insert(self, reminder_id: str, *, at: datetime | None = None, **columns: Any) -> None:
-        """A row as another program writes it, to a number of its own; due now unless told."""
+        """Insert a row as another program writes it, to a number of its own; due now by default."""
         row = {
             "id": reminder_id,
             "phone_number": f"+1202{sum(ord(c) * 31**n for n, c in enumerate(reminder_id)) % 8_000_000 + 2_000_000}",
@@ -147,29 +157,29 @@ class House:
         return await self.database.read(read)
 
     async def until(self, reminder_id: str, status: str) -> Reminder:
-        """The reminder, as soon as it has this status."""
+        """Return the reminder, as soon as it has this status."""
         await self.until_all(1, f"id = '{reminder_id}' AND status = '{status}'")
         return await self.reminder(reminder_id)
 
     async def until_all(self, rows: int, where: str) -> None:
-        """Wait until so many reminders are so."""
+        """Wait until so many reminders match."""
         with trio.fail_after(_PATIENCE):
             while await self.count(where) != rows:  # noqa: ASYNC110 - SQLite has no event for it
                 await trio.sleep(0.005)
 
-    async def until_trouble(self, *, ends: bool = False) -> None:
-        """Wait until the loop says that it is in trouble; with `ends`, that it is not any more."""
+    async def until_failure(self, *, ends: bool = False) -> None:
+        """Wait until nothing can be claimed; with `ends`, until that is over."""
         with trio.fail_after(_PATIENCE):
-            while (self.poller.failure is None) != ends:  # noqa: ASYNC110 - trouble is no event
+            while (self.poller.memory.failure is None) != ends:  # noqa: ASYNC110 - a failure is no event
                 await trio.sleep(0.001)
 
     async def polled(self) -> None:
-        """Let the loop come round twice at least: what it did not do then, it does not do now."""
+        """Let the loop turn at least twice: what it has not done by then, it does not do now."""
         assert isinstance(self.clock, HandClock)
         for _ in range(3):
             self.clock.seconds += 1e-6
             with trio.fail_after(_PATIENCE):
-                while self.poller.beat < self.clock.seconds:  # noqa: ASYNC110 - a beat is no event
+                while self.poller.memory.beat < self.clock.seconds:  # noqa: ASYNC110 - a beat is no event
                     await trio.sleep(0.001)
 
 
@@ -187,7 +197,7 @@ async def a_house(
     before_start: Callable[[House], Awaitable[None]] | None = None,
     **rules: Any,
 ) -> AsyncIterator[House]:
-    """Run the engine on a database file; the loop comes round all the time, as nothing tells it of a moved clock."""
+    """Run the engine on a database file; the loop turns all the time, as it can't know that a test moves the clock."""
     stopping, ids = trio.Event(), count(1)
     provider = provider or TameProvider()
     the_rules = evolve(
@@ -198,27 +208,22 @@ async def a_house(
         **rules,
     )
     async with open_database(path, store_clock or clock, runner=runner) as database, trio.open_nursery() as nursery:
+        memory = Memory(breaker=Breaker(the_rules.backoff), beat=clock.monotonic())
+        memory.adjust(dialers=dialers, per_second=per_second, backoff=the_rules.backoff, now=clock.monotonic())
         context = Context(
             database=database,
             provider=provider,
-            breaker=Breaker(the_rules.backoff),
+            memory=memory,
             clock=clock,
             rules=the_rules,
             timeout=timedelta(seconds=20),
             stopping=stopping,
             instruments=Instruments(),
         )
-        poller = Poller(
-            context=context,
-            pacing=Pacing(per_second),
-            lines=trio.CapacityLimiter(dialers),
-            checkers=trio.CapacityLimiter(dialers),
-            interval=interval,
-            mint=lambda: f"id-{next(ids)}",
-        )
-        house = House(database, clock, stopping, the_rules, provider, poller)
+        poller = Poller(context=context, interval=interval, mint=lambda: f"id-{next(ids)}")
+        house = House(database, clock, stopping, the_rules, provider, poller, nursery)
         if before_start is not None:
             await before_start(house)
         nursery.start_soon(poller.run)
         yield house
-        stopping.set()
+        house.stopping.set()

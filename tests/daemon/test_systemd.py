@@ -11,7 +11,7 @@ import trio
 from attrs import define, field
 from trio.testing import MockClock
 
-from reminderd.daemon.notify import Signs, Supervisor, attend, supervisor
+from reminderd.daemon.systemd import Heartbeat, Supervisor, keep_notified, supervisor_of
 from tests.support.supervisor import SystemdStandIn, a_supervisor
 
 WATCHDOG = timedelta(seconds=60)
@@ -20,35 +20,35 @@ PATIENCE = 30.0
 
 @define
 class Life:
-    """A run whose life the test holds in its hands."""
+    """A run of which the test decides whether it is alive."""
 
     clock: MockClock
     ready: trio.Event = field(factory=trio.Event)
     stopping: trio.Event = field(factory=trio.Event)
-    told_all: trio.Event = field(factory=trio.Event)
+    ended: trio.Event = field(factory=trio.Event)
     last_sign: float | None = None
-    """None: it lives on and on."""
-    trouble: str | None = None
+    """None: it stays alive."""
+    error: str | None = None
 
     def silence(self) -> float:
         return 0.0 if self.last_sign is None else self.clock.current_time() - self.last_sign
 
-    async def told_by(self, who: Supervisor, patience: float = PATIENCE) -> None:
-        signs = Signs(ready=self.ready.wait, silence=self.silence, patience=patience, trouble=lambda: self.trouble)
-        await attend(who, signs, stopping=self.stopping, stop_within=timedelta(seconds=25))
-        self.told_all.set()
+    async def notifies(self, who: Supervisor, patience: float = PATIENCE) -> None:
+        heartbeat = Heartbeat(ready=self.ready.wait, silence=self.silence, patience=patience, error=lambda: self.error)
+        await keep_notified(who, heartbeat, stopping=self.stopping, stop_within=timedelta(seconds=25))
+        self.ended.set()
 
 
 @asynccontextmanager
 async def attended(name: str, life: Life) -> AsyncIterator[SystemdStandIn]:
     async with a_supervisor(name, WATCHDOG, patience=7200) as systemd, trio.open_nursery() as nursery:
-        nursery.start_soon(life.told_by, supervisor(systemd.environ))
+        nursery.start_soon(life.notifies, supervisor_of(systemd.environ))
         yield systemd
         nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-async def test_a_supervisor_hears_of_the_start_and_of_the_stop_with_the_time_that_it_may_take(
+async def test_a_supervisor_is_notified_of_the_start_and_of_the_stop_with_the_time_that_it_may_take(
     tmp_path: Path, autojump_clock: MockClock, *, is_abstract: bool
 ) -> None:
     life = Life(autojump_clock)
@@ -61,14 +61,14 @@ async def test_a_supervisor_hears_of_the_start_and_of_the_stop_with_the_time_tha
     assert systemd.heard[-3:] == ["STOPPING=1", "STATUS=stopping", "EXTEND_TIMEOUT_USEC=25000000"]
 
 
-async def test_nothing_is_told_before_the_run_is_ready(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_nothing_is_notified_before_the_run_is_ready(tmp_path: Path, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     async with attended(str(tmp_path / "notify"), life) as systemd:
         await trio.sleep(3600)
         assert systemd.heard == []
 
 
-async def test_a_stop_before_it_was_ever_ready_is_told_and_nothing_else(
+async def test_of_a_stop_before_the_run_was_ready_only_the_stop_is_notified(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     life = Life(autojump_clock)
@@ -78,7 +78,7 @@ async def test_a_stop_before_it_was_ever_ready_is_told_and_nothing_else(
     assert systemd.heard[0] == "STOPPING=1"
 
 
-async def test_the_watchdog_is_fed_at_half_of_its_time_for_as_long_as_the_run_lives(
+async def test_the_watchdog_is_fed_at_half_of_its_time_for_as_long_as_the_run_is_alive(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     life = Life(autojump_clock)
@@ -90,7 +90,9 @@ async def test_the_watchdog_is_fed_at_half_of_its_time_for_as_long_as_the_run_li
         assert not systemd.fired.is_set()
 
 
-async def test_a_run_that_is_silent_is_not_fed_and_is_found_out(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_the_watchdog_of_a_run_without_a_heartbeat_is_not_fed_and_fires(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
     life = Life(autojump_clock)
     life.ready.set()
     async with attended(str(tmp_path / "notify"), life) as systemd:
@@ -99,65 +101,63 @@ async def test_a_run_that_is_silent_is_not_fed_and_is_found_out(tmp_path: Path, 
         await systemd.found_out()
         # Silent for half a minute it is still believed, once: then the watchdog's own minute runs.
         assert autojump_clock.current_time() - life.last_sign <= PATIENCE + WATCHDOG.total_seconds()
-        await systemd.hear_of("no sign of life for 60 s")
+        await systemd.hear_of("no heartbeat for 60 s")
 
 
-async def test_a_run_that_was_silent_for_a_while_is_fed_as_soon_as_it_lives_again(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_the_watchdog_is_fed_as_soon_as_the_heartbeat_is_back(tmp_path: Path, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     life.ready.set()
     async with attended(str(tmp_path / "notify"), life) as systemd:
         await systemd.feeds(1)
         life.last_sign = autojump_clock.current_time() - 20  # at the next look it will be silent for fifty seconds
-        await systemd.hear_of("no sign of life for 55 s")
+        await systemd.hear_of("no heartbeat for 55 s")
         life.last_sign = None
         await systemd.feeds(1)
         assert not systemd.fired.is_set()
 
 
-async def test_trouble_that_it_copes_with_is_told_in_one_line_and_feeds_the_watchdog_all_the_same(
+async def test_an_error_that_the_run_survives_is_one_status_line_and_the_watchdog_is_fed_all_the_same(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
-    life = Life(autojump_clock, trouble="dialing is paused: 503\nREADY=0")
+    life = Life(autojump_clock, error="dialing is paused: 503\nREADY=0")
     life.ready.set()
     async with attended(str(tmp_path / "notify"), life) as systemd:
         await systemd.feeds(10)
         await systemd.hear("STATUS=dialing is paused: 503 READY=0")
         assert "READY=0" not in systemd.heard
-        life.trouble = None
+        life.error = None
         await systemd.hear("STATUS=running")
 
 
-async def test_a_supervisor_without_a_watchdog_is_told_how_it_goes(tmp_path: Path, autojump_clock: MockClock) -> None:
+async def test_a_supervisor_without_a_watchdog_gets_the_status(tmp_path: Path, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     life.ready.set()
     async with (
         a_supervisor(str(tmp_path / "notify"), WATCHDOG, patience=7200) as systemd,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(life.told_by, Supervisor(str(tmp_path / "notify")))
+        nursery.start_soon(life.notifies, Supervisor(str(tmp_path / "notify")))
         await systemd.hear("STATUS=running")
         nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("who", [Supervisor(), Supervisor("/nowhere/to/be/found", WATCHDOG)])
-async def test_a_supervisor_that_is_not_there_stops_nobody(who: Supervisor, autojump_clock: MockClock) -> None:
+async def test_a_run_goes_on_without_its_supervisor(who: Supervisor, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     life.ready.set()
     life.stopping.set()
-    await life.told_by(who)
-    assert life.told_all.is_set()
+    await life.notifies(who)
+    assert life.ended.is_set()
 
 
-def test_a_process_that_may_open_no_more_files_goes_on_untold(tmp_path: Path) -> None:
+def test_a_process_that_may_open_no_more_files_goes_on_without_notifying(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
         systemd.setblocking(False)
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
         try:
-            Supervisor(str(tmp_path / "notify")).tell("WATCHDOG=1")
+            Supervisor(str(tmp_path / "notify")).notify("WATCHDOG=1")
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         with pytest.raises(BlockingIOError):
@@ -181,5 +181,5 @@ def test_a_process_that_may_open_no_more_files_goes_on_untold(tmp_path: Path) ->
         ({"WATCHDOG_USEC": "90000000"}, Supervisor()),
     ],
 )
-def test_who_wants_to_be_told_stands_in_the_environment(environ: Mapping[str, str], expected: Supervisor) -> None:
-    assert supervisor(environ) == expected
+def test_the_environment_names_the_supervisor(environ: Mapping[str, str], expected: Supervisor) -> None:
+    assert supervisor_of(environ) == expected

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from reminderd.core.answers import Report
-from reminderd.daemon.doors import _Desk
+from reminderd.daemon.endpoints import Settling
 from reminderd.engine.breaker import Breaker
 from reminderd.store.database import open_database
 from reminderd.store.errors import StoreUnavailableError
@@ -16,14 +16,14 @@ from tests.support.clock import HandClock
 from tests.support.nouns import RULES
 
 
-async def test_a_request_that_can_not_be_recorded_is_remembered_to_have_come(tmp_path: Path) -> None:
+async def test_a_request_that_can_not_be_recorded_still_shows_that_our_address_was_reached(tmp_path: Path) -> None:
     path, breaker = tmp_path / "reminderd.db", Breaker(RULES.backoff)
     asks = Report(external_call_id="ext-1", status="in-progress", attempt_id="call-1")
     async with open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database:
-        desk = _Desk(database=database, rules=RULES, breaker=breaker, knows_one_call=False)
+        settling = Settling(database=database, rules=RULES, breaker=breaker, knows_one_call=False)
         with closing(connect(str(path), isolation_level=None)) as another:
             another.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreUnavailableError):
-                await desk.pick_up(asks)
+                await settling.pick_up(asks)
             another.execute("ROLLBACK")
     assert breaker.address.asked_in_vain

@@ -1,0 +1,207 @@
+"""Build everything that depends on the configuration: at the start, and anew at each reload."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Literal
+
+import trio
+from attrs import define, evolve, field, frozen
+from quart_trio import QuartTrio
+
+from reminderd.clock import Clock
+from reminderd.config import Config, rules_of
+from reminderd.core.daily import Daily
+from reminderd.core.wrong_tokens import networks
+from reminderd.daemon.alerts import Alerts, by_apprise, watch
+from reminderd.daemon.endpoints import api, mint, webhooks
+from reminderd.daemon.readiness import Watch
+from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
+from reminderd.engine.context import Context, Memory
+from reminderd.engine.poller import Poller
+from reminderd.metrics import Instruments
+from reminderd.providers.base import Provider
+from reminderd.store.database import Database
+from reminderd.upkeep import Chore, backups, look_after, retention
+from reminderd.web.app import build_app
+from reminderd.web.guard import Guard
+from reminderd.web.metrics import build_metrics_app
+
+Part = Literal["dial", "web"]
+
+
+@frozen(kw_only=True)
+class Options:
+    """What the configuration does not say about a run."""
+
+    only: Part | None = None
+    """`dial` claims and dials but takes no webhooks, `web` the reverse; None does both."""
+    sandbox_pace: float = 1.0
+    """Seconds that each part of a simulated call takes."""
+    supervisor: Supervisor = NO_SUPERVISOR
+    """Is notified of the run's state."""
+    knows_one_call: bool = False
+    """Whether it stands in for the daemon with a database of one call: see `build_app`."""
+
+
+@define(kw_only=True)
+class Daemon:
+    """What a process keeps until its end, and the setup that is in force."""
+
+    options: Options
+    clock: Clock
+    database: Database
+    instruments: Instruments
+    memory: Memory
+    client: Callable[[Config], Provider]
+    """Builds the configured provider's client."""
+    stopping: trio.Event
+    """Set to end the process."""
+    started_at: datetime
+    current: "Setup" = field(init=False)
+
+    async def stop(self) -> None:
+        """Once the process is to end, end the setup in force."""
+        await self.stopping.wait()
+        self.current.stopping.set()
+
+    def switch_to(self, setup: "Setup") -> "Setup":
+        """Put a setup in force, and return the one before, which claims and sends nothing more.
+
+        Requests to the web server are answered by the new one at once. Those under way are answered by the old one.
+        """
+        before, self.current = self.current, setup
+        before.stopping.set()
+        return before
+
+
+@frozen(kw_only=True)
+class Setup:
+    """Everything that is built from one configuration. Nothing in it is replaced: a reload builds another setup."""
+
+    config: Config
+    context: Context
+    poller: Poller | None
+    """None: this process does not dial."""
+    app: QuartTrio
+    metrics_app: QuartTrio
+    alerts: Alerts | None
+    """None: nobody is alerted."""
+    chores: Sequence[Chore]
+
+    @property
+    def stopping(self) -> trio.Event:
+        """Return what is set to end this setup, at the stop and at a reload."""
+        return self.context.stopping
+
+    def take_over(self, before: "Setup | None") -> None:
+        """Apply the configuration to the memory, once the setup before claims nothing more.
+
+        A pause ends with the next probe; after a change of what it judges, a probe may be sent at once.
+        """
+        memory, provider, now = self.context.memory, self.config.provider, self.context.clock.monotonic()
+        memory.adjust(
+            dialers=self.config.worker.dialers,
+            per_second=provider.calls_per_second,
+            backoff=self.context.rules.backoff,
+            now=now,
+        )
+        if before is None:
+            return
+        judged = before.config.provider
+        if (provider.generic, provider.twilio) != (judged.generic, judged.twilio):
+            memory.breaker.probe_soon(now)  # another key: what was refused may be accepted now
+        memory.breaker.address.probe_soon(now)  # what keeps the provider from us is mostly not in this file
+
+    async def claims_ended(self) -> None:
+        """Wait until this setup claims nothing more; its requests in flight may go on."""
+        await self.stopping.wait()
+        if self.poller is not None:
+            await self.poller.claims_ended.wait()
+
+    async def dial(self) -> None:
+        """Claim and call until the end of this setup; return when its requests in flight have ended, too."""
+        try:
+            if self.poller is not None:
+                await self.poller.run()
+            else:
+                await self.stopping.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self.context.provider.aclose()
+
+    async def do_side_jobs(self) -> None:
+        """Send alerts and do the daily jobs until the end of this setup."""
+        async with trio.open_nursery() as nursery:
+            if self.alerts is not None:
+                nursery.start_soon(watch, self.alerts)
+            for chore in self.chores:
+                nursery.start_soon(look_after, chore)
+            await self.stopping.wait()
+
+
+def set_up(config: Config, daemon: Daemon) -> Setup:
+    """Build everything from a configuration. It has no effect yet: see `Daemon.switch_to`."""
+    options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
+    provider = daemon.client(config)
+    context = Context(
+        database=daemon.database,
+        provider=provider,
+        memory=daemon.memory,
+        clock=clock,
+        rules=rules_of(config, provider=provider.name, account=provider.account, capabilities=provider.capabilities),
+        timeout=timedelta(seconds=config.provider.timeout_seconds),
+        stopping=trio.Event(),
+        instruments=instruments,
+    )
+    dials = options.only != "web"
+    look = Watch(context=context, dials=dials, started_at=daemon.started_at)
+    own_api = api(config, database=daemon.database, rules=context.rules)
+    app = build_app(
+        door=webhooks(config, context, knows_one_call=options.knows_one_call),
+        readiness=look.readiness,
+        max_body_bytes=config.web.max_body_bytes,
+        api=lambda: own_api,
+        guard=Guard(networks(config.web.trusted_proxies), context.stopping),
+        doings=look.doings,
+        answered=lambda code: instruments.webhook(code, clock.now()),
+        knows_one_call=options.knows_one_call,
+    )
+    interval = timedelta(seconds=config.worker.poll_interval_seconds)
+    return Setup(
+        config=config,
+        context=context,
+        poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
+        app=app,
+        metrics_app=build_metrics_app(look.scrape),
+        alerts=_alerts(config, context) if dials and config.alerts.urls else None,
+        chores=chores(config, database=daemon.database, clock=clock, stopping=context.stopping) if dials else (),
+    )
+
+
+def address_of(config: Config) -> str:
+    """Return the address at which the provider asks what to say; empty if this one does not ask."""
+    return config.web.public_base_url if config.provider.kind == "twilio" else ""
+
+
+def _alerts(config: Config, context: Context) -> Alerts:
+    """Return what alerts somebody when reminders need a human."""
+    return Alerts(
+        database=context.database,
+        clock=context.clock,
+        send=by_apprise(config.alerts.urls),
+        every=timedelta(seconds=config.alerts.every_seconds),
+        stopping=context.stopping,
+    )
+
+
+def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[Chore]:
+    """Return what is done once a day, one thing after the other."""
+    found, zone = [], config.calling.zone
+    if config.backup.path is not None:
+        backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
+        found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
+    daily = Daily(at=config.retention.time, zone=zone)
+    found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    turn = trio.Lock()
+    return [evolve(chore, turn=turn) for chore in found]

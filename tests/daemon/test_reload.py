@@ -1,0 +1,318 @@
+"""A reload builds everything anew beside what goes on: requests to the web server, requests in flight, an alert."""
+
+import json
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from threading import Event
+
+import httpx
+import pytest
+import trio
+import trio.testing
+from attrs import define, field
+from loguru import logger
+
+from reminderd.clock import SystemClock
+from reminderd.config import Config
+from reminderd.config.load import load_config
+from reminderd.daemon import Reload, run
+from tests.e2e.conftest import Clinic
+from tests.support.api import TOKEN
+from tests.support.clinic import a_clinic
+from tests.support.generic_server import send, signed, webhook
+from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
+
+PATIENCE = 30
+AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
+API = f'[api]\ntoken = "{TOKEN}"\n'
+
+
+@define
+class ReloadingClinic:
+    """A daemon in this process, whose configuration the test rewrites."""
+
+    clinic: Clinic
+    url: str = ""
+    stopping: trio.Event = field(factory=trio.Event)
+    ended: trio.Event = field(factory=trio.Event)
+    loads: int = 0
+    """How often the configuration was read again."""
+    may_load: Event = field(factory=Event)
+    """Until it is set, reading it does not end; it is set unless the test clears it."""
+    has_bug: bool = False
+    lines: list[str] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.may_load.set()
+
+    def load(self) -> Config:
+        return load_config(self.clinic.folder / "config.toml", {}, self.clinic.folder)
+
+    def load_again(self) -> Config:
+        self.loads += 1
+        assert self.may_load.wait(PATIENCE)
+        if self.has_bug:
+            raise RuntimeError("a bug")
+        return self.load()
+
+    def write(self, more: str) -> None:
+        self.clinic.configure()
+        with (self.clinic.folder / "config.toml").open("a") as file:
+            file.write(more)
+
+    async def line(self, text: str, times: int = 1) -> None:
+        """Wait until so many lines of the log contain this text."""
+        with trio.fail_after(PATIENCE):
+            while sum(text in line for line in self.lines) < times:  # noqa: ASYNC110 - the log is no event
+                await trio.sleep(0.005)
+
+    async def until_loading(self, times: int) -> None:
+        with trio.fail_after(PATIENCE):
+            while self.loads < times:  # noqa: ASYNC110 - a thread's count is no event
+                await trio.sleep(0.005)
+
+    async def reload(self, more: str = "") -> None:
+        """Reload with this at the end of the configuration, and return once it is in force."""
+        before = sum("configuration reloaded" in line for line in self.lines)
+        self.write(more)
+        signal.raise_signal(signal.SIGHUP)
+        await self.line("configuration reloaded", before + 1)
+
+
+@define
+class BodyThatWaits(httpx.AsyncByteStream):
+    """Sends a part of a body, and the rest when the test says so."""
+
+    content: bytes
+    begun: trio.Event = field(factory=trio.Event)
+    rest: trio.Event = field(factory=trio.Event)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self.content and not self.begun.is_set():
+            self.begun.set()
+            return self.content[:10]
+        await self.rest.wait()
+        left, self.content = self.content[10:], b""
+        if not left:
+            raise StopAsyncIteration
+        return left
+
+
+@asynccontextmanager
+async def started(folder: Path) -> AsyncIterator[ReloadingClinic]:
+    async with a_clinic(folder) as clinic, trio.open_nursery() as nursery:
+        house = ReloadingClinic(clinic)
+        sink = logger.add(house.lines.append, format="{level} {message}")
+        reload = Reload(load=house.load_again, set_level=lambda _level: None)
+
+        async def run_to_the_end(*, task_status: trio.TaskStatus[str]) -> None:
+            async with trio.open_nursery() as inner:
+                start = partial(run, house.load(), clock=SystemClock(), stopping=house.stopping, reload=reload)
+                task_status.started((await inner.start(start)).web_url or "")
+            house.ended.set()
+
+        house.url = await nursery.start(run_to_the_end)
+        try:
+            yield house
+        finally:
+            house.may_load.set()
+            house.stopping.set()
+            with trio.fail_after(PATIENCE):
+                await house.ended.wait()
+            logger.remove(sink)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[ReloadingClinic]:
+    async with started(tmp_path) as made:
+        yield made
+
+
+async def test_an_open_connection_is_answered_by_the_new_configuration(house: ReloadingClinic) -> None:
+    async with await trio.open_tcp_stream("127.0.0.1", int(house.url.rpartition(":")[2])) as stream:
+
+        async def asked() -> bytes:
+            head = f"GET /api/reminders/r1 HTTP/1.1\r\nHost: clinic\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+            await stream.send_all(head.encode())
+            answer = b""
+            with trio.fail_after(PATIENCE):
+                while not answer.rstrip().endswith(b"}"):
+                    received = await stream.receive_some()
+                    assert received, "the connection was closed"
+                    answer += received
+            return answer
+
+        assert b"no reminder has this id" not in await asked()
+        await house.reload(API)
+        assert b"no reminder has this id" in await asked()
+
+
+async def test_a_webhook_whose_body_is_on_its_way_at_a_reload_is_recorded(house: ReloadingClinic) -> None:
+    house.clinic.insert("r1")
+    [ring] = await house.clinic.provider.rang(1)
+    await house.clinic.until("r1", "processing")
+    request = signed(house.clinic.client, house.url, webhook(ring))
+    request.stream = body = BodyThatWaits(json.dumps(webhook(ring)).encode())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(house.clinic.client.send, request))
+        await body.begun.wait()
+        await house.reload(API)
+        body.rest.set()
+    await house.clinic.until("r1", "called")
+
+
+async def test_webhooks_and_requests_are_answered_throughout_many_reloads(house: ReloadingClinic) -> None:
+    house.clinic.insert("r1")
+    [ring] = await house.clinic.provider.rang(1)
+    codes: set[int] = set()
+    times = 0
+    async with trio.open_nursery() as nursery:
+
+        async def ask() -> None:
+            nonlocal times
+            while True:
+                codes.add((await send(house.clinic.client, house.url, webhook(ring, "ringing"))).status_code)
+                codes.add((await house.clinic.client.get(f"{house.url}/health")).status_code)
+                times += 1
+
+        nursery.start_soon(ask)
+        for number in range(10):
+            before = times
+            await house.reload(f"[redial]\nmax_calls = {number + 2}\n")
+            with trio.fail_after(PATIENCE):
+                while times == before:  # noqa: ASYNC110 - a count is no event
+                    await trio.sleep(0.005)
+        nursery.cancel_scope.cancel()
+    assert codes == {200}
+
+
+async def test_the_api_is_there_at_once_though_a_request_of_the_old_configuration_hangs(
+    house: ReloadingClinic,
+) -> None:
+    house.clinic.provider.hold()
+    house.clinic.insert("r1")
+    await house.clinic.provider.rang(1)
+    await house.reload(API)
+    answer = await house.clinic.client.get(f"{house.url}/api/reminders/r1", headers=AUTHORIZED)
+    assert (answer.status_code, answer.json()["status"]) == (200, "dialing")
+    house.clinic.provider.answers.set()
+    await house.clinic.until("r1", "processing")
+
+
+async def test_a_stop_during_a_reload_stops_and_the_new_configuration_is_not_used(house: ReloadingClinic) -> None:
+    house.may_load.clear()
+    house.write(API)
+    signal.raise_signal(signal.SIGHUP)
+    await house.until_loading(1)
+    house.stopping.set()
+    house.may_load.set()
+    with trio.fail_after(PATIENCE):
+        await house.ended.wait()
+    assert not [line for line in house.lines if "reloaded" in line]
+    assert house.lines[-1].strip() == "INFO stopped"
+
+
+async def test_a_stop_waits_for_a_request_that_an_earlier_configuration_has_in_flight(house: ReloadingClinic) -> None:
+    house.clinic.provider.hold()
+    house.clinic.insert("r1")
+    await house.clinic.provider.rang(1)
+    await house.reload("[redial]\nmax_calls = 2\n")
+    await house.reload("[redial]\nmax_calls = 3\n")
+    house.stopping.set()
+    await trio.testing.wait_all_tasks_blocked(0.05)
+    assert not house.ended.is_set()
+    house.clinic.provider.answers.set()
+    with trio.fail_after(PATIENCE):
+        await house.ended.wait()
+    assert house.clinic.reminder("r1").status == "processing"
+    assert house.lines[-1].strip() == "INFO stopped"
+
+
+async def test_signals_that_come_during_a_reload_are_one_more_reload(house: ReloadingClinic) -> None:
+    house.may_load.clear()
+    house.write(API)
+    signal.raise_signal(signal.SIGHUP)
+    await house.until_loading(1)
+    for _ in range(3):
+        signal.raise_signal(signal.SIGHUP)
+    house.may_load.set()
+    await house.line("configuration reloaded, changed: [api].token")
+    await house.line("configuration reloaded, changed: nothing")
+    assert house.loads == 2
+
+
+async def test_a_bug_that_a_new_configuration_meets_changes_nothing(house: ReloadingClinic) -> None:
+    house.has_bug = True
+    house.write(API)
+    signal.raise_signal(signal.SIGHUP)
+    await house.line("configuration not reloaded (unexpected error); still using the previous one")
+    house.has_bug = False
+    url = f"{house.url}/api/openapi.json"
+    assert (await house.clinic.client.get(url)).status_code == 404
+    house.clinic.insert("r1")
+    await house.clinic.provider.rang(1)
+    await house.reload(API)
+    assert (await house.clinic.client.get(url)).status_code == 200
+
+
+async def test_an_alert_on_its_way_at_a_reload_is_sent_once(house: ReloadingClinic) -> None:
+    answer = trio.Event()
+
+    async def slow(line: Line) -> None:
+        await hear(line)
+        await answer.wait()
+        await line.stream.send_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    async with hostile((slow,)) as receiver:
+        alerts = f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\nevery_seconds = 1\n'
+        await house.reload(alerts)
+        house.clinic.insert("r1", "not a number")
+        await receiver.heard(1)
+        await house.reload(f"{alerts}[redial]\nmax_calls = 2\n")
+        with trio.move_on_after(0.5):  # time to send it again, were nobody waiting for the first
+            await receiver.heard(2)
+        answer.set()
+        await house.line("an alert was sent: 1 reminder needs a human")
+        house.clinic.insert("r2", "not a number")
+        first, second = await receiver.heard(2)
+        assert (b"r1:" in first.body, b"r1:" in second.body, b"r2:" in second.body) == (True, False, True)
+
+
+async def test_a_folder_for_backups_is_used_at_once(house: ReloadingClinic) -> None:
+    (house.clinic.folder / "copies").mkdir()
+    await house.reload('[backup]\nfolder = "copies"\n')
+    await house.line("backup made: ")
+
+
+async def test_a_longer_body_is_accepted_at_once(house: ReloadingClinic) -> None:
+    body = b" " * 2_000_000
+
+    async def sent() -> int:
+        return (await send(house.clinic.client, house.url, body)).status_code
+
+    assert await sent() == 413
+    house.clinic.configure()
+    config = house.clinic.folder / "config.toml"
+    config.write_text(config.read_text().replace("[web]\n", "[web]\nmax_body_bytes = 3_000_000\n"))
+    signal.raise_signal(signal.SIGHUP)
+    await house.line("configuration reloaded, changed: [web].max_body_bytes")
+    assert await sent() == 400
+
+
+async def test_whoever_is_named_after_an_alert_failed_is_alerted_at_once(house: ReloadingClinic) -> None:
+    def alerts(receiver: HostileProvider) -> str:
+        return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
+
+    async with hostile(answering(500)) as failing, hostile(answering(200)) as working:
+        house.clinic.insert("r1", "not a number")
+        await house.clinic.until("r1", "failed")
+        await house.reload(alerts(failing))
+        await house.line("an alert could not be sent")
+        await house.reload(alerts(working))
+        await house.line("an alert was sent: 1 reminder needs a human")

@@ -1,0 +1,160 @@
+"""What outlives a reload: another loop goes on with the memory of the one before, whose requests may be in flight."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+import trio
+from attrs import define, field
+from trio.testing import wait_all_tasks_blocked
+
+from reminderd.core.answers import AccountTrouble, Answer
+from reminderd.core.backoff import Backoff
+from reminderd.core.model import Status
+from reminderd.engine.breaker import Breaker
+from reminderd.engine.context import Memory
+from reminderd.providers.base import Placement
+from reminderd.store.rows import to_ms
+from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
+from tests.support.clock import HandClock
+from tests.support.house import House, TameProvider, a_house, accepts
+from tests.support.nouns import HOUR, MINUTE, NOW
+
+LONG = Backoff(HOUR, HOUR)
+T = TypeVar("T")
+
+
+@define
+class WritesThatWait:
+    """Runs the database's calls; with `held`, a write waits until it is set, as for another program's lock."""
+
+    held: trio.Event | None = None
+    waiting: trio.Event = field(factory=trio.Event)
+    """Set when a write waits."""
+    _threads: Runner = field(factory=worker_threads)
+
+    async def __call__(self, call: Callable[[], T], /) -> T:
+        if self.held is not None and getattr(call, "func", None) is not snapshot:
+            self.waiting.set()
+            await self.held.wait()
+        return await self._threads(call)
+
+
+@pytest.fixture
+def answer_now() -> trio.Event:
+    return trio.Event()
+
+
+@pytest.fixture
+def slow(answer_now: trio.Event) -> TameProvider:
+    async def when_told(placement: Placement) -> Answer:
+        await answer_now.wait()
+        return await accepts(placement)
+
+    return TameProvider(when_told)
+
+
+@pytest.mark.parametrize("dialers", [3, 1])
+async def test_requests_in_flight_at_a_reload_take_up_their_lines_to_their_end(
+    tmp_path: Path, slow: TameProvider, answer_now: trio.Event, dialers: int
+) -> None:
+    async with a_house(tmp_path / "db", HandClock(), slow, dialers=3) as house:
+        for name in ("r1", "r2", "r3"):
+            await house.insert(name)
+        await slow.asked(3)
+        await house.reload(dialers=dialers)
+        await house.insert("r4")
+        await house.polled()
+        assert len(slow.placed) == 3
+        answer_now.set()
+        await slow.asked(4)
+        await house.until_all(4, "status = 'processing'")
+
+
+async def test_a_reload_to_fewer_lines_waits_for_the_claim_that_is_under_way(
+    tmp_path: Path, slow: TameProvider, answer_now: trio.Event
+) -> None:
+    """That one counts on the lines that were free when it began."""
+    clock, threads = HandClock(), WritesThatWait()
+    async with a_house(tmp_path / "db", clock, slow, dialers=3, runner=threads) as house:
+        for name in ("r1", "r2", "r3", "r4"):
+            await house.insert(name, at=NOW + MINUTE)
+        await house.polled()
+        threads.held = trio.Event()
+        clock.advance(MINUTE)
+        await threads.waiting.wait()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(partial(house.reload, dialers=1))
+            await wait_all_tasks_blocked()
+            threads.held.set()
+        answer_now.set()
+        await house.until_all(4, "status = 'processing'")
+        assert sorted({one.reminder_id for one in slow.placed}) == ["r1", "r2", "r3", "r4"]
+        assert len(slow.placed) == 4
+
+
+async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
+    tmp_path: Path, slow: TameProvider, answer_now: trio.Event
+) -> None:
+    """Its answer may come, and be settled, long after its lease would have run out."""
+    clock = HandClock()
+    async with a_house(tmp_path / "db", clock, slow) as house:
+        await house.insert("r1")
+        await slow.asked(1)
+        await house.reload()
+        for _ in range(4):
+            clock.advance(house.rules.lease / 2)
+            await house.polled()
+        assert (await house.reminder("r1")).status is Status.DIALING
+        answer_now.set()
+        await house.until("r1", Status.PROCESSING)
+
+
+async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: Path) -> None:
+    async def refuses_us(_placement: Placement) -> Answer:
+        return AccountTrouble("401: who are you?")
+
+    provider = TameProvider(refuses_us)
+    async with a_house(tmp_path / "db", HandClock(), provider, dialers=1) as house:
+        house.poller.memory.breaker.backoff = LONG
+        await house.insert("r1")
+        await provider.asked(1)
+        await house.until_all(1, "id = 'r1' AND status = 'scheduled'")
+        await house.reload(backoff=LONG)
+        await house.insert("r2")
+        await house.polled()
+        assert len(provider.placed) == 1
+        house.poller.memory.breaker.probe_soon(house.clock.monotonic())
+        await house.polled()
+        await provider.asked(2)
+
+
+async def test_a_reload_does_not_end_the_quiet_time_after_a_restore_that_only_the_wall_clock_has_passed(
+    tmp_path: Path,
+) -> None:
+    async def restored_now(house: House) -> None:
+        stamp = str(to_ms(house.clock.now()))
+        await house.execute("INSERT INTO settings (key, value) VALUES ('restored_at', ?)", stamp)
+
+    clock = HandClock()
+    async with a_house(tmp_path / "db", clock, before_start=restored_now, outcome_timeout=15 * MINUTE) as house:
+        await house.insert("r1", at=NOW + MINUTE)
+        await house.polled()
+        clock.time += HOUR
+        await house.reload()
+        await house.polled()
+        assert house.provider.placed == []
+        clock.seconds += (15 * MINUTE).total_seconds()
+        await house.until("r1", Status.PROCESSING)
+
+
+def test_fewer_lines_than_requests_in_flight_leave_none_free() -> None:
+    memory = Memory(breaker=Breaker(LONG), beat=0.0)
+    memory.adjust(dialers=3, per_second=0, backoff=LONG, now=0.0)
+    for number in range(3):
+        memory.lines.acquire_on_behalf_of_nowait(number)
+    memory.adjust(dialers=1, per_second=0, backoff=LONG, now=1.0)
+    assert (memory.free_lines, memory.free_checkers) == (0, 1)
