@@ -1,4 +1,4 @@
-"""One real call to a phone at hand, followed to its end: whether everything between here and that phone works."""
+"""Place one real call to a phone at hand and follow it to its end: does everything up to that phone work?"""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,10 +11,12 @@ from uuid import uuid4
 
 import click
 import trio
-from attrs import evolve
+from attrs import define, evolve
 
-from reminderd.cli.common import FAILED, actor, database, fail, say_if_paused, with_config, wrong
-from reminderd.cli.following import Seen, news
+from reminderd.cli.common import FAILED, actor, database, fail, with_config, wrong
+from reminderd.cli.output import in_words
+from reminderd.cli.pausing import say_if_paused
+from reminderd.cli.status import another, ask
 from reminderd.clock import SystemClock
 from reminderd.config import (
     AlertsConfig,
@@ -30,15 +32,15 @@ from reminderd.config import (
 )
 from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.model import Status
-from reminderd.core.phone import patient_number
+from reminderd.core.model import Call, CallState, Reminder, Status
+from reminderd.core.phone import Numbering, existing_number, patient_number
 from reminderd.core.rules import Rules
 from reminderd.daemon import Options, run, watch_signals
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.store import reminders
 from reminderd.store.ledger import load
 from reminderd.store.opt_outs import opted_out
-from reminderd.store.settings import paused
+from reminderd.store.settings import database_id, paused
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction
 from reminderd.web.server import PortUnavailableError, bind
@@ -48,20 +50,45 @@ MESSAGE: Final = "This is a test call. If you can hear this, your patients can h
 _GOOD_FOR: Final = timedelta(minutes=10)
 """Less than it takes to be called a second time."""
 
-_TAKEN_UP_SECONDS: Final = 15.0
-"""Within which a daemon that is running takes a reminder up."""
+_CLAIMED_SECONDS: Final = 15.0
+"""Within which a daemon that runs claims a reminder."""
 
 _LOOK_SECONDS: Final = 0.1
 
-_TAKEN: Final = "queued"
+_ACCEPTED: Final = "queued"
 """What a call is until the provider has reported something of it."""
 
 _SILENT_SECONDS: Final = 5.0
-"""After which a provider that has taken a call has mostly reported something of it."""
+"""After which a provider that has accepted a call has mostly reported something of it."""
 
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
 _IN_A_PAUSE: Final = "the test call is placed all the same"
+_OWN: Final = (
+    "PHONE: the clinic's own number ([messages].phone, or the number that places the calls), which is never called;"
+    " use another phone at hand, such as a mobile"
+)
 _STOP_IT: Final = "while reminderd is stopped, call-test calls at once, whatever the hours and limits"
+
+_STATES = {
+    CallState.DIALING: "asking the provider for the call",
+    CallState.UNCONFIRMED: "unconfirmed: the call may or may not have been placed; waiting for a report",
+}
+_WORDS = {
+    "queued": "the provider has accepted the call",
+    "initiated": "the provider is dialing",
+    "ringing": "the phone is ringing",
+    "in-progress": "answered",
+    "answered": "answered",
+    "completed": "the call is over",
+}
+
+
+@define
+class Progress:
+    """A reminder and its calls, as they were last read."""
+
+    reminder: Reminder | None = None
+    calls: tuple[Call, ...] = ()
 
 
 @click.command(name="call-test")
@@ -76,12 +103,14 @@ def call_test(config: Config, phone: str, message: str) -> None:
     other requests are answered with 503, so that the provider repeats them.
     """
     numbering = numbering_of(config)
+    if _is_own(phone, numbering):
+        wrong([_OWN])
     found = mistakes(phone_number=phone, message=message, timezone=None, numbering=numbering)
     if found:
         wrong([line.replace("phone_number:", "PHONE:", 1).replace("message:", "--message:", 1) for line in found])
     number = patient_number(phone, numbering)
     is_running = _is_running(config)
-    _look_first(config, number, is_running=is_running)
+    _refuse_or_warn(config, number, is_running=is_running)
     now = SystemClock().now()
     request = ReminderRequest(phone_number=number, message=message, scheduled_at=now, expires_at=now + _GOOD_FOR)
     configure_logs(level="WARNING", log_format="text")
@@ -93,11 +122,25 @@ def call_test(config: Config, phone: str, message: str) -> None:
         raise SystemExit(trio.run(_call, _alone(config, Path(folder)), request, True))
 
 
-def _look_first(config: Config, number: str, *, is_running: bool) -> None:
-    """End if the number has opted out; say on stderr if dialing is paused."""
+def _is_own(phone: str, numbering: Numbering) -> bool:
+    try:
+        return existing_number(phone, numbering.country) in numbering.own
+    except ValueError:
+        return False
+
+
+def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
+    """End if our daemon would never place the call; say on stderr if dialing is paused."""
+    daemon = ask(config.web) if is_running else None
+    if isinstance(daemon, str):
+        fail(f"not called: {daemon}")
     if not config.database.path.exists():
+        if daemon is not None:
+            fail(f"not called: {another(config)}")
         return
     with database(config) as connection:
+        if daemon is not None and daemon.database_id != snapshot(connection, database_id):
+            fail(f"not called: {another(config)}")
         if snapshot(connection, partial(opted_out, phone_number=number)):
             fail("not called: this number has opted out")
         say_if_paused(config, connection)
@@ -106,7 +149,7 @@ def _look_first(config: Config, number: str, *, is_running: bool) -> None:
 
 
 def _is_running(config: Config) -> bool:
-    """Whether somebody takes webhooks where we would."""
+    """Return whether somebody receives webhooks where we would."""
     try:
         bind(config.web.host, config.web.port).close()
     except PortUnavailableError:
@@ -117,7 +160,7 @@ def _is_running(config: Config) -> bool:
 def _alone(config: Config, folder: Path) -> Config:
     """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour.
 
-    It takes no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
+    It accepts no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
     """
     return evolve(
         config,
@@ -141,19 +184,21 @@ async def _call(config: Config, request: ReminderRequest, alone: bool) -> int:  
         transaction(connection, add, SystemClock().now())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch_signals, stopping, nursery.cancel_scope)
-            if alone:
-                options = Options(knows_one_call=True)
-                await nursery.start(partial(run, config, clock=SystemClock(), stopping=stopping, options=options))
-            code = await _followed(connection, reminder_id, rules, stopping)
+            async with trio.open_nursery() as daemon:
+                if alone:
+                    options = Options(knows_one_call=True)
+                    await daemon.start(partial(run, config, clock=SystemClock(), stopping=stopping, options=options))
+                code = await _followed(connection, reminder_id, rules, stopping)
+                stopping.set()  # gracefully: the answer to the last webhook must go out
             nursery.cancel_scope.cancel()
     return code
 
 
 async def _followed(connection: Connection, reminder_id: str, rules: Rules, stopping: trio.Event) -> int:
-    """Tell how the call goes until it has ended; the exit code."""
-    seen = Seen()
+    """Print how the call goes until it has ended, and return the exit code."""
+    seen = Progress()
     silent_from = float("inf")
-    with trio.move_on_after(_TAKEN_UP_SECONDS) as patience:
+    with trio.move_on_after(_CLAIMED_SECONDS) as patience:
         while not stopping.is_set():
             for line in _lines(connection, reminder_id, rules, seen):
                 click.echo(f"{SystemClock().now():%H:%M:%S} {line}")
@@ -164,7 +209,7 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
                 return 0 if seen.reminder.status is Status.CALLED else FAILED
             if seen.calls:
                 patience.deadline = float("inf")
-            if not any(call.status == _TAKEN for call in seen.calls):
+            if not any(call.status == _ACCEPTED for call in seen.calls):
                 silent_from = trio.current_time() + _SILENT_SECONDS
             elif trio.current_time() >= silent_from:
                 click.echo(_SILENT, err=True)
@@ -183,12 +228,39 @@ async def _followed(connection: Connection, reminder_id: str, rules: Rules, stop
     return FAILED
 
 
-def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Seen) -> Iterator[str]:
-    def look(connection: Connection) -> Seen:
+def _lines(connection: Connection, reminder_id: str, rules: Rules, seen: Progress) -> Iterator[str]:
+    def look(connection: Connection) -> Progress:
         ledger = load(connection, rules, SystemClock().now(), reminder_ids=[reminder_id])
         reminder = ledger.reminders.get(reminder_id)
-        return Seen(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
+        return Progress(reminder, () if reminder is None else tuple(call for _, call in ledger.history(reminder)))
 
     now = snapshot(connection, look)
-    yield from news(seen, now)
+    yield from changes(seen, now)
     seen.reminder, seen.calls = now.reminder, now.calls
+
+
+def changes(before: Progress, now: Progress) -> Iterator[str]:
+    """Return a line for each thing that has changed."""
+    known = {call.id: call for call in before.calls}
+    for call in now.calls:
+        former = known.get(call.id)
+        if former is None or (former.status, former.state) != (call.status, call.state):
+            yield _line(call)
+        if call.answered_by is not None and (former is None or former.answered_by is None):
+            yield f"answered by: {call.answered_by}"
+    was, reminder = before.reminder, now.reminder
+    if reminder is None:
+        return
+    if reminder.response is not None and (was is None or was.response is None):
+        yield f"a key was pressed: {in_words(reminder.response)}"
+    if reminder.hold_code is not None and (was is None or was.hold_code is not reminder.hold_code):
+        yield f"held: {reminder.hold_code.sentence}"
+    if reminder.status.final and (was is None or was.status is not reminder.status):
+        yield f"{reminder.status}" + (f": {reminder.last_error}" if reminder.last_error else "")
+
+
+def _line(call: Call) -> str:
+    words = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
+    external = f" ({call.external_call_id})" if call.status == "queued" and call.external_call_id else ""
+    lasted = f" after {call.duration_seconds} s" if call.duration_seconds and not call.state.alive else ""
+    return f"{words}{external}{lasted}"

@@ -1,26 +1,21 @@
-"""What all commands share: the configuration, exit codes, who is at the keyboard."""
+"""Share among commands: the configuration, the database, exit codes, who is at the keyboard."""
 
 import getpass
 import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
 from functools import partial, update_wrapper
 from pathlib import Path
 from typing import Concatenate, NoReturn, ParamSpec
 
 import click
 
-from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config, rules_of
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.config import FILE_NAME, Config, ConfigError, files_with_secrets, load_config
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.files import companions
-from reminderd.store.address import unreached_since
-from reminderd.store.claims import standstill
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, StoreUnusableError, UnknownReminderError
-from reminderd.store.settings import last_pause, paused, real_provider, remember_real_provider
+from reminderd.store.settings import real_provider, remember_real_provider
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync, open_to_look
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -29,6 +24,8 @@ P = ParamSpec("P")
 
 FAILED = 1
 WRONG_USAGE = 2
+
+as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
 
 
 def fail(message: str) -> NoReturn:
@@ -85,7 +82,7 @@ def store_errors() -> Iterator[None]:
 
 @contextmanager
 def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connection]:
-    """The database, made if there is none; it remembers whether a real provider is configured.
+    """Open the database, created if there is none; it remembers whether a real provider is configured.
 
     A new one is named on stderr, as the command may have been typed in a wrong folder, unless it `is_ours_alone`.
     """
@@ -99,7 +96,7 @@ def database(config: Config, *, is_ours_alone: bool = False) -> Iterator[Connect
 
 @contextmanager
 def existing_database(config: Config) -> Iterator[Connection]:
-    """The database, for commands that change what is there: none is made, as a mistyped name would look empty."""
+    """Open the database to change what is in it. None is created, as one with a mistyped name would look empty."""
     _must_exist(config)
     with database(config) as connection:
         yield connection
@@ -107,7 +104,7 @@ def existing_database(config: Config) -> Iterator[Connection]:
 
 @contextmanager
 def database_to_look_at(config: Config, *, changes_nothing: bool = False) -> Iterator[Connection]:
-    """The database, for commands that only look: it is not brought to a newer schema under a daemon that runs.
+    """Open the database for reading only: it is not upgraded under a daemon that runs.
 
     It remembers whether a real provider is configured, unless the command promises that it `changes_nothing`.
     """
@@ -139,35 +136,15 @@ def files_in_use(config: Config) -> dict[Path, str]:
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """The errors themselves, however deep their groups lie in each other."""
+    """Return the errors in a group, however deeply groups are nested in it."""
     found: list[BaseException] = []
     for error in group.exceptions:
         found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
     return found
 
 
-def say_if_paused(config: Config, connection: Connection) -> None:
-    """A line on stderr for each reason why nobody is called: whoever looks at what waits should know."""
-    if snapshot(connection, unreached_since) is not None:
-        click.echo(f"dialing is paused: {UNREACHED}; reminderd doctor shows more", err=True)
-    if not snapshot(connection, paused):
-        until = quiet_until(config, connection)
-        if until is not None:
-            click.echo(f"a backup was restored: nobody is called before {spoken(until, config.calling.zone)}", err=True)
-        return
-    act = snapshot(connection, last_pause)
-    by_whom = "" if act is None else f" by {act['actor']}" + (f" ({act['detail']})" if act["detail"] else "")
-    click.echo(f"dialing is paused{by_whom}; reminderd resume ends it", err=True)
-
-
-def quiet_until(config: Config, connection: Connection) -> datetime | None:
-    """Until when nobody is called after a restore; None: there was none, or that time is over."""
-    _, until = snapshot(connection, partial(standstill, rules=rules_of(config)))
-    return until if until is not None and SystemClock().now() < until else None
-
-
 def actor() -> str:
-    """Who is at the keyboard, for the audit: the login name."""
+    """Return who is at the keyboard, for the audit: the login name."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # no such user, as in some containers

@@ -1,4 +1,4 @@
-"""What the admin does with the database file itself."""
+"""Check, back up, restore or migrate the database file."""
 
 from contextlib import closing
 from pathlib import Path
@@ -33,7 +33,10 @@ def db() -> None:
 @db.command()
 @with_config
 def check(config: Config) -> None:
-    """Read the whole database and list every error; exit code 1 if there is one."""
+    """Read the whole database, and list every error.
+
+    Exit code 1 if there is one. The daemon may run meanwhile.
+    """
     with database_to_look_at(config) as connection:
         found = snapshot(connection, damage_in)
         if not found:
@@ -51,7 +54,10 @@ def check(config: Config) -> None:
 @click.option("--force", is_flag=True, help="Replace FILE, if it is an earlier backup of this database.")
 @with_config
 def backup(config: Config, file: Path, *, force: bool) -> None:
-    """Copy the database to FILE, also while the daemon runs, and check the copy."""
+    """Copy the database to FILE, and check the copy.
+
+    The daemon may run meanwhile.
+    """
     path = config.database.path
     if not path.exists():
         fail(f"{path}: there is no database yet")
@@ -68,10 +74,10 @@ def backup(config: Config, file: Path, *, force: bool) -> None:
 @click.option("--from-another", is_flag=True, help="Restore FILE even if it is a backup of another database.")
 @with_config
 def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> None:
-    """Replace the database with the backup FILE; the daemon must be stopped.
+    """Replace the database with the backup FILE.
 
-    The backup does not contain what happened after it was made. So dialing is paused, and reminders whose patients may
-    have been called since are failed, for staff to check.
+    The daemon must be stopped. The backup does not contain what happened after it was made. So dialing is paused, and
+    reminders whose patients may have been called since are failed, for staff to check.
     """
     done = restored_from(
         config.database.path,
@@ -92,9 +98,10 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
 @db.command()
 @with_config
 def migrate(config: Config) -> None:
-    """Upgrade the database to this program's schema, after copying it to the same folder.
+    """Upgrade the database to this program's schema.
 
-    The daemon and every command that writes do the same; this one does nothing else. Stop the daemon first.
+    The old one is copied to the same folder first. The daemon and every command that writes do the same; this one does
+    nothing else. Stop the daemon first.
     """
     path = config.database.path
     if not path.exists():

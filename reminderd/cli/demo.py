@@ -1,4 +1,4 @@
-"""Everything that can become of a reminder, shown in seconds: a temporary database, the sandbox, the real daemon."""
+"""Show in seconds what can become of a reminder: a temporary database, the sandbox, the real daemon."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from reminderd.config import Config, TwilioConfig, load_config
 from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import CallState, Status
 from reminderd.daemon import Options, run
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.switchboard import PlacedCall
@@ -77,7 +77,7 @@ _KEY_CASES: Final = (
     _Case("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
     _Case("voicemail", "a machine answers, twice, and hears nothing of the appointment", Status.FAILED, calls=2),
 )
-"""What only a provider can show that is told what to say."""
+"""What only a provider can show that asks what to speak."""
 
 
 @click.command()
@@ -96,7 +96,7 @@ def demo(dialect: str) -> None:
         config = load_config(None, _ENVIRONMENT, Path(folder))
         with open_sync(config.database.path) as connection:
             _add_reminders(connection, cases)
-            rings = trio.run(_played, config, connection, dialect)
+            rings = trio.run(_play_all, config, connection, dialect)
             outcome = [_outcome(connection, case, rings) for case in cases]
     columns = ["what happens", "status", "reason", "phone rang", "as expected"]
     if dialect == "twilio":
@@ -121,16 +121,16 @@ def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
         transaction(connection, write, now)
 
 
-async def _played(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
-    """Run the real daemon until every reminder is final; how often a phone rang for each call, as the provider says."""
+async def _play_all(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
+    """Run the real daemon until every reminder is final, and return how often the provider placed each call."""
     stopping = trio.Event()
     rung: Sequence[PlacedCall] = ()
     with trio.move_on_after(_LONGEST_SECONDS):
-        async with trio.open_nursery() as beside:
+        async with trio.open_nursery() as outer:
             provider: SimulatedProvider | None = None
             if dialect == "twilio":
                 provider = TwilioSandbox(_ACCOUNT_SID, _AUTH_TOKEN, pace=_PACE)
-                config = _with_twilio(config, await beside.start(serve_sandbox, provider))
+                config = _with_twilio(config, await outer.start(serve_sandbox, provider))
             async with trio.open_nursery() as nursery:
                 options = Options(sandbox_pace=_PACE)
                 start = partial(run, config, clock=SystemClock(), stopping=stopping, options=options)
@@ -140,12 +140,12 @@ async def _played(config: Config, connection: Connection, dialect: str) -> Count
                 provider = provider or running.sandbox
                 rung = () if provider is None else provider.calls
                 stopping.set()
-            beside.cancel_scope.cancel()
+            outer.cancel_scope.cancel()
     return Counter(call.attempt_id for call in rung)
 
 
 def _with_twilio(config: Config, api_url: str) -> Config:
-    """The configuration of a clinic whose Twilio is the sandbox at this URL, and finds us where we listen."""
+    """Return the configuration of a clinic whose Twilio is the sandbox at this URL."""
     account = TwilioConfig(
         account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=ACCOUNT_NUMBERS[0], api_url=api_url
     )
@@ -165,8 +165,8 @@ def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) ->
     rang = sum(rings[str(call["id"])] for call in calls)
     placed = [call for call in calls if call["state"] != CallState.NOT_PLACED]
     wanted_rings = 0 if case.behaviour == "refused" else case.calls
-    as_told = (row.get("status"), row.get("response")) == (case.status, case.response)
-    right = as_told and len(placed) == case.calls and rang == wanted_rings
+    as_expected = (row.get("status"), row.get("response")) == (case.status, case.response)
+    right = as_expected and len(placed) == case.calls and rang == wanted_rings
     return {
         "what happens": case.story,
         "status": row.get("status"),

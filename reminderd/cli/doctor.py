@@ -1,4 +1,4 @@
-"""The command `doctor`: what is well, what isn't, and what to do about it, a line each."""
+"""Print the doctor's findings: what is well, what isn't, and what to do about it, a line each."""
 
 import sys
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ from reminderd.cli.common import FAILED, with_config
 from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config
-from reminderd.core.diagnosis.finding import Finding, Mark, count
+from reminderd.core.diagnosis import Finding, Mark, count
 from reminderd.core.masking import without_numbers
-from reminderd.doctor import rounds
+from reminderd.doctor.rounds import diagnose
 from reminderd.logs.terminal import on_one_line, unguarded
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
 _PLAIN: Final = str.maketrans({"✓": "+", "✗": "X", "–": "-", "→": "->"})
-_COLOURS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.WRONG: "red"}
+_COLORS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow", Mark.WRONG: "red"}
 
 
 @click.command()
@@ -30,27 +30,27 @@ def doctor(config: Config, *, as_json: bool) -> None:
     ✓ is good, ! works but should be changed, ✗ must be fixed, – could not be checked. Nothing is changed and nobody
     is called, whether the daemon runs or not. Exit code 1 if anything must be fixed.
     """
-    findings = trio.run(rounds, config, SystemClock())
+    findings = trio.run(diagnose, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)
     if as_json:
         shown = [_document(finding) for finding in findings]
         print_json({"wrong": wrong, "warnings": warnings, "findings": shown}, config.calling.zone)
     else:
         width = max(len(finding.about) for finding in findings)
-        for line in (*(_line(finding, width) for finding in findings), _sum(wrong, warnings)):
+        for line in (*(_line(finding, width) for finding in findings), _sum(findings)):
             click.echo(_showable(line, sys.stdout.encoding), file=unguarded(sys.stdout))
     if wrong:
         sys.exit(FAILED)
 
 
 def _line(finding: Finding, width: int) -> str:
-    sign = click.style(_SIGNS[finding.mark], fg=_COLOURS.get(finding.mark), bold=True)
+    sign = click.style(_SIGNS[finding.mark], fg=_COLORS.get(finding.mark), bold=True)
     fix = f" → {_clean(finding.fix)}" if finding.fix else ""
     return f"{sign} {finding.about:<{width}}  {_clean(finding.says)}{fix}"
 
 
 def _showable(line: str, encoding: str) -> str:
-    """The line as a terminal can show it that lacks our signs."""
+    """Return the line as a terminal can show it that lacks our signs."""
     try:
         line.encode(encoding)
     except UnicodeEncodeError:
@@ -67,11 +67,13 @@ def _document(finding: Finding) -> dict[str, str]:
     }
 
 
-def _sum(wrong: int, warnings: int) -> str:
+def _sum(findings: list[Finding]) -> str:
+    wrong, warnings, unknown = (count(findings, mark) for mark in (Mark.WRONG, Mark.WARNING, Mark.UNKNOWN))
     fixes = f"{wrong} to fix" if wrong else "nothing to fix"
-    return f"{fixes}, {warnings} {'warning' if warnings == 1 else 'warnings'}"
+    unchecked = f", {unknown} not checked" if unknown else ""
+    return f"{fixes}, {warnings} {'warning' if warnings == 1 else 'warnings'}{unchecked}"
 
 
 def _clean(text: str) -> str:
-    """Others' words are in it: no phone number, no control character."""
+    """Return a text that others have written parts of, without phone numbers and control characters."""
     return on_one_line(without_numbers(text))

@@ -1,21 +1,37 @@
-"""Lists of reminders, as the front desk asks for them."""
+"""List reminders, as the front desk asks for them: by status, answer, phone number, day or range of days."""
 
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from functools import partial
 from typing import Final
+from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import database_to_look_at, say_if_paused, with_config, wrong
-from reminderd.cli.days import of_days, span_of
+from reminderd.cli.common import as_json, database_to_look_at, with_config, wrong
 from reminderd.cli.output import print_json, print_table
-from reminderd.cli.reminders import as_json
+from reminderd.cli.pausing import say_if_paused
+from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Response, Status
-from reminderd.store.queries import Wanted, count_reminders, list_reminders
+from reminderd.core.spoken_times import FIRST_YEAR, LAST_YEAR
+from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
 from reminderd.store.sqlite.transaction import snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200
+_DAY: Final = timedelta(days=1)
+
+
+def of_days(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options for a day, or a range of days."""
+    for option in (
+        click.option("--to", "last", metavar="DATE", help="The last day of a range."),
+        click.option("--from", "first", metavar="DATE", help="The first day of a range."),
+        click.option("--date", "day", metavar="DATE", help="One day: YYYY-MM-DD, today, tomorrow or yesterday."),
+    ):
+        command = option(command)
+    return command
 
 
 @click.command(name="list")
@@ -68,6 +84,50 @@ def list_(
     elif not rows:
         click.echo("no reminders")
     else:
-        print_table([row | {"why": row["last_error"] or row["hold_reason"]} for row in rows], _COLUMNS, zone)
+        print_table([_for_people(row) for row in rows], _COLUMNS, zone)
         if of > len(rows):
             click.echo(f"{of - len(rows)} more; --limit shows them")
+
+
+def _for_people(row: dict[str, Value]) -> dict[str, Value]:
+    """Return a row for people: with its reason, and with `wake_at` only where that is another time."""
+    wake_at = None if row["wake_at"] == row["scheduled_at"] else row["wake_at"]
+    return row | {"why": row["last_error"] or row["hold_reason"], "wake_at": wake_at}
+
+
+def span_of(
+    day: str | None, first: str | None, last: str | None, zone: ZoneInfo, mistakes: list[str]
+) -> tuple[datetime | None, datetime | None]:
+    """Return the first moment, and the one after the last, in `zone`; None: no limit. Errors go to `mistakes`."""
+    if day is not None and (first is not None or last is not None):
+        mistakes.append("--date: with --from or --to; expected the one or the other")
+    begin = _date(first if day is None else day, "--from" if day is None else "--date", zone, mistakes)
+    end = _date(last, "--to", zone, mistakes) if day is None else begin
+    if begin is not None and end is not None and end < begin:
+        mistakes.append("--to: before --from; expected the same day or a later one")
+    return (
+        None if begin is None else _midnight(begin, zone),
+        None if end is None else _midnight(end + _DAY, zone),
+    )
+
+
+def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) -> date | None:
+    if text is None:
+        return None
+    today = SystemClock().now().astimezone(zone).date()
+    spoken = {"yesterday": today - _DAY, "today": today, "tomorrow": today + _DAY}
+    if text in spoken:
+        return spoken[text]
+    try:
+        asked = date.fromisoformat(text)
+    except ValueError:
+        mistakes.append(f"{option}: not a date; expected YYYY-MM-DD, today, tomorrow or yesterday")
+        return None
+    if not FIRST_YEAR <= asked.year <= LAST_YEAR:
+        mistakes.append(f"{option}: the year {asked.year}; expected one from {FIRST_YEAR} to {LAST_YEAR}")
+        return None
+    return asked
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=zone)

@@ -6,39 +6,50 @@ from importlib import import_module
 from typing import Any, Final
 
 import click
+from attrs import frozen
 
 from reminderd import __version__
 from reminderd.logs.terminal import cleaned_streams
 
-_ROOMS: Final[Mapping[str, str]] = {
-    "demo": "demo:demo",
-    "run": "service:run_",
-    "sandbox": "sandbox:sandbox",
-    "check-config": "service:check_config",
-    "doctor": "doctor:doctor",
-    "call-test": "call_test:call_test",
-    "add": "reminders:add",
-    "import": "importing:import_",
-    "list": "lists:list_",
-    "report": "report:report",
-    "show": "reminders:show",
-    "cancel": "reminders:cancel",
-    "accept": "reminders:accept",
-    "call-again": "reminders:call_again",
-    "opt-out": "optouts:opt_out_",
-    "status": "status:status",
-    "pause": "pausing:pause",
-    "resume": "pausing:resume",
-    "export": "records:export",
-    "erase": "records:erase_",
-    "purge": "purging:purge",
-    "db": "database:db",
+
+@frozen
+class _Entry:
+    """A command in the list that `reminderd --help` shows."""
+
+    place: str
+    """Its module in this package, and its name there."""
+    summary: str
+    """What it does, on one line of a terminal of 80 columns."""
+
+
+COMMANDS: Final[Mapping[str, _Entry]] = {
+    "demo": _Entry("demo:demo", "Show every type of call within seconds; needs no setup."),
+    "run": _Entry("run:run_", "Run the daemon: place calls that are due, receive webhooks."),
+    "sandbox": _Entry("sandbox:sandbox", "Run the simulated voice provider alone, to develop against."),
+    "check-config": _Entry("check_config:check_config", "Check the configuration; show what to set at the provider."),
+    "doctor": _Entry("doctor:doctor", "Check everything the daemon depends on, and say what to fix."),
+    "call-test": _Entry("call_test:call_test", "Call one phone now, and show the progress of the call."),
+    "add": _Entry("reminders:add", "Add one reminder."),
+    "import": _Entry("importing:import_", "Import reminders from a CSV file."),
+    "list": _Entry("lists:list_", "List reminders by their time."),
+    "report": _Entry("report:report", "Report the outcome of a day's reminders, today's by default."),
+    "show": _Entry("reminders:show", "Show one reminder, with every call and every action by staff."),
+    "cancel": _Entry("reminders:cancel", "Cancel a reminder: the patient is not called any more."),
+    "accept": _Entry("reminders:accept", "Accept the changed phone number of a held reminder."),
+    "call-again": _Entry("reminders:call_again", "Call again for a reminder that has ended without success."),
+    "opt-out": _Entry("optouts:opt_out_", "Keep the list of phone numbers that must not be called."),
+    "status": _Entry("status:status", "Show whether all is well."),
+    "pause": _Entry("pausing:pause", "Pause all dialing, also after a restart, until resume."),
+    "resume": _Entry("pausing:resume", "Resume dialing."),
+    "export": _Entry("records:export", "Print all stored data of one phone number as JSON."),
+    "erase": _Entry("records:erase_", "Delete all reminders and calls of one phone number."),
+    "purge": _Entry("purging:purge", "Erase the personal data in old reminders."),
+    "db": _Entry("database:db", "Check, back up, restore or migrate the database file."),
 }
-"""Each command's module in this package, and its name there."""
 
 
 class _ImportedWhenCalled(click.Group):
-    """Imports a command when it is asked for: the front desk's need no web server, which takes the longest."""
+    """Imports a command when it is asked for: no command waits for the libraries of another, and the help for none."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
         """Run the command line; whatever it prints of others' words, usage errors included, can't drive a terminal."""
@@ -46,32 +57,45 @@ class _ImportedWhenCalled(click.Group):
             return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        return list(_ROOMS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
-        if cmd_name not in _ROOMS:
+        if cmd_name not in COMMANDS:
             return None
-        module, _, name = _ROOMS[cmd_name].partition(":")
+        module, _, name = COMMANDS[cmd_name].place.partition(":")
         command: click.Command = getattr(import_module(f"reminderd.cli.{module}"), name)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Name the command that a mistyped one resembles, as click does where all commands are loaded."""
-        if args[0] not in _ROOMS and not args[0].startswith("-"):
-            for near in get_close_matches(args[0], _ROOMS, n=1):
+        if args[0] == "help":
+            ctx.fail("No such command 'help'. Did you mean 'reminderd --help'?")
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            for near in get_close_matches(args[0], COMMANDS, n=1):
                 ctx.fail(f"No such command '{args[0]}'. Did you mean '{near}'?")
         return super().resolve_command(ctx, args)
+
+
+def _after_the_command(ctx: click.Context, _option: click.Parameter, file: str | None) -> None:
+    if file is not None:
+        ctx.fail(f"--config belongs after the command, as in: reminderd status --config {file}")
 
 
 @click.group(
     cls=_ImportedWhenCalled, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
 )
 @click.version_option(__version__, message="%(version)s")
+@click.option("--config", metavar="FILE", hidden=True, expose_value=False, callback=_after_the_command)
 def reminderd() -> None:
     """Call patients before their appointments and record what the provider reports back.
 
-    Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration. Commands that need the configuration take
-    --config F after their name.
+    reminderd COMMAND --help explains a command. Commands that need the configuration take --config FILE after their
+    name. Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration.
     """

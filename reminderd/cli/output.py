@@ -1,4 +1,4 @@
-"""How rows are shown: a table for a person at a terminal, one JSON document for a program."""
+"""Print rows: a table for a person at a terminal, one JSON document for a program."""
 
 import codecs
 import csv
@@ -7,6 +7,7 @@ import sys
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
@@ -20,6 +21,14 @@ from reminderd.store.queries import Value
 
 Row = Mapping[str, Value]
 
+_ANY_WIDTH: Final = 10_000
+_FOLDED_WIDTH: Final = 12
+_FOLDED: Final = frozenset({"id", "ref", "why", "error", "external_call_id", "detail", "reason", "what happens"})
+"""Columns whose texts may be long."""
+
+_CODED: Final = frozenset({"state", "outcome", "call_outcome", "response"})
+"""Columns that hold codes, which a person reads as words."""
+
 _STYLES = {
     "called": "green",
     "completed": "green",
@@ -32,7 +41,7 @@ _STYLES = {
 
 
 def print_json(document: object, zone: ZoneInfo) -> None:
-    """One JSON document on stdout; times as ISO 8601 with the clinic's offset, control characters as JSON's escapes."""
+    """Print one JSON document; times as ISO 8601 with the clinic's offset, control characters as JSON's escapes."""
 
     def as_text(value: object) -> str:
         if isinstance(value, datetime):
@@ -44,24 +53,55 @@ def print_json(document: object, zone: ZoneInfo) -> None:
 
 
 def print_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, *, title: str | None = None) -> None:
-    """The named columns of the rows, as wide as the terminal."""
-    table = Table(title=title, title_justify="left", header_style="bold")
+    """Print the named columns of the rows.
+
+    Where the terminal is too narrow, empty columns, seconds and borders are left out, and only long texts are folded;
+    where even that is too wide, any text is.
+    """
+    shown = console()
+    table = _table(rows, columns, zone)
+    if shown.measure(table, options=shown.options.update(max_width=_ANY_WIDTH)).maximum > shown.width:
+        filled = [column for column in columns if any(row[column] not in {None, ""} for row in rows)]
+        table = _narrow_table(rows, filled, zone, shown.width) or _table(rows, filled, zone)
+    table.title, table.title_justify = title, "left"
+    shown.print(table)
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo) -> Table:
+    table = Table(header_style="bold")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(_cell(column, row[column], zone) for column in columns))
-    console().print(table)
+    return table
+
+
+def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, width: int) -> Table | None:
+    """Return a table without borders and seconds that folds only long texts; None: it does not fit."""
+    table = Table(header_style="bold", box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    needed = len(columns) - 1
+    for column in columns:
+        cells = [_cell(column, row[column], zone, has_seconds=False) for row in rows]
+        widest = max(cell.cell_len for cell in (Text(column), *cells))
+        needed += min(widest, _FOLDED_WIDTH) if column in _FOLDED else widest
+        if column in _FOLDED:
+            table.add_column(column, overflow="fold", min_width=min(widest, _FOLDED_WIDTH))
+        else:
+            table.add_column(column, no_wrap=True, min_width=widest)
+    for row in rows:
+        table.add_row(*(_cell(column, row[column], zone, has_seconds=False) for column in columns))
+    return table if needed <= width else None
 
 
 def print_csv(rows: Sequence[Row], columns: Sequence[str], as_text: Callable[[Value], str]) -> None:
-    """The named columns of the rows as CSV, with a header; no spreadsheet takes a cell for a formula."""
+    """Print the named columns of the rows as CSV, with a header; no spreadsheet takes a cell for a formula."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(columns)
     table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
 
 
 def print_fields(row: Row, zone: ZoneInfo) -> None:
-    """Every column of one row that holds something, a line each."""
+    """Print every column of one row that holds something, a line each."""
     table = Table(show_header=False, box=None)
     for column, value in row.items():
         if value is not None:
@@ -70,31 +110,36 @@ def print_fields(row: Row, zone: ZoneInfo) -> None:
 
 
 def console() -> Console:
-    """stdout, as wide as the terminal; wide enough for whole rows where it is none."""
+    """Return stdout, as wide as the terminal; wide enough for whole rows where it is none."""
     file = unguarded(sys.stdout)  # rich colors the cells; what is in them is cleaned
     found = Console(file=file, highlight=False, markup=False)
     return found if found.is_terminal else Console(file=file, highlight=False, markup=False, width=200)
 
 
 def spoken(moment: datetime, zone: ZoneInfo) -> str:
-    """A moment as a person at the clinic reads it."""
+    """Return a moment as a person at the clinic reads it."""
     return f"{moment.astimezone(zone):%Y-%m-%d %H:%M:%S}"
 
 
 def counted(count: int, noun: str) -> str:
-    """How many, and of what, as a person says it."""
+    """Return how many, and of what, as a person says it."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _cell(column: str, value: Value, zone: ZoneInfo) -> Text:
+def in_words(code: object) -> str:
+    """Return a code as a person reads it."""
+    return str(code).replace("_", " ")
+
+
+def _cell(column: str, value: Value, zone: ZoneInfo, *, has_seconds: bool = True) -> Text:
     if isinstance(value, datetime):
-        return Text(spoken(value, zone))
-    shown = "" if value is None else "".join(map(_visible, str(value)))
+        return Text(spoken(value, zone) if has_seconds else f"{value.astimezone(zone):%Y-%m-%d %H:%M}")
+    shown = "" if value is None else "".join(map(_visible, in_words(value) if column in _CODED else str(value)))
     return Text(shown, style=_STYLES.get(shown, "") if column == "status" else "")
 
 
 def _visible(character: str) -> str:
-    """A character as a cell shows it: what can't be seen is left out, as nobody could type it in a command."""
+    """Return a character as a cell shows it: what can't be seen is left out, as nobody could type it in a command."""
     if character.isprintable():
         return character
     return "" if unicodedata.category(character) == "Cf" else " "

@@ -1,15 +1,21 @@
-"""Pause all dialing, and resume it."""
+"""Pause all dialing, resume it, and tell whoever looks at what waits why nobody is called."""
 
+from datetime import datetime
 from functools import partial
 
 import click
 
-from reminderd.cli.common import actor, existing_database, say_if_paused, with_config
+from reminderd.cli.common import actor, existing_database, with_config
+from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, rules_of
+from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.masking import without_any_numbers
-from reminderd.store.settings import set_pause
-from reminderd.store.sqlite.transaction import transaction
+from reminderd.store.address import unreached_since
+from reminderd.store.claims import standstill
+from reminderd.store.settings import last_pause, paused, set_pause
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.transaction import snapshot, transaction
 
 
 @click.command()
@@ -30,6 +36,32 @@ def resume(config: Config) -> None:
     click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")
     with existing_database(config) as connection:
         say_if_paused(config, connection)
+
+
+def say_if_paused(config: Config, connection: Connection) -> None:
+    """Print a line on stderr for each reason why nobody is called."""
+    for reason in reasons_for_silence(config, connection):
+        click.echo(reason, err=True)
+
+
+def reasons_for_silence(config: Config, connection: Connection) -> list[str]:
+    """Return a sentence for each reason why nobody is called now; empty: there is none in the database."""
+    zone, found = config.calling.zone, []
+    failing_since = snapshot(connection, unreached_since)
+    if failing_since is not None:
+        since = spoken(failing_since, zone)
+        found.append(f"dialing is paused since {since}: {UNREACHED}; reminderd doctor shows more")
+    if snapshot(connection, paused):
+        act = snapshot(connection, last_pause)
+        who = "" if act is None else f" by {act['actor']}"
+        since = f" since {spoken(act['at'], zone)}" if act is not None and isinstance(act["at"], datetime) else ""
+        why = f" ({act['detail']})" if act is not None and act["detail"] else ""
+        found.append(f"dialing is paused{who}{since}{why}; reminderd resume ends it")
+    else:
+        _, until = snapshot(connection, partial(standstill, rules=rules_of(config)))
+        if until is not None and SystemClock().now() < until:
+            found.append(f"a backup was restored: nobody is called before {spoken(until, zone)}")
+    return found
 
 
 def _set(config: Config, *, on: bool, reason: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Take what could tell who a patient is from old reminders."""
+"""Erase the personal data in old reminders."""
 
 from datetime import timedelta
 from functools import partial
@@ -59,6 +59,6 @@ def _counted(reminders: int, calls: int) -> str:
 
 
 def say_if_traces_are_left(*, scrubbed: bool) -> None:
-    """A line on stderr if the write-ahead log could not be emptied."""
+    """Warn on stderr if the write-ahead log could not be emptied."""
     if not scrubbed:
         click.echo("another program reads the database: traces are left in its -wal file until it is done", err=True)

@@ -1,8 +1,10 @@
 """The front desk's commands about one reminder: add, show, cancel, accept, call-again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from operator import itemgetter
+from typing import Final, TypeVar
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -10,33 +12,42 @@ import click
 
 from reminderd.cli.common import (
     actor,
+    as_json,
     database,
     database_to_look_at,
     existing_database,
     fail,
-    say_if_paused,
     with_config,
     wrong,
 )
-from reminderd.cli.history import history
-from reminderd.cli.output import print_fields, print_json, print_table, spoken
+from reminderd.cli.output import in_words, print_fields, print_json, print_table, spoken
+from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of, templates_of
 from reminderd.core.checks import warnings_of
 from reminderd.core.intake import ReminderRequest, read_request, too_late
+from reminderd.core.lifecycle.staff import NotAllowedError
+from reminderd.core.model import CallState, Status
 from reminderd.core.phone import patient_number
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
+from reminderd.store.queries import Value
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
 T = TypeVar("T")
 
 _CALL_COLUMNS = ("state", "status", "outcome", "answered_by", "requests", "checks", "external_call_id", "error")
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
-"""The options of `add` that are called otherwise than their column."""
+"""The options of `add` that have another name than their column."""
 
-as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
+_CODES: Final = frozenset({"hold_code", "end_code"})
+"""Columns for programs: `hold_reason` and `last_error` say the same in words."""
+
+Row = Mapping[str, Value]
+
+_NOBODY: Final[Mapping[str, Sequence[str]]] = {}
+_CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallState.UNREPORTED})
 
 
 @click.command()
@@ -102,7 +113,7 @@ def add(
 
 
 def _concerns(config: Config, wanted: ReminderRequest, rules: Rules) -> Iterator[str]:
-    """Yield what staff should look at again: why the patient will not be called as things stand, what is misspoken."""
+    """Yield what staff should look at again: why the patient will not be called as it stands, what is misspoken."""
     with existing_database(config) as connection:
         is_out = snapshot(connection, partial(opted_out, phone_number=wanted.phone_number))
         rewritten = snapshot(connection, partial(reminders.look_alikes, added=[wanted]))
@@ -130,7 +141,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     if as_json:
         print_json(row | {"calls": calls, "audit": acts, "history": events}, zone)
         return
-    print_fields(row, zone)
+    print_fields({column: value for column, value in row.items() if column not in _CODES}, zone)
     if calls:
         print_table(calls, _CALL_COLUMNS, zone, title="calls")
     for number, call in enumerate(calls, 1):
@@ -139,44 +150,50 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
     print_table(events, ("at", "what", "detail"), zone, title="history")
 
 
-@click.command()
-@click.argument("reminder", metavar="ID")
-@as_json
-@with_config
-def cancel(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Cancel a reminder: the patient is not called any more."""
-    found = _id(config, reminder)
-    source = reminders.Source(actor=actor())
-    _write(config, partial(reminders.cancel, reminder_id=found, rules=rules_of(config), source=source))
-    _say(config, found, as_json=as_json)
+def _staff_command(name: str, change: Callable[..., object], done: str, summary: str) -> click.Command:
+    """Make a command by which staff change the state of one reminder.
+
+    Args:
+        name: the command's.
+        change: what it does, in the store.
+        done: what a reminder is not if that is refused.
+        summary: its help.
+    """
+
+    @click.command(name=name, help=summary)
+    @click.argument("reminder", metavar="ID")
+    @as_json
+    @with_config
+    def command(config: Config, reminder: str, *, as_json: bool) -> None:
+        found, source = _id(config, reminder), reminders.Source(actor=actor())
+        try:
+            _write(config, partial(change, reminder_id=found, rules=rules_of(config), source=source))
+        except NotAllowedError as error:
+            fail(f"not {done}: {error}")
+        _say(config, found, as_json=as_json)
+
+    return command
 
 
-@click.command()
-@click.argument("reminder", metavar="ID")
-@as_json
-@with_config
-def accept(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Accept the new phone number of a reminder that is held because an import or the API changed it."""
-    found = _id(config, reminder)
-    source = reminders.Source(actor=actor())
-    _write(config, partial(reminders.accept, reminder_id=found, rules=rules_of(config), source=source))
-    _say(config, found, as_json=as_json)
-
-
-@click.command(name="call-again")
-@click.argument("reminder", metavar="ID")
-@as_json
-@with_config
-def call_again(config: Config, reminder: str, *, as_json: bool) -> None:
-    """Call again for a reminder that failed, expired or was cancelled; its count of calls starts anew."""
-    found = _id(config, reminder)
-    source = reminders.Source(actor=actor())
-    _write(config, partial(reminders.call_again, reminder_id=found, rules=rules_of(config), source=source))
-    _say(config, found, as_json=as_json)
+cancel = _staff_command(
+    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is not called any more."
+)
+accept = _staff_command(
+    "accept",
+    reminders.accept,
+    "accepted",
+    "Accept the new phone number of a reminder, by id or ref, that is held because an import or the API changed it.",
+)
+call_again = _staff_command(
+    "call-again",
+    reminders.call_again,
+    "called again",
+    "Call again for a reminder, by id or ref, that failed, expired or was cancelled; its count of calls starts anew.",
+)
 
 
 def _option(mistake: str) -> str:
-    """A mistake that names a field, naming the option instead."""
+    """Name the option in a mistake that names a field."""
     field, colon, text = mistake.partition(":")
     return f"--{_OPTIONS.get(field, field)}{colon}{text}"
 
@@ -207,3 +224,70 @@ def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:
     with database(config) as connection:
         print_json(snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)), zone)
+
+
+def history(
+    reminder: Row, calls: Sequence[Row], acts: Sequence[Row], others: Mapping[str, Sequence[str]] = _NOBODY
+) -> list[dict[str, Value]]:
+    """Return what has happened to a reminder, in order: a row each, with `at`, `what` and `detail`.
+
+    Args:
+        reminder: its row.
+        calls: its rows of `call_logs`, oldest first.
+        acts: its rows of `audit`.
+        others: the names of the other reminders of each call, by the calls' ids.
+    """
+    events = [*_beginning(reminder, acts), *_acts(acts)]
+    for number, call in enumerate(calls, 1):
+        events += _of_call(call, f"call {number}", others.get(str(call["id"]), ()))
+    events.sort(key=itemgetter("at"))
+    return [*events, *_state(reminder)]
+
+
+def _event(at: Value, what: str, detail: object = None) -> Iterator[dict[str, Value]]:
+    if isinstance(at, datetime):
+        yield {"at": at, "what": what, "detail": None if detail is None else str(detail)}
+
+
+def _beginning(reminder: Row, acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
+    if not any(act["act"] == "add" for act in acts):
+        yield from _event(reminder["created_at"], "added", "by another program, or an import")
+
+
+def _acts(acts: Sequence[Row]) -> Iterator[dict[str, Value]]:
+    for act in acts:
+        yield from _event(act["at"], f"{act['act']} by {act['actor']}", act["detail"])
+
+
+def _of_call(call: Row, name: str, others: Sequence[str] = ()) -> Iterator[dict[str, Value]]:
+    if call["adopted"]:
+        yield from _event(call["created_at"], f"{name} reported", "a call that reminderd did not know")
+    else:
+        bundled = f"bundled with {', '.join(others)}" if others else None
+        yield from _event(call["created_at"], f"{name} created", bundled)
+    word = call["status"] if call["received_at"] is not None else in_words(call["state"])
+    if call["received_at"] is not None:
+        yield from _event(call["received_at"], f"{name}: {word}", _how_it_ended(call))
+    elif call["state"] in _CLOSED_BY_US:
+        yield from _event(call["updated_at"], f"{name}: {word}", call["error"])
+    else:
+        yield from _event(call["updated_at"], f"{name}: {call['status'] or word}, not ended yet", call["error"])
+
+
+def _how_it_ended(call: Row) -> str | None:
+    words = [] if call["outcome"] is None else [in_words(call["outcome"])]
+    known = (
+        ("answered by", call["answered_by"]),
+        ("seconds", call["duration_seconds"]),
+        ("SIP", call["sip_response_code"]),
+        ("error", call["error_code"]),
+    )
+    return ", ".join([*words, *(f"{name} {value}" for name, value in known if value is not None)]) or None
+
+
+def _state(reminder: Row) -> Iterator[dict[str, Value]]:
+    """Yield the state since its last change."""
+    is_final = Status(str(reminder["status"])).final
+    why = reminder["last_error"] if is_final else reminder["hold_reason"]
+    response = f"; the patient's answer: {in_words(reminder['response'])}" if reminder["response"] is not None else ""
+    yield from _event(reminder["updated_at"], f"{reminder['status']}{response}", why)

@@ -1,4 +1,4 @@
-"""The report of a day: what became of each reminder, those that need a human first."""
+"""Report the outcome of a day: what became of each reminder, those that need a human first."""
 
 from collections import Counter
 from datetime import datetime
@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import database_to_look_at, say_if_paused, with_config, wrong
-from reminderd.cli.days import of_days, span_of
+from reminderd.cli.common import database_to_look_at, with_config, wrong
+from reminderd.cli.lists import of_days, span_of
 from reminderd.cli.output import print_csv, print_json, print_table
+from reminderd.cli.pausing import say_if_paused
 from reminderd.config import Config
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome

@@ -1,4 +1,4 @@
-"""The simulated voice provider as a program of its own, in either dialect."""
+"""Run the simulated voice provider as a program of its own, in either dialect."""
 
 import re
 from typing import Final
@@ -9,7 +9,7 @@ from loguru import logger
 
 from reminderd.cli.common import fail, leaves, wrong
 from reminderd.daemon import watch_signals
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
@@ -45,13 +45,13 @@ _OPTIONS: Final = {
     "--auth-token",
     help=f"twilio: requests must carry it, and it signs webhooks.  [default: {_DEVELOPMENT_TOKEN}]",
 )
-def sandbox(dialect: str, port: int, pace: float, **given: str | None) -> None:
+def sandbox(dialect: str, port: int, pace: float, **options: str | None) -> None:
     """Run the simulated voice provider alone, to develop against.
 
-    In Twilio's dialect each order says where its webhooks go.
+    In Twilio's dialect each request to place a call names the address for its webhooks.
     """
-    mistakes = _of_the_other_dialect(dialect, given)
-    provider = _twilio(given, pace, mistakes) if dialect == "twilio" else _generic(given, pace, mistakes)
+    mistakes = _of_the_other_dialect(dialect, options)
+    provider = _twilio(options, pace, mistakes) if dialect == "twilio" else _generic(options, pace, mistakes)
     if provider is None or mistakes:
         wrong(mistakes)
     configure_logs(level="INFO", log_format="text")
@@ -62,17 +62,17 @@ def sandbox(dialect: str, port: int, pace: float, **given: str | None) -> None:
         fail(f"can't listen on port {port}: {getattr(error, 'strerror', None) or error}")
 
 
-def _of_the_other_dialect(dialect: str, given: dict[str, str | None]) -> list[str]:
+def _of_the_other_dialect(dialect: str, typed: dict[str, str | None]) -> list[str]:
     return [
         f"{option}: only with --dialect {other}"
-        for other, options in _OPTIONS.items()
-        for option in options
-        if other != dialect and given[option.removeprefix("--").replace("-", "_")] is not None
+        for other, names in _OPTIONS.items()
+        for option in names
+        if other != dialect and typed[option.removeprefix("--").replace("-", "_")] is not None
     ]
 
 
-def _generic(given: dict[str, str | None], pace: float, mistakes: list[str]) -> Sandbox | None:
-    url, secret, key = given["webhook_url"], given["webhook_secret"], given["api_key"]
+def _generic(options: dict[str, str | None], pace: float, mistakes: list[str]) -> Sandbox | None:
+    url, secret, key = options["webhook_url"], options["webhook_secret"], options["api_key"]
     if not url:
         mistakes.append("--webhook-url: missing; expected {public_base_url}/webhooks/call-status")
     if not secret:
@@ -85,9 +85,9 @@ def _generic(given: dict[str, str | None], pace: float, mistakes: list[str]) -> 
         return None
 
 
-def _twilio(given: dict[str, str | None], pace: float, mistakes: list[str]) -> TwilioSandbox:
-    sid = _ACCOUNT_SID if given["account_sid"] is None else given["account_sid"]
-    token = _DEVELOPMENT_TOKEN if given["auth_token"] is None else given["auth_token"]
+def _twilio(options: dict[str, str | None], pace: float, mistakes: list[str]) -> TwilioSandbox:
+    sid = _ACCOUNT_SID if options["account_sid"] is None else options["account_sid"]
+    token = _DEVELOPMENT_TOKEN if options["auth_token"] is None else options["auth_token"]
     if not re.fullmatch("AC[0-9a-f]{32}", sid):
         mistakes.append("--account-sid: expected AC and 32 hexadecimal digits")
     if not token:

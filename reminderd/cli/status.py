@@ -1,30 +1,40 @@
-"""The state of the whole at a glance, for people and for monitors."""
+"""Show the state of the whole at a glance, for people and for monitors."""
 
 import shutil
 import sys
 from collections.abc import Mapping
 from datetime import datetime, time, timedelta
 from functools import partial
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+import cattrs
 import click
+import httpx
 from attrs import asdict
 
-from reminderd.cli.asking import ask
-from reminderd.cli.common import FAILED, database_to_look_at, quiet_until, with_config
+from reminderd.cli.common import FAILED, as_json, database_to_look_at, with_config
 from reminderd.cli.output import print_fields, print_json, spoken
-from reminderd.cli.reminders import as_json
+from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
-from reminderd.config import Config, numbering_of
-from reminderd.core.health import Daemon, Glance, troubles
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.config import Config, WebConfig, numbering_of
+from reminderd.config.validators import shown_host
+from reminderd.core.health import Daemon, Glance, errors
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.stats import glance
-from reminderd.upkeep import FOLDER, without_folder
+
+PATIENCE: Final = 5.0
+"""Seconds that its answer may take."""
+
+_FOLDER: Final = "[backup].folder"
+"""Shown instead of what is configured there: a secret may have been put in its place."""
+
+_converter: Final = cattrs.Converter()
+_converter.register_structure_hook(datetime, lambda text, _type: datetime.fromisoformat(text))
 
 
 @click.command()
@@ -33,24 +43,28 @@ from reminderd.upkeep import FOLDER, without_folder
 def status(config: Config, *, as_json: bool) -> None:
     """Show whether all is well: the daemon, what is due, in flight, stuck and held, the provider, the disk.
 
-    The first line begins with OK or ERROR. Exit codes: 0 all is well, 1 there is an error.
+    The first line begins with OK or ERROR, and says why nobody is called while dialing is paused. Exit codes: 0 OK,
+    1 there is an error.
     """
     zone, now = config.calling.zone, SystemClock().now()
     midnight = datetime.combine(now.astimezone(zone).date(), time(), zone)
     with database_to_look_at(config) as connection:
         seen = snapshot(connection, partial(glance, now=now, midnight=midnight))
-        quiet = quiet_until(config, connection)
+        pauses = reasons_for_silence(config, connection)
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         own_id = snapshot(connection, database_id)
-    daemon = ask(config.web)
+    daemon = _asked(config, own_id)
     free = shutil.disk_usage(config.database.path.parent).free
     backup = _backup(config, own_id or "", now)
-    found = troubles(daemon=daemon, glance=seen, free_bytes=free, backup=backup, now=now)
+    found = errors(
+        daemon=daemon, glance=seen, uncallable=sum(reasons.values()), free_bytes=free, backup=backup, now=now
+    )
     if as_json:
         print_json(
             {
                 "ok": not found,
                 "errors": found,
+                "pauses": pauses,
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
                 "uncallable": reasons,
@@ -60,46 +74,54 @@ def status(config: Config, *, as_json: bool) -> None:
             zone,
         )
     else:
-        click.echo(f"ERROR: {'; '.join(found)}" if found else "OK: all is well")
-        print_fields(_told(daemon, seen, reasons, free, backup, now, zone) | _quiet(seen, quiet, zone), zone)
+        click.echo(_verdict(found, pauses))
+        lines = {
+            **_of_the_daemon(daemon, now, zone),
+            **_of_the_database(seen, now, zone),
+            "can't be called": _counted(reasons),
+            "dialing": "; ".join(reason.removeprefix("dialing is ") for reason in pauses) or "running",
+            "disk free": f"{free // 1_000_000} MB",
+            "backup": _age(backup),
+        }
+        print_fields(lines, zone)
     if found:
         sys.exit(FAILED)
 
 
+def _verdict(found: list[str], pauses: list[str]) -> str:
+    if found:
+        return f"ERROR: {'; '.join(found)}"
+    return f"OK, but {'; '.join(pauses)}" if pauses else "OK: all is well"
+
+
+def _asked(config: Config, own_id: str | None) -> Daemon | str:
+    """Return what our own daemon says of itself; or why nothing was learned."""
+    daemon = ask(config.web)
+    if isinstance(daemon, Daemon) and daemon.database_id != own_id:
+        return another(config)
+    return daemon
+
+
 def _backup(config: Config, own_id: str, now: datetime) -> timedelta | str | None:
-    """The newest backup's age; or why there is none, though there should be; None: none are wanted."""
+    """Return the newest backup's age; or why there is none, though there should be; None: none are wanted."""
     folder = config.backup.path
     if folder is None:
         return None
     try:
         age = backup_age(folder, config.database.path, own_id, now)
     except CopyError as error:
-        return f"backup: {without_folder(error, folder)}"
-    return f"backup: there is none in {FOLDER}" if age is None else age
+        return f"backup: {str(error).replace(str(folder), _FOLDER)}"
+    return f"backup: there is none in {_FOLDER}" if age is None else age
 
 
-def _told(
-    daemon: Daemon | str,
-    seen: Glance,
-    reasons: Mapping[str, int],
-    free: int,
-    backup: timedelta | str | None,
-    now: datetime,
-    zone: ZoneInfo,
-) -> dict[str, Value]:
-    """A line for each thing."""
+def _of_the_database(seen: Glance, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
     return {
-        **_of_the_daemon(daemon, now, zone),
         "due next hour": f"{seen.due_next_hour}{_since(seen, now)}",
         "in flight": seen.in_flight,
         "stuck": seen.stuck,
         "held": _counted(seen.held),
-        "can't be called": _counted(reasons),
         "failed today": seen.failed_today,
         "last report": _ago(seen.last_report, now, zone),
-        "dialing": _pause(seen, zone),
-        "disk free": f"{free // 1_000_000} MB",
-        "backup": _age(backup),
     }
 
 
@@ -128,29 +150,40 @@ def _since(seen: Glance, now: datetime) -> str:
 
 
 def _counted(reasons: Mapping[str, int]) -> str:
-    """All reminders, and how many for each reason."""
+    """Return the number of all reminders, and how many for each reason."""
     if not reasons:
         return "0"
     each = [f"{reminders} {reason}" for reason, reminders in reasons.items()]
     return f"{sum(reasons.values())}: {', '.join(each)}"
 
 
-def _pause(seen: Glance, zone: ZoneInfo) -> str:
-    if not seen.paused:
-        failing_since = seen.unreached_since
-        return "running" if failing_since is None else f"paused since {spoken(failing_since, zone)}: {UNREACHED}"
-    since = "" if seen.paused_since is None else f" since {spoken(seen.paused_since, zone)}"
-    return f"paused by staff{since}; reminderd resume ends it"
-
-
-def _quiet(seen: Glance, until: datetime | None, zone: ZoneInfo) -> dict[str, Value]:
-    """The line about dialing while nobody is called after a restore, though staff have not paused it."""
-    if seen.paused or until is None:
-        return {}
-    return {"dialing": f"a backup was restored: nobody is called before {spoken(until, zone)}"}
-
-
 def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "none") -> str:
     if moment is None:
         return never
     return f"{spoken(moment, zone)}, {max((now - moment).total_seconds(), 0):.0f} s ago"
+
+
+def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
+    """Return what the daemon says of itself within so many seconds; or a sentence that says why nothing was learned."""
+    if web.local_url is None:
+        return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
+    url = f"{web.local_url}/health/status"
+    place = url if shown_host(web.host) == web.host else f"the configured host, port {web.port}"
+    try:
+        answer = httpx.get(url, timeout=patience, trust_env=False)
+        document: dict[str, Any] = answer.raise_for_status().json()
+        return _converter.structure(document, Daemon)
+    except httpx.HTTPStatusError as error:
+        return f"what answers at {place} is not this version of reminderd: HTTP {error.response.status_code}"
+    except httpx.TimeoutException:
+        return f"the daemon does not answer at {place} within {patience:g} s"
+    except httpx.TransportError as error:
+        return f"the daemon does not answer at {place}: {str(error).rpartition('] ')[2]}"  # without "[Errno 111] "
+    except (ValueError, TypeError, cattrs.BaseValidationError):
+        return f"what answers at {place} is not this version of reminderd"
+
+
+def another(config: Config) -> str:
+    """Return what to say of a daemon that answers where ours should, and uses another database."""
+    answers = f"another reminderd answers at port {config.web.port}"
+    return f"{answers}: it does not use {config.database.path}; name its configuration by --config FILE"

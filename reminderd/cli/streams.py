@@ -22,7 +22,7 @@ _STRICT: Final = frozenset({None, "strict", "surrogateescape"})
 
 
 class OutputError(SystemExit):
-    """Standard output can't be written. No handler of OSError takes this for an error of its own."""
+    """Standard output can't be written. It is no OSError, so that no handler of one catches it."""
 
     def __init__(self, reason: str, *, is_broken_pipe: bool = False) -> None:
         super().__init__(_FAILED)
@@ -71,7 +71,7 @@ class _Output(_Stream):
 
 
 class _Errors(_Stream):
-    """Standard error: what can't be written is dropped, as nobody is left to be told; the exit code stays."""
+    """Standard error: what can't be written is dropped, as there is nobody to report it to; the exit code stays."""
 
     def write(self, content: "ReadableBuffer", /) -> int:
         """Write some of it, and return how much."""

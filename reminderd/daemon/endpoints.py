@@ -19,7 +19,7 @@ from reminderd.core.rules import Rules
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_turn
-from reminderd.logs import log_transition
+from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError

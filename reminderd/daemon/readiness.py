@@ -18,6 +18,7 @@ from reminderd.metrics import Moment, page
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.queries import uncallable
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.driver import sqlite_version_info
 from reminderd.store.stats import counts, next_wakes
 
@@ -89,10 +90,17 @@ class Watch:
             "version": __version__,
             "started_at": self.started_at.isoformat(),
             "provider": self.context.provider.name,
+            "database_id": await self._database_id(),
             "parts": await self.readiness(),
             "last_poll": _written(self._last_poll(self.context.clock.now())),
             "last_webhook": _written(self.context.instruments.last_webhook),
         }
+
+    async def _database_id(self) -> str | None:
+        try:
+            return await self.context.database.read(database_id)
+        except (StoreUnavailableError, StoreUnusableError):
+            return None  # `parts` says why
 
     @property
     def _is_asked(self) -> bool:

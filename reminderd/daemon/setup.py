@@ -14,6 +14,7 @@ from reminderd.config import Config, rules_of
 from reminderd.core.daily import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
+from reminderd.daemon.daily_jobs import Chore, backups, look_after, retention
 from reminderd.daemon.endpoints import api, mint, webhooks
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
@@ -22,7 +23,6 @@ from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import Provider
 from reminderd.store.database import Database
-from reminderd.upkeep import Chore, backups, look_after, retention
 from reminderd.web.app import build_app
 from reminderd.web.guard import Guard
 from reminderd.web.metrics import build_metrics_app

@@ -1,4 +1,4 @@
-"""Asks over HTTP, each question bounded to a few seconds, and reads our own answers."""
+"""Ask over HTTP, each question bounded to a few seconds, and read our own answers."""
 
 import json
 import ssl
@@ -18,7 +18,7 @@ _AT_A_TIME = 16
 
 @frozen(eq=False)
 class Asking:
-    """What every question goes through."""
+    """A client that asks one question at a time."""
 
     trust: ssl.SSLContext
     """Whose certificates are believed: the bundle of certifi, or what $SSL_CERT_FILE names."""
@@ -55,7 +55,7 @@ async def asking(seconds: float) -> AsyncIterator[Asking]:
 
 
 def document(heard: Heard) -> dict[str, Any]:
-    """The JSON object in an answer; empty if it is none."""
+    """Return the JSON object in an answer; empty if it is none."""
     try:
         found = json.loads(heard.body)
     except (ValueError, RecursionError):
@@ -64,12 +64,12 @@ def document(heard: Heard) -> dict[str, Any]:
 
 
 def is_alive(outcome: Outcome) -> bool:
-    """Whether this is the daemon's own answer to a question for `/health`."""
+    """Return whether this is the daemon's own answer to `GET /health`."""
     return isinstance(outcome, Heard) and outcome.status == 200 and document(outcome) == {"status": "ok"}
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a name or an address, by its spelling alone, is this machine's own."""
+    """Return whether a name or an address, by its spelling alone, is this machine's own."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Looks at the database, without making, migrating or writing one."""
+"""Check the database, without creating, migrating or writing one."""
 
 from functools import partial
 from typing import Final
@@ -6,9 +6,7 @@ from typing import Final
 import trio
 
 from reminderd.config import Config, numbering_of
-from reminderd.core.diagnosis.finding import Finding, good, unknown, warning, wrong
-from reminderd.core.diagnosis.machine import schema, uncallable, wal
-from reminderd.core.diagnosis.outside import unreached
+from reminderd.core.diagnosis import Finding, good, schema, uncallable, unknown, unreached, wal, warning, wrong
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import sqlite_warning
 from reminderd.store.sqlite.integrity import Examination, examine
@@ -16,8 +14,8 @@ from reminderd.store.sqlite.integrity import Examination, examine
 _SHOWN: Final = 3
 
 
-async def look(config: Config, *, seconds: float) -> list[Finding]:
-    """That it opens, is sound and up to date; it is read through for so many seconds at most."""
+async def check_database(config: Config, *, seconds: float) -> list[Finding]:
+    """Check that it opens, is sound and up to date; it is read for so many seconds at most."""
     file = config.database.path
     if not file.exists():
         fix = "nothing, if this is new: reminderd run or add creates it; else correct [database].url"

@@ -1,4 +1,4 @@
-"""Looks at the public address as the world does, as far as that can be told from this machine."""
+"""Check the public address as the world sees it, as far as this machine can see it."""
 
 import socket
 import ssl
@@ -9,8 +9,8 @@ from urllib.parse import SplitResult, urlsplit
 import trio
 from attrs import frozen
 
-from reminderd.core.diagnosis import outside
-from reminderd.core.diagnosis.finding import Finding, Mark, good, unknown, warning, wrong
+from reminderd.core import diagnosis
+from reminderd.core.diagnosis import Finding, Mark, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
 from reminderd.providers.exchange import Heard, Outcome, Unheard
 
@@ -19,16 +19,16 @@ _PROBLEM: Final = "application/problem+json"
 
 
 @frozen
-class Outside:
-    """What was found."""
+class PublicAddress:
+    """What the check of the public address has found."""
 
     findings: list[Finding]
     url: str | None
     """The public base URL, if the daemon is expected to answer there and the connection can be trusted; else None."""
 
 
-async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> Outside:
-    """The name, the certificate, and what answers there.
+async def check_public_address(base: str, asking: Asking, now: datetime, *, runs: bool | None) -> PublicAddress:
+    """Check the name, the certificate, and what answers there.
 
     Args:
         base: `[web].public_base_url`.
@@ -45,35 +45,36 @@ async def look(base: str, asking: Asking, now: datetime, *, runs: bool | None) -
     if isinstance(addresses, str):
         fix = "correct [web].public_base_url, or the name's A and AAAA records at your registrar"
         nowhere = wrong("address", f"{parts.hostname} has no address: {addresses}", fix)
-        return Outside([nowhere, unknown("certificate", "not checked: there is no address")], None)
-    found = [outside.address(parts.hostname or "", addresses)]
+        return PublicAddress([nowhere, unknown("certificate", "not checked: there is no address")], None)
+    found = [diagnosis.address(parts.hostname or "", addresses)]
     if parts.scheme == "http":
         fix = "set an https:// address: patients' data must be encrypted on its way"
         found.append(wrong("certificate", "none: [web].public_base_url begins with http://", fix))
     else:
         found.append(await _certificate(parts, asking, now))
         if found[-1].mark is Mark.WRONG:
-            return Outside([*found, unknown("from outside", "not checked: such a certificate is not trusted")], None)
+            found.append(unknown("from outside", "not checked: such a certificate is not trusted"))
+            return PublicAddress(found, None)
     alive = await asking.get(f"{base}/health")
     found.append(_reached(f"{base}/health", alive, runs=runs))
     if not isinstance(alive, Heard):
-        return Outside(found, None)
-    found.append(outside.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
+        return PublicAddress(found, None)
+    found.append(diagnosis.in_front(alive.headers.get("server", ""), alive.headers.get("via", "")))
     if parts.scheme == "https" and parts.port in {None, 443}:
         host = parts.netloc.removesuffix(":443")
         found.append(await plain_http(f"http://{host}/", host, asking))
     elif parts.scheme == "https":
         found.append(unknown("plain http", "not checked: [web].public_base_url names a port of its own"))
-    found.append(outside.kept_inside(await _let_out(base, asking)))
-    return Outside(found, base if runs or is_alive(alive) else None)
+    found.append(diagnosis.kept_inside(await _let_out(base, asking)))
+    return PublicAddress(found, base if runs or is_alive(alive) else None)
 
 
-def _unasked(why: str) -> Outside:
-    return Outside([unknown("address", f"not checked from outside: {why}")], None)
+def _unasked(why: str) -> PublicAddress:
+    return PublicAddress([unknown("address", f"not checked from outside: {why}")], None)
 
 
 async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
-    """What a name leads to, each address once; or why it leads nowhere."""
+    """Return the addresses of a name, each once; or why it has none."""
     with trio.move_on_after(seconds):
         try:
             found = await trio.socket.getaddrinfo(parts.hostname, port_of(parts), type=socket.SOCK_STREAM)
@@ -84,7 +85,7 @@ async def _addresses(parts: SplitResult, seconds: float) -> list[str] | str:
 
 
 def port_of(parts: SplitResult) -> int:
-    """The port that a URL leads to."""
+    """Return the port that a URL leads to."""
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
@@ -103,7 +104,7 @@ async def _certificate(parts: SplitResult, asking: Asking, now: datetime) -> Fin
                 fix = "journalctl -u caddy shows why there is none; ports 80 and 443 must be open to the world"
                 return wrong("certificate", f"not valid: {_cause(error)}", fix)
             times = stream.getpeercert()
-        return outside.certificate(_moment(times["notBefore"]), _moment(times["notAfter"]), now)
+        return diagnosis.certificate(_moment(times["notBefore"]), _moment(times["notAfter"]), now)
     return unknown("certificate", f"can't be seen: no answer within {asking.seconds:g} s")
 
 
@@ -117,7 +118,7 @@ def _moment(text: str) -> datetime:
 
 
 def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
-    """Whether the daemon answers at its public address."""
+    """Judge whether the daemon answers at its public address."""
     if isinstance(alive, Unheard):
         return wrong("from outside", f"{url}: {alive.reason}", f"look at Caddy and the firewall; {_ELSEWHERE}")
     if is_alive(alive):
@@ -133,15 +134,15 @@ def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
 
 
 async def plain_http(url: str, host: str, asking: Asking) -> Finding:
-    """What an http URL, without TLS, leads to at the same host."""
+    """Judge what an http URL, without TLS, leads to at the same host."""
     outcome = await asking.get(url)
     if isinstance(outcome, Unheard):
         return unknown("plain http", f"{url} does not answer: {outcome.reason}")
-    return outside.plain_http(outcome.status, outcome.headers.get("location", ""), host)
+    return diagnosis.plain_http(outcome.status, outcome.headers.get("location", ""), host)
 
 
 async def _let_out(base: str, asking: Asking) -> list[str]:
-    """Of what is not for the world, that which answers there as the daemon does."""
+    """Return the paths that are not for the world and yet answer there as the daemon does."""
     found = []
     api = await asking.get(f"{base}/api/openapi.json")
     if isinstance(api, Heard) and ("openapi" in document(api) or api.headers.get("content-type", "") == _PROBLEM):

@@ -13,7 +13,7 @@ from reminderd.core.watching import lateness
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
-from reminderd.logs import log_transition
+from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import Provider, placement_of
 from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError

@@ -15,7 +15,7 @@ from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.dialer import check, dial
-from reminderd.logs import log_expired, log_pause, log_quiet, log_transition
+from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition
 from reminderd.store.address import note_gap
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError

@@ -68,14 +68,14 @@ async def test_every_mistake_has_a_line_of_its_own(terminal: Terminal) -> None:
     assert "knows us" not in result.stdout
 
 
-async def test_a_wrong_token_is_told_in_twilio_s_words_and_not_shown(terminal: Terminal) -> None:
+async def test_a_wrong_token_is_reported_in_twilio_s_words_and_not_shown(terminal: Terminal) -> None:
     result = await checked(terminal, TWILIO, error(401, 20003, "Authenticate"), code=1)
     assert mistakes(result) == ["online: the account can't be read: 401 Unauthorized: 20003; Authenticate"]
     assert TOKEN not in result.output
 
 
 @pytest.mark.parametrize("config", [TWILIO, GENERIC])
-async def test_a_provider_that_can_not_be_reached_is_told(config: str, terminal: Terminal) -> None:
+async def test_a_provider_that_can_not_be_reached_is_reported(config: str, terminal: Terminal) -> None:
     with nobody_listens() as url:
         (mistake,) = mistakes(await asked(terminal, f'{config}"{url}"\n', code=1))
     assert mistake.startswith("online: ")
@@ -87,14 +87,9 @@ async def test_a_generic_provider_that_answers_knows_us(terminal: Terminal) -> N
     assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
 
 
-async def test_a_generic_provider_that_refuses_the_key_is_told(terminal: Terminal) -> None:
+async def test_a_generic_provider_that_refuses_the_key_is_reported(terminal: Terminal) -> None:
     result = await checked(terminal, GENERIC, answering(401, b'{"error": "who are you?"}'), code=1)
     assert mistakes(result) == ["online: the provider refuses us: 401 Unauthorized: who are you?"]
-
-
-async def test_the_sandbox_needs_no_question(terminal: Terminal) -> None:
-    result = await asked(terminal, '[provider]\nkind = "sandbox"\n', code=0)
-    assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
 
 
 async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
@@ -104,3 +99,9 @@ async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
     assert server.connections == 0
     assert "https://clinic.example/webhooks/twilio/" in result.stdout
     assert "online" not in result.stdout
+
+
+def test_the_sandbox_is_never_said_to_accept_our_account(terminal: Terminal) -> None:
+    said = terminal.type("check-config", "--online").stdout
+    assert "all calls are simulated, and no phone rings" in said
+    assert said.splitlines()[-1] == "online: not checked, as the sandbox runs inside the daemon"

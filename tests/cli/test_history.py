@@ -1,9 +1,9 @@
-"""What has happened to a reminder, told in order."""
+"""What has happened to a reminder, in order."""
 
 from datetime import timedelta
 from typing import Any
 
-from reminderd.cli.history import history
+from reminderd.cli.reminders import history
 from tests.support.nouns import MINUTE, NOW
 
 
@@ -36,7 +36,7 @@ def after(minutes: float) -> Any:
     return NOW + timedelta(minutes=minutes)
 
 
-def test_acts_and_calls_are_told_in_the_order_of_their_times() -> None:
+def test_actions_and_calls_are_listed_in_the_order_of_their_times() -> None:
     acts = [
         {"at": NOW, "act": "add", "actor": "anna", "detail": None},
         {"at": after(9), "act": "confirmed", "actor": "patient", "detail": None},
@@ -65,7 +65,7 @@ def test_acts_and_calls_are_told_in_the_order_of_their_times() -> None:
     ]
 
 
-def test_a_call_that_was_given_up_and_one_that_goes_on_say_so() -> None:
+def test_a_call_that_was_given_up_and_one_that_is_under_way_say_so() -> None:
     calls = [
         a_call(1, "queued", state="unreported", error="its end was never reported", updated_at=after(3)),
         a_call(2, "ringing", created_at=after(4), updated_at=after(5)),

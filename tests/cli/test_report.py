@@ -25,7 +25,7 @@ def insert(terminal: Terminal, name: str, **columns: Any) -> None:
 
 
 @pytest.fixture
-def desk(terminal: Terminal) -> Terminal:
+def clinic(terminal: Terminal) -> Terminal:
     insert(terminal, "a-confirmed", status="called", response="confirmed")
     insert(terminal, "b-waits", hold_code="hours")
     insert(terminal, "c-failed", status="failed", last_error="busy, after 3 calls")
@@ -35,8 +35,8 @@ def desk(terminal: Terminal) -> Terminal:
     return terminal
 
 
-def test_those_who_need_a_human_come_first_with_the_reason(desk: Terminal) -> None:
-    rows = json.loads(desk.type("report", "--date", DAY, "--json").stdout)
+def test_those_who_need_a_human_come_first_with_the_reason(clinic: Terminal) -> None:
+    rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)
     assert [(row["outcome"], row["id"], row["why"]) for row in rows["reminders"]] == [
         ("wants to cancel", "d-wants", None),
         ("not reached", "c-failed", "busy, after 3 calls"),
@@ -48,43 +48,43 @@ def test_those_who_need_a_human_come_first_with_the_reason(desk: Terminal) -> No
     assert rows["totals"]["reached"] == 0
 
 
-def test_a_table_ends_in_what_it_comes_to(desk: Terminal) -> None:
-    lines = desk.type("report", "--date", DAY).stdout.splitlines()
+def test_a_table_ends_in_what_it_comes_to(clinic: Terminal) -> None:
+    lines = clinic.type("report", "--date", DAY).stdout.splitlines()
     assert lines[-2] == "1 wants to cancel, 1 not reached, 1 waiting, 1 confirmed, 1 opted out"
     assert lines[-1] == "2 need a human"
 
 
-def test_how_the_last_call_ended_is_told_in_words_to_people_and_as_a_code_to_programs(desk: Terminal) -> None:
-    with open_sync(desk.folder / "reminderd.db") as connection:
+def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(clinic: Terminal) -> None:
+    with open_sync(clinic.folder / "reminderd.db") as connection:
         insert_call(connection, "c-failed", outcome="hung_up", said=True)
         insert_call(connection, "b-waits", outcome="heard", said=False)
-    rows = json.loads(desk.type("report", "--date", DAY, "--json").stdout)["reminders"]
+    rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
     assert {row["id"]: row["call_outcome"] for row in rows if row["call_outcome"]} == {
         "c-failed": "hung_up",
         "b-waits": "not_heard",
     }
-    assert "hung up" in desk.type("report", "--date", DAY).stdout
-    assert "not reached,hung up," in desk.type("report", "--date", DAY, "--csv").stdout
+    assert "hung up" in clinic.type("report", "--date", DAY).stdout
+    assert "not reached,hung up," in clinic.type("report", "--date", DAY, "--csv").stdout
 
 
-def test_a_range_of_days_is_reported_in_one(desk: Terminal) -> None:
-    rows = json.loads(desk.type("report", "--from", DAY, "--to", "2026-03-03", "--json").stdout)
+def test_a_range_of_days_is_reported_in_one(clinic: Terminal) -> None:
+    rows = json.loads(clinic.type("report", "--from", DAY, "--to", "2026-03-03", "--json").stdout)
     assert len(rows["reminders"]) == 6
-    assert desk.type("report", "--date", "2026-03-09").stdout == "no reminders\n"
-    assert desk.type("report").stdout == "no reminders\n", "today has none"
+    assert clinic.type("report", "--date", "2026-03-09").stdout == "no reminders\n"
+    assert clinic.type("report").stdout == "no reminders\n", "today has none"
 
 
-def test_a_spreadsheet_can_not_be_made_to_run_what_a_cell_says(desk: Terminal) -> None:
-    insert(desk, "g", ref='=HYPERLINK("http://evil.example")')
-    table = list(csv.DictReader(io.StringIO(desk.type("report", "--date", DAY, "--csv").stdout)))
+def test_a_spreadsheet_can_not_be_made_to_run_what_a_cell_says(clinic: Terminal) -> None:
+    insert(clinic, "g", ref='=HYPERLINK("http://evil.example")')
+    table = list(csv.DictReader(io.StringIO(clinic.type("report", "--date", DAY, "--csv").stdout)))
     assert {row["phone_number"] for row in table} == {"'+4930123456"}
     assert [row["ref"] for row in table if row["id"] == "g"] == ['\'=HYPERLINK("http://evil.example")']
     assert table[0]["scheduled_at"] == "2026-03-02 11:00"
 
 
-def test_a_list_is_narrowed_by_day_number_response_and_need(desk: Terminal) -> None:
+def test_a_list_is_narrowed_by_day_number_response_and_need(clinic: Terminal) -> None:
     def ids(*words: str) -> list[str]:
-        return [row["id"] for row in desk.json("list", *words)]
+        return [row["id"] for row in clinic.json("list", *words)]
 
     assert ids("--date", "2026-03-03") == ["f-other-day"]
     assert ids("--to", DAY, "--response", "confirmed") == ["a-confirmed"]
@@ -93,10 +93,10 @@ def test_a_list_is_narrowed_by_day_number_response_and_need(desk: Terminal) -> N
     assert ids("--phone", "999") == []
 
 
-def test_every_mistake_in_the_options_is_told_at_once(desk: Terminal) -> None:
-    said = desk.type("list", "--phone", "+49", "--from", "monday", "--to", "3.3.", code=2).stderr
+def test_every_mistake_in_the_options_is_reported_at_once(clinic: Terminal) -> None:
+    said = clinic.type("list", "--phone", "+49", "--from", "monday", "--to", "3.3.", code=2).stderr
     assert [line.split(":")[0] for line in said.splitlines()] == ["--phone", "--from", "--to"]
-    assert "the one or the other" in desk.type("report", "--date", DAY, "--to", DAY, code=2).stderr
+    assert "the one or the other" in clinic.type("report", "--date", DAY, "--to", DAY, code=2).stderr
 
 
 @pytest.mark.parametrize("command", ["report", "list"])

@@ -28,9 +28,9 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
         ),
     ],
 )
-def test_every_mistake_is_told_at_once(terminal: Terminal, words: str, mistakes: list[str]) -> None:
-    told = terminal.type("sandbox", *words.split(), code=2).stderr
-    assert [line.partition(":")[0] for line in told.splitlines()] == mistakes
+def test_every_mistake_is_reported_at_once(terminal: Terminal, words: str, mistakes: list[str]) -> None:
+    shown = terminal.type("sandbox", *words.split(), code=2).stderr
+    assert [line.partition(":")[0] for line in shown.splitlines()] == mistakes
 
 
 def test_a_dialect_that_nobody_speaks_is_wrong_usage(terminal: Terminal) -> None:
@@ -38,9 +38,9 @@ def test_a_dialect_that_nobody_speaks_is_wrong_usage(terminal: Terminal) -> None
 
 
 def test_the_help_has_all_that_is_needed_to_call_it(terminal: Terminal) -> None:
-    told = "".join(terminal.type("sandbox", "--help").stdout.split())
-    assert "AC" + "0" * 32 in told
-    assert "0123456789abcdef" * 2 in told
+    shown = "".join(terminal.type("sandbox", "--help").stdout.split())
+    assert "AC" + "0" * 32 in shown
+    assert "0123456789abcdef" * 2 in shown
 
 
 @contextlib.contextmanager

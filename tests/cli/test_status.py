@@ -1,6 +1,7 @@
 """`reminderd status`: all at a glance, and an exit code for monitors."""
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -10,12 +11,14 @@ from typing import Any
 
 import pytest
 
-from reminderd.cli.asking import ask
+from reminderd.cli.status import ask
 from reminderd.clock import SystemClock
 from reminderd.config import WebConfig
 from reminderd.store.rows import to_ms
+from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import back_up
 from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot
 from tests.cli.conftest import Terminal
 from tests.support.nouns import NOW
 from tests.support.rows import insert_call
@@ -27,6 +30,7 @@ DOINGS: dict[str, Any] = {
     "parts": {"database": None, "poll loop": None, "provider": None},
     "last_poll": "2026-03-02T08:30:00+00:00",
     "last_webhook": None,
+    "database_id": "OURS",
 }
 
 Answer = Callable[[], tuple[int, bytes]]
@@ -39,6 +43,7 @@ def answering(terminal: Terminal, answer: Answer, host: str = "127.0.0.1") -> It
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             code, body = answer() if self.path == "/health/status" else (404, b"")
+            body = body.replace(b"OURS", own_id.encode())
             self.send_response(code)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -47,6 +52,8 @@ def answering(terminal: Terminal, answer: Answer, host: str = "127.0.0.1") -> It
         def log_message(self, *_: Any) -> None:
             pass
 
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        own_id = str(snapshot(connection, database_id))
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         config = f'[calling]\ntimezone = "Europe/Berlin"\n[web]\nhost = "{host}"\nport = {server.server_port}\n'
@@ -69,19 +76,19 @@ def insert(terminal: Terminal, name: str, **columns: Any) -> None:
         connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
-def test_when_all_is_well_the_first_line_says_so_and_the_rest_says_how_it_stands(terminal: Terminal) -> None:
+def test_when_all_is_good_the_first_line_says_so_and_the_rest_shows_the_numbers(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()):
         first, *lines = terminal.type("status").stdout.splitlines()
-    told = {line[:15].strip(): line[15:].strip() for line in lines}
+    shown = {line[:15].strip(): line[15:].strip() for line in lines}
     assert first == "OK: all is well"
-    assert told["daemon"] == "1.2.3, running since 2026-03-02 09:00:00"
-    assert told["last poll"].startswith("2026-03-02 09:30:00, ")
-    assert told["last webhook"] == "none since its start"
-    assert told["provider"] == "generic, no error"
-    assert [told[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
-    assert (told["last report"], told["dialing"]) == ("none", "running")
-    assert told["disk free"].endswith(" MB")
+    assert shown["daemon"] == "1.2.3, running since 2026-03-02 09:00:00"
+    assert shown["last poll"].startswith("2026-03-02 09:30:00, ")
+    assert shown["last webhook"] == "none since its start"
+    assert shown["provider"] == "generic, no error"
+    assert [shown[name] for name in ("due next hour", "in flight", "stuck", "held", "failed today")] == ["0"] * 5
+    assert (shown["last report"], shown["dialing"]) == ("none", "running")
+    assert shown["disk free"].endswith(" MB")
 
 
 def test_programs_get_one_document(terminal: Terminal) -> None:
@@ -90,10 +97,12 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
         document = terminal.json("status")
     assert document.pop("disk_free_bytes") > 0
     assert document["daemon"].pop("started_at") == "2026-03-02T09:00:00.000+01:00"
+    assert len(document["daemon"].pop("database_id")) == 32
     assert document["daemon"].pop("last_poll") == "2026-03-02T09:30:00.000+01:00"
     assert document == {
         "ok": True,
         "errors": [],
+        "pauses": [],
         "daemon": {"version": "1.2.3", "provider": "generic", "parts": DOINGS["parts"], "last_webhook": None},
         "due_next_hour": 0,
         "due": 0,
@@ -118,11 +127,14 @@ def test_waiting_reminders_that_can_not_be_called_are_counted_with_their_reason(
     insert(terminal, "r3", timezone="EST", status="failed")
     reason = "timezone: EST has no daylight saving time; expected a zone like America/New_York"
     with answering(terminal, says()):
-        assert terminal.json("status")["uncallable"] == {reason: 1}
-        assert f"1: 1 {reason}" in " ".join(terminal.type("status").stdout.split())
+        document = json.loads(terminal.type("status", "--json", code=1).stdout)
+        first, *lines = terminal.type("status", code=1).stdout.splitlines()
+    assert document["uncallable"] == {reason: 1}
+    assert first == "ERROR: 1 waiting reminder can't be called: correct them before they are due"
+    assert f"1: 1 {reason}" in " ".join(" ".join(lines).split())
 
 
-def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
+def test_every_error_is_in_the_first_line_and_in_the_exit_code(terminal: Terminal) -> None:
     insert(terminal, "late")
     insert(terminal, "stuck", status="processing")
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -141,16 +153,19 @@ def test_every_trouble_is_in_the_first_line_and_in_the_exit_code(terminal: Termi
     assert len(document["errors"]) == 3
 
 
-def test_what_waits_for_a_reason_and_a_pause_are_told_and_no_trouble(terminal: Terminal) -> None:
+def test_what_waits_for_a_reason_and_a_pause_are_no_error_and_the_verdict_names_the_pause(terminal: Terminal) -> None:
     future = to_ms(NOW) + 3_600_000_000_000
     for name, reason in (("a", "hours"), ("b", "number_busy"), ("c", None)):
         insert(terminal, name, scheduled_at=future, hold_code=reason)
     terminal.type("pause")
     with answering(terminal, says()):
         said = terminal.type("status").stdout
+        document = terminal.json("status")
     assert "2: 1 outside the calling hours, 1 another call to this number is under way" in said
-    assert "paused by staff since 20" in said
-    assert "reminderd resume ends it" in said
+    assert re.fullmatch(r"OK, but dialing is paused by .+ since 20.*; reminderd resume ends it", said.splitlines()[0])
+    assert re.search("dialing +paused by ", said)
+    assert document["ok"] is True
+    assert document["pauses"] == [said.splitlines()[0].removeprefix("OK, but ")]
 
 
 def test_a_process_that_takes_webhooks_only_says_so(terminal: Terminal) -> None:
@@ -167,7 +182,7 @@ def test_who_listens_everywhere_is_asked_on_this_machine(terminal: Terminal) -> 
         assert terminal.type("status").stdout.startswith("OK")
 
 
-def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_same(terminal: Terminal) -> None:
+def test_a_daemon_that_does_not_run_is_an_error_and_the_database_is_shown_all_the_same(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()) as port:
         pass
@@ -177,6 +192,16 @@ def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_
     assert "unknown" in said
     assert "in flight" in said
     assert json.loads(terminal.type("status", "--json", code=1).stdout)["daemon"] is None
+
+
+def test_a_daemon_with_another_database_is_not_taken_for_ours(terminal: Terminal) -> None:
+    terminal.add()
+    with answering(terminal, says(database_id="0" * 32)) as port:
+        said = terminal.type("status", code=1).stdout
+        document = json.loads(terminal.type("status", "--json", code=1).stdout)
+    assert said.startswith(f"ERROR: another reminderd answers at port {port}: it does not use ")
+    assert "--config FILE" in said
+    assert document["daemon"] is None
 
 
 @pytest.mark.parametrize(
@@ -189,7 +214,7 @@ def test_a_daemon_that_does_not_run_is_trouble_and_the_database_is_told_all_the_
         (says(started_at="this morning"), "is not this version of reminderd"),
     ],
 )
-def test_another_program_on_that_port_is_trouble(terminal: Terminal, answer: Answer, words: str) -> None:
+def test_another_program_on_that_port_is_an_error(terminal: Terminal, answer: Answer, words: str) -> None:
     terminal.add()
     with answering(terminal, answer):
         first = terminal.type("status", code=1).stdout.splitlines()[0]
@@ -217,7 +242,7 @@ def test_without_a_database_there_is_one_line(terminal: Terminal) -> None:
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal: Terminal) -> None:
+def test_the_age_of_the_newest_backup_is_shown_where_backups_are_wanted(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()):
         assert terminal.json("status")["backup_age_seconds"] is None
@@ -235,7 +260,7 @@ def test_the_age_of_the_newest_backup_is_told_where_backups_are_wanted(terminal:
         assert "ERROR: backup: " in terminal.type("status", code=1).stdout
 
 
-def test_an_address_that_the_provider_does_not_reach_is_told_with_its_key(terminal: Terminal) -> None:
+def test_an_address_that_the_provider_does_not_reach_is_reported_with_its_key(terminal: Terminal) -> None:
     terminal.add()
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))

@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 from attrs import evolve
 
-from reminderd.core.diagnosis.machine import DISK_FULL_SOON
-from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, troubles
+from reminderd.core.diagnosis import DISK_FULL_SOON
+from reminderd.core.health import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, errors
 from tests.support.nouns import NOW
 
 SECOND = timedelta(seconds=1)
@@ -29,6 +29,7 @@ DAEMON = Daemon(
     parts={"database": None, "poll loop": None, "provider": None},
     last_poll=NOW,
     last_webhook=None,
+    database_id="0" * 32,
 )
 
 
@@ -36,12 +37,13 @@ def found(
     glance: Glance = WELL,
     daemon: Daemon | str = DAEMON,
     free_bytes: int = DISK_FULL_SOON,
+    uncallable: int = 0,
     backup: timedelta | str | None = None,
 ) -> list[str]:
-    return troubles(daemon=daemon, glance=glance, free_bytes=free_bytes, backup=backup, now=NOW)
+    return errors(daemon=daemon, glance=glance, uncallable=uncallable, free_bytes=free_bytes, backup=backup, now=NOW)
 
 
-def test_work_under_way_and_patients_who_were_not_reached_are_no_trouble() -> None:
+def test_work_under_way_and_patients_who_were_not_reached_are_no_error() -> None:
     assert found() == []
 
 
@@ -75,11 +77,16 @@ def test_a_pause_that_may_have_been_forgotten_is() -> None:
     assert sentence == "staff have paused all dialing for 12 hours; reminderd resume ends it"
 
 
+@pytest.mark.parametrize(("uncallable", "words"), [(1, "1 waiting reminder"), (2, "2 waiting reminders")])
+def test_waiting_reminders_that_can_not_be_called_are(uncallable: int, words: str) -> None:
+    assert found(uncallable=uncallable) == [f"{words} can't be called: correct them before they are due"]
+
+
 def test_a_disk_that_is_nearly_full_is() -> None:
     assert found(free_bytes=DISK_FULL_SOON - 1) == ["the disk is nearly full: 99 MB free"]
 
 
-def test_all_troubles_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     assert len(found(evolve(WELL, stuck=1), "no answer", 0)) == 3
 
 
@@ -89,7 +96,7 @@ def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
     assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
 
 
-def test_an_address_that_the_provider_does_not_reach_is_told_once_whether_the_daemon_answers_or_not() -> None:
+def test_an_address_that_the_provider_does_not_reach_is_reported_once_whether_the_daemon_answers_or_not() -> None:
     failing = evolve(WELL, unreached_since=NOW, due_since=NOW - LATE_AFTER - SECOND)
     ill = evolve(DAEMON, parts={"database": None, ADDRESS: "dialing is paused: …"})
     (sentence,) = found(failing, daemon=ill)

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from reminderd.config import Config, GenericConfig, ProviderConfig, WebConfig
-from reminderd.core.diagnosis.finding import Finding
+from reminderd.core.diagnosis import Finding
 from reminderd.doctor.asking import Asking, asking
 from tests.support.generic_server import KEY, SECRET
 from tests.support.hostile_provider import Line, Script, answer, hear
@@ -53,7 +53,7 @@ def generic(*, web: dict[str, Any] | None = None, **changes: Any) -> Config:
     return Config(web=WebConfig(**web or {}), provider=provider)
 
 
-def told(findings: list[Finding]) -> dict[str, str]:
+def marks_of(findings: list[Finding]) -> dict[str, str]:
     """Each finding's mark by what it is about; each thing has one."""
     assert len({finding.about for finding in findings}) == len(findings)
     return {finding.about: finding.mark.value for finding in findings}

@@ -7,8 +7,8 @@ import tzdata
 
 from reminderd.clock import SystemClock
 from reminderd.config import Config, ProviderConfig, TwilioConfig
-from reminderd.core.diagnosis.finding import Mark
-from reminderd.doctor import clock
+from reminderd.core.diagnosis import Mark
+from reminderd.doctor import machine
 from reminderd.doctor.asking import Asking
 from tests.doctor.conftest import generic
 from tests.support.clock import HandClock
@@ -21,57 +21,57 @@ from tests.support.nouns import NOW
     [(0, 15_999_999, True), (5, 1_000, True), (5, 16_000_000, False), (0, 16_000_000, False), (-1, 0, None)],
 )
 def test_a_clock_is_kept_while_the_kernel_bounds_its_error(state: int, error: int, *, expected: bool | None) -> None:
-    def answered(seen: clock.Timex) -> int:
+    def answered(seen: machine.Timex) -> int:
         assert seen.modes == 0, "nothing is set"
         seen.maxerror = error
         return state
 
-    assert clock.kept_by_kernel(answered) is expected
+    assert machine.kept_by_kernel(answered) is expected
 
 
 def test_a_machine_without_such_a_call_can_not_be_asked() -> None:
-    def missing(_seen: clock.Timex) -> int:
+    def missing(_seen: machine.Timex) -> int:
         raise AttributeError
 
-    assert clock.kept_by_kernel(missing) is None
+    assert machine.kept_by_kernel(missing) is None
 
 
 def test_the_real_kernel_bounds_its_error_or_can_not_be_asked() -> None:
-    seen = clock.Timex()
-    assert clock.adjtimex(seen) < 0 or 0 < seen.maxerror <= 16_000_000
+    seen = machine.Timex()
+    assert machine.adjtimex(seen) < 0 or 0 < seen.maxerror <= 16_000_000
 
 
 @pytest.mark.parametrize("seconds", [0, 90, -90])
 async def test_our_clock_is_compared_with_a_server_s(seconds: int, ask: Asking) -> None:
     said = format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)
     async with hostile(answering(401, Date=said)) as server:
-        ahead = await clock.ahead_of(f"{server.url}/v1", ask, HandClock())
+        ahead = await machine.ahead_of(f"{server.url}/v1", ask, HandClock())
     assert ahead is not None
     assert abs(ahead - timedelta(seconds=seconds)) < timedelta(seconds=10)
     assert "authorization" not in server.requests[0].headers
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 02 Mar 2026 10:00:00"}])
-async def test_an_answer_without_a_usable_date_tells_nothing(headers: dict[str, str], ask: Asking) -> None:
+async def test_an_answer_without_a_usable_date_shows_nothing(headers: dict[str, str], ask: Asking) -> None:
     async with hostile(answering(200, b"", **headers)) as server:
-        assert await clock.ahead_of(server.url, ask, HandClock()) is None
+        assert await machine.ahead_of(server.url, ask, HandClock()) is None
 
 
-async def test_a_server_that_is_not_reached_tells_nothing(ask: Asking) -> None:
+async def test_a_server_that_is_not_reached_shows_nothing(ask: Asking) -> None:
     with nobody_listens() as url:
-        assert await clock.ahead_of(url, ask, HandClock()) is None
+        assert await machine.ahead_of(url, ask, HandClock()) is None
 
 
 def test_the_provider_is_where_its_kind_says() -> None:
-    assert clock.provider_url(Config()) == ""
-    assert clock.provider_url(generic(api_url="https://voice.example.com")) == "https://voice.example.com"
+    assert machine.provider_url(Config()) == ""
+    assert machine.provider_url(generic(api_url="https://voice.example.com")) == "https://voice.example.com"
     twilio = ProviderConfig(kind="twilio", twilio=TwilioConfig())
-    assert clock.provider_url(Config(provider=twilio)) == "https://api.twilio.com"
+    assert machine.provider_url(Config(provider=twilio)) == "https://api.twilio.com"
 
 
 async def test_a_provider_on_this_machine_is_not_asked(ask: Asking) -> None:
     async with hostile(answering(200)) as server:
-        found = await clock.look(generic(api_url=server.url), ask, SystemClock())
+        found = await machine.check_clock(generic(api_url=server.url), ask, SystemClock())
     assert server.connections == 0
     assert [finding.about for finding in found] == ["clock", "time zones"]
 
@@ -81,8 +81,8 @@ def test_the_system_s_zones_come_before_the_package_s(tmp_path: Path, monkeypatc
     (tmp_path / "Europe" / "Berlin").touch()
     (tmp_path / "tzdata.zi").write_text("# version 2019b\n# This zic input file is in the public domain.\n")
     monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path / "nowhere"), str(tmp_path)))
-    assert clock.zone_data("Europe/Berlin") == ("2019b", str(tmp_path))
-    assert clock.zone_data("Europe/Paris") == (tzdata.IANA_VERSION, "the package tzdata")
+    assert machine.zone_data("Europe/Berlin") == ("2019b", str(tmp_path))
+    assert machine.zone_data("Europe/Paris") == (tzdata.IANA_VERSION, "the package tzdata")
 
 
 async def test_data_that_name_no_version_are_not_called_new(
@@ -90,6 +90,6 @@ async def test_data_that_name_no_version_are_not_called_new(
 ) -> None:
     (tmp_path / "UTC").touch()
     monkeypatch.setattr("zoneinfo.TZPATH", (str(tmp_path),))
-    assert (await clock.look(Config(), ask, SystemClock()))[1].mark is Mark.UNKNOWN
+    assert (await machine.check_clock(Config(), ask, SystemClock()))[1].mark is Mark.UNKNOWN
     (tmp_path / "tzdata.zi").write_text("# version 2019b\n")
-    assert (await clock.look(Config(), ask, SystemClock()))[1].mark is Mark.WARNING
+    assert (await machine.check_clock(Config(), ask, SystemClock()))[1].mark is Mark.WARNING

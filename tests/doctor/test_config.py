@@ -3,21 +3,21 @@ from pathlib import Path
 from attrs import evolve
 
 from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, ProviderConfig, TwilioConfig
-from reminderd.core.diagnosis.finding import Mark
-from reminderd.doctor import config as its_config
-from tests.doctor.conftest import generic, told
+from reminderd.core.diagnosis import Mark
+from reminderd.doctor.rounds import check_configuration
+from tests.doctor.conftest import generic, marks_of
 
 
-def test_a_careful_configuration_is_well() -> None:
+def test_a_careful_configuration_is_good() -> None:
     place = ClinicConfig(country="US")
     careful = evolve(
         generic(), clinic=place, calling=CallingConfig(end="18:00"), limits=LimitsConfig(answered_per_day=1)
     )
-    assert told(its_config.look(evolve(careful, path=Path("config.toml")))) == {"configuration": "good"}
+    assert marks_of(check_configuration(evolve(careful, path=Path("config.toml")))) == {"configuration": "good"}
 
 
 def test_each_risk_is_a_warning_with_what_to_set() -> None:
-    good, *risks = its_config.look(generic())
+    good, *risks = check_configuration(generic())
     assert good.mark is Mark.GOOD
     assert [risk.mark for risk in risks] == [Mark.WARNING] * 3
     assert risks[0].fix == "set [clinic].country"
@@ -25,12 +25,12 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
     assert risks[1].fix == "set start, end and days in [calling]"
 
 
-def test_words_that_could_be_better_lead_to_the_document_about_them() -> None:
+def test_a_script_that_could_be_better_leads_to_the_document_about_it() -> None:
     section = TwilioConfig(account_sid="AC" + "0" * 32, auth_token="12345", from_number="+12025550190")
-    found = its_config.look(Config(provider=ProviderConfig(kind="twilio", twilio=section)))
+    found = check_configuration(Config(provider=ProviderConfig(kind="twilio", twilio=section)))
     assert [finding.fix for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2
 
 
 def test_without_a_file_the_defaults_are_named_and_the_file_that_is_missing() -> None:
     file = Path.cwd() / "config.toml"
-    assert its_config.look(Config())[0].says == f"defaults and environment, as there is no {file}: no mistakes"
+    assert check_configuration(Config())[0].says == f"defaults and environment, as there is no {file}: no mistakes"

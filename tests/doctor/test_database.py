@@ -5,13 +5,13 @@ import trio
 from attrs import evolve
 
 from reminderd.config import ClinicConfig, Config, DatabaseConfig, ProviderConfig
-from reminderd.core.diagnosis.finding import Finding, Mark
-from reminderd.doctor import database
+from reminderd.core.diagnosis import Finding, Mark
+from reminderd.doctor.database import check_database
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
 from reminderd.store.sqlite.opening import open_sync
-from tests.doctor.conftest import told
+from tests.doctor.conftest import marks_of
 from tests.support.nouns import NOW
 
 SQLITE = {} if sqlite_warning() is None else {"SQLite": "warning"}
@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def looked(config: Config, *, seconds: float = 30) -> list[Finding]:
-    return trio.run(lambda: database.look(config, seconds=seconds))
+    return trio.run(lambda: check_database(config, seconds=seconds))
 
 
 def insert(config: Config, *ids: str, **columns: str) -> None:
@@ -36,22 +36,22 @@ def insert(config: Config, *ids: str, **columns: str) -> None:
             connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
-def test_a_sound_database_is_well(config: Config) -> None:
+def test_a_sound_database_is_good(config: Config) -> None:
     insert(config, "r1")
-    assert told(looked(config)) == WELL
+    assert marks_of(looked(config)) == WELL
 
 
 def test_a_database_that_is_not_there_is_no_mistake_and_not_made(config: Config) -> None:
-    assert told(looked(config)) == {"database": "unknown"}
+    assert marks_of(looked(config)) == {"database": "unknown"}
     assert not config.database.path.exists()
 
 
-def test_a_database_of_an_older_version_is_told_and_not_migrated(config: Config) -> None:
+def test_a_database_of_an_older_version_is_reported_and_not_migrated(config: Config) -> None:
     insert(config, "r1")
     newest = migrations()[-1].number
     older = connect(str(config.database.path))
     older.execute(f"PRAGMA user_version = {newest - 1}")
-    assert told(looked(config)) == WELL | {"schema": "warning"}
+    assert marks_of(looked(config)) == WELL | {"schema": "warning"}
     assert older.execute("PRAGMA user_version").fetchone()[0] == newest - 1
     older.close()
 
@@ -71,7 +71,7 @@ def test_a_database_that_run_would_refuse_as_no_provider_is_configured_is_a_mist
     assert [finding.about for finding in wrong] == ["database"]
     assert "has been in use with the provider twilio, and none is configured" in wrong[0].says
     for provider in (ProviderConfig(is_stated=True), ProviderConfig(kind="twilio", is_stated=True)):
-        assert told(looked(evolve(config, provider=provider))) == WELL
+        assert marks_of(looked(evolve(config, provider=provider))) == WELL
 
 
 def test_a_folder_is_no_database(config: Config) -> None:
@@ -88,7 +88,7 @@ def test_what_can_not_be_read_in_time_is_not_called_sound(config: Config) -> Non
             " INSERT INTO reminders (id, phone_number, message, scheduled_at)"
             " SELECT 'r' || i, '+12025550100', 'Hello.', 0 FROM n"
         )
-    assert told(looked(config, seconds=0)) == WELL | {"database": "unknown"}
+    assert marks_of(looked(config, seconds=0)) == WELL | {"database": "unknown"}
 
 
 @pytest.mark.parametrize(("broken", "lines"), [(1, 1), (4, 4), (5, 4), (7, 4)])
@@ -103,21 +103,21 @@ def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines:
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": "EST"}, {"phone_number": "12025550147"}, {"message": " "}])
-def test_a_waiting_reminder_that_can_not_be_called_is_told(config: Config, wrong: dict[str, str]) -> None:
+def test_a_waiting_reminder_that_can_not_be_called_is_reported(config: Config, wrong: dict[str, str]) -> None:
     insert(config, "r1", timezone="Asia/Tokyo")
-    assert told(looked(config)) == WELL
+    assert marks_of(looked(config)) == WELL
     insert(config, "r2", **wrong)
-    assert told(looked(config)) == WELL | {"reminders": "wrong"}
+    assert marks_of(looked(config)) == WELL | {"reminders": "wrong"}
 
 
-def test_reminders_that_a_new_country_no_longer_allows_are_told(config: Config) -> None:
+def test_reminders_that_a_new_country_no_longer_allows_are_reported(config: Config) -> None:
     insert(config, "r1")
-    assert told(looked(evolve(config, clinic=ClinicConfig(country="US")))) == WELL
+    assert marks_of(looked(evolve(config, clinic=ClinicConfig(country="US")))) == WELL
     found = looked(evolve(config, clinic=ClinicConfig(country="DE")))
     assert "1 waiting reminder can't be called: phone_number: a number of United States (US)" in found[-1].says
 
 
-def test_an_opt_out_that_stops_no_call_is_told(config: Config) -> None:
+def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
     with open_sync(config.database.path) as connection:
         connection.execute("DROP TRIGGER opt_outs_inserted_in_e164")
         connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('12025550194')")
@@ -126,7 +126,7 @@ def test_an_opt_out_that_stops_no_call_is_told(config: Config) -> None:
     assert finding.says.startswith("opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it")
 
 
-def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:
+def test_a_log_that_nobody_cuts_is_reported(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as reader, open_sync(config.database.path) as writer:
         reader.execute("BEGIN")
@@ -134,14 +134,14 @@ def test_a_log_that_nobody_cuts_is_told(config: Config) -> None:
         for _ in range(5):
             writer.execute("INSERT INTO settings (key, value) VALUES ('x', hex(zeroblob(7500000)))")
             writer.execute("DELETE FROM settings")
-        assert told(looked(config)) == WELL | {"write-ahead log": "warning"}
+        assert marks_of(looked(config)) == WELL | {"write-ahead log": "warning"}
         reader.execute("ROLLBACK")
 
 
-def test_an_address_that_the_provider_does_not_reach_is_told(config: Config) -> None:
+def test_an_address_that_the_provider_does_not_reach_is_reported(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))
     found = looked(config)
-    assert told(found) == WELL | {"public address": "wrong"}
+    assert marks_of(found) == WELL | {"public address": "wrong"}
     assert "[web].public_base_url" in next(one.says for one in found if one.about == "public address")

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from reminderd.config import Config, load_config
-from reminderd.core.diagnosis.finding import Mark
-from reminderd.doctor import files
+from reminderd.core.diagnosis import Mark
+from reminderd.doctor.machine import check_files
 from reminderd.store.sqlite.opening import open_sync
 
 CONFIG = """
@@ -42,12 +42,12 @@ def loaded(folder: Path) -> Config:
 
 
 def mistakes(folder: Path) -> list[str]:
-    return [finding.says for finding in files.look(loaded(folder)) if finding.mark is Mark.WRONG]
+    return [finding.says for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
 
 
-def test_files_that_only_their_user_reads_are_well(folder: Path) -> None:
+def test_files_that_only_their_user_reads_are_good(folder: Path) -> None:
     with open_sync(folder / "reminderd.db"):
-        found = files.look(loaded(folder))
+        found = check_files(loaded(folder))
     assert [(finding.about, finding.mark) for finding in found] == [("files", Mark.GOOD), ("disk", Mark.GOOD)]
 
 
@@ -55,7 +55,7 @@ def test_files_that_only_their_user_reads_are_well(folder: Path) -> None:
 def test_a_file_that_every_user_reads_is_named(name: str, folder: Path) -> None:
     with open_sync(folder / "reminderd.db"):
         (folder / name).chmod(0o644)
-        found = [finding for finding in files.look(loaded(folder)) if finding.mark is Mark.WRONG]
+        found = [finding for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
     assert [finding.says for finding in found] == [f"{folder / name} is open to every user of the machine"]
     assert found[0].fix == f"chmod o= {folder / name}"
 
@@ -102,7 +102,7 @@ def test_two_disks_have_a_line_each(folder: Path) -> None:
         if Path(other).stat().st_dev == folder.stat().st_dev:
             pytest.skip("one disk only")
         (folder / "config.toml").write_text(f"{CONFIG}".replace("logs/reminderd.log", f"{other}/reminderd.log"))
-        found = files.look(loaded(folder))
+        found = check_files(loaded(folder))
     assert [finding.about for finding in found] == ["files", "disk", "disk"]
 
 
@@ -112,7 +112,7 @@ def test_a_folder_of_backups_that_is_a_file_or_below_one_is_a_mistake(folder: Pa
         assert mistakes(folder) == ["no backup can be written to [backup].folder"]
 
 
-def test_a_folder_of_backups_that_can_be_made_is_well(folder: Path) -> None:
+def test_a_folder_of_backups_that_can_be_made_is_good(folder: Path) -> None:
     (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups/of/the/day"\n')
     assert mistakes(folder) == []
 
@@ -122,14 +122,14 @@ AS_NOBODY = """
 import os, sys
 from pathlib import Path
 from reminderd.config import load_config
-from reminderd.doctor import files
+from reminderd.doctor.machine import check_files
 config = load_config(None, {}, Path(sys.argv[1]))
 if os.geteuid() == 0:
     os.setgid(65534)
     os.setuid(65534)
 else:
     Path(sys.argv[1]).chmod(0)
-for finding in files.look(config):
+for finding in check_files(config):
     print(finding.mark, finding.says)
 """
 
@@ -144,7 +144,7 @@ def test_a_folder_of_backups_that_the_daemons_user_may_not_write_to_is_a_mistake
     assert "wrong no backup can be written to [backup].folder" in result.stdout.splitlines()
 
 
-def test_what_another_user_may_not_see_is_not_called_well(folder: Path) -> None:
+def test_what_another_user_may_not_see_is_not_called_good(folder: Path) -> None:
     folder.chmod(0o700)
     command = [sys.executable, "-c", AS_NOBODY, str(folder)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())

@@ -7,11 +7,10 @@ import trustme
 from attrs import frozen
 
 from reminderd.clock import SystemClock
-from reminderd.core.diagnosis.finding import Mark
-from reminderd.doctor import outside
+from reminderd.core.diagnosis import Mark
 from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.outside import Outside
-from tests.doctor.conftest import ALIVE, says, site, told
+from reminderd.doctor.outside import PublicAddress, check_public_address, plain_http
+from tests.doctor.conftest import ALIVE, marks_of, says, site
 from tests.support.door import a_door
 from tests.support.hostile_provider import answer, answering, hang, hostile, nobody_listens, say
 from tests.support.tls import encrypted
@@ -20,14 +19,14 @@ NOW = SystemClock().now()
 BEHIND_CADDY = answer(200, b'{"status": "ok"}', Server="Caddy")
 
 
-async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> Outside:
-    return await outside.look(base, ask, NOW, runs=runs)
+async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> PublicAddress:
+    return await check_public_address(base, ask, NOW, runs=runs)
 
 
-async def test_a_server_as_the_documents_want_it_is_well(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_server_as_the_documents_want_it_is_good(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(site({"/health": BEHIND_CADDY})) as server, encrypted(server.url, authority) as url:
         found = await looked(url, ask)
-    assert told(found.findings) == {
+    assert marks_of(found.findings) == {
         "address": "warning",  # localhost
         "certificate": "good",
         "from outside": "good",
@@ -41,7 +40,7 @@ async def test_a_server_as_the_documents_want_it_is_well(ask: Asking, authority:
 async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking, authority: trustme.CA) -> None:
     async with a_door() as door, encrypted(door.url, authority) as url:
         found = await looked(url, ask)
-    marks = told(found.findings)
+    marks = marks_of(found.findings)
     assert (marks["from outside"], marks["web server"], marks["kept inside"]) == ("good", "warning", "wrong")
     assert "/api and /health/ready" in found.findings[-1].says
 
@@ -57,23 +56,23 @@ async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking,
         ({"/health/ready": says(200, {"status": "ok"})}, "warning"),
     ],
 )
-async def test_what_is_kept_inside_is_told_by_the_daemon_s_own_answers(
+async def test_what_is_exposed_is_recognized_by_the_daemon_s_own_answers(
     answers: dict[str, bytes], mark: str, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": ALIVE} | answers)) as server, encrypted(server.url, authority) as url:
-        assert told((await looked(url, ask)).findings)["kept inside"] == mark
+        assert marks_of((await looked(url, ask)).findings)["kept inside"] == mark
 
 
 @pytest.mark.parametrize("base", ["", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"])
 async def test_without_a_public_address_nobody_is_asked(base: str, ask: Asking) -> None:
     found = await looked(base, ask)
-    assert (told(found.findings), found.url) == ({"address": "unknown"}, None)
+    assert (marks_of(found.findings), found.url) == ({"address": "unknown"}, None)
 
 
 async def test_a_certificate_of_a_stranger_s_authority_is_no_good_and_nothing_is_sent(ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE})) as server, encrypted(server.url, trustme.CA()) as url:
         found = await looked(url, ask)
-    assert told(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "unknown"}
+    assert marks_of(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "unknown"}
     assert "unable to get local issuer certificate" in found.findings[1].says
     assert (found.url, server.requests) == (None, [])
 
@@ -98,27 +97,27 @@ async def test_a_certificate_is_judged_by_its_days(
         encrypted(server.url, authority, since=day(since), until=day(until)) as url,
     ):
         found = await looked(url, ask)
-    assert told(found.findings)["certificate"] == mark
+    assert marks_of(found.findings)["certificate"] == mark
     assert words in found.findings[1].says
 
 
 async def test_a_certificate_for_another_name_is_no_good(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(site({})) as server, encrypted(server.url, authority) as url:
         found = await looked(url.replace("localhost", "127.0.0.1"), ask)
-    assert told(found.findings)["certificate"] == "wrong"
+    assert marks_of(found.findings)["certificate"] == "wrong"
     assert "127.0.0.1" in found.findings[1].says
 
 
 async def test_what_speaks_no_tls_has_no_certificate(ask: Asking) -> None:
     async with hostile((say(answer(200)),)) as server:
         found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), ask)
-    assert told(found.findings)["certificate"] == "wrong"
+    assert marks_of(found.findings)["certificate"] == "wrong"
 
 
 async def test_an_address_where_nobody_listens_is_a_mistake(ask: Asking) -> None:
     with nobody_listens() as url:
         found = await looked(url.replace("http://127.0.0.1", "https://localhost"), ask)
-    assert told(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
+    assert marks_of(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
     assert "try it from elsewhere" in found.findings[-1].fix
     assert found.url is None
 
@@ -126,7 +125,7 @@ async def test_an_address_where_nobody_listens_is_a_mistake(ask: Asking) -> None
 async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
     async with asking(0.2) as impatient, hostile((hang,)) as server:
         found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), impatient)
-    assert told(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
+    assert marks_of(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
 
 
 @pytest.mark.parametrize(
@@ -143,12 +142,12 @@ async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
         (says(200, {"status": "fine"}), False, "warning", "let Caddy pass", False),
     ],
 )
-async def test_who_answers_at_the_public_address_is_told(
+async def test_the_answer_at_the_public_address_is_judged(
     health: bytes, *, runs: bool | None, mark: str, fix: str, is_asked: bool, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": health})) as server, encrypted(server.url, authority) as url:
         found = await looked(url, ask, runs=runs)
-    assert told(found.findings)["from outside"] == mark
+    assert marks_of(found.findings)["from outside"] == mark
     assert fix in found.findings[2].fix
     assert found.url == (url if is_asked else None)
 
@@ -169,7 +168,7 @@ class Names(trio.abc.HostnameResolver):
         raise NotImplementedError
 
 
-async def resolved(names: Names, base: str, ask: Asking) -> Outside:
+async def resolved(names: Names, base: str, ask: Asking) -> PublicAddress:
     """What is found where DNS says so."""
     trio.socket.set_custom_hostname_resolver(names)
     return await looked(base, ask)
@@ -178,7 +177,7 @@ async def resolved(names: Names, base: str, ask: Asking) -> Outside:
 async def test_a_name_that_leads_nowhere_is_a_mistake(ask: Asking) -> None:
     fault = OSError(-2, "Name or service not known")
     found = await resolved(Names("", fault), "https://clinic.example", ask)
-    assert told(found.findings) == {"address": "wrong", "certificate": "unknown"}
+    assert marks_of(found.findings) == {"address": "wrong", "certificate": "unknown"}
     assert found.findings[0].says == "clinic.example has no address: Name or service not known"
 
 
@@ -187,19 +186,19 @@ async def test_a_name_that_can_be_none_is_a_mistake(ask: Asking) -> None:
     assert found.findings[0].mark is Mark.WRONG
 
 
-async def test_patients_words_in_the_clear_are_a_mistake(ask: Asking) -> None:
+async def test_patients_data_without_encryption_is_a_mistake(ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE})) as server:
         port = urlsplit(server.url).port
         found = await resolved(Names("127.0.0.1"), f"http://clinic.example:{port}", ask)
-    marks = told(found.findings)
+    marks = marks_of(found.findings)
     assert (marks["address"], marks["certificate"], marks["from outside"]) == ("warning", "wrong", "good")
     assert "plain http" not in marks
 
 
 async def test_plain_http_is_followed_by_nobody(ask: Asking) -> None:
     async with hostile(answering(308, Location="https://clinic.example/")) as server:
-        assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.GOOD
+        assert (await plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.GOOD
     async with hostile(answering(200)) as server:
-        assert (await outside.plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.WARNING
+        assert (await plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.WARNING
     with nobody_listens() as url:
-        assert (await outside.plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNKNOWN
+        assert (await plain_http(f"{url}/", "clinic.example", ask)).mark is Mark.UNKNOWN

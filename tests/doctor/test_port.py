@@ -1,13 +1,17 @@
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from attrs import evolve
 
-from reminderd.config import Config, WebConfig
-from reminderd.core.diagnosis.finding import Mark
-from reminderd.doctor import port
+from reminderd.config import Config, DatabaseConfig, ProviderConfig, WebConfig
+from reminderd.core.diagnosis import Mark
 from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.port import Port
+from reminderd.doctor.port import LocalDaemon, _refusal, check_port
+from reminderd.store.settings import database_id
+from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.transaction import snapshot
 from tests.doctor.conftest import ALIVE, generic, says, site
 from tests.support.door import a_door
 from tests.support.hostile_provider import Script, answering, cut, hear, hostile, nobody_listens, nobody_picks_up
@@ -17,6 +21,10 @@ def at(url: str, host: str = "127.0.0.1") -> Config:
     return generic(web={"host": host, "port": int(url.rpartition(":")[2])})
 
 
+def in_folder(config: Config, folder: Path) -> Config:
+    return evolve(config, database=DatabaseConfig(url="sqlite:///ours.db", folder=folder))
+
+
 @pytest.fixture
 def free() -> Iterator[str]:
     with nobody_listens() as url:
@@ -24,19 +32,25 @@ def free() -> Iterator[str]:
     yield taken  # noqa: PT022 - it must be given back before
 
 
-async def looked(config: Config, ask: Asking) -> tuple[Port, list[tuple[str, Mark]]]:
-    found = await port.look(config, ask)
+async def looked(config: Config, ask: Asking) -> tuple[LocalDaemon, list[tuple[str, Mark]]]:
+    found = await check_port(config, ask)
     return found, [(finding.about, finding.mark) for finding in found.findings]
 
 
-async def test_a_free_port_is_well(free: str, ask: Asking) -> None:
+async def test_a_free_port_is_good(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free), ask)
-    assert marks == [("port", Mark.GOOD)]
-    assert "the daemon does not run" in found.findings[0].says
+    assert marks == [("port", Mark.GOOD), ("daemon", Mark.WARNING)]
+    assert found.findings[1].says.startswith("does not run, so nobody is called")
     assert found.url is None
 
 
-async def test_the_daemon_s_own_door_is_known(ask: Asking) -> None:
+async def test_a_daemon_that_does_not_run_is_no_fault_with_the_sandbox(free: str, ask: Asking) -> None:
+    found, marks = await looked(evolve(at(free), provider=ProviderConfig()), ask)
+    assert marks == [("port", Mark.GOOD), ("daemon", Mark.UNKNOWN)]
+    assert found.findings[1].fix == "reminderd run starts it"
+
+
+async def test_our_own_daemon_is_recognized(ask: Asking) -> None:
     async with a_door() as door:
         found, marks = await looked(at(door.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.GOOD)]
@@ -60,10 +74,43 @@ async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
         url = f"http://[::1]:{taken.getsockname()[1]}"
     for host, warnings in (("::", 1), ("::1", 0)):
         found, marks = await looked(at(url, host), ask)
-        assert marks == [("port", Mark.GOOD), *[("port", Mark.WARNING)] * warnings], found
+        assert marks == [("port", Mark.GOOD), *[("port", Mark.WARNING)] * warnings, ("daemon", Mark.WARNING)], found
 
 
-async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:
+@pytest.mark.parametrize("has_a_database", [True, False])
+async def test_a_daemon_with_another_database_is_not_taken_for_ours(
+    tmp_path: Path, ask: Asking, *, has_a_database: bool
+) -> None:
+    if has_a_database:
+        with open_sync(tmp_path / "ours.db"):
+            pass
+    another = site({"/health": ALIVE, "/health/status": says(200, {"database_id": "0" * 32})})
+    async with hostile(another) as server:
+        found, marks = await looked(in_folder(at(server.url), tmp_path), ask)
+    assert marks == [("port", Mark.WRONG)]
+    assert found.findings[0].says.startswith("another reminderd answers at 127.0.0.1 port ")
+    assert "--config FILE" in found.findings[0].fix
+    assert found.url is None
+
+
+async def test_the_daemon_with_our_own_database_is_ours(tmp_path: Path, ask: Asking) -> None:
+    with open_sync(tmp_path / "ours.db") as connection:
+        own_id = snapshot(connection, database_id)
+    answers = {"/health": ALIVE, "/health/ready": ALIVE, "/health/status": says(200, {"database_id": own_id})}
+    async with hostile(site(answers)) as server:
+        found, marks = await looked(in_folder(at(server.url), tmp_path), ask)
+    assert marks == [("port", Mark.GOOD), ("daemon", Mark.GOOD)]
+    assert found.url == server.url
+
+
+async def test_a_database_that_can_not_be_read_does_not_make_the_daemon_another(tmp_path: Path, ask: Asking) -> None:
+    (tmp_path / "ours.db").write_text("This is no database.")
+    async with hostile(site({"/health": ALIVE, "/health/status": says(200, {"database_id": "0" * 32})})) as server:
+        found, _ = await looked(in_folder(at(server.url), tmp_path), ask)
+    assert found.url == server.url
+
+
+async def test_what_does_not_work_in_the_daemon_is_reported(ask: Asking) -> None:
     async with a_door() as door:
         door.parts["provider"] = "dialing is paused: 401"
         found, marks = await looked(at(door.url), ask)
@@ -84,7 +131,7 @@ async def test_what_does_not_work_in_the_daemon_is_told(ask: Asking) -> None:
         (b"", Mark.WRONG),
     ],
 )
-async def test_a_daemon_is_called_ready_only_by_its_own_word(ready: bytes, mark: Mark, ask: Asking) -> None:
+async def test_a_daemon_is_ready_only_if_it_says_so_itself(ready: bytes, mark: Mark, ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE, "/health/ready": ready})) as server:
         _, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", mark)]
@@ -110,7 +157,7 @@ async def test_another_program_s_port_is_taken(script: Script, ask: Asking) -> N
     assert found.url is None
 
 
-async def test_a_program_that_never_picks_up_has_the_port() -> None:
+async def test_a_program_that_never_accepts_a_connection_has_the_port() -> None:
     with nobody_picks_up() as url:
         async with asking(0.3) as impatient:
             found, marks = await looked(at(url), impatient)
@@ -125,11 +172,11 @@ async def test_a_name_that_is_none_is_a_mistake(free: str, ask: Asking) -> None:
 
 
 def test_an_address_that_is_not_this_machine_s_can_not_be_had() -> None:
-    refusal = port._refusal("192.0.2.1", 4000)
+    refusal = _refusal("192.0.2.1", 4000)
     assert refusal is not None
     assert refusal[1] == "set [web].host to an address of this machine, mostly 127.0.0.1"
 
 
-async def test_port_0_can_not_be_looked_for(ask: Asking) -> None:
+async def test_port_0_can_not_be_checked(ask: Asking) -> None:
     _, marks = await looked(Config(web=WebConfig(port=0)), ask)
     assert marks == [("port", Mark.UNKNOWN)]

@@ -2,8 +2,8 @@ import pytest
 from attrs import evolve
 
 from reminderd.config import Config, ProviderConfig, TwilioConfig
-from reminderd.core.diagnosis.finding import Finding, Mark
-from reminderd.doctor import provider
+from reminderd.core.diagnosis import Finding, Mark
+from reminderd.doctor.provider import check_provider
 from tests.doctor.conftest import generic
 from tests.support.generic_server import KEY
 from tests.support.hostile_provider import answering, hang, hear, hostile, nobody_listens
@@ -17,7 +17,7 @@ def twilio(url: str) -> Config:
 
 
 async def looked(config: Config, *, seconds: float = 10) -> list[tuple[Mark, str]]:
-    found: list[Finding] = await provider.look(config, seconds=seconds)
+    found: list[Finding] = await check_provider(config, seconds=seconds)
     assert {finding.about for finding in found} == {"provider"}
     return [(finding.mark, finding.says) for finding in found]
 
@@ -27,7 +27,7 @@ async def test_the_sandbox_is_not_asked() -> None:
     assert mark is Mark.UNKNOWN
 
 
-async def test_a_generic_provider_that_does_not_refuse_us_is_well() -> None:
+async def test_a_generic_provider_that_does_not_refuse_us_is_good() -> None:
     async with hostile(answering(404)) as server:
         ((mark, _),) = await looked(generic(api_url=server.url))
     assert mark is Mark.GOOD

@@ -5,10 +5,10 @@ from twilio.request_validator import RequestValidator
 
 from reminderd.clock import SystemClock
 from reminderd.config import Config, ProviderConfig, TwilioConfig, WebConfig
-from reminderd.core.diagnosis.finding import Finding, Mark
+from reminderd.core.diagnosis import Finding, Mark
 from reminderd.daemon.clients import client
-from reminderd.doctor import webhooks
 from reminderd.doctor.asking import Asking
+from reminderd.doctor.provider import check_webhooks
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import HeardRequest, Line, Script, answering, hear, hostile, nobody_listens
 from tests.support.tls import encrypted
@@ -40,14 +40,14 @@ def a_door_with(config: Config) -> Script:
 
 
 async def looked(config: Config, ask: Asking, *, public: str | None = None, local: str | None = None) -> Finding:
-    return await webhooks.look(config, ask, public=public, local=local, now=SystemClock().now())
+    return await check_webhooks(config, ask, public=public, local=local, now=SystemClock().now())
 
 
 BEARER = generic(webhook_auth="bearer", webhook_secret=TOKEN_OF_PROVIDER)
 
 
 @pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
-async def test_a_door_with_the_configured_secret_is_well(config: Config, ask: Asking) -> None:
+async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: Asking) -> None:
     async with hostile(a_door_with(config)) as server:
         found = await looked(config, ask, local=server.url)
     assert found.mark is Mark.GOOD
@@ -111,7 +111,7 @@ async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme
     assert url in found.says
 
 
-async def test_a_token_is_told_over_tls_or_on_this_machine_only(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_token_is_sent_over_tls_or_on_this_machine_only(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(a_door_with(BEARER)) as server:
         assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNKNOWN
         assert server.requests == []
@@ -129,11 +129,11 @@ async def test_a_token_is_told_over_tls_or_on_this_machine_only(ask: Asking, aut
         (twilio(), Mark.UNKNOWN),
     ],
 )
-async def test_where_nobody_can_be_asked_nothing_is_called_well(config: Config, mark: Mark, ask: Asking) -> None:
+async def test_where_nobody_can_be_asked_nothing_is_called_good(config: Config, mark: Mark, ask: Asking) -> None:
     assert (await looked(config, ask)).mark is mark
 
 
-async def test_a_door_that_does_not_answer_is_told(ask: Asking) -> None:
+async def test_a_daemon_that_does_not_answer_is_reported(ask: Asking) -> None:
     with nobody_listens() as nobody:
         assert (await looked(generic(), ask, local=nobody)).mark is Mark.UNKNOWN
 

@@ -10,8 +10,7 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.cli.call_test import _lines
-from reminderd.cli.following import Seen
+from reminderd.cli.call_test import Progress, _lines
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted
 from reminderd.providers.twilio.signature import HEADER, signature
@@ -22,8 +21,10 @@ from tests.e2e.test_api import a_reminder
 from tests.support.api import TOKEN
 from tests.support.desk import a_desk
 from tests.support.generic_server import send, webhook
+from tests.support.hostile_provider import answering, hostile
 from tests.support.program import clean_environment, running
 from tests.support.twilio_clinic import a_free_port, a_twilio_clinic
+from tests.support.twilio_desk import FROM
 from tests.support.twilio_desk import TOKEN as TWILIO_TOKEN
 
 
@@ -70,11 +71,11 @@ async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(
         desk.answer(action, Accepted("ext-1"))
         desk.insert("test")
         desk.claim()
-        said = list(_lines(desk.connection, "test", desk.rules, Seen()))
+        said = list(_lines(desk.connection, "test", desk.rules, Progress()))
     assert said == ["held: another call to this number is under way"]
 
 
-async def test_outside_the_calling_hours_it_says_how_to_ring_all_the_same(tmp_path: Path) -> None:
+async def test_outside_the_calling_hours_it_says_how_to_call_all_the_same(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         now = SystemClock().now()
         closed = f'start = "{now + timedelta(hours=3):%H:%M}"\nend = "{now + timedelta(hours=4):%H:%M}"'
@@ -96,7 +97,7 @@ async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Pa
     assert "failed: busy" in done.stdout.decode()
 
 
-async def test_webhooks_that_go_astray_are_soon_spoken_of(tmp_path: Path) -> None:
+async def test_webhooks_that_do_not_arrive_are_soon_mentioned(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         config = tmp_path / "config.toml"
         config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
@@ -122,6 +123,38 @@ async def test_what_can_not_be_called_is_exit_2(tmp_path: Path, words: list[str]
     assert done.stderr.startswith((b"PHONE: without country code", b"--message: empty"))
 
 
+@pytest.mark.parametrize("number", [FROM, "+12025550191"], ids=["the number that calls", "the number to call back"])
+async def test_the_clinics_own_number_is_refused_with_the_reason_and_another_way(tmp_path: Path, number: str) -> None:
+    async with a_twilio_clinic(tmp_path):
+        done = await call_test(tmp_path, number)
+    assert done.returncode == 2
+    assert done.stderr.startswith(b"PHONE: the clinic's own number")
+    assert b"use another phone at hand" in done.stderr
+
+
+async def test_a_daemon_with_another_database_is_not_waited_for(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        other = (tmp_path / "config.toml").read_text().replace("clinic.db", "other.db")
+        (tmp_path / "config.toml").write_text(other)
+        done = await call_test(tmp_path, example_number("answered"))
+        with open_sync(tmp_path / "other.db"):
+            again = await call_test(tmp_path, example_number("answered"))
+    for one in (done, again):
+        assert one.returncode == 1
+        assert one.stderr.decode().startswith("not called: another reminderd answers at port ")
+    assert clinic.twilio.calls == ()
+
+
+async def test_another_program_on_the_port_is_not_waited_for(tmp_path: Path) -> None:
+    async with hostile(answering(404)) as server:
+        (tmp_path / "config.toml").write_text(f"[web]\nport = {server.url.rpartition(':')[2]}\n")
+        done = await call_test(tmp_path, "+12025550100")
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("not called: what answers at http://127.0.0.1:")
+    assert not (tmp_path / "reminderd.db").exists()
+
+
 OTHERS = [
     ("GET", "/health"),
     ("GET", "/health/ready"),
@@ -135,7 +168,7 @@ OTHERS = [
 ]
 
 
-async def test_without_a_daemon_it_serves_its_own_call_and_tells_everybody_else_to_come_again(clinic: Clinic) -> None:
+async def test_without_a_daemon_it_serves_its_own_call_and_answers_503_to_everybody_else(clinic: Clinic) -> None:
     port, metrics = a_free_port(), a_free_port()
     config = clinic.folder / "config.toml"
     more = f'[api]\ntoken = "{TOKEN}"\n[backup]\nfolder = "copies"\n[metrics]\nport = {metrics}\n'

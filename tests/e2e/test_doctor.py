@@ -1,4 +1,4 @@
-"""`reminderd doctor` as its user types it, beside the real daemon and behind a real Caddy."""
+"""`reminderd doctor` as its user types it, with the real daemon and a real Caddy."""
 
 import json
 import os
@@ -122,7 +122,7 @@ async def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(clini
     assert [path.name for path in clinic.folder.iterdir()] == ["config.toml"]
 
 
-async def test_beside_the_daemon_all_is_well_and_not_a_byte_is_written(clinic: Clinic) -> None:
+async def test_while_the_daemon_runs_all_is_good_and_not_a_byte_is_written(clinic: Clinic) -> None:
     port = a_free_port()
     env = {"WEBHOOK_PORT": str(port)}
     async with running("run", cwd=clinic.folder, env=env) as program:
@@ -159,7 +159,7 @@ async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does
     seen = ("certificate", "from outside", "web server", "kept inside", "webhooks")
     assert [said.marks[about] for about in seen] == ["good"] * len(seen), said.text
     assert said.says("webhooks") == f"a signed one is accepted at https://localhost:{public}, a forged one is refused"
-    assert said.says("web server") == "Caddy stands in front"
+    assert said.says("web server") == "Caddy is in front"
     assert (stranger.code, stranger.marks["certificate"]) == (1, "wrong")
     assert f"at http://127.0.0.1:{port}" in stranger.says("webhooks"), "asked on this machine instead"
     assert (stopped.code, stopped.marks["from outside"], stopped.marks["webhooks"]) == (0, "warning", "unknown")
@@ -187,7 +187,7 @@ async def test_twilio_s_webhooks_are_tried_with_twilio_s_signature(tmp_path: Pat
     assert FROM not in said.text
 
 
-async def test_what_is_wrong_is_told_in_a_line_without_a_secret_or_a_number(clinic: Clinic) -> None:
+async def test_what_is_wrong_is_one_line_without_a_secret_or_a_number(clinic: Clinic) -> None:
     clinic.provider.fault = lambda *_: Fault.UNAUTHORISED
     (clinic.folder / "clinic.db").write_text("This is no database.")
     said = await doctor(clinic.folder, env={"REMINDERD__WEB__HOST": "x" * 64, "WEBHOOK_PORT": "4000"})
@@ -222,7 +222,7 @@ async def test_mistakes_in_the_configuration_are_all_listed(clinic: Clinic) -> N
 
 
 @pytest.mark.parametrize("typed", ["--josn", "now"])
-async def test_wrong_usage_is_told(typed: str, clinic: Clinic) -> None:
+async def test_wrong_usage_is_reported(typed: str, clinic: Clinic) -> None:
     said = await doctor(clinic.folder, typed)
     assert said.code == 2
     assert typed in said.text

@@ -13,7 +13,7 @@ from typing import TextIO
 import pytest
 from loguru import logger
 
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from tests.support.program import clean_environment
 
 TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d")

@@ -14,7 +14,7 @@ from attrs import define, frozen
 from reminderd.core.phone import Numbering
 from reminderd.store.address import unreached_since
 from reminderd.store.queries import broken_promises, uncallable
-from reminderd.store.settings import real_provider
+from reminderd.store.settings import database_id, real_provider
 from reminderd.store.sqlite.driver import Connection, DatabaseError, Error, Row, connect, translated
 from reminderd.store.sqlite.migrate import migrations, schema_version
 from reminderd.store.sqlite.transaction import snapshot
@@ -91,6 +91,19 @@ def examine(path: Path, *, seconds: float, numbering: Numbering) -> Examination:
         provider=provider,
         unreached_since=unreached,
     )
+
+
+def id_of(path: Path) -> str | None:
+    """Return the id of an existing database, read as `examine` reads it; None: it has none yet.
+
+    Raises:
+        StoreUnusableError: it can't be opened, is damaged or isn't ours.
+        StoreUnavailableError: it can't be read right now.
+    """
+    with _looking(Path(os.path.realpath(path))) as connection:
+        if not snapshot(connection, partial(schema_version, newest=migrations()[-1].number)):
+            return None
+        return snapshot(connection, database_id)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.daily import Daily
+from reminderd.daemon.daily_jobs import AGAIN_AFTER, Chore, backups, look_after, retention
 from reminderd.daemon.setup import chores
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
@@ -24,7 +25,6 @@ from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.upkeep import AGAIN_AFTER, Chore, backups, look_after, retention
 from tests.support.clock import HandClock
 from tests.support.nouns import DAY, HOUR, MINUTE, NOW
 
@@ -165,7 +165,7 @@ async def test_a_failure_is_an_error_and_tried_again_after_an_hour(lines: list[s
     assert done.at == [NOW, NOW + AGAIN_AFTER]
 
 
-async def test_a_bug_is_told_of_with_its_place_and_ends_nothing() -> None:
+async def test_a_bug_is_logged_with_its_place_and_ends_nothing() -> None:
     clock = HandClock()
     done = Done(clock, failure=KeyError("a bug"))
     logged: list[str] = []
@@ -177,7 +177,7 @@ async def test_a_bug_is_told_of_with_its_place_and_ends_nothing() -> None:
         await done.times(2)
     logger.remove(sink)
     assert logged[0].startswith("not done: unexpected error; tried again in an hour\nTraceback ")
-    assert "test_upkeep.py" in logged[0]
+    assert "test_daily_jobs.py" in logged[0]
 
 
 async def test_chores_are_done_one_after_the_other() -> None:
@@ -215,7 +215,7 @@ async def test_the_daemons_chores_take_turns(tmp_path: Path) -> None:
     assert found[0].turn is found[1].turn
 
 
-async def test_a_backup_of_the_future_is_told_of_and_keeps_nobody_from_making_one(
+async def test_a_backup_of_the_future_is_logged_and_keeps_nobody_from_making_one(
     tmp_path: Path, lines: list[str]
 ) -> None:
     clock = HandClock()
@@ -230,7 +230,7 @@ async def test_a_backup_of_the_future_is_told_of_and_keeps_nobody_from_making_on
     assert lines[1] == f"WARNING not counted and not deleted: {future.name}, as its date is in the future"
 
 
-async def test_a_backup_is_made_told_of_and_looked_for_after_a_restart(tmp_path: Path, lines: list[str]) -> None:
+async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path, lines: list[str]) -> None:
     clock = SeenClock()
     database, folder = tmp_path / "reminderd.db", tmp_path / "copies"
     async with open_database(database, clock) as opened:
@@ -257,7 +257,7 @@ async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path:
     assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
 
 
-async def test_mistakes_in_the_database_are_an_error_beside_its_backup(tmp_path: Path, lines: list[str]) -> None:
+async def test_mistakes_in_the_database_are_logged_as_an_error_of_its_backup(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         await insert(database, "r1", status="called", wake_at=None)
@@ -303,14 +303,14 @@ async def test_a_rewrite_that_was_left_undone_is_made_up_for_at_the_start(tmp_pa
 async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
     tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    troubles = [StoreUnavailableError("the disk is full")]
+    errors = [StoreUnavailableError("the disk is full")]
 
     def scrub_after_trouble(connection: Connection) -> bool:
-        if troubles:
-            raise troubles.pop()
+        if errors:
+            raise errors.pop()
         return scrub(connection)
 
-    monkeypatch.setattr("reminderd.upkeep.scrub", scrub_after_trouble)
+    monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_trouble)
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)
@@ -343,7 +343,7 @@ async def test_a_log_that_somebody_reads_is_emptied_an_hour_later(tmp_path: Path
     assert line.endswith("; tried again in an hour")
 
 
-async def test_a_file_too_large_to_be_written_anew_by_the_way_is_told_of(tmp_path: Path, lines: list[str]) -> None:
+async def test_a_file_too_large_to_be_rewritten_is_logged(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)

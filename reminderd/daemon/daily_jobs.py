@@ -1,4 +1,4 @@
-"""What the daemon does by itself once a day, beside the dialing: a backup, and the purge of what is old.
+"""Do by itself once a day what the daemon does besides dialing: a backup, and the purge of what is old.
 
 One thing after the other: each of them is work for the disk, and holds up those who write.
 """
@@ -26,7 +26,8 @@ from reminderd.store.sqlite.driver import Connection, Error
 from reminderd.store.sqlite.housekeeping import count_calls, scrub
 from reminderd.store.sqlite.opening import identify, open_as_it_is, open_connection
 
-FOLDER: Final = "[backup].folder"
+_FOLDER: Final = "[backup].folder"
+"""Shown instead of what is configured there: a secret may have been put in its place."""
 
 AGAIN_AFTER: Final = timedelta(hours=1)
 """How long after a failure it is tried again."""
@@ -65,7 +66,7 @@ class Chore:
 async def look_after(chore: Chore) -> None:
     """Do it whenever it is due, until the stop. A failure is an ERROR in the log, and tried again after an hour.
 
-    Whatever goes wrong in it, the rest of the daemon is left in peace.
+    Whatever fails in it, the rest of the daemon goes on.
     """
     done: datetime | None = None
     while True:
@@ -104,7 +105,7 @@ async def _reached(moment: datetime, chore: Chore) -> bool:
 
 
 def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clock, stopping: trio.Event) -> Chore:
-    """A backup a day; the folder itself tells when the last one was made."""
+    """Return the job that makes a backup a day; the folder shows when the last one was made."""
 
     def last() -> datetime | None:
         newest = newest_backup(folder, database, _id_of(database), clock.now())
@@ -116,7 +117,7 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
         try:
             made = await trio.to_thread.run_sync(back_up_once)
         except CopyError as error:
-            raise CopyError(without_folder(error, folder)) from None
+            raise CopyError(str(error).replace(str(folder), _FOLDER)) from None
         logger.info(f"backup made: {made.file.name}, {made.size:,} bytes, in {clock.monotonic() - begun:.1f} s")
         if made.mistakes:
             logger.error(f"the database, and so its backup, has {len(made.mistakes)} errors: see reminderd db check")
@@ -125,11 +126,6 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
                 logger.warning(f"not counted and not deleted: {odd.file.name}, as its date is in the future")
 
     return Chore(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
-
-
-def without_folder(error: CopyError, folder: Path) -> str:
-    """Return what went wrong with a backup, without the name of the folder: a secret may have been put in its place."""
-    return str(error).replace(str(folder), FOLDER)
 
 
 def retention(
@@ -141,7 +137,7 @@ def retention(
     stopping: trio.Event,
     most_bytes: int = SCRUBBED_BYTES,
 ) -> Chore:
-    """A purge a day, and one at each start, of what was over more than `days` ago; 0: of nothing.
+    """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
 
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """

@@ -1,4 +1,4 @@
-"""The daemon's own commands: run, check-config."""
+"""Run the daemon, from the configuration to its exit code."""
 
 import os
 import sys
@@ -13,10 +13,9 @@ from loguru import logger
 
 from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
 from reminderd.clock import SystemClock
-from reminderd.config import FILE_NAME, Config, config_warnings, load_config, origin
+from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
-from reminderd.daemon.clients import mistakes_online
-from reminderd.logs import configure_logs
+from reminderd.logs.configure import configure_logs
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.migrate import migrations, schema_version
@@ -27,8 +26,12 @@ _ECHO_SECONDS: Final = 1.0
 
 
 @click.command(name="run")
-@click.option("--only", type=click.Choice(["dial", "web"]), help="Run only one half; a second process runs the other.")
-@click.option("--sandbox", is_flag=True, help="Simulate all calls, whomever the database belongs to.")
+@click.option(
+    "--only",
+    type=click.Choice(["dial", "web"]),
+    help="Run only one half, in a process of its own: place calls, or receive webhooks.",
+)
+@click.option("--sandbox", is_flag=True, help="Simulate all calls, even with a database that a real provider has used.")
 @with_config
 def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     """Run the daemon: claim what is due, place calls, receive webhooks.
@@ -38,7 +41,7 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
     if sandbox and config.provider.kind != "sandbox":
         wrong([f"--sandbox: {config.path or 'the environment'} names a real provider; expected one or the other"])
     if only is not None and config.provider.kind == "sandbox":
-        wrong(["--only: the sandbox lives in one process; expected a real provider in [provider].kind"])
+        wrong(["--only: the sandbox runs in one process; expected a real provider in [provider].kind"])
     log = config.log
     configure = partial(
         configure_logs, log_format=log.format, file=log.path, rotation=log.rotation, retention=log.retention
@@ -60,15 +63,15 @@ def run_(config: Config, only: Part | None, *, sandbox: bool) -> None:
         sinks = configure(level=level, instead_of=sinks)
 
     reload = Reload(load=partial(load_config, config.path, os.environ, Path.cwd()), set_level=set_level)
-    for risk in config_warnings(config):
-        logger.warning(risk)
+    for concern in config_warnings(config):
+        logger.warning(concern)
     sys.exit(trio.run(_until_stopped, config, only, reload))
 
 
 def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     """End with exit code 2 if nobody asked for the sandbox, but the database knows a real provider; else warn.
 
-    The sandbox records patients as called whom nobody calls.
+    The sandbox calls nobody, but records patients as called.
     """
     path = config.database.path
     if not path.exists():
@@ -81,7 +84,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
     if insists:
         logger.warning(
             f"all calls are simulated, though {path} has been in use with the provider {kind}:"
-            " patients are recorded as called whom nobody calls"
+            " patients whom nobody calls are recorded as called"
         )
         return
     if config.path is None:
@@ -93,7 +96,7 @@ def _guard_a_clinics_database(config: Config, *, insists: bool) -> None:
 
 
 async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> int:
-    """Run until a signal; the exit code, which is 0 only after a stop in order."""
+    """Run until a signal, and return the exit code: 0 only after a graceful shutdown."""
     code = FAILED
     stopping = trio.Event()
     try:
@@ -110,28 +113,3 @@ async def _until_stopped(config: Config, only: Part | None, reload: Reload) -> i
     except* Exception:  # noqa: BLE001 - the very edge: whatever it is, the log has it
         logger.exception("the daemon failed: unexpected error")
     return code
-
-
-@click.command(name="check-config")
-@click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it accepts our account.")
-@with_config
-def check_config(config: Config, *, online: bool) -> None:
-    """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
-    click.echo(f"configuration: {origin(config.path)}: no mistakes")
-    click.echo(f"database: {config.database.path}")
-    click.echo(f"provider: {config.provider.kind}")
-    for risk in config_warnings(config):
-        click.echo(f"warning: {risk}")
-    base = config.web.public_base_url
-    match config.provider.kind:
-        case "generic" if base:
-            click.echo(f"set at the provider, for its webhooks: {base}/webhooks/call-status")
-        case "generic":
-            click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
-        case "twilio":
-            click.echo(f"nothing must be set at Twilio; it sends webhooks to {base}/webhooks/twilio/…")
-    if online:
-        found = trio.run(mistakes_online, config)
-        if found:
-            fail("\n".join(f"online: {mistake}" for mistake in found))
-        click.echo("online: the provider accepts our account")

@@ -1,1 +1,0 @@
-"""The doctor's judgement: what was seen, made into findings that say what to do."""

@@ -1,0 +1,170 @@
+"""Check the machine: clock, time zone data, who may read what must not be read, backups and the disk."""
+
+import ctypes
+import os
+import shutil
+import zoneinfo
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from shlex import quote
+from typing import Final
+from urllib.parse import urlsplit
+
+import trio
+import tzdata
+
+from reminderd.clock import Clock
+from reminderd.config import Config, files_with_secrets
+from reminderd.core import diagnosis
+from reminderd.core.diagnosis import Finding, disk, good, open_to_others, replaceable, unknown, wrong
+from reminderd.doctor.asking import Asking, is_this_machine
+from reminderd.providers.exchange import Heard
+
+_UNKEPT_MICROSECONDS: Final = 16_000_000
+"""The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
+
+
+class Timex(ctypes.Structure):
+    """The beginning of `struct timex`, adjtimex(2), with room for the rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("rest", ctypes.c_byte * 512),
+    )
+
+
+async def check_clock(config: Config, asking: Asking, clock: Clock) -> list[Finding]:
+    """Check the clock, by the kernel and the provider's answers, and the data behind the clinic's time zone."""
+    ahead = None
+    url = provider_url(config)
+    if url and not is_this_machine(urlsplit(url).hostname or ""):  # else it has the same clock, and proves nothing
+        ahead = await ahead_of(url, asking, clock)
+    version, source = zone_data(config.calling.zone.key)
+    return [
+        diagnosis.clock(kept=kept_by_kernel(), ahead=ahead),
+        diagnosis.time_zones(version, source, clock.now()),
+    ]
+
+
+def adjtimex(seen: Timex) -> int:
+    """Ask the kernel, changing nothing; below 0 if it can't be asked."""
+    state: int = ctypes.CDLL(None).adjtimex(ctypes.byref(seen))
+    return state
+
+
+def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
+    """Return whether some program keeps the clock right, as `timedatectl` shows it: by the kernel's bound of its error.
+
+    None: the kernel can't be asked, as in some containers. STA_UNSYNC is ignored, since it is also set to
+    keep the kernel from writing the hardware's clock.
+    """
+    seen = Timex()
+    try:
+        state = ask(seen)
+    except (AttributeError, OSError):  # another C library, or none
+        return None
+    return None if state < 0 else bool(seen.maxerror < _UNKEPT_MICROSECONDS)
+
+
+def provider_url(config: Config) -> str:
+    """Return where the provider is; empty for the sandbox."""
+    provider = config.provider
+    return {"generic": provider.generic.api_url, "twilio": provider.twilio.api_url}.get(provider.kind, "")
+
+
+async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:
+    """Return by how much our clock is ahead of the one in a server's answers; None: that is unknown."""
+    asked = trio.current_time()
+    outcome = await asking.get(url)
+    half_way = timedelta(seconds=(trio.current_time() - asked) / 2)
+    if not isinstance(outcome, Heard):
+        return None
+    try:
+        said: datetime = parsedate_to_datetime(outcome.headers["date"])
+        return clock.now() - half_way - said
+    except (KeyError, ValueError, TypeError):  # none, nonsense, or without an offset
+        return None
+
+
+def zone_data(zone: str) -> tuple[str | None, str]:
+    """Return the version of the data from which this zone is read, or None, and where it is: first the system's."""
+    for folder in map(Path, zoneinfo.TZPATH):
+        if (folder / zone).is_file():
+            return _version_in(folder), str(folder)
+    return tzdata.IANA_VERSION, "the package tzdata"
+
+
+def _version_in(folder: Path) -> str | None:
+    """Return the version with which `tzdata.zi` begins: `# version 2026a`."""
+    try:
+        with (folder / "tzdata.zi").open(encoding="utf-8", errors="replace") as lines:
+            first = lines.readline()
+    except OSError:
+        return None
+    return first.removeprefix("# version ").strip()
+
+
+def check_files(config: Config) -> list[Finding]:
+    """Check the modes of the database and of files with secrets, the folder of backups, and the disks in use."""
+    database = config.database.path.resolve()
+    secrets = [file for file in files_with_secrets(config) if file != config.path]
+    private = [*files_with_secrets(config), database, *(Path(f"{database}{ending}") for ending in ("-wal", "-shm"))]
+    found = [finding for file in private for finding in _modes(file.absolute(), is_secret=file in secrets)]
+    shut = "secrets and the database are closed to the machine's other users"
+    return [*(found or [good("files", shut)]), *_backups(config), *_disks(config)]
+
+
+def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
+    """Return what is wrong with a file's mode or its folder's; nothing if there is no such file.
+
+    What should be the name of a secret's file may be the secret itself: it is shown only if there is such a file.
+    """
+    try:
+        real = file.resolve(strict=True)
+        mode, folders = real.stat().st_mode, [folder.stat().st_mode for folder in real.parents]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        shown = "a file with a secret" if is_secret else str(file)
+        return [unknown("files", f"{shown} can't be read: {error.strerror}", "run this as the daemon's user")]
+    found = []
+    if open_to_others(mode, folders):
+        found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
+    if replaceable(folders):
+        says = f"every user of the machine can replace {file}"
+        found.append(wrong("files", says, f"chmod o-w {quote(str(real.parent))}"))
+    return found
+
+
+def _backups(config: Config) -> list[Finding]:
+    """Return why this user can't write a backup, if any are wanted; the folder itself may not exist yet."""
+    folder = config.backup.path
+    if folder is None:
+        return []
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if os.access(place, os.F_OK))
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
+        return []
+    fix = "let the daemon's user write there, and its service as well; see operations.md, Back up"
+    return [wrong("backups", "no backup can be written to [backup].folder", fix)]
+
+
+def _disks(config: Config) -> list[Finding]:
+    """Return a finding for each disk, not for each folder."""
+    found: dict[int, Finding] = {}
+    database, log = config.database.path.resolve().parent, config.log.path
+    folders = [(database, str(database))]
+    if log is not None:
+        folders.append((log.resolve().parent, "the folder of [log].file"))
+    for folder, name in folders:
+        try:
+            device = folder.stat().st_dev
+            found.setdefault(device, disk(shutil.disk_usage(folder).free, str(folder)))
+        except OSError as error:
+            says = f"{name} can't be read: {error.strerror}"
+            return [wrong("disk", says, "create the folder, and let the daemon's user write to it")]
+    return list(found.values())

@@ -1,0 +1,72 @@
+"""What a command loads before it does anything, and what the program says of a command typed wrong."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from reminderd.cli.main import COMMANDS, reminderd
+from tests.cli.conftest import Terminal
+from tests.support.program import clean_environment
+
+SERVER: Final = {"httpx", "quart", "hypercorn", "trio", "prometheus_client", "apprise"}
+ALL: Final = SERVER | {"cattrs", "phonenumbers", "loguru", "rich", "babel", "sqlite3", "asyncio", "reminderd.config"}
+
+LISTING: Final = """
+import sys
+from reminderd.__main__ import main
+try:
+    main()
+finally:
+    sys.__stderr__.write("loaded: " + " ".join(sys.modules))
+"""
+
+
+def loaded_by(*words: str, folder: Path) -> set[str]:
+    command = [sys.executable, "-c", LISTING, *words]
+    env = clean_environment() | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.rpartition("loaded: ")[2].split())
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"]])
+def test_no_library_of_a_command_is_loaded_before_one_is_chosen(tmp_path: Path, words: list[str]) -> None:
+    assert not loaded_by(*words, folder=tmp_path) & ALL
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check-config"],
+        ["add", "--phone", "+12025550147", "--at", "2030-01-07T09:30Z", "--message", "Tomorrow at nine."],
+        *([command, "--help"] for command in ("import", "list", "report", "show", "opt-out", "pause", "purge", "db")),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_command_of_the_front_desk_loads_no_server(tmp_path: Path, words: list[str]) -> None:
+    assert not loaded_by(*words, folder=tmp_path) & SERVER
+
+
+def test_the_help_shows_each_command_on_one_line_of_80_columns(terminal: Terminal) -> None:
+    lines = terminal.runner.invoke(reminderd, ["--help"], terminal_width=80).stdout.splitlines()
+    listed = lines[lines.index("Commands:") + 1 :]
+    assert [line.split()[0] for line in listed] == list(COMMANDS)
+
+
+def test_help_is_there_for_every_command(terminal: Terminal) -> None:
+    for command in (None, *COMMANDS):
+        assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
+
+
+def test_a_mistyped_command_is_told_what_it_resembles(terminal: Terminal) -> None:
+    assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
+    assert "No such command 'help'. Did you mean 'reminderd --help'?" in terminal.type("help", code=2).stderr
+    assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
+
+
+def test_a_configuration_named_before_the_command_is_told_its_place(terminal: Terminal) -> None:
+    said = terminal.type("--config", "other.toml", "status", code=2).stderr
+    assert "--config belongs after the command, as in: reminderd status --config other.toml" in said

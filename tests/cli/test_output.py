@@ -1,0 +1,53 @@
+"""How rows are printed for people."""
+
+import io
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from rich.console import Console
+
+from reminderd.cli import output
+from reminderd.cli.output import print_table
+from reminderd.store.queries import Value
+
+BERLIN = ZoneInfo("Europe/Berlin")
+ROWS: list[dict[str, Value]] = [
+    {
+        "id": "c7785632-c8be-40c7-b3aa-e17e961832f3",
+        "ref": None,
+        "phone_number": "+12025550147",
+        "scheduled_at": datetime(2027, 3, 2, 10, tzinfo=UTC),
+        "status": "cancelled",
+        "call_outcome": "not_answered",
+        "why": "cancelled by the front desk",
+    }
+]
+
+
+def printed(monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
+    file = io.StringIO()
+    monkeypatch.setattr(output, "console", lambda: Console(file=file, width=width))
+    print_table(ROWS, list(ROWS[0]), BERLIN)
+    return file.getvalue().splitlines()
+
+
+def test_a_narrow_terminal_gets_whole_numbers_and_times_and_only_long_texts_are_folded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = printed(monkeypatch, 80)
+    assert max(map(len, lines)) <= 80
+    assert "ref" not in lines[0].split()
+    assert {"+12025550147", "11:00", "cancelled", "not"} <= set(lines[1].split())
+    assert "".join(line[:12].strip() for line in lines[1:]) == ROWS[0]["id"]
+
+
+@pytest.mark.parametrize("width", [40, 200])
+def test_where_all_fits_or_nothing_does_a_table_has_borders(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    lines = printed(monkeypatch, width)
+    assert lines[-1].startswith("└")
+    assert max(map(len, lines)) <= width
+
+
+def test_a_code_is_read_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not answered" in printed(monkeypatch, 200)[3]

@@ -1,0 +1,265 @@
+from datetime import UTC, timedelta
+
+import pytest
+
+from reminderd.core import diagnosis
+from reminderd.core.diagnosis import Finding, Mark, Trial, count, good, unknown, warning, wrong
+from tests.support.nouns import NOW
+
+FORGED = Trial(401, "Invalid signature")
+SIGNED = Trial(404, "Unknown reminder")
+ELSEWHERE = Trial(404, "Not found")
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+def test_findings_are_counted_by_how_they_stand() -> None:
+    findings = [
+        good("a", "is"),
+        warning("b", "is", "do"),
+        wrong("c", "is", "do"),
+        wrong("d", "is", "do"),
+        unknown("e", "?"),
+    ]
+    assert [count(findings, mark) for mark in Mark] == [1, 1, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("free", "mark", "says"),
+    [
+        (78_812_345_678, Mark.GOOD, "78.8 GB"),
+        (1_000_000_000, Mark.GOOD, "1.0 GB"),
+        (999_999_999, Mark.WARNING, "1000.0 MB"),
+        (100_000_000, Mark.WARNING, "100.0 MB"),
+        (99_000_000, Mark.WRONG, "99.0 MB"),
+        (4_096, Mark.WRONG, "4.1 kB"),
+        (0, Mark.WRONG, "0 bytes"),
+    ],
+)
+def test_a_disk_is_judged_by_the_room_that_is_left(free: int, mark: Mark, says: str) -> None:
+    found = diagnosis.disk(free, "/srv/reminderd")
+    assert (found.about, found.mark) == ("disk", mark)
+    assert found.says == f"{says} free in /srv/reminderd"
+    assert bool(found.fix) == (mark is not Mark.GOOD)
+
+
+@pytest.mark.parametrize(
+    ("kept", "ahead", "mark", "says"),
+    [
+        (True, None, Mark.GOOD, "synchronized, says the kernel"),
+        (True, seconds(-1), Mark.GOOD, "synchronized, says the kernel; it agrees with the provider's now"),
+        (True, seconds(31), Mark.WRONG, "31 s ahead of the provider's"),
+        (False, None, Mark.WARNING, "not synchronized, says the kernel"),
+        (False, seconds(30), Mark.WARNING, "not synchronized, says the kernel; it agrees"),
+        (False, seconds(-720), Mark.WRONG, "720 s behind the provider's"),
+        (None, None, Mark.UNKNOWN, "unknown whether it is synchronized"),
+        (None, seconds(2), Mark.UNKNOWN, "unknown whether it is synchronized"),
+        (None, seconds(86_400), Mark.WRONG, "86400 s ahead of the provider's"),
+    ],
+)
+def test_a_clock_is_never_good_unless_the_kernel_says_so(
+    *, kept: bool | None, ahead: timedelta | None, mark: Mark, says: str
+) -> None:
+    found = diagnosis.clock(kept=kept, ahead=ahead)
+    assert found.mark is mark
+    assert found.says.startswith(says)
+    assert ("agrees" in found.says) == (ahead is not None and mark is not Mark.WRONG)
+
+
+@pytest.mark.parametrize(
+    ("version", "mark"),
+    [
+        ("2026a", Mark.GOOD),
+        ("2025c", Mark.GOOD),
+        ("2024z", Mark.WARNING),
+        (None, Mark.UNKNOWN),
+        ("unknown", Mark.UNKNOWN),
+    ],
+)
+def test_time_zone_data_gets_old_in_two_years(version: str | None, mark: Mark) -> None:
+    found = diagnosis.time_zones(version, "/usr/share/zoneinfo", NOW)
+    assert NOW.year == 2026
+    assert found.mark is mark
+    assert "/usr/share/zoneinfo" in found.says
+
+
+def test_each_reason_why_reminders_can_not_be_called_has_a_line() -> None:
+    assert diagnosis.uncallable({}) == []
+    one, more = diagnosis.uncallable({"phone_number: empty": 1, "timezone: not a time zone": 3})
+    assert (one.mark, more.mark) == (Mark.WRONG, Mark.WRONG)
+    assert one.says == "1 waiting reminder can't be called: phone_number: empty"
+    assert more.says == "3 waiting reminders can't be called: timezone: not a time zone"
+
+
+@pytest.mark.parametrize(
+    ("mode", "folders", "is_open"),
+    [
+        (0o100600, [0o755, 0o755], False),
+        (0o100640, [0o755, 0o755], False),
+        (0o100660, [0o770, 0o755], False),
+        (0o100644, [0o755, 0o755], True),
+        (0o100602, [0o755, 0o755], True),
+        (0o100644, [0o700, 0o755], False),
+        (0o100644, [0o755, 0o700, 0o755], False),
+        (0o100644, [0o711, 0o711], True),
+    ],
+)
+def test_a_file_is_open_to_others_by_its_mode_and_its_folders(mode: int, folders: list[int], *, is_open: bool) -> None:
+    assert diagnosis.open_to_others(mode, folders) is is_open
+
+
+@pytest.mark.parametrize(
+    ("folders", "is_replaceable"),
+    [
+        ([0o755, 0o755], False),
+        ([0o777, 0o755], True),
+        ([0o1777, 0o755], False),
+        ([0o775, 0o755], False),
+        ([0o777, 0o700, 0o755], False),
+        ([0o776, 0o755], False),
+    ],
+)
+def test_a_file_is_replaceable_where_others_write_to_its_folder(folders: list[int], *, is_replaceable: bool) -> None:
+    assert diagnosis.replaceable(folders) is is_replaceable
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        (5, good("schema", "5, the newest")),
+        (4, Mark.WARNING),
+        (0, Mark.WARNING),
+    ],
+)
+def test_an_old_schema_is_brought_up_to_date_by_the_next_command(version: int, expected: Finding | Mark) -> None:
+    found = diagnosis.schema(version, 5)
+    assert expected in {found, found.mark}
+    assert (found.fix != "") == (version != 5)
+    assert (found.says.startswith("none yet")) == (version == 0)
+
+
+def test_a_write_ahead_log_is_large_beyond_what_a_checkpoint_leaves() -> None:
+    assert diagnosis.wal(0) == good("write-ahead log", "0 bytes")
+    assert diagnosis.wal(64 * 1024 * 1024).mark is Mark.GOOD
+    assert diagnosis.wal(64 * 1024 * 1024 + 1).mark is Mark.WARNING
+
+
+@pytest.mark.parametrize(
+    ("host", "addresses", "mark", "says"),
+    [
+        ("clinic.example", ["9.9.9.9", "2620:fe::fe"], Mark.GOOD, "clinic.example resolves to 9.9.9.9, 2620:fe::fe"),
+        ("9.9.9.9", ["9.9.9.9"], Mark.GOOD, "9.9.9.9"),
+        ("clinic.example", ["127.0.1.1"], Mark.WARNING, "clinic.example resolves to 127.0.1.1 from here"),
+        ("clinic.example", ["9.9.9.9", "10.0.0.5"], Mark.WARNING, "clinic.example resolves to 10.0.0.5 from here"),
+        ("clinic.example", ["fe80::1%eth0"], Mark.WARNING, "clinic.example resolves to fe80::1%eth0 from here"),
+    ],
+)
+def test_an_address_is_good_if_the_world_can_reach_it(host: str, addresses: list[str], mark: Mark, says: str) -> None:
+    found = diagnosis.address(host, addresses)
+    assert found.mark is mark
+    assert found.says.startswith(says)
+
+
+def test_an_address_that_the_provider_does_not_reach_must_be_fixed() -> None:
+    found = diagnosis.unreached(NOW, NOW.tzinfo or UTC)
+    assert (found.about, found.mark) == ("public address", Mark.WRONG)
+    assert found.says.startswith("dialing is paused since 2026-03-02 10:00 UTC: answered calls never asked")
+    assert "[web].public_base_url" in found.says
+
+
+@pytest.mark.parametrize(
+    ("lives", "left", "mark"),
+    [(90, 89, Mark.GOOD), (90, 23, Mark.GOOD), (90, 22, Mark.WARNING), (6, 2, Mark.GOOD), (6, 1, Mark.WARNING)],
+)
+def test_a_certificate_should_be_renewed_by_its_last_quarter(lives: int, left: int, mark: Mark) -> None:
+    until = NOW + timedelta(days=left)
+    found = diagnosis.certificate(until - timedelta(days=lives), until, NOW)
+    assert found.mark is mark
+    assert found.says == (f"valid, for {left} more days" if left > 1 else "valid, for 24 more hours")
+
+
+@pytest.mark.parametrize(
+    ("server", "via", "mark", "says"),
+    [
+        ("Caddy", "", Mark.GOOD, "Caddy is in front"),
+        ("", "1.1 Caddy", Mark.GOOD, "Caddy is in front"),
+        ("nginx/1.22", "", Mark.GOOD, "nginx/1.22 is in front"),
+        ("", "1.1 varnish", Mark.GOOD, "1.1 varnish is in front"),
+        ("", "", Mark.WARNING, "no Server and no Via header"),
+    ],
+)
+def test_the_web_server_in_front_is_named_by_its_headers(server: str, via: str, mark: Mark, says: str) -> None:
+    found = diagnosis.in_front(server, via)
+    assert found.mark is mark
+    assert found.says.startswith(says)
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "mark"),
+    [
+        (308, "https://clinic.example/", Mark.GOOD),
+        (301, "HTTPS://Clinic.Example/", Mark.GOOD),
+        (308, "https://clinic.example", Mark.GOOD),
+        (302, "http://clinic.example/", Mark.WARNING),
+        (302, "https://clinic.example.evil/", Mark.WARNING),
+        (302, "https://elsewhere.example/", Mark.WARNING),
+        (200, "", Mark.WARNING),
+        (404, "https://clinic.example/", Mark.WARNING),
+    ],
+)
+def test_plain_http_must_lead_to_https_on_the_same_host(status: int, location: str, mark: Mark) -> None:
+    assert diagnosis.plain_http(status, location, "clinic.example").mark is mark
+
+
+@pytest.mark.parametrize(
+    ("let_out", "mark"),
+    [
+        ([], Mark.GOOD),
+        (["/health/ready"], Mark.WARNING),
+        (["/api"], Mark.WRONG),
+        (["/api", "/health/ready"], Mark.WRONG),
+    ],
+)
+def test_what_is_not_for_the_world_must_not_answer_there(let_out: list[str], mark: Mark) -> None:
+    found = diagnosis.kept_inside(let_out)
+    assert found.mark is mark
+    assert all(path in found.says for path in let_out)
+
+
+@pytest.mark.parametrize(
+    ("signed", "forged", "mark", "says"),
+    [
+        (SIGNED, FORGED, Mark.GOOD, "a signed one is accepted at https://x, a forged one is refused"),
+        (SIGNED, Trial(403, "Invalid signature"), Mark.GOOD, "a signed one is accepted"),
+        (FORGED, FORGED, Mark.WRONG, "one signed with the configured secret is refused at https://x"),
+        (SIGNED, SIGNED, Mark.WRONG, "a forged one is not refused at https://x: answer 404"),
+        (SIGNED, Trial(401, "Go away"), Mark.WRONG, "a forged one is not refused"),
+        (SIGNED, Trial(400, "Invalid signature"), Mark.WRONG, "a forged one is not refused"),
+        (
+            Trial(503, "Service unavailable"),
+            FORGED,
+            Mark.WARNING,
+            "a signed one is accepted at https://x, with 503",
+        ),
+        (Trial(200, "Unknown reminder"), FORGED, Mark.WARNING, "a signed one is accepted at https://x, with 200"),
+        (
+            Trial(404, "Not found"),
+            Trial(404, "Not found"),
+            Mark.WRONG,
+            "the daemon at https://x accepts no webhooks of this provider",
+        ),
+        (Trial(404, ""), Trial(404, ""), Mark.WRONG, "https://x answers 404, and it is not the daemon that answers"),
+        (Trial(502, ""), FORGED, Mark.WRONG, "https://x answers 502"),
+        (SIGNED, Trial(None, "could not connect"), Mark.UNKNOWN, "no answer at https://x: could not connect"),
+        (Trial(None, "connection lost"), FORGED, Mark.UNKNOWN, "no answer at https://x: connection lost"),
+    ],
+)
+def test_webhooks_are_good_if_a_signed_one_is_accepted_and_a_forged_one_refused(
+    signed: Trial, forged: Trial, mark: Mark, says: str
+) -> None:
+    found = diagnosis.webhooks(signed, forged, "https://x")
+    assert found.mark is mark
+    assert found.says.startswith(says)
+    assert (found.fix == "") == (mark in {Mark.GOOD, Mark.UNKNOWN})
