@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from bench.figure import Bar, Figure
 from bench.rows import MESSAGE
-from reminderd.cli.import_chunks import CHUNK
+from reminderd.cli.import_loop import CHUNK
 from reminderd.clock import SystemClock
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection

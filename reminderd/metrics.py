@@ -22,8 +22,8 @@ from prometheus_client.registry import Collector
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import CallOutcome, Status
+from reminderd.core.monitoring import CALL_WORDS, Counts
 from reminderd.core.outcomes import NEED_A_HUMAN
-from reminderd.core.watching import CALL_WORDS, Counts
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 """The format that every Prometheus reads; none of our names needs the newer one."""

@@ -30,10 +30,10 @@ from reminderd.config import (
     numbering_of,
     rules_of,
 )
-from reminderd.core.intake import ReminderRequest, mistakes
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import Call, CallState, Reminder, Status
 from reminderd.core.phone import Numbering, existing_number, patient_number
+from reminderd.core.requests import ReminderRequest, mistakes
 from reminderd.core.rules import Rules
 from reminderd.daemon import Options, run, watch_signals
 from reminderd.logs.configure import configure_logs

@@ -16,8 +16,8 @@ from reminderd.cli.common import FAILED
 from reminderd.cli.output import print_table
 from reminderd.clock import SystemClock
 from reminderd.config import Config, TwilioConfig, load_config
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.model import CallState, Status
+from reminderd.core.requests import ReminderRequest
 from reminderd.daemon import Options, run
 from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.behaviors import example_number

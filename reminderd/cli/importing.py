@@ -1,5 +1,6 @@
-"""The command `import`: a clinic's table made into reminders, while the daemon may be running."""
+"""The command `import`: make a clinic's table into reminders, while the daemon may be running."""
 
+import codecs
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +12,19 @@ from typing import Final, NoReturn
 import click
 
 from reminderd.cli.common import FAILED, fail, files_in_use, with_config, wrong
-from reminderd.cli.encodings import called, encoding_option
-from reminderd.cli.import_chunks import Asked, Outcome, ReadRow, all_through
-from reminderd.cli.import_judges import only_looking, writing
-from reminderd.cli.import_progress import progress
+from reminderd.cli.import_loop import Asked, ReadRow, Tally, import_rows, progress, writing
+from reminderd.cli.import_loop import dry_run as comparing
 from reminderd.cli.output import counted
 from reminderd.cli.rejected import may_be_rejected, rejected_lines
-from reminderd.cli.spreadsheet import Sheet, UnreadableError, day_order_of, opened
+from reminderd.cli.spreadsheet import ENCODINGS, Sheet, UnreadableError, called, day_order_of, opened
 from reminderd.config import Config, numbering_of, templates_of
-from reminderd.core.csv_columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
-from reminderd.core.csv_records import DELIMITERS
-from reminderd.core.headers import is_header, plain
-from reminderd.core.imported import read_row
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import patient_number
-from reminderd.core.spoken_times import DayOrder
+from reminderd.core.requests import Reading, ReminderRequest
+from reminderd.core.schedule.dates import DayOrder
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
+from reminderd.core.tables.csv_rows import DELIMITERS
+from reminderd.core.tables.headers import is_header, plain
+from reminderd.core.tables.rows import check_status, read_row
 from reminderd.store.errors import StoreUnavailableError
 
 INTERRUPTED: Final = 130
@@ -34,6 +33,18 @@ _STDIN: Final = "-"
 _STDIN_DESCRIPTOR: Final = 0
 _PHONES_REMEMBERED: Final = 50_000
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
+
+
+def _codec(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
+    if name is None:
+        return None
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        codec = ""
+    if codec not in ENCODINGS:
+        raise click.BadParameter(f'"{name}" is unknown; expected a name like utf-8, windows-1252 or iso-8859-2')
+    return codec
 
 
 @click.command(name="import")
@@ -47,7 +58,12 @@ _AGAIN: Final = "to continue, run the same command again: what was imported stay
     help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}."
     " Without a HEADER the table has no such column.",
 )
-@encoding_option
+@click.option(
+    "--encoding",
+    callback=_codec,
+    metavar="NAME",
+    help="The encoding of FILE, like windows-1250, where its bytes don't tell.",
+)
 @click.option(
     "--dates",
     type=click.Choice([order.value for order in DayOrder]),
@@ -88,35 +104,34 @@ def import_(
     with _one_line_for_errors(file), opened(file, names, encoding) as sheet:
         columns = columns_of(sheet.header, headers)
         _say_what_was_found(file, sheet, columns)
-        read = partial(
-            read_row,
-            columns=columns,
-            width=len(sheet.header),
+        check_status(sheet.header, columns, sheet.rows())
+        reading = Reading(
             zone=config.calling.local_zone,
             templates=templates_of(config),
             order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
             # The same patients come again.
-            normalise=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
+            normalize=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
+        read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
         is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter
         name = "standard input" if is_piped else file.name
         with (
             rejected_lines(
                 rejected_path, sheet.header, delimiter, like=None if is_piped else file, never=never
             ) as rejected,
-            only_looking(config) if dry_run else writing(config, name) as judge,
-            progress(sheet.size) as told,
+            comparing(config) if dry_run else writing(config, name) as write,
+            progress(sheet.size, sheet.position) as show,
         ):
-            outcome, used = Outcome(rejected), Counter[int]()
-            rows, noting = sheet.rows(), partial(_noting_the_number, read=read, columns=columns, used=used)
-            whole = all_through(rows, noting, judge, outcome, lambda: told(sheet.position(), f"{outcome}"))
-    _say_what_was_done(outcome, dry_run=dry_run)
+            tally, used = Tally(rejected), Counter[int]()
+            read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
+            whole = import_rows(sheet.rows(), read_and_count, write, tally, show)
+    _say_what_was_done(tally, dry_run=dry_run)
     if len(columns.places["phone_number"]) > 1:
         chosen_from = ", ".join(f"{lines:,} from {sheet.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
     if not whole:
-        _stop(f"interrupted after line {outcome.last_line}; {_AGAIN}")
-    if outcome.rejected.lines:
+        _stop(f"interrupted after line {tally.last_line}; {_AGAIN}")
+    if tally.rejected.lines:
         raise SystemExit(FAILED)
 
 
@@ -145,7 +160,7 @@ def _stop(message: str) -> NoReturn:
 
 
 def _rejected_path(file: Path, given: Path | None) -> Path:
-    """Where rejected lines go: never over the file itself."""
+    """Return the path for rejected lines: never the file itself."""
     if given is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
     path = given or file.with_suffix(".rejected.csv")
@@ -155,7 +170,7 @@ def _rejected_path(file: Path, given: Path | None) -> Path:
 
 
 def _is_same(path: Path, file: Path) -> bool:
-    """Whether a path leads to the table itself, also if that comes from a file on standard input."""
+    """Return whether a path leads to the table itself, also if that comes from a file on standard input."""
     try:
         table = os.fstat(_STDIN_DESCRIPTOR) if str(file) == _STDIN else file.stat()
         return os.path.samestat(path.stat(), table)
@@ -164,7 +179,7 @@ def _is_same(path: Path, file: Path) -> bool:
 
 
 def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
-    """The header for each column that `--map` names."""
+    """Return the header for each column that `--map` names."""
     headers: dict[str, str] = {}
     mistakes = []
     for entry in chosen:
@@ -179,10 +194,8 @@ def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
     return headers
 
 
-def _noting_the_number(
-    cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]
-) -> Asked | list[str]:
-    """Read a row, and count from which column its number was taken."""
+def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:
+    """Read a row, and count from which column its number came."""
     asked = read(cells)
     if isinstance(asked, ReminderRequest):
         used[columns.phone_place(cells)] += 1
@@ -200,14 +213,14 @@ def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
         click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
 
 
-def _say_what_was_done(outcome: Outcome, *, dry_run: bool) -> None:
-    click.echo(f"{'dry run, nothing was changed; the import would be: ' if dry_run else ''}{outcome}")
-    rejected = outcome.rejected
+def _say_what_was_done(tally: Tally, *, dry_run: bool) -> None:
+    click.echo(f"{'dry run, nothing was changed; the import would be: ' if dry_run else ''}{tally}")
+    rejected = tally.rejected
     for reason, lines in rejected.reasons.most_common():
         click.echo(f"{lines:>9,}  {reason}")
-    for warning in outcome.warnings:
+    for warning in tally.warnings:
         click.echo(warning, err=True)
-    if outcome.more_warnings:
-        click.echo(f"{outcome.more_warnings:,} more warnings", err=True)
+    if tally.more_warnings:
+        click.echo(f"{tally.more_warnings:,} more warnings", err=True)
     if rejected.lines:
         click.echo(f"rejected lines, each with its reason: {rejected.path}")

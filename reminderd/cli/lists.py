@@ -14,7 +14,7 @@ from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Response, Status
-from reminderd.core.spoken_times import FIRST_YEAR, LAST_YEAR
+from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
 from reminderd.store.sqlite.transaction import snapshot
 

@@ -1,4 +1,4 @@
-"""Phone numbers that must not be called: added, removed, listed, and imported from a file."""
+"""The commands `opt-out`: add, remove, list and import the phone numbers that must not be called."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -12,11 +12,10 @@ from reminderd.cli.output import counted, print_csv, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.core.csv_columns import ColumnsError
-from reminderd.core.csv_records import UNREADABLE
-from reminderd.core.number_lists import names_numbers, number_column
 from reminderd.core.phone import existing_number, number_of
 from reminderd.core.rules import Rules
+from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
+from reminderd.core.tables.csv_rows import UNREADABLE
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction
@@ -86,42 +85,65 @@ def list_(config: Config, form: str | None) -> None:
 def import_(config: Config, file: Path, source: str | None) -> None:
     """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.
 
-    The column is found by its header, as in reminderd import, or by the only number in the first row. Lines without a
-    number that can exist are listed, and the others are imported; then the exit code is 1.
+    Columns are found by their headers, as in reminderd import, or by the only number in the first row. An opt-out is
+    for the person: every number of a line is opted out. Numbers that can't exist, and lines without a number, are
+    listed, and all others are imported; then the exit code is 1.
     """
-    rejected, cancelled, taken, rules = 0, 0, 0, rules_of(config)
+    source = source or f"import of {file.name}"
+    numbers: set[str] = set()
+    bad_lines: set[int] = set()
+    cancelled, country, rules = 0, config.clinic.country, rules_of(config)
     try:
-        with opened(file, names_numbers, only_numbers=True) as sheet, database(config) as connection:
-            for line, text in _cells(sheet, config.clinic.country):
-                try:
-                    number = existing_number(text, config.clinic.country)
-                except ValueError as error:
-                    click.echo(f"line {line}: {error}", err=True)
-                    rejected += 1
-                    continue
-                cancelled += _opt_out(connection, number, source or f"import of {file.name}", rules)
-                taken += 1
+        with opened(file, names_numbers, only_numbers=True) as sheet:
+            columns = number_columns(sheet.header, country)
+            if columns.has_header and len(sheet.header) > 1:
+                _say_what_was_found(file, sheet, columns)
+            with database(config) as connection:
+                for line, name, text in _cells(sheet, columns):
+                    try:
+                        number = existing_number(text, country)
+                    except ValueError as error:
+                        click.echo(f"line {line}: {name}{error}", err=True)
+                        bad_lines.add(line)
+                        continue
+                    if number not in numbers:
+                        cancelled += _opt_out(connection, number, source, rules)
+                        numbers.add(number)
     except UnreadableError as error:
         wrong([f"{file}: {error}"])
     except ColumnsError as error:
         wrong([f"{file}: {mistake}" for mistake in error.mistakes])
     except OSError as error:
         fail(f"{error.filename or file}: {error.strerror}")
-    click.echo(f"{counted(taken, 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
-    if rejected:
-        fail(f"{counted(rejected, 'line')} without a number that can exist")
+    click.echo(f"{counted(len(numbers), 'number')} opted out; {counted(cancelled, 'reminder')} cancelled")
+    if bad_lines:
+        fail(f"{counted(len(bad_lines), 'line')} with a missing or a wrong number")
 
 
-def _cells(sheet: Sheet, country: str) -> Iterator[tuple[int, str]]:
-    """What stands where a number should, with the number of its line."""
-    column = number_column(sheet.header, country)
-    for row in sheet.rows() if column.has_header else sheet.all_rows():
-        is_read = row.mistake in {None, UNREADABLE} and column.place < len(row.cells)
-        cell = row.cells[column.place] if is_read else ""
-        yield row.line, cell
+def _say_what_was_found(file: Path, sheet: Sheet, columns: NumberColumns) -> None:
+    names = [name.strip() for name in sheet.header]
+    click.echo(f"{file}: every number of a line is opted out")
+    click.echo(f"  phone numbers: {', '.join(names[place] for place in columns.places)}")
+    ignored = [name for place, name in enumerate(names) if name and place not in columns.places]
+    if ignored:
+        click.echo(f"  ignored: {', '.join(ignored)}")
+
+
+def _cells(sheet: Sheet, columns: NumberColumns) -> Iterator[tuple[int, str, str]]:
+    """Yield every cell with a number, after its line and its header; of a line without any, one that is empty."""
+    is_one = len(columns.places) == 1
+    for row in sheet.rows() if columns.has_header else sheet.all_rows():
+        cells = row.cells if row.mistake in {None, UNREADABLE} else []
+        places = [place for place in columns.places if place < len(cells) and any(map(str.isalnum, cells[place]))]
+        if is_one or not places:
+            place = columns.places[0]
+            yield row.line, "", cells[place] if place < len(cells) and is_one else ""
+            continue
+        for place in places:
+            yield row.line, f"{sheet.header[place].strip()}: ", cells[place]
 
 
 def _opt_out(connection: Connection, number: str, source: str, rules: Rules) -> int:
-    """How many reminders this has cancelled."""
+    """Opt a number out; return how many reminders that has cancelled."""
     write = partial(opt_out, phone_number=number, source=source, actor=actor(), rules=rules)
     return len(transaction(connection, write, SystemClock().now()))

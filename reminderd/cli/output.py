@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reminderd.core.formulas import guarded
+from reminderd.core.tables.csv_rows import guarded
 from reminderd.logs.terminal import in_json, unguarded
 from reminderd.store.queries import Value
 

@@ -1,4 +1,4 @@
-"""One phone number's whole record: taken out for whoever asks what is kept of them, and erased."""
+"""Export and erase all that is stored about one phone number."""
 
 from functools import partial
 from typing import Any
@@ -11,8 +11,8 @@ from reminderd.cli.purging import say_if_traces_are_left
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Status
-from reminderd.core.names import normal_name
 from reminderd.core.phone import number_of
+from reminderd.core.requests import normal_name
 from reminderd.store.personal_data import Record, erase, note_export, record
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import scrub

@@ -1,4 +1,4 @@
-"""The lines of a file that were not taken: into a file of their own with the reason, and counted for the terminal."""
+"""Write the rejected lines of a table into a file of their own, each with its reason, and count them."""
 
 import csv
 import re
@@ -11,8 +11,7 @@ from typing import Final, TextIO
 
 from attrs import define, field, frozen
 
-from reminderd.core.csv_records import DELIMITERS, Record
-from reminderd.core.formulas import guarded
+from reminderd.core.tables.csv_rows import DELIMITERS, CsvRow, guarded
 from reminderd.files import begins, check, put_in_place, scratch
 
 _PRIVATE: Final = 0o600
@@ -27,16 +26,16 @@ _DIGITS: Final = re.compile(r"\d+(?:[-:.]\d+)*")
 
 @frozen
 class Rejection:
-    """A line that was not taken."""
+    """A line that is rejected."""
 
-    record: Record
+    row: CsvRow
     mistakes: Sequence[str]
     """Each as `what; what was expected`."""
 
 
 @define
 class Rejected:
-    """The file for them: begun with the first under a temporary name, and put in its place at the end."""
+    """The file of rejected lines: begun with the first under a temporary name, and put in its place at the end."""
 
     path: Path
     header: Sequence[str]
@@ -59,7 +58,7 @@ class Rejected:
             self._file = self._open.enter_context(self._unfinished.open("w", encoding="utf-8-sig", newline=""))
             self._row([*_FIRST_COLUMNS, *self.header])
         for one in rejections:
-            self._row([str(one.record.line), "; ".join(one.mistakes), *one.record.cells])
+            self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
         self._file.flush()
         self.lines += len(rejections)
         self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)

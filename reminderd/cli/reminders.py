@@ -24,11 +24,10 @@ from reminderd.cli.output import in_words, print_fields, print_json, print_table
 from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config, numbering_of, rules_of, templates_of
-from reminderd.core.checks import warnings_of
-from reminderd.core.intake import ReminderRequest, read_request, too_late
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import CallState, Status
 from reminderd.core.phone import patient_number
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, too_late, warnings_of
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
@@ -80,19 +79,22 @@ def add(
 ) -> None:
     """Add one reminder."""
     zone, rules, now = config.calling.zone, rules_of(config), SystemClock().now()
-    wanted = read_request(
+    text = RequestText(
         phone_number=phone,
         message=message,
         scheduled_at=at,
         expires_at=expires,
         timezone=timezone,
         ref=ref,
-        zone=config.calling.local_zone,
-        normalise=partial(patient_number, numbering=numbering_of(config)),
         template=template,
         appointment_at=appointment,
+    )
+    reading = Reading(
+        zone=config.calling.local_zone,
+        normalize=partial(patient_number, numbering=numbering_of(config)),
         templates=templates_of(config),
     )
+    wanted = read_request(text, reading)
     if not isinstance(wanted, ReminderRequest):
         wrong([_option(line) for line in wanted])
     late = too_late(wanted, rules, now)

@@ -22,6 +22,8 @@ from reminderd.store.sqlite.transaction import snapshot
 Row = dict[str, Value]
 
 _COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
+"""Those that wait for staff to accept a changed phone number, or to cancel."""
 _ORDER: Final = {word: place for place, word in enumerate(Outcome)}
 _CODES: Final = {str(code): code for code in EndCode}
 _HOLDS: Final = {str(code): code for code in HoldCode}
@@ -33,7 +35,10 @@ _HOLDS: Final = {str(code): code for code in HoldCode}
 @click.option("--csv", "form", flag_value="csv", help="A table for a spreadsheet.")
 @with_config
 def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
-    """Report the outcome of a day's reminders, today's by default; those that need a human first."""
+    """Report the outcome of a day's reminders, today's by default; those that need a human first.
+
+    Reminders of other days that wait for a decision, as their phone number was changed, are named after them.
+    """
     zone = config.calling.zone
     mistakes: list[str] = []
     since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
@@ -42,21 +47,35 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
     wanted = Wanted(since=since, until=until)
     with database_to_look_at(config) as connection:
         rows = [_told(row) for row in snapshot(connection, partial(list_reminders, wanted=wanted, limit=None))]
+        undecided = [_told(row) for row in snapshot(connection, partial(list_reminders, wanted=_UNDECIDED, limit=None))]
         say_if_paused(config, connection)
+    of_the_day = {row["id"] for row in rows}
+    others = [row for row in undecided if row["id"] not in of_the_day]
     rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome
     counts = Counter(Outcome(str(row["outcome"])) for row in rows)
     if form == "json":
         totals = {word.value: counts[word] for word in Outcome}
-        print_json({"totals": totals, "reminders": [_columns(row) for row in rows]}, zone)
+        print_json(
+            {
+                "totals": totals,
+                "reminders": [_columns(row) for row in rows],
+                "other_days": [_columns(row) for row in others],
+            },
+            zone,
+        )
     elif form == "csv":
-        print_csv([_in_words(row) for row in rows], _COLUMNS, partial(_text, zone=zone))
-    elif not rows:
-        click.echo("no reminders")
+        print_csv([_in_words(row) for row in (*rows, *others)], _COLUMNS, partial(_text, zone=zone))
     else:
-        print_table([_in_words(row) for row in rows], _COLUMNS, zone)
-        click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]))
-        need = sum(counts[word] for word in NEED_A_HUMAN)
-        click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
+        if rows:
+            print_table([_in_words(row) for row in rows], _COLUMNS, zone)
+        click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]) or "no reminders")
+        if others:
+            needs = "needs a decision, on another day" if len(others) == 1 else "need a decision, on other days"
+            click.echo(f"also {needs}: accept the new number, or cancel")
+            print_table([_in_words(row) for row in others], _COLUMNS, zone)
+        need = sum(counts[word] for word in NEED_A_HUMAN) + len(others)
+        if rows or others:
+            click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
 
 
 def _told(row: Row) -> Row:

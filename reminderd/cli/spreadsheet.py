@@ -1,6 +1,11 @@
-"""A table as a spreadsheet saved it: encoding, delimiter and header found, rows read as often as they are needed."""
+"""Open a table as a spreadsheet saved it: find its encoding, delimiter and header, and read its rows.
 
+The encoding is found by the bytes where they can mean nothing else; else `--encoding` names it.
+"""
+
+import codecs
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,22 +15,68 @@ from pathlib import Path
 from stat import S_IMODE
 from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
+from zipfile import BadZipFile, ZipFile
 
 import click
 from attrs import evolve, frozen
 
-from reminderd.cli.encodings import EncodingError, NotTextError, encoding_of
-from reminderd.core.csv_columns import Columns
-from reminderd.core.csv_records import LINES_TO_HEADER, Layout, Record, layout_of, names_delimiter, records
-from reminderd.core.formulas import unguarded
-from reminderd.core.spoken_times import DayOrder, day_orders
+from reminderd.core.schedule.dates import DayOrder, day_orders
+from reminderd.core.tables.columns import Columns
+from reminderd.core.tables.csv_rows import (
+    LINES_TO_HEADER,
+    CsvRow,
+    Layout,
+    csv_rows,
+    layout_of,
+    names_delimiter,
+    unguarded,
+)
 
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
 """As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
 
 
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_NAMES: Final = {
+    "utf-8": "UTF-8",
+    "utf-8-sig": "UTF-8 with byte order mark",
+    "utf-16": "UTF-16",
+    "cp1252": "Windows-1252",
+}
+"""What spreadsheets write, by Python's name, and what it is called."""
+ENCODINGS: Final = frozenset(
+    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp850", "cp852", "mac-roman", "mac-latin2"}
+    | {f"cp125{number}" for number in range(9)}
+    | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
+)
+_OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
+"""How the workbooks of old versions of Excel begin, and those with a password."""
+_ZIP: Final = b"PK\x03\x04"
+"""How other workbooks begin."""
+_EXCEL: Final = "it is an Excel workbook; expected CSV: in Excel, save it as CSV UTF-8"
+_BLOCK: Final = 1 << 16
+_ALIKE: Final = frozenset(
+    byte
+    for byte in range(0x80, 0x100)
+    if bytes([byte]).decode("cp1252", "replace")
+    == bytes([byte]).decode("cp1250", "ignore")
+    == bytes([byte]).decode("cp1250", "replace")
+    != "\N{REPLACEMENT CHARACTER}"
+)
+"""The bytes that are the same in western and in central Europe: ä and é, but not è or ñ."""
+_BAD_BYTE: Final = re.compile("[\udc80-\udcff]")
+_LETTER: Final = re.compile("[^\0-\x7f\udc80-\udcff]")
+_FOREIGN_WORD: Final = re.compile(b"[\xc0-\xd6\xd8-\xf6\xf8-\xff]{3}")
+"""Three letters beyond ASCII in a row: Cyrillic or Greek rather than a language of western Europe."""
+_EXPECTED: Final = "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8"
+
+
 class UnreadableError(Exception):
     """The table can't be read as a whole; the message says why and what is expected."""
+
+
+class EncodingError(UnreadableError):
+    """The bytes don't tell the encoding."""
 
 
 @frozen
@@ -39,17 +90,17 @@ class Sheet:
     size: int
     """In bytes."""
 
-    def rows(self) -> Iterator[Record]:
-        """Every row below the header, from the first; one pass at a time."""
+    def rows(self) -> Iterator[CsvRow]:
+        """Yield every row below the header, from the first; one pass at a time."""
         yield from islice(self.all_rows(), self.layout.above + 1, None)
 
-    def all_rows(self) -> Iterator[Record]:
-        """Every row, from the first of the file; one pass at a time."""
+    def all_rows(self) -> Iterator[CsvRow]:
+        """Yield every row, from the first of the file; one pass at a time."""
         with _text(self.file, self.codec) as lines:
-            yield from _all_records(lines, self.layout.delimiter)
+            yield from _unguarded_rows(lines, self.layout.delimiter)
 
     def position(self) -> int:
-        """How many bytes the pass has read, the buffer included."""
+        """Return how many bytes the pass has read, the buffer included."""
         return os.lseek(self.file.fileno(), 0, os.SEEK_CUR)
 
 
@@ -61,7 +112,7 @@ def opened(
     *,
     only_numbers: bool = False,
 ) -> Iterator[Sheet]:
-    """The table in a file, or on standard input for `-`.
+    """Open the table in a file, or on standard input for `-`.
 
     What can be read only once is kept meanwhile in a file without a name, as it takes more than one pass.
 
@@ -86,17 +137,15 @@ def opened(
             file = kept
         try:
             codec = encoding_of(file, encoding)
-        except NotTextError as error:
-            raise UnreadableError(f"{error}") from error
-        except EncodingError as error:
+        except EncodingError:
             if not only_numbers:
-                raise UnreadableError(f"{error}") from error
+                raise
             codec = "cp1252"
         with _text(file, codec) as lines:
             first = list(islice(lines, LINES_TO_HEADER))
         layout = layout_of(first or [""], lambda cells: is_header([unguarded(cell) for cell in cells]))
         with _text(file, codec) as lines:
-            header = next(islice(_all_records(lines, layout.delimiter), layout.above, None), None)
+            header = next(islice(_unguarded_rows(lines, layout.delimiter), layout.above, None), None)
         if header is None:
             raise UnreadableError("it is empty; expected a header and rows below it")
         if header.mistake is not None:
@@ -105,7 +154,7 @@ def opened(
 
 
 def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
-    """How the whole table writes dates with slashes; None: it has none, or they mean the same either way.
+    """Return how the whole table writes dates with slashes; None: it has none, or they mean the same either way.
 
     Raises:
         UnreadableError: No row tells, or two contradict each other.
@@ -140,24 +189,107 @@ _EITHER: Final = "--dates dmy or --dates mdy"
 
 @contextmanager
 def _text(file: IO[bytes], codec: str) -> Iterator[TextIO]:
-    """Its text from the beginning, line ends as they are, what breaks its encoding replaced."""
+    """Open its text from the beginning, line ends as they are; what breaks its encoding is replaced."""
     file.seek(0)
     descriptor = os.dup(file.fileno())
     with open(descriptor, encoding=codec, errors="replace", newline="") as text:  # noqa: PTH123 - it has no path
         yield text
 
 
-def _all_records(lines: TextIO, delimiter: str) -> Iterator[Record]:
-    """The header and every row, without what guards their cells from spreadsheets."""
+def _unguarded_rows(lines: TextIO, delimiter: str) -> Iterator[CsvRow]:
+    """Yield the header and every row, without what guards their cells from spreadsheets."""
     first_line = next(lines, "")
     if names_delimiter(first_line):
-        found = records(lines, delimiter, first_line=2)
+        found = csv_rows(lines, delimiter, first_line=2)
     else:
-        found = records(_chained(first_line, lines), delimiter)
-    for record in found:
-        yield evolve(record, cells=[unguarded(cell) for cell in record.cells])
+        found = csv_rows(_chained(first_line, lines), delimiter)
+    for row in found:
+        yield evolve(row, cells=[unguarded(cell) for cell in row.cells])
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:
     yield first_line
     yield from lines
+
+
+def called(codec: str) -> str:
+    """Return the name that people know an encoding by."""
+    return _NAMES.get(codec, codec.replace("cp125", "Windows-125"))
+
+
+def encoding_of(file: IO[bytes], named: str | None) -> str:
+    """Return the encoding of a file, by Python's name; lines with bytes that break its rules are for its reader.
+
+    Args:
+        file: from which everything can be read again.
+        named: the one that `--encoding` names; None: none.
+
+    Raises:
+        UnreadableError: it is no text.
+        EncodingError: its bytes can be read in more than one way, or they contradict `named`.
+    """
+    file.seek(0)
+    begin = file.read(_BLOCK)
+    marked = next((codec for mark, codec in _MARKS if begin.startswith(mark)), None)
+    if marked is not None:
+        if named is not None and not marked.startswith(named[:6]):
+            raise EncodingError(f"it begins with the mark of {called(marked)}; expected no --encoding")
+        return marked
+    _refuse_workbook(file, begin)
+    if named is not None:
+        return named
+    if b"\0" in begin:
+        raise UnreadableError("it contains NUL bytes, so it is not text; expected CSV, saved as UTF-8")
+    letters, bad = _counted(file)
+    if letters >= bad:  # no other encoding makes sense of that many letters by chance
+        return "utf-8"
+    if letters:
+        raise EncodingError(f"a part of it is UTF-8, and a part is not; {_EXPECTED}")
+    _refuse_unclear(file)
+    return "cp1252"
+
+
+def _refuse_workbook(file: IO[bytes], begin: bytes) -> None:
+    """Raise UnreadableError, with the way to a CSV file, for a spreadsheet program's own files."""
+    if begin.startswith(_OLE):
+        raise UnreadableError(_EXCEL)
+    if not begin.startswith(_ZIP):
+        return
+    try:
+        with ZipFile(file) as archive:
+            names = set(archive.namelist())
+    except BadZipFile:
+        names = set()
+    if "mimetype" in names:
+        raise UnreadableError(
+            "it is an OpenDocument spreadsheet; expected CSV: in LibreOffice, save it as Text CSV in UTF-8"
+        )
+    if "[Content_Types].xml" in names:
+        raise UnreadableError(_EXCEL)
+    raise UnreadableError("it is a ZIP archive; expected the CSV file in it")
+
+
+def _counted(file: IO[bytes]) -> tuple[int, int]:
+    """Return how many letters beyond ASCII it has if it is UTF-8, and how many bytes that are none."""
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+    letters = bad = 0
+    while block := file.read(_BLOCK):
+        text = decoder.decode(block)
+        if not text.isascii():
+            letters += len(_LETTER.findall(text))
+            bad += len(_BAD_BYTE.findall(text))
+    return letters, bad + len(decoder.decode(b"", final=True))
+
+
+def _refuse_unclear(file: IO[bytes]) -> None:
+    """Raise EncodingError if a byte has more than one meaning in the encodings that spreadsheets write."""
+    file.seek(0)
+    for number, line in enumerate(file, 1):
+        unclear = next((byte for byte in line if byte >= 0x80 and byte not in _ALIKE), None)
+        if unclear is not None:
+            readings = ((bytes([unclear]).decode(name, "replace"), called(name)) for name in ("cp1252", "cp1250"))
+            either = " or ".join(f"{letter} ({name})" for letter, name in readings)
+            raise EncodingError(f"line {number} has a letter that may be {either}; {_EXPECTED}")
+        if _FOREIGN_WORD.search(line):
+            raise EncodingError(f"line {number} has letters that may be of more than one alphabet; {_EXPECTED}")

@@ -19,7 +19,7 @@ from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
 from reminderd.config.validators import shown_host
-from reminderd.core.health import Daemon, Glance, errors
+from reminderd.core.monitoring import Daemon, Glance, errors
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id

@@ -26,8 +26,8 @@ from reminderd.config.schema import (
     WorkerConfig,
     numbering_of,
     rules_of,
+    script_of,
     templates_of,
-    wording_of,
 )
 from reminderd.config.secrets import files_with_secrets
 
@@ -62,7 +62,7 @@ __all__ = [
     "numbering_of",
     "origin",
     "rules_of",
+    "script_of",
     "templates_of",
-    "wording_of",
     "written",
 ]

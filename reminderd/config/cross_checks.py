@@ -6,11 +6,11 @@ from ipaddress import ip_address
 from typing import Final
 
 from reminderd.config.provider_sections import PROVIDER_SECTIONS, CheckError
-from reminderd.config.schema import DAYS, Config, numbering_of, wording_of
-from reminderd.core.lint import lint
+from reminderd.config.schema import DAYS, Config, numbering_of, script_of
 from reminderd.core.phone import territories_of
-from reminderd.core.window import WHOLE_DAY
-from reminderd.core.zones import EXPECTED, territory_of
+from reminderd.core.schedule.calling_hours import WHOLE_DAY
+from reminderd.core.schedule.time_zones import EXPECTED, territory_of
+from reminderd.core.script.advice import advice
 from reminderd.files import companions
 
 _REQUESTS_IN_A_LEASE: Final = 2
@@ -50,7 +50,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
         expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
         yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"
     uses = {
-        "the calling hours": any(spans != WHOLE_DAY for spans in calling.window.week),
+        "the calling hours": any(spans != WHOLE_DAY for spans in calling.calling_hours.week),
         "the holidays": bool(calling.holidays),
         "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
         "[messages.templates] with {date} or {time}": any("{date}" in text or "{time}" in text for text in templates),
@@ -58,7 +58,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
     found = [use for use, is_used in uses.items() if is_used]
     if found and not calling.timezone:
         yield (("calling", "timezone"),), f"is missing, but needed for {' and '.join(found)}; {EXPECTED}"
-    if not any(calling.window.week):
+    if not any(calling.calling_hours.week):
         keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
         yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"
 
@@ -90,7 +90,7 @@ def config_warnings(config: Config) -> list[str]:
     if config.provider.kind == "sandbox":
         return []
     found = list(_place_warnings(config))
-    if all(spans in ((), WHOLE_DAY) for spans in config.calling.window.week):
+    if all(spans in ((), WHOLE_DAY) for spans in config.calling.calling_hours.week):
         found.append(
             "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
         )
@@ -101,7 +101,7 @@ def config_warnings(config: Config) -> list[str]:
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
     if config.provider.kind == "twilio":  # a generic provider gets the message alone, and speaks it in its own way
-        found += lint(wording_of(config, from_number=config.provider.twilio.from_number))
+        found += advice(script_of(config, from_number=config.provider.twilio.from_number))
     return found
 
 

@@ -32,15 +32,12 @@ from reminderd.config.keys import (
 )
 from reminderd.config.provider_sections import GenericConfig, TwilioConfig
 from reminderd.core.answers import Capabilities
-from reminderd.core.backoff import Backoff
-from reminderd.core.conversation import Part
-from reminderd.core.limits import Limits
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import Rules
-from reminderd.core.speech import seconds
-from reminderd.core.templates import TEMPLATE_PLACEHOLDERS, Templates
-from reminderd.core.window import Spans, Window
-from reminderd.core.wording import PLACEHOLDERS, Wording, spoken
+from reminderd.core.rules import Backoff, Rules
+from reminderd.core.schedule.calling_hours import CallingHours, Spans
+from reminderd.core.schedule.limits import Limits
+from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
@@ -207,9 +204,9 @@ class CallingConfig:
         return self.local_zone or ZoneInfo("UTC")
 
     @property
-    def window(self) -> Window:
+    def calling_hours(self) -> CallingHours:
         """The calling hours as the core reads them."""
-        return Window(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
+        return CallingHours(self.zone, week=tuple(self._spans(day) for day in DAYS), holidays=frozenset(self.holidays))
 
     def _spans(self, day: Day) -> Spans:
         own: str = getattr(self.hours, day)
@@ -388,7 +385,7 @@ def rules_of(
         account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
-    wording = wording_of(config, from_number=config.provider.twilio.from_number)
+    script = script_of(config, from_number=config.provider.twilio.from_number)
     return Rules(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
@@ -400,13 +397,13 @@ def rules_of(
         max_tries=config.retry.max_tries,
         max_calls=config.redial.max_calls,
         redial_delays=tuple(timedelta(minutes=minutes) for minutes in config.redial.delay_minutes),
-        window=config.calling.window,
+        calling_hours=config.calling.calling_hours,
         numbering=numbering_of(config),
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
         voicemail_is_reached=config.redial.voicemail_is_reached,
-        greeting_takes=timedelta(seconds=seconds(spoken(Part.GREETING, wording, ""))),
+        greeting_takes=timedelta(seconds=seconds(spoken(Prompt.GREETING, script, ""))),
         leave_voicemail=config.provider.twilio.voicemail == "leave_message",
         provider=provider or config.provider.kind,
         account=account,
@@ -422,7 +419,7 @@ def numbering_of(config: Config) -> Numbering:
     )
 
 
-def wording_of(config: Config, *, from_number: str) -> Wording:
+def script_of(config: Config, *, from_number: str) -> Script:
     """Return what patients hear.
 
     Args:
@@ -432,13 +429,13 @@ def wording_of(config: Config, *, from_number: str) -> Wording:
     """
     messages = config.messages
     written = asdict(messages)
-    return Wording(
+    return Script(
         clinic=messages.clinic,
         phone=messages.phone,
         from_number=from_number,
         language=messages.language,
         voice=messages.voice,
-        templates={part: written[part] for part in Part if written.get(part)},
+        templates={prompt: written[prompt] for prompt in Prompt if written.get(prompt)},
     )
 
 

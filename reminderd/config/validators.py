@@ -20,12 +20,11 @@ from urllib.parse import unquote, urlsplit
 from babel import Locale
 
 from reminderd.core.phone import is_country
-from reminderd.core.templates import TEMPLATE_PLACEHOLDERS
-from reminderd.core.unfilled import unfilled
-from reminderd.core.window import DAY_MINUTES, Span, Spans
-from reminderd.core.wording import PLACEHOLDERS
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
+from reminderd.core.schedule.time_zones import place_zone
+from reminderd.core.script.advice import unfilled
+from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS
 from reminderd.core.wrong_tokens import networks
-from reminderd.core.zones import place_zone
 
 BEARER_LENGTH: Final = 16
 """The fewest characters of a shared token."""

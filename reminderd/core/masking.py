@@ -1,4 +1,4 @@
-"""Phone numbers in text: found however they are written, and masked."""
+"""Find phone numbers in text, however they are written, and mask them."""
 
 import re
 from collections.abc import Callable

@@ -32,12 +32,12 @@ class Status(StrEnum):
 
     @property
     def final(self) -> bool:
-        """Whether no call follows unless staff ask for one, or the reminder is moved."""
+        """Return whether no call follows unless staff ask for one, or the reminder is moved."""
         return self in _FINAL
 
     @property
     def in_call(self) -> bool:
-        """Whether the reminder belongs to a call that is being placed or is under way."""
+        """Return whether the reminder belongs to a call that is being placed or is under way."""
         return self in _IN_CALL
 
 
@@ -55,7 +55,7 @@ class CallState(StrEnum):
     PLACED = "placed"
     """The provider has taken it."""
     STRAY = "stray"
-    """Alive beside an open call to the same number: one that we had closed, or do not know."""
+    """Alive while another call to the same number is open: one that we had closed, or do not know."""
     ENDED = "ended"
     """The provider has reported its end."""
     REFUSED = "refused"
@@ -67,17 +67,17 @@ class CallState(StrEnum):
 
     @property
     def open(self) -> bool:
-        """Whether it holds its number's one place for an open call."""
+        """Return whether it holds its number's one place for an open call."""
         return self in _OPEN
 
     @property
     def alive(self) -> bool:
-        """Whether its phone may be ringing, or somebody may be listening to it."""
+        """Return whether its phone may be ringing, or somebody may be listening to it."""
         return self in _OPEN or self is CallState.STRAY
 
     @property
     def in_doubt(self) -> bool:
-        """Whether nothing is known of it but that we asked for it, or are about to."""
+        """Return whether all that is known of it is that we asked for it, or are about to."""
         return self in {CallState.DIALING, CallState.UNCONFIRMED}
 
 
@@ -103,7 +103,7 @@ class CallOutcome(StrEnum):
 
     @property
     def words(self) -> str:
-        """The outcome as people read it."""
+        """Return the outcome as people read it."""
         return self.replace("_", " ")
 
 
@@ -166,7 +166,7 @@ class Reminder:
 
     @property
     def purged(self) -> bool:
-        """Whether personal data was removed after the retention time."""
+        """Return whether personal data was removed after the retention time."""
         return not (self.phone_number or self.message)
 
 
@@ -226,12 +226,12 @@ class Call:
 
     @property
     def anonymous(self) -> bool:
-        """Whether its number was purged or erased: nothing may be recorded that shows again whose it was."""
+        """Return whether its number was purged or erased: nothing may be recorded that shows again whose it was."""
         return not self.phone_number or self.phone_number.startswith(ERASED)
 
     @property
     def storable(self) -> "Call":
-        """The call as it may be stored: a late report does not bring back what was purged or erased."""
+        """Return the call as it may be stored: a late report does not bring back what was purged or erased."""
         if not self.anonymous:
             return self
         return evolve(self, transcript=None if self.transcript is None else "", answered_by=None)

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from enum import Enum, StrEnum, auto
 from typing import Final
 
+from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, Member, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
-from reminderd.core.spelling import Listener, listener
 
 
 class Told(Enum):

@@ -1,4 +1,4 @@
-"""Phone numbers: read as a person or a program wrote them, in one spelling (E.164), and whether they may be called."""
+"""Read phone numbers as people and programs write them, in one spelling (E.164), and say whether they may be called."""
 
 import re
 import unicodedata
@@ -68,7 +68,7 @@ class Numbering:
 
     @property
     def countries(self) -> frozenset[str]:
-        """Every country and territory whose numbers may be called; empty: all."""
+        """Return every country and territory whose numbers may be called; empty: all."""
         named = self.allowed or ({self.country} if self.country else ())
         return frozenset().union(*(territories_of(country) for country in named))
 
@@ -100,11 +100,24 @@ def patient_number(text: str, numbering: Numbering) -> str:
         raise ValueError("a premium-rate number; expected the patient's own")
     countries, country = numbering.countries, phonenumbers.region_code_for_number(parsed)
     if countries and country not in countries:
-        raise ValueError(
-            f"a number of {_name(country)}, which may not be called; "
-            "expected one of an allowed country, or [clinic].allowed_countries with it"
-        )
+        raise ValueError(_why_abroad(country, numbering))
     return number
+
+
+def _why_abroad(country: str | None, numbering: Numbering) -> str:
+    """Return why a number of this country may not be called, and which setting decides."""
+    what = f"a number of {_name(country)}"
+    can_be_added = country is not None and is_country(country)
+    if numbering.allowed:
+        added = f", or {country} added to that list" if can_be_added else ""
+        allowed = ", ".join(sorted(numbering.allowed))
+        return (
+            f"{what}, and [clinic].allowed_countries has {allowed} only; "
+            f"expected a number of one of these countries{added}"
+        )
+    own = numbering.country
+    added = f', or [clinic].allowed_countries = ["{own}", "{country}"]' if can_be_added else ""
+    return f"{what}, and the clinic's own country is {own}; expected a number of that country{added}"
 
 
 def existing_number(text: str, country: str) -> str:
@@ -160,7 +173,7 @@ def is_e164(number: str) -> bool:
     return _E164.fullmatch(number) is not None
 
 
-def normalised(text: str, country: str = "") -> str | None:
+def number_or_none(text: str, country: str = "") -> str | None:
     """Return the same as `number_of`, or None if it is no number."""
     try:
         return number_of(text, country)
@@ -285,3 +298,43 @@ def _name(country: str | None) -> str:
     if country is None or not is_country(country):
         return "no country"
     return f"{Locale('en').territories.get(country, country)} ({country})"
+
+
+_BEHIND_THE_NUMBER: Final = re.compile(
+    r"(?:[.,]0+|\s*(?:x|ext\.?|extension|dw|durchwahl|poste|#)\s*\d{1,6})\s*$", re.IGNORECASE
+)
+"""A spreadsheet's decimals, or an extension."""
+
+
+def spells(text: str, number: str) -> bool:
+    """Return whether a text that another program has written is this number, in whatever spelling.
+
+    More is found here than may be called: what is erased or exported must not depend on how it was written.
+
+    Args:
+        text: as it was written; a national spelling is one of the number's own country.
+        number: in its stored form.
+    """
+    text = _BEHIND_THE_NUMBER.sub("", text)
+    digits = "".join(str(unicodedata.decimal(one)) for one in text if one.isdecimal())
+    if not digits:
+        return False
+    if digits == number.removeprefix("+"):
+        return True
+    if text.strip().startswith(("+", "\uff0b")):
+        return number_or_none(f"+{digits}") == number
+    return any(found == number for found in _as_written(digits, number))
+
+
+def _as_written(digits: str, number: str) -> Iterator[str]:
+    """Yield what the digits mean to those who dial them in the number's country, or from abroad."""
+    country_code = phonenumbers.parse(number, None).country_code or 0
+    for region in phonenumbers.region_codes_for_country_code(country_code):
+        try:
+            read = phonenumbers.parse(digits, region)
+        except phonenumbers.NumberParseException:
+            continue
+        yield phonenumbers.format_number(read, phonenumbers.PhoneNumberFormat.E164)
+    for prefix in ("00", "011"):
+        if digits.startswith(prefix):
+            yield f"+{digits.removeprefix(prefix)}"

@@ -20,7 +20,7 @@ class HoldCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """The sentence that staff read."""
+        """Return the sentence that staff read."""
         return _HOLDS[self]
 
 
@@ -62,7 +62,7 @@ class EndCode(StrEnum):
 
     @property
     def sentence(self) -> str:
-        """The sentence that staff read if nothing more is known."""
+        """Return the sentence that staff read if nothing more is known."""
         return _ENDS[self]
 
 

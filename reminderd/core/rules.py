@@ -6,10 +6,34 @@ from zoneinfo import ZoneInfo
 from attrs import field, frozen
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.backoff import Backoff
-from reminderd.core.limits import Limits
 from reminderd.core.phone import ANY_NUMBER, Numbering
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.limits import Limits
+
+
+@frozen
+class Backoff:
+    """How long to wait before the next try: pauses that double from `first` up to `maximum`.
+
+    Jitter keeps many waiters from coming back together. Source: "Timeouts, retries and backoff with jitter", the Amazon
+    Builders' Library.
+    """
+
+    first: timedelta
+    maximum: timedelta
+
+    def ceiling(self, failures: int) -> timedelta:
+        """Return the longest pause after so many failures in a row (1 for the first)."""
+        doublings = min(max(failures - 1, 0), 32)  # 2**32 seconds is past any maximum; keeps the product finite
+        return min(self.maximum, self.first * (1 << doublings))
+
+    def full_jitter(self, failures: int, draw: float) -> timedelta:
+        """Return a pause between nothing and the ceiling; `draw` is a random number in [0, 1)."""
+        return self.ceiling(failures) * draw
+
+    def half_jitter(self, failures: int, draw: float) -> timedelta:
+        """Return a pause between half the ceiling and all of it, for a wait that must not be zero."""
+        return self.ceiling(failures) * (0.5 + draw / 2)
 
 
 @frozen(kw_only=True)
@@ -30,12 +54,12 @@ class Rules:
     max_calls: int = 3
     redial_delays: tuple[timedelta, ...] = (timedelta(minutes=15),)
     """Before the second call, the third …; the last one holds for all that follow."""
-    window: Window = field(factory=lambda: Window(ZoneInfo("UTC")))
+    calling_hours: CallingHours = field(factory=lambda: CallingHours(ZoneInfo("UTC")))
     numbering: Numbering = ANY_NUMBER
     """Which numbers may be called."""
     limits: Limits = field(factory=Limits)
     group_within: timedelta = timedelta(0)
-    """How far apart reminders for one number may lie that are said in one call; nothing: each has a call of its own."""
+    """How far apart reminders for one number may be that are bundled in one call; zero: each has a call of its own."""
     max_lateness: timedelta = timedelta(minutes=240)
     voicemail_is_reached: bool = False
     """A voicemail counts as having reached the patient."""
@@ -50,5 +74,5 @@ class Rules:
     capabilities: Capabilities = field(factory=Capabilities)
 
     def redial_delay(self, calls: int) -> timedelta:
-        """How long to wait after so many calls of a reminder, at least one."""
+        """Return how long to wait after so many calls of a reminder, at least one."""
         return self.redial_delays[min(calls, len(self.redial_delays)) - 1]

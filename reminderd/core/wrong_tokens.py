@@ -31,7 +31,7 @@ _ONE_CUSTOMER: Final = 64
 
 @define
 class WrongTokens:
-    """Counts the wrong tokens of each address."""
+    """Count the wrong tokens of each address."""
 
     _seen: "OrderedDict[str, tuple[int, float]]" = field(factory=OrderedDict, init=False)
 
@@ -69,10 +69,10 @@ def client_address(peer: str, forwarded: Sequence[str], trusted: Sequence[Networ
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     client = _address(peer)
     while client is not None and hops and _is_in(client, trusted):
-        told = _address(_without_port(hops.pop()))
-        if told is None:
+        hop = _address(_without_port(hops.pop()))
+        if hop is None:
             break
-        client = told
+        client = hop
     if client is None:
         return peer
     return f"{client}" if client.version == 4 else f"{ip_network((client, _ONE_CUSTOMER), strict=False)}"

@@ -15,8 +15,8 @@ from attrs import field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.core.daily import Daily
 from reminderd.core.masking import without_numbers
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError

@@ -8,14 +8,14 @@ from uuid import uuid4
 
 from attrs import evolve, frozen
 
-from reminderd.config import Config, templates_of, wording_of
+from reminderd.config import Config, script_of, templates_of
 from reminderd.core.answers import Report
-from reminderd.core.imported import Decision
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
+from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_turn
@@ -111,7 +111,7 @@ def webhooks(config: Config, context: Context, *, knows_one_call: bool = False) 
     if isinstance(provider, TwilioProvider):
         found = twilio_door(
             provider,
-            wording=wording_of(config, from_number=config.provider.twilio.from_number),
+            script=script_of(config, from_number=config.provider.twilio.from_number),
             record=settling.record,
             pick_up=settling.pick_up,
             press=settling.press,

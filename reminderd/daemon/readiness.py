@@ -10,8 +10,8 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd import __version__
-from reminderd.core.health import ADDRESS
 from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.monitoring import ADDRESS
 from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context
 from reminderd.metrics import Moment, page

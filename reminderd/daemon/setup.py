@@ -11,7 +11,7 @@ from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.core.daily import Daily
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.daily_jobs import Chore, backups, look_after, retention

@@ -5,9 +5,9 @@ from enum import StrEnum
 from typing import Final
 
 from reminderd.core.answers import Accepted, Answer
-from reminderd.core.backoff import Backoff
 from reminderd.core.lifecycle.address import UNREACHED
 from reminderd.core.model import Call
+from reminderd.core.rules import Backoff
 
 BETWEEN_PROBES: Final = Backoff(timedelta(minutes=5), timedelta(hours=1))
 """A probe calls a patient, who hears nothing if our address is still failing, and its end is known minutes later."""

@@ -4,8 +4,8 @@ from enum import StrEnum
 from typing import Final, TypeVar
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
-from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call
+from reminderd.core.rules import Backoff
 from reminderd.engine.address_pause import AddressPause, Turn
 
 BAD_ANSWERS_IN_A_ROW: Final = 10

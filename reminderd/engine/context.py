@@ -9,9 +9,8 @@ import trio
 from attrs import define, field, frozen
 
 from reminderd.clock import Clock
-from reminderd.core.backoff import Backoff
 from reminderd.core.lifecycle.reconcile import Witness
-from reminderd.core.rules import Rules
+from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.pacing import Pacing
 from reminderd.metrics import Instruments

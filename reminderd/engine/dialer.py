@@ -9,7 +9,7 @@ from loguru import logger
 from reminderd.core.answers import Answer, Candidates, Finding
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
-from reminderd.core.watching import lateness
+from reminderd.core.monitoring import lateness
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context

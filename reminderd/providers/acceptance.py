@@ -1,7 +1,6 @@
 """An answer of 2xx to a request to place a call: accepted, if it names the call; else nobody knows."""
 
-from reminderd.core.answers import Accepted, Answer, Unclear
-from reminderd.core.spelling import spelled
+from reminderd.core.answers import Accepted, Answer, Unclear, spelled
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.exchange import Heard
 from reminderd.providers.payload import STATUS_LIMIT, json_object, usable

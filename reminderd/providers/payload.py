@@ -5,8 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from reminderd.core.answers import Report
-from reminderd.core.spelling import spelled
+from reminderd.core.answers import Report, spelled
 from reminderd.providers.base import InvalidPayloadError
 
 ID_LIMIT: Final = 200

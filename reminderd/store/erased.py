@@ -12,8 +12,8 @@ from typing import Final
 
 from attrs import evolve
 
-from reminderd.core.limits import WEEK
 from reminderd.core.model import ERASED, Call
+from reminderd.core.schedule.limits import WEEK
 from reminderd.store.connection import Connection
 from reminderd.store.rows import to_ms
 

@@ -9,10 +9,10 @@ from attrs import evolve, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
-from reminderd.core.limits import WEEK
 from reminderd.core.model import Call, Member, Reminder
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.rules import Rules
+from reminderd.core.schedule.limits import WEEK
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms

@@ -7,7 +7,7 @@ from typing import Final
 
 from reminderd.core.lifecycle.staff import cancelled
 from reminderd.core.lifecycle.transition import Transition
-from reminderd.core.phone import is_e164, normalised
+from reminderd.core.phone import is_e164, number_or_none
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.audit import audit
@@ -69,7 +69,7 @@ def opt_out(
         transitions.append(transition)
         audit(connection, now, actor=actor, act="opt-out", reminder_id=reminder.id)
     save(connection, before, ledger, now)
-    listed = normalised(phone_number)
+    listed = number_or_none(phone_number)
     if listed is None or not is_e164(listed):  # another program's; as it is no number, it will not be called
         return tuple(transitions)
     written = connection.execute(

@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import ERASED
-from reminderd.core.spellings import spells
+from reminderd.core.phone import spells
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
@@ -37,7 +37,9 @@ SELECT id, scheduled_at, last_error, {_TO_PURGE} AS to_purge FROM reminders
  ORDER BY scheduled_at, id LIMIT :limit
 """
 _PURGE: Final = """
-UPDATE reminders SET phone_number = '', message = '', last_error = :last_error, revision = revision + 1 WHERE id = :id
+UPDATE reminders
+   SET phone_number = '', message = '', former_number = NULL, last_error = :last_error, revision = revision + 1
+ WHERE id = :id
 """
 _CALLS: Final = """
 SELECT id, transcript, error FROM call_logs

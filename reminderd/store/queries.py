@@ -7,12 +7,11 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.intake import unfit
 from reminderd.core.model import CallOutcome, Status
-from reminderd.core.names import normal_name
 from reminderd.core.outcomes import as_spoken
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import HoldCode
+from reminderd.core.requests import normal_name, unfit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
 from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, from_ms, to_ms

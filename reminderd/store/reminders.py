@@ -12,23 +12,23 @@ from typing import Final, TypeVar
 
 from attrs import evolve, frozen
 
-from reminderd.core.imported import (
-    Cancellation,
-    Decision,
-    Intake,
-    Known,
-    content_of,
-    decide,
-    decide_cancellation,
-    why_held,
-)
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Reminder, Status
-from reminderd.core.names import normal_name
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import ReminderRequest, normal_name
 from reminderd.core.rules import Rules
+from reminderd.core.upsert import (
+    Cancellation,
+    Decision,
+    Existing,
+    Intake,
+    content_of,
+    decide,
+    decide_cancellation,
+    sealed,
+    why_held,
+)
 from reminderd.store.audit import audit
 from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
@@ -50,6 +50,7 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 
 _KNOWN: Final = """
 SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, end_code, last_error,
+       former_number,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND gone = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
@@ -64,12 +65,14 @@ _WAKE_AT: Final = _CONTENT.index("scheduled_at")
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
-       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, retry_at = NULL, last_error = :why,
+       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, former_number = :former, retry_at = NULL,
+       last_error = :why,
        revision = revision + 1, updated_at = :now
  WHERE id = :id
 """
 
 
+_NO_FORMER_NUMBER: Final = "UPDATE reminders SET former_number = NULL WHERE id = :id"
 _NO_ALERT_YET: Final = "DELETE FROM alerts WHERE reminder_id = :id"
 
 
@@ -113,13 +116,13 @@ class Stored:
 
 def decisions(
     connection: Connection, now: datetime, *, requests: Sequence[ReminderRequest], rules: Rules
-) -> list[tuple[Known | None, Decision]]:
+) -> list[tuple[Existing | None, Decision]]:
     """Return for each request the reminder that it names, if there is one, and what must be done; write nothing."""
     decided = _decided(connection, now, requests, rules, starts_anew=False)
     return [(known, decision) for _, known, decision in decided]
 
 
-def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Known | None, Decision]]:
+def cancellations(connection: Connection, asked: Sequence[Cancellation]) -> list[tuple[Existing | None, Decision]]:
     """Return for each cancellation the reminder that it names, if any, and what must be done; write nothing."""
     by_ref = _by_ref(connection, [one.ref for one in asked if one.ref is not None])
     nameless = [one.request for one in asked if one.ref is None and one.request is not None]
@@ -156,7 +159,7 @@ def put(
         now: the time of the transaction.
         requests: no two have the same `ref`, or the same content without a `ref`.
         rules: the clinic's rules.
-        mint: returns new random UUIDs, for new reminders that have a `ref`.
+        mint: returns new random UUIDs, for new reminders that have a `ref`, and for hashes of former numbers.
         source: who sends the requests.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
@@ -168,7 +171,7 @@ def put(
     edited = [
         (known, one, decision.intake is Intake.HELD)
         for one, known, decision in decided
-        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None
+        if decision.intake in {Intake.CHANGED, Intake.HELD} and known is not None and known.content != content_of(one)
     ]
     _insert(connection, now, new, source)
     if edited:
@@ -177,7 +180,8 @@ def put(
                 "id": known.id,
                 "now": to_ms(now),
                 "hold_code": HoldCode.NUMBER_CHANGED if is_held else None,
-                "why": why_held(one, known, source.detail or source.actor) if is_held else None,
+                "former": (known.former or sealed(known.content[0], mint())) if is_held else None,
+                "why": why_held(known, source.detail or source.actor) if is_held else None,
                 **dict(zip(_CONTENT, _values(one), strict=True)),
             }
             for known, one, is_held in edited
@@ -255,6 +259,7 @@ def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     before, reminder = _loaded(connection, now, reminder_id, rules)
     transition = accepted(before, reminder, now)
     save(connection, before, transition.ledger, now)
+    connection.execute(_NO_FORMER_NUMBER, {"id": reminder_id})
     audit(connection, now, actor=source.actor, act="accept", reminder_id=reminder_id, detail=source.detail)
     return transition
 
@@ -314,7 +319,7 @@ def _loaded(connection: Connection, now: datetime, reminder_id: str, rules: Rule
 
 def _decided(
     connection: Connection, now: datetime, requests: Sequence[ReminderRequest], rules: Rules, *, starts_anew: bool
-) -> list[tuple[ReminderRequest, Known | None, Decision]]:
+) -> list[tuple[ReminderRequest, Existing | None, Decision]]:
     """Return each request as it is resolved, the reminder that it names, and what must be done."""
     resolved = _resolved(connection, requests, starts_anew=starts_anew)
     opted_out = opted_out_of(connection, (one.phone_number for one, _ in resolved))
@@ -332,7 +337,7 @@ def _decided(
 
 def _resolved(
     connection: Connection, requests: Sequence[ReminderRequest], *, starts_anew: bool
-) -> list[tuple[ReminderRequest, Known | None]]:
+) -> list[tuple[ReminderRequest, Existing | None]]:
     """Return for each request the reminder that it names, if there is one.
 
     A request without a `ref` names the newest reminder with its content.
@@ -354,23 +359,23 @@ def _resolved(
     return found
 
 
-def _withdrawn(found: Sequence[tuple[ReminderRequest, Known | None]], places: Iterable[int]) -> list[int]:
+def _withdrawn(found: Sequence[tuple[ReminderRequest, Existing | None]], places: Iterable[int]) -> list[int]:
     """Return those of the places where the reminder with the request's content was withdrawn."""
     return [place for place in places if _was_withdrawn(*found[place])]
 
 
-def _was_withdrawn(request: ReminderRequest, known: Known | None) -> bool:
+def _was_withdrawn(request: ReminderRequest, known: Existing | None) -> bool:
     return request.ref is None and known is not None and known.withdrawn
 
 
-def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Known | None]:
+def _known(connection: Connection, requests: Sequence[ReminderRequest]) -> list[Existing | None]:
     """Return for each request what is stored under its `ref`, or under its id if it has none."""
     by_ref = _by_ref(connection, [one.ref for one in requests if one.ref is not None])
     by_id = _by(connection, "id", [one.own_id for one in requests if one.ref is None])
     return [by_id.get(one.own_id) if one.ref is None else by_ref.get(one.ref) for one in requests]
 
 
-def _row_of(connection: Connection, request: ReminderRequest, known: Known | None) -> dict[str, Value] | None:
+def _row_of(connection: Connection, request: ReminderRequest, known: Existing | None) -> dict[str, Value] | None:
     """Return the row that a request has changed or added."""
     if known is not None:
         return reminder_with_id(connection, known.id)
@@ -379,7 +384,7 @@ def _row_of(connection: Connection, request: ReminderRequest, known: Known | Non
     return reminder_with_id(connection, request.own_id)
 
 
-def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
+def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these refs, or under one that looks the same."""
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
@@ -393,7 +398,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Known]:
     return by_ref
 
 
-def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Known]:
+def _by(connection: Connection, column: str, names: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these values of a column."""
     return {row[column]: _known_from(row) for row in _rows(connection, _KNOWN.replace("COLUMN", column), names)}
 
@@ -430,9 +435,9 @@ def _number_of(ref: str) -> str | None:
     return None if number is None else number[1]
 
 
-def _known_from(row: Row) -> Known:
+def _known_from(row: Row) -> Existing:
     expires_at = row["expires_at"]
-    return Known(
+    return Existing(
         id=row["id"],
         content=(
             row["phone_number"],
@@ -445,6 +450,7 @@ def _known_from(row: Row) -> Known:
         called=bool(row["called"]),
         withdrawn=row["status"] == Status.CANCELLED and row["end_code"] == EndCode.WITHDRAWN,
         held=(row["last_error"] or "") if row["hold_code"] == HoldCode.NUMBER_CHANGED else None,
+        former=row["former_number"],
     )
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from attrs import evolve, frozen
 
 from reminderd.core.answers import Accepted, Answer, Candidates, Finding, Found, Report
-from reminderd.core.conversation import Reply
 from reminderd.core.lifecycle.answer import answered, not_sent
 from reminderd.core.lifecycle.keypress import Key, Turn, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import chosen, not_found
@@ -14,6 +13,7 @@ from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, Transition
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
+from reminderd.core.script.prompts import Reply
 from reminderd.store.address import note_end, note_request
 from reminderd.store.audit import audit
 from reminderd.store.claims import standstill

@@ -10,11 +10,10 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.health import STUCK_AFTER, Glance
 from reminderd.core.model import CallOutcome, CallState, Status
+from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.watching import LAST_DAY, Counts
 from reminderd.store.address import unreached_since
 from reminderd.store.connection import Connection
 from reminderd.store.rows import from_ms, to_ms

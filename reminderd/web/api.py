@@ -15,10 +15,10 @@ from loguru import logger
 from quart import Response, request
 from werkzeug.exceptions import NotFound
 
-from reminderd.core.imported import Decision, Intake
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.templates import Templates
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.script.templates import Templates
+from reminderd.core.upsert import Decision, Intake
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored
 from reminderd.web.body import NoRoomError, TooLargeError

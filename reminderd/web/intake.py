@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from reminderd.core.intake import ReminderRequest, read_request
-from reminderd.core.templates import Templates
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.script.templates import Templates
 from reminderd.web.problems import ProblemError
 
 MOST_AT_ONCE: Final = 1_000
@@ -57,19 +57,17 @@ def _read(
     found = [*_of_the_wrong_type(one, place)]
     if found:
         return found
-    wanted = read_request(
+    text = RequestText(
         phone_number=one["phone_number"],
         message=one.get("message"),
         scheduled_at=one["scheduled_at"],
         expires_at=one.get("expires_at"),
         timezone=one.get("timezone"),
         ref=one.get("ref"),
-        zone=zone,
-        normalise=normalise,
         template=one.get("template"),
         appointment_at=one.get("appointment_at"),
-        templates=templates,
     )
+    wanted = read_request(text, Reading(zone=zone, normalize=normalise, templates=templates))
     if isinstance(wanted, ReminderRequest):
         return wanted
     split = (mistake.partition(": ") for mistake in wanted)

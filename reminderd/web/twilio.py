@@ -8,9 +8,9 @@ from loguru import logger
 from quart import Response
 
 from reminderd.core.answers import Report
-from reminderd.core.conversation import Reply
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Reply
+from reminderd.core.script.templates import Script
 from reminderd.providers.base import Webhook
 from reminderd.providers.twilio.client import PATH, TwilioProvider
 from reminderd.providers.twilio.forms import read_key, unused_answer
@@ -45,15 +45,15 @@ Unused: TypeAlias = Callable[[str], Awaitable[None]]
 
 
 def twilio_door(
-    provider: TwilioProvider, *, wording: Wording, record: Record, pick_up: PickUp, press: Press, unused: Unused
+    provider: TwilioProvider, *, script: Script, record: Record, pick_up: PickUp, press: Press, unused: Unused
 ) -> Door:
     """The door of Twilio. All of it is signed, the fallback too."""
-    speak = partial(_speaking, provider=provider, wording=wording)
+    speak = partial(_speaking, provider=provider, script=script)
     routes = [
         ("POST", f"{PATH}/status/<call_id>", partial(_status, provider=provider, record=record)),
         ("POST", f"{PATH}/answer/<call_id>", partial(_answer, provider=provider, pick_up=pick_up, speak=speak)),
         ("POST", f"{PATH}/keys/<call_id>", partial(_keys, provider=provider, press=press, speak=speak)),
-        ("GET", f"{PATH}/fallback", partial(_fallback, wording=wording, unused=unused)),
+        ("GET", f"{PATH}/fallback", partial(_fallback, script=script, unused=unused)),
     ]
     # 403 and not 401, as Twilio's own helper libraries answer.
     return Door(routes=routes, verified=provider.verified, forged=403)
@@ -89,7 +89,7 @@ async def _keys(
     return speak(report, spoken.reply, spoken.message)
 
 
-async def _fallback(webhook: Webhook, *, wording: Wording, unused: Unused) -> Response:
+async def _fallback(webhook: Webhook, *, script: Script, unused: Unused) -> Response:
     """Say who called, and no more: Twilio asks for this when it could not use an answer of ours."""
     logger.warning("Twilio asked for the fallback: it could not use our answer to a call that was answered")
     call_id = unused_answer(webhook)
@@ -98,13 +98,13 @@ async def _fallback(webhook: Webhook, *, wording: Wording, unused: Unused) -> Re
             await unused(call_id)
         except StoreUnavailableError as error:  # whoever listens hears who called all the same
             logger.warning(f"not recorded that our answer to the call {call_id} could not be used: {error}")
-    return Response(fallback(wording), 200, content_type=_XML)
+    return Response(fallback(script), 200, content_type=_XML)
 
 
-def _speaking(report: Report, reply: Reply, message: str, *, provider: TwilioProvider, wording: Wording) -> Response:
+def _speaking(report: Report, reply: Reply, message: str, *, provider: TwilioProvider, script: Script) -> Response:
     question = reply.question.value if reply.question is not None else ""
     keys_url = provider.keys_url(report.attempt_id or "", question=question, repeats=reply.repeats)
-    body = twiml(reply, wording=wording, message=message, keys_url=keys_url)
+    body = twiml(reply, script=script, message=message, keys_url=keys_url)
     return Response(body, 200, content_type=_XML)
 
 

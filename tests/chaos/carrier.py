@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, Reply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
 from tests.chaos.endings import ANSWERERS, Ending, Who, reported_by_gateway, reported_by_twilio, takes, told_in
@@ -86,8 +86,8 @@ class CarrierCall(Ring):
 
     def is_handed(self, reply: Reply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
         """Speak what the program says, once the call is answered."""
-        if Part.MESSAGE in reply.parts or Part.VOICEMAIL in reply.parts:
-            self.spoken_to = Who.PERSON if Part.MESSAGE in reply.parts else Who.MACHINE
+        if Prompt.MESSAGE in reply.parts or Prompt.VOICEMAIL in reply.parts:
+            self.spoken_to = Who.PERSON if Prompt.MESSAGE in reply.parts else Who.MACHINE
             self.speech, self.spoken, self.spoken_from, self.question = speech, subjects, seconds, reply.question
         else:
             self.loses_its_words()

@@ -6,15 +6,15 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.limits import Limits
 from reminderd.core.rules import Rules
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.schedule.limits import Limits
 from tests.chaos.endings import GREETING_TAKES
 from tests.support.nouns import HOUR, MINUTE, RULES, SECOND, hours
 
 TWILIO: Final = Capabilities(look_up=True, drop=True, asks_what_to_say=True)
 
-ALL_DAY: Final = RULES.window
+ALL_DAY: Final = RULES.calling_hours
 OFFICE_HOURS: Final = hours(8 * HOUR, 18 * HOUR)
 WEEKDAY_MORNINGS: Final = hours(9 * HOUR, 12 * HOUR, days=range(5))
 
@@ -38,7 +38,7 @@ class Configuration:
     """What the clinic may change in its configuration."""
 
     account: Account
-    window: Window = ALL_DAY
+    calling_hours: CallingHours = ALL_DAY
     max_lateness: timedelta = 4 * HOUR
     max_calls: int = 3
     max_tries: int = 3
@@ -53,7 +53,7 @@ class Configuration:
     def rules(self) -> Rules:
         return evolve(
             RULES,
-            window=self.window,
+            calling_hours=self.calling_hours,
             max_lateness=self.max_lateness,
             max_calls=self.max_calls,
             max_tries=self.max_tries,

@@ -14,9 +14,9 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, evolve, field, frozen
 
-from reminderd.core.imported import Decision, Intake
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.templates import NO_TEMPLATES
+from reminderd.core.script.templates import NO_TEMPLATES
+from reminderd.core.upsert import Decision, Intake
 from reminderd.store.reminders import API, RefusedError, Source, put_all, stored, withdraw
 from reminderd.web.intake import read_requests
 from reminderd.web.problems import ProblemError

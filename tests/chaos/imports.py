@@ -1,7 +1,6 @@
 """A table taken into the database as the command `import` does it, with the history's clock and connection."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -9,17 +8,16 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from reminderd.cli.import_chunks import Asked, Chunk, Outcome, all_through
+from reminderd.cli.import_loop import Asked, Chunk, Tally, import_rows, put_and_cancel
 from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import UnreadableError, day_order_of, opened
-from reminderd.core.csv_columns import columns_of
-from reminderd.core.headers import is_header
-from reminderd.core.imported import Cancellation, Decision, read_row
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.templates import NO_TEMPLATES
-from reminderd.store.connection import Connection
-from reminderd.store.reminders import Source, call_off, put
+from reminderd.core.requests import Reading
+from reminderd.core.tables.columns import columns_of
+from reminderd.core.tables.headers import is_header
+from reminderd.core.tables.rows import read_row
+from reminderd.core.upsert import Decision
+from reminderd.store.reminders import Source
 from tests.support.desk import Desk
 
 READ_NUMBER: Final = partial(patient_number, numbering=ANY_NUMBER)
@@ -39,37 +37,21 @@ def import_table(file: Path, desk: Desk, *, zone: ZoneInfo, mint: Callable[[], s
     """Import a table; None: it was refused as a whole."""
     done = Imported()
 
-    def write(connection: Connection, now: datetime, *, chunk: Chunk) -> list[Decision]:
-        requests = [row.wanted for row in chunk.good if isinstance(row.wanted, ReminderRequest)]
-        asked = [row.wanted for row in chunk.good if isinstance(row.wanted, Cancellation)]
-        stored = put(connection, now, requests=requests, rules=desk.rules, mint=mint, source=source)
-        over = call_off(connection, now, asked=asked, rules=desk.rules, source=source)
-        of_requests, of_cancellations = iter(stored), iter(over)
-        return [next(of_cancellations if isinstance(row.wanted, Cancellation) else of_requests) for row in chunk.good]
-
-    def judge(chunk: Chunk) -> list[Decision]:
-        done.unreadable |= {one.record.line: "; ".join(one.mistakes) for one in chunk.bad}
-        decided = desk.write(partial(write, chunk=chunk))
-        done.taken |= {
-            row.record.line: (row.wanted, decision) for row, decision in zip(chunk.good, decided, strict=True)
-        }
+    def write(chunk: Chunk) -> list[Decision]:
+        done.unreadable |= {one.row.line: "; ".join(one.mistakes) for one in chunk.bad}
+        asked = [asked for _, asked in chunk.good]
+        decided = desk.write(partial(put_and_cancel, asked=asked, rules=desk.rules, mint=mint, source=source))
+        done.taken |= {row.line: (asked, decision) for (row, asked), decision in zip(chunk.good, decided, strict=True)}
         return decided
 
     try:
         with opened(file, is_header) as sheet:
             columns = columns_of(sheet.header, {})
-            read = partial(
-                read_row,
-                columns=columns,
-                width=len(sheet.header),
-                zone=zone,
-                templates=NO_TEMPLATES,
-                order=day_order_of(sheet, columns),
-                normalise=READ_NUMBER,
-            )
+            reading = Reading(zone=zone, order=day_order_of(sheet, columns), normalize=READ_NUMBER)
+            read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
             rejected = file.with_suffix(".rejected.csv")
             with rejected_lines(rejected, sheet.header, sheet.layout.delimiter, like=None, never={}) as lines:
-                all_through(sheet.rows(), read, judge, Outcome(lines), lambda: None)
+                import_rows(sheet.rows(), read, write, Tally(lines), lambda _text, _is_end: None)
     except UnreadableError:
         return None
     return done

@@ -111,7 +111,9 @@ def _broken_by_speaking(
         yield f"a call speaks {name}, which is cancelled"
     if now < wanted.scheduled_at:
         yield f"a call speaks {name} before its time"
-    if not rules.window.is_open(now, rules.window.zone if wanted.timezone is None else ZoneInfo(wanted.timezone)):
+    if not rules.calling_hours.is_open(
+        now, rules.calling_hours.zone if wanted.timezone is None else ZoneInfo(wanted.timezone)
+    ):
         yield f"a call speaks {name} outside the calling hours"
     if now >= _limit_of(wanted, rules):
         yield f"a call speaks {name} after its limit"

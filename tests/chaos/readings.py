@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, time
 from zoneinfo import ZoneInfo
 
-from reminderd.core.imported import Intake
+from reminderd.core.upsert import Intake
 from reminderd.store.queries import Value
 from tests.chaos.imports import Imported
 from tests.chaos.other_programs import Wanted

@@ -25,7 +25,7 @@ from loguru import logger
 
 from reminderd.core.answers import Capabilities
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import CallingHours
 from reminderd.store.opt_outs import opt_in, opt_out
 from reminderd.store.reminders import accept, call_again, cancel
 from tests.chaos.clinic_day import (
@@ -73,9 +73,9 @@ ASKS: Final = st.lists(
 SHAPES: Final = st.builds(Shape, **{name: st.sampled_from(some) for name, some in CHOICES.items()})
 CHANGES: Final = st.sampled_from(
     [
-        {"window": ALL_DAY},
-        {"window": OFFICE_HOURS},
-        {"window": WEEKDAY_MORNINGS},
+        {"calling_hours": ALL_DAY},
+        {"calling_hours": OFFICE_HOURS},
+        {"calling_hours": WEEKDAY_MORNINGS},
         {"max_lateness": HOUR},
         {"max_lateness": 72 * HOUR},
         {"max_calls": 4},
@@ -101,7 +101,7 @@ class ProgramHistories(RuleBasedStateMachine):
         leave_voicemail=st.sampled_from([True, True, False]),
         group_within=st.sampled_from([0 * SECOND, 2 * HOUR]),
         max_calls=st.integers(1, 3),
-        window=st.sampled_from([ALL_DAY, OFFICE_HOURS]),
+        calling_hours=st.sampled_from([ALL_DAY, OFFICE_HOURS]),
         dice=st.integers(0, 2**32).map(Random),
     )
     def opens(
@@ -116,7 +116,7 @@ class ProgramHistories(RuleBasedStateMachine):
         leave_voicemail: bool,
         group_within: timedelta,
         max_calls: int,
-        window: Window,
+        calling_hours: CallingHours,
         dice: Random,
     ) -> None:
         two_generic = [
@@ -127,7 +127,7 @@ class ProgramHistories(RuleBasedStateMachine):
         self.accounts = two_of_twilio + two_generic if is_twilio else two_generic + two_of_twilio
         configuration = Configuration(
             account=self.accounts[0],
-            window=window,
+            calling_hours=calling_hours,
             group_within=group_within,
             max_calls=max_calls,
             ring_again=ring_again,

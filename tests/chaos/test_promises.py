@@ -109,7 +109,7 @@ def _restores(scene: Scene) -> None:
 
 
 def _closes(scene: Scene) -> None:
-    scene.rules = evolve(scene.rules, window=NO_HOURS)
+    scene.rules = evolve(scene.rules, calling_hours=NO_HOURS)
 
 
 @pytest.mark.parametrize(

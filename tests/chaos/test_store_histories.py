@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Found, NoAnswer, NotFound
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, Status
+from reminderd.core.script.prompts import Question
 from reminderd.providers.base import placement_of
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.imported import Cancellation, Decision, Intake
+from reminderd.core.upsert import Cancellation, Decision, Intake
 from reminderd.store.reminders import Source
 from tests.chaos.front_desk import PHONES
 from tests.chaos.imports import Imported, import_table

@@ -212,10 +212,10 @@ async def test_a_clock_that_goes_astray_and_comes_back_rings_nobody_twice_and_fo
 async def test_after_a_night_with_another_number_of_hours_phones_ring_at_nine_and_not_before(
     tmp_path: Path, evening: datetime, opens: datetime
 ) -> None:
-    """Due in the evening, rung when the window opens by the patient's clock: hours counted in UTC would be wrong."""
+    """Due in the evening, called when the calling hours open where the patient is: in UTC they would be wrong."""
     clock = HandClock(evening)
-    window = hours(9 * HOUR, 18 * HOUR, zone="Europe/Berlin")
-    async with a_house(tmp_path / "db", clock, window=window, max_lateness=24 * HOUR) as house:
+    calling_hours = hours(9 * HOUR, 18 * HOUR, zone="Europe/Berlin")
+    async with a_house(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=24 * HOUR) as house:
         await house.insert("r1")
         await house.until_all(1, "hold_code = 'hours'")
         while clock.time < opens - SECOND:

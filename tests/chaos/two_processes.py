@@ -15,11 +15,11 @@ from typing import Final
 from attrs import define, evolve, field, frozen
 
 from reminderd.core.answers import Answer, Candidates, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind, Transition
 from reminderd.core.model import TERMINAL
 from reminderd.core.rules import Rules
+from reminderd.core.script.prompts import Question
 from reminderd.providers.base import placement_of
 from reminderd.store.claims import poke
 from reminderd.store.errors import UnknownReminderError

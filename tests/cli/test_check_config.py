@@ -105,3 +105,12 @@ def test_the_sandbox_is_never_said_to_accept_our_account(terminal: Terminal) -> 
     said = terminal.type("check-config", "--online").stdout
     assert "all calls are simulated, and no phone rings" in said
     assert said.splitlines()[-1] == "online: not checked, as the sandbox runs inside the daemon"
+
+
+def test_where_the_clinic_is_unknown_a_mistyped_number_is_warned_of(terminal: Terminal) -> None:
+    place = '[clinic]\ncountry = "US"\n'
+    (terminal.folder / "config.toml").write_text(f'{GENERIC}"https://voice.example"\n')
+    warning = "warning: no country is set, so a mistyped number may reach a phone anywhere in the world"
+    assert warning in terminal.type("check-config").stdout
+    (terminal.folder / "config.toml").write_text(f'{place}{GENERIC}"https://voice.example"\n')
+    assert warning not in terminal.type("check-config").stdout

@@ -148,6 +148,7 @@ def test_the_number_of_an_appointment_is_the_ref(clinic: Terminal) -> None:
 def test_a_file_with_an_appointments_date_and_time_alone_names_what_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "practice-export.csv"))
     assert 'no column for the time to call, only for the appointment\'s: "Appointment Date", "Appointment Time"' in said
+    assert 'expected a column added with the header "call at" and times like 2027-03-01 16:00' in said
     assert "phone_number:" not in said
     assert "ref:" not in said
 
@@ -207,7 +208,7 @@ def test_a_german_practice_writes_numbers_as_they_are_dialed_there(clinic: Termi
     assert stored(clinic, "phone_number") == [("+4930123456",)]
     assert "1 unchanged" in imported(clinic, write(clinic, text))
     said = imported(clinic, write(clinic, text.replace("+49 30 123456", "+1 202 555 0147")), code=1)
-    assert "phone_number: a number of United States (US), which may not be called" in said
+    assert "phone_number: a number of United States (US), and the clinic's own country is DE" in said
 
 
 def test_rows_above_the_header_are_skipped_and_counted(clinic: Terminal) -> None:
@@ -232,7 +233,7 @@ def test_a_column_that_may_be_another_thing_is_asked_for_and_nothing_is_imported
     assert stored(clinic, "ref") == [("P1",)]
 
 
-def test_a_column_that_is_said_to_be_no_ref_is_ignored(clinic: Terminal) -> None:
+def test_a_column_that_is_mapped_to_no_ref_is_ignored(clinic: Terminal) -> None:
     name = write(clinic, "phone,message,at,ID\n+1 202 555 0147,Hi,2027-03-15 09:00,P1\n")
     assert "ignored: ID" in imported(clinic, name, "--map", "ref=")
     assert stored(clinic, "ref") == [(None,)]
@@ -258,8 +259,24 @@ def test_an_appointment_that_is_cancelled_later_takes_its_waiting_reminder_along
     assert (line["act"], line["detail"]) == ("cancel", "import of list.csv")
 
 
+@pytest.mark.parametrize("header", ["Status", "Estado", "Statut"])
+def test_a_status_that_may_be_of_another_thing_is_asked_for_and_nothing_is_imported(
+    clinic: Terminal, header: str
+) -> None:
+    rows = "+1 202 555 0147,Hi,2027-03-15 09:00,cancelled\n+1 202 555 0148,Hi,2027-03-15 09:00,privat\n"
+    text = f"phone,message,at,{header}\n{rows}"
+    said = refused(clinic, write(clinic, text))
+    assert f'status: "{header}" may be the status of the appointment or of something else: line 3 has' in said
+    assert f'expected --map status="{header}" if it is the appointment\'s, or --map status= to ignore it' in said
+    assert "privat" not in said
+    assert f"ignored: {header}" in imported(clinic, write(clinic, text), "--map", "status=")
+    assert len(stored(clinic, "ref")) == 2
+
+
 def test_a_status_that_is_not_understood_rejects_its_line(clinic: Terminal) -> None:
     text = (FILES / "status-column.csv").read_text().replace("Cancelled", "Rescheduled")
+    assert "status:" in refused(clinic, write(clinic, text), *TOLD)
+    text = text.replace("Status", "Appointment Status")
     imported(clinic, write(clinic, text), *TOLD, code=1)
     assert reasons(clinic, "list.rejected.csv")["Rescheduled"].startswith("status: unknown word")
     assert "2 added" in imported(clinic, write(clinic, text.replace("No show", "?")), *TOLD, "--map", "status=")
@@ -310,6 +327,20 @@ def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
     assert clinic.type("accept", "A1").stdout.endswith("is scheduled\n")
     assert clinic.json("report", "--date", "2099-03-15")["totals"]["waiting"] == 1
     assert "no new phone number waits to be accepted" in clinic.type("accept", "A1", code=1).stderr
+
+
+def test_a_line_whose_reminder_is_held_is_called_so_each_time_and_released_by_its_former_number(
+    clinic: Terminal,
+) -> None:
+    text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
+    imported(clinic, write(clinic, text))
+    imported(clinic, write(clinic, text.replace("0147", "0148")))
+    said = imported(clinic, "list.csv")
+    assert "0 added, 0 changed, 0 unchanged, 0 rejected, 1 held" in said
+    assert "line 2: warning: held, nobody is called: phone number changed (import of list.csv), the former one" in said
+    assert "0 added, 1 changed, 0 unchanged, 0 rejected\n" in imported(clinic, write(clinic, text))
+    assert clinic.json("report", "--date", "2099-03-15")["totals"]["waiting"] == 1
+    assert "0 added, 0 changed, 1 unchanged" in imported(clinic, "list.csv")
 
 
 def test_a_held_reminder_can_be_cancelled(clinic: Terminal) -> None:

@@ -9,17 +9,18 @@ from pathlib import Path
 from stat import S_IMODE
 from threading import Thread
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reminderd.cli import import_chunks
-from reminderd.cli.import_chunks import MOST_WARNINGS
+from reminderd.cli import import_loop
+from reminderd.cli.import_loop import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
-from reminderd.core.formulas import unguarded
-from reminderd.core.intake import ReminderRequest
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.tables.csv_rows import unguarded
 from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
@@ -60,6 +61,11 @@ def test_a_line_becomes_a_reminder(terminal: Terminal) -> None:
         "2030-01-07T09:30:00.000+01:00",
     )
     assert not (terminal.folder / "list.rejected.csv").exists()
+
+
+def test_what_came_of_a_small_table_is_said_once(terminal: Terminal) -> None:
+    write(terminal, GOOD)
+    assert terminal.type("import", "list.csv").output.count("1 added") == 1
 
 
 def test_importing_again_changes_nothing(terminal: Terminal) -> None:
@@ -157,7 +163,7 @@ def test_a_dry_run_compares_with_what_is_stored_and_leaves_every_byte(terminal: 
 
 
 def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Terminal) -> None:
-    size = import_chunks.CHUNK
+    size = import_loop.CHUNK
     write(terminal, "".join(f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size + 1)))
     result = terminal.type("import", "list.csv")
     assert f"{size:,} added" in result.stderr
@@ -169,8 +175,8 @@ def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Te
     assert {line["reminder_id"] for line in lines} == ids
 
 
-def test_a_ref_is_recognised_across_chunks(terminal: Terminal) -> None:
-    size = import_chunks.CHUNK
+def test_a_ref_is_recognized_across_chunks(terminal: Terminal) -> None:
+    size = import_loop.CHUNK
     rows = [f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size)]
     write(terminal, "".join([*rows, rows[0], rows[1].replace("Hello", "Bye")]))
     said = terminal.type("import", "list.csv", code=1).stdout
@@ -214,7 +220,7 @@ def test_a_place_that_cannot_be_written_is_one_line(terminal: Terminal) -> None:
     assert said == "--rejected: nowhere/bad.csv: there is no folder nowhere\n"
 
 
-def test_columns_that_cannot_be_told_are_exit_2_and_all_is_said_at_once(terminal: Terminal) -> None:
+def test_columns_that_are_unclear_are_exit_2_and_all_is_listed_at_once(terminal: Terminal) -> None:
     write(terminal, "", "Mobile,Cell,at\n")
     said = terminal.type("import", "list.csv", code=2).stderr
     for words in ("phone_number: 2 columns fit", "message: no column", 'found: "Mobile", "Cell", "at"'):
@@ -246,13 +252,13 @@ def test_a_column_is_mapped_once(terminal: Terminal) -> None:
         (["1/2/2030 09:30", "2/13/2030 9:30 AM"], ["2030-01-02", "2030-02-13"]),
     ],
 )
-def test_one_date_tells_for_the_whole_file(terminal: Terminal, dates: list[str], taken: list[str]) -> None:
+def test_one_date_decides_for_the_whole_file(terminal: Terminal, dates: list[str], taken: list[str]) -> None:
     write(terminal, "".join(f"{n},+4930123456,Hello.,{date}\n" for n, date in enumerate(dates)))
     terminal.type("import", "list.csv")
     assert [row["scheduled_at"][:10] for row in terminal.json("list")] == taken
 
 
-def test_dates_that_no_line_tells_are_exit_2_until_it_is_said(terminal: Terminal) -> None:
+def test_dates_that_no_line_decides_are_exit_2_until_the_order_is_chosen(terminal: Terminal) -> None:
     write(terminal, "7,+4930123456,Hello.,1/2/2030 09:30\n")
     said = terminal.type("import", "list.csv", code=2).stderr
     assert "line 2" in said
@@ -261,7 +267,7 @@ def test_dates_that_no_line_tells_are_exit_2_until_it_is_said(terminal: Terminal
     assert terminal.json("list")[0]["scheduled_at"].startswith("2030-01-02")
 
 
-def test_dates_that_contradict_each_other_are_exit_2_until_it_is_said(terminal: Terminal) -> None:
+def test_dates_that_contradict_each_other_are_exit_2_until_the_order_is_chosen(terminal: Terminal) -> None:
     write(terminal, "7,+4930123456,Hello.,13/2/2030 09:30\n8,+4930123456,Hello.,2/13/2030 09:30\n")
     assert "lines 2 and 3" in terminal.type("import", "list.csv", code=2).stderr
     assert (
@@ -271,6 +277,17 @@ def test_dates_that_contradict_each_other_are_exit_2_until_it_is_said(terminal: 
 
 
 HEADER = b"ref,phone,message,at\n"
+OLD_EXCEL = bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504)
+
+
+def zipped(*names: str) -> bytes:
+    """Return a ZIP archive, as newer workbooks are, with these files in it."""
+    packed = io.BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name in names:
+            kind = "application/vnd.oasis.opendocument.spreadsheet"
+            archive.writestr(name, kind if name == "mimetype" else f"<{name}/>")
+    return packed.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -280,6 +297,10 @@ HEADER = b"ref,phone,message,at\n"
         (b"\n\n", "it is empty"),
         (b'"ref,phone', "the header: quotes"),
         (HEADER + b"7,\0\0\0", "NUL bytes"),
+        (OLD_EXCEL, "it is an Excel workbook; expected CSV: in Excel, save it as CSV UTF-8"),
+        (zipped("[Content_Types].xml", "xl/workbook.xml"), "it is an Excel workbook; expected CSV"),
+        (zipped("mimetype", "content.xml"), "it is an OpenDocument spreadsheet; expected CSV: in LibreOffice, save it"),
+        (zipped("list.csv"), "it is a ZIP archive; expected the CSV file in it"),
         (b"sep=;\n", "it is empty"),
         (b"ref,phone,m\xe8ssage,at\n\xc3\xa4\n", "the header: encoding: a letter can't be read"),
         (HEADER + b"7,+4930123456,\xc3\xa4\n8,+4930123456,\xe4 \xe4,x\n", "a part of it is UTF-8, and a part is not"),
@@ -328,7 +349,7 @@ def test_a_bad_byte_rejects_its_line_alone_where_the_encoding_is_certain(
 @pytest.mark.parametrize(
     ("name", "letter"), [("windows-1252", "è"), ("cp1250", "č"), ("ISO-8859-2", "č"), ("850", "Þ")]
 )
-def test_an_encoding_that_is_told_is_used(terminal: Terminal, name: str, letter: str) -> None:
+def test_an_encoding_that_is_named_is_used(terminal: Terminal, name: str, letter: str) -> None:
     write(terminal, HEADER + b"7,+4930123456,\xe8,2030-01-07 09:30\n")
     terminal.type("import", "list.csv", "--encoding", name)
     [row] = stored(terminal)["reminders"]
@@ -517,7 +538,7 @@ def test_an_import_knows_the_reminder_that_took_the_place_of_a_withdrawn_one(ter
     assert sorted(row["status"] for row in terminal.json("list")) == ["cancelled", "scheduled"]
 
 
-def test_a_line_of_a_cancelled_appointment_calls_off_the_reminder_that_took_the_place_of_a_withdrawn_one(
+def test_a_line_of_a_cancelled_appointment_cancels_the_reminder_that_took_the_place_of_a_withdrawn_one(
     terminal: Terminal,
 ) -> None:
     header = "ref,phone,message,at,status\n"

@@ -21,14 +21,14 @@ def test_a_number_that_opts_out_has_its_waiting_reminders_cancelled_at_once(term
     assert (row["phone_number"], row["source"]) == (NUMBER, "letter of 3 May")
 
 
-def test_a_number_that_comes_back_may_be_rung_again(terminal: Terminal) -> None:
+def test_a_number_that_comes_back_may_be_called_again(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", NUMBER)
     assert "opted in; cancelled reminders stay cancelled" in terminal.type("opt-out", "remove", NUMBER).stdout
     assert "had not opted out" in terminal.type("opt-out", "remove", NUMBER, code=1).stderr
     assert terminal.type("opt-out", "list").stdout == "nobody has opted out\n"
 
 
-def test_a_list_can_be_taken_out_and_brought_in_again(terminal: Terminal) -> None:
+def test_a_list_can_be_exported_and_imported_again(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", NUMBER)
     terminal.type("opt-out", "add", "+12025550100")
     table = terminal.type("opt-out", "list", "--csv").stdout
@@ -39,7 +39,7 @@ def test_a_list_can_be_taken_out_and_brought_in_again(terminal: Terminal) -> Non
     assert len(terminal.json("opt-out", "list")) == 2
 
 
-def test_lines_that_are_no_number_are_named_and_the_others_taken(terminal: Terminal) -> None:
+def test_lines_that_are_no_number_are_named_and_the_others_opted_out(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     (terminal.folder / "numbers.txt").write_text(f"{NUMBER}\n\n030 123\n+1 202 555 0100\n")
     result = terminal.type("opt-out", "import", "numbers.txt", code=1)
@@ -66,23 +66,56 @@ def test_our_own_report_is_a_list_of_numbers(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("name", [b"Lef\xe8vre", b"Lef\xe8vre, M\xc3\xbcller", b"M\xc3\xbc\xc3\xbcller\xe8"])
-def test_numbers_are_read_whatever_becomes_of_the_letters_beside_them(terminal: Terminal, name: bytes) -> None:
+def test_numbers_are_read_whatever_happens_to_the_letters_next_to_them(terminal: Terminal, name: bytes) -> None:
     table = b"Do not call\n\nname;phone\n" + name + b";+49 30 123456\n"
     (terminal.folder / "list.csv").write_bytes(table)
     assert "1 number opted out" in terminal.type("opt-out", "import", "list.csv").stdout
 
 
+def test_an_opt_out_is_for_the_person_so_every_number_of_a_line_is_opted_out(terminal: Terminal) -> None:
+    terminal.add()
+    table = f"Name,Telefon,Handy\nAnna,{NUMBER},+4930123457\nBerta,,+4930123458\nClara,+4930123459,+4930123459\n"
+    (terminal.folder / "list.csv").write_text(table)
+    said = terminal.type("opt-out", "import", "list.csv").stdout
+    assert said.startswith(
+        "list.csv: every number of a line is opted out\n  phone numbers: Telefon, Handy\n  ignored: Name\n"
+    )
+    assert "4 numbers opted out; 1 reminder cancelled" in said
+    opted_out = [row["phone_number"] for row in terminal.json("opt-out", "list")]
+    assert sorted(opted_out) == [NUMBER, "+4930123457", "+4930123458", "+4930123459"]
+
+
+def test_of_a_line_with_a_wrong_number_the_others_are_opted_out_all_the_same(terminal: Terminal) -> None:
+    table = f"Telefon,Handy\n{NUMBER},030 123\n-,\n030,031\n"
+    (terminal.folder / "list.csv").write_text(table)
+    result = terminal.type("opt-out", "import", "list.csv", code=1)
+    assert [line.partition(";")[0] for line in result.stderr.splitlines() if line.startswith("line")] == [
+        "line 2: Handy: without country code, and [clinic].country is not set",
+        "line 3: empty",
+        "line 4: Telefon: without country code, and [clinic].country is not set",
+        "line 4: Handy: without country code, and [clinic].country is not set",
+    ]
+    assert "1 number opted out" in result.stdout
+    assert result.stderr.endswith("3 lines with a missing or a wrong number\n")
+    assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
+
+
 def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Terminal) -> None:
     terminal.add()
-    (terminal.folder / "list.csv").write_text(f"Telefon,Handy\n{NUMBER},+4930123457\n")
+    (terminal.folder / "list.csv").write_text(f"{NUMBER},+4930123457\n")
     said = terminal.type("opt-out", "import", "list.csv", code=2).stderr
-    assert said == "list.csv: more than one column of phone numbers; expected one, with a header like phone\n"
+    assert said == (
+        "list.csv: more than one column of phone numbers, and no header;"
+        " expected a header like phone above each column whose numbers are to be opted out\n"
+    )
     assert terminal.json("opt-out", "list") == []
 
 
 def test_a_file_that_is_no_text_is_wrong_usage(terminal: Terminal) -> None:
-    (terminal.folder / "numbers.xls").write_bytes(b"\xd0\xcf\x11\xe0\x00\x00")  # how Excel's own files begin
-    assert "so it is not text; expected CSV" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
+    (terminal.folder / "numbers.txt").write_bytes(b"+4930123456\n\0\0")
+    assert "so it is not text; expected CSV" in terminal.type("opt-out", "import", "numbers.txt", code=2).stderr
+    (terminal.folder / "numbers.xls").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
+    assert "it is an Excel workbook; expected CSV" in terminal.type("opt-out", "import", "numbers.xls", code=2).stderr
     assert "PHONE: without country code" in terminal.type("opt-out", "add", "030", code=2).stderr
 
 

@@ -192,6 +192,15 @@ def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Termina
     assert f"a waiting reminder has no wake_at: {reminder_id}" in terminal.type("db", "check", code=1).stderr
 
 
+def test_the_check_names_an_opt_out_that_stops_no_call(terminal: Terminal) -> None:
+    terminal.add()
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        connection.execute("DROP TRIGGER opt_outs_inserted_in_e164")
+        connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+1 202 555 0194')")
+    said = terminal.type("db", "check", code=1).stderr
+    assert "opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it" in said
+
+
 def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
     (terminal.folder / "reminderd.db").write_bytes(b"This is no database." * 300)
     assert "not a SQLite database" in terminal.type("list", code=1).stderr
@@ -249,7 +258,7 @@ def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and
     [
         (
             ("--phone", "+1 876 555 0147"),
-            "--phone: a number of Jamaica (JM), which may not be called",
+            "--phone: a number of Jamaica (JM), and the clinic's own country is US; expected",
         ),
         (("--phone", "+1 900 555 0147"), "--phone: a premium-rate number"),
         (("--phone", "+1 202 555 0190"), "--phone: the clinic's own number"),

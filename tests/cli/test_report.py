@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -65,6 +66,35 @@ def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(cli
     }
     assert "hung up" in clinic.type("report", "--date", DAY).stdout
     assert "not reached,hung up," in clinic.type("report", "--date", DAY, "--csv").stdout
+
+
+def test_a_reminder_of_another_day_that_waits_for_a_decision_is_named_in_every_report(terminal: Terminal) -> None:
+    table = "ref,phone,message,at\nA1,+4930123456,Hello.,2030-01-07 09:30\nA2,+4930123458,Hello.,2030-01-08 09:30\n"
+    for text in (table, table.replace("456", "457")):
+        (terminal.folder / "list.csv").write_text(text)
+        terminal.type("import", "list.csv")
+    said = terminal.type("report", "--date", "2030-01-08").stdout
+    assert "also needs a decision, on another day: accept the new number, or cancel" in said
+    assert said.index("A2") < said.index("1 waiting") < said.index("A1")
+    assert said.endswith("1 needs a human\n")
+    assert "A1" in terminal.type("report", "--date", "2030-01-09").stdout
+    document = terminal.json("report", "--date", "2030-01-08")
+    assert [row["ref"] for row in document["reminders"]] == ["A2"]
+    assert [row["ref"] for row in document["other_days"]] == ["A1"]
+    assert document["totals"]["number changed"] == 0
+    assert "number changed" in terminal.type("report", "--date", "2030-01-08", "--csv").stdout.splitlines()[-1]
+    own = terminal.type("report", "--date", "2030-01-07")
+    assert "also needs" not in own.stdout
+    assert own.stdout.count("A1") == 1
+
+
+def test_show_tells_of_each_call_how_it_ended_for_the_patient(clinic: Terminal) -> None:
+    with open_sync(clinic.folder / "reminderd.db") as connection:
+        insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
+    assert [call["outcome"] for call in clinic.json("show", "c-failed")["calls"]] == ["hung_up"]
+    [table] = re.findall(r"(?s)\ncalls *\n(.*)\nhistory", clinic.type("show", "c-failed").stdout)
+    assert "outcome" in table
+    assert "hung up" in table
 
 
 def test_a_range_of_days_is_reported_in_one(clinic: Terminal) -> None:

@@ -1,4 +1,5 @@
 import re
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,14 @@ def test_every_key_of_the_example_is_explained() -> None:
             assert explained, line
         else:
             explained = line.startswith("# ")
+
+
+def test_the_readmes_first_configuration_says_where_the_clinic_is(tmp_path: Path) -> None:
+    readme = (EXAMPLE.parent / "README.md").read_text(encoding="utf-8")
+    first = textwrap.dedent(readme[: readme.index("[provider]")].rpartition("```toml\n")[2])
+    (tmp_path / "config.toml").write_text(first, encoding="utf-8")
+    config = load_config(None, {}, tmp_path)
+    assert (config.clinic.country, config.calling.timezone) == ("US", "America/New_York")
 
 
 def test_no_line_of_the_example_is_wider_than_a_screen_but_for_a_prompt() -> None:

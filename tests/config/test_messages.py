@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from attrs import asdict, fields
 
-from reminderd.config import Config, MessagesConfig, templates_of, wording_of
-from reminderd.core.conversation import Part
-from reminderd.core.lint import lint
-from reminderd.core.wording import Wording, spoken
-from reminderd.core.wordings import BUILT_IN
+from reminderd.config import Config, MessagesConfig, script_of, templates_of
+from reminderd.core.script.advice import advice
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.templates import Script, spoken
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -20,12 +20,12 @@ OURS = ("clinic", "phone", "language", "voice")
 
 def test_there_is_a_key_for_every_part_but_the_message() -> None:
     names = [attribute.name for attribute in fields(MessagesConfig)]
-    assert names == [*OURS, *(part.value for part in Part if part is not Part.MESSAGE), "templates"]
+    assert names == [*OURS, *(part.value for part in Prompt if part is not Prompt.MESSAGE), "templates"]
 
 
 def test_nothing_is_required(load: Load) -> None:
     assert load().messages == MessagesConfig()
-    assert wording_of(load(), from_number="+12025550100") == Wording(from_number="+12025550100")
+    assert script_of(load(), from_number="+12025550100") == Script(from_number="+12025550100")
 
 
 def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
@@ -39,16 +39,16 @@ def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
         greeting = "Hier ist {clinic}."
         """
     )
-    wording = wording_of(config, from_number="+4930999999")
-    assert (wording.language, wording.voice) == ("de-DE", "Polly.Vicki-Neural")
-    assert wording.phone == "+4930123456"
-    assert spoken(Part.GREETING, wording, "") == "Hier ist Praxis Dr. Özdemir."
-    assert spoken(Part.GOODBYE, wording, "") == "Sie erreichen uns unter 0 3 0, 1 2 3 4 5 6. Auf Wiederhören."
+    script = script_of(config, from_number="+4930999999")
+    assert (script.language, script.voice) == ("de-DE", "Polly.Vicki-Neural")
+    assert script.phone == "+4930123456"
+    assert spoken(Prompt.GREETING, script, "") == "Hier ist Praxis Dr. Özdemir."
+    assert spoken(Prompt.GOODBYE, script, "") == "Sie erreichen uns unter 0 3 0, 1 2 3 4 5 6. Auf Wiederhören."
 
 
 def test_the_environment_can_set_prompts(load: Load) -> None:
     config = load(None, {"REMINDERD__MESSAGES__GOODBYE": "Bye from {clinic}.", "REMINDERD__MESSAGES__CLINIC": "Brown"})
-    assert spoken(Part.GOODBYE, wording_of(config, from_number=""), "") == "Bye from Brown."
+    assert spoken(Prompt.GOODBYE, script_of(config, from_number=""), "") == "Bye from Brown."
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,7 @@ def test_any_language_tag_is_valid(load: Load, language: str) -> None:
 
 def test_a_voicemail_may_have_the_message_in_it_and_the_linter_warns(load: Load) -> None:
     config = load('[messages]\nvoicemail = "{clinic}, {phone}: {message}"')
-    assert any("has {message} in it" in line for line in lint(wording_of(config, from_number="")))
+    assert any("has {message} in it" in line for line in advice(script_of(config, from_number="")))
 
 
 def test_the_comments_of_the_example_are_the_built_in_prompts() -> None:
@@ -164,4 +164,4 @@ def test_the_comments_of_the_example_are_the_built_in_prompts() -> None:
 def test_the_prompts_in_the_comments_of_the_example_are_valid(load: Load) -> None:
     written = re.findall(r'^#   (\w+ = ".*")$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
     messages = asdict(load("[messages]\n" + "\n".join(written)).messages)
-    assert all(messages[part] for part in Part if part is not Part.MESSAGE)
+    assert all(messages[part] for part in Prompt if part is not Prompt.MESSAGE)

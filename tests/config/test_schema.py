@@ -9,7 +9,7 @@ from loguru import logger
 from reminderd.config import Config, MessagesConfig, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
-from reminderd.core.window import DAY_MINUTES, Span
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -210,7 +210,7 @@ MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
 def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: Load, errors: Errors) -> None:
     week = load(
         '[calling]\ntimezone = "America/New_York"\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]'
-    ).calling.window.week
+    ).calling.calling_hours.week
     assert week[MONDAY] == week[FRIDAY] == (Span(20 * 60, 30 * 60 + 30),)
     assert not any(week[day] for day in (1, 2, 3, 5, 6))
     assert "[calling].end: is the same as start" in errors('[calling]\nstart = "08:00"\nend = "08:00"')[0]
@@ -228,7 +228,7 @@ def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
         fri = "closed"
         sat = "22:00-00:00"
         """
-    ).calling.window.week
+    ).calling.calling_hours.week
     assert week[MONDAY] == (Span(8 * 60, DAY_MINUTES),)
     assert week[THURSDAY] == (Span(9 * 60, 12 * 60), Span(14 * 60, 19 * 60))
     assert week[FRIDAY] == week[SUNDAY] == ()
@@ -237,9 +237,9 @@ def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
 
 def test_the_hours_may_come_from_the_environment(load: Load) -> None:
     environ = {"REMINDERD__CALLING__HOURS__SUN": " closed ", "REMINDERD__CALLING__HOLIDAYS": "02-29, 2026-04-03"}
-    window = load('[calling]\ntimezone = "US/Eastern"', environ).calling.window
-    assert window.week[SUNDAY] == ()
-    assert window.holidays == {"02-29", "2026-04-03"}
+    calling_hours = load('[calling]\ntimezone = "US/Eastern"', environ).calling.calling_hours
+    assert calling_hours.week[SUNDAY] == ()
+    assert calling_hours.holidays == {"02-29", "2026-04-03"}
 
 
 def test_all_wrong_hours_and_holidays_are_reported_at_once(errors: Errors) -> None:
@@ -352,7 +352,7 @@ def test_the_rules_follow_from_the_configuration(load: Load) -> None:
     assert (rules.backoff.first, rules.backoff.maximum) == (timedelta(seconds=3), timedelta(seconds=4))
     assert (rules.max_tries, rules.max_calls) == (5, 6)
     assert rules.redial_delay(1) == timedelta(seconds=30)
-    assert rules.window.zone.key == "Europe/Berlin"
+    assert rules.calling_hours.zone.key == "Europe/Berlin"
     assert rules.max_lateness == timedelta(minutes=7)
     assert (rules.provider, rules.capabilities) == ("other", able)
     assert rules_of(config).provider == "sandbox"

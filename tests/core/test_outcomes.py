@@ -40,7 +40,7 @@ VOICEMAIL_COUNTS = evolve(RULES, voicemail_is_reached=True)
         ([evolve(MEMBER, said=True), evolve(MEMBER, said=True, spoken_by=NOW)], Told.MESSAGE),
     ],
 )
-def test_a_provider_that_asks_was_given_only_what_it_fetched(members: list[Member], told: Told) -> None:
+def test_a_provider_that_asks_has_spoken_only_what_it_fetched(members: list[Member], told: Told) -> None:
     assert told_in(members, asks=True) is told
     assert told_in(members, asks=False) is Told.WITH_THE_REQUEST
 

@@ -12,8 +12,8 @@ from reminderd.core.phone import (
     existing_number,
     is_country,
     is_e164,
-    normalised,
     number_of,
+    number_or_none,
     patient_number,
     territories_of,
 )
@@ -124,7 +124,7 @@ def test_a_number_is_read_as_it_is_dialed_in_the_clinics_country(country: str, t
 def test_what_is_no_number_or_may_be_another_one_is_refused_with_its_reason(country: str, text: str, says: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(says)}.*expected"):
         number_of(text, country)
-    assert normalised(text, country) is None
+    assert number_or_none(text, country) is None
 
 
 @pytest.mark.parametrize(
@@ -153,11 +153,29 @@ def test_without_a_country_nothing_but_validity_restricts_numbers(text: str) -> 
         (
             Numbering(country="US"),
             "+18765550147",
-            "a number of Jamaica (JM), which may not be called",
+            (
+                "a number of Jamaica (JM), and the clinic's own country is US; expected a number of that country, or "
+                '[clinic].allowed_countries = ["US", "JM"]'
+            ),
         ),
         (Numbering(country="US"), "+4930123456", "a number of Germany (DE)"),
         (Numbering(country="US"), "+80012345678", "a number of no country"),
-        (Numbering(allowed=frozenset({"DE"})), "+12025550147", "a number of United States (US)"),
+        (
+            Numbering(country="DE", allowed=frozenset({"DE", "AT"})),
+            "+12025550147",
+            (
+                "a number of United States (US), and [clinic].allowed_countries has AT, DE only; "
+                "expected a number of one of these countries, or US added to that list"
+            ),
+        ),
+        (
+            Numbering(country="US", allowed=frozenset({"US"})),
+            "+80012345678",
+            (
+                "a number of no country, and [clinic].allowed_countries has US only; "
+                "expected a number of one of these countries"
+            ),
+        ),
         (Numbering(own=frozenset({"+12025550147"})), "1 202 555 0147", "without country code"),
         (Numbering(own=frozenset({"+12025550147"})), "+1 202 555 0147", "the clinic's own number"),
     ],
@@ -203,5 +221,5 @@ def test_a_number_is_dictated_as_it_is_dialed_within_its_country() -> None:
     st.text() | st.from_regex(r"[+]?[0-9 ()/-]{4,20}", fullmatch=True), st.sampled_from(["", "US", "DE", "FR", "AU"])
 )
 def test_a_normalised_number_is_its_own_normal_form(text: str, country: str) -> None:
-    number = normalised(text, country)
-    assert number is None or normalised(number, country) == number
+    number = number_or_none(text, country)
+    assert number is None or number_or_none(number, country) == number

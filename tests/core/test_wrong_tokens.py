@@ -68,7 +68,7 @@ def test_only_so_many_addresses_are_remembered_and_the_quietest_is_forgotten_fir
         ("unknown", ["203.0.113.9"], "unknown"),
     ],
 )
-def test_the_client_is_the_last_address_that_a_trusted_proxy_tells_of(
+def test_the_client_is_the_last_address_that_a_trusted_proxy_names(
     peer: str, forwarded: list[str], expected: str
 ) -> None:
     assert client_address(peer, forwarded, LOOPBACK) == expected

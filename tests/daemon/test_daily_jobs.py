@@ -13,7 +13,7 @@ from attrs import define, evolve, field
 from loguru import logger
 
 from reminderd.config.load import load_config
-from reminderd.core.daily import Daily
+from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.daily_jobs import AGAIN_AFTER, Chore, backups, look_after, retention
 from reminderd.daemon.setup import chores
 from reminderd.store.database import Database, open_database

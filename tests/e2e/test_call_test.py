@@ -240,3 +240,12 @@ async def test_in_a_pause_it_says_so_and_goes_on(tmp_path: Path, *, is_running: 
                 "the test call is placed all the same",
             ]
             assert len(clinic.twilio.calls) == 1
+
+
+async def test_nobody_is_alerted_of_what_becomes_of_a_test_call(tmp_path: Path) -> None:
+    async with hostile(answering(200)) as receiver, a_twilio_clinic(tmp_path, pace=0.05):
+        with (tmp_path / "config.toml").open("a") as config:
+            config.write(f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\nevery_seconds = 0.05\n')
+        done = await call_test(tmp_path, example_number("asks to cancel"))
+        assert b"a key was pressed: cancel_requested" in done.stdout
+    assert receiver.requests == []

@@ -15,7 +15,7 @@ from loguru import logger
 from reminderd.core.answers import Answer, Report
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import CallState
-from reminderd.core.window import Span, Window
+from reminderd.core.schedule.calling_hours import CallingHours, Span
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.rows import to_ms
@@ -77,7 +77,9 @@ async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phon
     clock = HandClock(at_home("2026-03-27 06:00"))
     recorder = Recorder(clock)
     weekday, night = (Span(9 * 60, 12 * 60), Span(14 * 60, 19 * 60)), (Span(22 * 60, 26 * 60 + 30),)
-    window = Window(ZoneInfo(BERLIN), (*(weekday,) * 4, (*weekday, *night), night, ()), frozenset({"03-31"}))
+    calling_hours = CallingHours(
+        ZoneInfo(BERLIN), (*(weekday,) * 4, (*weekday, *night), night, ()), frozenset({"03-31"})
+    )
     zones = {f"r{number}": ZONES[number % len(ZONES)] for number in range(36)}
     async with a_house(
         tmp_path / "db",
@@ -85,7 +87,7 @@ async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phon
         TameProvider(recorder),
         dialers=50,
         interval=timedelta(seconds=0.001),
-        window=window,
+        calling_hours=calling_hours,
         max_lateness=36 * HOUR,
     ) as house:
         for name, zone in zones.items():
@@ -104,7 +106,7 @@ async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phon
         assert await house.count("status NOT IN ('failed', 'expired')") == 0
     for rang_at, name in recorder.rings:
         zone = zones[name] or BERLIN
-        assert may_ring(window, rang_at, ZoneInfo(zone)), (name, f"{rang_at.astimezone(ZoneInfo(zone))}")
+        assert may_ring(calling_hours, rang_at, ZoneInfo(zone)), (name, f"{rang_at.astimezone(ZoneInfo(zone))}")
     rung = Counter(name for _, name in recorder.rings)
     assert len(rung) > 20
     assert max(rung.values()) == 3
@@ -121,7 +123,7 @@ async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_
         clock,
         dialers=50,
         per_second=0.5,
-        window=hours(9 * HOUR, 19 * HOUR, zone=BERLIN),
+        calling_hours=hours(9 * HOUR, 19 * HOUR, zone=BERLIN),
         max_lateness=24 * HOUR,
     )
     async with house_by_day(TameProvider(recorder)) as house:
@@ -151,8 +153,8 @@ async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_
 async def test_a_machine_that_sleeps_past_the_windows_end_sends_nothing_when_it_wakes(tmp_path: Path) -> None:
     """It falls asleep between the claim and the request, too shortly for the lease to be over."""
     clock = HandClock(at_home("2026-03-02 18:59:50"))
-    window = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
-    async with a_house(tmp_path / "db", clock, window=window, max_lateness=DAY) as house:
+    calling_hours = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
+    async with a_house(tmp_path / "db", clock, calling_hours=calling_hours, max_lateness=DAY) as house:
         dial = house.poller.dial
 
         async def sleep_first(action: Action, claimed_at: float, *, context: Context) -> None:

@@ -6,7 +6,7 @@ import signal
 import pytest
 import trio
 
-from reminderd.cli.import_chunks import CHUNK
+from reminderd.cli.import_loop import CHUNK
 from reminderd.core.model import Status
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import send, webhook

@@ -235,6 +235,21 @@ async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_
             assert await program.terminate() == 0
 
 
+async def test_another_public_address_ends_the_pause_before_anybody_is_called(tmp_path: Path) -> None:
+    async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
+        await program.url()
+        with open_sync(tmp_path / "clinic.db") as connection:
+            now = str(to_ms(SystemClock().now()))
+            connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (now,))
+        await program.line(r"ERROR .*dialing pauses: .*\[web\]\.public_base_url")
+        config = tmp_path / "config.toml"
+        config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"{clinic.url}/webhooks-of-ours"'))
+        await program.reload(r"changed: \[web\]\.public_base_url$")
+        await program.line("our address has changed: dialing resumes")
+        assert clinic.twilio.calls == ()
+        assert await program.terminate() == 0
+
+
 async def test_a_forged_callback_is_403_and_changes_nothing(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path, pace=30) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()

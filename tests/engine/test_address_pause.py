@@ -3,8 +3,8 @@ from datetime import timedelta
 import pytest
 
 from reminderd.core.answers import Accepted, AccountTrouble, NotPlaced
-from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call, CallState
+from reminderd.core.rules import Backoff
 from reminderd.engine.address_pause import BETWEEN_PROBES, AddressPause, Turn
 from reminderd.engine.breaker import Breaker
 from tests.support.nouns import MINUTE, NOW, a_call

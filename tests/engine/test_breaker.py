@@ -4,8 +4,8 @@ from itertools import count
 import pytest
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
-from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call, CallState
+from reminderd.core.rules import Backoff
 from reminderd.engine.address_pause import Turn
 from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker
 from tests.support.nouns import a_call

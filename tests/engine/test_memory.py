@@ -11,8 +11,8 @@ from attrs import define, field
 from trio.testing import wait_all_tasks_blocked
 
 from reminderd.core.answers import AccountTrouble, Answer
-from reminderd.core.backoff import Backoff
 from reminderd.core.model import Status
+from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.providers.base import Placement

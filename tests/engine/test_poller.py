@@ -23,12 +23,12 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
+from reminderd.core.script.prompts import Question
 from reminderd.engine.context import Context
 from reminderd.providers.base import Placement
 from reminderd.store.address import answering_since
@@ -310,6 +310,27 @@ async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_
             failed = await house.until(name, Status.FAILED)
             assert failed.last_error == f"not placed after {failed.tries} tries: 403: 21215"
         assert not house.poller.memory.breaker.paused
+
+
+async def test_the_probe_is_another_number_though_those_that_were_refused_are_due_again_and_older(
+    tmp_path: Path,
+) -> None:
+    async def refuses_a_country(placement: Placement) -> Answer:
+        if placement.reminder_id == "good":
+            return await accepts(placement)
+        return NotPlaced("403: 21215", number_refused=True)
+
+    clock = HandClock()
+    async with a_house(tmp_path / "reminderd.db", clock, TameProvider(refuses_a_country)) as house:
+        await house.insert("abroad1")
+        await house.insert("abroad2")
+        await house.until_all(2, "hold_code = 'not_placed'")
+        assert house.poller.memory.breaker.paused
+        await house.insert("good", at=clock.now() + timedelta(seconds=30))
+        assert len(house.provider.placed) == 2
+        clock.advance(timedelta(minutes=1))
+        assert (await house.provider.asked(3))[2].reminder_id == "good"
+        await house.until("good", Status.PROCESSING)
 
 
 async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_it_is_alone(start: Start) -> None:

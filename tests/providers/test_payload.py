@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.answers import Report
-from reminderd.core.spelling import spelled
+from reminderd.core.answers import Report, spelled
 from reminderd.providers.base import InvalidPayloadError
 from reminderd.providers.payload import DURATION_LIMIT, json_object, read_report
 

@@ -12,9 +12,9 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms

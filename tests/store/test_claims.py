@@ -11,10 +11,10 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, NotPlaced, Unclear
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.schedule.limits import Limits
 from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError
@@ -131,7 +131,7 @@ def test_an_opted_out_number_is_cancelled_instead_of_called(desk: Desk) -> None:
     ("columns", "rules", "status"),
     [
         ({"scheduled_at": to_ms(NOW + DAY)}, RULES, Status.SCHEDULED),
-        ({}, evolve(RULES, window=hours(11 * HOUR, 12 * HOUR)), Status.SCHEDULED),
+        ({}, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)), Status.SCHEDULED),
         ({"expires_at": to_ms(NOW)}, RULES, Status.EXPIRED),
         ({"phone": "+12025550002"}, RULES, Status.CANCELLED),
     ],
@@ -402,7 +402,7 @@ def test_a_poke_wakes_what_waits_for_a_reason_and_changes_nobody_who_is_called(d
 
 
 def test_what_was_held_for_the_hours_and_then_moved_waits_for_its_new_time_through_a_restart(desk: Desk) -> None:
-    desk.rules = evolve(RULES, window=hours(11 * HOUR, 12 * HOUR))
+    desk.rules = evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR))
     desk.insert()
     desk.claims()
     assert (desk.reminder().hold_code, desk.reminder().wake_at) == (HoldCode.HOURS, NOW + HOUR)
@@ -416,7 +416,7 @@ def test_what_was_held_for_the_hours_and_then_moved_waits_for_its_new_time_throu
     assert names(desk.claim()) == [["r1"]]
 
 
-UNTIL_ELEVEN = evolve(RULES, window=hours(9 * HOUR, 11 * HOUR), max_lateness=2 * DAY)
+UNTIL_ELEVEN = evolve(RULES, calling_hours=hours(9 * HOUR, 11 * HOUR), max_lateness=2 * DAY)
 
 
 def test_hours_that_are_changed_reach_what_waits_for_its_redial(desk: Desk) -> None:
@@ -426,7 +426,7 @@ def test_hours_that_are_changed_reach_what_waits_for_its_redial(desk: Desk) -> N
     [action] = desk.claim()
     desk.report(a_report("busy", reminder_id="r1", attempt_id=action.call.id))
     assert desk.reminder().wake_at == NOW + DAY - HOUR
-    desk.rules = evolve(desk.rules, window=hours(9 * HOUR, 12 * HOUR))
+    desk.rules = evolve(desk.rules, calling_hours=hours(9 * HOUR, 12 * HOUR))
     desk.write(poke)
     desk.later(desk.rules.redial_delay(1) - MINUTE)
     assert desk.claim() == []
@@ -443,7 +443,7 @@ def test_they_reach_an_unconfirmed_call_that_waits_to_be_asked_for_again(desk: D
     desk.later(desk.rules.confirm_after)
     assert desk.claim() == []
     assert desk.calls()[0].wake_at == NOW + DAY - HOUR
-    desk.rules = evolve(desk.rules, window=hours(9 * HOUR, 12 * HOUR))
+    desk.rules = evolve(desk.rules, calling_hours=hours(9 * HOUR, 12 * HOUR))
     desk.write(poke)
     [again] = desk.claim()
     assert (again.kind, again.call.id) == (ActionKind.RESEND, action.call.id)

@@ -9,11 +9,11 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Refused, Unclear
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
+from reminderd.core.script.prompts import Question
 from reminderd.store import queries
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again

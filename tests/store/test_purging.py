@@ -80,6 +80,12 @@ def test_message_transcript_and_number_go_and_all_else_stays(desk: Desk) -> None
     assert row(desk, "call_logs") == call | {"phone_number": "", "transcript": "", "answered_by": None}
 
 
+def test_the_hash_of_a_former_number_goes_as_well(desk: Desk) -> None:
+    insert(desk, status="expired", hold_code="number_changed", former_number="salt:hash")
+    assert purge(desk) == 1
+    assert row(desk, "reminders")["former_number"] is None
+
+
 def test_phone_numbers_in_reasons_are_masked(desk: Desk) -> None:
     insert(desk, status="failed", last_error=f"refused by the provider: {PHONE} is invalid")
     called(desk, state="refused", error=f"{PHONE} is invalid", transcript=None)

@@ -8,15 +8,15 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from reminderd.cli.earlier_lines import earlier_lines
+from reminderd.cli.import_loop import _earlier_lines
 from reminderd.core.answers import Accepted, Refused
-from reminderd.core.imported import Cancellation, Intake
-from reminderd.core.intake import ReminderRequest
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import ReminderRequest
+from reminderd.core.schedule.limits import Limits
+from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
 from reminderd.store.alerts import news, told
 from reminderd.store.errors import UnknownReminderError
@@ -135,7 +135,8 @@ def test_another_change_of_its_number_is_news_again(desk: Desk) -> None:
 
 def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> None:
     reminder = held(desk)
-    assert put(desk, OTHER) == [Intake.UNCHANGED]
+    assert put(desk, OTHER) == [Intake.HELD]
+    assert desk.reminder(reminder.id) == reminder
     assert put(desk, evolve(OTHER, message="Bye.")) == [Intake.HELD]
     edited = desk.reminder(reminder.id)
     assert (edited.message, edited.hold_code, edited.last_error) == (
@@ -143,8 +144,43 @@ def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(desk: Desk) -> 
         HoldCode.NUMBER_CHANGED,
         reminder.last_error,
     )
+
+
+def test_a_third_number_stays_held_and_the_hold_names_the_first(desk: Desk) -> None:
+    reminder = held(desk)
+    assert put(desk, evolve(OTHER, phone_number="+12025550003")) == [Intake.HELD]
+    assert desk.reminder(reminder.id).phone_number == "+12025550003"
+    assert "the former one ended in 01" in str(desk.reminder(reminder.id).last_error)
+
+
+def test_going_back_to_the_former_number_releases_the_hold_as_nothing_has_changed_for_the_patient(desk: Desk) -> None:
+    reminder = held(desk)
+    put(desk, evolve(OTHER, phone_number="+12025550003"))
+    assert put(desk, evolve(REQUEST, message="Bye.")) == [Intake.CHANGED]
+    back = desk.reminder(reminder.id)
+    assert (back.phone_number, back.message, back.hold_code, back.last_error) == (
+        REQUEST.phone_number,
+        "Bye.",
+        None,
+        None,
+    )
+    desk.later(HOUR)
+    assert [action.call.phone_number for action in desk.claim()] == [REQUEST.phone_number]
+
+
+def test_once_a_number_is_accepted_the_one_before_it_is_another_one(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
     assert put(desk, REQUEST) == [Intake.HELD]
     assert "the former one ended in 02" in str(desk.reminder(reminder.id).last_error)
+
+
+def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(desk: Desk) -> None:
+    reminder = held(desk)
+    stored = "SELECT former_number FROM reminders"
+    assert REQUEST.phone_number.lstrip("+") not in desk.connection.execute(stored).fetchone()[0]
+    desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
+    assert desk.connection.execute(stored).fetchone()[0] is None
 
 
 def test_an_accepted_number_is_called(desk: Desk) -> None:
@@ -320,7 +356,7 @@ def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(d
 
 def test_nor_if_the_clinics_own_limit_is_still_to_come(tmp_path: Path) -> None:
     """The hours left no time, and staff had it called again the next morning: the list alone would end it today."""
-    rules = evolve(RULES, window=hours(9 * HOUR, 11 * HOUR))
+    rules = evolve(RULES, calling_hours=hours(9 * HOUR, 11 * HOUR))
     with a_desk(tmp_path / "reminderd.db", rules) as desk:
         request = evolve(WITHOUT_REF, scheduled_at=NOW + 30 * MINUTE)
         put(desk, request)
@@ -385,7 +421,7 @@ def test_a_roomy_connection_still_syncs_every_commit(tmp_path: Path) -> None:
 
 
 def test_the_first_line_with_a_key_is_remembered() -> None:
-    with earlier_lines() as earlier:
-        assert earlier.first([(1, 10, 2), (-(2**63), 20, 3)]) == [(10, 2), (20, 3)]
-        assert earlier.first([(1, 11, 4), (3, 30, 5), (3, 31, 6)]) == [(10, 2), (30, 5), (30, 5)]
-        assert earlier.first([]) == []
+    with _earlier_lines() as seen_before:
+        assert seen_before([(1, 10, 2), (-(2**63), 20, 3)]) == [(10, 2), (20, 3)]
+        assert seen_before([(1, 11, 4), (3, 30, 5), (3, 31, 6)]) == [(10, 2), (30, 5), (30, 5)]
+        assert seen_before([]) == []

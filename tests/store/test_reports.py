@@ -8,12 +8,12 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, Capabilities, Found, Report
-from reminderd.core.conversation import Part, Question
 from reminderd.core.lifecycle.keypress import HANG_UP, NOT_NEEDED
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import TERMINAL, CallOutcome, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.script.prompts import Prompt, Question
 from reminderd.store import queries
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.opt_outs import opt_out
@@ -63,7 +63,7 @@ def acts(desk: Desk, reminder_id: str = "r1") -> list[tuple[object, object]]:
 
 def test_picking_up_is_on_record_before_the_message_is_said(desk: Desk, line: Report) -> None:
     spoken = desk.pick_up(evolve(line, answered_by="human"))
-    assert spoken.reply.parts == (Part.GREETING, Part.MESSAGE, Part.MENU)
+    assert spoken.reply.parts == (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
     assert spoken.message == "Tomorrow at nine."
     assert [(call.status, call.answered_by) for call in desk.calls()] == [("in-progress", "human")]
     assert desk.calls()[0].wake_at == desk.now + desk.rules.outcome_timeout
@@ -80,7 +80,7 @@ def test_a_call_may_be_picked_up_before_the_providers_answer_is_here(desk: Desk)
 
 def test_a_machine_is_known_by_the_end_of_the_call(desk: Desk, line: Report) -> None:
     desk.rules = evolve(RULES, voicemail_is_reached=False)
-    assert desk.pick_up(evolve(line, answered_by="machine_end_beep")).reply.parts == (Part.VOICEMAIL,)
+    assert desk.pick_up(evolve(line, answered_by="machine_end_beep")).reply.parts == (Prompt.VOICEMAIL,)
     desk.report(evolve(line, status="completed"))
     reminder = desk.reminder()
     assert (reminder.status, reminder.last_error) == (Status.SCHEDULED, "voicemail; will be called again")
@@ -385,6 +385,30 @@ def test_that_a_call_was_completed_is_no_evidence_that_its_message_was_spoken(
         desk.report(over)
     [call] = desk.calls()
     assert (call.status, call.outcome, call.fetched_at) == ("completed", CallOutcome.NOT_HEARD, None)
+    assert (desk.reminder().status, desk.reminder().hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
+
+
+@pytest.mark.parametrize("is_looked_up", [True, False])
+@pytest.mark.parametrize(
+    ("said", "outcome"),
+    [
+        ({"duration_seconds": 0}, CallOutcome.NOT_HEARD),
+        ({"answered_by": "FAX"}, CallOutcome.NOT_HEARD),
+        ({"answered_by": "Voice-Mail"}, CallOutcome.VOICEMAIL),
+        ({"answered_by": "machine_start"}, CallOutcome.VOICEMAIL),
+        ({"answered_by": "silence"}, CallOutcome.VOICEMAIL),
+    ],
+)
+def test_a_provider_that_was_handed_the_message_says_itself_that_nobody_heard_it(
+    desk: Desk, line: Report, said: dict[str, Any], outcome: CallOutcome, *, is_looked_up: bool
+) -> None:
+    over = evolve(line, status="completed", **said)
+    [call] = desk.calls()
+    if is_looked_up:
+        desk.found(Action(kind=ActionKind.FETCH, call=call, reminders=(), message=""), Found(over))
+    else:
+        desk.report(over)
+    assert [call.outcome for call in desk.calls()] == [outcome]
     assert (desk.reminder().status, desk.reminder().hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
 
 

@@ -58,6 +58,7 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "expires_at",
         "timezone",
         "hold_code",
+        "former_number",
         "end_code",
         "ended_at",
         "retry_at",

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.health import Glance
-from reminderd.core.model import Status
+from reminderd.core.model import CallOutcome, Status
+from reminderd.core.monitoring import Glance
 from reminderd.core.outcomes import Outcome
 from reminderd.store import stats
 from reminderd.store.rows import to_ms
@@ -86,6 +86,15 @@ def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(des
         call(desk, "r1", state, id=f"c{number}", status="on hold, says +12025550001")
     call(desk, "old", "ended")
     assert counts(desk.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
+
+
+def test_how_calls_have_ended_is_counted_by_what_we_concluded_and_not_by_the_providers_word(desk: Desk) -> None:
+    desk.insert("r1", status="failed")
+    desk.insert("old", status="failed", scheduled_at=to_ms(NOW - 25 * HOUR))
+    for number, outcome in enumerate(("not_heard", "not_heard", "hung_up", None)):
+        call(desk, "r1", "ended", id=f"c{number}", status="completed", outcome=outcome)
+    call(desk, "old", "ended", status="completed", outcome="heard")
+    assert counts(desk.connection, now=NOW).outcomes == {CallOutcome.NOT_HEARD: 2, CallOutcome.HUNG_UP: 1}
 
 
 def test_what_is_due_and_what_nobody_looks_after_is_told_by_its_oldest(desk: Desk) -> None:

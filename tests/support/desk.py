@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from reminderd.core.answers import Answer, Candidates, Finding, Report
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Action, Transition
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
+from reminderd.core.script.prompts import Question
 from reminderd.engine.context import Sightings
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.rows import CALLS, to_ms

@@ -12,9 +12,8 @@ from attrs import define, evolve, field
 
 from reminderd.clock import Clock
 from reminderd.core.answers import Accepted, Answer, Capabilities, Finding, NotFound, Report
-from reminderd.core.backoff import Backoff
 from reminderd.core.model import Call, Reminder
-from reminderd.core.rules import Rules
+from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller

@@ -15,7 +15,7 @@ from reminderd.core.lifecycle.report import reported
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition
 from reminderd.core.model import Call, CallState, Member, Reminder, Status, digest
 from reminderd.core.rules import Rules
-from reminderd.core.window import DAY_MINUTES, Span, Window
+from reminderd.core.schedule.calling_hours import DAY_MINUTES, CallingHours, Span
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 TOKEN = "lease-1"
@@ -26,14 +26,14 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
-NO_HOURS = Window(ZoneInfo("UTC"), week=((),) * 7)
+NO_HOURS = CallingHours(ZoneInfo("UTC"), week=((),) * 7)
 
 
-def hours(start: timedelta, end: timedelta, *, zone: str = "UTC", days: Iterable[int] = range(7)) -> Window:
+def hours(start: timedelta, end: timedelta, *, zone: str = "UTC", days: Iterable[int] = range(7)) -> CallingHours:
     """Open on these weekdays from `start` until before `end`, on the next day if that is not after it."""
     first, last = start // MINUTE, end // MINUTE
     span = Span(first, last if last > first else last + DAY_MINUTES)
-    return Window(ZoneInfo(zone), tuple((span,) if day in days else () for day in range(7)))
+    return CallingHours(ZoneInfo(zone), tuple((span,) if day in days else () for day in range(7)))
 
 
 KEY = Capabilities(honours_key=True, key_lifetime=timedelta(hours=23))

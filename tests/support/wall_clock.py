@@ -1,20 +1,20 @@
-"""Whether a phone may ring, by the wall clock alone: the slow and plain answer that the window's is held against."""
+"""Whether a phone may ring, by the wall clock alone: the slow and plain answer to hold the calling hours against."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from reminderd.core.window import Window
+from reminderd.core.schedule.calling_hours import CallingHours
 from tests.support.nouns import DAY, MINUTE
 
 
-def may_ring(window: Window, moment: datetime, zone: ZoneInfo) -> bool:
+def may_ring(calling_hours: CallingHours, moment: datetime, zone: ZoneInfo) -> bool:
     """Whether the wall clock of `zone` stands within hours that began today or yesterday."""
     wall = moment.astimezone(zone).replace(tzinfo=None)
     today = wall.replace(hour=0, minute=0, second=0, microsecond=0)
     for midnight in (today, today - DAY):
-        if f"{midnight:%Y-%m-%d}" in window.holidays or f"{midnight:%m-%d}" in window.holidays:
+        if f"{midnight:%Y-%m-%d}" in calling_hours.holidays or f"{midnight:%m-%d}" in calling_hours.holidays:
             continue
-        for span in window.week[midnight.weekday()]:
+        for span in calling_hours.week[midnight.weekday()]:
             if midnight + span.start * MINUTE <= wall < midnight + span.end * MINUTE:
                 return True
     return False

@@ -5,8 +5,8 @@ from datetime import timedelta
 from prometheus_client.parser import text_string_to_metric_families
 
 from reminderd.core.model import CallOutcome, Status
+from reminderd.core.monitoring import Counts
 from reminderd.core.outcomes import Outcome
-from reminderd.core.watching import Counts
 from reminderd.metrics import Instruments, Moment, page
 from tests.support.nouns import NOW
 

@@ -312,7 +312,9 @@ async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> N
         again = await door.post(REMINDER | {"phone_number": "+1 202 555 0148"})
         [warning] = held["warnings"]
         assert warning.startswith("phone_number: not the one that its ref had before")
-        assert (again.status_code, again.json()) == (200, held | {"warnings": []})
+        [still] = again.json()["warnings"]
+        assert still.startswith("held, nobody is called: phone number changed (over HTTP)")
+        assert (again.status_code, again.json()) == (200, held | {"warnings": [still]})
 
 
 async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -> None:

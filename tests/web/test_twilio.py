@@ -15,9 +15,9 @@ import trio
 from attrs import define, field, frozen
 
 from reminderd.core.answers import Report
-from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.keypress import Key
-from reminderd.core.wording import Wording
+from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.templates import Script
 from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature
@@ -32,7 +32,7 @@ TOKEN = "t0ken"
 CALL = "3f0a5c1e"
 FIELDS = {"CallSid": "CA1", "CallStatus": "in-progress"}
 FORM = "application/x-www-form-urlencoded"
-ASKING = Reply(parts=(Part.GREETING, Part.MESSAGE, Part.MENU), question=Question.MENU)
+ASKING = Reply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
 
 
 @frozen
@@ -101,9 +101,9 @@ async def a_door() -> AsyncIterator[TwilioDoor]:
         max_connections=1,
     )
     desk = Desk()
-    wording = Wording(clinic="Doctor Brown", phone="+12025550123")
+    script = Script(clinic="Doctor Brown", phone="+12025550123")
     door = twilio_door(
-        provider, wording=wording, record=desk.record, pick_up=desk.pick_up, press=desk.press, unused=desk.unused
+        provider, script=script, record=desk.record, pick_up=desk.pick_up, press=desk.press, unused=desk.unused
     )
 
     async def readiness() -> dict[str, Any]:
@@ -146,7 +146,7 @@ async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> N
 
 async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
     async with a_door() as door:
-        door.desk.says = Reply(parts=(Part.CONFIRMED,))
+        door.desk.says = Reply(parts=(Prompt.CONFIRMED,))
         answer = await door.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
         assert verbs(answer) == ["Say", "Hangup"]
         assert door.desk.keys == [Key(digits="1", question=Question.MENU, repeats=1)]

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Report, Unclear
-from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle.report import progress
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -21,6 +20,7 @@ from reminderd.core.lifecycle.transition import (
 )
 from reminderd.core.model import PROGRESS, Call, CallState, Status, digest
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
 
@@ -77,7 +77,7 @@ def _changed_meanwhile(ledger: Ledger, call: Call, claimed: int, rules: Rules, n
             return EndCode.TOO_LATE.sentence
         if now < reminder.scheduled_at:
             return "its time is still to come"
-        if not rules.window.is_open(now, zone_of(reminder, rules)):
+        if not rules.calling_hours.is_open(now, zone_of(reminder, rules)):
             return HoldCode.HOURS.sentence
     return None
 

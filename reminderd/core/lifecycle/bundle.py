@@ -7,9 +7,9 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。")
@@ -78,4 +78,4 @@ def _can_wait(reminder: Reminder, until: datetime, rules: Rules, now: datetime) 
     zone = zone_of(reminder, rules)
     is_in_time = until < limit_of(reminder, rules) - rules.lease
     is_same_day = until.astimezone(zone).date() == now.astimezone(zone).date()
-    return is_in_time and is_same_day and rules.window.is_open(until, zone)
+    return is_in_time and is_same_day and rules.calling_hours.is_open(until, zone)

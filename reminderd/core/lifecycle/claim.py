@@ -5,7 +5,6 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
 from reminderd.core.lifecycle.reconcile import Witness, is_ours, key_holds
 from reminderd.core.lifecycle.transition import (
@@ -25,6 +24,7 @@ from reminderd.core.lifecycle.transition import (
 )
 from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
 
 NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
@@ -249,7 +249,7 @@ class _Case:
 
     def _opens(self, start: datetime) -> datetime | None:
         """Return the first moment from `start` on in the calling hours, or None if they never open."""
-        return self.rules.window.next_open(start, zone_of(self.reminder, self.rules))
+        return self.rules.calling_hours.next_open(start, zone_of(self.reminder, self.rules))
 
 
 def may_be_forgotten(ledger: Ledger, reminder: Reminder) -> bool:

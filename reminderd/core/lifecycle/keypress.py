@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.conversation import Part, Question, Reply
+from reminderd.core.answers import Listener, listener
 from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import (
     Ledger,
@@ -21,16 +21,15 @@ from reminderd.core.lifecycle.transition import (
 from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.core.speech import seconds
-from reminderd.core.spelling import Listener, listener
+from reminderd.core.script.prompts import Prompt, Question, Reply, seconds
 
 MOST_REPEATS: Final = 2
 """How often the message is spoken again, whether the patient asked for it or not."""
 
 HANG_UP: Final = Reply(parts=())
-NOT_NEEDED: Final = Reply(parts=(Part.NOT_NEEDED,))
+NOT_NEEDED: Final = Reply(parts=(Prompt.NOT_NEEDED,))
 
-_ASKING: Final = (Part.GREETING, Part.MESSAGE, Part.MENU)
+_ASKING: Final = (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
 _OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
 """A reminder that has `failed` is not over while somebody is on the phone."""
 _PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
@@ -81,7 +80,7 @@ def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: dateti
     said = [evolve(member, said=True, message_digest=digest(one.message)) for member, one in wanted]
     return Turn(
         transition=Transition(ledger=after.put(*said), call=fetched, lines=lines),
-        reply=Reply(parts=(Part.VOICEMAIL,), question=Question.VOICEMAIL),
+        reply=Reply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL),
         message=spoken_together(one.message for _, one in wanted),
     )
 
@@ -100,13 +99,13 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: date
         case Question.VOICEMAIL, _:
             return _to_person(ledger, call, rules, now)
         case _, "9":
-            return _responds(ledger, call, Response.OPTED_OUT, Part.OPTED_OUT, now)
+            return _responds(ledger, call, Response.OPTED_OUT, Prompt.OPTED_OUT, now)
         case _, "1":
-            return _responds(ledger, call, Response.CONFIRMED, Part.CONFIRMED, now)
+            return _responds(ledger, call, Response.CONFIRMED, Prompt.CONFIRMED, now)
         case Question.CANCEL, "2":
-            return _responds(ledger, call, Response.CANCEL_REQUESTED, Part.CANCEL_REQUESTED, now)
+            return _responds(ledger, call, Response.CANCEL_REQUESTED, Prompt.CANCEL_REQUESTED, now)
         case Question.MENU, "2":
-            reply = Reply(parts=(Part.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
+            reply = Reply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
         case _, "" if key.is_over:
             return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
         case _:
@@ -188,10 +187,10 @@ def _said(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
 def _repeated(key: Key) -> Reply:
     """Return the message again, or the question whether to cancel; after enough repeats, return the goodbye."""
     if key.repeats >= MOST_REPEATS:
-        return Reply(parts=(Part.GOODBYE,))
+        return Reply(parts=(Prompt.GOODBYE,))
     is_no_mistake = not key.digits or (key.question is Question.MENU and key.digits == "3")
-    first = () if is_no_mistake else (Part.UNKNOWN_KEY,)
-    asked = _ASKING if key.question is Question.MENU else (Part.CANCEL_QUESTION,)
+    first = () if is_no_mistake else (Prompt.UNKNOWN_KEY,)
+    asked = _ASKING if key.question is Question.MENU else (Prompt.CANCEL_QUESTION,)
     return Reply(parts=(*first, *asked), question=key.question, repeats=key.repeats + 1)
 
 
@@ -208,7 +207,7 @@ def _heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[Log
     return wake_unwanted(ledger, after, call, now), tuple(lines)
 
 
-def _responds(ledger: Ledger, call: Call, response: Response, part: Part, now: datetime) -> Turn:
+def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now: datetime) -> Turn:
     """Record the patient's answer for every reminder that was said in the call; it proves that they were heard."""
     after, _ = _heard(ledger, call, now)
     outcome = CallOutcome.CONFIRMED if response is Response.CONFIRMED else CallOutcome.HEARD
@@ -255,7 +254,7 @@ def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
             answers.append((reminder.id, Response.OPTED_OUT))
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
-        reply=Reply(parts=(Part.OPTED_OUT,)),
+        reply=Reply(parts=(Prompt.OPTED_OUT,)),
         message="",
         opts_out=True,
         answers=tuple(answers),

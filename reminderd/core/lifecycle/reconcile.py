@@ -7,7 +7,6 @@ from typing import Final
 from attrs import evolve, field, frozen
 
 from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound
-from reminderd.core.intake import zone_of
 from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -23,6 +22,7 @@ from reminderd.core.lifecycle.transition import (
     limit_of,
 )
 from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
 MOST_CHECKS: Final = 10
@@ -198,7 +198,7 @@ def _is_limited(ledger: Ledger, reminder: Reminder, rules: Rules, now: datetime)
 
 
 def _opens_for(reminder: Reminder, rules: Rules, now: datetime) -> datetime | None:
-    return rules.window.next_open(now, zone_of(reminder, rules))
+    return rules.calling_hours.next_open(now, zone_of(reminder, rules))
 
 
 def _resend(ledger: Ledger, leased: Call, now: datetime) -> Transition:

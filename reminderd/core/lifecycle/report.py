@@ -5,7 +5,7 @@ from typing import Final
 
 from attrs import evolve, fields
 
-from reminderd.core.answers import Report
+from reminderd.core.answers import Listener, Report, listener
 from reminderd.core.lifecycle.claim import may_be_forgotten
 from reminderd.core.lifecycle.reconcile import is_to_be_dropped
 from reminderd.core.lifecycle.transition import (
@@ -22,7 +22,6 @@ from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallStat
 from reminderd.core.outcomes import outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.core.spelling import Listener, listener
 
 _FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
     one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}

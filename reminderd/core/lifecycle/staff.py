@@ -5,10 +5,10 @@ from typing import Final
 
 from attrs import evolve
 
-from reminderd.core.intake import unfit, zone_of
 from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, lasting_hold, local
 from reminderd.core.model import Call, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
 
 _RESPONSES: Final = frozenset(Response)
@@ -76,7 +76,7 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
         rules.limits.free_from(ledger.heard_at.get(reminder.phone_number, ()), now, zone) if rules.limits.any else None
     )
     wrong = unfit(reminder, rules.numbering)
-    opens = rules.window.next_open(max(due, free or due), zone)
+    opens = rules.calling_hours.next_open(max(due, free or due), zone)
     if wrong is not None or opens is None:
         raise NotAllowedError(wrong or "the calling hours leave no time to call")
     again = evolve(

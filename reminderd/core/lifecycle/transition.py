@@ -7,12 +7,12 @@ from operator import attrgetter
 
 from attrs import evolve, field, frozen
 
-from reminderd.core.intake import zone_of
+from reminderd.core.answers import Listener, listener
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.outcomes import outcome_for, reached
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
-from reminderd.core.spelling import Listener, listener
 
 
 class Level(StrEnum):
@@ -408,7 +408,7 @@ def _missed(ledger: Ledger, member: Member, reminder: Reminder, call: Call, rule
     if attempts >= rules.max_calls:
         return ended(counted, Status.FAILED, code, now, f"{word}, after {attempts} calls")
     at = now + rules.redial_delay(max(attempts, 1))
-    opens = rules.window.next_open(at, zone_of(reminder, rules))
+    opens = rules.calling_hours.next_open(at, zone_of(reminder, rules))
     if opens is None or opens >= limit_of(reminder, rules):
         return ended(counted, Status.FAILED, EndCode.TOO_LATE, now, f"{word}, and too late for another call")
     redialed = scheduled(counted, at, HoldCode.REDIAL, reason=f"{word}; will be called again", now=now)

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
-from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.core.spelling import spelled
+from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report, spelled
 from reminderd.providers.payload import DURATION_LIMIT, STATUS_LIMIT, usable
 
 CLOCKS_DIFFER: Final = timedelta(seconds=60)

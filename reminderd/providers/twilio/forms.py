@@ -6,11 +6,10 @@ Source: https://www.twilio.com/docs/voice/api/call-resource#statuscallback and h
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from reminderd.core.answers import Report
-from reminderd.core.conversation import Question
+from reminderd.core.answers import Report, spelled
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.model import TERMINAL
-from reminderd.core.spelling import spelled
+from reminderd.core.script.prompts import Question
 from reminderd.providers.base import InvalidPayloadError, Webhook
 from reminderd.providers.payload import DURATION_LIMIT, ID_LIMIT, STATUS_LIMIT, usable
 from reminderd.providers.twilio.calls import moment, whole_number

@@ -12,8 +12,8 @@ from typing import Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from reminderd.core.conversation import Part, Question, Reply
-from reminderd.core.wording import Wording, spoken
+from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.templates import Script, spoken
 
 KEY_SECONDS: Final = 8
 """How long to wait for a key after the last word: the phone must be taken from the ear, and its keypad opened."""
@@ -31,7 +31,7 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U
 """What XML 1.0 can't carry, in whatever spelling: https://www.w3.org/TR/xml/#charsets."""
 
 
-def twiml(reply: Reply, *, wording: Wording, message: str, keys_url: str) -> bytes:
+def twiml(reply: Reply, *, script: Script, message: str, keys_url: str) -> bytes:
     """The TwiML that says a reply, and asks for a key if it has a question; else the call ends after the last word.
 
     A key may be pressed before the last word is said. Whether one comes or not, Twilio goes on at `keys_url`; without
@@ -39,7 +39,7 @@ def twiml(reply: Reply, *, wording: Wording, message: str, keys_url: str) -> byt
 
     Args:
         reply: what is said.
-        wording: in which words.
+        script: in which words.
         message: the reminder's own; characters that XML can't carry are left out.
         keys_url: where a key is reported, complete with what travels along; unused without a question.
     """
@@ -57,21 +57,21 @@ def twiml(reply: Reply, *, wording: Wording, message: str, keys_url: str) -> byt
             finishOnKey="",  # else a # would look like no key at all
         )
     for part in reply.parts:
-        _say(speaking, spoken(part, wording, message), wording)
-        if part is Part.VOICEMAIL:
+        _say(speaking, spoken(part, script, message), script)
+        if part is Prompt.VOICEMAIL:
             # Machines often miss the beginning. Two Says: one with loop="2" would leave no pause between.
             SubElement(speaking, "Pause", length=str(PAUSE_SECONDS))
-            _say(speaking, spoken(part, wording, message), wording)
+            _say(speaking, spoken(part, script, message), script)
     return _ended(response)
 
 
-def fallback(wording: Wording) -> bytes:
+def fallback(script: Script) -> bytes:
     """The TwiML for when we can't be reached: the neutral words for a machine, once; for a file that never changes.
 
     Neither a person nor a machine learns more from it than who called and where to call back.
     """
     response = Element("Response")
-    _say(response, spoken(Part.VOICEMAIL, wording, ""), wording)
+    _say(response, spoken(Prompt.VOICEMAIL, script, ""), script)
     return _ended(response)
 
 
@@ -81,8 +81,8 @@ def _ended(response: Element) -> bytes:
     return document
 
 
-def _say(parent: Element, text: str, wording: Wording) -> None:
-    how = {"language": wording.language} | ({"voice": wording.voice} if wording.voice else {})
+def _say(parent: Element, text: str, script: Script) -> None:
+    how = {"language": script.language} | ({"voice": script.voice} if script.voice else {})
     speakable = _NOT_IN_XML.sub("", " ".join(text.split()))
     for piece in _pieces(speakable):
         if any(character.isprintable() and character != " " for character in piece):  # an empty Say is an error

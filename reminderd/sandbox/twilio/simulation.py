@@ -14,7 +14,7 @@ from attrs import field, frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.core.speech import seconds
+from reminderd.core.script.prompts import seconds
 from reminderd.providers.exchange import Heard, Unheard
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import Switchboard

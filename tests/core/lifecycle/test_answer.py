@@ -64,7 +64,7 @@ def test_a_claim_that_still_holds_may_be_sent() -> None:
         (CLAIMED, evolve(DIALING, phone_number="+12025550002"), {}, {}),
         (CLAIMED, evolve(DIALING, expires_at=NOW), {}, {}),
         (CLAIMED, DIALING, {"now": NOW - MINUTE}, {}),
-        (CLAIMED, DIALING, {"rules": evolve(RULES, window=hours(11 * HOUR, 12 * HOUR))}, {}),
+        (CLAIMED, DIALING, {"rules": evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR))}, {}),
     ],
 )
 def test_nothing_is_sent_that_changed_meanwhile(

@@ -92,7 +92,7 @@ def test_a_reminder_waits_for_one_that_comes_due_within_group_minutes_and_is_nev
         (FIRST, BUNDLED, {"scheduled_at": NOW + HOUR + SECOND}),
         (FIRST, BUNDLED, {"message": "x" * 4_000}),
         (evolve(FIRST, expires_at=NOW + HOUR), BUNDLED, {}),
-        (FIRST, evolve(BUNDLED, window=hours(timedelta(hours=9), timedelta(hours=11))), {}),
+        (FIRST, evolve(BUNDLED, calling_hours=hours(timedelta(hours=9), timedelta(hours=11))), {}),
         (
             FIRST,
             evolve(BUNDLED, group_within=DAY, max_lateness=3 * DAY),

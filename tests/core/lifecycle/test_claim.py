@@ -7,10 +7,10 @@ from attrs import evolve
 
 from reminderd.core.lifecycle.claim import NUMBER_BUSY_HOLD, PROGRAM_ERROR_HOLD, unexpected_error
 from reminderd.core.lifecycle.transition import ActionKind, Level, limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from tests.support.nouns import (
     ACCOUNT,
     DAY,
@@ -109,14 +109,14 @@ def test_it_expires_with_what_it_had_waited_for() -> None:
 
 
 def test_it_expires_at_once_if_the_hours_begin_only_after_its_limit() -> None:
-    late = evolve(RULES, window=hours(timedelta(hours=20), timedelta(hours=21)))
+    late = evolve(RULES, calling_hours=hours(timedelta(hours=20), timedelta(hours=21)))
     reminder = after(DUE, rules=late)
     assert reminder.status is Status.EXPIRED
     assert reminder.last_error == "too late: the calling hours leave no time to call before its limit"
 
 
 def test_it_expires_if_the_hours_never_begin() -> None:
-    assert after(DUE, rules=evolve(RULES, window=NO_HOURS)).status is Status.EXPIRED
+    assert after(DUE, rules=evolve(RULES, calling_hours=NO_HOURS)).status is Status.EXPIRED
 
 
 def test_it_expires_if_the_limits_leave_its_number_free_too_late() -> None:
@@ -155,7 +155,7 @@ def test_what_has_left_its_calls_waits_for_no_delay_of_theirs(changes: dict[str,
 
 
 def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_start() -> None:
-    berlin = evolve(RULES, window=hours(timedelta(hours=12), timedelta(hours=18), zone="America/New_York"))
+    berlin = evolve(RULES, calling_hours=hours(timedelta(hours=12), timedelta(hours=18), zone="America/New_York"))
     reminder = after(evolve(DUE, timezone="Europe/Berlin"), rules=berlin)
     assert (reminder.wake_at, reminder.hold_code) == (
         datetime(2026, 3, 2, 12, tzinfo=ZoneInfo("Europe/Berlin")),
@@ -165,7 +165,10 @@ def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_s
 
 def test_a_number_that_was_reached_often_enough_waits_for_the_day_that_frees_it_and_for_its_hours() -> None:
     limited = evolve(
-        RULES, limits=Limits(per_day=1), window=hours(timedelta(hours=9), timedelta(hours=18)), max_lateness=2 * DAY
+        RULES,
+        limits=Limits(per_day=1),
+        calling_hours=hours(timedelta(hours=9), timedelta(hours=18)),
+        max_lateness=2 * DAY,
     )
     reminder = after(DUE, rules=limited, heard_at={DUE.phone_number: (NOW,)})
     assert (reminder.wake_at, reminder.hold_code) == (NOW + DAY - HOUR, HoldCode.LIMITS)
@@ -412,7 +415,7 @@ def test_a_reminder_for_later_that_can_be_called_waits_for_its_time() -> None:
 
 
 def test_hours_that_leave_no_time_may_change_until_a_reminder_is_due() -> None:
-    closed = evolve(RULES, window=NO_HOURS)
+    closed = evolve(RULES, calling_hours=NO_HOURS)
     later = a_reminder(scheduled_at=NOW + DAY)
     assert (after(later, rules=closed).status, after(later, rules=closed).wake_at) == (Status.SCHEDULED, NOW + DAY)
     assert after(later, rules=closed, now=NOW + DAY).status is Status.EXPIRED
@@ -446,7 +449,7 @@ def test_a_reminder_of_a_changed_number_stays_held_though_it_expired_by_a_clock_
 
 def test_a_reminder_of_a_changed_number_stays_held_until_it_is_due_though_the_hours_leave_no_time() -> None:
     held = evolve(DUE, scheduled_at=NOW + HOUR, hold_code=HoldCode.NUMBER_CHANGED)
-    reminder = after(held, rules=evolve(RULES, window=NO_HOURS))
+    reminder = after(held, rules=evolve(RULES, calling_hours=NO_HOURS))
     assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.NUMBER_CHANGED)
 
 

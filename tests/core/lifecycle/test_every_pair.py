@@ -9,7 +9,6 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Accepted, AccountTrouble, Capabilities, NotFound, NotPlaced, Refused, Unclear
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
 from reminderd.core.lifecycle.restore import restored
@@ -17,6 +16,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancel
 from reminderd.core.lifecycle.transition import ActionKind, Ledger
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
+from reminderd.core.script.prompts import Question
 from tests.support.nouns import (
     BOTH,
     DAY,

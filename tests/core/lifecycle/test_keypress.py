@@ -5,7 +5,6 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.lifecycle.keypress import (
     HANG_UP,
     MOST_REPEATS,
@@ -19,6 +18,7 @@ from reminderd.core.lifecycle.keypress import (
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
 from reminderd.core.reasons import EndCode
+from reminderd.core.script.prompts import Prompt, Question, Reply
 from tests.support.nouns import (
     MINUTE,
     NOW,
@@ -36,7 +36,7 @@ from tests.support.nouns import (
 WAITING = a_reminder(Status.PROCESSING)
 OTHER = a_reminder(Status.PROCESSING, id="reminder-2", message="And at ten.")
 ANSWERED = a_call(CallState.PLACED, status="in-progress")
-ASKING = (Part.GREETING, Part.MESSAGE, Part.MENU)
+ASKING = (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
 NO_WORD = evolve(RULES, leave_voicemail=False)
 MACHINES = ["machine_start", "machine_end_beep", "machine_end_silence", "machine_end_other"]
 
@@ -196,7 +196,7 @@ def test_only_those_of_a_bundle_that_are_still_wanted_are_spoken() -> None:
 @pytest.mark.parametrize("answered_by", MACHINES)
 def test_a_machine_is_left_the_neutral_words_or_none_as_configured(answered_by: str) -> None:
     ledger = a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by))
-    assert answered(ledger).reply == Reply(parts=(Part.VOICEMAIL,), question=Question.VOICEMAIL)
+    assert answered(ledger).reply == Reply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
     member = answered(ledger).transition.ledger.members["call-1", "reminder-1"]
     assert (member.said, member.spoken_by) == (True, None)
     assert answered(ledger, rules=NO_WORD).reply == HANG_UP
@@ -257,7 +257,7 @@ def test_no_key_during_the_text_for_a_machine_proves_nothing() -> None:
 def test_9_during_the_text_for_a_machine_opts_out_and_nothing_counts_as_heard() -> None:
     ledger = left(WAITING, evolve(OTHER, status=Status.FAILED, end_code=EndCode.NOT_ANSWERED))
     turn = pressed(ledger, "9", at=Question.VOICEMAIL)
-    assert (turn.reply, turn.opts_out) == (Reply(parts=(Part.OPTED_OUT,)), True)
+    assert (turn.reply, turn.opts_out) == (Reply(parts=(Prompt.OPTED_OUT,)), True)
     first, second = turn.transition.ledger.reminders.values()
     assert (first.status, first.end_code, first.attempts) == (Status.CANCELLED, EndCode.OPTED_OUT, 1)
     assert (second.status, second.response) == (Status.FAILED, Response.OPTED_OUT)
@@ -280,16 +280,16 @@ def test_a_call_in_which_9_was_pressed_during_the_text_for_a_machine_was_not_ans
 @pytest.mark.parametrize(
     ("digits", "at", "response", "part"),
     [
-        ("1", Question.MENU, Response.CONFIRMED, Part.CONFIRMED),
-        ("1", Question.CANCEL, Response.CONFIRMED, Part.CONFIRMED),
-        ("2", Question.CANCEL, Response.CANCEL_REQUESTED, Part.CANCEL_REQUESTED),
-        ("9", Question.MENU, Response.OPTED_OUT, Part.OPTED_OUT),
-        ("9", Question.CANCEL, Response.OPTED_OUT, Part.OPTED_OUT),
+        ("1", Question.MENU, Response.CONFIRMED, Prompt.CONFIRMED),
+        ("1", Question.CANCEL, Response.CONFIRMED, Prompt.CONFIRMED),
+        ("2", Question.CANCEL, Response.CANCEL_REQUESTED, Prompt.CANCEL_REQUESTED),
+        ("9", Question.MENU, Response.OPTED_OUT, Prompt.OPTED_OUT),
+        ("9", Question.CANCEL, Response.OPTED_OUT, Prompt.OPTED_OUT),
     ],
 )
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.SCHEDULED, Status.FAILED, Status.EXPIRED, Status.CALLED])
 def test_a_key_answers_for_every_reminder_that_was_said_and_proves_that_it_was_heard(
-    digits: str, at: Question, response: Response, part: Part, status: Status
+    digits: str, at: Question, response: Response, part: Prompt, status: Status
 ) -> None:
     turn = pressed(said(evolve(WAITING, status=status), OTHER), digits, at=at)
     after = turn.transition.ledger
@@ -323,7 +323,7 @@ def test_2_alone_asks_whether_it_is_meant_and_proves_that_the_message_was_heard(
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
     assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
     assert [line.text for line in turn.transition.lines] == ["called: the message was heard"]
-    assert turn.reply == Reply(parts=(Part.CANCEL_QUESTION,), question=Question.CANCEL, repeats=1)
+    assert turn.reply == Reply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=1)
     assert turn.message == WAITING.message
 
 
@@ -367,14 +367,14 @@ def test_the_end_of_the_call_changes_nothing_any_more() -> None:
     [
         ("3", Question.MENU, ASKING),
         ("", Question.MENU, ASKING),
-        ("", Question.CANCEL, (Part.CANCEL_QUESTION,)),
-        ("7", Question.MENU, (Part.UNKNOWN_KEY, *ASKING)),
-        ("3", Question.CANCEL, (Part.UNKNOWN_KEY, Part.CANCEL_QUESTION)),
-        ("12", Question.MENU, (Part.UNKNOWN_KEY, *ASKING)),
+        ("", Question.CANCEL, (Prompt.CANCEL_QUESTION,)),
+        ("7", Question.MENU, (Prompt.UNKNOWN_KEY, *ASKING)),
+        ("3", Question.CANCEL, (Prompt.UNKNOWN_KEY, Prompt.CANCEL_QUESTION)),
+        ("12", Question.MENU, (Prompt.UNKNOWN_KEY, *ASKING)),
     ],
 )
 def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_heard(
-    digits: str, at: Question, parts: tuple[Part, ...]
+    digits: str, at: Question, parts: tuple[Prompt, ...]
 ) -> None:
     turn = pressed(said(WAITING), digits, at=at)
     after = turn.transition.ledger
@@ -408,7 +408,7 @@ def test_the_end_of_a_message_does_not_take_back_that_it_was_confirmed() -> None
 def test_after_two_repeats_it_is_goodbye() -> None:
     for digits, at in product(("", "3", "7"), (Question.MENU, Question.CANCEL)):
         turn = pressed(said(WAITING), digits, at=at, repeats=MOST_REPEATS)
-        assert (turn.reply, turn.message) == (Reply(parts=(Part.GOODBYE,)), "")
+        assert (turn.reply, turn.message) == (Reply(parts=(Prompt.GOODBYE,)), "")
 
 
 def test_no_conversation_goes_on_for_ever() -> None:

@@ -8,9 +8,9 @@ from attrs import evolve
 from reminderd.core.answers import Candidates, Found, NoAnswer, NotFound
 from reminderd.core.lifecycle.reconcile import MOST_CHECKS, PAUSE_HOLD, Room, chosen, not_found
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level, Transition
-from reminderd.core.limits import Limits
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from tests.support.nouns import (
     BOTH,
     DAY,
@@ -92,7 +92,7 @@ def test_an_unconfirmed_call_is_asked_for_again_with_its_key() -> None:
         ({}, evolve(WAITING, expires_at=NOW), able(KEY), {}),
         ({}, evolve(WAITING, message="Other words."), able(KEY), {}),
         ({}, evolve(WAITING, scheduled_at=NOW + HOUR), able(KEY), {}),
-        ({}, WAITING, able(KEY, window=NO_HOURS), {}),
+        ({}, WAITING, able(KEY, calling_hours=NO_HOURS), {}),
         ({}, WAITING, able(KEY), {"opted_out": frozenset({WAITING.phone_number})}),
         ({}, WAITING, able(KEY, limits=Limits(per_day=1)), {"heard_at": {WAITING.phone_number: (NOW,)}}),
     ],
@@ -150,7 +150,7 @@ def test_another_call_to_its_number_defers_it_as_the_last_look_would_not_let_it_
 
 
 def test_the_calling_hours_defer_it() -> None:
-    later = able(BOTH, window=hours(timedelta(hours=11), timedelta(hours=12)))
+    later = able(BOTH, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=later)
     assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + HOUR)
 
@@ -316,6 +316,6 @@ def test_the_stray_call_beside_it_takes_the_numbers_place() -> None:
 
 def test_a_reminders_own_zone_decides_when_it_may_be_sent_again() -> None:
     row = evolve(WAITING, timezone="Asia/Tokyo")
-    tokyo = able(KEY, window=hours(timedelta(hours=18), timedelta(hours=20)))
+    tokyo = able(KEY, calling_hours=hours(timedelta(hours=18), timedelta(hours=20)))
     assert ZoneInfo("Asia/Tokyo").utcoffset(NOW.replace(tzinfo=None)) == timedelta(hours=9)
     assert kind_of(looked_at(a_ledger(row, UNSURE), rules=tokyo)) is ActionKind.RESEND

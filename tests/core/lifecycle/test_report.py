@@ -236,14 +236,14 @@ def test_whoever_did_not_answer_is_called_again(word: str) -> None:
 
 
 def test_the_next_call_waits_for_the_calling_hours() -> None:
-    later = evolve(RULES, window=hours(timedelta(hours=11), timedelta(hours=12)))
+    later = evolve(RULES, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later)
     assert end_of(transition)[1].wake_at == NOW + HOUR
     assert transition.lines[0].text == "scheduled again: busy; will be called again, not before 2026-03-02 11:00 UTC"
 
 
 def test_and_is_made_earlier_if_they_open_earlier_after_all() -> None:
-    later = evolve(RULES, window=hours(timedelta(hours=11), timedelta(hours=12)))
+    later = evolve(RULES, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
     waiting = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later).ledger
     due = NOW + RULES.redial_delay(1)
     assert claimed(waiting, now=due - SECOND).ledger.reminders["reminder-1"].wake_at == due
@@ -256,7 +256,7 @@ def test_and_is_made_earlier_if_they_open_earlier_after_all() -> None:
         (evolve(RULES, max_calls=1), EndCode.NOT_ANSWERED, "busy, after 1 calls"),
         (evolve(RULES, max_lateness=MINUTE), EndCode.TOO_LATE, "busy, and too late for another call"),
         (
-            evolve(RULES, window=hours(timedelta(hours=10), timedelta(hours=10, minutes=1))),
+            evolve(RULES, calling_hours=hours(timedelta(hours=10), timedelta(hours=10, minutes=1))),
             EndCode.TOO_LATE,
             "busy, and too late for another call",
         ),

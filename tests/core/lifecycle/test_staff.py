@@ -6,9 +6,9 @@ from attrs import evolve
 
 from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.schedule.limits import Limits
 from tests.support.nouns import (
     DAY,
     HOUR,
@@ -82,7 +82,7 @@ def test_calling_again_gives_all_calls_anew_and_a_limit_of_its_own() -> None:
 
 
 def test_the_limit_counts_from_when_it_may_be_called_and_the_clinics_own_later_one_is_kept() -> None:
-    later = evolve(RULES, window=hours(timedelta(hours=12), timedelta(hours=13)))
+    later = evolve(RULES, calling_hours=hours(timedelta(hours=12), timedelta(hours=13)))
     assert again(a_ledger(FAILED), rules=later).again_until == NOW + 2 * HOUR + RULES.max_lateness
     long = again(a_ledger(evolve(FAILED, expires_at=NOW + DAY)))
     assert limit_of(long, RULES) == NOW + DAY
@@ -124,7 +124,7 @@ def test_after_calls_in_doubt_and_all_calls_used_up_staff_may_have_it_called_aga
         ((FAILED,), {"opted_out": frozenset({FAILED.phone_number})}, RULES, "opted out"),
         ((evolve(FAILED, phone_number="", message=""),), {}, RULES, "purged"),
         ((evolve(FAILED, message=" "),), {}, RULES, "message: empty"),
-        ((FAILED,), {}, evolve(RULES, window=NO_HOURS), "the calling hours leave no time"),
+        ((FAILED,), {}, evolve(RULES, calling_hours=NO_HOURS), "the calling hours leave no time"),
     ],
 )
 def test_it_is_refused(rows: tuple[Any, ...], facts: dict[str, Any], rules: Any, why: str) -> None:

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key, key_pressed
 from reminderd.core.lifecycle.staff import cancelled
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.script.prompts import Question
 from tests.support.nouns import (
     DAY,
     DROP,

@@ -27,8 +27,6 @@ from reminderd.core.answers import (
     Report,
     Unclear,
 )
-from reminderd.core.backoff import Backoff
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.answer import answered, last_look, not_sent
 from reminderd.core.lifecycle.claim import Draft, claim_reminder
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed
@@ -37,12 +35,13 @@ from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.restore import restored
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
-from reminderd.core.limits import Limits
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.rules import Rules
-from reminderd.core.window import Span, Window
+from reminderd.core.rules import Backoff, Rules
+from reminderd.core.schedule.calling_hours import CallingHours, Span
+from reminderd.core.schedule.limits import Limits
+from reminderd.core.script.prompts import Question
 
 STEP: Final = timedelta(minutes=36)
 START: Final = datetime(2026, 3, 2, tzinfo=UTC)
@@ -202,7 +201,7 @@ class World:
     @property
     def rules(self) -> Rules:
         setting = self.setting
-        window = Window(ZoneInfo("UTC"), ((Span(OPENS * 36, CLOSES * 36),),) * 7)
+        calling_hours = CallingHours(ZoneInfo("UTC"), ((Span(OPENS * 36, CLOSES * 36),),) * 7)
         return Rules(
             lease=LEASE * STEP,
             outcome_timeout=OUTCOME * STEP,
@@ -212,7 +211,7 @@ class World:
             max_tries=MAX_TRIES,
             max_calls=MAX_CALLS,
             redial_delays=(REDIAL * STEP,),
-            window=window,
+            calling_hours=calling_hours,
             limits=Limits(per_day=PER_DAY),
             group_within=GROUP * STEP if setting.bundles else timedelta(0),
             max_lateness=LATE * STEP,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.answers import Report
-from reminderd.core.conversation import Question
 from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.script.prompts import Question
 from reminderd.providers.base import InvalidPayloadError, Webhook
 from reminderd.providers.payload import DURATION_LIMIT
 from reminderd.providers.twilio.forms import read_key, read_report, unused_answer

@@ -161,6 +161,19 @@ async def test_an_error_of_the_account_that_speaks_of_one_number_is_about_that_n
     assert said.reason.endswith(f": {code}; No.")
 
 
+@pytest.mark.parametrize("code", [13227, 21203, 21215, 21216, 21219])
+async def test_a_number_that_twilio_forbids_us_is_no_error_of_our_account_though_its_answer_is_403(
+    code: int, twilio_at: Maker
+) -> None:
+    said = await answer_to(error(403, code), twilio_at)
+    assert said == NotPlaced(f"403 Forbidden: {code}; No.", number_refused=True)
+
+
+async def test_a_number_that_is_none_is_refused_and_no_error_of_our_account(twilio_at: Maker) -> None:
+    for status in (400, 403):
+        assert isinstance(await answer_to(error(status, 21211), twilio_at), Refused)
+
+
 @pytest.mark.parametrize("code", sorted(ACCOUNT_CODES))
 async def test_what_would_be_wrong_for_every_number_is_trouble_with_the_account(code: int, twilio_at: Maker) -> None:
     assert await answer_to(error(400, code), twilio_at) == AccountTrouble(f"400 Bad Request: {code}; No.")

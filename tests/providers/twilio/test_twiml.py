@@ -12,14 +12,14 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.conversation import Part, Question, Reply
 from reminderd.core.model import MESSAGE_LIMIT
-from reminderd.core.wording import Wording, spoken
+from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.templates import Script, spoken
 from reminderd.providers.twilio.twiml import fallback, twiml
 
 KEYS_URL = "https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0"
-WORDING = Wording(clinic="Dr. Brown's office", phone="+12025550190")
-SCRIPT = (Part.GREETING, Part.MESSAGE, Part.MENU)
+WORDING = Script(clinic="Dr. Brown's office", phone="+12025550190")
+SCRIPT = (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
 LIMIT = 64_000
 
 VERBS: dict[str, tuple[set[str], dict[str, str]]] = {
@@ -66,9 +66,9 @@ def said(verb: Element) -> list[str]:
 
 
 def answer(
-    *parts: Part, question: Question | None = None, wording: Wording = WORDING, message: str = "Tomorrow at nine."
+    *parts: Prompt, question: Question | None = None, script: Script = WORDING, message: str = "Tomorrow at nine."
 ) -> Element:
-    return parsed(twiml(Reply(parts=parts, question=question), wording=wording, message=message, keys_url=KEYS_URL))
+    return parsed(twiml(Reply(parts=parts, question=question), script=script, message=message, keys_url=KEYS_URL))
 
 
 def test_a_question_is_said_within_a_gather_so_that_a_key_may_come_at_any_word() -> None:
@@ -86,7 +86,7 @@ def test_a_question_is_said_within_a_gather_so_that_a_key_may_come_at_any_word()
 
 
 def test_without_a_question_the_call_ends_after_the_last_word() -> None:
-    assert [verb.tag for verb in answer(Part.CONFIRMED, Part.GOODBYE)] == ["Say", "Say", "Hangup"]
+    assert [verb.tag for verb in answer(Prompt.CONFIRMED, Prompt.GOODBYE)] == ["Say", "Say", "Hangup"]
 
 
 @pytest.mark.parametrize("question", [None, Question.CANCEL])
@@ -95,50 +95,50 @@ def test_nothing_to_say_ends_the_call_without_a_word(question: Question | None) 
 
 
 def test_a_machine_is_told_twice_with_a_pause_between_and_a_person_may_press_a_key_meanwhile() -> None:
-    gather, hangup = answer(Part.VOICEMAIL, question=Question.VOICEMAIL)
+    gather, hangup = answer(Prompt.VOICEMAIL, question=Question.VOICEMAIL)
     assert (gather.tag, gather.get("action"), gather.get("numDigits")) == ("Gather", KEYS_URL, "1")
     assert int(gather.get("timeout", "")) < 8, "a machine records the silence"
     assert hangup.tag == "Hangup"
     first, pause, second = gather
     assert pause.tag == "Pause"
-    assert first.text == second.text == spoken(Part.VOICEMAIL, WORDING, "")
+    assert first.text == second.text == spoken(Prompt.VOICEMAIL, WORDING, "")
 
 
 def test_the_fallback_is_the_neutral_text_once_and_tells_no_message() -> None:
-    telling = evolve(WORDING, templates={Part.VOICEMAIL: "{clinic}: {message}."})
+    telling = evolve(WORDING, templates={Prompt.VOICEMAIL: "{clinic}: {message}."})
     assert [verb.tag for verb in parsed(fallback(WORDING))] == ["Say", "Hangup"]
-    assert said(parsed(fallback(WORDING))) == [spoken(Part.VOICEMAIL, WORDING, "")]
+    assert said(parsed(fallback(WORDING))) == [spoken(Prompt.VOICEMAIL, WORDING, "")]
     assert said(parsed(fallback(telling))) == ["Dr. Brown's office: ."]
 
 
 def test_language_and_voice_are_the_clinics() -> None:
-    (say, _) = answer(Part.CONFIRMED)
+    (say, _) = answer(Prompt.CONFIRMED)
     assert say.attrib == {"language": "en-US"}
-    (say, _) = answer(Part.CONFIRMED, wording=Wording(language="de-DE", voice="Polly.Vicki-Neural"))
+    (say, _) = answer(Prompt.CONFIRMED, script=Script(language="de-DE", voice="Polly.Vicki-Neural"))
     assert say.attrib == {"language": "de-DE", "voice": "Polly.Vicki-Neural"}
     assert say.text == "Vielen Dank. Ihr Termin ist bestätigt."
 
 
-@pytest.mark.parametrize("part", Part)
+@pytest.mark.parametrize("part", Prompt)
 @pytest.mark.parametrize("question", [None, *Question])
-def test_every_part_can_be_said(part: Part, question: Question | None) -> None:
+def test_every_part_can_be_said(part: Prompt, question: Question | None) -> None:
     assert spoken(part, WORDING, "Tomorrow at nine.") in said(answer(part, question=question))
 
 
 def test_nothing_in_a_message_is_taken_for_xml() -> None:
     message = "</Say><Dial>+12025550</Dial> & < > \" ' ]]> 你好 \u200b &amp; <![CDATA["
-    (say, _) = answer(Part.MESSAGE, message=message)
+    (say, _) = answer(Prompt.MESSAGE, message=message)
     assert say.text == message
 
 
 def test_what_xml_cannot_carry_is_left_out() -> None:
-    (say, _) = answer(Part.MESSAGE, message="a\0b\x07c\ud800d\ufffe\uffffe\tf\r\ng\x85h\N{WAVING HAND SIGN}")
+    (say, _) = answer(Prompt.MESSAGE, message="a\0b\x07c\ud800d\ufffe\uffffe\tf\r\ng\x85h\N{WAVING HAND SIGN}")
     assert say.text == "abcde f g h\N{WAVING HAND SIGN}"
 
 
 @pytest.mark.parametrize("message", ["", " \n", "\0\x07", "\u200b"])
 def test_nothing_that_could_be_heard_is_no_say(message: str) -> None:
-    assert [verb.tag for verb in answer(Part.MESSAGE, message=message)] == ["Hangup"]
+    assert [verb.tag for verb in answer(Prompt.MESSAGE, message=message)] == ["Hangup"]
 
 
 @pytest.mark.parametrize(
@@ -146,31 +146,31 @@ def test_nothing_that_could_be_heard_is_no_say(message: str) -> None:
 )
 def test_a_message_of_4000_characters_is_said_whole_in_pieces_that_twilio_takes(unit: str) -> None:
     message = (unit * MESSAGE_LIMIT)[:MESSAGE_LIMIT].strip()
-    pieces = said(answer(Part.MESSAGE, message=message))
+    pieces = said(answer(Prompt.MESSAGE, message=message))
     assert "".join(pieces).replace(" ", "") == message.replace(" ", "")
     assert " ".join(pieces) == message or " " not in unit
 
 
 def test_a_long_message_is_cut_after_a_sentence_else_between_words() -> None:
-    assert all(piece.endswith(".") for piece in said(answer(Part.MESSAGE, message="Come at nine. " * 280)))
-    assert all(piece.endswith("word") for piece in said(answer(Part.MESSAGE, message="word " * 800)))
+    assert all(piece.endswith(".") for piece in said(answer(Prompt.MESSAGE, message="Come at nine. " * 280)))
+    assert all(piece.endswith("word") for piece in said(answer(Prompt.MESSAGE, message="word " * 800)))
 
 
 @pytest.mark.parametrize("unit", ["&", "\N{WAVING HAND SIGN}", "你"])
-@pytest.mark.parametrize("parts", [SCRIPT, (Part.UNKNOWN_KEY, *SCRIPT), (Part.VOICEMAIL,)])
+@pytest.mark.parametrize("parts", [SCRIPT, (Prompt.UNKNOWN_KEY, *SCRIPT), (Prompt.VOICEMAIL,)])
 def test_the_longest_words_that_the_configuration_takes_stay_within_the_limit(
-    unit: str, parts: tuple[Part, ...]
+    unit: str, parts: tuple[Prompt, ...]
 ) -> None:
     placeholders = "{clinic}{phone}" * 3
     template = placeholders + unit * (1000 - len(placeholders))
-    own: dict[Part, str] = dict.fromkeys(Part, template)
-    wording = Wording(
+    own: dict[Prompt, str] = dict.fromkeys(Prompt, template)
+    script = Script(
         clinic=unit * 100,
         phone="+4915112345678",
         voice="Polly." + "V" * 94,
-        templates=own | {Part.VOICEMAIL: ("{message}" + template)[:1000]},
+        templates=own | {Prompt.VOICEMAIL: ("{message}" + template)[:1000]},
     )
-    answer(*parts, question=Question.MENU, wording=wording, message=unit * MESSAGE_LIMIT)
+    answer(*parts, question=Question.MENU, script=script, message=unit * MESSAGE_LIMIT)
 
 
 anything = st.text(st.characters(), max_size=400)  # lone surrogates too
@@ -180,12 +180,12 @@ anything = st.text(st.characters(), max_size=400)  # lone surrogates too
     message=anything,
     clinic=anything,
     greeting=anything,
-    parts=st.lists(st.sampled_from(Part), max_size=4),
+    parts=st.lists(st.sampled_from(Prompt), max_size=4),
     question=st.none() | st.sampled_from(Question),
 )
 def test_whatever_is_said_is_good_twiml(
-    message: str, clinic: str, greeting: str, parts: list[Part], question: Question | None
+    message: str, clinic: str, greeting: str, parts: list[Prompt], question: Question | None
 ) -> None:
-    wording = evolve(WORDING, clinic=clinic, templates={Part.GREETING: greeting})
-    response = answer(*parts, question=question, wording=wording, message=message)
+    script = evolve(WORDING, clinic=clinic, templates={Prompt.GREETING: greeting})
+    response = answer(*parts, question=question, script=script, message=message)
     assert len(response) == 1 or (question is None) == (response.find("Gather") is None)

@@ -27,6 +27,7 @@ CREATE TABLE reminders (
     again_until      INTEGER,
     again_seq        INTEGER NOT NULL DEFAULT 0,
     hold_code        TEXT,
+    former_number    TEXT,
     end_code         TEXT,
     ended_at         INTEGER,
     revision         INTEGER NOT NULL DEFAULT 0,

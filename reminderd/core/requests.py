@@ -1,0 +1,259 @@
+"""Read the request for a reminder, whoever makes it: what is wrong with it, what to warn of, which limits follow."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from functools import cached_property, partial
+from typing import Final
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from attrs import frozen
+
+from reminderd.core.model import MESSAGE_LIMIT, Reminder
+from reminderd.core.phone import Numbering, patient_number
+from reminderd.core.rules import Rules
+from reminderd.core.schedule.dates import DayOrder, moment
+from reminderd.core.schedule.time_zones import known_zone, place_zone
+from reminderd.core.script.advice import message_warnings
+from reminderd.core.script.templates import NO_TEMPLATES, Templates
+
+REF_LIMIT: Final = 200
+"""Longest `ref`, in characters."""
+
+_ANY_ZONE: Final = ZoneInfo("UTC")
+"""For a request that is refused anyway, because of its time zone."""
+_UNSPEAKABLE: Final = re.compile("[\0\ud800-\udfff\ufffd]")
+_BREAKS: Final = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029]")
+_SAME_REQUEST: Final = UUID("6f0b1d3c-52b1-5a51-9d2f-3f6a2f6f6d64")
+
+
+@frozen(kw_only=True)
+class ReminderRequest:
+    """A reminder that somebody asks for, checked and in its stored form, the same for every kind of intake."""
+
+    phone_number: str
+    message: str
+    scheduled_at: datetime
+    ref: str | None = None
+    expires_at: datetime | None = None
+    timezone: str | None = None
+    generation: int = 0
+    """How many reminders with the same content came before it and were withdrawn."""
+
+    @cached_property
+    def own_id(self) -> str:
+        """Return the id that the same phone number, time and message always have, however the message is encoded."""
+        words = " ".join(normal_name(self.message).split())
+        content = f"{self.phone_number}\n{self.scheduled_at.isoformat()}\n{words}"
+        return str(uuid5(_SAME_REQUEST, f"{content}\n{self.generation}" if self.generation else content))
+
+
+@frozen(kw_only=True)
+class RequestText:
+    """A request for a reminder as it was written; nothing of it is checked."""
+
+    phone_number: str
+    scheduled_at: str
+    """When to call, as `moment` reads it."""
+    message: str | None = None
+    """The text to be spoken; None: that of its template."""
+    template: str | None = None
+    """Which of the clinic's templates its message is made from, instead of `message`."""
+    appointment_at: str | None = None
+    """The appointment's time, as `moment` reads it, local to the clinic."""
+    expires_at: str | None = None
+    """The end of its time; None: the clinic's `max_lateness`, or the appointment if that comes sooner."""
+    timezone: str | None = None
+    """The patient's, as `place_zone` reads it; None: the clinic's."""
+    ref: str | None = None
+    """The clinic's own name for it."""
+
+
+@frozen(kw_only=True)
+class Reading:
+    """What the clinic's configuration says about how requests are read."""
+
+    zone: ZoneInfo | None
+    """The clinic's, in which times without an offset are local where `timezone` says nothing else; None: it is not
+    known, and such times are refused."""
+    normalize: Callable[[str], str]
+    """Returns a number in its stored form, like `patient_number`, or raises ValueError."""
+    templates: Templates = NO_TEMPLATES
+    order: DayOrder | None = None
+    """How dates with slashes are written."""
+
+
+def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[str]:
+    """Return the reminder that is asked for, or everything that is wrong, each as `field: what; what is expected`."""
+    name = None if text.ref is None else normal_name(text.ref)
+    templates, order = reading.templates, reading.order
+    found: list[str] = []
+    number = _number(text.phone_number, reading.normalize, found)
+    appointment = None
+    if text.appointment_at is not None:
+        appointment = _read("appointment_at", text.appointment_at, templates.zone, order, found)
+    message = _message(text, appointment, templates, found)
+    found += _timezone_mistakes(text.timezone)
+    zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
+    due = _read("scheduled_at", text.scheduled_at, zone, order, found)
+    limit = None if text.expires_at is None else _read("expires_at", text.expires_at, zone, order, found)
+    if text.ref is not None and not _is_name(text.ref, name):
+        found.append(f"ref: not a name; expected 1 to {REF_LIMIT} printable characters")
+    if due is not None and limit is not None and limit < due:
+        found.append("expires_at: before the time to call; expected a later time")
+    if due is not None and appointment is not None and appointment <= due:
+        found.append("appointment_at: not after the time to call; expected a later time")
+    if limit is None and due is not None and appointment is not None and appointment < due + templates.max_lateness:
+        limit = appointment
+    if found or number is None or due is None:
+        return found
+    return ReminderRequest(
+        phone_number=number, message=message, scheduled_at=due, ref=name, expires_at=limit, timezone=text.timezone
+    )
+
+
+def _is_name(ref: str, name: str | None) -> bool:
+    return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
+
+
+def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering: Numbering) -> list[str]:
+    """Return everything that is wrong with a reminder's content, each as `field: what; what is expected`."""
+    found: list[str] = []
+    _number(phone_number, partial(patient_number, numbering=numbering), found)
+    return found + _message_mistakes(message) + _timezone_mistakes(timezone)
+
+
+def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
+    """Return why a stored reminder can never be called, or None: another program may have written anything."""
+    found = mistakes(
+        phone_number=reminder.phone_number,
+        message=reminder.message,
+        timezone=reminder.timezone,
+        numbering=numbering,
+    )
+    if not found and patient_number(reminder.phone_number, numbering) != reminder.phone_number:
+        found.append("phone_number: not in its international form; expected + and digits only")
+    return "; ".join(found) or None
+
+
+def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
+    """Return the patient's time zone if the reminder has a known one, else the clinic's."""
+    own = known_zone(reminder.timezone) if reminder.timezone is not None else None
+    return own or rules.calling_hours.zone
+
+
+def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
+    """Return the moment from which on the patient is not called any more."""
+    return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
+
+
+def out_of_hours(wanted: ReminderRequest, rules: Rules) -> str | None:
+    """Return why a reminder will expire without a call, as things stand; None: there is a time for a call."""
+    zone = zone_of(wanted, rules)
+    opens, limit = rules.calling_hours.next_open(wanted.scheduled_at, zone), expiry(wanted, rules)
+    if opens is not None and opens < limit:
+        return None
+    spoken = limit.astimezone(zone)
+    return f"the calling hours leave no time to call before {spoken:%Y-%m-%d %H:%M %Z}, so it will expire"
+
+
+def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None:
+    """Return why a reminder is refused because its time is over already; None: there is time."""
+    limit = expiry(wanted, rules)
+    if limit > now:
+        return None
+    return f"too late; it was to be called before {limit.astimezone(rules.calling_hours.zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _message(text: RequestText, appointment: datetime | None, templates: Templates, found: list[str]) -> str:
+    """Return the message; what is wrong with it was added to `found`."""
+    message = text.message
+    if text.template is not None and message is not None:
+        found.append("template: together with a message; expected one of the two")
+    elif text.template is not None:
+        try:
+            message = templates.message(text.template, appointment)
+        except ValueError as error:
+            if not any(mistake.startswith("appointment_at:") for mistake in found):
+                found.append(f"{error}")
+            return ""
+    found += _message_mistakes(message or "")
+    return message or ""
+
+
+def _message_mistakes(message: str) -> list[str]:
+    if not message.strip():
+        return ["message: empty; expected the text to be spoken"]
+    if len(message) > MESSAGE_LIMIT:
+        return [f"message: {len(message)} characters; expected at most {MESSAGE_LIMIT}"]
+    if _UNSPEAKABLE.search(message):
+        return ["message: contains NUL or invalid characters; expected plain text"]
+    return []
+
+
+def _timezone_mistakes(timezone: str | None) -> list[str]:
+    if timezone is None:
+        return []
+    try:
+        place_zone(timezone)
+    except ValueError as error:
+        return [f"timezone: {error}"]
+    return []
+
+
+def _number(text: str, normalize: Callable[[str], str], found: list[str]) -> str | None:
+    """Return the number in its stored form, or None after its mistake was added to `found`."""
+    try:
+        return normalize(text)
+    except ValueError as error:
+        found.append(f"phone_number: {error}")
+        return None
+
+
+def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, found: list[str]) -> datetime | None:
+    """Return the moment in a field, or None after its mistake was added to `found`."""
+    try:
+        return moment(text, zone, order, midnight=field == "expires_at")
+    except ValueError as error:
+        found.append(f"{field}: {error}")
+        return None
+
+
+_UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})
+"""Variation selectors, which choose how the character before them looks; U+034F joins nothing that is seen."""
+
+
+def normal_name(name: str) -> str:
+    """Return the name without what nobody sees in it: the same for every way to write the same characters.
+
+    Composed and decomposed letters are one (Unicode's NFC), every space is a space, joiners, soft hyphens and marks of
+    direction are left out, and so are spaces around it.
+    """
+    if name.isascii() and name.isprintable():
+        return name.strip()
+    seen = "".join(" " if one.isspace() else one for one in name if not _is_unseen(one))
+    return unicodedata.normalize("NFC", seen).strip()
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) == "Cf" or character in _UNSEEN
+
+
+def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
+    """Yield why the patient will not be called, as things stand, and what of the message is not meant to be spoken.
+
+    Each has what to do about it.
+
+    Args:
+        wanted: what is stored.
+        rules: the clinic's rules.
+        opted_out: whether its number has opted out.
+    """
+    if opted_out:
+        yield "this number has opted out: it will not be called; tell the patient in another way"
+    uncalled = out_of_hours(wanted, rules)
+    if uncalled is not None:
+        yield f"{uncalled}; choose another time to call, or a later expiry"
+    yield from message_warnings(wanted.message)

@@ -1,0 +1,1 @@
+"""What patients hear: prompts, built-in languages, templates, and advice on wording."""

@@ -1,0 +1,86 @@
+"""The prompts of a call, the questions that a key answers, and how long a text takes to speak."""
+
+import re
+import unicodedata
+from enum import StrEnum
+from typing import Final
+
+from attrs import frozen
+
+
+class Prompt(StrEnum):
+    """One thing that is spoken in a call; the clinic's script has its text."""
+
+    GREETING = "greeting"
+    """Who is calling and why, the clinic first."""
+    MESSAGE = "message"
+    """The reminder's message."""
+    MENU = "menu"
+    """Which key does what."""
+    VOICEMAIL = "voicemail"
+    """All that is spoken to a machine: nothing about the patient."""
+    CONFIRMED = "confirmed"
+    CANCEL_QUESTION = "cancel_question"
+    """Whether the appointment is really to be cancelled."""
+    CANCEL_REQUESTED = "cancel_requested"
+    OPTED_OUT = "opted_out"
+    NOT_NEEDED = "not_needed"
+    """The call is not needed anymore: neutral, without the reason."""
+    UNKNOWN_KEY = "unknown_key"
+    GOODBYE = "goodbye"
+
+
+class Question(StrEnum):
+    """What the next key answers."""
+
+    MENU = "menu"
+    CANCEL = "cancel"
+    VOICEMAIL = "voicemail"
+    """None was asked: a key shows that a person listens to the text for a machine."""
+
+
+@frozen(kw_only=True)
+class Reply:
+    """The prompts that are spoken next, in this order."""
+
+    parts: tuple[Prompt, ...]
+    """Empty: the call ends, and nothing is spoken."""
+    question: Question | None = None
+    """The next key answers this; None: the call ends after the last prompt."""
+    repeats: int = 0
+    """How often the message has been repeated; it travels along with the question."""
+
+
+WORDS_PER_SECOND: Final = 2.5
+"""150 a minute: the brisk end of ordinary conversation, which has 125 to 150. Amazon's own sample of a Polly voice
+("Time-Driven Prosody", AWS blog, 2018) has 190, so a text that fits by this figure fits."""
+
+CHARACTERS_PER_SECOND: Final = 15.0
+"""The same pace where words are long: 6 characters a word, its space included; that sample has 18."""
+
+_WITHOUT_SPACES: Final = re.compile(
+    "[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3100-\u312f\u3130-\u318f"
+    "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\uff66-\uff9f\U0001b000-\U0001b16f"
+    "\U00020000-\U0003fffd]"
+)
+"""Letters of scripts that put no spaces between words (Thai, Lao, Tibetan, Burmese, Khmer, kana, Han), and of Korean,
+whose words are long: https://www.unicode.org/Public/UNIDATA/Blocks.txt."""
+
+
+def seconds(text: str) -> float:
+    """Return how long it takes to speak a text at a normal pace.
+
+    A word is what stands between spaces, with three exceptions that take longer than their spelling shows. Each digit
+    counts as a word, as numbers and times are read out. So does each letter of a script without spaces, where one is a
+    syllable or a word. Long words count by their characters.
+    """
+    return max(_words(text) / WORDS_PER_SECOND, len(text) / CHARACTERS_PER_SECOND)
+
+
+def _words(text: str) -> int:
+    return sum(max(sum(map(_is_a_word, token)), 1) for token in text.split())
+
+
+def _is_a_word(character: str) -> bool:
+    is_letter = _WITHOUT_SPACES.match(character) is not None and not unicodedata.combining(character)
+    return is_letter or character.isdigit()

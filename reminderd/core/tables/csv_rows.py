@@ -1,0 +1,138 @@
+"""Read a spreadsheet's text as rows: delimiter, rows above the header, quotes, line breaks in cells, bad lines.
+
+A cell that a spreadsheet would run as a formula is guarded when it is written, and read back as it was. Source: OWASP,
+"CSV Injection". An apostrophe in front makes a spreadsheet show the cell as text.
+"""
+
+import csv
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from attrs import frozen
+
+DELIMITERS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+"""What may stand between two cells, and its name."""
+
+LINES_TO_HEADER: Final = 40
+"""In how many lines of a table its header is searched."""
+
+_SEPARATOR_LINE: Final = "sep="
+_LOST: Final = "\N{REPLACEMENT CHARACTER}"
+
+
+@frozen
+class CsvRow:
+    """One row of the table."""
+
+    line: int
+    """The line of the file, from 1, on which it begins."""
+    cells: list[str]
+    mistake: str | None = None
+    """Why it can't be read; `cells` then holds its first line as it is, or what can be read of it."""
+
+
+@frozen
+class Layout:
+    """How a table begins."""
+
+    delimiter: str
+    above: int = 0
+    """How many rows are above its header: a title, the name of a report."""
+
+
+def layout_of(lines: Sequence[str], is_header: Callable[[Sequence[str]], bool]) -> Layout:
+    """Return how a table begins that has these first lines; its first row is the header if no other is one.
+
+    Args:
+        lines: at least one, with their line ends; `LINES_TO_HEADER` are enough.
+        is_header: returns whether a row names columns.
+    """
+    if names_delimiter(lines[0]):
+        delimiter = delimiter_of(lines[0])
+        return Layout(delimiter, _above(lines[1:], delimiter, is_header) or 0)
+    found = {delimiter: _above(lines, delimiter, is_header) for delimiter in DELIMITERS}
+    layouts = [Layout(delimiter, above) for delimiter, above in found.items() if above is not None]
+    return min(layouts, key=lambda layout: layout.above, default=Layout(delimiter_of(lines[0])))
+
+
+def _above(lines: Sequence[str], delimiter: str, is_header: Callable[[Sequence[str]], bool]) -> int | None:
+    """Return how many rows are above the header, read with this delimiter; None: there is none."""
+    rows = enumerate(csv_rows(lines, delimiter))
+    return next((place for place, row in rows if row.mistake is None and is_header(row.cells)), None)
+
+
+def delimiter_of(first_line: str) -> str:
+    """Return what stands between the cells of a header, a comma if nothing does; Excel's own `sep=;` line names it."""
+    if names_delimiter(first_line):
+        return first_line[len(_SEPARATOR_LINE)]
+    outside_quotes = "".join(first_line.split('"')[::2])
+    return max(DELIMITERS, key=outside_quotes.count)
+
+
+def names_delimiter(first_line: str) -> bool:
+    """Return whether the line is no header but Excel's way to name the delimiter."""
+    line = first_line.strip("\r\n")
+    return len(line) == len(_SEPARATOR_LINE) + 1 and line.lower().startswith(_SEPARATOR_LINE) and line[-1] in DELIMITERS
+
+
+def csv_rows(lines: Iterable[str], delimiter: str, *, first_line: int = 1) -> Iterator[CsvRow]:
+    """Yield every row, blank ones left out.
+
+    After quotes that don't match, reading goes on with the next line: one stray quote never swallows the rest.
+
+    Args:
+        lines: with their line ends, as from a file opened with `newline=""`.
+        delimiter: one of `DELIMITERS`.
+        first_line: the number of the first of them.
+    """
+    source = iter(lines)
+    again: deque[str] = deque()
+    consumed: list[str] = []
+
+    def feed() -> Iterator[str]:
+        while True:
+            line = again.popleft() if again else next(source, None)
+            if line is None:
+                return
+            consumed.append(line)
+            yield line
+
+    number = first_line
+    while True:
+        try:
+            for cells in csv.reader(feed(), delimiter=delimiter, strict=True):
+                if any(cells):
+                    is_whole = _LOST not in "".join(cells)
+                    yield CsvRow(number, cells, None if is_whole else UNREADABLE)
+                number += len(consumed)
+                consumed.clear()
+        except csv.Error:
+            yield CsvRow(number, [consumed[0].rstrip("\r\n")], _QUOTES)
+            number += 1
+            again.extendleft(reversed(consumed[1:]))
+            consumed.clear()
+        else:
+            return
+
+
+_QUOTES: Final = "quotes: they don't match; expected a cell in quotes to end with one, and a quote inside to be doubled"
+UNREADABLE: Final = f"encoding: a letter can't be read, shown as {_LOST}; expected the letter"
+
+
+_BEGINS_A_FORMULA: Final = re.compile("'*(?:\\s*[=+\\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b]|[\\t\\r\\n])")
+"""Also in full-width and small forms, which some spreadsheets take for the same; and behind apostrophes, so that
+`unguarded` always takes off what `guarded` has put there."""
+
+_GUARD: Final = "'"
+
+
+def guarded(cell: str) -> str:
+    """Return the cell as it may be handed to a spreadsheet."""
+    return _GUARD + cell if _BEGINS_A_FORMULA.match(cell) else cell
+
+
+def unguarded(cell: str) -> str:
+    """Return the cell as it was before `guarded`; a phone number has its + back."""
+    return cell[1:] if cell[:1] == _GUARD and _BEGINS_A_FORMULA.match(cell, 1) else cell

@@ -1,0 +1,183 @@
+"""Decide what a request does to the reminder that it names: added, changed, unchanged, or refused with a reason."""
+
+import hmac
+from datetime import datetime
+from enum import StrEnum
+from hashlib import sha256
+from typing import Final
+
+from attrs import evolve, frozen
+
+from reminderd.core.model import Status
+from reminderd.core.requests import ReminderRequest, too_late, warnings_of
+from reminderd.core.rules import Rules
+
+_HELD: Final = (
+    "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
+)
+_AFTER_SALT: Final = ":"
+_SHOWN: Final = 2
+"""Digits of a former phone number that staff are shown."""
+
+Content = tuple[str, str, datetime, datetime | None, str | None]
+"""Phone number, message, when to call, until when, the patient's time zone."""
+
+
+class Intake(StrEnum):
+    """What becomes of a reminder that somebody asks for."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    HELD = "held"
+    """Changed, with another phone number: staff must accept it, as its `ref` may name another patient's reminder."""
+    UNCHANGED = "unchanged"
+    CANCELLED = "cancelled"
+    """The table says that the appointment does not take place."""
+    NOT_NEEDED = "not needed"
+    """The table says so, and no reminder waits for it."""
+    CONFLICT = "conflict"
+    """Another reminder has its `ref`, or the one that it names can't be changed any more."""
+    TOO_LATE = "too late"
+
+
+@frozen
+class Decision:
+    """What becomes of a reminder that somebody asks for, and why it is refused."""
+
+    intake: Intake
+    reason: str = ""
+    """Empty if it is not refused."""
+    warnings: tuple[str, ...] = ()
+    """What is stored, but should be looked at again."""
+
+    @property
+    def refused(self) -> bool:
+        """Return whether nothing is stored."""
+        return self.intake in {Intake.CONFLICT, Intake.TOO_LATE}
+
+
+@frozen(kw_only=True)
+class Existing:
+    """A reminder that is stored already, as far as a request can change it."""
+
+    id: str
+    content: Content
+    status: Status
+    called: bool
+    """Whether any call was made for it."""
+    withdrawn: bool = False
+    """Whether the clinic's own system has cancelled it."""
+    held: str | None = None
+    """Why it is held for staff, as its phone number was changed; None: it is not."""
+    former: str | None = None
+    """Its number before that change, as `sealed` keeps it; None: it is not known."""
+
+
+@frozen(kw_only=True)
+class Cancellation:
+    """A row that says that its appointment does not take place."""
+
+    ref: str | None
+    request: ReminderRequest | None = None
+    """The reminder that it would ask for, which names it if it has no `ref`; None: it can't be read."""
+    phone_number: str | None = None
+    """Whose appointment it is; None: the row has no number."""
+
+    @property
+    def name(self) -> str:
+        """Return the `ref` of the reminder, or the id that it has without one."""
+        return self.ref or (self.request.own_id if self.request is not None else "")
+
+
+def content_of(wanted: ReminderRequest) -> Content:
+    """Return everything of a reminder that an edited line can change."""
+    return (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
+
+
+def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decision:
+    """Decide what becomes of the reminder of an appointment that does not take place."""
+    if existing is None or existing.status.final:
+        return Decision(Intake.NOT_NEEDED)
+    if asked.phone_number is not None and asked.phone_number != existing.content[0]:
+        why = (
+            "not cancelled: the reminder with this ref has another phone number; expected the same, or reminderd cancel"
+        )
+        return Decision(Intake.CONFLICT, why)
+    return Decision(Intake.CANCELLED)
+
+
+def decide(
+    request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime, *, opted_out: bool
+) -> Decision:
+    """Decide what a request does to the reminder that has its `ref` or id; the same for every way in.
+
+    One that says what is stored already changes nothing, whatever has become of its reminder. There is a warning if it
+    will not be called, though its time is still to come.
+
+    Args:
+        request: what is asked for.
+        existing: the reminder that it names, or None.
+        rules: the clinic's rules.
+        now: the time.
+        opted_out: whether its number has opted out.
+    """
+    decided = _decide(request, existing, rules, now)
+    if decided.intake is Intake.UNCHANGED and existing is not None:
+        return evolve(decided, warnings=_given_up(existing, now))
+    if decided.refused:
+        return decided
+    if existing is not None and existing.held is not None and existing.content == content_of(request):
+        return evolve(decided, warnings=(f"held, nobody is called: {existing.held}",))
+    held = (_HELD,) if decided.intake is Intake.HELD else ()
+    return evolve(decided, warnings=(*held, *warnings_of(request, rules, opted_out=opted_out)))
+
+
+def _decide(request: ReminderRequest, existing: Existing | None, rules: Rules, now: datetime) -> Decision:
+    if existing is None:
+        return _in_time(request, Intake.ADDED, rules, now)
+    if existing.content == content_of(request):
+        is_held = existing.held is not None and existing.status is Status.SCHEDULED
+        return Decision(Intake.HELD if is_held else Intake.UNCHANGED)
+    if existing.status is not Status.SCHEDULED:
+        why = f"not changed: the reminder is already {existing.status}; expected the line as it was, or another ref"
+        return Decision(Intake.CONFLICT, why)
+    if existing.called:
+        why = "not changed: it was called already and will be again; expected the line as it was, or another ref"
+        return Decision(Intake.CONFLICT, why)
+    is_sure = _goes_back(request, existing) or (existing.held is None and existing.content[0] == request.phone_number)
+    return _in_time(request, Intake.CHANGED if is_sure else Intake.HELD, rules, now)
+
+
+def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
+    """Warn of a reminder that is asked for again, and will not be called."""
+    if existing.status not in {Status.CANCELLED, Status.EXPIRED, Status.FAILED} or existing.content[2] <= now:
+        return ()
+    what = f"its reminder is {existing.status}, and will not be called"
+    return (f"{what}; reminderd call-again {existing.id} schedules it again",)
+
+
+def _goes_back(request: ReminderRequest, existing: Existing) -> bool:
+    """Return whether a request has the number again that its held reminder had before."""
+    salt, _, _ = (existing.former or "").partition(_AFTER_SALT)
+    return existing.held is not None and existing.former == sealed(request.phone_number, salt)
+
+
+def sealed(phone_number: str, salt: str) -> str:
+    """Return a salted hash of a number: enough to recognize it, and nothing to read or call."""
+    return f"{salt}{_AFTER_SALT}{hmac.new(salt.encode(), phone_number.encode(), sha256).hexdigest()}"
+
+
+def why_held(existing: Existing, source: str) -> str:
+    """Return the reason, for staff, why a reminder is held; `source` is where the change comes from.
+
+    It names the last number that nobody has to accept: however often the number changes meanwhile, it is the former.
+    """
+    if existing.held is not None:
+        return existing.held
+    former = existing.content[0]
+    return f"phone number changed ({source}), the former one ended in {former[-_SHOWN:]}: accept the new one, or cancel"
+
+
+def _in_time(request: ReminderRequest, intake: Intake, rules: Rules, now: datetime) -> Decision:
+    late = too_late(request, rules, now)
+    return Decision(intake) if late is None else Decision(Intake.TOO_LATE, late)

@@ -1,0 +1,250 @@
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.schedule.dates import OFFSETS, DayOrder, day_names, day_orders, moment
+
+BERLIN = ZoneInfo("Europe/Berlin")
+FIRST_OF_MARCH = datetime(2027, 3, 1, 15, 0, tzinfo=UTC)
+DMY, MDY = DayOrder.DAY_FIRST, DayOrder.MONTH_FIRST
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2027-03-01 16:00",
+        " 2027-03-01T16:00:00 ",
+        "2027-03-01T15:00Z",
+        "2027-03-01T10:00:00-05:00",
+        "20270301T1600",
+        "2027-03-01 16:00:00.0009",
+        "2027/03/01 16:00",
+        "2027/3/1 4:00 PM",
+        "01.03.2027 16:00",
+        "1.3.2027, 16:00 Uhr",
+        "01.03.2027 16:00:00",
+        "01.03.2027 16h00",
+        "01.03.2027 16h",
+        "1.3.2027 16 Uhr",
+        "1.3.2027 4 pm",
+        "1.3.2027 04:00\N{NO-BREAK SPACE}p.\N{NO-BREAK SPACE}m.",
+        "01.03.2027 16:00:00,000",
+        "2027-03-01 16:00:00,000",
+        "2027-03-01 16:00:00 +0100",
+        "2027-03-01 15:00 Z",
+        "20270301T150000Z",
+        "2027-03-01 1600",
+        "01.03.27 16:00",
+        "1. 3. 2027 16:00",
+        "01.03.2027 16.00 Uhr",
+        "01.03.2027 um 16:00 Uhr",
+        "01.03.2027, 1600",
+        "Mo. 01.03.2027 16:00",
+        "March 1, 2027 4:00 PM",
+        "Mon, Mar 1, 2027 4:00 PM",
+        "1-Mar-2027 16:00",
+        "1st March 2027 at 4 p.m.",
+        "Montag, 1. März 2027 um 16:00 Uhr",
+        "lunes, 1 de marzo de 2027 a las 16:00",
+        "lundi 1er mars 2027 à 16h00",
+        "2027-03-01 16:00 - 16:30",
+        "01.03.2027 16:00\N{EN DASH}16:30",
+        "2027-03-01 4 pm - 5 pm",
+        "2027-03-01, 16:00-16:30",
+        "2027-03-01 16:00-17:15",
+    ],
+)
+@pytest.mark.parametrize("order", [None, DMY, MDY])
+def test_these_mean_four_in_the_afternoon_on_the_first_of_march(text: str, order: DayOrder | None) -> None:
+    assert moment(text, BERLIN, order) == FIRST_OF_MARCH
+
+
+@pytest.mark.parametrize(
+    ("text", "order"),
+    [("1/3/2027 16:00", DMY), ("01-03-2027 16:00", DMY), ("3/1/2027 4:00 PM", MDY), ("03-01-2027 16:00", MDY)],
+)
+def test_with_slashes_the_order_must_be_known(text: str, order: DayOrder) -> None:
+    assert moment(text, BERLIN, order) == FIRST_OF_MARCH
+    with pytest.raises(ValueError, match="day first or month first"):
+        moment(text, BERLIN)
+
+
+@pytest.mark.parametrize(
+    ("text", "order"), [("1/3/27 16:00", DMY), ("3/1/27 4.00 PM", MDY), ("Mon, 3/1/2027 4:00 PM", MDY)]
+)
+def test_a_year_of_two_digits_is_of_this_century(text: str, order: DayOrder) -> None:
+    assert moment(text, BERLIN, order) == FIRST_OF_MARCH
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("2027-03-01 09:00-09:30", "a slot or a time with an offset"),
+        ("2027-03-01 03:00-05:00", "a slot or a time with an offset"),
+        ("2027-03-01 0900-0930", "a slot or a time with an offset"),
+        ("2027-03-01 17:15-16:30", "no place in the world has the offset -16:30"),
+        ("2027-03-01 09:00+30", r"no place in the world has the offset \+30"),
+        ("2027-03-01 09:00+0:30", "not a time"),
+        ("2027-03-01T14:00-15:00", "no place in the world has the offset -15:00"),
+        ("2027-03-01 14:00:00-15:00", "no place in the world has the offset -15:00"),
+        ("2027-03-01 09-10", "an hour without minutes; expected a time like 09:00"),
+        ("2027-03-01, 09:00-05:00", "a slot that ends before it begins"),
+        ("2027-03-01, 9:00 - 9:30 AM", "a slot that ends before it begins, or begins AM or PM"),
+        ("2027-03-01, 09:00+01:00", "not a time"),
+    ],
+)
+def test_an_offset_is_one_that_exists_and_can_be_nothing_else(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        moment(text, BERLIN)
+
+
+def test_a_slot_is_its_start_where_it_can_be_no_offset() -> None:
+    assert moment("2027-03-01 14:00-15:00", BERLIN) == datetime(2027, 3, 1, 13, tzinfo=UTC)
+    assert moment("2027-03-01 16:00-05:00", BERLIN) == datetime(2027, 3, 1, 21, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("text", ["2027-03-01 12:30-01:00", "2027-03-01 11:00-01:00", "2027-03-01 10:30-01:00"])
+def test_a_slot_over_noon_by_a_clock_of_twelve_hours_is_no_offset(text: str) -> None:
+    with pytest.raises(ValueError, match="a slot or a time with an offset"):
+        moment(text, BERLIN)
+
+
+def test_the_offsets_are_those_of_all_places() -> None:
+    months = [datetime(2027, month, 15, tzinfo=UTC) for month in range(1, 13)]
+    zones = [ZoneInfo(name) for name in available_timezones() - {"Factory"} if not name.startswith("Etc/")]
+    found = {month.astimezone(zone).utcoffset() for zone in zones for month in months}
+    assert found <= OFFSETS
+    assert {offset for offset in OFFSETS if offset not in found} <= {timedelta(hours=-12)}
+
+
+def test_midnight_without_an_offset_is_refused_where_a_date_alone_would_be_wrong() -> None:
+    assert moment("2027-03-01 00:00", BERLIN) == datetime(2027, 2, 28, 23, tzinfo=UTC)
+    for text in ("2027-03-01 00:00", "3/13/2027 12:00:00 AM"):
+        with pytest.raises(ValueError, match="midnight, as a date without a time of day is saved"):
+            moment(text, BERLIN, MDY, midnight=False)
+    assert moment("2027-03-01T00:00+01:00", BERLIN, midnight=False) == datetime(2027, 2, 28, 23, tzinfo=UTC)
+
+
+def test_no_name_of_a_month_or_weekday_means_two() -> None:
+    for kind in ("months", "days"):
+        pairs = set(day_names(kind))
+        assert len(pairs) == len({name for name, _ in pairs})
+
+
+def test_a_date_that_is_the_same_in_either_order_needs_none() -> None:
+    assert moment("3/3/2027 12:00 AM", BERLIN) == datetime(2027, 3, 2, 23, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "not a time"),
+        ("soon", "not a time"),
+        ("2027-03-01", "not a time"),
+        ("01.03.2027", "not a time"),
+        ("46447.6667", "a spreadsheet's own number"),
+        ("46447,6667", "a spreadsheet's own number"),
+        ("46447", "a spreadsheet's own number"),
+        ("46447 0.6667", "a spreadsheet's own number"),
+        ("01-03-27 16:00", "no year of four digits"),
+        ("027/03/01 16:00", "no year of four digits"),
+        ("2027/03/2027 16:00", "no year of four digits"),
+        ("2027-W11-1T16:00", "not a time"),
+        ("2027-03-15x16:00", "not a time"),
+        ("2027-03-15\N{NO-BREAK SPACE}16:00", "not a time"),
+        ("2027-13-15 16:00", "no such day or hour"),
+        ("2027-03-15 24:00", "no such day or hour"),
+        ("15.03.2027 24:00", "no such day or hour"),
+        ("2027-03-15 16", "an hour without minutes; expected a time like 16:00"),
+        ("16:00", "not a time"),
+        ("Tomorrow 4 pm", "not a time"),
+        ("Tu. 15.03.2027 16:00", "not a time"),
+        ("Mon 16:00", "not a time"),
+        ("Di. 15.03.2027 16:00", "another day of the week"),
+        ("15 Foo 2027 16:00", "not a time"),
+        ("Foo 15, 2027 16:00", "not a time"),
+        ("1803916800000", "not a time"),
+        ("31.02.2027 16:00", "no such day or hour"),
+        ("01.13.2027 16:00", "no such day or hour"),
+        ("01.03.2027 25:00", "no such day or hour"),
+        ("01.03.2027 16:00 PM", "no such day or hour"),
+        ("01.03.2027 0:30 AM", "no such day or hour"),
+        ("01.03.2027 16", "an hour without minutes; expected a time like 16:00"),
+        ("01.03.2027, 8", "an hour without minutes; expected a time like 08:00"),
+        ("01.03.2027 25", "no such day or hour"),
+        ("9030-03-01 16:00", "the year 9030"),
+        ("1970-03-01 16:00", "the year 1970"),
+        ("2027-03-28 02:30", "does not exist in Europe/Berlin"),
+        ("28.03.2027 02:30", "does not exist in Europe/Berlin"),
+        ("1/3.2027 16:00", "not a time"),
+        ("\N{ARABIC-INDIC DIGIT ONE}.03.2027 16:00 x", "not a time"),
+    ],
+)
+def test_what_is_no_time_says_why(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        moment(text, BERLIN, DMY)
+
+
+def test_a_local_time_that_comes_twice_is_its_first() -> None:
+    assert moment("2027-10-31 02:30", BERLIN) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "orders"),
+    [
+        ("13/1/2027 16:00", {DMY}),
+        ("1/13/2027 16:00", {MDY}),
+        (" 1-13-2027", {MDY}),
+        ("1/13/27", {MDY}),
+        ("Mon, 3/15/2027", {MDY}),
+        ("Mar 1, 2027", set()),
+        ("1/2/2027", {DMY, MDY}),
+        ("2/2/2027", set()),
+        ("13/14/2027", set()),
+        ("2027/1/13", set()),
+        ("13.1.2027", set()),
+        ("2027-01-13 16:00", set()),
+    ],
+)
+def test_the_orders_in_which_a_date_can_be_read(text: str, orders: set[DayOrder]) -> None:
+    assert day_orders(text) == orders
+
+
+@given(
+    st.datetimes(datetime(1971, 1, 2), datetime(2999, 1, 1)),  # noqa: DTZ001 - written as local time
+    st.sampled_from(
+        [
+            ("%Y-%m-%d %H:%M", None),
+            ("%Y-%m-%dT%H:%M:%S", None),
+            ("%d.%m.%Y %H:%M", None),
+            ("%d/%m/%Y %I:%M:%S %p", DMY),
+            ("%m/%d/%Y %I:%M %p", MDY),
+        ]
+    ),
+)
+def test_what_was_written_is_read_again(local: datetime, how: tuple[str, DayOrder | None]) -> None:
+    form, order = how
+    local = local.replace(microsecond=0, second=local.second if "%S" in form else 0)
+    assert moment(local.strftime(form), ZoneInfo("UTC"), order) == local.replace(tzinfo=UTC)
+
+
+@given(
+    st.text() | st.from_regex(r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4} [0-9:hapmAPM. ]{0,12}"),
+    st.none() | st.sampled_from(DayOrder),
+)
+def test_any_text_is_a_time_in_whole_milliseconds_or_a_reason(text: str, order: DayOrder | None) -> None:
+    found = time_or_reason(text, order)
+    if isinstance(found, str):
+        assert "expected" in found or "give another time" in found
+    else:
+        assert (found.tzinfo, found.microsecond % 1000) == (UTC, 0)
+
+
+def time_or_reason(text: str, order: DayOrder | None) -> datetime | str:
+    try:
+        return moment(text, BERLIN, order)
+    except ValueError as error:
+        return str(error)

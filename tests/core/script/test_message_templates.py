@@ -1,0 +1,127 @@
+"""A clinic's templates for messages, and an appointment's day and hour as people say them."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import pytest
+from babel.localedata import locale_identifiers
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.phone import ANY_NUMBER, patient_number
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.script.templates import Templates, spoken_day, spoken_hour
+
+BERLIN = ZoneInfo("Europe/Berlin")
+TEMPLATES = {"checkup": "{clinic} sees you on {date} at {time}.", "bill": "Please call {clinic}."}
+OURS = Templates(
+    by_name=TEMPLATES, clinic="Dr. Brown", language="en-US", zone=BERLIN, max_lateness=timedelta(minutes=240)
+)
+FOUR = datetime(2027, 3, 2, 15, 0, tzinfo=UTC)
+
+
+def templates(language: str) -> Templates:
+    return Templates(language=language, zone=BERLIN)
+
+
+def asked(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest | list[str]:
+    fields: dict[str, str | None] = {"message": None, "template": "checkup", "appointment_at": "2027-03-02 16:00"}
+    fields |= {"expires_at": None} | changes
+    text = RequestText(
+        phone_number="+4930123456",
+        scheduled_at="2027-03-01 16:00",
+        message=fields["message"],
+        template=fields["template"],
+        appointment_at=fields["appointment_at"],
+        expires_at=fields["expires_at"],
+    )
+    reading = Reading(
+        zone=ZoneInfo("America/New_York"),  # the patient's
+        normalize=partial(patient_number, numbering=ANY_NUMBER),
+        templates=templates,
+    )
+    return read_request(text, reading)
+
+
+def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest:
+    found = asked(templates, **changes)
+    assert isinstance(found, ReminderRequest)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("language", "day", "hour"),
+    [
+        ("en-US", "Tuesday, March 2", "4:00 PM"),
+        ("en-GB", "Tuesday 2 March", "16:00"),
+        ("de-DE", "Dienstag, 2. März", "16:00"),
+        ("es-MX", "martes 2 de marzo", "4:00 p.m."),
+        ("fr-FR", "mardi 2 mars", "16:00"),
+        ("ru", "вторник, 2 марта", "16:00"),
+        ("zh-Hans-CN", "3月2日星期二", "16:00"),
+        ("de-XX", "Dienstag, 2. März", "16:00"),
+        ("xx-YY", "Tuesday, March 2", "4:00 PM"),
+    ],
+)
+def test_a_moment_is_said_as_the_language_says_it(language: str, day: str, hour: str) -> None:
+    assert (spoken_day(FOUR, templates(language)), spoken_hour(FOUR, templates(language))) == (day, hour)
+
+
+@given(language=st.sampled_from(sorted(locale_identifiers())), days=st.integers(1, 300_000))
+def test_every_language_has_a_day_and_an_hour_without_odd_spaces(language: str, days: int) -> None:
+    moment = datetime(1970, 1, 1, 12, tzinfo=UTC) + timedelta(days=days)
+    spoken = [say(moment, templates(language.replace("_", "-"))) for say in (spoken_day, spoken_hour)]
+    assert all(text and not {"\u00a0", "\u202f"} & set(text) for text in spoken)
+
+
+def test_the_message_is_made_when_the_reminder_is_added_in_the_clinics_own_time() -> None:
+    assert wanted().message == "Dr. Brown sees you on Tuesday, March 2 at 4:00 PM."
+    assert wanted(Templates(by_name=TEMPLATES, zone=BERLIN), template="bill").message == "Please call your clinic."
+
+
+def test_a_template_that_mentions_no_time_needs_none() -> None:
+    assert wanted(template="bill", appointment_at=None).message == "Please call Dr. Brown."
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"template": "surgery"}, "template: unknown; expected one of checkup, bill"),
+        ({"appointment_at": None}, "appointment_at: missing; expected the time that the template checkup mentions"),
+        ({"appointment_at": "soon"}, "appointment_at: not a time"),
+        ({"appointment_at": "2027-03-01 09:00"}, "appointment_at: not after the time to call; expected a later time"),
+        ({"message": "Hello."}, "template: together with a message; expected one of the two"),
+        ({"template": None}, "message: empty; expected the text to be spoken"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:
+    found = asked(**changes)
+    assert isinstance(found, list)
+    [line] = found
+    assert line.startswith(mistake)
+
+
+def test_a_clinic_without_templates_gets_that_as_the_reason() -> None:
+    assert asked(Templates(zone=BERLIN)) == [
+        "template: there are no templates in [messages.templates]; expected a message, or a template of this name there"
+    ]
+
+
+def test_a_message_that_a_template_makes_too_long_is_refused() -> None:
+    found = asked(Templates(by_name={"checkup": "x" * 4001}, zone=BERLIN))
+    assert found == ["message: 4001 characters; expected at most 4000"]
+
+
+@pytest.mark.parametrize(
+    ("appointment", "expires", "limit"),
+    [
+        ("2027-03-02 16:00", None, None),
+        ("2027-03-01T17:00-05:00", None, datetime(2027, 3, 1, 22, 0, tzinfo=UTC)),
+        ("2027-03-01T17:00-05:00", "2027-03-01 16:30", datetime(2027, 3, 1, 21, 30, tzinfo=UTC)),
+        ("2027-03-01T20:00-05:00", None, None),
+    ],
+    ids=["the next day", "an hour later", "with a limit of its own", "just as late as may be"],
+)
+def test_nobody_is_called_after_the_appointment(appointment: str, expires: str | None, limit: datetime | None) -> None:
+    assert wanted(appointment_at=appointment, expires_at=expires).expires_at == limit

@@ -1,0 +1,97 @@
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.phone import dictated
+from reminderd.core.script.languages import BUILT_IN, is_built_in, language_of
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.templates import PLACEHOLDERS, Script, spoken
+
+BROWN = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
+FIXED: list[Prompt] = [part for part in Prompt if part is not Prompt.MESSAGE]
+WITH_PHONE = (Prompt.MENU, Prompt.VOICEMAIL, Prompt.OPTED_OUT, Prompt.GOODBYE)
+
+
+@pytest.mark.parametrize("language", BUILT_IN)
+def test_every_language_has_words_for_every_part(language: str) -> None:
+    words = language_of(language)
+    assert list(words.templates) == FIXED
+    for template in words.templates.values():
+        assert set(re.findall(r"\{(.*?)\}", template)) <= {"clinic", "phone"}
+    for part in WITH_PHONE:
+        assert "{phone}" in words.templates[part]
+    for part in (Prompt.GREETING, Prompt.VOICEMAIL, Prompt.NOT_NEEDED):
+        assert "{clinic}" in words.templates[part]
+
+
+def test_a_patient_hears_the_clinic_the_message_and_the_number_digit_by_digit() -> None:
+    message = "Your appointment is tomorrow at nine."
+    assert spoken(Prompt.GREETING, BROWN, message) == (
+        "Hello, this is Dr. Brown's office, calling with an appointment reminder."
+    )
+    assert spoken(Prompt.MESSAGE, BROWN, message) == message
+    assert spoken(Prompt.GOODBYE, BROWN, message) == "You can reach us at 2 0 2, 5 5 5, 0 1 9 0. Goodbye."
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        ("+12025550190", "2 0 2, 5 5 5, 0 1 9 0"),
+        ("+4930123456", "0 3 0, 1 2 3 4 5 6"),
+        ("+33123456789", "0 1, 2 3, 4 5, 6 7, 8 9"),
+        ("+34912345678", "9 1 2, 3 4, 5 6, 7 8"),
+    ],
+)
+def test_a_number_is_dictated_as_it_is_dialed_in_its_own_country(number: str, said: str) -> None:
+    assert dictated(number) == said
+
+
+def test_without_a_phone_patients_are_asked_to_call_the_number_that_calls_them() -> None:
+    script = Script(from_number="+12025550100")
+    assert spoken(Prompt.GOODBYE, script, "") == "You can reach us at 2 0 2, 5 5 5, 0 1 0 0. Goodbye."
+
+
+def test_without_name_and_number_the_sentences_are_still_sentences() -> None:
+    assert spoken(Prompt.VOICEMAIL, Script(), "") == (
+        "Hello, this is your clinic. Please call us back at our usual number. Thank you."
+    )
+    assert spoken(Prompt.VOICEMAIL, Script(language="de-AT"), "") == (
+        "Guten Tag, hier ist Ihre Praxis. Bitte rufen Sie uns zurück unter unserer gewohnten Nummer. Vielen Dank."
+    )
+
+
+@pytest.mark.parametrize("language", BUILT_IN)
+def test_no_machine_hears_what_the_call_was_about(language: str) -> None:
+    said = spoken(Prompt.VOICEMAIL, Script(language=language), "psychotherapy").lower()
+    assert not any(word in said for word in ("psycho", "appointment", "cita", "termin", "rendez-vous", "remind"))
+
+
+def test_the_clinics_own_words_win_over_the_languages() -> None:
+    script = Script(clinic="Brown", templates={Prompt.GREETING: "{clinic} here: {message} ({phone})"}, language="fr")
+    assert spoken(Prompt.GREETING, script, "Come.") == "Brown here: Come. (numéro habituel)"
+    assert spoken(Prompt.CONFIRMED, script, "") == "Merci. Votre rendez-vous est confirmé."
+
+
+@given(st.text(), st.text(min_size=1))
+def test_what_is_filled_in_is_never_filled_again(message: str, clinic: str) -> None:
+    script = Script(clinic=clinic, templates={Prompt.GREETING: "{clinic}|{message}"})
+    assert spoken(Prompt.GREETING, script, message) == f"{clinic}|{message}"
+    assert spoken(Prompt.MESSAGE, script, message) == message
+
+
+def test_a_message_that_looks_like_a_template_is_said_as_it_is() -> None:
+    message = " ".join(f"{{{name}}}" for name in PLACEHOLDERS) + " {0} {"
+    assert spoken(Prompt.MESSAGE, BROWN, message) == message
+
+
+@pytest.mark.parametrize(("language", "first"), [("en-GB", "en"), ("ES-mx", "es"), ("de", "de"), ("fr-CA", "fr")])
+def test_a_languages_region_does_not_matter(language: str, first: str) -> None:
+    assert is_built_in(language)
+    assert language_of(language) is BUILT_IN[first]
+
+
+def test_a_language_that_is_not_built_in_is_english() -> None:
+    assert not is_built_in("pt-BR")
+    assert language_of("pt-BR") is BUILT_IN["en"]

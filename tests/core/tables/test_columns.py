@@ -1,0 +1,207 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.tables.columns import FIELDS, ColumnsError, columns_of
+from reminderd.core.tables.headers import _NAMES, KNOWN, PHONES, is_header, plain, role_of
+
+EXPECTED = 'expected a column added with the header "call at" and times like 2027-03-01 16:00'
+
+
+def mistakes(header: list[str], **chosen: str) -> list[str]:
+    with pytest.raises(ColumnsError) as caught:
+        columns_of(header, chosen)
+    return caught.value.mistakes
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        ["phone", "message", "at", "ref", "expires", "timezone"],
+        ["Telefon-Nr.", "NACHRICHT", "Anruf am", "Termin-ID", "gültig bis", "Zeitzone"],
+        ["Número de teléfono", "Mensaje", "Llamar el", "Número de cita", "válido hasta", "Zona horaria"],
+        ["N° de téléphone", "Texte", "Date d'appel", "N° de rendez-vous", "Jusqu'à", "Fuseau horaire"],
+        ["phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone"],
+    ],
+)
+def test_columns_are_found_in_four_languages(header: list[str]) -> None:
+    fields = ("phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone")
+    found = columns_of(header, {})
+    assert found.places == {field: (place,) for place, field in enumerate(fields)}
+    assert found.ignored == ()
+
+
+def test_unknown_columns_are_named() -> None:
+    assert columns_of(["Name", "phone", "message", "", "at"], {}).ignored == ("Name", "")
+
+
+def test_a_date_and_a_time_of_day_are_put_together() -> None:
+    columns = columns_of(["Anrufzeit", "Telefon", "Text", "Anrufdatum"], {})
+    assert columns.text("scheduled_at", ["16:00", "+49", "Hello", "01.03.2027"]) == "01.03.2027, 16:00"
+    assert columns.text("scheduled_at", ["", "+49", "Hello", " "]) == ""
+    assert columns.text("phone_number", ["16:00"]) == ""
+    assert columns.text("ref", ["16:00"]) == ""
+
+
+@pytest.mark.parametrize("name", ["Call date", "Call time"])
+def test_a_date_or_time_alone_may_hold_both(name: str) -> None:
+    assert columns_of([name, "phone", "message"], {}).places["scheduled_at"] == (0,)
+
+
+@pytest.mark.parametrize(
+    "times", [["Termin"], ["Rendez-vous"], ["ApptDate"], ["Appointment Date", "Appointment Time"]], ids=" ".join
+)
+def test_the_time_of_an_appointment_is_never_the_time_to_call(times: list[str]) -> None:
+    [told, _] = mistakes(["phone", "message", *times])
+    names = ", ".join(f'"{name}"' for name in times)
+    assert told.startswith(
+        f"scheduled_at: no column for the time to call, only for the appointment's: {names}; expected"
+    )
+    assert told.endswith("or --map scheduled_at=HEADER if there is one")
+
+
+@pytest.mark.parametrize(
+    ("times", "maps"),
+    [
+        (["Date", "Time"], '--map date="Date" --map time="Time"'),
+        (["Uhrzeit", "Datum"], '--map date="Datum" --map time="Uhrzeit"'),
+        (["Fecha y hora"], '--map scheduled_at="Fecha y hora"'),
+        (["Jour"], '--map scheduled_at="HEADER"'),
+        (["Zeitpunkt", "Datum", "Zeit"], '--map scheduled_at="HEADER"'),
+        (["Datum", "Termin um"], '--map scheduled_at="HEADER"'),
+    ],
+)
+def test_a_time_that_does_not_say_of_what_is_not_the_time_to_call(times: list[str], maps: str) -> None:
+    [told, _] = mistakes(["phone", "message", *times])
+    assert told.startswith("scheduled_at: no column for the time to call: ")
+    assert told.endswith(f"may be the appointment's; {EXPECTED}, or {maps} if that is the time to call")
+
+
+def test_a_date_and_a_time_are_the_appointments_next_to_the_time_to_call() -> None:
+    places = columns_of(["phone", "message", "Date", "Time", "Call Date", "Call Time"], {}).places
+    assert (places["appointment_at"], places["scheduled_at"]) == ((2, 3), (4, 5))
+    columns = columns_of(["phone", "message", "at", "Date", "Appointment Date", "Appointment Time"], {})
+    assert (columns.places["appointment_at"], columns.ignored) == ((4, 5), ("Date",))
+
+
+@pytest.mark.parametrize("times", [["Date", "Datum"], ["Zeitpunkt", "Datum"], ["When", "Time"], ["Zeit", "Uhrzeit"]])
+def test_a_time_next_to_the_time_to_call_must_be_one(times: list[str]) -> None:
+    [told, _] = mistakes(["phone", "message", "at", *times])
+    names = ", ".join(f'"{name}"' for name in times)
+    assert told.startswith(
+        f"appointment_at: more than one way to read it, {names}; expected --map appointment_at=HEADER"
+    )
+    assert columns_of(["phone", "message", "at", "Termin", *times], {}).places["appointment_at"] == (3,)
+    assert columns_of(["phone", "message", "at", *times], {"appointment_at": ""}).ignored == tuple(times)
+
+
+def test_a_date_and_a_time_are_the_calls_once_that_is_mapped() -> None:
+    places = columns_of(["phone", "message", "Date", "Time"], {"date": "Date", "time": "Time"}).places
+    assert places == {"phone_number": (0,), "message": (1,), "scheduled_at": (2, 3)}
+    places = columns_of(["phone", "message", "at", "Termin"], {"appointment_at": ""}).places
+    assert places == {"phone_number": (0,), "message": (1,), "scheduled_at": (2,)}
+    places = columns_of(["phone", "message", "at", "A", "B"], {"appointment_date": "A", "appointment_time": "B"}).places
+    assert places["appointment_at"] == (3, 4)
+
+
+def test_of_several_numbers_the_mobile_is_called_else_the_next_one_that_is_there() -> None:
+    columns = columns_of(["Work Phone", "Patient Home Phone", "message", "at", "Patient's Mobile Number", "Phone"], {})
+    assert columns.places["phone_number"] == (4, 5, 1, 0)
+    assert columns.text("phone_number", ["w", "h", "", "", "m", "p"]) == "m"
+    assert columns.text("phone_number", ["w", "h", "", "", "-", " "]) == "h"
+    assert columns.text("phone_number", ["w"]) == "w"
+    assert columns.text("phone_number", ["", "", "", "", "", ""]) == ""
+    assert columns.text("phone_number", []) == ""
+
+
+def test_a_chosen_number_is_the_only_one() -> None:
+    columns = columns_of(["home phone", "mobile", "message", "at"], {"phone_number": "home phone"})
+    assert columns.places["phone_number"] == (0,)
+    assert columns.ignored == ("mobile",)
+
+
+@pytest.mark.parametrize("name", ["ID", "Appointment", "Booking", "Case Number", "Kennung"])
+def test_a_header_that_may_be_another_thing_is_no_ref_until_it_is_mapped(name: str) -> None:
+    header = ["phone", "message", "at", name]
+    [told, _] = mistakes(header)
+    expected = f'expected --map ref="{name}" if it is, or --map ref= if it is not'
+    assert told == f'ref: "{name}" may be your own unique name of each reminder, or something else; {expected}'
+    assert columns_of(header, {"ref": name}).places["ref"] == (3,)
+    assert "ref" not in columns_of(header, {"ref": ""}).places
+    assert columns_of([*header, "Booking ID"], {}).places["ref"] == (4,)
+
+
+@pytest.mark.parametrize("name", ["Appointment ID", "Booking ID", "Terminnummer", "ApptGUID", "ref"])
+def test_an_unmistakable_header_is_the_ref(name: str) -> None:
+    assert columns_of(["phone", "message", "at", name], {}).places["ref"] == (3,)
+
+
+@pytest.mark.parametrize("name", ["Patient ID", "Patient Account Number", "ClinicID", "Patient Name"])
+def test_what_names_a_patient_or_a_clinic_is_nothing_of_a_reminder(name: str) -> None:
+    assert columns_of(["phone", "message", "at", name], {}).ignored == (name,)
+
+
+def test_a_row_with_two_names_is_a_header() -> None:
+    assert is_header(["phone", "", "message"])
+    assert not is_header(["Appointments", "", "message"])
+    assert is_header(["Wann", "Praxis"], also=frozenset({"praxis"}))
+
+
+def test_two_columns_for_one_field_are_a_mistake_that_names_them() -> None:
+    [fits, found] = mistakes(["Mobile", "Cell Phone", "message", "at"])
+    assert fits == 'phone_number: 2 columns fit, "Mobile", "Cell Phone"; expected one, or --map phone_number=HEADER'
+    assert found == 'found: "Mobile", "Cell Phone", "message", "at"'
+
+
+def test_a_time_in_two_ways_is_a_mistake() -> None:
+    assert (
+        'scheduled_at: more than one way to read it, "at", "Anrufdatum"'
+        in mistakes(["at", "Anrufdatum", "phone", "message"])[0]
+    )
+
+
+def test_everything_that_is_missing_is_listed_at_once() -> None:
+    told = mistakes(["name"])
+    assert [line.partition(":")[0] for line in told] == ["scheduled_at", "phone_number", "message", "found"]
+    assert mistakes([])[-1] == "found: nothing"
+
+
+def test_a_chosen_header_overrules() -> None:
+    header = ["Phone", "Mobile", "message", "at", "date", "time"]
+    places = columns_of(header, {"phone_number": "mobile", "scheduled_at": "at"}).places
+    assert (places["phone_number"], places["scheduled_at"]) == ((1,), (3,))
+    assert columns_of(header, {"phone_number": "Mobile", "date": "date", "time": "time"}).places["scheduled_at"] == (
+        4,
+        5,
+    )
+
+
+def test_a_chosen_column_is_nothing_else_besides() -> None:
+    places = columns_of(["Handy", "Text", "at", "id"], {"message": "id"}).places
+    assert places == {"phone_number": (0,), "message": (3,), "scheduled_at": (2,)}
+
+
+def test_a_chosen_header_that_is_not_there_or_twice_is_a_mistake() -> None:
+    told = mistakes(["phone", "message", "message", "at"], ref="case", phone_number="—", message="message")
+    assert told[:2] == ['ref: there is no column "case"', 'phone_number: there is no column "—"']
+    assert told[2].startswith("message: 2 columns fit")
+
+
+def test_a_file_without_a_header_shows_no_number() -> None:
+    told = mistakes(["+4930123456", "x" * 100])
+    assert told[-1] == f'found: "+…", "{"x" * 40}"'
+
+
+def test_every_synonym_means_one_thing_and_survives_case_and_punctuation() -> None:
+    unsure = {"some_at", "some_date", "some_time", "some_ref", "some_status"}
+    assert set(KNOWN.values()) == {*FIELDS, *PHONES, *unsure} - {"phone_number"}
+    pairs = {(plain(name), role) for role, names in _NAMES.items() for name in names.split(",")}
+    assert len(pairs) == len(KNOWN)
+    for name, role in KNOWN.items():
+        assert role_of(f" {name.upper()}: ") == role
+
+
+@given(st.lists(st.text()))
+def test_any_header_is_read_or_refused(header: list[str]) -> None:
+    with pytest.raises(ColumnsError):
+        columns_of([name for name in header if role_of(name) is None], {})

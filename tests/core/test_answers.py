@@ -1,0 +1,100 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reminderd.core.answers import LISTENER_WORDS, STATUS_WORDS, Listener, listener, spelled
+from reminderd.core.model import PROGRESS, TERMINAL
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("completed", "completed"),
+        ("COMPLETED", "completed"),
+        ("No_Answer", "no-answer"),
+        ("in_progress", "in-progress"),
+        ("canceled", "canceled"),
+        ("cancelled", "canceled"),
+        ("CANCELLED", "canceled"),
+        (" busy\n", "busy"),
+        ("No Answer", "no-answer"),
+        ("unanswered", "no-answer"),
+        ("TIMEOUT", "no-answer"),
+        ("Rejected", "declined"),
+        ("call_rejected", "declined"),
+        ("hangup", "hung-up"),
+        ("Hang up", "hung-up"),
+        ("On Hold", "on hold"),  # a word we don't know is kept
+        ("", ""),
+    ],
+)
+def test_a_providers_word_in_our_spelling(theirs: str, ours: str) -> None:
+    assert spelled(theirs) == ours
+
+
+@pytest.mark.parametrize("word", sorted(PROGRESS | TERMINAL))
+def test_our_own_words_are_spelled_as_they_are(word: str) -> None:
+    assert spelled(word) == spelled(word.upper().replace("-", "_")) == word
+
+
+@given(st.text())
+def test_spelling_twice_changes_nothing(text: str) -> None:
+    assert spelled(spelled(text)) == spelled(text)
+
+
+def test_a_word_has_one_meaning() -> None:
+    assert not PROGRESS & TERMINAL
+
+
+def test_every_word_of_other_gateways_stands_for_one_status_of_ours() -> None:
+    words = [word for others in STATUS_WORDS.values() for word in others]
+    assert len(words) == len(set(words))
+    assert set(STATUS_WORDS) <= PROGRESS | TERMINAL
+    assert not set(words) & (PROGRESS | TERMINAL)
+
+
+@pytest.mark.parametrize(
+    ("answered_by", "who"),
+    [
+        ("human", Listener.PERSON),
+        ("Person", Listener.PERSON),
+        ("unknown", Listener.PERSON),
+        ("not_sure", Listener.PERSON),
+        ("", Listener.PERSON),
+        (None, Listener.PERSON),
+        ("machine", Listener.MACHINE),
+        ("MACHINE", Listener.MACHINE),
+        ("machine_end_beep", Listener.MACHINE),
+        ("Answering Machine", Listener.MACHINE),
+        ("AnsweringMachine", Listener.MACHINE),
+        ("voicemail", Listener.MACHINE),
+        ("Voice-Mail", Listener.MACHINE),
+        ("VOICE_MAIL", Listener.MACHINE),
+        ("Silence", Listener.MACHINE),
+        ("fax", Listener.FAX),
+        ("FAX machine", Listener.FAX),
+        ("no-machine", Listener.PERSON),
+        ("not_a_machine", Listener.PERSON),
+        ("human_no_beep", Listener.PERSON),
+        ("machine_detection_off", Listener.PERSON),
+    ],
+)
+def test_who_has_answered_is_read_in_any_case_and_with_any_separators(answered_by: str | None, who: Listener) -> None:
+    assert listener(answered_by) is who
+
+
+def test_each_word_for_a_listener_is_written_as_it_is_compared() -> None:
+    assert all(word.isalpha() and word == word.casefold() for words in LISTENER_WORDS.values() for word in words)
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
+
+
+def test_the_tables_in_the_docs_have_every_word() -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    for status, words in STATUS_WORDS.items():
+        assert f"| `{status}` | {', '.join(f'`{word}`' for word in words)} |" in text
+    for who, parts in LISTENER_WORDS.items():
+        assert f"| a {who} | {', '.join(f'`{word}`' for word in parts)} |" in text

@@ -1,0 +1,105 @@
+from datetime import timedelta
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.diagnosis import DISK_FULL_SOON
+from reminderd.core.monitoring import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, errors
+from tests.support.nouns import NOW
+
+SECOND = timedelta(seconds=1)
+
+WELL = Glance(
+    due_next_hour=4,
+    due=1,
+    due_since=NOW - SECOND,
+    in_flight=2,
+    stuck=0,
+    held={"outside the calling hours": 3},
+    failed_today=5,
+    last_report=None,
+    paused=False,
+    paused_since=None,
+    unreached_since=None,
+)
+DAEMON = Daemon(
+    version="1.2.3",
+    started_at=NOW,
+    provider="generic",
+    parts={"database": None, "poll loop": None, "provider": None},
+    last_poll=NOW,
+    last_webhook=None,
+    database_id="0" * 32,
+)
+
+
+def found(
+    glance: Glance = WELL,
+    daemon: Daemon | str = DAEMON,
+    free_bytes: int = DISK_FULL_SOON,
+    uncallable: int = 0,
+    backup: timedelta | str | None = None,
+) -> list[str]:
+    return errors(daemon=daemon, glance=glance, uncallable=uncallable, free_bytes=free_bytes, backup=backup, now=NOW)
+
+
+def test_work_under_way_and_patients_who_were_not_reached_are_no_error() -> None:
+    assert found() == []
+
+
+def test_a_daemon_that_can_not_be_asked_is() -> None:
+    assert found(daemon="the daemon does not answer") == ["the daemon does not answer"]
+
+
+def test_each_part_that_fails_is() -> None:
+    ill = evolve(DAEMON, parts={"database": None, "poll loop": "no heartbeat for 45 s", "provider": "paused: 503"})
+    assert found(daemon=ill) == ["poll loop: no heartbeat for 45 s", "provider: paused: 503"]
+
+
+@pytest.mark.parametrize(("stuck", "words"), [(1, "1 call is stuck"), (2, "2 calls are stuck")])
+def test_calls_that_nobody_looks_after_are(stuck: int, words: str) -> None:
+    (sentence,) = found(evolve(WELL, stuck=stuck))
+    assert sentence.startswith(words)
+
+
+def test_a_reminder_that_waits_too_long_is_unless_staff_want_it_so() -> None:
+    late = evolve(WELL, due_since=NOW - LATE_AFTER - SECOND)
+    assert found(late) == ["1 reminder is not dialed in time, the oldest has waited for 15 minutes"]
+    assert found(evolve(late, paused=True)) == []
+    assert found(evolve(WELL, due_since=NOW - LATE_AFTER)) == []
+    assert found(evolve(WELL, due=0, due_since=None)) == []
+
+
+def test_a_pause_that_may_have_been_forgotten_is() -> None:
+    paused = evolve(WELL, paused=True, paused_since=NOW - LONG_PAUSE)
+    assert found(paused) == []
+    (sentence,) = found(evolve(paused, paused_since=NOW - LONG_PAUSE - SECOND))
+    assert sentence == "staff have paused all dialing for 12 hours; reminderd resume ends it"
+
+
+@pytest.mark.parametrize(("uncallable", "words"), [(1, "1 waiting reminder"), (2, "2 waiting reminders")])
+def test_waiting_reminders_that_can_not_be_called_are(uncallable: int, words: str) -> None:
+    assert found(uncallable=uncallable) == [f"{words} can't be called: correct them before they are due"]
+
+
+def test_a_disk_that_is_nearly_full_is() -> None:
+    assert found(free_bytes=DISK_FULL_SOON - 1) == ["the disk is nearly full: 99 MB free"]
+
+
+def test_all_errors_are_reported_at_once() -> None:
+    assert len(found(evolve(WELL, stuck=1), "no answer", 0)) == 3
+
+
+def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
+    assert found(backup=BACKUP_LATE) == []
+    assert found(backup=BACKUP_LATE + SECOND) == ["the newest backup is 26 hours old"]
+    assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
+
+
+def test_an_address_that_the_provider_does_not_reach_is_reported_once_whether_the_daemon_answers_or_not() -> None:
+    failing = evolve(WELL, unreached_since=NOW, due_since=NOW - LATE_AFTER - SECOND)
+    ill = evolve(DAEMON, parts={"database": None, ADDRESS: "dialing is paused: …"})
+    (sentence,) = found(failing, daemon=ill)
+    assert sentence.startswith("public address: dialing is paused: answered calls never asked what to say")
+    assert "[web].public_base_url" in sentence
+    assert found(failing, daemon="the daemon does not answer") == ["the daemon does not answer", sentence]

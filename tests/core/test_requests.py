@@ -1,0 +1,175 @@
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from attrs import evolve
+
+from reminderd.core.model import MESSAGE_LIMIT
+from reminderd.core.phone import ANY_NUMBER, Numbering, patient_number
+from reminderd.core.requests import (
+    Reading,
+    ReminderRequest,
+    RequestText,
+    expiry,
+    mistakes,
+    out_of_hours,
+    read_request,
+    too_late,
+    unfit,
+    zone_of,
+)
+from reminderd.core.schedule.calling_hours import CallingHours
+from tests.support.nouns import HOUR, NO_HOURS, NOW, RULES, a_reminder, hours
+
+BERLIN = evolve(RULES, calling_hours=CallingHours(ZoneInfo("Europe/Berlin")))
+
+
+@pytest.mark.parametrize("phone_number", ["+4930123456", " +49 30 123-456 "])
+@pytest.mark.parametrize("message", ["Hello", "x" * MESSAGE_LIMIT, "Grüße \N{WAVING HAND SIGN}\nuntil tomorrow"])
+@pytest.mark.parametrize("timezone", [None, "Europe/Berlin"])
+def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | None) -> None:
+    assert mistakes(phone_number=phone_number, message=message, timezone=timezone, numbering=ANY_NUMBER) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"phone_number": "030 123456"}, "phone_number: without country code"),
+        ({"message": ""}, "message: empty"),
+        ({"message": " \n\t"}, "message: empty"),
+        ({"message": "x" * (MESSAGE_LIMIT + 1)}, "message: 4001 characters; expected at most 4000"),
+        ({"message": "a\0b"}, "message: contains NUL or invalid characters"),
+        ({"message": "a\ud800b"}, "message: contains NUL or invalid characters"),
+        ({"message": "M\N{REPLACEMENT CHARACTER}ller"}, "message: contains NUL or invalid characters"),
+        ({"message": f"a{chr(0xDFFF)}b"}, "message: contains NUL or invalid characters"),
+        ({"timezone": "Mars/Base"}, "timezone: not a time zone"),
+        ({"timezone": ""}, "timezone: not a time zone"),
+    ],
+    ids=[
+        "no number",
+        "empty",
+        "blank",
+        "too long",
+        "NUL",
+        "first surrogate",
+        "lost letter",
+        "last surrogate",
+        "no zone",
+        "no name",
+    ],
+)
+def test_a_mistake_names_its_field(wrong: dict[str, str], says: str) -> None:
+    good = {"phone_number": "+4930123456", "message": "Hello", "timezone": None}
+    (found,) = mistakes(**(good | wrong), numbering=ANY_NUMBER)  # type: ignore[arg-type] # a table of fields
+    assert found.startswith(says)
+
+
+def test_every_mistake_is_listed_at_once() -> None:
+    assert len(mistakes(phone_number="", message="", timezone="?", numbering=ANY_NUMBER)) == 3
+
+
+def test_a_stored_number_must_be_in_its_one_spelling() -> None:
+    assert unfit(a_reminder(), ANY_NUMBER) is None
+    found = unfit(a_reminder(phone_number="+1 202 555 0001"), ANY_NUMBER)
+    assert (found or "").startswith("phone_number: not in its international form")
+
+
+def test_a_stored_number_that_the_clinic_does_not_call_is_wrong_with_its_reason() -> None:
+    assert unfit(a_reminder(), Numbering(country="US")) is None
+    assert "United States (US)" in (unfit(a_reminder(), Numbering(country="DE")) or "")
+
+
+def test_what_is_wrong_with_a_stored_row_is_one_line() -> None:
+    wrong = unfit(a_reminder(phone_number="12", message=""), ANY_NUMBER)
+    assert wrong is not None
+    assert wrong.count("; ") == 3  # two mistakes, each with what was expected
+    assert "\n" not in wrong
+
+
+@pytest.mark.parametrize(
+    ("own", "zone"),
+    [("America/New_York", "America/New_York"), (None, "Europe/Berlin"), ("Mars/Base", "Europe/Berlin")],
+    ids=["its own", "none", "unknown"],
+)
+def test_the_zone_is_the_patients_own_if_it_is_known_else_the_clinics(own: str | None, zone: str) -> None:
+    assert zone_of(a_reminder(timezone=own), BERLIN) == ZoneInfo(zone)
+
+
+def test_the_limit_is_the_reminders_own_else_counted_from_when_it_was_due() -> None:
+    assert expiry(a_reminder(scheduled_at=NOW), RULES) == NOW + RULES.max_lateness
+    assert expiry(a_reminder(scheduled_at=NOW, expires_at=NOW + HOUR), RULES) == NOW + HOUR
+
+
+def requested(**changes: Any) -> ReminderRequest | list[str]:
+    values: dict[str, Any] = {
+        "phone_number": " +49 30 123-456",
+        "message": "Hello",
+        "scheduled_at": "2027-03-01 16:00",
+        "expires_at": None,
+        "timezone": None,
+        "ref": None,
+    }
+    reading: dict[str, Any] = {
+        "zone": ZoneInfo("Europe/Berlin"),
+        "normalize": partial(patient_number, numbering=ANY_NUMBER),
+    }
+    for name in ("zone", "normalize", "order", "templates"):
+        if name in changes:
+            reading[name] = changes.pop(name)
+    return read_request(RequestText(**(values | changes)), Reading(**reading))
+
+
+def test_a_request_is_in_its_stored_form() -> None:
+    assert requested(expires_at="2027-03-01 16:00", ref="7", timezone="Europe/Paris") == ReminderRequest(
+        phone_number="+4930123456",
+        message="Hello",
+        scheduled_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
+        expires_at=datetime(2027, 3, 1, 15, tzinfo=UTC),
+        ref="7",
+        timezone="Europe/Paris",
+    )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"scheduled_at": "soon"}, "scheduled_at: not a time"),
+        ({"expires_at": ""}, "expires_at: not a time"),
+        ({"expires_at": "2027-03-01 15:59"}, "expires_at: before the time to call"),
+        ({"ref": ""}, "ref: not a name"),
+        ({"ref": "x" * 201}, "ref: not a name"),
+        ({"ref": "a\nb"}, "ref: not a name"),
+    ],
+)
+def test_a_request_that_is_refused_has_a_reason(wrong: dict[str, str], says: str) -> None:
+    [found] = requested(**wrong)  # type: ignore[misc] # a list
+    assert found.startswith(says)
+
+
+def test_everything_wrong_with_a_request_is_listed_at_once() -> None:
+    found = requested(phone_number="", message="", scheduled_at="", expires_at="", timezone="", ref="")
+    assert isinstance(found, list)
+    assert len(found) == 6
+
+
+def test_the_same_request_has_the_same_id_every_time_and_another_one_another() -> None:
+    same = {requested().own_id, requested(phone_number="+4930123456", ref="8").own_id}  # type: ignore[union-attr] # good ones
+    other = {requested(message="Hi").own_id, requested(scheduled_at="2027-03-01 17:00").own_id}  # type: ignore[union-attr] # good ones
+    assert len(same) == 1
+    assert len(same | other) == 3
+
+
+def test_a_request_is_too_late_from_its_limit_on() -> None:
+    wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
+    assert too_late(wanted, BERLIN, NOW) is None
+    assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be called before 2026-03-02 12:00:00"
+
+
+def test_a_request_that_no_hour_is_left_for_will_expire() -> None:
+    wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
+    assert out_of_hours(wanted, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR))) is None
+    said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))
+    assert said == "the calling hours leave no time to call before 2026-03-02 11:00 UTC, so it will expire"
+    assert out_of_hours(wanted, evolve(RULES, calling_hours=NO_HOURS)) is not None
