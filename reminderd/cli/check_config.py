@@ -16,16 +16,10 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"provider: {config.provider.kind}")
     for concern in config_warnings(config):
         click.echo(f"warning: {concern}")
-    base = config.web.public_base_url
-    match config.provider.kind:
-        case "sandbox":
-            click.echo("all calls are simulated, and no phone rings: [provider] names the one that calls patients")
-        case "generic" if base:
-            click.echo(f"set at the provider, for its webhooks: {base}/webhooks/call-status")
-        case "generic":
-            click.echo("[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider")
-        case "twilio":
-            click.echo(f"nothing must be set at Twilio; it sends webhooks to {base}/webhooks/twilio/…")
+    if config.provider.kind == "sandbox":
+        click.echo("all calls are simulated, and no phone rings: [provider] names the one that calls patients")
+    else:
+        click.echo(config.provider.settings.setup_hint(config.web.public_base_url))
     if online and config.provider.kind == "sandbox":
         click.echo("online: not checked, as the sandbox runs inside the daemon")
     elif online:

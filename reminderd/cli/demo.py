@@ -10,16 +10,17 @@ from typing import Final
 
 import click
 import trio
-from attrs import evolve, frozen
+from attrs import frozen
 
 from reminderd.cli.common import FAILED
 from reminderd.cli.output import print_table
 from reminderd.clock import SystemClock
-from reminderd.config import Config, TwilioConfig, load_config
+from reminderd.config import Config, load_config, with_provider
 from reminderd.core.model import CallState, Status
 from reminderd.core.requests import ReminderRequest
 from reminderd.daemon import Options, run
 from reminderd.logs.configure import configure_logs
+from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.switchboard import PlacedCall
@@ -146,10 +147,10 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
 
 def _with_twilio(config: Config, api_url: str) -> Config:
     """Return the configuration of a clinic whose Twilio is the sandbox at this URL."""
-    account = TwilioConfig(
+    account = TwilioSettings(
         account_sid=_ACCOUNT_SID, auth_token=_AUTH_TOKEN, from_number=ACCOUNT_NUMBERS[0], api_url=api_url
     )
-    return evolve(config, provider=evolve(config.provider, kind="twilio", twilio=account))
+    return with_provider(config, account)
 
 
 def _all_over(connection: Connection) -> bool:

@@ -35,8 +35,8 @@ from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.upsert import Cancellation, Decision, Intake, content_of, decide, decide_cancellation
 from reminderd.logs.terminal import unguarded
 from reminderd.store import reminders
-from reminderd.store.connection import Connection
 from reminderd.store.reminders import Source
+from reminderd.store.rows import Connection
 from reminderd.store.sqlite.driver import connect, translated
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction

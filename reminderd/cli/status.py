@@ -18,7 +18,6 @@ from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
-from reminderd.config.validators import shown_host
 from reminderd.core.monitoring import Daemon, Glance, errors
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
@@ -26,6 +25,7 @@ from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
 from reminderd.store.sqlite.transaction import snapshot
 from reminderd.store.stats import glance
+from reminderd.validators import shown_host
 
 PATIENCE: Final = 5.0
 """Seconds that its answer may take."""

@@ -4,7 +4,6 @@ from reminderd.config.changes import Changes, changes
 from reminderd.config.cross_checks import config_warnings
 from reminderd.config.load import FILE_NAME, ConfigError, load_config, origin
 from reminderd.config.paths import written
-from reminderd.config.provider_sections import GenericConfig, TwilioConfig
 from reminderd.config.schema import (
     AlertsConfig,
     ApiConfig,
@@ -25,9 +24,11 @@ from reminderd.config.schema import (
     WebConfig,
     WorkerConfig,
     numbering_of,
+    provider_section,
     rules_of,
     script_of,
     templates_of,
+    with_provider,
 )
 from reminderd.config.secrets import files_with_secrets
 
@@ -42,7 +43,6 @@ __all__ = [
     "Config",
     "ConfigError",
     "DatabaseConfig",
-    "GenericConfig",
     "HoursConfig",
     "LimitsConfig",
     "LogConfig",
@@ -52,7 +52,6 @@ __all__ = [
     "RedialConfig",
     "RetentionConfig",
     "RetryConfig",
-    "TwilioConfig",
     "WebConfig",
     "WorkerConfig",
     "changes",
@@ -61,8 +60,10 @@ __all__ = [
     "load_config",
     "numbering_of",
     "origin",
+    "provider_section",
     "rules_of",
     "script_of",
     "templates_of",
+    "with_provider",
     "written",
 ]

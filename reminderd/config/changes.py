@@ -1,13 +1,14 @@
 """What a configuration that is read again changes: some keys at once, all others at the next start."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
 
-from reminderd.config.keys import KeyPath, file_of
-from reminderd.config.paths import SECRETS, all_keys, replaced, value_at
-from reminderd.config.provider_sections import PROVIDER_SECTIONS
+from reminderd.config.paths import all_keys, replaced, secret_keys, value_at
 from reminderd.config.schema import Config
+from reminderd.keys import KeyPath, file_of
+from reminderd.providers.registry import PROVIDERS
 
 _LIVE: Final[tuple[KeyPath, ...]] = (
     ("clinic",),
@@ -19,25 +20,13 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("alerts",),
     ("backup",),
     ("retention",),
-    *SECRETS,
-    *(file_of(secret) for secret in SECRETS),
-    ("provider", "generic", "webhook_auth"),
     ("provider", "calls_per_second"),
     ("web", "public_base_url"),
     ("web", "trusted_proxies"),
     ("web", "max_body_bytes"),
     ("log", "level"),
 )
-"""Sections and keys that may change while the daemon runs."""
-
-_WAITS_FOR: Final[tuple[tuple[KeyPath, tuple[KeyPath, ...]], ...]] = (
-    (("provider",), (("provider", "kind"),)),
-    *(
-        (("provider", kind), tuple(("provider", kind, key) for key in section.account_keys))
-        for kind, section in PROVIDER_SECTIONS.items()
-    ),
-)
-"""Sections that wait for the next start as a whole if one of these keys changes: a secret must not go to a stranger."""
+"""Sections and keys that may change while the daemon runs, besides secrets and what a provider names."""
 
 
 @frozen(kw_only=True)
@@ -55,13 +44,32 @@ class Changes:
 def changes(running: Config, wanted: Config) -> Changes:
     """What becomes of `wanted` while `running` is in force."""
     differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
-    waiting = [section for section, anchors in _WAITS_FOR if any(anchor in differing for anchor in anchors)]
-    at_once = tuple(path for path in differing if _lies_in(path, _LIVE) and not _lies_in(path, waiting))
+    waiting = [section for section, anchors in _waits_for() if any(anchor in differing for anchor in anchors)]
+    live = list(_live())
+    at_once = tuple(path for path in differing if _lies_in(path, live) and not _lies_in(path, waiting))
     config = running
     for path in at_once:
         config = replaced(config, path, value_at(wanted, path))
     return Changes(config=config, at_once=at_once, later=tuple(path for path in differing if path not in at_once))
 
 
-def _lies_in(path: KeyPath, places: "list[KeyPath] | tuple[KeyPath, ...]") -> bool:
+def _live() -> Iterator[KeyPath]:
+    yield from _LIVE
+    for secret in secret_keys():
+        yield from (secret, file_of(secret))
+    for name, settings in PROVIDERS.items():
+        yield from (("provider", name, key) for key in settings.reloadable_keys)
+
+
+def _waits_for() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
+    """Yield the sections that wait for the next start as a whole if one of the keys beside them changes.
+
+    A secret must not go to a stranger.
+    """
+    yield ("provider",), (("provider", "kind"),)
+    for name, settings in PROVIDERS.items():
+        yield ("provider", name), tuple(("provider", name, key) for key in settings.account_keys)
+
+
+def _lies_in(path: KeyPath, places: list[KeyPath]) -> bool:
     return any(path[: len(place)] == place for place in places)

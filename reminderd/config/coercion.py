@@ -12,10 +12,10 @@ from attrs import Attribute, fields, frozen
 from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from reminderd.config.keys import EXPECTED, KeyPath
 from reminderd.config.paths import all_keys, members, section_of, written
 from reminderd.config.schema import Config
-from reminderd.config.validators import did_you_mean, suggestion
+from reminderd.keys import EXPECTED, KeyPath
+from reminderd.validators import did_you_mean, suggestion
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _SWITCHES: Final = {"true": True, "false": False}
@@ -66,7 +66,7 @@ def _register(converter: Converter, section: type) -> None:
             overrides[attribute.name] = override(struct_hook=_reader(attribute))
         else:
             _register(converter, inner)
-            overrides[attribute.name] = override()
+            overrides[attribute.name] = override(struct_hook=converter.get_structure_hook(inner))
     make: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(
         section, converter, _cattrs_forbid_extra_keys=True, **overrides
     )

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from reminderd.config.provider_sections import PROVIDER_SECTIONS, CheckError
 from reminderd.config.schema import DAYS, Config, numbering_of, script_of
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
 from reminderd.core.script.advice import advice
 from reminderd.files import companions
+from reminderd.providers.settings import CheckError
 
 _REQUESTS_IN_A_LEASE: Final = 2
 """One that runs into its timeout, and as much again for the last look and the settle."""
@@ -64,11 +64,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
 
 
 def _provider(config: Config) -> Iterator[CheckError]:
-    section = PROVIDER_SECTIONS.get(config.provider.kind)
-    if section is None:
-        return
-    settings = getattr(config.provider, config.provider.kind)
-    yield from section.errors(settings, config.web.public_base_url)
+    yield from config.provider.settings.errors(config.web.public_base_url)
 
 
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:
@@ -100,8 +96,8 @@ def config_warnings(config: Config) -> list[str]:
         found.append(
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
-    if config.provider.kind == "twilio":  # a generic provider gets the message alone, and speaks it in its own way
-        found += advice(script_of(config, from_number=config.provider.twilio.from_number))
+    if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
+        found += advice(script_of(config))
     return found
 
 

@@ -11,12 +11,20 @@ from attrs import define, evolve, field
 from reminderd.config import secrets
 from reminderd.config.coercion import EnvironmentText, structured
 from reminderd.config.cross_checks import cross_check
-from reminderd.config.keys import PREFIX, KeyPath, file_of, variable_of
-from reminderd.config.paths import PHONE_NUMBERS, SECRETS, all_keys, members, replaced, section_of, value_at
-from reminderd.config.provider_sections import PROVIDER_SECTIONS
+from reminderd.config.paths import (
+    all_keys,
+    members,
+    phone_number_keys,
+    replaced,
+    secret_keys,
+    section_of,
+    value_at,
+)
 from reminderd.config.schema import Config
-from reminderd.config.validators import did_you_mean, shown_name, suggestion
 from reminderd.core.phone import existing_number
+from reminderd.keys import PREFIX, KeyPath, file_of, variable_of
+from reminderd.providers.registry import PROVIDERS
+from reminderd.validators import did_you_mean, shown_name, suggestion
 
 FILE_NAME: Final = "config.toml"
 
@@ -24,23 +32,13 @@ _COUNTRY: Final = ("clinic", "country")
 _KIND: Final = ("provider", "kind")
 _CALLS_PER_SECOND: Final = ("provider", "calls_per_second")
 
-_LEGACY: Final[Mapping[str, KeyPath]] = {
+_LEGACY: Final[dict[str, KeyPath]] = {
     "DATABASE_URL": ("database", "url"),
     "WORKER_POLL_INTERVAL_SECONDS": ("worker", "poll_interval_seconds"),
     "WEBHOOK_PORT": ("web", "port"),
     "PUBLIC_BASE_URL": ("web", "public_base_url"),
-    "VOICE_PROVIDER_API_URL": ("provider", "generic", "api_url"),
-    "VOICE_PROVIDER_API_KEY": ("provider", "generic", "api_key"),
-    "TWILIO_ACCOUNT_SID": ("provider", "twilio", "account_sid"),
-    "TWILIO_AUTH_TOKEN": ("provider", "twilio", "auth_token"),
-    "TWILIO_FROM_NUMBER": ("provider", "twilio", "from_number"),
 }
-"""Names that deployments of the clinic's earlier software use."""
-
-_TWINS: Final[Mapping[KeyPath, KeyPath]] = {
-    one: other for path in SECRETS for one, other in ((path, file_of(path)), (file_of(path), path))
-}
-"""A secret and its file are one setting: a variable for either replaces both."""
+"""Names that deployments of the clinic's earlier software use; providers add theirs."""
 
 _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTED: Final = re.compile(r"'([^']*)'")
@@ -80,8 +78,8 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
         wrong_by_themselves = frozenset(raw.wrong)
         for keys, words in cross_check(config):
             if not wrong_by_themselves.intersection(keys):
-                key = file_of(keys[0]) if keys[0] in SECRETS and raw.get(file_of(keys[0])) is not None else keys[0]
-                raw.reject(key, words)
+                is_in_file = keys[0] in secret_keys() and raw.get(file_of(keys[0])) is not None
+                raw.reject(file_of(keys[0]) if is_in_file else keys[0], words)
     if raw.errors:
         raise ConfigError(raw.errors)
     return config
@@ -207,10 +205,17 @@ def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath)
 
 def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
     """Put the environment over the file: first the legacy names, unless they are empty, then `REMINDERD__…`."""
-    legacy = [(path, name) for name, path in _LEGACY.items() if environ.get(name)]
+    of_providers = {
+        variable: ("provider", name, key)
+        for name, settings in PROVIDERS.items()
+        for variable, key in settings.environment.items()
+    }
+    legacy = [(path, name) for name, path in (_LEGACY | of_providers).items() if environ.get(name)]
+    # A secret and its file are one thing: whoever sets either replaces both.
+    twins = {path: file_of(path) for path in secret_keys()} | {file_of(path): path for path in secret_keys()}
     for layer in (legacy, list(_prefixed(raw, environ))):
         for path, _ in layer:
-            raw.drop(_TWINS.get(path, path))
+            raw.drop(twins.get(path, path))
         for path, name in layer:
             raw.put(path, environ[name], name)
 
@@ -238,11 +243,11 @@ def _completed(config: Config, raw: _RawConfig) -> Config:
     """Return the configuration with the provider if `kind` is not set, and with what paths are relative to."""
     chosen = None if raw.get(_KIND) is None else config.provider.kind
     if chosen is None and _KIND not in raw.wrong:
-        keys = {kind: ("provider", kind, section.chosen_by) for kind, section in PROVIDER_SECTIONS.items()}
+        keys = {kind: ("provider", kind, section.chosen_by) for kind, section in PROVIDERS.items()}
         chosen = next((kind for kind, key in keys.items() if value_at(config, key) or key in raw.wrong), None)
     provider = evolve(config.provider, kind=chosen or config.provider.kind, is_stated=chosen is not None)
-    if provider.kind in PROVIDER_SECTIONS and raw.get(_CALLS_PER_SECOND) is None:
-        provider = evolve(provider, calls_per_second=PROVIDER_SECTIONS[provider.kind].calls_per_second)
+    if raw.get(_CALLS_PER_SECOND) is None:
+        provider = evolve(provider, calls_per_second=provider.settings.calls_per_second)
     return evolve(
         config,
         database=evolve(config.database, folder=raw.folder),
@@ -257,7 +262,7 @@ def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
     """Return the configuration with the clinic's own numbers in E.164, read as they are dialed in its country."""
     if _COUNTRY in raw.wrong:
         return config
-    for path in PHONE_NUMBERS:
+    for path in phone_number_keys():
         text = value_at(config, path).strip()
         try:
             number = existing_number(text, config.clinic.country) if text else ""
@@ -269,8 +274,8 @@ def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
 
 
 def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
-    """Return the configuration with the secrets of files, except those of providers that are not chosen."""
-    for path in SECRETS:
+    """Return it with the secrets that lie in files; nobody needs those of a provider that is not chosen."""
+    for path in secret_keys():
         if path[0] == "provider" and path[1] != config.provider.kind:
             continue
         try:

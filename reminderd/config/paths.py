@@ -1,12 +1,12 @@
 """Find, name, read and replace keys by their path in the configuration: `("provider", "generic", "api_key")`."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 from attrs import Attribute, evolve, fields, has
 
-from reminderd.config.keys import DERIVED, MARK, PHONE, SECRET, KeyPath
-from reminderd.config.schema import Config
+from reminderd.config.schema import Config, ProviderConfig, provider_section
+from reminderd.keys import DERIVED, MARK, PHONE, SECRET, KeyPath
 
 
 def members(section: type) -> "list[Attribute[Any]]":
@@ -16,6 +16,8 @@ def members(section: type) -> "list[Attribute[Any]]":
 
 def section_of(attribute: "Attribute[Any]") -> type | None:
     """Return the section that is the attribute's value; None for a key."""
+    if attribute.type is ProviderConfig:
+        return provider_section()
     return attribute.type if attribute.type is not None and has(attribute.type) else None
 
 
@@ -30,11 +32,14 @@ def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPa
             yield from all_keys(inner, here)
 
 
-SECRETS: Final = tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
-"""The keys whose value may also be in a file: see `keys.file_of`."""
+def secret_keys() -> tuple[KeyPath, ...]:
+    """Return the keys whose value may also be in a file: see `keys.file_of`."""
+    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == SECRET)
 
-PHONE_NUMBERS: Final = tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
-"""The clinic's own numbers."""
+
+def phone_number_keys() -> tuple[KeyPath, ...]:
+    """Return the keys of the clinic's own numbers."""
+    return tuple(path for path, attribute in all_keys() if attribute.metadata[MARK] == PHONE)
 
 
 def written(path: KeyPath) -> str:

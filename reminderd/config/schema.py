@@ -5,21 +5,30 @@ An attribute is a key of the same name unless it is derived. `config.example.tom
 
 from collections.abc import Mapping
 from datetime import time, timedelta
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
-from attrs import asdict, field, frozen
+from attrs import asdict, evolve, field, frozen, make_class
 
-from reminderd.config import validators
-from reminderd.config.keys import (
+from reminderd import validators
+from reminderd.core.answers import Capabilities
+from reminderd.core.phone import Numbering
+from reminderd.core.rules import Backoff, Rules
+from reminderd.core.schedule.calling_hours import CallingHours, Spans
+from reminderd.core.schedule.limits import Limits
+from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
+from reminderd.keys import (
     DERIVED,
     SECRET,
     choice,
     choices,
     file_path,
     key,
+    listed,
     number,
     numbers,
     phone_number,
@@ -30,16 +39,13 @@ from reminderd.config.keys import (
     url,
     whole,
 )
-from reminderd.config.provider_sections import GenericConfig, TwilioConfig
-from reminderd.core.answers import Capabilities
-from reminderd.core.phone import Numbering
-from reminderd.core.rules import Backoff, Rules
-from reminderd.core.schedule.calling_hours import CallingHours, Spans
-from reminderd.core.schedule.limits import Limits
-from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
+from reminderd.providers.registry import PROVIDERS
+from reminderd.providers.settings import ProviderSettings
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+SANDBOX: Final = "sandbox"
+"""The `[provider].kind` of the simulated provider."""
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -107,18 +113,57 @@ class WebConfig:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
+def _kind_error(kind: str) -> None:
+    """Reject what is not a registered provider.
+
+    Raises:
+        ValueError: The message says what is expected.
+    """
+    kinds = (SANDBOX, *sorted(PROVIDERS))
+    found = validators.word_error(kind, kinds)
+    if found is not None:
+        raise ValueError(f"{found}; expected one of {listed(kinds)}")
+
+
 @frozen(kw_only=True)
 class ProviderConfig:
-    """Who places the calls."""
+    """Who places the calls. Its subclass, which `provider_section` returns, has a section for each provider."""
 
-    kind: Literal["sandbox", "generic", "twilio"] = choice("sandbox", "sandbox", "generic", "twilio")
+    kind: str = key(SANDBOX, "the name of a provider", _kind_error)
     timeout_seconds: float = positive(20.0, 600)
     calls_per_second: float = number(0.0, 0, 1000)
     """0 sets no limit; a provider may have another default."""
-    generic: GenericConfig = field(factory=GenericConfig)
-    twilio: TwilioConfig = field(factory=TwilioConfig)
     is_stated: bool = field(default=False, metadata=DERIVED)
     """Whether the provider is chosen, by `kind` or by a provider's own key; else it is the sandbox by default."""
+
+    if TYPE_CHECKING:  # which sections there are, only the registry knows
+
+        def __getattr__(self, name: str) -> Any: ...  # noqa: ANN401
+
+    @property
+    def settings(self) -> ProviderSettings:
+        """The section of the chosen provider; the sandbox has one without keys."""
+        found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else ProviderSettings()
+        return found
+
+    @property
+    def own_numbers(self) -> frozenset[str]:
+        """The numbers that calls of any provider come from."""
+        return frozenset(getattr(self, name).own_number for name in PROVIDERS) - {""}
+
+
+def provider_section() -> type[ProviderConfig]:
+    """Return the section `[provider]` with the sections of all registered providers in it."""
+    return _provider_section(tuple(sorted(PROVIDERS.items())))
+
+
+@cache
+def _provider_section(providers: tuple[tuple[str, type[ProviderSettings]], ...]) -> type[ProviderConfig]:
+    inner = {name: field(factory=settings, type=settings) for name, settings in providers}
+    found: type[ProviderConfig] = make_class(
+        "ProviderConfig", inner, bases=(ProviderConfig,), frozen=True, kw_only=True
+    )
+    return found
 
 
 @frozen(kw_only=True)
@@ -357,7 +402,8 @@ class Config:
     database: DatabaseConfig = field(factory=DatabaseConfig)
     worker: WorkerConfig = field(factory=WorkerConfig)
     web: WebConfig = field(factory=WebConfig)
-    provider: ProviderConfig = field(factory=ProviderConfig)
+    # Not `provider_section()`: another provider may be registered by the time that a configuration is made.
+    provider: ProviderConfig = field(factory=lambda: provider_section()())  # noqa: PLW0108
     retry: RetryConfig = field(factory=RetryConfig)
     redial: RedialConfig = field(factory=RedialConfig)
     clinic: ClinicConfig = field(factory=ClinicConfig)
@@ -385,7 +431,7 @@ def rules_of(
         account: the account with the provider.
         capabilities: what the provider can do; None: nothing, which is enough for what staff do.
     """
-    script = script_of(config, from_number=config.provider.twilio.from_number)
+    script = script_of(config)
     return Rules(
         lease=config.worker.lease,
         outcome_timeout=timedelta(seconds=config.worker.outcome_timeout_seconds),
@@ -404,35 +450,33 @@ def rules_of(
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
         voicemail_is_reached=config.redial.voicemail_is_reached,
         greeting_takes=timedelta(seconds=seconds(spoken(Prompt.GREETING, script, ""))),
-        leave_voicemail=config.provider.twilio.voicemail == "leave_message",
+        leave_voicemail=config.provider.settings.leaves_voicemail,
         provider=provider or config.provider.kind,
         account=account,
         capabilities=capabilities or Capabilities(),
     )
 
 
+def with_provider(config: Config, settings: ProviderSettings) -> Config:
+    """Return the configuration with this provider chosen, and this section of it."""
+    chosen: dict[str, Any] = {"kind": settings.name, settings.name: settings, "is_stated": True}
+    return evolve(config, provider=evolve(config.provider, **chosen))
+
+
 def numbering_of(config: Config) -> Numbering:
     """Return which numbers may be called, and how the clinic writes them."""
-    own = {config.messages.phone, config.provider.twilio.from_number} - {""}
-    return Numbering(
-        country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=frozenset(own)
-    )
+    own = config.provider.own_numbers | ({config.messages.phone} - {""})
+    return Numbering(country=config.clinic.country, allowed=frozenset(config.clinic.allowed_countries), own=own)
 
 
-def script_of(config: Config, *, from_number: str) -> Script:
-    """Return what patients hear.
-
-    Args:
-        config: the clinic's.
-        from_number: the number that its calls come from, in E.164, which is spoken if `[messages]` has none;
-            empty: not known.
-    """
+def script_of(config: Config) -> Script:
+    """Return what patients hear. The number that calls come from is spoken if `[messages]` has none."""
     messages = config.messages
     written = asdict(messages)
     return Script(
         clinic=messages.clinic,
         phone=messages.phone,
-        from_number=from_number,
+        from_number=config.provider.settings.own_number,
         language=messages.language,
         voice=messages.voice,
         templates={prompt: written[prompt] for prompt in Prompt if written.get(prompt)},

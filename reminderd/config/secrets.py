@@ -4,9 +4,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final
 
-from reminderd.config.keys import KeyPath, file_of
-from reminderd.config.paths import SECRETS, replaced, value_at
+from reminderd.config.paths import replaced, secret_keys, value_at
 from reminderd.config.schema import Config
+from reminderd.keys import KeyPath, file_of
 
 CREDENTIALS: Final = "$CREDENTIALS_DIRECTORY/"
 """Before a file's name: it is in the folder in which the supervisor passes secrets to this process alone."""
@@ -61,7 +61,7 @@ def _text_in(file: Path, expected: str) -> str:
 def files_with_secrets(config: Config) -> list[Path]:
     """Return the configuration file, if it contains a secret, and every file that it names for one, missing or not."""
     found = [] if config.path is None or not _contains_a_secret(config.path) else [config.path]
-    names: list[str] = [value_at(config, file_of(secret)) for secret in SECRETS]
+    names: list[str] = [value_at(config, file_of(secret)) for secret in secret_keys()]
     return found + [config.database.folder / name for name in names if name]  # the folder of every relative path
 
 
@@ -71,7 +71,7 @@ def _contains_a_secret(file: Path) -> bool:
         tree = tomllib.loads(file.read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError):  # it has changed meanwhile
         return True
-    return any(_value_in(tree, path) for path in SECRETS)
+    return any(_value_in(tree, path) for path in secret_keys())
 
 
 def _value_in(tree: dict[str, Any], path: KeyPath) -> object:

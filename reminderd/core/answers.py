@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from attrs import frozen
@@ -191,6 +192,7 @@ _DENIALS: Final = frozenset({"no", "not", "non", "without", "off"})
 """As in `not_a_machine`: no machine has answered."""
 
 
+@lru_cache(maxsize=64)
 def listener(answered_by: str | None) -> Listener:
     """Return who has answered, by the provider's word in any case and with any separators; None: it said nothing."""
     text = (answered_by or "").casefold()

@@ -12,6 +12,11 @@ from reminderd.core.model import Call, CallOutcome, Member, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
 
+PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
+"""Somebody has heard the message."""
+SPOKEN: Final = PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
+"""Something of the message was spoken, so that the call may have reached the patient."""
+
 
 class Told(Enum):
     """What the provider was given to speak in a call."""
@@ -47,7 +52,7 @@ def outcome_of(call: Call, told: Told) -> CallOutcome:
         call: with its terminal report.
         told: what the provider was given to speak in it.
     """
-    if call.outcome in _PROVEN:
+    if call.outcome in PROVEN:
         return call.outcome
     if call.status in _ANSWERED:
         return _of_answered(call, told)
@@ -74,7 +79,7 @@ def outcome_for(member: Member, call: Call) -> CallOutcome | None:
 
 def as_spoken(outcome: CallOutcome | None, *, is_said: bool) -> CallOutcome | None:
     """Return the outcome of a call for a reminder that was said in it, or was not."""
-    return CallOutcome.NOT_HEARD if outcome in _SPOKEN and not is_said else outcome
+    return CallOutcome.NOT_HEARD if outcome in SPOKEN and not is_said else outcome
 
 
 def reached(member: Member, call: Call, rules: Rules) -> bool:
@@ -95,11 +100,9 @@ def reached_anybody(call: Call, members: Iterable[Member], rules: Rules) -> bool
     """Return whether a call reached the patient of any of its reminders; one that we did not know has none."""
     own = list(members)
     by_voicemail = call.outcome is CallOutcome.VOICEMAIL and rules.voicemail_is_reached
-    return any(reached(one, call, rules) for one in own) if own else call.outcome in _PROVEN or by_voicemail
+    return any(reached(one, call, rules) for one in own) if own else call.outcome in PROVEN or by_voicemail
 
 
-_PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
-_SPOKEN: Final = _PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
 _ANSWERED: Final = frozenset({"completed", "hung-up"})
 _SIP_DECLINED: Final = 603
 _SIP_NOT_ANSWERED: Final = frozenset({408, 480, 486, 487, 503, 504, 600})

@@ -16,9 +16,9 @@ from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
 from reminderd.store.address import told_of_address, untold
-from reminderd.store.alerts import News, news, told
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.queries import News, news, told
 
 Send = Callable[[str, str], Awaitable[bool]]
 """Sends a title and a text; returns whether every service has accepted it."""

@@ -6,30 +6,30 @@ from functools import partial
 from typing import TypeVar
 from uuid import uuid4
 
-from attrs import evolve, frozen
+from attrs import frozen
+from loguru import logger
 
 from reminderd.config import Config, script_of, templates_of
 from reminderd.core.answers import Report
-from reminderd.core.lifecycle.keypress import Key
+from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
+from reminderd.core.script.templates import Script
 from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_turn
 from reminderd.logs.lifecycle import log_transition
-from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import API, Source, Stored, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.api import Api
-from reminderd.web.door import Door
-from reminderd.web.twilio import twilio_door
-from reminderd.web.webhooks import generic_door
+from reminderd.web.webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -40,38 +40,49 @@ def mint() -> str:
 
 
 @frozen(kw_only=True)
-class Settling:
-    """Settles what webhooks report."""
+class DatabaseRecorder:
+    """Records what webhooks report; see `Recorder`."""
 
     database: Database
     rules: Rules
     breaker: Breaker
-    knows_one_call: bool
+    script: Script
+    knows_one_call: bool = False
+    """Whether the database has one call only, and another database has all others."""
 
-    async def record(self, report: Report) -> Transition:
+    async def report(self, report: Report) -> Transition:
         """Settle a report; return after the commit."""
-        transition = await self._write(partial(settle_report, report=report, rules=self.rules, new_call_id=mint()))
+        transition = await self._write(partial(settle_report, report=report, rules=self.rules, mint=mint))
         log_transition(transition)
         self._provider_lives()
         return transition
 
     async def pick_up(self, report: Report) -> Spoken:
         """Settle that a call was answered; return after the commit."""
-        settle = partial(settle_pick_up, report=report, rules=self.rules, new_call_id=mint())
+        settle = partial(settle_pick_up, report=report, rules=self.rules, mint=mint)
         try:
             return self._logged(await self._write(settle))
+        except UnknownReminderError:
+            return _to_nobody(report)
         except StoreUnavailableError:
             self.breaker.address.asked_in_vain = True
             raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; return after the commit."""
-        settle = partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=mint())
-        return self._logged(await self._write(settle))
+        settle = partial(settle_key, report=report, key=key, rules=self.rules, mint=mint)
+        try:
+            return self._logged(await self._write(settle))
+        except UnknownReminderError:
+            return _to_nobody(report)
 
-    async def unused(self, call_id: str) -> None:
-        """Settle that our answer to a call could not be used; return after the commit."""
-        transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
+    async def unspoken(self, call_id: str) -> None:
+        """Settle that our answer to a call could not be used, if the database can be written now."""
+        try:
+            transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
+        except StoreUnavailableError as error:  # whoever is on the line hears who called all the same
+            logger.warning(f"not recorded that our answer to the call {call_id} could not be used: {error}")
+            return
         if transition is not None:
             log_transition(transition)
 
@@ -96,42 +107,36 @@ class Settling:
             log_turn(turn, self.breaker)
 
 
-def webhooks(config: Config, context: Context, *, knows_one_call: bool = False) -> Door:
-    """Return the webhooks of the configured provider, and of no other.
+def _to_nobody(report: Report) -> Spoken:
+    """Return what is spoken in a call that we do not know: a person is on the line, so be polite."""
+    logger.warning(f"an unknown call was answered: {report.attempt_id}")
+    return Spoken(reply=NOT_NEEDED, message="", transitions=())
+
+
+def webhooks(config: Config, context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:
+    """Return the webhooks of the configured provider.
 
     With `knows_one_call`, the database has one call only, and another database has all others.
     """
-    provider = context.provider
-    settling = Settling(
+    recorder = DatabaseRecorder(
         database=context.database,
         rules=context.rules,
         breaker=context.memory.breaker,
+        script=script_of(config),
         knows_one_call=knows_one_call,
     )
-    if isinstance(provider, TwilioProvider):
-        found = twilio_door(
-            provider,
-            script=script_of(config, from_number=config.provider.twilio.from_number),
-            record=settling.record,
-            pick_up=settling.pick_up,
-            press=settling.press,
-            unused=settling.unused,
-        )
-    else:
-        found = generic_door(provider, settling.record)
-    # What is asked for by GET, Twilio's fallback, is the same for every call.
-    return evolve(found, routes=[one for one in found.routes if one[0] == "POST"]) if knows_one_call else found
+    return Webhooks(provider=provider, recorder=recorder)
 
 
 @frozen(kw_only=True)
-class ReminderIntake:
-    """Stores and finds reminders for the API; see `IntakeDesk`."""
+class DatabaseService:
+    """Stores and finds reminders for the API; see `ReminderService`."""
 
     database: Database
     rules: Rules
 
-    async def put(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
-        """Store all that is asked for, or nothing."""
+    async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
+        """Add or update all reminders, or none."""
         source = Source(actor=API, detail="over HTTP")
         write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
         return await self.database.write(write, wait=False)
@@ -140,7 +145,7 @@ class ReminderIntake:
         """Return a reminder, or None."""
         return await self.database.read(partial(stored, id_or_ref=id_or_ref))
 
-    async def withdraw(self, id_or_ref: str) -> Stored:
+    async def cancel(self, id_or_ref: str) -> Stored:
         """Cancel a reminder."""
         found, transition = await self.database.write(
             partial(withdraw, id_or_ref=id_or_ref, rules=self.rules), wait=False
@@ -154,11 +159,10 @@ def api(config: Config, *, database: Database, rules: Rules) -> Api | None:
     """Return the API for the clinic's own system; None if the clinic has set no token for it."""
     if not config.api.token:
         return None
-    intake = ReminderIntake(database=database, rules=rules)
     return Api(
         token=config.api.token,
         zone=config.calling.local_zone,
         templates=templates_of(config),
-        normalise=partial(patient_number, numbering=rules.numbering),
-        desk=intake,
+        normalize=partial(patient_number, numbering=rules.numbering),
+        service=DatabaseService(database=database, rules=rules),
     )

@@ -21,11 +21,12 @@ from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
-from reminderd.providers.base import Provider
+from reminderd.providers.base import ProviderClient
 from reminderd.store.database import Database
+from reminderd.web.api import Throttle
 from reminderd.web.app import build_app
-from reminderd.web.guard import Guard
-from reminderd.web.metrics import build_metrics_app
+from reminderd.web.bodies import RequestLimits
+from reminderd.web.health import Health, build_metrics_app
 
 Part = Literal["dial", "web"]
 
@@ -53,11 +54,13 @@ class Daemon:
     database: Database
     instruments: Instruments
     memory: Memory
-    client: Callable[[Config], Provider]
+    client: Callable[..., ProviderClient]
     """Builds the configured provider's client."""
     stopping: trio.Event
     """Set to end the process."""
     started_at: datetime
+    public_base_urls: tuple[str, ...] = ()
+    """Where the provider may reach us: the present address and, for calls under way, the earlier ones."""
     current: "Setup" = field(init=False)
 
     async def stop(self) -> None:
@@ -109,7 +112,7 @@ class Setup:
         if before is None:
             return
         judged = before.config.provider
-        if (provider.generic, provider.twilio) != (judged.generic, judged.twilio):
+        if provider.settings != judged.settings:
             memory.breaker.probe_soon(now)  # another key: what was refused may be accepted now
         memory.breaker.address.probe_soon(now)  # what keeps the provider from us is mostly not in this file
 
@@ -143,7 +146,9 @@ class Setup:
 def set_up(config: Config, daemon: Daemon) -> Setup:
     """Build everything from a configuration. It has no effect yet: see `Daemon.switch_to`."""
     options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
-    provider = daemon.client(config)
+    earlier = tuple(url for url in daemon.public_base_urls if url != config.web.public_base_url)
+    provider = daemon.client(config, earlier_urls=earlier)
+    daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     context = Context(
         database=daemon.database,
         provider=provider,
@@ -156,14 +161,12 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
     )
     dials = options.only != "web"
     look = Watch(context=context, dials=dials, started_at=daemon.started_at)
-    own_api = api(config, database=daemon.database, rules=context.rules)
     app = build_app(
-        door=webhooks(config, context, knows_one_call=options.knows_one_call),
-        readiness=look.readiness,
-        max_body_bytes=config.web.max_body_bytes,
-        api=lambda: own_api,
-        guard=Guard(networks(config.web.trusted_proxies), context.stopping),
-        doings=look.doings,
+        webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
+        health=Health(readiness=look.readiness, doings=look.doings),
+        limits=RequestLimits(body_bytes=config.web.max_body_bytes),
+        api=api(config, database=daemon.database, rules=context.rules),
+        throttle=Throttle(networks(config.web.trusted_proxies), context.stopping),
         answered=lambda code: instruments.webhook(code, clock.now()),
         knows_one_call=options.knows_one_call,
     )
@@ -181,7 +184,7 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
 
 def address_of(config: Config) -> str:
     """Return the address at which the provider asks what to say; empty if this one does not ask."""
-    return config.web.public_base_url if config.provider.kind == "twilio" else ""
+    return config.web.public_base_url if config.provider.settings.asks_what_to_say else ""
 
 
 def _alerts(config: Config, context: Context) -> Alerts:

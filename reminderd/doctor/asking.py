@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 from attrs import frozen
 
-from reminderd.providers.exchange import Exchange, Heard, Outcome, Unheard
+from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
 
 _AT_A_TIME = 16
 

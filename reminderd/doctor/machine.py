@@ -20,7 +20,7 @@ from reminderd.config import Config, files_with_secrets
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, disk, good, open_to_others, replaceable, unknown, wrong
 from reminderd.doctor.asking import Asking, is_this_machine
-from reminderd.providers.exchange import Heard
+from reminderd.providers.http import Heard
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
@@ -73,8 +73,7 @@ def kept_by_kernel(ask: Callable[[Timex], int] = adjtimex) -> bool | None:
 
 def provider_url(config: Config) -> str:
     """Return where the provider is; empty for the sandbox."""
-    provider = config.provider
-    return {"generic": provider.generic.api_url, "twilio": provider.twilio.api_url}.get(provider.kind, "")
+    return config.provider.settings.server
 
 
 async def ahead_of(url: str, asking: Asking, clock: Clock) -> timedelta | None:

@@ -12,7 +12,7 @@ from attrs import frozen
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Mark, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
-from reminderd.providers.exchange import Heard, Outcome, Unheard
+from reminderd.providers.http import Heard, Outcome, Unheard
 
 _ELSEWHERE: Final = "try it from elsewhere: some networks don't let a server reach its own public address"
 _PROBLEM: Final = "application/problem+json"

@@ -9,12 +9,12 @@ import trio
 from attrs import frozen
 
 from reminderd.config import Config
-from reminderd.config.validators import shown_host
 from reminderd.core.diagnosis import Finding, good, unknown, warning, wrong
 from reminderd.doctor.asking import Asking, document, is_alive, is_this_machine
-from reminderd.providers.exchange import Heard, Unheard
+from reminderd.providers.http import Heard, Unheard
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.integrity import id_of
+from reminderd.validators import shown_host
 
 _OTHER_HOST: Final = "set [web].host to an address of this machine, mostly 127.0.0.1"
 _FIXES: Final = {

@@ -6,40 +6,23 @@ does not exist: the daemon refuses even the signed one, after it has checked its
 log, with an id that begins with `doctor-`.
 """
 
-import json
-from base64 import b64encode
+from collections.abc import Mapping
 from datetime import datetime
-from secrets import token_bytes, token_hex
 from typing import Final
-from urllib.parse import urlencode
-from uuid import uuid4
 
 import trio
-from attrs import evolve, frozen
+from attrs import evolve
 
 from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Trial, good, unknown, warning, wrong
 from reminderd.daemon.clients import mistakes_online
 from reminderd.doctor.asking import Asking, document
-from reminderd.providers.exchange import Outcome, Unheard
-from reminderd.providers.twilio.client import PATH
-from reminderd.providers.twilio.signature import HEADER, signature
-from reminderd.providers.webhook_auth import signer
+from reminderd.providers.http import Outcome, Unheard
+from reminderd.providers.settings import Probe
 
 _QUESTIONS: Final = 3
-"""As many as Twilio is asked, one after the other."""
-_FORM: Final = "application/x-www-form-urlencoded"
-
-
-@frozen(kw_only=True)
-class _Webhook:
-    path: str
-    body: bytes
-    signed: dict[str, str]
-    """Headers that prove it ours."""
-    forged: dict[str, str]
-    """Headers that prove nothing."""
+"""As many as a provider may be asked, one after the other."""
 
 
 async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
@@ -55,12 +38,8 @@ async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
         except ValueError as error:  # a URL of which only DNS knows that it can be none
             mistakes = [f"it can't be asked: {error}"]
     fix = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
-    if kind == "twilio":
-        return [wrong("provider", mistake, fix) for mistake in mistakes] or [
-            good("provider", "Twilio knows the account, and the number may make calls")
-        ]
     return [wrong("provider", mistake, fix) for mistake in mistakes] or [
-        good("provider", "it answers, and accepts our account")
+        good("provider", config.provider.settings.accepts)
     ]
 
 
@@ -78,23 +57,22 @@ async def check_webhooks(
     """
     if config.provider.kind == "sandbox":
         return unknown("webhooks", "not checked: the sandbox creates a secret at each start")
-    auth = config.provider.generic.webhook_auth
-    if config.provider.kind == "generic" and auth == "none":
-        fix = "set [provider.generic].webhook_auth, if the provider can do better"
+    probe = config.provider.settings.probe(config.web.public_base_url, now)
+    if probe is None:
+        fix = f"have them signed, if the provider can do it: see [provider.{config.provider.kind}]"
         return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
-    if config.provider.kind == "generic" and auth == "bearer" and not (public or "").startswith("https://"):
+    if probe.contains_secret and not (public or "").startswith("https://"):
         public = None  # whoever answers would learn the token; a signature proves nothing elsewhere
     where = public or local
     if where is None:
         return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")
-    webhook = _twilio_s(config) if config.provider.kind == "twilio" else _generic(config, now)
-    forged = await _sent(asking, where, webhook, webhook.forged)
-    signed = await _sent(asking, where, webhook, webhook.signed)
+    forged = await _sent(asking, where, probe, probe.forged)
+    signed = await _sent(asking, where, probe, probe.signed)
     return diagnosis.webhooks(signed, forged, where)
 
 
-async def _sent(asking: Asking, where: str, webhook: _Webhook, proof: dict[str, str]) -> Trial:
-    return _answer_of(await asking.post(f"{where}{webhook.path}", webhook.body, headers=proof))
+async def _sent(asking: Asking, where: str, probe: Probe, proof: Mapping[str, str]) -> Trial:
+    return _answer_of(await asking.post(f"{where}{probe.path}", probe.body, headers=proof))
 
 
 def _answer_of(outcome: Outcome) -> Trial:
@@ -102,40 +80,3 @@ def _answer_of(outcome: Outcome) -> Trial:
         return Trial(None, outcome.reason)
     error = document(outcome).get("error")
     return Trial(outcome.status, error if isinstance(error, str) else "")
-
-
-def _generic(config: Config, now: datetime) -> _Webhook:
-    name = f"doctor-{uuid4()}"
-    report = {"call_id": name, "status": "queued", "metadata": {"reminder_id": name}}
-    body = json.dumps(report).encode()
-    json_type = {"Content-Type": "application/json"}
-    secret, made_up = config.provider.generic.webhook_secret, f"whsec_{b64encode(token_bytes(32)).decode()}"
-    if config.provider.generic.webhook_auth == "bearer":
-        signed, forged = {"Authorization": f"Bearer {secret}"}, {"Authorization": f"Bearer {token_hex(32)}"}
-    else:
-        signed, forged = _signed(secret, name, now, body), _signed(made_up, name, now, body)
-    return _Webhook(
-        path="/webhooks/call-status", body=body, signed={**json_type, **signed}, forged={**json_type, **forged}
-    )
-
-
-def _signed(secret: str, name: str, now: datetime, body: bytes) -> dict[str, str]:
-    return {
-        "webhook-id": name,
-        "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": signer(secret).sign(name, now, body.decode()),
-    }
-
-
-def _twilio_s(config: Config) -> _Webhook:
-    name = f"doctor-{uuid4()}"
-    path = f"{PATH}/status/{name}"
-    fields = [("CallSid", name), ("CallStatus", "queued")]
-    url = config.web.public_base_url + path
-    headers = {"Content-Type": _FORM}
-    return _Webhook(
-        path=path,
-        body=urlencode(fields).encode(),
-        signed={**headers, HEADER: signature(config.provider.twilio.auth_token, url, fields)},
-        forged={**headers, HEADER: signature(token_hex(16), url, fields)},
-    )

@@ -1,18 +1,30 @@
-"""The seam between us and a voice provider: what each provider's class must be able to do."""
+"""The protocol between the program and a voice provider: what a provider's folder offers, and what it is handed."""
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Final, NoReturn, Protocol, TypeAlias
 
-from attrs import frozen
+from attrs import field, frozen
 
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
+from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
+from reminderd.core.script.prompts import Reply as SpokenReply
+from reminderd.core.script.templates import Script
+
+ID_LIMIT: Final = 200
+STATUS_LIMIT: Final = 50
+DURATION_LIMIT: Final = 7 * 24 * 3600
+"""Seconds; no call lasts a week, and a larger number is in another unit."""
+
+UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 @frozen(kw_only=True)
 class Placement:
-    """All that a provider is told about a call it shall place."""
+    """All that a provider is told about a call that it is asked to place."""
 
     call_id: str
     """Our own id: the idempotency key, and `attempt_id` in the metadata."""
@@ -21,7 +33,7 @@ class Placement:
     """E.164, with `+`."""
     message: str
     asked_from: datetime
-    """No request for this call went out before."""
+    """No request for this call was sent before."""
 
 
 def placement_of(action: Action) -> Placement:
@@ -37,59 +49,197 @@ def placement_of(action: Action) -> Placement:
 
 @frozen(kw_only=True)
 class Webhook:
-    """A request at the provider's door, as it came."""
+    """A provider's request to us, as it arrived."""
 
     target: str
-    """The raw path and query that were asked for."""
+    """The raw path and query of the request."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
 
 
+@frozen(kw_only=True)
+class Reply:
+    """What a webhook is answered with."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str | None = "application/json"
+    """None: the framework's own."""
+
+
 class InvalidPayloadError(Exception):
-    """A webhook's body is not what the contract says; `details` has a sentence for each mistake."""
+    """A payload does not follow its contract; `details` has a sentence for each mistake."""
 
     def __init__(self, details: list[str]) -> None:
         super().__init__("; ".join(details))
         self.details = details
 
 
+class RefusedWebhookError(Exception):
+    """A webhook is refused with this HTTP status."""
+
+    def __init__(self, status: int, error: str) -> None:
+        super().__init__(error)
+        self.status, self.error = status, error
+
+
+class Recorded(Protocol):
+    """What became of a report."""
+
+    @property
+    def duplicate(self) -> bool:
+        """Return whether it repeats a terminal report that was recorded before."""
+
+
+class SpokenPart(Protocol):
+    """What is spoken next in a call; it is recorded already."""
+
+    @property
+    def reply(self) -> SpokenReply:
+        """Return which parts are spoken, and which question follows them."""
+
+    @property
+    def message(self) -> str:
+        """Return the message of the call's reminders."""
+
+
+class Recorder(Protocol):
+    """Records what webhooks say; each method returns after the commit, and happens wholly or not at all if cancelled.
+
+    Each may raise an error for an unknown reminder, or one for a database that can't write now. Let them through: the
+    web server answers 404, or 503 so that the provider sends the webhook again.
+    """
+
+    @property
+    def script(self) -> Script:
+        """Return the scripts around a message, and the clinic's language and voice."""
+
+    async def report(self, report: Report) -> Recorded:
+        """Record the status of a call."""
+
+    async def pick_up(self, report: Report) -> SpokenPart:
+        """Record that a call was answered, and decide what is spoken."""
+
+    async def press(self, report: Report, key: Key) -> SpokenPart:
+        """Record what a key means, and decide what is spoken."""
+
+    async def unspoken(self, call_id: str) -> None:
+        """Record, if possible, that the provider could not use our answer to the call with this id of ours."""
+
+
+Answering: TypeAlias = Callable[[Webhook], Awaitable[Reply]]
+"""Answers a webhook that is verified; it may raise InvalidPayloadError, RefusedWebhookError and a recorder's errors."""
+
+
+@frozen(kw_only=True)
+class Route:
+    """One path at which a provider's webhooks arrive."""
+
+    method: str = "POST"
+    path: str
+    """`<name>` stands for any one part of the path."""
+    answer: Answering = field(repr=False)
+
+
 class Provider(Protocol):
-    """A voice provider. Its requests never raise for what a network or a provider can do: that is an answer."""
+    """What the engine needs of a provider's client: requests, which never raise for what a network or a provider does.
+
+    That is an answer.
+    """
 
     @property
     def name(self) -> str:
-        """What `call_logs.provider` says."""
+        """Return what `call_logs.provider` says."""
 
     @property
     def account(self) -> str:
-        """What `call_logs.account` says: its calls are not asked about under another account."""
+        """Return what `call_logs.account` says: calls of another account are never looked up."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do for us when we are unsure."""
+        """Return what it offers for reconciling calls."""
 
     async def place(self, placement: Placement) -> Answer:
-        """Ask for one call. Ends within the provider's `timeout_seconds`, whatever the other side does."""
+        """Request one call. Ends within the provider's `timeout_seconds`, whatever the other side does."""
 
     async def fetch(self, external_call_id: str) -> Finding:
-        """Ask how the call with the provider's own id stands. Only with `capabilities.look_up`."""
+        """Look up the call with the provider's own id. Only with `capabilities.look_up`."""
 
     async def find(self, placement: Placement) -> Finding | Candidates:
-        """Ask for the call that carries our `call_id`. Only with `capabilities.look_up`."""
+        """Look up the call that carries our `call_id`. Only with `capabilities.look_up`."""
 
     async def drop(self, external_call_id: str) -> Finding:
-        """Ask to drop a call that nobody has answered, and how it stands then. Only with `capabilities.drop`."""
-
-    def verified(self, webhook: Webhook) -> bool:
-        """Whether a webhook is the provider's own."""
-
-    def parse(self, webhook: Webhook) -> Report:
-        """The report in a webhook.
-
-        Raises:
-            InvalidPayloadError: it is not the contract's; every mistake is listed.
-        """
+        """Drop a call that nobody has answered, and return its state then. Only with `capabilities.drop`."""
 
     async def aclose(self) -> None:
-        """Give back its connections."""
+        """Close its connections."""
+
+
+class WebhookProvider(Protocol):
+    """What the web server needs of a provider's client."""
+
+    @property
+    def forged_status(self) -> int:
+        """Return the HTTP status that answers a webhook which is not the provider's own."""
+
+    def verified(self, webhook: Webhook) -> bool:
+        """Return whether a webhook is the provider's own."""
+
+    def routes(self, recorder: Recorder) -> Sequence[Route]:
+        """Return where its webhooks arrive."""
+
+
+class ProviderClient(Provider, WebhookProvider, Protocol):
+    """A provider's whole client: what its folder makes of its settings."""
+
+    async def check_account(self) -> list[str]:
+        """Return what the provider itself says is wrong, a sentence each. It only reads: no call is placed."""
+
+    def parse(self, webhook: Webhook) -> Report:
+        """Return the report in a webhook.
+
+        Raises:
+            InvalidPayloadError: it does not follow the contract; every mistake is listed.
+        """
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object in a body; a byte order mark is skipped, and of a repeated name the last counts.
+
+    Raises:
+        InvalidPayloadError: there is none.
+    """
+    try:
+        found = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
+    except (ValueError, RecursionError):  # also: not UTF-8, NaN, a number too long to be one, a thousand brackets
+        raise InvalidPayloadError(["body: not JSON; expected a JSON object in UTF-8"]) from None
+    if not isinstance(found, dict):
+        raise InvalidPayloadError([f"body: {json_type(found)}; expected a JSON object"])
+    return found
+
+
+def json_type(value: object) -> str:
+    """Return the type of a JSON value, as a mistake names it."""
+    match value:
+        case None:
+            return "missing"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "an object"
+
+
+def usable(value: object, *, limit: int = ID_LIMIT) -> bool:
+    """Return whether a value can be an id or a status: text of 1 to `limit` characters, no controls, no surrogates."""
+    return isinstance(value, str) and 0 < len(value) <= limit and not UNFIT_IN_IDS.search(value)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)

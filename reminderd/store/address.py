@@ -9,9 +9,8 @@ from attrs import frozen
 from reminderd.core.lifecycle.address import is_failing, never_asked
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules
-from reminderd.store.connection import Connection
 from reminderd.store.erased import recognized_among
-from reminderd.store.rows import CALLS, from_ms, to_ms
+from reminderd.store.rows import CALLS, Connection, from_ms, to_ms
 
 _MOST_CALLS: Final = 500
 """The newest calls that are looked at."""

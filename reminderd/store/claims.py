@@ -13,10 +13,8 @@ from reminderd.core.lifecycle.transition import Ledger, Transition
 from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
-from reminderd.store.rows import CALLS, REMINDERS, from_ms, in_list, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, Connection, audit, from_ms, in_list, to_ms
 from reminderd.store.sqlite.driver import trouble
 
 MOST_ROWS: Final = 200

@@ -14,8 +14,7 @@ from attrs import evolve
 
 from reminderd.core.model import ERASED, Call
 from reminderd.core.schedule.limits import WEEK
-from reminderd.store.connection import Connection
-from reminderd.store.rows import to_ms
+from reminderd.store.rows import Connection, to_ms
 
 KEPT: Final = WEEK + timedelta(days=1)
 """What the limits count: see `Limits.free_from`."""

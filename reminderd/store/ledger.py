@@ -3,27 +3,45 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from attrs import evolve, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
-from reminderd.core.model import Call, Member, Reminder
-from reminderd.core.outcomes import reached_anybody
+from reminderd.core.model import ERASED, Call, Member, Reminder
+from reminderd.core.outcomes import SPOKEN, reached_anybody
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.limits import WEEK
-from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
-from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, from_ms, in_list, to_ms
+from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
 
 _DAY: Final = timedelta(days=1)
 _NOTHING: Final = Ledger()
 _NOTHING_ERASED: Final[Mapping[str, str]] = MappingProxyType({})
 _REVISIONS: Final = 2**31
 """Revisions start over at this number: it only matters that the next one is different."""
+_FACTS: Final = f"""
+(SELECT value FROM settings WHERE key = 'restored_at') AS restored_at,
+(SELECT value FROM settings WHERE key = 'restored_seq') AS restored_seq,
+(SELECT max(seq) FROM call_logs) AS newest_seq,
+(SELECT value FROM settings WHERE key = '{ERASURE_KEY}') AS erasure_key
+"""
+"""What a ledger shows besides rows: how far a restored backup reaches, and the key of the hashes of erased numbers."""
+_IS_ALONE: Final = f"""
+NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone_number IN (c.phone_number, r.phone_number))
+AND NOT EXISTS (SELECT 1 FROM call_reminders AS o WHERE o.reminder_id = m.reminder_id AND o.call_id <> c.id)
+AND NOT EXISTS (SELECT 1 FROM call_logs AS o
+                 WHERE o.phone_number IN (nullif(c.phone_number, ''), nullif(r.phone_number, ''))
+                   AND o.state IN ('dialing', 'unconfirmed', 'placed') AND o.id <> c.id)
+AND NOT EXISTS (SELECT 1 FROM call_logs AS o
+                 WHERE o.phone_number IN (nullif(c.phone_number, ''), nullif(r.phone_number, ''))
+                   AND o.state = 'stray' AND o.id <> c.id)
+AND NOT EXISTS (SELECT 1 FROM call_logs WHERE phone_number >= '{ERASED}' AND phone_number < '{ERASED}g')
+"""
+"""Whether nothing else in the database matters to a call and its reminder, as is so for most reports."""
 _NAMED: Final = f"""
-SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
+SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}, {_IS_ALONE} AS is_alone, {_FACTS}
   FROM call_logs AS c
   LEFT JOIN call_reminders AS m ON m.call_id = c.id
   LEFT JOIN reminders AS r ON r.id = m.reminder_id
@@ -36,7 +54,9 @@ SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, {REMINDERS.of("r")}
   LEFT JOIN reminders AS r ON r.id = m.reminder_id AND c.wake_at IS NOT NULL
  WHERE c.id NOT IN {{known}} AND c.id IN (
            SELECT call_id FROM call_reminders WHERE reminder_id IN {{reminders}}
-           UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND wake_at IS NOT NULL
+           UNION ALL SELECT id FROM call_logs
+                      WHERE phone_number IN {{numbers}} AND state IN ('dialing', 'unconfirmed', 'placed')
+           UNION ALL SELECT id FROM call_logs WHERE phone_number IN {{numbers}} AND state = 'stray'
        )
 """
 """The other calls of some reminders, and the alive ones to some numbers with their reminders."""
@@ -45,20 +65,20 @@ _REMINDERS_FROM: Final = _MEMBERS_FROM + len(MEMBERS.columns)
 _CALL_ID: Final = CALLS.place("id")
 _MEMBER_KEY: Final = _MEMBERS_FROM + MEMBERS.place("call_id")
 _REMINDER_ID: Final = _REMINDERS_FROM + REMINDERS.place("id")
-_FACTS: Final = f"""
-SELECT 'opted_out' AS name, phone_number AS value FROM opt_outs WHERE phone_number IN {{}}
-UNION ALL SELECT key, value FROM settings WHERE key IN ('restored_at', 'restored_seq', '{ERASURE_KEY}')
-UNION ALL SELECT 'newest_seq', CAST(max(seq) AS TEXT) FROM call_logs
+_IS_ALONE_AT: Final = _REMINDERS_FROM + len(REMINDERS.columns)
+_OPTED_OUT: Final = f"""
+SELECT {_FACTS}, phone_number FROM (SELECT 1 AS one) AS one LEFT JOIN opt_outs ON phone_number IN {{}}
 """
-_THESE: Final = "c.id IN {}"
-_CALL: Final = "c.id = :id OR c.external_call_id = :external"
-_REPORTED: Final = """
+"""At least one row."""
+_CALL: Final = _NAMED.format("c.id = :id OR c.external_call_id = :external")
+_REPORTED: Final = _NAMED.format("""
 c.id = :attempt OR c.external_call_id = :external OR (c.reminder_id = :reminder AND +c.external_call_id IS NULL)
-"""
+""")
+_SPOKEN: Final = ", ".join(f"'{outcome}'" for outcome in sorted(SPOKEN))
 _REACHED: Final = f"""
 SELECT {CALLS.of("c")}, {MEMBERS.of("m")}, NULL AS reminder
   FROM call_logs AS c LEFT JOIN call_reminders AS m ON m.call_id = c.id
- WHERE c.phone_number IN {{}} AND c.outcome IN ('confirmed', 'heard', 'hung_up', 'voicemail')
+ WHERE c.phone_number IN {{}} AND c.outcome IN ({_SPOKEN})
    AND c.last_sign_at >= :since
  ORDER BY c.seq
 """
@@ -88,7 +108,7 @@ def load(
     """
     known = Ledger().put(*reminders, *calls)
     listed, parameters = in_list("call", known.calls)
-    ledger, erasure_key = _load(connection, _THESE.format(listed), parameters, known, reminder_ids)
+    ledger, erasure_key = _load(connection, _NAMED.format(f"c.id IN {listed}"), parameters, known, reminder_ids)
     return _with_reached(connection, ledger, erasure_key, rules, now)
 
 
@@ -123,18 +143,20 @@ def save(connection: Connection, before: Ledger, after: Ledger, now: datetime) -
     changed = [call for call in after.calls.values() if call != before.calls.get(call.id)]
     for call in sorted(changed, key=lambda call: call.state.open):
         if call.id in before.calls:
-            CALLS.update(connection, call.storable, updated_at=now)
+            CALLS.update(connection, before.calls[call.id], call.storable, updated_at=now)
         else:
             CALLS.insert(connection, call.storable, updated_at=now)
     for key, member in after.members.items():
         if member != before.members.get(key):
             if key in before.members:
-                MEMBERS.update(connection, member)
+                MEMBERS.update(connection, before.members[key], member)
             else:
                 MEMBERS.insert(connection, member)
     for reminder in after.reminders.values():
-        if reminder != before.reminders.get(reminder.id):
-            REMINDERS.update(connection, reminder, revision=(reminder.revision + 1) % _REVISIONS, updated_at=now)
+        former = before.reminders.get(reminder.id)
+        if former is not None and reminder != former:
+            revision = (reminder.revision + 1) % _REVISIONS
+            REMINDERS.update(connection, former, reminder, revision=revision, updated_at=now)
     for number in {call.phone_number for call in changed if _has_closed(call, before)}:
         connection.execute(_WAKE_NUMBER, {"now": to_ms(now), "number": number})
 
@@ -151,22 +173,27 @@ def _load(
     known: Ledger = _NOTHING,
     reminder_ids: Iterable[str] = (),
 ) -> tuple[Ledger, str | None]:
-    """Return the calls of a WHERE clause, the reminders that are known or named, and all that goes with them.
+    """Return the calls of a statement, the reminders that are known or named, and all that goes with them.
 
-    Returns also the key of the hashes under which calls to erased numbers are stored, if there is one.
+    Returns also the key of the hashes under which calls to erased numbers are stored, if there may be such a call.
 
     Each statement reads as much as it can, because every further one is felt in each webhook.
     """
     rows = _Rows(dict(known.reminders), dict(known.calls), {})
-    if parameters:
-        rows.add(connection.execute(_NAMED.format(named), parameters).fetchall())
-    listed, missing = in_list("reminder", sorted(set(reminder_ids) - rows.reminders.keys()))
+    found = connection.execute(named, parameters).fetchall() if parameters else []
+    rows.add(found)
+    missing = set(reminder_ids) - rows.reminders.keys()
+    if found and not missing and not known.reminders and all(row[_IS_ALONE_AT] for row in found):
+        return rows.ledger(frozenset(), found[0]), None
     if missing:
+        listed, parameters = in_list("reminder", sorted(missing))
         statement = f"SELECT {REMINDERS.names} FROM reminders WHERE id IN {listed}"
-        found = map(REMINDERS.read, connection.execute(statement, missing).fetchall())
-        rows.reminders.update((one.id, one) for one in found)
+        read = map(REMINDERS.read, connection.execute(statement, parameters).fetchall())
+        rows.reminders.update((one.id, one) for one in read)
     numbers = _numbers(rows.calls, rows.reminders)
-    facts, erasure_key = _facts(connection, numbers)
+    listed, parameters = in_list("number", numbers)
+    facts = connection.execute(_OPTED_OUT.format(listed), parameters).fetchall()
+    erasure_key = facts[0]["erasure_key"]
     behind = hashes(erasure_key, numbers)
     (these, a), (wanted, b), (to, c) = (
         in_list("call", ["", *rows.calls]),
@@ -175,7 +202,8 @@ def _load(
     )
     others = _OTHERS.format(known=these, reminders=wanted, numbers=to)
     rows.add(connection.execute(others, {**a, **b, **c}).fetchall(), behind)
-    return Ledger(reminders=rows.reminders, calls=rows.calls, members=rows.members, **facts), erasure_key
+    opted_out = frozenset(row["phone_number"] for row in facts if row["phone_number"] is not None)
+    return rows.ledger(opted_out, facts[0]), erasure_key
 
 
 @frozen
@@ -200,32 +228,24 @@ class _Rows:
             if row[_REMINDER_ID] is not None and row[_REMINDER_ID] not in self.reminders:
                 self.reminders[row[_REMINDER_ID]] = REMINDERS.read(row, _REMINDERS_FROM)
 
+    def ledger(self, opted_out: frozenset[str], facts: Row) -> Ledger:
+        """Return the ledger of these rows, with the opt-outs among their numbers and the columns of `_FACTS`."""
+        restored_at, restored_seq = facts["restored_at"], int(facts["restored_seq"] or 0)
+        return Ledger(
+            reminders=self.reminders,
+            calls=self.calls,
+            members=self.members,
+            opted_out=opted_out,
+            newest_seq=max(facts["newest_seq"] or 0, restored_seq),
+            restored_at=None if restored_at is None else from_ms(int(restored_at)),
+            restored_seq=restored_seq,
+        )
+
 
 def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> list[str]:
-    """Return every number of these rows once."""
+    """Return every number of these rows once; what was purged has an empty one, which is nobody's."""
     of_calls = {call.phone_number for call in calls.values()}
-    return sorted(of_calls | {reminder.phone_number for reminder in reminders.values()})
-
-
-def _facts(connection: Connection, numbers: Iterable[str]) -> tuple[dict[str, Any], str | None]:
-    """Return what a ledger shows besides rows: opt-outs among these numbers, and how far a restored backup reaches.
-
-    Returns also the key of the hashes of erased numbers, if there is one.
-    """
-    listed, parameters = in_list("number", sorted(numbers))
-    rows = [(row[0], row[1]) for row in connection.execute(_FACTS.format(listed), parameters).fetchall()]
-    erasure_key = next((value for name, value in rows if name == ERASURE_KEY), None)
-    texts = {"opted_out", ERASURE_KEY}
-    facts = {name: int(value) for name, value in rows if name not in texts and value is not None}
-    restored_at = facts.get("restored_at")
-    restored_seq = facts.get("restored_seq", 0)
-    known = {
-        "opted_out": frozenset(value for name, value in rows if name == "opted_out"),
-        "newest_seq": max(facts.get("newest_seq", 0), restored_seq),
-        "restored_at": None if restored_at is None else from_ms(restored_at),
-        "restored_seq": restored_seq,
-    }
-    return known, erasure_key
+    return sorted((of_calls | {reminder.phone_number for reminder in reminders.values()}) - {""})
 
 
 def _with_reached(

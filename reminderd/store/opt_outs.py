@@ -10,11 +10,9 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import is_e164, number_or_none
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection
 from reminderd.store.ledger import load, save
 from reminderd.store.queries import Value, named
-from reminderd.store.rows import REMINDERS, in_list, to_ms
+from reminderd.store.rows import REMINDERS, Connection, audit, in_list, to_ms
 
 _TELLING_DIGITS: Final = 2
 """How many digits of a number the audit keeps, forever: enough to tell the numbers of one day apart."""

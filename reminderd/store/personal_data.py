@@ -11,12 +11,10 @@ from attrs import evolve, frozen
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import ERASED
 from reminderd.core.phone import spells
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection, Row
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
-from reminderd.store.rows import CALLS, REMINDERS, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, to_ms
 
 BATCH: Final = 200
 """Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
@@ -142,7 +140,7 @@ def count_old(connection: Connection, *, before: datetime) -> int:
 
 
 def count_left_calls(connection: Connection, *, before: datetime) -> int:
-    """How many calls a purge would take something from that no reminder has any more."""
+    """Return how many calls without a reminder a purge would change."""
     return int(connection.execute(_COUNT_CALLS, {"before": to_ms(before)}).fetchone()[0])
 
 

@@ -1,20 +1,19 @@
-"""What staff read: lists of reminders, one reminder with its calls and acts, and errors in the rows."""
+"""What staff read: lists of reminders, one reminder with its calls and acts, news for alerts, errors in the rows."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from attrs import frozen
 
 from reminderd.core.model import CallOutcome, Status
-from reminderd.core.outcomes import as_spoken
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering, is_e164
-from reminderd.core.reasons import HoldCode
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
-from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, from_ms, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, from_ms, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
 
@@ -240,8 +239,8 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
-def _outcome(outcome: Value, said: object) -> str | None:
-    known = _OUTCOME_WORDS.get(str(outcome))
+def _outcome(word: Value, said: object) -> str | None:
+    known = _OUTCOME_WORDS.get(str(word))
     found = as_spoken(known, is_said=bool(said))
     return None if found is None else found.value
 
@@ -269,3 +268,65 @@ def _parameters(wanted: Wanted) -> dict[str, str | int | None]:
         "response": wanted.response,
         "needs_human": wanted.needs_human,
     }
+
+
+LOOK_BACK: Final = timedelta(days=7)
+"""Reminders that were due earlier cause no alert, for instance when alerts are first switched on."""
+
+_NEEDS_ALERT: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('called', 'failed', 'expired')
+   AND NOT EXISTS (
+       SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
+   )
+ ORDER BY scheduled_at, id
+"""
+_HELD_FOR_STAFF: Final = f"""
+SELECT {REMINDERS.names} FROM reminders
+ WHERE hold_code = 'number_changed' AND status = 'scheduled' AND wake_at IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM alerts WHERE reminder_id = reminders.id)
+ ORDER BY scheduled_at, id
+"""
+"""One alert for each, as every check of a reminder that is held moves its `wake_at`, and so its `updated_at`."""
+
+
+@frozen(kw_only=True)
+class News:
+    """One reminder that needs an alert."""
+
+    id: str
+    ref: str | None
+    outcome: Outcome
+    end_code: EndCode | None
+    """How its last call ended, or what else kept it from its patient; None: neither."""
+    updated_at: datetime
+
+
+def news(connection: Connection, *, now: datetime) -> list[News]:
+    """Return all reminders that need an alert, ordered by their time; those that are held for staff come last."""
+    rows = connection.execute(_NEEDS_ALERT, {"since": to_ms(now - LOOK_BACK), "now": to_ms(now)}).fetchall()
+    rows += connection.execute(_HELD_FOR_STAFF).fetchall()
+    found = []
+    for row in rows:
+        reminder = REMINDERS.read(row)
+        word = outcome(reminder.status, reminder.response, reminder.end_code, reminder.hold_code)
+        if word in NEED_A_HUMAN and reminder.updated_at is not None:
+            found.append(
+                News(
+                    id=reminder.id,
+                    ref=reminder.ref,
+                    outcome=word,
+                    end_code=reminder.end_code,
+                    updated_at=reminder.updated_at,
+                )
+            )
+    return found
+
+
+def told(connection: Connection, _now: datetime, *, told_of: Sequence[News]) -> None:
+    """Record that alerts were sent; skip reminders that another program has deleted in the meantime."""
+    connection.executemany(
+        "INSERT INTO alerts (reminder_id, updated_at) SELECT id, :updated_at FROM reminders WHERE id = :id"
+        " ON CONFLICT (reminder_id) DO UPDATE SET updated_at = excluded.updated_at",
+        [{"id": one.id, "updated_at": to_ms(one.updated_at)} for one in told_of],
+    )

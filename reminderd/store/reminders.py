@@ -4,7 +4,7 @@ The command line, the import and the HTTP API all use it. Each change leaves a l
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from itertools import chain
@@ -29,13 +29,11 @@ from reminderd.core.upsert import (
     sealed,
     why_held,
 )
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection, Row
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
 from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
-from reminderd.store.rows import from_ms, in_list, to_ms
+from reminderd.store.rows import Connection, Row, audit, from_ms, in_list, to_ms
 
 T = TypeVar("T")
 
@@ -59,9 +57,16 @@ _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
 _CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
-_COLUMNS: Final = ("id", "ref", *_CONTENT, "wake_at", "created_at", "updated_at")
-_WAKE_AT: Final = _CONTENT.index("scheduled_at")
-"""A new reminder is checked when it is due."""
+_INSERTED: Final = {
+    "reminders": {
+        **{name: f"{name}#" for name in ("id", "ref", *_CONTENT)},
+        "wake_at": "scheduled_at#",  # a new reminder is checked when it is due
+        "created_at": "now",
+        "updated_at": "now",
+    },
+    "audit": {"at": "now", "actor": "actor", "act": "act", "reminder_id": "reminder_id#", "detail": "detail"},
+}
+"""The parameter of each column in a statement that inserts rows; `#` stands for the row's place in it."""
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
@@ -455,35 +460,33 @@ def _known_from(row: Row) -> Existing:
 
 
 def _insert(connection: Connection, now: datetime, new: Sequence[tuple[str, ReminderRequest]], source: Source) -> None:
-    stamp = to_ms(now)
-    rows = []
-    for reminder_id, one in new:
-        values = _values(one)
-        rows.append((reminder_id, one.ref, *values, values[_WAKE_AT], stamp, stamp))
-    _insert_rows(connection, "reminders", _COLUMNS, rows)
+    rows = [(reminder_id, one.ref, *_values(one)) for reminder_id, one in new]
+    _insert_rows(connection, "reminders", rows, {"now": to_ms(now)})
     _audit_all(connection, now, "add", [reminder_id for reminder_id, _ in new], source)
 
 
 def _audit_all(connection: Connection, now: datetime, act: str, reminder_ids: Sequence[str], source: Source) -> None:
-    stamp = to_ms(now)
-    rows = [(stamp, source.actor, act, reminder_id, source.detail) for reminder_id in reminder_ids]
-    _insert_rows(connection, "audit", ("at", "actor", "act", "reminder_id", "detail"), rows)
+    same: dict[str, Value] = {"now": to_ms(now), "actor": source.actor, "act": act, "detail": source.detail}
+    _insert_rows(connection, "audit", [(reminder_id,) for reminder_id in reminder_ids], same)
 
 
 def _insert_rows(
-    connection: Connection, table: str, columns: tuple[str, ...], rows: Sequence[tuple[Value, ...]]
+    connection: Connection, table: str, rows: Sequence[tuple[Value, ...]], same: Mapping[str, Value]
 ) -> None:
+    """Insert rows, each with the values of its own; those in `same` are in all of them."""
     for some in _batches(rows):
-        statement, names = _insertion(table, columns, len(some))
-        connection.execute(statement, dict(zip(names, chain.from_iterable(some), strict=True)))
+        statement, names = _insertion(table, len(some))
+        connection.execute(statement, {**same, **dict(zip(names, chain.from_iterable(some), strict=True))})
 
 
 @lru_cache
-def _insertion(table: str, columns: tuple[str, ...], rows: int) -> tuple[str, tuple[str, ...]]:
-    """Return the statement that inserts this many rows, and the names of its parameters, row by row."""
-    names = [[f"{name}{place}" for name in columns] for place in range(rows)]
-    marks = ", ".join(f"({', '.join(f':{name}' for name in row)})" for row in names)
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {marks}", tuple(chain.from_iterable(names))
+def _insertion(table: str, rows: int) -> tuple[str, tuple[str, ...]]:
+    """Return the statement that inserts this many rows, and the names of the parameters of each row, row by row."""
+    columns = _INSERTED[table]
+    marks = [", ".join(f":{mark}".replace("#", str(place)) for mark in columns.values()) for place in range(rows)]
+    own = [mark for name, mark in columns.items() if mark == f"{name}#"]
+    names = tuple(mark.replace("#", str(place)) for place in range(rows) for mark in own)
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join(f'({one})' for one in marks)}", names
 
 
 def _batches(rows: Sequence[T]) -> Iterable[Sequence[T]]:

@@ -1,20 +1,20 @@
 """Rows and data classes: one table of columns drives how reminders, calls and memberships are read and written.
 
-Only this module handles milliseconds and flags as integers.
+Only this module handles milliseconds and flags as integers. It also says what the store needs from a connection of any
+engine, and records acts.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
-from typing import Any, Final, Generic, TypeVar
+from functools import cached_property, lru_cache
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from attrs import frozen
 
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.store.connection import Connection, Row, Value
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -25,6 +25,46 @@ _EARLIEST_MS: Final = (_EARLIEST - _EPOCH) // _MILLISECOND
 _LATEST_MS: Final = (_LATEST - _EPOCH) // _MILLISECOND
 
 T = TypeVar("T")
+
+Value = str | int | None
+"""What a column contains."""
+
+
+class Row(Protocol):
+    """One row, with its columns by name and by place."""
+
+    def __getitem__(self, column: str | int | slice, /) -> Any:  # noqa: ANN401 - a column's type is its table's
+        """Return the value of a column, by its name or its place from 0; of a slice, a tuple of values."""
+
+    def keys(self) -> Sequence[str]:
+        """Return the names of the columns."""
+
+
+class Rows(Protocol):
+    """The result of a statement."""
+
+    @property
+    def rowcount(self) -> int:
+        """Return how many rows it has written."""
+
+    def fetchone(self) -> Any:  # noqa: ANN401 - a `Row`, or None
+        """Return the next row; None: there is no more."""
+
+    def fetchall(self) -> list[Any]:
+        """Return all remaining rows."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over all remaining rows."""
+
+
+class Connection(Protocol):
+    """Runs statements with named parameters (`:name`), in a transaction that its owner begins and ends."""
+
+    def execute(self, sql: str, parameters: Mapping[str, Any] = ..., /) -> Rows:
+        """Run one statement."""
+
+    def executemany(self, sql: str, parameters: Iterable[Mapping[str, Any]], /) -> Rows:
+        """Run a statement once for each set of parameters."""
 
 
 def to_ms(moment: datetime) -> int:
@@ -93,7 +133,7 @@ class Table(Generic[T]):
     """How one data class is stored."""
 
     name: str
-    noun: Callable[..., T]
+    noun: type[T]
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
@@ -116,15 +156,35 @@ class Table(Generic[T]):
         for name, read in self._readers:
             if values[name] is not None:
                 values[name] = read(values[name])
-        return self.noun(**values)
+        noun = object.__new__(self.noun)  # as the constructor would make it, in half the time
+        vars(noun).update(values)
+        return noun
 
     def insert(self, connection: Connection, noun: T, **instead: object) -> None:
         """Add a row; `instead` has values for some columns in place of the object's."""
         connection.execute(self._insert, _values(noun, self._stored, instead))
 
-    def update(self, connection: Connection, noun: T, **instead: object) -> None:
-        """Write every column that may change; `instead`: see `insert`."""
-        connection.execute(self._update, _values(noun, self._changing, instead))
+    def update(self, connection: Connection, before: T, after: T, **instead: object) -> None:
+        """Write what differs between two versions of a row; `instead`: see `insert`.
+
+        The others are left out, because a database rewrites each index that has a column which is set, even to the same
+        value.
+        """
+        former = vars(before)
+        values = {
+            name: value
+            for name, value in vars(after).items()
+            if value is not former[name] and value != former[name] and name in self._changing
+        }
+        values.update(instead)
+        statement = _update(self.name, tuple(values), self.key)
+        for name, value in values.items():
+            write = self._writers.get(name)
+            if write is not None and value is not None:
+                values[name] = write(value)
+        for name in self.key:
+            values[name] = getattr(after, name)
+        connection.execute(statement, values)
 
     @cached_property
     def _names(self) -> list[str]:
@@ -139,18 +199,24 @@ class Table(Generic[T]):
         return [one for one in self.columns if one.stored]
 
     @cached_property
-    def _changing(self) -> list[Column]:
-        return [one for one in self._stored if not one.fixed or one.name in self.key]
+    def _changing(self) -> frozenset[str]:
+        return frozenset(one.name for one in self._stored if not one.fixed)
+
+    @cached_property
+    def _writers(self) -> dict[str, Callable[[Any], Value]]:
+        return {one.name: one.write for one in self.columns if one.write is not None}
 
     @cached_property
     def _insert(self) -> str:
         names = [one.name for one in self._stored]
         return f"INSERT INTO {self.name} ({', '.join(names)}) VALUES ({', '.join(f':{one}' for one in names)})"
 
-    @cached_property
-    def _update(self) -> str:
-        changes = ", ".join(f"{one.name} = :{one.name}" for one in self.columns if one.stored and not one.fixed)
-        return f"UPDATE {self.name} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in self.key)}"
+
+@lru_cache(maxsize=256)
+def _update(table: str, names: tuple[str, ...], key: tuple[str, ...]) -> str:
+    """Return the statement that sets these columns of one row."""
+    changes = ", ".join(f"{one} = :{one}" for one in names)
+    return f"UPDATE {table} SET {changes} WHERE {' AND '.join(f'{one} = :{one}' for one in key)}"
 
 
 def _values(noun: object, columns: Sequence[Column], instead: Mapping[str, object]) -> dict[str, Value]:
@@ -247,3 +313,22 @@ MEMBERS: Final = Table(
 
 MOMENTS: Final = frozenset(one.name for table in (REMINDERS, CALLS, MEMBERS) for one in table.columns if one.is_moment)
 """The columns that contain a time."""
+
+
+def audit(
+    connection: Connection,
+    now: datetime,
+    *,
+    actor: str,
+    act: str,
+    reminder_id: str | None = None,
+    detail: str | None = None,
+) -> None:
+    """Record who did what, in the transaction of the act.
+
+    Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
+    """
+    connection.execute(
+        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (:at, :actor, :act, :reminder_id, :detail)",
+        {"at": to_ms(now), "actor": actor, "act": act, "reminder_id": reminder_id, "detail": detail},
+    )

@@ -1,10 +1,14 @@
 """Settings for every process on a database, kept through restarts: a pause of dialing, whose data it is, and its id."""
 
 from datetime import datetime
+from typing import Final
 
-from reminderd.store.audit import audit
-from reminderd.store.connection import Connection
 from reminderd.store.queries import Value, named
+from reminderd.store.rows import Connection, audit
+
+_LAST_PAUSE: Final = """
+SELECT id, at, actor, act, reminder_id, detail FROM audit WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1
+"""
 
 
 def paused(connection: Connection) -> bool:
@@ -67,8 +71,5 @@ def last_pause(connection: Connection) -> dict[str, Value] | None:
     """Return, while dialing is paused, the row of `audit` that tells who paused it; None: it was no command of ours."""
     if not paused(connection):
         return None
-    row = connection.execute(
-        "SELECT id, at, actor, act, reminder_id, detail FROM audit"
-        " WHERE act IN ('pause', 'resume') ORDER BY id DESC LIMIT 1"
-    ).fetchone()
+    row = connection.execute(_LAST_PAUSE).fetchone()
     return named(row) if row is not None and row["act"] == "pause" else None

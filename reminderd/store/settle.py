@@ -1,5 +1,6 @@
 """Settle answers, look-ups, webhooks, and the turns of a conversation."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -15,13 +16,11 @@ from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Reply
 from reminderd.store.address import note_end, note_request
-from reminderd.store.audit import audit
 from reminderd.store.claims import standstill
-from reminderd.store.connection import Connection
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load_call, load_reported, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.rows import to_ms
+from reminderd.store.rows import Connection, audit, to_ms
 
 
 @frozen
@@ -119,26 +118,28 @@ class Spoken:
 
 
 def settle_report(
-    connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str
+    connection: Connection, now: datetime, *, report: Report, rules: Rules, mint: Callable[[], str]
 ) -> Transition:
     """Record a report.
 
     Raises:
         UnknownReminderError: it names no call and no reminder of ours; nothing is written.
     """
-    before, transition = _reported(connection, now, report, rules, new_call_id)
+    before, transition = _reported(connection, now, report, rules, mint)
     save(connection, before, transition.ledger, now)
     _note_end(connection, now, transition, rules)
     return transition
 
 
-def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rules: Rules, new_call_id: str) -> Spoken:
+def settle_pick_up(
+    connection: Connection, now: datetime, *, report: Report, rules: Rules, mint: Callable[[], str]
+) -> Spoken:
     """Record that a call was answered, and decide what is spoken.
 
     Raises:
         UnknownReminderError: there is no such call; nothing is written.
     """
-    before, transition = _reported(connection, now, report, rules, new_call_id)
+    before, transition = _reported(connection, now, report, rules, mint)
     call = transition.ledger.calls[_known(transition.call).id]
     turn = answered_by_patient(transition.ledger, call, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
@@ -147,14 +148,14 @@ def settle_pick_up(connection: Connection, now: datetime, *, report: Report, rul
 
 
 def settle_key(
-    connection: Connection, now: datetime, *, report: Report, key: Key, rules: Rules, new_call_id: str
+    connection: Connection, now: datetime, *, report: Report, key: Key, rules: Rules, mint: Callable[[], str]
 ) -> Spoken:
     """Record what a key means. For an opt-out, also record the number, and cancel all its waiting reminders.
 
     Raises:
         UnknownReminderError: there is no such call; nothing is written.
     """
-    before, transition = _reported(connection, now, report, rules, new_call_id)
+    before, transition = _reported(connection, now, report, rules, mint)
     call = transition.ledger.calls[_known(transition.call).id]
     turn = key_pressed(transition.ledger, call, key, rules=rules, now=now)
     save(connection, before, turn.transition.ledger, now)
@@ -192,13 +193,14 @@ def receipt_is_new(connection: Connection, now: datetime, report: Report, call: 
 
 
 def _reported(
-    connection: Connection, now: datetime, report: Report, rules: Rules, new_call_id: str
+    connection: Connection, now: datetime, report: Report, rules: Rules, mint: Callable[[], str]
 ) -> tuple[Ledger, Transition]:
     before = load_reported(connection, report)
     call = call_of(before, report)
     if call is None and report.reminder_id not in before.reminders:
         raise UnknownReminderError(report.reminder_id or report.attempt_id)
     is_new = receipt_is_new(connection, now, report, call)
+    new_call_id = mint() if call is None else call.id
     return before, reported(before, report, receipt_is_new=is_new, new_call_id=new_call_id, rules=rules, now=now)
 
 

@@ -15,8 +15,7 @@ from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.address import unreached_since
-from reminderd.store.connection import Connection
-from reminderd.store.rows import from_ms, to_ms
+from reminderd.store.rows import Connection, from_ms, to_ms
 from reminderd.store.settings import last_pause, paused
 
 MOST_WAITING: Final = 100_000

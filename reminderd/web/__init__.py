@@ -1,1 +1,1 @@
-"""The provider's door: webhooks and health, over HTTP."""
+"""The web server: the provider's webhooks, the API for the clinic's own system, health and metrics."""

@@ -1,6 +1,8 @@
-"""The clinic's own system's door: reminders handed in, looked up and taken back."""
+"""The API for the clinic's own system: reminders are added, looked up and cancelled."""
 
 import hmac
+import math
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -10,27 +12,31 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import trio
-from attrs import frozen
+from attrs import define, field, frozen
 from loguru import logger
-from quart import Response, request
-from werkzeug.exceptions import NotFound
+from quart import Request, Response, request
 
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.script.templates import Templates
 from reminderd.core.upsert import Decision, Intake
+from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
 from reminderd.store.reminders import RefusedError, Stored
-from reminderd.web.body import NoRoomError, TooLargeError
-from reminderd.web.gate import intake_of
-from reminderd.web.guard import Guard
-from reminderd.web.intake import read_requests
-from reminderd.web.problems import ProblemError, problem
-from reminderd.web.replies import RETRY_AFTER_SECONDS, ready_reply, reply
+from reminderd.web.api_requests import read_requests
+from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
+from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
 PATH: Final = "/api/reminders"
 DOCUMENT_PATH: Final = "/api/openapi.json"
 
+MOST_OF_ONE: Final = 4
+"""Answers that wait for one address at a time."""
+
+MOST_OF_ALL: Final = 100
+"""Answers that wait at a time: each of them holds a connection, and webhooks need those, too."""
+
+_FORWARDED: Final = b"x-forwarded-for"
 _REMINDER: Final = (
     "id",
     "ref",
@@ -51,113 +57,144 @@ _CALL: Final = ("state", "status", "outcome", "answered_by", "duration_seconds",
 _JSON: Final = "application/json"
 
 
-class IntakeDesk(Protocol):
-    """What stands behind the door; each returns after the commit, or raises StoreUnavailableError."""
+class ReminderService(Protocol):
+    """Carries out what the API is asked for; each method returns after the commit, or raises StoreUnavailableError."""
 
-    async def put(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
-        """Store all that is asked for, or raise RefusedError and store nothing."""
+    async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
+        """Add or update all reminders, or raise RefusedError and store nothing."""
 
     async def find(self, id_or_ref: str) -> Stored | None:
-        """A reminder, or None if there is none with this id or `ref`; AmbiguousError if there are two."""
+        """Return a reminder, or None if none has this id or `ref`; raise AmbiguousError if there are two."""
 
-    async def withdraw(self, id_or_ref: str) -> Stored:
+    async def cancel(self, id_or_ref: str) -> Stored:
         """Cancel a reminder, or raise UnknownReminderError, AmbiguousError or NotAllowedError."""
 
 
 @frozen(kw_only=True)
 class Api:
-    """The door: where it is, who may come, and what stands behind it."""
+    """What the API needs to know of the clinic, and what it works with."""
 
     token: str
     zone: ZoneInfo | None
     """The clinic's, for times without an offset; None: they are refused."""
     templates: Templates
     """The clinic's templates."""
-    normalise: Callable[[str], str]
+    normalize: Callable[[str], str]
     """Returns a phone number in its stored form, or raises ValueError."""
-    desk: IntakeDesk
+    service: ReminderService
 
 
-View = Callable[..., Awaitable[Response]]
+@define(eq=False)
+class Throttle:
+    """Delays the answers to wrong tokens, for each client address; right tokens never come here."""
+
+    trusted: Sequence[Network] = ()
+    """The proxies whose `X-Forwarded-For` is believed."""
+    stopping: trio.Event = field(factory=trio.Event)
+    """Once it is set, no answer waits any more."""
+    pace: float = 1.0
+    """What delays are multiplied by; tests shorten or lengthen them."""
+    _wrong: WrongTokens = field(factory=WrongTokens, init=False)
+    _waiting: "Counter[str]" = field(factory=Counter, init=False)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many answers wait now."""
+        return self._waiting.total()
+
+    async def slow_down(self, request: Request) -> None:
+        """Wait until a wrong token may be answered.
+
+        Raises:
+            ProblemError: too many answers wait already; this one must be given at once.
+        """
+        peer = (request.scope.get("client") or ("unknown",))[0]
+        forwarded = [value.decode("latin-1") for name, value in request.scope["headers"] if name == _FORWARDED]
+        address = client_address(peer, forwarded, self.trusted)
+        delay = self._wrong.delay(address, trio.current_time()) * self.pace
+        if not delay:
+            return
+        if self._waiting[address] >= MOST_OF_ONE or self.waiting >= MOST_OF_ALL:
+            headers = {"Retry-After": str(math.ceil(delay))}
+            raise ProblemError(429, "too many requests with a wrong token", headers=headers)
+        logger.warning(f"a wrong token of the API from {address}; answered after {delay:g} s")
+        self._waiting[address] += 1
+        try:
+            with trio.move_on_after(delay):
+                async with trio.open_nursery() as either:
+                    for end in (self.stopping.wait, body_of(request.scope).hung_up):
+                        either.start_soon(_end_with, end, either.cancel_scope)
+        finally:
+            self._waiting[address] -= 1
+            self._waiting = +self._waiting  # removes the addresses that nobody waits for
+
+
+async def _end_with(wait: Callable[[], Awaitable[None]], scope: trio.CancelScope) -> None:
+    await wait()
+    scope.cancel()
+
+
 _AnsweringView = Callable[[Api, str, bytes], Awaitable[Response]]
 
 
 def api_views(
-    current: Callable[[], Api | None], *, seats: trio.Semaphore, body_seconds: float, guard: Guard
+    api: Api, *, limits: RequestLimits, in_work: trio.Semaphore, throttle: Throttle
 ) -> list[tuple[str, str, View]]:
-    """Method, path and view of each route; while `current` gives None, nothing is found there."""
+    """Return method, path and view of each route."""
 
-    def api() -> Api:
-        found = current()
-        if found is None:
-            raise NotFound
-        return found
-
-    async def document() -> Response:
-        api()
-        return _document()
-
-    async def door(view: _AnsweringView, **parts: str) -> Response:
-        return await _answered(view, api=api(), seats=seats, body_seconds=body_seconds, guard=guard, **parts)
+    async def answer(view: _AnsweringView, name: str = "") -> Response:
+        try:
+            await _authorize(api.token, throttle)
+            body = await _body(limits.body_seconds)
+            return await _answered(partial(view, api, name, body), in_work)
+        except ProblemError as error:
+            if error.status != 429:  # whoever sends those could fill the log
+                logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
+            return problem(error)
 
     return [
-        ("POST", PATH, partial(door, _post)),
-        ("GET", f"{PATH}/<path:name>", partial(door, _get)),
-        ("DELETE", f"{PATH}/<path:name>", partial(door, _delete)),
-        ("GET", DOCUMENT_PATH, document),
+        ("POST", PATH, partial(answer, _post)),
+        ("GET", f"{PATH}/<path:name>", partial(answer, _get)),
+        ("DELETE", f"{PATH}/<path:name>", partial(answer, _delete)),
+        ("GET", DOCUMENT_PATH, _document),
     ]
 
 
-async def _answered(
-    view: _AnsweringView,
-    *,
-    api: Api,
-    seats: trio.Semaphore,
-    body_seconds: float,
-    guard: Guard,
-    name: str = "",
-) -> Response:
-    """Let in who may come, and answer; whatever is wrong is a problem in the sense of RFC 9457."""
+async def _answered(view: Callable[[], Awaitable[Response]], in_work: trio.Semaphore) -> Response:
+    """Answer if there is a place; whatever is wrong is a problem in the sense of RFC 9457."""
     try:
-        await _let_in(api.token, guard)
-        body = await _body(body_seconds)
-        try:
-            seats.acquire_nowait()
-        except trio.WouldBlock:
-            raise _later("too many requests at once") from None
-        try:
-            return await view(api, name, body)
-        except StoreUnavailableError as error:
-            raise _later(str(error)) from error
-        except AmbiguousError as error:
-            raise ProblemError(409, str(error)) from error
-        finally:
-            seats.release()
-    except ProblemError as error:
-        if error.status != 429:  # whoever sends those could fill the log
-            logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
-        return problem(error)
+        in_work.acquire_nowait()
+    except trio.WouldBlock:
+        raise _later("too many requests at once") from None
+    try:
+        return await view()
+    except StoreUnavailableError as error:
+        raise _later(str(error)) from error
+    except AmbiguousError as error:
+        raise ProblemError(409, str(error)) from error
+    finally:
+        in_work.release()
 
 
-async def _let_in(token: str, guard: Guard) -> None:
+async def _authorize(token: str, throttle: Throttle) -> None:
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     is_right = hmac.compare_digest(given.strip().encode(errors="surrogatepass"), token.encode())
     if is_right and scheme.lower() == "bearer":
         return
-    intake_of(request.scope).drop()  # a stranger's body takes no memory while its answer waits
-    await guard.slow_down(request)
+    body_of(request.scope).drop()  # a stranger's body takes no memory
+    await throttle.slow_down(request)
     raise ProblemError(401, "expected Authorization: Bearer and the token", headers={"WWW-Authenticate": "Bearer"})
 
 
 async def _body(seconds: float) -> bytes:
     try:
         with trio.fail_after(seconds):
-            return await intake_of(request.scope).read()
+            return await body_of(request.scope).read()
     except TooLargeError:
         raise ProblemError(413, "the body is larger than [web].max_body_bytes") from None
-    except trio.TooSlowError:
+    except (trio.TooSlowError, IncompleteError):
         raise ProblemError(408, "the body did not arrive in time") from None
-    except NoRoomError:
+    except NoMemoryLeftError:
         raise _later("too many large requests at once") from None
 
 
@@ -169,9 +206,9 @@ def _later(reason: str) -> ProblemError:
 async def _post(api: Api, _name: str, body: bytes) -> Response:
     if request.mimetype not in {_JSON, ""}:
         raise ProblemError(415, f"expected Content-Type: {_JSON}")
-    requests, is_list = read_requests(body, api.zone, api.templates, api.normalise)
+    requests, is_list = read_requests(body, api.zone, api.templates, api.normalize)
     try:
-        done = await api.desk.put(requests)
+        done = await api.service.upsert(requests)
     except RefusedError as error:
         is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
@@ -183,7 +220,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
 
 
 async def _get(api: Api, name: str, _body: bytes) -> Response:
-    found = await api.desk.find(name)
+    found = await api.service.find(name)
     if found is None:
         raise _unknown()
     return reply(200, _shown(found))
@@ -191,7 +228,7 @@ async def _get(api: Api, name: str, _body: bytes) -> Response:
 
 async def _delete(api: Api, name: str, _body: bytes) -> Response:
     try:
-        return reply(200, _shown(await api.desk.withdraw(name)))
+        return reply(200, _shown(await api.service.cancel(name)))
     except UnknownReminderError:
         raise _unknown() from None
     except NotAllowedError as error:
@@ -203,7 +240,7 @@ def _unknown() -> ProblemError:
 
 
 def _shown(whole: Stored) -> dict[str, Any]:
-    """A reminder as the door shows it: not what was said in it, nor what was answered."""
+    """Return a reminder as the API shows it: without its message and its transcripts."""
     calls = [{name: _plain(call[name]) for name in _CALL} for call in whole.calls]
     return {**{name: _plain(whole.reminder[name]) for name in _REMINDER}, "calls": calls}
 
@@ -212,6 +249,6 @@ def _plain(value: object) -> object:
     return value.astimezone(UTC).isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
 
 
-def _document() -> Response:
-    """The description of this door; it holds no secret."""
+async def _document() -> Response:
+    """Answer with the OpenAPI description of the API; it holds no secret."""
     return ready_reply(200, (resources.files("reminderd.web") / "openapi.json").read_bytes())

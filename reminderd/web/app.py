@@ -1,105 +1,47 @@
-"""Puts the provider's door together: which path leads where, and what no request may exceed."""
+"""Builds the web app: which path leads where."""
 
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Final
+from collections.abc import Callable
 
 import trio
-from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
-from reminderd.web.api import Api, api_views
-from reminderd.web.door import Answer, Door, taken
-from reminderd.web.gate import gated
-from reminderd.web.guard import Guard
-from reminderd.web.health import Doings, Readiness, alive, ready, status
-from reminderd.web.replies import confess, explain, later
-
-MAX_IN_WORK: Final = 512
-"""Webhooks that are checked and recorded at a time."""
-
-BODY_SECONDS: Final = 30.0
-"""How long a webhook's body may take to arrive."""
-
-DROP_SECONDS: Final = 10.0
-"""How long after its answer the rest of a request is still read."""
-
-_MEBIBYTE: Final = 1024 * 1024
-
-
-def _no_api() -> None:
-    """There is none."""
+from reminderd.web.api import Api, Throttle, api_views
+from reminderd.web.bodies import RequestLimits, with_bounded_bodies
+from reminderd.web.health import Health
+from reminderd.web.replies import json_app, unavailable
+from reminderd.web.webhooks import Webhooks, webhook_views
 
 
 def build_app(
     *,
-    door: Door,
-    readiness: Readiness,
-    max_body_bytes: int,
-    api: Callable[[], Api | None] = _no_api,
-    guard: Guard | None = None,
-    doings: Doings | None = None,
-    answered: Callable[[int], None] = lambda _code: None,
+    webhooks: Webhooks,
+    health: Health,
+    limits: RequestLimits,
+    api: Api | None = None,
+    throttle: Throttle | None = None,
+    answered: Callable[[int], None] = lambda _status: None,
     knows_one_call: bool = False,
-    max_in_work: int = MAX_IN_WORK,
-    body_seconds: float = BODY_SECONDS,
-    drop_seconds: float = DROP_SECONDS,
 ) -> QuartTrio:
-    """The app that takes webhooks and tells of its health.
+    """Return the app that takes webhooks, serves the API, and reports its health.
 
     Args:
-        door: the provider's webhooks.
-        readiness: what is wrong with each part that this process runs.
-        max_body_bytes: longest body.
-        api: gives the clinic's own system's door as it is now; None: there is none now.
-        guard: lets wrong tokens of that door wait; None: one that trusts no proxy.
-        doings: what this process is and does; None: nobody may ask.
-        answered: told the HTTP code of the answer to each webhook.
+        webhooks: the provider's.
+        health: what this process says about itself.
+        limits: what no request may exceed.
+        api: the API for the clinic's own system; None: there is none.
+        throttle: delays wrong tokens of the API; None: one that trusts no proxy.
+        answered: is told the HTTP status of the answer to each webhook.
         knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
-            webhooks and nothing else; whatever is about another call shall come again, to the daemon.
-        max_in_work: webhooks that are checked and recorded at a time; one more is asked to come again.
-        body_seconds: how long a webhook's body may take to arrive.
-        drop_seconds: how long after its answer the rest of a request is still read.
+            webhooks and nothing else; anything about another call is sent again later, to the daemon.
     """
-    app = QuartTrio("reminderd.web", static_folder=None)
-    app.config["RESPONSE_TIMEOUT"] = None  # a sender's time to take its answer is bounded by its connection
-    app.url_map.merge_slashes = False  # else `/health//ready` is answered with a redirect, in HTML
-    app.register_error_handler(HTTPException, later if knows_one_call else explain)
-    app.register_error_handler(Exception, confess)
-    seats = trio.Semaphore(max_in_work)
-
-    def taking(answer: Answer) -> Callable[..., Awaitable[Response]]:
-        async def take(**_parts_of_the_path: str) -> Response:
-            try:
-                response = await taken(answer, door=door, seats=seats, body_seconds=body_seconds)
-            except Exception:  # a bug, for which `confess` finds the words
-                answered(500)
-                raise
-            if knows_one_call and not response.status_code < 300:
-                response = await later()
-            answered(response.status_code)
-            return response
-
-        return take
-
-    views: list[tuple[str, str, Callable[..., Awaitable[Response]]]] = [
-        (method, path, taking(answer)) for method, path, answer in door.routes
-    ]
+    in_work = trio.Semaphore(limits.in_work)
+    views = webhook_views(webhooks, limits=limits, in_work=in_work, answered=answered, knows_one_call=knows_one_call)
     if not knows_one_call:
-        views += [
-            ("GET", "/health", alive),
-            ("GET", "/health/ready", partial(ready, readiness)),
-            *([] if doings is None else [("GET", "/health/status", partial(status, doings))]),
-            *api_views(api, seats=seats, body_seconds=body_seconds, guard=guard or Guard()),
-        ]
-    for method, path, view in views:
-        app.add_url_rule(path, f"{method} {path}", view, methods=[method], provide_automatic_options=False)
-    app.asgi_app = gated(  # type: ignore[method-assign,assignment]  # Quart's way to wrap an app
-        app.asgi_app,
-        limit=max_body_bytes,
-        drop_limit=16 * max(max_body_bytes, _MEBIBYTE),
-        drop_seconds=drop_seconds,
-        room_bytes=max(16 * max_body_bytes, 64 * _MEBIBYTE),
-    )
-    return app
+        views += health.views
+        if api is not None:
+            views += api_views(api, limits=limits, in_work=in_work, throttle=throttle or Throttle())
+    app = json_app("reminderd.web", views)
+    if knows_one_call:
+        app.register_error_handler(HTTPException, unavailable)
+    return with_bounded_bodies(app, limits)

@@ -14,9 +14,9 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from reminderd.core.answers import Report
-from reminderd.providers import payload
-from reminderd.providers.base import Webhook
-from reminderd.providers.twilio import forms
+from reminderd.providers.base import Webhook, json_object
+from reminderd.providers.generic.payload import read_report
+from reminderd.providers.twilio import webhooks as forms
 from tests.support.nouns import NOW, SECOND
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def reported_by_gateway(call: "CarrierCall", *, word: str | None = None) -> Repo
             body["duration"] = 0
         elif ending.means == "completed":
             body["duration"] = max(1, seconds_reported(call))
-    return payload.read_report(payload.json_object(json.dumps(body).encode()))
+    return read_report(json_object(json.dumps(body).encode()))
 
 
 def reported_by_twilio(call: "CarrierCall", *, word: str | None = None) -> Report:

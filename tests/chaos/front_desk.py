@@ -18,8 +18,8 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.script.templates import NO_TEMPLATES
 from reminderd.core.upsert import Decision, Intake
 from reminderd.store.reminders import API, RefusedError, Source, put_all, stored, withdraw
-from reminderd.web.intake import read_requests
-from reminderd.web.problems import ProblemError
+from reminderd.web.api_requests import read_requests
+from reminderd.web.replies import ProblemError
 from tests.chaos.carrier import message_for
 from tests.chaos.imports import READ_NUMBER, import_table
 from tests.chaos.other_programs import Book, Wanted

@@ -22,8 +22,8 @@ from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context, Memory, Sightings
 from reminderd.engine.dialer import check, dial
 from reminderd.metrics import Instruments
-from reminderd.providers.base import Placement, Webhook
-from reminderd.providers.payload import json_object, read_report
+from reminderd.providers.base import Placement, Webhook, json_object
+from reminderd.providers.generic.payload import read_report
 from reminderd.store.claims import Capacity, claim
 from reminderd.store.database import Database, open_database
 from reminderd.store.settle import settle_report
@@ -185,9 +185,7 @@ class Trip:
     async def _report(self, ring: Ring) -> None:
         assert self._database is not None
         report = self.provider.tells(ring)
-        await self._database.write(
-            partial(settle_report, report=report, rules=self.rules, new_call_id=self._mint()), wait=False
-        )
+        await self._database.write(partial(settle_report, report=report, rules=self.rules, mint=self._mint), wait=False)
 
     def verified(self, _webhook: Webhook) -> bool:
         return True

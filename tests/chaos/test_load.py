@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from reminderd.clock import SystemClock
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.web.body import FREE_BYTES
+from reminderd.web.bodies import FREE_BYTES
 from reminderd.web.server import MAX_CONNECTIONS
 from tests.e2e.conftest import Clinic
 from tests.support.clinic import a_clinic

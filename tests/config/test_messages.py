@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 from attrs import asdict, fields
 
-from reminderd.config import Config, MessagesConfig, script_of, templates_of
+from reminderd.config import Config, MessagesConfig, script_of, templates_of, with_provider
 from reminderd.core.script.advice import advice
 from reminderd.core.script.languages import BUILT_IN
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.templates import Script, spoken
+from reminderd.providers.twilio.settings import TwilioSettings
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -25,7 +26,8 @@ def test_there_is_a_key_for_every_part_but_the_message() -> None:
 
 def test_nothing_is_required(load: Load) -> None:
     assert load().messages == MessagesConfig()
-    assert script_of(load(), from_number="+12025550100") == Script(from_number="+12025550100")
+    calling = with_provider(load(), TwilioSettings(from_number="+12025550100"))
+    assert script_of(calling) == Script(from_number="+12025550100")
 
 
 def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
@@ -39,7 +41,7 @@ def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
         greeting = "Hier ist {clinic}."
         """
     )
-    script = script_of(config, from_number="+4930999999")
+    script = script_of(with_provider(config, TwilioSettings(from_number="+4930999999")))
     assert (script.language, script.voice) == ("de-DE", "Polly.Vicki-Neural")
     assert script.phone == "+4930123456"
     assert spoken(Prompt.GREETING, script, "") == "Hier ist Praxis Dr. Özdemir."
@@ -48,7 +50,7 @@ def test_the_clinics_own_prompts_are_spoken(load: Load) -> None:
 
 def test_the_environment_can_set_prompts(load: Load) -> None:
     config = load(None, {"REMINDERD__MESSAGES__GOODBYE": "Bye from {clinic}.", "REMINDERD__MESSAGES__CLINIC": "Brown"})
-    assert spoken(Prompt.GOODBYE, script_of(config, from_number=""), "") == "Bye from Brown."
+    assert spoken(Prompt.GOODBYE, script_of(config), "") == "Bye from Brown."
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_any_language_tag_is_valid(load: Load, language: str) -> None:
 
 def test_a_voicemail_may_have_the_message_in_it_and_the_linter_warns(load: Load) -> None:
     config = load('[messages]\nvoicemail = "{clinic}, {phone}: {message}"')
-    assert any("has {message} in it" in line for line in advice(script_of(config, from_number="")))
+    assert any("has {message} in it" in line for line in advice(script_of(config)))
 
 
 def test_the_comments_of_the_example_are_the_built_in_prompts() -> None:

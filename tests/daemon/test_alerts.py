@@ -15,8 +15,8 @@ from reminderd.core.outcomes import Outcome
 from reminderd.core.reasons import EndCode
 from reminderd.daemon.alerts import Alerts, by_apprise, message, watch
 from reminderd.store.address import forget
-from reminderd.store.alerts import News
 from reminderd.store.database import Database, open_database
+from reminderd.store.queries import News
 from reminderd.store.rows import to_ms
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens

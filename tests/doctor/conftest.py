@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import trustme
 
-from reminderd.config import Config, GenericConfig, ProviderConfig, WebConfig
+from reminderd.config import Config, WebConfig, with_provider
 from reminderd.core.diagnosis import Finding
 from reminderd.doctor.asking import Asking, asking
+from reminderd.providers.generic.settings import GenericSettings
 from tests.support.generic_server import KEY, SECRET
 from tests.support.hostile_provider import Line, Script, answer, hear
 
@@ -49,8 +50,7 @@ def says(status: int, content: Any, **headers: str) -> bytes:
 def generic(*, web: dict[str, Any] | None = None, **changes: Any) -> Config:
     """A clinic with a generic provider; `changes` are keys of [provider.generic]."""
     usual = {"api_url": "http://127.0.0.1:9", "api_key": KEY, "webhook_secret": SECRET}
-    provider = ProviderConfig(kind="generic", generic=GenericConfig(**usual | changes))
-    return Config(web=WebConfig(**web or {}), provider=provider)
+    return with_provider(Config(web=WebConfig(**web or {})), GenericSettings(**usual | changes))
 
 
 def marks_of(findings: list[Finding]) -> dict[str, str]:

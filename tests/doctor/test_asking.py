@@ -1,7 +1,7 @@
 import pytest
 
 from reminderd.doctor.asking import Asking, is_this_machine
-from reminderd.providers.exchange import Unheard
+from reminderd.providers.http import Unheard
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import pytest
 import tzdata
 
 from reminderd.clock import SystemClock
-from reminderd.config import Config, ProviderConfig, TwilioConfig
+from reminderd.config import Config, with_provider
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor import machine
 from reminderd.doctor.asking import Asking
+from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.clock import HandClock
 from tests.support.hostile_provider import answering, hostile, nobody_listens
@@ -65,8 +66,7 @@ async def test_a_server_that_is_not_reached_shows_nothing(ask: Asking) -> None:
 def test_the_provider_is_where_its_kind_says() -> None:
     assert machine.provider_url(Config()) == ""
     assert machine.provider_url(generic(api_url="https://voice.example.com")) == "https://voice.example.com"
-    twilio = ProviderConfig(kind="twilio", twilio=TwilioConfig())
-    assert machine.provider_url(Config(provider=twilio)) == "https://api.twilio.com"
+    assert machine.provider_url(with_provider(Config(), TwilioSettings())) == "https://api.twilio.com"
 
 
 async def test_a_provider_on_this_machine_is_not_asked(ask: Asking) -> None:

@@ -2,9 +2,10 @@ from pathlib import Path
 
 from attrs import evolve
 
-from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, ProviderConfig, TwilioConfig
+from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, with_provider
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor.rounds import check_configuration
+from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, marks_of
 
 
@@ -26,8 +27,8 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
 
 
 def test_a_script_that_could_be_better_leads_to_the_document_about_it() -> None:
-    section = TwilioConfig(account_sid="AC" + "0" * 32, auth_token="12345", from_number="+12025550190")
-    found = check_configuration(Config(provider=ProviderConfig(kind="twilio", twilio=section)))
+    section = TwilioSettings(account_sid="AC" + "0" * 32, auth_token="12345", from_number="+12025550190")
+    found = check_configuration(with_provider(Config(), section))
     assert [finding.fix for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2
 
 

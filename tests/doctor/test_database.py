@@ -4,9 +4,10 @@ import pytest
 import trio
 from attrs import evolve
 
-from reminderd.config import ClinicConfig, Config, DatabaseConfig, ProviderConfig
+from reminderd.config import ClinicConfig, Config, DatabaseConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.database import check_database
+from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning
 from reminderd.store.sqlite.migrate import migrations
@@ -70,8 +71,9 @@ def test_a_database_that_run_would_refuse_as_no_provider_is_configured_is_a_mist
     wrong = [finding for finding in looked(config) if finding.mark is Mark.WRONG]
     assert [finding.about for finding in wrong] == ["database"]
     assert "has been in use with the provider twilio, and none is configured" in wrong[0].says
-    for provider in (ProviderConfig(is_stated=True), ProviderConfig(kind="twilio", is_stated=True)):
-        assert marks_of(looked(evolve(config, provider=provider))) == WELL
+    sandbox = evolve(config, provider=evolve(config.provider, is_stated=True))
+    for stated in (sandbox, with_provider(config, TwilioSettings())):
+        assert marks_of(looked(stated)) == WELL
 
 
 def test_a_folder_is_no_database(config: Config) -> None:

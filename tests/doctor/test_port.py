@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 
-from reminderd.config import Config, DatabaseConfig, ProviderConfig, WebConfig
+from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
 from reminderd.doctor.asking import Asking, asking
 from reminderd.doctor.port import LocalDaemon, _refusal, check_port
@@ -45,7 +45,7 @@ async def test_a_free_port_is_good(free: str, ask: Asking) -> None:
 
 
 async def test_a_daemon_that_does_not_run_is_no_fault_with_the_sandbox(free: str, ask: Asking) -> None:
-    found, marks = await looked(evolve(at(free), provider=ProviderConfig()), ask)
+    found, marks = await looked(evolve(at(free), provider=provider_section()()), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.UNKNOWN)]
     assert found.findings[1].fix == "reminderd run starts it"
 

@@ -1,9 +1,12 @@
+from typing import Any
+
 import pytest
 from attrs import evolve
 
-from reminderd.config import Config, ProviderConfig, TwilioConfig
+from reminderd.config import Config, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.doctor.provider import check_provider
+from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic
 from tests.support.generic_server import KEY
 from tests.support.hostile_provider import answering, hang, hear, hostile, nobody_listens
@@ -12,8 +15,8 @@ from tests.support.twilio_rest import error, says
 
 
 def twilio(url: str) -> Config:
-    section = TwilioConfig(account_sid=ACCOUNT, auth_token=TOKEN, from_number=FROM, api_url=url)
-    return Config(provider=ProviderConfig(kind="twilio", twilio=section))
+    section = TwilioSettings(account_sid=ACCOUNT, auth_token=TOKEN, from_number=FROM, api_url=url)
+    return with_provider(Config(), section)
 
 
 async def looked(config: Config, *, seconds: float = 10) -> list[tuple[Mark, str]]:
@@ -56,8 +59,8 @@ async def test_a_url_that_can_be_none_is_a_mistake(config: Config) -> None:
 async def test_a_provider_that_does_not_answer_is_not_waited_for(config: Config) -> None:
     assert config.provider.timeout_seconds == 20
     async with hostile((hear, hang)) as server:
-        section = evolve(getattr(config.provider, config.provider.kind), api_url=server.url)
-        there = evolve(config, provider=evolve(config.provider, **{config.provider.kind: section}))
+        section: Any = config.provider.settings
+        there = with_provider(config, evolve(section, api_url=server.url))
         ((mark, says),) = await looked(there, seconds=0.2)
     assert mark is Mark.WRONG
     assert "within 0.2 s" in says

@@ -4,11 +4,12 @@ from attrs import evolve
 from twilio.request_validator import RequestValidator
 
 from reminderd.clock import SystemClock
-from reminderd.config import Config, ProviderConfig, TwilioConfig, WebConfig
+from reminderd.config import Config, WebConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
 from reminderd.daemon.clients import client
 from reminderd.doctor.asking import Asking
 from reminderd.doctor.provider import check_webhooks
+from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, says
 from tests.support.hostile_provider import HeardRequest, Line, Script, answering, hear, hostile, nobody_listens
 from tests.support.tls import encrypted
@@ -19,9 +20,9 @@ TOKEN_OF_PROVIDER = "a-token-of-the-provider"
 
 
 def twilio() -> Config:
-    section = TwilioConfig(account_sid=ACCOUNT, auth_token=TOKEN, from_number=FROM)
+    section = TwilioSettings(account_sid=ACCOUNT, auth_token=TOKEN, from_number=FROM)
     web = WebConfig(public_base_url=PUBLIC)
-    return Config(web=web, provider=ProviderConfig(kind="twilio", twilio=section))
+    return with_provider(Config(web=web), section)
 
 
 def a_door_with(config: Config) -> Script:

@@ -59,7 +59,7 @@ def at_home(text: str) -> datetime:
 
 async def nobody_answers(house: House, placed: Placement) -> None:
     report = Report(external_call_id=f"ext-{placed.call_id}", status="no-answer", reminder_id=placed.reminder_id)
-    await house.database.write(partial(settle_report, report=report, rules=house.rules, new_call_id="none"))
+    await house.database.write(partial(settle_report, report=report, rules=house.rules, mint=lambda: "none"))
 
 
 async def polled(house: House) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
-from reminderd.providers.generic import GenericProvider
-from reminderd.providers.webhook_auth import unsigned
+from reminderd.providers.generic.client import GenericProvider
+from reminderd.providers.generic.webhook_auth import unsigned
 
 
 @pytest.fixture

@@ -17,11 +17,12 @@ from attrs import evolve, frozen
 from reminderd.clock import SystemClock
 from reminderd.core.answers import Accepted, Candidates, Found, NoAnswer, NotFound, NotPlaced, Refused, Report, Unclear
 from reminderd.core.model import TERMINAL
-from reminderd.providers.base import InvalidPayloadError, Placement, Provider, Webhook
-from reminderd.providers.generic import GenericProvider
+from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Webhook
+from reminderd.providers.generic.client import GenericProvider
+from reminderd.providers.generic.webhook_auth import standard_webhooks
 from reminderd.providers.twilio.api import Account
-from reminderd.providers.twilio.client import PATH, TwilioProvider
-from reminderd.providers.webhook_auth import standard_webhooks
+from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.webhooks import PATH
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import serve_sandbox
@@ -37,7 +38,7 @@ PACE = 0.005
 class Rig:
     """A provider, and a simulation of its other side."""
 
-    provider: Provider
+    provider: ProviderClient
     number: Callable[[str], str]
     """A phone number that behaves as named, in the words of the sandbox's table."""
     calls_placed: Callable[[], int]
@@ -104,7 +105,7 @@ async def twilio(pace: float = PACE) -> AsyncIterator[Rig]:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         provider = TwilioProvider(
             account=Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM),
-            public_base_url=inbox.url,
+            public_base_urls=(inbox.url,),
             api_url=await nursery.start(partial(serve_sandbox, sandbox)),
             timeout=timedelta(seconds=10),
             max_connections=4,

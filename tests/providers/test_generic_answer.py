@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from reminderd.core.answers import Accepted, Unclear
-from reminderd.providers.exchange import Heard
-from reminderd.providers.generic_answer import answer_to_placing
+from reminderd.providers.generic.client import answer_to_placing
+from reminderd.providers.http import Heard
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 

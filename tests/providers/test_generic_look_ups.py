@@ -10,7 +10,7 @@ import trio
 
 from reminderd.core.answers import Finding, Found, NoAnswer, NotFound, Report
 from reminderd.providers.base import Placement
-from reminderd.providers.generic import GenericProvider
+from reminderd.providers.generic.client import GenericProvider
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
 from tests.support.nouns import NOW
 
@@ -139,35 +139,35 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429])
-async def test_a_provider_that_answers_and_does_not_refuse_us_is_no_trouble(status: int, provider_at: Maker) -> None:
+async def test_a_provider_that_answers_and_does_not_refuse_us_is_well(status: int, provider_at: Maker) -> None:
     async with hostile(answering(status)) as server:
-        assert await provider_at(server.url, look_up=False).trouble() is None
+        assert await provider_at(server.url, look_up=False).check_account() == []
     (request,) = server.requests
     assert (request.method, request.target[:7], len(request.target)) == ("GET", "/calls/", 43)
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 402, 403])
-async def test_a_provider_that_refuses_us_is_trouble_and_says_why(status: int, provider_at: Maker) -> None:
+async def test_a_provider_that_refuses_us_is_a_mistake_and_says_why(status: int, provider_at: Maker) -> None:
     script = answering(status, b'{"error": "the key key-of-the-clinic is unknown"}', Location="/")
     async with hostile(script) as server:
-        trouble = await provider_at(server.url).trouble()
-    assert trouble is not None
-    assert trouble.startswith(f"the provider refuses us: {status} ")
-    assert trouble.endswith(": the key … is unknown")
+        (mistake,) = await provider_at(server.url).check_account()
+    assert mistake.startswith(f"the provider refuses us: {status} ")
+    assert mistake.endswith(": the key … is unknown")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-async def test_a_provider_that_is_out_of_order_is_trouble_as_it_may_know_nobody(
+async def test_a_provider_that_is_out_of_order_is_a_mistake_as_it_may_know_nobody(
     status: int, provider_at: Maker
 ) -> None:
     async with hostile(answering(status)) as server:
-        trouble = await provider_at(server.url).trouble()
-    assert (trouble or "").startswith(f"the provider is out of order: {status} ")
+        (mistake,) = await provider_at(server.url).check_account()
+    assert mistake.startswith(f"the provider is out of order: {status} ")
 
 
-async def test_a_provider_that_can_not_be_reached_is_trouble(provider_at: Maker) -> None:
+async def test_a_provider_that_can_not_be_reached_is_a_mistake(provider_at: Maker) -> None:
     with nobody_listens() as url:
-        assert "could not connect" in (await provider_at(url).trouble() or "")
+        (mistake,) = await provider_at(url).check_account()
+    assert "could not connect" in mistake
     async with hostile((hear, hang)) as server:
-        trouble = await provider_at(server.url, timeout=timedelta(seconds=0.3)).trouble()
-    assert trouble == "the provider can't be reached: no answer within 0.3 s"
+        (mistake,) = await provider_at(server.url, timeout=timedelta(seconds=0.3)).check_account()
+    assert mistake == "the provider can't be reached: no answer within 0.3 s"

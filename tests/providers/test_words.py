@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.providers.exchange import Heard
-from reminderd.providers.words import reason
+from reminderd.providers.http import Heard, reason
 
 MESSAGE = "Hello Mr Miller, your appointment with Dr Who is on Monday at nine."
 PRIVATE = ("key-of-the-clinic", "+12025550100", MESSAGE)

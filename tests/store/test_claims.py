@@ -555,10 +555,12 @@ QUERIES = {
     "what ended ahead of time": (claims._ENDED_AHEAD, "reminders_too_late"),
     "bundles": (claims._WAITING.format("(:a)"), "reminders_by_phone_number"),
     "histories": (_OTHERS, "call_reminders_by_reminder"),
-    "alive calls to the numbers": (_OTHERS, "call_logs_by_phone_number"),
+    "open calls to the numbers": (_OTHERS, "call_logs_one_open_call"),
+    "stray calls to the numbers": (_OTHERS, "call_logs_stray"),
+    "who waits for a call": (ledger._WAKE_NUMBER, "reminders_behind_a_call"),
     "when the numbers were reached": (ledger._REACHED.format("(:a)"), "call_logs_by_phone_number"),
-    "reports": (ledger._NAMED.format(ledger._REPORTED), "call_logs_by_reminder"),
-    "calls by their ids": (ledger._NAMED.format(ledger._CALL), "call_reminders"),
+    "reports": (ledger._REPORTED, "call_logs_by_reminder"),
+    "calls by their ids": (ledger._CALL, "call_reminders"),
     "next wakes": (stats._WAKES, "reminders_to_look_at"),
     "all alive calls": (stats._ALIVE, "call_logs_to_look_at"),
 }
@@ -567,7 +569,7 @@ QUERIES = {
 @pytest.mark.parametrize("query", QUERIES)
 def test_every_query_of_a_claim_reads_an_index(desk: Desk, query: str) -> None:
     sql, index = QUERIES[query]
-    names = ("now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder", "id")
+    names = ("number", "now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder", "id")
     parameters = {name: 1 for name in names if f":{name}" in sql}
     plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
     assert any(index in line for line in plan), plan

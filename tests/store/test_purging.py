@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from reminderd.core.answers import Report
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.masking import without_numbers
 from reminderd.store import reminders as acts
@@ -235,6 +236,24 @@ def test_what_was_purged_long_ago_costs_no_long_transaction(desk: Desk) -> None:
     done = desk.write(batch)
     assert (done.reminders, done.reached) == (0, Place(to_ms(OLD), f"r{BATCH - 1:03}"))
     assert desk.count("audit") == 0
+
+
+def test_a_late_report_of_a_purged_reminder_reads_no_others_that_were_purged(desk: Desk) -> None:
+    def steps(reminder_id: str) -> int:
+        """How many hundred steps SQLite takes for a late report of the call that was purged with this reminder."""
+        insert(desk, reminder_id, message="", phone_number="")
+        called(desk, reminder_id, id=f"c-{reminder_id}", phone_number="", external_call_id=f"e-{reminder_id}")
+        taken = []
+        desk.connection.set_progress_handler(lambda: taken.append(1), 100)
+        desk.report(Report(external_call_id=f"e-{reminder_id}", status="completed", attempt_id=f"c-{reminder_id}"))
+        desk.connection.set_progress_handler(None, 0)
+        return len(taken)
+
+    alone = steps("first")
+    for number in range(300):
+        insert(desk, f"r{number}", message="", phone_number="")
+        called(desk, f"r{number}", id=f"c{number}", phone_number="")
+    assert steps("last") <= alone + 2
 
 
 def test_calls_are_looked_up_also_if_they_were_few_when_they_were_counted(desk: Desk) -> None:

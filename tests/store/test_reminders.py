@@ -18,8 +18,8 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.limits import Limits
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
-from reminderd.store.alerts import news, told
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.queries import news, told
 from reminderd.store.reminders import RefTakenError, RefusedError, Source
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync

@@ -11,7 +11,7 @@ import pytest
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import Glance
 from reminderd.core.outcomes import Outcome
-from reminderd.store import stats
+from reminderd.store import settings, stats
 from reminderd.store.rows import to_ms
 from reminderd.store.settings import set_pause
 from reminderd.store.sqlite.driver import Connection
@@ -223,3 +223,8 @@ def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(desk: D
     assert next_wakes(desk.connection, NOW, alive=False).alive is None
     due = next_wakes(desk.connection, NOW + HOUR, alive=False)
     assert (due.call, due.alive) == (NOW + HOUR, (("call-of-rings", NOW),))
+
+
+def test_who_paused_is_found_by_an_index_however_much_was_done_since(desk: Desk) -> None:
+    plan = [row["detail"] for row in desk.connection.execute(f"EXPLAIN QUERY PLAN {settings._LAST_PAUSE}")]
+    assert plan == ["SCAN audit USING INDEX audit_pauses"]

@@ -15,10 +15,12 @@ from reminderd.config import rules_of
 from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
 from reminderd.store.database import Database, open_database
+from reminderd.web.api import Throttle
 from reminderd.web.app import build_app
-from reminderd.web.guard import Guard
+from reminderd.web.bodies import RequestLimits
+from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
-from reminderd.web.webhooks import generic_door
+from reminderd.web.webhooks import Webhooks
 from tests.support.door import Recorder, SigningProvider
 
 TOKEN = "a token of the clinic's own system"[:32].replace(" ", "-")
@@ -45,7 +47,7 @@ class ApiDoor:
 
 
 @asynccontextmanager
-async def an_api(folder: Path, *, clock: Clock = _CLOCK, guard: Guard | None = None) -> AsyncIterator[ApiDoor]:
+async def an_api(folder: Path, *, clock: Clock = _CLOCK, throttle: Throttle | None = None) -> AsyncIterator[ApiDoor]:
     environ = {"REMINDERD__API__TOKEN": TOKEN, "REMINDERD__CALLING__TIMEZONE": "Europe/Berlin"}
     config = load_config(None, environ, folder)
 
@@ -54,12 +56,13 @@ async def an_api(folder: Path, *, clock: Clock = _CLOCK, guard: Guard | None = N
 
     async with open_database(folder / "clinic.db", clock) as database, trio.open_nursery() as nursery:
         its_api = api(config, database=database, rules=rules_of(config))
+        webhooks = Webhooks(provider=SigningProvider(), recorder=Recorder())
         app = build_app(
-            door=generic_door(SigningProvider(), Recorder()),
-            readiness=readiness,
-            max_body_bytes=1024 * 1024,
-            api=lambda: its_api,
-            guard=guard or Guard(pace=0),
+            webhooks=webhooks,
+            health=Health(readiness=readiness),
+            limits=RequestLimits(body_bytes=1024 * 1024),
+            api=its_api,
+            throttle=throttle or Throttle(pace=0),
         )
         stopping = trio.Event()
         url = await nursery.start(partial(serve, app, bind("127.0.0.1", 0), shutdown_trigger=stopping.wait))

@@ -133,10 +133,10 @@ class Desk:
         return self.write(partial(settle_finding, action=action, finding=finding, rules=self.rules))
 
     def report(self, report: Report) -> Transition:
-        return self.write(partial(settle_report, report=report, rules=self.rules, new_call_id=self.mint()))
+        return self.write(partial(settle_report, report=report, rules=self.rules, mint=self.mint))
 
     def pick_up(self, report: Report) -> Spoken:
-        return self.write(partial(settle_pick_up, report=report, rules=self.rules, new_call_id=self.mint()))
+        return self.write(partial(settle_pick_up, report=report, rules=self.rules, mint=self.mint))
 
     def press(
         self,
@@ -148,7 +148,7 @@ class Desk:
         is_over: bool = False,
     ) -> Spoken:
         key = Key(digits=digits, question=question, repeats=repeats, is_over=is_over)
-        return self.write(partial(settle_key, report=report, key=key, rules=self.rules, new_call_id=self.mint()))
+        return self.write(partial(settle_key, report=report, key=key, rules=self.rules, mint=self.mint))
 
     def unspoken(self, call_id: str) -> Transition | None:
         return self.write(partial(settle_unspoken, call_id=call_id, rules=self.rules))

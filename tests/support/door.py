@@ -12,51 +12,34 @@ import trio
 from attrs import define, field, frozen
 from loguru import logger
 
-from reminderd.core.answers import Answer, Capabilities, Finding, Report
-from reminderd.providers.base import InvalidPayloadError, Placement, Webhook
+from reminderd.core.answers import Report
+from reminderd.core.script.templates import Script
+from reminderd.providers.base import Route, Webhook
+from reminderd.providers.generic.webhooks import routes
 from reminderd.web.app import build_app
+from reminderd.web.bodies import RequestLimits
+from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
-from reminderd.web.webhooks import generic_door
+from reminderd.web.webhooks import Webhooks
 
 PATH = "/webhooks/call-status"
 REMINDER = "reminder-1"
 SIGNED = {"X-Signature": "ours"}
-PAYLOAD = json.dumps({"call_id": "ext-1", "status": "completed", "reminder_id": REMINDER}).encode()
+PAYLOAD = json.dumps({"call_id": "ext-1", "status": "completed", "metadata": {"reminder_id": REMINDER}}).encode()
 LIMIT = 64 * 1024
 
 
 @define
 class SigningProvider:
-    """Believes `X-Signature: ours`; a payload is three fields."""
+    """Speaks the generic contract; a webhook is its own with `X-Signature: ours`."""
 
-    name: str = "fake"
-    account: str = ""
-    capabilities: Capabilities = field(factory=Capabilities)
+    forged_status = 401
 
     def verified(self, webhook: Webhook) -> bool:
         return webhook.headers.get("x-signature") == "ours" and webhook.body != b"forged"
 
-    def parse(self, webhook: Webhook) -> Report:
-        try:
-            found = json.loads(webhook.body)
-            return Report(external_call_id=found["call_id"], status=found["status"], reminder_id=found["reminder_id"])
-        except (ValueError, KeyError) as error:
-            raise InvalidPayloadError(["body: not what we agreed on", "status: missing"]) from error
-
-    async def place(self, placement: Placement) -> Answer:
-        raise NotImplementedError
-
-    async def fetch(self, external_call_id: str) -> Finding:
-        raise NotImplementedError
-
-    async def find(self, placement: Placement) -> Finding:
-        raise NotImplementedError
-
-    async def drop(self, external_call_id: str) -> Finding:
-        raise NotImplementedError
-
-    async def aclose(self) -> None:
-        raise NotImplementedError
+    def routes(self, recorder: Any) -> list[Route]:
+        return routes(recorder)
 
 
 @frozen
@@ -81,7 +64,9 @@ class Recorder:
     def hold(self) -> None:
         self.go_on = trio.Event()
 
-    async def __call__(self, report: Report) -> Recorded:
+    script: Script = field(factory=Script)
+
+    async def report(self, report: Report) -> Recorded:
         self.begun.set()
         try:
             await self.go_on.wait()
@@ -92,6 +77,15 @@ class Recorder:
             raise self.error
         self.reports.append(report)
         return Recorded(self.duplicate)
+
+    async def pick_up(self, report: Report) -> Any:
+        raise NotImplementedError
+
+    async def press(self, report: Report, key: Any) -> Any:
+        raise NotImplementedError
+
+    async def unspoken(self, call_id: str) -> None:
+        raise NotImplementedError
 
 
 @frozen(kw_only=True)
@@ -132,8 +126,16 @@ async def a_door(*, grace: float = 5, max_connections: int = 100, **limits: Any)
     async def readiness() -> Mapping[str, str | None]:
         return parts
 
-    given: dict[str, Any] = {"max_body_bytes": LIMIT, "drop_seconds": 5.0} | limits
-    app = build_app(door=generic_door(SigningProvider(), recorder), readiness=readiness, **given)
+    given: dict[str, Any] = {"body_bytes": LIMIT, "drain_seconds": 5.0} | limits
+    health = Health(readiness=readiness, doings=given.pop("doings", None))
+    answered = given.pop("answered", lambda _status: None)
+    webhooks = Webhooks(provider=SigningProvider(), recorder=recorder)
+    app = build_app(
+        webhooks=webhooks,
+        health=health,
+        limits=RequestLimits(**given),
+        answered=answered,
+    )
     serving = partial(
         serve,
         app,

@@ -8,7 +8,7 @@ import httpx
 import trio
 from attrs import define
 
-from reminderd.providers.payload import json_object
+from reminderd.providers.base import json_object
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import serve_sandbox

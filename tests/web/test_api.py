@@ -105,6 +105,31 @@ async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_pla
         assert await door.count() == 1000
 
 
+async def test_all_mistakes_in_a_reminder_are_listed_at_once(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as door:
+        bad = {
+            "colour": "red",
+            "phone_number": "030",
+            "scheduled_at": 5,
+            "message": "",
+            "timezone": "EST",
+            "ref": ["a"],
+        }
+        told = is_a_problem(await door.post(bad), 400)
+        assert [error["pointer"] for error in told["errors"]] == [
+            "/colour",
+            "/scheduled_at",
+            "/ref",
+            "/phone_number",
+            "/message",
+            "/timezone",
+        ]
+        unmade = {"phone_number": "+1 202 555-0147", "scheduled_at": "soon", "template": 5, "appointment_at": 7}
+        told = is_a_problem(await door.post(unmade), 400)
+        assert [error["pointer"] for error in told["errors"]] == ["/template", "/appointment_at", "/scheduled_at"]
+        assert await door.count() == 0
+
+
 @pytest.mark.parametrize("body", [[], [REMINDER] * 1001])
 async def test_a_list_has_one_to_a_thousand(tmp_path: Path, body: list[Any]) -> None:
     async with an_api(tmp_path) as door:

@@ -47,10 +47,13 @@ async def test_a_wrong_signature_is_refused(door: Door) -> None:
 
 async def test_every_mistake_in_a_payload_is_told(door: Door) -> None:
     answer = await door.post(b'{"call_id": "+12025550001"}')
-    details = ["body: not what we agreed on", "status: missing"]
+    details = [
+        "status: missing; expected text of 1 to 50 characters",
+        "metadata.reminder_id: missing; expected text of 1 to 200 characters",
+    ]
     assert (answer.status_code, answer.json()) == (400, {"error": "Invalid payload", "details": details})
     (line,) = door.log
-    assert line.startswith("WARNING webhook refused with 400: Invalid payload; body: not")
+    assert line.startswith("WARNING webhook refused with 400: Invalid payload; status: missing")
     assert "5550100001" not in line
 
 
@@ -126,7 +129,7 @@ async def test_trouble_in_a_group_is_unknown_trouble_too(door: Door) -> None:
 
 
 async def test_a_webhook_beyond_those_in_work_is_to_be_sent_again() -> None:
-    async with a_door(max_in_work=1) as door, trio.open_nursery() as nursery:
+    async with a_door(in_work=1) as door, trio.open_nursery() as nursery:
         door.recorder.hold()
         nursery.start_soon(door.post)
         await door.recorder.begun.wait()
@@ -137,18 +140,17 @@ async def test_a_webhook_beyond_those_in_work_is_to_be_sent_again() -> None:
             pass
 
 
-async def test_a_sender_that_hangs_up_while_its_report_is_settled_leaves_no_trace_in_the_log() -> None:
-    async with a_door(max_in_work=1) as door:
+async def test_a_report_is_settled_even_if_its_sender_hangs_up_meanwhile() -> None:
+    async with a_door(in_work=1) as door:
         door.recorder.hold()
         stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
         await stream.send_all(PAYLOAD)
         await door.recorder.begun.wait()
         await stream.aclose()
-        await door.recorder.cancelled.wait()
         door.recorder.go_on.set()
-        assert (await door.post()).status_code == 200
-        assert len(door.recorder.reports) == 1
-    assert door.log == []
+        while (await door.post()).status_code != 200:  # until the first one has given its place back
+            pass
+        assert len(door.recorder.reports) == 2
 
 
 async def test_a_sender_that_hangs_up_in_the_middle_of_its_body_leaves_no_trace_in_the_log() -> None:

@@ -2,8 +2,6 @@
 
 from datetime import datetime, timedelta
 
-from attrs import evolve
-
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Report, Unclear
 from reminderd.core.lifecycle.report import progress
 from reminderd.core.lifecycle.transition import (
@@ -18,7 +16,7 @@ from reminderd.core.lifecycle.transition import (
     close,
     limit_of,
 )
-from reminderd.core.model import PROGRESS, Call, CallState, Status, digest
+from reminderd.core.model import PROGRESS, Call, CallState, Status, digest, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
@@ -91,9 +89,9 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
     if call.evidence or not call.state.in_doubt:
         return Transition(ledger=ledger, call=call)
     if call.requests == 0:  # nothing may have been sent, no matter who asks about the call right now
-        failed = evolve(call, error=f"not sent: {reason}")
+        failed = evolve(call, state=CallState.NOT_PLACED, lease_token=None, wake_at=None, error=f"not sent: {reason}")
         end = CallEnd(kind=EndKind.NOT_SENT, reason=reason)
-        after, lines = close(ledger, failed, CallState.NOT_PLACED, end, rules=rules, now=now)
+        after, lines = close(ledger, failed, end, rules=rules, now=now)
         return Transition(ledger=after, call=after.calls[call.id], lines=lines)
     if not is_mine:
         return Transition(ledger=ledger, call=call)
@@ -166,11 +164,13 @@ def _not_placed(
         end = CallEnd(kind=EndKind.ACCOUNT, reason=answer.reason)
     else:
         tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
-        pause = max(rules.backoff.full_jitter(tries, draw), answer.retry_after or timedelta(0))
-        kind = EndKind.NUMBER_REFUSED if answer.number_refused else EndKind.NOT_PLACED
-        end = CallEnd(kind=kind, reason=answer.reason, pause=pause, counts=counts)
-    failed = evolve(call, error=answer.reason)
-    after, lines = close(ledger, failed, state, end, rules=rules, now=now)
+        backoff = rules.backoff.full_jitter(tries, draw)
+        if answer.number_refused and not counts:  # others go on, and this one alone waits: there is no count to grow by
+            backoff = rules.backoff.maximum * (1 + draw) / 2
+        pause = max(backoff, answer.retry_after or timedelta(0))
+        end = CallEnd(kind=EndKind.NOT_PLACED, reason=answer.reason, pause=pause, counts=counts)
+    failed = evolve(call, state=state, lease_token=None, wake_at=None, error=answer.reason)
+    after, lines = close(ledger, failed, end, rules=rules, now=now)
     if not lines:
         text = f"the call is {state.replace('_', ' ')}: {answer.reason}"
         lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from reminderd.core.lifecycle.bundle import bundle_for, spoken_together
 from reminderd.core.lifecycle.reconcile import Witness, is_ours, key_holds
@@ -22,7 +22,7 @@ from reminderd.core.lifecycle.transition import (
     local,
     scheduled,
 )
-from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest
+from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules

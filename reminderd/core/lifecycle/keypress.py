@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from reminderd.core.answers import Listener, listener
 from reminderd.core.lifecycle.bundle import spoken_together
@@ -18,7 +18,8 @@ from reminderd.core.lifecycle.transition import (
     line_for,
     wake_unwanted,
 )
-from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest
+from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, Status, digest, evolve
+from reminderd.core.outcomes import PROVEN
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.core.script.prompts import Prompt, Question, Reply, seconds
@@ -32,7 +33,6 @@ NOT_NEEDED: Final = Reply(parts=(Prompt.NOT_NEEDED,))
 _ASKING: Final = (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
 _OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
 """A reminder that has `failed` is not over while somebody is on the phone."""
-_PROVEN: Final = frozenset({CallOutcome.CONFIRMED, CallOutcome.HEARD})
 
 
 @frozen(kw_only=True)
@@ -196,7 +196,7 @@ def _repeated(key: Key) -> Reply:
 
 def _heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[LogLine, ...]]:
     """Settle every reminder that was said in the call: the patient heard it, whatever is reported later."""
-    after = ledger.put(evolve(call, outcome=call.outcome if call.outcome in _PROVEN else CallOutcome.HEARD))
+    after = ledger.put(evolve(call, outcome=call.outcome if call.outcome in PROVEN else CallOutcome.HEARD))
     lines: list[LogLine] = []
     for member, reminder in _said(ledger, call):
         after = after.put(evolve(member, said=True))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound
 from reminderd.core.lifecycle.bundle import spoken_together
@@ -21,7 +21,7 @@ from reminderd.core.lifecycle.transition import (
     is_unwanted,
     limit_of,
 )
-from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest
+from reminderd.core.model import UNANSWERED, Call, CallState, Reminder, Status, digest, evolve
 from reminderd.core.requests import zone_of
 from reminderd.core.rules import Rules
 
@@ -229,8 +229,8 @@ def _asked_message(reminders: tuple[Reminder, ...]) -> str:
 
 def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transition:
     """Close a call of which nobody knows how it ended."""
-    given_up = evolve(call, error="its end was never reported")
-    end = CallEnd(kind=EndKind.UNREPORTED)
-    after, lines = close(ledger, given_up, CallState.UNREPORTED, end, rules=rules, now=now)
+    error = "its end was never reported"
+    given_up = evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=error)
+    after, lines = close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now)
     line = LogLine("given up: the provider has not reported its end", Level.WARNING, call.reminder_id, call.id)
     return Transition(ledger=after, lines=(line, *lines), call=after.calls[call.id])

@@ -1,9 +1,11 @@
 """The provider reports on a call, by webhook or in a look-up: which call the report is about, and what follows."""
 
+import re
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from attrs import evolve, fields
+import attrs
+from attrs import fields
 
 from reminderd.core.answers import Listener, Report, listener
 from reminderd.core.lifecycle.claim import may_be_forgotten
@@ -18,8 +20,19 @@ from reminderd.core.lifecycle.transition import (
     close,
     lasting_hold,
 )
-from reminderd.core.model import PROGRESS, TERMINAL, Call, CallOutcome, CallState, Member, Reminder, Status, digest
-from reminderd.core.outcomes import outcome_of, told_in
+from reminderd.core.model import (
+    PROGRESS,
+    TERMINAL,
+    Call,
+    CallOutcome,
+    CallState,
+    Member,
+    Reminder,
+    Status,
+    digest,
+    evolve,
+)
+from reminderd.core.outcomes import SPOKEN, outcome_of, told_in
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 
@@ -27,6 +40,9 @@ _FILLED: Final = frozenset(one.name for one in fields(Call)).intersection(
     one.name for one in fields(Report) if one.name not in {"status", "reminder_id", "external_call_id"}
 )
 """What a report may add to a call, each once: every other attribute that both have."""
+_FILLED_EARLY: Final = _FILLED - {"duration_seconds", "sip_response_code"}
+"""The same for a report of progress."""
+_CALL_ID: Final = re.compile(r"[!-~]{1,200}")
 _RANK: Final = {None: 0, "queued": 1, "initiated": 2, "ringing": 3, "answered": 4, "in-progress": 4}
 _RANK_OF_OTHER_WORDS: Final = 3
 
@@ -141,24 +157,32 @@ def _apply(
     is_named = report.attempt_id == call.id
     if call.received_at is not None or not (receipt_is_new or is_named):
         repeat = _noted(ledger, _filled(ledger, call, report), "a repeated report changes nothing")
-        return evolve(repeat, duplicate=True)
-    return _ended(ledger, _filled(ledger, call, report), report, rules, now)
+        return attrs.evolve(repeat, duplicate=True)
+    return _ended(ledger, call, report, rules, now)
 
 
 def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: datetime) -> Transition:
     """Close a call by its one terminal report."""
     asks = rules.capabilities.asks_what_to_say
     members = ledger.members_of(call)
-    over = evolve(call, status=report.status, received_at=now, evidence=True, error=None)
+    over = evolve(
+        call,
+        **_news(ledger, call, report),
+        state=CallState.ENDED,
+        status=report.status,
+        received_at=now,
+        evidence=True,
+        error=None,
+        lease_token=None,
+        wake_at=None,
+    )
     outcome = outcome_of(over, told_in(members, asks=asks))
     is_hung_up = outcome is CallOutcome.HUNG_UP
     over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
-    ledger = ledger.put(over)
-    if not asks:
-        spoken = outcome in {CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
-        ledger = ledger.put(*(evolve(member, said=spoken or member.said) for member in members))
+    if not asks and outcome in SPOKEN:
+        ledger = ledger.put(*(evolve(member, said=True) for member in members if not member.said))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
-    after, lines = close(ledger, over, CallState.ENDED, end, rules=rules, now=now)
+    after, lines = close(ledger, over, end, rules=rules, now=now)
     if not lines:
         text = f"recorded: {report.status} ({outcome.words})"
         lines = (LogLine(text, reminder_id=call.reminder_id, call_id=call.id),)
@@ -213,8 +237,7 @@ def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now
 
 def _usable(call_id: str | None) -> str | None:
     """Return the text if it may be the id of a call (1 to 200 printable ASCII characters without spaces), else None."""
-    is_usable = call_id is not None and 0 < len(call_id) <= 200 and all("!" <= one <= "~" for one in call_id)
-    return call_id if is_usable else None
+    return call_id if call_id is not None and _CALL_ID.fullmatch(call_id) else None
 
 
 def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
@@ -228,19 +251,22 @@ def _may_be_about(ledger: Ledger, reminder: Reminder, report: Report) -> bool:
 
 
 def _filled(ledger: Ledger, call: Call, report: Report) -> Call:
-    """Return the call with the report's values in the columns that are still empty.
+    """Return the call with what a report adds to it."""
+    return evolve(call, **_news(ledger, call, report))
+
+
+def _news(ledger: Ledger, call: Call, report: Report) -> dict[str, Any]:
+    """Return the report's values for the attributes of the call that are still empty.
 
     A duration and a SIP code of progress are not those of the end.
     """
-    is_anothers = any(
-        one.external_call_id == report.external_call_id for one in ledger.calls.values() if one.id != call.id
-    )
-    external_call_id = call.external_call_id or (None if is_anothers else report.external_call_id)
-    if report.status not in TERMINAL:
-        report = evolve(report, duration_seconds=None, sip_response_code=None)
-    news = {name: getattr(report, name) for name in _FILLED if getattr(call, name) is None}
+    names = _FILLED if report.status in TERMINAL else _FILLED_EARLY
+    news = {name: getattr(report, name) for name in names if getattr(call, name) is None}
     news["answered_by"] = _who_answered(call, report)
-    return evolve(call, external_call_id=external_call_id, **news)
+    if not call.external_call_id:
+        others = (one.external_call_id for one in ledger.calls.values() if one.id != call.id)
+        news["external_call_id"] = None if report.external_call_id in others else report.external_call_id
+    return news
 
 
 def _who_answered(call: Call, report: Report) -> str | None:

@@ -1,12 +1,19 @@
-"""What staff can do: cancel a reminder, accept its new phone number, call a patient again who was not reached."""
+"""What people do by hand: cancel a reminder, accept its new number, call a patient again, restore a backup."""
 
 from datetime import datetime
 from typing import Final
 
-from attrs import evolve
-
-from reminderd.core.lifecycle.transition import Ledger, LogLine, Transition, ended, is_unwanted, lasting_hold, local
-from reminderd.core.model import Call, CallState, Reminder, Response, Status
+from reminderd.core.lifecycle.transition import (
+    Ledger,
+    Level,
+    LogLine,
+    Transition,
+    ended,
+    is_unwanted,
+    lasting_hold,
+    local,
+)
+from reminderd.core.model import Call, CallState, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
@@ -96,6 +103,31 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
     held = "" if again.hold_code is None else f", and held: {again.hold_code.sentence}"
     line = LogLine(f"scheduled again by staff{held}", reminder_id=reminder.id)
     return Transition(ledger=ledger.put(again), lines=(line,))
+
+
+def restored(ledger: Ledger, *, restored_at: datetime, now: datetime) -> Transition:
+    """Close every call and reminder whose end the backup can't know.
+
+    Calls that were alive in the backup are given up; a sign of life opens them again. Reminders that were in a call,
+    or whose time had come by `restored_at`, may have been called since: staff decide.
+
+    Args:
+        ledger: all alive calls of the backup, and all reminders that are not final.
+        restored_at: the later of the time of the restore and of the last change in the backup.
+        now: the time of the restore.
+    """
+    calls = [
+        evolve(call, state=CallState.UNREPORTED, lease_token=None, wake_at=None, error=EndCode.RESTORED.sentence)
+        for call in ledger.calls.values()
+        if call.state.alive
+    ]
+    reminders = [
+        ended(reminder, Status.FAILED, EndCode.RESTORED, now)
+        for reminder in ledger.reminders.values()
+        if reminder.status.in_call or (reminder.status is Status.SCHEDULED and reminder.scheduled_at <= restored_at)
+    ]
+    lines = tuple(LogLine(f"failed: {EndCode.RESTORED.sentence}", Level.ERROR, reminder.id) for reminder in reminders)
+    return Transition(ledger=ledger.put(*calls, *reminders), lines=lines)
 
 
 def _refuse(ledger: Ledger, reminder: Reminder, rules: Rules) -> None:

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from operator import attrgetter
 
-from attrs import evolve, field, frozen
+import attrs
+from attrs import field, frozen
 
 from reminderd.core.answers import Listener, listener
-from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
+from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status, evolve
 from reminderd.core.outcomes import outcome_for, reached
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import zone_of
@@ -193,7 +194,7 @@ class Transition:
 
     def after(self, lines: Iterable[LogLine]) -> "Transition":
         """Return the transition with these log lines before its own."""
-        return evolve(self, lines=(*lines, *self.lines))
+        return attrs.evolve(self, lines=(*lines, *self.lines))
 
 
 class EndKind(StrEnum):
@@ -205,8 +206,6 @@ class EndKind(StrEnum):
     """The same for a call that was closed before: only what was heard counts."""
     REFUSED = "refused"
     NOT_PLACED = "not_placed"
-    NUMBER_REFUSED = "number_refused"
-    """Not placed: as our account stands, this number may not be called."""
     ACCOUNT = "account"
     """Not placed: the provider refuses us."""
     NOT_SENT = "not_sent"
@@ -239,13 +238,23 @@ def lasting_hold(reminder: Reminder) -> HoldCode | None:
 
 
 def ended(
-    reminder: Reminder, status: Status, code: EndCode | None, now: datetime, reason: str | None = None
+    reminder: Reminder,
+    status: Status,
+    code: EndCode | None,
+    now: datetime,
+    reason: str | None = None,
+    *,
+    attempts: int | None = None,
 ) -> Reminder:
-    """Return the reminder in a final status, with its reason as a code and a sentence."""
+    """Return the reminder in a final status, with its reason as a code and a sentence.
+
+    `attempts` is its new count of them; None: the count that it has.
+    """
     words = reason if reason is not None or code is None else code.sentence
     return evolve(
         reminder,
         status=status,
+        attempts=reminder.attempts if attempts is None else attempts,
         end_code=code,
         last_error=words,
         ended_at=now,
@@ -272,23 +281,22 @@ def scheduled(
 
 
 def close(
-    ledger: Ledger, call: Call, state: CallState, end: CallEnd, *, rules: Rules, now: datetime
+    ledger: Ledger, closed: Call, end: CallEnd, *, rules: Rules, now: datetime
 ) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Close a call and apply its end to each of its reminders.
+    """Record a call that is closed now, and apply its end to each of its reminders.
 
     A stray call of the number becomes the open call: its phone may still be ringing.
     """
-    closed = evolve(call, state=state, lease_token=None, wake_at=None)
     before = ledger.put(closed)
     after, lines = _settle(before, closed, end, rules, now)
-    alive = after.alive_at(call.phone_number)
+    alive = after.alive_at(closed.phone_number)
     if alive and not any(one.state.open for one in alive):
         after = after.put(evolve(alive[0], state=CallState.PLACED))
-    return wake_unwanted(before, after, call, now), lines
+    return wake_unwanted(before, after, closed, now), lines
 
 
 def is_unwanted(ledger: Ledger, call: Call) -> bool:
-    """Whether no reminder needs this call any more; one that we do not know is never unwanted."""
+    """Return whether no reminder needs this call anymore; one that we do not know is never unwanted."""
     return not call.adopted and all(reminder.status.final for _, reminder in ledger.current(call))
 
 
@@ -307,10 +315,10 @@ def _settle(
     lines: list[LogLine] = []
     after = ledger
     for member, reminder in ledger.current(call):
-        changed = _settled(ledger, member, reminder, call, end, rules, now)
-        if changed != reminder:
-            after = after.put(changed)
-            lines.append(line_for(changed, call, rules))
+        settled = _settled(ledger, member, reminder, call, end, rules, now)
+        if settled != reminder:
+            after = after.put(settled)
+            lines.append(line_for(settled, call, rules))
     return after, tuple(lines)
 
 
@@ -337,13 +345,12 @@ def _without_report(
             return ended(reminder, Status.FAILED, EndCode.REFUSED, now, end.reason)
         case EndKind.UNREPORTED:
             return _unreported(ledger, reminder, call, rules, now)
-        case EndKind.NOT_PLACED | EndKind.NUMBER_REFUSED if end.counts and reminder.tries + 1 >= rules.max_tries:
+        case EndKind.NOT_PLACED if end.counts and reminder.tries + 1 >= rules.max_tries:
             tried = evolve(reminder, tries=reminder.tries + 1)
             reason = f"not placed after {tried.tries} tries: {end.reason}"
             return ended(tried, Status.FAILED, EndCode.NOT_PLACED, now, reason)
-        case EndKind.NOT_PLACED | EndKind.NUMBER_REFUSED:
-            backs_off = end.counts or end.kind is EndKind.NUMBER_REFUSED  # others go on, so this one alone waits longer
-            tried = evolve(reminder, tries=reminder.tries + backs_off)
+        case EndKind.NOT_PLACED:
+            tried = evolve(reminder, tries=reminder.tries + end.counts)
             return scheduled(tried, now + end.pause, HoldCode.NOT_PLACED, reason=f"not placed: {end.reason}", now=now)
         case EndKind.ACCOUNT:
             reason = f"the provider refuses us: {end.reason}"
@@ -358,7 +365,7 @@ def called(ledger: Ledger, reminder: Reminder, now: datetime) -> Reminder:
     """Return a reminder that reached its patient: it becomes `called`, whatever it was, unless it was cancelled."""
     if reminder.status in {Status.CALLED, Status.CANCELLED}:
         return reminder
-    return ended(evolve(reminder, attempts=ledger.attempts(reminder)), Status.CALLED, None, now)
+    return ended(reminder, Status.CALLED, None, now, attempts=ledger.attempts(reminder))
 
 
 def _unreported(ledger: Ledger, reminder: Reminder, call: Call, rules: Rules, now: datetime) -> Reminder:

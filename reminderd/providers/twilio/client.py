@@ -1,10 +1,10 @@
-"""Twilio as a provider: places calls, looks them up and drops them, and knows its own webhooks.
+"""Twilio's client: places calls, looks them up and drops them, and verifies webhooks.
 
-Source: https://www.twilio.com/docs/voice/api/call-resource; the judge of every request is the OpenAPI document
+Source: https://www.twilio.com/docs/voice/api/call-resource. The tests hold every request against the OpenAPI document
 `twilio_api_v2010.json` in twilio/twilio-oai.
 """
 
-from copy import copy
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -13,21 +13,17 @@ from attrs import frozen
 
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, NoAnswer, NotFound, Report
-from reminderd.providers.base import Placement, Webhook
-from reminderd.providers.look_ups import object_in
+from reminderd.providers.base import Placement, Recorder, Route, Webhook
+from reminderd.providers.http import object_in
 from reminderd.providers.twilio import signature
-from reminderd.providers.twilio.answer import answer_to_placing
-from reminderd.providers.twilio.api import Account, Api
-from reminderd.providers.twilio.calls import candidates_in, found_in
-from reminderd.providers.twilio.forms import read_report
-
-PATH: Final = "/webhooks/twilio"
-"""Under the public base URL: where Twilio finds us."""
+from reminderd.providers.twilio.answers import answer_to_placing, candidates_in, found_in
+from reminderd.providers.twilio.api import Account, TwilioApi, mistakes_in
+from reminderd.providers.twilio.webhooks import PATH, read_report, routes
 
 _CLOCK: Final = SystemClock()
 _EVENTS: Final = ("initiated", "ringing", "answered", "completed")
 _DETECTS_WITHIN: Final = timedelta(seconds=30)
-"""How long Twilio tries to tell machines apart: the default of MachineDetectionTimeout, which we leave as it is."""
+"""How long Twilio tries to detect a machine: the default of MachineDetectionTimeout, which we do not change."""
 _A_PAGE: Final = 50
 
 
@@ -39,31 +35,34 @@ class CallSettings:
     """How long the phone may ring; Twilio may add five seconds."""
     last_at_most: timedelta = timedelta(seconds=180)
     machine_detection: str | None = None
-    """`Enable` or `DetectMessageEnd`, as Twilio calls them; None: machines are not told apart."""
+    """`Enable` or `DetectMessageEnd`, as Twilio calls them; None: machines are not detected."""
 
 
 class TwilioProvider:
-    """The client of Twilio's Voice API; see `Provider` for what each of its methods promises."""
+    """Speaks Twilio's Voice API; see `Provider` for what each method promises."""
 
     name = "twilio"
+    forged_status = 403
+    """As Twilio's own helper libraries answer."""
 
     def __init__(
         self,
         *,
         account: Account,
-        public_base_url: str,
+        public_base_urls: Sequence[str],
         api_url: str,
         timeout: timedelta,
         max_connections: int,
         settings: CallSettings | None = None,
         clock: Clock = _CLOCK,
     ) -> None:
-        """Open nothing yet; connections are made when they are needed.
+        """Keep the settings; connections are made when they are needed.
 
         Args:
-            account: who we are to it.
-            public_base_url: where it finds us, as it will sign it.
-            api_url: where it is, without a version and a path.
+            account: the clinic's account.
+            public_base_urls: where it reaches us, as it signs it, the present address first; calls
+                under way may carry an earlier one.
+            api_url: its address, without a version and a path.
             timeout: for one request and its whole answer.
             max_connections: requests at one time; more wait within their timeout.
             settings: what every call is placed with.
@@ -73,7 +72,7 @@ class TwilioProvider:
             ValueError: a URL can't be used.
         """
         self._account = account
-        self._base_urls: tuple[str, ...] = (public_base_url.rstrip("/"),)
+        self._base_urls = tuple(url.rstrip("/") for url in public_base_urls)
         self._settings = settings or CallSettings()
         self.capabilities = Capabilities(
             look_up=True,
@@ -82,33 +81,21 @@ class TwilioProvider:
             listens_for=timedelta(0) if self._settings.machine_detection is None else _DETECTS_WITHIN,
         )
         self._clock = clock
-        self.api = Api(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
-
-    def with_account(self, account: Account, *, public_base_url: str) -> "TwilioProvider":
-        """The same client, its connections included, with other tokens of the same account, or at another address.
-
-        What this one has begun ends with its own; calls that carry an earlier address may still report there.
-        """
-        changed = copy(self)
-        base_url = public_base_url.rstrip("/")
-        earlier = (one for one in self._base_urls if one != base_url)
-        changed._account, changed.api = account, self.api.with_account(account)  # noqa: SLF001 - its own copy
-        changed._base_urls = (base_url, *earlier)  # noqa: SLF001
-        return changed
+        self.api = TwilioApi(account=account, api_url=api_url, timeout=timeout, max_connections=max_connections)
 
     async def place(self, placement: Placement) -> Answer:
-        """Ask for one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""
-        outcome = await self.api.post("/Calls.json", self._order(placement))
+        """Request one call, once: Twilio knows no idempotency key. Our id travels in the URLs that it calls."""
+        outcome = await self.api.post("/Calls.json", self._request(placement))
         private = (*self._account.auth_tokens, placement.phone_number, placement.message)
         return answer_to_placing(outcome, private=private, now=self._clock.now())
 
     async def fetch(self, external_call_id: str) -> Finding:
-        """Ask by Twilio's own id. What it tells may be some seconds old."""
+        """Look up by Twilio's own id. The answer may be some seconds old."""
         answer = await self.api.get(_path(external_call_id), absent=NotFound())
         return found_in(answer, external_call_id) if isinstance(answer, dict) else answer
 
     async def find(self, placement: Placement) -> Finding | Candidates:
-        """Ask for the calls to this number, of which the one that was placed for us must be told apart."""
+        """Look up the calls to this number; the core decides which of them can be the one that was requested."""
         # Twilio's other filters go by days, or hide calls that are still queued.
         query = urlencode({"To": placement.phone_number, "PageSize": _A_PAGE})
         answer = await self.api.get(f"/Calls.json?{query}", absent=NoAnswer("404: it knows no such list"))
@@ -122,20 +109,20 @@ class TwilioProvider:
         )
 
     async def drop(self, external_call_id: str) -> Finding:
-        """Cancel a call that is queued or rings; one that was answered meanwhile (error 21220) is left alone."""
+        """Cancel a call that is queued or ringing; one that was answered meanwhile (error 21220) goes on."""
         outcome = await self.api.post(_path(external_call_id), [("Status", "canceled")])
         answer = object_in(outcome, absent=NotFound(), private=self._account.auth_tokens)
         found = found_in(answer, external_call_id) if isinstance(answer, dict) else answer
-        # Whatever else came back, or got lost: how the call stands then is Twilio's to tell.
+        # Whatever else came back, or got lost: a look-up shows the call's state then.
         return await self.fetch(external_call_id) if isinstance(found, NoAnswer) else found
 
     @property
     def account(self) -> str:
-        """The account's SID."""
+        """Return the account's SID."""
         return self._account.sid
 
     def verified(self, webhook: Webhook) -> bool:
-        """Whether a webhook was signed with one of the account's tokens."""
+        """Return whether a webhook was signed with one of the account's tokens."""
         return signature.verified(
             auth_tokens=self._account.auth_tokens,
             base_urls=self._base_urls,
@@ -145,24 +132,28 @@ class TwilioProvider:
         )
 
     def parse(self, webhook: Webhook) -> Report:
-        """The report in a webhook.
+        """Return the report in a webhook.
 
         Raises:
-            InvalidPayloadError: it is not Twilio's; every mistake is listed.
+            InvalidPayloadError: it does not follow Twilio's documentation; every mistake is listed.
         """
         return read_report(webhook)
 
-    def keys_url(self, call_id: str, *, question: str, repeats: int) -> str:
-        """Return where a key is reported, with what was asked before it."""
-        return f"{self._url('keys', call_id)}?{urlencode({'question': question, 'repeats': repeats})}"
+    def routes(self, recorder: Recorder) -> Sequence[Route]:
+        """Return where its webhooks arrive."""
+        return routes(recorder, self._url)
+
+    async def check_account(self) -> list[str]:
+        """Read the account and its number."""
+        return await mistakes_in(self.api)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self.api.aclose()
 
-    def _order(self, placement: Placement) -> list[tuple[str, str]]:
+    def _request(self, placement: Placement) -> list[tuple[str, str]]:
         settings = self._settings
-        order = [
+        fields = [
             ("To", placement.phone_number),
             ("From", self._account.from_number),
             ("Url", self._url("answer", placement.call_id)),
@@ -177,8 +168,8 @@ class TwilioProvider:
             ("TimeLimit", str(round(settings.last_at_most.total_seconds()))),
         ]
         if settings.machine_detection is not None:
-            order.append(("MachineDetection", settings.machine_detection))
-        return order
+            fields.append(("MachineDetection", settings.machine_detection))
+        return fields
 
     def _url(self, what: str, call_id: str) -> str:
         return f"{self._base_urls[0]}{PATH}/{what}/{quote(call_id, safe='')}"

@@ -1,7 +1,7 @@
-"""`X-Twilio-Signature`: how a webhook proves that it is Twilio's own.
+"""Verifies `X-Twilio-Signature`, which proves that a webhook is Twilio's own.
 
 The rules are those of Twilio's helper libraries (`request_validator.py` of twilio-python) and of
-https://www.twilio.com/docs/usage/security; the tests hold this room against that library.
+https://www.twilio.com/docs/usage/security; the tests compare this module with that library.
 """
 
 import base64
@@ -22,7 +22,7 @@ _MOST_FIELDS: Final = 1_000
 
 
 def signature(auth_token: str, url: str, parameters: Parameters = ()) -> str:
-    """The signature of a request to this URL (without its fragment), with these form fields."""
+    """Return the signature of a request to this URL (without its fragment), with these form fields."""
     # Names in the order of their code points, each with its different values, sorted; nothing between them.
     signed = url + "".join(name + value for name, value in sorted(set(parameters)))
     digest = hmac.new(auth_token.encode(), signed.encode(errors="surrogatepass"), hashlib.sha1).digest()
@@ -32,28 +32,28 @@ def signature(auth_token: str, url: str, parameters: Parameters = ()) -> str:
 def verified(
     *, auth_tokens: Iterable[str], base_urls: Iterable[str], target: str, headers: Mapping[str, str], body: bytes
 ) -> bool:
-    """Whether a request was signed with one of the tokens. It never raises.
+    """Return whether a request was signed with one of the tokens. Never raise.
 
     Args:
         auth_tokens: the account's; two of them while one replaces the other.
-        base_urls: where Twilio finds us, as it is configured, and where it did before: what the request itself says of
-            its host is not believed.
+        base_urls: where Twilio reaches us, as it is configured, and where it did before. The request's own Host header
+            proves nothing.
         target: the raw path and query that were asked for.
         headers: names in lower case.
         body: the raw body.
     """
     parameters = _signed_fields(target, headers.get("content-type", ""), body)
-    given = headers.get(HEADER.lower(), "").encode(errors="surrogatepass")
+    received = headers.get(HEADER.lower(), "").encode(errors="surrogatepass")
     if parameters is None:
         return False
     urls = [url for base_url in base_urls for url in _spellings(base_url + target)]
     expected = [signature(token, url, parameters).encode() for token in auth_tokens for url in urls]
-    # All of them, so that the time says nothing about which one fits.
-    return sum(hmac.compare_digest(one, given) for one in expected) > 0
+    # All of them, so that the time does not reveal which one matches.
+    return sum(hmac.compare_digest(one, received) for one in expected) > 0
 
 
 def form_fields(body: bytes) -> tuple[tuple[str, str], ...]:
-    """The fields of a form in their order, those without a value included.
+    """Return the fields of a form in their order, those without a value included.
 
     Raises:
         ValueError: it is not UTF-8, or has a thousand fields.
@@ -63,7 +63,7 @@ def form_fields(body: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def _signed_fields(target: str, content_type: str, body: bytes) -> tuple[tuple[str, str], ...] | None:
-    """The fields that the signature covers; None if the body is not what it could be the signature of."""
+    """Return the fields that the signature covers; None if it can't be the signature of this body."""
     if not body:
         return ()
     if content_type.partition(";")[0].strip().lower() == _FORM:
@@ -79,7 +79,7 @@ def _signed_fields(target: str, content_type: str, body: bytes) -> tuple[tuple[s
 
 
 def _spellings(url: str) -> tuple[str, ...]:
-    """The URL as it is, and without a port and with the default one: Twilio signs now the one, now the other."""
+    """Return the URL as it is, without a port, and with the default port: Twilio signs any of these."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.netloc.rpartition("@")[2].split(":")[0]
     rest = url.partition("://")[2].removeprefix(parts.netloc)

@@ -1,4 +1,4 @@
-"""TwiML: what Twilio says and asks in a call, as XML.
+"""Writes TwiML, the XML that says what Twilio speaks and asks in a call.
 
 Facts: https://www.twilio.com/docs/voice/twiml/say, /gather, /pause, /hangup; https://www.twilio.com/docs/api/errors/11750
 (an answer has at most 64 kB) and /13521 (how much one Say takes).
@@ -25,21 +25,21 @@ SAY_TAKES: Final = 3_000
 """URL-encoded characters in one Say: Twilio takes 4,500 of these, but only 3,000 bytes for one of Polly's voices."""
 
 PAUSE_SECONDS: Final = 1
-"""Between the two times that a machine is told."""
+"""Between the two times that the text for a machine is spoken."""
 
 _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 can't carry, in whatever spelling: https://www.w3.org/TR/xml/#charsets."""
 
 
 def twiml(reply: Reply, *, script: Script, message: str, keys_url: str) -> bytes:
-    """The TwiML that says a reply, and asks for a key if it has a question; else the call ends after the last word.
+    """Return the TwiML that speaks a reply, and asks for a key if it has a question; else the call ends after it.
 
     A key may be pressed before the last word is said. Whether one comes or not, Twilio goes on at `keys_url`; without
     a key it sends no `Digits`, or empty ones.
 
     Args:
-        reply: what is said.
-        script: in which words.
+        reply: what is spoken.
+        script: the scripts around the message, and the language.
         message: the reminder's own; characters that XML can't carry are left out.
         keys_url: where a key is reported, complete with what travels along; unused without a question.
     """
@@ -66,7 +66,7 @@ def twiml(reply: Reply, *, script: Script, message: str, keys_url: str) -> bytes
 
 
 def fallback(script: Script) -> bytes:
-    """The TwiML for when we can't be reached: the neutral words for a machine, once; for a file that never changes.
+    """Return the TwiML for when we can't be reached: the text for a machine, once; for a static file.
 
     Neither a person nor a machine learns more from it than who called and where to call back.
     """
@@ -90,7 +90,7 @@ def _say(parent: Element, text: str, script: Script) -> None:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text in pieces that one Say takes, cut after a sentence, else between words, else anywhere."""
+    """Yield the text in pieces that one Say accepts, cut after a sentence, else between words, else anywhere."""
     rest = text
     while rest:
         sizes = accumulate(len(quote(character, safe="")) for character in rest)

@@ -12,10 +12,9 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.providers.base import InvalidPayloadError
-from reminderd.providers.exchange import Exchange
-from reminderd.providers.payload import json_object
-from reminderd.providers.webhook_auth import signer
+from reminderd.providers.base import InvalidPayloadError, json_object
+from reminderd.providers.generic.webhook_auth import signer
+from reminderd.providers.http import Exchange
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS
 from reminderd.sandbox.generic.simulation import (
     CallRequest,

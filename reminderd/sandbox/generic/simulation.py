@@ -14,7 +14,7 @@ from loguru import logger
 from standardwebhooks import Webhook as Signer
 
 from reminderd.clock import Clock
-from reminderd.providers.exchange import Exchange, Unheard
+from reminderd.providers.http import Exchange, Unheard
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE, Behavior, behavior_of
 from reminderd.sandbox.switchboard import REMEMBERED, Switchboard
 

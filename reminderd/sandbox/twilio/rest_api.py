@@ -12,7 +12,7 @@ from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.providers.exchange import Exchange
+from reminderd.providers.http import Exchange
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, behavior_of
 from reminderd.sandbox.serve import CUT_MARK, cutting
 from reminderd.sandbox.switchboard import Switchboard, hold_answer_back

@@ -15,7 +15,7 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.core.script.prompts import seconds
-from reminderd.providers.exchange import Heard, Unheard
+from reminderd.providers.http import Heard, Unheard
 from reminderd.sandbox.behaviors import COPIES, LATE_STEPS, PROGRESS_BEFORE
 from reminderd.sandbox.switchboard import Switchboard
 from reminderd.sandbox.twilio.call import (

@@ -15,7 +15,7 @@ from uuid import uuid4
 import httpx
 from attrs import frozen
 
-from reminderd.providers.exchange import Exchange, Heard, Outcome, Unheard
+from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
 from reminderd.providers.twilio.signature import HEADER, signature
 from reminderd.sandbox.twilio.call import API_VERSION, ENDED, TwilioCall
 from reminderd.sandbox.twilio.request import WebhookTarget

@@ -7,6 +7,7 @@ from typing import Final
 
 from reminderd.store.personal_data import Traces, scrub_mark
 from reminderd.store.sqlite.driver import Connection, Error, translated
+from reminderd.store.sqlite.transaction import stop_waiting, wait_again
 
 _FILE_IS_DONE: Final = "UPDATE settings SET value = :log WHERE key = 'unscrubbed' AND value = :before"
 _LOG_IS_DONE: Final = "DELETE FROM settings WHERE key = 'unscrubbed' AND value = :log"
@@ -63,8 +64,7 @@ def scrub(connection: Connection) -> bool:
 
 
 def _empty_log(connection: Connection) -> bool:
-    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
-    connection.execute("PRAGMA busy_timeout = 0").fetchall()
+    patience = stop_waiting(connection)
     try:
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of the work, while others write
         for _ in range(_LOG_TRIES):
@@ -73,4 +73,4 @@ def _empty_log(connection: Connection) -> bool:
             time.sleep(_LOG_PAUSE_SECONDS)
         return False
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {patience}").fetchall()
+        wait_again(connection, patience)

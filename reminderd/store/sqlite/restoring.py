@@ -12,16 +12,15 @@ from typing import Final
 
 from attrs import evolve, frozen
 
-from reminderd.core.lifecycle.restore import restored
+from reminderd.core.lifecycle.staff import restored
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Rules
 from reminderd.files import put_in_place, scratch
 from reminderd.store.address import forget
-from reminderd.store.audit import audit
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.rows import CALLS, REMINDERS, from_ms, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, to_ms
 from reminderd.store.settings import (
     paused,
     real_provider,

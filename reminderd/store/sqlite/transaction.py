@@ -31,19 +31,35 @@ def transaction(connection: Connection, fn: Callable[[Connection, datetime], T],
 
 
 def begin(connection: Connection) -> None:
-    """Begin a transaction that writes; try every 5 ms, for at most the connection's busy timeout.
+    """Begin a transaction that writes; wait for the lock for at most the connection's busy timeout."""
+    patience = stop_waiting(connection)
+    try:
+        begin_within(connection, patience)
+    finally:
+        wait_again(connection, patience)
+
+
+def begin_within(connection: Connection, patience: int) -> None:
+    """Begin a transaction that writes, on a connection that waits for no lock: try every 5 ms, for so many ms.
 
     SQLite itself would soon try only every 100 ms: a program that writes one long transaction after another, with short
     pauses, could keep us waiting until we give up.
     """
-    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
     deadline = time.monotonic() + patience / 1000
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        while not _has_begun(connection, last=time.monotonic() >= deadline):
-            time.sleep(_BETWEEN_TRIES)
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {patience}")
+    while not _has_begun(connection, last=time.monotonic() >= deadline):
+        time.sleep(_BETWEEN_TRIES)
+
+
+def stop_waiting(connection: Connection) -> int:
+    """Have the connection wait for no lock; return its busy timeout until now, in milliseconds."""
+    patience = int(connection.execute("PRAGMA busy_timeout").fetchone()[0])
+    connection.execute("PRAGMA busy_timeout = 0").fetchall()
+    return patience
+
+
+def wait_again(connection: Connection, patience: int) -> None:
+    """Give the connection a busy timeout, in milliseconds."""
+    connection.execute(f"PRAGMA busy_timeout = {patience}").fetchall()
 
 
 def _has_begun(connection: Connection, *, last: bool) -> bool:

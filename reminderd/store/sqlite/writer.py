@@ -14,7 +14,7 @@ from attrs import define, field
 from reminderd.clock import Clock
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.sqlite.driver import Connection, Error, is_locked, trouble
-from reminderd.store.sqlite.transaction import begin, roll_back
+from reminderd.store.sqlite.transaction import begin_within, roll_back, stop_waiting, wait_again
 from reminderd.store.sqlite.trio_sqlite import TrioConnection
 
 T = TypeVar("T")
@@ -98,14 +98,17 @@ class Writer:
 
     async def run(self) -> None:
         """Commit what arrives, until `close`. Cancellation does not end it: what was accepted is written."""
-        with trio.CancelScope(shield=True), suppress(trio.EndOfChannel):
-            while True:
-                batch = await self._next_batch()
-                commit = partial(_commit_together, requests=batch, clock=self._clock)
-                self.trouble = await self._connection.run(commit)
-                for settled in batch:
-                    settled.done.set()
-                self._committed(len(batch))
+        with trio.CancelScope(shield=True):
+            patience = await self._connection.run(stop_waiting)  # once, as it takes as long as beginning a transaction
+            with suppress(trio.EndOfChannel):
+                while True:
+                    batch = await self._next_batch()
+                    commit = partial(_commit_together, requests=batch, clock=self._clock, patience=patience)
+                    self.trouble = await self._connection.run(commit)
+                    for settled in batch:
+                        settled.done.set()
+                    self._committed(len(batch))
+            await self._connection.run(partial(wait_again, patience=patience))
 
     async def _next_batch(self) -> list[_Request[Any]]:
         """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
@@ -122,10 +125,12 @@ class Writer:
         return others
 
 
-def _commit_together(connection: Connection, requests: Sequence[_Request[Any]], clock: Clock) -> str | None:
+def _commit_together(
+    connection: Connection, requests: Sequence[_Request[Any]], clock: Clock, patience: int
+) -> str | None:
     """Run all in one transaction; never raise, and leave no transaction open. Return why the store refused, or None."""
     try:
-        begin(connection)
+        begin_within(connection, patience)
         now = clock.now()
         for request in requests:
             _run_alone(connection, request, now)

@@ -189,12 +189,19 @@ def test_while_the_provider_is_failing_not_placed_costs_no_try() -> None:
     assert (reminder.status, reminder.tries) == (Status.SCHEDULED, RULES.max_tries - 1)
 
 
-def test_a_number_that_our_account_may_not_call_waits_by_its_own_backoff_and_nothing_else_does() -> None:
-    third = a_ledger(evolve(DIALING, tries=2), CLAIMED)
-    reminder = replied(third, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+def test_a_number_that_our_account_may_not_call_waits_longest_at_once_and_nothing_else_does() -> None:
+    reminder = replied(SENT, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.NOT_PLACED)
-    assert reminder.retry_at == NOW + RULES.backoff.full_jitter(3, 0.5)
-    assert reminder.tries == 3, "so that it waits longer the next time"
+    assert reminder.retry_at == NOW + 0.75 * RULES.backoff.maximum
+
+
+def test_uncounted_tries_of_a_refused_number_leave_it_all_of_its_tries() -> None:
+    ledger = SENT
+    for _ in range(RULES.max_tries):
+        held = replied(ledger, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
+        ledger = a_ledger(evolve(DIALING, tries=held.tries), CLAIMED)
+    counted = replied(ledger, NOT_ALLOWED).ledger.reminders["reminder-1"]
+    assert (counted.status, counted.tries) == (Status.SCHEDULED, 1)
 
 
 def test_a_number_that_is_refused_while_others_are_accepted_fails_for_staff_with_the_reason() -> None:

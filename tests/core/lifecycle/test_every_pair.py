@@ -11,8 +11,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, AccountTrouble, Capabilities, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
-from reminderd.core.lifecycle.restore import restored
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
+from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, restored
 from reminderd.core.lifecycle.transition import ActionKind, Ledger
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode

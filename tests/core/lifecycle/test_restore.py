@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.core.lifecycle.restore import restored
+from reminderd.core.lifecycle.staff import restored
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode

@@ -44,16 +44,16 @@ def test_a_call_that_is_under_way_or_was_never_placed_is_no_attempt() -> None:
 @pytest.mark.parametrize("kind", [kind for kind in EndKind if kind is not EndKind.REPORTED])
 def test_the_end_of_a_call_says_nothing_of_a_final_reminder(kind: EndKind) -> None:
     row = a_reminder(Status.CANCELLED)
-    after, lines = close(
-        a_ledger(row, CALL), CALL, CallState.ENDED, CallEnd(kind=kind, reason="why"), rules=RULES, now=NOW
-    )
+    closed = evolve(CALL, state=CallState.ENDED, wake_at=None)
+    after, lines = close(a_ledger(row, CALL), closed, CallEnd(kind=kind, reason="why"), rules=RULES, now=NOW)
     assert (after.reminders["reminder-1"], lines) == (row, ())
 
 
 def test_a_call_that_was_noted_as_heard_still_counts() -> None:
     heard = evolve(CALL, outcome=CallOutcome.HEARD)
     ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, said=True))
-    after, _ = close(ledger, heard, CallState.ENDED, CallEnd(kind=EndKind.NOTED), rules=RULES, now=NOW)
+    closed = evolve(heard, state=CallState.ENDED, wake_at=None)
+    after, _ = close(ledger, closed, CallEnd(kind=EndKind.NOTED), rules=RULES, now=NOW)
     assert after.reminders["reminder-1"].status is Status.CALLED
 
 

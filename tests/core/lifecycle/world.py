@@ -32,8 +32,7 @@ from reminderd.core.lifecycle.claim import Draft, claim_reminder
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed
 from reminderd.core.lifecycle.reconcile import Room, Witness, claim_call, not_found
 from reminderd.core.lifecycle.report import call_of, reported
-from reminderd.core.lifecycle.restore import restored
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled
+from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, restored
 from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Transition, limit_of
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody

@@ -19,7 +19,7 @@ async def twilio_at() -> AsyncIterator[Callable[..., TwilioProvider]]:
     def make(url: str, *, account: dict[str, str] | None = None, **changes: Any) -> TwilioProvider:
         usual: dict[str, Any] = {
             "account": evolve(Account(sid=ACCOUNT, auth_token=TOKEN, from_number=FROM), **(account or {})),
-            "public_base_url": PUBLIC,
+            "public_base_urls": (PUBLIC,),
             "api_url": url,
             "timeout": timedelta(seconds=5),
             "max_connections": 4,

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 import trio
 
-from reminderd.providers.twilio.account import mistakes_in
+from reminderd.providers.twilio.api import mistakes_in
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox

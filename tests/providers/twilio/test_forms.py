@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Question
-from reminderd.providers.base import InvalidPayloadError, Webhook
-from reminderd.providers.payload import DURATION_LIMIT
-from reminderd.providers.twilio.forms import read_key, read_report, unused_answer
+from reminderd.providers.base import DURATION_LIMIT, InvalidPayloadError, Webhook
+from reminderd.providers.twilio.webhooks import read_key, read_report, unused_answer
 from tests.support.twilio_desk import ACCOUNT, FROM
 from tests.support.twilio_rest import SID, TO
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.providers.twilio.calls import CLOCKS_DIFFER, candidates_in, whole_number
+from reminderd.providers.twilio.answers import CLOCKS_DIFFER, candidates_in, whole_number
 from reminderd.providers.twilio.client import TwilioProvider
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
 from tests.support.nouns import NOW

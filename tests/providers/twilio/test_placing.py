@@ -10,11 +10,11 @@ import trio
 from trio.testing import MockClock
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
-from reminderd.providers.exchange import ANSWER_LIMIT
-from reminderd.providers.twilio.answer import ACCOUNT as ACCOUNT_CODES
-from reminderd.providers.twilio.answer import BUSY as BUSY_CODES
-from reminderd.providers.twilio.answer import NUMBER as NUMBER_CODES
-from reminderd.providers.twilio.answer import NUMBER_FOR_US as NUMBER_FOR_US_CODES
+from reminderd.providers.http import ANSWER_LIMIT
+from reminderd.providers.twilio.answers import ACCOUNT as ACCOUNT_CODES
+from reminderd.providers.twilio.answers import BUSY as BUSY_CODES
+from reminderd.providers.twilio.answers import NUMBER as NUMBER_CODES
+from reminderd.providers.twilio.answers import NUMBER_FOR_US as NUMBER_FOR_US_CODES
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from tests.support.hostile_provider import (
     Script,
@@ -85,7 +85,7 @@ async def test_a_call_is_placed_as_the_clinic_wants_it(twilio_at: Maker) -> None
 
 async def test_no_address_tells_anything_of_the_patient_and_the_message_stays_at_home(twilio_at: Maker) -> None:
     async with hostile(says(201, a_call())) as server:
-        await twilio_at(server.url, public_base_url=f"{PUBLIC}/prefix/").place(PLACEMENT)
+        await twilio_at(server.url, public_base_urls=(f"{PUBLIC}/prefix/",)).place(PLACEMENT)
         (request,) = server.requests
     addresses = [request.target, *(value for _, value in form(request) if "://" in value)]
     assert len(addresses) == 4
@@ -93,11 +93,6 @@ async def test_no_address_tells_anything_of_the_patient_and_the_message_stays_at
         assert not any(private in address for private in (TO[1:], PLACEMENT.reminder_id, "Miller"))
     assert all(address.startswith(f"{PUBLIC}/prefix/webhooks/twilio/") for address in addresses[1:])
     assert "Miller" not in request.body.decode()
-
-
-async def test_keys_are_reported_with_the_question_that_was_asked(twilio_at: Maker) -> None:
-    found = twilio_at("http://127.0.0.1").keys_url("call-1", question="menu", repeats=2)
-    assert found == f"{PUBLIC}/webhooks/twilio/keys/call-1?question=menu&repeats=2"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reminderd.providers.base import Placement
-from reminderd.providers.twilio.account import mistakes_in
+from reminderd.providers.twilio.api import mistakes_in
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from tests.support.hostile_provider import HeardRequest, answering, hostile
 from tests.support.nouns import NOW

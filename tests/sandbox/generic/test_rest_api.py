@@ -8,8 +8,9 @@ import httpx
 import pytest
 import trio
 
-from reminderd.providers.payload import json_object, read_report
-from reminderd.providers.webhook_auth import standard_webhooks
+from reminderd.providers.base import json_object
+from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhook_auth import standard_webhooks
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.generic.simulation import PAUSES

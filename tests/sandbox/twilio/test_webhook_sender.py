@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from attrs import define
 
-from reminderd.providers.exchange import Exchange, Heard, Outcome, Unheard
+from reminderd.providers.http import Exchange, Heard, Outcome, Unheard
 from reminderd.sandbox.twilio.request import WebhookTarget
 from reminderd.sandbox.twilio.webhook_sender import TwilioWebhookSender
 from tests.support.hostile_provider import cut, hear, hostile, nobody_listens

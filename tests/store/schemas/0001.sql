@@ -152,6 +152,7 @@ CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
+CREATE INDEX reminders_behind_a_call ON reminders (phone_number) WHERE hold_code = 'number_busy';
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
 CREATE INDEX reminders_with_odd_names ON reminders (id)
 WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
@@ -171,6 +172,7 @@ WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
    OR '/' || id || '/' || coalesce(ref, '') || '/' GLOB '* /*';
 CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
 WHERE state IN ('dialing', 'unconfirmed', 'placed');
+CREATE INDEX call_logs_stray ON call_logs (phone_number, state) WHERE state = 'stray';
 CREATE INDEX call_logs_to_look_at ON call_logs (wake_at, id, last_sign_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX call_logs_by_phone_number ON call_logs (phone_number);
 CREATE INDEX call_logs_by_reminder ON call_logs (reminder_id);
@@ -255,6 +257,7 @@ BEGIN
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
+CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'audit is append-only');

@@ -50,6 +50,8 @@ CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
 CREATE INDEX reminders_by_scheduled_at ON reminders (scheduled_at, id);
 -- What waits for a reason, which may change.
 CREATE INDEX reminders_held ON reminders (wake_at) WHERE hold_code IS NOT NULL;
+-- What waits until its number's call is over.
+CREATE INDEX reminders_behind_a_call ON reminders (phone_number) WHERE hold_code = 'number_busy';
 -- What ended by a clock that was ahead.
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
 
@@ -125,6 +127,8 @@ CREATE TABLE call_logs (
 -- The database itself forbids a second call to a number while one is open.
 CREATE UNIQUE INDEX call_logs_one_open_call ON call_logs (phone_number)
 WHERE state IN ('dialing', 'unconfirmed', 'placed');
+-- The other calls that are alive.
+CREATE INDEX call_logs_stray ON call_logs (phone_number, state) WHERE state = 'stray';
 CREATE INDEX call_logs_to_look_at ON call_logs (wake_at, id, last_sign_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX call_logs_by_phone_number ON call_logs (phone_number);
 CREATE INDEX call_logs_by_reminder ON call_logs (reminder_id);
@@ -277,6 +281,8 @@ CREATE TABLE audit (
 ) STRICT;
 
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
+-- Who paused dialing, among all that was done since.
+CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
 BEGIN

@@ -4,7 +4,7 @@ from contextlib import suppress
 import pytest
 import trio
 
-from reminderd.web.body import FREE_BYTES, Intake, NoRoomError, Room, TooLargeError
+from reminderd.web.bodies import FREE_BYTES, Body, BodyMemory, NoMemoryLeftError, TooLargeError
 from tests.support.door import LIMIT, PATH, PAYLOAD, Door, a_door, read_answer, read_to_the_end
 
 MEBIBYTE = 1024 * 1024
@@ -55,14 +55,14 @@ async def test_a_body_without_end_is_answered_and_then_cut_off() -> None:
 
 
 async def test_the_rest_of_a_refused_body_is_awaited_for_a_bounded_time() -> None:
-    async with a_door(drop_seconds=0.02) as door:
+    async with a_door(drain_seconds=0.02) as door:
         stream = await door.begin(f"Content-Length: {TEN_MEBIBYTES}")
         assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 413")
         await stream.aclose()
 
 
 async def test_a_body_that_does_not_arrive_times_out() -> None:
-    async with a_door(body_seconds=0.02, drop_seconds=0.02) as door:
+    async with a_door(body_seconds=0.02, drain_seconds=0.02) as door:
         stream = await door.begin(f"Content-Length: {len(PAYLOAD)}")
         await stream.send_all(PAYLOAD[:1])
         answer = await read_to_the_end(stream)
@@ -73,58 +73,58 @@ async def test_a_body_that_does_not_arrive_times_out() -> None:
 
 
 async def test_slow_senders_keep_nobody_out() -> None:
-    async with a_door(max_in_work=1, body_seconds=20) as door:
+    async with a_door(in_work=1, body_seconds=20) as door:
         slow = [await door.begin(f"Content-Length: {LIMIT}") for _ in range(50)]
         assert (await door.post()).status_code == 200
         for stream in slow:
             await stream.aclose()
 
 
-def an_intake(room: Room, *, limit: int = MEBIBYTE, drop_limit: int = 2 * MEBIBYTE) -> Intake:
-    return Intake(limit, drop_limit, room)
+def a_body(memory: BodyMemory, *, limit: int = MEBIBYTE, read_limit: int = 2 * MEBIBYTE) -> Body:
+    return Body(limit, read_limit, memory, trio.sleep_forever)  # nothing more arrives
 
 
 async def test_bodies_share_their_room_and_give_it_back() -> None:
-    room = Room(MEBIBYTE)
-    first, second, third = an_intake(room), an_intake(room), an_intake(room)
-    first.take(b"x" * MEBIBYTE, more=False)
-    second.take(b"x" * MEBIBYTE, more=True)
-    with pytest.raises(NoRoomError):
+    memory = BodyMemory(MEBIBYTE)
+    first, second, third = a_body(memory), a_body(memory), a_body(memory)
+    first.add(b"x" * MEBIBYTE, more=False)
+    second.add(b"x" * MEBIBYTE, more=True)
+    with pytest.raises(NoMemoryLeftError):
         await second.read()
     assert await first.read() == b"x" * MEBIBYTE
     first.drop()
     second.drop()
-    assert room.left == MEBIBYTE
-    third.take(b"x" * MEBIBYTE, more=False)
+    assert memory.left == MEBIBYTE
+    third.add(b"x" * MEBIBYTE, more=False)
     assert len(await third.read()) == MEBIBYTE
 
 
 async def test_a_common_webhook_needs_no_room() -> None:
-    intake = an_intake(Room(0))
-    intake.take(b"x" * FREE_BYTES, more=False)
-    assert len(await intake.read()) == FREE_BYTES
+    body = a_body(BodyMemory(0))
+    body.add(b"x" * FREE_BYTES, more=False)
+    assert len(await body.read()) == FREE_BYTES
 
 
 async def test_a_body_that_grew_too_large_holds_nothing() -> None:
-    room = Room(MEBIBYTE)
-    intake = an_intake(room, limit=2 * FREE_BYTES)
-    intake.take(b"x" * 2 * FREE_BYTES, more=True)
-    assert room.left < MEBIBYTE
-    intake.take(b"x", more=True)
-    assert room.left == MEBIBYTE
+    memory = BodyMemory(MEBIBYTE)
+    body = a_body(memory, limit=2 * FREE_BYTES)
+    body.add(b"x" * 2 * FREE_BYTES, more=True)
+    assert memory.left < MEBIBYTE
+    body.add(b"x", more=True)
+    assert memory.left == MEBIBYTE
     with pytest.raises(TooLargeError):
-        await intake.read()
+        await body.read()
 
 
 async def test_dropping_ends_at_its_limit_even_if_the_body_does_not() -> None:
-    intake = an_intake(Room(0), drop_limit=1000)
-    intake.drop()
-    intake.take(b"x" * 1001, more=True)
-    await intake.over()
+    body = a_body(BodyMemory(0), read_limit=1000)
+    body.drop()
+    body.add(b"x" * 1001, more=True)
+    assert body.is_over
 
 
 async def test_a_door_short_of_room_asks_to_come_again() -> None:
-    async with a_door(max_body_bytes=8 * MEBIBYTE) as door:  # the room is 16 bodies
+    async with a_door(body_bytes=8 * MEBIBYTE) as door:  # the memory is 16 bodies
         held = [await door.begin(f"Content-Length: {8 * MEBIBYTE}") for _ in range(17)]
         async with trio.open_nursery() as nursery:
             for stream in held:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from reminderd.core.wrong_tokens import FREE, networks
-from reminderd.web.guard import MOST_OF_ONE, Guard
+from reminderd.web.api import MOST_OF_ONE, Throttle
 from tests.support.api import ApiDoor, an_api
 from tests.support.door import PATH, PAYLOAD, SIGNED
 
@@ -17,13 +17,13 @@ A_DAY = 86_400.0
 
 
 @pytest.fixture
-async def guard() -> Guard:
-    return Guard(networks(["127.0.0.1"]), pace=A_DAY)
+async def throttle() -> Throttle:
+    return Throttle(networks(["127.0.0.1"]), pace=A_DAY)
 
 
 @pytest.fixture
-async def door(tmp_path: Path, guard: Guard) -> AsyncIterator[ApiDoor]:
-    async with an_api(tmp_path, guard=guard) as door:
+async def door(tmp_path: Path, throttle: Throttle) -> AsyncIterator[ApiDoor]:
+    async with an_api(tmp_path, throttle=throttle) as door:
         with trio.fail_after(20):
             yield door
 
@@ -33,13 +33,13 @@ async def guess(door: ApiDoor, client: str = "198.51.100.7", **more: str) -> htt
     return await door.client.get("/api/reminders/r1", headers=headers, timeout=A_DAY)
 
 
-async def waiting(guard: Guard, count: int) -> None:
-    while guard.waiting != count:  # noqa: ASYNC110 - the server runs in this loop, and tells nobody
+async def waiting(throttle: Throttle, count: int) -> None:
+    while throttle.waiting != count:  # noqa: ASYNC110 - the server runs in this loop, and tells nobody
         await trio.sleep(0.001)
 
 
 async def test_after_some_wrong_tokens_the_next_one_waits_for_its_answer_until_the_stop(
-    door: ApiDoor, guard: Guard
+    door: ApiDoor, throttle: Throttle
 ) -> None:
     assert {(await guess(door)).status_code for _ in range(FREE)} == {401}
     answers = []
@@ -49,22 +49,22 @@ async def test_after_some_wrong_tokens_the_next_one_waits_for_its_answer_until_t
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(wait)
-        await waiting(guard, 1)
+        await waiting(throttle, 1)
         assert answers == []
-        guard.stopping.set()
+        throttle.stopping.set()
     assert [answer.status_code for answer in answers] == [401]
-    await waiting(guard, 0)
+    await waiting(throttle, 0)
 
 
 async def test_meanwhile_the_right_token_webhooks_and_other_addresses_are_answered_at_once(
-    door: ApiDoor, guard: Guard
+    door: ApiDoor, throttle: Throttle
 ) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(FREE):
             await guess(door)
         for count in range(MOST_OF_ONE):
             nursery.start_soon(guess, door)
-            await waiting(guard, count + 1)
+            await waiting(throttle, count + 1)
         refused = await guess(door)
         assert (refused.status_code, refused.headers["content-type"]) == (429, "application/problem+json")
         assert int(refused.headers["retry-after"]) > 0
@@ -76,15 +76,15 @@ async def test_meanwhile_the_right_token_webhooks_and_other_addresses_are_answer
         assert forged.status_code == 401
         assert (await guess(door, client="198.51.100.8")).status_code == 401
         nursery.cancel_scope.cancel()
-    await waiting(guard, 0)
+    await waiting(throttle, 0)
 
 
 async def test_an_address_that_no_trusted_proxy_tells_is_not_believed(tmp_path: Path) -> None:
-    guard = Guard(pace=A_DAY)
-    async with an_api(tmp_path, guard=guard) as door, trio.open_nursery() as nursery:
+    throttle = Throttle(pace=A_DAY)
+    async with an_api(tmp_path, throttle=throttle) as door, trio.open_nursery() as nursery:
         for number in range(FREE):
             assert (await guess(door, client=f"198.51.100.{number}")).status_code == 401
         nursery.start_soon(guess, door, "198.51.100.99")
         with trio.fail_after(20):
-            await waiting(guard, 1)
+            await waiting(throttle, 1)
         nursery.cancel_scope.cancel()

@@ -1,28 +1,49 @@
-"""A provider that speaks the generic contract: places calls, is asked about them, and reports by webhook."""
+"""The client of a provider that speaks the generic contract (docs/webhooks.md)."""
 
 import json
-from copy import copy
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
 
 from reminderd.clock import Clock, SystemClock
-from reminderd.core.answers import Answer, Capabilities, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.providers.base import InvalidPayloadError, Placement, Webhook
-from reminderd.providers.exchange import Exchange, Unheard, check_api_url
-from reminderd.providers.generic_answer import answer_to_placing
-from reminderd.providers.look_ups import object_in
-from reminderd.providers.payload import json_object, read_report
-from reminderd.providers.webhook_auth import Verifier
-from reminderd.providers.words import reason
+from reminderd.core.answers import (
+    AccountTrouble,
+    Answer,
+    Capabilities,
+    Finding,
+    Found,
+    NoAnswer,
+    NotFound,
+    NotPlaced,
+    Refused,
+    Report,
+    Unclear,
+)
+from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
+from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhook_auth import Verifier
+from reminderd.providers.generic.webhooks import routes
+from reminderd.providers.http import (
+    Exchange,
+    Outcome,
+    Unheard,
+    acceptance,
+    check_api_url,
+    object_in,
+    reason,
+    retry_after,
+)
 
 _CLOCK: Final = SystemClock()
 _NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
 
 
 class GenericProvider:
-    """The client of the generic contract; see `Provider` for what each of its methods promises."""
+    """Speaks the generic contract; see `Provider` for what each method promises."""
+
+    forged_status = 401
 
     def __init__(
         self,
@@ -39,10 +60,10 @@ class GenericProvider:
         account: str | None = None,
         clock: Clock = _CLOCK,
     ) -> None:
-        """Open nothing yet; connections are made when they are needed.
+        """Keep the settings; connections are made when they are needed.
 
         Args:
-            api_url: where `/calls` is found, http or https.
+            api_url: the base URL of `/calls`, http or https.
             api_key: sent as the bearer token.
             timeout: for one request and its whole answer.
             verify_webhook: see `webhook_auth`.
@@ -68,19 +89,8 @@ class GenericProvider:
         self._clock = clock
         self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
 
-    def with_secrets(self, *, api_key: str, verify_webhook: Verifier) -> "GenericProvider":
-        """The same client, its connections included, with other secrets; what this one has begun ends with its own.
-
-        Raises:
-            ValueError: the key can't be used.
-        """
-        _check_api_key(api_key)
-        changed = copy(self)
-        changed._api_key, changed._verify_webhook = api_key, verify_webhook  # noqa: SLF001 - its own copy
-        return changed
-
     async def place(self, placement: Placement) -> Answer:
-        """Ask for one call: `POST /calls`."""
+        """Request one call: `POST /calls`."""
         order = {
             "phone_number": placement.phone_number,
             "message": placement.message,
@@ -96,7 +106,7 @@ class GenericProvider:
         return answer_to_placing(outcome, private=private, now=self._clock.now())
 
     async def fetch(self, external_call_id: str) -> Finding:
-        """Ask by the provider's own id: `GET /calls/{call_id}`."""
+        """Look up by the provider's own id: `GET /calls/{call_id}`."""
         answer = await self._look_up(f"{self._calls_url}/{quote(external_call_id, safe='')}", absent=NotFound())
         if not isinstance(answer, dict):
             return answer
@@ -106,7 +116,7 @@ class GenericProvider:
         return found
 
     async def find(self, placement: Placement) -> Finding:
-        """Ask by our id: `GET /calls?attempt_id=…`. A 404 proves nothing here: not every provider has this form."""
+        """Look up by our id: `GET /calls?attempt_id=…`. A 404 proves nothing: not every provider offers this form."""
         url = f"{self._calls_url}?attempt_id={quote(placement.call_id, safe='')}"
         answer = await self._look_up(url, absent=NoAnswer("404: it knows no such list"))
         if not isinstance(answer, dict):
@@ -114,31 +124,35 @@ class GenericProvider:
         return _only_match(answer.get("calls"), placement.call_id)
 
     async def drop(self, external_call_id: str) -> Finding:
-        """The contract knows no way to drop a call: how it stands is all there is to ask."""
+        """Look the call up: the contract has no request that drops one."""
         return await self.fetch(external_call_id)
 
     def verified(self, webhook: Webhook) -> bool:
-        """Whether a webhook is the provider's own, by the verifier that was given."""
+        """Return whether a webhook is the provider's own."""
         return self._verify_webhook(webhook.headers, webhook.body)
 
     def parse(self, webhook: Webhook) -> Report:
-        """The report in a webhook's raw body.
+        """Return the report in a webhook's raw body.
 
         Raises:
-            InvalidPayloadError: the body is not the contract's; every mistake is listed.
+            InvalidPayloadError: it does not follow the contract; every mistake is listed.
         """
         return read_report(json_object(webhook.body))
 
-    async def trouble(self) -> str | None:
-        """Why the provider can't be reached or does not know us, as a question for no call of ours shows; or None."""
+    def routes(self, recorder: Recorder) -> Sequence[Route]:
+        """Return where its webhooks arrive."""
+        return routes(recorder)
+
+    async def check_account(self) -> list[str]:
+        """Look up a call that does not exist: the answer shows whether the provider is there and knows us."""
         outcome = await self._exchange.ask("GET", f"{self._calls_url}/{uuid4()}", headers=self._headers())
         if isinstance(outcome, Unheard):
-            return f"the provider can't be reached: {outcome.reason}"
+            return [f"the provider can't be reached: {outcome.reason}"]
         if outcome.status in {401, 402, 403} or 300 <= outcome.status < 400:
-            return f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"
+            return [f"the provider refuses us: {reason(outcome, private=(self._api_key,))}"]
         if outcome.status >= 500:
-            return f"the provider is out of order: {reason(outcome, private=(self._api_key,))}"
-        return None
+            return [f"the provider is out of order: {reason(outcome, private=(self._api_key,))}"]
+        return []
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -159,20 +173,54 @@ class GenericProvider:
         return object_in(outcome, absent=absent, private=(self._api_key,))
 
 
+def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
+    """Decide what the answer to `POST /calls` proves, and so whether the patient may be called again.
+
+    The status decides: outside 2xx an answer whose body broke off still means what its status means.
+
+    Args:
+        outcome: what came back.
+        private: texts that no reason may repeat.
+        now: to count a Retry-After date from.
+    """
+    if isinstance(outcome, Unheard):
+        return Unclear(outcome.reason) if outcome.sent else NotPlaced(outcome.reason)
+    wait = retry_after(outcome.headers.get("retry-after"), now)
+    match outcome.status:
+        case status if 200 <= status < 300:
+            return acceptance(outcome, id_field="call_id")
+        case 429:
+            return NotPlaced(reason(outcome, private=private), wait, rate_limited=True)
+        case 503 if wait is not None:
+            return NotPlaced(reason(outcome, private=private), wait)
+        case 401 | 402 | 404 | 405:
+            return AccountTrouble(reason(outcome, private=private))
+        case 403:
+            return NotPlaced(reason(outcome, private=private), number_refused=True)
+        case status if 300 <= status < 400:
+            return AccountTrouble(reason(outcome, private=private))
+        case 408 | 409:
+            return Unclear(reason(outcome, private=private))
+        case status if 400 <= status < 500:
+            return Refused(reason(outcome, private=private))
+        case _:
+            return Unclear(reason(outcome, private=private))
+
+
 def _check_api_key(api_key: str) -> None:
     if not api_key or not api_key.isascii() or not api_key.isprintable() or " " in api_key:
         raise ValueError("api_key: expected printable ASCII without spaces")
 
 
 def _only_match(entries: object, attempt_id: str) -> Finding:
-    """What a list of calls proves about the one that carries our id."""
+    """Return what a list of calls proves about the one that carries our id."""
     if not isinstance(entries, list):
         return NoAnswer("calls: not a list")
     if not entries:
         return NotFound()
     ours = [entry for entry in entries if _attempt(entry) == attempt_id]
     if not ours:
-        # It ignored the filter, or echoes no ids: ours may be among them, or on a page that we don't see.
+        # It ignored the filter, or repeats no ids: ours may be among them, or on a page that we don't see.
         return NoAnswer("calls were listed, but none carries our attempt_id")
     findings = [_found(entry) for entry in ours]
     for finding in findings:

@@ -1,47 +1,28 @@
-"""The generic contract's JSON, read with suspicion: every mistake is a sentence, and none repeats what was sent."""
+"""Reads the generic contract's JSON: every mistake is a sentence, and none repeats what was sent."""
 
-import json
 import re
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from reminderd.core.answers import Report, spelled
-from reminderd.providers.base import InvalidPayloadError
-
-ID_LIMIT: Final = 200
-STATUS_LIMIT: Final = 50
-DURATION_LIMIT: Final = 7 * 24 * 3600
-"""Seconds; no call lasts a week, and a number beyond is a unit gone wrong."""
+from reminderd.providers.base import (
+    DURATION_LIMIT,
+    ID_LIMIT,
+    STATUS_LIMIT,
+    UNFIT_IN_IDS,
+    InvalidPayloadError,
+    json_type,
+    usable,
+)
 
 SIP_CODES: Final = range(100, 700)
 """RFC 3261, 7.2."""
 
-_UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNFIT_IN_TEXT: Final = re.compile("[\x00\ud800-\udfff]")
 
 
-def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body; a byte order mark is skipped, and of a repeated name the last counts.
-
-    Raises:
-        InvalidPayloadError: it is none.
-    """
-    try:
-        found = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse)
-    except (ValueError, RecursionError):  # also: not UTF-8, NaN, a number too long to be one, a thousand brackets
-        raise InvalidPayloadError(["body: not JSON; expected a JSON object in UTF-8"]) from None
-    if not isinstance(found, dict):
-        raise InvalidPayloadError([f"body: {_kind(found)}; expected a JSON object"])
-    return found
-
-
-def usable(value: object, *, limit: int = ID_LIMIT) -> bool:
-    """Whether a value can be an id or a status: text of 1 to `limit` characters, no controls, no lone surrogates."""
-    return isinstance(value, str) and 0 < len(value) <= limit and not _UNFIT_IN_IDS.search(value)
-
-
 def read_report(answer: Mapping[str, Any], *, looked_up: bool = False) -> Report:
-    """The report in a webhook's object, or in an answer to a look-up, which need not repeat the reminder's id.
+    """Return the report in a webhook's object, or in the answer to a look-up, which need not repeat the reminder's id.
 
     Raises:
         InvalidPayloadError: every mistake is listed.
@@ -64,7 +45,7 @@ def read_report(answer: Mapping[str, Any], *, looked_up: bool = False) -> Report
 
 
 class _Reader:
-    """Reads fields one by one and keeps the mistakes. A field that is null counts as missing."""
+    """Reads fields one by one and collects the mistakes. A field that is null counts as missing."""
 
     def __init__(self) -> None:
         self.mistakes: list[str] = []
@@ -74,7 +55,7 @@ class _Reader:
         if isinstance(value, dict):
             return value
         if value is not None:
-            self._mistake(field, _kind(value), "an object")
+            self._mistake(field, json_type(value), "an object")
         return {}
 
     def name(
@@ -85,7 +66,7 @@ class _Reader:
             return None
         if isinstance(value, str) and usable(value, limit=limit):
             return value
-        self._mistake(field, _fault(value, limit, _UNFIT_IN_IDS), f"text of 1 to {limit} characters")
+        self._mistake(field, _fault(value, limit, UNFIT_IN_IDS), f"text of 1 to {limit} characters")
         return None
 
     def status(self, holder: Mapping[str, Any]) -> str:
@@ -98,7 +79,7 @@ class _Reader:
         return word
 
     def text(self, holder: Mapping[str, Any], field: str, *, limit: int | None = None) -> str | None:
-        """A text, None if there is none; an empty one says nothing and is none."""
+        """Return a text; None if it is missing or empty."""
         value = holder.get(field)
         if value is None or value == "":
             return None
@@ -113,7 +94,7 @@ class _Reader:
             return None
         expected = f"a number of seconds from 0 to {DURATION_LIMIT}"
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self._mistake(field, _kind(value), expected)
+            self._mistake(field, json_type(value), expected)
         elif not 0 <= value <= DURATION_LIMIT:  # infinity is out of range, too
             self._mistake(field, "out of range", expected)
         else:
@@ -124,7 +105,7 @@ class _Reader:
         value = holder.get(field)
         if value is None or (type(value) is int and value in SIP_CODES):
             return value
-        found = "out of range" if type(value) is int else _kind(value)
+        found = "out of range" if type(value) is int else json_type(value)
         self._mistake(field, found, f"a whole number from {SIP_CODES[0]} to {SIP_CODES[-1]}")
         return None
 
@@ -134,29 +115,9 @@ class _Reader:
 
 def _fault(value: object, limit: int | None, unfit: re.Pattern[str]) -> str:
     if not isinstance(value, str):
-        return _kind(value)
+        return json_type(value)
     if not value:
         return "empty"
     if limit is not None and len(value) > limit:
         return "too long"
     return "holds characters that are not text" if unfit.search(value) else "not text"
-
-
-def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "missing"
-        case bool():
-            return "true or false"
-        case int() | float():
-            return "a number"
-        case str():
-            return "text"
-        case list():
-            return "a list"
-        case _:
-            return "an object"
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(constant)

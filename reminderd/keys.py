@@ -5,7 +5,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
 
-from reminderd.config import validators
+from reminderd import validators
 
 T = TypeVar("T")
 
@@ -112,7 +112,7 @@ def switch(*, default: bool) -> bool:
 
 def choice(default: T, *words: T) -> T:
     """Declare one of some words."""
-    return key(default, f"one of {_listed(words)}", lambda value: validators.word_error(value, words))
+    return key(default, f"one of {listed(words)}", lambda value: validators.word_error(value, words))
 
 
 def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
@@ -127,10 +127,11 @@ def choices(default: tuple[T, ...], *words: T) -> tuple[T, ...]:
                 return f"entry {place} {found}"
         return None
 
-    return key(default, f"a list of some of {_listed(words)}", error)
+    return key(default, f"a list of some of {listed(words)}", error)
 
 
-def _listed(words: tuple[object, ...]) -> str:
+def listed(words: tuple[object, ...]) -> str:
+    """Return the words as they are written in TOML."""
     return ", ".join(f'"{word}"' for word in words)
 
 

@@ -1,0 +1,91 @@
+"""The section `[provider.generic]`."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Literal
+
+from attrs import frozen
+
+from reminderd import validators
+from reminderd.keys import choice, file_path, missing_secret, positive, secret, switch, url
+from reminderd.providers.base import ProviderClient
+from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
+
+_YEAR = 365 * 86_400
+
+
+@frozen(kw_only=True)
+class GenericSettings(ProviderSettings):
+    """A provider that speaks the generic contract. A text that is left empty is not set."""
+
+    name = "generic"
+    chosen_by = "api_url"
+    account_keys = ("api_url",)
+    reloadable_keys = ("webhook_auth",)
+    environment = {"VOICE_PROVIDER_API_URL": "api_url", "VOICE_PROVIDER_API_KEY": "api_key"}  # noqa: RUF012
+
+    api_url: str = url()
+    api_key: str = secret()
+    api_key_file: str = file_path()
+    webhook_auth: Literal["standard-webhooks", "bearer", "none"] = choice(
+        "standard-webhooks", "standard-webhooks", "bearer", "none"
+    )
+    webhook_secret: str = secret("text", None)
+    webhook_secret_file: str = file_path()
+    honors_idempotency_key: bool = switch(default=False)
+    idempotency_key_seconds: float = positive(82_800.0, _YEAR)
+    look_up: bool = switch(default=False)
+
+    @property
+    def server(self) -> str:
+        """Return the URL of its API."""
+        return self.api_url
+
+    def errors(self, _public_base_url: str) -> Iterator[CheckError]:
+        """Cross-check the section once the provider is chosen."""
+        section = ("provider", self.name)
+        api_key, webhook_secret = (*section, "api_key"), (*section, "webhook_secret")
+        of_webhooks = (webhook_secret, (*section, "webhook_auth"))
+        if not self.api_url:
+            yield (
+                ((*section, "api_url"),),
+                "is missing; expected the URL of the provider's API, to which /calls is added",
+            )
+        if not self.api_key:
+            yield (api_key,), missing_secret(api_key)
+        if self.webhook_auth != "none" and not self.webhook_secret:
+            yield of_webhooks, missing_secret(webhook_secret)
+        elif self.webhook_auth != "none":
+            check = validators.bearer_error if self.webhook_auth == "bearer" else validators.webhook_key_error
+            found = check(self.webhook_secret)
+            if found is not None:
+                yield of_webhooks, found
+
+    def setup_hint(self, public_base_url: str) -> str:
+        """Return what the admin must set at the provider."""
+        if not public_base_url:
+            return "[web].public_base_url is not set: with it, this prints the webhook URL to set at the provider"
+        return f"set at the provider, for its webhooks: {public_base_url}/webhooks/call-status"
+
+    def client(self, options: ClientOptions) -> ProviderClient:
+        """Return the client."""
+        # Only here: whoever reads the configuration needs no HTTP client.
+        from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415
+        from reminderd.providers.generic.webhook_auth import verifier  # noqa: PLC0415
+
+        return GenericProvider(
+            api_url=self.api_url,
+            api_key=self.api_key,
+            timeout=options.timeout,
+            verify_webhook=verifier(self.webhook_auth, self.webhook_secret),
+            honours_key=self.honors_idempotency_key,
+            key_lifetime=timedelta(seconds=self.idempotency_key_seconds),
+            look_up=self.look_up,
+            max_connections=options.max_connections,
+        )
+
+    def probe(self, _public_base_url: str, now: datetime) -> Probe | None:
+        """Return a webhook to check the web server with."""
+        from reminderd.providers.generic.webhook_auth import probe  # noqa: PLC0415 - as in `client`
+
+        return probe(self.webhook_auth, self.webhook_secret, now)

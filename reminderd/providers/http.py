@@ -1,0 +1,296 @@
+"""The HTTP client of all providers: one request under one deadline, and what its answer proves.
+
+A request that certainly did not leave this machine may be sent again; one that may have left it may not. So the client
+tracks how far each request got.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, Final, TypeAlias
+
+import httpcore
+import httpx
+import trio
+from attrs import define, frozen
+
+from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, spelled
+from reminderd.core.model import MESSAGE_LIMIT
+from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, json_object, usable
+from reminderd.providers.redaction import redacted
+
+ANSWER_LIMIT: Final = 1024 * 1024
+"""Bytes of an answer's body that are read."""
+
+LONGEST_WAIT: Final = timedelta(hours=1)
+"""A Retry-After beyond it is cut to it."""
+
+_KEEPALIVE_SECONDS: Final = 1.0
+"""A request on a connection that the other side is about to close would be unconfirmed for nothing."""
+
+_LONGEST_REASON: Final = 200
+
+_EXPLAINING: Final = ("error", "code", "title", "message", "detail", "details", "reason")
+"""The fields in which providers say what is wrong."""
+
+_CONNECTED: Final = frozenset({"connection.connect_tcp.complete", "connection.start_tls.complete"})
+
+
+@frozen(kw_only=True)
+class Heard:
+    """The other side answered, at least with a status and headers."""
+
+    status: int
+    headers: httpx.Headers
+    body: bytes
+    complete: bool
+    """Whether the whole body came, in time and within `ANSWER_LIMIT`."""
+
+
+@frozen(kw_only=True)
+class Unheard:
+    """There was no answer."""
+
+    reason: str
+    sent: bool
+    """Whether a byte of the request may have left us."""
+
+
+Outcome: TypeAlias = Heard | Unheard
+
+
+class Exchange:
+    """The connections to one provider.
+
+    It uses httpx's transport without the client around it: a client would keep the provider's cookies, take proxies
+    from the environment, and fail on a malformed redirect that nobody follows.
+    """
+
+    def __init__(self, *, timeout: timedelta, max_connections: int, trust: ssl.SSLContext | None = None) -> None:
+        self._seconds = timeout.total_seconds()
+        # Ours and not the pool's: httpcore 1.0's pool never frees the place of a request that was cancelled between
+        # connecting and sending, and would fill up with them.
+        self._places = trio.CapacityLimiter(max_connections)
+        self._transport = httpx.AsyncHTTPTransport(
+            verify=True if trust is None else trust,
+            trust_env=False,
+            limits=httpx.Limits(max_keepalive_connections=max_connections, keepalive_expiry=_KEEPALIVE_SECONDS),
+        )
+
+    async def ask(self, method: str, url: str, *, headers: Mapping[str, str], content: bytes | None = None) -> Outcome:
+        """Send one request, once, and read its answer; ends within the timeout, whatever the other side does.
+
+        Raises:
+            httpx.InvalidURL: it is not a URL.
+        """
+        progress = _Progress()
+        request = httpx.Request(method, url, headers=headers, content=content, extensions={"trace": progress.note})
+        if content is not None:
+            request.stream = _Content(content)
+        head: httpx.Response | None = None
+        body = bytearray()
+        complete = False
+        failure = ""
+        # One deadline of our own over everything: httpx's are per operation, and a byte now and then resets them.
+        with trio.move_on_after(self._seconds) as scope:
+            async with self._places, progress:
+                try:
+                    head = await self._transport.handle_async_request(request)
+                    # Raw: a compressed answer, which we did not ask for, could unfold to gigabytes.
+                    async for chunk in head.aiter_raw():
+                        body += chunk[: ANSWER_LIMIT + 1 - len(body)]
+                        if len(body) > ANSWER_LIMIT:
+                            # Not `break`: what is cancelled closes the library's nested generators in order.
+                            scope.cancel()
+                    complete = len(body) <= ANSWER_LIMIT
+                except (httpx.TransportError, UnicodeError) as error:  # UnicodeError: a name that DNS can't spell
+                    failure = _innermost(error)
+        if head is not None:
+            received = bytes(body[:ANSWER_LIMIT])
+            return Heard(status=head.status_code, headers=head.headers, body=received, complete=complete)
+        waited_for = "answer" if progress.sent else "connection"
+        return Unheard(reason=failure or f"no {waited_for} within {self._seconds:g} s", sent=progress.sent)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        await self._transport.aclose()
+
+
+def check_api_url(api_url: str) -> None:
+    """Reject what can't be the address of a provider's API.
+
+    Raises:
+        ValueError: what was expected.
+    """
+    try:
+        url = httpx.URL(api_url)
+        url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError):
+        raise ValueError("api_url: not a URL") from None
+    if url.scheme not in {"http", "https"} or not url.host or url.query or url.fragment:
+        raise ValueError("api_url: expected http:// or https://, a host and perhaps a path")
+
+
+class _Content(httpx.AsyncByteStream):
+    """A request's body. httpx's own is a generator, which Trio warns about when the sending is cancelled."""
+
+    def __init__(self, content: bytes) -> None:
+        self._parts = iter((content,))
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        for part in self._parts:
+            return part
+        raise StopAsyncIteration
+
+
+@define
+class _Progress:
+    """How far one request got, by httpcore's trace events. In doubt it counts as sent."""
+
+    handed_over: bool = False
+    """Whether httpx has the request; before, it waits for one of our places."""
+    _connecting: bool = False
+    _beyond: bool = False
+    _unused: httpcore.AsyncNetworkStream | None = None
+    """The connection made for this request."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether a byte of it may have left us."""
+        return self.handed_over and (self._beyond or not self._connecting)
+
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        if not event.startswith("connection."):
+            self._beyond = True
+            return
+        self._connecting = True
+        if event in _CONNECTED:
+            self._unused = info["return_value"]
+
+    async def __aenter__(self) -> None:
+        self.handed_over = True
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close a connection that httpcore forgets when it is cancelled before sending, as in a TLS handshake."""
+        if self._unused is not None and not self.sent:
+            with trio.CancelScope() as forcefully:
+                forcefully.cancel()
+                await self._unused.aclose()
+
+
+def _innermost(error: Exception) -> str:
+    """Return what went wrong, from the innermost error with a message: the outer ones of a TLS failure have none."""
+    message = ""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, BaseExceptionGroup):  # several addresses were tried
+            link = link.exceptions[0]
+        message = str(link) or message
+        link = link.__cause__ or link.__context__
+    kind = "could not connect" if isinstance(error, httpx.ConnectError) else "connection lost"
+    return f"{kind}: {message or type(error).__name__}"[:200]
+
+
+def acceptance(heard: Heard, *, id_field: str) -> Answer:
+    """Return what a 2xx to a request for a call proves: accepted if it names the call, else unconfirmed.
+
+    Args:
+        heard: the answer.
+        id_field: the name of the JSON field with the provider's id of the call; `status` may stand beside it.
+    """
+    if not heard.complete:
+        return Unclear(f"{heard.status}, but the answer was incomplete")
+    try:
+        answer = json_object(heard.body)
+    except InvalidPayloadError:
+        return Unclear(f"{heard.status}, but the answer is not a JSON object")
+    call_id, status = answer.get(id_field), answer.get("status")
+    if not (isinstance(call_id, str) and usable(call_id)):
+        return Unclear(f"{heard.status}, but without a usable {id_field}")
+    if not (isinstance(status, str) and usable(spelled(status), limit=STATUS_LIMIT)):
+        return Accepted(call_id)
+    return Accepted(call_id, spelled(status))
+
+
+def object_in(
+    outcome: Outcome, *, absent: NotFound | NoAnswer, private: tuple[str, ...]
+) -> dict[str, Any] | NotFound | NoAnswer:
+    """Return the JSON object that answers a look-up, or what the lack of one proves.
+
+    Args:
+        outcome: what came back.
+        absent: what a 404 proves.
+        private: texts that no reason may repeat.
+    """
+    if isinstance(outcome, Unheard):
+        return NoAnswer(outcome.reason)
+    if outcome.status == 404:
+        return absent
+    if not 200 <= outcome.status < 300:
+        return NoAnswer(reason(outcome, private=private))
+    if not outcome.complete:
+        return NoAnswer(f"{outcome.status}, but the answer was incomplete")
+    try:
+        return json_object(outcome.body)
+    except InvalidPayloadError as error:
+        return NoAnswer(str(error))
+
+
+def retry_after(header: str | None, now: datetime) -> timedelta | None:
+    """Read a Retry-After header (RFC 9110, 10.2.3: seconds or a date): 0 to one hour; None if absent or malformed."""
+    text = (header or "").strip()
+    if text.isascii() and text.isdigit():
+        # More digits than any sane wait has: not worth an integer.
+        return min(timedelta(seconds=int(text)), LONGEST_WAIT) if len(text) < 9 else LONGEST_WAIT
+    try:
+        at = parsedate_to_datetime(text)
+        wait = (at if at.tzinfo else at.replace(tzinfo=UTC)) - now
+    except (ValueError, OverflowError):  # OverflowError: a date that its zone moves beyond the year 9999
+        return None
+    return min(max(wait, timedelta(0)), LONGEST_WAIT)
+
+
+def reason(heard: Heard, *, private: tuple[str, ...]) -> str:
+    """Return an answer's status and its own explanation: one line of at most 200 characters.
+
+    Args:
+        heard: the answer.
+        private: texts of which nothing longer than a word may be repeated: keys, the message, the number.
+    """
+    explanation = redacted(_explanation(heard.body)[: 2 * MESSAGE_LIMIT], private)
+    line = f"{heard.status} {_phrase(heard.status)}".strip()
+    return (f"{line}: {explanation}" if explanation else line)[:_LONGEST_REASON]
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""
+
+
+def _explanation(body: bytes) -> str:
+    try:
+        answer = json_object(body)
+    except InvalidPayloadError:
+        text = body.decode(errors="replace").strip()
+        return "" if text.startswith(("<", "{", "[")) else text  # a web page or broken JSON explains nothing
+    return "; ".join(_explanations(answer))
+
+
+def _explanations(answer: dict[str, Any]) -> Iterator[str]:
+    for name in _EXPLAINING:
+        match answer.get(name):
+            case str() as text if text:
+                yield text
+            case int() as code if name == "code":
+                yield str(code)
+            case {"message": str() as text}:
+                yield text
+            case [*items]:
+                yield from (item for item in items if isinstance(item, str))
