@@ -146,7 +146,7 @@ async def put_off_then_taken(
     assert sorted(ring.reminder_id for ring in clinic.provider.rings) == ["r0", "r1", "r2", "r3"]
 
 
-async def test_on_a_full_disk_webhooks_are_put_off_and_nobody_is_rung_until_there_is_room(small_disk: Path) -> None:
+async def test_on_a_full_disk_webhooks_get_503_and_nobody_is_called_until_there_is_room(small_disk: Path) -> None:
     """Were the claim not committed before the request, phones would ring unrecorded."""
     async with a_daemon(small_disk) as (clinic, program, url, ring):
         insert_soon_due(clinic)
@@ -231,7 +231,7 @@ async def test_a_loop_that_could_not_read_for_a_while_goes_on_by_itself(tmp_path
         await engine.until("r2", "processing")
 
 
-async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_ring_by_hand(tmp_path: Path) -> None:
+async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_call_manually(tmp_path: Path) -> None:
     """Nothing went out: were the row left as it is, it would count as unconfirmed when its lease is over."""
     threads = FlakyThreads()
     async with an_engine(tmp_path / "db", HandClock(), runner=threads) as engine:
@@ -253,7 +253,7 @@ async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_ring_
     assert len(engine.provider.placed) == 1
 
 
-async def test_a_read_only_disk_is_one_clear_line_at_the_start_and_nothing_is_rung(small_disk: Path) -> None:
+async def test_a_read_only_disk_is_one_clear_line_at_the_start_and_nobody_is_called(small_disk: Path) -> None:
     async with a_daemon(small_disk) as (clinic, _program, url, ring):
         assert (await send(clinic.client, url, webhook(ring))).status_code == 200
     mount = shutil.which("mount")

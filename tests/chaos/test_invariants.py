@@ -243,7 +243,7 @@ def test_a_final_reminder_is_final_but_for_staff(clinic: Clinic) -> None:
     assert broken(record, connection, evolve(RUNNING, called_again={"r2": 1}), former) == []
 
 
-def test_whoever_has_answered_by_a_key_is_called_and_not_rung_again(clinic: Clinic) -> None:
+def test_a_patient_who_pressed_a_key_is_reached_and_not_called_again(clinic: Clinic) -> None:
     record, connection = clinic.provider.record, clinic.store.connection
     answered = evolve(RUNNING, answered={"r2": record.moment()})
     assert has(broken(record, connection, answered), "r2: answered by a key, but processing")

@@ -120,7 +120,7 @@ def insert_all(path: Path) -> None:
 
 
 @pytest.mark.chaos
-async def test_rows_of_garbage_fail_alone_and_visibly_and_the_rows_behind_them_are_rung(tmp_path: Path) -> None:
+async def test_garbage_rows_fail_alone_and_visibly_and_the_rows_after_them_are_called(tmp_path: Path) -> None:
     """One row that breaks a whole claim would keep every phone from ringing, for ever."""
     async with a_clinic(tmp_path, outcome_timeout_seconds=5) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()

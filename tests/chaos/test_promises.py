@@ -149,9 +149,7 @@ def test_two_live_calls_are_seen_until_one_has_been_silent_for_outcome_timeout()
     assert scene.broken() == ""
 
 
-def test_a_call_that_a_backup_has_forgotten_is_excused_once_the_clock_was_set_forward_and_the_daemon_restarted() -> (
-    None
-):
+def test_a_call_missing_from_the_backup_is_excused_after_a_clock_change_and_a_restart() -> None:
     scene = Scene()
     scene.had(subjects=(), sign_at=LATER - 60)
     scene.circumstances.restored_at = 1.0

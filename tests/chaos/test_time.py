@@ -99,7 +99,7 @@ async def test_the_last_look_stops_a_request_whose_lease_is_over_by_either_clock
     assert len(engine.provider.placed) == 1
 
 
-async def test_what_became_due_while_the_machine_slept_is_rung_one_by_one(tmp_path: Path) -> None:
+async def test_what_became_due_while_the_machine_slept_is_called_one_by_one(tmp_path: Path) -> None:
     """The calls per second of three hours are not saved up."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock, dialers=50, per_second=1) as engine:
@@ -171,7 +171,7 @@ async def test_what_expired_by_a_clock_that_was_ahead_at_boot_is_called_once_it_
 
 
 @pytest.mark.parametrize("jump", [wall(5 * HOUR), suspend(5 * HOUR)], ids=["clock set", "slept"])
-async def test_what_is_too_late_afterwards_is_not_rung_and_says_so(tmp_path: Path, jump: Jump) -> None:
+async def test_what_is_too_late_afterwards_is_not_called_and_has_a_reason(tmp_path: Path, jump: Jump) -> None:
     """Too late by default is four hours: an unexpected call then helps nobody."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
@@ -183,7 +183,7 @@ async def test_what_is_too_late_afterwards_is_not_rung_and_says_so(tmp_path: Pat
     assert engine.provider.placed == []
 
 
-async def test_a_clock_that_goes_astray_and_comes_back_rings_nobody_twice_and_forgets_nobody(tmp_path: Path) -> None:
+async def test_a_clock_that_jumps_and_comes_back_calls_nobody_twice_and_loses_nothing(tmp_path: Path) -> None:
     """What was rung early, by a wrong clock, is not rung again at its right time; what comes later still is."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
@@ -209,7 +209,7 @@ async def test_a_clock_that_goes_astray_and_comes_back_rings_nobody_twice_and_fo
     ],
     ids=["an hour less", "an hour more"],
 )
-async def test_after_a_night_with_another_number_of_hours_phones_ring_at_nine_and_not_before(
+async def test_after_a_clock_change_overnight_phones_ring_at_nine_and_not_before(
     tmp_path: Path, evening: datetime, opens: datetime
 ) -> None:
     """Due in the evening, called when the calling hours open where the patient is: in UTC they would be wrong."""

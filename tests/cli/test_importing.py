@@ -129,7 +129,7 @@ def test_the_file_of_rejected_lines_can_be_corrected_and_imported(terminal: Term
     assert terminal.json("list")[0]["phone_number"] == "+4930123456"
 
 
-def test_the_file_of_rejected_lines_is_gone_when_there_are_none(terminal: Terminal) -> None:
+def test_the_file_of_rejected_lines_is_removed_when_there_are_none(terminal: Terminal) -> None:
     write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
     terminal.type("import", "list.csv", code=1)
     assert (terminal.folder / "list.rejected.csv").exists()
@@ -485,7 +485,7 @@ def test_the_audit_keeps_no_number_that_a_files_name_has(terminal: Terminal) -> 
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
-def test_whoever_may_read_the_table_may_read_its_rejected_lines(terminal: Terminal, mode: int) -> None:
+def test_those_who_may_read_the_table_may_read_its_rejected_lines(terminal: Terminal, mode: int) -> None:
     write(terminal, "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n")
     (terminal.folder / "list.csv").chmod(mode)
     terminal.type("import", "list.csv", code=1)
@@ -538,7 +538,7 @@ def test_an_import_knows_the_reminder_that_took_the_place_of_a_withdrawn_one(ter
     assert sorted(row["status"] for row in terminal.json("list")) == ["cancelled", "scheduled"]
 
 
-def test_a_line_of_a_cancelled_appointment_cancels_the_reminder_that_took_the_place_of_a_withdrawn_one(
+def test_a_cancelled_appointment_cancels_the_reminder_that_replaced_a_withdrawn_one(
     terminal: Terminal,
 ) -> None:
     header = "ref,phone,message,at,status\n"

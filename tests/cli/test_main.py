@@ -61,12 +61,12 @@ def test_help_is_there_for_every_command(terminal: Terminal) -> None:
         assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
 
 
-def test_a_mistyped_command_is_told_what_it_resembles(terminal: Terminal) -> None:
+def test_a_mistyped_command_is_answered_with_similar_ones(terminal: Terminal) -> None:
     assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
     assert "No such command 'help'. Did you mean 'reminderd --help'?" in terminal.type("help", code=2).stderr
     assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
 
 
-def test_a_configuration_named_before_the_command_is_told_its_place(terminal: Terminal) -> None:
+def test_a_configuration_named_before_the_command_is_refused_with_its_right_place(terminal: Terminal) -> None:
     said = terminal.type("--config", "other.toml", "status", code=2).stderr
     assert "--config belongs after the command, as in: reminderd status --config other.toml" in said

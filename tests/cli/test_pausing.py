@@ -54,7 +54,7 @@ def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, comma
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_a_reason_is_kept_for_ever_and_so_without_phone_numbers(terminal: Terminal) -> None:
+def test_a_reason_is_kept_forever_and_so_without_phone_numbers(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("pause", "--reason", "+49 30 123456 complained")
     with open_sync(terminal.folder / "reminderd.db") as connection:

@@ -34,7 +34,7 @@ def test_an_erasure_asks_first_and_no_is_an_answer(terminal: Terminal) -> None:
     assert terminal.json("list") == []
 
 
-def test_what_is_erased_is_gone_from_the_file_and_the_opt_out_stays_with_the_reason(terminal: Terminal) -> None:
+def test_erased_data_leaves_the_file_and_the_opt_out_stays_with_its_reason(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("opt-out", "add", PHONE)
     said = terminal.type("erase", PHONE, "--yes").stdout
@@ -56,7 +56,7 @@ def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("command", ["export", "erase"])
-def test_an_unknown_number_and_one_that_cannot_be_are_told_apart(terminal: Terminal, command: str) -> None:
+def test_an_unknown_number_and_an_impossible_one_have_different_errors(terminal: Terminal, command: str) -> None:
     terminal.add()
     assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is stored about this number\n"
     assert "PHONE: without country code" in terminal.type(command, "030 123456", code=2).stderr

@@ -26,7 +26,7 @@ def test_add_names_the_zone_of_the_time_that_it_shows(terminal: Terminal) -> Non
 
 
 @pytest.mark.parametrize("words", [("opt-out", "add", "+4930123456"), (*ADD, "Hello.")])
-def test_whoever_types_in_a_wrong_folder_sees_where_the_new_database_is(
+def test_a_command_in_the_wrong_folder_shows_where_the_new_database_is(
     terminal: Terminal, words: tuple[str, ...]
 ) -> None:
     new = f"there was no database yet: created {terminal.folder / 'reminderd.db'}\n"

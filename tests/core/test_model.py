@@ -5,7 +5,7 @@ from tests.support.builders import a_call
 
 
 @pytest.mark.parametrize("phone_number", ["", f"{ERASED}0123"])
-def test_of_a_call_whose_number_is_gone_nothing_personal_is_stored(phone_number: str) -> None:
+def test_nothing_personal_is_stored_of_a_call_whose_number_was_erased(phone_number: str) -> None:
     call = a_call(CallState.ENDED, phone_number=phone_number, transcript="I am ill.", answered_by="Anna")
     assert call.anonymous
     assert (call.storable.transcript, call.storable.answered_by) == ("", None)

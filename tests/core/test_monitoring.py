@@ -96,7 +96,7 @@ def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
     assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
 
 
-def test_an_address_that_the_provider_does_not_reach_is_reported_once_whether_the_daemon_answers_or_not() -> None:
+def test_an_unreachable_address_is_reported_once_whether_the_daemon_answers_or_not() -> None:
     failing = evolve(WELL, unreached_since=NOW, due_since=NOW - LATE_AFTER - SECOND)
     ill = evolve(DAEMON, parts={"database": None, ADDRESS: "dialing is paused: …"})
     (sentence,) = found(failing, daemon=ill)

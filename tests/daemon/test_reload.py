@@ -305,7 +305,7 @@ async def test_a_longer_body_is_accepted_at_once(house: ReloadingClinic) -> None
     assert await sent() == 400
 
 
-async def test_whoever_is_named_after_an_alert_failed_is_alerted_at_once(house: ReloadingClinic) -> None:
+async def test_an_address_that_is_added_after_a_failed_alert_is_alerted_at_once(house: ReloadingClinic) -> None:
     def alerts(receiver: HostileProvider) -> str:
         return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
 

@@ -79,7 +79,7 @@ def test_it_becomes_the_daemons_user_with_a_copy_of_the_secrets_that_it_leaves_n
     assert not Path(credentials).exists()
 
 
-def test_the_database_that_sudo_was_told_of_is_the_one_that_is_shown(installed: Installed) -> None:
+def test_the_database_named_to_sudo_is_the_one_that_is_shown(installed: Installed) -> None:
     done = installed.run("show", "7", SUDO_USER="anna", DATABASE_URL="sqlite:////var/lib/reminderd/replaced.db")
     assert done.stdout.splitlines()[4] == "sqlite:////var/lib/reminderd/replaced.db"
 

@@ -125,7 +125,7 @@ def test_compose_keeps_to_its_schema_and_the_containers_to_their_places() -> Non
     assert "ports" not in services["reminderd"], "only Caddy is for the world"
 
 
-def test_render_is_given_only_what_it_documents_and_one_instance_with_its_disk() -> None:
+def test_render_gets_only_documented_keys_and_one_instance_with_its_disk() -> None:
     blueprint = yaml.safe_load((DEPLOY / "render.yaml").read_text())
     [service] = blueprint["services"]
     assert [*blueprint, *strays(service, RENDER)] == ["services"]
@@ -133,14 +133,14 @@ def test_render_is_given_only_what_it_documents_and_one_instance_with_its_disk()
     assert all({"key"} < {*given} <= {"key", "value", "sync"} for given in service["envVars"])
 
 
-def test_fly_is_given_only_what_it_documents_and_one_machine_that_stays() -> None:
+def test_fly_gets_only_documented_keys_and_one_machine_that_stays() -> None:
     config = tomllib.loads((DEPLOY / "fly.toml").read_text())
     assert [*strays(config, FLY)] == []
     assert (config["http_service"]["auto_stop_machines"], config["deploy"]["strategy"]) == ("off", "immediate")
     assert [mount["destination"] for mount in config["mounts"]] == ["/data"]
 
 
-def test_railway_is_given_only_what_it_documents_and_never_two_at_a_time() -> None:
+def test_railway_gets_only_documented_keys_and_never_two_instances_at_a_time() -> None:
     config = json.loads((DEPLOY / "railway.json").read_text())
     assert [*strays(config, RAILWAY)] == []
     assert (config["deploy"]["numReplicas"], config["deploy"]["overlapSeconds"]) == (1, 0)

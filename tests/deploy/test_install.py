@@ -317,7 +317,7 @@ def test_only_two_versions_are_kept(server: Server) -> None:
         (["--domain", "a b; c"], "expected a name like"),
     ],
 )
-def test_wrong_usage_is_told_with_what_was_expected(server: Server, arguments: list[str], words: str) -> None:
+def test_wrong_usage_is_reported_with_what_was_expected(server: Server, arguments: list[str], words: str) -> None:
     said = server.install(*arguments, code=2)
     assert words in said
     assert "usage:" in said

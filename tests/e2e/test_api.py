@@ -23,7 +23,7 @@ async def hand_in(clinic: Clinic, url: str, body: Any) -> httpx.Response:
     return await clinic.client.post(f"{url}/api/reminders", json=body, headers=HEADERS)
 
 
-async def test_a_reminder_that_is_handed_in_is_rung_and_can_be_followed(clinic: Clinic) -> None:
+async def test_a_reminder_from_the_api_is_called_and_its_state_can_be_read(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder, env=ENVIRONMENT) as program:
         url = await program.url()
         stored = (await hand_in(clinic, url, a_reminder())).json()
@@ -60,7 +60,7 @@ async def test_without_a_token_in_the_configuration_there_is_no_api(clinic: Clin
         assert (await clinic.client.get(f"{url}/api/openapi.json")).status_code == 404
 
 
-async def test_wrong_tokens_are_slowed_by_the_address_that_the_proxy_on_this_machine_tells(clinic: Clinic) -> None:
+async def test_wrong_tokens_are_slowed_by_the_address_that_the_local_proxy_forwards(clinic: Clinic) -> None:
     proxies = ENVIRONMENT | {"REMINDERD__WEB__TRUSTED_PROXIES": "127.0.0.1"}
     async with running("run", cwd=clinic.folder, env=proxies) as program:
         url = await program.url()

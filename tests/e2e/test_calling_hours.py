@@ -69,7 +69,7 @@ async def polled(engine: Engine) -> None:
         pass  # asking is waiting already
 
 
-async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phone_rings_outside_its_hours(
+async def test_no_phone_rings_outside_its_hours_over_a_clock_change_a_holiday_and_many_zones(
     tmp_path: Path,
 ) -> None:
     """The clock jumps by minutes and hours, and nobody ever answers, so that every phone rings three times."""
@@ -112,7 +112,7 @@ async def test_in_days_with_a_changed_clock_a_holiday_and_zones_all_over_no_phon
     assert max(rung.values()) == 3
 
 
-async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_paces_what_is_left(
+async def test_after_a_night_off_the_calls_wait_for_the_morning_and_are_paced(
     tmp_path: Path,
 ) -> None:
     clock = HandClock(at_home("2026-03-28 18:59:50"))  # in the night after it the clock is put forward
@@ -150,7 +150,7 @@ async def test_turned_off_for_a_night_and_on_again_it_waits_for_the_morning_and_
     assert [name for _, name in recorder.rings] == [f"r{number:02}" for number in range(12)]
 
 
-async def test_a_machine_that_sleeps_past_the_windows_end_sends_nothing_when_it_wakes(tmp_path: Path) -> None:
+async def test_a_machine_that_sleeps_past_the_calling_hours_sends_nothing_when_it_wakes(tmp_path: Path) -> None:
     """It falls asleep between the claim and the request, too shortly for the lease to be over."""
     clock = HandClock(at_home("2026-03-02 18:59:50"))
     calling_hours = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
@@ -170,7 +170,7 @@ async def test_a_machine_that_sleeps_past_the_windows_end_sends_nothing_when_it_
     assert engine.provider.placed == []
 
 
-async def test_after_an_outage_of_hours_only_what_still_makes_sense_is_rung_and_one_line_counts_the_rest(
+async def test_after_a_long_outage_only_current_reminders_are_called_and_one_line_counts_the_rest(
     tmp_path: Path,
 ) -> None:
     clock = HandClock(at_home("2026-03-02 10:00"))

@@ -33,7 +33,7 @@ async def until_first_chunk(program: Program) -> None:
 
 
 @pytest.mark.parametrize("signals", [1, 2])
-async def test_an_interrupted_import_leaves_whole_chunks_and_can_be_gone_on_with(clinic: Clinic, signals: int) -> None:
+async def test_an_interrupted_import_leaves_whole_chunks_and_can_be_continued(clinic: Clinic, signals: int) -> None:
     write_table(clinic)
     async with running("import", "list.csv", cwd=clinic.folder) as program:
         await until_first_chunk(program)
@@ -60,7 +60,7 @@ async def test_a_disk_that_fails_is_one_line_that_says_how_to_go_on(clinic: Clin
     assert chunks_in(clinic) > 0
 
 
-async def test_the_daemon_rings_and_settles_while_a_table_is_imported(clinic: Clinic) -> None:
+async def test_the_daemon_calls_and_settles_while_a_table_is_imported(clinic: Clinic) -> None:
     write_table(clinic)
     async with running("run", cwd=clinic.folder) as daemon:
         url = await daemon.url()
@@ -78,7 +78,7 @@ async def test_the_daemon_rings_and_settles_while_a_table_is_imported(clinic: Cl
     assert not [line for line in daemon.lines if ("WARNING" in line or "ERROR" in line) and line not in risks]
 
 
-async def test_an_imported_reminder_that_is_due_is_rung_by_the_running_daemon(clinic: Clinic) -> None:
+async def test_an_imported_reminder_that_is_due_is_called_by_the_running_daemon(clinic: Clinic) -> None:
     (clinic.folder / "list.csv").write_text(
         "ref,phone,message,at,expires\n7,+12025550001,Hello.,2020-01-07 09:30Z,2040-01-07 09:30Z\n"
     )

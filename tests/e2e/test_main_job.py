@@ -16,7 +16,7 @@ from tests.support.generic_server import KEY, Fault, send, webhook
 from tests.support.program import running
 
 
-async def test_a_due_row_rings_its_phone_once_and_its_webhook_closes_it(clinic: Clinic) -> None:
+async def test_a_due_row_is_called_once_and_its_webhook_closes_it(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         clinic.insert("r1")
@@ -41,7 +41,7 @@ async def test_a_due_row_rings_its_phone_once_and_its_webhook_closes_it(clinic: 
 
 
 @pytest.mark.skipif(shutil.which("sqlite3") is None, reason="needs the sqlite3 shell")
-async def test_a_row_from_the_sqlite3_shell_is_rung(clinic: Clinic) -> None:
+async def test_a_row_from_the_sqlite3_shell_is_called(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
         insert = (

@@ -11,7 +11,7 @@ from tests.support.generic_server import Fault, send, webhook
 from tests.support.program import running
 
 
-async def test_kill_9_in_the_middle_of_a_dial_rings_nobody_twice(clinic: Clinic) -> None:
+async def test_kill_9_in_the_middle_of_a_request_calls_nobody_twice(clinic: Clinic) -> None:
     clinic.provider.latency = 60
     clinic.configure(lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3)
     async with running("run", cwd=clinic.folder) as first:
@@ -29,7 +29,7 @@ async def test_kill_9_in_the_middle_of_a_dial_rings_nobody_twice(clinic: Clinic)
         assert await show.ended() == 0
 
 
-async def test_a_call_that_was_cut_off_by_kill_9_is_told_by_its_webhook(clinic: Clinic) -> None:
+async def test_a_call_that_was_cut_off_by_kill_9_is_settled_by_its_webhook(clinic: Clinic) -> None:
     clinic.provider.latency = 60
     async with running("run", cwd=clinic.folder) as first:
         await first.url()
@@ -120,7 +120,7 @@ async def test_two_halves_in_two_processes_do_the_whole_job(clinic: Clinic) -> N
         assert (await dial.terminate(), await web.terminate()) == (0, 0)
 
 
-async def test_two_daemons_on_one_file_ring_nobody_twice(clinic: Clinic) -> None:
+async def test_two_daemons_on_one_file_call_nobody_twice(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as one, running("run", cwd=clinic.folder) as other:
         await one.url()
         await other.url()

@@ -210,7 +210,7 @@ async def test_the_api_is_there_while_its_token_is_configured(clinic: Clinic) ->
         assert await asked(url) == 404
 
 
-async def test_whoever_is_to_be_told_from_now_on_is_told_at_once(clinic: Clinic) -> None:
+async def test_a_new_recipient_of_alerts_is_alerted_at_once(clinic: Clinic) -> None:
     async with hostile(answering(200)) as receiver, running("run", cwd=clinic.folder) as program:
         await program.url()
         clinic.insert("r1", "not a number")

@@ -82,7 +82,7 @@ def a_pipe_that_nobody_reads() -> int:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_an_output_that_cannot_be_written_is_one_line_and_exit_1_and_one_that_nobody_reads_is_a_quiet_end(
+def test_an_unwritable_output_is_one_line_and_exit_1_and_a_closed_one_a_quiet_end(
     clinic: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     full, closed, unread = (shutil.copytree(clinic, tmp_path / name) for name in ("full", "closed", "unread"))
@@ -112,7 +112,7 @@ def test_every_command_is_tried() -> None:
 
 
 @pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-"])
-def test_a_message_that_nobody_can_be_told_changes_no_exit_code(clinic: Path, redirected: str) -> None:
+def test_a_message_that_can_not_be_written_changes_no_exit_code(clinic: Path, redirected: str) -> None:
     for command, code in ((("list",), 0), (("show", "nobody"), 1), (("nonsense",), 2)):
         with begun(clinic, command, redirected) as process:
             assert process.wait() == code
@@ -150,7 +150,7 @@ def test_a_name_that_the_terminal_cannot_show_is_written_as_an_escape(clinic: Pa
     assert b"caf\\udce9.csv: UTF-8, commas between cells" in done.stdout
 
 
-def test_a_daemon_whose_log_nobody_reads_any_more_goes_on(clinic: Path) -> None:
+def test_a_daemon_whose_log_nobody_reads_anymore_goes_on(clinic: Path) -> None:
     environ = clean_environment({"WEBHOOK_PORT": "0"})
     program = [sys.executable, "-m", "reminderd", "run"]
     with subprocess.Popen(program, cwd=clinic, env=environ, stderr=subprocess.PIPE, text=True) as daemon:

@@ -41,7 +41,7 @@ async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) 
         ("silent", None),
     ],
 )
-async def test_what_a_patient_presses_is_the_response_and_the_phone_rings_once(
+async def test_the_key_that_a_patient_presses_is_the_response_and_the_phone_rings_once(
     tmp_path: Path, behaviour: str, response: str | None
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
@@ -75,7 +75,7 @@ async def test_what_a_patient_presses_is_the_response_and_the_phone_rings_once(
         ("declines", CallOutcome.DECLINED, EndCode.DECLINED, "the provider reported: declined (SIP 603)"),
     ],
 )
-async def test_whoever_has_not_heard_the_message_is_not_reached_and_left_to_staff(
+async def test_a_patient_who_did_not_hear_the_message_is_not_reached_and_left_to_staff(
     tmp_path: Path, behaviour: str, outcome: CallOutcome, end_code: EndCode, reason: str
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
@@ -88,7 +88,7 @@ async def test_whoever_has_not_heard_the_message_is_not_reached_and_left_to_staf
         assert all("nine" not in text for call in clinic.twilio.calls for text in call.heard)
 
 
-async def test_whoever_hangs_up_after_the_message_is_reached(tmp_path: Path) -> None:
+async def test_a_patient_who_hangs_up_after_the_message_is_reached(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path, pace=1) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("hears it out")
@@ -140,7 +140,7 @@ async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path:
         assert clinic.database.count("opt_outs") == 1
 
 
-async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_rung_again(tmp_path: Path) -> None:
+async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_called_again(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("voicemail")

@@ -86,7 +86,7 @@ async def test_what_only_takes_webhooks_is_ready_and_fed_without_a_poll_loop(cli
         assert "EXTEND_TIMEOUT_USEC=15000000" in systemd.heard
 
 
-async def test_a_run_with_nobody_to_tell_runs_as_ever(clinic: Clinic) -> None:
+async def test_a_run_without_a_supervisor_runs_as_ever(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder, env={"NOTIFY_SOCKET": "/nowhere/notify"}) as program:
         await program.url()
         await program.line("WARNING.*the supervisor can't be notified of READY=1: No such file or directory")

@@ -103,7 +103,7 @@ async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patien
     assert said["last_report"] is not None
 
 
-async def test_two_halves_have_a_page_each_that_tells_what_its_process_does(
+async def test_each_of_two_halves_has_a_metrics_page_of_its_own_process(
     clinic: Clinic, port: int, watched: dict[str, str]
 ) -> None:
     with reserved_port() as other:
@@ -144,7 +144,7 @@ async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_find
         assert value((await clinic.client.get(page_url)).text, "reminderd_lease_recoveries_total") == 1
 
 
-async def test_a_database_that_can_not_be_written_is_told_by_what_is_left(
+async def test_a_database_that_can_not_be_written_is_reported_by_the_parts_that_work(
     clinic: Clinic, port: int, watched: dict[str, str]
 ) -> None:
     async with running("run", cwd=clinic.folder, env=watched) as program:

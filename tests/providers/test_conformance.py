@@ -226,7 +226,7 @@ async def test_a_call_that_was_never_placed_is_not_found(rig: Rig) -> None:
     assert isinstance(await rig.provider.fetch("no-such-call"), NotFound | NoAnswer)
 
 
-async def test_a_look_up_tells_the_same_as_the_webhook(rig: Rig) -> None:
+async def test_a_look_up_reports_the_same_as_the_webhook(rig: Rig) -> None:
     if not rig.provider.capabilities.look_up:
         pytest.skip("this provider has no look-up")
     answer = await rig.provider.place(placement(rig.number("answered")))

@@ -249,7 +249,7 @@ async def test_a_tls_handshake_that_hangs_was_not_placed(idle_clock: MockClock, 
     assert idle_clock.current_time() < 1
 
 
-async def test_waiting_in_vain_for_one_of_our_own_connections_was_not_placed(
+async def test_a_request_that_got_none_of_our_own_connections_was_not_placed(
     idle_clock: MockClock, provider_at: Maker
 ) -> None:
     async with hostile((hang,)) as server:
@@ -324,7 +324,7 @@ async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(provid
         pytest.param({"api_key": "schlüssel"}, id="key beyond ASCII"),
     ],
 )
-async def test_what_can_never_work_is_told_at_once(changes: dict[str, str], provider_at: Maker) -> None:
+async def test_what_can_never_work_is_reported_at_once(changes: dict[str, str], provider_at: Maker) -> None:
     with pytest.raises(ValueError, match="api_"):
         provider_at("http://127.0.0.1", **changes)
 

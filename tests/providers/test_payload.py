@@ -57,7 +57,7 @@ def test_unknown_fields_a_byte_order_mark_and_a_repeated_name_do_no_harm() -> No
     assert parsed(b'\xef\xbb\xbf{"status": "x", ' + rest).status == "busy"
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_every_error_is_reported_at_once() -> None:
     assert mistakes_in(b'{"metadata": {"attempt_id": 5}, "transcript": [], "duration": true, "status": ""}') == [
         "call_id: missing; expected text of 1 to 200 characters",
         "status: empty; expected text of 1 to 50 characters",

@@ -142,7 +142,7 @@ def test_a_password_in_the_address_is_not_kept(store: Store) -> None:
     assert not any("s3cret" in value or "clinic" in value for value in values)
 
 
-def test_somebody_is_told_once_each_time_it_begins_to_fail(store: Store) -> None:
+def test_one_alert_is_sent_each_time_it_begins_to_fail(store: Store) -> None:
     assert untold(store.connection) is None
     for number in (1, 2):
         silent(store, number)

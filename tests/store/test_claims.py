@@ -369,7 +369,7 @@ def test_what_did_not_reach_anybody_uses_up_no_limit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("seconds", "is_reached"), [(1, False), (60, True)])
-def test_whoever_hung_up_uses_up_the_limit_once_the_message_was_spoken(
+def test_a_hang_up_after_the_message_counts_toward_the_limits(
     tmp_path: Path, seconds: int, *, is_reached: bool
 ) -> None:
     asks = Capabilities(asks_what_to_say=True)

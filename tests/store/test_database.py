@@ -62,7 +62,7 @@ async def test_a_read_cannot_write(database: Database) -> None:
         await database.read(lambda connection: connection.execute("DELETE FROM settings"))
 
 
-async def test_the_data_version_tells_of_every_commit(database: Database, connection: Connection) -> None:
+async def test_the_data_version_changes_with_every_commit(database: Database, connection: Connection) -> None:
     first = await database.data_version()
     assert await database.data_version() == first
     setting("a")(connection, NOW)

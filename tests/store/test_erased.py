@@ -67,7 +67,7 @@ def test_a_number_that_was_reached_today_is_not_called_again_today_though_it_was
     assert [action.call.reminder_id for action in store.claim()] == ["two"]
 
 
-def test_whoever_heard_the_message_and_hung_up_before_its_end_counts_too(store: Store) -> None:
+def test_a_patient_who_heard_the_message_and_hung_up_before_its_end_counts_too(store: Store) -> None:
     end(store, "one", call(store, "one"))
     until = to_ms(store.now)
     store.connection.execute("UPDATE call_logs SET outcome = 'hung_up', hung_up_at = ?", (until,))
@@ -221,7 +221,7 @@ def test_every_spelling_is_exported_and_erased(store: Store, written: str) -> No
     assert written not in str(left["call_logs"])
 
 
-def test_what_no_limit_counts_any_more_is_deleted_at_once_and_later(store: Store) -> None:
+def test_what_no_limit_counts_anymore_is_deleted_at_once_and_later(store: Store) -> None:
     old = to_ms(NOW - 9 * DAY)
     deleted(store, PHONE, last_sign_at=old)
     end(store, "one", call(store, "one"))

@@ -67,7 +67,7 @@ def test_a_claimed_one_is_stopped_by_the_last_look(store: Store) -> None:
     assert store.calls()[0].state is CallState.NOT_PLACED
 
 
-def test_one_whose_call_is_on_its_way_is_not_rung_again(store: Store) -> None:
+def test_a_reminder_whose_call_is_in_flight_is_not_called_again(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -75,7 +75,7 @@ def test_one_whose_call_is_on_its_way_is_not_rung_again(store: Store) -> None:
     assert store.reminder().status is Status.PROCESSING
 
 
-def test_one_that_another_program_adds_later_is_never_dialled(store: Store) -> None:
+def test_a_reminder_that_another_program_adds_later_is_never_dialed(store: Store) -> None:
     opts_out(store)
     store.insert()
     assert store.claim() == []
@@ -91,7 +91,7 @@ def test_the_audit_names_no_number(store: Store) -> None:
     assert store.count("audit") == 2, "a repeat leaves no line"
 
 
-def test_whoever_comes_back_may_be_rung_again_but_what_was_cancelled_stays_so(store: Store) -> None:
+def test_after_an_opt_in_a_patient_may_be_called_but_cancelled_reminders_stay_cancelled(store: Store) -> None:
     store.insert()
     opts_out(store)
     back = partial(opt_in, phone_number="+12025550001", actor="anna")

@@ -130,7 +130,7 @@ def follow_to_the_end(store: Store) -> None:
 
 
 @pytest.mark.parametrize("stage", [*IN_A_CALL, waits_for_its_redial])
-def test_a_cancel_is_honored_and_nothing_of_the_reminder_is_looked_at_any_more(store: Store, stage: Any) -> None:
+def test_a_cancel_is_honored_and_the_reminder_is_never_checked_again(store: Store, stage: Any) -> None:
     stage(store)
     sql(store, CANCEL)
     follow_to_the_end(store)

@@ -287,7 +287,7 @@ def test_a_transcript_that_came_after_the_purge_goes_with_the_next(store: Store)
     assert row(store, "call_logs")["transcript"] == ""
 
 
-def test_a_purged_reminder_is_not_rung_again(store: Store) -> None:
+def test_a_purged_reminder_is_not_called_again(store: Store) -> None:
     insert(store, status="failed")
     purge(store)
     with pytest.raises(NotAllowedError, match="purged"):

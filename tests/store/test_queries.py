@@ -91,7 +91,7 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
     assert bundled_with(store.connection, "called") == {"call-of-called": ["wants"]}
 
 
-def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself(store: Store) -> None:
+def test_the_end_of_the_last_call_is_shown_for_each_reminder_of_a_bundle(store: Store) -> None:
     insert_call(store.connection, "called", id="busy", outcome="not_answered")
     insert_call(store.connection, "called", id="heard", outcome="heard", said=True)
     store.connection.execute(
@@ -105,7 +105,7 @@ def test_how_the_last_call_ended_is_told_for_each_reminder_of_a_bundle_by_itself
     assert [call["outcome"] for call in calls_of(store.connection, "failed")] == ["not_heard"]
 
 
-def test_a_call_for_another_time_or_number_tells_nothing_of_the_reminder_as_it_is_now(store: Store) -> None:
+def test_a_call_for_another_time_or_number_does_not_count_for_the_reminder_as_it_is_now(store: Store) -> None:
     insert_call(store.connection, "called", outcome="heard", said=True)
     insert_call(store.connection, "wants", outcome="heard", said=True)
     store.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")

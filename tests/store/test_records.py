@@ -107,7 +107,7 @@ def test_a_number_with_an_open_call_is_not_erased(store: Store) -> None:
     assert contents(store.connection)["call_logs"] == before["call_logs"]
 
 
-def test_one_that_waits_is_erased_too_and_never_rung(store: Store) -> None:
+def test_a_waiting_reminder_is_erased_too_and_never_called(store: Store) -> None:
     assert store.write(partial(erase, phone_number="+4930123457", actor="anna")).opted_out is False
     store.later(2 * DAY)
     assert store.claims() == []

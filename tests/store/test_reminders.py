@@ -216,7 +216,7 @@ def test_what_does_not_take_place_is_cancelled_while_it_waits(store: Store) -> N
     assert audit(store)[-1][1] == "cancel"
 
 
-def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_and_told_of_its_own_number_only(store: Store) -> None:
+def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_refs_and_only_its_own_number(store: Store) -> None:
     store.insert("one", ref="0047")
     store.insert("another", OTHER.phone_number, ref="0048")
     asked = [evolve(REQUEST, ref=ref) for ref in ("47", "48", "0047", "x47", "47.0")]
@@ -299,7 +299,7 @@ def test_one_that_is_added_by_hand_has_an_id_of_its_own_and_a_ref_names_one_only
 # Cancelled
 
 
-def test_a_cancelled_reminder_is_not_claimed_any_more(store: Store) -> None:
+def test_a_cancelled_reminder_is_not_claimed_anymore(store: Store) -> None:
     store.insert()
     cancel(store)
     reminder = store.reminder()
@@ -330,7 +330,7 @@ def test_a_final_reminder_cannot_be_cancelled(store: Store) -> None:
 # Called again
 
 
-def test_calling_again_gives_fresh_calls_and_a_limit_beside_the_clinics(store: Store) -> None:
+def test_call_again_allows_new_calls_and_sets_a_limit_of_its_own(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.answer(action, Refused("422: no such number"))

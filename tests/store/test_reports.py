@@ -61,7 +61,7 @@ def acts(store: Store, reminder_id: str = "r1") -> list[tuple[object, object]]:
 # Somebody picks up
 
 
-def test_picking_up_is_on_record_before_the_message_is_said(store: Store, line: Report) -> None:
+def test_picking_up_is_on_record_before_the_message_is_spoken(store: Store, line: Report) -> None:
     spoken = store.pick_up(evolve(line, answered_by="human"))
     assert spoken.reply.parts == (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
     assert spoken.message == "Tomorrow at nine."
@@ -116,7 +116,7 @@ def test_an_unknown_call_writes_nothing(store: Store, attempt_id: str | None) ->
     assert everything(store) == before
 
 
-def test_a_reminder_that_was_never_called_has_no_message_for_whoever_asks(store: Store) -> None:
+def test_a_reminder_that_was_never_called_has_no_message_to_speak(store: Store) -> None:
     stranger = Report(external_call_id="ext-9", status="in-progress", reminder_id="r1")
     before = store.reminder()
     assert store.pick_up(stranger).reply == NOT_NEEDED
@@ -331,7 +331,7 @@ def test_what_was_cancelled_before_it_could_be_spoken_may_be_called_again(store:
     assert store.reminder("r2").status is Status.SCHEDULED
 
 
-def test_a_key_says_nothing_for_the_one_that_is_named_to_the_provider_if_that_was_not_spoken(store: Store) -> None:
+def test_a_key_does_not_answer_the_reminder_named_to_the_provider_if_it_was_not_spoken(store: Store) -> None:
     line = a_bundle(store)
     store.connection.execute("UPDATE reminders SET expires_at = ? WHERE id = 'r1'", (to_ms(store.now),))
     assert store.pick_up(line).message == "Bring your papers."
@@ -351,7 +351,7 @@ def test_an_opt_out_while_it_rang_is_known_for_all_of_them_when_it_is_answered(s
     assert {store.reminder(name).end_code for name in ("r1", "r2")} == {EndCode.OPTED_OUT}
 
 
-def test_whoever_hung_up_after_the_message_has_heard_all_of_it(store: Store) -> None:
+def test_a_patient_who_hung_up_after_the_message_heard_all_of_it(store: Store) -> None:
     line = a_bundle(store)
     store.pick_up(line)
     store.later(MINUTE)
@@ -360,7 +360,7 @@ def test_whoever_hung_up_after_the_message_has_heard_all_of_it(store: Store) -> 
     assert (store.reminder("r2").status, store.reminder("r2").response) == (Status.CALLED, None)
 
 
-def test_whoever_hung_up_between_two_messages_has_heard_the_first(store: Store) -> None:
+def test_a_patient_who_hung_up_between_two_messages_heard_the_first(store: Store) -> None:
     line = a_bundle(store)
     store.pick_up(line)
     store.later(1.5 * SECOND)  # "Tomorrow at nine." takes 1.2 seconds, and "Bring your papers." as much
@@ -399,7 +399,7 @@ def test_that_a_call_was_completed_is_no_evidence_that_its_message_was_spoken(
         ({"answered_by": "silence"}, CallOutcome.VOICEMAIL),
     ],
 )
-def test_a_provider_that_was_handed_the_message_says_itself_that_nobody_heard_it(
+def test_a_provider_that_speaks_the_message_reports_itself_that_nobody_heard_it(
     store: Store, line: Report, said: dict[str, Any], outcome: CallOutcome, *, is_looked_up: bool
 ) -> None:
     over = evolve(line, status="completed", **said)
@@ -447,7 +447,7 @@ def test_what_was_cancelled_while_it_rang_is_not_spoken(store: Store, gone: str,
     assert spoken.message == left
 
 
-def test_a_call_in_which_nothing_is_left_to_say_says_nothing_of_it(store: Store) -> None:
+def test_a_call_with_nothing_left_to_speak_does_not_mention_it(store: Store) -> None:
     line = a_bundle(store)
     for one in ("r1", "r2"):
         cancels(store, one)

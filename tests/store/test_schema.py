@@ -76,7 +76,7 @@ def test_the_default_times_are_now_in_milliseconds(connection: Connection) -> No
 
 
 @pytest.mark.parametrize("column", ["id", "phone_number", "message", "scheduled_at"])
-def test_each_of_the_four_must_be_given(connection: Connection, column: str) -> None:
+def test_each_of_the_four_is_required(connection: Connection, column: str) -> None:
     with pytest.raises(IntegrityError, match="NOT NULL"):
         add(connection, **{column: None})
 
@@ -336,7 +336,9 @@ def test_a_number_has_one_open_call_at_most(connection: Connection, state: str) 
 
 
 @pytest.mark.parametrize("state", ["ended", "refused", "not_placed", "unreported"])
-def test_a_closed_call_makes_room_for_another_and_is_not_opened_beside_it(connection: Connection, state: str) -> None:
+def test_a_closed_call_makes_room_for_another_and_does_not_open_while_that_is_open(
+    connection: Connection, state: str
+) -> None:
     call(connection, "c1", state)
     call(connection, "c2", "dialing")
     with pytest.raises(IntegrityError, match="UNIQUE"):

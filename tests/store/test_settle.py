@@ -172,7 +172,7 @@ def test_a_missing_call_is_looked_for_again(store: Store, action: Action) -> Non
     assert call.wake_at == store.now + store.rules.confirm_after
 
 
-def test_what_was_learned_of_a_call_that_is_gone_is_nothing(store: Store, action: Action) -> None:
+def test_a_finding_for_a_deleted_call_changes_nothing(store: Store, action: Action) -> None:
     store.connection.execute("DELETE FROM call_logs")
     assert store.answer(action, Accepted("ext-1")) is None
     assert store.not_sent(action) is None

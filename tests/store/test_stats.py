@@ -109,7 +109,7 @@ def test_what_is_due_and_what_nobody_looks_after_is_told_by_its_oldest(store: St
     assert (found.due, found.due_since, found.unattended_since) == (2, NOW - HOUR, NOW - 2 * HOUR)
 
 
-def test_a_glance_tells_what_is_due_in_flight_stuck_held_back_and_failed(store: Store) -> None:
+def test_the_overview_shows_what_is_due_in_flight_stuck_held_and_failed(store: Store) -> None:
     store.insert("due", scheduled_at=to_ms(NOW - HOUR))
     store.insert("soon", scheduled_at=to_ms(NOW + HOUR))
     store.insert("later", scheduled_at=to_ms(NOW + 2 * HOUR))

@@ -136,7 +136,7 @@ async def test_a_list_has_one_to_a_thousand(tmp_path: Path, body: list[Any]) -> 
         assert (await api.post(body)).status_code in {400, 413}
 
 
-async def test_one_that_is_given_twice_in_a_list_is_a_mistake(tmp_path: Path) -> None:
+async def test_a_reminder_that_is_twice_in_a_list_is_an_error(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         told = is_a_problem(await api.post([REMINDER, REMINDER]), 400)
         assert told["errors"][0]["pointer"] == "/1"
@@ -228,7 +228,7 @@ async def test_without_the_token_nobody_comes_in(tmp_path: Path, given: str) -> 
         assert await api.count() == 0
 
 
-async def test_what_is_no_json_no_post_or_too_long_is_told_as_such(tmp_path: Path) -> None:
+async def test_no_json_no_post_and_too_long_have_answers_of_their_own(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         text = {"Content-Type": "text/plain"}
         is_a_problem(await api.client.post("/api/reminders", content=b"{}", headers=text), 415)

@@ -33,7 +33,7 @@ async def test_a_body_of_just_the_limit_is_taken(web: WebServer) -> None:
     assert (await web.post(PAYLOAD.ljust(LIMIT + 1))).status_code == 413
 
 
-async def test_whoever_sends_much_to_a_wrong_path_sees_that_it_is_wrong(web: WebServer) -> None:
+async def test_a_large_body_to_a_wrong_path_is_answered_404(web: WebServer) -> None:
     assert (await web.post(b"x" * TEN_MEBIBYTES, path="/elsewhere")).status_code == 404
 
 

@@ -36,7 +36,9 @@ async def test_a_monitor_may_ask_for_the_head_only(web: WebServer, path: str) ->
         ("FROBNICATE", PATH, {"POST"}),
     ],
 )
-async def test_a_wrong_method_is_told_the_right_ones(web: WebServer, method: str, path: str, allowed: set[str]) -> None:
+async def test_a_wrong_method_is_answered_with_the_right_ones(
+    web: WebServer, method: str, path: str, allowed: set[str]
+) -> None:
     answer = await web.client.request(method, path)
     assert (answer.status_code, answer.json()) == (405, {"error": "Method not allowed"})
     assert set(answer.headers["Allow"].split(", ")) == allowed

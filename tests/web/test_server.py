@@ -1,10 +1,14 @@
 import socket
-from contextlib import suppress
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import httpx
 import pytest
 import trio
+import trio.testing
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 
 from reminderd.web.server import PortUnavailableError, bind, serve
@@ -18,7 +22,7 @@ UPGRADE = (
 )
 
 
-def test_a_port_in_use_is_told_in_one_line() -> None:
+def test_a_port_in_use_is_one_line() -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PortUnavailableError) as raised:
@@ -34,7 +38,7 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
         ("a..b", "the configured host"),
     ],
 )
-def test_an_address_that_is_not_ours_is_told_in_one_line(host: str, shown: str) -> None:
+def test_an_address_that_is_not_ours_is_one_line(host: str, shown: str) -> None:
     with pytest.raises(PortUnavailableError, match=rf"^can't listen on {shown} port 0: .+$"):
         bind(host, 0)
 
@@ -55,7 +59,7 @@ async def test_ipv6_is_served_and_its_url_can_be_used(host: str) -> None:
         stopping.set()
 
 
-async def test_whoever_connects_before_the_start_is_answered_after_it() -> None:
+async def test_a_client_that_connects_before_the_start_is_answered_after_it() -> None:
     stopping = trio.Event()
     listener = bind("127.0.0.1", 0)
     stream = await trio.open_tcp_stream("127.0.0.1", listener.getsockname()[1])
@@ -67,7 +71,7 @@ async def test_whoever_connects_before_the_start_is_answered_after_it() -> None:
     await stream.aclose()
 
 
-async def test_answers_do_not_tell_what_serves_them(web: WebServer) -> None:
+async def test_answers_do_not_reveal_what_serves_them(web: WebServer) -> None:
     assert "server" not in (await web.client.get("/health")).headers
 
 
@@ -181,3 +185,45 @@ async def test_a_target_that_is_more_or_less_than_a_path_is_answered(web: WebSer
     assert (await read_answer(stream)).startswith(b"HTTP/1.1 %d" % status)
     await stream.aclose()
     assert web.log == []
+
+
+@asynccontextmanager
+async def a_server_that_reads_no_body(go_on: trio.Event) -> AsyncIterator[int]:
+    """Serve one connection at a time by an app that answers once it may, and receives nothing; yields the port."""
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"no", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    stopping, listener = trio.Event(), bind("127.0.0.1", 0)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            start = partial(serve, app, listener, shutdown_trigger=stopping.wait, max_connections=1)
+            await nursery.start(start)
+            yield listener.getsockname()[1]
+            stopping.set()
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_a_sender_of_a_body_that_nobody_reads_gives_its_place_back(*, hangs_up: bool) -> None:
+    """Also if it resets the connection before the answer."""
+    go_on = trio.Event()
+    async with a_server_that_reads_no_body(go_on) as port:
+        first = await trio.open_tcp_stream("127.0.0.1", port)
+        await first.send_all(
+            b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50
+        )
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        if hangs_up:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await first.aclose()
+        go_on.set()
+        if not hangs_up:
+            assert (await read_to_the_end(first)).startswith(b"HTTP/1.1 404")
+            await first.aclose()
+        second = await trio.open_tcp_stream("127.0.0.1", port)
+        await second.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert (await read_to_the_end(second)).startswith(b"HTTP/1.1 404")
+        await second.aclose()

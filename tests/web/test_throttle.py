@@ -79,7 +79,7 @@ async def test_meanwhile_the_right_token_webhooks_and_other_addresses_are_answer
     await waiting(throttle, 0)
 
 
-async def test_an_address_that_no_trusted_proxy_tells_is_not_believed(tmp_path: Path) -> None:
+async def test_an_address_that_no_trusted_proxy_forwards_is_not_believed(tmp_path: Path) -> None:
     throttle = Throttle(pace=A_DAY)
     async with an_api(tmp_path, throttle=throttle) as api, trio.open_nursery() as nursery:
         for number in range(FREE):

@@ -156,7 +156,7 @@ async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
         assert web.recorder.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
 
 
-async def test_the_fallback_tells_who_called_and_nothing_else() -> None:
+async def test_the_fallback_says_who_called_and_nothing_else() -> None:
     async with a_twilio_web() as web:
         target = "/webhooks/twilio/fallback"
         signed = {"X-Twilio-Signature": signature(TOKEN, BASE + target)}
@@ -186,7 +186,7 @@ async def test_a_bad_signature_is_403_and_nothing_is_recorded(path: str) -> None
 
 
 @pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])
-async def test_what_can_not_be_recorded_is_503_so_that_nothing_is_said_that_is_not_on_record(path: str) -> None:
+async def test_what_can_not_be_recorded_is_503_so_that_nothing_unrecorded_is_spoken(path: str) -> None:
     async with a_twilio_web() as web:
         web.recorder.error = StoreUnavailableError("the disk is full")
         answer = await web.post(path)

@@ -45,7 +45,7 @@ async def test_a_wrong_signature_is_refused(web: WebServer) -> None:
     assert [line.strip() for line in web.log] == ["WARNING webhook refused with 401: Invalid signature"]
 
 
-async def test_every_mistake_in_a_payload_is_told(web: WebServer) -> None:
+async def test_every_error_in_a_payload_is_reported(web: WebServer) -> None:
     answer = await web.post(b'{"call_id": "+12025550001"}')
     details = [
         "status: missing; expected text of 1 to 50 characters",
@@ -104,7 +104,7 @@ async def test_what_is_not_json_is_refused(web: WebServer, content_type: str) ->
         ("POST", PATH, PAYLOAD, "ours", "application/json", 404),
     ],
 )
-async def test_of_several_mistakes_the_first_in_the_agreed_order_is_told(
+async def test_of_several_errors_the_first_in_the_documented_order_is_reported(
     web: WebServer, method: str, path: str, body: bytes, signature: str, content_type: str, status: int
 ) -> None:
     web.recorder.error = UnknownReminderError(REMINDER)
@@ -114,7 +114,7 @@ async def test_of_several_mistakes_the_first_in_the_agreed_order_is_told(
     assert set(answer.json()) <= {"error", "details"}
 
 
-async def test_unknown_trouble_is_logged_with_its_traceback_and_told_without_it(web: WebServer) -> None:
+async def test_an_unexpected_error_is_logged_with_its_traceback_and_answered_without_it(web: WebServer) -> None:
     web.recorder.error = RuntimeError("no such column: wake_at")
     answer = await web.post()
     assert (answer.status_code, answer.json()) == (500, {"error": "Internal server error"})

@@ -73,7 +73,7 @@ def test_nothing_is_sent_that_changed_meanwhile(
     assert look(a_ledger(reminder, call, a_member(call, DIALING), **facts), **changes) is not None
 
 
-def test_nothing_is_sent_for_a_call_that_is_gone_nor_beside_another_alive_call() -> None:
+def test_nothing_is_sent_for_a_deleted_call_or_while_another_call_is_alive() -> None:
     assert look(Ledger()) == "the lease was lost"
     stray = a_call(CallState.STRAY, id="stray", reminder_id="other")
     busy = a_ledger(DIALING, CLAIMED, stray, a_member(CLAIMED, DIALING))
@@ -117,7 +117,7 @@ def test_a_resend_that_was_not_sent_leaves_the_first_request_in_doubt() -> None:
     assert "not sent again" in transition.lines[0].text
 
 
-def test_whoever_lost_the_lease_closes_only_what_nobody_works_on() -> None:
+def test_a_process_that_lost_the_lease_closes_only_what_nobody_works_on() -> None:
     lost = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED))
     free = unsent(lost, action=an_action(SENT)).ledger
     assert free.calls["call-1"].state is CallState.NOT_PLACED
@@ -223,7 +223,7 @@ def test_an_error_of_our_account_is_no_matter_of_this_patient() -> None:
 
 
 @pytest.mark.parametrize("answer", NOT_TAKEN)
-def test_what_its_only_request_proves_closes_a_call_whoever_holds_the_lease(answer: Answer) -> None:
+def test_what_its_only_request_proves_closes_a_call_regardless_of_the_lease(answer: Answer) -> None:
     late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
     assert not replied(late, answer, action=an_action(SENT)).ledger.calls["call-1"].state.alive
     final = a_ledger(a_reminder(Status.CANCELLED), CLAIMED)
@@ -261,7 +261,7 @@ def test_an_unclear_answer_that_comes_late_changes_nothing() -> None:
     assert replied(late, Unclear("timeout"), action=an_action(SENT)).ledger == late
 
 
-def test_a_late_acceptance_opens_the_call_again_whoever_holds_the_lease() -> None:
+def test_a_late_acceptance_opens_the_call_again_regardless_of_the_lease() -> None:
     closed = a_ledger(a_reminder(), a_call(CallState.NOT_PLACED))
     transition = replied(closed, Accepted("ext-1"), action=an_action(SENT))
     assert transition.ledger.calls["call-1"].state is CallState.PLACED

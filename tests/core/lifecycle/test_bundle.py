@@ -137,7 +137,7 @@ PLACED = a_call(CallState.PLACED, seq=3, status="ringing")
 A, B = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder-2")
 
 
-def test_whoever_heard_the_call_heard_all_of_it() -> None:
+def test_a_patient_who_heard_the_call_heard_all_of_it() -> None:
     after = heard_of(a_ledger(A, B, PLACED), a_report("completed")).ledger
     assert [one.status for one in after.reminders.values()] == [Status.CALLED, Status.CALLED]
 

@@ -62,7 +62,7 @@ def pressed(
 
 
 @pytest.mark.parametrize("answered_by", ["human", "unknown", None])
-def test_whoever_answers_hears_who_calls_then_the_message_then_the_keys(answered_by: str | None) -> None:
+def test_a_patient_hears_who_calls_then_the_message_then_the_keys(answered_by: str | None) -> None:
     turn = answered(a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by)))
     assert turn.reply == Reply(parts=ASKING, question=Question.MENU, repeats=0)
     assert turn.message == WAITING.message
@@ -74,7 +74,7 @@ def test_as_long_as_the_patient_was_not_reached_the_message_is_worth_speaking(st
 
 
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLED])
-def test_the_first_request_for_our_document_is_kept_whatever_it_is_told(status: Status) -> None:
+def test_the_first_request_for_our_document_is_kept_whatever_its_answer(status: Status) -> None:
     turn = answered(a_ledger(a_reminder(status), ANSWERED))
     assert turn.transition.ledger.calls["call-1"].fetched_at == NOW
     again = answered(turn.transition.ledger, now=NOW + SECOND)
@@ -131,7 +131,7 @@ NOT_WANTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("why", NOT_WANTED)
-def test_a_call_is_not_needed_any_more_if_its_reminder_is_not(why: str) -> None:
+def test_a_call_is_no_longer_needed_if_its_reminder_is_not(why: str) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     turn = answered(a_ledger(reminder, ANSWERED, **facts), **changes)
     assert (turn.reply, turn.message) == (NOT_NEEDED, "")
@@ -147,7 +147,9 @@ TOLD_SO = {
 
 @pytest.mark.parametrize("why", TOLD_SO)
 @pytest.mark.parametrize("answered_by", [None, "human", "machine_start", "fax"])
-def test_whoever_is_told_that_it_is_not_needed_any_more_was_not_reached(why: str, answered_by: str | None) -> None:
+def test_a_patient_who_hears_that_the_reminder_is_no_longer_needed_is_not_reached(
+    why: str, answered_by: str | None
+) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     turn = answered(a_ledger(reminder, evolve(ANSWERED, answered_by=answered_by), **facts), **changes)
     ended = turn.transition.ledger.reminders["reminder-1"]
@@ -288,7 +290,7 @@ def test_a_call_in_which_9_was_pressed_during_the_text_for_a_machine_was_not_ans
     ],
 )
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.SCHEDULED, Status.FAILED, Status.EXPIRED, Status.CALLED])
-def test_a_key_answers_for_every_reminder_that_was_said_and_proves_that_it_was_heard(
+def test_a_key_answers_every_reminder_that_was_spoken_and_proves_that_it_was_heard(
     digits: str, at: Question, response: Response, part: Prompt, status: Status
 ) -> None:
     turn = pressed(said(evolve(WAITING, status=status), OTHER), digits, at=at)
@@ -306,7 +308,7 @@ def test_a_wish_to_cancel_is_an_error_in_the_log_as_staff_must_act() -> None:
     assert (line.level, line.text) == (Level.ERROR, "called: cancel requested by key")
 
 
-def test_one_that_was_not_said_is_left_alone() -> None:
+def test_a_reminder_that_was_not_spoken_is_left_alone() -> None:
     ledger = a_ledger(ANSWERED, WAITING, OTHER, a_member(ANSWERED, WAITING, said=True), a_member(ANSWERED, OTHER))
     assert pressed(ledger, "1").transition.ledger.reminders["reminder-2"] == OTHER
 
@@ -354,7 +356,7 @@ def test_a_cancel_by_staff_stands_and_the_answer_is_kept() -> None:
     assert (after.status, after.response) == (Status.CANCELLED, Response.CONFIRMED)
 
 
-def test_the_end_of_the_call_changes_nothing_any_more() -> None:
+def test_the_end_of_the_call_changes_nothing_anymore() -> None:
     after = pressed(said(WAITING), "1").transition.ledger
     for word in ("busy", "failed", "completed"):
         ended = heard_of(after, a_report(word)).ledger
@@ -411,7 +413,7 @@ def test_after_two_repeats_it_is_goodbye() -> None:
         assert (turn.reply, turn.message) == (Reply(parts=(Prompt.GOODBYE,)), "")
 
 
-def test_no_conversation_goes_on_for_ever() -> None:
+def test_no_conversation_goes_on_forever() -> None:
     reply, turns = Reply(parts=ASKING, question=Question.MENU), 0
     while reply.question is not None:
         reply = pressed(said(WAITING), "3", at=reply.question, repeats=reply.repeats).reply

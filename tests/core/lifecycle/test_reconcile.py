@@ -184,7 +184,7 @@ def test_after_ten_look_ups_it_is_left_to_the_timeout() -> None:
     assert kind_of(looked_at(a_ledger(WAITING, checked), rules=able(LOOK_UP), witness=seen)) is None
 
 
-def test_a_look_up_counts_when_it_begins_so_that_one_that_never_ends_does_not_go_on_for_ever() -> None:
+def test_a_look_up_counts_when_it_begins_so_that_a_hanging_one_is_not_repeated_forever() -> None:
     ledger, asked = a_ledger(WAITING, UNSURE), 0
     while (transition := looked_at(ledger, rules=able(LOOK_UP), now=OVER)).action is not None:
         ledger, asked = transition.ledger, asked + 1
@@ -308,7 +308,7 @@ def test_a_final_reminder_stays_as_it_is() -> None:
     assert looked_at(ledger, now=OVER).ledger.reminders["reminder-1"] == CANCELLED
 
 
-def test_the_stray_call_beside_it_takes_the_numbers_place() -> None:
+def test_the_stray_call_to_the_number_takes_its_place() -> None:
     stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other", account="another")
     ledger = a_ledger(WAITING, UNSURE, stray, a_member(UNSURE, WAITING))
     assert looked_at(ledger, now=OVER).ledger.calls["stray"].state is CallState.PLACED

@@ -89,7 +89,7 @@ def test_a_cancelled_reminder_keeps_the_end_of_its_call_and_stays_cancelled() ->
     assert (call.state, reminder.status) == (CallState.ENDED, Status.CANCELLED)
 
 
-def test_every_membership_of_a_call_that_was_heard_is_marked_as_said() -> None:
+def test_every_membership_of_a_heard_call_is_marked_as_spoken() -> None:
     moved = evolve(WAITING, scheduled_at=NOW + DAY)
     after = heard_of(a_ledger(moved, PLACED, a_member(PLACED, WAITING)), a_report()).ledger
     assert after.members["call-1", "reminder-1"].said
@@ -130,14 +130,14 @@ def hung_up(member: Any, *, now: datetime, **changes: Any) -> tuple[Call, Remind
 SPEAKING = a_member(SPOKEN, WAITING, said=True, spoken_by=NOW + 7 * SECOND)
 
 
-def test_whoever_hangs_up_during_the_message_is_not_reached_and_left_to_staff() -> None:
+def test_a_patient_who_hangs_up_during_the_message_is_not_reached_and_left_to_staff() -> None:
     call, reminder = hung_up(SPEAKING, now=NOW + 6 * SECOND, ended_at=NOW + 6 * SECOND)
     assert (call.outcome, call.hung_up_at) == (CallOutcome.HUNG_UP, NOW + 6 * SECOND)
     assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.HUNG_UP)
     assert (reminder.last_error, reminder.attempts) == ("hung up during the message", 1)
 
 
-def test_whoever_hangs_up_once_the_message_was_spoken_is_reached() -> None:
+def test_a_patient_who_hangs_up_after_the_message_was_spoken_is_reached() -> None:
     call, reminder = hung_up(SPEAKING, now=NOW + 7 * SECOND, ended_at=NOW + 7 * SECOND)
     assert (call.outcome, reminder.status, reminder.end_code) == (CallOutcome.HUNG_UP, Status.CALLED, None)
 
@@ -194,7 +194,7 @@ def test_a_phone_that_is_off_or_out_of_reach_is_called_again(code: int) -> None:
     assert reminder.last_error == f"not answered (SIP {code}); will be called again"
 
 
-def test_a_provider_that_says_so_itself_has_told_a_declined_call_and_one_that_was_hung_up() -> None:
+def test_a_provider_that_reports_it_distinguishes_a_declined_call_from_a_hang_up() -> None:
     declined = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("declined")))[1]
     assert (declined.status, declined.end_code) == (Status.FAILED, EndCode.DECLINED)
     gone = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("hung-up")))[1]
@@ -212,7 +212,7 @@ def test_what_a_progress_report_says_of_the_end_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("early", ["human", "unknown"])
-def test_a_machine_that_is_told_of_at_the_end_counts_though_a_person_was_reported_before(early: str) -> None:
+def test_a_machine_reported_at_the_end_counts_though_a_person_was_reported_before(early: str) -> None:
     before = evolve(PLACED, answered_by=early)
     call, _ = end_of(heard_of(a_ledger(WAITING, before), a_report(answered_by="machine")))
     assert (call.outcome, call.answered_by) == (CallOutcome.VOICEMAIL, "machine")
@@ -228,7 +228,7 @@ def test_a_fax_never_reaches_anybody() -> None:
 
 
 @pytest.mark.parametrize("word", ["busy", "no-answer", "canceled"])
-def test_whoever_did_not_answer_is_called_again(word: str) -> None:
+def test_a_patient_who_did_not_answer_is_called_again(word: str) -> None:
     _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(word)))
     assert (reminder.status, reminder.hold_code, reminder.attempts) == (Status.SCHEDULED, HoldCode.REDIAL, 1)
     assert reminder.retry_at == reminder.wake_at == NOW + RULES.redial_delay(1)
@@ -354,7 +354,7 @@ def test_the_end_of_one_call_leaves_a_reminder_alone_that_is_in_another() -> Non
     assert end_of(heard_of(a_ledger(WAITING, stray, other), a_report("busy")))[1] == WAITING
 
 
-def test_when_an_open_call_ends_the_stray_one_beside_it_takes_its_place() -> None:
+def test_when_an_open_call_ends_the_stray_call_to_its_number_takes_its_place() -> None:
     stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other")
     ledger = a_ledger(WAITING, PLACED, stray, a_member(PLACED, WAITING))
     assert heard_of(ledger, a_report()).ledger.calls["stray"].state is CallState.PLACED
@@ -403,7 +403,7 @@ def test_a_sign_of_life_opens_a_call_again_whatever_its_reminder_has_become(stat
     assert "is under way again" in transition.lines[0].text
 
 
-def test_beside_an_open_call_to_its_number_it_is_a_stray_one() -> None:
+def test_while_another_call_to_its_number_is_open_it_is_stray() -> None:
     other = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
     ledger = a_ledger(a_reminder(Status.FAILED), a_call(CallState.UNREPORTED), other, a_member(a_call(), WAITING))
     after = heard_of(ledger, a_report("ringing")).ledger
@@ -457,7 +457,7 @@ def test_a_report_of_a_call_that_is_not_known_is_a_call_of_its_own_and_makes_its
     assert transition.ledger.alive_at(call.phone_number) == [call]
 
 
-def test_beside_an_open_call_it_is_a_stray_one() -> None:
+def test_while_another_call_is_open_it_is_stray() -> None:
     after = adopted(a_ledger(WAITING, a_call(CallState.PLACED)), status="ringing").ledger
     assert (after.calls["theirs"].state, after.calls["call-1"].state) == (CallState.STRAY, CallState.PLACED)
 

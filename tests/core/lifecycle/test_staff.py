@@ -47,7 +47,7 @@ def test_a_waiting_reminder_is_cancelled_with_its_reason() -> None:
     assert reminder.last_error == "cancelled by anna"
 
 
-def test_the_call_that_nobody_needs_any_more_is_looked_at_at_once() -> None:
+def test_a_call_that_is_no_longer_needed_is_checked_at_once() -> None:
     row = a_reminder(Status.PROCESSING)
     assert cancel(a_ledger(row, a_call(CallState.PLACED))).calls["call-1"].wake_at == NOW
     other = a_reminder(Status.PROCESSING, id="reminder-2")

@@ -166,7 +166,7 @@ def test_a_reminder_that_was_called_by_key_has_had_a_call() -> None:
     assert (only(over).status, only(over).attempts) == (Status.CALLED, 1)
 
 
-def test_a_cancel_looks_at_every_call_that_nobody_needs_any_more() -> None:
+def test_a_cancel_checks_every_call_that_is_no_longer_needed() -> None:
     stray = a_call(CallState.STRAY, id="call-2", seq=2, external_call_id="ext-2", wake_at=NOW + HOUR)
     placed = a_call(CallState.PLACED, external_call_id="ext-1", wake_at=NOW + HOUR)
     reminder = a_reminder(Status.PROCESSING)

@@ -64,7 +64,7 @@ def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderReq
         ("xx-YY", "Tuesday, March 2", "4:00 PM"),
     ],
 )
-def test_a_moment_is_said_as_the_language_says_it(language: str, day: str, hour: str) -> None:
+def test_a_time_is_spoken_as_the_language_has_it(language: str, day: str, hour: str) -> None:
     assert (spoken_day(FOUR, templates(language)), spoken_hour(FOUR, templates(language))) == (day, hour)
 
 

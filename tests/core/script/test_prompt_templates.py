@@ -81,7 +81,7 @@ def test_what_is_filled_in_is_never_filled_again(message: str, clinic: str) -> N
     assert spoken(Prompt.MESSAGE, script, message) == message
 
 
-def test_a_message_that_looks_like_a_template_is_said_as_it_is() -> None:
+def test_a_message_that_looks_like_a_template_is_spoken_as_it_is() -> None:
     message = " ".join(f"{{{name}}}" for name in PLACEHOLDERS) + " {0} {"
     assert spoken(Prompt.MESSAGE, BROWN, message) == message
 

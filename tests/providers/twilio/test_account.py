@@ -91,7 +91,7 @@ async def test_what_is_no_answer_is_a_mistake_and_nothing_else_is_asked(script: 
     assert mistake.startswith("the account can't be read: ")
 
 
-async def test_a_twilio_that_can_not_be_reached_is_told(twilio_at: Maker) -> None:
+async def test_a_twilio_that_can_not_be_reached_is_an_error(twilio_at: Maker) -> None:
     with nobody_listens() as url:
         (mistake,) = await mistakes_in(twilio_at(url).api)
     assert "could not connect" in mistake

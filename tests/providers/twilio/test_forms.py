@@ -133,7 +133,7 @@ def test_a_report_needs_a_call_and_a_status(name: str, text: str | None) -> None
     assert detail.startswith(f"{name}: ")
 
 
-def test_every_mistake_is_told_and_none_repeats_what_was_sent() -> None:
+def test_every_error_is_reported_and_none_repeats_what_was_sent() -> None:
     with pytest.raises(InvalidPayloadError) as caught:
         read_report(status({"To": TO}, "/webhooks/twilio/status/"))
     assert [detail.partition(":")[0] for detail in caught.value.details] == [
@@ -202,7 +202,7 @@ def test_a_key_is_told_with_whether_the_line_had_ended(word: str, *, is_over: bo
         (None, None),
     ],
 )
-def test_the_fallback_tells_which_answer_could_not_be_used(error_url: str | None, call_id: str | None) -> None:
+def test_the_fallback_reports_which_answer_could_not_be_used(error_url: str | None, call_id: str | None) -> None:
     asked = {"CallSid": SID} if error_url is None else {"CallSid": SID, "ErrorCode": "11200", "ErrorUrl": error_url}
     webhook = Webhook(target=f"/webhooks/twilio/fallback?{urlencode(asked)}", headers={}, body=b"")
     assert unused_answer(webhook) == call_id

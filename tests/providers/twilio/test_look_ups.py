@@ -133,7 +133,7 @@ async def test_the_requests_are_those_that_twilio_documents(twilio_at: Maker) ->
         (listing(a_call(**{"from": "+12025550191"}), a_call(direction="inbound")), NotFound()),
     ],
 )
-async def test_a_list_tells_which_calls_could_be_ours(
+async def test_a_list_shows_which_calls_could_be_ours(
     script: Script, expected: Finding | Candidates, twilio_at: Maker
 ) -> None:
     async with hostile(script) as server:
@@ -268,7 +268,7 @@ def test_whatever_is_listed_a_candidate_has_an_id_and_a_status_and_nothing_is_ra
 
 
 @given(at=st.timedeltas(timedelta(days=-3), timedelta(days=3)), zone=st.integers(-14, 14))
-def test_the_time_of_creation_decides_whatever_zone_it_is_told_in(at: timedelta, zone: int) -> None:
+def test_the_time_of_creation_decides_whatever_its_zone(at: timedelta, zone: int) -> None:
     moment = (NOW + at).replace(microsecond=0)
     local = moment.astimezone(UTC) + timedelta(hours=zone)
     told = f"{local:%a, %d %b %Y %H:%M:%S} {'-' if zone < 0 else '+'}{abs(zone):02}00"
@@ -298,7 +298,7 @@ async def test_a_call_that_waits_or_rings_is_dropped_with_one_request(twilio_at:
     assert (finding, methods) == (Found(report(status="canceled")), ["POST"])
 
 
-async def test_of_a_call_that_was_answered_meanwhile_it_is_told_how_it_stands(twilio_at: Maker) -> None:
+async def test_the_state_of_a_call_that_was_answered_meanwhile_is_shown(twilio_at: Maker) -> None:
     too_late = error(400, 21220, "Call is in-progress. Cannot set it to canceled.")
     finding, methods = await dropped(twilio_at, too_late, says(200, a_call(status="in-progress")))
     assert (finding, methods) == (Found(report(status="in-progress")), ["POST", "GET"])
@@ -326,6 +326,6 @@ async def test_when_dropping_goes_wrong_twilio_is_asked_how_the_call_stands(scri
     assert isinstance(finding, NoAnswer)
 
 
-async def test_two_questions_in_vain_end_in_time(twilio_at: Maker) -> None:
+async def test_two_unanswered_questions_end_in_time(twilio_at: Maker) -> None:
     with trio.fail_after(3):
         assert isinstance((await dropped(twilio_at, (hear, hang)))[0], NoAnswer)

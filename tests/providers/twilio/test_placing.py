@@ -83,7 +83,7 @@ async def test_a_call_is_placed_as_the_clinic_wants_it(twilio_at: Maker) -> None
     assert fields["MachineDetection"] == "DetectMessageEnd"
 
 
-async def test_no_address_tells_anything_of_the_patient_and_the_message_stays_at_home(twilio_at: Maker) -> None:
+async def test_no_address_contains_personal_data_or_the_message(twilio_at: Maker) -> None:
     async with hostile(says(201, a_call())) as server:
         await twilio_at(server.url, public_base_urls=(f"{PUBLIC}/prefix/",)).place(PLACEMENT)
         (request,) = server.requests
@@ -371,7 +371,7 @@ async def test_the_words_that_are_left_explain(twilio_at: Maker) -> None:
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "https://", "https://host?key=1", "http://[::1"])
-async def test_an_address_that_can_never_work_is_told_at_once(url: str, twilio_at: Maker) -> None:
+async def test_an_address_that_can_never_work_is_reported_at_once(url: str, twilio_at: Maker) -> None:
     with pytest.raises(ValueError, match="api_url"):
         twilio_at(url)
 

@@ -71,7 +71,7 @@ def answer(
     return parsed(twiml(Reply(parts=parts, question=question), script=script, message=message, keys_url=KEYS_URL))
 
 
-def test_a_question_is_said_within_a_gather_so_that_a_key_may_come_at_any_word() -> None:
+def test_a_question_is_spoken_within_a_gather_so_that_a_key_may_come_at_any_time() -> None:
     gather, hangup = answer(*SCRIPT, question=Question.MENU)
     assert (gather.tag, hangup.tag) == ("Gather", "Hangup")
     assert said(gather) == [spoken(part, WORDING, "Tomorrow at nine.") for part in SCRIPT]
@@ -94,7 +94,7 @@ def test_nothing_to_say_ends_the_call_without_a_word(question: Question | None) 
     assert [verb.tag for verb in answer(question=question)] == ["Hangup"]
 
 
-def test_a_machine_is_told_twice_with_a_pause_between_and_a_person_may_press_a_key_meanwhile() -> None:
+def test_a_machine_hears_the_message_twice_and_a_person_may_press_a_key_in_between() -> None:
     gather, hangup = answer(Prompt.VOICEMAIL, question=Question.VOICEMAIL)
     assert (gather.tag, gather.get("action"), gather.get("numDigits")) == ("Gather", KEYS_URL, "1")
     assert int(gather.get("timeout", "")) < 8, "a machine records the silence"
@@ -104,7 +104,7 @@ def test_a_machine_is_told_twice_with_a_pause_between_and_a_person_may_press_a_k
     assert first.text == second.text == spoken(Prompt.VOICEMAIL, WORDING, "")
 
 
-def test_the_fallback_is_the_neutral_text_once_and_tells_no_message() -> None:
+def test_the_fallback_is_the_neutral_text_once_and_no_message() -> None:
     telling = evolve(WORDING, templates={Prompt.VOICEMAIL: "{clinic}: {message}."})
     assert [verb.tag for verb in parsed(fallback(WORDING))] == ["Say", "Hangup"]
     assert said(parsed(fallback(WORDING))) == [spoken(Prompt.VOICEMAIL, WORDING, "")]
@@ -121,7 +121,7 @@ def test_language_and_voice_are_the_clinics() -> None:
 
 @pytest.mark.parametrize("part", Prompt)
 @pytest.mark.parametrize("question", [None, *Question])
-def test_every_part_can_be_said(part: Prompt, question: Question | None) -> None:
+def test_every_part_can_be_spoken(part: Prompt, question: Question | None) -> None:
     assert spoken(part, WORDING, "Tomorrow at nine.") in said(answer(part, question=question))
 
 
@@ -144,7 +144,7 @@ def test_nothing_that_could_be_heard_is_no_say(message: str) -> None:
 @pytest.mark.parametrize(
     "unit", ["& < > \" ' 你好 \u200b", "&", "<", "x", "\N{WAVING HAND SIGN}", "你", "word ", "A sentence. "]
 )
-def test_a_message_of_4000_characters_is_said_whole_in_pieces_that_twilio_takes(unit: str) -> None:
+def test_a_message_of_4000_characters_is_spoken_whole_in_pieces_that_twilio_accepts(unit: str) -> None:
     message = (unit * MESSAGE_LIMIT)[:MESSAGE_LIMIT].strip()
     pieces = said(answer(Prompt.MESSAGE, message=message))
     assert "".join(pieces).replace(" ", "") == message.replace(" ", "")
@@ -183,7 +183,7 @@ anything = st.text(st.characters(), max_size=400)  # lone surrogates too
     parts=st.lists(st.sampled_from(Prompt), max_size=4),
     question=st.none() | st.sampled_from(Question),
 )
-def test_whatever_is_said_is_good_twiml(
+def test_every_reply_is_valid_twiml(
     message: str, clinic: str, greeting: str, parts: list[Prompt], question: Question | None
 ) -> None:
     script = evolve(WORDING, clinic=clinic, templates={Prompt.GREETING: greeting})

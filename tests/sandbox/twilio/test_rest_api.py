@@ -193,7 +193,7 @@ async def test_a_lost_answer_is_cut_and_the_call_is_placed() -> None:
         assert (await served.ended()).status == "completed"
 
 
-async def test_the_answer_of_an_early_call_comes_last_and_still_says_queued() -> None:
+async def test_the_answer_of_an_early_call_comes_last_and_its_status_is_queued() -> None:
     async with a_twilio_sandbox(pace=0.01) as served:
         answer = await served.place("early webhook")
         assert (answer.status_code, answer.json()["status"]) == (201, "queued")

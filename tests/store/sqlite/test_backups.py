@@ -69,7 +69,7 @@ def test_a_backup_that_fails_deletes_none(path: Path, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("connection")
-def test_the_age_of_the_newest_is_told_by_its_name(path: Path, folder: Path) -> None:
+def test_the_age_of_the_newest_is_read_from_its_name(path: Path, folder: Path) -> None:
     assert backup_age(folder, path, id_of(path), NOW) is None
     for day in (1, 0):
         back_up(path, folder, NOW + day * DAY, keep=9)

@@ -200,7 +200,7 @@ def test_a_damaged_database_gives_no_copy_and_the_last_one_stays(path: Path, tar
     assert files(target) == ["copy.db"]
 
 
-def test_mistakes_in_the_rows_are_told_and_copied(connection: Connection, target: Path) -> None:
+def test_errors_in_the_rows_are_listed_and_copied(connection: Connection, target: Path) -> None:
     connection.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
     connection.execute("PRAGMA foreign_keys = OFF")
     connection.execute("INSERT INTO clinics_own VALUES ('gone')")

@@ -76,7 +76,7 @@ def test_an_empty_file_has_no_schema_yet(path: Path) -> None:
     assert path.stat().st_size == 0
 
 
-def test_a_row_that_waits_for_ever_is_a_mistake(path: Path, connection: Connection) -> None:
+def test_a_row_that_waits_forever_is_an_error(path: Path, connection: Connection) -> None:
     insert(connection, "r1", status="called")
     connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     assert examined(path).mistakes == ["a waiting reminder has no wake_at: r1"]

@@ -141,7 +141,9 @@ def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: P
         assert "a backup was restored" in str(act["detail"])
 
 
-def test_an_address_that_was_failing_when_the_backup_was_made_is_not_failing_any_more(path: Path, backup: Path) -> None:
+def test_an_address_that_failed_at_the_time_of_the_backup_is_not_failing_after_a_restore(
+    path: Path, backup: Path
+) -> None:
     with a_store(path) as store:
         store.insert()
         store.connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', '1780000000000')")
@@ -151,7 +153,7 @@ def test_an_address_that_was_failing_when_the_backup_was_made_is_not_failing_any
         assert unreached_since(store.connection) is None
 
 
-def test_nobody_is_rung_for_what_may_have_been_rung_since(path: Path, backup: Path) -> None:
+def test_nobody_is_called_for_what_may_have_been_called_since(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("open", "+12025550001")
         [action] = store.claim()
@@ -185,7 +187,7 @@ def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_count
     assert [reminder.id for reminder in put_back(path, backup, now=NOW).held] == ["due"]
 
 
-def test_nobody_is_rung_again_who_was_rung_early_as_the_calling_hours_had_changed(path: Path, backup: Path) -> None:
+def test_a_patient_called_early_as_the_calling_hours_had_changed_is_not_called_again(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
         backed_up(store, backup)
@@ -198,7 +200,7 @@ def test_nobody_is_rung_again_who_was_rung_early_as_the_calling_hours_had_change
         assert store.claim() == []
 
 
-def test_one_that_is_put_in_again_is_not_rung_a_second_time_unless_staff_ask_for_it(path: Path, backup: Path) -> None:
+def test_a_reminder_that_is_added_again_is_called_again_only_if_staff_ask_for_it(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
         # After the backup it came with a list, and was rung.
@@ -276,7 +278,7 @@ def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path,
         assert store.reminder("next").status is Status.CANCELLED
 
 
-def test_what_is_replaced_is_kept_beside_it_whole(path: Path, backup: Path) -> None:
+def test_what_is_replaced_is_kept_next_to_it_whole(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
         store.insert("only here")
@@ -495,7 +497,9 @@ def test_a_backup_of_another_database_is_restored_only_if_somebody_insists_and_t
 
 
 @pytest.mark.parametrize("loses", ["ours", "backup"])
-def test_a_backup_that_cannot_be_told_to_be_ours_is_refused_as_well(tmp_path: Path, backup: Path, loses: str) -> None:
+def test_a_backup_that_cannot_be_recognized_as_ours_is_refused_as_well(
+    tmp_path: Path, backup: Path, loses: str
+) -> None:
     ours = clinics(tmp_path)[0]
     forget = "DELETE FROM settings WHERE key = 'database_id'"
     with open_sync(ours) as connection:

@@ -223,7 +223,7 @@ async def test_a_full_disk_fails_all_that_wait_and_the_writer_recovers(path: Pat
 
 
 @pytest.mark.parametrize("then", [None, ValueError("a bug")])
-async def test_nobody_is_told_it_is_written_when_sqlite_gave_up_the_transaction(
+async def test_no_write_is_confirmed_when_sqlite_rolled_the_transaction_back(
     path: Path, then: Exception | None
 ) -> None:
     def bad(connection: Connection, _now: datetime) -> None:
@@ -336,7 +336,7 @@ async def test_those_who_wait_for_a_place_are_told_when_it_closes(path: Path) ->
         assert keys(path) == []
 
 
-async def test_who_watches_is_told_how_many_wait_and_how_many_shared_a_transaction(path: Path) -> None:
+async def test_a_monitor_sees_how_many_writes_wait_and_how_many_shared_a_transaction(path: Path) -> None:
     shared: list[int] = []
     async with writing(path, committed=shared.append) as writer:
         async with held_up(writer) as meanwhile:
