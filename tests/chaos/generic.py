@@ -13,7 +13,7 @@ from reminderd.core.model import TERMINAL
 from tests.chaos.provider import ChaosProvider, answer
 from tests.chaos.record import Order, Ring
 from tests.support.generic_server import send
-from tests.support.hostile_provider import HeardRequest, Line
+from tests.support.hostile_provider import Line, ReceivedRequest
 
 ENDS: Final = ("completed",) * 14 + ("busy",) * 2 + ("no-answer", "canceled", "failed")
 WORDS: Final = ("initiated", "ringing", "in-progress", "held")
@@ -26,7 +26,7 @@ class GenericChaos(ChaosProvider):
 
     _ends_at: dict[str, float] = field(factory=dict)
 
-    async def asked(self, line: Line, request: HeardRequest) -> None:
+    async def asked(self, line: Line, request: ReceivedRequest) -> None:
         if request.method == "POST":
             await self.place(line, self._order(request))
         else:
@@ -41,7 +41,7 @@ class GenericChaos(ChaosProvider):
     async def accept(self, line: Line, ring: Ring) -> None:
         await answer(line, 201, {"call_id": ring.call_id, "status": "queued"})
 
-    def _order(self, request: HeardRequest) -> Order:
+    def _order(self, request: ReceivedRequest) -> Order:
         body, key = json.loads(request.body), request.headers["idempotency-key"]
         if body["metadata"]["attempt_id"] != key:
             self.record.complaints.append(f"{key}: is the key for another call's order")
@@ -75,7 +75,7 @@ class GenericChaos(ChaosProvider):
             self._report(ring, _end_of(ring), lasts + draw.uniform(0, 0.4), draw)
         return ring
 
-    async def _asked_about(self, line: Line, request: HeardRequest) -> None:
+    async def _asked_about(self, line: Line, request: ReceivedRequest) -> None:
         if not self.temper.look_up:
             await answer(line, 404, {})
             return

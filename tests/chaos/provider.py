@@ -18,7 +18,7 @@ from attrs import define, field, frozen
 
 from tests.chaos.record import Order, Record, Ring
 from tests.chaos.strikes import SUSPENSION, Strike, Target
-from tests.support.hostile_provider import HeardRequest, Line, cut, hang, hear, say
+from tests.support.hostile_provider import Line, ReceivedRequest, cut, hang, hear, say
 
 _WEBHOOKS_AT_A_TIME: Final = 16
 """More would only wait in the client's pool, which looks through all that wait at each request."""
@@ -28,7 +28,7 @@ _WEBHOOKS_AT_A_TIME: Final = 16
 class Temper:
     """How bad it is: shares of all requests, look-ups or calls."""
 
-    honours_keys: bool = False
+    honors_keys: bool = False
     look_up: bool = False
     loses_answers: float = 0.1
     """The call is placed; the answer is lost, is 500, or never comes."""
@@ -54,7 +54,7 @@ class Clinic:
 
 @define(kw_only=True)
 class ChaosProvider:
-    """The provider's behaviour and its record."""
+    """The provider's behavior and its record."""
 
     seed: int
     temper: Temper
@@ -64,7 +64,7 @@ class ChaosProvider:
     record: Record = field(factory=Record)
     targets: list[Target] = field(factory=list)
     well: bool = False
-    """Nothing fails any more; webhooks are still late, repeated and out of order."""
+    """Nothing fails anymore; webhooks are still late, repeated and out of order."""
     strikes: Counter[Strike] = field(factory=Counter)
     webhooks: int = 0
     """Sent, the repeats included."""
@@ -104,7 +104,7 @@ class ChaosProvider:
 
     # What each dialect says in its own words
 
-    async def asked(self, line: Line, request: HeardRequest) -> None:
+    async def asked(self, line: Line, request: ReceivedRequest) -> None:
         """Answer a request, whatever it is."""
         raise NotImplementedError
 
@@ -140,7 +140,7 @@ class ChaosProvider:
             await trio.sleep(latency)
             await self.fail(line, draw)
             return
-        ring = known if known is not None and self.temper.honours_keys else self.rings(order, draw)
+        ring = known if known is not None and self.temper.honors_keys else self.rings(order, draw)
         await trio.sleep(latency)
         if fate < temper.refuses + temper.fails + temper.loses_answers:
             await self._lose_the_answer(line, draw)

@@ -28,7 +28,7 @@ async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tm
             )
         async with trio.open_nursery() as flood:
             for number in range(SENDERS):
-                flood.start_soon(send_for_ever, flooded, f"sender-{number}", answered)
+                flood.start_soon(send_forever, flooded, f"sender-{number}", answered)
             for number in range(BACKUPS):
                 await more(answered, 100)
                 before.append(set(answered))
@@ -67,7 +67,7 @@ async def test_the_daemon_makes_its_backups_by_itself_and_sigterm_need_not_wait_
         assert copied.execute("SELECT count(*) FROM reminders").fetchone()[0] == 0
 
 
-async def send_for_ever(flooded: Flooded, name: str, answered: list[str]) -> None:
+async def send_forever(flooded: Flooded, name: str, answered: list[str]) -> None:
     """One webhook after the other; it is answered once it is on the disk."""
     number = 0
     while True:

@@ -71,7 +71,7 @@ STORIES: Final[Mapping[str, Story]] = {
     "the answer is lost, the call found": Story(capabilities=LOOK_UP, moods=(ANSWER_LOST,), silent=True),
     "the answer is lost, sent again": Story(capabilities=KEY, moods=(ANSWER_LOST, NOT_PLACED)),
     "the request is lost, sent again": Story(capabilities=KEY, moods=(REQUEST_LOST,) * 3),
-    "the request is lost, not found, dialled": Story(capabilities=BOTH, moods=(REQUEST_LOST,) * 2),
+    "the request is lost, not found, dialed": Story(capabilities=BOTH, moods=(REQUEST_LOST,) * 2),
 }
 
 
@@ -102,7 +102,7 @@ class Trip:
         return self.story.capabilities
 
     async def live(self, lines: Lines) -> None:
-        """One process, until nothing is due any more."""
+        """One process, until nothing is due anymore."""
         self._sightings = Sightings()
         async with open_database(self.path, self.clock, runner=lines.run) as database:
             self._database, self._lines = database, lines

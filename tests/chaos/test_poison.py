@@ -95,7 +95,7 @@ def insert(connection: Connection, table: str, row: dict[str, Any]) -> None:
 
 
 async def until_none(clinic: Clinic, where: str) -> None:
-    """Wait until no reminder is so any more."""
+    """Wait until no reminder is so anymore."""
     with trio.fail_after(30):
         while clinic.count(f"reminders WHERE {where}"):  # noqa: ASYNC110 - no event crosses processes
             await trio.sleep(0.02)
@@ -121,7 +121,7 @@ def insert_all(path: Path) -> None:
 
 @pytest.mark.chaos
 async def test_garbage_rows_fail_alone_and_visibly_and_the_rows_after_them_are_called(tmp_path: Path) -> None:
-    """One row that breaks a whole claim would keep every phone from ringing, for ever."""
+    """One row that breaks a whole claim would keep every phone from ringing, forever."""
     async with a_clinic(tmp_path, outcome_timeout_seconds=5) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         insert_all(tmp_path / "clinic.db")
@@ -149,7 +149,7 @@ async def test_garbage_rows_fail_alone_and_visibly_and_the_rows_after_them_are_c
     ids=["empty", "NUL", "space", "not ASCII", "too long", "not UTF-8"],
 )
 def test_a_call_whose_id_does_not_fit_in_a_header_is_refused(tmp_path: Path, identity: str | bytes) -> None:
-    """Such a row could be read and never written again: its reminder would wait for ever, unseen."""
+    """Such a row could be read and never written again: its reminder would wait forever, unseen."""
     with open_sync(tmp_path / "clinic.db") as connection:
         insert(connection, "reminders", {"id": "r1", "phone_number": "+1", "message": "Hello.", "scheduled_at": 0})
         call = {"reminder_id": "r1", "id": identity, "phone_number": "+1", "state": "ended", "last_sign_at": 0}

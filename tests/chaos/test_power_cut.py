@@ -47,7 +47,7 @@ class History:
     draw: Random
     marks: list[tuple[int, State]] = field(factory=list)
     claimed: list[Action] = field(factory=list)
-    dialled: list[Action] = field(factory=list)
+    dialed: list[Action] = field(factory=list)
 
     def acknowledge(self) -> None:
         self.marks.append((len(self.recording.acts), state(self.store.connection)))
@@ -69,11 +69,11 @@ class History:
             claimed = self.claimed.pop(self.draw.randrange(len(self.claimed)))
             answer = self.draw.choice((Accepted(f"ext-{claimed.call.id}"), Unclear("cut off"), NotPlaced("busy")))
             self.store.answer(claimed, answer)
-            self.dialled.append(claimed)
+            self.dialed.append(claimed)
 
     def _report(self) -> None:
-        if self.dialled:
-            claimed = self.draw.choice(self.dialled)
+        if self.dialed:
+            claimed = self.draw.choice(self.dialed)
             status = self.draw.choice(("ringing", "busy", "completed"))
             self.store.report(
                 Report(

@@ -1,4 +1,4 @@
-"""Several processes on one file: nobody is rung twice, nobody waits for ever, and nobody is told of a lock."""
+"""Several processes on one file: nobody is rung twice, nobody waits forever, and nobody is told of a lock."""
 
 import json
 from collections.abc import AsyncIterator

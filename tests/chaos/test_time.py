@@ -50,11 +50,11 @@ async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(t
     """The loop would take the row's lease for run out, but for its list of what it still works on."""
     clock, answer_now = HandClock(), trio.Event()
 
-    async def when_told(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> Answer:
         await answer_now.wait()
         return await accepts(placement)
 
-    async with an_engine(tmp_path / "db", clock, FakeProvider(when_told)) as engine:
+    async with an_engine(tmp_path / "db", clock, FakeProvider(when_released)) as engine:
         await engine.insert("r1")
         [placed] = await engine.provider.asked(1)
         [before] = await engine.calls("r1")
@@ -120,11 +120,11 @@ async def test_what_became_due_while_the_machine_slept_is_called_one_by_one(tmp_
 async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lines(tmp_path: Path) -> None:
     clock, answer_now = HandClock(), trio.Event()
 
-    async def when_told(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> Answer:
         await answer_now.wait()
         return await accepts(placement)
 
-    async with an_engine(tmp_path / "db", clock, FakeProvider(when_told), dialers=3) as engine:
+    async with an_engine(tmp_path / "db", clock, FakeProvider(when_released), dialers=3) as engine:
         for number in range(12):
             await engine.insert(f"r{number}", at=NOW + HOUR)
         clock.advance(3 * HOUR)

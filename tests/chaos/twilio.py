@@ -20,7 +20,7 @@ from reminderd.providers.twilio.signature import signature
 from tests.chaos.provider import ChaosProvider, answer
 from tests.chaos.record import Order, Ring
 from tests.support.generic_server import Body
-from tests.support.hostile_provider import HeardRequest, Line
+from tests.support.hostile_provider import Line, ReceivedRequest
 
 ACCOUNT: Final = "AC" + "0" * 32
 TOKEN: Final = "a-token"
@@ -59,7 +59,7 @@ class TwilioChaos(ChaosProvider):
     _calls: dict[str, Conversation] = field(factory=dict)
     _forms: dict[str, dict[str, list[str]]] = field(factory=dict)
 
-    async def asked(self, line: Line, request: HeardRequest) -> None:
+    async def asked(self, line: Line, request: ReceivedRequest) -> None:
         target = urlsplit(request.target)
         sid = target.path.rpartition("/")[2].removesuffix(".json")
         if request.method == "POST" and sid == "Calls":
@@ -83,7 +83,7 @@ class TwilioChaos(ChaosProvider):
     async def accept(self, line: Line, ring: Ring) -> None:
         await answer(line, 201, self._shown(self._calls[ring.call_id]))
 
-    def _order(self, request: HeardRequest) -> Order:
+    def _order(self, request: ReceivedRequest) -> Order:
         form = parse_qs(request.body.decode(), strict_parsing=True)
         key = form["StatusCallback"][0].rpartition("/")[2]
         self._forms[key] = form

@@ -220,6 +220,6 @@ def test_a_number_is_dictated_as_it_is_dialed_within_its_country() -> None:
 @given(
     st.text() | st.from_regex(r"[+]?[0-9 ()/-]{4,20}", fullmatch=True), st.sampled_from(["", "US", "DE", "FR", "AU"])
 )
-def test_a_normalised_number_is_its_own_normal_form(text: str, country: str) -> None:
+def test_a_normalized_number_is_its_own_normal_form(text: str, country: str) -> None:
     number = number_or_none(text, country)
     assert number is None or number_or_none(number, country) == number

@@ -13,7 +13,15 @@ from reminderd.store.settings import database_id
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
 from tests.doctor.conftest import ALIVE, generic, says, site
-from tests.support.hostile_provider import Script, answering, cut, hear, hostile, nobody_listens, nobody_picks_up
+from tests.support.hostile_provider import (
+    Script,
+    answering,
+    cut,
+    hear,
+    hostile,
+    no_connection_is_accepted,
+    nobody_listens,
+)
 from tests.support.web_server import a_web_server
 
 
@@ -158,7 +166,7 @@ async def test_another_program_s_port_is_taken(script: Script, ask: Asking) -> N
 
 
 async def test_a_program_that_never_accepts_a_connection_has_the_port() -> None:
-    with nobody_picks_up() as url:
+    with no_connection_is_accepted() as url:
         async with asking(0.3) as impatient:
             found, marks = await looked(at(url), impatient)
     assert marks == [("port", Mark.WRONG)]

@@ -11,7 +11,7 @@ from reminderd.doctor.asking import Asking
 from reminderd.doctor.provider import check_webhooks
 from reminderd.providers.twilio.settings import TwilioSettings
 from tests.doctor.conftest import generic, says
-from tests.support.hostile_provider import HeardRequest, Line, Script, answering, hear, hostile, nobody_listens
+from tests.support.hostile_provider import Line, ReceivedRequest, Script, answering, hear, hostile, nobody_listens
 from tests.support.tls import encrypted
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN, fields
 
@@ -84,7 +84,7 @@ async def test_twilio_s_own_library_believes_the_signed_one_alone(ask: Asking) -
         await looked(twilio(), ask, local=server.url)
     validator = RequestValidator(TOKEN)
 
-    def is_believed(request: HeardRequest) -> bool:
+    def is_believed(request: ReceivedRequest) -> bool:
         url = PUBLIC + request.target
         return bool(validator.validate(url, fields(request), request.headers["x-twilio-signature"]))
 

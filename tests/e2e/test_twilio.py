@@ -31,7 +31,7 @@ async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) 
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "response"),
+    ("behavior", "response"),
     [
         ("confirms", "confirmed"),
         ("asks to cancel", "cancel_requested"),
@@ -42,11 +42,11 @@ async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) 
     ],
 )
 async def test_the_key_that_a_patient_presses_is_the_response_and_the_phone_rings_once(
-    tmp_path: Path, behaviour: str, response: str | None
+    tmp_path: Path, behavior: str, response: str | None
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
-        name = clinic.insert(behaviour)
+        name = clinic.insert(behavior)
         reached = await clinic.database.until(name, "called")
         if response is not None:
             await until_response(clinic, name, response)
@@ -66,7 +66,7 @@ async def test_the_key_that_a_patient_presses_is_the_response_and_the_phone_ring
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "outcome", "end_code", "reason"),
+    ("behavior", "outcome", "end_code", "reason"),
     [
         ("hangs up", CallOutcome.HUNG_UP, EndCode.HUNG_UP, "hung up during the message"),
         ("hears nothing", CallOutcome.NOT_HEARD, EndCode.NOT_HEARD, "not heard, after 2 calls"),
@@ -76,11 +76,11 @@ async def test_the_key_that_a_patient_presses_is_the_response_and_the_phone_ring
     ],
 )
 async def test_a_patient_who_did_not_hear_the_message_is_not_reached_and_left_to_staff(
-    tmp_path: Path, behaviour: str, outcome: CallOutcome, end_code: EndCode, reason: str
+    tmp_path: Path, behavior: str, outcome: CallOutcome, end_code: EndCode, reason: str
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
-        name = clinic.insert(behaviour)
+        name = clinic.insert(behavior)
         failed = await clinic.database.until(name, "failed")
         assert (failed.end_code, failed.last_error) == (end_code, reason)
         assert {call.outcome for call in clinic.database.calls(name)} == {outcome}
@@ -153,13 +153,13 @@ async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_cal
             assert "nine" not in call.heard[0]
 
 
-@pytest.mark.parametrize("behaviour", ["lost answer", "error, placed"])
+@pytest.mark.parametrize("behavior", ["lost answer", "error, placed"])
 async def test_a_lost_answer_is_never_asked_for_again_and_the_first_report_clears_it_up(
-    tmp_path: Path, behaviour: str
+    tmp_path: Path, behavior: str
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
-        name = clinic.insert(behaviour)
+        name = clinic.insert(behavior)
         await program.line("unconfirmed: ")
         await clinic.database.until(name, "called")
         assert len(clinic.twilio.calls) == 1

@@ -50,11 +50,11 @@ def answer_now() -> trio.Event:
 
 @pytest.fixture
 def slow(answer_now: trio.Event) -> FakeProvider:
-    async def when_told(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> Answer:
         await answer_now.wait()
         return await accepts(placement)
 
-    return FakeProvider(when_told)
+    return FakeProvider(when_released)
 
 
 @pytest.mark.parametrize("dialers", [3, 1])

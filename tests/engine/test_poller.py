@@ -253,11 +253,11 @@ async def test_the_last_look_keeps_back_what_must_not_be_sent(
 async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: Start) -> None:
     answer_now = trio.Event()
 
-    async def when_told(placement: Placement) -> Answer:
+    async def when_released(placement: Placement) -> Answer:
         await answer_now.wait()
         return await accepts(placement)
 
-    async with start(when_told, dialers=1) as engine:
+    async with start(when_released, dialers=1) as engine:
         await engine.insert("r1")
         await engine.insert("r2")
         await engine.provider.asked(1)

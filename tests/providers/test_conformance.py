@@ -28,7 +28,7 @@ from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
-from tests.support.twilio_sandbox import ACCOUNT, FROM, HELLO, TAKEN, TOKEN
+from tests.support.twilio_sandbox import ACCEPTED, ACCOUNT, FROM, HELLO, TOKEN
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PACE = 0.005
@@ -99,7 +99,7 @@ async def twilio(pace: float = PACE) -> AsyncIterator[Rig]:
     async def take(line: Line) -> None:
         """What a clinic answers: a few words for whoever picks up, nothing for a report."""
         asks = line.server.requests[-1].target.startswith(f"{PATH}/answer/")
-        await line.stream.send_all(HELLO if asks else TAKEN)
+        await line.stream.send_all(HELLO if asks else ACCEPTED)
 
     async with hostile((hear, take)) as inbox, trio.open_nursery() as nursery:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
@@ -153,9 +153,9 @@ async def test_a_call_is_accepted_under_the_provider_s_own_id_and_reported_with_
     assert end.duration_seconds
 
 
-@pytest.mark.parametrize(("behaviour", "status"), [("busy", "busy"), ("no answer", "no-answer"), ("failed", "failed")])
-async def test_each_end_of_a_call_is_reported_in_our_words(behaviour: str, status: str, rig: Rig) -> None:
-    await rig.provider.place(placement(rig.number(behaviour)))
+@pytest.mark.parametrize(("behavior", "status"), [("busy", "busy"), ("no answer", "no-answer"), ("failed", "failed")])
+async def test_each_end_of_a_call_is_reported_in_our_words(behavior: str, status: str, rig: Rig) -> None:
+    await rig.provider.place(placement(rig.number(behavior)))
     assert (await rig.end_of_call()).status == status
 
 
@@ -195,9 +195,9 @@ async def test_too_many_requests_ask_for_a_pause_of_everything(rig: Rig) -> None
     assert answer.rate_limited
 
 
-@pytest.mark.parametrize("behaviour", ["lost answer", "error, placed"])
-async def test_a_call_whose_answer_is_lost_is_unclear_and_can_be_found(behaviour: str, rig: Rig) -> None:
-    order = placement(rig.number(behaviour))
+@pytest.mark.parametrize("behavior", ["lost answer", "error, placed"])
+async def test_a_call_whose_answer_is_lost_is_unclear_and_can_be_found(behavior: str, rig: Rig) -> None:
+    order = placement(rig.number(behavior))
     assert isinstance(await rig.provider.place(order), Unclear)
     assert rig.calls_placed() == 1
     end = await rig.end_of_call()

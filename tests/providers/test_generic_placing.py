@@ -23,11 +23,11 @@ from tests.support.hostile_provider import (
     hang,
     hear,
     hostile,
+    no_connection_is_accepted,
     nobody_listens,
-    nobody_picks_up,
     repeat,
     say,
-    say_for_ever,
+    say_forever,
 )
 
 PLACEMENT = Placement(
@@ -182,8 +182,8 @@ async def test_the_status_of_an_answer_that_breaks_off_still_counts_outside_2xx(
         pytest.param(
             (hear, say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n")), id="chunks that are none"
         ),
-        pytest.param((hear, say(b"HTTP/1.1 200 OK\r\n"), say_for_ever(b"X-More: x\r\n")), id="endless headers"),
-        pytest.param((hear, say(b"HTTP/1.1 200 OK\r\n\r\n"), say_for_ever(b"x" * 10_000)), id="endless body"),
+        pytest.param((hear, say(b"HTTP/1.1 200 OK\r\n"), say_forever(b"X-More: x\r\n")), id="endless headers"),
+        pytest.param((hear, say(b"HTTP/1.1 200 OK\r\n\r\n"), say_forever(b"x" * 10_000)), id="endless body"),
         pytest.param(
             (hear, say(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n")),
             id="another protocol, politely",
@@ -207,7 +207,7 @@ async def test_a_line_that_breaks_once_we_have_sent_is_unclear(script: Script, p
         pytest.param((hear, say(b"HTTP/1.1 200 OK\r\n"), hang), id="within the head"),
         pytest.param((hear, say(answer(200, b'{"call_id": "c-1"}')[:-3]), hang), id="within the body"),
         pytest.param((hear, drip(answer(200, b'{"call_id": "%s"}' % (b"c" * 150)))), id="a byte now and then"),
-        pytest.param((hear, repeat(b"HTTP/1.1 100 Continue\r\n\r\n")), id="100 for ever"),
+        pytest.param((hear, repeat(b"HTTP/1.1 100 Continue\r\n\r\n")), id="100 forever"),
     ],
 )
 async def test_silence_once_we_have_sent_is_unclear_and_ends_in_time(
@@ -225,7 +225,7 @@ async def test_a_refused_connection_was_not_placed(provider_at: Maker) -> None:
 
 
 async def test_a_connection_that_is_never_made_was_not_placed(idle_clock: MockClock, provider_at: Maker) -> None:
-    with nobody_picks_up() as url:
+    with no_connection_is_accepted() as url:
         said = await provider_at(url, timeout=SOON).place(PLACEMENT)
     assert said == NotPlaced("no connection within 0.3 s")
     assert idle_clock.current_time() < 1

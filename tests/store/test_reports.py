@@ -239,7 +239,7 @@ def test_9_for_a_number_that_staff_have_put_down_keeps_their_word_for_why(store:
     assert [row["source"] for row in store.connection.execute("SELECT source FROM opt_outs")] == ["front desk"]
 
 
-# Nobody wants it any more
+# Nobody wants it anymore
 
 
 def test_the_ringing_call_of_a_cancelled_reminder_is_dropped_once_it_can_be_named(store: Store) -> None:

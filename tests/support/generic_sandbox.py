@@ -12,11 +12,11 @@ from reminderd.providers.base import json_object
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import serve_sandbox
-from tests.support.hostile_provider import HeardRequest, HostileProvider, Script, answering, hostile
+from tests.support.hostile_provider import HostileProvider, ReceivedRequest, Script, answering, hostile
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PACE = 0.005
-TAKEN = answering(204)
+ACCEPTED = answering(204)
 
 
 @define
@@ -26,12 +26,12 @@ class ServedSandbox:
     inbox: HostileProvider
     orders: int = 0
 
-    async def place(self, behaviour: str, *, key: str | None = None, reminder_id: str = "r-1") -> httpx.Response:
+    async def place(self, behavior: str, *, key: str | None = None, reminder_id: str = "r-1") -> httpx.Response:
         """Ask for a call, by default under a key of its own."""
         self.orders += 1
         key = key or f"key-{self.orders}"
         order = {
-            "phone_number": example_number(behaviour),
+            "phone_number": example_number(behavior),
             "message": "Your appointment is at nine.",
             "metadata": {"reminder_id": reminder_id, "attempt_id": key},
         }
@@ -41,7 +41,7 @@ class ServedSandbox:
         """The status words of the first `count` webhooks, sorted: each travels on its own."""
         return sorted(status_of(webhook) for webhook in await self.inbox.heard(count))
 
-    async def webhook(self, status: str) -> HeardRequest:
+    async def webhook(self, status: str) -> ReceivedRequest:
         """The first webhook with this status, as soon as it comes."""
         count = 1
         while True:
@@ -51,14 +51,14 @@ class ServedSandbox:
             count = len(self.inbox.requests) + 1
 
 
-def status_of(webhook: HeardRequest) -> str:
+def status_of(webhook: ReceivedRequest) -> str:
     return str(json_object(webhook.body)["status"])
 
 
 @asynccontextmanager
 async def a_generic_sandbox(*scripts: Script, pace: float = PACE) -> AsyncIterator[ServedSandbox]:
     """Serve the generic sandbox; `scripts` are what the inbox does with each webhook in turn, by default accept it."""
-    async with hostile(*(scripts or (TAKEN,))) as inbox, trio.open_nursery() as nursery:
+    async with hostile(*(scripts or (ACCEPTED,))) as inbox, trio.open_nursery() as nursery:
         sandbox = Sandbox(inbox.url, SECRET, "key", pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))
         async with httpx.AsyncClient(

@@ -15,7 +15,7 @@ from attrs import define, field, frozen
 from standardwebhooks import Webhook
 
 from reminderd.clock import SystemClock
-from tests.support.hostile_provider import HeardRequest, Line, cut, hang, hear, hostile
+from tests.support.hostile_provider import Line, ReceivedRequest, cut, hang, hear, hostile
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY = "a-provider-key"
@@ -58,18 +58,18 @@ class Ring:
 
 @define(kw_only=True)
 class GenericServer:
-    """The server's behaviour and its record."""
+    """The server's behavior and its record."""
 
-    fault: Callable[[int, HeardRequest], Fault] = lambda _number, _request: Fault.NONE
+    fault: Callable[[int, ReceivedRequest], Fault] = lambda _number, _request: Fault.NONE
     """Which fault the request with this number (from 0) suffers."""
     latency: float = 0.0
     answers: trio.Event = field(factory=trio.Event)
     """Until it is set, phones ring and no answer is given; it is set unless `hold` was called."""
-    honours_keys: bool = False
+    honors_keys: bool = False
     look_up: bool = False
     url: str = ""
     rings: list[Ring] = field(factory=list)
-    requests: list[HeardRequest] = field(factory=list)
+    requests: list[ReceivedRequest] = field(factory=list)
     look_ups: list[str] = field(factory=list)
     """What it was asked for."""
     on_ring: Callable[[Ring], None] = lambda _ring: None
@@ -102,7 +102,7 @@ class GenericServer:
                 await self._news.wait()
         return self.rings
 
-    async def _place(self, line: Line, request: HeardRequest) -> None:
+    async def _place(self, line: Line, request: ReceivedRequest) -> None:
         self.requests.append(request)
         fault = self.fault(next(self._numbers), request)
         refusals: dict[Fault, tuple[int, dict[str, Any], str]] = {
@@ -128,11 +128,11 @@ class GenericServer:
         else:
             await self._say(line, 201, {"call_id": call_id, "status": "queued"})
 
-    def _ring(self, request: HeardRequest) -> str:
+    def _ring(self, request: ReceivedRequest) -> str:
         order = json.loads(request.body)
         key = request.headers["idempotency-key"]
         known = next((ring.call_id for ring in self.rings if ring.key == key), None)
-        if known is not None and self.honours_keys:
+        if known is not None and self.honors_keys:
             return known
         ring = Ring(
             call_id=str(uuid4()),
@@ -148,7 +148,7 @@ class GenericServer:
         self.on_ring(ring)
         return ring.call_id
 
-    def _looked_up(self, request: HeardRequest) -> tuple[int, dict[str, Any]]:
+    def _looked_up(self, request: ReceivedRequest) -> tuple[int, dict[str, Any]]:
         if not self.look_up:
             return 404, {}
         if "attempt_id=" in request.target:

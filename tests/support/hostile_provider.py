@@ -16,7 +16,7 @@ Script: TypeAlias = tuple[Move, ...]
 
 
 @frozen
-class HeardRequest:
+class ReceivedRequest:
     method: str
     target: str
     headers: Mapping[str, str]
@@ -35,18 +35,18 @@ class HostileProvider:
     url: str
     scripts: list[Script]
     """One for each connection in turn; the last is played again and again."""
-    requests: list[HeardRequest] = field(factory=list)
+    requests: list[ReceivedRequest] = field(factory=list)
     connections: int = 0
     _news: trio.Event = field(factory=trio.Event)
 
-    async def heard(self, count: int) -> list[HeardRequest]:
+    async def heard(self, count: int) -> list[ReceivedRequest]:
         """The requests, as soon as there are `count` of them."""
         with trio.fail_after(60):
             while len(self.requests) < count:
                 await self._news.wait()
         return self.requests
 
-    def keep(self, request: HeardRequest) -> None:
+    def keep(self, request: ReceivedRequest) -> None:
         self.requests.append(request)
         self._news.set()
         self._news = trio.Event()
@@ -100,7 +100,7 @@ async def hear(line: Line) -> None:
     while len(line.unread) < length:
         line.unread += await _some(line)
     body, line.unread = line.unread[:length], line.unread[length:]
-    line.server.keep(HeardRequest(method, target, headers, body))
+    line.server.keep(ReceivedRequest(method, target, headers, body))
 
 
 async def _some(line: Line) -> bytes:
@@ -117,7 +117,7 @@ def say(text: bytes) -> Move:
     return move
 
 
-def say_for_ever(text: bytes) -> Move:
+def say_forever(text: bytes) -> Move:
     async def move(line: Line) -> None:
         while True:
             await line.stream.send_all(text)
@@ -177,7 +177,7 @@ def nobody_listens() -> Iterator[str]:
 
 
 @contextmanager
-def nobody_picks_up() -> Iterator[str]:
+def no_connection_is_accepted() -> Iterator[str]:
     """A URL that takes no connection and refuses none: its queue is full, and the kernel drops what knocks."""
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))

@@ -71,21 +71,21 @@ class TwilioClinic:
     url: str
     """Where Twilio finds us."""
 
-    def insert(self, behaviour: str, *, area: int = 202, name: str | None = None) -> str:
-        """A reminder for a patient who does as named; its id is the behaviour's name unless it is given."""
-        self.database.insert(name or behaviour, example_number(behaviour, area=area))
-        return name or behaviour
+    def insert(self, behavior: str, *, area: int = 202, name: str | None = None) -> str:
+        """A reminder for a patient who does as named; its id is the behavior's name unless it is given."""
+        self.database.insert(name or behavior, example_number(behavior, area=area))
+        return name or behavior
 
-    def calls_to(self, behaviour: str, *, area: int = 202) -> list[TwilioCall]:
+    def calls_to(self, behavior: str, *, area: int = 202) -> list[TwilioCall]:
         """What Twilio knows of the calls to such a patient."""
-        number = example_number(behaviour, area=area)
+        number = example_number(behavior, area=area)
         return [call for call in self.twilio.calls if call.phone_number == number]
 
-    async def rings(self, behaviour: str) -> TwilioCall:
+    async def rings(self, behavior: str) -> TwilioCall:
         """The first call to such a patient, as soon as its phone rings."""
         with trio.fail_after(100):
             while True:
-                for call in self.calls_to(behaviour):
+                for call in self.calls_to(behavior):
                     if call.status == "ringing":
                         return call
                 await trio.sleep(0.002)

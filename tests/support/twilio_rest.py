@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from reminderd.providers.base import Placement
 from tests.support.builders import NOW
-from tests.support.hostile_provider import HeardRequest, Script, answering, hang
+from tests.support.hostile_provider import ReceivedRequest, Script, answering, hang
 from tests.support.twilio_sandbox import ACCOUNT, FROM
 
 PUBLIC = "https://clinic.example"
@@ -53,10 +53,10 @@ def a_call(**changes: Any) -> dict[str, Any]:
 
 
 def patience(*scripts: Script) -> timedelta:
-    """How long to wait for these answers: not for ever where one never comes, else as long as a busy machine needs."""
+    """How long to wait for these answers: not forever where one never comes, else as long as a busy machine needs."""
     return timedelta(seconds=0.5 if any(hang in script for script in scripts) else 10)
 
 
-def form(request: HeardRequest) -> list[tuple[str, str]]:
+def form(request: ReceivedRequest) -> list[tuple[str, str]]:
     """The fields of a request, in their order."""
     return parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True)

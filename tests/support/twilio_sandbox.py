@@ -15,7 +15,7 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.serve import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
-from tests.support.hostile_provider import HeardRequest, HostileProvider, Line, answer, hear, hostile
+from tests.support.hostile_provider import HostileProvider, Line, ReceivedRequest, answer, hear, hostile
 
 ACCOUNT = "AC" + "0" * 32
 TOKEN = "12345"
@@ -38,11 +38,11 @@ def menu(words: str = "Press 1.", **attributes: str) -> str:
     return f"<Gather {written}><Say>{words}</Say></Gather>"
 
 
-TAKEN = answer(204)
+ACCEPTED = answer(204)
 HELLO = twiml("<Say>Hello.</Say>")
 
 
-def fields(request: HeardRequest) -> dict[str, str]:
+def fields(request: ReceivedRequest) -> dict[str, str]:
     """Return a webhook's parameters, from its body or its query."""
     text = request.body.decode() if request.method == "POST" else urlsplit(request.target).query
     return dict(parse_qsl(text, keep_blank_values=True, strict_parsing=True))
@@ -54,10 +54,10 @@ class ServedTwilioSandbox:
     client: httpx.AsyncClient
     clinic: HostileProvider
 
-    async def place(self, behaviour: str = "answered", /, **changes: str | Sequence[str] | None) -> httpx.Response:
+    async def place(self, behavior: str = "answered", /, **changes: str | Sequence[str] | None) -> httpx.Response:
         """Ask for a call; None leaves a parameter out."""
         usual: dict[str, str | Sequence[str] | None] = {
-            "To": example_number(behaviour),
+            "To": example_number(behavior),
             "From": FROM,
             "Url": f"{self.clinic.url}/answer",
             "StatusCallback": f"{self.clinic.url}/status/call-1",
@@ -87,11 +87,11 @@ class ServedTwilioSandbox:
                 await self.clinic.heard(len(self.clinic.requests) + 1)
         return sorted(map(fields, found[:count]), key=lambda told: int(told["SequenceNumber"]))
 
-    def requests(self, path: str) -> list[HeardRequest]:
+    def requests(self, path: str) -> list[ReceivedRequest]:
         """Return the requests to a path, or below it."""
         return [request for request in self.clinic.requests if request.target.startswith(path)]
 
-    def is_signed(self, request: HeardRequest) -> bool:
+    def is_signed(self, request: ReceivedRequest) -> bool:
         """Whether Twilio's own library takes it for Twilio's."""
         parameters = fields(request) if request.method == "POST" else {}
         url = self.clinic.url + request.target
@@ -130,7 +130,7 @@ async def a_twilio_sandbox(
     answers: Mapping[str, Sequence[bytes]] | None = None, *, pace: float = PACE
 ) -> AsyncIterator[ServedTwilioSandbox]:
     """Serve the Twilio sandbox; `answers` are the clinic's, by path, where they differ from the usual ones."""
-    side = _ClinicSide({"/status": [TAKEN], "/answer": [HELLO], **(answers or {})})
+    side = _ClinicSide({"/status": [ACCEPTED], "/answer": [HELLO], **(answers or {})})
     async with hostile((hear, side.reply)) as clinic, trio.open_nursery() as nursery:
         sandbox = TwilioSandbox(ACCOUNT, TOKEN, pace=pace)
         url = await nursery.start(partial(serve_sandbox, sandbox))

@@ -25,10 +25,10 @@ from tests.support.hostile_provider import (
     hang,
     hear,
     hostile,
+    no_connection_is_accepted,
     nobody_listens,
-    nobody_picks_up,
     say,
-    say_for_ever,
+    say_forever,
 )
 from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, PUBLIC, SID, TO, a_call, error, form, says
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
@@ -286,7 +286,7 @@ async def test_what_may_have_been_placed_is_unclear(script: Script, twilio_at: M
         pytest.param((hear, say(answer(201, b'{"sid": "CA1"}')[:-3])), id="closed within the body"),
         pytest.param((hear, say(answer(201, b'{"sid": "CA1"}')[:-3]), cut), id="reset within the body"),
         pytest.param((hear, say(b"\x00\xff\x13garbage")), id="garbage"),
-        pytest.param((hear, say(b"HTTP/1.1 201 OK\r\n\r\n"), say_for_ever(b"x" * 10_000)), id="endless body"),
+        pytest.param((hear, say(b"HTTP/1.1 201 OK\r\n\r\n"), say_forever(b"x" * 10_000)), id="endless body"),
         pytest.param(
             (hear, say(answer(201, b"\x1f\x8b\x08garbage", Content_Encoding="gzip"))), id="compressed, unasked"
         ),
@@ -322,7 +322,7 @@ async def test_a_refused_connection_was_not_placed(twilio_at: Maker) -> None:
 
 
 async def test_a_connection_that_is_never_made_was_not_placed(idle_clock: MockClock, twilio_at: Maker) -> None:
-    with nobody_picks_up() as url:
+    with no_connection_is_accepted() as url:
         assert await twilio_at(url, timeout=SOON).place(PLACEMENT) == NotPlaced("no connection within 0.3 s")
     assert idle_clock.current_time() < 1
 

@@ -15,7 +15,7 @@ from reminderd.providers.base import Placement
 from reminderd.providers.twilio.api import mistakes_in
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from tests.support.builders import NOW
-from tests.support.hostile_provider import HeardRequest, answering, hostile
+from tests.support.hostile_provider import ReceivedRequest, answering, hostile
 
 Maker = Callable[..., TwilioProvider]
 
@@ -25,7 +25,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 SETTINGS: Final = [CallSettings(), *(CallSettings(machine_detection=word) for word in ("Enable", "DetectMessageEnd"))]
 
 
-def breaches(request: HeardRequest) -> Iterator[str]:
+def breaches(request: ReceivedRequest) -> Iterator[str]:
     """What of a request the document does not allow, a sentence each."""
     target = urlsplit(request.target)
     for template, path in DOCUMENT["paths"].items():
@@ -57,7 +57,7 @@ def _parameters(known: list[dict[str, Any]], given: dict[str, str]) -> Iterator[
     yield from _against(schema, {name: _typed(by_name.get(name), [value]) for name, value in given.items()})
 
 
-def _body(known: dict[str, Any] | None, request: HeardRequest) -> Iterator[str]:
+def _body(known: dict[str, Any] | None, request: ReceivedRequest) -> Iterator[str]:
     if known is None:
         if request.body:
             yield "it has a body"
@@ -89,7 +89,7 @@ def _against(schema: dict[str, Any], given: dict[str, object]) -> Iterator[str]:
     yield from (error.message for error in Draft202012Validator(whole).iter_errors(given))
 
 
-async def requests_of(twilio_at: Maker, settings: CallSettings) -> list[HeardRequest]:
+async def requests_of(twilio_at: Maker, settings: CallSettings) -> list[ReceivedRequest]:
     """All that our client ever asks."""
     placement = Placement(
         call_id="3f0a5c1e-8f0d-4a7e-9a43-0f2a7f1a9b52",
@@ -140,5 +140,5 @@ async def test_every_request_is_one_that_twilio_documents(settings: CallSettings
 def test_the_document_would_find_a_request_that_is_wrong(body: bytes, breach: str) -> None:
     headers = {"authorization": "Basic x", "content-type": FORM}
     target = f"/2010-04-01/Accounts/AC{0:032}/Calls.json"
-    found = list(breaches(HeardRequest("POST", target, headers, body)))
+    found = list(breaches(ReceivedRequest("POST", target, headers, body)))
     assert any(breach in sentence for sentence in found), found

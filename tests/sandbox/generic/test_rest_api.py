@@ -15,7 +15,7 @@ from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.generic.simulation import PAUSES
 from reminderd.sandbox.serve import serve_sandbox
-from tests.support.generic_sandbox import SECRET, TAKEN, a_generic_sandbox, status_of
+from tests.support.generic_sandbox import ACCEPTED, SECRET, a_generic_sandbox, status_of
 from tests.support.hostile_provider import answering, cut, hear
 
 ANSWERED = ["completed", "in-progress", "initiated", "ringing"]
@@ -129,7 +129,7 @@ async def test_the_same_key_for_a_different_request_is_a_conflict() -> None:
 
 
 async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() -> None:
-    refusals = [(hear, cut), answering(500), answering(503), answering(302, Location="/"), TAKEN]
+    refusals = [(hear, cut), answering(500), answering(503), answering(302, Location="/"), ACCEPTED]
     async with a_generic_sandbox(*refusals) as served:
         await served.place("busy")
         webhooks = await served.inbox.heard(6)  # two that are taken, after four tries in vain
@@ -142,7 +142,7 @@ async def test_a_webhook_is_sent_again_under_the_same_id_until_it_is_accepted() 
 
 async def test_a_webhook_that_is_never_accepted_is_given_up_and_others_are_still_sent() -> None:
     in_vain = 1 + len(PAUSES)
-    async with a_generic_sandbox(*[answering(500)] * (2 * in_vain), TAKEN, pace=0.001) as served:
+    async with a_generic_sandbox(*[answering(500)] * (2 * in_vain), ACCEPTED, pace=0.001) as served:
         await served.place("busy")
         await served.inbox.heard(2 * in_vain)
         await served.place("no answer", reminder_id="r-2")
@@ -152,7 +152,7 @@ async def test_a_webhook_that_is_never_accepted_is_given_up_and_others_are_still
 
 
 async def test_a_webhook_that_is_unwanted_for_good_is_not_sent_again() -> None:
-    async with a_generic_sandbox(answering(410), answering(410), TAKEN) as served:
+    async with a_generic_sandbox(answering(410), answering(410), ACCEPTED) as served:
         await served.place("busy")
         await served.inbox.heard(2)
         await served.place("failed", reminder_id="r-2")

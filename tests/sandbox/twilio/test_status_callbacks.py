@@ -7,7 +7,7 @@ import pytest
 
 from reminderd.sandbox.behaviors import example_number
 from tests.support.hostile_provider import answer
-from tests.support.twilio_sandbox import ACCOUNT, FROM, TAKEN, a_twilio_sandbox, fields, twiml
+from tests.support.twilio_sandbox import ACCEPTED, ACCOUNT, FROM, a_twilio_sandbox, fields, twiml
 
 
 async def told_of(behavior: str, count: int) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ async def test_an_answered_callback_is_never_sent_again(answered: bytes, complai
     assert [each.partition(":")[0] for each in call.complaints] == [complaint] * 2
 
 
-@pytest.mark.parametrize("taken", [TAKEN, answer(200), twiml("")], ids=["204", "200", "twiml"])
+@pytest.mark.parametrize("taken", [ACCEPTED, answer(200), twiml("")], ids=["204", "200", "twiml"])
 async def test_a_callback_that_is_answered_as_twilio_expects_leaves_no_complaint(taken: bytes) -> None:
     async with a_twilio_sandbox({"/status": [taken]}) as served:
         await served.place("silent")
