@@ -78,7 +78,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "no such host"
         if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
-            reason += "; perhaps another reminderd runs: ss -ltnp names the program that uses the port"
+            reason = f"{reason}; perhaps another reminderd runs: ss -ltnp names the program that uses the port"
         raise PortUnavailableError(f"can't listen on {shown_host(host)} port {port}: {reason}") from error
     return listener
 
