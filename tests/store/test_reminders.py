@@ -337,7 +337,7 @@ def test_its_call_is_still_followed_to_its_end(desk: Desk) -> None:
 
 def test_a_final_reminder_cannot_be_cancelled(desk: Desk) -> None:
     desk.insert(status="called")
-    with pytest.raises(NotAllowedError, match="already final"):
+    with pytest.raises(NotAllowedError, match="already been reached"):
         cancel(desk)
     assert desk.count("audit") == 0
 
