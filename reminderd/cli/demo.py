@@ -22,8 +22,7 @@ from reminderd.daemon import Options, run
 from reminderd.logs.configure import configure_logs
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
-from reminderd.sandbox.switchboard import PlacedCall
+from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders

@@ -21,10 +21,9 @@ from reminderd.config import Config, numbering_of, templates_of
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, check_status, columns_of, read_row
 from reminderd.core.tables.csv_rows import DELIMITERS
 from reminderd.core.tables.headers import is_header, plain
-from reminderd.core.tables.rows import check_status, read_row
 from reminderd.store.errors import StoreUnavailableError
 
 INTERRUPTED: Final = 130

@@ -9,7 +9,7 @@ from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_any_numbers
 from reminderd.store.address import unreached_since
 from reminderd.store.claims import standstill

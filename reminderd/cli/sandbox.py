@@ -10,8 +10,8 @@ from loguru import logger
 from reminderd.cli.common import fail, leaves, wrong
 from reminderd.daemon import watch_signals
 from reminderd.logs.configure import configure_logs
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
+from reminderd.sandbox.generic import Sandbox
+from reminderd.sandbox.switchboard import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 
 _API_KEY: Final = "sandbox"

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.diagnosis import DISK_FULL_SOON
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import zone_of

@@ -11,7 +11,7 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome

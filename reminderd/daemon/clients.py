@@ -10,7 +10,7 @@ from attrs import field, frozen
 from reminderd.config import Config
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhook_auth import standard_webhooks
+from reminderd.providers.generic.webhooks import standard_webhooks
 from reminderd.providers.settings import ClientOptions
 
 _SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)

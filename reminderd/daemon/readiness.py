@@ -10,7 +10,7 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd import __version__
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import ADDRESS
 from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context

@@ -23,8 +23,8 @@ from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.generic import Sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import open_database
 from reminderd.store.settings import real_provider, remember_real_provider

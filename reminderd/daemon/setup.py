@@ -24,9 +24,8 @@ from reminderd.metrics import Instruments
 from reminderd.providers.base import ProviderClient
 from reminderd.store.database import Database
 from reminderd.web.api import Throttle
-from reminderd.web.app import build_app
+from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
-from reminderd.web.health import Health, build_metrics_app
 
 Part = Literal["dial", "web"]
 

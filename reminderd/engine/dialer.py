@@ -10,8 +10,7 @@ from reminderd.core.answers import Answer, Candidates, Finding
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
-from reminderd.engine.address_pause import Turn
-from reminderd.engine.breaker import Breaker
+from reminderd.engine.breaker import Breaker, Turn
 from reminderd.engine.context import Context
 from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import Provider, placement_of

@@ -12,7 +12,7 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
-from reminderd.engine.address_pause import Turn
+from reminderd.engine.breaker import Turn
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.dialer import check, dial
 from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.address import is_failing, never_asked
+from reminderd.core.lifecycle.reconcile import is_failing, never_asked
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules
 from reminderd.store.erased import recognized_among

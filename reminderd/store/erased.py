@@ -13,7 +13,7 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.core.model import ERASED, Call
-from reminderd.core.schedule.limits import WEEK
+from reminderd.core.rules import WEEK
 from reminderd.store.rows import Connection, to_ms
 
 KEPT: Final = WEEK + timedelta(days=1)

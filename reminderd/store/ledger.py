@@ -11,8 +11,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import ERASED, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
-from reminderd.core.rules import Rules
-from reminderd.core.schedule.limits import WEEK
+from reminderd.core.rules import WEEK, Rules
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
 

@@ -5,8 +5,7 @@ import pytest
 from reminderd.core.answers import Accepted, AccountTrouble, NotPlaced
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
-from reminderd.engine.address_pause import BETWEEN_PROBES, AddressPause, Turn
-from reminderd.engine.breaker import Breaker
+from reminderd.engine.breaker import BETWEEN_PROBES, AddressPause, Breaker, Turn
 from tests.support.nouns import MINUTE, NOW, a_call
 
 ACCEPTED = Accepted("ext-1")

@@ -6,8 +6,7 @@ import pytest
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
-from reminderd.engine.address_pause import Turn
-from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker
+from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker, Turn
 from tests.support.nouns import a_call
 
 ACCEPTED = Accepted("ext-1")

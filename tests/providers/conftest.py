@@ -6,7 +6,7 @@ import pytest
 from trio.testing import MockClock
 
 from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhook_auth import unsigned
+from reminderd.providers.generic.webhooks import unsigned
 
 
 @pytest.fixture

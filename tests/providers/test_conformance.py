@@ -19,13 +19,13 @@ from reminderd.core.answers import Accepted, Candidates, Found, NoAnswer, NotFou
 from reminderd.core.model import TERMINAL
 from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Webhook
 from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhook_auth import standard_webhooks
-from reminderd.providers.twilio.api import Account
+from reminderd.providers.generic.webhooks import standard_webhooks
 from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.voice_api import Account
 from reminderd.providers.twilio.webhooks import PATH
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.generic import Sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
 from tests.support.twilio_desk import ACCOUNT, FROM, HELLO, TAKEN, TOKEN

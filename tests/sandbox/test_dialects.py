@@ -9,7 +9,7 @@ import trio
 from attrs import frozen
 
 from reminderd.sandbox.behaviors import BEHAVIORS, Behavior, example_number
-from reminderd.sandbox.serve import SimulatedProvider
+from reminderd.sandbox.switchboard import SimulatedProvider
 from tests.support.sandbox_desk import open_desk
 from tests.support.twilio_desk import open_twilio_desk
 

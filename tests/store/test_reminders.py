@@ -15,7 +15,7 @@ from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
 from reminderd.store.errors import UnknownReminderError

@@ -18,13 +18,12 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, Reply
 from reminderd.core.script.templates import Script
-from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.voice_api import Account
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.app import build_app
+from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits
-from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
 from tests.support.door import Recorded

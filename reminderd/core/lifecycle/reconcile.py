@@ -1,6 +1,6 @@
-"""Reconcile an alive call: how to find out what became of it, and what follows if nobody can know."""
+"""Find out what became of a call, and whether our own address fails: answered calls that never asked what to say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -234,3 +234,53 @@ def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transit
     after, lines = close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now)
     line = LogLine("given up: the provider has not reported its end", Level.WARNING, call.reminder_id, call.id)
     return Transition(ledger=after, lines=(line, *lines), call=after.calls[call.id])
+
+
+NUMBERS_IN_A_ROW: Final = 2
+"""As many different numbers whose calls never asked, with no request in between, mean that our address is failing."""
+
+ASKS_WITHIN: Final = timedelta(seconds=2)
+"""A call that lasts this long after the answer, or after machines were told apart, has asked, if it can."""
+
+UNREACHED: Final = (
+    "answered calls never asked what to say, so patients heard nothing: "
+    "the provider does not reach the address in [web].public_base_url"
+)
+"""What people are told while our address is failing."""
+
+
+def never_asked(call: Call, rules: Rules) -> bool:
+    """Return whether a call was answered and lasted long enough, and the provider never asked us what to say.
+
+    A caller who hangs up while the provider still listens for a machine proves nothing, and neither does a call that we
+    do not know.
+    """
+    can_tell = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
+    if not can_tell or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
+        return False
+    listens = rules.capabilities.listens_for if call.answered_by is None else timedelta(0)
+    return timedelta(seconds=call.duration_seconds) >= listens + ASKS_WITHIN
+
+
+def is_failing(calls: Iterable[Call], rules: Rules, *, answering_since: datetime | None) -> bool:
+    """Return whether our address is failing, by the newest calls that were placed with it.
+
+    Only calls that were made after the last request for a document count: they show what the address is like now.
+
+    Args:
+        calls: the newest calls.
+        rules: the clinic's rules.
+        answering_since: since when no request of the provider was in vain, as while we are stopped; None: always.
+    """
+    known = tuple(calls)
+    asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
+    since = [call for call in known if asked is None or call.created_at > asked]
+    silent = [call for call in since if never_asked(call, rules) and not _may_have_asked_in_vain(call, answering_since)]
+    return len({call.phone_number for call in silent}) >= NUMBERS_IN_A_ROW
+
+
+def _may_have_asked_in_vain(call: Call, answering_since: datetime | None) -> bool:
+    """Return whether we may have been unable to answer: the call was made before that was over, and ended after."""
+    if answering_since is None or call.created_at > answering_since:
+        return False
+    return call.received_at is None or call.received_at > answering_since

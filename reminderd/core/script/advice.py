@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from reminderd.core.phone import national
-from reminderd.core.script.languages import is_built_in, language_of
-from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.prompts import Prompt, is_built_in, language_of, seconds
 from reminderd.core.script.templates import Script, spoken
 
 ORDINARY_MESSAGE: Final = 200

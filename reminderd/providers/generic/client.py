@@ -23,8 +23,7 @@ from reminderd.core.answers import (
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
 from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhook_auth import Verifier
-from reminderd.providers.generic.webhooks import routes
+from reminderd.providers.generic.webhooks import Verifier, routes
 from reminderd.providers.http import (
     Exchange,
     Outcome,

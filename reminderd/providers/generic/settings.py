@@ -71,7 +71,7 @@ class GenericSettings(ProviderSettings):
         """Return the client."""
         # Only here: whoever reads the configuration needs no HTTP client.
         from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415
-        from reminderd.providers.generic.webhook_auth import verifier  # noqa: PLC0415
+        from reminderd.providers.generic.webhooks import verifier  # noqa: PLC0415
 
         return GenericProvider(
             api_url=self.api_url,
@@ -86,6 +86,6 @@ class GenericSettings(ProviderSettings):
 
     def probe(self, _public_base_url: str, now: datetime) -> Probe | None:
         """Return a webhook to check the web server with."""
-        from reminderd.providers.generic.webhook_auth import probe  # noqa: PLC0415 - as in `client`
+        from reminderd.providers.generic.webhooks import probe  # noqa: PLC0415 - as in `client`
 
         return probe(self.webhook_auth, self.webhook_secret, now)

@@ -31,9 +31,9 @@ from reminderd.providers.base import (
     usable,
 )
 from reminderd.providers.settings import Probe
-from reminderd.providers.twilio.answers import moment, whole_number
 from reminderd.providers.twilio.signature import HEADER, form_fields, signature
 from reminderd.providers.twilio.twiml import fallback, twiml
+from reminderd.providers.twilio.voice_api import moment, whole_number
 
 PATH: Final = "/webhooks/twilio"
 """Under the public base URL: where Twilio reaches us."""

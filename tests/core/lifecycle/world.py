@@ -37,9 +37,8 @@ from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Tran
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.rules import Backoff, Rules
+from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
-from reminderd.core.schedule.limits import Limits
 from reminderd.core.script.prompts import Question
 
 STEP: Final = timedelta(minutes=36)

@@ -6,7 +6,7 @@ from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Told, outcome_of
 from reminderd.providers.generic.payload import read_report
 from reminderd.sandbox.behaviors import behavior_of, example_number
-from reminderd.sandbox.generic.simulation import CallRequest, GenericCall, report_of
+from reminderd.sandbox.generic import CallRequest, GenericCall, report_of
 from tests.support.nouns import NOW, a_call
 
 
