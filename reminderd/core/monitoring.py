@@ -58,7 +58,7 @@ class Glance:
 
 
 @frozen(kw_only=True)
-class Daemon:
+class DaemonReport:
     """What the running daemon reports about itself."""
 
     version: str
@@ -76,7 +76,7 @@ class Daemon:
 
 def errors(
     *,
-    daemon: Daemon | str,
+    daemon: DaemonReport | str,
     glance: Glance,
     uncallable: int,
     free_bytes: int,

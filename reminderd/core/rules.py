@@ -86,7 +86,7 @@ class Backoff:
 
 @frozen(kw_only=True)
 class Rules:
-    """Everything a transition may depend on besides the reminder, its calls, the event and the time."""
+    """Everything a transition may depend on, apart from the reminder, its calls, the event and the time."""
 
     lease: timedelta = timedelta(seconds=60)
     """How long a claim holds a row."""

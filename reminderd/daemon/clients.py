@@ -8,6 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from reminderd.config import Config
+from reminderd.core.answers import Capabilities
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.generic.webhooks import standard_webhooks
@@ -32,12 +33,7 @@ def client(config: Config, *, own_url: str, earlier_urls: tuple[str, ...] = ()) 
         own_url: where webhooks are accepted, if the configuration does not say it.
         earlier_urls: where they were accepted before; calls under way may carry those.
     """
-    options = ClientOptions(
-        public_base_urls=(config.web.public_base_url or own_url, *earlier_urls),
-        timeout=timedelta(seconds=config.provider.timeout_seconds),
-        max_connections=2 * config.worker.dialers,
-    )
-    return config.provider.settings.client(options)
+    return config.provider.settings.client(_options(config, config.web.public_base_url or own_url, *earlier_urls))
 
 
 async def mistakes_online(config: Config) -> list[str]:
@@ -59,12 +55,16 @@ def client_of_sandbox(
     return GenericProvider(
         api_url=api_url,
         api_key=secrets.api_key,
-        timeout=timedelta(seconds=config.provider.timeout_seconds),
+        capabilities=Capabilities(honors_key=True, key_lifetime=_SANDBOX_KEY_LIFETIME, look_up=True),
         verify_webhook=standard_webhooks(secrets.webhook_secret),
-        honours_key=True,
-        key_lifetime=_SANDBOX_KEY_LIFETIME,
-        look_up=True,
+        options=_options(config),
+        is_sandbox=True,
+    )
+
+
+def _options(config: Config, *public_base_urls: str) -> ClientOptions:
+    return ClientOptions(
+        public_base_urls=public_base_urls,
+        timeout=timedelta(seconds=config.provider.timeout_seconds),
         max_connections=2 * config.worker.dialers,
-        name="sandbox",
-        account="sandbox",
     )

@@ -20,7 +20,7 @@ from reminderd.core.script.templates import Script
 from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
-from reminderd.engine.dialer import log_turn
+from reminderd.engine.dialer import log_pause_change
 from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
@@ -65,7 +65,7 @@ class DatabaseRecorder:
         except UnknownReminderError:
             return _to_nobody(report)
         except StoreUnavailableError:
-            self.breaker.address.asked_in_vain = True
+            self.breaker.address.asked_without_answer = True
             raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
@@ -104,7 +104,7 @@ class DatabaseRecorder:
     def _provider_lives(self) -> None:
         turn = self.breaker.webhook_came()
         if turn is not None:
-            log_turn(turn, self.breaker)
+            log_pause_change(turn, self.breaker)
 
 
 def _to_nobody(report: Report) -> Spoken:

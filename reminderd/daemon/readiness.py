@@ -38,7 +38,7 @@ class Watch:
     async def readiness(self) -> Mapping[str, str | None]:
         """Return each part that this process runs, with what is wrong with it, or None."""
         database, memory, clock = self.context.database, self.context.memory, self.context.clock
-        parts: dict[str, str | None] = {"database": database.trouble}
+        parts: dict[str, str | None] = {"database": database.failure}
         unreached_since = None
         try:
             wakes = await database.read(partial(next_wakes, now=clock.now(), alive=False))

@@ -13,7 +13,7 @@ BETWEEN_PROBES: Final = Backoff(timedelta(minutes=5), timedelta(hours=1))
 """A probe calls a patient, who hears nothing if our address is still failing, and its end is known minutes later."""
 
 
-class Turn(StrEnum):
+class PauseChange(StrEnum):
     """How an event changed a pause."""
 
     BEGAN = "began"
@@ -25,7 +25,7 @@ class AddressPause:
 
     def __init__(self, backoff: Backoff = BETWEEN_PROBES) -> None:
         self._backoff = backoff
-        self.asked_in_vain = False
+        self.asked_without_answer = False
         """The provider has asked, or may have asked, what to say, and that could not be recorded yet."""
         self._since: datetime | None = None
         self._probes = 0
@@ -43,7 +43,7 @@ class AddressPause:
         """Return the numbers that are a probe only where no other number waits: they were called already."""
         return frozenset(self._probed)
 
-    def update(self, since: datetime | None, now: float, draw: float) -> Turn | None:
+    def update(self, since: datetime | None, now: float, draw: float) -> PauseChange | None:
         """Begin or end the pause: `since` is when our address began to fail by the database, None if it works.
 
         A process that starts while it fails waits before its first probe, too.
@@ -52,11 +52,11 @@ class AddressPause:
         if since is None:
             self._probes = 0
             self._probed.clear()
-            return None if before is None else Turn.ENDED
+            return None if before is None else PauseChange.ENDED
         if before is not None:
             return None
         self._wait(now, draw)
-        return Turn.BEGAN
+        return PauseChange.BEGAN
 
     def room(self, now: float) -> int | None:
         """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
@@ -186,7 +186,7 @@ class Breaker:
         if self._probe == call_id:
             self._probe = None
 
-    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> Turn | None:
+    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> PauseChange | None:
         """Record the provider's answer to a request."""
         self.address.answered(call, answer, now, draw)
         was_probe = self._probe == call.id
@@ -197,12 +197,12 @@ class Breaker:
             _remember(self._tried, call.phone_number, None)
         return turn
 
-    def webhook_came(self) -> Turn | None:
+    def webhook_came(self) -> PauseChange | None:
         """Record a webhook: the provider is able to report, which breaks a streak."""
         self._no_streak()
         return self._end() if self._kind is _Kind.STREAK else None
 
-    def _answered(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> Turn | None:
+    def _answered(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> PauseChange | None:
         match answer:
             case Accepted():
                 self._no_streak()
@@ -229,7 +229,9 @@ class Breaker:
                     return self._pause(_Kind.STREAK, reason, now, draw, again=False)
                 return None
 
-    def _number_refused(self, number: str, reason: str, now: float, draw: float, *, was_probe: bool) -> Turn | None:
+    def _number_refused(
+        self, number: str, reason: str, now: float, draw: float, *, was_probe: bool
+    ) -> PauseChange | None:
         """Pause if nothing shows that our account may call any number: different ones were refused, none accepted."""
         is_only_one = self._not_ours.get(number, False)
         _remember(self._not_ours, number, is_only_one)
@@ -246,7 +248,7 @@ class Breaker:
 
     def _pause(
         self, kind: _Kind, reason: str, now: float, draw: float, *, again: bool, floor: float = 0.0
-    ) -> Turn | None:
+    ) -> PauseChange | None:
         """Begin the pause, or make it longer if the probe failed; answers to older requests only add their minimum."""
         began = self._kind is None
         if began or again:
@@ -260,14 +262,14 @@ class Breaker:
             self._until = max(self._until, now + floor)
             if kind is _Kind.REFUSED:
                 self._kind, self.reason = kind, reason
-        return Turn.BEGAN if began else None
+        return PauseChange.BEGAN if began else None
 
-    def _end(self) -> Turn | None:
+    def _end(self) -> PauseChange | None:
         ended = self._kind is not None
         self._kind = self.reason = None
         self._failures = 0
         self._tried.clear()
-        return Turn.ENDED if ended else None
+        return PauseChange.ENDED if ended else None
 
 
 def _remember(numbers: dict[str, T], number: str, value: T) -> None:

@@ -184,7 +184,7 @@ class _Content(httpx.AsyncByteStream):
 
 @define
 class _Progress:
-    """How far one request got, by httpcore's trace events. In doubt it counts as sent."""
+    """How far one request got, by httpcore's trace events. Where that is unknown it counts as sent."""
 
     handed_over: bool = False
     """Whether httpx has the request; before, it waits for one of our places."""
@@ -235,7 +235,7 @@ def acceptance(heard: Heard, *, id_field: str) -> Answer:
 
     Args:
         heard: the answer.
-        id_field: the name of the JSON field with the provider's id of the call; `status` may stand beside it.
+        id_field: the name of the JSON field with the provider's id of the call; `status` may stand next to it.
     """
     if not heard.complete:
         return Unclear(f"{heard.status}, but the answer was incomplete")

@@ -20,7 +20,7 @@ REMEMBERED: Final = 10_000
 """Calls, and rejected requests, that are kept; the oldest are forgotten."""
 
 _EARLY_STEPS: Final = 20
-"""How long an "early" call's answer is held back at most, should nobody accept its webhooks."""
+"""How long an "early" call's answer is held back at most, if nobody accepts its webhooks."""
 
 
 class PlacedCall(Protocol):
@@ -168,7 +168,7 @@ async def serve_sandbox(
     Args:
         sandbox: what to serve.
         host: the address to listen on.
-        port: 0 takes a free one.
+        port: 0 chooses a free one.
         shutdown_trigger: waits for the stop; requests in flight then have a second to end.
         task_status: is given the base URL, once requests are accepted.
 
@@ -203,8 +203,8 @@ def cutting(app: _ASGIApp) -> _ASGIApp:
                 cut = any(name.lower() == CUT_MARK.encode() for name, _ in message["headers"])
             elif cut:
                 return
-            # At the last part Hypercorn tells quart-trio that the stream is closed, and quart-trio (0.12) then cancels
-            # this very task, before Hypercorn has noted that the connection is idle: it would hold up every stop.
+            # At the last part quart-trio (0.12) learns from Hypercorn that the stream is closed, and then cancels this
+            # very task, before Hypercorn has noted that the connection is idle: it would hold up every stop.
             with trio.CancelScope(shield=True):
                 await send(message)
 

@@ -242,7 +242,7 @@ class _Rows:
 
 
 def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> list[str]:
-    """Return every number of these rows once; what was purged has an empty one, which is nobody's."""
+    """Return every number of these rows once; what was purged has an empty one, which belongs to no patient."""
     of_calls = {call.phone_number for call in calls.values()}
     return sorted((of_calls | {reminder.phone_number for reminder in reminders.values()}) - {""})
 

@@ -24,7 +24,7 @@ from reminderd.core.script.templates import Templates
 from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
-from reminderd.store.reminders import RefusedError, Stored
+from reminderd.store.reminders import RequestsRefusedError, Stored
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
@@ -158,7 +158,7 @@ class ReminderService(Protocol):
     """Carries out what the API is asked for; each method returns after the commit, or raises StoreUnavailableError."""
 
     async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
-        """Add or update all reminders, or raise RefusedError and store nothing."""
+        """Add or update all reminders, or raise RequestsRefusedError and store nothing."""
 
     async def find(self, id_or_ref: str) -> Stored | None:
         """Return a reminder, or None if none has this id or `ref`; raise AmbiguousError if there are two."""
@@ -188,7 +188,7 @@ class Throttle:
     trusted: Sequence[Network] = ()
     """The proxies whose `X-Forwarded-For` is believed."""
     stopping: trio.Event = field(factory=trio.Event)
-    """Once it is set, no answer waits any more."""
+    """Once it is set, no answer waits anymore."""
     pace: float = 1.0
     """What delays are multiplied by; tests shorten or lengthen them."""
     _wrong: WrongTokens = field(factory=WrongTokens, init=False)
@@ -245,7 +245,7 @@ def api_views(
             body = await _body(limits.body_seconds)
             return await _answered(partial(view, api, name, body), in_work)
         except ProblemError as error:
-            if error.status != 429:  # whoever sends those could fill the log
+            if error.status != 429:  # their senders could fill the log
                 logger.warning(f"{request.method} {PATH} refused with {error.status}: {error.detail}")
             return problem(error)
 
@@ -306,7 +306,7 @@ async def _post(api: Api, _name: str, body: bytes) -> Response:
     requests, is_list = read_requests(body, api.zone, api.templates, api.normalize)
     try:
         done = await api.service.upsert(requests)
-    except RefusedError as error:
+    except RequestsRefusedError as error:
         is_conflict = any(refusal.decision.intake is Intake.CONFLICT for refusal in error.refusals)
         errors = [(f"/{refusal.place}" if is_list else "", refusal.decision.reason) for refusal in error.refusals]
         raise ProblemError(409 if is_conflict else 400, "nothing was stored", errors) from error

@@ -89,7 +89,7 @@ def build_app(
     answered: Callable[[int], None] = lambda _status: None,
     knows_one_call: bool = False,
 ) -> QuartTrio:
-    """Return the app that takes webhooks, serves the API, and reports its health.
+    """Return the app that accepts webhooks, serves the API, and reports its health.
 
     Args:
         webhooks: the provider's.
@@ -97,7 +97,7 @@ def build_app(
         limits: what no request may exceed.
         api: the API for the clinic's own system; None: there is none.
         throttle: delays wrong tokens of the API; None: one that trusts no proxy.
-        answered: is told the HTTP status of the answer to each webhook.
+        answered: receives the HTTP status of the answer to each webhook.
         knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
             webhooks and nothing else; anything about another call is sent again later, to the daemon.
     """

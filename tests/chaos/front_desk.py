@@ -17,7 +17,7 @@ from attrs import define, evolve, field, frozen
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.script.templates import NO_TEMPLATES
 from reminderd.core.upsert import Decision, Intake
-from reminderd.store.reminders import API, RefusedError, Source, put_all, stored, withdraw
+from reminderd.store.reminders import API, RequestsRefusedError, Source, put_all, stored, withdraw
 from reminderd.web.api import read_requests
 from reminderd.web.replies import ProblemError
 from tests.chaos.carrier import message_for
@@ -155,7 +155,7 @@ class FrontDesk:
         store = partial(put_all, rules=self._desk.rules, mint=self._mint, source=Source(actor=API))
         try:
             done = self._desk.write(partial(store, requests=requests))
-        except RefusedError as error:
+        except RequestsRefusedError as error:
             for refusal in error.refusals:
                 self._notes(lines[refusal.place], refusal.decision, None)
             return

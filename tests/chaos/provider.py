@@ -28,7 +28,7 @@ _WEBHOOKS_AT_A_TIME: Final = 16
 class Temper:
     """How bad it is: shares of all requests, look-ups or calls."""
 
-    honours_keys: bool = False
+    honors_keys: bool = False
     look_up: bool = False
     loses_answers: float = 0.1
     """The call is placed; the answer is lost, is 500, or never comes."""
@@ -140,7 +140,7 @@ class ChaosProvider:
             await trio.sleep(latency)
             await self.fail(line, draw)
             return
-        ring = known if known is not None and self.temper.honours_keys else self.rings(order, draw)
+        ring = known if known is not None and self.temper.honors_keys else self.rings(order, draw)
         await trio.sleep(latency)
         if fate < temper.refuses + temper.fails + temper.loses_answers:
             await self._lose_the_answer(line, draw)

@@ -30,7 +30,7 @@ calls_per_second = 0
 [provider.generic]
 api_key = "{key}"
 webhook_secret = "{secret}"
-honors_idempotency_key = {honours_keys}
+honors_idempotency_key = {honors_keys}
 look_up = {look_up}
 [provider.twilio]
 account_sid = "{account}"
@@ -67,7 +67,7 @@ class Scenario:
     @property
     def config(self) -> str:
         """Short times, so that much happens; no `api_url`, which is known once it listens."""
-        can = {"honours_keys": self.temper.honours_keys, "look_up": self.temper.look_up}
+        can = {"honors_keys": self.temper.honors_keys, "look_up": self.temper.look_up}
         return _CONFIG.format(
             kind=self.kind,
             log_format=self.log_format,
@@ -84,7 +84,7 @@ class Scenario:
 SECRETS: Final = (API_KEY, SECRET, TOKEN)
 """No log may show them."""
 
-KEYS: Final = Scenario(word="keys", temper=Temper(honours_keys=True), reminders=300, kills=40)
+KEYS: Final = Scenario(word="keys", temper=Temper(honors_keys=True), reminders=300, kills=40)
 BLIND: Final = Scenario(word="blind", temper=Temper(silent=0.05), reminders=100, kills=14)
 LOOK_UP: Final = Scenario(
     word="look-up",

@@ -28,7 +28,7 @@ async def played(scenario: Scenario, folder: Path) -> Tally:
     return tally
 
 
-async def test_with_a_provider_that_honours_keys_forty_kills_lose_nothing_and_ring_nobody_twice(
+async def test_with_a_provider_that_honors_keys_forty_kills_lose_nothing_and_ring_nobody_twice(
     tmp_path: Path,
 ) -> None:
     tally = await played(KEYS, tmp_path)

@@ -35,7 +35,7 @@ timeout_seconds = {timeout_seconds}
 api_url = "{api_url}"
 api_key = "{api_key}"
 webhook_secret = "{secret}"
-honors_idempotency_key = {honours}
+honors_idempotency_key = {honors}
 look_up = {look_up}
 [retry]
 first_delay_seconds = 0.2
@@ -60,7 +60,7 @@ class Clinic:
             "api_url": self.provider.url,
             "api_key": KEY,
             "secret": SECRET,
-            "honours": str(self.provider.honours_keys).lower(),
+            "honors": str(self.provider.honors_keys).lower(),
             "look_up": str(self.provider.look_up).lower(),
         }
         (self.folder / "config.toml").write_text(CONFIG.format(**values | changes))

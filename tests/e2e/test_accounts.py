@@ -16,7 +16,7 @@ async def unconfirmed(clinic: Clinic, program: Program) -> None:
 
 
 def loses_answers(clinic: Clinic) -> None:
-    clinic.provider.honours_keys = clinic.provider.look_up = True
+    clinic.provider.honors_keys = clinic.provider.look_up = True
     clinic.provider.fault = lambda _number, _request: Fault.LOST_ANSWER
     clinic.configure(outcome_timeout_seconds=6)
 
@@ -35,7 +35,7 @@ async def test_a_new_address_gets_no_call_of_the_old_one(clinic: Clinic) -> None
     async with running("run", cwd=clinic.folder) as program:
         await unconfirmed(clinic, program)
         assert await program.terminate() == 0
-    async with generic_server(GenericServer(honours_keys=True, look_up=True)) as other:
+    async with generic_server(GenericServer(honors_keys=True, look_up=True)) as other:
         clinic.configure(api_url=other.url, outcome_timeout_seconds=6)
         async with running("run", cwd=clinic.folder) as program:
             await is_left_alone(clinic, other)
@@ -45,7 +45,7 @@ async def test_a_new_address_gets_no_call_of_the_old_one(clinic: Clinic) -> None
 async def test_nor_does_another_daemon_with_another_gateway_on_the_same_database(clinic: Clinic) -> None:
     loses_answers(clinic)
     async with (
-        generic_server(GenericServer(honours_keys=True, look_up=True)) as other,
+        generic_server(GenericServer(honors_keys=True, look_up=True)) as other,
         running("run", cwd=clinic.folder) as first,
     ):
         await unconfirmed(clinic, first)

@@ -10,7 +10,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, Found
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
-from reminderd.store.address import follow_address, note_gap, told_of_address, unreached_since, untold
+from reminderd.store.address import address_alert, follow_address, note_address_alert, note_gap, unreached_since
 from reminderd.store.personal_data import erase
 from tests.support.desk import Desk, a_desk
 from tests.support.nouns import HOUR, MINUTE, SECOND, a_report, able
@@ -143,17 +143,17 @@ def test_a_password_in_the_address_is_not_kept(desk: Desk) -> None:
 
 
 def test_somebody_is_told_once_each_time_it_begins_to_fail(desk: Desk) -> None:
-    assert untold(desk.connection) is None
+    assert address_alert(desk.connection) is None
     for number in (1, 2):
         silent(desk, number)
-    unreached = untold(desk.connection)
+    unreached = address_alert(desk.connection)
     assert unreached is not None
-    desk.write(partial(told_of_address, unreached=unreached))
-    assert untold(desk.connection) is None
+    desk.write(partial(note_address_alert, unreached=unreached))
+    assert address_alert(desk.connection) is None
     asks(desk, placed(desk, 3))
     for number in (4, 5):
         silent(desk, number)
-    again = untold(desk.connection)
+    again = address_alert(desk.connection)
     assert again is not None
     assert again.since > unreached.since
 

@@ -19,8 +19,8 @@ from reminderd.core.rules import Limits
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
 from reminderd.store.errors import UnknownReminderError
-from reminderd.store.queries import news, told
-from reminderd.store.reminders import RefTakenError, RefusedError, Source
+from reminderd.store.queries import news, note_alerts
+from reminderd.store.reminders import RefTakenError, RequestsRefusedError, Source
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
@@ -126,7 +126,7 @@ def test_another_number_under_a_ref_is_held_for_staff_and_not_called(desk: Desk)
 
 def test_another_change_of_its_number_is_news_again(desk: Desk) -> None:
     reminder = held(desk)
-    desk.write(partial(told, told_of=news(desk.connection, now=desk.now)))
+    desk.write(partial(note_alerts, alerts=news(desk.connection, now=desk.now)))
     assert news(desk.connection, now=desk.now) == []
     desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=desk.rules, source=ANNA))
     assert put(desk, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
@@ -282,7 +282,7 @@ def test_more_than_one_statement_holds_are_stored_all_the_same(desk: Desk) -> No
 def test_all_of_a_request_is_stored_or_nothing(desk: Desk) -> None:
     late = evolve(REQUEST, ref="late", scheduled_at=NOW - timedelta(days=1))
     fn = partial(reminders.put_all, requests=[REQUEST, late], rules=RULES, mint=lambda: RANDOM, source=ANNA)
-    with pytest.raises(RefusedError, match="too late") as caught:
+    with pytest.raises(RequestsRefusedError, match="too late") as caught:
         desk.write(fn)
     assert [(one.place, one.decision.intake) for one in caught.value.refusals] == [(1, Intake.TOO_LATE)]
     assert (desk.count("reminders"), desk.count("audit")) == (0, 0)

@@ -65,7 +65,7 @@ class GenericServer:
     latency: float = 0.0
     answers: trio.Event = field(factory=trio.Event)
     """Until it is set, phones ring and no answer is given; it is set unless `hold` was called."""
-    honours_keys: bool = False
+    honors_keys: bool = False
     look_up: bool = False
     url: str = ""
     rings: list[Ring] = field(factory=list)
@@ -132,7 +132,7 @@ class GenericServer:
         order = json.loads(request.body)
         key = request.headers["idempotency-key"]
         known = next((ring.call_id for ring in self.rings if ring.key == key), None)
-        if known is not None and self.honours_keys:
+        if known is not None and self.honors_keys:
             return known
         ring = Ring(
             call_id=str(uuid4()),

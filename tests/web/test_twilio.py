@@ -16,7 +16,7 @@ from attrs import define, field, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.templates import Script
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature
@@ -34,12 +34,12 @@ TOKEN = "t0ken"
 CALL = "3f0a5c1e"
 FIELDS = {"CallSid": "CA1", "CallStatus": "in-progress"}
 FORM = "application/x-www-form-urlencoded"
-ASKING = Reply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
+ASKING = SpokenReply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
 
 
 @frozen
 class Said:
-    reply: Reply
+    reply: SpokenReply
     message: str = "Tomorrow at <nine> & not ten."
 
 
@@ -47,7 +47,7 @@ class Said:
 class Desk:
     """Keeps what it is told, says what it is told to say, or fails."""
 
-    says: Reply = ASKING
+    says: SpokenReply = ASKING
     script: Script = field(factory=lambda: Script(clinic="Doctor Brown", phone="+12025550123"))
     error: Exception | None = None
     reports: list[Report] = field(factory=list)
@@ -149,7 +149,7 @@ async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> N
 
 async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
     async with a_door() as door:
-        door.desk.says = Reply(parts=(Prompt.CONFIRMED,))
+        door.desk.says = SpokenReply(parts=(Prompt.CONFIRMED,))
         answer = await door.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
         assert verbs(answer) == ["Say", "Hangup"]
         assert door.desk.keys == [Key(digits="1", question=Question.MENU, repeats=1)]

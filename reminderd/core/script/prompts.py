@@ -42,7 +42,7 @@ class Question(StrEnum):
 
 
 @frozen(kw_only=True)
-class Reply:
+class SpokenReply:
     """The prompts that are spoken next, in this order."""
 
     parts: tuple[Prompt, ...]

@@ -41,7 +41,7 @@ _DIGITS: Final = re.compile(r"\d{4,}")
 
 
 class ColumnsError(Exception):
-    """The columns can't be told apart, or one is missing; `mistakes` has a line for each."""
+    """The columns can't be distinguished, or one is missing; `mistakes` has a line for each."""
 
     def __init__(self, mistakes: list[str]) -> None:
         super().__init__("; ".join(mistakes))
@@ -105,10 +105,10 @@ class _Search:
             self.found[field] = _named(header, name) if name else []
             if name and not self.found[field]:
                 self.mistakes.append(f'{field}: there is no column "{name}"')
-        taken = {place for places in self.found.values() for place in places}
+        used = {place for places in self.found.values() for place in places}
         for place, name in enumerate(header):
             role = role_of(name)
-            if role is not None and role not in chosen and place not in taken:
+            if role is not None and role not in chosen and place not in used:
                 self.found.setdefault(role, []).append(place)
 
     def columns(self) -> Columns:
@@ -235,7 +235,7 @@ class NumberColumns:
 
 
 def number_columns(first_row: Sequence[str], country: str) -> NumberColumns:
-    """Return the columns of numbers, as the first row of a table tells: by headers, else by the only number in it.
+    """Return the columns of numbers, as the first row of a table shows: by headers, else by the only number in it.
 
     Numbers without a country code are those of `country`, the clinic's.
 

@@ -76,7 +76,7 @@ def standard_webhooks(secret: str) -> Verifier:
     webhook = signer(secret)
 
     def verified(headers: Mapping[str, str], body: bytes) -> bool:
-        # The library fails on a malformed item, even of a version that must be ignored, and takes any number of them.
+        # The library fails on a malformed item, even of a version that must be ignored, and accepts any number of them.
         items = [item for item in headers.get("webhook-signature", "").split(" ") if _SIGNATURE.fullmatch(item)]
         try:
             webhook.verify(body, {**headers, "webhook-signature": " ".join(items)}, json_parse=False)

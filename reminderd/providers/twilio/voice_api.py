@@ -140,7 +140,7 @@ async def _read(api: TwilioApi, path: str, *, what: str) -> dict[str, Any] | str
 
 
 NUMBER: Final = frozenset({21211, 21217, 21214, 21202, 13223, 13224, 13225, 32203})
-"""This number can't be called, whoever asks: invalid, unreachable, premium, blocked."""
+"""This number can't be called by anybody: invalid, unreachable, premium, blocked."""
 
 NUMBER_FOR_US: Final = frozenset({13227, 21203, 21215, 21216, 21219, 573002, 573005})
 """This number can't be called as our account stands, and others may well be: its country is not allowed, Twilio blocks

@@ -65,7 +65,7 @@ async def _status(webhook: Webhook, *, recorder: Recorder) -> Reply:
 
 
 async def _answer(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
-    """Return what is spoken to whoever answered."""
+    """Return what is spoken to the person or machine that answered."""
     report = read_report(webhook)
     return _speak(report, await recorder.pick_up(report), recorder.script, url_of)
 

@@ -216,7 +216,7 @@ class World:
             voicemail_is_reached=False,
             account=self.account,
             capabilities=Capabilities(
-                honours_key=setting.keys,
+                honors_key=setting.keys,
                 key_lifetime=KEY_LIFE * STEP,
                 look_up=setting.look_up,
                 drop=setting.drop,
