@@ -147,7 +147,6 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
     options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
     earlier = tuple(url for url in daemon.public_base_urls if url != config.web.public_base_url)
     provider = daemon.client(config, earlier_urls=earlier)
-    daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     context = Context(
         database=daemon.database,
         provider=provider,
@@ -170,7 +169,7 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
         knows_one_call=options.knows_one_call,
     )
     interval = timedelta(seconds=config.worker.poll_interval_seconds)
-    return Setup(
+    setup = Setup(
         config=config,
         context=context,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
@@ -179,6 +178,8 @@ def set_up(config: Config, daemon: Daemon) -> Setup:
         alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         chores=chores(config, database=daemon.database, clock=clock, stopping=context.stopping) if dials else (),
     )
+    daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
+    return setup
 
 
 def address_of(config: Config) -> str:
