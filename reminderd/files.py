@@ -48,7 +48,7 @@ def check(target: Path, *, ours: Callable[[Path], bool], what: str, never: Mappi
 
     Args:
         target: the path that a person gave.
-        ours: tells by its content whether an existing regular file is one that may be replaced.
+        ours: decides by its content whether an existing regular file is one that may be replaced.
         what: what such a file is, for people: "a backup of this database".
         never: files that are in use, each with what it is; they are refused even if they are missing.
 

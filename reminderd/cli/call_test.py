@@ -48,18 +48,18 @@ from reminderd.web.server import PortUnavailableError, bind
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."
 
 _GOOD_FOR: Final = timedelta(minutes=10)
-"""Less than it takes to be called a second time."""
+"""Too short for a second call."""
 
 _CLAIMED_SECONDS: Final = 15.0
-"""Within which a daemon that runs claims a reminder."""
+"""Within which a running daemon claims a reminder."""
 
 _LOOK_SECONDS: Final = 0.1
 
 _ACCEPTED: Final = "queued"
-"""What a call is until the provider has reported something of it."""
+"""The status of a call until the provider has reported something about it."""
 
 _SILENT_SECONDS: Final = 5.0
-"""After which a provider that has accepted a call has mostly reported something of it."""
+"""After which a provider has usually sent a first report about a call that it has accepted."""
 
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
 _IN_A_PAUSE: Final = "the test call is placed all the same"
@@ -149,7 +149,7 @@ def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
 
 
 def _is_running(config: Config) -> bool:
-    """Return whether somebody receives webhooks where we would."""
+    """Return whether a program listens for webhooks where we would."""
     try:
         bind(config.web.host, config.web.port).close()
     except PortUnavailableError:
@@ -160,7 +160,7 @@ def _is_running(config: Config) -> bool:
 def _alone(config: Config, folder: Path) -> Config:
     """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour.
 
-    It accepts no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
+    It accepts no reminders, sends no alerts, makes no backup of its own database, and shows no metrics.
     """
     return evolve(
         config,

@@ -36,7 +36,7 @@ _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _ACCOUNT_SID: Final = "AC" + "0" * 32
-_AUTH_TOKEN: Final = "demo"  # noqa: S105 - the sandbox's, and nobody else's
+_AUTH_TOKEN: Final = "demo"  # noqa: S105 - only the sandbox accepts it
 
 _ENVIRONMENT: Final = {
     "REMINDERD__DATABASE__URL": "sqlite:///demo.db",
@@ -52,7 +52,7 @@ _ENVIRONMENT: Final = {
 class _Case:
     """One reminder of the demo, and what must become of it."""
 
-    behaviour: str
+    behavior: str
     story: str
     status: Status
     calls: int = 1
@@ -76,7 +76,7 @@ _KEY_CASES: Final = (
     _Case("opts out", "the patient presses 9", Status.CALLED, response="opted_out"),
     _Case("hangs up", "the patient hangs up during the message: the reminder fails, for staff", Status.FAILED),
     _Case("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
-    _Case("voicemail", "a machine answers, twice, and hears nothing of the appointment", Status.FAILED, calls=2),
+    _Case("voicemail", "a machine answers, twice, and gets no message", Status.FAILED, calls=2),
 )
 """What only a provider can show that asks what to speak."""
 
@@ -113,12 +113,12 @@ def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
     now = SystemClock().now()
     for number, case in enumerate(cases):
         request = ReminderRequest(
-            phone_number=example_number(case.behaviour),
+            phone_number=example_number(case.behavior),
             message="This is your clinic. Your appointment is tomorrow at nine.",
             scheduled_at=now + timedelta(milliseconds=number),
         )
         source = reminders.Source(actor="demo")
-        write = partial(reminders.add, request=request, reminder_id=case.behaviour, source=source)
+        write = partial(reminders.add, request=request, reminder_id=case.behavior, source=source)
         transaction(connection, write, now)
 
 
@@ -161,11 +161,11 @@ def _all_over(connection: Connection) -> bool:
 
 
 def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) -> dict[str, queries.Value]:
-    row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=case.behaviour)) or {}
-    calls = snapshot(connection, partial(queries.calls_of, reminder_id=case.behaviour))
+    row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=case.behavior)) or {}
+    calls = snapshot(connection, partial(queries.calls_of, reminder_id=case.behavior))
     rang = sum(rings[str(call["id"])] for call in calls)
     placed = [call for call in calls if call["state"] != CallState.NOT_PLACED]
-    wanted_rings = 0 if case.behaviour == "refused" else case.calls
+    wanted_rings = 0 if case.behavior == "refused" else case.calls
     as_expected = (row.get("status"), row.get("response")) == (case.status, case.response)
     right = as_expected and len(placed) == case.calls and rang == wanted_rings
     return {

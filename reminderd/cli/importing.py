@@ -62,7 +62,7 @@ def _codec(_context: click.Context, _option: click.Parameter, name: str | None) 
     "--encoding",
     callback=_codec,
     metavar="NAME",
-    help="The encoding of FILE, like windows-1250, where its bytes don't tell.",
+    help="The encoding of FILE, like windows-1250, where its bytes don't show it.",
 )
 @click.option(
     "--dates",

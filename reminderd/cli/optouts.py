@@ -1,4 +1,4 @@
-"""The commands `opt-out`: add, remove, list and import the phone numbers that must not be called."""
+"""Add, remove, list and import the phone numbers that must not be called."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -30,10 +30,10 @@ def opt_out_() -> None:
 
 @opt_out_.command()
 @click.argument("phone", metavar="PHONE")
-@click.option("--source", default="told to staff", show_default=True, help="Where this comes from.")
+@click.option("--source", default="the patient, to staff", show_default=True, help="Where this comes from.")
 @with_config
 def add(config: Config, phone: str, source: str) -> None:
-    """Opt PHONE out: it is not called any more, and its waiting reminders are cancelled at once."""
+    """Opt PHONE out: it is no longer called, and its waiting reminders are cancelled at once."""
     try:
         number = existing_number(phone, config.clinic.country)
     except ValueError as error:

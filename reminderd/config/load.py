@@ -1,4 +1,4 @@
-"""Put the configuration together from defaults, file and environment, or list every error in it."""
+"""Put the configuration together from defaults, file and environment; decide what a reload of it may change."""
 
 import re
 import tomllib
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from reminderd.config import secrets
 from reminderd.config.coercion import EnvironmentText, structured
@@ -44,6 +44,24 @@ _TWICE: Final = re.compile(r"Cannot declare \((.*)\) twice")
 _QUOTED: Final = re.compile(r"'([^']*)'")
 _CHARACTER: Final = 4
 """The most characters of what the parser names in its own errors: one character, or its escape."""
+
+_LIVE: Final[tuple[KeyPath, ...]] = (
+    ("clinic",),
+    ("calling",),
+    ("limits",),
+    ("redial",),
+    ("retry",),
+    ("messages",),
+    ("alerts",),
+    ("backup",),
+    ("retention",),
+    ("provider", "calls_per_second"),
+    ("web", "public_base_url"),
+    ("web", "trusted_proxies"),
+    ("web", "max_body_bytes"),
+    ("log", "level"),
+)
+"""Sections and keys that may change while the daemon runs; so may secrets, and the keys that a provider names."""
 
 
 class ConfigError(Exception):
@@ -211,7 +229,7 @@ def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
         for variable, key in settings.environment.items()
     }
     legacy = [(path, name) for name, path in (_LEGACY | of_providers).items() if environ.get(name)]
-    # A secret and its file are one thing: whoever sets either replaces both.
+    # A secret and its file are one thing: setting either replaces both.
     twins = {path: file_of(path) for path in secret_keys()} | {file_of(path): path for path in secret_keys()}
     for layer in (legacy, list(_prefixed(raw, environ))):
         for path, _ in layer:
@@ -274,7 +292,7 @@ def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
 
 
 def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
-    """Return it with the secrets that lie in files; nobody needs those of a provider that is not chosen."""
+    """Return it with the secrets that are in files, except those of a provider that is not chosen."""
     for path in secret_keys():
         if path[0] == "provider" and path[1] != config.provider.kind:
             continue
@@ -284,3 +302,49 @@ def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
             raw.reject(file_of(path), str(error))
             raw.wrong.add(path)
     return config
+
+
+@frozen(kw_only=True)
+class Changes:
+    """What becomes of a configuration that was read while another one is in force."""
+
+    config: Config
+    """What holds from now on: the one in force, with every key replaced that may change now."""
+    at_once: tuple[KeyPath, ...]
+    """The keys in which it differs from the one that was in force."""
+    later: tuple[KeyPath, ...]
+    """The keys that differ, too, and wait for the next start."""
+
+
+def changes(running: Config, wanted: Config) -> Changes:
+    """Decide what becomes of `wanted` while `running` is in force."""
+    differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
+    waiting = [section for section, anchors in _waits_for() if any(anchor in differing for anchor in anchors)]
+    live = list(_live())
+    at_once = tuple(path for path in differing if _lies_in(path, live) and not _lies_in(path, waiting))
+    config = running
+    for path in at_once:
+        config = replaced(config, path, value_at(wanted, path))
+    return Changes(config=config, at_once=at_once, later=tuple(path for path in differing if path not in at_once))
+
+
+def _live() -> Iterator[KeyPath]:
+    yield from _LIVE
+    for secret in secret_keys():
+        yield from (secret, file_of(secret))
+    for name, settings in PROVIDERS.items():
+        yield from (("provider", name, key) for key in settings.reloadable_keys)
+
+
+def _waits_for() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
+    """Yield the sections that wait for the next start as a whole if one of the keys with them changes.
+
+    A secret must not go to a stranger.
+    """
+    yield ("provider",), (("provider", "kind"),)
+    for name, settings in PROVIDERS.items():
+        yield ("provider", name), tuple(("provider", name, key) for key in settings.account_keys)
+
+
+def _lies_in(path: KeyPath, places: list[KeyPath]) -> bool:
+    return any(path[: len(place)] == place for place in places)

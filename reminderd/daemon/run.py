@@ -14,11 +14,9 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.readiness import HEARTBEAT_LIMIT, warn_of_uncallable
-from reminderd.daemon.reload import Reload, watch_hangups
-from reminderd.daemon.setup import Daemon, Options, Setup, address_of, set_up
-from reminderd.daemon.stop import Ended, cut_off, grace, time_to_stop
+from reminderd.daemon.setup import Daemon, Options, SandboxSecrets, Setup, address_of, client, client_of_sandbox, set_up
+from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
 from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
@@ -35,7 +33,7 @@ _PLAIN: Final = Options()
 
 @frozen(kw_only=True)
 class Running:
-    """What a started daemon tells about itself."""
+    """How to reach a started daemon."""
 
     web_url: str | None
     """Where webhooks are accepted; None if this process accepts none."""

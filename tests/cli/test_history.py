@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from reminderd.cli.reminders import history
+from reminderd.cli.one_reminder import history
 from tests.support.nouns import MINUTE, NOW
 
 

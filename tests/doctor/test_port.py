@@ -7,8 +7,8 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
+from reminderd.doctor.addresses import LocalDaemon, _refusal, check_port
 from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.port import LocalDaemon, _refusal, check_port
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot

@@ -1,4 +1,4 @@
-"""The front desk's commands about one reminder: add, show, cancel, accept, call-again."""
+"""Add, show, cancel, accept or call again one reminder, at the front desk."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expire
 """The options of `add` that have another name than their column."""
 
 _CODES: Final = frozenset({"hold_code", "end_code"})
-"""Columns for programs: `hold_reason` and `last_error` say the same in words."""
+"""Columns for programs: `hold_reason` and `last_error` are the sentences for people."""
 
 Row = Mapping[str, Value]
 
@@ -178,7 +178,7 @@ def _staff_command(name: str, change: Callable[..., object], done: str, summary:
 
 
 cancel = _staff_command(
-    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is not called any more."
+    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is no longer called."
 )
 accept = _staff_command(
     "accept",
