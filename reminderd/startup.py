@@ -127,7 +127,7 @@ def guarded_streams() -> Iterator[None]:
     A reader that has seen enough, like `| head`, ends it by SIGPIPE without a word, as other programs end; anything
     else (a full disk, a closed descriptor) is one line on stderr and exit code 1.
     """
-    closed = _occupied()
+    closed = _closed_descriptors()
     sys.stdin = sys.stdin or os.fdopen(_STDIN, closefd=False)
     sys.stdout = _as_text(_Output(is_closed=_STDOUT in closed), sys.stdout)
     sys.stderr = _as_text(_Errors(_STDERR), sys.stderr, line_buffering=True)
@@ -140,13 +140,13 @@ def guarded_streams() -> Iterator[None]:
         _end(error)
     except BaseExceptionGroup as group:  # it came from a task
         _, rest = group.split(OutputError)
-        found = next(iter(_leaves(group)))
+        found = next(iter(leaves(group)))
         if rest is not None or not isinstance(found, OutputError):
             raise
         _end(found)
 
 
-def _occupied() -> set[int]:
+def _closed_descriptors() -> set[int]:
     """Return which of the three standard descriptors are closed, and keep later files from taking their place."""
     closed = set()
     for descriptor in (_STDIN, _STDOUT, _STDERR):
@@ -169,10 +169,11 @@ def _as_text(raw: _Stream, before: TextIO | None, *, line_buffering: bool = Fals
     )
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yield the errors in a group, however deeply groups are nested in it."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
+            yield from leaves(error)
         else:
             yield error
 

@@ -99,8 +99,8 @@ def call_test(config: Config, phone: str, message: str) -> None:
     """Call PHONE once with the configured provider, and show the progress of the call.
 
     If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
-    whatever the calling hours. It then receives the webhooks of this call on the configured port, and nothing else: all
-    other requests are answered with 503, so that the provider repeats them.
+    also outside the calling hours. It then receives the webhooks of this call on the configured port, and nothing else:
+    all other requests are answered with 503, so that the provider repeats them.
     """
     numbering = numbering_of(config)
     if _is_own(phone, numbering):

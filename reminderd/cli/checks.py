@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import FAILED, fail, with_config
+from reminderd.cli.common import FAILED, as_json, fail, with_config
 from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
 from reminderd.config import Config, config_warnings, origin
@@ -21,7 +21,7 @@ _COLORS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow"
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@as_json
 @with_config
 def doctor(config: Config, *, as_json: bool) -> None:
     """Check everything the daemon depends on: files, clock, database, port, provider, public address, webhooks.

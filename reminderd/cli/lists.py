@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import as_json, database_to_look_at, with_config, wrong
+from reminderd.cli.common import as_json, as_json_or_csv, database_to_look_at, with_config, wrong
 from reminderd.cli.output import print_csv, print_json, print_table
 from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
@@ -53,7 +53,7 @@ def of_days(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(name="list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only those with this status.")
 @click.option(
-    "--response", type=click.Choice([word.value for word in Response]), help="Only those with this answer by key."
+    "--response", type=click.Choice([word.value for word in Response]), help="Only those with this answer by key press."
 )
 @click.option("--phone", metavar="DIGITS", help="Phone number ends with these digits.")
 @click.option("--needs-human", is_flag=True, help="Only those that need a human.")
@@ -65,9 +65,7 @@ def of_days(command: Callable[..., None]) -> Callable[..., None]:
 @with_config
 def list_(
     config: Config,
-    status: str | None,
-    response: str | None,
-    phone: str | None,
+    /,
     day: str | None,
     first: str | None,
     last: str | None,
@@ -75,8 +73,10 @@ def list_(
     *,
     needs_human: bool,
     as_json: bool,
+    **filters: str | None,
 ) -> None:
     """List reminders by their time."""
+    status, phone = filters["status"], filters["phone"]
     zone = config.calling.zone
     mistakes = [] if phone is None or phone.isdigit() else ["--phone: expected the last digits of a number"]
     since, until = span_of(day, first, last, zone, mistakes)
@@ -87,7 +87,7 @@ def list_(
         since=since,
         until=until,
         phone_ending=phone,
-        response=response,
+        response=filters["response"],
         needs_human=needs_human,
     )
     most = limit if limit is not None or as_json else _TABLE_LIMIT
@@ -151,13 +151,12 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
 
 @click.command()
 @of_days
-@click.option("--json", "form", flag_value="json", help="One JSON document on stdout, for programs.")
-@click.option("--csv", "form", flag_value="csv", help="A table for a spreadsheet.")
+@as_json_or_csv
 @with_config
 def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
     """Report the outcome of a day's reminders, today's by default; those that need a human first.
 
-    Reminders of other days that wait for a decision, as their phone number was changed, are named after them.
+    Reminders of other days that wait for a decision, because their phone number was changed, are listed at the end.
     """
     zone = config.calling.zone
     mistakes: list[str] = []

@@ -50,8 +50,8 @@ def export(config: Config, phone: str) -> None:
 def erase_(config: Config, phone: str, *, yes: bool) -> None:
     """Delete all reminders of PHONE, waiting ones too, with their calls; its opt-out stays.
 
-    Refused while a call to it is alive. What staff did stays in the audit, which names no patient. For 8 days a keyed
-    hash stays, too, so that the limits on calls to the number hold.
+    Refused while a call to the number is under way. What staff did stays in the audit, which names no patient. For 8
+    days a keyed hash stays, too, so that the limits on calls to the number hold.
     """
     number = _number(config, phone)
     with existing_database(config) as connection:
@@ -113,13 +113,13 @@ def _number(config: Config, phone: str) -> str:
     metavar="DAYS",
     help=f"Only reminders due and last changed more than this many days ago; at least {LEAST_DAYS}.",
 )
-@click.option("--dry-run", is_flag=True, help="Only show how many reminders that would be.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; show how many reminders would be purged.")
 @with_config
 def purge(config: Config, days: int, *, dry_run: bool) -> None:
     """Erase message, transcript and phone number of old reminders that are final.
 
     Their outcome, their ref, and all opt-outs stay. The daemon may run meanwhile; at the end the file is rewritten, and
-    for about a second nobody else can write.
+    for about a second no other program can write.
     """
     clock = SystemClock()
     before = clock.now() - timedelta(days=days)

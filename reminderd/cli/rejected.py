@@ -82,7 +82,7 @@ def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
     """Check that rejected lines may be written to this file; return whether it is the file of an earlier run.
 
     Raises:
-        RefusedError: It is anything else, or one of those in use.
+        PathRefusedError: It is anything else, or one of those in use.
     """
 
     def ours(file: Path) -> bool:

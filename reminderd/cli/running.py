@@ -12,7 +12,7 @@ import click
 import trio
 from loguru import logger
 
-from reminderd.cli.common import FAILED, fail, leaves, with_config, wrong
+from reminderd.cli.common import FAILED, fail, with_config, wrong
 from reminderd.clock import SystemClock
 from reminderd.config import FILE_NAME, Config, config_warnings, load_config
 from reminderd.daemon import Options, Part, Reload, run, supervisor_of, watch_signals
@@ -20,6 +20,7 @@ from reminderd.logs.configure import configure_logs
 from reminderd.sandbox.generic.rest_api import Sandbox
 from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
+from reminderd.startup import leaves
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
 from reminderd.store.settings import real_provider
 from reminderd.store.sqlite.migrate import migrations, schema_version
@@ -164,7 +165,7 @@ def sandbox(dialect: str, port: int, pace: float, **options: str | None) -> None
     try:
         trio.run(_serve_until_stopped, provider, port)
     except* OSError as errors:
-        error = leaves(errors)[0]
+        error = next(leaves(errors))
         fail(f"can't listen on port {port}: {getattr(error, 'strerror', None) or error}")
 
 

@@ -53,8 +53,8 @@ class Options:
 
 
 @define(kw_only=True)
-class Daemon:
-    """What a process keeps until its end, and the setup that is in force."""
+class DaemonState:
+    """Everything that a process keeps until its end, and the setup that is in force."""
 
     options: Options
     clock: Clock
@@ -150,8 +150,8 @@ class Setup:
             await self.stopping.wait()
 
 
-def set_up(config: Config, daemon: Daemon) -> Setup:
-    """Build everything from a configuration. It has no effect yet: see `Daemon.switch_to`."""
+def set_up(config: Config, daemon: DaemonState) -> Setup:
+    """Build everything from a configuration. It has no effect yet: see `DaemonState.switch_to`."""
     options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
     earlier = tuple(url for url in daemon.public_base_urls if url != config.web.public_base_url)
     provider = daemon.client(config, earlier_urls=earlier)

@@ -19,7 +19,7 @@ from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, written
 from reminderd.daemon.readiness import warn_of_uncallable
-from reminderd.daemon.setup import Daemon, Setup, address_of, set_up
+from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
 from reminderd.startup import early_signal
 from reminderd.store.address import follow_address
 from reminderd.store.database import until_stored
@@ -110,7 +110,7 @@ class Reload:
 
 
 async def watch_hangups(
-    daemon: Daemon, reload: Reload, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    daemon: DaemonState, reload: Reload, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Reload the configuration at each SIGHUP; those that come during a reload are one more.
 
@@ -126,7 +126,7 @@ async def watch_hangups(
             await _act(daemon, reload, in_terminal=in_terminal)
 
 
-async def _act(daemon: Daemon, reload: Reload, *, in_terminal: bool) -> None:
+async def _act(daemon: DaemonState, reload: Reload, *, in_terminal: bool) -> None:
     if in_terminal and not _has_terminal():
         logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
         daemon.stopping.set()
@@ -134,7 +134,7 @@ async def _act(daemon: Daemon, reload: Reload, *, in_terminal: bool) -> None:
         await _reload(daemon, reload)
 
 
-async def _reload(daemon: Daemon, reload: Reload) -> None:
+async def _reload(daemon: DaemonState, reload: Reload) -> None:
     """Put the new configuration in force, or leave everything as it is if there is a mistake in it."""
     built = await _build(daemon, reload)
     if built is None or daemon.stopping.is_set():
@@ -149,7 +149,7 @@ async def _reload(daemon: Daemon, reload: Reload) -> None:
     await warn_of_uncallable(daemon.database, setup.context.rules.numbering)
 
 
-async def _build(daemon: Daemon, reload: Reload) -> tuple[Setup, Changes] | None:
+async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] | None:
     """Return the new setup, and how its configuration differs; None: it can't be built, and the log says why."""
     before = daemon.current.config
     try:
