@@ -1,4 +1,4 @@
-"""What can be wrong with a value: URLs, hosts, files, times, calling hours, countries, languages, templates, secrets.
+"""Validate a value: URLs, hosts, files, times, calling hours, countries, languages, templates, secrets.
 
 Each validator returns what is wrong, in words that can follow the key's name, or None. No value is repeated, however
 short: it could be a secret in the wrong place, and error messages are pasted anywhere. The place in a list is named.

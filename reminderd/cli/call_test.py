@@ -1,4 +1,4 @@
-"""Place one real call to a phone at hand and follow it to its end: does everything up to that phone work?"""
+"""Place one real call to a phone at hand, and show its progress to the end."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -260,7 +260,7 @@ def changes(before: Progress, now: Progress) -> Iterator[str]:
 
 
 def _line(call: Call) -> str:
-    words = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
+    text = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
     external = f" ({call.external_call_id})" if call.status == "queued" and call.external_call_id else ""
     lasted = f" after {call.duration_seconds} s" if call.duration_seconds and not call.state.alive else ""
-    return f"{words}{external}{lasted}"
+    return f"{text}{external}{lasted}"

@@ -1,4 +1,4 @@
-"""Share among commands: the configuration, the database, exit codes, who is at the keyboard."""
+"""Share among commands: the configuration, the database, common options, exit codes, who is at the keyboard."""
 
 import getpass
 import os

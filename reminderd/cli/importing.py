@@ -1,4 +1,4 @@
-"""The command `import`: make a clinic's table into reminders, while the daemon may be running."""
+"""Import a clinic's table as reminders, while the daemon may be running."""
 
 import codecs
 import os
@@ -159,11 +159,11 @@ def _stop(message: str) -> NoReturn:
     raise SystemExit(INTERRUPTED)
 
 
-def _rejected_path(file: Path, given: Path | None) -> Path:
+def _rejected_path(file: Path, named: Path | None) -> Path:
     """Return the path for rejected lines: never the file itself."""
-    if given is None and str(file) == _STDIN:
+    if named is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
-    path = given or file.with_suffix(".rejected.csv")
+    path = named or file.with_suffix(".rejected.csv")
     if _is_same(path, file):
         wrong(["--rejected: it is FILE itself; expected another file"])
     return path

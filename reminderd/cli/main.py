@@ -1,4 +1,4 @@
-"""The command `reminderd`: every verb, in the order in which a newcomer meets them."""
+"""List the commands of `reminderd`, in the order in which a newcomer needs them, and import each when it is called."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches

@@ -126,14 +126,14 @@ def opened(
         UnreadableError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
-    with click.open_file(str(path), "rb") as given, TemporaryFile() as kept:
+    with click.open_file(str(path), "rb") as source, TemporaryFile() as kept:
         # The import may run as the daemon's user, and must not show the daemon's secrets to the person who imports.
         # The mode is that of the open file: its name may be a link that leads elsewhere by now.
-        if str(path) != "-" and S_IMODE(os.fstat(given.fileno()).st_mode) in _MODES_OF_SECRETS:
+        if str(path) != "-" and S_IMODE(os.fstat(source.fileno()).st_mode) in _MODES_OF_SECRETS:
             raise UnreadableError("its mode is that of a secret; expected a table that its owner may write")
-        file: IO[bytes] = given
-        if str(path) == "-" or not given.seekable():
-            shutil.copyfileobj(given, kept)
+        file: IO[bytes] = source
+        if str(path) == "-" or not source.seekable():
+            shutil.copyfileobj(source, kept)
             file = kept
         try:
             codec = encoding_of(file, encoding)

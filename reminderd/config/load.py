@@ -87,17 +87,17 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     _read_environment(raw, environ)
     config, found = structured(raw.tree)
     for error in found:
-        raw.reject(error.path, error.words, is_section=error.is_section)
+        raw.reject(error.path, error.mistake, is_section=error.is_section)
     if found:  # go on with the rest, to find what else is wrong
         config, _ = structured(raw.tree)
     config = _read_own_numbers(_completed(config, raw), raw)
     if raw.is_readable:  # else what is missing may be in the file that could not be read
         config = _read_secret_files(config, raw)
         wrong_by_themselves = frozenset(raw.wrong)
-        for keys, words in cross_check(config):
+        for keys, mistake in cross_check(config):
             if not wrong_by_themselves.intersection(keys):
                 is_in_file = keys[0] in secret_keys() and raw.get(file_of(keys[0])) is not None
-                raw.reject(file_of(keys[0]) if is_in_file else keys[0], words)
+                raw.reject(file_of(keys[0]) if is_in_file else keys[0], mistake)
     if raw.errors:
         raise ConfigError(raw.errors)
     return config
@@ -148,9 +148,9 @@ class _RawConfig:
             section.pop(path[-1], None)
         self.variables.pop(path, None)
 
-    def reject(self, path: KeyPath, words: str, *, is_section: bool = False) -> None:
+    def reject(self, path: KeyPath, mistake: str, *, is_section: bool = False) -> None:
         """Note an error at a key, or at a section, and forget its value."""
-        self.errors.append(f"{self._place(path, is_section=is_section)}: {words}")
+        self.errors.append(f"{self._place(path, is_section=is_section)}: {mistake}")
         self.wrong.add(path)
         self.drop(path)
 
@@ -178,34 +178,34 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Raw
     except (FileNotFoundError, NotADirectoryError):
         if not named:
             return _RawConfig(folder=cwd, credentials=credentials)
-        words = "there is no such file; expected the path of the configuration"
+        mistake = "there is no such file; expected the path of the configuration"
     except OSError as error:
-        words = f"can't be read ({error.strerror}); expected a file that this user may read"
+        mistake = f"can't be read ({error.strerror}); expected a file that this user may read"
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        words = f"line {line} is not UTF-8; expected a text file in UTF-8"
+        mistake = f"line {line} is not UTF-8; expected a text file in UTF-8"
     except RecursionError:
-        words = "is nested too deeply; expected sections and their keys"
+        mistake = "is nested too deeply; expected sections and their keys"
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        words = f"{_toml_error(error)}; expected TOML, with each section once"
+        mistake = f"{_toml_error(error)}; expected TOML, with each section once"
     else:
         _reject_what_is_not_a_section(raw, Config, ())
         return raw
     # A file that the environment names is a value of the configuration; one of the command line was typed just now.
     is_by_variable = path is None and named is not None
-    raw.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
+    raw.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {mistake}")
     raw.is_readable = False
     return raw
 
 
 def _toml_error(error: ValueError) -> str:
-    """Return the parser's words, with a section as it is written, and without a name that may be a secret."""
+    """Return the parser's message, with a section as it is written, and without a name that may be a secret."""
 
     def as_written(found: re.Match[str]) -> str:
         return f"[{'.'.join(map(shown_name, _QUOTED.findall(found[1])))}] is there twice"
 
-    words = _TWICE.sub(as_written, str(error))
-    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _CHARACTER else f"'{shown_name(found[1])}'", words)
+    mistake = _TWICE.sub(as_written, str(error))
+    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _CHARACTER else f"'{shown_name(found[1])}'", mistake)
 
 
 def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath) -> None:
@@ -217,8 +217,8 @@ def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath)
         if isinstance(raw.get(here), dict):
             _reject_what_is_not_a_section(raw, inner, here)
         else:
-            words = f"is not a section; expected [{'.'.join(here)}] with its keys below it"
-            raw.reject(here, words, is_section=True)
+            mistake = f"is not a section; expected [{'.'.join(here)}] with its keys below it"
+            raw.reject(here, mistake, is_section=True)
 
 
 def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
@@ -248,8 +248,8 @@ def _prefixed(raw: _RawConfig, environ: Mapping[str, str]) -> Iterator[tuple[Key
             key = name.casefold().rpartition("__")[2]
             meant = suggestion(*(variable for variable, home in known.items() if home[-1] == key))
             shown = PREFIX + "__".join(map(shown_name, name.removeprefix(PREFIX).split("__")))
-            words = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
-            raw.errors.append(f"environment {shown}: {words}")
+            mistake = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
+            raw.errors.append(f"environment {shown}: {mistake}")
         elif path in seen:
             raw.errors.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
         else:

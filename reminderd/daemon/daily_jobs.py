@@ -42,7 +42,7 @@ _LOOK: Final = timedelta(minutes=1)
 
 
 class NotYetError(Exception):
-    """The rest can't be done now; the message says why; this is no error."""
+    """The rest can't be done now, for a reason that is no error; the message names it."""
 
 
 @frozen(kw_only=True)

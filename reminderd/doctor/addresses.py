@@ -142,8 +142,8 @@ def _reached(url: str, alive: Outcome, *, runs: bool | None) -> Finding:
             return warning("from outside", f"a daemon answers at {url}, though none runs here", fix)
         return good("from outside", f"the daemon answers at {url}")
     if not runs and alive.status in {502, 503, 504}:
-        says = f"{url} answers {alive.status}: the daemon does not run"
-        return warning("from outside", says, "start it, and ask again")
+        text = f"{url} answers {alive.status}: the daemon does not run"
+        return warning("from outside", text, "start it, and ask again")
     fix = "let Caddy pass /webhooks/* and /health on to [web].port; see operations.md"
     return warning("from outside", f"{url} answers {alive.status}, and it is not the daemon that answers", fix)
 
@@ -186,8 +186,8 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
     alive = await asking.get(f"{url}/health")
     if is_alive(alive):
         if await _has_another_database(config, url, asking):
-            says = f"another reminderd answers at {place}: it does not use {config.database.path}"
-            return LocalDaemon([wrong("port", says, _OURS)], None)
+            text = f"another reminderd answers at {place}: it does not use {config.database.path}"
+            return LocalDaemon([wrong("port", text, _OURS)], None)
         found = [good("port", f"the daemon answers at {place}"), *_exposure(host), await _readiness(url, asking)]
         return LocalDaemon(found, url)
     if isinstance(alive, Unheard) and not alive.sent:
@@ -196,8 +196,8 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
             return LocalDaemon([good("port", f"{place} is free"), *_exposure(host), _not_running(config)], None)
         why, fix = refusal
         return LocalDaemon([wrong("port", f"can't listen on {place}: {why}", fix)], None)
-    says = f"{place} is used by a program that does not answer as the daemon does"
-    return LocalDaemon([wrong("port", says, _FIXES[errno.EADDRINUSE])], None)
+    text = f"{place} is used by a program that does not answer as the daemon does"
+    return LocalDaemon([wrong("port", text, _FIXES[errno.EADDRINUSE])], None)
 
 
 async def _has_another_database(config: Config, url: str, asking: Asking) -> bool:
@@ -218,8 +218,8 @@ async def _has_another_database(config: Config, url: str, asking: Asking) -> boo
 def _not_running(config: Config) -> Finding:
     if config.provider.kind == "sandbox":
         return unknown("daemon", "not checked: it does not run", "reminderd run starts it")
-    says = "does not run, so nobody is called; only a process with --only dial can't be seen here"
-    return warning("daemon", says, "start it: systemctl start reminderd, or reminderd run")
+    text = "does not run, so nobody is called; only a process with --only dial can't be seen here"
+    return warning("daemon", text, "start it: systemctl start reminderd, or reminderd run")
 
 
 async def _readiness(url: str, asking: Asking) -> Finding:
@@ -231,8 +231,8 @@ async def _readiness(url: str, asking: Asking) -> Finding:
         return good("daemon", "every part of it works")
     match answer.get("failing"):
         case dict() as failing if failing:
-            says = "; ".join(f"{part}: {error}" for part, error in failing.items())
-            return wrong("daemon", says, "see operations.md, When something is wrong")
+            text = "; ".join(f"{part}: {error}" for part, error in failing.items())
+            return wrong("daemon", text, "see operations.md, When something is wrong")
     return unknown("daemon", f"unknown whether it is ready: it answers {outcome.status}")
 
 

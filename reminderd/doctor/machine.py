@@ -154,8 +154,8 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
     if open_to_others(mode, folders):
         found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
     if replaceable(folders):
-        says = f"every user of the machine can replace {file}"
-        found.append(wrong("files", says, f"chmod o-w {quote(str(real.parent))}"))
+        text = f"every user of the machine can replace {file}"
+        found.append(wrong("files", text, f"chmod o-w {quote(str(real.parent))}"))
     return found
 
 
@@ -183,8 +183,8 @@ def _disks(config: Config) -> list[Finding]:
             device = folder.stat().st_dev
             found.setdefault(device, disk(shutil.disk_usage(folder).free, str(folder)))
         except OSError as error:
-            says = f"{name} can't be read: {error.strerror}"
-            return [wrong("disk", says, "create the folder, and let the daemon's user write to it")]
+            text = f"{name} can't be read: {error.strerror}"
+            return [wrong("disk", text, "create the folder, and let the daemon's user write to it")]
     return list(found.values())
 
 
@@ -207,10 +207,10 @@ async def check_database(config: Config, *, seconds: float) -> list[Finding]:
         return [wrong("database", f"{file}: {error}", fix)]
     found = [*_soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
     if seen.provider is not None and config.provider.kind == "sandbox" and not config.provider.is_stated:
-        says = (
+        text = (
             f"{file} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
         )
-        found.append(wrong("database", says, "use the configuration that names it: in its folder, or by --config FILE"))
+        found.append(wrong("database", text, "use the configuration that names it: in its folder, or by --config FILE"))
     if seen.unreached_since is not None:
         found.append(unreached(seen.unreached_since, config.calling.zone))
     bug = sqlite_warning()

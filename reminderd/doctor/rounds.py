@@ -51,8 +51,8 @@ def check_configuration(config: Config) -> list[Finding]:
     """Report that the configuration has no mistakes, else it would not be here, and warn of what is risky in it."""
     found = [good("configuration", f"{origin(config.path)}: no mistakes")]
     for concern in config_warnings(config):
-        says, separator, fix = concern.rpartition("; ")
-        found.append(warning("configuration", *((says, fix) if separator else (concern, "see messages.md"))))
+        text, separator, fix = concern.rpartition("; ")
+        found.append(warning("configuration", *((text, fix) if separator else (concern, "see messages.md"))))
     return found
 
 
