@@ -337,11 +337,12 @@ def _live() -> Iterator[KeyPath]:
 
 
 def _waits_for() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
-    """Yield the sections that wait for the next start as a whole if one of the keys with them changes.
+    """Yield the places that wait for the next start as a whole if one of the keys with them changes.
 
-    A secret must not go to a stranger.
+    A secret must not go to a stranger. And the provider that is in force until then needs the address that fits it.
     """
     yield ("provider",), (("provider", "kind"),)
+    yield ("web", "public_base_url"), (("provider", "kind"),)
     for name, settings in PROVIDERS.items():
         yield ("provider", name), tuple(("provider", name, key) for key in settings.account_keys)
 

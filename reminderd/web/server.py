@@ -6,6 +6,8 @@ repaired one, what it needs here goes:
 * `serve` has no bound on connections, and an error in one of them, such as a stray websocket frame, ends all.
 * `TCPServer` keeps a closed connection for as long as an idle one, waits without end for a client to receive its
   answer, keeps a request that was read ahead when the client hangs up, and starts a task for each idle moment.
+* Its `TaskGroup` hands a request over through a queue, and tells the app through the same queue that the request is
+  over. Once that is full of a body that nobody receives, the app's own answer would wait for the app to receive.
 
 The parts of Hypercorn used here are not public; the tests show from outside whether they still fit.
 """
@@ -26,9 +28,17 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.protocol import ProtocolWrapper
-from hypercorn.trio.task_group import TaskGroup
+from hypercorn.trio.task_group import TaskGroup, _handle
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
+from hypercorn.typing import (
+    AppWrapper,
+    ASGIFramework,
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendEvent,
+    ConnectionState,
+    Scope,
+)
 from hypercorn.utils import parse_socket_addr
 from loguru import logger
 
@@ -164,7 +174,7 @@ class ClientConnection:
             await self.stream.aclose()
             return
         try:
-            async with TaskGroup() as tasks:
+            async with _Requests() as tasks:
                 state = ConnectionState({})
                 self._protocol = ProtocolWrapper(
                     app, self.config, context, tasks, state, ssl=False, client=client, server=server, send=self._take
@@ -222,6 +232,35 @@ class ClientConnection:
     def _set_idle(self, *, idle: bool) -> None:
         self.idle = idle
         self._reading.deadline = trio.current_time() + self.config.keep_alive_timeout if idle else math.inf
+
+
+class _Requests(TaskGroup):
+    """Answers requests, each in a task of its own."""
+
+    async def spawn_app(
+        self, app: AppWrapper, config: Config, scope: Scope, send: Callable[[ASGISendEvent | None], Awaitable[None]]
+    ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
+        """Start to answer a request; return what hands over the parts of its body, and at last that it is over."""
+        arriving, arrived = trio.open_memory_channel[ASGIReceiveEvent](config.max_app_queue_size)
+        receive: ASGIReceiveCallable = partial(_receive, arrived)
+        self.spawn(_handle, app, config, scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
+        return partial(_hand_over, arriving)
+
+
+async def _hand_over(arriving: "trio.MemorySendChannel[ASGIReceiveEvent]", event: ASGIReceiveEvent) -> None:
+    """Wait until there is a place in the queue, but not to say that the request is over: then nothing more arrives."""
+    if event["type"] == "http.disconnect":
+        arriving.close()
+        return
+    with suppress(trio.ClosedResourceError):
+        await arriving.send(event)
+
+
+async def _receive(arrived: "trio.MemoryReceiveChannel[ASGIReceiveEvent]") -> ASGIReceiveEvent:
+    try:
+        return await arrived.receive()
+    except trio.EndOfChannel:
+        return {"type": "http.disconnect"}
 
 
 async def _answer(

@@ -112,3 +112,12 @@ def test_another_public_address_takes_effect_at_once(load: Load) -> None:
     found = changes(load(TWILIO), load(TWILIO.replace("clinic.example", "other.example")))
     assert (keys(*found.at_once), found.later) == (["[web].public_base_url"], ())
     assert found.config.web.public_base_url == "https://other.example"
+
+
+@pytest.mark.parametrize("kind", ["generic", "sandbox"])
+def test_the_public_address_of_another_provider_waits_with_it(load: Load, kind: str) -> None:
+    """Calls under way, and those that the present provider still places, need the present one."""
+    twilio = load(TWILIO)
+    found = changes(twilio, load(GENERIC if kind == "generic" else '[provider]\nkind = "sandbox"\n'))
+    assert "[web].public_base_url" in keys(*found.later)
+    assert found.config.web.public_base_url == twilio.web.public_base_url

@@ -1,10 +1,14 @@
 import socket
-from contextlib import suppress
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 import httpx
 import pytest
 import trio
+import trio.testing
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from quart_trio import QuartTrio
 
 from reminderd.web.server import PortUnavailableError, bind, serve
@@ -181,3 +185,45 @@ async def test_a_target_that_is_more_or_less_than_a_path_is_answered(door: Door,
     assert (await read_answer(stream)).startswith(b"HTTP/1.1 %d" % status)
     await stream.aclose()
     assert door.log == []
+
+
+@asynccontextmanager
+async def a_server_that_reads_no_body(go_on: trio.Event) -> AsyncIterator[int]:
+    """Serve one connection at a time by an app that answers once it may, and receives nothing; yields the port."""
+
+    async def app(_scope: Scope, _receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+        await go_on.wait()
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"no", "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    stopping, listener = trio.Event(), bind("127.0.0.1", 0)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            start = partial(serve, app, listener, shutdown_trigger=stopping.wait, max_connections=1)
+            await nursery.start(start)
+            yield listener.getsockname()[1]
+            stopping.set()
+
+
+@pytest.mark.parametrize("hangs_up", [True, False])
+async def test_a_sender_of_a_body_that_nobody_reads_gives_its_place_back(*, hangs_up: bool) -> None:
+    """Also if it resets the connection before the answer."""
+    go_on = trio.Event()
+    async with a_server_that_reads_no_body(go_on) as port:
+        first = await trio.open_tcp_stream("127.0.0.1", port)
+        await first.send_all(
+            b"POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50
+        )
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        if hangs_up:
+            first.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await first.aclose()
+        go_on.set()
+        if not hangs_up:
+            assert (await read_to_the_end(first)).startswith(b"HTTP/1.1 404")
+            await first.aclose()
+        second = await trio.open_tcp_stream("127.0.0.1", port)
+        await second.send_all(b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+        assert (await read_to_the_end(second)).startswith(b"HTTP/1.1 404")
+        await second.aclose()
