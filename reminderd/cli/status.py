@@ -140,7 +140,7 @@ def _of_the_daemon(daemon: Daemon | str, now: datetime, zone: ZoneInfo) -> dict[
 def _age(backup: timedelta | str | None) -> str:
     if isinstance(backup, timedelta):
         return f"{max(backup, timedelta(0)) // timedelta(hours=1)} hours old"
-    return "none" if backup is None else backup.removeprefix("backup: ")
+    return f"none: {_FOLDER} is not set" if backup is None else backup.removeprefix("backup: ")
 
 
 def _since(seen: Glance, now: datetime) -> str:

@@ -158,13 +158,18 @@ def _given_up(existing: Existing, now: datetime) -> tuple[str, ...]:
 
 def _goes_back(request: ReminderRequest, existing: Existing) -> bool:
     """Return whether a request has the number again that its held reminder had before."""
-    salt, _, _ = (existing.former or "").partition(_AFTER_SALT)
-    return existing.held is not None and existing.former == sealed(request.phone_number, salt)
+    return existing.held is not None and seals(existing.former, request.phone_number)
 
 
 def sealed(phone_number: str, salt: str) -> str:
     """Return a salted hash of a number: enough to recognize it, and nothing to read or call."""
     return f"{salt}{_AFTER_SALT}{hmac.new(salt.encode(), phone_number.encode(), sha256).hexdigest()}"
+
+
+def seals(seal: str | None, phone_number: str) -> bool:
+    """Return whether a hash is that of this number; None is no number's."""
+    salt, _, _ = (seal or "").partition(_AFTER_SALT)
+    return seal == sealed(phone_number, salt)
 
 
 def why_held(existing: Existing, source: str) -> str:

@@ -155,7 +155,6 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
     earlier = tuple(url for url in daemon.public_base_urls if url != config.web.public_base_url)
     provider = daemon.client(config, earlier_urls=earlier)
-    daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     context = Context(
         database=daemon.database,
         provider=provider,
@@ -178,7 +177,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         knows_one_call=options.knows_one_call,
     )
     interval = timedelta(seconds=config.worker.poll_interval_seconds)
-    return Setup(
+    setup = Setup(
         config=config,
         context=context,
         poller=Poller(context=context, interval=interval, mint=mint) if dials else None,
@@ -187,6 +186,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         alerts=_alerts(config, context) if dials and config.alerts.urls else None,
         chores=chores(config, database=daemon.database, clock=clock, stopping=context.stopping) if dials else (),
     )
+    daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
+    return setup
 
 
 def address_of(config: Config) -> str:

@@ -1,6 +1,6 @@
 """Patients' data: exported and erased for one number, purged when it is old."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from secrets import token_hex
@@ -11,6 +11,8 @@ from attrs import evolve, frozen
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import ERASED
 from reminderd.core.phone import spells
+from reminderd.core.reasons import HoldCode
+from reminderd.core.upsert import seals
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
@@ -204,6 +206,13 @@ SELECT phone_number FROM reminders WHERE {_IS_ODD}
 UNION SELECT phone_number FROM call_logs WHERE {_IS_ODD} AND phone_number NOT LIKE '{ERASED}%'
 UNION SELECT phone_number FROM opt_outs WHERE {_IS_ODD}
 """
+_FORMER: Final = "SELECT id, former_number FROM reminders WHERE former_number IS NOT NULL"
+_FORGET_FORMER: Final = """
+UPDATE reminders
+   SET former_number = NULL, last_error = CASE WHEN hold_code = :code THEN :why ELSE last_error END,
+       revision = revision + 1
+ WHERE id = :id
+"""
 _IS_ALIVE: Final = "SELECT 1 FROM call_logs WHERE phone_number = :number AND wake_at IS NOT NULL"
 _TO_NUMBER: Final = f"SELECT {CALLS.names} FROM call_logs WHERE phone_number = :number ORDER BY seq"
 _OPT_OUT: Final = "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number"
@@ -279,6 +288,7 @@ def note_export(connection: Connection, now: datetime, *, phone_number: str, act
 def erase(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> Erased:
     """Delete a number's reminders, waiting ones too, with their calls, receipts and alerts; its opt-out stays.
 
+    A reminder that had this number before, and waits for staff to accept another one, forgets which it was.
     For as long as a limit counts them, calls are kept without what shows whose they were: see `anonymize_calls`.
 
     Their lines in `audit` stay as well: they name no patient, and can't be changed.
@@ -298,8 +308,17 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
+    _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)
+
+
+def _forget_as_former(connection: Connection, spellings: Sequence[str]) -> None:
+    """Erase what a held reminder remembers of a number that it had before: its hash, and the digits shown to staff."""
+    code = HoldCode.NUMBER_CHANGED
+    for row in connection.execute(_FORMER).fetchall():
+        if any(seals(row["former_number"], spelling) for spelling in spellings):
+            connection.execute(_FORGET_FORMER, {"id": row["id"], "code": code, "why": code.sentence})
 
 
 def _spellings(connection: Connection, phone_number: str) -> list[str]:

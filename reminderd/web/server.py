@@ -12,6 +12,7 @@ repaired one, what it needs here goes:
 The parts of Hypercorn used here are not public; the tests show from outside whether they still fit.
 """
 
+import errno
 import logging
 import math
 import resource
@@ -86,6 +87,8 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "no such host"
+        if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+            reason = f"{reason}; perhaps another reminderd runs: ss -ltnp names the program that uses the port"
         raise PortUnavailableError(f"can't listen on {shown_host(host)} port {port}: {reason}") from error
     return listener
 

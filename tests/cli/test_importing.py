@@ -223,7 +223,7 @@ def test_a_place_that_cannot_be_written_is_one_line(terminal: Terminal) -> None:
 def test_columns_that_are_unclear_are_exit_2_and_all_is_listed_at_once(terminal: Terminal) -> None:
     write(terminal, "", "Mobile,Cell,at\n")
     said = terminal.type("import", "list.csv", code=2).stderr
-    for words in ("phone_number: 2 columns fit", "message: no column", 'found: "Mobile", "Cell", "at"'):
+    for words in ("phone_number: 2 columns fit", "message: no column", 'headers found: "Mobile", "Cell", "at"'):
         assert words in said
 
 

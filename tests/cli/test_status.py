@@ -246,6 +246,7 @@ def test_the_age_of_the_newest_backup_is_shown_where_backups_are_wanted(terminal
     terminal.add()
     with answering(terminal, says()):
         assert terminal.json("status")["backup_age_seconds"] is None
+        assert "none: [backup].folder is not set" in terminal.type("status").stdout
         with (terminal.folder / "config.toml").open("a") as config:
             config.write('[backup]\nfolder = "copies"\n')
         first, *lines = terminal.type("status", code=1).stdout.splitlines()

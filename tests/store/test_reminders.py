@@ -19,6 +19,7 @@ from reminderd.core.schedule.limits import Limits
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
 from reminderd.store.errors import UnknownReminderError
+from reminderd.store.personal_data import erase
 from reminderd.store.queries import news, told
 from reminderd.store.reminders import RefTakenError, RefusedError, Source
 from reminderd.store.sqlite.housekeeping import make_room
@@ -183,6 +184,20 @@ def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(desk: Desk)
     assert desk.connection.execute(stored).fetchone()[0] is None
 
 
+def test_erasing_a_former_number_leaves_neither_its_hash_nor_its_digits_and_the_hold_stays(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.write(partial(erase, phone_number=REQUEST.phone_number, actor="anna"))
+    [row] = desk.connection.execute("SELECT former_number, hold_code, last_error FROM reminders").fetchall()
+    assert tuple(row) == (None, HoldCode.NUMBER_CHANGED, HoldCode.NUMBER_CHANGED.sentence)
+    assert desk.reminder(reminder.id).phone_number == OTHER.phone_number
+
+
+def test_erasing_another_number_leaves_a_held_reminder_as_it_is(desk: Desk) -> None:
+    reminder = held(desk)
+    desk.write(partial(erase, phone_number="+12025550009", actor="anna"))
+    assert desk.reminder(reminder.id) == reminder
+
+
 def test_an_accepted_number_is_called(desk: Desk) -> None:
     reminder = held(desk)
     desk.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
@@ -322,7 +337,7 @@ def test_its_call_is_still_followed_to_its_end(desk: Desk) -> None:
 
 def test_a_final_reminder_cannot_be_cancelled(desk: Desk) -> None:
     desk.insert(status="called")
-    with pytest.raises(NotAllowedError, match="already final"):
+    with pytest.raises(NotAllowedError, match="already been reached"):
         cancel(desk)
     assert desk.count("audit") == 0
 

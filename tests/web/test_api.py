@@ -157,7 +157,7 @@ async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) 
             assert answer.json()["last_error"] == "cancelled by api"
         await door.execute("UPDATE reminders SET status = 'called'")
         assert (
-            "the reminder is already final (status: called)"
+            "the patient has already been reached (status: called)"
             in is_a_problem(await door.client.delete("/api/reminders/appointment-1"), 409)["detail"]
         )
 

@@ -27,7 +27,10 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
         port = listener.getsockname()[1]
         with pytest.raises(PortUnavailableError) as raised:
             bind("127.0.0.1", port)
-    assert str(raised.value) == f"can't listen on 127.0.0.1 port {port}: Address already in use"
+    assert str(raised.value) == (
+        f"can't listen on 127.0.0.1 port {port}: Address already in use;"
+        " perhaps another reminderd runs: ss -ltnp names the program that uses the port"
+    )
 
 
 @pytest.mark.parametrize(

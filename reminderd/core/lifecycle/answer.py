@@ -38,7 +38,7 @@ def last_look(
         ledger: the call as it is now, its reminders with their histories, and the alive calls to its number.
         action: the claimed request.
         paused: staff have paused dialing.
-        stopping: this process is about to end.
+        stopping: this process is about to end, or to go on under another configuration.
         time_left: what is left of the lease, by wall and monotonic clock, after the longest possible request.
         rules: the clinic's rules.
         now: the time.
@@ -47,7 +47,7 @@ def last_look(
     if call is None or call.lease_token != action.token or not call.state.in_doubt or call.evidence:
         return "the lease was lost"
     if stopping:
-        return "stopping"
+        return "the daemon stops or reloads"
     if time_left <= timedelta(0):
         return "too little of the lease is left"
     if paused:

@@ -31,8 +31,10 @@ def cancelled(
     """Cancel a reminder. An alive call is still reconciled to its end, and dropped if no other reminder needs it.
 
     Raises:
-        NotAllowedError: it is final already.
+        NotAllowedError: the patient has been reached, or it is final for another reason.
     """
+    if reminder.status is Status.CALLED:
+        raise NotAllowedError(f"the patient has already been reached (status: {reminder.status})")
     if reminder.status.final:
         raise NotAllowedError(f"the reminder is already final (status: {reminder.status})")
     gone = ended(reminder, Status.CANCELLED, code, now, reason)

@@ -121,7 +121,7 @@ class _Search:
             if not (places[field] or field in self.chosen or (field == "message" and places["template"]))
         ]
         if self.mistakes:
-            raise ColumnsError([*self.mistakes, f"found: {_listed(self.header)}"])
+            raise ColumnsError([*self.mistakes, f"headers found: {_listed(self.header)}"])
         used = {place for field in places.values() for place in field}
         ignored = tuple(name for place, name in enumerate(self.header) if place not in used)
         return Columns({field: places[field] for field in FIELDS if places.get(field)}, ignored, is_status_sure)

@@ -150,7 +150,7 @@ def test_a_row_with_two_names_is_a_header() -> None:
 def test_two_columns_for_one_field_are_a_mistake_that_names_them() -> None:
     [fits, found] = mistakes(["Mobile", "Cell Phone", "message", "at"])
     assert fits == 'phone_number: 2 columns fit, "Mobile", "Cell Phone"; expected one, or --map phone_number=HEADER'
-    assert found == 'found: "Mobile", "Cell Phone", "message", "at"'
+    assert found == 'headers found: "Mobile", "Cell Phone", "message", "at"'
 
 
 def test_a_time_in_two_ways_is_a_mistake() -> None:
@@ -162,8 +162,8 @@ def test_a_time_in_two_ways_is_a_mistake() -> None:
 
 def test_everything_that_is_missing_is_listed_at_once() -> None:
     told = mistakes(["name"])
-    assert [line.partition(":")[0] for line in told] == ["scheduled_at", "phone_number", "message", "found"]
-    assert mistakes([])[-1] == "found: nothing"
+    assert [line.partition(":")[0] for line in told] == ["scheduled_at", "phone_number", "message", "headers found"]
+    assert mistakes([])[-1] == "headers found: nothing"
 
 
 def test_a_chosen_header_overrules() -> None:
@@ -189,7 +189,7 @@ def test_a_chosen_header_that_is_not_there_or_twice_is_a_mistake() -> None:
 
 def test_a_file_without_a_header_shows_no_number() -> None:
     told = mistakes(["+4930123456", "x" * 100])
-    assert told[-1] == f'found: "+…", "{"x" * 40}"'
+    assert told[-1] == f'headers found: "+…", "{"x" * 40}"'
 
 
 def test_every_synonym_means_one_thing_and_survives_case_and_punctuation() -> None:
