@@ -1,4 +1,4 @@
-"""Show the state of the whole at a glance, for people and for monitors."""
+"""Show whether all is well, for people and for monitors."""
 
 import shutil
 import sys
@@ -95,7 +95,7 @@ def _verdict(found: list[str], pauses: list[str]) -> str:
 
 
 def _asked(config: Config, own_id: str | None) -> DaemonReport | str:
-    """Return what our own daemon says of itself; or why nothing was learned."""
+    """Return the status of our own daemon; or a sentence that says why it is unknown."""
     daemon = ask(config.web)
     if isinstance(daemon, DaemonReport) and daemon.database_id != own_id:
         return another(config)
@@ -164,7 +164,7 @@ def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "n
 
 
 def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
-    """Return what the daemon says of itself within so many seconds; or a sentence that says why nothing was learned."""
+    """Return the status of the daemon, waiting so many seconds; or a sentence that says why it is unknown."""
     if web.local_url is None:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
     url = f"{web.local_url}/health/status"
@@ -184,6 +184,6 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
 
 
 def another(config: Config) -> str:
-    """Return what to say of a daemon that answers where ours should, and uses another database."""
+    """Return a sentence about a daemon that answers where ours should, and uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
     return f"{answers}: it does not use {config.database.path}; name its configuration by --config FILE"

@@ -1,4 +1,4 @@
-"""The sections of the configuration with their keys, and what the core makes of them.
+"""Declare the sections of the configuration with their keys, and make the core's values from them.
 
 An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins.
 """

@@ -28,7 +28,7 @@ HEARTBEAT_LIMIT: Final = 30.0
 
 @frozen(kw_only=True)
 class Watch:
-    """Looks at everything that a process under one configuration runs."""
+    """Reports on everything that a process runs under one configuration."""
 
     context: Context
     dials: bool
