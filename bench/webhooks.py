@@ -14,7 +14,7 @@ from bench.program import SECRET, daemon, server
 from bench.rows import MESSAGE, phone
 from bench.wire import drive, rendered
 from reminderd.clock import SystemClock
-from reminderd.providers.generic.webhook_auth import signer
+from reminderd.providers.generic.webhooks import signer
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.opening import open_sync

@@ -1,16 +1,16 @@
-"""The program's entrance: `reminderd`, and `python -m reminderd`."""
+"""Start the program: `reminderd`, and `python -m reminderd`."""
 
 import sys
 from importlib import import_module
 
-from reminderd.early_signals import keep_signals
+from reminderd.startup import guarded_streams, keep_signals
 
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     if sys.argv[1:2] == ["run"]:
-        keep_signals()  # before all else is loaded, which takes the longest
-    with import_module("reminderd.cli.streams").guarded_streams():
+        keep_signals()  # before all else is loaded, which is the slowest part
+    with guarded_streams():
         import_module("reminderd.cli.main").reminderd(prog_name="reminderd")
 
 

@@ -33,7 +33,7 @@ _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
 )
 
 
-class RefusedError(OSError):
+class PathRefusedError(OSError):
     """No file may be written at this path; `strerror` says why, and what to do."""
 
     def __init__(self, target: Path, reason: str) -> None:
@@ -48,36 +48,38 @@ def check(target: Path, *, ours: Callable[[Path], bool], what: str, never: Mappi
 
     Args:
         target: the path that a person gave.
-        ours: tells by its content whether an existing regular file is one that may be replaced.
+        ours: decides by its content whether an existing regular file is one that may be replaced.
         what: what such a file is, for people: "a backup of this database".
         never: files that are in use, each with what it is; they are refused even if they are missing.
 
     Raises:
-        RefusedError: It must not be written there.
+        PathRefusedError: It must not be written there.
         OSError: It can't be found out.
     """
     if not target.parent.is_dir():
-        raise RefusedError(target, f"there is no folder {target.parent}")
+        raise PathRefusedError(target, f"there is no folder {target.parent}")
     used = next((use for file, use in never.items() if _is_same(target, file)), None)
     if used is not None:
-        raise RefusedError(target, f"is {used}; expected another file")
+        raise PathRefusedError(target, f"is {used}; expected another file")
     try:
         mode = target.lstat().st_mode
     except FileNotFoundError:
         mode = None
     kind = None if mode is None else next((words for is_kind, words in _KINDS if is_kind(mode)), None)
     if kind is not None:
-        raise RefusedError(target, f"is {kind}; expected the name of a file")
+        raise PathRefusedError(target, f"is {kind}; expected the name of a file")
     if target.name.endswith(COMPANIONS):
-        raise RefusedError(target, "has the name of a file that SQLite keeps next to a database; expected another name")
+        raise PathRefusedError(
+            target, "has the name of a file that SQLite keeps next to a database; expected another name"
+        )
     if mode is None:
         return False
     try:
         is_ours = ours(target)
     except OSError as error:
-        raise RefusedError(target, f"exists, and can't be read: {error.strerror}; expected another name") from error
+        raise PathRefusedError(target, f"exists, and can't be read: {error.strerror}; expected another name") from error
     if not is_ours:
-        raise RefusedError(target, f"exists, and is not {what}; expected another name, or move it away")
+        raise PathRefusedError(target, f"exists, and is not {what}; expected another name, or move it away")
     return True
 
 

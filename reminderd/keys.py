@@ -1,4 +1,4 @@
-"""How one key of the configuration is declared: its default, what it takes, and its validator."""
+"""Declare one key of the configuration: its default, what is expected, and its validator."""
 
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, TypeVar
@@ -13,7 +13,7 @@ KeyPath: TypeAlias = tuple[str, ...]
 """A key within its sections, or a section: `("provider", "generic", "api_key")`."""
 
 EXPECTED: Final = "expected"
-"""The name, in an attribute's metadata, of the words that say what a key takes."""
+"""The name, in an attribute's metadata, of the phrase that describes a valid value."""
 
 MARK: Final = "mark"
 """The name, in an attribute's metadata, of what is special about the key: one of the next two, or nothing."""
@@ -25,7 +25,7 @@ PHONE: Final = "phone number"
 """A key whose value is a phone number of the clinic."""
 
 DERIVED: Final = {"derived": True}
-"""The metadata of an attribute that is not a key: nobody writes it."""
+"""The metadata of an attribute that is not a key: it is never written in a file."""
 
 PREFIX: Final = "REMINDERD__"
 """How the name of each environment variable begins that sets a key."""

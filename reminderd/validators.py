@@ -1,4 +1,4 @@
-"""What can be wrong with a value: URLs, hosts, files, times, calling hours, countries, languages, templates, secrets.
+"""Validate a value: URLs, hosts, files, times, calling hours, countries, languages, templates, secrets.
 
 Each validator returns what is wrong, in words that can follow the key's name, or None. No value is repeated, however
 short: it could be a secret in the wrong place, and error messages are pasted anywhere. The place in a list is named.
@@ -36,7 +36,7 @@ WEBHOOK_KEY_BYTES: Final = range(24, 65)
 
 CLINIC_NAME_LENGTH: Final = 100
 TEMPLATE_LENGTH: Final = 1_000
-"""Characters. Spoken at a normal pace, these take more than a minute already."""
+"""Characters. Spoken at a normal pace, these already last more than a minute."""
 
 MOST_OF_ONE: Final = 3
 """How often a template may contain one placeholder: its values must not make the text long after all."""
@@ -193,7 +193,7 @@ def end_error(text: str) -> str | None:
 
 
 def span_of(start: str, end: str) -> Span:
-    """Return the span between two valid times of day; an end at or before the start lies on the next day."""
+    """Return the span between two valid times of day; an end at or before the start is on the next day."""
     first, last = _minutes(start), _minutes(end)
     return Span(first, last if last > first else last + DAY_MINUTES)
 
@@ -332,7 +332,7 @@ def alert_urls_error(urls: tuple[str, ...]) -> str | None:
         return None
     if find_spec("apprise") is None:
         return "needs Apprise: pip install apprise"
-    from apprise import Apprise  # noqa: PLC0415 - it takes long to import, and few need it
+    from apprise import Apprise  # noqa: PLC0415 - slow to import, and few need it
 
     for place, url in enumerate(urls, start=1):
         if not Apprise.instantiate(url, suppress_exceptions=True):

@@ -1,1 +1,1 @@
-"""The operator's door: one file a group of commands."""
+"""Offer the commands of staff and admin: one file for each group of commands."""

@@ -1,4 +1,4 @@
-"""Place one real call to a phone at hand and follow it to its end: does everything up to that phone work?"""
+"""Place one real call to a phone at hand, and show its progress to the end."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -48,18 +48,18 @@ from reminderd.web.server import PortUnavailableError, bind
 MESSAGE: Final = "This is a test call. If you can hear this, your patients can hear their reminders, too."
 
 _GOOD_FOR: Final = timedelta(minutes=10)
-"""Less than it takes to be called a second time."""
+"""Too short for a second call."""
 
 _CLAIMED_SECONDS: Final = 15.0
-"""Within which a daemon that runs claims a reminder."""
+"""Within which a running daemon claims a reminder."""
 
 _LOOK_SECONDS: Final = 0.1
 
 _ACCEPTED: Final = "queued"
-"""What a call is until the provider has reported something of it."""
+"""The status of a call until the provider has reported something about it."""
 
 _SILENT_SECONDS: Final = 5.0
-"""After which a provider that has accepted a call has mostly reported something of it."""
+"""After which a provider has usually sent a first report about a call that it has accepted."""
 
 _SILENT: Final = "no report so far; if the phone rings, webhooks don't arrive: run reminderd doctor"
 _IN_A_PAUSE: Final = "the test call is placed all the same"
@@ -99,8 +99,8 @@ def call_test(config: Config, phone: str, message: str) -> None:
     """Call PHONE once with the configured provider, and show the progress of the call.
 
     If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
-    whatever the calling hours. It then receives the webhooks of this call on the configured port, and nothing else: all
-    other requests are answered with 503, so that the provider repeats them.
+    also outside the calling hours. It then receives the webhooks of this call on the configured port, and nothing else:
+    all other requests are answered with 503, so that the provider repeats them.
     """
     numbering = numbering_of(config)
     if _is_own(phone, numbering):
@@ -149,7 +149,7 @@ def _refuse_or_warn(config: Config, number: str, *, is_running: bool) -> None:
 
 
 def _is_running(config: Config) -> bool:
-    """Return whether somebody receives webhooks where we would."""
+    """Return whether a program listens for webhooks where we would."""
     try:
         bind(config.web.host, config.web.port).close()
     except PortUnavailableError:
@@ -160,7 +160,7 @@ def _is_running(config: Config) -> bool:
 def _alone(config: Config, folder: Path) -> Config:
     """Return the configuration of a daemon that has one reminder only, and calls for it once, at any hour.
 
-    It accepts no reminders, alerts nobody, and makes no backup of its own database; nobody can ask for its metrics.
+    It accepts no reminders, sends no alerts, makes no backup of its own database, and shows no metrics.
     """
     return evolve(
         config,
@@ -260,7 +260,7 @@ def changes(before: Progress, now: Progress) -> Iterator[str]:
 
 
 def _line(call: Call) -> str:
-    words = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
+    text = _STATES.get(call.state) or _WORDS.get(call.status or "") or call.status or in_words(call.state)
     external = f" ({call.external_call_id})" if call.status == "queued" and call.external_call_id else ""
     lasted = f" after {call.duration_seconds} s" if call.duration_seconds and not call.state.alive else ""
-    return f"{words}{external}{lasted}"
+    return f"{text}{external}{lasted}"

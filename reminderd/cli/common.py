@@ -1,4 +1,4 @@
-"""Share among commands: the configuration, the database, exit codes, who is at the keyboard."""
+"""Share among commands: the configuration, the database, common options, exit codes, who is at the keyboard."""
 
 import getpass
 import os
@@ -26,11 +26,13 @@ FAILED = 1
 WRONG_USAGE = 2
 
 as_json = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, for programs.")
+_as_csv = click.option("--csv", "as_csv", is_flag=True, help="A table for a spreadsheet.")
 
 
 def fail(message: str) -> NoReturn:
     """End with exit code 1 and one line on stderr."""
-    raise SystemExit(_said(message, FAILED))
+    click.echo(message, err=True)
+    raise SystemExit(FAILED)
 
 
 def wrong(mistakes: list[str]) -> NoReturn:
@@ -40,9 +42,15 @@ def wrong(mistakes: list[str]) -> NoReturn:
     raise SystemExit(WRONG_USAGE)
 
 
-def _said(message: str, code: int) -> int:
-    click.echo(message, err=True)
-    return code
+def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command `--json` and `--csv`, and pass it `form`: "json", "csv" or None. Both are wrong usage."""
+
+    def wrapped(*args: object, as_json: bool, as_csv: bool, **kwargs: object) -> None:
+        if as_json and as_csv:
+            wrong(["--csv: with --json; expected one or the other"])
+        command(*args, form="json" if as_json else "csv" if as_csv else None, **kwargs)
+
+    return as_json(_as_csv(update_wrapper(wrapped, command)))
 
 
 def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[..., None]:
@@ -133,14 +141,6 @@ def files_in_use(config: Config) -> dict[Path, str]:
     secrets = dict.fromkeys(files_with_secrets(config), "a file with secrets")
     log = {} if config.log.path is None else {config.log.path: "the log"}
     return secrets | log | configuration | companions(config.database.path, "the database")
-
-
-def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    """Return the errors in a group, however deeply groups are nested in it."""
-    found: list[BaseException] = []
-    for error in group.exceptions:
-        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
-    return found
 
 
 def actor() -> str:

@@ -22,8 +22,7 @@ from reminderd.daemon import Options, run
 from reminderd.logs.configure import configure_logs
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.serve import SimulatedProvider, serve_sandbox
-from reminderd.sandbox.switchboard import PlacedCall
+from reminderd.sandbox.switchboard import PlacedCall, SimulatedProvider, serve_sandbox
 from reminderd.sandbox.twilio.request import ACCOUNT_NUMBERS
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from reminderd.store import queries, reminders
@@ -36,7 +35,7 @@ _PACE: Final = 0.1
 _LONGEST_SECONDS: Final = 60.0
 _LOOK_SECONDS: Final = 0.1
 _ACCOUNT_SID: Final = "AC" + "0" * 32
-_AUTH_TOKEN: Final = "demo"  # noqa: S105 - the sandbox's, and nobody else's
+_AUTH_TOKEN: Final = "demo"  # noqa: S105 - only the sandbox accepts it
 
 _ENVIRONMENT: Final = {
     "REMINDERD__DATABASE__URL": "sqlite:///demo.db",
@@ -49,34 +48,34 @@ _ENVIRONMENT: Final = {
 
 
 @frozen
-class _Case:
+class _Scene:
     """One reminder of the demo, and what must become of it."""
 
-    behaviour: str
+    behavior: str
     story: str
     status: Status
     calls: int = 1
     response: str | None = None
 
 
-_CASES: Final = (
-    _Case("answered", "the patient answers", Status.CALLED),
-    _Case("busy then answered", "busy, called again a little later, answered", Status.CALLED, calls=2),
-    _Case("no answer", "nobody answers, twice: the reminder fails, for staff", Status.FAILED, calls=2),
-    _Case("refused", "the provider refuses the number", Status.FAILED),
-    _Case("down then up", "the provider is down, then up: the request is sent again", Status.CALLED),
-    _Case("lost answer", "the provider's answer is lost: no second call, the webhook reports the rest", Status.CALLED),
-    _Case("repeated webhook", "the webhook comes three times and counts once", Status.CALLED),
-    _Case("early webhook", "the webhook comes before the provider's own answer", Status.CALLED),
+_SCENES: Final = (
+    _Scene("answered", "the patient answers", Status.CALLED),
+    _Scene("busy then answered", "busy, called again a little later, answered", Status.CALLED, calls=2),
+    _Scene("no answer", "nobody answers, twice: the reminder fails, for staff", Status.FAILED, calls=2),
+    _Scene("refused", "the provider refuses the number", Status.FAILED),
+    _Scene("down then up", "the provider is down, then up: the request is sent again", Status.CALLED),
+    _Scene("lost answer", "the provider's answer is lost: no second call, the webhook reports the rest", Status.CALLED),
+    _Scene("repeated webhook", "the webhook comes three times and counts once", Status.CALLED),
+    _Scene("early webhook", "the webhook comes before the provider's own answer", Status.CALLED),
 )
 
-_KEY_CASES: Final = (
-    _Case("confirms", "the patient presses 1", Status.CALLED, response="confirmed"),
-    _Case("asks to cancel", "the patient presses 2, and 2 again", Status.CALLED, response="cancel_requested"),
-    _Case("opts out", "the patient presses 9", Status.CALLED, response="opted_out"),
-    _Case("hangs up", "the patient hangs up during the message: the reminder fails, for staff", Status.FAILED),
-    _Case("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
-    _Case("voicemail", "a machine answers, twice, and hears nothing of the appointment", Status.FAILED, calls=2),
+_KEY_SCENES: Final = (
+    _Scene("confirms", "the patient presses 1", Status.CALLED, response="confirmed"),
+    _Scene("asks to cancel", "the patient presses 2, and 2 again", Status.CALLED, response="cancel_requested"),
+    _Scene("opts out", "the patient presses 9", Status.CALLED, response="opted_out"),
+    _Scene("hangs up", "the patient hangs up during the message: the reminder fails, for staff", Status.FAILED),
+    _Scene("hears nothing", "answered, twice, but nobody asks what to speak: not reached", Status.FAILED, calls=2),
+    _Scene("voicemail", "a machine answers, twice, and gets no message", Status.FAILED, calls=2),
 )
 """What only a provider can show that asks what to speak."""
 
@@ -92,33 +91,33 @@ _KEY_CASES: Final = (
 def demo(dialect: str) -> None:
     """Show every type of call within seconds; needs no setup and leaves nothing behind."""
     configure_logs(level="INFO", log_format="text")
-    cases = _CASES if dialect == "generic" else _CASES + _KEY_CASES
+    scenes = _SCENES if dialect == "generic" else _SCENES + _KEY_SCENES
     with TemporaryDirectory(prefix="reminderd-demo-") as folder:
         config = load_config(None, _ENVIRONMENT, Path(folder))
         with open_sync(config.database.path) as connection:
-            _add_reminders(connection, cases)
+            _add_reminders(connection, scenes)
             rings = trio.run(_play_all, config, connection, dialect)
-            outcome = [_outcome(connection, case, rings) for case in cases]
+            outcome = [_outcome(connection, scene, rings) for scene in scenes]
     columns = ["what happens", "status", "reason", "phone rang", "as expected"]
     if dialect == "twilio":
         columns.insert(2, "response")
     click.echo()
-    print_table(outcome, columns, config.calling.zone, title=f"{len(cases)} reminders through a simulated provider")
+    print_table(outcome, columns, config.calling.zone, title=f"{len(scenes)} reminders through a simulated provider")
     if any(row["as expected"] != "yes" for row in outcome):
         raise SystemExit(FAILED)
     click.echo("All ended as expected. Next: reminderd run, or a config.toml for a real provider.")
 
 
-def _add_reminders(connection: Connection, cases: Sequence[_Case]) -> None:
+def _add_reminders(connection: Connection, scenes: Sequence[_Scene]) -> None:
     now = SystemClock().now()
-    for number, case in enumerate(cases):
+    for number, scene in enumerate(scenes):
         request = ReminderRequest(
-            phone_number=example_number(case.behaviour),
+            phone_number=example_number(scene.behavior),
             message="This is your clinic. Your appointment is tomorrow at nine.",
             scheduled_at=now + timedelta(milliseconds=number),
         )
         source = reminders.Source(actor="demo")
-        write = partial(reminders.add, request=request, reminder_id=case.behaviour, source=source)
+        write = partial(reminders.add, request=request, reminder_id=scene.behavior, source=source)
         transaction(connection, write, now)
 
 
@@ -160,16 +159,16 @@ def _all_over(connection: Connection) -> bool:
     return all(Status(str(row["status"])).final for row in rows) and all(one["wake_at"] is None for one in calls)
 
 
-def _outcome(connection: Connection, case: _Case, rings: Counter[str | None]) -> dict[str, queries.Value]:
-    row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=case.behaviour)) or {}
-    calls = snapshot(connection, partial(queries.calls_of, reminder_id=case.behaviour))
+def _outcome(connection: Connection, scene: _Scene, rings: Counter[str | None]) -> dict[str, queries.Value]:
+    row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=scene.behavior)) or {}
+    calls = snapshot(connection, partial(queries.calls_of, reminder_id=scene.behavior))
     rang = sum(rings[str(call["id"])] for call in calls)
     placed = [call for call in calls if call["state"] != CallState.NOT_PLACED]
-    wanted_rings = 0 if case.behaviour == "refused" else case.calls
-    as_expected = (row.get("status"), row.get("response")) == (case.status, case.response)
-    right = as_expected and len(placed) == case.calls and rang == wanted_rings
+    wanted_rings = 0 if scene.behavior == "refused" else scene.calls
+    as_expected = (row.get("status"), row.get("response")) == (scene.status, scene.response)
+    right = as_expected and len(placed) == scene.calls and rang == wanted_rings
     return {
-        "what happens": case.story,
+        "what happens": scene.story,
         "status": row.get("status"),
         "response": row.get("response"),
         "reason": row.get("last_error"),

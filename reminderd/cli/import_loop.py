@@ -78,7 +78,7 @@ class Chunk:
     """Rows that can be carried out."""
     bad: Sequence[Rejection]
     repeated: int
-    """Rows that say the same as an earlier one."""
+    """Rows with the same contents as an earlier one."""
 
 
 Write = Callable[[Chunk], list[Decision]]
@@ -263,7 +263,7 @@ def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore) ->
 
 
 def _key_and_content(asked: Asked) -> tuple[int, int]:
-    """Return what a row is about and what it says: two rows are about the same reminder if they share the first."""
+    """Return a key and a content for a row: two rows with the same key are about the same reminder."""
     if isinstance(asked, Cancellation):
         return hash(asked.name), hash(Intake.CANCELLED)
     return hash(asked.own_id if asked.ref is None else asked.ref), hash(content_of(asked))
@@ -278,7 +278,7 @@ def _why_second(asked: Asked, line: int) -> str:
 
 @contextmanager
 def _earlier_lines() -> Iterator[SeenBefore]:
-    """Remember of every line what it is about and what it says, as two numbers, in a file without a name.
+    """Remember the key and the content of every line, as two numbers, in a file without a name.
 
     In memory it would grow with the table.
 
@@ -303,14 +303,14 @@ def _earlier_lines() -> Iterator[SeenBefore]:
             found = [connection.execute(statement, (key,)).fetchone() for key, _, _ in lines]
             return [(content, line) for content, line in found]
 
-    # The file has no name any more: nothing stays behind, whatever ends the program.
+    # The file no longer has a name: nothing is left behind, however the program ends.
     with closing(connection):
         yield seen_before
 
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Tell whether SIGINT came; a second one ends the program as ever."""
+    """Yield a function that returns whether SIGINT came; a second one ends the program as usual."""
     came = False
 
     def note(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The command `import`: make a clinic's table into reminders, while the daemon may be running."""
+"""Import a clinic's table as reminders, while the daemon may be running."""
 
 import codecs
 import os
@@ -21,10 +21,9 @@ from reminderd.config import Config, numbering_of, templates_of
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, columns_of
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, check_status, columns_of, read_row
 from reminderd.core.tables.csv_rows import DELIMITERS
 from reminderd.core.tables.headers import is_header, plain
-from reminderd.core.tables.rows import check_status, read_row
 from reminderd.store.errors import StoreUnavailableError
 
 INTERRUPTED: Final = 130
@@ -62,7 +61,7 @@ def _codec(_context: click.Context, _option: click.Parameter, name: str | None) 
     "--encoding",
     callback=_codec,
     metavar="NAME",
-    help="The encoding of FILE, like windows-1250, where its bytes don't tell.",
+    help="The encoding of FILE, like windows-1250, where its bytes don't show it.",
 )
 @click.option(
     "--dates",
@@ -159,11 +158,11 @@ def _stop(message: str) -> NoReturn:
     raise SystemExit(INTERRUPTED)
 
 
-def _rejected_path(file: Path, given: Path | None) -> Path:
+def _rejected_path(file: Path, named: Path | None) -> Path:
     """Return the path for rejected lines: never the file itself."""
-    if given is None and str(file) == _STDIN:
+    if named is None and str(file) == _STDIN:
         wrong(["--rejected: missing; expected a file for rejected lines, as standard input has no name"])
-    path = given or file.with_suffix(".rejected.csv")
+    path = named or file.with_suffix(".rejected.csv")
     if _is_same(path, file):
         wrong(["--rejected: it is FILE itself; expected another file"])
     return path

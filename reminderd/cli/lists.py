@@ -1,5 +1,6 @@
-"""List reminders, as the front desk asks for them: by status, answer, phone number, day or range of days."""
+"""List reminders, and report the outcome of a day: by status, answer, phone number, day or range of days."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from functools import partial
@@ -8,12 +9,14 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from reminderd.cli.common import as_json, database_to_look_at, with_config, wrong
-from reminderd.cli.output import print_json, print_table
+from reminderd.cli.common import as_json, as_json_or_csv, database_to_look_at, with_config, wrong
+from reminderd.cli.output import print_csv, print_json, print_table
 from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config
 from reminderd.core.model import Response, Status
+from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
+from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
 from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
 from reminderd.store.sqlite.transaction import snapshot
@@ -21,6 +24,19 @@ from reminderd.store.sqlite.transaction import snapshot
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
 _TABLE_LIMIT: Final = 200
 _DAY: Final = timedelta(days=1)
+
+Row = dict[str, Value]
+
+_REPORT_COLUMNS: Final = ("outcome", "call_outcome", "scheduled_at", "ref", "phone_number", "why", "attempts", "id")
+
+_UNDECIDED: Final = Wanted(status=Status.SCHEDULED, needs_human=True)
+"""Those that wait for staff to accept a changed phone number, or to cancel."""
+
+_ORDER: Final = {word: place for place, word in enumerate(Outcome)}
+
+_CODES: Final = {str(code): code for code in EndCode}
+
+_HOLDS: Final = {str(code): code for code in HoldCode}
 
 
 def of_days(command: Callable[..., None]) -> Callable[..., None]:
@@ -37,7 +53,7 @@ def of_days(command: Callable[..., None]) -> Callable[..., None]:
 @click.command(name="list")
 @click.option("--status", type=click.Choice([status.value for status in Status]), help="Only those with this status.")
 @click.option(
-    "--response", type=click.Choice([word.value for word in Response]), help="Only those with this answer by key."
+    "--response", type=click.Choice([word.value for word in Response]), help="Only those with this answer by key press."
 )
 @click.option("--phone", metavar="DIGITS", help="Phone number ends with these digits.")
 @click.option("--needs-human", is_flag=True, help="Only those that need a human.")
@@ -49,9 +65,7 @@ def of_days(command: Callable[..., None]) -> Callable[..., None]:
 @with_config
 def list_(
     config: Config,
-    status: str | None,
-    response: str | None,
-    phone: str | None,
+    /,
     day: str | None,
     first: str | None,
     last: str | None,
@@ -59,8 +73,10 @@ def list_(
     *,
     needs_human: bool,
     as_json: bool,
+    **filters: str | None,
 ) -> None:
     """List reminders by their time."""
+    status, phone = filters["status"], filters["phone"]
     zone = config.calling.zone
     mistakes = [] if phone is None or phone.isdigit() else ["--phone: expected the last digits of a number"]
     since, until = span_of(day, first, last, zone, mistakes)
@@ -71,7 +87,7 @@ def list_(
         since=since,
         until=until,
         phone_ending=phone,
-        response=response,
+        response=filters["response"],
         needs_human=needs_human,
     )
     most = limit if limit is not None or as_json else _TABLE_LIMIT
@@ -131,3 +147,79 @@ def _date(text: str | None, option: str, zone: ZoneInfo, mistakes: list[str]) ->
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.min, tzinfo=zone)
+
+
+@click.command()
+@of_days
+@as_json_or_csv
+@with_config
+def report(config: Config, day: str | None, first: str | None, last: str | None, form: str | None) -> None:
+    """Report the outcome of a day's reminders, today's by default; those that need a human first.
+
+    Reminders of other days that wait for a decision, because their phone number was changed, are listed at the end.
+    """
+    zone = config.calling.zone
+    mistakes: list[str] = []
+    since, until = span_of("today" if day is first is last is None else day, first, last, zone, mistakes)
+    if mistakes:
+        wrong(mistakes)
+    wanted = Wanted(since=since, until=until)
+    with database_to_look_at(config) as connection:
+        rows, undecided = (
+            [_with_outcome(row) for row in snapshot(connection, partial(list_reminders, wanted=each, limit=None))]
+            for each in (wanted, _UNDECIDED)
+        )
+        say_if_paused(config, connection)
+    of_the_day = {row["id"] for row in rows}
+    others = [row for row in undecided if row["id"] not in of_the_day]
+    rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome
+    counts = Counter(Outcome(str(row["outcome"])) for row in rows)
+    if form == "json":
+        totals = {word.value: counts[word] for word in Outcome}
+        print_json(
+            {
+                "totals": totals,
+                "reminders": [_columns(row) for row in rows],
+                "other_days": [_columns(row) for row in others],
+            },
+            zone,
+        )
+    elif form == "csv":
+        print_csv([_in_words(row) for row in (*rows, *others)], _REPORT_COLUMNS, partial(_as_text, zone=zone))
+    else:
+        if rows:
+            print_table([_in_words(row) for row in rows], _REPORT_COLUMNS, zone)
+        click.echo(", ".join(f"{counts[word]} {word}" for word in Outcome if counts[word]) or "no reminders")
+        if others:
+            needs = "needs a decision, on another day" if len(others) == 1 else "need a decision, on other days"
+            click.echo(f"also {needs}: accept the new number, or cancel")
+            print_table([_in_words(row) for row in others], _REPORT_COLUMNS, zone)
+        need = sum(counts[word] for word in NEED_A_HUMAN) + len(others)
+        if rows or others:
+            click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
+
+
+def _with_outcome(row: Row) -> Row:
+    response, code = row["response"], row["end_code"]
+    word = outcome(
+        Status(str(row["status"])),
+        None if response is None else str(response),
+        _CODES.get(str(code)),
+        _HOLDS.get(str(row["hold_code"])),
+    )
+    return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
+
+
+def _in_words(row: Row) -> Row:
+    """Return a row for people: no code is left in it."""
+    return row | {"call_outcome": None if row["call_outcome"] is None else str(row["call_outcome"]).replace("_", " ")}
+
+
+def _columns(row: Row) -> Row:
+    return {name: row[name] for name in _REPORT_COLUMNS}
+
+
+def _as_text(value: Value, zone: ZoneInfo) -> str:
+    if isinstance(value, datetime):
+        return f"{value.astimezone(zone):%Y-%m-%d %H:%M}"
+    return "" if value is None else str(value)

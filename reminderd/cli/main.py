@@ -1,4 +1,4 @@
-"""The command `reminderd`: every verb, in the order in which a newcomer meets them."""
+"""List the commands of `reminderd`, in the order in which a newcomer needs them, and import each when it is called."""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -24,27 +24,27 @@ class _Entry:
 
 COMMANDS: Final[Mapping[str, _Entry]] = {
     "demo": _Entry("demo:demo", "Show every type of call within seconds; needs no setup."),
-    "run": _Entry("run:run_", "Run the daemon: place calls that are due, receive webhooks."),
-    "sandbox": _Entry("sandbox:sandbox", "Run the simulated voice provider alone, to develop against."),
-    "check-config": _Entry("check_config:check_config", "Check the configuration; show what to set at the provider."),
-    "doctor": _Entry("doctor:doctor", "Check everything the daemon depends on, and say what to fix."),
+    "run": _Entry("running:run_", "Run the daemon: place calls that are due, receive webhooks."),
+    "sandbox": _Entry("running:sandbox", "Run the simulated voice provider alone, to develop against."),
+    "check-config": _Entry("checks:check_config", "Check the configuration; show what to set at the provider."),
+    "doctor": _Entry("checks:doctor", "Check everything the daemon depends on, and say what to fix."),
     "call-test": _Entry("call_test:call_test", "Call one phone now, and show the progress of the call."),
-    "add": _Entry("reminders:add", "Add one reminder."),
+    "add": _Entry("one_reminder:add", "Add one reminder."),
     "import": _Entry("importing:import_", "Import reminders from a CSV file."),
     "list": _Entry("lists:list_", "List reminders by their time."),
-    "report": _Entry("report:report", "Report the outcome of a day's reminders, today's by default."),
-    "show": _Entry("reminders:show", "Show one reminder, with every call and every action by staff."),
-    "cancel": _Entry("reminders:cancel", "Cancel a reminder: the patient is not called any more."),
-    "accept": _Entry("reminders:accept", "Accept the changed phone number of a held reminder."),
-    "call-again": _Entry("reminders:call_again", "Call again for a reminder that has ended without success."),
+    "report": _Entry("lists:report", "Report the outcome of a day's reminders, today's by default."),
+    "show": _Entry("one_reminder:show", "Show one reminder, with every call and every action by staff."),
+    "cancel": _Entry("one_reminder:cancel", "Cancel a reminder: the patient is no longer called."),
+    "accept": _Entry("one_reminder:accept", "Accept the changed phone number of a held reminder."),
+    "call-again": _Entry("one_reminder:call_again", "Call again for a reminder that has ended without success."),
     "opt-out": _Entry("optouts:opt_out_", "Keep the list of phone numbers that must not be called."),
     "status": _Entry("status:status", "Show whether all is well."),
     "pause": _Entry("pausing:pause", "Pause all dialing, also after a restart, until resume."),
     "resume": _Entry("pausing:resume", "Resume dialing."),
-    "export": _Entry("records:export", "Print all stored data of one phone number as JSON."),
-    "erase": _Entry("records:erase_", "Delete all reminders and calls of one phone number."),
-    "purge": _Entry("purging:purge", "Erase the personal data in old reminders."),
-    "db": _Entry("database:db", "Check, back up, restore or migrate the database file."),
+    "export": _Entry("privacy:export", "Print all stored data of one phone number as JSON."),
+    "erase": _Entry("privacy:erase_", "Delete all reminders and calls of one phone number."),
+    "purge": _Entry("privacy:purge", "Erase the personal data in old reminders."),
+    "db": _Entry("db:db", "Check, back up, restore or migrate the database file."),
 }
 
 
@@ -52,7 +52,7 @@ class _ImportedWhenCalled(click.Group):
     """Imports a command when it is asked for: no command waits for the libraries of another, and the help for none."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - click's signature
-        """Run the command line; whatever it prints of others' words, usage errors included, can't drive a terminal."""
+        """Run the command line; no text that it prints, usage errors included, can control the terminal."""
         with cleaned_streams():
             return super().main(*args, **kwargs)
 

@@ -1,4 +1,4 @@
-"""The commands `opt-out`: add, remove, list and import the phone numbers that must not be called."""
+"""Add, remove, list and import the phone numbers that must not be called."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -7,7 +7,16 @@ from typing import Final
 
 import click
 
-from reminderd.cli.common import actor, database, database_to_look_at, existing_database, fail, with_config, wrong
+from reminderd.cli.common import (
+    actor,
+    as_json_or_csv,
+    database,
+    database_to_look_at,
+    existing_database,
+    fail,
+    with_config,
+    wrong,
+)
 from reminderd.cli.output import counted, print_csv, print_json, print_table
 from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
@@ -28,12 +37,12 @@ def opt_out_() -> None:
     """Add, remove, list or import the phone numbers that must not be called."""
 
 
-@opt_out_.command()
+@opt_out_.command(short_help="Stop all calls to a phone number.")
 @click.argument("phone", metavar="PHONE")
-@click.option("--source", default="told to staff", show_default=True, help="Where this comes from.")
+@click.option("--source", default="staff", show_default=True, help="Who asked for it; shown by opt-out list.")
 @with_config
 def add(config: Config, phone: str, source: str) -> None:
-    """Opt PHONE out: it is not called any more, and its waiting reminders are cancelled at once."""
+    """Opt PHONE out: it is no longer called, and its waiting reminders are cancelled at once."""
     try:
         number = existing_number(phone, config.clinic.country)
     except ValueError as error:
@@ -43,7 +52,7 @@ def add(config: Config, phone: str, source: str) -> None:
     click.echo(f"opted out; {counted(cancelled, 'reminder')} cancelled")
 
 
-@opt_out_.command()
+@opt_out_.command(short_help="Allow calls to a phone number again.")
 @click.argument("phone", metavar="PHONE")
 @with_config
 def remove(config: Config, phone: str) -> None:
@@ -60,8 +69,7 @@ def remove(config: Config, phone: str) -> None:
 
 
 @opt_out_.command(name="list")
-@click.option("--json", "form", flag_value="json", help="One JSON document on stdout, for programs.")
-@click.option("--csv", "form", flag_value="csv", help="A table for a spreadsheet, or for import elsewhere.")
+@as_json_or_csv
 @with_config
 def list_(config: Config, form: str | None) -> None:
     """List all numbers that have opted out."""
@@ -78,9 +86,9 @@ def list_(config: Config, form: str | None) -> None:
         click.echo("nobody has opted out")
 
 
-@opt_out_.command(name="import")
+@opt_out_.command(name="import", short_help="Opt out all phone numbers in a file.")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--source", help="Where this comes from.  [default: the file's name]")
+@click.option("--source", help="Who asked for it; shown by opt-out list.  [default: the file's name]")
 @with_config
 def import_(config: Config, file: Path, source: str | None) -> None:
     """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.

@@ -94,7 +94,7 @@ def _narrow_table(rows: Sequence[Row], columns: Sequence[str], zone: ZoneInfo, w
 
 
 def print_csv(rows: Sequence[Row], columns: Sequence[str], as_text: Callable[[Value], str]) -> None:
-    """Print the named columns of the rows as CSV, with a header; no spreadsheet takes a cell for a formula."""
+    """Print the named columns of the rows as CSV, with a header; no cell is a formula to a spreadsheet."""
     table = csv.writer(sys.stdout, lineterminator="\n")
     table.writerow(columns)
     table.writerows([guarded(as_text(row[name])) for name in columns] for row in rows)
@@ -122,7 +122,7 @@ def spoken(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """Return how many, and of what, as a person says it."""
+    """Return how many, and of what, for a person to read."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
@@ -139,7 +139,7 @@ def _cell(column: str, value: Value, zone: ZoneInfo, *, has_seconds: bool = True
 
 
 def _visible(character: str) -> str:
-    """Return a character as a cell shows it: what can't be seen is left out, as nobody could type it in a command."""
+    """Return a character as a cell shows it: what can't be seen is left out, as it can't be typed in a command."""
     if character.isprintable():
         return character
     return "" if unicodedata.category(character) == "Cf" else " "

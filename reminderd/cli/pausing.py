@@ -1,4 +1,4 @@
-"""Pause all dialing, resume it, and tell whoever looks at what waits why nobody is called."""
+"""Pause all dialing, resume it, and show why no calls are placed."""
 
 from datetime import datetime
 from functools import partial
@@ -9,7 +9,7 @@ from reminderd.cli.common import actor, existing_database, with_config
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_any_numbers
 from reminderd.store.address import unreached_since
 from reminderd.store.claims import standstill
@@ -39,13 +39,13 @@ def resume(config: Config) -> None:
 
 
 def say_if_paused(config: Config, connection: Connection) -> None:
-    """Print a line on stderr for each reason why nobody is called."""
+    """Print a line on stderr for each reason why no calls are placed."""
     for reason in reasons_for_silence(config, connection):
         click.echo(reason, err=True)
 
 
 def reasons_for_silence(config: Config, connection: Connection) -> list[str]:
-    """Return a sentence for each reason why nobody is called now; empty: there is none in the database."""
+    """Return a sentence for each reason in the database why no calls are placed now; empty: there is none."""
     zone, found = config.calling.zone, []
     failing_since = snapshot(connection, unreached_since)
     if failing_since is not None:

@@ -64,7 +64,7 @@ class Rejected:
         self.reasons.update(_kind(mistake) for one in rejections for mistake in one.mistakes)
 
     def finish(self) -> None:
-        """Replace the file of an earlier run; without a rejected line there is none any more."""
+        """Replace the file of an earlier run; without a rejected line it is deleted."""
         is_there = may_be_rejected(self.path, self.never)
         if self._file is not None and self._unfinished is not None:
             self._file.flush()
@@ -73,7 +73,7 @@ class Rejected:
             self.path.unlink()
 
     def _row(self, cells: Sequence[str]) -> None:
-        """Append a row; the import reads it back as it was, and no spreadsheet takes a cell for a formula."""
+        """Append a row; the import reads it back as it was, and no cell is a formula to a spreadsheet."""
         if self._file is not None:
             csv.writer(self._file, delimiter=self.delimiter).writerow([guarded(cell) for cell in cells])
 
@@ -82,7 +82,7 @@ def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
     """Check that rejected lines may be written to this file; return whether it is the file of an earlier run.
 
     Raises:
-        RefusedError: It is anything else, or one of those in use.
+        PathRefusedError: It is anything else, or one of those in use.
     """
 
     def ours(file: Path) -> bool:
@@ -101,8 +101,8 @@ def rejected_lines(
         path: the file for them.
         header: the table's columns.
         delimiter: what stands between its cells.
-        like: whoever may read this table may read its lines there, too, as the one who imports may be another than the
-            one who corrects; None: nobody else may.
+        like: users who may read this table may read its rejected lines, too, as one person may import and another
+            correct; None: only the user who imports may.
         never: files that are in use, each with what it is.
 
     Raises:

@@ -76,7 +76,7 @@ class UnreadableError(Exception):
 
 
 class EncodingError(UnreadableError):
-    """The bytes don't tell the encoding."""
+    """The bytes don't show the encoding."""
 
 
 @frozen
@@ -114,26 +114,26 @@ def opened(
 ) -> Iterator[Sheet]:
     """Open the table in a file, or on standard input for `-`.
 
-    What can be read only once is kept meanwhile in a file without a name, as it takes more than one pass.
+    What can be read only once is kept meanwhile in a file without a name, as it is read more than once.
 
     Args:
         path: the file.
         is_header: whether a row names columns; the first row is the header if no other of the first is one.
-        encoding: its encoding, where somebody knows it.
+        encoding: its encoding, if `--encoding` names it.
         only_numbers: whether its letters don't matter: digits are the same in every encoding.
 
     Raises:
-        UnreadableError: Its bytes don't tell its encoding, or it has no header, or a secret's mode.
+        UnreadableError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
-    with click.open_file(str(path), "rb") as given, TemporaryFile() as kept:
-        # Who may import may not thereby read the secrets of the daemon, as whose user this runs. The open file is
-        # asked: its name may be a link that leads elsewhere by now.
-        if str(path) != "-" and S_IMODE(os.fstat(given.fileno()).st_mode) in _MODES_OF_SECRETS:
+    with click.open_file(str(path), "rb") as source, TemporaryFile() as kept:
+        # The import may run as the daemon's user, and must not show the daemon's secrets to the person who imports.
+        # The mode is that of the open file: its name may be a link that leads elsewhere by now.
+        if str(path) != "-" and S_IMODE(os.fstat(source.fileno()).st_mode) in _MODES_OF_SECRETS:
             raise UnreadableError("its mode is that of a secret; expected a table that its owner may write")
-        file: IO[bytes] = given
-        if str(path) == "-" or not given.seekable():
-            shutil.copyfileobj(given, kept)
+        file: IO[bytes] = source
+        if str(path) == "-" or not source.seekable():
+            shutil.copyfileobj(source, kept)
             file = kept
         try:
             codec = encoding_of(file, encoding)
@@ -157,7 +157,7 @@ def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
     """Return how the whole table writes dates with slashes; None: it has none, or they mean the same either way.
 
     Raises:
-        UnreadableError: No row tells, or two contradict each other.
+        UnreadableError: No row shows it, or two contradict each other.
     """
     proofs: dict[DayOrder, int] = {}
     unclear: int | None = None

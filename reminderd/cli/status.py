@@ -1,4 +1,4 @@
-"""Show the state of the whole at a glance, for people and for monitors."""
+"""Show whether all is well, for people and for monitors."""
 
 import shutil
 import sys
@@ -18,7 +18,7 @@ from reminderd.cli.output import print_fields, print_json, spoken
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
-from reminderd.core.monitoring import Daemon, Glance, errors
+from reminderd.core.monitoring import DaemonReport, Glance, errors
 from reminderd.store.errors import CopyError
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
@@ -94,10 +94,10 @@ def _verdict(found: list[str], pauses: list[str]) -> str:
     return f"OK, but {'; '.join(pauses)}" if pauses else "OK: all is well"
 
 
-def _asked(config: Config, own_id: str | None) -> Daemon | str:
-    """Return what our own daemon says of itself; or why nothing was learned."""
+def _asked(config: Config, own_id: str | None) -> DaemonReport | str:
+    """Return the status of our own daemon; or a sentence that says why it is unknown."""
     daemon = ask(config.web)
-    if isinstance(daemon, Daemon) and daemon.database_id != own_id:
+    if isinstance(daemon, DaemonReport) and daemon.database_id != own_id:
         return another(config)
     return daemon
 
@@ -125,7 +125,7 @@ def _of_the_database(seen: Glance, now: datetime, zone: ZoneInfo) -> dict[str, V
     }
 
 
-def _of_the_daemon(daemon: Daemon | str, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
+def _of_the_daemon(daemon: DaemonReport | str, now: datetime, zone: ZoneInfo) -> dict[str, Value]:
     if isinstance(daemon, str):
         return {"daemon": "unknown"}
     error = daemon.parts.get("provider")
@@ -163,8 +163,8 @@ def _ago(moment: datetime | None, now: datetime, zone: ZoneInfo, never: str = "n
     return f"{spoken(moment, zone)}, {max((now - moment).total_seconds(), 0):.0f} s ago"
 
 
-def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
-    """Return what the daemon says of itself within so many seconds; or a sentence that says why nothing was learned."""
+def ask(web: WebConfig, *, patience: float = PATIENCE) -> DaemonReport | str:
+    """Return the status of the daemon, waiting so many seconds; or a sentence that says why it is unknown."""
     if web.local_url is None:
         return "nobody can be asked: [web].port is 0, a port that the daemon chooses at each start"
     url = f"{web.local_url}/health/status"
@@ -172,7 +172,7 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
     try:
         answer = httpx.get(url, timeout=patience, trust_env=False)
         document: dict[str, Any] = answer.raise_for_status().json()
-        return _converter.structure(document, Daemon)
+        return _converter.structure(document, DaemonReport)
     except httpx.HTTPStatusError as error:
         return f"what answers at {place} is not this version of reminderd: HTTP {error.response.status_code}"
     except httpx.TimeoutException:
@@ -184,6 +184,6 @@ def ask(web: WebConfig, *, patience: float = PATIENCE) -> Daemon | str:
 
 
 def another(config: Config) -> str:
-    """Return what to say of a daemon that answers where ours should, and uses another database."""
+    """Return a sentence about a daemon that answers where ours should, and uses another database."""
     answers = f"another reminderd answers at port {config.web.port}"
     return f"{answers}: it does not use {config.database.path}; name its configuration by --config FILE"

@@ -1,8 +1,7 @@
-"""The clinic's configuration: TOML and environment made into frozen values, with all errors reported at once."""
+"""Read the clinic's configuration: make TOML and environment into frozen values, and report all errors at once."""
 
-from reminderd.config.changes import Changes, changes
 from reminderd.config.cross_checks import config_warnings
-from reminderd.config.load import FILE_NAME, ConfigError, load_config, origin
+from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
 from reminderd.config.paths import written
 from reminderd.config.schema import (
     AlertsConfig,

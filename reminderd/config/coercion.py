@@ -1,4 +1,4 @@
-"""Make the sections from the values as they are written: every key of the right type and valid, or an error for it.
+"""Make the sections from the written values: every key of the right type and valid, or an error for it.
 
 TOML has types, and in the environment everything is text; nothing is guessed.
 """
@@ -43,7 +43,7 @@ class StructureError:
     """An error at a key, or at a section, before it is known which file or variable the value is from."""
 
     path: KeyPath
-    words: str
+    mistake: str
     is_section: bool = False
 
 

@@ -1,4 +1,4 @@
-"""Cross-checks: what several keys must have in common, and warnings about what is valid but hardly meant."""
+"""Cross-check what several keys must have in common, and warn about what is valid but hardly meant."""
 
 import os
 from collections.abc import Iterator
@@ -69,8 +69,8 @@ def _provider(config: Config) -> Iterator[CheckError]:
 
 def _addresses_and_files(config: Config) -> Iterator[CheckError]:
     if config.metrics.port and config.metrics.port == config.web.port:
-        words = "is the same as [web].port, which the internet may reach"
-        yield (("metrics", "port"), ("web", "port")), f"{words}; expected a port of its own, or 0 for no metrics"
+        mistake = "is the same as [web].port, which the internet may reach"
+        yield (("metrics", "port"), ("web", "port")), f"{mistake}; expected a port of its own, or 0 for no metrics"
     if config.log.path is not None:
         used = companions(config.database.path, "the database or a file that SQLite keeps next to it")
         if config.path is not None:

@@ -1,4 +1,4 @@
-"""Put the configuration together from defaults, file and environment, or list every error in it."""
+"""Put the configuration together from defaults, file and environment; decide what a reload of it may change."""
 
 import re
 import tomllib
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, evolve, field
+from attrs import define, evolve, field, frozen
 
 from reminderd.config import secrets
 from reminderd.config.coercion import EnvironmentText, structured
@@ -45,6 +45,24 @@ _QUOTED: Final = re.compile(r"'([^']*)'")
 _CHARACTER: Final = 4
 """The most characters of what the parser names in its own errors: one character, or its escape."""
 
+_LIVE: Final[tuple[KeyPath, ...]] = (
+    ("clinic",),
+    ("calling",),
+    ("limits",),
+    ("redial",),
+    ("retry",),
+    ("messages",),
+    ("alerts",),
+    ("backup",),
+    ("retention",),
+    ("provider", "calls_per_second"),
+    ("web", "public_base_url"),
+    ("web", "trusted_proxies"),
+    ("web", "max_body_bytes"),
+    ("log", "level"),
+)
+"""Sections and keys that may change while the daemon runs; so may secrets, and the keys that a provider names."""
+
 
 class ConfigError(Exception):
     """The configuration can't be used; `errors` has a line for each: "place: what is wrong; expected …"."""
@@ -69,17 +87,17 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
     _read_environment(raw, environ)
     config, found = structured(raw.tree)
     for error in found:
-        raw.reject(error.path, error.words, is_section=error.is_section)
+        raw.reject(error.path, error.mistake, is_section=error.is_section)
     if found:  # go on with the rest, to find what else is wrong
         config, _ = structured(raw.tree)
     config = _read_own_numbers(_completed(config, raw), raw)
     if raw.is_readable:  # else what is missing may be in the file that could not be read
         config = _read_secret_files(config, raw)
         wrong_by_themselves = frozenset(raw.wrong)
-        for keys, words in cross_check(config):
+        for keys, mistake in cross_check(config):
             if not wrong_by_themselves.intersection(keys):
                 is_in_file = keys[0] in secret_keys() and raw.get(file_of(keys[0])) is not None
-                raw.reject(file_of(keys[0]) if is_in_file else keys[0], words)
+                raw.reject(file_of(keys[0]) if is_in_file else keys[0], mistake)
     if raw.errors:
         raise ConfigError(raw.errors)
     return config
@@ -130,9 +148,9 @@ class _RawConfig:
             section.pop(path[-1], None)
         self.variables.pop(path, None)
 
-    def reject(self, path: KeyPath, words: str, *, is_section: bool = False) -> None:
+    def reject(self, path: KeyPath, mistake: str, *, is_section: bool = False) -> None:
         """Note an error at a key, or at a section, and forget its value."""
-        self.errors.append(f"{self._place(path, is_section=is_section)}: {words}")
+        self.errors.append(f"{self._place(path, is_section=is_section)}: {mistake}")
         self.wrong.add(path)
         self.drop(path)
 
@@ -160,34 +178,34 @@ def _read_file(path: Path | None, environ: Mapping[str, str], cwd: Path) -> _Raw
     except (FileNotFoundError, NotADirectoryError):
         if not named:
             return _RawConfig(folder=cwd, credentials=credentials)
-        words = "there is no such file; expected the path of the configuration"
+        mistake = "there is no such file; expected the path of the configuration"
     except OSError as error:
-        words = f"can't be read ({error.strerror}); expected a file that this user may read"
+        mistake = f"can't be read ({error.strerror}); expected a file that this user may read"
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
-        words = f"line {line} is not UTF-8; expected a text file in UTF-8"
+        mistake = f"line {line} is not UTF-8; expected a text file in UTF-8"
     except RecursionError:
-        words = "is nested too deeply; expected sections and their keys"
+        mistake = "is nested too deeply; expected sections and their keys"
     except ValueError as error:  # TOMLDecodeError, or a number of thousands of digits
-        words = f"{_toml_error(error)}; expected TOML, with each section once"
+        mistake = f"{_toml_error(error)}; expected TOML, with each section once"
     else:
         _reject_what_is_not_a_section(raw, Config, ())
         return raw
     # A file that the environment names is a value of the configuration; one of the command line was typed just now.
     is_by_variable = path is None and named is not None
-    raw.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {words}")
+    raw.errors.append(f"{'environment REMINDERD_CONFIG' if is_by_variable else file}: {mistake}")
     raw.is_readable = False
     return raw
 
 
 def _toml_error(error: ValueError) -> str:
-    """Return the parser's words, with a section as it is written, and without a name that may be a secret."""
+    """Return the parser's message, with a section as it is written, and without a name that may be a secret."""
 
     def as_written(found: re.Match[str]) -> str:
         return f"[{'.'.join(map(shown_name, _QUOTED.findall(found[1])))}] is there twice"
 
-    words = _TWICE.sub(as_written, str(error))
-    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _CHARACTER else f"'{shown_name(found[1])}'", words)
+    mistake = _TWICE.sub(as_written, str(error))
+    return _QUOTED.sub(lambda found: found[0] if len(found[1]) <= _CHARACTER else f"'{shown_name(found[1])}'", mistake)
 
 
 def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath) -> None:
@@ -199,8 +217,8 @@ def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath)
         if isinstance(raw.get(here), dict):
             _reject_what_is_not_a_section(raw, inner, here)
         else:
-            words = f"is not a section; expected [{'.'.join(here)}] with its keys below it"
-            raw.reject(here, words, is_section=True)
+            mistake = f"is not a section; expected [{'.'.join(here)}] with its keys below it"
+            raw.reject(here, mistake, is_section=True)
 
 
 def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
@@ -211,7 +229,7 @@ def _read_environment(raw: _RawConfig, environ: Mapping[str, str]) -> None:
         for variable, key in settings.environment.items()
     }
     legacy = [(path, name) for name, path in (_LEGACY | of_providers).items() if environ.get(name)]
-    # A secret and its file are one thing: whoever sets either replaces both.
+    # A secret and its file are one thing: setting either replaces both.
     twins = {path: file_of(path) for path in secret_keys()} | {file_of(path): path for path in secret_keys()}
     for layer in (legacy, list(_prefixed(raw, environ))):
         for path, _ in layer:
@@ -230,8 +248,8 @@ def _prefixed(raw: _RawConfig, environ: Mapping[str, str]) -> Iterator[tuple[Key
             key = name.casefold().rpartition("__")[2]
             meant = suggestion(*(variable for variable, home in known.items() if home[-1] == key))
             shown = PREFIX + "__".join(map(shown_name, name.removeprefix(PREFIX).split("__")))
-            words = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
-            raw.errors.append(f"environment {shown}: {words}")
+            mistake = f"unknown variable{meant or did_you_mean(name, known)}; expected {PREFIX}SECTION__KEY"
+            raw.errors.append(f"environment {shown}: {mistake}")
         elif path in seen:
             raw.errors.append(f"environment {name}: is set twice, also as {seen[path]}; expected one of them")
         else:
@@ -274,7 +292,7 @@ def _read_own_numbers(config: Config, raw: _RawConfig) -> Config:
 
 
 def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
-    """Return it with the secrets that lie in files; nobody needs those of a provider that is not chosen."""
+    """Return it with the secrets that are in files, except those of a provider that is not chosen."""
     for path in secret_keys():
         if path[0] == "provider" and path[1] != config.provider.kind:
             continue
@@ -284,3 +302,50 @@ def _read_secret_files(config: Config, raw: _RawConfig) -> Config:
             raw.reject(file_of(path), str(error))
             raw.wrong.add(path)
     return config
+
+
+@frozen(kw_only=True)
+class Changes:
+    """What becomes of a configuration that was read while another one is in force."""
+
+    config: Config
+    """What holds from now on: the one in force, with every key replaced that may change now."""
+    at_once: tuple[KeyPath, ...]
+    """The keys in which it differs from the one that was in force."""
+    later: tuple[KeyPath, ...]
+    """The keys that differ, too, and wait for the next start."""
+
+
+def changes(running: Config, wanted: Config) -> Changes:
+    """Decide what becomes of `wanted` while `running` is in force."""
+    differing = [path for path, _ in all_keys() if value_at(running, path) != value_at(wanted, path)]
+    waiting = [section for section, anchors in _waits_for() if any(anchor in differing for anchor in anchors)]
+    live = list(_live())
+    at_once = tuple(path for path in differing if _lies_in(path, live) and not _lies_in(path, waiting))
+    config = running
+    for path in at_once:
+        config = replaced(config, path, value_at(wanted, path))
+    return Changes(config=config, at_once=at_once, later=tuple(path for path in differing if path not in at_once))
+
+
+def _live() -> Iterator[KeyPath]:
+    yield from _LIVE
+    for secret in secret_keys():
+        yield from (secret, file_of(secret))
+    for name, settings in PROVIDERS.items():
+        yield from (("provider", name, key) for key in settings.reloadable_keys)
+
+
+def _waits_for() -> Iterator[tuple[KeyPath, tuple[KeyPath, ...]]]:
+    """Yield the places that wait for the next start as a whole if one of the keys with them changes.
+
+    A secret must not go to a stranger. And the provider that is in force until then needs the address that fits it.
+    """
+    yield ("provider",), (("provider", "kind"),)
+    yield ("web", "public_base_url"), (("provider", "kind"),)
+    for name, settings in PROVIDERS.items():
+        yield ("provider", name), tuple(("provider", name, key) for key in settings.account_keys)
+
+
+def _lies_in(path: KeyPath, places: list[KeyPath]) -> bool:
+    return any(path[: len(place)] == place for place in places)

@@ -1,4 +1,4 @@
-"""The sections of the configuration with their keys, and what the core makes of them.
+"""Declare the sections of the configuration with their keys, and make the core's values from them.
 
 An attribute is a key of the same name unless it is derived. `config.example.toml` explains the keys to admins.
 """
@@ -16,9 +16,8 @@ from attrs import asdict, evolve, field, frozen, make_class
 from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import Backoff, Rules
+from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
-from reminderd.core.schedule.limits import Limits
 from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
 from reminderd.keys import (

@@ -46,7 +46,7 @@ def read(config: Config, secret: KeyPath, *, folder: Path, credentials: str) -> 
 
 
 def _text_in(file: Path, expected: str) -> str:
-    # The name is not repeated: whoever takes the key for that of the secret itself has written the secret there.
+    # The name is not repeated: it may be the secret itself, written at the wrong key.
     try:
         text = file.read_bytes().decode().rstrip("\r\n")
     except OSError as error:

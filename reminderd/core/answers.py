@@ -66,7 +66,7 @@ class Report:
     external_call_id: str
     status: str
     reminder_id: str | None = None
-    """None: not repeated; `attempt_id` then tells."""
+    """None: not repeated; then `attempt_id` shows it."""
     attempt_id: str | None = None
     transcript: str | None = None
     duration_seconds: int | None = None
@@ -112,7 +112,7 @@ Finding: TypeAlias = Found | NotFound | NoAnswer
 class Capabilities:
     """What a provider can do for us when we are unsure; stated by each provider's class."""
 
-    honours_key: bool = False
+    honors_key: bool = False
     """A second request with the same idempotency key places no second call."""
     key_lifetime: timedelta = timedelta(0)
     """How long after the first request that holds."""

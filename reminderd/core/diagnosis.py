@@ -14,7 +14,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 
 DISK_FULL_SOON: Final = 100_000_000
 DISK_LOW: Final = 1_000_000_000

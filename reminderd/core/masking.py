@@ -13,7 +13,7 @@ _FEWEST_OF_A_PERSON: Final = 6
 _SHOWN_DIGITS: Final = 2
 
 # What may stand between two digits: anything but letters. `repr`, URLs and HTML write some of it as an escape.
-# Numbers in a list are told apart by their size: no group of a phone number behind a comma has five digits.
+# Numbers in a list are distinguished by their size: no group of a phone number behind a comma has five digits.
 _GAP: Final = (
     r"(?:\\x[0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[nrt]|%[0-9a-fA-F]{2}|&\#?\w{1,8};"
     r"|(?<!\d{5})[,;:](?!\s\d{5})|[^\w,;:]|_){0,8}+"

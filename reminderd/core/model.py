@@ -66,7 +66,7 @@ class CallState(StrEnum):
     UNCONFIRMED = "unconfirmed"
     """It may or may not have been placed."""
     PLACED = "placed"
-    """The provider has taken it."""
+    """The provider has accepted it."""
     STRAY = "stray"
     """Alive while another call to the same number is open: one that we had closed, or do not know."""
     ENDED = "ended"
@@ -89,7 +89,7 @@ class CallState(StrEnum):
         return self in _OPEN or self is CallState.STRAY
 
     @property
-    def in_doubt(self) -> bool:
+    def may_not_exist(self) -> bool:
         """Return whether all that is known of it is that we asked for it, or are about to."""
         return self in {CallState.DIALING, CallState.UNCONFIRMED}
 
@@ -208,11 +208,11 @@ class Call:
     """Known once it has ended, or the message was heard."""
     external_call_id: str | None = None
     requests: int = 0
-    """Requests that may have gone out."""
+    """Requests that may have been sent."""
     checks: int = 0
     """Look-ups since the last sign of life."""
     evidence: bool = False
-    """The provider has shown that it has taken the call."""
+    """The provider has shown that it has accepted the call."""
     adopted: bool = False
     """Recorded from a report about a call that we do not know."""
     lease_token: str | None = None
@@ -271,5 +271,5 @@ class Member:
 
 
 def digest(message: str) -> str:
-    """Return what tells a message from any other, and reveals nothing of it in the logs."""
+    """Return what distinguishes a message from any other, and reveals nothing of it in the logs."""
     return sha256(message.encode(errors="surrogatepass")).hexdigest()

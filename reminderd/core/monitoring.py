@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from reminderd.core.diagnosis import DISK_FULL_SOON
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.model import Call, CallOutcome, CallState, Reminder, Status
 from reminderd.core.outcomes import Outcome
 from reminderd.core.requests import zone_of
@@ -58,7 +58,7 @@ class Glance:
 
 
 @frozen(kw_only=True)
-class Daemon:
+class DaemonReport:
     """What the running daemon reports about itself."""
 
     version: str
@@ -76,7 +76,7 @@ class Daemon:
 
 def errors(
     *,
-    daemon: Daemon | str,
+    daemon: DaemonReport | str,
     glance: Glance,
     uncallable: int,
     free_bytes: int,

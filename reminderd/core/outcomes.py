@@ -18,7 +18,7 @@ SPOKEN: Final = PROVEN | {CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
 """Something of the message was spoken, so that the call may have reached the patient."""
 
 
-class Told(Enum):
+class Sent(Enum):
     """What the provider was given to speak in a call."""
 
     NOTHING = auto()
@@ -27,49 +27,49 @@ class Told(Enum):
     MESSAGE = auto()
     """A message, once a person had answered."""
     WITH_THE_REQUEST = auto()
-    """The messages, before anybody had answered: only the report tells who heard them."""
+    """The messages, before anybody had answered: only the report shows who heard them."""
 
 
-def told_in(members: Iterable[Member], *, asks: bool) -> Told:
+def sent_in(members: Iterable[Member], *, asks: bool) -> Sent:
     """Return the most that the provider was given to speak in a call with these members.
 
     `asks`: it asks for that when the call is answered.
     """
     if not asks:
-        return Told.WITH_THE_REQUEST
+        return Sent.WITH_THE_REQUEST
     said = [one for one in members if one.said]
     if any(one.spoken_by is not None for one in said):
-        return Told.MESSAGE
-    return Told.VOICEMAIL if said else Told.NOTHING
+        return Sent.MESSAGE
+    return Sent.VOICEMAIL if said else Sent.NOTHING
 
 
-def outcome_of(call: Call, told: Told) -> CallOutcome:
+def outcome_of(call: Call, sent: Sent) -> CallOutcome:
     """Return how a call ended for the patient, according to its terminal report.
 
     What proves that a message was heard, a key or the request that follows it, is in the call's outcome before the end.
 
     Args:
         call: with its terminal report.
-        told: what the provider was given to speak in it.
+        sent: what the provider was given to speak in it.
     """
     if call.outcome in PROVEN:
         return call.outcome
     if call.status in _ANSWERED:
-        return _of_answered(call, told)
+        return _of_answered(call, sent)
     if call.status == "declined" or call.sip_response_code == _SIP_DECLINED:
         return CallOutcome.DECLINED
     is_failed = call.status == "failed" and call.sip_response_code not in _SIP_NOT_ANSWERED
     return CallOutcome.FAILED if is_failed else CallOutcome.NOT_ANSWERED
 
 
-def _of_answered(call: Call, told: Told) -> CallOutcome:
+def _of_answered(call: Call, sent: Sent) -> CallOutcome:
     who = listener(call.answered_by)
-    is_empty = call.duration_seconds == 0 or (who is Listener.FAX and told is not Told.MESSAGE)
-    if told is Told.NOTHING or is_empty:
+    is_empty = call.duration_seconds == 0 or (who is Listener.FAX and sent is not Sent.MESSAGE)
+    if sent is Sent.NOTHING or is_empty:
         return CallOutcome.NOT_HEARD
-    if told is Told.VOICEMAIL or (told is Told.WITH_THE_REQUEST and who is Listener.MACHINE):
+    if sent is Sent.VOICEMAIL or (sent is Sent.WITH_THE_REQUEST and who is Listener.MACHINE):
         return CallOutcome.VOICEMAIL
-    return CallOutcome.HUNG_UP if told is Told.MESSAGE or call.status == "hung-up" else CallOutcome.HEARD
+    return CallOutcome.HUNG_UP if sent is Sent.MESSAGE or call.status == "hung-up" else CallOutcome.HEARD
 
 
 def outcome_for(member: Member, call: Call) -> CallOutcome | None:
@@ -154,7 +154,7 @@ def outcome(
 ) -> Outcome:
     """Return what a reminder has come to.
 
-    A response counts once the reminder is `called`, as whoever cancelled it knows more.
+    A response counts once the reminder is `called`, as the person who cancelled it knows more.
 
     Args:
         status: the reminder's.

@@ -250,7 +250,7 @@ def _possible(compact: str) -> str | None:
     if not phonenumbers.is_possible_number(number):
         return None
     spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
-    # A national prefix that was left in is taken off, and what is left may begin with another.
+    # A national prefix that was left in is removed, and what is left may begin with another.
     return spelled if spelled == compact else _possible(spelled)
 
 

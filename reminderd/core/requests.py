@@ -1,4 +1,4 @@
-"""Read the request for a reminder, whoever makes it: what is wrong with it, what to warn of, which limits follow."""
+"""Read the request for a reminder, from any source: what is wrong with it, what to warn of, which limits follow."""
 
 import re
 import unicodedata
@@ -145,7 +145,7 @@ def zone_of(reminder: Reminder | ReminderRequest, rules: Rules) -> ZoneInfo:
 
 
 def expiry(reminder: Reminder | ReminderRequest, rules: Rules) -> datetime:
-    """Return the moment from which on the patient is not called any more."""
+    """Return the moment from which on the patient is not called anymore."""
     return reminder.expires_at or reminder.scheduled_at + rules.max_lateness
 
 

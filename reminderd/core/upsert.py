@@ -36,7 +36,7 @@ class Intake(StrEnum):
     NOT_NEEDED = "not needed"
     """The table says so, and no reminder waits for it."""
     CONFLICT = "conflict"
-    """Another reminder has its `ref`, or the one that it names can't be changed any more."""
+    """Another reminder has its `ref`, or the one that it names can't be changed anymore."""
     TOO_LATE = "too late"
 
 

@@ -11,14 +11,14 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd.clock import Clock
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import CallOutcome
 from reminderd.core.outcomes import Outcome
-from reminderd.store.address import told_of_address, untold
+from reminderd.store.address import address_alert, note_address_alert
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.store.queries import News, news, told
+from reminderd.store.queries import News, news, note_alerts
 
 Send = Callable[[str, str], Awaitable[bool]]
 """Sends a title and a text; returns whether every service has accepted it."""
@@ -58,7 +58,7 @@ async def watch(alerts: Alerts) -> None:
 async def _send_news(alerts: Alerts) -> bool:
     """Return False if there is news that could not be sent."""
     found = await alerts.database.read(partial(news, now=alerts.clock.now()))
-    unreached = await alerts.database.read(untold)
+    unreached = await alerts.database.read(address_alert)
     if not found and unreached is None:
         return True
     title, text = message(found, is_unreached=unreached is not None)
@@ -68,9 +68,9 @@ async def _send_news(alerts: Alerts) -> bool:
     if not is_sent:
         logger.warning(f"an alert could not be sent ({title}); it will be sent again")
         return False
-    await alerts.database.write(partial(told, told_of=found))
+    await alerts.database.write(partial(note_alerts, alerts=found))
     if unreached is not None:
-        await alerts.database.write(partial(told_of_address, unreached=unreached))
+        await alerts.database.write(partial(note_address_alert, unreached=unreached))
     logger.info(f"an alert was sent: {title}")
     return True
 

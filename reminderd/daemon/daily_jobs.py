@@ -1,4 +1,4 @@
-"""Do by itself once a day what the daemon does besides dialing: a backup, and the purge of what is old.
+"""Do the daily jobs: a backup, and the purge of what is old.
 
 One thing after the other: each of them is work for the disk, and holds up those who write.
 """
@@ -36,13 +36,13 @@ ACTOR: Final = "reminderd"
 """Who purges, in the audit."""
 
 SCRUBBED_BYTES: Final = 256 * 1024 * 1024
-"""Of a larger database the daemon does not rewrite the file: that would take as much memory, and stop all writing."""
+"""Of a larger database the daemon does not rewrite the file: that needs as much memory, and stops all writing."""
 
 _LOOK: Final = timedelta(minutes=1)
 
 
 class NotYetError(Exception):
-    """The rest can't be done now; the message says why, and it is nobody's fault."""
+    """The rest can't be done now, for a reason that is no error; the message names it."""
 
 
 @frozen(kw_only=True)
@@ -87,7 +87,7 @@ async def look_after(chore: Chore) -> None:
             if chore.stopping.is_set():
                 return
             logger.error(f"{chore.name}: {error}; tried again in an hour")
-        except Exception:  # noqa: BLE001 - a bug in what can wait is no reason to call nobody
+        except Exception:  # noqa: BLE001 - a bug in a job that can wait must not stop the calls
             logger.exception(f"{chore.name}: unexpected error; tried again in an hour")
         if not await _reached(chore.clock.now() + AGAIN_AFTER, chore):
             return

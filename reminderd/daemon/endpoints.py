@@ -20,7 +20,7 @@ from reminderd.core.script.templates import Script
 from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Context
-from reminderd.engine.dialer import log_turn
+from reminderd.engine.dialer import log_pause_change
 from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
@@ -65,7 +65,7 @@ class DatabaseRecorder:
         except UnknownReminderError:
             return _to_nobody(report)
         except StoreUnavailableError:
-            self.breaker.address.asked_in_vain = True
+            self.breaker.address.asked_without_answer = True
             raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
@@ -80,7 +80,7 @@ class DatabaseRecorder:
         """Settle that our answer to a call could not be used, if the database can be written now."""
         try:
             transition = await self._write(partial(settle_unspoken, call_id=call_id, rules=self.rules))
-        except StoreUnavailableError as error:  # whoever is on the line hears who called all the same
+        except StoreUnavailableError as error:  # the person on the line hears who called all the same
             logger.warning(f"not recorded that our answer to the call {call_id} could not be used: {error}")
             return
         if transition is not None:
@@ -92,7 +92,7 @@ class DatabaseRecorder:
         except UnknownReminderError:
             if not self.knows_one_call:
                 raise
-            # The daemon may know the call: whoever answers for it now must not say that nobody does.
+            # The daemon may know the call: this program must not answer that it is unknown.
             raise StoreUnavailableError("it is not about the test call") from None
 
     def _logged(self, spoken: Spoken) -> Spoken:
@@ -104,7 +104,7 @@ class DatabaseRecorder:
     def _provider_lives(self) -> None:
         turn = self.breaker.webhook_came()
         if turn is not None:
-            log_turn(turn, self.breaker)
+            log_pause_change(turn, self.breaker)
 
 
 def _to_nobody(report: Report) -> Spoken:

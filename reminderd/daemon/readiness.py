@@ -10,7 +10,7 @@ from attrs import frozen
 from loguru import logger
 
 from reminderd import __version__
-from reminderd.core.lifecycle.address import UNREACHED
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.monitoring import ADDRESS
 from reminderd.core.phone import Numbering
 from reminderd.engine.context import Context
@@ -28,7 +28,7 @@ HEARTBEAT_LIMIT: Final = 30.0
 
 @frozen(kw_only=True)
 class Watch:
-    """Looks at everything that a process under one configuration runs."""
+    """Reports on everything that a process runs under one configuration."""
 
     context: Context
     dials: bool
@@ -38,7 +38,7 @@ class Watch:
     async def readiness(self) -> Mapping[str, str | None]:
         """Return each part that this process runs, with what is wrong with it, or None."""
         database, memory, clock = self.context.database, self.context.memory, self.context.clock
-        parts: dict[str, str | None] = {"database": database.trouble}
+        parts: dict[str, str | None] = {"database": database.failure}
         unreached_since = None
         try:
             wakes = await database.read(partial(next_wakes, now=clock.now(), alive=False))

@@ -14,17 +14,24 @@ from loguru import logger
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.daemon.clients import SandboxSecrets, client, client_of_sandbox
 from reminderd.daemon.readiness import HEARTBEAT_LIMIT, warn_of_uncallable
-from reminderd.daemon.reload import Reload, watch_hangups
-from reminderd.daemon.setup import Daemon, Options, Setup, address_of, set_up
-from reminderd.daemon.stop import Ended, cut_off, grace, time_to_stop
+from reminderd.daemon.setup import (
+    DaemonState,
+    Options,
+    SandboxSecrets,
+    Setup,
+    address_of,
+    client,
+    client_of_sandbox,
+    set_up,
+)
+from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
 from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.generic import Sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
 from reminderd.store.database import open_database
 from reminderd.store.settings import real_provider, remember_real_provider
@@ -35,7 +42,7 @@ _PLAIN: Final = Options()
 
 @frozen(kw_only=True)
 class Running:
-    """What a started daemon tells about itself."""
+    """How to reach a started daemon."""
 
     web_url: str | None
     """Where webhooks are accepted; None if this process accepts none."""
@@ -92,7 +99,7 @@ async def run(
             kind = config.provider.kind
             if kind not in {"sandbox", await database.read(real_provider)}:
                 await database.write(partial(remember_real_provider, kind=kind))
-            daemon = Daemon(
+            daemon = DaemonState(
                 options=options,
                 clock=clock,
                 database=database,
@@ -111,7 +118,7 @@ async def run(
 
 
 async def _run(
-    daemon: Daemon, config: Config, ports: _Ports, reload: Reload | None, task_status: trio.TaskStatus[Running]
+    daemon: DaemonState, config: Config, ports: _Ports, reload: Reload | None, task_status: trio.TaskStatus[Running]
 ) -> bool:
     """Run with the database open; return whether everything ended in time."""
     ended, sandbox = Ended(), None
@@ -145,14 +152,14 @@ async def _run(
     return ended.is_complete
 
 
-async def _keep_notified(daemon: Daemon, stop_within: timedelta) -> None:
+async def _keep_notified(daemon: DaemonState, stop_within: timedelta) -> None:
     """Notify the supervisor of the run's state."""
     dials = daemon.options.only != "web"
     heartbeat = heartbeat_of(daemon.memory, daemon.clock, dials=dials, patience=HEARTBEAT_LIMIT)
     await keep_notified(daemon.options.supervisor, heartbeat, stopping=daemon.stopping, stop_within=stop_within)
 
 
-async def _start_sandbox(nursery: trio.Nursery, daemon: Daemon, web_url: str, ended: Ended) -> Sandbox:
+async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: str, ended: Ended) -> Sandbox:
     """Start the simulated provider, which goes on through all reloads, and have the daemon call through it."""
     secrets = SandboxSecrets()
     sandbox = Sandbox(
@@ -163,7 +170,7 @@ async def _start_sandbox(nursery: trio.Nursery, daemon: Daemon, web_url: str, en
     return sandbox
 
 
-async def _dial(daemon: Daemon, ended: Ended) -> None:
+async def _dial(daemon: DaemonState, ended: Ended) -> None:
     """Dial under one setup after the other; return when all requests have ended, after the stop.
 
     A setup begins when the one before claims nothing more. That one's requests may be in flight for some time yet.
@@ -179,7 +186,7 @@ async def _dial(daemon: Daemon, ended: Ended) -> None:
     ended.requests.set()
 
 
-async def _do_side_jobs(daemon: Daemon) -> None:
+async def _do_side_jobs(daemon: DaemonState) -> None:
     """Send alerts and do the daily jobs under one setup after the other, so that none is done twice at a time."""
     before: Setup | None = None
     while before is not daemon.current:
@@ -187,7 +194,9 @@ async def _do_side_jobs(daemon: Daemon) -> None:
         await before.do_side_jobs()
 
 
-async def _take_webhooks(daemon: Daemon, listener: socket, ended: Ended, *, task_status: trio.TaskStatus[str]) -> None:
+async def _take_webhooks(
+    daemon: DaemonState, listener: socket, ended: Ended, *, task_status: trio.TaskStatus[str]
+) -> None:
     """Answer webhooks and the API by the setup in force, until all requests have ended."""
     app = _current(lambda: daemon.current.app)
     await serve(app, listener, shutdown_trigger=ended.requests.wait, task_status=task_status)

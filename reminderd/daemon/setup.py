@@ -1,9 +1,11 @@
 """Build everything that depends on the configuration: at the start, and anew at each reload."""
 
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Literal
+from secrets import token_bytes, token_urlsafe
+from typing import Final, Literal
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -11,6 +13,7 @@ from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
+from reminderd.core.answers import Capabilities
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
@@ -22,13 +25,17 @@ from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ProviderClient
+from reminderd.providers.generic.client import GenericProvider
+from reminderd.providers.generic.webhooks import standard_webhooks
+from reminderd.providers.settings import ClientOptions
 from reminderd.store.database import Database
 from reminderd.web.api import Throttle
-from reminderd.web.app import build_app
+from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
-from reminderd.web.health import Health, build_metrics_app
 
 Part = Literal["dial", "web"]
+
+_SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)
 
 
 @frozen(kw_only=True)
@@ -36,7 +43,7 @@ class Options:
     """What the configuration does not say about a run."""
 
     only: Part | None = None
-    """`dial` claims and dials but takes no webhooks, `web` the reverse; None does both."""
+    """`dial` claims and dials but receives no webhooks, `web` the reverse; None does both."""
     sandbox_pace: float = 1.0
     """Seconds that each part of a simulated call takes."""
     supervisor: Supervisor = NO_SUPERVISOR
@@ -46,8 +53,8 @@ class Options:
 
 
 @define(kw_only=True)
-class Daemon:
-    """What a process keeps until its end, and the setup that is in force."""
+class DaemonState:
+    """Everything that a process keeps until its end, and the setup that is in force."""
 
     options: Options
     clock: Clock
@@ -89,7 +96,7 @@ class Setup:
     app: QuartTrio
     metrics_app: QuartTrio
     alerts: Alerts | None
-    """None: nobody is alerted."""
+    """None: no alerts are sent."""
     chores: Sequence[Chore]
 
     @property
@@ -100,7 +107,7 @@ class Setup:
     def take_over(self, before: "Setup | None") -> None:
         """Apply the configuration to the memory, once the setup before claims nothing more.
 
-        A pause ends with the next probe; after a change of what it judges, a probe may be sent at once.
+        A pause ends with the next probe; after a change of the provider's settings, a probe may be sent at once.
         """
         memory, provider, now = self.context.memory, self.config.provider, self.context.clock.monotonic()
         memory.adjust(
@@ -111,8 +118,8 @@ class Setup:
         )
         if before is None:
             return
-        judged = before.config.provider
-        if provider.settings != judged.settings:
+        former = before.config.provider
+        if provider.settings != former.settings:
             memory.breaker.probe_soon(now)  # another key: what was refused may be accepted now
         memory.breaker.address.probe_soon(now)  # what keeps the provider from us is mostly not in this file
 
@@ -143,8 +150,8 @@ class Setup:
             await self.stopping.wait()
 
 
-def set_up(config: Config, daemon: Daemon) -> Setup:
-    """Build everything from a configuration. It has no effect yet: see `Daemon.switch_to`."""
+def set_up(config: Config, daemon: DaemonState) -> Setup:
+    """Build everything from a configuration. It has no effect yet: see `DaemonState.switch_to`."""
     options, clock, instruments = daemon.options, daemon.clock, daemon.instruments
     earlier = tuple(url for url in daemon.public_base_urls if url != config.web.public_base_url)
     provider = daemon.client(config, earlier_urls=earlier)
@@ -189,7 +196,7 @@ def address_of(config: Config) -> str:
 
 
 def _alerts(config: Config, context: Context) -> Alerts:
-    """Return what alerts somebody when reminders need a human."""
+    """Return what sends alerts when reminders need a human."""
     return Alerts(
         database=context.database,
         clock=context.clock,
@@ -209,3 +216,45 @@ def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.E
     found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(chore, turn=turn) for chore in found]
+
+
+@frozen
+class SandboxSecrets:
+    """What the sandbox and its client share, made anew at each start."""
+
+    api_key: str = field(factory=token_urlsafe, repr=False)
+    webhook_secret: str = field(factory=lambda: f"whsec_{b64encode(token_bytes(32)).decode()}", repr=False)
+
+
+def client(config: Config, *, own_url: str, earlier_urls: tuple[str, ...] = ()) -> ProviderClient:
+    """Return the client of the provider that is configured; not of the sandbox, for which see `client_of_sandbox`.
+
+    Args:
+        config: the clinic's.
+        own_url: where webhooks are accepted, if the configuration does not say it.
+        earlier_urls: where they were accepted before; calls under way may carry those.
+    """
+    return config.provider.settings.client(_options(config, config.web.public_base_url or own_url, *earlier_urls))
+
+
+def client_of_sandbox(
+    config: Config, *, api_url: str, secrets: SandboxSecrets, earlier_urls: tuple[str, ...] = ()
+) -> ProviderClient:
+    """Return the client of the sandbox: the generic one, as the sandbox is a provider like any other."""
+    del earlier_urls  # the sandbox reports to this machine
+    return GenericProvider(
+        api_url=api_url,
+        api_key=secrets.api_key,
+        capabilities=Capabilities(honors_key=True, key_lifetime=_SANDBOX_KEY_LIFETIME, look_up=True),
+        verify_webhook=standard_webhooks(secrets.webhook_secret),
+        options=_options(config),
+        is_sandbox=True,
+    )
+
+
+def _options(config: Config, *public_base_urls: str) -> ClientOptions:
+    return ClientOptions(
+        public_base_urls=public_base_urls,
+        timeout=timedelta(seconds=config.provider.timeout_seconds),
+        max_connections=2 * config.worker.dialers,
+    )

@@ -1,4 +1,4 @@
-"""Check the machine: clock, time zone data, who may read what must not be read, backups and the disk."""
+"""Check the machine and its files: clock, time zone data, who may read what, backups, the disk, the database."""
 
 import ctypes
 import os
@@ -7,6 +7,7 @@ import zoneinfo
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import Final
@@ -16,14 +17,32 @@ import trio
 import tzdata
 
 from reminderd.clock import Clock
-from reminderd.config import Config, files_with_secrets
+from reminderd.config import Config, files_with_secrets, numbering_of
 from reminderd.core import diagnosis
-from reminderd.core.diagnosis import Finding, disk, good, open_to_others, replaceable, unknown, wrong
+from reminderd.core.diagnosis import (
+    Finding,
+    disk,
+    good,
+    open_to_others,
+    replaceable,
+    schema,
+    uncallable,
+    unknown,
+    unreached,
+    wal,
+    warning,
+    wrong,
+)
 from reminderd.doctor.asking import Asking, is_this_machine
 from reminderd.providers.http import Heard
+from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
+from reminderd.store.sqlite.driver import sqlite_warning
+from reminderd.store.sqlite.integrity import Examination, examine
 
 _UNKEPT_MICROSECONDS: Final = 16_000_000
 """The kernel's bound of the clock's error, once nothing has set it for long: NTP_PHASE_LIMIT."""
+
+_SHOWN: Final = 3
 
 
 class Timex(ctypes.Structure):
@@ -135,8 +154,8 @@ def _modes(file: Path, *, is_secret: bool) -> list[Finding]:
     if open_to_others(mode, folders):
         found.append(wrong("files", f"{file} is open to every user of the machine", f"chmod o= {quote(str(file))}"))
     if replaceable(folders):
-        says = f"every user of the machine can replace {file}"
-        found.append(wrong("files", says, f"chmod o-w {quote(str(real.parent))}"))
+        text = f"every user of the machine can replace {file}"
+        found.append(wrong("files", text, f"chmod o-w {quote(str(real.parent))}"))
     return found
 
 
@@ -164,6 +183,50 @@ def _disks(config: Config) -> list[Finding]:
             device = folder.stat().st_dev
             found.setdefault(device, disk(shutil.disk_usage(folder).free, str(folder)))
         except OSError as error:
-            says = f"{name} can't be read: {error.strerror}"
-            return [wrong("disk", says, "create the folder, and let the daemon's user write to it")]
+            text = f"{name} can't be read: {error.strerror}"
+            return [wrong("disk", text, "create the folder, and let the daemon's user write to it")]
     return list(found.values())
+
+
+async def check_database(config: Config, *, seconds: float) -> list[Finding]:
+    """Check that it opens, is sound and up to date; it is read for so many seconds at most."""
+    file = config.database.path
+    if not file.exists():
+        fix = "nothing, if this is new: reminderd run or add creates it; else correct [database].url"
+        return [unknown("database", f"there is none at {file}", fix)]
+    if not file.is_file():
+        return [wrong("database", f"{file} is no file", "correct [database].url")]
+    look_at = partial(examine, file, seconds=seconds, numbering=numbering_of(config))
+    try:
+        seen = await trio.to_thread.run_sync(look_at)
+    except StoreUnusableError as error:
+        fix = "correct [database].url, or restore the last good copy; see operations.md"
+        return [wrong("database", f"{file}: {error}", fix)]
+    except StoreUnavailableError as error:
+        fix = "run this as the daemon's user, who may write to the folder; or find the program that locks the file"
+        return [wrong("database", f"{file}: {error}", fix)]
+    found = [*_soundness(seen, str(file), seconds), schema(seen.version, seen.newest), wal(seen.wal_bytes)]
+    if seen.provider is not None and config.provider.kind == "sandbox" and not config.provider.is_stated:
+        text = (
+            f"{file} has been in use with the provider {seen.provider}, and none is configured: reminderd run refuses"
+        )
+        found.append(wrong("database", text, "use the configuration that names it: in its folder, or by --config FILE"))
+    if seen.unreached_since is not None:
+        found.append(unreached(seen.unreached_since, config.calling.zone))
+    bug = sqlite_warning()
+    if bug is not None:
+        found.append(warning("SQLite", bug, "see database.md, Which SQLite"))
+    return found + uncallable(seen.uncallable)
+
+
+def _soundness(seen: Examination, file: str, seconds: float) -> list[Finding]:
+    if seen.mistakes is None:
+        why = f"{file} opens; it could not be read through within {seconds:g} s"
+        return [unknown("database", why, "reminderd db check has no time limit")]
+    shown = [
+        wrong("database", mistake, "see operations.md, db check")
+        for mistake in seen.mistakes[: _SHOWN if len(seen.mistakes) > _SHOWN + 1 else None]
+    ]
+    if len(shown) < len(seen.mistakes):
+        shown.append(wrong("database", f"{len(seen.mistakes) - len(shown)} more", "reminderd db check lists them all"))
+    return shown or [good("database", f"{file} opens and is sound")]

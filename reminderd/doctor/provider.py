@@ -1,24 +1,23 @@
 """Check whether the provider accepts our account, and whether the daemon accepts the provider's webhooks only.
 
 The provider is asked by reading only: no call is placed. Two webhooks are sent to the daemon, one with a signature and
-one with a forged one; neither can be recorded. Both report progress of a call that nobody placed, for a reminder that
-does not exist: the daemon refuses even the signed one, after it has checked its signature. They leave two lines in its
-log, with an id that begins with `doctor-`.
+one with a forged one; neither can be recorded. Both report progress of a call that was never placed, for a reminder
+that does not exist: the daemon refuses even the signed one, after it has checked its signature. They leave two lines in
+its log, with an id that begins with `doctor-`.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import trio
-from attrs import evolve
 
 from reminderd.config import Config
 from reminderd.core import diagnosis
 from reminderd.core.diagnosis import Finding, Trial, good, unknown, warning, wrong
-from reminderd.daemon.clients import mistakes_online
 from reminderd.doctor.asking import Asking, document
 from reminderd.providers.http import Outcome, Unheard
+from reminderd.providers.registry import account_errors
 from reminderd.providers.settings import Probe
 
 _QUESTIONS: Final = 3
@@ -30,11 +29,10 @@ async def check_provider(config: Config, *, seconds: float) -> list[Finding]:
     kind = config.provider.kind
     if kind == "sandbox":
         return [unknown("provider", "not checked: the sandbox runs inside the daemon, and calls nobody")]
-    quick = evolve(config, provider=evolve(config.provider, timeout_seconds=seconds))
     mistakes = ["no answer in time"]
     with trio.move_on_after(_QUESTIONS * seconds):
         try:
-            mistakes = await mistakes_online(quick)
+            mistakes = await account_errors(config.provider.settings, timedelta(seconds=seconds))
         except ValueError as error:  # a URL of which only DNS knows that it can be none
             mistakes = [f"it can't be asked: {error}"]
     fix = f"see [provider.{kind}]: the URL, the key, the account; then the provider's own status page"
@@ -62,7 +60,7 @@ async def check_webhooks(
         fix = f"have them signed, if the provider can do it: see [provider.{config.provider.kind}]"
         return warning("webhooks", "none is signed: anybody who reaches the port can send any report", fix)
     if probe.contains_secret and not (public or "").startswith("https://"):
-        public = None  # whoever answers would learn the token; a signature proves nothing elsewhere
+        public = None  # a stranger who answers there would learn the token; a signature is useless elsewhere
     where = public or local
     if where is None:
         return unknown("webhooks", "not checked: the daemon answers neither on this machine nor from outside")

@@ -1,6 +1,6 @@
 """Check everything that a running daemon depends on, and change none of it.
 
-Nobody is called, nothing is written, and no secret is shown. Everything is checked at the same time, and reported in
+No call is placed, nothing is written, and no secret is shown. Everything is checked at the same time, and reported in
 one order.
 """
 
@@ -13,11 +13,9 @@ import trio
 from reminderd.clock import Clock
 from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, good, warning
+from reminderd.doctor.addresses import check_port, check_public_address
 from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.database import check_database
-from reminderd.doctor.machine import check_clock, check_files
-from reminderd.doctor.outside import check_public_address
-from reminderd.doctor.port import check_port
+from reminderd.doctor.machine import check_clock, check_database, check_files
 from reminderd.doctor.provider import check_provider, check_webhooks
 
 QUESTION_SECONDS: Final = 5.0
@@ -28,7 +26,7 @@ READING_SECONDS: Final = 20.0
 
 
 async def diagnose(config: Config, clock: Clock) -> list[Finding]:
-    """Return all findings; this takes less than a minute, whoever does not answer."""
+    """Return all findings; this takes less than a minute, even if no server answers."""
     async with asking(QUESTION_SECONDS) as open_to_ask:
         checks: list[Callable[[], Awaitable[list[Finding]]]] = [
             partial(_at_once, partial(check_configuration, config)),
@@ -53,8 +51,8 @@ def check_configuration(config: Config) -> list[Finding]:
     """Report that the configuration has no mistakes, else it would not be here, and warn of what is risky in it."""
     found = [good("configuration", f"{origin(config.path)}: no mistakes")]
     for concern in config_warnings(config):
-        says, separator, fix = concern.rpartition("; ")
-        found.append(warning("configuration", *((says, fix) if separator else (concern, "see messages.md"))))
+        text, separator, fix = concern.rpartition("; ")
+        found.append(warning("configuration", *((text, fix) if separator else (concern, "see messages.md"))))
     return found
 
 

@@ -1,12 +1,97 @@
-"""Pause all dialing for a failing provider: no requests for a while, then one call at a time as a probe."""
+"""Pause all dialing while the provider fails, or does not reach our address, but for one call at a time as a probe."""
 
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.model import Call
 from reminderd.core.rules import Backoff
-from reminderd.engine.address_pause import AddressPause, Turn
+
+BETWEEN_PROBES: Final = Backoff(timedelta(minutes=5), timedelta(hours=1))
+"""A probe calls a patient, who hears nothing if our address is still failing, and its end is known minutes later."""
+
+
+class PauseChange(StrEnum):
+    """How an event changed a pause."""
+
+    BEGAN = "began"
+    ENDED = "ended"
+
+
+class AddressPause:
+    """The pause, as the database has it. Times are seconds of a monotonic clock, draws are in [0, 1)."""
+
+    def __init__(self, backoff: Backoff = BETWEEN_PROBES) -> None:
+        self._backoff = backoff
+        self.asked_without_answer = False
+        """The provider has asked, or may have asked, what to say, and that could not be recorded yet."""
+        self._since: datetime | None = None
+        self._probes = 0
+        self._until = 0.0
+        self._probe: str | None = None
+        self._probed: set[str] = set()
+
+    @property
+    def reason(self) -> str | None:
+        """Return why dialing is paused, as a sentence for the admin; None while it is not."""
+        return None if self._since is None else UNREACHED
+
+    @property
+    def last(self) -> frozenset[str]:
+        """Return the numbers that are a probe only where no other number waits: they were called already."""
+        return frozenset(self._probed)
+
+    def update(self, since: datetime | None, now: float, draw: float) -> PauseChange | None:
+        """Begin or end the pause: `since` is when our address began to fail by the database, None if it works.
+
+        A process that starts while it fails waits before its first probe, too.
+        """
+        before, self._since = self._since, since
+        if since is None:
+            self._probes = 0
+            self._probed.clear()
+            return None if before is None else PauseChange.ENDED
+        if before is not None:
+            return None
+        self._wait(now, draw)
+        return PauseChange.BEGAN
+
+    def room(self, now: float) -> int | None:
+        """Return how many requests may be sent now: None for no limit, 0 during the pause, 1 for the probe."""
+        if self._since is None:
+            return None
+        return 1 if now >= self._until and self._probe is None else 0
+
+    def next_at(self, now: float) -> float:
+        """Return when the probe may be sent; `now` if nothing holds it back, or while its request is in flight."""
+        return now if self._since is None else max(now, self._until)
+
+    def probe_soon(self, now: float) -> None:
+        """Allow the probe now: somebody may have fixed what keeps the provider from us."""
+        self._until = min(self._until, now)
+
+    def sends(self, call_id: str) -> None:
+        """Record that a request is being sent; during the pause it is the probe."""
+        if self._since is not None and self._probe is None:
+            self._probe = call_id
+
+    def withdrawn(self, call_id: str) -> None:
+        """Record that the request is over, or was not sent after all."""
+        if self._probe == call_id:
+            self._probe = None
+
+    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> None:
+        """Record the provider's answer to a request: a probe that was accepted is the only one for a while."""
+        if self._probe == call.id and isinstance(answer, Accepted):
+            self._probed.add(call.phone_number)
+            self._wait(now, draw)
+
+    def _wait(self, now: float, draw: float) -> None:
+        self._probes += 1
+        self._until = now + self._backoff.half_jitter(self._probes, draw).total_seconds()
+
 
 BAD_ANSWERS_IN_A_ROW: Final = 10
 """This many unclear or not-placed answers, with no acceptance and no webhook in between, mean a failing provider …"""
@@ -101,7 +186,7 @@ class Breaker:
         if self._probe == call_id:
             self._probe = None
 
-    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> Turn | None:
+    def answered(self, call: Call, answer: Answer, now: float, draw: float) -> PauseChange | None:
         """Record the provider's answer to a request."""
         self.address.answered(call, answer, now, draw)
         was_probe = self._probe == call.id
@@ -112,12 +197,12 @@ class Breaker:
             _remember(self._tried, call.phone_number, None)
         return turn
 
-    def webhook_came(self) -> Turn | None:
+    def webhook_came(self) -> PauseChange | None:
         """Record a webhook: the provider is able to report, which breaks a streak."""
         self._no_streak()
         return self._end() if self._kind is _Kind.STREAK else None
 
-    def _answered(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> Turn | None:
+    def _answered(self, number: str, answer: Answer, now: float, draw: float, *, was_probe: bool) -> PauseChange | None:
         match answer:
             case Accepted():
                 self._no_streak()
@@ -144,7 +229,9 @@ class Breaker:
                     return self._pause(_Kind.STREAK, reason, now, draw, again=False)
                 return None
 
-    def _number_refused(self, number: str, reason: str, now: float, draw: float, *, was_probe: bool) -> Turn | None:
+    def _number_refused(
+        self, number: str, reason: str, now: float, draw: float, *, was_probe: bool
+    ) -> PauseChange | None:
         """Pause if nothing shows that our account may call any number: different ones were refused, none accepted."""
         is_only_one = self._not_ours.get(number, False)
         _remember(self._not_ours, number, is_only_one)
@@ -161,7 +248,7 @@ class Breaker:
 
     def _pause(
         self, kind: _Kind, reason: str, now: float, draw: float, *, again: bool, floor: float = 0.0
-    ) -> Turn | None:
+    ) -> PauseChange | None:
         """Begin the pause, or make it longer if the probe failed; answers to older requests only add their minimum."""
         began = self._kind is None
         if began or again:
@@ -175,14 +262,14 @@ class Breaker:
             self._until = max(self._until, now + floor)
             if kind is _Kind.REFUSED:
                 self._kind, self.reason = kind, reason
-        return Turn.BEGAN if began else None
+        return PauseChange.BEGAN if began else None
 
-    def _end(self) -> Turn | None:
+    def _end(self) -> PauseChange | None:
         ended = self._kind is not None
         self._kind = self.reason = None
         self._failures = 0
         self._tried.clear()
-        return Turn.ENDED if ended else None
+        return PauseChange.ENDED if ended else None
 
 
 def _remember(numbers: dict[str, T], number: str, value: T) -> None:

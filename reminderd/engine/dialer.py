@@ -10,8 +10,7 @@ from reminderd.core.answers import Answer, Candidates, Finding
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.monitoring import lateness
-from reminderd.engine.address_pause import Turn
-from reminderd.engine.breaker import Breaker
+from reminderd.engine.breaker import Breaker, PauseChange
 from reminderd.engine.context import Context
 from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import Provider, placement_of
@@ -78,7 +77,9 @@ async def _settle(action: Action, answer: Answer, context: Context) -> None:
     """Record the answer. From the request to this commit, only the row shows that the phone may be ringing."""
     turn = context.memory.breaker.answered(action.call, answer, context.clock.monotonic(), random())  # noqa: S311 - jitter
     if turn is not None:
-        log_turn(turn, context.memory.breaker)  # at once: the breaker may change again before the answer is written
+        log_pause_change(
+            turn, context.memory.breaker
+        )  # at once: the breaker may change again before the answer is written
     write = partial(
         settle_answer,
         action=action,
@@ -109,9 +110,9 @@ async def _look_up(action: Action, provider: Provider) -> Finding | Candidates:
             return await provider.find(placement_of(action))
 
 
-def log_turn(turn: Turn, breaker: Breaker) -> None:
+def log_pause_change(turn: PauseChange, breaker: Breaker) -> None:
     """Log the beginning or the end of the provider's failure."""
-    if turn is Turn.BEGAN:
+    if turn is PauseChange.BEGAN:
         logger.warning(f"the provider is failing, dialing pauses: {breaker.reason}")
     else:
         logger.info("the provider accepts calls again, dialing resumes")

@@ -12,7 +12,7 @@ from attrs import define, field
 from loguru import logger
 
 from reminderd.core.lifecycle.transition import Action, Transition
-from reminderd.engine.address_pause import Turn
+from reminderd.engine.breaker import PauseChange
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.dialer import check, dial
 from reminderd.logs.lifecycle import log_expired, log_pause, log_quiet, log_transition
@@ -68,7 +68,7 @@ class Poller:
                 self._beats()
                 try:
                     await self._check_clock()
-                    await self._note_requests_in_vain()
+                    await self._note_unanswered_requests()
                     version = await self.context.database.data_version()
                     wakes = await self._next_wakes()
                     log_pause(before=self.memory.is_paused, now=wakes.paused)
@@ -93,10 +93,10 @@ class Poller:
         return wakes
 
     def _beats(self) -> None:
-        """Give a sign of life. After a standstill, requests may have come in vain meanwhile."""
+        """Give a sign of life. After a standstill, requests may have come meanwhile without an answer."""
         now = self.context.clock.monotonic()
         if now - self.memory.beat > STALLED:
-            self.memory.breaker.address.asked_in_vain = True
+            self.memory.breaker.address.asked_without_answer = True
         self.memory.beat = now
 
     async def _check_clock(self) -> None:
@@ -108,15 +108,15 @@ class Poller:
                 logger.warning(f"the clock was set back by {(self._offset - offset).total_seconds():.0f} s")
             await self.context.database.write(partial(poke, lease=self.context.rules.lease))
         elif offset > self._offset + timedelta(seconds=STALLED):  # the machine may have slept
-            self.memory.breaker.address.asked_in_vain = True
+            self.memory.breaker.address.asked_without_answer = True
         self._offset = offset
 
-    async def _note_requests_in_vain(self) -> None:
+    async def _note_unanswered_requests(self) -> None:
         """Record, once all works again, that the provider may have reached our address while we could not answer."""
         pause = self.memory.breaker.address
-        if pause.asked_in_vain and self.context.rules.capabilities.asks_what_to_say:
+        if pause.asked_without_answer and self.context.rules.capabilities.asks_what_to_say:
             await self.context.database.write(note_gap)
-            pause.asked_in_vain = False
+            pause.asked_without_answer = False
 
     def _keep_quiet(self, wakes: Wakes) -> None:
         context = self.context
@@ -133,9 +133,9 @@ class Poller:
     def _check_address(self, wakes: Wakes) -> None:
         pause = self.memory.breaker.address
         turn = pause.update(wakes.unreached_since, self.context.clock.monotonic(), random())  # noqa: S311 - jitter
-        if turn is Turn.BEGAN:
+        if turn is PauseChange.BEGAN:
             logger.error(f"dialing pauses: {pause.reason}")
-        elif turn is Turn.ENDED:
+        elif turn is PauseChange.ENDED:
             logger.info("the provider asks what to say again, or our address has changed: dialing resumes")
 
     def _room(self, wakes: Wakes, monotonic: float) -> int:

@@ -31,7 +31,7 @@ _JOURNAL_STREAM: Final = re.compile(r"(\d+):(\d+)")
 def is_journal(stream: TextIO) -> bool:
     """Return whether what is written here goes to the journal: systemd.exec(5), "JOURNAL_STREAM".
 
-    The variable alone does not tell: it stays set where our output is redirected.
+    The variable alone does not show it: it stays set where our output is redirected.
     """
     device_and_inode = _JOURNAL_STREAM.fullmatch(os.environ.get("JOURNAL_STREAM", ""))
     if device_and_inode is None:

@@ -11,7 +11,7 @@ from attrs import field, frozen
 from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
-from reminderd.core.script.prompts import Reply as SpokenReply
+from reminderd.core.script.prompts import SpokenReply
 from reminderd.core.script.templates import Script
 
 ID_LIMIT: Final = 200
@@ -24,7 +24,7 @@ UNFIT_IN_IDS: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 @frozen(kw_only=True)
 class Placement:
-    """All that a provider is told about a call that it is asked to place."""
+    """All that a provider learns about a call that it is asked to place."""
 
     call_id: str
     """Our own id: the idempotency key, and `attempt_id` in the metadata."""
@@ -37,7 +37,7 @@ class Placement:
 
 
 def placement_of(action: Action) -> Placement:
-    """Return what a provider is told about a claimed call."""
+    """Return what a provider learns about a claimed call."""
     return Placement(
         call_id=action.call.id,
         reminder_id=action.call.reminder_id,

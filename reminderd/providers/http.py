@@ -1,9 +1,6 @@
-"""The HTTP client of all providers: one request under one deadline, and what its answer proves.
+"""The HTTP client of all providers: one request under one deadline, what its answer proves, nothing secret repeated."""
 
-A request that certainly did not leave this machine may be sent again; one that may have left it may not. So the client
-tracks how far each request got.
-"""
-
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
@@ -17,9 +14,46 @@ import trio
 from attrs import define, frozen
 
 from reminderd.core.answers import Accepted, Answer, NoAnswer, NotFound, Unclear, spelled
+from reminderd.core.masking import replaced
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.providers.base import STATUS_LIMIT, InvalidPayloadError, json_object, usable
-from reminderd.providers.redaction import redacted
+
+_MASK: Final = "…"
+
+_SHINGLE: Final = 12
+"""So many characters in a row that also stand in a private text are not there by chance."""
+
+_SHORTEST: Final = 4
+"""A shorter text, "Hi", is part of any answer and reveals nothing."""
+
+_GAPS: Final = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+def redacted(text: str, private: tuple[str, ...]) -> str:
+    """Return a text as one line, without phone numbers and without what it shares with the private texts."""
+    line = _GAPS.sub(" ", text).strip()
+    for secret in private:
+        line = _without(line, _GAPS.sub(" ", secret).strip())
+    return replaced(line, lambda _number: _MASK)
+
+
+def _without(line: str, secret: str) -> str:
+    """Mask every stretch of the line that is also in the secret, whole or cut short by the provider."""
+    size = min(_SHINGLE, len(secret))
+    if size < _SHORTEST:
+        return line
+    shingles = {secret[at : at + size].casefold() for at in range(len(secret) - size + 1)}
+    shared = [False] * len(line)
+    for at in range(len(line) - size + 1):
+        if line[at : at + size].casefold() in shingles:
+            shared[at : at + size] = [True] * size
+    kept = [
+        _MASK if hidden else letter
+        for at, (letter, hidden) in enumerate(zip(line, shared, strict=True))
+        if not (hidden and at > 0 and shared[at - 1])
+    ]
+    return "".join(kept)
+
 
 ANSWER_LIMIT: Final = 1024 * 1024
 """Bytes of an answer's body that are read."""
@@ -150,7 +184,7 @@ class _Content(httpx.AsyncByteStream):
 
 @define
 class _Progress:
-    """How far one request got, by httpcore's trace events. In doubt it counts as sent."""
+    """How far one request got, by httpcore's trace events. Where that is unknown it counts as sent."""
 
     handed_over: bool = False
     """Whether httpx has the request; before, it waits for one of our places."""
@@ -201,7 +235,7 @@ def acceptance(heard: Heard, *, id_field: str) -> Answer:
 
     Args:
         heard: the answer.
-        id_field: the name of the JSON field with the provider's id of the call; `status` may stand beside it.
+        id_field: the name of the JSON field with the provider's id of the call; `status` may stand next to it.
     """
     if not heard.complete:
         return Unclear(f"{heard.status}, but the answer was incomplete")

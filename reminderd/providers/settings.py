@@ -15,7 +15,7 @@ CheckError: TypeAlias = tuple[tuple[KeyPath, ...], str]
 
 @frozen(kw_only=True)
 class ClientOptions:
-    """What a client needs besides its provider's settings."""
+    """What a client needs in addition to its provider's settings."""
 
     public_base_urls: tuple[str, ...]
     """Where the provider reaches us, the present address first; calls under way may carry an earlier one."""
@@ -49,7 +49,7 @@ class ProviderSettings:
     account_keys: ClassVar[tuple[str, ...]] = ()
     """The keys that say whose account it is: a secret must not go to another one."""
     reloadable_keys: ClassVar[tuple[str, ...]] = ()
-    """The keys, besides secrets, that may change while the daemon runs."""
+    """The keys, apart from secrets, that may change while the daemon runs."""
     environment: ClassVar[Mapping[str, str]] = {}
     """Names of environment variables that the clinic's earlier software uses, each with its key here."""
     calls_per_second: ClassVar[float] = 0.0

@@ -165,7 +165,7 @@ BEHAVIORS: Final = (
     ),
     Behavior(
         ending="0126",
-        name="taken for a machine",
+        name="mistaken for a machine",
         description="A machine is reported, but it is a patient, who presses 1 each time.",
         answered_by="machine",
         keys=("1", "1"),

@@ -6,7 +6,7 @@ from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.lifecycle.address import is_failing, never_asked
+from reminderd.core.lifecycle.reconcile import is_failing, never_asked
 from reminderd.core.model import Call
 from reminderd.core.rules import Rules
 from reminderd.store.erased import recognized_among
@@ -17,7 +17,7 @@ _MOST_CALLS: Final = 500
 
 _SETTINGS: Final = """
 SELECT key, value FROM settings
- WHERE key IN ('public_address', 'answering_since', 'unreached_since', 'unreached_told')
+ WHERE key IN ('public_address', 'answering_since', 'unreached_since', 'unreached_alerted')
 """
 _NEWEST: Final = f"""
 SELECT {CALLS.names} FROM call_logs
@@ -25,7 +25,7 @@ SELECT {CALLS.names} FROM call_logs
                WHERE key IN ('public_address_seq', 'restored_seq'))
  ORDER BY seq DESC LIMIT :limit
 """
-_FORGET: Final = "DELETE FROM settings WHERE key IN ('unreached_since', 'unreached_told')"
+_FORGET: Final = "DELETE FROM settings WHERE key IN ('unreached_since', 'unreached_alerted')"
 
 
 def unreached_since(connection: Connection) -> datetime | None:
@@ -50,17 +50,17 @@ def note_request(connection: Connection) -> None:
 
 
 def forget(connection: Connection) -> None:
-    """Forget that our address is failing: nothing shows it any more."""
+    """Forget that our address is failing: nothing shows it anymore."""
     connection.execute(_FORGET)
 
 
 def answering_since(connection: Connection) -> datetime | None:
-    """Return since when no request can have been in vain; None: unknown."""
+    """Return since when every request could be answered; None: unknown."""
     return _moment(_settings(connection).get("answering_since"))
 
 
 def note_gap(connection: Connection, now: datetime) -> None:
-    """Record that until now calls under way may have asked in vain: we were not running, or could not write."""
+    """Record that until now calls under way may have asked without an answer: we did not run, or could not write."""
     _set(connection, "answering_since", str(to_ms(now)))
 
 
@@ -84,21 +84,21 @@ def follow_address(connection: Connection, _now: datetime, *, address: str) -> N
 
 @frozen
 class Unreached:
-    """A failing address of which nobody was told yet."""
+    """A failing address for which no alert was sent yet."""
 
     since: datetime
 
 
-def untold(connection: Connection) -> Unreached | None:
+def address_alert(connection: Connection) -> Unreached | None:
     """Return what an alert must say of our address; None: nothing new."""
     settings = _settings(connection)
     since = settings.get("unreached_since")
-    return None if since is None or settings.get("unreached_told") == since else Unreached(from_ms(int(since)))
+    return None if since is None or settings.get("unreached_alerted") == since else Unreached(from_ms(int(since)))
 
 
-def told_of_address(connection: Connection, _now: datetime, *, unreached: Unreached) -> None:
+def note_address_alert(connection: Connection, _now: datetime, *, unreached: Unreached) -> None:
     """Record that an alert about our address was sent."""
-    _set(connection, "unreached_told", str(to_ms(unreached.since)))
+    _set(connection, "unreached_alerted", str(to_ms(unreached.since)))
 
 
 def _settings(connection: Connection) -> dict[str, str | None]:

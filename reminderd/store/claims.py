@@ -15,7 +15,7 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.ledger import load, save
 from reminderd.store.rows import CALLS, REMINDERS, Connection, audit, from_ms, in_list, to_ms
-from reminderd.store.sqlite.driver import trouble
+from reminderd.store.sqlite.driver import store_error
 
 MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
@@ -154,7 +154,7 @@ class _Claims:
             )
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:  # whatever another program wrote, the rows after it must be checked
-            if trouble(error) is not None:
+            if store_error(error) is not None:
                 raise  # an error of the database, not of this row
             logger.bind(reminder=call.reminder_id, call=call.id).exception("unexpected error with this call")
             self.connection.execute("ROLLBACK TO one")
@@ -173,30 +173,30 @@ class _Claims:
         left = room
         while left > 0 and len(transitions) < MOST_ROWS:
             rows = self.connection.execute(take, {**numbers, **self._times(left)}).fetchall()
-            taken = sorted(map(REMINDERS.read, rows), key=lambda one: (one.scheduled_at, one.id))
-            decided = self._decide_reminders(taken)
+            claimed = sorted(map(REMINDERS.read, rows), key=lambda one: (one.scheduled_at, one.id))
+            decided = self._decide_reminders(claimed)
             transitions += decided
-            if len(taken) < left:
+            if len(claimed) < left:
                 break
             left -= sum(one.action is not None for one in decided)
         return transitions
 
-    def _decide_reminders(self, taken: Sequence[Reminder]) -> list[Transition]:
+    def _decide_reminders(self, claimed: Sequence[Reminder]) -> list[Transition]:
         """Decide what each reminder needs, with one read for all; a failure on one does not affect the others."""
-        if not taken:
+        if not claimed:
             return []
         self.connection.execute("SAVEPOINT some")
         try:
-            decided = self._decide_together(taken)
+            decided = self._decide_together(claimed)
         except Exception as error:  # whatever another program wrote, the reminders after it must be called
-            if trouble(error) is not None:
+            if store_error(error) is not None:
                 raise
             self.connection.execute("ROLLBACK TO some")
-            if len(taken) > 1:
-                decided = [transition for one in taken for transition in self._decide_reminders([one])]
+            if len(claimed) > 1:
+                decided = [transition for one in claimed for transition in self._decide_reminders([one])]
             else:
-                logger.bind(reminder=taken[0].id).exception("unexpected error with this reminder")
-                decided = self._unexpected_error(taken[0])
+                logger.bind(reminder=claimed[0].id).exception("unexpected error with this reminder")
+                decided = self._unexpected_error(claimed[0])
         self.connection.execute("RELEASE some")
         return decided
 
@@ -207,16 +207,16 @@ class _Claims:
         try:
             save(self.connection, before, transition.ledger, self.now)
         except Exception as error:
-            if trouble(error) is not None:
+            if store_error(error) is not None:
                 raise
             logger.bind(reminder=reminder.id).exception("unexpected error with this reminder")
             return []
         return [transition]
 
-    def _decide_together(self, taken: Sequence[Reminder]) -> list[Transition]:
-        before = load(self.connection, self.rules, self.now, reminders=[*self._bundled(taken), *taken])
+    def _decide_together(self, claimed: Sequence[Reminder]) -> list[Transition]:
+        before = load(self.connection, self.rules, self.now, reminders=[*self._bundled(claimed), *claimed])
         ledger, decided = before, []
-        for one in taken:
+        for one in claimed:
             reminder = ledger.reminders[one.id]
             if reminder.status is Status.DIALING and reminder != one:
                 continue  # bundled with one that was decided earlier
@@ -236,13 +236,13 @@ class _Claims:
                 audit(self.connection, self.now, actor="another program", act="opt-out", reminder_id=one.id)
         return decided
 
-    def _bundled(self, taken: Sequence[Reminder]) -> list[Reminder]:
+    def _bundled(self, claimed: Sequence[Reminder]) -> list[Reminder]:
         """Return the other waiting reminders of these reminders' numbers that may belong to the same calls."""
         within = self.rules.group_within
         if not within:
             return []
-        listed, parameters = in_list("number", sorted({one.phone_number for one in taken}))
-        times = [one.scheduled_at for one in taken]
+        listed, parameters = in_list("number", sorted({one.phone_number for one in claimed}))
+        times = [one.scheduled_at for one in claimed]
         rows = self.connection.execute(
             _WAITING.format(listed),
             {

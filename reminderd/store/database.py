@@ -66,9 +66,9 @@ class Database:
         return await self._reads.run(partial(snapshot, fn=fn))
 
     @property
-    def trouble(self) -> str | None:
+    def failure(self) -> str | None:
         """Return why the last transaction could not write, or None. The writer tries again until it can."""
-        return self._writer.trouble
+        return self._writer.failure
 
     @property
     def queued_writes(self) -> int:

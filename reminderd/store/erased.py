@@ -13,7 +13,7 @@ from typing import Final
 from attrs import evolve
 
 from reminderd.core.model import ERASED, Call
-from reminderd.core.schedule.limits import WEEK
+from reminderd.core.rules import WEEK
 from reminderd.store.rows import Connection, to_ms
 
 KEPT: Final = WEEK + timedelta(days=1)
@@ -91,7 +91,7 @@ def anonymize_calls(connection: Connection, now: datetime, *, spellings: Iterabl
 
 
 def forget_erased(connection: Connection, now: datetime) -> int:
-    """Delete what erasures have left and no limit counts any more; return how many calls that were."""
+    """Delete what erasures have left and no limit counts anymore; return how many calls that were."""
     # Every hash sorts behind its beginning, and before what its beginning with "g" after it would be.
     rows = connection.execute(_HASHES, {"first": ERASED, "after": f"{ERASED}g"}).fetchall()
     return sum(_delete_old(connection, now, row["phone_number"]) for row in rows)

@@ -11,8 +11,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import ERASED, Call, Member, Reminder
 from reminderd.core.outcomes import SPOKEN, reached_anybody
-from reminderd.core.rules import Rules
-from reminderd.core.schedule.limits import WEEK
+from reminderd.core.rules import WEEK, Rules
 from reminderd.store.erased import ERASURE_KEY, hashes, recognized
 from reminderd.store.rows import CALLS, MEMBERS, REMINDERS, Connection, Row, from_ms, in_list, to_ms
 
@@ -243,7 +242,7 @@ class _Rows:
 
 
 def _numbers(calls: Mapping[str, Call], reminders: Mapping[str, Reminder]) -> list[str]:
-    """Return every number of these rows once; what was purged has an empty one, which is nobody's."""
+    """Return every number of these rows once; what was purged has an empty one, which belongs to no patient."""
     of_calls = {call.phone_number for call in calls.values()}
     return sorted((of_calls | {reminder.phone_number for reminder in reminders.values()}) - {""})
 

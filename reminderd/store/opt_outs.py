@@ -15,7 +15,7 @@ from reminderd.store.queries import Value, named
 from reminderd.store.rows import REMINDERS, Connection, audit, in_list, to_ms
 
 _TELLING_DIGITS: Final = 2
-"""How many digits of a number the audit keeps, forever: enough to tell the numbers of one day apart."""
+"""How many digits of a number the audit keeps, forever: enough to distinguish the numbers of one day."""
 
 _NUMBERS_A_STATEMENT: Final = 50
 
@@ -82,10 +82,10 @@ def opt_out(
 
 def opt_in(connection: Connection, now: datetime, *, phone_number: str, actor: str) -> bool:
     """Allow calls to this number again; return False if it had not opted out. Cancelled reminders stay cancelled."""
-    gone = connection.execute("DELETE FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
-    if gone.rowcount == 1:
+    deleted = connection.execute("DELETE FROM opt_outs WHERE phone_number = :number", {"number": phone_number})
+    if deleted.rowcount == 1:
         audit(connection, now, actor=actor, act="opt-in", detail=some_of(phone_number))
-    return bool(gone.rowcount == 1)
+    return bool(deleted.rowcount == 1)
 
 
 def list_opt_outs(connection: Connection) -> list[dict[str, Value]]:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Final
 
 from attrs import frozen
 
-from reminderd.core.model import CallOutcome, Status
+from reminderd.core.model import CallOutcome, Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, as_spoken, outcome
 from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
@@ -48,13 +49,31 @@ class Wanted:
     needs_human: bool = False
 
 
-_WANTED: Final = """
+def _sql_needs_human() -> str:
+    """Return the condition for reminders with an outcome that needs a human, as `outcome` decides it."""
+    statuses = [one for one in Status if outcome(one, None, None) in NEED_A_HUMAN]
+    others = [one for one in Status if one not in statuses]
+    return " OR ".join(
+        [f"status = '{one}'" for one in statuses]
+        + [
+            f"(status = '{one}' AND response = '{response}')"
+            for one, response in product(others, Response)
+            if outcome(one, response, None) in NEED_A_HUMAN
+        ]
+        + [
+            f"(status = '{one}' AND hold_code = '{hold}')"
+            for one, hold in product(others, HoldCode)
+            if outcome(one, None, None, hold) in NEED_A_HUMAN
+        ]
+    )
+
+
+_WANTED: Final = f"""
  WHERE (CAST(:status AS TEXT) IS NULL OR status = :status)
    AND scheduled_at >= :since AND scheduled_at < :until
    AND (CAST(:ending AS TEXT) IS NULL OR substr(phone_number, length(phone_number) - length(:ending) + 1) = :ending)
    AND (CAST(:response AS TEXT) IS NULL OR response = :response)
-   AND (NOT :needs_human OR status IN ('failed', 'expired') OR (status = 'called' AND response = 'cancel_requested')
-        OR (status = 'scheduled' AND hold_code = 'number_changed'))
+   AND (NOT :needs_human OR {_sql_needs_human()})
 """
 _CALLS_OF: Final = f"""
 SELECT {CALLS.names} FROM call_logs
@@ -323,10 +342,10 @@ def news(connection: Connection, *, now: datetime) -> list[News]:
     return found
 
 
-def told(connection: Connection, _now: datetime, *, told_of: Sequence[News]) -> None:
+def note_alerts(connection: Connection, _now: datetime, *, alerts: Sequence[News]) -> None:
     """Record that alerts were sent; skip reminders that another program has deleted in the meantime."""
     connection.executemany(
         "INSERT INTO alerts (reminder_id, updated_at) SELECT id, :updated_at FROM reminders WHERE id = :id"
         " ON CONFLICT (reminder_id) DO UPDATE SET updated_at = excluded.updated_at",
-        [{"id": one.id, "updated_at": to_ms(one.updated_at)} for one in told_of],
+        [{"id": one.id, "updated_at": to_ms(one.updated_at)} for one in alerts],
     )

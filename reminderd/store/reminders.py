@@ -103,7 +103,7 @@ class Refusal:
     decision: Decision
 
 
-class RefusedError(Exception):
+class RequestsRefusedError(Exception):
     """Nothing was stored; `refusals` has every reason."""
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
@@ -192,7 +192,7 @@ def put(
             for known, one, is_held in edited
         ]
         connection.executemany(_CHANGE, changes)
-        # A hold is news, though an alert has told of this reminder before.
+        # A hold is news, though an alert was sent for this reminder before.
         connection.executemany(_NO_ALERT_YET, [{"id": known.id} for known, _, is_held in edited if is_held])
         _audit_all(connection, now, "change", [known.id for known, _, _ in edited], source)
     return [decision for _, _, decision in decided]
@@ -210,12 +210,12 @@ def put_all(
     """Store everything that is requested, or nothing; for the arguments, see `put`.
 
     Raises:
-        RefusedError: at least one is refused, so all are.
+        RequestsRefusedError: at least one is refused, so all are.
     """
     decided = _decided(connection, now, requests, rules, starts_anew=source.actor == API)
     refusals = [Refusal(place, decision) for place, (_, _, decision) in enumerate(decided) if decision.refused]
     if refusals:
-        raise RefusedError(refusals)
+        raise RequestsRefusedError(refusals)
     done = put(connection, now, requests=requests, rules=rules, mint=mint, source=source)
     rows = [_row_of(connection, one, known) for one, known, _ in decided]
     return [
@@ -231,9 +231,9 @@ def add(
     Raises:
         RefTakenError: another reminder has its `ref`.
     """
-    taken = None if request.ref is None else _known(connection, [request])[0]
-    if taken is not None:
-        raise RefTakenError(taken.id)
+    existing = None if request.ref is None else _known(connection, [request])[0]
+    if existing is not None:
+        raise RefTakenError(existing.id)
     _insert(connection, now, [(reminder_id, request)], source)
     return reminder_with_id(connection, reminder_id) or {}
 
@@ -393,7 +393,7 @@ def _by_ref(connection: Connection, refs: Sequence[str]) -> dict[str, Existing]:
     """Return what is stored under these refs, or under one that looks the same."""
     by_ref = _by(connection, "ref", refs)
     missing = frozenset(refs) - by_ref.keys()
-    # What another program has written with other characters looks the same to whoever keeps the table.
+    # What another program has written with other characters looks the same to the person who keeps the table.
     alike = looking_like(connection, missing) if missing else {}
     odd = {row["id"]: row for row in _rows(connection, _KNOWN_BY_ID, list(chain.from_iterable(alike.values())))}
     for ref, reminder_ids in alike.items():
@@ -435,7 +435,7 @@ def look_alikes(connection: Connection, added: Sequence[ReminderRequest]) -> dic
 
 
 def _number_of(ref: str) -> str | None:
-    """Return the digits of a `ref` that a spreadsheet takes for a number; None: it doesn't."""
+    """Return the digits of a `ref` that a spreadsheet reads as a number; None: it doesn't."""
     number = _NUMBER.fullmatch(ref)
     return None if number is None else number[1]
 

@@ -68,7 +68,7 @@ def replace_database_id(connection: Connection, new: str) -> None:
 
 
 def last_pause(connection: Connection) -> dict[str, Value] | None:
-    """Return, while dialing is paused, the row of `audit` that tells who paused it; None: it was no command of ours."""
+    """Return, while dialing is paused, the row of `audit` that shows who paused it; None: it was no command of ours."""
     if not paused(connection):
         return None
     row = connection.execute(_LAST_PAUSE).fetchone()

@@ -14,7 +14,7 @@ from reminderd.core.lifecycle.report import call_of, reported
 from reminderd.core.lifecycle.transition import Action, Ledger, Level, LogLine, Transition
 from reminderd.core.model import TERMINAL, Call
 from reminderd.core.rules import Rules
-from reminderd.core.script.prompts import Reply
+from reminderd.core.script.prompts import SpokenReply
 from reminderd.store.address import note_end, note_request
 from reminderd.store.claims import standstill
 from reminderd.store.errors import UnknownReminderError
@@ -80,7 +80,7 @@ def settle_finding(
     if isinstance(finding, Candidates):
         ids = (one.external_call_id for one in finding.reports)
         finding = chosen(finding, call, frozenset(filter(is_anothers, ids)))
-    if not isinstance(finding, Found) or (call.state.in_doubt and is_anothers(finding.report.external_call_id)):
+    if not isinstance(finding, Found) or (call.state.may_not_exist and is_anothers(finding.report.external_call_id)):
         transition = not_found(before, call, finding, token=action.token, rules=rules, now=now)
     else:
         transition = _found(connection, before, action, finding, rules, now)
@@ -111,7 +111,7 @@ def _is_anothers(connection: Connection, external_call_id: str, *, call_id: str)
 class Spoken:
     """What is spoken next, and what changed because of it."""
 
-    reply: Reply
+    reply: SpokenReply
     message: str
     """The message of the call's reminders."""
     transitions: tuple[Transition, ...]

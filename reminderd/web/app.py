@@ -1,16 +1,82 @@
-"""Builds the web app: which path leads where."""
+"""Build the web app: which path leads where, and the pages for monitoring."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final, TypeAlias
 
 import trio
+from attrs import frozen
+from quart import Response
 from quart_trio import QuartTrio
 from werkzeug.exceptions import HTTPException
 
+from reminderd.metrics import CONTENT_TYPE
 from reminderd.web.api import Api, Throttle, api_views
 from reminderd.web.bodies import RequestLimits, with_bounded_bodies
-from reminderd.web.health import Health
-from reminderd.web.replies import json_app, unavailable
+from reminderd.web.replies import View, json_app, ready_reply, reply, unavailable
 from reminderd.web.webhooks import Webhooks, webhook_views
+
+Readiness: TypeAlias = Callable[[], Awaitable[Mapping[str, str | None]]]
+"""Returns each part that this process runs, with what is wrong with it in words for the admin, or None."""
+
+Doings: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
+"""Returns what this process is and does, as a JSON object: `reminderd status` reads it."""
+
+Scrape: TypeAlias = Callable[[], Awaitable[bytes]]
+"""Returns the metrics as they are now."""
+
+_OK: Final = b'{"status": "ok"}'
+
+_METRICS_LIMITS: Final = RequestLimits(body_bytes=1024, drain_seconds=1.0)
+"""Prometheus sends no body."""
+
+
+@frozen(kw_only=True)
+class Health:
+    """What this process says about itself."""
+
+    readiness: Readiness
+    doings: Doings | None = None
+    """None: there is no `/health/status`."""
+
+    @property
+    def views(self) -> list[tuple[str, str, View]]:
+        """Return method, path and view of each page."""
+        views: list[tuple[str, str, View]] = [
+            ("GET", "/health", _alive),
+            ("GET", "/health/ready", partial(_ready, self.readiness)),
+        ]
+        if self.doings is not None:
+            views.append(("GET", "/health/status", partial(_status, self.doings)))
+        return views
+
+
+async def _alive() -> Response:
+    """Answer that the process responds."""
+    return ready_reply(200, _OK)
+
+
+async def _ready(readiness: Readiness) -> Response:
+    """Answer that every part works, or which ones don't."""
+    failing = {part: failure for part, failure in (await readiness()).items() if failure is not None}
+    if failing:
+        return reply(503, {"status": "unavailable", "failing": failing})
+    return ready_reply(200, _OK)
+
+
+async def _status(doings: Doings) -> Response:
+    """Answer what runs here, since when, and what it last did."""
+    return reply(200, await doings())
+
+
+def build_metrics_app(scrape: Scrape) -> QuartTrio:
+    """Return the app that answers `GET /metrics` and nothing else."""
+
+    async def metrics() -> Response:
+        return Response(await scrape(), 200, content_type=CONTENT_TYPE)
+
+    app = json_app("reminderd.web.app", [("GET", "/metrics", metrics)])
+    return with_bounded_bodies(app, _METRICS_LIMITS)
 
 
 def build_app(
@@ -23,7 +89,7 @@ def build_app(
     answered: Callable[[int], None] = lambda _status: None,
     knows_one_call: bool = False,
 ) -> QuartTrio:
-    """Return the app that takes webhooks, serves the API, and reports its health.
+    """Return the app that accepts webhooks, serves the API, and reports its health.
 
     Args:
         webhooks: the provider's.
@@ -31,7 +97,7 @@ def build_app(
         limits: what no request may exceed.
         api: the API for the clinic's own system; None: there is none.
         throttle: delays wrong tokens of the API; None: one that trusts no proxy.
-        answered: is told the HTTP status of the answer to each webhook.
+        answered: receives the HTTP status of the answer to each webhook.
         knows_one_call: whether this process stands in for the daemon with one call only. Then it serves that call's
             webhooks and nothing else; anything about another call is sent again later, to the daemon.
     """

@@ -137,7 +137,7 @@ class Body:
         message = await self.receive()
         if message["type"] == "http.request":
             self.add(message["body"], more=message["more_body"])
-        else:  # the client is gone
+        else:  # the client has hung up
             self.is_over = True
             self._give_up(IncompleteError)
 

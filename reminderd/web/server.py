@@ -72,7 +72,7 @@ def bind(host: str, port: int) -> socket.socket:
 
     Args:
         host: a name or an address; IPv6 with or without brackets.
-        port: 0 takes a free one.
+        port: 0 chooses a free one.
 
     Raises:
         PortUnavailableError: it is in use, not allowed, or there is no such address.
@@ -83,7 +83,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.setblocking(False)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
-        listener.listen(_BACKLOG)  # only here does Linux tell that another process listens there already
+        listener.listen(_BACKLOG)  # only here does Linux show that another process listens there already
     except (OSError, UnicodeError) as error:  # UnicodeError: not a possible name
         listener.close()
         reason = error.strerror if isinstance(error, OSError) else "no such host"
@@ -102,7 +102,7 @@ async def serve(
     max_connections: int = MAX_CONNECTIONS,
     task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Serve until the trigger returns, then take no more connections and finish the requests in flight.
+    """Serve until the trigger returns, then accept no more connections and finish the requests in flight.
 
     Args:
         app: what to serve. Its `before_serving` and the like don't run.
@@ -110,7 +110,7 @@ async def serve(
         shutdown_trigger: waits for the stop.
         grace: how long the requests in flight then have; they are cut off after it.
         max_connections: open at a time; never more than half of the files that the process may open.
-        task_status: told the base URL, once requests are taken.
+        task_status: receives the base URL, once requests are accepted.
     """
     open_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     places = trio.Semaphore(min(max_connections, open_files // 2))
@@ -136,7 +136,7 @@ async def serve(
 
 @frozen(eq=False)
 class _BoundedListener(trio.abc.Listener[trio.SocketStream]):
-    """Accepts a connection when there is a place for it; whoever serves it frees the place."""
+    """Accepts a connection when there is a place for it; the task that serves it frees the place."""
 
     listener: trio.SocketListener
     places: trio.Semaphore
@@ -173,7 +173,7 @@ class ClientConnection:
         try:
             client = parse_socket_addr(socket.family, socket.getpeername())
             server = parse_socket_addr(socket.family, socket.getsockname())
-        except OSError:  # the client is gone
+        except OSError:  # the client has hung up
             await self.stream.aclose()
             return
         try:
@@ -215,7 +215,7 @@ class ClientConnection:
             case Closed():
                 await self._send(b"")
                 await self.stream.aclose()
-                self.hang_up()  # it may wait to hand over what nobody receives any more
+                self.hang_up()  # it may wait to hand over what nobody receives anymore
                 await self._protocol.handle(Closed())
 
     async def _send(self, data: bytes) -> None:

@@ -43,7 +43,7 @@ def webhook_views(
         webhooks: the provider's.
         limits: what none of them may exceed.
         in_work: has a place for each request that may be in work; without one the provider is asked to come again.
-        answered: is told the HTTP status of each answer.
+        answered: receives the HTTP status of each answer.
         knows_one_call: see `build_app`. A GET is about no certain call, and not served then.
     """
 

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import define, field, frozen
 
 from reminderd.core.answers import Answer, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.providers.base import Placement
 from tests.chaos.configurations import Account
 from tests.chaos.endings import ANSWERERS, Ending, Who, reported_by_gateway, reported_by_twilio, takes, told_in
@@ -84,7 +84,7 @@ class CarrierCall(Ring):
     def is_answered(self, seconds: float, answered_by: str | None) -> None:
         self.picked_up, self.answered_by, self.answered_at = True, answered_by, seconds
 
-    def is_handed(self, reply: Reply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
+    def is_handed(self, reply: SpokenReply, speech: str, subjects: tuple[Subject, ...], seconds: float) -> None:
         """Speak what the program says, once the call is answered."""
         if Prompt.MESSAGE in reply.parts or Prompt.VOICEMAIL in reply.parts:
             self.spoken_to = Who.PERSON if Prompt.MESSAGE in reply.parts else Who.MACHINE

@@ -6,9 +6,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.answers import Capabilities
-from reminderd.core.rules import Rules
+from reminderd.core.rules import Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours
-from reminderd.core.schedule.limits import Limits
 from tests.chaos.endings import GREETING_TAKES
 from tests.support.builders import HOUR, MINUTE, RULES, SECOND, hours
 

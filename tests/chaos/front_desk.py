@@ -17,8 +17,8 @@ from attrs import define, evolve, field, frozen
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.script.templates import NO_TEMPLATES
 from reminderd.core.upsert import Decision, Intake
-from reminderd.store.reminders import API, RefusedError, Source, put_all, stored, withdraw
-from reminderd.web.api_requests import read_requests
+from reminderd.store.reminders import API, RequestsRefusedError, Source, put_all, stored, withdraw
+from reminderd.web.api import read_requests
 from reminderd.web.replies import ProblemError
 from tests.chaos.carrier import message_for
 from tests.chaos.imports import READ_NUMBER, import_table
@@ -155,7 +155,7 @@ class FrontDesk:
         put = partial(put_all, rules=self._store.rules, mint=self._mint, source=Source(actor=API))
         try:
             done = self._store.write(partial(put, requests=requests))
-        except RefusedError as error:
+        except RequestsRefusedError as error:
             for refusal in error.refusals:
                 self._notes(lines[refusal.place], refusal.decision, None)
             return

@@ -13,9 +13,8 @@ from reminderd.cli.rejected import rejected_lines
 from reminderd.cli.spreadsheet import UnreadableError, day_order_of, opened
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
-from reminderd.core.tables.columns import columns_of
+from reminderd.core.tables.columns import columns_of, read_row
 from reminderd.core.tables.headers import is_header
-from reminderd.core.tables.rows import read_row
 from reminderd.core.upsert import Decision
 from reminderd.store.reminders import Source
 from tests.support.store import Store

@@ -129,7 +129,7 @@ class SimulatedProvider:
         ring.transcript = f"{ring.call_id} is heard to say: I'll come." if word == "completed" else None
 
     def _rung_for(self, key: str, now: datetime) -> Ring | None:
-        if not self.capabilities.honours_key:
+        if not self.capabilities.honors_key:
             return None
         oldest = now - self.capabilities.key_lifetime - _KEY_MARGIN
         return next((r for r in self.record.rings if r.key == key and self._began[r.call_id] > oldest), None)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from tests.chaos.carrier import CarrierCall, Subject
 from tests.chaos.configurations import TWILIO, Account
 from tests.chaos.endings import HEARD, Ending, reported_by_gateway, reported_by_twilio, takes, told_in
@@ -13,8 +13,8 @@ from tests.support.builders import ACCOUNT, BOTH, NOW
 
 ONE, TWO = (Subject(name, 0, NOW) for name in ("r-1", "r-2"))
 SPEECH = "This is r-1. Version 0. This is r-2. Version 0."
-TO_PERSON = Reply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
-TO_MACHINE = Reply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
+TO_PERSON = SpokenReply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
+TO_MACHINE = SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
 
 
 def a_call(provider: str = "generic", *, answered_by: str | None = None, **changes: Any) -> CarrierCall:

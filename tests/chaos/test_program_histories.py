@@ -51,7 +51,7 @@ STEPS: Final = 40
 
 SOME_PHONE: Final = st.sampled_from((*PHONES[:1] * 3, *PHONES))
 GENERIC: Final = st.builds(
-    Capabilities, honours_key=st.booleans(), key_lifetime=st.sampled_from([HOUR, 23 * HOUR]), look_up=st.booleans()
+    Capabilities, honors_key=st.booleans(), key_lifetime=st.sampled_from([HOUR, 23 * HOUR]), look_up=st.booleans()
 )
 TIMES: Final = st.sampled_from([-HOUR, 0 * MINUTE, 10 * MINUTE, HOUR, DAY])
 WHICH: Final = st.integers(0, 9)

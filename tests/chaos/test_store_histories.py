@@ -92,7 +92,7 @@ class StoreHistories(RuleBasedStateMachine):
     @initialize(
         capabilities=st.builds(
             Capabilities,
-            honours_key=st.booleans(),
+            honors_key=st.booleans(),
             key_lifetime=st.sampled_from([HOUR, 23 * HOUR]),
             look_up=st.booleans(),
             drop=st.booleans(),

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from reminderd.cli.reminders import history
+from reminderd.cli.one_reminder import history
 from tests.support.builders import MINUTE, NOW
 
 
@@ -26,7 +26,7 @@ def a_call(number: int, status: str | None, **changes: Any) -> dict[str, Any]:
     return usual | ends | {"sip_response_code": None, "error_code": None} | changes
 
 
-def told(*args: Any) -> list[str]:
+def lines_of(*args: Any) -> list[str]:
     rows = history(*args)
     assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)  # type: ignore[type-var]
     return [f"{row['what']}" + (f" ({row['detail']})" if row["detail"] else "") for row in rows]
@@ -54,7 +54,7 @@ def test_actions_and_calls_are_listed_in_the_order_of_their_times() -> None:
         ),
     ]
     called = a_row(status="called", response="confirmed", updated_at=after(10))
-    assert told(called, calls, acts) == [
+    assert lines_of(called, calls, acts) == [
         "add by anna",
         "call 1 created",
         "call 1: busy (not answered, SIP 486)",
@@ -72,7 +72,7 @@ def test_a_call_that_was_given_up_and_one_that_is_under_way_say_so() -> None:
         a_call(3, None, state="unconfirmed", created_at=after(5), updated_at=after(5)),
     ]
     waiting = a_row(status="processing", updated_at=after(5))
-    assert told(waiting, calls, []) == [
+    assert lines_of(waiting, calls, []) == [
         "added (by another program, or an import)",
         "call 1 created",
         "call 1: unreported (its end was never reported)",
@@ -86,18 +86,19 @@ def test_a_call_that_was_given_up_and_one_that_is_under_way_say_so() -> None:
 
 def test_why_it_waits_or_has_ended_stands_last() -> None:
     held = a_row(hold_reason="outside the calling hours", updated_at=NOW + MINUTE)
-    assert told(held, [], [])[-1] == "scheduled (outside the calling hours)"
+    assert lines_of(held, [], [])[-1] == "scheduled (outside the calling hours)"
     failed = a_row(status="failed", last_error="busy, after 3 calls", hold_reason="old", updated_at=NOW + MINUTE)
-    assert told(failed, [a_call(1, "completed", adopted=1, received_at=NOW)], [])[-1] == "failed (busy, after 3 calls)"
+    calls = [a_call(1, "completed", adopted=1, received_at=NOW)]
+    assert lines_of(failed, calls, [])[-1] == "failed (busy, after 3 calls)"
 
 
 def test_a_call_that_was_not_known_says_so() -> None:
-    lines = told(a_row(), [a_call(1, "completed", adopted=1, received_at=NOW)], [])
+    lines = lines_of(a_row(), [a_call(1, "completed", adopted=1, received_at=NOW)], [])
     assert "call 1 reported (a call that reminderd did not know)" in lines
 
 
 def test_a_bundled_call_names_its_other_reminders() -> None:
     calls = [a_call(1, "completed", created_at=after(1), received_at=after(2)), a_call(2, "ringing")]
-    lines = told(a_row(updated_at=after(3)), calls, [], {"call-1": ["visit-2", "r3"]})
+    lines = lines_of(a_row(updated_at=after(3)), calls, [], {"call-1": ["visit-2", "r3"]})
     assert "call 1 created (bundled with visit-2, r3)" in lines
     assert "call 2 created" in lines

@@ -246,16 +246,16 @@ def test_a_column_is_mapped_once(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize(
-    ("dates", "taken"),
+    ("dates", "days"),
     [
         (["1/2/2030 09:30", "13/2/2030 09:30"], ["2030-02-01", "2030-02-13"]),
         (["1/2/2030 09:30", "2/13/2030 9:30 AM"], ["2030-01-02", "2030-02-13"]),
     ],
 )
-def test_one_date_decides_for_the_whole_file(terminal: Terminal, dates: list[str], taken: list[str]) -> None:
+def test_one_date_decides_for_the_whole_file(terminal: Terminal, dates: list[str], days: list[str]) -> None:
     write(terminal, "".join(f"{n},+4930123456,Hello.,{date}\n" for n, date in enumerate(dates)))
     terminal.type("import", "list.csv")
-    assert [row["scheduled_at"][:10] for row in terminal.json("list")] == taken
+    assert [row["scheduled_at"][:10] for row in terminal.json("list")] == days
 
 
 def test_dates_that_no_line_decides_are_exit_2_until_the_order_is_chosen(terminal: Terminal) -> None:

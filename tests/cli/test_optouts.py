@@ -1,4 +1,4 @@
-"""`reminderd opt-out`: by the front desk, from a file, and back again."""
+"""`reminderd opt-out`: one number, a file of numbers, and back again."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""`reminderd purge`: what could tell who a patient is, gone from what is over."""
+"""`reminderd purge`: the personal data in old reminders is erased."""
 
 import pytest
 

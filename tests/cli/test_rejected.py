@@ -29,7 +29,7 @@ def table(terminal: Terminal) -> Path:
 
 
 def what_is_there(folder: Path) -> dict[str, object]:
-    """Everything in a folder but what SQLite does to its own files while somebody looks at a database."""
+    """Everything in a folder except the files that SQLite keeps next to a database while it is read."""
     found: dict[str, object] = {}
     for file in folder.iterdir():
         status = file.lstat()

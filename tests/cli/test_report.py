@@ -145,3 +145,9 @@ def test_days_that_nobody_means_are_wrong_usage(terminal: Terminal, command: str
 
 def test_an_empty_day_is_no_day(terminal: Terminal) -> None:
     assert "--date: not a date" in terminal.type("report", "--date", "", code=2).stderr
+
+
+@pytest.mark.parametrize("words", [["report", "--json", "--csv"], ["opt-out", "list", "--csv", "--json"]])
+def test_json_and_csv_together_are_wrong_usage(clinic: Terminal, words: list[str]) -> None:
+    refused = clinic.type(*words, code=2)
+    assert (refused.stdout, refused.stderr) == ("", "--csv: with --json; expected one or the other\n")

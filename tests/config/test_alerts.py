@@ -22,7 +22,7 @@ def test_urls_may_be_in_a_file_and_are_never_printed(load: Callable[..., Config]
 
 
 def test_urls_of_the_environment_replace_the_file_of_the_configuration(load: Callable[..., Config]) -> None:
-    assert load('[alerts]\nurls_file = "gone"', {"REMINDERD__ALERTS__URLS": URL}).alerts.urls == (URL,)
+    assert load('[alerts]\nurls_file = "missing"', {"REMINDERD__ALERTS__URLS": URL}).alerts.urls == (URL,)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_urls_of_the_environment_replace_the_file_of_the_configuration(load: Cal
         (f'[alerts]\nurls = ["{URL}", "nonsense"]', "[alerts].urls: entry 2 is not a URL that Apprise knows"),
         (f'[alerts]\nurls = ["{URL}"]\nurls_file = "urls"', "urls_file: is set in addition to urls"),
         ('[alerts]\nurls_file = "bad"', "urls_file: entry 1 is not a URL that Apprise knows; expected Apprise URLs"),
-        ('[alerts]\nurls_file = "gone"', "can't be read"),
+        ('[alerts]\nurls_file = "missing"', "can't be read"),
     ],
 )
 def test_each_error_is_reported_without_a_url(

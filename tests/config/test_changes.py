@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from reminderd.config import Config, changes, written
-from reminderd.config.changes import _LIVE
+from reminderd.config.load import _LIVE
 from reminderd.config.paths import all_keys
 
 Load = Callable[..., Config]

@@ -7,8 +7,7 @@ from attrs import asdict, fields
 
 from reminderd.config import Config, MessagesConfig, script_of, templates_of, with_provider
 from reminderd.core.script.advice import advice
-from reminderd.core.script.languages import BUILT_IN
-from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.prompts import BUILT_IN, Prompt
 from reminderd.core.script.templates import Script, spoken
 from reminderd.providers.twilio.settings import TwilioSettings
 

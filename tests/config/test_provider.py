@@ -132,9 +132,8 @@ def test_the_environment_may_name_a_secrets_file_too(load: Load, tmp_path: Path)
 
 def test_a_secret_of_the_environment_replaces_both_forms_in_the_file(load: Load, tmp_path: Path) -> None:
     (tmp_path / "key").write_text("key-2")
-    assert (
-        load(generic(api_url="https://v.example", api_key_file="gone"), ENVIRONMENT).provider.generic.api_key == "key-1"
-    )
+    config = load(generic(api_url="https://v.example", api_key_file="missing"), ENVIRONMENT)
+    assert config.provider.generic.api_key == "key-1"
     toml = generic(api_url="https://v.example", api_key="key-3")
     environ = ENVIRONMENT | {"REMINDERD__PROVIDER__GENERIC__API_KEY_FILE": "key"}
     assert load(toml, environ).provider.generic.api_key == "key-2"

@@ -4,7 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.diagnosis import DISK_FULL_SOON
-from reminderd.core.monitoring import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, Daemon, Glance, errors
+from reminderd.core.monitoring import ADDRESS, BACKUP_LATE, LATE_AFTER, LONG_PAUSE, DaemonReport, Glance, errors
 from tests.support.builders import NOW
 
 SECOND = timedelta(seconds=1)
@@ -22,7 +22,7 @@ WELL = Glance(
     paused_since=None,
     unreached_since=None,
 )
-DAEMON = Daemon(
+DAEMON = DaemonReport(
     version="1.2.3",
     started_at=NOW,
     provider="generic",
@@ -35,7 +35,7 @@ DAEMON = Daemon(
 
 def found(
     glance: Glance = WELL,
-    daemon: Daemon | str = DAEMON,
+    daemon: DaemonReport | str = DAEMON,
     free_bytes: int = DISK_FULL_SOON,
     uncallable: int = 0,
     backup: timedelta | str | None = None,

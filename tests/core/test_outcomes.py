@@ -10,13 +10,13 @@ from reminderd.core.model import Call, CallOutcome, CallState, Member, Response,
 from reminderd.core.outcomes import (
     NEED_A_HUMAN,
     Outcome,
-    Told,
+    Sent,
     outcome,
     outcome_for,
     outcome_of,
     reached,
     reached_anybody,
-    told_in,
+    sent_in,
 )
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
@@ -31,25 +31,25 @@ VOICEMAIL_COUNTS = evolve(RULES, voicemail_is_reached=True)
 
 
 @pytest.mark.parametrize(
-    ("members", "told"),
+    ("members", "sent"),
     [
-        ([], Told.NOTHING),
-        ([MEMBER], Told.NOTHING),
-        ([evolve(MEMBER, said=True)], Told.VOICEMAIL),
-        ([MEMBER, evolve(MEMBER, said=True, spoken_by=NOW)], Told.MESSAGE),
-        ([evolve(MEMBER, said=True), evolve(MEMBER, said=True, spoken_by=NOW)], Told.MESSAGE),
+        ([], Sent.NOTHING),
+        ([MEMBER], Sent.NOTHING),
+        ([evolve(MEMBER, said=True)], Sent.VOICEMAIL),
+        ([MEMBER, evolve(MEMBER, said=True, spoken_by=NOW)], Sent.MESSAGE),
+        ([evolve(MEMBER, said=True), evolve(MEMBER, said=True, spoken_by=NOW)], Sent.MESSAGE),
     ],
 )
-def test_a_provider_that_asks_has_spoken_only_what_it_fetched(members: list[Member], told: Told) -> None:
-    assert told_in(members, asks=True) is told
-    assert told_in(members, asks=False) is Told.WITH_THE_REQUEST
+def test_a_provider_that_asks_has_spoken_only_what_it_fetched(members: list[Member], sent: Sent) -> None:
+    assert sent_in(members, asks=True) is sent
+    assert sent_in(members, asks=False) is Sent.WITH_THE_REQUEST
 
 
 # How a call ended for the patient
 
-WITH, MESSAGE, VOICEMAIL, NOTHING = Told.WITH_THE_REQUEST, Told.MESSAGE, Told.VOICEMAIL, Told.NOTHING
+WITH, MESSAGE, VOICEMAIL, NOTHING = Sent.WITH_THE_REQUEST, Sent.MESSAGE, Sent.VOICEMAIL, Sent.NOTHING
 
-ENDS: list[tuple[dict[str, Any], Told, CallOutcome]] = [
+ENDS: list[tuple[dict[str, Any], Sent, CallOutcome]] = [
     # the message went with the request: the provider's word counts
     ({}, WITH, CallOutcome.HEARD),
     ({"answered_by": "human", "duration_seconds": 31}, WITH, CallOutcome.HEARD),
@@ -80,16 +80,16 @@ ENDS: list[tuple[dict[str, Any], Told, CallOutcome]] = [
     ({"outcome": CallOutcome.HEARD, "duration_seconds": 0}, NOTHING, CallOutcome.HEARD),
     # nobody has answered
     *[
-        ({"status": word}, told, CallOutcome.NOT_ANSWERED)
+        ({"status": word}, sent, CallOutcome.NOT_ANSWERED)
         for word in ("busy", "no-answer", "canceled")
-        for told in Told
+        for sent in Sent
     ],
     ({"status": "failed"}, WITH, CallOutcome.FAILED),
     ({"status": "failed", "sip_response_code": 404}, WITH, CallOutcome.FAILED),
     *[
-        ({"status": "failed", "sip_response_code": code}, told, CallOutcome.NOT_ANSWERED)
+        ({"status": "failed", "sip_response_code": code}, sent, CallOutcome.NOT_ANSWERED)
         for code in (408, 480, 486, 487, 503, 504, 600)
-        for told in (WITH, NOTHING)
+        for sent in (WITH, NOTHING)
     ],
     *[
         ({"status": word, "sip_response_code": 603}, NOTHING, CallOutcome.DECLINED)
@@ -99,9 +99,9 @@ ENDS: list[tuple[dict[str, Any], Told, CallOutcome]] = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "told", "expected"), ENDS)
-def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], told: Told, expected: CallOutcome) -> None:
-    assert outcome_of(evolve(CALL, **changes), told) is expected
+@pytest.mark.parametrize(("changes", "sent", "expected"), ENDS)
+def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], sent: Sent, expected: CallOutcome) -> None:
+    assert outcome_of(evolve(CALL, **changes), sent) is expected
 
 
 def test_every_outcome_can_come_about() -> None:

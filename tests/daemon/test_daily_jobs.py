@@ -36,7 +36,7 @@ OFTEN = timedelta(milliseconds=5)
 
 @define
 class SeenClock(HandClock):
-    """It knows how often somebody has looked at it."""
+    """Counts how often it was read."""
 
     looks: int = 0
 
@@ -264,7 +264,7 @@ async def test_mistakes_in_the_database_are_logged_as_an_error_of_its_backup(tmp
         with open_sync(tmp_path / "db") as clinics_own:
             clinics_own.execute("PRAGMA foreign_keys = OFF")
             clinics_own.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
-            clinics_own.execute("INSERT INTO clinics_own VALUES ('gone')")
+            clinics_own.execute("INSERT INTO clinics_own VALUES ('deleted')")
         chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
         async with looked_after(chore):
             await until(lambda: len(lines) == 2)
@@ -365,8 +365,8 @@ async def insert(database: Database, name: str, **columns: Any) -> None:
 
 async def leave_traces(database: Database) -> None:
     """As a purge or an erasure does that is cut off before the file is written anew."""
-    await insert(database, "gone", message="x" * 50_000)
-    await execute(database, "DELETE FROM reminders WHERE id = 'gone'")
+    await insert(database, "deleted", message="x" * 50_000)
+    await execute(database, "DELETE FROM reminders WHERE id = 'deleted'")
     await database.write(lambda connection, _now: mark_unscrubbed(connection))
 
 

@@ -50,7 +50,7 @@ async def test_a_request_that_can_not_be_recorded_still_shows_that_our_address_w
     async with a_recorder(path) as recorder:
         with locked(path), pytest.raises(StoreUnavailableError):
             await recorder.pick_up(REPORT)
-        assert recorder.breaker.address.asked_in_vain
+        assert recorder.breaker.address.asked_without_answer
 
 
 async def test_a_person_in_a_call_that_nobody_knows_hears_that_it_is_no_longer_needed(tmp_path: Path) -> None:

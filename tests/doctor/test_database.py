@@ -6,7 +6,7 @@ from attrs import evolve
 
 from reminderd.config import ClinicConfig, Config, DatabaseConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.doctor.database import check_database
+from reminderd.doctor.machine import check_database
 from reminderd.providers.twilio.settings import TwilioSettings
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import connect, sqlite_warning

@@ -117,7 +117,7 @@ def test_a_folder_of_backups_that_can_be_made_is_good(folder: Path) -> None:
     assert mistakes(folder) == []
 
 
-# Looks at the configuration in the folder named by its argument, loaded before, as somebody who isn't root.
+# Looks at the configuration in the folder named by its argument, loaded before, as a user who is not root.
 AS_NOBODY = """
 import os, sys
 from pathlib import Path

@@ -7,8 +7,8 @@ from attrs import evolve
 
 from reminderd.config import Config, DatabaseConfig, WebConfig, provider_section
 from reminderd.core.diagnosis import Mark
+from reminderd.doctor.addresses import LocalDaemon, _refusal, check_port
 from reminderd.doctor.asking import Asking, asking
-from reminderd.doctor.port import LocalDaemon, _refusal, check_port
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
@@ -36,8 +36,8 @@ def in_folder(config: Config, folder: Path) -> Config:
 @pytest.fixture
 def free() -> Iterator[str]:
     with nobody_listens() as url:
-        taken = url
-    yield taken  # noqa: PT022 - it must be given back before
+        occupied = url
+    yield occupied  # noqa: PT022 - it must be given back before
 
 
 async def looked(config: Config, ask: Asking) -> tuple[LocalDaemon, list[tuple[str, Mark]]]:
@@ -67,26 +67,26 @@ async def test_our_own_daemon_is_recognized(ask: Asking) -> None:
 
 async def test_a_daemon_that_listens_everywhere_is_asked_here(ask: Asking) -> None:
     async with a_web_server() as web:
-        found, marks = await looked(at(web.url, "0.0.0.0"), ask)  # noqa: S104 - nobody listens there
+        found, marks = await looked(at(web.url, "0.0.0.0"), ask)  # noqa: S104 - no server listens there
     assert marks == [("port", Mark.GOOD), ("port", Mark.WARNING), ("daemon", Mark.GOOD)]
     assert "past the web server" in found.findings[1].says
     assert found.url == web.url
 
 
 async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
-    with socket.socket(socket.AF_INET6) as taken:
+    with socket.socket(socket.AF_INET6) as occupied:
         try:
-            taken.bind(("::1", 0))
+            occupied.bind(("::1", 0))
         except OSError:
             pytest.skip("no IPv6 here")
-        url = f"http://[::1]:{taken.getsockname()[1]}"
+        url = f"http://[::1]:{occupied.getsockname()[1]}"
     for host, warnings in (("::", 1), ("::1", 0)):
         found, marks = await looked(at(url, host), ask)
         assert marks == [("port", Mark.GOOD), *[("port", Mark.WARNING)] * warnings, ("daemon", Mark.WARNING)], found
 
 
 @pytest.mark.parametrize("has_a_database", [True, False])
-async def test_a_daemon_with_another_database_is_not_taken_for_ours(
+async def test_a_daemon_with_another_database_is_not_believed_to_be_ours(
     tmp_path: Path, ask: Asking, *, has_a_database: bool
 ) -> None:
     if has_a_database:
@@ -156,7 +156,7 @@ async def test_a_daemon_is_ready_only_if_it_says_so_itself(ready: bytes, mark: M
         (hear, cut),
     ],
 )
-async def test_another_program_s_port_is_taken(script: Script, ask: Asking) -> None:
+async def test_another_program_s_port_is_in_use(script: Script, ask: Asking) -> None:
     async with hostile(script) as server:
         found, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.WRONG)]

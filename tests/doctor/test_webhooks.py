@@ -6,7 +6,7 @@ from twilio.request_validator import RequestValidator
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, with_provider
 from reminderd.core.diagnosis import Finding, Mark
-from reminderd.daemon.clients import client
+from reminderd.daemon.setup import client
 from reminderd.doctor.asking import Asking
 from reminderd.doctor.provider import check_webhooks
 from reminderd.providers.twilio.settings import TwilioSettings

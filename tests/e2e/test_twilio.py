@@ -103,7 +103,7 @@ async def test_a_patient_who_hangs_up_after_the_message_is_reached(tmp_path: Pat
 async def test_a_person_who_was_taken_for_a_machine_presses_a_key_and_hears_the_message(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
-        name = clinic.insert("taken for a machine")
+        name = clinic.insert("mistaken for a machine")
         await clinic.database.until(name, "called")
         await until_response(clinic, name, "confirmed")
         [call] = clinic.twilio.calls

@@ -5,8 +5,7 @@ import pytest
 from reminderd.core.answers import Accepted, AccountTrouble, NotPlaced
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
-from reminderd.engine.address_pause import BETWEEN_PROBES, AddressPause, Turn
-from reminderd.engine.breaker import Breaker
+from reminderd.engine.breaker import BETWEEN_PROBES, AddressPause, Breaker, PauseChange
 from tests.support.builders import MINUTE, NOW, a_call
 
 ACCEPTED = Accepted("ext-1")
@@ -16,7 +15,7 @@ DRAW = 0.0  # every pause is half its ceiling
 def a_pause(*, failing: bool = True) -> AddressPause:
     pause = AddressPause(Backoff(timedelta(seconds=100), timedelta(seconds=400)))
     if failing:
-        assert pause.update(NOW, 0.0, DRAW) is Turn.BEGAN
+        assert pause.update(NOW, 0.0, DRAW) is PauseChange.BEGAN
     return pause
 
 
@@ -42,9 +41,9 @@ def test_it_ends_when_the_database_says_so_and_the_next_one_begins_short_again()
     pause.sends("probe")
     pause.answered(a_probe(), ACCEPTED, 50.0, DRAW)
     pause.withdrawn("probe")
-    assert pause.update(None, 60.0, DRAW) is Turn.ENDED
+    assert pause.update(None, 60.0, DRAW) is PauseChange.ENDED
     assert (pause.room(60.0), pause.reason, pause.last) == (None, None, frozenset())
-    assert pause.update(NOW + MINUTE, 100.0, DRAW) is Turn.BEGAN
+    assert pause.update(NOW + MINUTE, 100.0, DRAW) is PauseChange.BEGAN
     assert pause.next_at(100.0) == 150.0
 
 
@@ -96,7 +95,7 @@ def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
     assert (breaker.room(50.0), breaker.next_at(49.0)) == (0, 51.0)
     assert breaker.room(51.0) == 1
     breaker.sends("probe")
-    assert breaker.answered(a_probe(), ACCEPTED, 51.0, DRAW) is Turn.ENDED
+    assert breaker.answered(a_probe(), ACCEPTED, 51.0, DRAW) is PauseChange.ENDED
     assert breaker.room(52.0) == 0, "an acceptance says nothing of our address"
     assert breaker.last == {a_probe().phone_number}
 

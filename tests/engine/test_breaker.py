@@ -6,8 +6,7 @@ import pytest
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
-from reminderd.engine.address_pause import Turn
-from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker
+from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker, PauseChange
 from tests.support.builders import a_call
 
 ACCEPTED = Accepted("ext-1")
@@ -34,7 +33,7 @@ def the_call(call_id: str = "call-1", number: str | None = None) -> Call:
 
 def dialed(
     breaker: Breaker, answer: Answer, now: float = 0.0, call_id: str = "call-1", number: str | None = None
-) -> Turn | None:
+) -> PauseChange | None:
     """One request goes out and is answered."""
     breaker.sends(call_id)
     return breaker.answered(the_call(call_id, number), answer, now, DRAW)
@@ -61,7 +60,7 @@ def test_one_answer_about_one_call_pauses_nothing(answer: Answer) -> None:
 
 def test_an_error_of_our_account_pauses_at_once() -> None:
     breaker = a_breaker()
-    assert dialed(breaker, ACCOUNT, now=10.0) is Turn.BEGAN
+    assert dialed(breaker, ACCOUNT, now=10.0) is PauseChange.BEGAN
     assert (breaker.paused, breaker.reason) == (True, "unauthorised")
     assert (breaker.room(11.9), breaker.next_at(10.0)) == (0, 12.0)
 
@@ -73,7 +72,7 @@ def test_an_error_of_our_account_pauses_at_once() -> None:
 )
 def test_too_many_requests_is_one_pause_for_all(retry_after: timedelta | None, until: float) -> None:
     breaker = a_breaker()
-    assert dialed(breaker, NotPlaced("too many requests", retry_after, rate_limited=True)) is Turn.BEGAN
+    assert dialed(breaker, NotPlaced("too many requests", retry_after, rate_limited=True)) is PauseChange.BEGAN
     assert breaker.next_at(0.0) == until
 
 
@@ -81,7 +80,7 @@ def test_too_many_requests_is_one_pause_for_all(retry_after: timedelta | None, u
 def test_ten_bad_answers_in_a_row_pause(answer: NotPlaced | Unclear) -> None:
     breaker = a_breaker()
     turns = [dialed(breaker, answer) for _ in range(10)]
-    assert turns == [None] * 9 + [Turn.BEGAN]
+    assert turns == [None] * 9 + [PauseChange.BEGAN]
     assert breaker.reason == answer.reason
 
 
@@ -106,7 +105,7 @@ def test_a_refusal_between_does_not_break_the_streak() -> None:
     answers: list[Answer] = [*[DOWN] * (BAD_ANSWERS_IN_A_ROW - 1), REFUSED]
     for answer in answers:
         dialed(breaker, answer)
-    assert dialed(breaker, DOWN) is Turn.BEGAN
+    assert dialed(breaker, DOWN) is PauseChange.BEGAN
 
 
 def test_after_the_pause_one_call_at_a_time_is_the_probe() -> None:
@@ -119,7 +118,7 @@ def test_after_the_pause_one_call_at_a_time_is_the_probe() -> None:
 
 def test_an_accepted_probe_ends_the_pause() -> None:
     breaker = in_a_streak()
-    assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is Turn.ENDED
+    assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is PauseChange.ENDED
     assert (breaker.paused, breaker.reason, breaker.room(2.0)) == (False, None, None)
 
 
@@ -172,13 +171,13 @@ def test_a_late_answer_that_asks_us_to_wait_is_obeyed() -> None:
 
 def test_a_late_acceptance_ends_the_pause_too() -> None:
     breaker = in_a_streak()
-    assert breaker.answered(the_call("an older one"), ACCEPTED, 1.0, DRAW) is Turn.ENDED
+    assert breaker.answered(the_call("an older one"), ACCEPTED, 1.0, DRAW) is PauseChange.ENDED
 
 
 def test_a_webhook_ends_a_streak_but_not_a_pause_after_a_refusal() -> None:
     streak, told = in_a_streak(), a_breaker()
     dialed(told, ACCOUNT)
-    assert streak.webhook_came() is Turn.ENDED
+    assert streak.webhook_came() is PauseChange.ENDED
     assert told.webhook_came() is None
     assert (streak.paused, told.paused) == (False, True)
 
@@ -229,7 +228,7 @@ def test_one_number_that_our_account_may_not_call_pauses_nothing_however_often_i
 def test_different_numbers_refused_with_none_accepted_between_are_an_error_of_the_account() -> None:
     breaker = a_breaker()
     assert dialed(breaker, NOT_ALLOWED, number=A) is None
-    assert dialed(breaker, NOT_ALLOWED, number=B) is Turn.BEGAN
+    assert dialed(breaker, NOT_ALLOWED, number=B) is PauseChange.BEGAN
     assert (breaker.paused, breaker.reason) == (True, "no calls to this country")
 
 
@@ -247,9 +246,9 @@ def test_three_forbidden_numbers_in_the_queue_hold_up_a_good_one_for_one_short_p
     sent = [the_call(number, number) for number in (A, B, C)]
     for call in sent:
         breaker.sends(call.id)
-    assert [breaker.answered(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, Turn.BEGAN, None]
+    assert [breaker.answered(call, NOT_ALLOWED, 0.0, DRAW) for call in sent] == [None, PauseChange.BEGAN, None]
     assert breaker.next_at(0.0) == 2.0
-    assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is Turn.ENDED
+    assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is PauseChange.ENDED
 
 
 def test_while_only_numbers_were_refused_the_pauses_stay_short() -> None:
@@ -301,7 +300,7 @@ def test_bad_answers_about_one_number_alone_are_no_streak() -> None:
     answers: list[Answer] = [DOWN, UNCLEAR]
     for answer in answers * BAD_ANSWERS_IN_A_ROW:
         assert dialed(breaker, answer, number=A) is None
-    assert dialed(breaker, DOWN, number=B) is Turn.BEGAN
+    assert dialed(breaker, DOWN, number=B) is PauseChange.BEGAN
 
 
 def test_many_refused_numbers_take_bounded_memory() -> None:

@@ -43,7 +43,7 @@ PHONE = "+12025550001"
 Act = Callable[[Connection, datetime], object]
 SOON = timedelta(milliseconds=100)
 NEVER = datetime.fromtimestamp(0, UTC)
-KEYS = Capabilities(honours_key=True, key_lifetime=timedelta(hours=1))
+KEYS = Capabilities(honors_key=True, key_lifetime=timedelta(hours=1))
 
 
 @frozen
@@ -445,10 +445,10 @@ async def test_requests_that_could_not_be_recorded_show_that_our_address_was_rea
         for name in ("r1", "r2"):
             await engine.until(name, Status.PROCESSING)
         pause = engine.poller.memory.breaker.address
-        pause.asked_in_vain = True
+        pause.asked_without_answer = True
         engine.poller.memory.freed.set()
         with trio.fail_after(10):
-            while pause.asked_in_vain:  # noqa: ASYNC110 - no event tells of it
+            while pause.asked_without_answer:  # noqa: ASYNC110 - no event tells of it
                 await trio.sleep(0.005)
         for number in (1, 2):
             report = Report(

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from trio.testing import MockClock
 
+from reminderd.core.answers import Capabilities
 from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhook_auth import unsigned
+from reminderd.providers.generic.webhooks import unsigned
+from reminderd.providers.settings import ClientOptions
 
 
 @pytest.fixture
@@ -21,15 +23,15 @@ async def provider_at() -> AsyncIterator[Callable[..., GenericProvider]]:
     made: list[GenericProvider] = []
 
     def make(url: str, **changes: Any) -> GenericProvider:
+        look_up = changes.pop("look_up", True)
+        timeout = changes.pop("timeout", timedelta(seconds=5))
+        max_connections = changes.pop("max_connections", 4)
         usual: dict[str, Any] = {
             "api_url": url,
             "api_key": "key-of-the-clinic",
-            "timeout": timedelta(seconds=5),
+            "capabilities": Capabilities(honors_key=True, key_lifetime=timedelta(hours=23), look_up=look_up),
             "verify_webhook": unsigned(),
-            "honours_key": True,
-            "key_lifetime": timedelta(hours=23),
-            "look_up": True,
-            "max_connections": 4,
+            "options": ClientOptions(public_base_urls=(), timeout=timeout, max_connections=max_connections),
         }
         made.append(GenericProvider(**{**usual, **changes}))
         return made[-1]

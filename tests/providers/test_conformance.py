@@ -15,17 +15,29 @@ import trio
 from attrs import evolve, frozen
 
 from reminderd.clock import SystemClock
-from reminderd.core.answers import Accepted, Candidates, Found, NoAnswer, NotFound, NotPlaced, Refused, Report, Unclear
+from reminderd.core.answers import (
+    Accepted,
+    Candidates,
+    Capabilities,
+    Found,
+    NoAnswer,
+    NotFound,
+    NotPlaced,
+    Refused,
+    Report,
+    Unclear,
+)
 from reminderd.core.model import TERMINAL
 from reminderd.providers.base import InvalidPayloadError, Placement, ProviderClient, Webhook
 from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhook_auth import standard_webhooks
-from reminderd.providers.twilio.api import Account
+from reminderd.providers.generic.webhooks import standard_webhooks
+from reminderd.providers.settings import ClientOptions
 from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.voice_api import Account
 from reminderd.providers.twilio.webhooks import PATH
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.generic import Sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, answering, hear, hostile
 from tests.support.twilio_sandbox import ACCEPTED, ACCOUNT, FROM, HELLO, TOKEN
@@ -82,12 +94,9 @@ async def generic(pace: float = PACE) -> AsyncIterator[Rig]:
         provider = GenericProvider(
             api_url=await nursery.start(partial(serve_sandbox, sandbox)),
             api_key="key",
-            timeout=timedelta(seconds=10),
+            capabilities=Capabilities(honors_key=True, key_lifetime=timedelta(hours=23), look_up=True),
             verify_webhook=standard_webhooks(SECRET),
-            honours_key=True,
-            key_lifetime=timedelta(hours=23),
-            look_up=True,
-            max_connections=4,
+            options=ClientOptions(public_base_urls=(), timeout=timedelta(seconds=10), max_connections=4),
         )
         yield Rig(provider, example_number, lambda: len(sandbox.calls), inbox, names_reminder=True, transcribes=True)
         await provider.aclose()
@@ -207,7 +216,7 @@ async def test_a_call_whose_answer_is_lost_is_unclear_and_can_be_found(behavior:
 
 
 async def test_a_repeat_with_the_same_key_places_no_second_call(rig: Rig) -> None:
-    if not rig.provider.capabilities.honours_key:
+    if not rig.provider.capabilities.honors_key:
         pytest.skip("this provider knows no keys")
     order = placement(rig.number("lost answer"))
     assert isinstance(await rig.provider.place(order), Unclear)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.clock import SystemClock
-from reminderd.providers.generic.webhook_auth import bearer, signer, standard_webhooks, unsigned
+from reminderd.providers.generic.webhooks import bearer, signer, standard_webhooks, unsigned
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "whsec_" + base64.b64encode(b"another secret of 32 bytes here!").decode()

@@ -9,7 +9,7 @@ import trio
 from attrs import frozen
 
 from reminderd.sandbox.behaviors import BEHAVIORS, Behavior, example_number
-from reminderd.sandbox.serve import SimulatedProvider
+from reminderd.sandbox.switchboard import SimulatedProvider
 from tests.support.generic_sandbox import a_generic_sandbox
 from tests.support.twilio_sandbox import a_twilio_sandbox
 

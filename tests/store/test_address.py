@@ -10,7 +10,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, Capabilities, Found
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.model import Status
-from reminderd.store.address import follow_address, note_gap, told_of_address, unreached_since, untold
+from reminderd.store.address import address_alert, follow_address, note_address_alert, note_gap, unreached_since
 from reminderd.store.personal_data import erase
 from tests.support.builders import HOUR, MINUTE, SECOND, a_report, able
 from tests.support.store import Store, a_store
@@ -143,17 +143,17 @@ def test_a_password_in_the_address_is_not_kept(store: Store) -> None:
 
 
 def test_one_alert_is_sent_each_time_it_begins_to_fail(store: Store) -> None:
-    assert untold(store.connection) is None
+    assert address_alert(store.connection) is None
     for number in (1, 2):
         silent(store, number)
-    unreached = untold(store.connection)
+    unreached = address_alert(store.connection)
     assert unreached is not None
-    store.write(partial(told_of_address, unreached=unreached))
-    assert untold(store.connection) is None
+    store.write(partial(note_address_alert, unreached=unreached))
+    assert address_alert(store.connection) is None
     asks(store, placed(store, 3))
     for number in (4, 5):
         silent(store, number)
-    again = untold(store.connection)
+    again = address_alert(store.connection)
     assert again is not None
     assert again.since > unreached.since
 

@@ -14,7 +14,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from reminderd.store.claims import poke
 from reminderd.store.reminders import Source, call_again, cancel
 from reminderd.store.rows import to_ms

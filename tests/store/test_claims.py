@@ -13,8 +13,7 @@ from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import ActionKind
 from reminderd.core.model import CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.rules import Rules
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits, Rules
 from reminderd.store import claims, ledger, stats
 from reminderd.store.claims import Capacity, claim, poke
 from reminderd.store.errors import StoreUnavailableError

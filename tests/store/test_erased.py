@@ -13,7 +13,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.masking import without_numbers
 from reminderd.core.model import ERASED, CallState, Status
 from reminderd.core.reasons import HoldCode
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.personal_data import Place, erase, purge_batch, record

@@ -15,13 +15,13 @@ from reminderd.core.lifecycle.transition import limit_of
 from reminderd.core.model import CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from reminderd.core.upsert import Cancellation, Intake
 from reminderd.store import queries, reminders
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.personal_data import erase
-from reminderd.store.queries import news, told
-from reminderd.store.reminders import RefTakenError, RefusedError, Source
+from reminderd.store.queries import news, note_alerts
+from reminderd.store.reminders import RefTakenError, RequestsRefusedError, Source
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import snapshot
@@ -127,7 +127,7 @@ def test_another_number_under_a_ref_is_held_for_staff_and_not_called(store: Stor
 
 def test_another_change_of_its_number_is_news_again(store: Store) -> None:
     reminder = held(store)
-    store.write(partial(told, told_of=news(store.connection, now=store.now)))
+    store.write(partial(note_alerts, alerts=news(store.connection, now=store.now)))
     assert news(store.connection, now=store.now) == []
     store.write(partial(reminders.accept, reminder_id=reminder.id, rules=store.rules, source=ANNA))
     assert put(store, evolve(OTHER, phone_number="+4930123459")) == [Intake.HELD]
@@ -297,7 +297,7 @@ def test_more_than_one_statement_holds_are_stored_all_the_same(store: Store) -> 
 def test_all_of_a_request_is_stored_or_nothing(store: Store) -> None:
     late = evolve(REQUEST, ref="late", scheduled_at=NOW - timedelta(days=1))
     fn = partial(reminders.put_all, requests=[REQUEST, late], rules=RULES, mint=lambda: RANDOM, source=ANNA)
-    with pytest.raises(RefusedError, match="too late") as caught:
+    with pytest.raises(RequestsRefusedError, match="too late") as caught:
         store.write(fn)
     assert [(one.place, one.decision.intake) for one in caught.value.refusals] == [(1, Intake.TOO_LATE)]
     assert (store.count("reminders"), store.count("audit")) == (0, 0)

@@ -16,9 +16,8 @@ from reminderd.config.load import load_config
 from reminderd.daemon.endpoints import api
 from reminderd.store.database import Database, open_database
 from reminderd.web.api import Throttle
-from reminderd.web.app import build_app
+from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits
-from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
 from tests.support.web_server import Recorder, SigningProvider

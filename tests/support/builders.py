@@ -36,7 +36,7 @@ def hours(start: timedelta, end: timedelta, *, zone: str = "UTC", days: Iterable
     return CallingHours(ZoneInfo(zone), tuple((span,) if day in days else () for day in range(7)))
 
 
-KEY = Capabilities(honours_key=True, key_lifetime=timedelta(hours=23))
+KEY = Capabilities(honors_key=True, key_lifetime=timedelta(hours=23))
 LOOK_UP = Capabilities(look_up=True)
 BOTH = evolve(KEY, look_up=True)
 DROP = evolve(LOOK_UP, drop=True)

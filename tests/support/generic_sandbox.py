@@ -10,8 +10,8 @@ from attrs import define
 
 from reminderd.providers.base import json_object
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.generic import Sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from tests.support.hostile_provider import HostileProvider, ReceivedRequest, Script, answering, hostile
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reminderd.cli import database
+from reminderd.cli import db
 from reminderd.store.sqlite import integrity, opening, restoring
 from reminderd.store.sqlite import migrate as migrate_module
 from reminderd.store.sqlite.driver import Connection, connect
@@ -139,7 +139,7 @@ MADE_UP = "".join(f"CREATE TABLE made_up_{number} (id INTEGER PRIMARY KEY) STRIC
 def one_more(monkeypatch: pytest.MonkeyPatch) -> int:
     """Let this process know one schema more than there is, and return its number."""
     steps = [*migrations(), Migration(migrations()[-1].number + 1, "made_up.sql", MADE_UP)]
-    for module in (migrate_module, opening, integrity, restoring, database):
+    for module in (migrate_module, opening, integrity, restoring, db):
         monkeypatch.setattr(module, "migrations", lambda: steps)
     return steps[-1].number
 

@@ -11,7 +11,7 @@ import trio
 from attrs import frozen
 
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.e2e.conftest import Clinic

@@ -12,7 +12,7 @@ from attrs import define, field
 from twilio.request_validator import RequestValidator
 
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.call import TwilioCall
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import HostileProvider, Line, ReceivedRequest, answer, hear, hostile

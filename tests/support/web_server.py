@@ -16,9 +16,8 @@ from reminderd.core.answers import Report
 from reminderd.core.script.templates import Script
 from reminderd.providers.base import Route, Webhook
 from reminderd.providers.generic.webhooks import routes
-from reminderd.web.app import build_app
+from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits
-from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
 

@@ -9,7 +9,7 @@ from attrs import define
 
 from reminderd.metrics import CONTENT_TYPE
 from reminderd.store.errors import StoreUnavailableError
-from reminderd.web.health import build_metrics_app
+from reminderd.web.app import build_metrics_app
 from reminderd.web.server import bind, serve
 from tests.support.web_server import LIMIT, a_web_server
 

@@ -16,15 +16,14 @@ from attrs import define, field, frozen
 
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.templates import Script
-from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.voice_api import Account
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.web.app import build_app
+from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits
-from reminderd.web.health import Health
 from reminderd.web.server import bind, serve
 from reminderd.web.webhooks import Webhooks
 from tests.support.web_server import Recorded
@@ -35,12 +34,12 @@ TOKEN = "t0ken"
 CALL = "3f0a5c1e"
 FIELDS = {"CallSid": "CA1", "CallStatus": "in-progress"}
 FORM = "application/x-www-form-urlencoded"
-ASKING = Reply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
+ASKING = SpokenReply(parts=(Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU), question=Question.MENU)
 
 
 @frozen
 class Said:
-    reply: Reply
+    reply: SpokenReply
     message: str = "Tomorrow at <nine> & not ten."
 
 
@@ -48,7 +47,7 @@ class Said:
 class TwilioRecorder:
     """Keeps what it is told, says what it is told to say, or fails."""
 
-    says: Reply = ASKING
+    says: SpokenReply = ASKING
     script: Script = field(factory=lambda: Script(clinic="Doctor Brown", phone="+12025550123"))
     error: Exception | None = None
     reports: list[Report] = field(factory=list)
@@ -150,7 +149,7 @@ async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> N
 
 async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
     async with a_twilio_web() as web:
-        web.recorder.says = Reply(parts=(Prompt.CONFIRMED,))
+        web.recorder.says = SpokenReply(parts=(Prompt.CONFIRMED,))
         answer = await web.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
         assert verbs(answer) == ["Say", "Hangup"]
         assert web.recorder.keys == [Key(digits="1", question=Question.MENU, repeats=1)]

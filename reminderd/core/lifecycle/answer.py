@@ -44,7 +44,7 @@ def last_look(
         now: the time.
     """
     call = ledger.calls.get(action.call.id)
-    if call is None or call.lease_token != action.token or not call.state.in_doubt or call.evidence:
+    if call is None or call.lease_token != action.token or not call.state.may_not_exist or call.evidence:
         return "the lease was lost"
     if stopping:
         return "the daemon stops or reloads"
@@ -86,7 +86,7 @@ def not_sent(ledger: Ledger, action: Action, reason: str, *, rules: Rules, now: 
     is_mine = call.lease_token == action.token
     call = evolve(call, requests=max(call.requests - 1, 0))
     ledger = ledger.put(call)
-    if call.evidence or not call.state.in_doubt:
+    if call.evidence or not call.state.may_not_exist:
         return Transition(ledger=ledger, call=call)
     if call.requests == 0:  # nothing may have been sent, no matter who asks about the call right now
         failed = evolve(call, state=CallState.NOT_PLACED, lease_token=None, wake_at=None, error=f"not sent: {reason}")
@@ -120,7 +120,7 @@ def answered(
         report = Report(external_call_id=answer.external_call_id, status=status, attempt_id=call.id)
         return progress(ledger, call, report, word="accepted", rules=rules, now=now)
     is_mine = call.lease_token == action.token
-    if not call.state.in_doubt or call.evidence:
+    if not call.state.may_not_exist or call.evidence:
         return Transition(ledger=ledger, call=call)
     if isinstance(answer, Unclear):
         return _unclear(ledger, call, answer, rules, now) if is_mine else Transition(ledger=ledger, call=call)

@@ -90,7 +90,7 @@ def claim_reminder(
         reminder = _left_its_call(ledger, reminder, rules, now)
         if reminder.status.final:
             return _changed(ledger, reminder, rules)
-    judged = _Case(ledger, reminder, rules, now).verdict()
+    judged = _Candidate(ledger, reminder, rules, now).verdict()
     if isinstance(judged, Ends) and judged.code is EndCode.TOO_LATE and reminder.scheduled_at > now:
         judged = Waits(reminder.scheduled_at, lasting_hold(reminder))  # the hours may change until then
     if isinstance(judged, Ends):
@@ -162,7 +162,7 @@ def _anew(reminder: Reminder) -> Reminder:
 
 
 @frozen
-class _Case:
+class _Candidate:
     """A waiting reminder, and everything that decides whether it may be called."""
 
     ledger: Ledger
@@ -281,7 +281,7 @@ def _call(
     others = ledger.reminders.values() if rules.group_within else ()
     joining = (one for one in others if _may_join(one, reminder))
     waiting = [_anew(one) if ledger.has_left(one) else one for one in joining]
-    judged = [(one, _Case(ledger, one, rules, now).verdict()) for one in waiting]
+    judged = [(one, _Candidate(ledger, one, rules, now).verdict()) for one in waiting]
     ready = [one for one, why in judged if why is None]
     early = [one for one, why in judged if isinstance(why, Waits) and why.code is None]
     bundle = bundle_for(ledger, reminder, ready, early, rules, now)

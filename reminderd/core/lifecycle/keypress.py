@@ -22,13 +22,13 @@ from reminderd.core.model import Call, CallOutcome, Member, Reminder, Response, 
 from reminderd.core.outcomes import PROVEN
 from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
-from reminderd.core.script.prompts import Prompt, Question, Reply, seconds
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply, seconds
 
 MOST_REPEATS: Final = 2
 """How often the message is spoken again, whether the patient asked for it or not."""
 
-HANG_UP: Final = Reply(parts=())
-NOT_NEEDED: Final = Reply(parts=(Prompt.NOT_NEEDED,))
+HANG_UP: Final = SpokenReply(parts=())
+NOT_NEEDED: Final = SpokenReply(parts=(Prompt.NOT_NEEDED,))
 
 _ASKING: Final = (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
 _OVER: Final = frozenset({Status.CALLED, Status.EXPIRED, Status.CANCELLED})
@@ -53,7 +53,7 @@ class Turn:
     """What one turn of a conversation changes, and what is spoken next."""
 
     transition: Transition
-    reply: Reply
+    reply: SpokenReply
     message: str
     """The message of the call's reminders."""
     opts_out: bool = False
@@ -80,7 +80,7 @@ def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: dateti
     said = [evolve(member, said=True, message_digest=digest(one.message)) for member, one in wanted]
     return Turn(
         transition=Transition(ledger=after.put(*said), call=fetched, lines=lines),
-        reply=Reply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL),
+        reply=SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL),
         message=spoken_together(one.message for _, one in wanted),
     )
 
@@ -105,7 +105,7 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: date
         case Question.CANCEL, "2":
             return _responds(ledger, call, Response.CANCEL_REQUESTED, Prompt.CANCEL_REQUESTED, now)
         case Question.MENU, "2":
-            reply = Reply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
+            reply = SpokenReply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=key.repeats)
         case _, "" if key.is_over:
             return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
         case _:
@@ -141,7 +141,7 @@ def _to_person(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Turn:
         after = after.put(evolve(member, said=True, spoken_by=now + takes, message_digest=digest(one.message)))
     return Turn(
         transition=Transition(ledger=after, call=call, lines=lines),
-        reply=Reply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
+        reply=SpokenReply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
         message=spoken_together(spoken) if wanted else "",
     )
 
@@ -184,14 +184,14 @@ def _said(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
     return [(member, one) for member, one in current if member.said] or current
 
 
-def _repeated(key: Key) -> Reply:
+def _repeated(key: Key) -> SpokenReply:
     """Return the message again, or the question whether to cancel; after enough repeats, return the goodbye."""
     if key.repeats >= MOST_REPEATS:
-        return Reply(parts=(Prompt.GOODBYE,))
+        return SpokenReply(parts=(Prompt.GOODBYE,))
     is_no_mistake = not key.digits or (key.question is Question.MENU and key.digits == "3")
     first = () if is_no_mistake else (Prompt.UNKNOWN_KEY,)
     asked = _ASKING if key.question is Question.MENU else (Prompt.CANCEL_QUESTION,)
-    return Reply(parts=(*first, *asked), question=key.question, repeats=key.repeats + 1)
+    return SpokenReply(parts=(*first, *asked), question=key.question, repeats=key.repeats + 1)
 
 
 def _heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[LogLine, ...]]:
@@ -228,7 +228,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
     answered_call = evolve(after.calls[call.id], outcome=outcome)
     return Turn(
         transition=Transition(ledger=after.put(answered_call), call=answered_call, lines=tuple(lines)),
-        reply=Reply(parts=(part,)),
+        reply=SpokenReply(parts=(part,)),
         message="",
         opts_out=response is Response.OPTED_OUT,
         answers=tuple(answers),
@@ -236,7 +236,7 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
 
 
 def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
-    """Record an opt-out by somebody who was taken for a machine: the message was not spoken to them.
+    """Record an opt-out by somebody who was mistaken for a machine: the message was not spoken to them.
 
     As it was no machine, the text was not left on one either.
     """
@@ -254,7 +254,7 @@ def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
             answers.append((reminder.id, Response.OPTED_OUT))
     return Turn(
         transition=Transition(ledger=after, call=call, lines=tuple(lines)),
-        reply=Reply(parts=(Prompt.OPTED_OUT,)),
+        reply=SpokenReply(parts=(Prompt.OPTED_OUT,)),
         message="",
         opts_out=True,
         answers=tuple(answers),

@@ -1,6 +1,6 @@
-"""Reconcile an alive call: how to find out what became of it, and what follows if nobody can know."""
+"""Find out what became of a call, and whether our own address fails: answered calls that never asked what to say."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -74,7 +74,7 @@ def key_holds(call: Call, witness: Witness, rules: Rules, moment: datetime) -> b
     can = rules.capabilities
     by_wall = moment + rules.lease < call.created_at + can.key_lifetime
     by_monotonic = witness.known_for(call) + rules.lease < can.key_lifetime
-    return can.honours_key and by_wall and by_monotonic
+    return can.honors_key and by_wall and by_monotonic
 
 
 def is_to_be_dropped(ledger: Ledger, call: Call, rules: Rules) -> bool:
@@ -120,8 +120,8 @@ def claim_call(
     return waits if left > timedelta(0) else _give_up(ledger, call, rules, now)
 
 
-def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding:
-    """Return the finding that is about `call`: the only candidate whose id is not among those `taken` by other calls.
+def chosen(candidates: Candidates, call: Call, ids_of_others: frozenset[str]) -> Finding:
+    """Return the finding that is about `call`: the only candidate whose id no other call has.
 
     If a webhook has brought the provider's id of `call` since the question was sent, only that one counts.
     """
@@ -129,7 +129,7 @@ def chosen(candidates: Candidates, call: Call, taken: frozenset[str]) -> Finding
     free = [
         report
         for report in candidates.reports
-        if report.external_call_id not in taken and known in {None, report.external_call_id}
+        if report.external_call_id not in ids_of_others and known in {None, report.external_call_id}
     ]
     if len(free) > 1:
         return NoAnswer("several calls could be this one")
@@ -234,3 +234,53 @@ def _give_up(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Transit
     after, lines = close(ledger, given_up, CallEnd(kind=EndKind.UNREPORTED), rules=rules, now=now)
     line = LogLine("given up: the provider has not reported its end", Level.WARNING, call.reminder_id, call.id)
     return Transition(ledger=after, lines=(line, *lines), call=after.calls[call.id])
+
+
+NUMBERS_IN_A_ROW: Final = 2
+"""As many different numbers whose calls never asked, with no request in between, mean that our address is failing."""
+
+ASKS_WITHIN: Final = timedelta(seconds=2)
+"""A call that lasts this long after the answer, or after machine detection, has asked, if it can."""
+
+UNREACHED: Final = (
+    "answered calls never asked what to say, so patients heard nothing: "
+    "the provider does not reach the address in [web].public_base_url"
+)
+"""The text for people while our address is failing."""
+
+
+def never_asked(call: Call, rules: Rules) -> bool:
+    """Return whether a call was answered and lasted long enough, and the provider never asked us what to say.
+
+    A caller who hangs up while the provider still listens for a machine proves nothing, and neither does a call that we
+    do not know.
+    """
+    can_tell = rules.capabilities.asks_what_to_say and is_ours(call, rules) and not call.adopted
+    if not can_tell or call.fetched_at is not None or call.status != "completed" or call.duration_seconds is None:
+        return False
+    listens = rules.capabilities.listens_for if call.answered_by is None else timedelta(0)
+    return timedelta(seconds=call.duration_seconds) >= listens + ASKS_WITHIN
+
+
+def is_failing(calls: Iterable[Call], rules: Rules, *, answering_since: datetime | None) -> bool:
+    """Return whether our address is failing, by the newest calls that were placed with it.
+
+    Only calls that were made after the last request for a document count: they show what the address is like now.
+
+    Args:
+        calls: the newest calls.
+        rules: the clinic's rules.
+        answering_since: since when we could answer every request of the provider, unlike while stopped; None: always.
+    """
+    known = tuple(calls)
+    asked = max((call.fetched_at for call in known if call.fetched_at is not None), default=None)
+    since = [call for call in known if asked is None or call.created_at > asked]
+    silent = [call for call in since if never_asked(call, rules) and not _may_be_unanswered(call, answering_since)]
+    return len({call.phone_number for call in silent}) >= NUMBERS_IN_A_ROW
+
+
+def _may_be_unanswered(call: Call, answering_since: datetime | None) -> bool:
+    """Return whether we may have been unable to answer: the call was made before that was over, and ended after."""
+    if answering_since is None or call.created_at > answering_since:
+        return False
+    return call.received_at is None or call.received_at > answering_since

@@ -37,13 +37,13 @@ def cancelled(
         raise NotAllowedError(f"the patient has already been reached (status: {reminder.status})")
     if reminder.status.final:
         raise NotAllowedError(f"the reminder is already final (status: {reminder.status})")
-    gone = ended(reminder, Status.CANCELLED, code, now, reason)
-    after = ledger.put(gone)
+    changed = ended(reminder, Status.CANCELLED, code, now, reason)
+    after = ledger.put(changed)
     alive = [call for _, call in ledger.history(reminder) if call.state.alive]
     idle = [call for call in alive if call.lease_token is None and call.state is not CallState.DIALING]
     after = after.put(*(evolve(call, wake_at=now) for call in idle if is_unwanted(after, call)))
     call = after.calls[alive[0].id] if alive else None
-    text = f"cancelled: {gone.last_error}"
+    text = f"cancelled: {changed.last_error}"
     line = LogLine(text, reminder_id=reminder.id, call_id=None if call is None else call.id)
     return Transition(ledger=after, call=call, lines=(line,))
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 
-FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database takes, with a day to spare for time zones
+FIRST_YEAR, LAST_YEAR = 1971, 2999  # what the database accepts, with a day to spare for time zones
 EXPECTED: Final = "expected YYYY-MM-DD HH:MM in local time, or with an offset"
 
 _NOON: Final = timedelta(hours=12)

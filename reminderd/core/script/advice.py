@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from reminderd.core.phone import national
-from reminderd.core.script.languages import is_built_in, language_of
-from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.prompts import Prompt, is_built_in, language_of, seconds
 from reminderd.core.script.templates import Script, spoken
 
 ORDINARY_MESSAGE: Final = 200
@@ -36,7 +35,7 @@ _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESS
 
 
 def advice(script: Script) -> list[str]:
-    """Return what could be better, a line each, for whoever wrote the configuration; no phone number is repeated."""
+    """Return what could be better, a line each, for the author of the configuration; no phone number is repeated."""
     return [*_who_and_where(script), *_languages(script), *_callback(script), *_menu(script), *_length(script)]
 
 

@@ -11,8 +11,7 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_datetime, format_time
 
 from reminderd.core.phone import dictated
-from reminderd.core.script.languages import language_of
-from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.prompts import Prompt, language_of
 
 PLACEHOLDERS: Final = ("clinic", "phone", "message")
 """What may stand in braces in a template; nothing else may."""

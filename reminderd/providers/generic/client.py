@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -23,8 +23,7 @@ from reminderd.core.answers import (
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
 from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhook_auth import Verifier
-from reminderd.providers.generic.webhooks import routes
+from reminderd.providers.generic.webhooks import Verifier, routes
 from reminderd.providers.http import (
     Exchange,
     Outcome,
@@ -35,6 +34,7 @@ from reminderd.providers.http import (
     reason,
     retry_after,
 )
+from reminderd.providers.settings import ClientOptions
 
 _CLOCK: Final = SystemClock()
 _NO_LOOK_UP: Final = NoAnswer("this provider has no look-up")
@@ -50,14 +50,10 @@ class GenericProvider:
         *,
         api_url: str,
         api_key: str,
-        timeout: timedelta,
+        capabilities: Capabilities,
         verify_webhook: Verifier,
-        honours_key: bool,
-        key_lifetime: timedelta,
-        look_up: bool,
-        max_connections: int,
-        name: str = "generic",
-        account: str | None = None,
+        options: ClientOptions,
+        is_sandbox: bool = False,
         clock: Clock = _CLOCK,
     ) -> None:
         """Keep the settings; connections are made when they are needed.
@@ -65,14 +61,10 @@ class GenericProvider:
         Args:
             api_url: the base URL of `/calls`, http or https.
             api_key: sent as the bearer token.
-            timeout: for one request and its whole answer.
-            verify_webhook: see `webhook_auth`.
-            honours_key: whether a request with a known idempotency key places no second call.
-            key_lifetime: how long it remembers a key.
-            look_up: whether it can be asked about calls.
-            max_connections: requests at one time; more wait within their timeout.
-            name: what `call_logs.provider` says.
-            account: what `call_logs.account` says; None: `api_url`.
+            capabilities: what this provider can do.
+            verify_webhook: see `verifier`.
+            options: the timeout, and how many requests are sent at one time; more wait within their timeout.
+            is_sandbox: whether it is the built-in one: then its calls are stored as such, whatever its URL.
             clock: to count a Retry-After date from.
 
         Raises:
@@ -80,14 +72,14 @@ class GenericProvider:
         """
         check_api_url(api_url)
         _check_api_key(api_key)
-        self.name = name
-        self.account = api_url.rstrip("/") if account is None else account
-        self.capabilities = Capabilities(honours_key=honours_key, key_lifetime=key_lifetime, look_up=look_up)
+        self.name = "sandbox" if is_sandbox else "generic"
+        self.account = "sandbox" if is_sandbox else api_url.rstrip("/")
+        self.capabilities = capabilities
         self._calls_url = api_url.rstrip("/") + "/calls"
         self._api_key = api_key
         self._verify_webhook = verify_webhook
         self._clock = clock
-        self._exchange = Exchange(timeout=timeout, max_connections=max_connections)
+        self._exchange = Exchange(timeout=options.timeout, max_connections=options.max_connections)
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""
@@ -176,7 +168,7 @@ class GenericProvider:
 def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: datetime) -> Answer:
     """Decide what the answer to `POST /calls` proves, and so whether the patient may be called again.
 
-    The status decides: outside 2xx an answer whose body broke off still means what its status means.
+    The status decides: outside 2xx an answer whose body was cut off still means what its status means.
 
     Args:
         outcome: what came back.

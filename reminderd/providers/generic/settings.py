@@ -7,6 +7,7 @@ from typing import Literal
 from attrs import frozen
 
 from reminderd import validators
+from reminderd.core.answers import Capabilities
 from reminderd.keys import choice, file_path, missing_secret, positive, secret, switch, url
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
@@ -69,23 +70,24 @@ class GenericSettings(ProviderSettings):
 
     def client(self, options: ClientOptions) -> ProviderClient:
         """Return the client."""
-        # Only here: whoever reads the configuration needs no HTTP client.
+        # Only here: reading the configuration needs no HTTP client.
         from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415
-        from reminderd.providers.generic.webhook_auth import verifier  # noqa: PLC0415
+        from reminderd.providers.generic.webhooks import verifier  # noqa: PLC0415
 
         return GenericProvider(
             api_url=self.api_url,
             api_key=self.api_key,
-            timeout=options.timeout,
+            capabilities=Capabilities(
+                honors_key=self.honors_idempotency_key,
+                key_lifetime=timedelta(seconds=self.idempotency_key_seconds),
+                look_up=self.look_up,
+            ),
             verify_webhook=verifier(self.webhook_auth, self.webhook_secret),
-            honours_key=self.honors_idempotency_key,
-            key_lifetime=timedelta(seconds=self.idempotency_key_seconds),
-            look_up=self.look_up,
-            max_connections=options.max_connections,
+            options=options,
         )
 
     def probe(self, _public_base_url: str, now: datetime) -> Probe | None:
         """Return a webhook to check the web server with."""
-        from reminderd.providers.generic.webhook_auth import probe  # noqa: PLC0415 - as in `client`
+        from reminderd.providers.generic.webhooks import probe  # noqa: PLC0415 - as in `client`
 
         return probe(self.webhook_auth, self.webhook_secret, now)

@@ -1,11 +1,22 @@
-"""The generic contract's webhooks: one path, JSON in and JSON out."""
+"""The generic contract's webhooks: one path, JSON in and JSON out, and the proof that they are the provider's own."""
 
+import base64
+import hmac
+import json
 import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import partial
-from typing import Final
+from secrets import token_bytes, token_hex
+from typing import Final, TypeAlias
+from uuid import uuid4
+
+from standardwebhooks import Webhook as Signer
+from standardwebhooks import WebhookVerificationError
 
 from reminderd.providers.base import Recorder, RefusedWebhookError, Reply, Route, Webhook, json_object
 from reminderd.providers.generic.payload import read_report
+from reminderd.providers.settings import Probe
 
 PATH: Final = "/webhooks/call-status"
 
@@ -31,3 +42,113 @@ def _is_json(content_type: str) -> bool:
     """Return whether a Content-Type names JSON, with whatever parameters; none at all counts as JSON."""
     essence = content_type.partition(";")[0].strip()
     return not content_type or _JSON_TYPE.fullmatch(essence) is not None
+
+
+Verifier: TypeAlias = Callable[[Mapping[str, str], bytes], bool]
+"""Returns whether a webhook is the provider's own, by its headers (names in lower case) and raw body. Never raises."""
+
+_SECRET: Final = re.compile(r"(?:whsec_)?[A-Za-z0-9+/]+={0,2}")
+_SIGNATURE: Final = re.compile(r"v1,[A-Za-z0-9+/]{43}=")
+"""One item of `webhook-signature` in the version that we know: base64 of 32 bytes."""
+
+
+def verifier(auth: str, secret: str) -> Verifier:
+    """Return the verifier that `[provider.generic].webhook_auth` names.
+
+    Raises:
+        ValueError: the secret can't be used.
+    """
+    match auth:
+        case "standard-webhooks":
+            return standard_webhooks(secret)
+        case "bearer":
+            return bearer(secret)
+        case _:
+            return unsigned()
+
+
+def standard_webhooks(secret: str) -> Verifier:
+    """Verify signatures as standardwebhooks.com defines them, version 1, at most five minutes old or ahead.
+
+    Raises:
+        ValueError: the secret is not base64, with or without `whsec_` before it.
+    """
+    webhook = signer(secret)
+
+    def verified(headers: Mapping[str, str], body: bytes) -> bool:
+        # The library fails on a malformed item, even of a version that must be ignored, and accepts any number of them.
+        items = [item for item in headers.get("webhook-signature", "").split(" ") if _SIGNATURE.fullmatch(item)]
+        try:
+            webhook.verify(body, {**headers, "webhook-signature": " ".join(items)}, json_parse=False)
+        except (WebhookVerificationError, ValueError):  # ValueError: a body or a header that is not text
+            return False
+        return True
+
+    return verified
+
+
+def signer(secret: str) -> Signer:
+    """Return what signs webhooks with this secret.
+
+    Raises:
+        ValueError: the secret is not base64, with or without `whsec_` before it.
+    """
+    # The library silently skips what is not base64, and would then sign with another key than the sender's.
+    if not _SECRET.fullmatch(secret):
+        raise ValueError("webhook secret: expected base64, with or without whsec_ before it")
+    try:
+        return Signer(base64.b64decode(secret.removeprefix("whsec_") + "=="))
+    except ValueError:
+        raise ValueError("webhook secret: expected base64, cut short as it seems") from None
+
+
+def bearer(token: str) -> Verifier:
+    """Verify a shared token in `Authorization: Bearer …`.
+
+    Raises:
+        ValueError: the token is empty or can't stand in a header.
+    """
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ValueError("webhook token: expected printable ASCII without spaces")
+    expected = token.encode()
+
+    def verified(headers: Mapping[str, str], _body: bytes) -> bool:
+        scheme, _, credentials = headers.get("authorization", "").partition(" ")
+        given = credentials.strip().encode(errors="surrogatepass")
+        return hmac.compare_digest(given, expected) and scheme.lower() == "bearer"
+
+    return verified
+
+
+def unsigned() -> Verifier:
+    """Accept every webhook: for a provider that signs nothing, where a network keeps everybody else out."""
+    return lambda _headers, _body: True
+
+
+def probe(auth: str, secret: str, now: datetime) -> Probe | None:
+    """Return two reports of a call that nobody placed, signed with the secret and with a made-up one."""
+    if auth == "none":
+        return None
+    name = f"doctor-{uuid4()}"
+    body = json.dumps({"call_id": name, "status": "queued", "metadata": {"reminder_id": name}}).encode()
+    if auth == "bearer":
+        signed, forged = {"Authorization": f"Bearer {secret}"}, {"Authorization": f"Bearer {token_hex(32)}"}
+    else:
+        made_up = f"whsec_{base64.b64encode(token_bytes(32)).decode()}"
+        signed, forged = _signature(secret, name, now, body), _signature(made_up, name, now, body)
+    json_type = {"Content-Type": "application/json"}
+    return Probe(
+        path=PATH,
+        body=body,
+        signed={**json_type, **signed},
+        forged={**json_type, **forged},
+        contains_secret=auth == "bearer",
+    )
+
+
+def _signature(secret: str, name: str, now: datetime, body: bytes) -> dict[str, str]:
+    return {
+        "webhook-id": name,
+        "webhook-timestamp": str(int(now.timestamp())),
+        "webhook-signature": signer(secret).sign(name, now, body.decode()),
+    }

@@ -16,8 +16,14 @@ from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, No
 from reminderd.providers.base import Placement, Recorder, Route, Webhook
 from reminderd.providers.http import object_in
 from reminderd.providers.twilio import signature
-from reminderd.providers.twilio.answers import answer_to_placing, candidates_in, found_in
-from reminderd.providers.twilio.api import Account, TwilioApi, mistakes_in
+from reminderd.providers.twilio.voice_api import (
+    Account,
+    TwilioApi,
+    answer_to_placing,
+    candidates_in,
+    found_in,
+    mistakes_in,
+)
 from reminderd.providers.twilio.webhooks import PATH, read_report, routes
 
 _CLOCK: Final = SystemClock()

@@ -88,9 +88,9 @@ class TwilioSettings(ProviderSettings):
 
     def client(self, options: ClientOptions) -> ProviderClient:
         """Return the client."""
-        # Only here: whoever reads the configuration needs no HTTP client.
-        from reminderd.providers.twilio.api import Account  # noqa: PLC0415
+        # Only here: reading the configuration needs no HTTP client.
         from reminderd.providers.twilio.client import CallSettings, TwilioProvider  # noqa: PLC0415
+        from reminderd.providers.twilio.voice_api import Account  # noqa: PLC0415
 
         return TwilioProvider(
             account=Account(

@@ -1,7 +1,7 @@
 """Writes TwiML, the XML that says what Twilio speaks and asks in a call.
 
 Facts: https://www.twilio.com/docs/voice/twiml/say, /gather, /pause, /hangup; https://www.twilio.com/docs/api/errors/11750
-(an answer has at most 64 kB) and /13521 (how much one Say takes).
+(an answer has at most 64 kB) and /13521 (how much one Say accepts).
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.templates import Script, spoken
 
 KEY_SECONDS: Final = 8
@@ -22,7 +22,7 @@ KEY_SECONDS_AFTER_VOICEMAIL: Final = 2
 """The same for a machine: what it hears meanwhile is recorded."""
 
 SAY_TAKES: Final = 3_000
-"""URL-encoded characters in one Say: Twilio takes 4,500 of these, but only 3,000 bytes for one of Polly's voices."""
+"""URL-encoded characters in one Say: Twilio accepts 4,500 of these, but only 3,000 bytes for one of Polly's voices."""
 
 PAUSE_SECONDS: Final = 1
 """Between the two times that the text for a machine is spoken."""
@@ -31,7 +31,7 @@ _NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U
 """What XML 1.0 can't carry, in whatever spelling: https://www.w3.org/TR/xml/#charsets."""
 
 
-def twiml(reply: Reply, *, script: Script, message: str, keys_url: str) -> bytes:
+def twiml(reply: SpokenReply, *, script: Script, message: str, keys_url: str) -> bytes:
     """Return the TwiML that speaks a reply, and asks for a key if it has a question; else the call ends after it.
 
     A key may be pressed before the last word is said. Whether one comes or not, Twilio goes on at `keys_url`; without

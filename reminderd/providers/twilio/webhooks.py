@@ -31,9 +31,9 @@ from reminderd.providers.base import (
     usable,
 )
 from reminderd.providers.settings import Probe
-from reminderd.providers.twilio.answers import moment, whole_number
 from reminderd.providers.twilio.signature import HEADER, form_fields, signature
 from reminderd.providers.twilio.twiml import fallback, twiml
+from reminderd.providers.twilio.voice_api import moment, whole_number
 
 PATH: Final = "/webhooks/twilio"
 """Under the public base URL: where Twilio reaches us."""
@@ -65,7 +65,7 @@ async def _status(webhook: Webhook, *, recorder: Recorder) -> Reply:
 
 
 async def _answer(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
-    """Return what is spoken to whoever answered."""
+    """Return what is spoken to the person or machine that answered."""
     report = read_report(webhook)
     return _speak(report, await recorder.pick_up(report), recorder.script, url_of)
 

@@ -14,8 +14,7 @@ from werkzeug.exceptions import HTTPException
 from reminderd.clock import Clock, SystemClock
 from reminderd.providers.http import Exchange
 from reminderd.sandbox.behaviors import RETRY_AFTER_STEPS, behavior_of
-from reminderd.sandbox.serve import CUT_MARK, cutting
-from reminderd.sandbox.switchboard import Switchboard, hold_answer_back
+from reminderd.sandbox.switchboard import CUT_MARK, Switchboard, cutting, hold_answer_back
 from reminderd.sandbox.twilio.call import (
     API_VERSION,
     ENDED,

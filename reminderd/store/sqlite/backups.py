@@ -39,7 +39,7 @@ class Backup:
 def backups_in(folder: Path, database: Path, database_id: str) -> list[Backup]:
     """Return the backups of this database, oldest first, and ignore other files. Without a folder there are none.
 
-    Another clinic may keep its backups in the same folder, under the same name: the id in the names tells them apart.
+    Another clinic may keep its backups in the same folder, under the same name: the id in the names distinguishes them.
 
     Raises:
         CopyError: The folder can't be read.

@@ -129,8 +129,8 @@ def _no_copy(file: Path) -> str | None:
         return "there is no such file"
     if not os.access(file, os.R_OK):
         return "no permission to read it"
-    beside = [file.name + ending for ending in ("-wal", "-journal") if file.with_name(file.name + ending).exists()]
-    return f"{beside[0]} is next to it, so it may be in use; expected a closed copy" if beside else None
+    neighbors = [file.name + ending for ending in ("-wal", "-journal") if file.with_name(file.name + ending).exists()]
+    return f"{neighbors[0]} is next to it, so it may be in use; expected a closed copy" if neighbors else None
 
 
 def mistakes_in(copied: Connection, *, file: Path) -> list[str]:
@@ -170,7 +170,7 @@ def _is_copy(file: Path, *, own_id: str | None) -> bool:
 
 
 def id_in(connection: Connection) -> str | None:
-    """Return the id of a database or a copy; None: it has none, or it is too damaged to tell."""
+    """Return the id of a database or a copy; None: it has none, or it is too damaged to be read."""
     try:
         return database_id(connection)
     except Error:

@@ -62,7 +62,7 @@ def is_locked(error: BaseException) -> bool:
     return isinstance(error, Error) and _primary_code(error) in {_BUSY, _LOCKED}
 
 
-def trouble(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
+def store_error(error: BaseException) -> StoreUnavailableError | StoreUnusableError | None:
     """Return our error for an error of the library, or None if it is a bug or a broken constraint."""
     if isinstance(error, UnicodeDecodeError):  # SQLite quotes the value that caused the error, and that was no text
         return StoreUnusableError("the database is damaged")
@@ -87,7 +87,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except (Error, UnicodeDecodeError) as error:
-        ours = trouble(error)
+        ours = store_error(error)
         if ours is None:
             raise
         raise ours from error

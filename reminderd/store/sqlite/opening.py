@@ -112,7 +112,7 @@ def open_alone(path: Path) -> Connection:
 
 
 def identify(connection: Connection) -> str:
-    """Return the id of a database, after giving it a random one if it has none: its backups are told apart by it.
+    """Return the id of a database, after giving it a random one if it has none: its backups are distinguished by it.
 
     Raises:
         StoreUnavailableError: It has none, and can't be written now.

@@ -88,7 +88,7 @@ def restore(
     The file stays where it is, and SQLite writes it: others that open it in the meantime wait, and a crash leaves the
     old content. What is replaced is first copied to the same folder, page by page, including damaged pages. The
     restored database has the newest schema, and dialing is paused in it. It keeps the id of the one that it replaces,
-    so that its own backups are never taken for those of the database that a backup came from.
+    so that its own backups are never mistaken for those of the database that a backup came from.
 
     Args:
         database: the file, which may be missing; nobody may have it open.
@@ -176,7 +176,7 @@ def _refuse_anothers(backup: Path, its_id: str | None, own_id: str | None) -> No
     if own_id is None:
         raise CopyError(f"{backup}: the database to replace has no readable id to compare with; {insist}")
     if its_id is None:
-        raise CopyError(f"{backup}: does not tell whose backup it is; {insist}")
+        raise CopyError(f"{backup}: does not show whose backup it is; {insist}")
     if its_id != own_id:
         raise CopyError(f"{backup}: is a backup of another database; {insist}")
 

@@ -13,7 +13,7 @@ from attrs import define, field
 
 from reminderd.clock import Clock
 from reminderd.store.errors import StoreUnavailableError, StoreUnusableError
-from reminderd.store.sqlite.driver import Connection, Error, is_locked, trouble
+from reminderd.store.sqlite.driver import Connection, Error, is_locked, store_error
 from reminderd.store.sqlite.transaction import begin_within, roll_back, stop_waiting, wait_again
 from reminderd.store.sqlite.trio_sqlite import TrioConnection
 
@@ -57,7 +57,7 @@ class Writer:
         self._clock = clock
         self._committed = committed
         self._send, self._receive = trio.open_memory_channel[_Request[Any]](waiting)
-        self.trouble: str | None = None
+        self.failure: str | None = None
         """Why nothing can be written, as the last transaction showed, or None."""
 
     @property
@@ -87,7 +87,7 @@ class Writer:
         await request.done.wait()
         if request.error is None:
             return request.result
-        ours = trouble(request.error)
+        ours = store_error(request.error)
         if ours is not None:
             raise ours from request.error
         raise request.error
@@ -104,7 +104,7 @@ class Writer:
                 while True:
                     batch = await self._next_batch()
                     commit = partial(_commit_together, requests=batch, clock=self._clock, patience=patience)
-                    self.trouble = await self._connection.run(commit)
+                    self.failure = await self._connection.run(commit)
                     for settled in batch:
                         settled.done.set()
                     self._committed(len(batch))
@@ -112,7 +112,7 @@ class Writer:
 
     async def _next_batch(self) -> list[_Request[Any]]:
         """Return all waiting requests; if there is none after an error, a test write that shows whether it is over."""
-        with trio.move_on_after(math.inf if self.trouble is None else RETRY_SECONDS):
+        with trio.move_on_after(math.inf if self.failure is None else RETRY_SECONDS):
             return [await self._receive.receive(), *self._others()]
         await self._connection.run(_shorten_log)
         return [_Request(_rewrite_header)]
@@ -138,7 +138,7 @@ def _commit_together(
     except BaseException as error:  # noqa: BLE001 - the callers raise it
         for request in requests:
             request.error = request.error or error
-        ours = trouble(error) or error
+        ours = store_error(error) or error
         return str(ours) if isinstance(ours, StoreUnavailableError | StoreUnusableError) else None
     else:
         return None
@@ -167,7 +167,7 @@ def _run_alone(connection: Connection, request: _Request[Any], now: datetime) ->
 
 def _spoils_all(error: BaseException) -> bool:
     # BEGIN IMMEDIATE has the lock: if something is locked now, it is by the function's own unfinished statement.
-    return trouble(error) is not None and not is_locked(error)
+    return store_error(error) is not None and not is_locked(error)
 
 
 def _shorten_log(connection: Connection) -> None:

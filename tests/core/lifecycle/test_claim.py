@@ -10,7 +10,7 @@ from reminderd.core.lifecycle.transition import ActionKind, Level, limit_of
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status, digest
 from reminderd.core.phone import Numbering
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from tests.support.builders import (
     ACCOUNT,
     DAY,

@@ -18,7 +18,7 @@ from reminderd.core.lifecycle.keypress import (
 from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
 from reminderd.core.reasons import EndCode
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from tests.support.builders import (
     MINUTE,
     NOW,
@@ -64,7 +64,7 @@ def pressed(
 @pytest.mark.parametrize("answered_by", ["human", "unknown", None])
 def test_a_patient_hears_who_calls_then_the_message_then_the_keys(answered_by: str | None) -> None:
     turn = answered(a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by)))
-    assert turn.reply == Reply(parts=ASKING, question=Question.MENU, repeats=0)
+    assert turn.reply == SpokenReply(parts=ASKING, question=Question.MENU, repeats=0)
     assert turn.message == WAITING.message
 
 
@@ -198,7 +198,7 @@ def test_only_those_of_a_bundle_that_are_still_wanted_are_spoken() -> None:
 @pytest.mark.parametrize("answered_by", MACHINES)
 def test_a_machine_is_left_the_neutral_words_or_none_as_configured(answered_by: str) -> None:
     ledger = a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by))
-    assert answered(ledger).reply == Reply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
+    assert answered(ledger).reply == SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
     member = answered(ledger).transition.ledger.members["call-1", "reminder-1"]
     assert (member.said, member.spoken_by) == (True, None)
     assert answered(ledger, rules=NO_WORD).reply == HANG_UP
@@ -220,7 +220,7 @@ def left(*reminders: Any, **facts: Any) -> Ledger:
 @pytest.mark.parametrize("digits", ["1", "2", "3", "7", "12"])
 def test_a_key_during_the_text_for_a_machine_shows_a_person_who_then_hears_the_message(digits: str) -> None:
     turn = pressed(left(WAITING, OTHER), digits, at=Question.VOICEMAIL)
-    assert turn.reply == Reply(parts=ASKING, question=Question.MENU)
+    assert turn.reply == SpokenReply(parts=ASKING, question=Question.MENU)
     assert turn.message == "Your appointment is tomorrow at nine. And at ten."
     after = turn.transition.ledger
     assert all(member.said and member.spoken_by for member in after.members.values())
@@ -259,7 +259,7 @@ def test_no_key_during_the_text_for_a_machine_proves_nothing() -> None:
 def test_9_during_the_text_for_a_machine_opts_out_and_nothing_counts_as_heard() -> None:
     ledger = left(WAITING, evolve(OTHER, status=Status.FAILED, end_code=EndCode.NOT_ANSWERED))
     turn = pressed(ledger, "9", at=Question.VOICEMAIL)
-    assert (turn.reply, turn.opts_out) == (Reply(parts=(Prompt.OPTED_OUT,)), True)
+    assert (turn.reply, turn.opts_out) == (SpokenReply(parts=(Prompt.OPTED_OUT,)), True)
     first, second = turn.transition.ledger.reminders.values()
     assert (first.status, first.end_code, first.attempts) == (Status.CANCELLED, EndCode.OPTED_OUT, 1)
     assert (second.status, second.response) == (Status.FAILED, Response.OPTED_OUT)
@@ -295,7 +295,7 @@ def test_a_key_answers_every_reminder_that_was_spoken_and_proves_that_it_was_hea
 ) -> None:
     turn = pressed(said(evolve(WAITING, status=status), OTHER), digits, at=at)
     after = turn.transition.ledger
-    assert turn.reply == Reply(parts=(part,))
+    assert turn.reply == SpokenReply(parts=(part,))
     assert turn.opts_out is (response is Response.OPTED_OUT)
     confirms = response is Response.CONFIRMED
     assert after.calls["call-1"].outcome is (CallOutcome.CONFIRMED if confirms else CallOutcome.HEARD)
@@ -325,7 +325,7 @@ def test_2_alone_asks_whether_it_is_meant_and_proves_that_the_message_was_heard(
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
     assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
     assert [line.text for line in turn.transition.lines] == ["called: the message was heard"]
-    assert turn.reply == Reply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=1)
+    assert turn.reply == SpokenReply(parts=(Prompt.CANCEL_QUESTION,), question=Question.CANCEL, repeats=1)
     assert turn.message == WAITING.message
 
 
@@ -384,7 +384,7 @@ def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_hea
     assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
     again = pressed(after, digits, at=at, repeats=1)
     assert (again.transition.ledger, again.transition.lines) == (after, ())
-    assert turn.reply == Reply(parts=parts, question=at, repeats=1)
+    assert turn.reply == SpokenReply(parts=parts, question=at, repeats=1)
 
 
 def test_no_key_proves_nothing_if_the_line_had_ended_by_then() -> None:
@@ -410,11 +410,11 @@ def test_the_end_of_a_message_does_not_take_back_that_it_was_confirmed() -> None
 def test_after_two_repeats_it_is_goodbye() -> None:
     for digits, at in product(("", "3", "7"), (Question.MENU, Question.CANCEL)):
         turn = pressed(said(WAITING), digits, at=at, repeats=MOST_REPEATS)
-        assert (turn.reply, turn.message) == (Reply(parts=(Prompt.GOODBYE,)), "")
+        assert (turn.reply, turn.message) == (SpokenReply(parts=(Prompt.GOODBYE,)), "")
 
 
 def test_no_conversation_goes_on_forever() -> None:
-    reply, turns = Reply(parts=ASKING, question=Question.MENU), 0
+    reply, turns = SpokenReply(parts=ASKING, question=Question.MENU), 0
     while reply.question is not None:
         reply = pressed(said(WAITING), "3", at=reply.question, repeats=reply.repeats).reply
         turns += 1

@@ -10,7 +10,7 @@ from reminderd.core.lifecycle.reconcile import MOST_CHECKS, PAUSE_HOLD, Room, ch
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level, Transition
 from reminderd.core.model import Call, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from tests.support.builders import (
     BOTH,
     DAY,

@@ -8,7 +8,7 @@ from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_aga
 from reminderd.core.lifecycle.transition import Ledger, limit_of
 from reminderd.core.model import CallOutcome, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from tests.support.builders import (
     DAY,
     HOUR,

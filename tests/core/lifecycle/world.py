@@ -37,9 +37,8 @@ from reminderd.core.lifecycle.transition import Action, ActionKind, Ledger, Tran
 from reminderd.core.model import TERMINAL, UNNUMBERED, Call, Member, Reminder, Status, digest
 from reminderd.core.outcomes import reached_anybody
 from reminderd.core.reasons import EndCode, HoldCode
-from reminderd.core.rules import Backoff, Rules
+from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Span
-from reminderd.core.schedule.limits import Limits
 from reminderd.core.script.prompts import Question
 
 STEP: Final = timedelta(minutes=36)
@@ -217,7 +216,7 @@ class World:
             voicemail_is_reached=False,
             account=self.account,
             capabilities=Capabilities(
-                honours_key=setting.keys,
+                honors_key=setting.keys,
                 key_lifetime=KEY_LIFE * STEP,
                 look_up=setting.look_up,
                 drop=setting.drop,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reminderd.core.schedule.limits import Limits
+from reminderd.core.rules import Limits
 from tests.support.builders import NOW
 
 BERLIN = ZoneInfo("Europe/Berlin")

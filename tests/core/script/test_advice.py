@@ -4,8 +4,7 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.script.advice import advice
-from reminderd.core.script.languages import BUILT_IN
-from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.prompts import BUILT_IN, Prompt
 from reminderd.core.script.templates import Script
 
 CAREFUL = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.phone import dictated
-from reminderd.core.script.languages import BUILT_IN, is_built_in, language_of
-from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.prompts import BUILT_IN, Prompt, is_built_in, language_of
 from reminderd.core.script.templates import PLACEHOLDERS, Script, spoken
 
 BROWN = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")

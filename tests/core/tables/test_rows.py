@@ -9,9 +9,8 @@ import pytest
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import ColumnsError, columns_of
+from reminderd.core.tables.columns import ColumnsError, check_status, columns_of, read_row
 from reminderd.core.tables.csv_rows import CsvRow
-from reminderd.core.tables.rows import check_status, read_row
 from reminderd.core.upsert import Cancellation
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.providers.twilio.api import Account
 from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.voice_api import Account
 from tests.support.twilio_rest import PUBLIC
 from tests.support.twilio_sandbox import ACCOUNT, FROM, TOKEN
 

@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 import trio
 
-from reminderd.providers.twilio.api import mistakes_in
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.providers.twilio.voice_api import mistakes_in
+from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.sandbox.twilio.rest_api import TwilioSandbox
 from tests.support.hostile_provider import Script, answering, cut, hang, hear, hostile, nobody_listens
 from tests.support.twilio_rest import ACCOUNT_PATH, error, patience, says

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.answers import Candidates, Finding, Found, NoAnswer, NotFound, Report
-from reminderd.providers.twilio.answers import CLOCKS_DIFFER, candidates_in, whole_number
 from reminderd.providers.twilio.client import TwilioProvider
+from reminderd.providers.twilio.voice_api import CLOCKS_DIFFER, candidates_in, whole_number
 from tests.support.builders import NOW
 from tests.support.hostile_provider import Script, answer, answering, cut, hang, hear, hostile, nobody_listens, say
 from tests.support.twilio_rest import ACCOUNT_PATH, PLACEMENT, SID, TO, a_call, error, form, patience, says

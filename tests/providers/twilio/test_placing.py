@@ -11,11 +11,11 @@ from trio.testing import MockClock
 
 from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
 from reminderd.providers.http import ANSWER_LIMIT
-from reminderd.providers.twilio.answers import ACCOUNT as ACCOUNT_CODES
-from reminderd.providers.twilio.answers import BUSY as BUSY_CODES
-from reminderd.providers.twilio.answers import NUMBER as NUMBER_CODES
-from reminderd.providers.twilio.answers import NUMBER_FOR_US as NUMBER_FOR_US_CODES
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
+from reminderd.providers.twilio.voice_api import ACCOUNT as ACCOUNT_CODES
+from reminderd.providers.twilio.voice_api import BUSY as BUSY_CODES
+from reminderd.providers.twilio.voice_api import NUMBER as NUMBER_CODES
+from reminderd.providers.twilio.voice_api import NUMBER_FOR_US as NUMBER_FOR_US_CODES
 from tests.support.hostile_provider import (
     Script,
     answer,

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.model import MESSAGE_LIMIT
-from reminderd.core.script.prompts import Prompt, Question, Reply
+from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.templates import Script, spoken
 from reminderd.providers.twilio.twiml import fallback, twiml
 
@@ -68,7 +68,7 @@ def said(verb: Element) -> list[str]:
 def answer(
     *parts: Prompt, question: Question | None = None, script: Script = WORDING, message: str = "Tomorrow at nine."
 ) -> Element:
-    return parsed(twiml(Reply(parts=parts, question=question), script=script, message=message, keys_url=KEYS_URL))
+    return parsed(twiml(SpokenReply(parts=parts, question=question), script=script, message=message, keys_url=KEYS_URL))
 
 
 def test_a_question_is_spoken_within_a_gather_so_that_a_key_may_come_at_any_time() -> None:

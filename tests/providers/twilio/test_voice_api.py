@@ -12,8 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from reminderd.providers.base import Placement
-from reminderd.providers.twilio.api import mistakes_in
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
+from reminderd.providers.twilio.voice_api import mistakes_in
 from tests.support.builders import NOW
 from tests.support.hostile_provider import ReceivedRequest, answering, hostile
 

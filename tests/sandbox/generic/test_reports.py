@@ -3,10 +3,10 @@
 import pytest
 
 from reminderd.core.model import CallOutcome
-from reminderd.core.outcomes import Told, outcome_of
+from reminderd.core.outcomes import Sent, outcome_of
 from reminderd.providers.generic.payload import read_report
 from reminderd.sandbox.behaviors import behavior_of, example_number
-from reminderd.sandbox.generic.simulation import CallRequest, GenericCall, report_of
+from reminderd.sandbox.generic import CallRequest, GenericCall, report_of
 from tests.support.builders import NOW, a_call
 
 
@@ -39,4 +39,4 @@ def test_the_end_of_each_number_is_read_as_its_outcome(name: str, outcome: CallO
         duration_seconds=report.duration_seconds,
         sip_response_code=report.sip_response_code,
     )
-    assert outcome_of(ended, Told.WITH_THE_REQUEST) is outcome
+    assert outcome_of(ended, Sent.WITH_THE_REQUEST) is outcome

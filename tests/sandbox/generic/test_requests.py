@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic.simulation import CallRequest, GenericCalls, KeyConflict, Placed, RequestRejected
+from reminderd.sandbox.generic import CallRequest, GenericCalls, KeyConflict, Placed, RequestRejected
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 

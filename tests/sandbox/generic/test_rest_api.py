@@ -10,11 +10,10 @@ import trio
 
 from reminderd.providers.base import json_object
 from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhook_auth import standard_webhooks
+from reminderd.providers.generic.webhooks import standard_webhooks
 from reminderd.sandbox.behaviors import example_number
-from reminderd.sandbox.generic.rest_api import Sandbox
-from reminderd.sandbox.generic.simulation import PAUSES
-from reminderd.sandbox.serve import serve_sandbox
+from reminderd.sandbox.generic import PAUSES, Sandbox
+from reminderd.sandbox.switchboard import serve_sandbox
 from tests.support.generic_sandbox import ACCEPTED, SECRET, a_generic_sandbox, status_of
 from tests.support.hostile_provider import answering, cut, hear
 

@@ -12,8 +12,8 @@ from reminderd.store.sqlite.driver import (
     connect,
     sqlite_version_info,
     sqlite_warning,
+    store_error,
     translated,
-    trouble,
     wal_reset_bug,
 )
 
@@ -83,7 +83,7 @@ def test_a_damaged_file_means_that_the_admin_is_needed(code: int, words: str) ->
 
 @pytest.mark.parametrize("error", [an_error(1), an_error(None), IntegrityError("unique"), ValueError("a bug")])
 def test_bugs_and_broken_constraints_pass_as_they_are(error: Exception) -> None:
-    assert trouble(error) is None
+    assert store_error(error) is None
     with pytest.raises(type(error)) as caught, translated():
         raise error
     assert caught.value is error

@@ -56,7 +56,7 @@ CREATE INDEX reminders_behind_a_call ON reminders (phone_number) WHERE hold_code
 CREATE INDEX reminders_too_late ON reminders (ended_at) WHERE end_code = 'too_late';
 
 -- Names that another program has written with characters that nobody sees, or that look like others: no-break spaces,
--- soft hyphens, joiners, combining marks, spaces around them. Whoever types what can be seen must find them.
+-- soft hyphens, joiners, combining marks, spaces around them. A person who types what can be seen must find them.
 CREATE INDEX reminders_with_odd_names ON reminders (id)
 WHERE '/' || id || '/' || coalesce(ref, '') || '/' GLOB
       '*[' || char(1) || '-' || char(31) || char(127) || '-' || char(160) || char(173) || char(768) || '-' || char(879)
@@ -182,7 +182,7 @@ BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
 END;
 
--- A call that nobody needs any more may be dropped.
+-- A call that nobody needs anymore may be dropped.
 CREATE TRIGGER reminders_ended AFTER UPDATE OF status ON reminders
 WHEN NEW.revision = OLD.revision AND NEW.status <> OLD.status
      AND NEW.status IN ('called', 'failed', 'expired', 'cancelled')
@@ -202,7 +202,7 @@ BEGIN
 END;
 
 -- An id in another encoding would be read as one that names no row, and its reminder could never be settled.
--- GLOB sees only some of it; so an id beyond ASCII is taken apart and put together again.
+-- GLOB sees only some of it; so an id beyond ASCII is split and joined again.
 CREATE TRIGGER reminders_id_is_utf8 BEFORE INSERT ON reminders
 WHEN NEW.id GLOB '*[^ -~]*' AND length(NEW.id) <= 200
 BEGIN
@@ -213,7 +213,7 @@ BEGIN
     );
 END;
 
--- The gate for terminal reports: who inserts the receipt of a provider's id has reported its end.
+-- Terminal reports: the first to insert the receipt of a provider's id has reported its end.
 CREATE TABLE webhook_receipts (
     call_id     TEXT PRIMARY KEY NOT NULL,
     reminder_id TEXT NOT NULL,
@@ -263,7 +263,7 @@ CREATE TABLE settings (
     value TEXT
 ) STRICT;
 
--- Which reminders somebody was told of, and as of which change: a reminder that is called and fails again is news.
+-- For which reminders an alert was sent, and as of which change: a reminder that is called and fails again is news.
 -- No foreign key: other programs delete and replace reminders, mostly with `foreign_keys` off.
 CREATE TABLE alerts (
     reminder_id TEXT PRIMARY KEY NOT NULL,

@@ -120,9 +120,9 @@ def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
 
 
 def test_a_backup_that_is_none_is_said_so_in_a_line(terminal: Terminal) -> None:
-    assert terminal.type("db", "restore", "gone.db", code=1).stderr == "gone.db: there is no such file\n"
+    assert terminal.type("db", "restore", "missing.db", code=1).stderr == "missing.db: there is no such file\n"
     terminal.add()
-    assert terminal.type("db", "restore", "gone.db", code=1).stderr == "gone.db: there is no such file\n", (
+    assert terminal.type("db", "restore", "missing.db", code=1).stderr == "missing.db: there is no such file\n", (
         "with one, too"
     )
     (terminal.folder / "reminderd.db").unlink()

@@ -77,7 +77,7 @@ def restore(config: Config, file: Path, *, force: bool, from_another: bool) -> N
     """Replace the database with the backup FILE.
 
     The daemon must be stopped. The backup does not contain what happened after it was made. So dialing is paused, and
-    reminders whose patients may have been called since are failed, for staff to check.
+    reminders whose patients may have been called since are marked as failed, for staff to check.
     """
     done = restored_from(
         config.database.path,

@@ -1,4 +1,4 @@
-"""The front desk's commands about one reminder: add, show, cancel, accept, call-again."""
+"""Add, show, cancel, accept or call again one reminder, at the front desk."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -41,7 +41,7 @@ _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expire
 """The options of `add` that have another name than their column."""
 
 _CODES: Final = frozenset({"hold_code", "end_code"})
-"""Columns for programs: `hold_reason` and `last_error` say the same in words."""
+"""Columns for programs: `hold_reason` and `last_error` are the sentences for people."""
 
 Row = Mapping[str, Value]
 
@@ -50,45 +50,44 @@ _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallS
 
 
 @click.command()
-@click.option("--phone", required=True, help="The patient's number, like +12025550147, or as dialed in your country.")
+@click.option(
+    "--phone",
+    "phone_number",
+    required=True,
+    help="The patient's number, like +12025550147, or as dialed in your country.",
+)
 @click.option(
     "--at",
+    "scheduled_at",
     required=True,
     help="When to call: YYYY-MM-DD HH:MM, in --timezone, else in the clinic's zone, or with an offset like +01:00.",
 )
 @click.option("--message", help="The message to be spoken.")
 @click.option("--template", help="Or the name of a template in [messages.templates].")
-@click.option("--appointment", help="The appointment's time, local to the clinic, for a template that mentions it.")
+@click.option(
+    "--appointment",
+    "appointment_at",
+    help="The appointment's time, local to the clinic, for a template that mentions it.",
+)
 @click.option("--ref", help="Your own unique name for the reminder; shown in lists.")
-@click.option("--expires", help="Not to be called from this time on; else [calling].max_lateness_minutes after --at.")
+@click.option(
+    "--expires", "expires_at", help="No calls from this time on; else [calling].max_lateness_minutes after --at."
+)
 @click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
 @as_json
 @with_config
 def add(
     config: Config,
-    phone: str,
-    at: str,
-    message: str | None,
-    template: str | None,
-    appointment: str | None,
-    ref: str | None,
-    expires: str | None,
-    timezone: str | None,
+    /,
     *,
+    phone_number: str,
+    scheduled_at: str,
     as_json: bool,
+    **others: str | None,
 ) -> None:
     """Add one reminder."""
     zone, rules, now = config.calling.zone, rules_of(config), SystemClock().now()
-    text = RequestText(
-        phone_number=phone,
-        message=message,
-        scheduled_at=at,
-        expires_at=expires,
-        timezone=timezone,
-        ref=ref,
-        template=template,
-        appointment_at=appointment,
-    )
+    text = RequestText(phone_number=phone_number, scheduled_at=scheduled_at, **others)
     reading = Reading(
         zone=config.calling.local_zone,
         normalize=partial(patient_number, numbering=numbering_of(config)),
@@ -178,7 +177,7 @@ def _staff_command(name: str, change: Callable[..., object], done: str, summary:
 
 
 cancel = _staff_command(
-    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is not called any more."
+    "cancel", reminders.cancel, "cancelled", "Cancel a reminder, by id or ref: the patient is no longer called."
 )
 accept = _staff_command(
     "accept",

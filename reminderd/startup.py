@@ -1,4 +1,9 @@
-"""Let every command end with an error, and never a traceback, when what it prints can't be written."""
+"""Guard the process from its first moment on: its signals while it starts, and its output.
+
+No signal ends the daemon half way through its start, and none is lost. Every command ends with an error, and never a
+traceback, when what it prints can't be written. This module imports only the standard library: it runs before
+everything else is loaded.
+"""
 
 import errno
 import io
@@ -8,17 +13,51 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+_STOPS: Final = (signal.SIGTERM, signal.SIGINT)
+
+_ARE_ECHOED: Final = bool(getattr(sys, "frozen", False))
+"""The single file's first process forwards every signal, and a terminal sends it to this second process, too."""
+
+_arrived: list[int] = []
+
 _FAILED: Final = 1
+
 _STDIN: Final = 0
+
 _STDOUT: Final = 1
+
 _STDERR: Final = 2
+
 _STRICT: Final = frozenset({None, "strict", "surrogateescape"})
 """How streams are opened that raise an error for a character which their encoding lacks."""
+
+
+def keep_signals() -> None:
+    """Keep SIGHUP, SIGTERM and SIGINT until the daemon receives them; a second stop ends the process at once."""
+    for number in (signal.SIGHUP, *_STOPS):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _note)
+
+
+def early_signal(*numbers: int) -> int | None:
+    """Return one of these signals if it has arrived early, and forget it."""
+    found = next((number for number in numbers if number in _arrived), None)
+    if found is not None:
+        _arrived[:] = [number for number in _arrived if number != found]
+    return found
+
+
+def _note(number: int, _frame: FrameType | None) -> None:
+    if number in _STOPS and _arrived.count(number) > _ARE_ECHOED:
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    _arrived.append(number)
 
 
 class OutputError(SystemExit):
@@ -71,7 +110,7 @@ class _Output(_Stream):
 
 
 class _Errors(_Stream):
-    """Standard error: what can't be written is dropped, as there is nobody to report it to; the exit code stays."""
+    """Standard error: what can't be written is dropped, as it can't be reported anywhere; the exit code stays."""
 
     def write(self, content: "ReadableBuffer", /) -> int:
         """Write some of it, and return how much."""
@@ -88,7 +127,7 @@ def guarded_streams() -> Iterator[None]:
     A reader that has seen enough, like `| head`, ends it by SIGPIPE without a word, as other programs end; anything
     else (a full disk, a closed descriptor) is one line on stderr and exit code 1.
     """
-    closed = _occupied()
+    closed = _closed_descriptors()
     sys.stdin = sys.stdin or os.fdopen(_STDIN, closefd=False)
     sys.stdout = _as_text(_Output(is_closed=_STDOUT in closed), sys.stdout)
     sys.stderr = _as_text(_Errors(_STDERR), sys.stderr, line_buffering=True)
@@ -101,20 +140,20 @@ def guarded_streams() -> Iterator[None]:
         _end(error)
     except BaseExceptionGroup as group:  # it came from a task
         _, rest = group.split(OutputError)
-        found = next(iter(_leaves(group)))
+        found = next(iter(leaves(group)))
         if rest is not None or not isinstance(found, OutputError):
             raise
         _end(found)
 
 
-def _occupied() -> set[int]:
+def _closed_descriptors() -> set[int]:
     """Return which of the three standard descriptors are closed, and keep later files from taking their place."""
     closed = set()
     for descriptor in (_STDIN, _STDOUT, _STDERR):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest that is free
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number
             closed.add(descriptor)
     return closed
 
@@ -130,16 +169,17 @@ def _as_text(raw: _Stream, before: TextIO | None, *, line_buffering: bool = Fals
     )
 
 
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yield the errors in a group, however deeply groups are nested in it."""
     for error in group.exceptions:
         if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
+            yield from leaves(error)
         else:
             yield error
 
 
 def _end(error: OutputError) -> None:
-    """End the process as its output's end demands."""
+    """End the process in the way that fits the error of its output."""
     if error.is_broken_pipe:
         sys.stderr.flush()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

@@ -1,23 +1,102 @@
-"""Reload the configuration at SIGHUP: check it whole, build everything anew from it, and put that in force."""
+"""Act on signals: SIGTERM and SIGINT stop the daemon, SIGHUP reloads its configuration.
 
+The first stop is graceful: nothing more is claimed, requests end, webhooks end, and what still hangs is cut off in the
+end. A second one ends the process at once. A reload checks the new configuration whole, builds everything anew from it,
+and puts that in force.
+"""
+
+import math
 import os
 import signal
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
 import trio
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 from loguru import logger
 
 from reminderd.config import Changes, Config, ConfigError, changes, config_warnings, written
 from reminderd.daemon.readiness import warn_of_uncallable
-from reminderd.daemon.setup import Daemon, Setup, address_of, set_up
-from reminderd.early_signals import taken
+from reminderd.daemon.setup import DaemonState, Setup, address_of, set_up
+from reminderd.startup import early_signal
 from reminderd.store.address import follow_address
 from reminderd.store.database import until_stored
 
+GRACE: Final = timedelta(seconds=5)
+"""What a stop allows on top of the longest request: to settle its answer, and to answer the last webhooks."""
+
+_AFTER_GRACE: Final = timedelta(seconds=5)
+
 _LOG_LEVEL: Final = ("log", "level")
+
+
+@frozen(kw_only=True)
+class Ended:
+    """What has ended in a graceful shutdown, in this order."""
+
+    requests: trio.Event = field(factory=trio.Event)
+    """Nothing more is claimed, and every request has its answer."""
+    webhooks: trio.Event = field(factory=trio.Event)
+    """No more webhooks are accepted, and the last ones are answered."""
+
+    async def both(self) -> None:
+        """Wait until both have ended."""
+        await self.requests.wait()
+        await self.webhooks.wait()
+
+    @property
+    def is_complete(self) -> bool:
+        """Return whether both have ended."""
+        return self.requests.is_set() and self.webhooks.is_set()
+
+
+def grace(config: Config) -> timedelta:
+    """Return how long a graceful shutdown may take."""
+    return timedelta(seconds=config.provider.timeout_seconds) + GRACE
+
+
+def time_to_stop(config: Config) -> timedelta:
+    """Return how long the supervisor is asked to wait: after the grace, answers are still written and files closed."""
+    return grace(config) + _AFTER_GRACE
+
+
+async def cut_off(everything: trio.CancelScope, stopping: trio.Event, ended: Ended, within: timedelta) -> None:
+    """Once `stopping` is set, wait for requests and webhooks to end, `within` that time; then end what is left."""
+    await stopping.wait()
+    everything.deadline = trio.current_time() + within.total_seconds()
+    await ended.both()
+    everything.cancel()  # all that could be lost is settled; what is left are idle waits
+
+
+async def watch_signals(stopping: trio.Event, everything: trio.CancelScope, *, echo_seconds: float = 0.0) -> None:
+    """Stop gracefully at the first SIGTERM or SIGINT, also of the start; end at once at the second, as a crash would.
+
+    Args:
+        stopping: set at the first.
+        everything: cancelled at the second.
+        echo_seconds: for so long after the first, others are its echo. The single file's first process hands every
+            signal on to the second one, this one, which a terminal or systemd has sent it to as well.
+    """
+    first_at = -math.inf
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        early = early_signal(signal.SIGTERM, signal.SIGINT)
+        if early is not None:
+            logger.info(f"{signal.Signals(early).name}: stopping, it came during the start")
+            stopping.set()
+            first_at = trio.current_time()
+        async for number in signals:
+            name = signal.Signals(number).name
+            if trio.current_time() < first_at + echo_seconds:
+                continue
+            if stopping.is_set():
+                logger.warning(f"{name} again: ending at once")
+                everything.cancel()
+                return
+            logger.info(f"{name}: stopping, requests in flight may end")
+            stopping.set()
+            first_at = trio.current_time()
 
 
 @frozen(kw_only=True)
@@ -31,23 +110,23 @@ class Reload:
 
 
 async def watch_hangups(
-    daemon: Daemon, reload: Reload, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    daemon: DaemonState, reload: Reload, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Reload the configuration at each SIGHUP; those that come during a reload are one more.
 
-    A terminal that is closed sends the same signal to what was started in it. Then it is a stop, as nobody is left to
+    A terminal that is closed sends the same signal to what was started in it. Then it is a stop, as no one is left to
     look at this process; unless SIGHUP was ignored, as under nohup.
     """
     in_terminal = _has_terminal() and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
     with trio.open_signal_receiver(signal.SIGHUP) as hangups:
         task_status.started()
-        if taken(signal.SIGHUP) is not None:  # it came during the start, which may have read the file before it
+        if early_signal(signal.SIGHUP) is not None:  # it came during the start, which may have read the file before it
             await _act(daemon, reload, in_terminal=in_terminal)
         async for _ in hangups:
             await _act(daemon, reload, in_terminal=in_terminal)
 
 
-async def _act(daemon: Daemon, reload: Reload, *, in_terminal: bool) -> None:
+async def _act(daemon: DaemonState, reload: Reload, *, in_terminal: bool) -> None:
     if in_terminal and not _has_terminal():
         logger.info("SIGHUP: the terminal is closed; stopping, requests in flight may end")
         daemon.stopping.set()
@@ -55,7 +134,7 @@ async def _act(daemon: Daemon, reload: Reload, *, in_terminal: bool) -> None:
         await _reload(daemon, reload)
 
 
-async def _reload(daemon: Daemon, reload: Reload) -> None:
+async def _reload(daemon: DaemonState, reload: Reload) -> None:
     """Put the new configuration in force, or leave everything as it is if there is a mistake in it."""
     built = await _build(daemon, reload)
     if built is None or daemon.stopping.is_set():
@@ -70,7 +149,7 @@ async def _reload(daemon: Daemon, reload: Reload) -> None:
     await warn_of_uncallable(daemon.database, setup.context.rules.numbering)
 
 
-async def _build(daemon: Daemon, reload: Reload) -> tuple[Setup, Changes] | None:
+async def _build(daemon: DaemonState, reload: Reload) -> tuple[Setup, Changes] | None:
     """Return the new setup, and how its configuration differs; None: it can't be built, and the log says why."""
     before = daemon.current.config
     try:

@@ -1,4 +1,4 @@
-"""The front desk's commands."""
+"""Commands about one reminder: add, show, cancel, accept, call-again."""
 
 import pytest
 

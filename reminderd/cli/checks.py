@@ -1,19 +1,18 @@
-"""Print the doctor's findings: what is well, what isn't, and what to do about it, a line each."""
+"""Check the configuration alone, or everything that the daemon depends on, and print what to do about it."""
 
 import sys
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 import click
-import trio
 
-from reminderd.cli.common import FAILED, with_config
+from reminderd.cli.common import FAILED, as_json, fail, with_config
 from reminderd.cli.output import print_json
 from reminderd.clock import SystemClock
-from reminderd.config import Config
+from reminderd.config import Config, config_warnings, origin
 from reminderd.core.diagnosis import Finding, Mark, count
 from reminderd.core.masking import without_numbers
-from reminderd.doctor.rounds import diagnose
 from reminderd.logs.terminal import on_one_line, unguarded
 
 _SIGNS: Final[Mapping[Mark, str]] = {Mark.GOOD: "✓", Mark.WARNING: "!", Mark.WRONG: "✗", Mark.UNKNOWN: "–"}
@@ -22,7 +21,7 @@ _COLORS: Final[Mapping[Mark, str]] = {Mark.GOOD: "green", Mark.WARNING: "yellow"
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@as_json
 @with_config
 def doctor(config: Config, *, as_json: bool) -> None:
     """Check everything the daemon depends on: files, clock, database, port, provider, public address, webhooks.
@@ -30,6 +29,11 @@ def doctor(config: Config, *, as_json: bool) -> None:
     ✓ is good, ! works but should be changed, ✗ must be fixed, – could not be checked. Nothing is changed and nobody
     is called, whether the daemon runs or not. Exit code 1 if anything must be fixed.
     """
+    # Imported only here: check-config needs none of them, and they are slow to load.
+    import trio  # noqa: PLC0415
+
+    from reminderd.doctor.rounds import diagnose  # noqa: PLC0415
+
     findings = trio.run(diagnose, config, SystemClock())
     wrong, warnings = count(findings, Mark.WRONG), count(findings, Mark.WARNING)
     if as_json:
@@ -77,3 +81,35 @@ def _sum(findings: list[Finding]) -> str:
 def _clean(text: str) -> str:
     """Return a text that others have written parts of, without phone numbers and control characters."""
     return on_one_line(without_numbers(text))
+
+
+@click.command(name="check-config")
+@click.option("--online", is_flag=True, help="Also ask the provider, by reading only, whether it accepts our account.")
+@with_config
+def check_config(config: Config, *, online: bool) -> None:
+    """Check the configuration, warn of risks and poor scripts, and print what must be set at the provider."""
+    click.echo(f"configuration: {origin(config.path)}: no mistakes")
+    click.echo(f"database: {config.database.path}")
+    click.echo(f"provider: {config.provider.kind}")
+    for concern in config_warnings(config):
+        click.echo(f"warning: {concern}")
+    if config.provider.kind == "sandbox":
+        click.echo("all calls are simulated, and no phone rings: [provider] names the one that calls patients")
+    else:
+        click.echo(config.provider.settings.setup_hint(config.web.public_base_url))
+    if online and config.provider.kind == "sandbox":
+        click.echo("online: not checked, as the sandbox runs inside the daemon")
+    elif online:
+        found = _account_errors(config)
+        if found:
+            fail("\n".join(f"online: {mistake}" for mistake in found))
+        click.echo("online: the provider accepts our account")
+
+
+def _account_errors(config: Config) -> list[str]:
+    # Imported only here, as they are slow to load.
+    import trio  # noqa: PLC0415
+
+    from reminderd.providers.registry import account_errors  # noqa: PLC0415
+
+    return trio.run(account_errors, config.provider.settings, timedelta(seconds=config.provider.timeout_seconds))

@@ -1,1 +1,0 @@
-"""Simulate a provider of the generic contract."""
