@@ -205,12 +205,14 @@ class FrontDesk:
             self.book.reminders[line.name].is_cancelled = True
             return
         ref = line.name if line.has_ref else None
+        former_number = None if former is None else former.former_number if former.is_held else former.phone_number
         if former is not None and former.id != reminder_id:
             self.book.retires(former)
             former = None
         written = {"id": reminder_id or "", "ref": ref, "expires_at": line.until, "timezone": line.timezone}
         wanted = self.book.new(line.name, line.phone_number, line.at, **written)
         wanted.is_held = intake is Intake.HELD
+        wanted.former_number = former_number if wanted.is_held else None
         if former is not None:
             wanted.life, wanted.again_until = former.life, former.again_until  # what staff have granted stays
 

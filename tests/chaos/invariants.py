@@ -155,7 +155,8 @@ def _has_reached(ring: Ring, expectations: Expectations) -> bool:
 
 def _may_have_reached(ring: Ring, expectations: Expectations) -> bool:
     is_by_person = expectations.voicemail_is_reached or not ring.by_machine
-    return ring.answered_by_key or (ring.end == "completed" and ring.heard is not False and is_by_person)
+    is_heard = ring.has_listened or ring.end == "completed"
+    return ring.answered_by_key or (is_heard and ring.heard is not False and is_by_person)
 
 
 # Nothing is lost

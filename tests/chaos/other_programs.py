@@ -36,6 +36,8 @@ class Wanted:
     again_until: datetime | None = None
     is_held: bool = False
     """An import gave it another number, which staff have not accepted yet."""
+    former_number: str | None = None
+    """The last number that nobody has to accept, while it is held."""
 
     @property
     def message(self) -> str:

@@ -40,7 +40,8 @@ def broken_by_a_line(line: Line, intake: Intake, former: Wanted | None) -> Itera
         yield f"{line.name}: cancelled by a line that does not say so"
     if intake is Intake.CANCELLED and is_other and line.spoiled is None:
         yield f"{line.name}: cancelled by a line about another number"
-    if intake is Intake.CHANGED and is_other:
+    goes_back = former is not None and former.is_held and former.former_number == line.phone_number
+    if intake is Intake.CHANGED and is_other and not goes_back:
         yield f"{line.name}: has another number now, and nobody is asked"
     if former is not None and former.is_cancelled and line.has_ref and not line.is_called_off:
         yield f"{line.name}: {intake} by a line, though it is cancelled"

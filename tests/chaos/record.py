@@ -40,6 +40,8 @@ class Ring:
     """Whether the message was spoken; None: it may have been."""
     answered_by_key: bool = False
     """Whoever picked up has answered to the message."""
+    has_listened: bool = False
+    """A request was sent that comes only when the message is over, or a key was pressed: that may be on record."""
     answered_by: str | None = None
     """Who or what picked up, as far as the provider can tell."""
     disclosed_at: int | None = None

@@ -157,6 +157,7 @@ class TwilioChaos(ChaosProvider):
             meaning = Response.CANCEL_REQUESTED if keys[: position + 1] == ("2", "2") else _MEANINGS.get(key)
             if meaning is not None:
                 self.pressed.add(call.ring.reminder_id)
+            call.ring.has_listened = True
             for _ in range(2 if draw.random() < 0.2 else 1):  # the network may deliver it twice
                 verbs = await self._fetch(call, address, {"Digits": key}, draw)
                 call.ring.heard = True if verbs is not None and is_spoken else call.ring.heard
