@@ -20,7 +20,7 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import CallOutcome, Status
 from reminderd.core.monitoring import CALL_WORDS, Counts
 from reminderd.core.outcomes import NEED_A_HUMAN
@@ -32,7 +32,7 @@ _ANSWERS: Final[Mapping[type, str]] = {
     Accepted: "accepted",
     NotPlaced: "not_placed",
     Refused: "refused",
-    AccountTrouble: "account",
+    AccountRefused: "account",
     Unclear: "unclear",
 }
 """The label of each class of a provider's answers."""

@@ -43,7 +43,7 @@ MOST_OF_ONE: Final = 3
 
 AS_ALWAYS: Final = ""
 CLOSED: Final = "closed"
-"""What a weekday's hours may be besides periods."""
+"""What a weekday's hours may be instead of periods."""
 
 _KEY_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
 _KEY_NAME_LENGTH: Final = 40

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import Status
 from reminderd.core.outcomes import NEED_A_HUMAN
 from reminderd.metrics import Instruments, page
@@ -51,7 +51,7 @@ def test_an_unknown_code_makes_no_series_of_its_own(instruments: Instruments) ->
         (Accepted("ext-1"), "accepted"),
         (NotPlaced("+12025550001 is down"), "not_placed"),
         (Refused("+12025550001 is no number"), "refused"),
-        (AccountTrouble("key k-1"), "account"),
+        (AccountRefused("key k-1"), "account"),
         (Unclear("timeout"), "unclear"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Docstrings, comments, messages and documents keep to the words of docs/glossary.md.
+"""Names, docstrings, comments, messages and documents keep to the words of docs/glossary.md.
 
 A word is banned where another one says the same more plainly; the glossary has the meaning of that other word.
 """
@@ -19,6 +19,19 @@ GLOSSARY = "docs/glossary.md"
 
 BANNED = {
     "rung": "called",
+    "look(s|ed|ing)? after": "check, reconcile",
+    "doors?|gates?": "server, port, limit: what it is",
+    "(the|an) operators?": "admin, or staff",
+    "wires?": "connection",
+    "in vain": "without an answer",
+    "in doubt": "unconfirmed, unclear",
+    "whoever": "the person who",
+    "shall": "is to, or must",
+    "besides?": "next to, as well",
+    "for ever|any more": "forever, anymore",
+    "dialled": "dialed",
+    "normalis(e|es|ed|ing)": "normalize",
+    "judgement": "judgment",
     "riders?|leaders?|company|parted": "bundled reminders",
     "unclear (calls?|rows?)": "unconfirmed",
     "agreements?": "cross-check",
@@ -46,6 +59,9 @@ BANNED = {
 }
 """A pattern of whole words in any case, and what to write instead."""
 
+WORDS_OF_A_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""The words of an identifier, in `snake_case` or `CamelCase`."""
+
 ALLOWED: dict[tuple[str, str], str] = {}
 """A file and a part of one of its texts that may have a banned word, with the reason."""
 
@@ -63,6 +79,8 @@ def texts_of_module(file: str, source: str) -> Iterator[Text]:
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             yield Text(file, token.start[0], token.string)
+        elif token.type == tokenize.NAME:
+            yield Text(file, token.start[0], " ".join(WORDS_OF_A_NAME.findall(token.string)))
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             for offset, line in enumerate(node.value.split("\n")):
@@ -106,7 +124,7 @@ def test_every_exception_is_still_needed() -> None:
 
 def test_comments_docstrings_and_messages_are_all_read() -> None:
     source = '"""One."""\n\nx = f"two {x} three"  # four\n'
-    assert [each.text for each in texts_of_module("x.py", source)] == ["# four", "One.", "two ", " three"]
+    assert [each.text for each in texts_of_module("x.py", source)] == ["x", "# four", "One.", "two ", " three"]
     files = {each.file for each in texts()}
     assert {"reminderd/clock.py", "docs/rules.md", "README.md", "CONTRIBUTING.md", "config.example.toml"} <= files
 

@@ -55,6 +55,15 @@ def as_json_or_csv(command: Callable[..., None]) -> Callable[..., None]:
 
 def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[..., None]:
     """Give a command `--config F` and, as its first argument, the configuration; errors become exit codes."""
+    return _with_config(command, needs_all=True)
+
+
+def with_database_of_config(command: Callable[Concatenate[Config, P], None]) -> Callable[..., None]:
+    """Do the same for a command that needs only the database: other errors are shown, and do not stop it."""
+    return _with_config(command, needs_all=False)
+
+
+def _with_config(command: Callable[Concatenate[Config, P], None], *, needs_all: bool) -> Callable[..., None]:
 
     @click.option(
         "--config",
@@ -66,7 +75,11 @@ def with_config(command: Callable[Concatenate[Config, P], None]) -> Callable[...
         try:
             config = load_config(config_file, os.environ, Path.cwd())
         except ConfigError as error:
-            wrong(error.errors)
+            if needs_all or error.rest is None:
+                wrong(error.errors)
+            config = error.rest
+            for mistake in (*error.errors, f"only the database is used: {config.database.path}"):
+                click.echo(mistake, err=True)
         with store_errors():
             command(config, *args, **kwargs)
 

@@ -124,7 +124,7 @@ def _add_reminders(connection: Connection, scenes: Sequence[_Scene]) -> None:
 async def _play_all(config: Config, connection: Connection, dialect: str) -> Counter[str | None]:
     """Run the real daemon until every reminder is final, and return how often the provider placed each call."""
     stopping = trio.Event()
-    rung: Sequence[PlacedCall] = ()
+    placed: Sequence[PlacedCall] = ()
     with trio.move_on_after(_LONGEST_SECONDS):
         async with trio.open_nursery() as outer:
             provider: SimulatedProvider | None = None
@@ -138,10 +138,10 @@ async def _play_all(config: Config, connection: Connection, dialect: str) -> Cou
                 while not _all_over(connection):  # noqa: ASYNC110 - looks as staff would, through the database
                     await trio.sleep(_LOOK_SECONDS)
                 provider = provider or running.sandbox
-                rung = () if provider is None else provider.calls
+                placed = () if provider is None else provider.calls
                 stopping.set()
             outer.cancel_scope.cancel()
-    return Counter(call.attempt_id for call in rung)
+    return Counter(call.attempt_id for call in placed)
 
 
 def _with_twilio(config: Config, api_url: str) -> Config:

@@ -142,7 +142,7 @@ def _one_line_for_errors(file: Path) -> Iterator[None]:
     except UnreadableError as error:
         wrong([f"{file}: {error}"])
     except ColumnsError as error:
-        wrong([f"{file}: {mistake}" for mistake in error.mistakes])
+        wrong([*(f"{file}: {mistake}" for mistake in error.mistakes), "nothing was imported"])
     except StoreUnavailableError as error:
         fail(f"{error}; {_AGAIN}")
     except PermissionError as error:

@@ -97,5 +97,5 @@ def reminderd() -> None:
     """Call patients before their appointments and record what the provider reports back.
 
     reminderd COMMAND --help explains a command. Commands that need the configuration take --config FILE after their
-    name. Exit codes: 0 done, 1 it failed, 2 wrong usage or configuration.
+    name. Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
     """

@@ -5,7 +5,7 @@ from functools import partial
 
 import click
 
-from reminderd.cli.common import actor, existing_database, with_config
+from reminderd.cli.common import actor, existing_database, with_database_of_config
 from reminderd.cli.output import spoken
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
@@ -20,7 +20,7 @@ from reminderd.store.sqlite.transaction import snapshot, transaction
 
 @click.command()
 @click.option("--reason", help="Why; shown by list and show. Phone numbers in it are masked.")
-@with_config
+@with_database_of_config
 def pause(config: Config, reason: str | None) -> None:
     """Pause all dialing, now and after every restart, until resume; calls under way end as usual."""
     if _set(config, on=True, reason=None if reason is None else without_any_numbers(reason)):
@@ -30,7 +30,7 @@ def pause(config: Config, reason: str | None) -> None:
 
 
 @click.command()
-@with_config
+@with_database_of_config
 def resume(config: Config) -> None:
     """Resume dialing; reminders that have become too late meanwhile expire."""
     click.echo("dialing is resumed" if _set(config, on=False, reason=None) else "dialing was not paused")

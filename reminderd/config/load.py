@@ -29,6 +29,7 @@ from reminderd.validators import did_you_mean, shown_name, suggestion
 FILE_NAME: Final = "config.toml"
 
 _COUNTRY: Final = ("clinic", "country")
+_DATABASE: Final = ("database", "url")
 _KIND: Final = ("provider", "kind")
 _CALLS_PER_SECOND: Final = ("provider", "calls_per_second")
 
@@ -67,9 +68,11 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
 class ConfigError(Exception):
     """The configuration can't be used; `errors` has a line for each: "place: what is wrong; expected …"."""
 
-    def __init__(self, errors: list[str]) -> None:
+    def __init__(self, errors: list[str], *, rest: Config | None = None) -> None:
         super().__init__("\n".join(errors))
         self.errors = errors
+        self.rest = rest
+        """The configuration without what is wrong, if its database is certain; else None."""
 
 
 def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Config:
@@ -99,7 +102,8 @@ def load_config(path: Path | None, environ: Mapping[str, str], cwd: Path) -> Con
                 is_in_file = keys[0] in secret_keys() and raw.get(file_of(keys[0])) is not None
                 raw.reject(file_of(keys[0]) if is_in_file else keys[0], mistake)
     if raw.errors:
-        raise ConfigError(raw.errors)
+        names_database = raw.is_readable and raw.get(_DATABASE) is not None
+        raise ConfigError(raw.errors, rest=config if names_database else None)
     return config
 
 

@@ -43,7 +43,7 @@ class Refused:
 
 
 @frozen
-class AccountTrouble:
+class AccountRefused:
     """The provider refuses us, not this patient: credentials, URL, credit. Nothing was placed."""
 
     reason: str
@@ -56,7 +56,7 @@ class Unclear:
     reason: str
 
 
-Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountTrouble | Unclear
+Answer: TypeAlias = Accepted | NotPlaced | Refused | AccountRefused | Unclear
 
 
 @frozen(kw_only=True)

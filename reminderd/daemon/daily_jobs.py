@@ -46,7 +46,7 @@ class NotYetError(Exception):
 
 
 @frozen(kw_only=True)
-class Chore:
+class DailyJob:
     """Something that is done once a day."""
 
     name: str
@@ -60,10 +60,10 @@ class Chore:
     look: timedelta = _LOOK
     """How often the clock is read while it waits: it may be put on, or the machine sleep."""
     turn: trio.Lock = field(factory=trio.Lock)
-    """Held while it is done; chores with the same one are done one after the other."""
+    """Held while it is done; jobs with the same one are done one after the other."""
 
 
-async def look_after(chore: Chore) -> None:
+async def do_daily(job: DailyJob) -> None:
     """Do it whenever it is due, until the stop. A failure is an ERROR in the log, and tried again after an hour.
 
     Whatever fails in it, the rest of the daemon goes on.
@@ -71,40 +71,40 @@ async def look_after(chore: Chore) -> None:
     done: datetime | None = None
     while True:
         try:
-            last = max(filter(None, (done, await trio.to_thread.run_sync(chore.last))), default=None)
-            if not await _reached(chore.daily.due(last, chore.clock.now()), chore):
+            last = max(filter(None, (done, await trio.to_thread.run_sync(job.last))), default=None)
+            if not await _reached(job.daily.due(last, job.clock.now()), job):
                 return
-            async with chore.turn:
-                if chore.stopping.is_set():
+            async with job.turn:
+                if job.stopping.is_set():
                     return
-                begun = chore.clock.now()
-                await chore.do()
+                begun = job.clock.now()
+                await job.do()
                 done = begun
             continue
         except NotYetError as later:
             logger.warning(f"{later}; tried again in an hour")
         except (StoreUnavailableError, StoreUnusableError, Error, OSError) as error:
-            if chore.stopping.is_set():
+            if job.stopping.is_set():
                 return
-            logger.error(f"{chore.name}: {error}; tried again in an hour")
+            logger.error(f"{job.name}: {error}; tried again in an hour")
         except Exception:  # noqa: BLE001 - a bug in a job that can wait must not stop the calls
-            logger.exception(f"{chore.name}: unexpected error; tried again in an hour")
-        if not await _reached(chore.clock.now() + AGAIN_AFTER, chore):
+            logger.exception(f"{job.name}: unexpected error; tried again in an hour")
+        if not await _reached(job.clock.now() + AGAIN_AFTER, job):
             return
 
 
-async def _reached(moment: datetime, chore: Chore) -> bool:
+async def _reached(moment: datetime, job: DailyJob) -> bool:
     """Wait for a moment of the clock; False: the stop came first."""
-    while not chore.stopping.is_set():
-        left = (moment - chore.clock.now()).total_seconds()
+    while not job.stopping.is_set():
+        left = (moment - job.clock.now()).total_seconds()
         if left <= 0:
             return True
-        with trio.move_on_after(min(left, chore.look.total_seconds())):
-            await chore.stopping.wait()
+        with trio.move_on_after(min(left, job.look.total_seconds())):
+            await job.stopping.wait()
     return False
 
 
-def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clock, stopping: trio.Event) -> Chore:
+def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clock, stopping: trio.Event) -> DailyJob:
     """Return the job that makes a backup a day; the folder shows when the last one was made."""
 
     def last() -> datetime | None:
@@ -125,7 +125,7 @@ def backups(database: Path, folder: Path, *, daily: Daily, keep: int, clock: Clo
             if odd.is_of_the_future(clock.now()):
                 logger.warning(f"not counted and not deleted: {odd.file.name}, as its date is in the future")
 
-    return Chore(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
+    return DailyJob(name="no backup was made", daily=daily, last=last, do=do, clock=clock, stopping=stopping)
 
 
 def retention(
@@ -136,7 +136,7 @@ def retention(
     clock: Clock,
     stopping: trio.Event,
     most_bytes: int = SCRUBBED_BYTES,
-) -> Chore:
+) -> DailyJob:
     """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
 
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
@@ -164,7 +164,7 @@ def retention(
         if calls:
             logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
-    return Chore(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+    return DailyJob(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
 
 
 def _id_of(database: Path) -> str:

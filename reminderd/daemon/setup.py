@@ -17,7 +17,7 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
-from reminderd.daemon.daily_jobs import Chore, backups, look_after, retention
+from reminderd.daemon.daily_jobs import DailyJob, backups, do_daily, retention
 from reminderd.daemon.endpoints import api, mint, webhooks
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
@@ -97,7 +97,7 @@ class Setup:
     metrics_app: QuartTrio
     alerts: Alerts | None
     """None: no alerts are sent."""
-    chores: Sequence[Chore]
+    daily_jobs: Sequence[DailyJob]
 
     @property
     def stopping(self) -> trio.Event:
@@ -145,8 +145,8 @@ class Setup:
         async with trio.open_nursery() as nursery:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
-            for chore in self.chores:
-                nursery.start_soon(look_after, chore)
+            for job in self.daily_jobs:
+                nursery.start_soon(do_daily, job)
             await self.stopping.wait()
 
 
@@ -184,7 +184,9 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         app=app,
         metrics_app=build_metrics_app(look.scrape),
         alerts=_alerts(config, context) if dials and config.alerts.urls else None,
-        chores=chores(config, database=daemon.database, clock=clock, stopping=context.stopping) if dials else (),
+        daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
+        if dials
+        else (),
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -206,7 +208,7 @@ def _alerts(config: Config, context: Context) -> Alerts:
     )
 
 
-def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[Chore]:
+def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: trio.Event) -> list[DailyJob]:
     """Return what is done once a day, one thing after the other."""
     found, zone = [], config.calling.zone
     if config.backup.path is not None:
@@ -215,7 +217,7 @@ def chores(config: Config, *, database: Database, clock: Clock, stopping: trio.E
     daily = Daily(at=config.retention.time, zone=zone)
     found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
     turn = trio.Lock()
-    return [evolve(chore, turn=turn) for chore in found]
+    return [evolve(job, turn=turn) for job in found]
 
 
 @frozen

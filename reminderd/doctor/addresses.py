@@ -188,12 +188,12 @@ async def check_port(config: Config, asking: Asking) -> LocalDaemon:
         if await _has_another_database(config, url, asking):
             text = f"another reminderd answers at {place}: it does not use {config.database.path}"
             return LocalDaemon([wrong("port", text, _OURS)], None)
-        found = [good("port", f"the daemon answers at {place}"), *_exposure(host), await _readiness(url, asking)]
+        found = [good("port", f"the daemon answers at {place}"), *_reachability(host), await _readiness(url, asking)]
         return LocalDaemon(found, url)
     if isinstance(alive, Unheard) and not alive.sent:
         refusal = _refusal(host, port)
         if refusal is None:
-            return LocalDaemon([good("port", f"{place} is free"), *_exposure(host), _not_running(config)], None)
+            return LocalDaemon([good("port", f"{place} is free"), *_reachability(host), _not_running(config)], None)
         why, fix = refusal
         return LocalDaemon([wrong("port", f"can't listen on {place}: {why}", fix)], None)
     text = f"{place} is used by a program that does not answer as the daemon does"
@@ -236,7 +236,7 @@ async def _readiness(url: str, asking: Asking) -> Finding:
     return unknown("daemon", f"unknown whether it is ready: it answers {outcome.status}")
 
 
-def _exposure(host: str) -> list[Finding]:
+def _reachability(host: str) -> list[Finding]:
     """Warn if more than this machine's own programs reach the port, past the web server in front."""
     if is_this_machine(host):
         return []

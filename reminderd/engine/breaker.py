@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, TypeVar
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.reconcile import UNREACHED
 from reminderd.core.model import Call
 from reminderd.core.rules import Backoff
@@ -213,7 +213,7 @@ class Breaker:
                 if was_probe:
                     self._until = now
                 return None
-            case AccountTrouble(reason):
+            case AccountRefused(reason):
                 return self._pause(_Kind.REFUSED, reason, now, draw, again=was_probe)
             case NotPlaced(reason, retry_after, rate_limited=True):
                 floor = 0.0 if retry_after is None else retry_after.total_seconds()

@@ -30,11 +30,11 @@ def log_expired(transitions: Iterable[Transition]) -> None:
 
 
 def log_pause(*, before: bool, now: bool) -> None:
-    """Log that staff have paused all dialing, or resumed it; nothing if nothing has changed."""
+    """Log that all dialing is paused, by staff or a restore, or resumed; nothing if nothing has changed."""
     if now and not before:
-        logger.warning("staff have paused all dialing; reminderd resume ends it")
+        logger.warning("all dialing is paused, reminderd status shows by whom and why; reminderd resume ends it")
     elif before and not now:
-        logger.info("dialing was resumed by staff")
+        logger.info("dialing is resumed")
 
 
 def log_quiet(until: datetime | None) -> None:

@@ -21,7 +21,7 @@ MOST_ROWS: Final = 200
 """The most rows without an action that one transaction settles, so that a backlog does not keep others waiting."""
 
 MOST_BUNDLED: Final = 500
-"""How many other waiting reminders of a batch's numbers are read; any more get separate calls."""
+"""How many other waiting reminders of a batch's numbers are read; the rest get separate calls."""
 
 _TAKE_CALLS: Final = f"""
 UPDATE call_logs SET wake_at = :later

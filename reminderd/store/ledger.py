@@ -26,7 +26,7 @@ _FACTS: Final = f"""
 (SELECT max(seq) FROM call_logs) AS newest_seq,
 (SELECT value FROM settings WHERE key = '{ERASURE_KEY}') AS erasure_key
 """
-"""What a ledger shows besides rows: how far a restored backup reaches, and the key of the hashes of erased numbers."""
+"""What a ledger shows beyond rows: how far a restored backup reaches, and the key of the hashes of erased numbers."""
 _IS_ALONE: Final = f"""
 NOT EXISTS (SELECT 1 FROM opt_outs WHERE phone_number IN (c.phone_number, r.phone_number))
 AND NOT EXISTS (SELECT 1 FROM call_reminders AS o WHERE o.reminder_id = m.reminder_id AND o.call_id <> c.id)

@@ -7,7 +7,7 @@ from attrs import define, field
 
 from reminderd.core.answers import (
     Accepted,
-    AccountTrouble,
+    AccountRefused,
     Answer,
     Candidates,
     Capabilities,
@@ -40,7 +40,7 @@ _NOTHING_PLACED: Final[dict[str, Answer]] = {
     REQUEST_LOST: Unclear("timeout"),
     NOT_PLACED: NotPlaced("connection refused"),
     REFUSED: Refused("not a number of ours"),
-    ACCOUNT: AccountTrouble("unauthorised"),
+    ACCOUNT: AccountRefused("unauthorised"),
 }
 _CLOCKS_DIFFER: Final = timedelta(minutes=1)
 _KEY_MARGIN: Final = timedelta(hours=1)

@@ -94,3 +94,32 @@ def test_the_quiet_time_after_a_restore_is_shown_until_it_is_over(terminal: Term
         connection.execute("UPDATE settings SET value = value - 900000 WHERE key = 'restored_at'")
     assert terminal.type("list").stderr == ""
     assert re.search("dialing +running", terminal.type("status", code=1).stdout)
+
+
+@pytest.mark.parametrize("command", ["pause", "resume"])
+def test_an_error_elsewhere_in_the_configuration_does_not_stop_it(terminal: Terminal, command: str) -> None:
+    terminal.add()
+    database = '[database]\nurl = "sqlite:///reminderd.db"\n'
+    (terminal.folder / "config.toml").write_text(f'{database}[calling]\nstrat = "09:00"\n')
+    done = terminal.type(command)
+    assert done.exit_code == 0
+    assert "[calling].strat: unknown key" in done.stderr
+    assert f"only the database is used: {terminal.folder / 'reminderd.db'}" in done.stderr
+    assert "dialing" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '[database]\nurl = "postgres://"\n',
+        '[databse]\nurl = "sqlite:///other.db"\n',
+        '[database\nurl = "sqlite:///reminderd.db"',
+    ],
+    ids=["a wrong URL", "a mistyped section", "no TOML"],
+)
+def test_but_where_the_database_is_not_certain_nothing_is_paused(terminal: Terminal, written: str) -> None:
+    terminal.add()
+    (terminal.folder / "config.toml").write_text(written)
+    terminal.type("pause", code=2)
+    with open_sync(terminal.folder / "reminderd.db") as connection:
+        assert connection.execute("SELECT count(*) FROM settings WHERE key = 'paused'").fetchone()[0] == 0

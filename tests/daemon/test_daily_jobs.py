@@ -14,8 +14,8 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.daily_jobs import AGAIN_AFTER, Chore, backups, look_after, retention
-from reminderd.daemon.setup import chores
+from reminderd.daemon.daily_jobs import AGAIN_AFTER, DailyJob, backups, do_daily, retention
+from reminderd.daemon.setup import daily_jobs
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
@@ -98,15 +98,15 @@ def lines() -> Any:
 
 
 @asynccontextmanager
-async def looked_after(chore: Chore) -> AsyncIterator[None]:
+async def looked_after(job: DailyJob) -> AsyncIterator[None]:
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(look_after, evolve(chore, look=OFTEN))
+        nursery.start_soon(do_daily, evolve(job, look=OFTEN))
         yield
-        chore.stopping.set()
+        job.stopping.set()
 
 
-def a_chore(done: Done, last: datetime | None) -> Chore:
-    return Chore(name="not done", daily=AT_NOON, last=lambda: last, do=done, clock=done.clock, stopping=trio.Event())
+def a_chore(done: Done, last: datetime | None) -> DailyJob:
+    return DailyJob(name="not done", daily=AT_NOON, last=lambda: last, do=done, clock=done.clock, stopping=trio.Event())
 
 
 async def until(fact: Callable[[], bool]) -> None:
@@ -196,10 +196,10 @@ async def test_a_chore_whose_turn_comes_after_the_stop_is_not_begun() -> None:
     clock, turn = HandClock(), trio.Lock()
     done = Done(clock)
     async with turn, trio.open_nursery() as nursery:
-        chore = evolve(a_chore(done, None), turn=turn)
-        nursery.start_soon(look_after, chore)
+        job = evolve(a_chore(done, None), turn=turn)
+        nursery.start_soon(do_daily, job)
         await until(lambda: turn.statistics().tasks_waiting == 1)
-        chore.stopping.set()
+        job.stopping.set()
         turn.release()
         await until(lambda: not nursery.child_tasks)
         await turn.acquire()
@@ -210,7 +210,7 @@ async def test_the_daemons_chores_take_turns(tmp_path: Path) -> None:
     environ = {"REMINDERD__BACKUP__FOLDER": "copies", "REMINDERD__PROVIDER__KIND": "sandbox"}
     config = load_config(None, environ, tmp_path)
     async with open_database(tmp_path / "db", HandClock()) as database:
-        found = chores(config, database=database, clock=HandClock(), stopping=trio.Event())
+        found = daily_jobs(config, database=database, clock=HandClock(), stopping=trio.Event())
     assert len(found) == 2
     assert found[0].turn is found[1].turn
 
@@ -223,8 +223,8 @@ async def test_a_backup_of_the_future_is_logged_and_keeps_nobody_from_making_one
         family = f"db-{await id_of(database):.8}"
         future = tmp_path / f"{family}-20990101T000000Z.db"
         future.touch()
-        chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=1, clock=clock, stopping=trio.Event())
-        async with looked_after(chore):
+        job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=1, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
             await until(lambda: len(lines) == 2)
     assert lines[0].startswith(f"INFO backup made: {family}-20260302T100000Z.db, ")
     assert lines[1] == f"WARNING not counted and not deleted: {future.name}, as its date is in the future"
@@ -237,8 +237,8 @@ async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path,
         own_id = await id_of(opened)
         for _ in range(2):
             stopping = trio.Event()
-            chore = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
-            async with looked_after(chore):
+            job = backups(database, folder, daily=AT_NOON, keep=3, clock=clock, stopping=stopping)
+            async with looked_after(job):
                 await until(lambda: bool(lines))
                 await clock.is_looked_at_again(20)  # more often than for a backup: it waits for the next day
             clock.advance(MINUTE)
@@ -251,8 +251,8 @@ async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path:
     clock = HandClock()
     folder = tmp_path / "missing" / "copies"
     async with open_database(tmp_path / "db", clock):
-        chore = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
-        async with looked_after(chore):
+        job = backups(tmp_path / "db", folder, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
             await until(lambda: bool(lines))
     assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
 
@@ -265,8 +265,8 @@ async def test_mistakes_in_the_database_are_logged_as_an_error_of_its_backup(tmp
             clinics_own.execute("PRAGMA foreign_keys = OFF")
             clinics_own.execute("CREATE TABLE clinics_own (call_id TEXT REFERENCES call_logs (id))")
             clinics_own.execute("INSERT INTO clinics_own VALUES ('deleted')")
-        chore = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
-        async with looked_after(chore):
+        job = backups(tmp_path / "db", tmp_path, daily=AT_NOON, keep=3, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
             await until(lambda: len(lines) == 2)
     assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
 
@@ -277,8 +277,8 @@ async def test_what_is_old_is_purged_at_the_start_and_then_every_day(tmp_path: P
         for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
             at = to_ms(NOW - age)
             await insert(database, name, status="called", wake_at=None, scheduled_at=at, updated_at=at)
-        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
-        async with looked_after(chore):
+        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
             await until(lambda: bool(lines))
             assert await messages(database) == {"old": "", "young": "Secret words"}
             clock.advance(2 * HOUR)
@@ -294,8 +294,8 @@ async def test_a_rewrite_that_was_left_undone_is_made_up_for_at_the_start(tmp_pa
     async with open_database(tmp_path / "db", clock) as database:
         await leave_traces(database)
         assert await unused_pages(database) > 0
-        chore = retention(database, daily=AT_NOON, days=days, clock=clock, stopping=trio.Event())
-        async with looked_after(chore):
+        job = retention(database, daily=AT_NOON, days=days, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
             await until_async(lambda: is_scrubbed(database))
         assert await unused_pages(database) == 0
 
@@ -315,8 +315,8 @@ async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
-        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
-        async with looked_after(chore):
+        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
             await until(lambda: len(lines) == 2)
             assert not await is_scrubbed(database)
             clock.advance(AGAIN_AFTER)
@@ -328,11 +328,11 @@ async def test_a_log_that_somebody_reads_is_emptied_an_hour_later(tmp_path: Path
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         await leave_traces(database)
-        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
+        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event())
         with open_sync(tmp_path / "db") as reader:
             reader.execute("BEGIN")
             reader.execute("SELECT count(*) FROM reminders").fetchone()
-            async with looked_after(chore):
+            async with looked_after(job):
                 await until(lambda: bool(lines))
                 reader.execute("ROLLBACK")
                 assert not await is_scrubbed(database)
@@ -348,8 +348,8 @@ async def test_a_file_too_large_to_be_rewritten_is_logged(tmp_path: Path, lines:
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)
         await insert(database, "old", status="called", wake_at=None, scheduled_at=at, updated_at=at)
-        chore = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)
-        async with looked_after(chore):
+        job = retention(database, daily=AT_NOON, days=30, clock=clock, stopping=trio.Event(), most_bytes=8192)
+        async with looked_after(job):
             await until(lambda: len(lines) == 2)
         assert await messages(database) == {"old": ""}
     assert lines[1] == (

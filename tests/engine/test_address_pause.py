@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from reminderd.core.answers import Accepted, AccountTrouble, NotPlaced
+from reminderd.core.answers import Accepted, AccountRefused, NotPlaced
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import BETWEEN_PROBES, AddressPause, Breaker, PauseChange
@@ -60,8 +60,8 @@ def test_each_probe_that_is_accepted_is_the_only_one_for_longer() -> None:
     assert len(pause.last) == 4, "another patient is called next"
 
 
-@pytest.mark.parametrize("answer", [NotPlaced("503"), AccountTrouble("401")], ids=["not placed", "account"])
-def test_a_probe_that_was_not_placed_called_nobody_and_another_may_go(answer: NotPlaced | AccountTrouble) -> None:
+@pytest.mark.parametrize("answer", [NotPlaced("503"), AccountRefused("401")], ids=["not placed", "account"])
+def test_a_probe_that_was_not_placed_called_nobody_and_another_may_go(answer: NotPlaced | AccountRefused) -> None:
     pause = a_pause()
     pause.sends("probe")
     pause.answered(a_probe(), answer, 50.0, DRAW)
@@ -91,7 +91,7 @@ def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
     pause = a_pause()
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)), pause)
     assert (breaker.room(0.0), breaker.next_at(0.0), breaker.paused) == (0, 50.0, False)
-    breaker.answered(a_call(), AccountTrouble("401"), 49.0, DRAW)
+    breaker.answered(a_call(), AccountRefused("401"), 49.0, DRAW)
     assert (breaker.room(50.0), breaker.next_at(49.0)) == (0, 51.0)
     assert breaker.room(51.0) == 1
     breaker.sends("probe")
@@ -102,5 +102,5 @@ def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
 
 def test_without_a_failing_address_the_provider_alone_decides() -> None:
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)))
-    breaker.answered(a_call(), AccountTrouble("401"), 0.0, DRAW)
+    breaker.answered(a_call(), AccountRefused("401"), 0.0, DRAW)
     assert (breaker.room(1.0), breaker.room(2.0)) == (0, 1)

@@ -3,7 +3,7 @@ from itertools import count
 
 import pytest
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.model import Call, CallState
 from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import BAD_ANSWERS_IN_A_ROW, LONGEST_FOR_NUMBERS, Breaker, PauseChange
@@ -13,7 +13,7 @@ ACCEPTED = Accepted("ext-1")
 REFUSED = Refused("no such number")
 DOWN = NotPlaced("connection refused")
 TOO_MANY = NotPlaced("too many requests", timedelta(seconds=60), rate_limited=True)
-ACCOUNT = AccountTrouble("unauthorised")
+ACCOUNT = AccountRefused("unauthorised")
 UNCLEAR = Unclear("timeout")
 NOT_ALLOWED = NotPlaced("no calls to this country", number_refused=True)
 DRAW = 0.0  # every pause is half its ceiling

@@ -10,7 +10,7 @@ import trio
 from attrs import define, field
 from trio.testing import wait_all_tasks_blocked
 
-from reminderd.core.answers import AccountTrouble, Answer
+from reminderd.core.answers import AccountRefused, Answer
 from reminderd.core.model import Status
 from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import Breaker
@@ -115,7 +115,7 @@ async def test_a_lease_of_a_request_in_flight_is_kept_after_a_reload(
 
 async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: Path) -> None:
     async def refuses_us(_placement: Placement) -> Answer:
-        return AccountTrouble("401: who are you?")
+        return AccountRefused("401: who are you?")
 
     provider = FakeProvider(refuses_us)
     async with an_engine(tmp_path / "db", HandClock(), provider, dialers=1) as engine:

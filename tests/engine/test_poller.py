@@ -14,7 +14,7 @@ from attrs import frozen
 from reminderd.clock import SystemClock
 from reminderd.core.answers import (
     Accepted,
-    AccountTrouble,
+    AccountRefused,
     Answer,
     Capabilities,
     Found,
@@ -273,7 +273,7 @@ async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(star
     healthy = False
 
     async def refuses_us_first(placement: Placement) -> Answer:
-        return await accepts(placement) if healthy else AccountTrouble("401: who are you?")
+        return await accepts(placement) if healthy else AccountRefused("401: who are you?")
 
     async with start(refuses_us_first, dialers=1) as engine:
         for number in range(5):
@@ -362,7 +362,7 @@ async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another
 
     async def refuses_us_once(placement: Placement) -> Answer:
         first = len(engine.provider.placed) == 1
-        return AccountTrouble("401: who are you?") if first else await accepts(placement)
+        return AccountRefused("401: who are you?") if first else await accepts(placement)
 
     async with start(refuses_us_once, dialers=1) as engine:
         dial_now = engine.poller.dial

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.providers.base import Placement
 from reminderd.providers.generic.client import GenericProvider
 from reminderd.providers.http import ANSWER_LIMIT
@@ -111,7 +111,7 @@ async def test_other_4xx_are_refusals_for_good(status: int, provider_at: Maker) 
 async def test_what_is_about_our_account_or_url_is_trouble_with_the_account(status: int, provider_at: Maker) -> None:
     async with hostile(answering(200, b'{"call_id": "c-1"}')) as elsewhere:
         script = answering(status, b'{"error": "not you"}', Location=f"{elsewhere.url}/calls")
-        assert isinstance(await answer_to(script, provider_at), AccountTrouble)
+        assert isinstance(await answer_to(script, provider_at), AccountRefused)
         assert elsewhere.connections == 0, "a redirect was followed"
 
 
@@ -121,7 +121,7 @@ async def test_403_is_about_this_number_until_another_one_meets_it(provider_at: 
 
 
 async def test_a_redirect_to_nonsense_is_trouble_with_the_account(provider_at: Maker) -> None:
-    assert isinstance(await answer_to(answering(302, Location="http://[::1"), provider_at), AccountTrouble)
+    assert isinstance(await answer_to(answering(302, Location="http://[::1"), provider_at), AccountRefused)
 
 
 @pytest.mark.parametrize("status", [408, 409, 500, 501, 502, 503, 504, 599, 600, 999])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotFound, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import Action, ActionKind
 from reminderd.core.model import CallOutcome, CallState, Status
@@ -120,7 +120,7 @@ def test_a_wall_clock_that_is_set_neither_ends_a_call_nor_makes_it_live_longer(
     assert not is_busy(store)
 
 
-@pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503"), AccountTrouble("401")])
+@pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503"), AccountRefused("401")])
 def test_a_call_that_certainly_was_not_placed_is_closed_at_once(store: Store, action: Action, answer: Answer) -> None:
     assert is_busy(store)
     store.answer(action, answer)

@@ -6,7 +6,7 @@ from attrs import evolve
 
 from reminderd.core.answers import (
     Accepted,
-    AccountTrouble,
+    AccountRefused,
     Candidates,
     Found,
     NotFound,
@@ -132,7 +132,7 @@ def test_a_sign_of_life_of_one_makes_its_number_busy(store: Store) -> None:
     [
         (Refused("422: no such number"), Status.FAILED, CallState.REFUSED, 0),
         (NotPlaced("connection refused"), Status.SCHEDULED, CallState.NOT_PLACED, 1),
-        (AccountTrouble("401"), Status.SCHEDULED, CallState.NOT_PLACED, 0),
+        (AccountRefused("401"), Status.SCHEDULED, CallState.NOT_PLACED, 0),
         (Unclear("no answer in time"), Status.PROCESSING, CallState.UNCONFIRMED, 0),
     ],
 )

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Report, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Report, Unclear
 from reminderd.core.lifecycle.report import progress
 from reminderd.core.lifecycle.transition import (
     Action,
@@ -149,7 +149,7 @@ def _unclear(ledger: Ledger, call: Call, answer: Unclear, rules: Rules, now: dat
 def _not_placed(
     ledger: Ledger,
     call: Call,
-    answer: Refused | NotPlaced | AccountTrouble,
+    answer: Refused | NotPlaced | AccountRefused,
     *,
     counts: bool,
     draw: float,
@@ -160,7 +160,7 @@ def _not_placed(
     state = CallState.REFUSED if isinstance(answer, Refused) else CallState.NOT_PLACED
     if isinstance(answer, Refused):
         end = CallEnd(kind=EndKind.REFUSED, reason=answer.reason)
-    elif isinstance(answer, AccountTrouble):
+    elif isinstance(answer, AccountRefused):
         end = CallEnd(kind=EndKind.ACCOUNT, reason=answer.reason)
     else:
         tries = max((one.tries for _, one in ledger.current(call)), default=0) + 1
@@ -178,7 +178,7 @@ def _not_placed(
 
 
 def _resend_answered(
-    ledger: Ledger, call: Call, answer: Refused | NotPlaced | AccountTrouble, draw: float, rules: Rules, now: datetime
+    ledger: Ledger, call: Call, answer: Refused | NotPlaced | AccountRefused, draw: float, rules: Rules, now: datetime
 ) -> Transition:
     """Keep the call unconfirmed: any answer except acceptance is only about the second request."""
     pause = rules.backoff.half_jitter(call.requests, draw)

@@ -209,7 +209,7 @@ class _Candidate:
         elif now < limit and retry_at is not None and retry_at >= limit:
             reason = "too late: can't be tried again before its limit"
         elif now < limit:
-            reason = "too late: the calling hours leave no time to call before its limit"
+            reason = "too late: the calling hours leave no time to call before it expires"
         else:
             reason = f"too late: was to be called before {local(limit, self.reminder, self.rules)}"
         hold = self.reminder.hold_code

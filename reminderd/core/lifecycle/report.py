@@ -106,11 +106,11 @@ def progress(
     if call.received_at is not None:
         return _noted(ledger, _filled(ledger, call, report), f"{report.status}, after the call's end")
     others = [one for one in ledger.alive_at(call.phone_number) if one.id != call.id and one.state.open]
-    is_beside = bool(others) and not call.state.open
+    is_stray = bool(others) and not call.state.open
     is_later = _rank(report.status) >= _rank(call.status)
     alive = evolve(
         _filled(ledger, call, report),
-        state=CallState.STRAY if is_beside else CallState.PLACED,
+        state=CallState.STRAY if is_stray else CallState.PLACED,
         status=report.status if is_later else call.status,
         evidence=True,
         checks=call.checks if call.evidence else 0,
@@ -208,14 +208,14 @@ def _noted(ledger: Ledger, call: Call, why: str) -> Transition:
 def _adopted(ledger: Ledger, report: Report, new_call_id: str, rules: Rules, now: datetime) -> tuple[Ledger, Call]:
     """Record a call that we do not know under the reminder that its report names: its number is busy until its end."""
     reminder = ledger.reminders[report.reminder_id or ""]
-    is_beside = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
+    is_stray = any(one.state.open for one in ledger.alive_at(reminder.phone_number))
     call = Call(
         id=_usable(report.attempt_id) or new_call_id,
         reminder_id=reminder.id,
         phone_number=reminder.phone_number,
         provider=rules.provider,
         account=rules.account,
-        state=CallState.STRAY if is_beside else CallState.PLACED,
+        state=CallState.STRAY if is_stray else CallState.PLACED,
         evidence=True,
         adopted=True,
         last_sign_at=now,

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from reminderd.clock import Clock, SystemClock
 from reminderd.core.answers import (
-    AccountTrouble,
+    AccountRefused,
     Answer,
     Capabilities,
     Finding,
@@ -186,11 +186,11 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
         case 503 if wait is not None:
             return NotPlaced(reason(outcome, private=private), wait)
         case 401 | 402 | 404 | 405:
-            return AccountTrouble(reason(outcome, private=private))
+            return AccountRefused(reason(outcome, private=private))
         case 403:
             return NotPlaced(reason(outcome, private=private), number_refused=True)
         case status if 300 <= status < 400:
-            return AccountTrouble(reason(outcome, private=private))
+            return AccountRefused(reason(outcome, private=private))
         case 408 | 409:
             return Unclear(reason(outcome, private=private))
         case status if 400 <= status < 500:

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 from attrs import field, frozen
 
 from reminderd.core.answers import (
-    AccountTrouble,
+    AccountRefused,
     Answer,
     Candidates,
     Finding,
@@ -183,7 +183,7 @@ def answer_to_placing(outcome: Outcome, *, private: tuple[str, ...], now: dateti
         return Refused(why)
     is_status_of_account = outcome.status in {401, 402, 403, 404, 405} or outcome.status < 400
     if code in ACCOUNT or (is_status_of_account and code not in NUMBER_FOR_US):
-        return AccountTrouble(why)
+        return AccountRefused(why)
     # Only the number differs from one call to the next. So an unknown code is about the number or about every call:
     # whether other numbers are accepted will show.
     return NotPlaced(why, number_refused=True)

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.answer import last_look
 from reminderd.core.lifecycle.transition import ActionKind, Ledger, Level
 from reminderd.core.model import CallState, Status
@@ -32,7 +32,7 @@ SENT = a_ledger(DIALING, CLAIMED)
 AGAIN = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, requests=2, lease_token="lease-1"))
 RESEND = an_action(AGAIN, kind=ActionKind.RESEND)
 NOT_ALLOWED = NotPlaced("no calls to this country", number_refused=True)
-NOT_TAKEN: list[Answer] = [Refused("a wrong number"), NotPlaced("503"), NOT_ALLOWED, AccountTrouble("401")]
+NOT_TAKEN: list[Answer] = [Refused("a wrong number"), NotPlaced("503"), NOT_ALLOWED, AccountRefused("401")]
 
 
 # The last look
@@ -214,7 +214,7 @@ def test_a_number_that_is_refused_while_others_are_accepted_fails_for_staff_with
 
 
 def test_an_error_of_our_account_is_no_matter_of_this_patient() -> None:
-    reminder = replied(SENT, AccountTrouble("401")).ledger.reminders["reminder-1"]
+    reminder = replied(SENT, AccountRefused("401")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries, reminder.wake_at) == (Status.SCHEDULED, 0, NOW)
     assert (reminder.hold_code, reminder.last_error) == (HoldCode.ACCOUNT, "the provider refuses us: 401")
 

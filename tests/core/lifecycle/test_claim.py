@@ -112,7 +112,7 @@ def test_it_expires_at_once_if_the_hours_begin_only_after_its_limit() -> None:
     late = evolve(RULES, calling_hours=hours(timedelta(hours=20), timedelta(hours=21)))
     reminder = after(DUE, rules=late)
     assert reminder.status is Status.EXPIRED
-    assert reminder.last_error == "too late: the calling hours leave no time to call before its limit"
+    assert reminder.last_error == "too late: the calling hours leave no time to call before it expires"
 
 
 def test_it_expires_if_the_hours_never_begin() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.answers import Accepted, AccountTrouble, Capabilities, NotFound, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Capabilities, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
 from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, restored
@@ -80,7 +80,7 @@ EVENTS: dict[str, Event] = {
     "refused": _answer(Refused("no")),
     "not placed": _answer(NotPlaced("503")),
     "number refused": _answer(NotPlaced("no calls to this country", number_refused=True)),
-    "account": _answer(AccountTrouble("401")),
+    "account": _answer(AccountRefused("401")),
     "unclear": _answer(Unclear("lost")),
     "not sent": lambda ledger, rules: unsent(ledger, action=_sent(ledger), rules=rules).ledger,
     "not found": lambda ledger, rules: (

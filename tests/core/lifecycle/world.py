@@ -16,7 +16,7 @@ from attrs import define, evolve, field, frozen
 
 from reminderd.core.answers import (
     Accepted,
-    AccountTrouble,
+    AccountRefused,
     Answer,
     Capabilities,
     Found,
@@ -360,7 +360,7 @@ class World:
         phone = known or (self.place(call, task.account, lie=answer == "503 placed") if placed else None)
         answers: dict[str, Answer] = {
             "refuse": Refused("a wrong number"),
-            "account": AccountTrouble("401"),
+            "account": AccountRefused("401"),
             "503": NotPlaced("503"),
             "503 placed": Unclear("lost") if known is not None else NotPlaced("503"),
         }

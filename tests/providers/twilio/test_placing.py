@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from reminderd.core.answers import Accepted, AccountTrouble, Answer, NotPlaced, Refused, Unclear
+from reminderd.core.answers import Accepted, AccountRefused, Answer, NotPlaced, Refused, Unclear
 from reminderd.providers.http import ANSWER_LIMIT
 from reminderd.providers.twilio.client import CallSettings, TwilioProvider
 from reminderd.providers.twilio.voice_api import ACCOUNT as ACCOUNT_CODES
@@ -171,7 +171,7 @@ async def test_a_number_that_is_none_is_refused_and_no_error_of_our_account(twil
 
 @pytest.mark.parametrize("code", sorted(ACCOUNT_CODES))
 async def test_what_would_be_wrong_for_every_number_is_trouble_with_the_account(code: int, twilio_at: Maker) -> None:
-    assert await answer_to(error(400, code), twilio_at) == AccountTrouble(f"400 Bad Request: {code}; No.")
+    assert await answer_to(error(400, code), twilio_at) == AccountRefused(f"400 Bad Request: {code}; No.")
 
 
 @pytest.mark.parametrize("code", sorted(BUSY_CODES))
@@ -224,7 +224,7 @@ async def test_a_refusal_that_nobody_knows_is_about_this_number_or_about_all(
     ],
 )
 async def test_what_is_about_our_account_or_url_is_trouble_with_the_account(script: Script, twilio_at: Maker) -> None:
-    assert isinstance(await answer_to(script, twilio_at), AccountTrouble)
+    assert isinstance(await answer_to(script, twilio_at), AccountRefused)
 
 
 async def test_a_redirect_is_not_followed(twilio_at: Maker) -> None:
