@@ -112,7 +112,7 @@ def test_an_error_elsewhere_in_the_configuration_does_not_stop_it(terminal: Term
     "written",
     [
         '[database]\nurl = "postgres://"\n',
-        '[databse]\nurl = "sqlite:///other.db"\n',
+        '[databank]\nurl = "sqlite:///other.db"\n',
         '[database\nurl = "sqlite:///reminderd.db"',
     ],
     ids=["a wrong URL", "a mistyped section", "no TOML"],
