@@ -100,10 +100,10 @@ def test_the_quiet_time_after_a_restore_is_shown_until_it_is_over(terminal: Term
 def test_an_error_elsewhere_in_the_configuration_does_not_stop_it(terminal: Terminal, command: str) -> None:
     terminal.add()
     database = '[database]\nurl = "sqlite:///reminderd.db"\n'
-    (terminal.folder / "config.toml").write_text(f'{database}[calling]\nstrat = "09:00"\n')
+    (terminal.folder / "config.toml").write_text(f'{database}[calling]\nbegins = "09:00"\n')
     done = terminal.type(command)
     assert done.exit_code == 0
-    assert "[calling].strat: unknown key" in done.stderr
+    assert "[calling].begins: unknown key" in done.stderr
     assert f"only the database is used: {terminal.folder / 'reminderd.db'}" in done.stderr
     assert "dialing" in done.stdout
 
