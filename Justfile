@@ -3,7 +3,7 @@
 bin := ".venv/bin"
 
 # The tests mostly wait for the real program, so even two cores carry four of them at a time.
-parallel := "-n 4 --dist worksteal"
+parallel := "-n 4 --maxschedchunk 1"
 
 # These run the program in processes of its own, or trace its lines themselves: coverage sees nothing of them.
 program_tests := "--ignore=tests/e2e --ignore=tests/chaos --ignore=tests/deploy"

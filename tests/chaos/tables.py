@@ -227,8 +227,11 @@ def spelled(phone_number: str, which: int) -> str:
 
 def is_refused(line: Line, shape: Shape) -> bool:
     """Return whether a line must be refused, whatever the reader makes of the others."""
-    if line.spoiled in _STATUSES or line.is_called_off:
-        return line.spoiled in _STATUSES  # a cancellation needs no more than its `ref`
+    if line.spoiled in _STATUSES:
+        return True
+    if line.is_called_off:  # a cancellation needs no more than its `ref`, unless it has a number that can't be read
+        spoils = SPOILED_PHONES.get(line.spoiled or "")
+        return spoils is not None and any(map(str.isdigit, spoils(line.phone_number)))
     is_midnight = line.at.astimezone(zone_of(line, shape.zone)).time() == time(0) and shape.style not in {
         "offset",
         "utc",
