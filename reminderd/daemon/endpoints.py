@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import uuid4
 
 from attrs import frozen
@@ -18,7 +18,7 @@ from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.templates import Script
 from reminderd.core.upsert import Decision
-from reminderd.engine.breaker import Breaker
+from reminderd.engine.breaker import AddressPause, Breaker
 from reminderd.engine.context import Context
 from reminderd.engine.dialer import log_pause_change
 from reminderd.logs.lifecycle import log_transition
@@ -32,6 +32,9 @@ from reminderd.web.api import Api
 from reminderd.web.webhooks import Webhooks
 
 T = TypeVar("T")
+
+_TURNED_AWAY: Final = {408, 503}
+"""HTTP statuses of webhooks that came in too slowly, or could not be recorded."""
 
 
 def mint() -> str:
@@ -64,9 +67,6 @@ class DatabaseRecorder:
             return self._logged(await self._write(settle))
         except UnknownReminderError:
             return _to_nobody(report)
-        except StoreUnavailableError:
-            self.breaker.address.asked_without_answer = True
-            raise
 
     async def press(self, report: Report, key: Key) -> Spoken:
         """Settle a key; return after the commit."""
@@ -111,6 +111,15 @@ def _to_nobody(report: Report) -> Spoken:
     """Return what is spoken in a call that we do not know: a person is on the line, so be polite."""
     logger.warning(f"an unknown call was answered: {report.attempt_id}")
     return Spoken(reply=NOT_NEEDED, message="", transitions=())
+
+
+def note_answer(status: int, address: AddressPause) -> None:
+    """Remember that the provider reached us without an answer, if a webhook was turned away with this HTTP status.
+
+    It may have asked what to say: that the call was then silent does not show that our address is wrong.
+    """
+    if status in _TURNED_AWAY:
+        address.asked_without_answer = True
 
 
 def webhooks(config: Config, context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:

@@ -18,7 +18,7 @@ from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.daily_jobs import DailyJob, backups, do_daily, retention
-from reminderd.daemon.endpoints import api, mint, webhooks
+from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
@@ -167,13 +167,18 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     )
     dials = options.only != "web"
     look = Watch(context=context, dials=dials, started_at=daemon.started_at)
+
+    def answered(status: int) -> None:
+        instruments.webhook(status, clock.now())
+        note_answer(status, daemon.memory.breaker.address)
+
     app = build_app(
         webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
         health=Health(readiness=look.readiness, doings=look.doings),
         limits=RequestLimits(body_bytes=config.web.max_body_bytes),
         api=api(config, database=daemon.database, rules=context.rules),
         throttle=Throttle(networks(config.web.trusted_proxies), context.stopping),
-        answered=lambda code: instruments.webhook(code, clock.now()),
+        answered=answered,
         knows_one_call=options.knows_one_call,
     )
     interval = timedelta(seconds=config.worker.poll_interval_seconds)

@@ -3,25 +3,52 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
+import trio
 from loguru import logger
 
+from reminderd.config import Config
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
 from reminderd.core.script.templates import Script
-from reminderd.daemon.endpoints import DatabaseRecorder
+from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
+from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.engine.breaker import Breaker
+from reminderd.engine.context import Memory
+from reminderd.metrics import Instruments
+from reminderd.providers.base import Recorder, Route, Webhook
+from reminderd.providers.generic.webhooks import routes
 from reminderd.store.database import open_database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.store.sqlite.driver import connect
-from tests.support.builders import RULES
+from reminderd.web.server import bind, serve
+from tests.support.builders import NOW, RULES
 from tests.support.clock import HandClock
+from tests.support.engine import FakeProvider
+from tests.support.web_server import PATH, PAYLOAD
 
 REPORT = Report(external_call_id="ext-1", status="in-progress", attempt_id="call-1")
 KEY = Key(digits="1", question=Question.MENU, repeats=0)
+
+
+class ReceivingProvider(FakeProvider):
+    """Takes webhooks of the generic contract, and believes each of them."""
+
+    forged_status = 401
+
+    async def check_account(self) -> list[str]:
+        return []
+
+    def verified(self, webhook: Webhook) -> bool:
+        return webhook.body != b""
+
+    def routes(self, recorder: Recorder) -> list[Route]:
+        return routes(recorder)
 
 
 @asynccontextmanager
@@ -45,12 +72,44 @@ def locked(path: Path) -> Iterator[None]:
         another.execute("ROLLBACK")
 
 
-async def test_a_request_that_can_not_be_recorded_still_shows_that_our_address_was_reached(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "is_noted"), [(200, False), (204, False), (401, False), (408, True), (503, True)])
+def test_a_webhook_that_is_turned_away_still_shows_that_our_address_was_reached(status: int, *, is_noted: bool) -> None:
+    address = Breaker(RULES.backoff).address
+    note_answer(status, address)
+    assert address.asked_without_answer is is_noted
+
+
+async def test_the_daemon_remembers_a_webhook_that_it_had_to_turn_away(tmp_path: Path) -> None:
+    path, stopping = tmp_path / "reminderd.db", trio.Event()
+    async with (
+        open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database,
+        trio.open_nursery() as nursery,
+    ):
+        daemon = DaemonState(
+            options=Options(only="web"),
+            clock=HandClock(),
+            database=database,
+            instruments=Instruments(),
+            memory=Memory(breaker=Breaker(RULES.backoff), beat=0.0),
+            client=lambda *_args, **_options: ReceivingProvider(),
+            stopping=stopping,
+            started_at=NOW,
+        )
+        setup = set_up(Config(), daemon)
+        with bind("127.0.0.1", 0) as listener:
+            url = await nursery.start(partial(serve, setup.app, listener, shutdown_trigger=stopping.wait))
+            async with httpx.AsyncClient(base_url=url) as client:
+                with locked(path):
+                    assert (await client.post(PATH, content=PAYLOAD)).status_code == 503
+            stopping.set()
+        assert daemon.memory.breaker.address.asked_without_answer
+
+
+async def test_a_request_that_can_not_be_recorded_is_to_be_sent_again(tmp_path: Path) -> None:
     path = tmp_path / "reminderd.db"
     async with a_recorder(path) as recorder:
         with locked(path), pytest.raises(StoreUnavailableError):
             await recorder.pick_up(REPORT)
-        assert recorder.breaker.address.asked_without_answer
 
 
 async def test_a_person_in_a_call_that_nobody_knows_hears_that_it_is_no_longer_needed(tmp_path: Path) -> None:
