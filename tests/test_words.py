@@ -124,7 +124,10 @@ def test_every_exception_is_still_needed() -> None:
 
 def test_comments_docstrings_and_messages_are_all_read() -> None:
     source = '"""One."""\n\nx = f"two {x} three"  # four\n'
-    assert [each.text for each in texts_of_module("x.py", source)] == ["x", "# four", "One.", "two ", " three"]
+    found = [each.text for each in texts_of_module("x.py", source)]
+    assert found[0] == "x"
+    # From Python 3.12 on, the names in an f-string are names, too.
+    assert [text for text in found if text != "x"] == ["# four", "One.", "two ", " three"]
     files = {each.file for each in texts()}
     assert {"reminderd/clock.py", "docs/rules.md", "README.md", "CONTRIBUTING.md", "config.example.toml"} <= files
 
