@@ -229,6 +229,7 @@ async def test_the_last_look_keeps_back_what_must_not_be_sent(
         dial_now = engine.poller.dial
 
         async def act_first(action: Action, claimed_at: float, *, context: Context) -> None:
+            engine.poller.dial = dial_now  # the turn under way may claim once more, after the stop
             if act is None:
                 engine.stopping.set()
             elif isinstance(act, str):
