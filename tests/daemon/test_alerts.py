@@ -93,6 +93,7 @@ async def test_news_that_came_together_is_one_message_that_names_no_patient(tmp_
         ("r2", "called", {"response": "cancel_requested", "ref": "appointment-2"}),
         ("r3", "expired", {}),
         ("well", "called", {"response": "confirmed"}),
+        ("called manually", "failed", {"done_at": to_ms(NOW)}),
         ("waits", "scheduled", {}),
     ]
     async with watched(tmp_path / "db", recipient, *rows) as database:
