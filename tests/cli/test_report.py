@@ -57,8 +57,8 @@ def test_a_table_ends_in_what_it_comes_to(clinic: Terminal) -> None:
 
 def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(clinic: Terminal) -> None:
     with open_sync(clinic.folder / "reminderd.db") as connection:
-        insert_call(connection, "c-failed", outcome="hung_up", said=True)
-        insert_call(connection, "b-waits", outcome="heard", said=False)
+        insert_call(connection, "c-failed", outcome="hung_up", spoken=True)
+        insert_call(connection, "b-waits", outcome="heard", spoken=False)
     rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
     assert {row["id"]: row["call_outcome"] for row in rows if row["call_outcome"]} == {
         "c-failed": "hung_up",
@@ -90,7 +90,7 @@ def test_a_reminder_of_another_day_that_waits_for_a_decision_is_named_in_every_r
 
 def test_show_tells_of_each_call_how_it_ended_for_the_patient(clinic: Terminal) -> None:
     with open_sync(clinic.folder / "reminderd.db") as connection:
-        insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
+        insert_call(connection, "c-failed", status="completed", outcome="hung_up", spoken=True)
     assert [call["outcome"] for call in clinic.json("show", "c-failed")["calls"]] == ["hung_up"]
     [table] = re.findall(r"(?s)\ncalls *\n(.*)\nhistory", clinic.type("show", "c-failed").stdout)
     assert "outcome" in table
