@@ -37,10 +37,10 @@ def sent_in(members: Iterable[Member], *, asks: bool) -> Sent:
     """
     if not asks:
         return Sent.WITH_THE_REQUEST
-    said = [one for one in members if one.said]
-    if any(one.spoken_by is not None for one in said):
+    spoken = [one for one in members if one.spoken]
+    if any(one.spoken_by is not None for one in spoken):
         return Sent.MESSAGE
-    return Sent.VOICEMAIL if said else Sent.NOTHING
+    return Sent.VOICEMAIL if spoken else Sent.NOTHING
 
 
 def outcome_of(call: Call, sent: Sent) -> CallOutcome:
@@ -74,12 +74,12 @@ def _of_answered(call: Call, sent: Sent) -> CallOutcome:
 
 def outcome_for(member: Member, call: Call) -> CallOutcome | None:
     """Return how a call ended for one of its reminders: nothing is heard that was not spoken. None: not known yet."""
-    return as_spoken(call.outcome, is_said=member.said)
+    return as_spoken(call.outcome, is_spoken=member.spoken)
 
 
-def as_spoken(outcome: CallOutcome | None, *, is_said: bool) -> CallOutcome | None:
-    """Return the outcome of a call for a reminder that was said in it, or was not."""
-    return CallOutcome.NOT_HEARD if outcome in SPOKEN and not is_said else outcome
+def as_spoken(outcome: CallOutcome | None, *, is_spoken: bool) -> CallOutcome | None:
+    """Return the outcome of a call for a reminder that was spoken in it, or was not."""
+    return CallOutcome.NOT_HEARD if outcome in SPOKEN and not is_spoken else outcome
 
 
 def reached(member: Member, call: Call, rules: Rules) -> bool:

@@ -305,9 +305,9 @@ MEMBERS: Final = Table(
         Column("position"),
         _moment("scheduled_at"),
         Column("message_digest"),
-        _flag("said"),
+        _flag("spoken"),
         _moment("spoken_by"),
-        _flag("gone"),
+        _flag("deleted"),
     ),
 )
 

@@ -286,7 +286,7 @@ def test_a_deleted_reminder_has_left_its_calls_and_a_replaced_one_has_not(
     connection.execute(
         "INSERT OR REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r2', '+49301', 'm', 1)"
     )
-    rows = connection.execute("SELECT reminder_id, gone FROM call_reminders ORDER BY reminder_id").fetchall()
+    rows = connection.execute("SELECT reminder_id, deleted FROM call_reminders ORDER BY reminder_id").fetchall()
     assert [tuple(row) for row in rows] == [("r1", 1), ("r2", 0)]
     assert connection.execute("SELECT count(*) FROM call_logs").fetchone()[0] == 1
 

@@ -128,8 +128,8 @@ def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
     """Return whether a final reminder's last calls were for a time or number other than its present one."""
     if ledger.has_left(reminder):
         return True
-    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
-    heard = [one for one in members if one.said and ledger.calls[one.call_id].outcome is not None]
+    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.deleted]
+    heard = [one for one in members if one.spoken and ledger.calls[one.call_id].outcome is not None]
     is_current = any(member in heard for member, _ in ledger.history(reminder))
     return reminder.status is Status.CALLED and bool(heard) and not is_current
 
@@ -149,7 +149,7 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     """Return what becomes of a reminder whose status says that it is in a call, although it is in none."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
-    was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
+    was_called = any(one.reminder_id == reminder.id and not one.deleted for one in ledger.members.values())
     if ledger.doubtful(reminder, rules) or not was_called:
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
     return scheduled(reminder, now, now=now)

@@ -136,10 +136,10 @@ def test_it_is_refused(rows: tuple[Any, ...], facts: dict[str, Any], rules: Any,
 def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the_clinic_says_so() -> None:
     heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
     with pytest.raises(NotAllowedError, match="the patient was reached"):
-        again(a_ledger(FAILED, heard, a_member(heard, FAILED, said=True)))
+        again(a_ledger(FAILED, heard, a_member(heard, FAILED, spoken=True)))
     machine = a_call(CallState.ENDED, outcome=CallOutcome.VOICEMAIL)
     rules = evolve(RULES, voicemail_is_reached=False)
-    assert again(a_ledger(FAILED, machine, a_member(machine, FAILED, said=True)), rules=rules).status == "scheduled"
+    assert again(a_ledger(FAILED, machine, a_member(machine, FAILED, spoken=True)), rules=rules).status == "scheduled"
 
 
 @pytest.mark.parametrize("outcome", CallOutcome)
@@ -147,15 +147,15 @@ def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the
 def test_it_is_open_to_everybody_whom_no_call_has_reached(outcome: CallOutcome, seconds: int) -> None:
     hung_up_at = NOW + timedelta(seconds=seconds) if outcome is CallOutcome.HUNG_UP else None
     call = a_call(CallState.ENDED, outcome=outcome, received_at=NOW, hung_up_at=hung_up_at)
-    spoken = a_member(call, FAILED, said=True, spoken_by=NOW + timedelta(seconds=7))
+    spoken = a_member(call, FAILED, spoken=True, spoken_by=NOW + timedelta(seconds=7))
     is_reached = outcome in {CallOutcome.CONFIRMED, CallOutcome.HEARD} or (hung_up_at is not None and seconds == 7)
     if is_reached:
         with pytest.raises(NotAllowedError, match="the patient was reached: the message was heard in a call"):
             again(a_ledger(FAILED, call, spoken))
     else:
         assert again(a_ledger(FAILED, call, spoken)).status is Status.SCHEDULED
-    unsaid = a_ledger(FAILED, call, a_member(call, FAILED))
-    assert again(unsaid).status is Status.SCHEDULED, "nothing of it was spoken"
+    not_spoken = a_ledger(FAILED, call, a_member(call, FAILED))
+    assert again(not_spoken).status is Status.SCHEDULED, "nothing of it was spoken"
 
 
 def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> None:
@@ -166,7 +166,7 @@ def test_nor_is_an_answer_for_the_time_before_it_was_moved() -> None:
     before = a_reminder(Status.CANCELLED, response="confirmed")
     heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
     moved = evolve(before, scheduled_at=NOW + DAY)
-    assert again(a_ledger(moved, heard, a_member(heard, before, said=True))).status is Status.SCHEDULED
+    assert again(a_ledger(moved, heard, a_member(heard, before, spoken=True))).status is Status.SCHEDULED
 
 
 def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
