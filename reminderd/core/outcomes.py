@@ -179,6 +179,7 @@ def outcome(
         return Outcome.NUMBER_CHANGED
     if status is Status.CANCELLED and end_code in _BY_CODE:
         return _BY_CODE[end_code]
-    is_answered = status is Status.CALLED and response in set(Response)
-    found = _BY_RESPONSE[Response(response)] if is_answered else _BY_STATUS[status]
+    found = _BY_STATUS[status]
+    if status is Status.CALLED and response in set(Response):
+        found = _BY_RESPONSE[Response(response)]
     return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found
