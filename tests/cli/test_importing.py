@@ -15,12 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reminderd.cli import import_loop
-from reminderd.cli.import_loop import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.csv_rows import unguarded
+from reminderd.imports.loop import CHUNK, MOST_WARNINGS
 from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
@@ -163,7 +162,7 @@ def test_a_dry_run_compares_with_the_database_and_changes_no_byte(terminal: Term
 
 
 def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Terminal) -> None:
-    size = import_loop.CHUNK
+    size = CHUNK
     write(terminal, "".join(f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size + 1)))
     result = terminal.type("import", "list.csv")
     assert f"{size:,} added" in result.stderr
@@ -176,7 +175,7 @@ def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Te
 
 
 def test_a_ref_is_recognized_across_chunks(terminal: Terminal) -> None:
-    size = import_loop.CHUNK
+    size = CHUNK
     rows = [f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size)]
     write(terminal, "".join([*rows, rows[0], rows[1].replace("Hello", "Bye")]))
     said = terminal.type("import", "list.csv", code=1).stdout
@@ -271,7 +270,7 @@ def test_dates_that_are_all_ambiguous_need_the_dates_option(terminal: Terminal) 
 
 def test_dates_that_contradict_each_other_need_the_dates_option(terminal: Terminal) -> None:
     write(terminal, "7,+4930123456,Hello.,13/2/2030 09:30\n8,+4930123456,Hello.,2/13/2030 09:30\n")
-    assert "lines 2 and 3" in terminal.type("import", "list.csv", code=2).stderr
+    assert "line 2 and line 3" in terminal.type("import", "list.csv", code=2).stderr
     assert (
         "1 added, 0 changed, 0 unchanged, 1 rejected"
         in terminal.type("import", "list.csv", "--dates", "dmy", code=1).stdout

@@ -57,8 +57,8 @@ def test_a_report_ends_with_totals(clinic: Terminal) -> None:
 
 def test_the_last_outcome_is_text_in_tables_and_a_code_in_json(clinic: Terminal) -> None:
     with open_sync(clinic.folder / "reminderd.db") as connection:
-        insert_call(connection, "c-failed", outcome="hung_up", said=True)
-        insert_call(connection, "b-waits", outcome="heard", said=False)
+        insert_call(connection, "c-failed", outcome="hung_up", spoken=True)
+        insert_call(connection, "b-waits", outcome="heard", spoken=False)
     rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
     assert {row["id"]: row["call_outcome"] for row in rows if row["call_outcome"]} == {
         "c-failed": "hung_up",
@@ -90,7 +90,7 @@ def test_every_report_lists_reminders_of_other_days_that_need_a_decision(termina
 
 def test_show_lists_the_outcome_of_each_call(clinic: Terminal) -> None:
     with open_sync(clinic.folder / "reminderd.db") as connection:
-        insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
+        insert_call(connection, "c-failed", status="completed", outcome="hung_up", spoken=True)
     assert [call["outcome"] for call in clinic.json("show", "c-failed")["calls"]] == ["hung_up"]
     [table] = re.findall(r"(?s)\ncalls *\n(.*)\nhistory", clinic.type("show", "c-failed").stdout)
     assert "outcome" in table
@@ -151,3 +151,16 @@ def test_an_empty_date_is_an_error(terminal: Terminal) -> None:
 def test_json_and_csv_together_are_wrong_usage(clinic: Terminal, words: list[str]) -> None:
     refused = clinic.type(*words, code=2)
     assert (refused.stdout, refused.stderr) == ("", "--csv: with --json; expected one or the other\n")
+
+
+def test_staff_note_whom_they_have_called_and_nobody_needs_to_call_them_again(clinic: Terminal) -> None:
+    said = [clinic.type("done", f"ref {name}").stdout for name in ("c-failed", "d-wants", "b-waits")]
+    assert said == [
+        "c-failed is failed, and done\n",
+        "d-wants is called, and done\n",
+        "b-waits is cancelled, and done\n",
+    ]
+    rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
+    assert [row["id"] for row in rows if row["outcome"] == "done by staff"] == ["b-waits", "c-failed", "d-wants"]
+    assert clinic.type("report", "--date", DAY).stdout.endswith("nobody needs a human\n")
+    assert clinic.json("list", "--needs-human") == []

@@ -93,6 +93,7 @@ async def test_failures_at_the_same_time_are_one_alert_without_patient_data(tmp_
         ("r2", "called", {"response": "cancel_requested", "ref": "appointment-2"}),
         ("r3", "expired", {}),
         ("well", "called", {"response": "confirmed"}),
+        ("called manually", "failed", {"done_at": to_ms(NOW)}),
         ("waits", "scheduled", {}),
     ]
     async with watched(tmp_path / "db", recipient, *rows) as database:
