@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from bench.figure import Bar, Figure
 from bench.rows import MESSAGE
-from reminderd.cli.import_loop import CHUNK
 from reminderd.clock import SystemClock
+from reminderd.imports.loop import CHUNK
 from reminderd.store.rows import to_ms
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.housekeeping import make_room

@@ -11,20 +11,30 @@ from typing import Final, NoReturn
 
 import click
 
-from reminderd.cli.common import FAILED, fail, files_in_use, with_config, wrong
-from reminderd.cli.import_loop import Asked, ReadRow, Tally, import_rows, progress, writing
-from reminderd.cli.import_loop import dry_run as comparing
-from reminderd.cli.output import counted
-from reminderd.cli.rejected import may_be_rejected, rejected_lines
-from reminderd.cli.spreadsheet import ENCODINGS, Sheet, UnreadableError, called, day_order_of, opened
-from reminderd.config import Config, numbering_of, templates_of
+from reminderd.cli.common import (
+    FAILED,
+    actor,
+    database,
+    database_to_look_at,
+    fail,
+    files_in_use,
+    with_config,
+    wrong,
+)
+from reminderd.cli.import_progress import interruptible, progress
+from reminderd.config import Config, numbering_of, rules_of, templates_of
+from reminderd.core.masking import without_numbers
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, check_status, columns_of, read_row
-from reminderd.core.tables.csv_rows import DELIMITERS
-from reminderd.core.tables.headers import is_header, plain
+from reminderd.imports.formats import opened
+from reminderd.imports.loop import Asked, ReadRow, Tally, Write, comparing, import_rows, writing
+from reminderd.imports.rejected import may_be_rejected, rejected_lines
+from reminderd.imports.spreadsheet import ENCODINGS
+from reminderd.imports.table import Table, UnreadableError, day_order_of
 from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.reminders import Source
 
 INTERRUPTED: Final = 130
 
@@ -99,39 +109,53 @@ def import_(
     except OSError as error:
         wrong([f"--rejected: {error.filename}: {error.strerror}"])
     headers = _headers(chosen)
-    names = partial(is_header, also=frozenset(plain(name) for name in headers.values() if name))
-    with _one_line_for_errors(file), opened(file, names, encoding) as sheet:
-        columns = columns_of(sheet.header, headers)
-        _say_what_was_found(file, sheet, columns)
-        check_status(sheet.header, columns, sheet.rows())
+    with _one_line_for_errors(file), opened(file, headers, encoding) as table:
+        columns = columns_of(table.header, headers)
+        _say_what_was_found(file, table, columns)
+        check_status(table.header, columns, table.rows())
         reading = Reading(
             zone=config.calling.local_zone,
             templates=templates_of(config),
-            order=day_order_of(sheet, columns) if dates is None else DayOrder(dates),
+            order=day_order_of(table, columns) if dates is None else DayOrder(dates),
             # The same patients come again.
             normalize=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
         )
-        read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
-        is_piped, delimiter = str(file) == _STDIN, sheet.layout.delimiter
-        name = "standard input" if is_piped else file.name
+        read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
+        is_piped = str(file) == _STDIN
         with (
-            rejected_lines(
-                rejected_path, sheet.header, delimiter, like=None if is_piped else file, never=never
-            ) as rejected,
-            comparing(config) if dry_run else writing(config, name) as write,
-            progress(sheet.size, sheet.position) as show,
+            rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
+            _comparing(config) if dry_run else _writing(config, "standard input" if is_piped else file.name) as write,
+            interruptible() as is_interrupted,
+            progress(table.size, table.position) as show,
         ):
             tally, used = Tally(rejected), Counter[int]()
             read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
-            whole = import_rows(sheet.rows(), read_and_count, write, tally, show)
+            whole = import_rows(table, read_and_count, write, tally, show, is_interrupted)
     _say_what_was_done(tally, dry_run=dry_run)
     if len(columns.places["phone_number"]) > 1:
-        chosen_from = ", ".join(f"{lines:,} from {sheet.header[place].strip()}" for place, lines in used.most_common())
+        chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
     if not whole:
-        _stop(f"interrupted after line {tally.last_line}; {_AGAIN}")
+        _stop(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}")
     if tally.rejected.lines:
         raise SystemExit(FAILED)
+
+
+@contextmanager
+def _writing(config: Config, name: str) -> Iterator[Write]:
+    source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
+    with database(config) as connection:
+        yield writing(connection, rules=rules_of(config), source=source)
+
+
+@contextmanager
+def _comparing(config: Config) -> Iterator[Write]:
+    """Compare with what is stored; where there is no database, none is made."""
+    if not config.database.path.exists():
+        yield comparing(None, rules=rules_of(config))
+        return
+    with database_to_look_at(config, changes_nothing=True) as connection:
+        yield comparing(connection, rules=rules_of(config))
 
 
 @contextmanager
@@ -201,13 +225,14 @@ def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, us
     return asked
 
 
-def _say_what_was_found(file: Path, sheet: Sheet, columns: Columns) -> None:
-    click.echo(f"{file}: {called(sheet.codec)}, {DELIMITERS[sheet.layout.delimiter]} between cells")
-    if sheet.layout.above:
-        click.echo(f"  above the header: {counted(sheet.layout.above, 'row')} skipped")
+def _say_what_was_found(file: Path, table: Table, columns: Columns) -> None:
+    first, *others = table.found
+    click.echo(f"{file}: {first}")
+    for other in others:
+        click.echo(f"  {other}")
     for field, places in columns.places.items():
         between = ", else " if field == "phone_number" else " and "
-        click.echo(f"  {field}: {between.join(sheet.header[place].strip() for place in places)}")
+        click.echo(f"  {field}: {between.join(table.header[place].strip() for place in places)}")
     if columns.ignored:
         click.echo(f"  ignored: {', '.join(name.strip() for name in columns.ignored if name.strip())}")
 

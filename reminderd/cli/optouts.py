@@ -18,13 +18,14 @@ from reminderd.cli.common import (
     wrong,
 )
 from reminderd.cli.output import counted, print_csv, print_json, print_table
-from reminderd.cli.spreadsheet import Sheet, UnreadableError, opened
 from reminderd.clock import SystemClock
 from reminderd.config import Config, rules_of
 from reminderd.core.phone import existing_number, number_of
 from reminderd.core.rules import Rules
 from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_numbers, number_columns
 from reminderd.core.tables.csv_rows import UNREADABLE
+from reminderd.imports.spreadsheet import Sheet, opened
+from reminderd.imports.table import UnreadableError
 from reminderd.store.opt_outs import list_opt_outs, opt_in, opt_out
 from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot, transaction

@@ -38,13 +38,11 @@ from reminderd.keys import (
     url,
     whole,
 )
+from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.providers.registry import PROVIDERS
 from reminderd.providers.settings import ProviderSettings
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-SANDBOX: Final = "sandbox"
-"""The `[provider].kind` of the simulated provider."""
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -118,7 +116,7 @@ def _kind_error(kind: str) -> None:
     Raises:
         ValueError: The message says what is expected.
     """
-    kinds = (SANDBOX, *sorted(PROVIDERS))
+    kinds = (SandboxSettings.name, *sorted(PROVIDERS))
     found = validators.word_error(kind, kinds)
     if found is not None:
         raise ValueError(f"{found}; expected one of {listed(kinds)}")
@@ -128,7 +126,7 @@ def _kind_error(kind: str) -> None:
 class ProviderConfig:
     """Who places the calls. Its subclass, which `provider_section` returns, has a section for each provider."""
 
-    kind: str = key(SANDBOX, "the name of a provider", _kind_error)
+    kind: str = key(SandboxSettings.name, "the name of a provider", _kind_error)
     timeout_seconds: float = positive(20.0, 600)
     calls_per_second: float = number(0.0, 0, 1000)
     """0 sets no limit; a provider may have another default."""
@@ -141,8 +139,8 @@ class ProviderConfig:
 
     @property
     def settings(self) -> ProviderSettings:
-        """The section of the chosen provider; the sandbox has one without keys."""
-        found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else ProviderSettings()
+        """What the chosen provider is set to."""
+        found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else SandboxSettings()
         return found
 
     @property

@@ -121,7 +121,7 @@ class Capabilities:
     drop: bool = False
     """It can be asked to drop a call that is not answered yet."""
     asks_what_to_say: bool = False
-    """It asks us what to say when a call is answered, so that only what it fetched was said."""
+    """It asks us what to speak when a call is answered, so that only what it fetched was spoken."""
     listens_for: timedelta = timedelta(0)
     """How long after the answer it may listen for a machine before it asks."""
 

@@ -169,6 +169,8 @@ class Reminder:
     """Why it failed, expired or was cancelled."""
     ended_at: datetime | None = None
     """When it became final."""
+    done_at: datetime | None = None
+    """When staff noted that nobody needs to call its patient anymore; None: they have not."""
     last_error: str | None = None
     """The last reason as a sentence, for people."""
     response: str | None = None
@@ -262,11 +264,11 @@ class Member:
     scheduled_at: datetime
     """The reminder's time when the call was made: once that is another, the call is no longer about it."""
     message_digest: str
-    said: bool = False
+    spoken: bool = False
     """Its message, or for a machine the voicemail text, was spoken or handed to the provider to be spoken."""
     spoken_by: datetime | None = None
     """When its message has been spoken to its end, if the line stays open; None: not handed out to a person."""
-    gone: bool = False
+    deleted: bool = False
     """The reminder was deleted since."""
 
 

@@ -31,8 +31,8 @@ UPDATE call_logs
 """
 # One membership is enough to show whether anything was spoken, and what was over first. No reminder has an empty id.
 _ANONYMIZE_MEMBERS: Final = """
-INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said, spoken_by, gone)
-SELECT call_id, '', 0, 0, '', max(said), min(spoken_by), 1 FROM call_reminders
+INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, spoken, spoken_by, deleted)
+SELECT call_id, '', 0, 0, '', max(spoken), min(spoken_by), 1 FROM call_reminders
  WHERE call_id IN (SELECT id FROM call_logs WHERE phone_number = :number) GROUP BY call_id
 """
 _DELETE_MEMBERS: Final = """

@@ -55,7 +55,7 @@ UPDATE call_logs SET phone_number = '', transcript = :transcript, answered_by = 
 _LEFT_TO_PURGE: Final = """
    wake_at IS NULL AND updated_at < :before AND (phone_number <> '' OR transcript <> '') AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN reminders AS r ON r.id = m.reminder_id
-        WHERE m.call_id = call_logs.id AND m.gone = 0
+        WHERE m.call_id = call_logs.id AND m.deleted = 0
           AND m.scheduled_at = r.scheduled_at AND r.phone_number = call_logs.phone_number)
 """
 _NEXT_CALLS: Final = f"""

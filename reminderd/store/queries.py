@@ -54,9 +54,9 @@ def _sql_needs_human() -> str:
     statuses = [one for one in Status if outcome(one, None, None) in NEED_A_HUMAN]
     others = [one for one in Status if one not in statuses]
     return " OR ".join(
-        [f"status = '{one}'" for one in statuses]
+        [f"(status = '{one}' AND done_at IS NULL)" for one in statuses]
         + [
-            f"(status = '{one}' AND response = '{response}')"
+            f"(status = '{one}' AND response = '{response}' AND done_at IS NULL)"
             for one, response in product(others, Response)
             if outcome(one, response, None) in NEED_A_HUMAN
         ]
@@ -77,16 +77,16 @@ _WANTED: Final = f"""
 """
 _CALLS_OF: Final = f"""
 SELECT {CALLS.names} FROM call_logs
- WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id AND gone = 0)
+ WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = :id AND deleted = 0)
     OR (reminder_id = :id AND adopted = 1)
  ORDER BY seq
 """
-_SAID: Final = "SELECT call_id, said FROM call_reminders WHERE reminder_id = :id"
+_SPOKEN: Final = "SELECT call_id, spoken FROM call_reminders WHERE reminder_id = :id"
 _OUTCOMES: Final = """
-SELECT r.id, m.said, c.outcome
+SELECT r.id, m.spoken, c.outcome
   FROM reminders AS r JOIN call_reminders AS m ON m.reminder_id = r.id JOIN call_logs AS c ON c.id = m.call_id
  WHERE r.id IN {}
-   AND m.gone = 0 AND m.scheduled_at = r.scheduled_at AND c.phone_number = r.phone_number AND c.outcome IS NOT NULL
+   AND m.deleted = 0 AND m.scheduled_at = r.scheduled_at AND c.phone_number = r.phone_number AND c.outcome IS NOT NULL
  ORDER BY c.seq
 """
 _OTHERS: Final = """
@@ -103,7 +103,7 @@ _NOBODY_LOOKS_AT: Final = """
 SELECT id FROM reminders
  WHERE status IN ('scheduled', 'dialing', 'processing') AND wake_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
-        WHERE m.reminder_id = reminders.id AND m.gone = 0 AND c.wake_at IS NOT NULL)
+        WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
 """
 
 
@@ -197,9 +197,9 @@ def calls_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]
 
     `outcome` is how the call has ended for this reminder: others of its bundle may have been spoken, and this one not.
     """
-    said = {row["call_id"]: row["said"] for row in connection.execute(_SAID, {"id": reminder_id}).fetchall()}
+    spoken = {row["call_id"]: row["spoken"] for row in connection.execute(_SPOKEN, {"id": reminder_id}).fetchall()}
     calls = [named(row) for row in connection.execute(_CALLS_OF, {"id": reminder_id}).fetchall()]
-    return [call | {"outcome": _outcome(call["outcome"], said.get(call["id"], True))} for call in calls]
+    return [call | {"outcome": _outcome(call["outcome"], spoken.get(call["id"], True))} for call in calls]
 
 
 def bundled_with(connection: Connection, reminder_id: str) -> dict[str, list[str]]:
@@ -258,14 +258,14 @@ def uncallable(connection: Connection, *, numbering: Numbering) -> dict[str, int
     return {reason: count for reason, count in reasons.most_common() if reason is not None}
 
 
-def _outcome(word: Value, said: object) -> str | None:
+def _outcome(word: Value, spoken: object) -> str | None:
     known = _OUTCOME_WORDS.get(str(word))
-    found = as_spoken(known, is_said=bool(said))
+    found = as_spoken(known, is_spoken=bool(spoken))
     return None if found is None else found.value
 
 
 def _with_outcomes(rows: Sequence[Row], calls: Sequence[Row]) -> list[dict[str, Value]]:
-    last = {call["id"]: _outcome(call["outcome"], call["said"]) for call in calls}
+    last = {call["id"]: _outcome(call["outcome"], call["spoken"]) for call in calls}
     return [named(row) | {"call_outcome": last.get(row["id"])} for row in rows]
 
 
@@ -295,7 +295,7 @@ LOOK_BACK: Final = timedelta(days=7)
 _NEEDS_ALERT: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('called', 'failed', 'expired')
-   AND NOT EXISTS (
+   AND done_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
    )
  ORDER BY scheduled_at, id

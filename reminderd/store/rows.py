@@ -252,6 +252,7 @@ REMINDERS: Final = Table(
         _word("hold_code", HoldCode),
         _word("end_code", EndCode),
         _moment("ended_at"),
+        _moment("done_at"),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
@@ -305,9 +306,9 @@ MEMBERS: Final = Table(
         Column("position"),
         _moment("scheduled_at"),
         Column("message_digest"),
-        _flag("said"),
+        _flag("spoken"),
         _moment("spoken_by"),
-        _flag("gone"),
+        _flag("deleted"),
     ),
 )
 

@@ -8,14 +8,14 @@ from zoneinfo import ZoneInfo
 
 from attrs import define, field
 
-from reminderd.cli.import_loop import Asked, Chunk, Tally, import_rows, put_and_cancel
-from reminderd.cli.rejected import rejected_lines
-from reminderd.cli.spreadsheet import UnreadableError, day_order_of, opened
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading
 from reminderd.core.tables.columns import columns_of, read_row
-from reminderd.core.tables.headers import is_header
 from reminderd.core.upsert import Decision
+from reminderd.imports.formats import opened
+from reminderd.imports.loop import Asked, Chunk, Tally, import_rows, put_and_cancel
+from reminderd.imports.rejected import rejected_lines
+from reminderd.imports.table import UnreadableError, day_order_of
 from reminderd.store.reminders import Source
 from tests.support.store import Store
 
@@ -46,13 +46,13 @@ def import_table(
         return decided
 
     try:
-        with opened(file, is_header) as sheet:
-            columns = columns_of(sheet.header, {})
-            reading = Reading(zone=zone, order=day_order_of(sheet, columns), normalize=READ_NUMBER)
-            read = partial(read_row, columns=columns, width=len(sheet.header), reading=reading)
+        with opened(file, {}) as table:
+            columns = columns_of(table.header, {})
+            reading = Reading(zone=zone, order=day_order_of(table, columns), normalize=READ_NUMBER)
+            read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
             rejected = file.with_suffix(".rejected.csv")
-            with rejected_lines(rejected, sheet.header, sheet.layout.delimiter, like=None, never={}) as lines:
-                import_rows(sheet.rows(), read, write, Tally(lines), lambda _text, _is_end: None)
+            with rejected_lines(rejected, table, like=None, never={}) as lines:
+                import_rows(table, read, write, Tally(lines), lambda _text, _is_end: None, lambda: False)
     except UnreadableError:
         return None
     return done

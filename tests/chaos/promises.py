@@ -284,7 +284,7 @@ def _is_heard(wanted: Wanted, reminder: Reminder, call: CarrierCall, circumstanc
 
 def _is_current(found: Snapshot, call_id: str, reminder: Reminder) -> bool:
     member = found.member(call_id, reminder.id)
-    return member is not None and not member.gone and member.scheduled_at == reminder.scheduled_at
+    return member is not None and not member.deleted and member.scheduled_at == reminder.scheduled_at
 
 
 def not_at_rest(found: Snapshot) -> Iterator[str]:

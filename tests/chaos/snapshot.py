@@ -97,7 +97,7 @@ def changes(former: Snapshot, latter: Snapshot, *, called_again: Container[str])
                 yield f"{call.id}: its {column} has changed"
     for member in former.members:
         after_all = latter.member(member.call_id, member.reminder_id)
-        if after_all is None or after_all.scheduled_at != member.scheduled_at or after_all.said < member.said:
+        if after_all is None or after_all.scheduled_at != member.scheduled_at or after_all.spoken < member.spoken:
             yield f"{member.call_id}: what it said for {member.reminder_id} has changed"
     for call_id, receipt in former.receipts.items():
         if latter.receipts.get(call_id) != receipt:

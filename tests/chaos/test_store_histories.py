@@ -282,17 +282,17 @@ class StoreHistories(RuleBasedStateMachine):
     @precondition(lambda self: self.clinic.capabilities.asks_what_to_say and self._ringing())
     @rule(which=st.integers(0, 9))
     def somebody_answers(self, which: int) -> None:
-        """What is handed out to be spoken may be what the patient hears, and is recorded as said."""
+        """What is handed out to be spoken may be what the patient hears, and is recorded as spoken."""
         ring = self._chosen(which)
         ring.picked_up = True
         store = self.stores[which % 2]
         spoken = store.pick_up(evolve(self.provider.tells(ring), reminder_id=None, attempt_id=ring.key))
         ring.heard = None if spoken.message else ring.heard
         for name in (ring.reminder_id, *ring.riders):
-            was_said = f"This is {name}." in spoken.message
+            was_spoken = f"This is {name}." in spoken.message
             member = snapshot_of(store.connection).member(ring.key, name)
             assert member is not None
-            assert member.said >= was_said, "was spoken, and is not said"
+            assert member.spoken >= was_spoken, "was spoken, and is not marked"
 
     @precondition(lambda self: any(ring.heard is not False and ring.picked_up for ring in self._ringing()))
     @rule(
@@ -316,7 +316,7 @@ class StoreHistories(RuleBasedStateMachine):
             return
         for name in (ring.reminder_id, *ring.riders):
             member, reminder = before.member(ring.key, name), store.reminder(name)
-            is_about_it = member is not None and member.said and member.scheduled_at == reminder.scheduled_at
+            is_about_it = member is not None and member.spoken and member.scheduled_at == reminder.scheduled_at
             if is_about_it and reminder.status is not Status.CANCELLED:
                 assert reminder.response is not None, "was said, and has no answer"
                 self.answered.setdefault(name, self.provider.record.moment())

@@ -53,7 +53,7 @@ def mistakes(result: Result) -> list[str]:
     return result.stderr.splitlines()
 
 
-async def test_an_account_with_its_number_is_known(terminal: Terminal) -> None:
+async def test_an_account_that_owns_the_calling_number_is_accepted(terminal: Terminal) -> None:
     result = await checked(terminal, TWILIO, ACTIVE, BOUGHT, code=0)
     assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
     assert mistakes(result) == []
@@ -68,7 +68,7 @@ async def test_every_mistake_has_a_line_of_its_own(terminal: Terminal) -> None:
     assert "knows us" not in result.stdout
 
 
-async def test_a_wrong_token_is_reported_in_twilio_s_words_and_not_shown(terminal: Terminal) -> None:
+async def test_a_wrong_token_is_reported_in_twilios_words_without_showing_it(terminal: Terminal) -> None:
     result = await checked(terminal, TWILIO, error(401, 20003, "Authenticate"), code=1)
     assert mistakes(result) == ["online: the account can't be read: 401 Unauthorized: 20003; Authenticate"]
     assert TOKEN not in result.output
@@ -82,7 +82,7 @@ async def test_a_provider_that_can_not_be_reached_is_reported(config: str, termi
     assert "could not connect" in mistake
 
 
-async def test_a_generic_provider_that_answers_knows_us(terminal: Terminal) -> None:
+async def test_a_generic_provider_that_answers_accepts_our_key(terminal: Terminal) -> None:
     result = await checked(terminal, GENERIC, answering(404), code=0)
     assert result.stdout.splitlines()[-1] == "online: the provider accepts our account"
 
@@ -92,7 +92,7 @@ async def test_a_generic_provider_that_refuses_the_key_is_reported(terminal: Ter
     assert mistakes(result) == ["online: the provider refuses us: 401 Unauthorized: who are you?"]
 
 
-async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
+async def test_the_provider_is_only_asked_with_online(terminal: Terminal) -> None:
     async with hostile(ACTIVE) as server:
         (terminal.folder / "config.toml").write_text(f'{TWILIO}"{server.url}"\n')
         result = await trio.to_thread.run_sync(partial(terminal.type, "check-config"))
@@ -101,13 +101,13 @@ async def test_nobody_is_asked_unless_it_is_wanted(terminal: Terminal) -> None:
     assert "online" not in result.stdout
 
 
-def test_the_sandbox_is_never_said_to_accept_our_account(terminal: Terminal) -> None:
+def test_the_sandbox_is_not_checked_online(terminal: Terminal) -> None:
     said = terminal.type("check-config", "--online").stdout
     assert "all calls are simulated, and no phone rings" in said
     assert said.splitlines()[-1] == "online: not checked, as the sandbox runs inside the daemon"
 
 
-def test_where_the_clinic_is_unknown_a_mistyped_number_is_warned_of(terminal: Terminal) -> None:
+def test_a_missing_country_gets_a_warning_about_mistyped_numbers(terminal: Terminal) -> None:
     place = '[clinic]\ncountry = "US"\n'
     (terminal.folder / "config.toml").write_text(f'{GENERIC}"https://voice.example"\n')
     warning = "warning: no country is set, so a mistyped number may reach a phone anywhere in the world"

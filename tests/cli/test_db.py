@@ -18,14 +18,14 @@ def set_version(terminal: Terminal, version: int) -> None:
         connection.execute(f"PRAGMA user_version = {version}")
 
 
-def test_a_backup_says_what_was_made_and_a_second_one_is_refused(terminal: Terminal) -> None:
+def test_a_backup_names_its_file_and_replaces_it_only_with_force(terminal: Terminal) -> None:
     terminal.add()
     assert "copy.db: " in terminal.type("db", "backup", "copy.db").stdout
     assert terminal.type("db", "backup", "copy.db", code=1).stderr == "copy.db: exists; --force replaces it\n"
     terminal.type("db", "backup", "copy.db", "--force")
 
 
-def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(terminal: Terminal) -> None:
+def test_invalid_rows_cause_a_warning_but_do_not_prevent_a_backup(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
@@ -34,7 +34,7 @@ def test_mistakes_in_the_rows_are_warned_of_and_no_reason_to_have_no_backup(term
     assert "a waiting reminder has no wake_at" in terminal.type("db", "restore", "copy.db", "--force").stderr
 
 
-def test_a_backup_of_another_clinic_is_neither_replaced_nor_restored_unless_somebody_insists(
+def test_another_clinics_backup_is_never_replaced_and_restored_only_with_from_another(
     terminal: Terminal,
 ) -> None:
     terminal.add()
@@ -57,7 +57,7 @@ def test_a_backup_of_another_clinic_is_neither_replaced_nor_restored_unless_some
 
 
 @pytest.mark.parametrize("name", ["config.toml", "reminderd.db", "reminderd.db-wal", "list.csv"])
-def test_a_backup_replaces_neither_configuration_nor_database_nor_any_other_file(terminal: Terminal, name: str) -> None:
+def test_a_backup_replaces_no_file_except_an_earlier_backup(terminal: Terminal, name: str) -> None:
     terminal.add()
     (terminal.folder / "list.csv").write_text("a table that took a day to write")
     before = {file: file.read_bytes() for file in terminal.folder.iterdir()}
@@ -66,7 +66,7 @@ def test_a_backup_replaces_neither_configuration_nor_database_nor_any_other_file
 
 
 @pytest.mark.parametrize("words", [["backup", "copy.db"], ["migrate"], ["check"]])
-def test_a_mistyped_database_is_not_made_for_it(terminal: Terminal, words: list[str]) -> None:
+def test_db_commands_do_not_create_a_missing_database(terminal: Terminal, words: list[str]) -> None:
     assert "there is no database yet" in terminal.type("db", *words, code=1).stderr
     assert not list(terminal.folder.glob("*.db*"))
 
@@ -92,7 +92,7 @@ def test_a_restore_prints_what_it_replaced_and_which_patients_to_call_manually(t
     assert [row["ref"] for row in terminal.json("list", "--needs-human")] == ["due"]
 
 
-def test_opt_outs_of_the_replaced_database_that_cannot_be_read_are_warned_of(terminal: Terminal) -> None:
+def test_unreadable_opt_outs_in_the_replaced_database_cause_a_warning(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("db", "backup", "copy.db")
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -108,7 +108,7 @@ def test_opt_outs_of_the_replaced_database_that_cannot_be_read_are_warned_of(ter
     assert "taken over" not in said.stdout
 
 
-def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
+def test_a_restore_without_an_existing_database_needs_no_force(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("db", "backup", "copy.db")
     (terminal.folder / "reminderd.db").unlink()
@@ -119,7 +119,7 @@ def test_a_restore_where_nothing_was_needs_no_force(terminal: Terminal) -> None:
     assert len(terminal.json("list")) == 1
 
 
-def test_a_backup_that_is_none_is_said_so_in_a_line(terminal: Terminal) -> None:
+def test_restoring_a_missing_file_or_a_non_database_is_a_one_line_error(terminal: Terminal) -> None:
     assert terminal.type("db", "restore", "missing.db", code=1).stderr == "missing.db: there is no such file\n"
     terminal.add()
     assert terminal.type("db", "restore", "missing.db", code=1).stderr == "missing.db: there is no such file\n", (
@@ -131,7 +131,7 @@ def test_a_backup_that_is_none_is_said_so_in_a_line(terminal: Terminal) -> None:
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(
+def test_a_migration_prints_both_schemas_and_the_copy_it_made(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newest = schemas.one_more(monkeypatch)
@@ -144,7 +144,7 @@ def test_an_upgrade_names_the_schemas_and_the_copy_that_was_made_before(
 
 
 @pytest.mark.parametrize("words", ["list", "show waits", "report", "status", "opt-out list", "db check"])
-def test_a_look_at_an_older_database_leaves_it_to_its_daemon_and_says_what_to_do(
+def test_commands_that_only_read_do_not_migrate_an_older_database(
     terminal: Terminal, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     newest = schemas.one_more(monkeypatch)
@@ -159,7 +159,7 @@ def test_a_look_at_an_older_database_leaves_it_to_its_daemon_and_says_what_to_do
 
 
 @pytest.mark.parametrize("words", [["db", "migrate"], ["db", "backup", "copy.db"], ["list"]])
-def test_there_is_no_way_back_to_an_older_program(terminal: Terminal, words: list[str]) -> None:
+def test_an_older_program_refuses_a_newer_database(terminal: Terminal, words: list[str]) -> None:
     terminal.add()
     set_version(terminal, 99)
     said = terminal.type(*words, code=1).stderr
@@ -167,7 +167,7 @@ def test_there_is_no_way_back_to_an_older_program(terminal: Terminal, words: lis
     assert said.count("\n") == 1
 
 
-def test_an_upgrade_can_be_taken_back_by_its_copy(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_can_be_undone_by_restoring_its_copy(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     schemas.one_more(monkeypatch)
     schemas.build(1, terminal.folder / "reminderd.db")
     terminal.type("db", "migrate")

@@ -65,7 +65,7 @@ def test_actions_and_calls_are_listed_in_the_order_of_their_times() -> None:
     ]
 
 
-def test_a_call_that_was_given_up_and_one_that_is_under_way_say_so() -> None:
+def test_given_up_calls_and_calls_in_progress_are_labeled() -> None:
     calls = [
         a_call(1, "queued", state="unreported", error="its end was never reported", updated_at=after(3)),
         a_call(2, "ringing", created_at=after(4), updated_at=after(5)),
@@ -84,7 +84,7 @@ def test_a_call_that_was_given_up_and_one_that_is_under_way_say_so() -> None:
     ]
 
 
-def test_why_it_waits_or_has_ended_stands_last() -> None:
+def test_the_last_line_says_why_the_reminder_waits_or_has_ended() -> None:
     held = a_row(hold_reason="outside the calling hours", updated_at=NOW + MINUTE)
     assert lines_of(held, [], [])[-1] == "scheduled (outside the calling hours)"
     failed = a_row(status="failed", last_error="busy, after 3 calls", hold_reason="old", updated_at=NOW + MINUTE)
@@ -92,7 +92,7 @@ def test_why_it_waits_or_has_ended_stands_last() -> None:
     assert lines_of(failed, calls, [])[-1] == "failed (busy, after 3 calls)"
 
 
-def test_a_call_that_was_not_known_says_so() -> None:
+def test_an_adopted_call_is_labeled_as_unknown_to_reminderd() -> None:
     lines = lines_of(a_row(), [a_call(1, "completed", adopted=1, received_at=NOW)], [])
     assert "call 1 reported (a call that reminderd did not know)" in lines
 

@@ -78,7 +78,7 @@ def lines_of(name: str) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("line", lines_of("times.csv"), ids=lambda line: line["ref"])
-def test_a_time_is_read_as_what_it_says_or_refused(clinic: Terminal, line: dict[str, str]) -> None:
+def test_a_time_is_read_exactly_or_rejected(clinic: Terminal, line: dict[str, str]) -> None:
     right = line.pop("right")
     with (clinic.folder / "list.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, line)
@@ -105,13 +105,13 @@ def accepted(right: str) -> list[str]:
     ]
 
 
-def test_a_time_that_comes_twice_is_the_first_of_the_two(clinic: Terminal) -> None:
+def test_a_time_that_occurs_twice_on_a_clock_change_is_read_as_the_first(clinic: Terminal) -> None:
     clinic.type("import", write(clinic, "phone,message,at\n+1 202 555 0147,Hi,2027-11-07 01:30\n"))
     [row] = clinic.json("list")
     assert row["scheduled_at"] == "2027-11-07T01:30:00.000-04:00"
 
 
-def test_a_slot_is_its_start_and_no_offset(clinic: Terminal) -> None:
+def test_a_time_slot_is_read_as_its_start_not_as_an_offset(clinic: Terminal) -> None:
     said = imported(clinic, place(clinic, "time-slots.csv"), "--map", "date=date", "--map", "time=time", code=1)
     assert "7 added, 0 changed, 0 unchanged, 3 rejected" in said
     assert dict(stored(clinic, "ref", "scheduled_at")) == {
@@ -126,7 +126,7 @@ def test_a_slot_is_its_start_and_no_offset(clinic: Terminal) -> None:
     assert reasons(clinic, "time-slots.rejected.csv").keys() == {"A5", "A8", "A9"}
 
 
-def test_a_date_and_a_time_that_do_not_say_of_what_are_not_the_time_to_call(clinic: Terminal) -> None:
+def test_unlabeled_date_and_time_columns_are_not_read_as_the_time_to_call(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "time-slots.csv"))
     assert 'no column for the time to call: "date", "time" may be the appointment\'s' in said
     assert '--map date="date" --map time="time" if that is the time to call' in said
@@ -145,7 +145,7 @@ def test_the_number_of_an_appointment_is_the_ref(clinic: Terminal) -> None:
     assert stored(clinic, "ref", "scheduled_at") == [("4711", "2027-03-15 16:00")]
 
 
-def test_a_file_with_an_appointments_date_and_time_alone_names_what_is_missing(clinic: Terminal) -> None:
+def test_a_file_with_only_an_appointments_date_and_time_lists_what_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "practice-export.csv"))
     assert 'no column for the time to call, only for the appointment\'s: "Appointment Date", "Appointment Time"' in said
     assert 'expected a column added with the header "call at" and times like 2027-03-01 16:00' in said
@@ -166,30 +166,30 @@ def test_the_practice_export_with_a_time_to_call_is_imported_mobile_first(clinic
     ]
 
 
-def test_the_time_to_call_and_the_appointments_may_have_two_columns_each(clinic: Terminal) -> None:
+def test_call_time_and_appointment_time_may_each_have_two_columns(clinic: Terminal) -> None:
     imported(clinic, place(clinic, "appointment-and-call-columns.csv"))
     [row] = stored(clinic, "phone_number", "message", "scheduled_at", "ref")
     assert row == ("+12025550147", "On Monday, March 15 at 9:00 AM.", "2027-03-14 10:00", "1001")
 
 
-def test_a_date_and_a_time_of_the_call_may_have_two_columns(clinic: Terminal) -> None:
+def test_the_time_to_call_may_be_split_into_date_and_time_columns(clinic: Terminal) -> None:
     imported(clinic, place(clinic, "call-date-and-time.csv"))
     assert stored(clinic, "phone_number", "scheduled_at") == [("+4930123456", "2027-03-15 16:00")]
 
 
-def test_a_file_with_an_appointment_alone_names_everything_that_is_missing(clinic: Terminal) -> None:
+def test_a_file_with_only_appointments_lists_everything_that_is_missing(clinic: Terminal) -> None:
     said = refused(clinic, place(clinic, "appointment-only.csv"))
     assert 'no column for the time to call, only for the appointment\'s: "ApptDate"' in said
     assert "message: no column" in said
 
 
-def test_of_three_numbers_the_first_that_is_there_is_called(clinic: Terminal) -> None:
+def test_the_first_filled_phone_column_of_three_is_called(clinic: Terminal) -> None:
     said = imported(clinic, place(clinic, "three-phones.csv"), "--dates", "mdy")
     assert "phone_number: mobile phone, else home phone, else work phone" in said
     assert stored(clinic, "phone_number", "scheduled_at") == [("+12025550140", "2027-03-15 09:00")]
 
 
-def test_of_three_national_numbers_one_that_can_not_be_called_rejects_its_line(clinic: Terminal) -> None:
+def test_one_invalid_number_of_three_rejects_its_line(clinic: Terminal) -> None:
     text = (FILES / "three-phones.csv").read_text().replace("+1 ", "")
     imported(clinic, write(clinic, text), "--dates", "mdy")
     assert stored(clinic, "phone_number") == [("+12025550140",)]
@@ -220,20 +220,20 @@ def test_rows_above_the_header_are_skipped_and_counted(clinic: Terminal) -> None
     assert "\n4," in (clinic.folder / "list.rejected.csv").read_text()
 
 
-def test_pipes_may_stand_between_cells(clinic: Terminal) -> None:
+def test_cells_may_be_separated_by_pipes(clinic: Terminal) -> None:
     assert "pipes between cells" in imported(clinic, place(clinic, "pipes.csv"))
     assert stored(clinic, "phone_number", "scheduled_at") == [("+12025550147", "2027-03-15 09:00")]
 
 
 @pytest.mark.parametrize("header", ["Appointment", "ID", "Booking"])
-def test_a_column_that_may_be_another_thing_is_asked_for_and_nothing_is_imported(clinic: Terminal, header: str) -> None:
+def test_an_ambiguous_ref_column_must_be_mapped_before_anything_is_imported(clinic: Terminal, header: str) -> None:
     name = write(clinic, f"phone,message,at,{header}\n+1 202 555 0147,Hi,2027-03-15 09:00,P1\n")
     assert f'ref: "{header}" may be your own unique name of each reminder' in refused(clinic, name)
     imported(clinic, name, "--map", f"ref={header}")
     assert stored(clinic, "ref") == [("P1",)]
 
 
-def test_a_column_that_is_mapped_to_no_ref_is_ignored(clinic: Terminal) -> None:
+def test_a_column_mapped_to_an_empty_ref_is_ignored(clinic: Terminal) -> None:
     name = write(clinic, "phone,message,at,ID\n+1 202 555 0147,Hi,2027-03-15 09:00,P1\n")
     assert "ignored: ID" in imported(clinic, name, "--map", "ref=")
     assert stored(clinic, "ref") == [(None,)]
@@ -249,7 +249,7 @@ def test_a_cancelled_appointment_is_not_added(clinic: Terminal) -> None:
     assert stored(clinic, "ref", "scheduled_at") == [("B1", "2027-03-01 16:00")]
 
 
-def test_an_appointment_that_is_cancelled_later_takes_its_waiting_reminder_along(clinic: Terminal) -> None:
+def test_a_cancelled_appointment_cancels_its_waiting_reminder(clinic: Terminal) -> None:
     text = (FILES / "status-column.csv").read_text()
     imported(clinic, write(clinic, text.replace("Cancelled", "Booked")), *TOLD)
     said = imported(clinic, write(clinic, text), *TOLD)
@@ -260,9 +260,7 @@ def test_an_appointment_that_is_cancelled_later_takes_its_waiting_reminder_along
 
 
 @pytest.mark.parametrize("header", ["Status", "Estado", "Statut"])
-def test_a_status_that_may_be_of_another_thing_is_asked_for_and_nothing_is_imported(
-    clinic: Terminal, header: str
-) -> None:
+def test_an_ambiguous_status_column_must_be_mapped_before_anything_is_imported(clinic: Terminal, header: str) -> None:
     rows = "+1 202 555 0147,Hi,2027-03-15 09:00,cancelled\n+1 202 555 0148,Hi,2027-03-15 09:00,privat\n"
     text = f"phone,message,at,{header}\n{rows}"
     said = refused(clinic, write(clinic, text))
@@ -273,7 +271,7 @@ def test_a_status_that_may_be_of_another_thing_is_asked_for_and_nothing_is_impor
     assert len(stored(clinic, "ref")) == 2
 
 
-def test_a_status_that_is_not_understood_rejects_its_line(clinic: Terminal) -> None:
+def test_an_unknown_status_rejects_its_line(clinic: Terminal) -> None:
     text = (FILES / "status-column.csv").read_text().replace("Cancelled", "Rescheduled")
     assert "status:" in refused(clinic, write(clinic, text), *TOLD)
     text = text.replace("Status", "Appointment Status")
@@ -282,7 +280,7 @@ def test_a_status_that_is_not_understood_rejects_its_line(clinic: Terminal) -> N
     assert "2 added" in imported(clinic, write(clinic, text.replace("No show", "?")), *TOLD, "--map", "status=")
 
 
-def test_a_line_and_its_cancellation_in_one_file_contradict_each_other(clinic: Terminal) -> None:
+def test_a_reminder_and_its_cancellation_in_one_file_are_a_contradiction(clinic: Terminal) -> None:
     text = "phone,message,at,status\n" + "".join(
         f"+1 202 555 0147,Hi,2027-03-15 10:00,{status}\n" for status in ("confirmed", "cancelled", "confirmed")
     )
@@ -291,14 +289,14 @@ def test_a_line_and_its_cancellation_in_one_file_contradict_each_other(clinic: T
     assert "same as on line 2 except for" in reasons(clinic, "list.rejected.csv")["cancelled"]
 
 
-def test_leading_zeros_that_a_spreadsheet_lost_are_warned_of_with_both_refs(clinic: Terminal) -> None:
+def test_a_ref_that_lost_its_leading_zeros_causes_a_warning_with_both_refs(clinic: Terminal) -> None:
     assert "warning" not in imported(clinic, place(clinic, "leading-zero-1.csv"))
     said = imported(clinic, place(clinic, "leading-zero-2.csv"))
     assert "line 2: warning: ref: 47 may be 0047, rewritten by a spreadsheet" in said
     assert "1 added" in said
 
 
-def test_fields_that_were_not_filled_in_are_warned_of(clinic: Terminal) -> None:
+def test_unfilled_placeholders_cause_warnings(clinic: Terminal) -> None:
     said = imported(clinic, place(clinic, "unfilled-fields.csv"))
     assert "line 2: warning: message: ***NAME***, ***PROVIDER***, ***DATE*** would be read aloud as it stands" in said
     assert "line 3: warning: message: [NameF], [apptDate], [apptTime] would be read" in said
@@ -306,14 +304,14 @@ def test_fields_that_were_not_filled_in_are_warned_of(clinic: Terminal) -> None:
     assert len(stored(clinic, "ref")) == 3
 
 
-def test_a_dry_run_shows_the_warnings_too_and_not_more_than_twenty(clinic: Terminal) -> None:
+def test_a_dry_run_shows_at_most_twenty_warnings(clinic: Terminal) -> None:
     rows = "".join(f"+1 202 555 01{n},Dear {{name}},2027-03-15 10:00\n" for n in range(10, 32))
     dry = clinic.type("import", write(clinic, f"phone,message,at\n{rows}"), "--dry-run")
     assert dry.stderr.count(": warning: ") == 20
     assert "2 more warnings" in dry.stderr
 
 
-def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
+def test_a_changed_phone_number_for_a_ref_is_held_for_staff(clinic: Terminal) -> None:
     text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
     imported(clinic, write(clinic, text))
     said = imported(clinic, write(clinic, text.replace("0147", "0148")))
@@ -329,7 +327,7 @@ def test_another_number_under_a_ref_waits_for_staff(clinic: Terminal) -> None:
     assert "no new phone number waits to be accepted" in clinic.type("accept", "A1", code=1).stderr
 
 
-def test_a_line_whose_reminder_is_held_is_called_so_each_time_and_released_by_its_former_number(
+def test_a_held_reminder_is_reported_by_each_import_and_released_by_its_former_number(
     clinic: Terminal,
 ) -> None:
     text = "ref,phone,message,at\nA1,+1 202 555 0147,Hi,2099-03-15 10:00\n"
@@ -350,7 +348,7 @@ def test_a_held_reminder_can_be_cancelled(clinic: Terminal) -> None:
     assert clinic.type("cancel", "A1").stdout.endswith("is cancelled\n")
 
 
-def test_the_table_of_the_documentation_is_imported_as_it_stands(clinic: Terminal) -> None:
+def test_the_documentations_sample_table_is_imported_unchanged(clinic: Terminal) -> None:
     guide = (Path(__file__).parents[2] / "docs/import.md").read_text(encoding="utf-8")
     header = guide.index("    Terminnummer;")
     table = guide[header : guide.index("\n\n", header)].replace("\n    ", "\n").strip()

@@ -15,12 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reminderd.cli import import_loop
-from reminderd.cli.import_loop import MOST_WARNINGS
 from reminderd.cli.main import reminderd
 from reminderd.clock import SystemClock
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.tables.csv_rows import unguarded
+from reminderd.imports.loop import CHUNK, MOST_WARNINGS
 from reminderd.store import reminders
 from reminderd.store.sqlite.opening import open_sync
 from reminderd.store.sqlite.transaction import transaction
@@ -63,12 +62,12 @@ def test_a_line_becomes_a_reminder(terminal: Terminal) -> None:
     assert not (terminal.folder / "list.rejected.csv").exists()
 
 
-def test_what_came_of_a_small_table_is_said_once(terminal: Terminal) -> None:
+def test_the_result_of_a_small_table_is_printed_once(terminal: Terminal) -> None:
     write(terminal, GOOD)
     assert terminal.type("import", "list.csv").output.count("1 added") == 1
 
 
-def test_importing_again_changes_nothing(terminal: Terminal) -> None:
+def test_importing_the_same_file_again_changes_nothing(terminal: Terminal) -> None:
     write(terminal, GOOD + ",+4930123457,No ref.,2030-01-07 09:30\n")
     terminal.type("import", "list.csv")
     before = stored(terminal)
@@ -95,7 +94,7 @@ def test_an_edited_line_of_a_cancelled_reminder_is_rejected(terminal: Terminal) 
     assert "already cancelled" in rejected(terminal)[1][1]
 
 
-def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are_in(terminal: Terminal) -> None:
+def test_good_lines_are_imported_and_bad_lines_are_written_with_number_and_reason(terminal: Terminal) -> None:
     bad = (
         '8,030 123456,"Tomorrow,\nat nine.",2030-01-07 09:30\n'
         "9,+4930123456,,soon\n"
@@ -120,7 +119,7 @@ def test_bad_lines_are_written_down_with_number_and_reason_and_the_good_ones_are
     assert [row["ref"] for row in terminal.json("list")] == ["7"]
 
 
-def test_the_file_of_rejected_lines_can_be_corrected_and_imported(terminal: Terminal) -> None:
+def test_the_rejected_file_can_be_corrected_and_imported(terminal: Terminal) -> None:
     write(terminal, "8;030 123456;Hello.;2030-01-07 09:30\n", "ref;phone;message;at\n")
     terminal.type("import", "list.csv", code=1)
     file = terminal.folder / "list.rejected.csv"
@@ -129,7 +128,7 @@ def test_the_file_of_rejected_lines_can_be_corrected_and_imported(terminal: Term
     assert terminal.json("list")[0]["phone_number"] == "+4930123456"
 
 
-def test_the_file_of_rejected_lines_is_removed_when_there_are_none(terminal: Terminal) -> None:
+def test_the_rejected_file_is_removed_when_no_line_is_rejected(terminal: Terminal) -> None:
     write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
     terminal.type("import", "list.csv", code=1)
     assert (terminal.folder / "list.rejected.csv").exists()
@@ -138,14 +137,14 @@ def test_the_file_of_rejected_lines_is_removed_when_there_are_none(terminal: Ter
     assert not (terminal.folder / "list.rejected.csv").exists()
 
 
-def test_the_same_line_twice_is_one_reminder(terminal: Terminal) -> None:
+def test_a_repeated_line_is_one_reminder(terminal: Terminal) -> None:
     no_ref = ",+4930123456,No ref.,2030-01-07 09:30"
     write(terminal, f"{GOOD}{GOOD}{no_ref}\n{no_ref}\n{no_ref},2030-01-08 09:30\n", "ref,phone,message,at,expires\n")
     assert "2 added, 0 changed, 2 unchanged, 1 rejected" in terminal.type("import", "list.csv", code=1).stdout
     assert "same as on line 4" in rejected(terminal)[1][1]
 
 
-def test_a_dry_run_makes_no_database(terminal: Terminal) -> None:
+def test_a_dry_run_creates_no_database(terminal: Terminal) -> None:
     write(terminal, GOOD + "8,030,Hello.,2030-01-07 09:30\n")
     said = terminal.type("import", "list.csv", "--dry-run", code=1).stdout
     assert "dry run, nothing was changed; the import would be: 1 added, 0 changed, 0 unchanged, 1 rejected" in said
@@ -153,7 +152,7 @@ def test_a_dry_run_makes_no_database(terminal: Terminal) -> None:
     assert len(rejected(terminal)) == 2
 
 
-def test_a_dry_run_compares_with_what_is_stored_and_leaves_every_byte(terminal: Terminal) -> None:
+def test_a_dry_run_compares_with_the_database_and_changes_no_byte(terminal: Terminal) -> None:
     write(terminal, GOOD)
     terminal.type("import", "list.csv")
     before = (terminal.folder / "reminderd.db").read_bytes()
@@ -163,7 +162,7 @@ def test_a_dry_run_compares_with_what_is_stored_and_leaves_every_byte(terminal: 
 
 
 def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Terminal) -> None:
-    size = import_loop.CHUNK
+    size = CHUNK
     write(terminal, "".join(f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size + 1)))
     result = terminal.type("import", "list.csv")
     assert f"{size:,} added" in result.stderr
@@ -176,7 +175,7 @@ def test_each_reminder_has_an_audit_line_that_names_it_and_the_file(terminal: Te
 
 
 def test_a_ref_is_recognized_across_chunks(terminal: Terminal) -> None:
-    size = import_loop.CHUNK
+    size = CHUNK
     rows = [f"{n},+4930{1000000 + n},Hello.,2030-01-07 09:30\n" for n in range(size)]
     write(terminal, "".join([*rows, rows[0], rows[1].replace("Hello", "Bye")]))
     said = terminal.type("import", "list.csv", code=1).stdout
@@ -184,7 +183,7 @@ def test_a_ref_is_recognized_across_chunks(terminal: Terminal) -> None:
     assert "line 3 has the same ref" in rejected(terminal)[1][1]
 
 
-def test_standard_input_needs_a_place_for_rejected_lines(terminal: Terminal) -> None:
+def test_standard_input_needs_the_rejected_option(terminal: Terminal) -> None:
     text = f"ref,phone,message,at\n{GOOD}8,030,Hello.,2030-01-07 09:30\n"
     assert "--rejected: missing" in terminal.type("import", "-", code=2).stderr
     result = terminal.type("import", "-", "--rejected", "bad.csv", code=1, stdin=text)
@@ -192,7 +191,7 @@ def test_standard_input_needs_a_place_for_rejected_lines(terminal: Terminal) -> 
     assert len(rejected(terminal, "bad.csv")) == 2
 
 
-def test_what_can_be_read_only_once_is_imported_too(terminal: Terminal) -> None:
+def test_a_named_pipe_can_be_imported(terminal: Terminal) -> None:
     pipe = terminal.folder / "pipe.csv"
     os.mkfifo(pipe)
     writer = Thread(target=pipe.write_text, args=(f"ref,phone,message,at\n{GOOD}",))
@@ -201,7 +200,7 @@ def test_what_can_be_read_only_once_is_imported_too(terminal: Terminal) -> None:
     writer.join()
 
 
-def test_a_terminal_sees_a_bar(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_a_progress_bar(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     write(terminal, GOOD)
     said = terminal.type("import", "list.csv").stderr
@@ -209,37 +208,37 @@ def test_a_terminal_sees_a_bar(terminal: Terminal, monkeypatch: pytest.MonkeyPat
     assert "1 added" in said
 
 
-def test_the_file_itself_is_no_place_for_rejected_lines(terminal: Terminal) -> None:
+def test_the_imported_file_cannot_be_the_rejected_file(terminal: Terminal) -> None:
     write(terminal, GOOD)
     assert "FILE itself" in terminal.type("import", "list.csv", "--rejected", "./list.csv", code=2).stderr
 
 
-def test_a_place_that_cannot_be_written_is_one_line(terminal: Terminal) -> None:
+def test_an_unwritable_rejected_file_is_a_one_line_error(terminal: Terminal) -> None:
     write(terminal, "8,030,Hello.,2030-01-07 09:30\n")
     said = terminal.type("import", "list.csv", "--rejected", "nowhere/bad.csv", code=2).stderr
     assert said == "--rejected: nowhere/bad.csv: there is no folder nowhere\n"
 
 
-def test_columns_that_are_unclear_are_exit_2_and_all_is_listed_at_once(terminal: Terminal) -> None:
+def test_ambiguous_columns_are_all_listed_at_once_with_exit_code_2(terminal: Terminal) -> None:
     write(terminal, "", "Mobile,Cell,at\n")
     said = terminal.type("import", "list.csv", code=2).stderr
     for words in ("phone_number: 2 columns fit", "message: no column", 'headers found: "Mobile", "Cell", "at"'):
         assert words in said
 
 
-def test_map_names_a_column(terminal: Terminal) -> None:
+def test_the_map_option_names_a_column(terminal: Terminal) -> None:
     write(terminal, GOOD, "Nr,Phone,Praxis,at\n")
     terminal.type("import", "list.csv", "--map", "message=praxis", "--map", "ref=Nr")
     assert terminal.json("list")[0]["ref"] == "7"
 
 
 @pytest.mark.parametrize("entry", ["message", "message=", "ref", "words=Text", "=Text"])
-def test_a_wrong_map_is_exit_2(terminal: Terminal, entry: str) -> None:
+def test_an_invalid_map_option_ends_with_exit_code_2(terminal: Terminal, entry: str) -> None:
     write(terminal, GOOD)
     assert "expected COLUMN=HEADER" in terminal.type("import", "list.csv", "--map", entry, code=2).stderr
 
 
-def test_a_column_is_mapped_once(terminal: Terminal) -> None:
+def test_mapping_a_column_twice_is_an_error(terminal: Terminal) -> None:
     write(terminal, GOOD)
     words = ("import", "list.csv", "--map", "ref=ref", "--map", "ref=phone")
     assert "ref twice" in terminal.type(*words, code=2).stderr
@@ -252,13 +251,15 @@ def test_a_column_is_mapped_once(terminal: Terminal) -> None:
         (["1/2/2030 09:30", "2/13/2030 9:30 AM"], ["2030-01-02", "2030-02-13"]),
     ],
 )
-def test_one_date_decides_for_the_whole_file(terminal: Terminal, dates: list[str], days: list[str]) -> None:
+def test_one_unambiguous_date_decides_the_order_for_the_whole_file(
+    terminal: Terminal, dates: list[str], days: list[str]
+) -> None:
     write(terminal, "".join(f"{n},+4930123456,Hello.,{date}\n" for n, date in enumerate(dates)))
     terminal.type("import", "list.csv")
     assert [row["scheduled_at"][:10] for row in terminal.json("list")] == days
 
 
-def test_dates_that_no_line_decides_are_exit_2_until_the_order_is_chosen(terminal: Terminal) -> None:
+def test_dates_that_are_all_ambiguous_need_the_dates_option(terminal: Terminal) -> None:
     write(terminal, "7,+4930123456,Hello.,1/2/2030 09:30\n")
     said = terminal.type("import", "list.csv", code=2).stderr
     assert "line 2" in said
@@ -267,9 +268,9 @@ def test_dates_that_no_line_decides_are_exit_2_until_the_order_is_chosen(termina
     assert terminal.json("list")[0]["scheduled_at"].startswith("2030-01-02")
 
 
-def test_dates_that_contradict_each_other_are_exit_2_until_the_order_is_chosen(terminal: Terminal) -> None:
+def test_dates_that_contradict_each_other_need_the_dates_option(terminal: Terminal) -> None:
     write(terminal, "7,+4930123456,Hello.,13/2/2030 09:30\n8,+4930123456,Hello.,2/13/2030 09:30\n")
-    assert "lines 2 and 3" in terminal.type("import", "list.csv", code=2).stderr
+    assert "line 2 and line 3" in terminal.type("import", "list.csv", code=2).stderr
     assert (
         "1 added, 0 changed, 0 unchanged, 1 rejected"
         in terminal.type("import", "list.csv", "--dates", "dmy", code=1).stdout
@@ -316,7 +317,7 @@ def zipped(*names: str) -> bytes:
         (HEADER + b"\x81\xe4", "line 2 has a letter that may be"),
     ],
 )
-def test_a_file_that_cannot_be_read_as_a_whole_is_exit_2(terminal: Terminal, content: bytes, why: str) -> None:
+def test_a_file_that_cannot_be_read_whole_ends_with_exit_code_2(terminal: Terminal, content: bytes, why: str) -> None:
     write(terminal, content)
     assert why in terminal.type("import", "list.csv", code=2).stderr
     assert not (terminal.folder / "reminderd.db").exists()
@@ -331,7 +332,7 @@ def test_a_file_that_cannot_be_read_as_a_whole_is_exit_2(terminal: Terminal, con
     ],
     ids=["UTF-8 with a mark", "UTF-8 in all the rest", "UTF-16"],
 )
-def test_a_bad_byte_rejects_its_line_alone_where_the_encoding_is_certain(
+def test_an_undecodable_byte_rejects_only_its_own_line_if_the_encoding_is_certain(
     terminal: Terminal, begin: bytes, codec: str, bad: bytes
 ) -> None:
     before, after = (
@@ -349,20 +350,20 @@ def test_a_bad_byte_rejects_its_line_alone_where_the_encoding_is_certain(
 @pytest.mark.parametrize(
     ("name", "letter"), [("windows-1252", "è"), ("cp1250", "č"), ("ISO-8859-2", "č"), ("850", "Þ")]
 )
-def test_an_encoding_that_is_named_is_used(terminal: Terminal, name: str, letter: str) -> None:
+def test_the_encoding_option_is_used(terminal: Terminal, name: str, letter: str) -> None:
     write(terminal, HEADER + b"7,+4930123456,\xe8,2030-01-07 09:30\n")
     terminal.type("import", "list.csv", "--encoding", name)
     [row] = stored(terminal)["reminders"]
     assert letter in row
 
 
-def test_a_letter_that_is_the_same_in_every_encoding_of_spreadsheets_needs_no_question(terminal: Terminal) -> None:
+def test_letters_with_the_same_bytes_in_all_spreadsheet_encodings_need_no_option(terminal: Terminal) -> None:
     write(terminal, HEADER + "7,+4930123456,Grüße, 2030-01-07 09:30\n".encode("cp1252"))
     assert "Windows-1252, commas between cells" in terminal.type("import", "list.csv").stdout
 
 
 @pytest.mark.parametrize("name", ["", "klingon", "rot13", "idna", "utf-7"])
-def test_an_encoding_that_no_spreadsheet_writes_is_wrong_usage(terminal: Terminal, name: str) -> None:
+def test_an_encoding_that_spreadsheets_never_write_is_wrong_usage(terminal: Terminal, name: str) -> None:
     write(terminal, GOOD)
     assert (
         "is unknown; expected a name like utf-8"
@@ -370,7 +371,7 @@ def test_an_encoding_that_no_spreadsheet_writes_is_wrong_usage(terminal: Termina
     )
 
 
-def test_an_encoding_that_the_mark_of_the_file_contradicts_is_refused(terminal: Terminal) -> None:
+def test_an_encoding_that_contradicts_the_byte_order_mark_is_refused(terminal: Terminal) -> None:
     write(terminal, b"\xef\xbb\xbf" + HEADER + GOOD.encode())
     assert "begins with the mark of UTF-8" in terminal.type("import", "list.csv", "--encoding", "cp1252", code=2).stderr
     terminal.type("import", "list.csv", "--encoding", "utf-8")
@@ -378,9 +379,7 @@ def test_an_encoding_that_the_mark_of_the_file_contradicts_is_refused(terminal: 
 
 @pytest.mark.parametrize("mode", [0o400, 0o440])
 @pytest.mark.parametrize("words", [["import"], ["opt-out", "import"]])
-def test_a_secret_is_no_table_whatever_leads_to_it_and_nothing_of_it_is_shown(
-    terminal: Terminal, words: list[str], mode: int
-) -> None:
+def test_a_secret_file_is_refused_as_a_table_and_never_printed(terminal: Terminal, words: list[str], mode: int) -> None:
     secret = terminal.folder / "secret_token"
     secret.write_text("5ecret\n")
     secret.chmod(mode)
@@ -390,7 +389,7 @@ def test_a_secret_is_no_table_whatever_leads_to_it_and_nothing_of_it_is_shown(
     assert said.stdout == ""
 
 
-def test_excels_own_line_for_the_delimiter_is_understood(terminal: Terminal) -> None:
+def test_excels_sep_line_sets_the_delimiter(terminal: Terminal) -> None:
     write(terminal, GOOD.replace(",", ";") + "8;030;Hello.;\n", "sep=;\nref;phone;message;at\n")
     terminal.type("import", "list.csv", code=1)
     assert rejected_line(terminal) == "4"
@@ -401,12 +400,12 @@ def rejected_line(terminal: Terminal) -> str:
         return list(csv.reader(file, delimiter=";"))[1][0]
 
 
-def test_a_header_alone_is_no_mistake(terminal: Terminal) -> None:
+def test_a_file_with_only_a_header_is_valid(terminal: Terminal) -> None:
     write(terminal, "")
     assert "0 added" in terminal.type("import", "list.csv").stdout
 
 
-def test_a_missing_file_is_exit_2(terminal: Terminal) -> None:
+def test_a_missing_file_ends_with_exit_code_2(terminal: Terminal) -> None:
     assert "nothing.csv" in terminal.type("import", "nothing.csv", code=2).stderr
 
 
@@ -437,7 +436,7 @@ def tables(alphabet: Any) -> st.SearchStrategy[list[tuple[str, str, datetime]]]:
     | st.tuples(st.just("cp1252"), tables(WINDOWS)),
     DIALECTS,
 )
-def test_whatever_a_spreadsheet_writes_arrives_as_it_was(
+def test_any_table_a_spreadsheet_writes_is_imported_unchanged(
     terminal: Terminal, encoded: tuple[str, list[tuple[str, str, datetime]]], dialect: tuple[str, str, Any]
 ) -> None:
     (codec, table), (delimiter, end, quoting) = encoded, dialect
@@ -476,7 +475,7 @@ def test_lines_may_name_a_template_and_the_appointment_instead_of_a_message(term
     assert messages == ["On Tuesday, January 8 at 4:00 PM.", "Hello."]
 
 
-def test_the_audit_keeps_no_number_that_a_files_name_has(terminal: Terminal) -> None:
+def test_the_audit_masks_a_phone_number_in_the_file_name(terminal: Terminal) -> None:
     (terminal.folder / "+4930123456.csv").write_text("ref,phone,message,at\n" + GOOD)
     terminal.type("import", "+4930123456.csv")
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -485,21 +484,21 @@ def test_the_audit_keeps_no_number_that_a_files_name_has(terminal: Terminal) -> 
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o644])
-def test_those_who_may_read_the_table_may_read_its_rejected_lines(terminal: Terminal, mode: int) -> None:
+def test_the_rejected_file_has_the_permissions_of_the_table(terminal: Terminal, mode: int) -> None:
     write(terminal, "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n")
     (terminal.folder / "list.csv").chmod(mode)
     terminal.type("import", "list.csv", code=1)
     assert S_IMODE((terminal.folder / "list.rejected.csv").stat().st_mode) == mode
 
 
-def test_rejected_lines_of_standard_input_are_for_oneself(terminal: Terminal) -> None:
+def test_rejected_lines_of_standard_input_are_readable_only_by_their_owner(terminal: Terminal) -> None:
     bad = "ref,phone,message,at\n1,030 1,Hello.,2030-01-07 09:30\n"
     terminal.type("import", "-", "--rejected", "bad.csv", code=1, stdin=bad)
     assert S_IMODE((terminal.folder / "bad.csv").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("by", ["staff", "the clinic's own system"])
-def test_an_import_never_revives_what_was_cancelled(terminal: Terminal, by: str) -> None:
+def test_an_import_never_revives_a_cancelled_reminder(terminal: Terminal, by: str) -> None:
     line = ",+4930123456,Grüße  von uns.,2030-01-07 09:30\n"
     write(terminal, line, header="ref,phone,message,at\n")
     terminal.type("import", "list.csv")
@@ -522,7 +521,7 @@ def test_an_import_never_revives_what_was_cancelled(terminal: Terminal, by: str)
         assert [(one["id"], one["status"]) for one in terminal.json("list")] == [(row["id"], "cancelled")]
 
 
-def test_an_import_knows_the_reminder_that_took_the_place_of_a_withdrawn_one(terminal: Terminal) -> None:
+def test_an_import_recognizes_a_reminder_that_was_withdrawn_and_added_again(terminal: Terminal) -> None:
     write(terminal, ",+4930123456,Hello.,2030-01-07 09:30\n", header="ref,phone,message,at\n")
     terminal.type("import", "list.csv")
     request = ReminderRequest(
@@ -538,7 +537,7 @@ def test_an_import_knows_the_reminder_that_took_the_place_of_a_withdrawn_one(ter
     assert sorted(row["status"] for row in terminal.json("list")) == ["cancelled", "scheduled"]
 
 
-def test_a_cancelled_appointment_cancels_the_reminder_that_replaced_a_withdrawn_one(
+def test_a_cancelled_appointment_cancels_a_reminder_that_was_added_again(
     terminal: Terminal,
 ) -> None:
     header = "ref,phone,message,at,status\n"
@@ -557,9 +556,7 @@ def test_a_cancelled_appointment_cancels_the_reminder_that_replaced_a_withdrawn_
 
 
 @pytest.mark.parametrize("phone", ["+4930123456", "none"], ids=["whole", "its name only"])
-def test_a_line_of_a_cancelled_appointment_finds_a_ref_by_what_can_be_seen_of_it(
-    terminal: Terminal, phone: str
-) -> None:
+def test_a_cancellation_finds_its_ref_despite_invisible_characters(terminal: Terminal, phone: str) -> None:
     write(terminal, "7 a,+4930123456,Hello.,2030-01-07 09:30\n", header="ref,phone,message,at\n")
     terminal.type("import", "list.csv")
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -570,14 +567,14 @@ def test_a_line_of_a_cancelled_appointment_finds_a_ref_by_what_can_be_seen_of_it
     assert [row["status"] for row in terminal.json("list")] == ["cancelled"]
 
 
-def test_two_lines_that_differ_only_in_what_nobody_sees_are_one_reminder(terminal: Terminal) -> None:
+def test_lines_that_differ_only_in_invisible_characters_are_one_reminder(terminal: Terminal) -> None:
     lines = ",+4930123456,Gru\u0308\u00dfe.,2030-01-07 09:30\n,+4930123456,Gr\u00fc\u00dfe. ,2030-01-07 09:30\n"
     write(terminal, lines, header="ref,phone,message,at\n")
     assert "1 added" in terminal.type("import", "list.csv", code=1).stdout
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_a_patient_who_will_not_be_called_is_a_warning_with_the_line(terminal: Terminal, dry_run: bool) -> None:
+def test_a_patient_who_will_not_be_called_causes_a_warning_with_the_line(terminal: Terminal, dry_run: bool) -> None:
     with (terminal.folder / "config.toml").open("a") as config:
         config.write('start = "09:00"\nend = "19:00"\n')
     terminal.type("opt-out", "add", "+4930123457")
@@ -590,7 +587,7 @@ def test_a_patient_who_will_not_be_called_is_a_warning_with_the_line(terminal: T
     assert "123457" not in result.output
 
 
-def test_of_many_warnings_the_first_are_shown_and_the_others_counted(terminal: Terminal) -> None:
+def test_the_first_warnings_are_shown_and_the_rest_are_counted(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", "+4930123457")
     write(terminal, "".join(f"{n},+4930123457,Hello.,2030-01-07 09:30\n" for n in range(MOST_WARNINGS + 2)))
     lines = terminal.type("import", "list.csv").stderr.splitlines()
@@ -602,7 +599,7 @@ def test_of_many_warnings_the_first_are_shown_and_the_others_counted(terminal: T
     ("name", "allowed", "added"),
     [("phones.csv", "US AR BR CG DE GB HU MX RU SM", 23), ("plus-before-national.csv", "", 0)],
 )
-def test_numbers_as_clinics_send_them_are_read_or_rejected_each_by_itself(
+def test_phone_numbers_as_clinics_write_them_are_each_read_or_rejected(
     terminal: Terminal, name: str, allowed: str, added: int
 ) -> None:
     (terminal.folder / "config.toml").write_text(
@@ -623,7 +620,7 @@ def test_numbers_as_clinics_send_them_are_read_or_rejected_each_by_itself(
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_time_zones_as_clinics_send_them_are_places_or_rejected(terminal: Terminal, dry_run: bool) -> None:
+def test_time_zones_that_are_not_places_are_rejected(terminal: Terminal, dry_run: bool) -> None:
     table = (FILES / "zones.csv").read_text(encoding="utf-8").replace("2027-", "2030-")
     (terminal.folder / "list.csv").write_text(table, encoding="utf-8")
     said = terminal.type("import", "list.csv", *(["--dry-run"] if dry_run else []), code=1).stdout
@@ -633,7 +630,7 @@ def test_time_zones_as_clinics_send_them_are_places_or_rejected(terminal: Termin
     assert all(reason.startswith("timezone: ") for reason in reasons.values())
 
 
-def test_a_local_time_or_a_national_number_is_rejected_with_the_key_that_is_missing(terminal: Terminal) -> None:
+def test_local_times_and_national_numbers_are_rejected_naming_the_missing_key(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text("")
     write(terminal, "7,202 555 0147,Hello.,2030-01-07 09:30\n")
     terminal.type("import", "list.csv", code=1)

@@ -33,7 +33,7 @@ def loaded_by(*words: str, folder: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--version"]])
-def test_no_library_of_a_command_is_loaded_before_one_is_chosen(tmp_path: Path, words: list[str]) -> None:
+def test_no_commands_libraries_are_loaded_before_it_is_chosen(tmp_path: Path, words: list[str]) -> None:
     assert not loaded_by(*words, folder=tmp_path) & ALL
 
 
@@ -46,7 +46,7 @@ def test_no_library_of_a_command_is_loaded_before_one_is_chosen(tmp_path: Path, 
     ],
     ids=lambda words: words[0],
 )
-def test_a_command_of_the_front_desk_loads_no_server(tmp_path: Path, words: list[str]) -> None:
+def test_a_staff_command_does_not_load_the_server(tmp_path: Path, words: list[str]) -> None:
     assert not loaded_by(*words, folder=tmp_path) & SERVER
 
 
@@ -56,17 +56,17 @@ def test_the_help_shows_each_command_on_one_line_of_80_columns(terminal: Termina
     assert [line.split()[0] for line in listed] == list(COMMANDS)
 
 
-def test_help_is_there_for_every_command(terminal: Terminal) -> None:
+def test_every_command_has_help(terminal: Terminal) -> None:
     for command in (None, *COMMANDS):
         assert "--help" in terminal.type(*([] if command is None else [command]), "--help").stdout
 
 
-def test_a_mistyped_command_is_answered_with_similar_ones(terminal: Terminal) -> None:
+def test_a_mistyped_command_gets_suggestions(terminal: Terminal) -> None:
     assert "No such command 'lst'. Did you mean 'list'?" in terminal.type("lst", code=2).stderr
     assert "No such command 'help'. Did you mean 'reminderd --help'?" in terminal.type("help", code=2).stderr
     assert "No such command 'xyz'." in terminal.type("xyz", code=2).stderr
 
 
-def test_a_configuration_named_before_the_command_is_refused_with_its_right_place(terminal: Terminal) -> None:
+def test_a_config_option_before_the_command_is_refused_with_the_right_position(terminal: Terminal) -> None:
     said = terminal.type("--config", "other.toml", "status", code=2).stderr
     assert "--config belongs after the command, as in: reminderd status --config other.toml" in said

@@ -37,7 +37,9 @@ def insert(terminal: Terminal, **columns: object) -> None:
 @pytest.mark.parametrize(("written", "typed"), CASES)
 @pytest.mark.parametrize("column", ["id", "ref"])
 @pytest.mark.parametrize("exactly", [True, False])
-def test_every_command_finds_it(terminal: Terminal, written: str, typed: str, column: str, *, exactly: bool) -> None:
+def test_every_command_finds_a_reminder_by_how_its_name_looks(
+    terminal: Terminal, written: str, typed: str, column: str, *, exactly: bool
+) -> None:
     insert(terminal, **({"id": "other"} | {column: written}))
     name = written if exactly else typed
     reminder_id = written if column == "id" else "other"
@@ -51,21 +53,21 @@ def test_every_command_finds_it(terminal: Terminal, written: str, typed: str, co
 
 
 @pytest.mark.parametrize(("written", "typed"), CASES)
-def test_what_a_table_shows_of_it_can_be_typed(terminal: Terminal, written: str, typed: str) -> None:
+def test_the_name_shown_in_a_table_can_be_typed(terminal: Terminal, written: str, typed: str) -> None:
     insert(terminal, id="other", ref=written)
     [shown] = [cell.strip() for cell in terminal.type("list").stdout.splitlines()[3].split("│")[2:3]]
     assert terminal.json("show", shown)["id"] == "other"
     assert typed
 
 
-def test_the_name_as_it_is_written_comes_first(terminal: Terminal) -> None:
+def test_an_exact_name_wins_over_one_that_looks_the_same(terminal: Terminal) -> None:
     insert(terminal, id="one", ref="Termin 7")
     insert(terminal, id="two", ref="Termin\u00a07")
     assert terminal.json("show", "Termin 7")["id"] == "one"
     assert terminal.json("show", "Termin\u00a07")["id"] == "two"
 
 
-def test_a_name_that_may_mean_two_is_refused(terminal: Terminal) -> None:
+def test_a_name_that_looks_like_two_reminders_names_is_refused(terminal: Terminal) -> None:
     insert(terminal, id="one", ref="Termin\u202f7")
     insert(terminal, id="two", ref="Termin\u00a07")
     said = terminal.type("cancel", "Termin 7", code=1).stderr
@@ -73,13 +75,13 @@ def test_a_name_that_may_mean_two_is_refused(terminal: Terminal) -> None:
     assert {row["status"] for row in terminal.json("list")} == {"scheduled"}
 
 
-def test_an_argument_that_is_no_text_names_nothing(terminal: Terminal) -> None:
+def test_an_argument_that_is_not_valid_text_matches_no_reminder(terminal: Terminal) -> None:
     insert(terminal, id="one")
     assert "no reminder has the id or ref" in terminal.type("show", "a\udc80", code=1).stderr
 
 
 @pytest.mark.parametrize(("written", "typed"), CASES)
-def test_an_import_and_add_know_it_and_make_no_second_one(terminal: Terminal, written: str, typed: str) -> None:
+def test_import_and_add_recognize_the_ref_and_add_no_duplicate(terminal: Terminal, written: str, typed: str) -> None:
     insert(terminal, id="one", ref=written, scheduled_at=1_893_999_600_000, message="Old.")
     line = f"{typed},+4930123456,New.,2030-01-07 09:30\n"
     (terminal.folder / "list.csv").write_text(f"ref,phone,message,at\n{line}", encoding="utf-8")

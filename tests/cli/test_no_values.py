@@ -21,7 +21,7 @@ def pieces(secret: str) -> list[str]:
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("path", [path for path, _ in all_keys()], ids=".".join)
-def test_no_value_is_printed_whatever_the_key(
+def test_no_value_is_printed_for_any_key(
     terminal: Terminal, path: tuple[str, ...], secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     *section, key = path

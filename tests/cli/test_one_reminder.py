@@ -21,12 +21,12 @@ def test_an_added_reminder_is_listed_in_the_clinics_time(terminal: Terminal) -> 
     assert "appointment 7" in terminal.type("list").stdout
 
 
-def test_add_names_the_zone_of_the_time_that_it_shows(terminal: Terminal) -> None:
+def test_add_prints_the_time_with_its_zone(terminal: Terminal) -> None:
     assert terminal.type(*ADD, "Hello.").stdout.endswith(", due 2030-01-07 09:30:00 (Europe/Berlin)\n")
 
 
 @pytest.mark.parametrize("words", [("opt-out", "add", "+4930123456"), (*ADD, "Hello.")])
-def test_a_command_in_the_wrong_folder_shows_where_the_new_database_is(
+def test_a_command_in_the_wrong_folder_prints_where_it_created_a_database(
     terminal: Terminal, words: tuple[str, ...]
 ) -> None:
     new = f"there was no database yet: created {terminal.folder / 'reminderd.db'}\n"
@@ -34,7 +34,7 @@ def test_a_command_in_the_wrong_folder_shows_where_the_new_database_is(
     assert terminal.type(*words).stderr == ""
 
 
-def test_a_time_with_an_offset_is_taken_as_it_is(terminal: Terminal) -> None:
+def test_a_time_with_an_offset_is_stored_as_given(terminal: Terminal) -> None:
     terminal.type("add", "--phone", "+4930123456", "--at", "2030-01-07T09:30:00-05:00", "--message", "Hello.")
     assert terminal.json("list")[0]["scheduled_at"] == "2030-01-07T15:30:00.000+01:00"
 
@@ -80,7 +80,7 @@ def test_a_time_that_is_already_too_late_is_not_added(terminal: Terminal) -> Non
     assert "no database yet" in terminal.type("list", code=1).stderr
 
 
-def test_a_ref_is_taken_once(terminal: Terminal) -> None:
+def test_adding_a_ref_twice_is_refused(terminal: Terminal) -> None:
     terminal.add("--ref", "7")
     words = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--message", "Hello.", "--ref", "7")
     assert "has this ref already" in terminal.type(*words, code=1).stderr
@@ -98,7 +98,7 @@ def test_show_prints_everything_by_id_or_ref(terminal: Terminal) -> None:
     assert "Hello?" in table
 
 
-def test_cancel_and_call_again(terminal: Terminal) -> None:
+def test_a_cancelled_reminder_can_be_called_again(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     assert terminal.json("cancel", reminder_id)["status"] == "cancelled"
     assert "already" in terminal.type("cancel", reminder_id, code=1).stderr
@@ -109,13 +109,13 @@ def test_cancel_and_call_again(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "call-again"])
-def test_nobodys_id_is_one_line_and_exit_1(terminal: Terminal, command: str) -> None:
+def test_an_unknown_name_is_a_one_line_error_with_exit_code_1(terminal: Terminal, command: str) -> None:
     terminal.add()
     assert terminal.type(command, "nobody", code=1).stderr == "no reminder has the id or ref nobody\n"
 
 
 @pytest.mark.parametrize("command", ["show", "cancel", "call-again"])
-def test_a_name_that_is_one_reminders_id_and_anothers_ref_is_nobodys(terminal: Terminal, command: str) -> None:
+def test_a_name_that_is_both_an_id_and_another_reminders_ref_is_refused(terminal: Terminal, command: str) -> None:
     first = terminal.add("--ref", "first")
     second = terminal.add("--ref", first["id"])
     said = terminal.type(command, first["id"], code=1).stderr
@@ -128,7 +128,7 @@ def test_a_name_that_is_one_reminders_id_and_anothers_ref_is_nobodys(terminal: T
     assert terminal.json("cancel", second["id"])["id"] == second["id"]
 
 
-def test_a_long_table_says_how_much_is_missing(terminal: Terminal) -> None:
+def test_a_truncated_table_says_how_many_rows_are_left_out(terminal: Terminal) -> None:
     for _ in range(3):
         terminal.add()
     assert "1 more" in terminal.type("list", "--limit", "2").stdout
@@ -147,7 +147,7 @@ def test_a_long_table_says_how_much_is_missing(terminal: Terminal) -> None:
         ["sandbox", "--webhook-url", "http://127.0.0.1:1", "--webhook-secret", "short"],
     ],
 )
-def test_wrong_usage_is_exit_2_without_a_traceback(terminal: Terminal, words: list[str]) -> None:
+def test_wrong_usage_ends_with_exit_code_2_and_no_traceback(terminal: Terminal, words: list[str]) -> None:
     assert terminal.type(*words, code=2).stderr
 
 
@@ -176,14 +176,14 @@ def test_check_config_warns_of_a_script_that_could_be_better_and_passes(terminal
     assert lines[-1].endswith("it sends webhooks to https://clinic.example/webhooks/twilio/…")
 
 
-def test_a_provider_that_gets_the_message_alone_is_warned_of_no_other_script(terminal: Terminal) -> None:
+def test_a_provider_that_only_speaks_the_message_gets_no_warnings_about_prompts(terminal: Terminal) -> None:
     (terminal.folder / "config.toml").write_text(
         '[provider.generic]\napi_url = "https://voice.example"\napi_key = "key"\nwebhook_auth = "none"\n'
     )
     assert "[messages]" not in terminal.type("check-config").stdout
 
 
-def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Terminal) -> None:
+def test_db_check_passes_a_sound_database_and_names_an_invalid_row(terminal: Terminal) -> None:
     assert "no database yet" in terminal.type("db", "check", code=1).stderr
     reminder_id = terminal.add()["id"]
     assert "sound" in terminal.type("db", "check").stdout
@@ -192,7 +192,7 @@ def test_a_sound_database_passes_and_a_broken_promise_is_named(terminal: Termina
     assert f"a waiting reminder has no wake_at: {reminder_id}" in terminal.type("db", "check", code=1).stderr
 
 
-def test_the_check_names_an_opt_out_that_stops_no_call(terminal: Terminal) -> None:
+def test_db_check_names_an_opt_out_that_stops_no_call(terminal: Terminal) -> None:
     terminal.add()
     with open_sync(terminal.folder / "reminderd.db") as connection:
         connection.execute("DROP TRIGGER opt_outs_inserted_in_e164")
@@ -201,7 +201,7 @@ def test_the_check_names_an_opt_out_that_stops_no_call(terminal: Terminal) -> No
     assert "opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it" in said
 
 
-def test_a_damaged_file_is_one_line_and_exit_1(terminal: Terminal) -> None:
+def test_a_damaged_database_is_a_one_line_error_with_exit_code_1(terminal: Terminal) -> None:
     (terminal.folder / "reminderd.db").write_bytes(b"This is no database." * 300)
     assert "not a SQLite database" in terminal.type("list", code=1).stderr
 
@@ -245,7 +245,7 @@ def test_adding_a_reminder_that_will_not_be_called_warns(terminal: Terminal) -> 
     assert "has opted out: it will not be called" in terminal.type(*words, "2030-01-07 10:00").stderr
 
 
-def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and_exit_1(
+def test_a_reminder_deleted_during_the_command_is_a_one_line_error_with_exit_code_1(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit, match="1"), store_errors():
@@ -266,7 +266,7 @@ def test_one_that_another_program_deletes_before_it_is_cancelled_is_one_line_and
         (("--phone", "202 555 0147", "--timezone", "EST"), "--timezone: EST has no daylight saving time"),
     ],
 )
-def test_what_an_import_would_reject_add_refuses_with_the_same_reason(
+def test_add_refuses_what_an_import_rejects_with_the_same_reason(
     terminal: Terminal, words: tuple[str, ...], says: str
 ) -> None:
     (terminal.folder / "config.toml").write_text(
@@ -287,7 +287,7 @@ def test_a_national_number_is_stored_as_it_is_dialed_from_abroad(terminal: Termi
     assert terminal.json("show", row["id"])["status"] == "cancelled"
 
 
-def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warned_of(terminal: Terminal) -> None:
+def test_unfilled_placeholders_and_lost_leading_zeros_cause_warnings(terminal: Terminal) -> None:
     first = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--ref")
     assert terminal.type(*first, "0047", "--message", "Hello.").stderr.count("warning") == 0
     said = terminal.type(*first, "47", "--message", "Dear [NameF].").stderr
@@ -295,7 +295,7 @@ def test_a_message_that_was_not_filled_in_and_a_ref_that_lost_its_zeros_are_warn
     assert "warning: ref: 47 may be 0047, rewritten by a spreadsheet" in said
 
 
-def test_show_has_codes_for_programs_and_words_for_people(terminal: Terminal) -> None:
+def test_show_prints_codes_in_json_and_text_in_tables(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     with open_sync(terminal.folder / "reminderd.db") as connection:
         insert_call(connection, reminder_id, outcome="not_answered")
@@ -306,3 +306,25 @@ def test_show_has_codes_for_programs_and_words_for_people(terminal: Terminal) ->
     assert "not answered" in text
     assert "cancel requested" in text
     assert not any(code in text for code in ("hold_code", "number_changed", "not_answered", "cancel_requested"))
+
+
+def test_a_note_of_the_manual_call_is_in_the_history_without_a_number(terminal: Terminal) -> None:
+    reminder = terminal.add("--ref", "a7")
+    terminal.type("done", "a7", "--note", "spoke to her at 0170 123456")
+    terminal.type("done", "a7", "--note", "spoke to her at 0170 123456")
+    terminal.type("done", "a7", "--note", "she comes")
+    shown = terminal.json("show", reminder["id"])
+    assert (shown["status"], shown["end_code"]) == ("cancelled", "done_by_staff")
+    assert [act["detail"] for act in shown["audit"] if act["act"] == "done"] == [
+        "spoke to her at *********56",
+        "she comes",
+    ]
+    assert terminal.type("done", "a7", "--note", " ", code=2).stderr.startswith("--note: not a note")
+
+
+def test_one_that_needs_nothing_is_not_noted_as_done(terminal: Terminal) -> None:
+    terminal.add("--ref", "a7")
+    terminal.type("cancel", "a7")
+    refused = terminal.type("done", "a7", code=1).stderr
+    assert refused == "not noted: it needs nothing: cancelled (status: cancelled)\n"
+    assert terminal.type("call-again", "a7").stdout.endswith(" is scheduled\n")

@@ -21,7 +21,7 @@ def test_a_number_that_opts_out_has_its_waiting_reminders_cancelled_at_once(term
     assert (row["phone_number"], row["source"]) == (NUMBER, "letter of 3 May")
 
 
-def test_a_number_that_comes_back_may_be_called_again(terminal: Terminal) -> None:
+def test_a_removed_opt_out_may_be_called_again(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", NUMBER)
     assert "opted in; cancelled reminders stay cancelled" in terminal.type("opt-out", "remove", NUMBER).stdout
     assert "had not opted out" in terminal.type("opt-out", "remove", NUMBER, code=1).stderr
@@ -39,7 +39,7 @@ def test_a_list_can_be_exported_and_imported_again(terminal: Terminal) -> None:
     assert len(terminal.json("opt-out", "list")) == 2
 
 
-def test_lines_that_are_no_number_are_named_and_the_others_opted_out(terminal: Terminal) -> None:
+def test_invalid_numbers_are_listed_and_the_others_are_opted_out(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     (terminal.folder / "numbers.txt").write_text(f"{NUMBER}\n\n030 123\n+1 202 555 0100\n")
     result = terminal.type("opt-out", "import", "numbers.txt", code=1)
@@ -58,7 +58,7 @@ def test_the_numbers_of_a_table_are_found_by_its_header(terminal: Terminal) -> N
     assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER, "+4930123457"]
 
 
-def test_our_own_report_is_a_list_of_numbers(terminal: Terminal) -> None:
+def test_our_own_report_can_be_imported_as_opt_outs(terminal: Terminal) -> None:
     terminal.add()
     (terminal.folder / "report.csv").write_text(terminal.type("report", "--date", "2030-01-07", "--csv").stdout)
     assert "1 number opted out; 1 reminder cancelled" in terminal.type("opt-out", "import", "report.csv").stdout
@@ -66,13 +66,13 @@ def test_our_own_report_is_a_list_of_numbers(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("name", [b"Lef\xe8vre", b"Lef\xe8vre, M\xc3\xbcller", b"M\xc3\xbc\xc3\xbcller\xe8"])
-def test_numbers_are_read_whatever_happens_to_the_letters_next_to_them(terminal: Terminal, name: bytes) -> None:
+def test_numbers_are_read_even_if_other_cells_cannot_be_decoded(terminal: Terminal, name: bytes) -> None:
     table = b"Do not call\n\nname;phone\n" + name + b";+49 30 123456\n"
     (terminal.folder / "list.csv").write_bytes(table)
     assert "1 number opted out" in terminal.type("opt-out", "import", "list.csv").stdout
 
 
-def test_an_opt_out_is_for_the_person_so_every_number_of_a_line_is_opted_out(terminal: Terminal) -> None:
+def test_every_number_of_a_line_is_opted_out(terminal: Terminal) -> None:
     terminal.add()
     table = f"Name,Telefon,Handy\nAnna,{NUMBER},+4930123457\nBerta,,+4930123458\nClara,+4930123459,+4930123459\n"
     (terminal.folder / "list.csv").write_text(table)
@@ -85,7 +85,7 @@ def test_an_opt_out_is_for_the_person_so_every_number_of_a_line_is_opted_out(ter
     assert sorted(opted_out) == [NUMBER, "+4930123457", "+4930123458", "+4930123459"]
 
 
-def test_of_a_line_with_a_wrong_number_the_others_are_opted_out_all_the_same(terminal: Terminal) -> None:
+def test_a_wrong_number_does_not_keep_the_others_of_its_line_from_opting_out(terminal: Terminal) -> None:
     table = f"Telefon,Handy\n{NUMBER},030 123\n-,\n030,031\n"
     (terminal.folder / "list.csv").write_text(table)
     result = terminal.type("opt-out", "import", "list.csv", code=1)
@@ -100,7 +100,7 @@ def test_of_a_line_with_a_wrong_number_the_others_are_opted_out_all_the_same(ter
     assert [row["phone_number"] for row in terminal.json("opt-out", "list")] == [NUMBER]
 
 
-def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Terminal) -> None:
+def test_a_table_with_ambiguous_columns_changes_nothing(terminal: Terminal) -> None:
     terminal.add()
     (terminal.folder / "list.csv").write_text(f"{NUMBER},+4930123457\n")
     said = terminal.type("opt-out", "import", "list.csv", code=2).stderr
@@ -111,7 +111,7 @@ def test_a_table_in_which_two_columns_may_be_meant_changes_nothing(terminal: Ter
     assert terminal.json("opt-out", "list") == []
 
 
-def test_a_file_that_is_no_text_is_wrong_usage(terminal: Terminal) -> None:
+def test_a_binary_file_is_wrong_usage(terminal: Terminal) -> None:
     (terminal.folder / "numbers.txt").write_bytes(b"+4930123456\n\0\0")
     assert "so it is not text; expected CSV" in terminal.type("opt-out", "import", "numbers.txt", code=2).stderr
     (terminal.folder / "numbers.xls").write_bytes(bytes.fromhex("d0cf11e0a1b11ae1") + bytes(504))
@@ -119,7 +119,7 @@ def test_a_file_that_is_no_text_is_wrong_usage(terminal: Terminal) -> None:
     assert "PHONE: without country code" in terminal.type("opt-out", "add", "030", code=2).stderr
 
 
-def test_every_act_is_in_the_audit_and_no_number_is(terminal: Terminal) -> None:
+def test_every_change_is_in_the_audit_without_a_number(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("opt-out", "add", NUMBER)
     terminal.type("opt-out", "remove", NUMBER)

@@ -32,7 +32,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, width: int) -> list[str]:
     return file.getvalue().splitlines()
 
 
-def test_a_narrow_terminal_gets_whole_numbers_and_times_and_only_long_texts_are_folded(
+def test_a_narrow_terminal_folds_long_texts_but_no_numbers_or_times(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     lines = printed(monkeypatch, 80)
@@ -43,11 +43,11 @@ def test_a_narrow_terminal_gets_whole_numbers_and_times_and_only_long_texts_are_
 
 
 @pytest.mark.parametrize("width", [40, 200])
-def test_where_all_fits_or_nothing_does_a_table_has_borders(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_a_table_has_borders_if_everything_fits_or_nothing_does(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     lines = printed(monkeypatch, width)
     assert lines[-1].startswith("└")
     assert max(map(len, lines)) <= width
 
 
-def test_a_code_is_read_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_code_is_shown_as_words(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "not answered" in printed(monkeypatch, 200)[3]

@@ -8,7 +8,7 @@ from reminderd.store.sqlite.opening import open_sync
 from tests.cli.conftest import Terminal
 
 
-def test_a_pause_is_recorded_and_shown_to_everybody_who_looks(terminal: Terminal) -> None:
+def test_a_pause_is_recorded_and_shown_by_every_command(terminal: Terminal) -> None:
     reminder_id = terminal.add()["id"]
     assert "resume ends it" in terminal.type("pause", "--reason", "wrong messages").stdout
     for words in (["list"], ["show", reminder_id]):
@@ -18,7 +18,7 @@ def test_a_pause_is_recorded_and_shown_to_everybody_who_looks(terminal: Terminal
     assert terminal.json("show", reminder_id)["status"] == "scheduled", "no row is touched"
 
 
-def test_a_pause_ends_once_and_leaves_one_line_for_each_act(terminal: Terminal) -> None:
+def test_pause_and_resume_each_leave_one_audit_line(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("pause")
     assert "was paused already" in terminal.type("pause").stdout
@@ -49,12 +49,12 @@ def test_commands_about_waiting_reminders_and_resume_say_that_the_provider_does_
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
-def test_a_mistyped_database_is_not_paused_for_nothing(terminal: Terminal, command: str) -> None:
+def test_pausing_a_missing_database_is_an_error(terminal: Terminal, command: str) -> None:
     assert "there is no database yet" in terminal.type(command, code=1).stderr
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_a_reason_is_kept_forever_and_so_without_phone_numbers(terminal: Terminal) -> None:
+def test_the_audit_masks_phone_numbers_in_a_reason(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("pause", "--reason", "+49 30 123456 complained")
     with open_sync(terminal.folder / "reminderd.db") as connection:
@@ -63,7 +63,7 @@ def test_a_reason_is_kept_forever_and_so_without_phone_numbers(terminal: Termina
     assert "(+**********56 complained)" in terminal.type("list").stderr
 
 
-def test_a_later_reason_is_recorded_and_shown(terminal: Terminal) -> None:
+def test_pausing_again_with_a_reason_records_and_shows_it(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("pause")
     assert (
@@ -74,7 +74,7 @@ def test_a_later_reason_is_recorded_and_shown(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("number", ["+49 30 123456", "030 123456", "0171-2345678", "(030) 12 34 56", "030/123456"])
-def test_no_phone_number_in_a_reason_is_kept(terminal: Terminal, number: str) -> None:
+def test_phone_numbers_in_a_reason_are_masked(terminal: Terminal, number: str) -> None:
     terminal.add()
     terminal.type("pause", "--reason", f"wrong text to {number} at 9:30 on floor 12")
     [shown] = re.findall(r"\((wrong .*)\)", terminal.type("list").stderr)
@@ -97,7 +97,7 @@ def test_the_quiet_time_after_a_restore_is_shown_until_it_is_over(terminal: Term
 
 
 @pytest.mark.parametrize("command", ["pause", "resume"])
-def test_an_error_elsewhere_in_the_configuration_does_not_stop_it(terminal: Terminal, command: str) -> None:
+def test_an_error_elsewhere_in_the_configuration_does_not_prevent_a_pause(terminal: Terminal, command: str) -> None:
     terminal.add()
     database = '[database]\nurl = "sqlite:///reminderd.db"\n'
     (terminal.folder / "config.toml").write_text(f'{database}[calling]\nbegins = "09:00"\n')
@@ -117,7 +117,7 @@ def test_an_error_elsewhere_in_the_configuration_does_not_stop_it(terminal: Term
     ],
     ids=["a wrong URL", "a mistyped section", "no TOML"],
 )
-def test_but_where_the_database_is_not_certain_nothing_is_paused(terminal: Terminal, written: str) -> None:
+def test_nothing_is_paused_if_the_database_is_uncertain(terminal: Terminal, written: str) -> None:
     terminal.add()
     (terminal.folder / "config.toml").write_text(written)
     terminal.type("pause", code=2)

@@ -23,7 +23,7 @@ def test_a_dry_run_only_counts(terminal: Terminal) -> None:
     assert terminal.json("show", "old")["message"] == "Secret words"
 
 
-def test_what_is_purged_is_counted_recorded_and_erased(terminal: Terminal) -> None:
+def test_a_purge_counts_records_and_erases(terminal: Terminal) -> None:
     old(terminal)
     terminal.add()
     assert terminal.type("purge", "--older-than", "365").stdout == "1 reminder purged\n"
@@ -43,7 +43,7 @@ def test_a_purged_reminder_can_be_shown_and_not_called_again(terminal: Terminal)
 
 
 @pytest.mark.parametrize("days", ["7", "0", "-3", "many"])
-def test_days_that_would_break_the_limits_or_are_none_are_refused(terminal: Terminal, days: str) -> None:
+def test_invalid_days_and_days_within_the_limits_are_refused(terminal: Terminal, days: str) -> None:
     old(terminal)
     assert "--older-than" in terminal.type("purge", "--older-than", days, code=2).stderr
     assert terminal.json("show", "old")["message"] == "Secret words"

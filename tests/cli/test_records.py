@@ -25,7 +25,7 @@ def test_an_export_is_one_json_document_with_everything(terminal: Terminal) -> N
     assert tuple(line) == ("export", "a number that ends in 56")
 
 
-def test_an_erasure_asks_first_and_no_is_an_answer(terminal: Terminal) -> None:
+def test_an_erasure_needs_confirmation(terminal: Terminal) -> None:
     terminal.add()
     said = terminal.type("erase", PHONE, code=1, stdin="n\n").stderr
     assert "1 reminder of this number, 1 of them waiting" in said
@@ -34,7 +34,7 @@ def test_an_erasure_asks_first_and_no_is_an_answer(terminal: Terminal) -> None:
     assert terminal.json("list") == []
 
 
-def test_erased_data_leaves_the_file_and_the_opt_out_stays_with_its_reason(terminal: Terminal) -> None:
+def test_an_erasure_removes_the_data_from_the_file_and_explains_why_the_opt_out_stays(terminal: Terminal) -> None:
     terminal.add()
     terminal.type("opt-out", "add", PHONE)
     said = terminal.type("erase", PHONE, "--yes").stdout
@@ -56,7 +56,7 @@ def test_a_number_whose_call_is_open_is_not_erased(terminal: Terminal) -> None:
 
 
 @pytest.mark.parametrize("command", ["export", "erase"])
-def test_an_unknown_number_and_an_impossible_one_have_different_errors(terminal: Terminal, command: str) -> None:
+def test_unknown_and_invalid_numbers_have_different_errors(terminal: Terminal, command: str) -> None:
     terminal.add()
     assert terminal.type(command, "+4930999999", code=1).stderr == "nothing is stored about this number\n"
     assert "PHONE: without country code" in terminal.type(command, "030 123456", code=2).stderr
@@ -65,7 +65,7 @@ def test_an_unknown_number_and_an_impossible_one_have_different_errors(terminal:
 @pytest.mark.parametrize(
     "typed", ["+49\u00a030\u00a0123456", "+49 30 123\u00ad456", "\u202d+49 30 123456\u202c", " +4930123456 "]
 )
-def test_a_number_is_found_with_what_nobody_sees_in_it(terminal: Terminal, typed: str) -> None:
+def test_a_number_with_invisible_characters_is_found(terminal: Terminal, typed: str) -> None:
     terminal.add()
     assert len(json.loads(terminal.type("export", typed).stdout)["reminders"]) == 1
     assert "erased: 1 reminder" in terminal.type("erase", typed, "--yes").stdout

@@ -64,7 +64,7 @@ NOT_OURS = "exists, and is not a file of rejected lines; expected another name, 
         (leave_a_socket, "is a socket; expected the name of a file"),
     ],
 )
-def test_what_is_no_file_of_rejected_lines_is_left_as_it_is_and_nothing_is_imported(
+def test_an_import_refuses_to_replace_anything_but_a_rejected_file(
     terminal: Terminal, table: Path, leave: Callable[[Path], object], words: str, dry: list[str]
 ) -> None:
     leave(terminal.folder / "bad.csv")
@@ -92,7 +92,7 @@ def test_what_is_no_file_of_rejected_lines_is_left_as_it_is_and_nothing_is_impor
         ("/dev/full", "is a device; expected the name of a file"),
     ],
 )
-def test_no_database_nothing_next_to_one_no_backup_and_no_configuration_is_ever_replaced(
+def test_databases_their_files_backups_and_the_configuration_are_never_replaced(
     terminal: Terminal, table: Path, name: str, words: str, dry: list[str]
 ) -> None:
     (terminal.folder / "token").write_text("t" * 32)
@@ -111,13 +111,13 @@ def test_no_database_nothing_next_to_one_no_backup_and_no_configuration_is_ever_
         assert contents(open_elsewhere) == rows
 
 
-def test_a_name_that_a_file_in_use_will_have_is_refused_as_well(terminal: Terminal, table: Path) -> None:
+def test_a_name_that_sqlite_will_use_is_refused(terminal: Terminal, table: Path) -> None:
     for name in ("reminderd.db", "reminderd.db-journal", "other.db-journal"):
         terminal.type("import", table.name, "--rejected", name, code=2)
     assert [file.name for file in terminal.folder.glob("*.db*")] == []
 
 
-def test_the_table_on_standard_input_is_no_place_for_its_rejected_lines(terminal: Terminal) -> None:
+def test_the_table_on_standard_input_cannot_be_the_rejected_file(terminal: Terminal) -> None:
     rejected = terminal.folder / "bad.csv"
     rejected.write_text("line,reason," + HEADER + "2,corrected," + BAD, encoding="utf-8-sig")
     before = rejected.read_bytes()
@@ -135,7 +135,7 @@ def test_the_table_on_standard_input_is_no_place_for_its_rejected_lines(terminal
     assert rejected.read_bytes() == before
 
 
-def test_a_dry_run_writes_its_file_of_rejected_lines_and_nothing_else(terminal: Terminal, table: Path) -> None:
+def test_a_dry_run_writes_only_the_rejected_file(terminal: Terminal, table: Path) -> None:
     terminal.add()
     with (terminal.folder / "config.toml").open("a") as config:
         config.write(
@@ -151,9 +151,7 @@ def test_a_dry_run_writes_its_file_of_rejected_lines_and_nothing_else(terminal: 
     assert after == before
 
 
-def test_on_a_full_disk_the_file_of_an_earlier_run_stays_and_no_half_of_a_new_one(
-    terminal: Terminal, table: Path
-) -> None:
+def test_a_full_disk_keeps_the_earlier_rejected_file_whole(terminal: Terminal, table: Path) -> None:
     terminal.type("import", table.name, code=1)
     before = (terminal.folder / "list.rejected.csv").read_bytes()
     table.write_text(HEADER + BAD * 4_000)

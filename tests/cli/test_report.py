@@ -36,7 +36,7 @@ def clinic(terminal: Terminal) -> Terminal:
     return terminal
 
 
-def test_those_who_need_a_human_come_first_with_the_reason(clinic: Terminal) -> None:
+def test_reminders_that_need_a_human_come_first_with_the_reason(clinic: Terminal) -> None:
     rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)
     assert [(row["outcome"], row["id"], row["why"]) for row in rows["reminders"]] == [
         ("wants to cancel", "d-wants", None),
@@ -49,16 +49,16 @@ def test_those_who_need_a_human_come_first_with_the_reason(clinic: Terminal) -> 
     assert rows["totals"]["reached"] == 0
 
 
-def test_a_table_ends_in_what_it_comes_to(clinic: Terminal) -> None:
+def test_a_report_ends_with_totals(clinic: Terminal) -> None:
     lines = clinic.type("report", "--date", DAY).stdout.splitlines()
     assert lines[-2] == "1 wants to cancel, 1 not reached, 1 waiting, 1 confirmed, 1 opted out"
     assert lines[-1] == "2 need a human"
 
 
-def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(clinic: Terminal) -> None:
+def test_the_last_outcome_is_text_in_tables_and_a_code_in_json(clinic: Terminal) -> None:
     with open_sync(clinic.folder / "reminderd.db") as connection:
-        insert_call(connection, "c-failed", outcome="hung_up", said=True)
-        insert_call(connection, "b-waits", outcome="heard", said=False)
+        insert_call(connection, "c-failed", outcome="hung_up", spoken=True)
+        insert_call(connection, "b-waits", outcome="heard", spoken=False)
     rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
     assert {row["id"]: row["call_outcome"] for row in rows if row["call_outcome"]} == {
         "c-failed": "hung_up",
@@ -68,7 +68,7 @@ def test_how_the_last_call_ended_is_words_for_people_and_a_code_for_programs(cli
     assert "not reached,hung up," in clinic.type("report", "--date", DAY, "--csv").stdout
 
 
-def test_a_reminder_of_another_day_that_waits_for_a_decision_is_named_in_every_report(terminal: Terminal) -> None:
+def test_every_report_lists_reminders_of_other_days_that_need_a_decision(terminal: Terminal) -> None:
     table = "ref,phone,message,at\nA1,+4930123456,Hello.,2030-01-07 09:30\nA2,+4930123458,Hello.,2030-01-08 09:30\n"
     for text in (table, table.replace("456", "457")):
         (terminal.folder / "list.csv").write_text(text)
@@ -88,23 +88,23 @@ def test_a_reminder_of_another_day_that_waits_for_a_decision_is_named_in_every_r
     assert own.stdout.count("A1") == 1
 
 
-def test_show_tells_of_each_call_how_it_ended_for_the_patient(clinic: Terminal) -> None:
+def test_show_lists_the_outcome_of_each_call(clinic: Terminal) -> None:
     with open_sync(clinic.folder / "reminderd.db") as connection:
-        insert_call(connection, "c-failed", status="completed", outcome="hung_up", said=True)
+        insert_call(connection, "c-failed", status="completed", outcome="hung_up", spoken=True)
     assert [call["outcome"] for call in clinic.json("show", "c-failed")["calls"]] == ["hung_up"]
     [table] = re.findall(r"(?s)\ncalls *\n(.*)\nhistory", clinic.type("show", "c-failed").stdout)
     assert "outcome" in table
     assert "hung up" in table
 
 
-def test_a_range_of_days_is_reported_in_one(clinic: Terminal) -> None:
+def test_a_range_of_days_is_one_report(clinic: Terminal) -> None:
     rows = json.loads(clinic.type("report", "--from", DAY, "--to", "2026-03-03", "--json").stdout)
     assert len(rows["reminders"]) == 6
     assert clinic.type("report", "--date", "2026-03-09").stdout == "no reminders\n"
     assert clinic.type("report").stdout == "no reminders\n", "today has none"
 
 
-def test_a_spreadsheet_can_not_be_made_to_run_what_a_cell_says(clinic: Terminal) -> None:
+def test_a_csv_report_has_no_formulas(clinic: Terminal) -> None:
     insert(clinic, "g", ref='=HYPERLINK("http://evil.example")')
     table = list(csv.DictReader(io.StringIO(clinic.type("report", "--date", DAY, "--csv").stdout)))
     assert {row["phone_number"] for row in table} == {"'+4930123456"}
@@ -112,7 +112,7 @@ def test_a_spreadsheet_can_not_be_made_to_run_what_a_cell_says(clinic: Terminal)
     assert table[0]["scheduled_at"] == "2026-03-02 11:00"
 
 
-def test_a_list_is_narrowed_by_day_number_response_and_need(clinic: Terminal) -> None:
+def test_list_filters_by_day_number_response_and_need(clinic: Terminal) -> None:
     def ids(*words: str) -> list[str]:
         return [row["id"] for row in clinic.json("list", *words)]
 
@@ -138,12 +138,12 @@ def test_every_mistake_in_the_options_is_reported_at_once(clinic: Terminal) -> N
         (["--from", "2030-01-08", "--to", "2030-01-07"], "--to: before --from; expected the same day or a later one"),
     ],
 )
-def test_days_that_nobody_means_are_wrong_usage(terminal: Terminal, command: str, words: list[str], said: str) -> None:
+def test_impossible_days_are_wrong_usage(terminal: Terminal, command: str, words: list[str], said: str) -> None:
     terminal.add()
     assert terminal.type(command, *words, code=2).stderr == f"{said}\n"
 
 
-def test_an_empty_day_is_no_day(terminal: Terminal) -> None:
+def test_an_empty_date_is_an_error(terminal: Terminal) -> None:
     assert "--date: not a date" in terminal.type("report", "--date", "", code=2).stderr
 
 
@@ -151,3 +151,16 @@ def test_an_empty_day_is_no_day(terminal: Terminal) -> None:
 def test_json_and_csv_together_are_wrong_usage(clinic: Terminal, words: list[str]) -> None:
     refused = clinic.type(*words, code=2)
     assert (refused.stdout, refused.stderr) == ("", "--csv: with --json; expected one or the other\n")
+
+
+def test_staff_note_whom_they_have_called_and_nobody_needs_to_call_them_again(clinic: Terminal) -> None:
+    said = [clinic.type("done", f"ref {name}").stdout for name in ("c-failed", "d-wants", "b-waits")]
+    assert said == [
+        "c-failed is failed, and done\n",
+        "d-wants is called, and done\n",
+        "b-waits is cancelled, and done\n",
+    ]
+    rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
+    assert [row["id"] for row in rows if row["outcome"] == "done by staff"] == ["b-waits", "c-failed", "d-wants"]
+    assert clinic.type("report", "--date", DAY).stdout.endswith("nobody needs a human\n")
+    assert clinic.json("list", "--needs-human") == []

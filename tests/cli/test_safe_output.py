@@ -85,7 +85,7 @@ def written_by_others(terminal: Terminal) -> Terminal:
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words).encode("unicode_escape").decode())
-def test_no_control_and_no_bidi_character_reaches_the_terminal(written_by_others: Terminal, words: list[str]) -> None:
+def test_no_control_or_bidi_character_reaches_the_terminal(written_by_others: Terminal, words: list[str]) -> None:
     result = written_by_others.runner.invoke(reminderd, words, env={"COLUMNS": "200"}, color=True)
     assert result.output
     assert "Traceback" not in result.output
@@ -97,7 +97,7 @@ def test_a_program_that_reads_json_gets_every_character(written_by_others: Termi
     assert (shown["ref"], shown["message"], shown["calls"][0]["transcript"]) == (NASTY, NASTY, NASTY)
 
 
-async def test_on_a_real_terminal_an_escape_is_shown_and_not_obeyed(tmp_path: Path) -> None:
+async def test_a_real_terminal_shows_escape_sequences_without_obeying_them(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "reminderd", "show", "a\x1b[31mb"]
     (tmp_path / "config.toml").write_text("")
@@ -115,7 +115,7 @@ async def test_on_a_real_terminal_an_escape_is_shown_and_not_obeyed(tmp_path: Pa
     assert b"\x1b" not in said
 
 
-def test_no_table_for_a_spreadsheet_has_a_formula_and_our_own_import_reads_it_back(terminal: Terminal) -> None:
+def test_exported_tables_have_no_formulas_and_can_be_imported_again(terminal: Terminal) -> None:
     terminal.type("opt-out", "add", "+4930123456", "--source", FORMULA)
     table = terminal.type("opt-out", "list", "--csv").stdout
     [row] = csv.DictReader(io.StringIO(table))
@@ -125,7 +125,7 @@ def test_no_table_for_a_spreadsheet_has_a_formula_and_our_own_import_reads_it_ba
     assert "1 number opted out" in terminal.type("opt-out", "import", "numbers.csv").stdout
 
 
-def test_the_file_of_rejected_lines_has_no_formula_and_is_read_back_as_the_lines_were(terminal: Terminal) -> None:
+def test_the_rejected_file_has_no_formulas_and_reads_back_unchanged(terminal: Terminal) -> None:
     line = f"-7,+4930123456,{FORMULA},"
     (terminal.folder / "list.csv").write_text(f"ref,phone,message,at\n{line}yesterday\n")
     terminal.type("import", "list.csv", code=1)
@@ -139,7 +139,7 @@ def test_the_file_of_rejected_lines_has_no_formula_and_is_read_back_as_the_lines
 
 
 @pytest.mark.parametrize("words", [["opt-out", "list"], ["opt-out", "list", "--json"]])
-async def test_what_a_terminal_can_not_encode_is_shown_as_an_escape(tmp_path: Path, words: list[str]) -> None:
+async def test_characters_the_terminal_cannot_encode_are_shown_as_escapes(tmp_path: Path, words: list[str]) -> None:
     with open_sync(tmp_path / "reminderd.db") as connection:
         connection.execute("INSERT INTO opt_outs (phone_number, source) VALUES ('+4930123456', 'Müller')")
     environment = clean_environment() | {"PYTHONIOENCODING": "ascii"}

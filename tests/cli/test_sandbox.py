@@ -33,11 +33,11 @@ def test_every_mistake_is_reported_at_once(terminal: Terminal, words: str, mista
     assert [line.partition(":")[0] for line in shown.splitlines()] == mistakes
 
 
-def test_a_dialect_that_nobody_speaks_is_wrong_usage(terminal: Terminal) -> None:
+def test_an_unknown_dialect_is_wrong_usage(terminal: Terminal) -> None:
     assert "twilio" in terminal.type("sandbox", "--dialect", "latin", code=2).stderr
 
 
-def test_the_help_has_all_that_is_needed_to_call_it(terminal: Terminal) -> None:
+def test_the_help_explains_how_to_use_the_sandbox(terminal: Terminal) -> None:
     shown = "".join(terminal.type("sandbox", "--help").stdout.split())
     assert "AC" + "0" * 32 in shown
     assert "0123456789abcdef" * 2 in shown
@@ -62,7 +62,7 @@ def test_it_serves_the_generic_contract_until_it_is_stopped() -> None:
         assert answer.json() == {"calls": []}
 
 
-def test_it_serves_twilio_s_dialect_until_it_is_stopped() -> None:
+def test_it_serves_twilios_dialect_until_it_is_stopped() -> None:
     account = "AC" + "0" * 32
     with serving("--dialect", "twilio") as url:
         auth = (account, "0123456789abcdef" * 2)

@@ -76,7 +76,7 @@ def insert(terminal: Terminal, name: str, **columns: Any) -> None:
         connection.execute(f"INSERT INTO reminders ({', '.join(row)}) VALUES ({marks})", tuple(row.values()))
 
 
-def test_when_all_is_good_the_first_line_says_so_and_the_rest_shows_the_numbers(terminal: Terminal) -> None:
+def test_a_good_status_has_ok_in_the_first_line_and_numbers_below(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()):
         first, *lines = terminal.type("status").stdout.splitlines()
@@ -120,7 +120,7 @@ def test_programs_get_one_document(terminal: Terminal) -> None:
     }
 
 
-def test_waiting_reminders_that_can_not_be_called_are_counted_with_their_reason(terminal: Terminal) -> None:
+def test_waiting_reminders_that_cannot_be_called_are_counted_by_reason(terminal: Terminal) -> None:
     later = {"scheduled_at": YEAR_2999, "wake_at": YEAR_2999}
     insert(terminal, "r1", **later)
     insert(terminal, "r2", timezone="EST", **later)
@@ -153,7 +153,7 @@ def test_every_error_is_in_the_first_line_and_in_the_exit_code(terminal: Termina
     assert len(document["errors"]) == 3
 
 
-def test_what_waits_for_a_reason_and_a_pause_are_no_error_and_the_verdict_names_the_pause(terminal: Terminal) -> None:
+def test_holds_and_a_pause_are_not_errors_and_the_first_line_names_the_pause(terminal: Terminal) -> None:
     future = to_ms(NOW) + 3_600_000_000_000
     for name, reason in (("a", "hours"), ("b", "number_busy"), ("c", None)):
         insert(terminal, name, scheduled_at=future, hold_code=reason)
@@ -168,7 +168,7 @@ def test_what_waits_for_a_reason_and_a_pause_are_no_error_and_the_verdict_names_
     assert document["pauses"] == [said.splitlines()[0].removeprefix("OK, but ")]
 
 
-def test_a_process_that_takes_webhooks_only_says_so(terminal: Terminal) -> None:
+def test_a_process_that_only_receives_webhooks_is_labeled(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says(last_poll=None, last_webhook="2026-03-02T08:31:00+00:00", parts={"database": None})):
         said = terminal.type("status").stdout
@@ -176,13 +176,13 @@ def test_a_process_that_takes_webhooks_only_says_so(terminal: Terminal) -> None:
     assert "2026-03-02 09:31:00, " in said
 
 
-def test_who_listens_everywhere_is_asked_on_this_machine(terminal: Terminal) -> None:
+def test_a_daemon_that_listens_on_all_addresses_is_asked_on_loopback(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says(), host="0.0.0.0"):  # noqa: S104 - only asked, not bound
         assert terminal.type("status").stdout.startswith("OK")
 
 
-def test_a_daemon_that_does_not_run_is_an_error_and_the_database_is_shown_all_the_same(terminal: Terminal) -> None:
+def test_a_stopped_daemon_is_an_error_and_the_database_is_still_shown(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()) as port:
         pass
@@ -194,7 +194,7 @@ def test_a_daemon_that_does_not_run_is_an_error_and_the_database_is_shown_all_th
     assert json.loads(terminal.type("status", "--json", code=1).stdout)["daemon"] is None
 
 
-def test_a_daemon_with_another_database_is_not_taken_for_ours(terminal: Terminal) -> None:
+def test_a_daemon_with_another_database_is_not_ours(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says(database_id="0" * 32)) as port:
         said = terminal.type("status", code=1).stdout
@@ -221,7 +221,7 @@ def test_another_program_on_that_port_is_an_error(terminal: Terminal, answer: An
     assert words in first
 
 
-def test_a_daemon_that_hangs_is_not_waited_for_without_end() -> None:
+def test_a_hanging_daemon_is_not_waited_for_forever() -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -231,18 +231,18 @@ def test_a_daemon_that_hangs_is_not_waited_for_without_end() -> None:
     assert said.endswith(" within 0.01 s")
 
 
-def test_a_port_that_the_daemon_chooses_can_not_be_asked(terminal: Terminal) -> None:
+def test_a_random_port_cannot_be_asked(terminal: Terminal) -> None:
     terminal.add()
     (terminal.folder / "config.toml").write_text("[web]\nport = 0\n")
     assert "[web].port is 0" in terminal.type("status", code=1).stdout
 
 
-def test_without_a_database_there_is_one_line(terminal: Terminal) -> None:
+def test_a_missing_database_is_a_one_line_error(terminal: Terminal) -> None:
     assert "there is no database yet" in terminal.type("status", code=1).stderr
     assert not list(terminal.folder.glob("*.db*"))
 
 
-def test_the_age_of_the_newest_backup_is_shown_where_backups_are_wanted(terminal: Terminal) -> None:
+def test_the_newest_backups_age_is_shown_if_backups_are_configured(terminal: Terminal) -> None:
     terminal.add()
     with answering(terminal, says()):
         assert terminal.json("status")["backup_age_seconds"] is None

@@ -34,7 +34,7 @@ def refused(terminal: Terminal, *words: str) -> str:
 
 
 @pytest.mark.parametrize("command", [ADD, ("list",), ("opt-out", "add", "+493012345678"), ("pause",)])
-def test_any_command_with_a_real_provider_closes_it_too(
+def test_any_command_with_a_real_provider_closes_the_database_to_the_sandbox(
     terminal: Terminal, real: Path, command: tuple[str, ...]
 ) -> None:
     terminal.type(*ADD[:-1], "newcomer")
@@ -42,7 +42,7 @@ def test_any_command_with_a_real_provider_closes_it_too(
     assert "has been in use with the provider generic" in refused(terminal)
 
 
-def test_a_configuration_without_a_provider_is_refused_by_its_name(terminal: Terminal, real: Path) -> None:
+def test_a_configuration_without_a_provider_is_refused_naming_the_file(terminal: Terminal, real: Path) -> None:
     terminal.type(*ADD, "--config", str(real))
     (terminal.folder / "config.toml").write_text(PLACE)
     assert refused(terminal).startswith(f"{terminal.folder / 'config.toml'} names no provider, but ")
@@ -53,7 +53,7 @@ def test_sandbox_and_a_real_provider_exclude_each_other(terminal: Terminal, real
     assert said == f"--sandbox: {real} names a real provider; expected one or the other\n"
 
 
-def test_a_restore_does_not_forget_it(terminal: Terminal, real: Path) -> None:
+def test_a_restore_keeps_the_database_closed_to_the_sandbox(terminal: Terminal, real: Path) -> None:
     terminal.type(*ADD)
     backup, database = terminal.folder / "early.db", terminal.folder / "reminderd.db"
     terminal.type("db", "backup", str(backup))
@@ -62,7 +62,7 @@ def test_a_restore_does_not_forget_it(terminal: Terminal, real: Path) -> None:
     assert "has been in use with the provider generic" in refused(terminal)
 
 
-def test_a_restore_with_a_real_provider_closes_the_database(terminal: Terminal, real: Path) -> None:
+def test_a_restore_with_a_real_provider_closes_the_database_to_the_sandbox(terminal: Terminal, real: Path) -> None:
     with open_sync(terminal.folder / "early.db"):
         pass
     terminal.type("db", "restore", "early.db", "--config", str(real))

@@ -35,9 +35,9 @@ VOICEMAIL_COUNTS = evolve(RULES, voicemail_is_reached=True)
     [
         ([], Sent.NOTHING),
         ([MEMBER], Sent.NOTHING),
-        ([evolve(MEMBER, said=True)], Sent.VOICEMAIL),
-        ([MEMBER, evolve(MEMBER, said=True, spoken_by=NOW)], Sent.MESSAGE),
-        ([evolve(MEMBER, said=True), evolve(MEMBER, said=True, spoken_by=NOW)], Sent.MESSAGE),
+        ([evolve(MEMBER, spoken=True)], Sent.VOICEMAIL),
+        ([MEMBER, evolve(MEMBER, spoken=True, spoken_by=NOW)], Sent.MESSAGE),
+        ([evolve(MEMBER, spoken=True), evolve(MEMBER, spoken=True, spoken_by=NOW)], Sent.MESSAGE),
     ],
 )
 def test_a_provider_that_asks_has_spoken_only_what_it_fetched(members: list[Member], sent: Sent) -> None:
@@ -113,7 +113,7 @@ def test_nothing_is_heard_of_a_reminder_that_was_not_spoken(ending: CallOutcome)
     was_spoken = ending in {CallOutcome.CONFIRMED, CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
     call = evolve(CALL, outcome=ending)
     assert outcome_for(MEMBER, call) is (CallOutcome.NOT_HEARD if was_spoken else ending)
-    assert outcome_for(evolve(MEMBER, said=True), call) is ending
+    assert outcome_for(evolve(MEMBER, spoken=True), call) is ending
     assert not reached(MEMBER, call, VOICEMAIL_COUNTS)
 
 
@@ -124,7 +124,7 @@ def hung_up_after(seconds: float) -> Call:
     return evolve(CALL, outcome=CallOutcome.HUNG_UP, hung_up_at=NOW + timedelta(seconds=seconds))
 
 
-SPOKEN = evolve(MEMBER, said=True, spoken_by=NOW + 7 * SECOND)
+SPOKEN = evolve(MEMBER, spoken=True, spoken_by=NOW + 7 * SECOND)
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ SPOKEN = evolve(MEMBER, said=True, spoken_by=NOW + 7 * SECOND)
     [
         (evolve(CALL, outcome=CallOutcome.CONFIRMED), SPOKEN, RULES, True),
         (evolve(CALL, outcome=CallOutcome.HEARD), SPOKEN, RULES, True),
-        (evolve(CALL, outcome=CallOutcome.HEARD), evolve(MEMBER, said=True), RULES, True),
+        (evolve(CALL, outcome=CallOutcome.HEARD), evolve(MEMBER, spoken=True), RULES, True),
         (hung_up_after(7), SPOKEN, RULES, True),
         (hung_up_after(6.999), SPOKEN, RULES, False),
-        (hung_up_after(7), evolve(MEMBER, said=True), RULES, False),
+        (hung_up_after(7), evolve(MEMBER, spoken=True), RULES, False),
         (evolve(CALL, outcome=CallOutcome.HUNG_UP), SPOKEN, RULES, False),
-        (evolve(CALL, outcome=CallOutcome.VOICEMAIL), evolve(MEMBER, said=True), RULES, False),
-        (evolve(CALL, outcome=CallOutcome.VOICEMAIL), evolve(MEMBER, said=True), VOICEMAIL_COUNTS, True),
+        (evolve(CALL, outcome=CallOutcome.VOICEMAIL), evolve(MEMBER, spoken=True), RULES, False),
+        (evolve(CALL, outcome=CallOutcome.VOICEMAIL), evolve(MEMBER, spoken=True), VOICEMAIL_COUNTS, True),
         (evolve(CALL, outcome=CallOutcome.NOT_HEARD), SPOKEN, VOICEMAIL_COUNTS, False),
         (evolve(CALL, outcome=CallOutcome.NOT_ANSWERED), SPOKEN, VOICEMAIL_COUNTS, False),
         (evolve(CALL, outcome=CallOutcome.DECLINED), SPOKEN, VOICEMAIL_COUNTS, False),
@@ -213,3 +213,17 @@ def test_a_reminder_that_waits_for_its_new_number_to_be_accepted_is_told_apart()
     assert outcome(Status.SCHEDULED, None, None, HoldCode.NUMBER_CHANGED) is Outcome.NUMBER_CHANGED
     assert outcome(Status.SCHEDULED, None, None, HoldCode.HOURS) is Outcome.WAITING
     assert outcome(Status.EXPIRED, None, EndCode.TOO_LATE, HoldCode.NUMBER_CHANGED) is Outcome.EXPIRED
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("response", [None, *Response])
+def test_what_staff_have_done_no_longer_needs_a_human_and_nothing_else_is_other(
+    status: Status, response: Response | None
+) -> None:
+    was = outcome(status, response, None)
+    expected = Outcome.DONE_BY_STAFF if was in NEED_A_HUMAN else was
+    assert outcome(status, response, None, is_done=True) is expected
+
+
+def test_what_waited_when_staff_had_called_the_patient_is_told_apart_from_what_was_cancelled() -> None:
+    assert outcome(Status.CANCELLED, None, EndCode.DONE_BY_STAFF) is Outcome.DONE_BY_STAFF

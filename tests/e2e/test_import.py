@@ -6,8 +6,8 @@ import signal
 import pytest
 import trio
 
-from reminderd.cli.import_loop import CHUNK
 from reminderd.core.model import Status
+from reminderd.imports.loop import CHUNK
 from tests.e2e.conftest import Clinic
 from tests.support.generic_server import send, webhook
 from tests.support.program import Program, running

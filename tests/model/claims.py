@@ -118,17 +118,17 @@ def _look_at_final(model: Model, reminder: Reminder) -> None:
 def _was_moved(model: Model, reminder: Reminder) -> bool:
     if Rule.MOVED_IS_CALLED_ANEW not in model.rules:
         return False
-    members = [one for one in model.db.members.values() if one.reminder_id == reminder.id and not one.gone]
+    members = [one for one in model.db.members.values() if one.reminder_id == reminder.id and not one.deleted]
     current = [member for member, _ in model.history(reminder)]
     if not current:
         return bool(members)
-    heard = [one for one in members if one.said and model.db.calls[one.call_id].outcome is not None]
+    heard = [one for one in members if one.spoken and model.db.calls[one.call_id].outcome is not None]
     return reminder.status == "called" and bool(heard) and all(one not in heard for one in current)
 
 
 def _leave_call(model: Model, reminder: Reminder) -> None:
     """Decide what becomes of a reminder whose status says that it is in a call, although it is in none."""
-    was_called = any(one.reminder_id == reminder.id and not one.gone for one in model.db.members.values())
+    was_called = any(one.reminder_id == reminder.id and not one.deleted for one in model.db.members.values())
     if model.was_heard(reminder):
         model.end(reminder, "called", None)
     elif model.has_unknown_outcome(reminder) or not was_called:

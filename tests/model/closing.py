@@ -28,7 +28,7 @@ def outcome_of(end: str, *, asks: bool, was_spoken: bool) -> str:
 
 def outcome_for(member: Member, call: Call) -> str | None:
     """Return how a call ended for one of its reminders: nothing is heard that was not spoken."""
-    return "not_heard" if call.outcome in {"heard", "hung_up"} and not member.said else call.outcome
+    return "not_heard" if call.outcome in {"heard", "hung_up"} and not member.spoken else call.outcome
 
 
 def close(model: Model, call: Call, state: str, how: str) -> None:

@@ -141,7 +141,7 @@ class Model:
     def is_current(self, member: Member, reminder: Reminder, call: Call) -> bool:
         """Return whether a call is still about the reminder as it is now."""
         is_same = member.scheduled_at == reminder.scheduled_at and call.phone_number == reminder.phone_number
-        return not member.gone and (is_same or Rule.MEMBERSHIP_IS_FOR_TIME_AND_NUMBER not in self.rules)
+        return not member.deleted and (is_same or Rule.MEMBERSHIP_IS_FOR_TIME_AND_NUMBER not in self.rules)
 
     def members_of(self, call: Call) -> list[Member]:
         return [one for one in self.db.members.values() if one.call_id == call.id]
@@ -184,8 +184,8 @@ class Model:
         """Return whether the patient of one of a call's reminders has heard its message."""
         if call.outcome == "hung_up" and Rule.HUNG_UP_ONCE_SPOKEN_IS_REACHED in self.rules:
             by, until = member.spoken_by, call.hung_up_at
-            return member.said and by is not None and until is not None and by <= until
-        return member.said and call.outcome in {"heard", "hung_up"}
+            return member.spoken and by is not None and until is not None and by <= until
+        return member.spoken and call.outcome in {"heard", "hung_up"}
 
     def alive_call(self, reminder: Reminder) -> Call | None:
         return next((call for _, call in self.history(reminder) if call.state in ALIVE), None)

@@ -113,10 +113,10 @@ def progress(model: Model, call: Call, news: News, account: str) -> None:
 def _ended(model: Model, call: Call, news: News) -> None:
     """Close a call by its one terminal report."""
     members = model.members_of(call)
-    asks = model.setting.asks_what_to_say and Rule.SAID_AS_HANDED_OUT in model.rules
+    asks = model.setting.asks_what_to_say and Rule.SPOKEN_AS_HANDED_OUT in model.rules
     call.status, call.received_at, call.evidence = news.end, model.now, True
     if call.outcome != "heard":
-        call.outcome = outcome_of(news.end or "", asks=asks, was_spoken=any(one.said for one in members))
+        call.outcome = outcome_of(news.end or "", asks=asks, was_spoken=any(one.spoken for one in members))
     if call.outcome == "hung_up":
         ends = [model.now]
         if Rule.LATE_REPORTS_MAKE_NO_CALL_LONGER in model.rules:
@@ -126,7 +126,7 @@ def _ended(model: Model, call: Call, news: News) -> None:
         if Rule.HEARD_BY_ALL_MEMBERS not in model.rules:
             members = [member for member, _ in model.current(call)]
         for member in members:
-            member.said = True
+            member.spoken = True
     close(model, call, "ended", "reported" if call.state in ALIVE else "noted")
 
 
@@ -191,7 +191,7 @@ def answer_patient(model: Model, news: News, account: str) -> list[Asked]:
             continue
         if not is_out and model.now < model.limit_of(reminder):
             spoken.append(reminder.asked)
-            member.said, member.message = True, reminder.message
+            member.spoken, member.message = True, reminder.message
             member.spoken_by = model.now + len(spoken) * MESSAGE_TAKES
         elif reminder.status != "failed":  # told that the call is not needed anymore
             model.end(reminder, *(("cancelled", "opted_out") if is_out else ("expired", "too_late")))
@@ -208,8 +208,8 @@ def settle_key(model: Model, news: News, account: str, key: str) -> None:
         return
     call.outcome = "heard"
     current = model.current(call)
-    for member, reminder in [(member, one) for member, one in current if member.said] or current:
-        member.said = True
+    for member, reminder in [(member, one) for member, one in current if member.spoken] or current:
+        member.spoken = True
         if reminder.status not in {"called", "cancelled"}:
             reminder.attempts = model.attempts(reminder)
             model.end(reminder, "called", None)

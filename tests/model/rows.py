@@ -121,10 +121,10 @@ class Member:
     reminder_id: str
     scheduled_at: int
     message: int
-    said: bool = False
+    spoken: bool = False
     spoken_by: int | None = None
     """When its message has been spoken to its end, if the line stays open."""
-    gone: bool = False
+    deleted: bool = False
     """Its reminder was deleted."""
 
 

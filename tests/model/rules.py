@@ -57,7 +57,7 @@ class Rule(Enum):
     PROGRESS_LEAVES_FINAL_ALONE = "a sign of life changes no final reminder"
     HEARD_WINS = "a reminder that was heard becomes called, whatever its status, unless it was cancelled"
     HEARD_BY_ALL_MEMBERS = "a call that was heard was heard for all its reminders, including those that have left it"
-    SAID_AS_HANDED_OUT = "if the provider asks what to speak, only what was handed out was said"
+    SPOKEN_AS_HANDED_OUT = "if the provider asks what to speak, only what was handed out was spoken"
     KEY_PRESS_IS_HEARD = (
         "a key, or the request at the end of the message, proves that it was heard, whatever the call reports later"
     )

@@ -87,9 +87,9 @@ def erase(model: Model, number: str) -> None:
     for call in db.calls.values():
         if call.phone_number == number:
             call.reminder_id = "erased"
-            said = any(one.said for one in model.members_of(call))
+            spoken = any(one.spoken for one in model.members_of(call))
             db.members = {key: one for key, one in db.members.items() if one.call_id != call.id}
-            db.members[call.id, "erased"] = Member(call.id, "erased", 0, 0, said=said, gone=True)
+            db.members[call.id, "erased"] = Member(call.id, "erased", 0, 0, spoken=spoken, deleted=True)
     ids = {one.id for one in db.reminders.values() if one.phone_number == number}
     db.reminders = {key: one for key, one in db.reminders.items() if key not in ids}
     db.receipts = {key: one for key, one in db.receipts.items() if one not in ids}
@@ -211,7 +211,7 @@ def sql_delete(model: Model, reminder_id: str) -> None:
     model.db.reminders.pop(reminder_id)
     for member in model.db.members.values():
         if member.reminder_id == reminder_id:
-            member.gone = True
+            member.deleted = True
     _wake_calls(model, reminder_id)
     if Rule.CALLS_OUTLIVE_REMINDERS not in model.rules:
         _delete_calls(model, reminder_id)

@@ -166,7 +166,7 @@ NEEDED = [
     Needed(Rule.HEARD_BY_ALL_MEMBERS, "called again after it was heard",
            "claim A r0 ; send 0 accepted ; settle 0 ; sql_move r0 3 ; end 0 heard ; deliver 0 ; sql_move r0 -3"
            " ; claim A r0 ; send 0 accepted"),
-    Needed(Rule.SAID_AS_HANDED_OUT, "called, but nobody heard it",
+    Needed(Rule.SPOKEN_AS_HANDED_OUT, "called, but nobody heard it",
            "claim A r0 ; send 0 accepted ; settle 0 ; end 0 heard ; deliver 0", {"asks_what_to_say": True}),
     Needed(Rule.KEY_PRESS_IS_HEARD, "called again after it was heard",
            "claim A r0 ; send 0 accepted ; settle 0 ; answer 0 asks ; key 0 confirm ; end 0 busy ; deliver 0 ; tick 2"

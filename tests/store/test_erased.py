@@ -71,7 +71,7 @@ def test_a_patient_who_heard_the_message_and_hung_up_before_its_end_counts_too(s
     end(store, "one", call(store, "one"))
     until = to_ms(store.now)
     store.connection.execute("UPDATE call_logs SET outcome = 'hung_up', hung_up_at = ?", (until,))
-    store.connection.execute("UPDATE call_reminders SET said = 1, spoken_by = ?", (until - 1,))
+    store.connection.execute("UPDATE call_reminders SET spoken = 1, spoken_by = ?", (until - 1,))
     erased(store)
     store.later(HOUR)
     store.insert("two", PHONE)

@@ -57,12 +57,15 @@ def test_what_is_asked_for_is_listed_by_time(store: Store, asked: dict[str, Any]
 def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
-    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode)))
+    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode), (False, True)))
     with a_store(tmp_path / "every.db") as store:
-        for number, (status, response, reason, hold) in enumerate(states):
-            store.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
+        for number, (status, response, reason, hold, is_done) in enumerate(states):
+            own = {"response": response, "end_code": reason, "hold_code": hold}
+            store.insert(f"{number:04}", status=status, done_at=to_ms(NOW) if is_done else None, **own)
         rows = list_reminders(store.connection, wanted=Wanted(needs_human=True), limit=None)
-    expected = [f"{number:04}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
+    expected = [
+        f"{number:04}" for number, (*state, done) in enumerate(states) if outcome(*state, is_done=done) in NEED_A_HUMAN
+    ]
     assert [row["id"] for row in rows] == expected
 
 
@@ -84,7 +87,7 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
         " VALUES ('theirs', 'called', '', 'ended', 1, 0), ('gone', 'called', '', 'ended', 0, 0)"
     )
     store.connection.execute(
-        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, gone)"
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, deleted)"
         " VALUES ('gone', 'called', 0, 0, '', 1), ('call-of-called', 'wants', 1, 0, '', 0)"
     )
     assert [call["id"] for call in calls_of(store.connection, "called")] == ["call-of-called", "theirs"]
@@ -93,9 +96,9 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
 
 def test_the_end_of_the_last_call_is_shown_for_each_reminder_of_a_bundle(store: Store) -> None:
     insert_call(store.connection, "called", id="busy", outcome="not_answered")
-    insert_call(store.connection, "called", id="heard", outcome="heard", said=True)
+    insert_call(store.connection, "called", id="heard", outcome="heard", spoken=True)
     store.connection.execute(
-        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, spoken)"
         " SELECT 'heard', id, 1, scheduled_at, '', 0 FROM reminders WHERE id = 'failed'"
     )
     store.connection.execute("UPDATE reminders SET phone_number = '+12025550002' WHERE id = 'failed'")
@@ -106,8 +109,8 @@ def test_the_end_of_the_last_call_is_shown_for_each_reminder_of_a_bundle(store: 
 
 
 def test_a_call_for_another_time_or_number_does_not_count_for_the_reminder_as_it_is_now(store: Store) -> None:
-    insert_call(store.connection, "called", outcome="heard", said=True)
-    insert_call(store.connection, "wants", outcome="heard", said=True)
+    insert_call(store.connection, "called", outcome="heard", spoken=True)
+    insert_call(store.connection, "wants", outcome="heard", spoken=True)
     store.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
     store.connection.execute("UPDATE reminders SET phone_number = '+12025550009' WHERE id = 'wants'")
     rows = {row["id"]: row["call_outcome"] for row in list_reminders(store.connection, wanted=Wanted(), limit=None)}

@@ -8,7 +8,6 @@ from uuid import UUID
 import pytest
 from attrs import evolve
 
-from reminderd.cli.import_loop import _earlier_lines
 from reminderd.core.answers import Accepted, Refused
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.lifecycle.transition import limit_of
@@ -433,10 +432,3 @@ def test_a_roomy_connection_still_syncs_every_commit(tmp_path: Path) -> None:
     with open_sync(tmp_path / "reminderd.db") as connection:
         make_room(connection)
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2
-
-
-def test_the_first_line_with_a_key_is_remembered() -> None:
-    with _earlier_lines() as seen_before:
-        assert seen_before([(1, 10, 2), (-(2**63), 20, 3)]) == [(10, 2), (20, 3)]
-        assert seen_before([(1, 11, 4), (3, 30, 5), (3, 31, 6)]) == [(10, 2), (30, 5), (30, 5)]
-        assert seen_before([]) == []

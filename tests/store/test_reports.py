@@ -67,7 +67,7 @@ def test_picking_up_is_on_record_before_the_message_is_spoken(store: Store, line
     assert spoken.message == "Tomorrow at nine."
     assert [(call.status, call.answered_by) for call in store.calls()] == [("in-progress", "human")]
     assert store.calls()[0].wake_at == store.now + store.rules.outcome_timeout
-    assert [bool(row["said"]) for row in store.connection.execute("SELECT said FROM call_reminders")] == [True]
+    assert [bool(row["spoken"]) for row in store.connection.execute("SELECT spoken FROM call_reminders")] == [True]
 
 
 def test_a_call_may_be_picked_up_before_the_providers_answer_is_here(store: Store) -> None:

@@ -61,6 +61,7 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "former_number",
         "end_code",
         "ended_at",
+        "done_at",
         "retry_at",
         "again_until",
         "response",
@@ -286,7 +287,7 @@ def test_a_deleted_reminder_has_left_its_calls_and_a_replaced_one_has_not(
     connection.execute(
         "INSERT OR REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r2', '+49301', 'm', 1)"
     )
-    rows = connection.execute("SELECT reminder_id, gone FROM call_reminders ORDER BY reminder_id").fetchall()
+    rows = connection.execute("SELECT reminder_id, deleted FROM call_reminders ORDER BY reminder_id").fetchall()
     assert [tuple(row) for row in rows] == [("r1", 1), ("r2", 0)]
     assert connection.execute("SELECT count(*) FROM call_logs").fetchone()[0] == 1
 

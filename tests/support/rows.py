@@ -5,7 +5,7 @@ from typing import Any
 from reminderd.store.sqlite.driver import Connection
 
 
-def insert_call(connection: Connection, reminder_id: str, *, said: bool = False, **columns: Any) -> None:
+def insert_call(connection: Connection, reminder_id: str, *, spoken: bool = False, **columns: Any) -> None:
     """Write a call of a reminder with its membership; alive calls are to be looked at now."""
     row = connection.execute("SELECT phone_number, scheduled_at FROM reminders WHERE id = ?", (reminder_id,)).fetchone()
     values = {
@@ -21,7 +21,7 @@ def insert_call(connection: Connection, reminder_id: str, *, said: bool = False,
     marks = ", ".join("?" for _ in values)
     connection.execute(f"INSERT INTO call_logs ({', '.join(values)}) VALUES ({marks})", tuple(values.values()))
     connection.execute(
-        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, said)"
+        "INSERT INTO call_reminders (call_id, reminder_id, position, scheduled_at, message_digest, spoken)"
         " VALUES (?, ?, 0, ?, '', ?)",
-        (values["id"], reminder_id, row["scheduled_at"], int(said)),
+        (values["id"], reminder_id, row["scheduled_at"], int(spoken)),
     )

@@ -349,3 +349,40 @@ async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -
         assert [warning.partition(":")[0] for warning in zero["warnings"]] == ["message"]
         assert [warning.partition(" may be")[0] for warning in seven["warnings"]] == ["ref: 47"]
         assert "warnings" not in (await api.get("0047")).json()
+
+
+async def test_staff_of_the_clinics_own_system_note_that_they_have_called_the_patient(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        await api.post([REMINDER, REMINDER | {"ref": "b"}, REMINDER | {"ref": "c"}])
+        await api.execute("UPDATE reminders SET status = 'failed', end_code = 'no_report' WHERE ref = 'b'")
+        await api.execute("UPDATE reminders SET status = 'called' WHERE ref = 'c'")
+        path = "/api/reminders/{}/done"
+        waited = await api.client.post(path.format("appointment-1"))
+        assert (waited.status_code, waited.json()["end_code"]) == (200, "done_by_staff")
+        failed = await api.client.post(path.format("b"), json={"note": "he comes, 0170 123456"})
+        assert (failed.json()["status"], failed.json()["end_code"]) == ("failed", "no_report")
+        assert failed.json()["done_at"] is not None
+        again = await api.client.post(path.format("b"), json={"note": "he comes, 0170 123456"})
+        assert (again.status_code, again.json()) == (200, failed.json())
+        is_a_problem(await api.client.post(path.format("c")), 409)
+        is_a_problem(await api.client.post(path.format("nobody")), 404)
+        details = await api.database.read(
+            lambda c: [
+                row[0] for row in c.execute("SELECT detail FROM audit WHERE act = 'done' ORDER BY id").fetchall()
+            ]
+        )
+        assert details == [None, "he comes, *********56"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [("[]", None), ("{", None), ('{"note": 1, "why": ""}', ["/why", "/note"]), ('{"note": " "}', ["/note"])],
+)
+async def test_a_note_that_cannot_be_read_is_refused(tmp_path: Path, body: str, pointers: list[str] | None) -> None:
+    async with an_api(tmp_path) as api:
+        await api.post(REMINDER)
+        headers = {"Content-Type": "application/json"}
+        answer = await api.client.post("/api/reminders/appointment-1/done", content=body, headers=headers)
+        told = is_a_problem(answer, 400)
+        assert [error["pointer"] for error in told.get("errors", [])] == (pointers or [])
+        assert (await api.get("appointment-1")).json()["status"] == "scheduled"

@@ -34,7 +34,13 @@ PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 _RESPONSES: Final = frozenset(Response)
 _CANCELS: Final = frozenset(
-    {EndCode.CANCELLED_BY_STAFF, EndCode.WITHDRAWN, EndCode.CANCELLED_ELSEWHERE, EndCode.OPTED_OUT}
+    {
+        EndCode.CANCELLED_BY_STAFF,
+        EndCode.WITHDRAWN,
+        EndCode.DONE_BY_STAFF,
+        EndCode.CANCELLED_ELSEWHERE,
+        EndCode.OPTED_OUT,
+    }
 )
 
 
@@ -79,7 +85,7 @@ def claim_reminder(
             return Transition(ledger=ledger.put(_at_rest(reminder, now)))
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
-    reminder = evolve(reminder, end_code=None, ended_at=None, attempts=ledger.attempts(reminder))
+    reminder = evolve(reminder, end_code=None, ended_at=None, done_at=None, attempts=ledger.attempts(reminder))
     reminder = _anew(reminder) if ledger.has_left(reminder) else reminder
     call = ledger.alive_call(reminder)
     if call is not None:
@@ -114,7 +120,8 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
     """Return a final reminder that waits again, because of a wrong clock or a later move; None: it stays final."""
     if reminder.status is Status.CANCELLED or reminder.purged:
         return None
-    if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
+    is_ahead = reminder.ended_at is not None and reminder.ended_at > now
+    if reminder.end_code is EndCode.TOO_LATE and is_ahead and reminder.done_at is None:
         return scheduled(reminder, now, reason="it had expired by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
@@ -128,8 +135,8 @@ def _was_moved(ledger: Ledger, reminder: Reminder) -> bool:
     """Return whether a final reminder's last calls were for a time or number other than its present one."""
     if ledger.has_left(reminder):
         return True
-    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.gone]
-    heard = [one for one in members if one.said and ledger.calls[one.call_id].outcome is not None]
+    members = [one for one in ledger.members.values() if one.reminder_id == reminder.id and not one.deleted]
+    heard = [one for one in members if one.spoken and ledger.calls[one.call_id].outcome is not None]
     is_current = any(member in heard for member, _ in ledger.history(reminder))
     return reminder.status is Status.CALLED and bool(heard) and not is_current
 
@@ -149,7 +156,7 @@ def _left_its_call(ledger: Ledger, reminder: Reminder, rules: Rules, now: dateti
     """Return what becomes of a reminder whose status says that it is in a call, although it is in none."""
     if ledger.was_heard(reminder, rules):
         return ended(reminder, Status.CALLED, None, now)
-    was_called = any(one.reminder_id == reminder.id and not one.gone for one in ledger.members.values())
+    was_called = any(one.reminder_id == reminder.id and not one.deleted for one in ledger.members.values())
     if ledger.doubtful(reminder, rules) or not was_called:
         return ended(reminder, Status.FAILED, EndCode.UNCONFIRMED, now)
     return scheduled(reminder, now, now=now)

@@ -65,8 +65,8 @@ class Turn:
 def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: datetime) -> Turn:
     """Decide what the person who answers a call hears: much may have changed since it was placed.
 
-    What is handed out to be spoken counts as said: it is marked on the memberships. That it was asked for at all shows
-    that the provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
+    What is handed out counts as spoken: it is marked on the memberships. That it was asked for at all shows that the
+    provider reaches us, whatever is spoken. A reminder that is not needed anymore ends with the reason.
     """
     fetched = evolve(call, fetched_at=call.fetched_at or now)
     ledger = ledger.put(fetched)
@@ -77,9 +77,9 @@ def answered_by_patient(ledger: Ledger, call: Call, *, rules: Rules, now: dateti
     after, lines = _not_needed(ledger, fetched, wanted, rules, now)
     if not wanted or who is Listener.FAX or not rules.leave_voicemail:  # a machine needs no apology
         return Turn(transition=Transition(ledger=after, call=fetched, lines=lines), reply=HANG_UP, message="")
-    said = [evolve(member, said=True, message_digest=digest(one.message)) for member, one in wanted]
+    marked = [evolve(member, spoken=True, message_digest=digest(one.message)) for member, one in wanted]
     return Turn(
-        transition=Transition(ledger=after.put(*said), call=fetched, lines=lines),
+        transition=Transition(ledger=after.put(*marked), call=fetched, lines=lines),
         reply=SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL),
         message=spoken_together(one.message for _, one in wanted),
     )
@@ -110,8 +110,8 @@ def key_pressed(ledger: Ledger, call: Call, key: Key, *, rules: Rules, now: date
             return Turn(transition=Transition(ledger=ledger, call=call), reply=HANG_UP, message="")
         case _:
             reply = _repeated(key)
-    after, lines = _heard(ledger, call, now)
-    message = spoken_together(one.message for _, one in _said(after, call)) if reply.question is not None else ""
+    after, lines = _settle_as_heard(ledger, call, now)
+    message = spoken_together(one.message for _, one in _spoken_in(after, call)) if reply.question is not None else ""
     return Turn(
         transition=Transition(ledger=after, call=after.calls[call.id], lines=lines), reply=reply, message=message
     )
@@ -124,10 +124,10 @@ def unspoken(ledger: Ledger, call: Call) -> Transition:
     """
     if call.outcome is not None:
         return Transition(ledger=ledger, call=call)
-    unsaid = [evolve(member, said=False, spoken_by=None) for member in ledger.members_of(call) if member.said]
+    taken_back = [evolve(member, spoken=False, spoken_by=None) for member in ledger.members_of(call) if member.spoken]
     text = "the provider could not use our answer: nothing was spoken"
     line = LogLine(text, Level.WARNING, call.reminder_id, call.id)
-    return Transition(ledger=ledger.put(*unsaid), call=call, lines=(line,) if unsaid else ())
+    return Transition(ledger=ledger.put(*taken_back), call=call, lines=(line,) if taken_back else ())
 
 
 def _to_person(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Turn:
@@ -138,7 +138,7 @@ def _to_person(ledger: Ledger, call: Call, rules: Rules, now: datetime) -> Turn:
     for member, one in wanted:
         spoken.append(one.message)
         takes = rules.greeting_takes + timedelta(seconds=seconds(spoken_together(spoken)))
-        after = after.put(evolve(member, said=True, spoken_by=now + takes, message_digest=digest(one.message)))
+        after = after.put(evolve(member, spoken=True, spoken_by=now + takes, message_digest=digest(one.message)))
     return Turn(
         transition=Transition(ledger=after, call=call, lines=lines),
         reply=SpokenReply(parts=_ASKING, question=Question.MENU) if wanted else NOT_NEEDED,
@@ -165,7 +165,7 @@ def _not_needed(
         if reminder.id in kept:
             continue
         if call.outcome is None:
-            after = after.put(evolve(member, said=False, spoken_by=None))
+            after = after.put(evolve(member, spoken=False, spoken_by=None))
         if reminder.status.final:
             continue
         counted = evolve(reminder, attempts=over.attempts(reminder))
@@ -178,10 +178,10 @@ def _not_needed(
     return after, tuple(lines)
 
 
-def _said(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
+def _spoken_in(ledger: Ledger, call: Call) -> list[tuple[Member, Reminder]]:
     """Return the reminders that were heard: a key proves that something was spoken, even after a restore."""
     current = ledger.current(call)
-    return [(member, one) for member, one in current if member.said] or current
+    return [(member, one) for member, one in current if member.spoken] or current
 
 
 def _repeated(key: Key) -> SpokenReply:
@@ -194,12 +194,12 @@ def _repeated(key: Key) -> SpokenReply:
     return SpokenReply(parts=(*first, *asked), question=key.question, repeats=key.repeats + 1)
 
 
-def _heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[LogLine, ...]]:
-    """Settle every reminder that was said in the call: the patient heard it, whatever is reported later."""
+def _settle_as_heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[LogLine, ...]]:
+    """Settle every reminder that was spoken in the call: the patient heard it, whatever is reported later."""
     after = ledger.put(evolve(call, outcome=call.outcome if call.outcome in PROVEN else CallOutcome.HEARD))
     lines: list[LogLine] = []
-    for member, reminder in _said(ledger, call):
-        after = after.put(evolve(member, said=True))
+    for member, reminder in _spoken_in(ledger, call):
+        after = after.put(evolve(member, spoken=True))
         settled = called(after, reminder, now)
         if settled != reminder:
             after = after.put(settled)
@@ -208,16 +208,18 @@ def _heard(ledger: Ledger, call: Call, now: datetime) -> tuple[Ledger, tuple[Log
 
 
 def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now: datetime) -> Turn:
-    """Record the patient's answer for every reminder that was said in the call; it proves that they were heard."""
-    after, _ = _heard(ledger, call, now)
+    """Record the patient's answer for every reminder that was spoken in the call; it proves that they were heard."""
+    after, _ = _settle_as_heard(ledger, call, now)
     outcome = CallOutcome.CONFIRMED if response is Response.CONFIRMED else CallOutcome.HEARD
     lines: list[LogLine] = []
     answers: list[tuple[str, Response]] = []
-    for _, reminder in _said(ledger, call):
+    for _, reminder in _spoken_in(ledger, call):
         # An opt-out is never replaced by another answer.
         given = Response.OPTED_OUT if reminder.response == Response.OPTED_OUT else response
         outcome = CallOutcome.HEARD if given is Response.OPTED_OUT else outcome
-        answered = evolve(after.reminders[reminder.id], response=given)
+        heard = after.reminders[reminder.id]
+        # Staff did not know of this answer when they noted that nothing is left to do.
+        answered = evolve(heard, response=given, done_at=heard.done_at if heard.status is Status.CANCELLED else None)
         if answered == reminder:
             continue
         after = after.put(answered)
@@ -241,8 +243,10 @@ def _opts_out_unheard(ledger: Ledger, call: Call, now: datetime) -> Turn:
     As it was no machine, the text was not left on one either.
     """
     over = ledger.put(evolve(call, outcome=CallOutcome.NOT_HEARD))
-    unsaid = [evolve(member, said=False) for member in ledger.members_of(call) if member.said and not member.spoken_by]
-    after, lines, answers = ledger.put(*unsaid), [], []
+    taken_back = [
+        evolve(member, spoken=False) for member in ledger.members_of(call) if member.spoken and not member.spoken_by
+    ]
+    after, lines, answers = ledger.put(*taken_back), [], []
     for _, reminder in ledger.current(call):
         answered = evolve(reminder, response=Response.OPTED_OUT)
         if not answered.status.final:

@@ -180,7 +180,7 @@ def _ended(ledger: Ledger, call: Call, report: Report, rules: Rules, now: dateti
     is_hung_up = outcome is CallOutcome.HUNG_UP
     over = evolve(over, outcome=outcome, hung_up_at=_line_ended_at(over, report, now) if is_hung_up else None)
     if not asks and outcome in SPOKEN:
-        ledger = ledger.put(*(evolve(member, said=True) for member in members if not member.said))
+        ledger = ledger.put(*(evolve(member, spoken=True) for member in members if not member.spoken))
     end = CallEnd(kind=EndKind.REPORTED if call.state.alive else EndKind.NOTED)
     after, lines = close(ledger, over, end, rules=rules, now=now)
     if not lines:

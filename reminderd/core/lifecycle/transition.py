@@ -142,7 +142,7 @@ class Ledger:
 
     def has_left(self, reminder: Reminder) -> bool:
         """Return whether the reminder was in calls, and was moved or got another number after all of them."""
-        was_called = any(one.reminder_id == reminder.id and not one.gone for one in self.members.values())
+        was_called = any(one.reminder_id == reminder.id and not one.deleted for one in self.members.values())
         return was_called and not self.history(reminder)
 
     def counted(self, reminder: Reminder) -> list[tuple[Member, Call]]:
@@ -273,6 +273,7 @@ def scheduled(
         status=Status.SCHEDULED,
         end_code=None,
         ended_at=None,
+        done_at=None,
         hold_code=lasting_hold(reminder) or hold,
         last_error=reason if reason is not None else reminder.last_error,
         retry_at=at if at > now else None,
@@ -464,4 +465,4 @@ def local(moment: datetime, reminder: Reminder, rules: Rules) -> str:
 def _is_current(member: Member, reminder: Reminder, call: Call) -> bool:
     """Return whether a call is still about the reminder as it is now."""
     is_same = member.scheduled_at == reminder.scheduled_at and call.phone_number == reminder.phone_number
-    return is_same and not member.gone
+    return is_same and not member.deleted

@@ -53,7 +53,7 @@ def test_a_due_reminder_is_dialing_and_its_call_is_leased_until_it_is_answered()
     assert (call.provider, call.account, call.phone_number) == ("generic", ACCOUNT, DUE.phone_number)
     [member] = transition.ledger.members.values()
     assert (member.position, member.scheduled_at, member.message_digest) == (0, NOW, digest(DUE.message))
-    assert not member.said
+    assert not member.spoken
 
 
 def test_the_claimer_gets_the_call_its_reminders_and_what_is_spoken() -> None:
@@ -82,7 +82,7 @@ def test_after_a_call_that_has_ended_there_is_a_new_one() -> None:
         ((evolve(DUE, message=" "),), {}, Status.FAILED, EndCode.INVALID),
         ((evolve(DUE, timezone="Mars"),), {}, Status.FAILED, EndCode.INVALID),
         ((DUE,), {"opted_out": frozenset({DUE.phone_number})}, Status.CANCELLED, EndCode.OPTED_OUT),
-        ((DUE, HEARD, a_member(HEARD, DUE, said=True)), {}, Status.CALLED, None),
+        ((DUE, HEARD, a_member(HEARD, DUE, spoken=True)), {}, Status.CALLED, None),
         ((DUE,), {"restored_at": NOW, "restored_seq": 1}, Status.FAILED, EndCode.RESTORED),
         ((DUE, a_call(CallState.UNREPORTED)), {}, Status.FAILED, EndCode.UNCONFIRMED),
         ((evolve(DUE, expires_at=NOW),), {}, Status.EXPIRED, EndCode.TOO_LATE),
@@ -221,7 +221,7 @@ def test_a_reminder_that_is_put_back_while_its_call_is_alive_waits_for_that_call
 def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_say(status: Status) -> None:
     row = a_reminder(status, wake_at=NOW)
     assert after(row).end_code is EndCode.UNCONFIRMED
-    assert after(row, HEARD, a_member(HEARD, row, said=True)).status is Status.CALLED
+    assert after(row, HEARD, a_member(HEARD, row, spoken=True)).status is Status.CALLED
     assert after(row, a_call(CallState.UNREPORTED)).end_code is EndCode.UNCONFIRMED
     assert after(row, BUSY).status is Status.DIALING  # called again at once
     moved = evolve(row, scheduled_at=NOW + DAY, attempts=2)
@@ -233,7 +233,7 @@ def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_
 def test_what_its_calls_say_counts_before_an_opt_out(status: Status) -> None:
     row = a_reminder(status, wake_at=NOW)
     out: dict[str, Any] = {"opted_out": frozenset({row.phone_number})}
-    assert after(row, HEARD, a_member(HEARD, row, said=True), **out).status is Status.CALLED
+    assert after(row, HEARD, a_member(HEARD, row, spoken=True), **out).status is Status.CALLED
     assert after(row, a_call(CallState.UNREPORTED), **out).end_code is EndCode.UNCONFIRMED
     assert after(row, BUSY, **out).end_code is EndCode.OPTED_OUT
 
@@ -249,7 +249,7 @@ def test_what_another_program_ended_is_left_in_peace_with_a_reason() -> None:
 def test_a_reminder_that_is_moved_after_its_call_waits_for_its_new_time(status: Status) -> None:
     before = a_reminder(status)
     moved = evolve(before, scheduled_at=NOW + DAY, wake_at=NOW, attempts=2)
-    reminder = after(moved, HEARD, a_member(HEARD, before, said=True))
+    reminder = after(moved, HEARD, a_member(HEARD, before, spoken=True))
     assert (reminder.status, reminder.wake_at, reminder.attempts) == (Status.SCHEDULED, NOW + DAY, 0)
 
 
@@ -262,18 +262,18 @@ def test_the_patients_answer_was_for_the_time_before_and_another_programs_own_wo
 ) -> None:
     before = a_reminder(status, response=response, wake_at=NOW)
     moved = evolve(before, scheduled_at=NOW + DAY)
-    assert after(moved, HEARD, a_member(HEARD, before, said=True)).response == kept
-    assert after(before, HEARD, a_member(HEARD, before, said=True)).response == response
+    assert after(moved, HEARD, a_member(HEARD, before, spoken=True)).response == kept
+    assert after(before, HEARD, a_member(HEARD, before, spoken=True)).response == response
 
 
 def test_one_that_was_cancelled_or_purged_stays_so_though_it_is_moved() -> None:
     for row in (a_reminder(Status.CANCELLED), a_reminder(Status.CALLED, phone_number="", message="")):
         moved = evolve(row, scheduled_at=NOW + DAY, wake_at=NOW)
-        assert after(moved, HEARD, a_member(HEARD, row, said=True)).status is row.status
+        assert after(moved, HEARD, a_member(HEARD, row, spoken=True)).status is row.status
 
 
 def test_the_same_row_written_again_after_it_was_heard_is_not_called_again() -> None:
-    assert after(DUE, HEARD, a_member(HEARD, DUE, said=True)).status is Status.CALLED
+    assert after(DUE, HEARD, a_member(HEARD, DUE, spoken=True)).status is Status.CALLED
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_the_same_row_written_again_while_it_waits_for_its_redial_still_waits() 
 
 
 def test_a_row_that_was_deleted_and_written_anew_is_called() -> None:
-    reminder = after(DUE, HEARD, a_member(HEARD, DUE, said=True, gone=True))
+    reminder = after(DUE, HEARD, a_member(HEARD, DUE, spoken=True, deleted=True))
     assert reminder.status is Status.DIALING
 
 
@@ -324,6 +324,15 @@ def test_what_was_too_late_by_a_clock_that_was_ahead_waits_again(status: Status)
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (Status.SCHEDULED, None, None)
     stays = after(evolve(ahead, ended_at=NOW - HOUR, wake_at=NOW))
     assert stays.status is status
+    assert after(evolve(ahead, done_at=NOW - HOUR, wake_at=NOW)).status is status, "its patient was called manually"
+
+
+def test_what_staff_had_done_needs_them_again_once_it_is_moved_or_made_to_wait_by_another_program() -> None:
+    done = evolve(DUE, done_at=NOW - HOUR, scheduled_at=NOW + HOUR)
+    assert after(done).done_at is None
+    moved = evolve(done, status=Status.FAILED, scheduled_at=NOW)
+    left = a_member(HEARD, evolve(moved, scheduled_at=NOW - DAY))
+    assert (after(moved, HEARD, left).status, after(moved, HEARD, left).done_at) == (Status.SCHEDULED, None)
 
 
 # After a restore

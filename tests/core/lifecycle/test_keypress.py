@@ -46,8 +46,8 @@ def answered(ledger: Ledger, **changes: Any) -> Turn:
     return answered_by_patient(ledger, ledger.calls["call-1"], **facts | changes)
 
 
-def said(*reminders: Any, call: Any = ANSWERED) -> Ledger:
-    rows: list[Member] = [a_member(call, one, position=place, said=True) for place, one in enumerate(reminders)]
+def spoken_in(*reminders: Any, call: Any = ANSWERED) -> Ledger:
+    rows: list[Member] = [a_member(call, one, position=place, spoken=True) for place, one in enumerate(reminders)]
     return a_ledger(call, *reminders, *rows)
 
 
@@ -81,13 +81,13 @@ def test_the_first_request_for_our_document_is_kept_whatever_its_answer(status: 
     assert again.transition.ledger.calls["call-1"].fetched_at == NOW
 
 
-def test_what_is_handed_out_counts_as_said_with_the_words_of_this_moment() -> None:
+def test_what_is_handed_out_counts_as_spoken_with_the_words_of_this_moment() -> None:
     changed = evolve(WAITING, message="Other words.")
     ledger = a_ledger(changed, OTHER, ANSWERED, a_member(ANSWERED, WAITING), a_member(ANSWERED, OTHER, position=1))
     turn = answered(ledger)
     assert turn.message == "Other words. And at ten."
     member = turn.transition.ledger.members["call-1", "reminder-1"]
-    assert (member.said, member.message_digest) == (True, digest("Other words."))
+    assert (member.spoken, member.message_digest) == (True, digest("Other words."))
 
 
 def test_when_our_answer_was_first_fetched_is_kept_whatever_it_was() -> None:
@@ -111,12 +111,12 @@ def test_a_message_is_over_once_the_greeting_and_all_up_to_it_were_spoken() -> N
 
 
 def test_an_answer_that_could_not_be_used_was_not_spoken() -> None:
-    after = unspoken(said(WAITING), ANSWERED)
+    after = unspoken(spoken_in(WAITING), ANSWERED)
     member = after.ledger.members["call-1", "reminder-1"]
-    assert (member.said, member.spoken_by) == (False, None)
+    assert (member.spoken, member.spoken_by) == (False, None)
     assert after.lines[0].text == "the provider could not use our answer: nothing was spoken"
     assert unspoken(after.ledger, ANSWERED).lines == ()
-    heard = pressed(said(WAITING), "").transition.ledger
+    heard = pressed(spoken_in(WAITING), "").transition.ledger
     assert unspoken(heard, heard.calls["call-1"]).ledger == heard
 
 
@@ -135,7 +135,7 @@ def test_a_call_is_no_longer_needed_if_its_reminder_is_not(why: str) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     turn = answered(a_ledger(reminder, ANSWERED, **facts), **changes)
     assert (turn.reply, turn.message) == (NOT_NEEDED, "")
-    assert not any(member.said for member in turn.transition.ledger.members.values())
+    assert not any(member.spoken for member in turn.transition.ledger.members.values())
 
 
 TOLD_SO = {
@@ -176,7 +176,7 @@ def test_one_that_had_ended_before_keeps_its_end(status: Status) -> None:
 
 
 def test_a_request_that_comes_again_once_the_message_was_heard_takes_nothing_back() -> None:
-    heard = pressed(said(WAITING), "").transition.ledger
+    heard = pressed(spoken_in(WAITING), "").transition.ledger
     assert answered(heard).transition.ledger.members == heard.members
 
 
@@ -192,7 +192,7 @@ def test_only_those_of_a_bundle_that_are_still_wanted_are_spoken() -> None:
     turn = answered(a_ledger(evolve(WAITING, status=Status.CANCELLED), OTHER, ANSWERED))
     assert turn.message == "And at ten."
     members = turn.transition.ledger.members
-    assert [members["call-1", one].said for one in ("reminder-1", "reminder-2")] == [False, True]
+    assert [members["call-1", one].spoken for one in ("reminder-1", "reminder-2")] == [False, True]
 
 
 @pytest.mark.parametrize("answered_by", MACHINES)
@@ -200,7 +200,7 @@ def test_a_machine_is_left_the_neutral_words_or_none_as_configured(answered_by: 
     ledger = a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by))
     assert answered(ledger).reply == SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
     member = answered(ledger).transition.ledger.members["call-1", "reminder-1"]
-    assert (member.said, member.spoken_by) == (True, None)
+    assert (member.spoken, member.spoken_by) == (True, None)
     assert answered(ledger, rules=NO_WORD).reply == HANG_UP
 
 
@@ -223,7 +223,7 @@ def test_a_key_during_the_text_for_a_machine_shows_a_person_who_then_hears_the_m
     assert turn.reply == SpokenReply(parts=ASKING, question=Question.MENU)
     assert turn.message == "Your appointment is tomorrow at nine. And at ten."
     after = turn.transition.ledger
-    assert all(member.said and member.spoken_by for member in after.members.values())
+    assert all(member.spoken and member.spoken_by for member in after.members.values())
     assert {one.response for one in after.reminders.values()} == {None}, "they have not heard what they would answer"
     confirmed = pressed(after, "1").transition.ledger
     assert {one.status for one in confirmed.reminders.values()} == {Status.CALLED}
@@ -244,7 +244,7 @@ def test_a_reminder_that_is_too_late_by_then_is_not_spoken() -> None:
     turn = key_pressed(ledger, call, key, rules=RULES, now=NOW + SECOND)
     assert turn.reply == NOT_NEEDED
     assert turn.transition.ledger.reminders["reminder-1"].status is Status.EXPIRED
-    assert not turn.transition.ledger.members["call-1", "reminder-1"].said
+    assert not turn.transition.ledger.members["call-1", "reminder-1"].spoken
 
 
 def test_no_key_during_the_text_for_a_machine_proves_nothing() -> None:
@@ -293,7 +293,7 @@ def test_a_call_in_which_9_was_pressed_during_the_text_for_a_machine_was_not_ans
 def test_a_key_answers_every_reminder_that_was_spoken_and_proves_that_it_was_heard(
     digits: str, at: Question, response: Response, part: Prompt, status: Status
 ) -> None:
-    turn = pressed(said(evolve(WAITING, status=status), OTHER), digits, at=at)
+    turn = pressed(spoken_in(evolve(WAITING, status=status), OTHER), digits, at=at)
     after = turn.transition.ledger
     assert turn.reply == SpokenReply(parts=(part,))
     assert turn.opts_out is (response is Response.OPTED_OUT)
@@ -304,23 +304,23 @@ def test_a_key_answers_every_reminder_that_was_spoken_and_proves_that_it_was_hea
 
 
 def test_a_wish_to_cancel_is_an_error_in_the_log_as_staff_must_act() -> None:
-    [line] = pressed(said(WAITING), "2", at=Question.CANCEL).transition.lines
+    [line] = pressed(spoken_in(WAITING), "2", at=Question.CANCEL).transition.lines
     assert (line.level, line.text) == (Level.ERROR, "called: cancel requested by key")
 
 
 def test_a_reminder_that_was_not_spoken_is_left_alone() -> None:
-    ledger = a_ledger(ANSWERED, WAITING, OTHER, a_member(ANSWERED, WAITING, said=True), a_member(ANSWERED, OTHER))
+    ledger = a_ledger(ANSWERED, WAITING, OTHER, a_member(ANSWERED, WAITING, spoken=True), a_member(ANSWERED, OTHER))
     assert pressed(ledger, "1").transition.ledger.reminders["reminder-2"] == OTHER
 
 
 def test_a_key_proves_that_the_message_was_spoken_though_a_restore_has_forgotten_it() -> None:
     after = pressed(a_ledger(WAITING, ANSWERED), "1").transition.ledger
     assert after.reminders["reminder-1"].status is Status.CALLED
-    assert after.members["call-1", "reminder-1"].said
+    assert after.members["call-1", "reminder-1"].spoken
 
 
 def test_2_alone_asks_whether_it_is_meant_and_proves_that_the_message_was_heard() -> None:
-    turn = pressed(said(WAITING), "2", repeats=1)
+    turn = pressed(spoken_in(WAITING), "2", repeats=1)
     after = turn.transition.ledger
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
     assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
@@ -330,15 +330,15 @@ def test_2_alone_asks_whether_it_is_meant_and_proves_that_the_message_was_heard(
 
 
 def test_the_same_key_a_second_time_changes_nothing() -> None:
-    first = pressed(said(WAITING), "1").transition.ledger
+    first = pressed(spoken_in(WAITING), "1").transition.ledger
     again = pressed(first, "1")
     assert (again.transition.ledger, again.transition.lines, again.answers) == (first, (), ())
 
 
 def test_a_later_answer_counts_but_opted_out_is_the_last_word() -> None:
-    first = pressed(said(WAITING), "2", at=Question.CANCEL).transition.ledger
+    first = pressed(spoken_in(WAITING), "2", at=Question.CANCEL).transition.ledger
     assert pressed(first, "1").transition.ledger.reminders["reminder-1"].response == Response.CONFIRMED
-    out = pressed(said(WAITING), "9").transition.ledger
+    out = pressed(spoken_in(WAITING), "9").transition.ledger
     assert out.calls["call-1"].outcome is CallOutcome.HEARD
     again = pressed(out, "1").transition.ledger
     assert again.reminders["reminder-1"].response == Response.OPTED_OUT
@@ -346,18 +346,18 @@ def test_a_later_answer_counts_but_opted_out_is_the_last_word() -> None:
 
 
 def test_an_answer_that_is_on_record_already_is_no_new_one() -> None:
-    turn = pressed(said(evolve(WAITING, status=Status.FAILED, response="confirmed")), "1")
+    turn = pressed(spoken_in(evolve(WAITING, status=Status.FAILED, response="confirmed")), "1")
     assert turn.transition.ledger.reminders["reminder-1"].status is Status.CALLED
     assert turn.answers == ()
 
 
 def test_a_cancel_by_staff_stands_and_the_answer_is_kept() -> None:
-    after = pressed(said(a_reminder(Status.CANCELLED)), "1").transition.ledger.reminders["reminder-1"]
+    after = pressed(spoken_in(a_reminder(Status.CANCELLED)), "1").transition.ledger.reminders["reminder-1"]
     assert (after.status, after.response) == (Status.CANCELLED, Response.CONFIRMED)
 
 
 def test_the_end_of_the_call_changes_nothing_anymore() -> None:
-    after = pressed(said(WAITING), "1").transition.ledger
+    after = pressed(spoken_in(WAITING), "1").transition.ledger
     for word in ("busy", "failed", "completed"):
         ended = heard_of(after, a_report(word)).ledger
         assert ended.reminders["reminder-1"] == after.reminders["reminder-1"]
@@ -378,7 +378,7 @@ def test_the_end_of_the_call_changes_nothing_anymore() -> None:
 def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_heard(
     digits: str, at: Question, parts: tuple[Prompt, ...]
 ) -> None:
-    turn = pressed(said(WAITING), digits, at=at)
+    turn = pressed(spoken_in(WAITING), digits, at=at)
     after = turn.transition.ledger
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
     assert (after.reminders["reminder-1"].status, after.reminders["reminder-1"].response) == (Status.CALLED, None)
@@ -388,14 +388,14 @@ def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_hea
 
 
 def test_no_key_proves_nothing_if_the_line_had_ended_by_then() -> None:
-    ledger = said(WAITING)
+    ledger = spoken_in(WAITING)
     turn = pressed(ledger, "", is_over=True)
     assert (turn.reply, turn.transition.ledger) == (HANG_UP, ledger)
     assert pressed(ledger, "1", is_over=True).transition.ledger.reminders["reminder-1"].status is Status.CALLED
 
 
 def test_a_message_that_is_reported_as_heard_after_the_end_counts_all_the_same() -> None:
-    speaking = a_ledger(ANSWERED, WAITING, a_member(ANSWERED, WAITING, said=True, spoken_by=NOW + SECOND))
+    speaking = a_ledger(ANSWERED, WAITING, a_member(ANSWERED, WAITING, spoken=True, spoken_by=NOW + SECOND))
     cut = heard_of(speaking, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert cut.reminders["reminder-1"].status is Status.FAILED
     after = pressed(cut, "").transition.ledger
@@ -403,19 +403,32 @@ def test_a_message_that_is_reported_as_heard_after_the_end_counts_all_the_same()
 
 
 def test_the_end_of_a_message_does_not_take_back_that_it_was_confirmed() -> None:
-    confirmed = pressed(said(WAITING), "1").transition.ledger
+    confirmed = pressed(spoken_in(WAITING), "1").transition.ledger
     assert pressed(confirmed, "").transition.ledger == confirmed
 
 
 def test_after_two_repeats_it_is_goodbye() -> None:
     for digits, at in product(("", "3", "7"), (Question.MENU, Question.CANCEL)):
-        turn = pressed(said(WAITING), digits, at=at, repeats=MOST_REPEATS)
+        turn = pressed(spoken_in(WAITING), digits, at=at, repeats=MOST_REPEATS)
         assert (turn.reply, turn.message) == (SpokenReply(parts=(Prompt.GOODBYE,)), "")
 
 
 def test_no_conversation_goes_on_forever() -> None:
     reply, turns = SpokenReply(parts=ASKING, question=Question.MENU), 0
     while reply.question is not None:
-        reply = pressed(said(WAITING), "3", at=reply.question, repeats=reply.repeats).reply
+        reply = pressed(spoken_in(WAITING), "3", at=reply.question, repeats=reply.repeats).reply
         turns += 1
     assert turns == MOST_REPEATS + 1
+
+
+def test_an_answer_that_came_after_staff_were_done_is_news_unless_they_have_cancelled_it() -> None:
+    done = evolve(WAITING, status=Status.FAILED, done_at=NOW - MINUTE)
+    after = pressed(spoken_in(done), "2", at=Question.CANCEL).transition.ledger.reminders["reminder-1"]
+    assert (after.status, after.response, after.done_at) == (Status.CALLED, Response.CANCEL_REQUESTED, None)
+    cancelled = evolve(done, status=Status.CANCELLED, end_code=EndCode.DONE_BY_STAFF)
+    after = pressed(spoken_in(cancelled), "2", at=Question.CANCEL).transition.ledger.reminders["reminder-1"]
+    assert (after.status, after.response, after.done_at) == (
+        Status.CANCELLED,
+        Response.CANCEL_REQUESTED,
+        NOW - MINUTE,
+    )

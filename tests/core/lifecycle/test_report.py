@@ -92,13 +92,13 @@ def test_a_cancelled_reminder_keeps_the_end_of_its_call_and_stays_cancelled() ->
 def test_every_membership_of_a_heard_call_is_marked_as_spoken() -> None:
     moved = evolve(WAITING, scheduled_at=NOW + DAY)
     after = heard_of(a_ledger(moved, PLACED, a_member(PLACED, WAITING)), a_report()).ledger
-    assert after.members["call-1", "reminder-1"].said
+    assert after.members["call-1", "reminder-1"].spoken
     assert after.reminders["reminder-1"] == moved
 
 
 def test_a_provider_that_asks_what_to_say_reached_only_those_whose_message_it_fetched() -> None:
-    unsaid = heard_of(a_ledger(WAITING, PLACED), a_report(), rules=ASKS)
-    call, reminder = end_of(unsaid)
+    not_spoken = heard_of(a_ledger(WAITING, PLACED), a_report(), rules=ASKS)
+    call, reminder = end_of(not_spoken)
     assert (call.outcome, reminder.status, reminder.hold_code) == (
         CallOutcome.NOT_HEARD,
         Status.SCHEDULED,
@@ -127,7 +127,7 @@ def hung_up(member: Any, *, now: datetime, **changes: Any) -> tuple[Call, Remind
     return end_of(heard_of(a_ledger(WAITING, SPOKEN, member), a_report(**changes), rules=ASKS, now=now))
 
 
-SPEAKING = a_member(SPOKEN, WAITING, said=True, spoken_by=NOW + 7 * SECOND)
+SPEAKING = a_member(SPOKEN, WAITING, spoken=True, spoken_by=NOW + 7 * SECOND)
 
 
 def test_a_patient_who_hangs_up_during_the_message_is_not_reached_and_left_to_staff() -> None:
@@ -163,8 +163,8 @@ def test_of_a_bundle_each_reminder_is_decided_by_what_was_spoken_of_it() -> None
     reminders = [evolve(WAITING, id=f"reminder-{n}") for n in range(1, 4)]
     heard, cut, moved = reminders
     members = [
-        a_member(SPOKEN, heard, said=True, spoken_by=NOW + 7 * SECOND),
-        a_member(SPOKEN, cut, position=1, said=True, spoken_by=NOW + 12 * SECOND),
+        a_member(SPOKEN, heard, spoken=True, spoken_by=NOW + 7 * SECOND),
+        a_member(SPOKEN, cut, position=1, spoken=True, spoken_by=NOW + 12 * SECOND),
         a_member(SPOKEN, moved, position=2),
     ]
     ledger = a_ledger(SPOKEN, *reminders, *members)

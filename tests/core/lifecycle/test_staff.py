@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
-from reminderd.core.lifecycle.transition import Ledger, limit_of
-from reminderd.core.model import CallOutcome, CallState, Reminder, Status
+from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, done, withdrawn
+from reminderd.core.lifecycle.transition import Ledger, Transition, limit_of
+from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
 from tests.support.builders import (
@@ -136,10 +136,10 @@ def test_it_is_refused(rows: tuple[Any, ...], facts: dict[str, Any], rules: Any,
 def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the_clinic_says_so() -> None:
     heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
     with pytest.raises(NotAllowedError, match="the patient was reached"):
-        again(a_ledger(FAILED, heard, a_member(heard, FAILED, said=True)))
+        again(a_ledger(FAILED, heard, a_member(heard, FAILED, spoken=True)))
     machine = a_call(CallState.ENDED, outcome=CallOutcome.VOICEMAIL)
     rules = evolve(RULES, voicemail_is_reached=False)
-    assert again(a_ledger(FAILED, machine, a_member(machine, FAILED, said=True)), rules=rules).status == "scheduled"
+    assert again(a_ledger(FAILED, machine, a_member(machine, FAILED, spoken=True)), rules=rules).status == "scheduled"
 
 
 @pytest.mark.parametrize("outcome", CallOutcome)
@@ -147,15 +147,15 @@ def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the
 def test_it_is_open_to_everybody_whom_no_call_has_reached(outcome: CallOutcome, seconds: int) -> None:
     hung_up_at = NOW + timedelta(seconds=seconds) if outcome is CallOutcome.HUNG_UP else None
     call = a_call(CallState.ENDED, outcome=outcome, received_at=NOW, hung_up_at=hung_up_at)
-    spoken = a_member(call, FAILED, said=True, spoken_by=NOW + timedelta(seconds=7))
+    spoken = a_member(call, FAILED, spoken=True, spoken_by=NOW + timedelta(seconds=7))
     is_reached = outcome in {CallOutcome.CONFIRMED, CallOutcome.HEARD} or (hung_up_at is not None and seconds == 7)
     if is_reached:
         with pytest.raises(NotAllowedError, match="the patient was reached: the message was heard in a call"):
             again(a_ledger(FAILED, call, spoken))
     else:
         assert again(a_ledger(FAILED, call, spoken)).status is Status.SCHEDULED
-    unsaid = a_ledger(FAILED, call, a_member(call, FAILED))
-    assert again(unsaid).status is Status.SCHEDULED, "nothing of it was spoken"
+    not_spoken = a_ledger(FAILED, call, a_member(call, FAILED))
+    assert again(not_spoken).status is Status.SCHEDULED, "nothing of it was spoken"
 
 
 def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> None:
@@ -166,7 +166,7 @@ def test_nor_is_an_answer_for_the_time_before_it_was_moved() -> None:
     before = a_reminder(Status.CANCELLED, response="confirmed")
     heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
     moved = evolve(before, scheduled_at=NOW + DAY)
-    assert again(a_ledger(moved, heard, a_member(heard, before, said=True))).status is Status.SCHEDULED
+    assert again(a_ledger(moved, heard, a_member(heard, before, spoken=True))).status is Status.SCHEDULED
 
 
 def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
@@ -203,3 +203,58 @@ def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
 def test_a_reminder_that_is_not_held_for_its_number_has_nothing_to_accept(reminder: Reminder) -> None:
     with pytest.raises(NotAllowedError, match="no new phone number waits to be accepted"):
         accepted(a_ledger(reminder), reminder, NOW)
+
+
+# Called manually
+
+
+def finish(ledger: Ledger) -> Transition:
+    return done(ledger, ledger.reminders["reminder-1"], NOW, "done by anna")
+
+
+@pytest.mark.parametrize("hold", [None, HoldCode.NUMBER_CHANGED])
+def test_a_waiting_reminder_whose_patient_staff_have_called_is_cancelled(hold: HoldCode | None) -> None:
+    row = finish(a_ledger(a_reminder(hold_code=hold))).ledger.reminders["reminder-1"]
+    assert (row.status, row.end_code, row.done_at, row.wake_at) == (
+        Status.CANCELLED,
+        EndCode.DONE_BY_STAFF,
+        NOW,
+        None,
+    )
+    assert row.last_error == "done by anna"
+
+
+def test_the_call_of_a_reminder_that_staff_have_done_is_checked_at_once() -> None:
+    after = finish(a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.PLACED)))
+    assert after.ledger.calls["call-1"].wake_at == NOW
+    assert [line.text for line in after.lines] == ["cancelled: done by anna"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [FAILED, a_reminder(Status.EXPIRED), a_reminder(Status.CALLED, response=Response.CANCEL_REQUESTED)],
+    ids=["failed", "expired", "wants to cancel"],
+)
+def test_one_that_needed_a_human_keeps_its_status_and_is_done_once(row: Reminder) -> None:
+    after = finish(a_ledger(row))
+    assert after.ledger.reminders["reminder-1"] == evolve(row, done_at=NOW)
+    assert [line.text for line in after.lines] == [f"{row.status}: done by staff"]
+    again = finish(after.ledger)
+    assert (again.ledger, again.lines) == (after.ledger, ())
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (a_reminder(Status.CALLED), r"it needs nothing: reached \(status: called\)"),
+        (a_reminder(Status.CALLED, response=Response.CONFIRMED), r"confirmed \(status: called\)"),
+        (a_reminder(Status.CANCELLED), r"cancelled \(status: cancelled\)"),
+    ],
+)
+def test_one_that_needs_nothing_is_not_done(row: Reminder, why: str) -> None:
+    with pytest.raises(NotAllowedError, match=why):
+        finish(a_ledger(row))
+
+
+def test_calling_again_takes_back_that_it_was_done() -> None:
+    assert again(a_ledger(evolve(FAILED, done_at=NOW))).done_at is None

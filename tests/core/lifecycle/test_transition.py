@@ -23,7 +23,7 @@ def test_a_reminder_that_is_another_one_by_now_has_left_its_calls(changes: dict[
 
 
 def test_so_has_one_that_was_deleted() -> None:
-    assert a_ledger(ROW, CALL, a_member(CALL, ROW, gone=True)).current(CALL) == []
+    assert a_ledger(ROW, CALL, a_member(CALL, ROW, deleted=True)).current(CALL) == []
     assert a_ledger(CALL, a_member(CALL, ROW)).current(CALL) == []
 
 
@@ -51,7 +51,7 @@ def test_the_end_of_a_call_says_nothing_of_a_final_reminder(kind: EndKind) -> No
 
 def test_a_call_that_was_noted_as_heard_still_counts() -> None:
     heard = evolve(CALL, outcome=CallOutcome.HEARD)
-    ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, said=True))
+    ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, spoken=True))
     closed = evolve(heard, state=CallState.ENDED, wake_at=None)
     after, _ = close(ledger, closed, CallEnd(kind=EndKind.NOTED), rules=RULES, now=NOW)
     assert after.reminders["reminder-1"].status is Status.CALLED

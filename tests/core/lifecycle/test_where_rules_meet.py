@@ -48,7 +48,7 @@ def test_a_cancel_by_another_program_is_not_undone_by_a_clock_that_was_ahead() -
     assert (after.status, after.end_code, after.ended_at) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE, NOW)
 
 
-@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.OPTED_OUT])
+@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.DONE_BY_STAFF, EndCode.OPTED_OUT])
 def test_a_cancel_keeps_its_own_reason_when_it_is_looked_at_again(code: EndCode) -> None:
     gone = a_reminder(Status.CANCELLED, wake_at=NOW, end_code=code, ended_at=NOW - DAY)
     after = only(claimed(a_ledger(gone)))
@@ -73,7 +73,7 @@ def test_moved_later_and_then_earlier_it_is_called_at_the_earlier_time(status: S
 def test_moved_back_to_a_time_for_which_it_was_not_heard_it_is_called_for_that() -> None:
     back = a_reminder(Status.CALLED, wake_at=NOW)
     heard = evolve(HEARD, id="call-1", seq=2)
-    other = a_member(heard, back, scheduled_at=NOW + HOUR, said=True)
+    other = a_member(heard, back, scheduled_at=NOW + HOUR, spoken=True)
     transition = claimed(a_ledger(back, BUSY, heard, a_member(BUSY, back), other))
     assert only(transition).status is not Status.CALLED
 
@@ -103,7 +103,7 @@ def test_once_a_message_was_heard_in_one_call_another_that_rings_for_it_is_looke
     rings = a_call(CallState.PLACED, id="call-2", seq=2, external_call_id="ext-2", status="ringing")
     leased = a_call(CallState.STRAY, id="call-3", seq=3, lease_token=TOKEN)
     calls = (answered, rings, leased)
-    ledger = a_ledger(reminder, *calls, *(a_member(one, reminder, said=one is answered) for one in calls))
+    ledger = a_ledger(reminder, *calls, *(a_member(one, reminder, spoken=one is answered) for one in calls))
     if by_key:
         key = Key(digits="1", question=Question.MENU, repeats=0)
         heard = key_pressed(ledger, answered, key, rules=RULES, now=NOW).transition
@@ -159,7 +159,7 @@ def test_what_was_certainly_not_sent_is_not_in_doubt_because_somebody_asks_about
 def test_a_reminder_that_was_called_by_key_has_had_a_call() -> None:
     call = a_call(CallState.PLACED, external_call_id="ext-1", status="in-progress")
     reminder = a_reminder(Status.PROCESSING)
-    ledger = a_ledger(reminder, call, a_member(call, reminder, said=True))
+    ledger = a_ledger(reminder, call, a_member(call, reminder, spoken=True))
     key = Key(digits="1", question=Question.MENU, repeats=0)
     pressed = key_pressed(ledger, call, key, rules=RULES, now=NOW)
     over = heard_of(pressed.transition.ledger, a_report("completed"))

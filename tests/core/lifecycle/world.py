@@ -604,7 +604,7 @@ class World:
         phone.text = [
             (one.id, self.incarnations[one.id], one.scheduled_at)
             for member, one in self.db.current(call)
-            if self.db.members[call.id, one.id].said and turn.reply.question is not None
+            if self.db.members[call.id, one.id].spoken and turn.reply.question is not None
         ]
 
     def key(self, place: int, digits: str) -> None:
@@ -687,7 +687,7 @@ class World:
 
     def delete(self, reminder_id: str) -> None:
         reminders = {key: one for key, one in self.db.reminders.items() if key != reminder_id}
-        gone = [evolve(one, gone=True) for one in self.db.members.values() if one.reminder_id == reminder_id]
+        gone = [evolve(one, deleted=True) for one in self.db.members.values() if one.reminder_id == reminder_id]
         self.db = evolve(self.db, reminders=reminders).put(*gone)
         self.wake_calls(reminder_id)
 
@@ -708,8 +708,8 @@ class World:
                 position=0,
                 scheduled_at=call.created_at,
                 message_digest="",
-                said=any(one.said for one in self.db.members_of(call)),
-                gone=True,
+                spoken=any(one.spoken for one in self.db.members_of(call)),
+                deleted=True,
             )
             for call in left
         ]

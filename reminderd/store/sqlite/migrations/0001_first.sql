@@ -30,6 +30,7 @@ CREATE TABLE reminders (
     former_number    TEXT,
     end_code         TEXT,
     ended_at         INTEGER,
+    done_at          INTEGER,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
@@ -140,9 +141,9 @@ CREATE TABLE call_reminders (
     position       INTEGER NOT NULL,
     scheduled_at   INTEGER NOT NULL,
     message_digest TEXT NOT NULL,
-    said           INTEGER NOT NULL DEFAULT 0,
+    spoken         INTEGER NOT NULL DEFAULT 0,
     spoken_by      INTEGER,
-    gone           INTEGER NOT NULL DEFAULT 0,
+    deleted        INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (call_id, reminder_id)
 ) STRICT;
 
@@ -194,7 +195,7 @@ END;
 
 CREATE TRIGGER reminders_deleted AFTER DELETE ON reminders
 BEGIN
-    UPDATE call_reminders SET gone = 1 WHERE reminder_id = OLD.id;
+    UPDATE call_reminders SET deleted = 1 WHERE reminder_id = OLD.id;
     DELETE FROM alerts WHERE reminder_id = OLD.id;
     UPDATE call_logs SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE id IN (SELECT call_id FROM call_reminders WHERE reminder_id = OLD.id)

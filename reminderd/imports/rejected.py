@@ -13,12 +13,15 @@ from attrs import define, field, frozen
 
 from reminderd.core.tables.csv_rows import DELIMITERS, CsvRow, guarded
 from reminderd.files import begins, check, put_in_place, scratch
+from reminderd.imports.table import UNITS, Table
 
 _PRIVATE: Final = 0o600
 _READ_AND_WRITE: Final = 0o666
 
-_FIRST_COLUMNS: Final = ("line", "reason")
-_BEGINNINGS: Final = tuple(BOM_UTF8 + delimiter.join(_FIRST_COLUMNS).encode() for delimiter in DELIMITERS)
+_REASON: Final = "reason"
+_BEGINNINGS: Final = tuple(
+    BOM_UTF8 + f"{unit}{delimiter}{_REASON}".encode() for unit in UNITS for delimiter in DELIMITERS
+)
 """How our own files begin: with the mark by which spreadsheets know UTF-8, and the columns before the table's."""
 
 _DIGITS: Final = re.compile(r"\d+(?:[-:.]\d+)*")
@@ -40,6 +43,7 @@ class Rejected:
     path: Path
     header: Sequence[str]
     delimiter: str
+    unit: str
     mode: int
     never: Mapping[Path, str]
     lines: int = 0
@@ -56,7 +60,7 @@ class Rejected:
         if self._file is None:
             self._unfinished = self._open.enter_context(scratch(self.path, mode=self.mode))
             self._file = self._open.enter_context(self._unfinished.open("w", encoding="utf-8-sig", newline=""))
-            self._row([*_FIRST_COLUMNS, *self.header])
+            self._row([self.unit, _REASON, *self.header])
         for one in rejections:
             self._row([str(one.row.line), "; ".join(one.mistakes), *one.row.cells])
         self._file.flush()
@@ -86,21 +90,18 @@ def may_be_rejected(path: Path, never: Mapping[Path, str]) -> bool:
     """
 
     def ours(file: Path) -> bool:
-        return begins(file, len(_BEGINNINGS[0])) in _BEGINNINGS
+        return begins(file, max(map(len, _BEGINNINGS))).startswith(_BEGINNINGS)
 
     return check(path, ours=ours, what="a file of rejected lines", never=never)
 
 
 @contextmanager
-def rejected_lines(
-    path: Path, header: Sequence[str], delimiter: str, *, like: Path | None, never: Mapping[Path, str]
-) -> Iterator[Rejected]:
+def rejected_lines(path: Path, table: Table, *, like: Path | None, never: Mapping[Path, str]) -> Iterator[Rejected]:
     """Replace the file of an earlier run at the end, also if the import fails or is interrupted; nothing else is.
 
     Args:
         path: the file for them.
-        header: the table's columns.
-        delimiter: what stands between its cells.
+        table: the table that they are of.
         like: users who may read this table may read its rejected lines, too, as one person may import and another
             correct; None: only the user who imports may.
         never: files that are in use, each with what it is.
@@ -110,7 +111,7 @@ def rejected_lines(
     """
     with ExitStack() as stack:
         mode = _PRIVATE if like is None else like.stat().st_mode & _READ_AND_WRITE
-        rejected = Rejected(path, header, delimiter, mode, never, open=stack)
+        rejected = Rejected(path, table.header, table.delimiter, table.unit, mode, never, open=stack)
         try:
             yield rejected
         except OSError:  # it may be this file that can't be written: what is there stays

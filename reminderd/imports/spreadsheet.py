@@ -7,9 +7,9 @@ import codecs
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 from stat import S_IMODE
@@ -17,12 +17,10 @@ from tempfile import TemporaryFile
 from typing import IO, Final, TextIO
 from zipfile import BadZipFile, ZipFile
 
-import click
 from attrs import evolve, frozen
 
-from reminderd.core.schedule.dates import DayOrder, day_orders
-from reminderd.core.tables.columns import Columns
 from reminderd.core.tables.csv_rows import (
+    DELIMITERS,
     LINES_TO_HEADER,
     CsvRow,
     Layout,
@@ -31,6 +29,7 @@ from reminderd.core.tables.csv_rows import (
     names_delimiter,
     unguarded,
 )
+from reminderd.imports.table import UnreadableError
 
 _MODES_OF_SECRETS: Final = (0o400, 0o440)
 """As systemd, and the command that is deployed, lay secrets out for the daemon's user."""
@@ -71,10 +70,6 @@ _FOREIGN_WORD: Final = re.compile(b"[\xc0-\xd6\xd8-\xf6\xf8-\xff]{3}")
 _EXPECTED: Final = "expected --encoding with its name, like windows-1252 or windows-1250, or a file saved as UTF-8"
 
 
-class UnreadableError(Exception):
-    """The table can't be read as a whole; the message says why and what is expected."""
-
-
 class EncodingError(UnreadableError):
     """The bytes don't show the encoding."""
 
@@ -89,6 +84,19 @@ class Sheet:
     header: Sequence[str]
     size: int
     """In bytes."""
+    unit: str = "line"
+
+    @property
+    def delimiter(self) -> str:
+        """Return what stands between its cells."""
+        return self.layout.delimiter
+
+    @property
+    def found(self) -> Sequence[str]:
+        """Return its encoding, what stands between its cells, and how much is above its header."""
+        above = self.layout.above
+        skipped = [f"above the header: {above} row{'' if above == 1 else 's'} skipped"] if above else []
+        return [f"{called(self.codec)}, {DELIMITERS[self.delimiter]} between cells", *skipped]
 
     def rows(self) -> Iterator[CsvRow]:
         """Yield every row below the header, from the first; one pass at a time."""
@@ -126,7 +134,7 @@ def opened(
         UnreadableError: Its bytes don't show its encoding, or it has no header, or a secret's mode.
         OSError: The file can't be read.
     """
-    with click.open_file(str(path), "rb") as source, TemporaryFile() as kept:
+    with _source(path) as source, TemporaryFile() as kept:
         # The import may run as the daemon's user, and must not show the daemon's secrets to the person who imports.
         # The mode is that of the open file: its name may be a link that leads elsewhere by now.
         if str(path) != "-" and S_IMODE(os.fstat(source.fileno()).st_mode) in _MODES_OF_SECRETS:
@@ -153,38 +161,8 @@ def opened(
         yield Sheet(file, codec, layout, header.cells, os.fstat(file.fileno()).st_size)
 
 
-def day_order_of(sheet: Sheet, columns: Columns) -> DayOrder | None:
-    """Return how the whole table writes dates with slashes; None: it has none, or they mean the same either way.
-
-    Raises:
-        UnreadableError: No row shows it, or two contradict each other.
-    """
-    proofs: dict[DayOrder, int] = {}
-    unclear: int | None = None
-    texts = [
-        partial(columns.text, field)
-        for field in ("scheduled_at", "expires_at", "appointment_at")
-        if field in columns.places
-    ]
-    for row in sheet.rows():
-        for text in texts:
-            orders = day_orders(text(row.cells))
-            if len(orders) == 1:
-                [order] = orders
-                proofs.setdefault(order, row.line)
-            elif orders and unclear is None:
-                unclear = row.line
-    if len(proofs) == len(DayOrder):
-        lines = " and ".join(map(str, sorted(proofs.values())))
-        raise UnreadableError(f"some dates are day first and some month first (lines {lines}); expected {_EITHER}")
-    if not proofs and unclear is not None:
-        raise UnreadableError(
-            f"dates like that on line {unclear} may be day first or month first; no line decides; expected {_EITHER}"
-        )
-    return next(iter(proofs), None)
-
-
-_EITHER: Final = "--dates dmy or --dates mdy"
+def _source(path: Path) -> AbstractContextManager[IO[bytes]]:
+    return nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb")
 
 
 @contextmanager
@@ -204,7 +182,8 @@ def _unguarded_rows(lines: TextIO, delimiter: str) -> Iterator[CsvRow]:
     else:
         found = csv_rows(_chained(first_line, lines), delimiter)
     for row in found:
-        yield evolve(row, cells=[unguarded(cell) for cell in row.cells])
+        cells = [unguarded(cell) for cell in row.cells]
+        yield row if cells == row.cells else evolve(row, cells=cells)
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:

@@ -3,8 +3,6 @@
 A thread writes while the next rows are read.
 """
 
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -15,29 +13,21 @@ from functools import partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 from typing import Final
 from uuid import uuid4
 
-import click
 from attrs import define, field, frozen
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from reminderd.cli.common import actor, database, database_to_look_at
-from reminderd.cli.rejected import Rejected, Rejection
 from reminderd.clock import SystemClock
-from reminderd.config import Config, rules_of
-from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.upsert import Cancellation, Decision, Intake, content_of, decide, decide_cancellation
-from reminderd.logs.terminal import unguarded
+from reminderd.imports.rejected import Rejected, Rejection
+from reminderd.imports.table import Table
 from reminderd.store import reminders
 from reminderd.store.reminders import Source
-from reminderd.store.rows import Connection
-from reminderd.store.sqlite.driver import connect, translated
+from reminderd.store.sqlite.driver import Connection, connect, translated
 from reminderd.store.sqlite.housekeeping import make_room
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
@@ -49,9 +39,6 @@ MOST_WARNINGS: Final = 20
 
 _PAUSE: Final = 0.02
 """Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
-
-_LINE_EVERY: Final = 10
-"""Chunks; off a terminal, the first of so many is followed by a line."""
 
 _ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
 _IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
@@ -105,7 +92,9 @@ class Tally:
                 continue
             self.done[decision.intake] += 1
             room = MOST_WARNINGS - len(self.warnings)
-            self.warnings += [f"line {row.line}: warning: {warning}" for warning in decision.warnings[:room]]
+            self.warnings += [
+                f"{self.rejected.unit} {row.line}: warning: {warning}" for warning in decision.warnings[:room]
+            ]
             self.more_warnings += len(decision.warnings[room:])
         self.done[Intake.UNCHANGED] += chunk.repeated
         self.rejected.write(sorted(refused, key=lambda rejection: rejection.row.line))
@@ -117,17 +106,20 @@ class Tally:
         return f"{counts}, {self.rejected.lines:,} rejected{others}"
 
 
-def import_rows(rows: Iterator[CsvRow], read: ReadRow, write: Write, tally: Tally, show: ShowProgress) -> bool:
-    """Import every row; return False if SIGINT came: chunks that were begun are whole, and no other was begun."""
-    with _earlier_lines() as seen_before, ThreadPoolExecutor(1) as writer, _interruptible() as interrupted:
+def import_rows(
+    table: Table, read: ReadRow, write: Write, tally: Tally, show: ShowProgress, is_stopped: Callable[[], bool]
+) -> bool:
+    """Import every row; return False if `is_stopped`: chunks that were begun are whole, and no other was begun."""
+    rows = table.rows()
+    with _earlier_rows() as seen_before, ThreadPoolExecutor(1) as writer:
         under_way: tuple[Chunk, Future[list[Decision]]] | None = None
         while some := list(islice(rows, CHUNK)):
-            chunk = _chunk_of(some, read, seen_before)
+            chunk = _chunk_of(some, read, seen_before, table.unit)
             if under_way is not None:
                 tally.add(under_way[0], under_way[1].result())
                 show(f"{tally}", False)
                 under_way = None
-            if interrupted():
+            if is_stopped():
                 return False
             under_way = chunk, writer.submit(write, chunk)
         if under_way is not None:
@@ -136,11 +128,10 @@ def import_rows(rows: Iterator[CsvRow], read: ReadRow, write: Write, tally: Tall
     return True
 
 
-@contextmanager
-def writing(config: Config, name: str) -> Iterator[Write]:
-    """Write chunks into the database, each change with its audit line; `name` is the file's."""
-    source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
-    fixed = partial(put_and_cancel, rules=rules_of(config), mint=lambda: str(uuid4()), source=source)
+def writing(connection: Connection, *, rules: Rules, source: Source) -> Write:
+    """Return what writes chunks into the database, each change with its audit line."""
+    make_room(connection)
+    fixed = partial(put_and_cancel, rules=rules, mint=lambda: str(uuid4()), source=source)
 
     def write(chunk: Chunk) -> list[Decision]:
         if not chunk.good:
@@ -150,9 +141,7 @@ def writing(config: Config, name: str) -> Iterator[Write]:
         time.sleep(_PAUSE)
         return decided
 
-    with database(config) as connection:
-        make_room(connection)
-        yield write
+    return write
 
 
 def put_and_cancel(
@@ -172,10 +161,8 @@ def put_and_cancel(
     )
 
 
-@contextmanager
-def dry_run(config: Config) -> Iterator[Write]:
-    """Compare chunks with what is stored, and write nothing; where there is no database, none is made."""
-    rules = rules_of(config)
+def comparing(connection: Connection | None, *, rules: Rules) -> Write:
+    """Return what compares chunks with the database, and writes nothing; None: there is no database yet."""
 
     def with_nothing(asked: Sequence[Asked]) -> list[Decision]:
         now = SystemClock().now()
@@ -195,11 +182,13 @@ def dry_run(config: Config) -> Iterator[Write]:
             lambda over: [decision for _, decision in reminders.cancellations(connection, over)],
         )
 
-    if not config.database.path.exists():
-        yield lambda chunk: with_nothing([asked for _, asked in chunk.good])
-        return
-    with database_to_look_at(config, changes_nothing=True) as connection:
-        yield lambda chunk: snapshot(connection, partial(with_what_is_stored, asked=[asked for _, asked in chunk.good]))
+    def compare(chunk: Chunk) -> list[Decision]:
+        asked = [asked for _, asked in chunk.good]
+        if connection is None:
+            return with_nothing(asked)
+        return snapshot(connection, partial(with_what_is_stored, asked=asked))
+
+    return compare
 
 
 def _in_order(
@@ -213,33 +202,7 @@ def _in_order(
     return [next(cancellations if isinstance(one, Cancellation) else requests) for one in asked]
 
 
-@contextmanager
-def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
-    """Show on stderr how far an import is: a bar on a terminal, now and then a line elsewhere.
-
-    Args:
-        total: bytes of the table.
-        position: returns how many of them are done.
-    """
-    console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
-    if not console.is_terminal:
-        chunks = 0
-
-        def line(text: str, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
-            nonlocal chunks
-            if chunks % _LINE_EVERY == 0 and not is_end:  # the counts at the end are on stdout
-                click.echo(text, err=True)
-            chunks += 1
-
-        yield line
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("reading", total=total)
-        yield lambda text, _is_end: bar.update(task, completed=position(), description=text)
-
-
-def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore) -> Chunk:
+def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore, unit: str) -> Chunk:
     """Read some rows: those that can be carried out, once each, and those that can't."""
     readable: list[tuple[CsvRow, Asked]] = []
     bad: list[Rejection] = []
@@ -258,7 +221,7 @@ def _chunk_of(some: Sequence[CsvRow], read: ReadRow, seen_before: SeenBefore) ->
         elif first == content:
             repeated += 1
         else:
-            bad.append(Rejection(row, [_why_second(asked, line)]))
+            bad.append(Rejection(row, [_why_second(asked, f"{unit} {line}")]))
     return Chunk(some[-1].line, good, bad, repeated)
 
 
@@ -269,16 +232,17 @@ def _key_and_content(asked: Asked) -> tuple[int, int]:
     return hash(asked.own_id if asked.ref is None else asked.ref), hash(content_of(asked))
 
 
-def _why_second(asked: Asked, line: int) -> str:
+def _why_second(asked: Asked, first: str) -> str:
+    unit = first.partition(" ")[0]
     if asked.ref is None:
-        what = f"same as on line {line} except for its expiry, time zone or status"
-        return f"message: {what}; expected one line for a reminder"
-    return f"ref: line {line} has the same ref and other contents; expected one line for a ref"
+        what = f"same as on {first} except for its expiry, time zone or status"
+        return f"message: {what}; expected one {unit} for a reminder"
+    return f"ref: {first} has the same ref and other contents; expected one {unit} for a ref"
 
 
 @contextmanager
-def _earlier_lines() -> Iterator[SeenBefore]:
-    """Remember the key and the content of every line, as two numbers, in a file without a name.
+def _earlier_rows() -> Iterator[SeenBefore]:
+    """Remember the key and the content of every row, as two numbers, in a file without a name.
 
     In memory it would grow with the table.
 
@@ -306,20 +270,3 @@ def _earlier_lines() -> Iterator[SeenBefore]:
     # The file no longer has a name: nothing is left behind, however the program ends.
     with closing(connection):
         yield seen_before
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether SIGINT came; a second one ends the program as usual."""
-    came = False
-
-    def note(_number: int, _frame: FrameType | None) -> None:
-        nonlocal came
-        came = True
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: came
-    finally:
-        signal.signal(signal.SIGINT, before)

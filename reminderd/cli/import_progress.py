@@ -1,0 +1,61 @@
+"""Show how far an import is, and let SIGINT stop it between two chunks."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from reminderd.imports.loop import ShowProgress
+from reminderd.logs.terminal import unguarded
+
+_LINE_EVERY: Final = 10
+"""Chunks; off a terminal, the first of so many is followed by a line."""
+
+
+@contextmanager
+def progress(total: int, position: Callable[[], int]) -> Iterator[ShowProgress]:
+    """Show on stderr how far an import is: a bar on a terminal, now and then a line elsewhere.
+
+    Args:
+        total: bytes of the table.
+        position: returns how many of them are done.
+    """
+    console = Console(file=unguarded(sys.stderr), highlight=False, markup=False)
+    if not console.is_terminal:
+        chunks = 0
+
+        def line(text: str, is_end: bool) -> None:  # noqa: FBT001 - see ShowProgress
+            nonlocal chunks
+            if chunks % _LINE_EVERY == 0 and not is_end:  # the counts at the end are on stdout
+                click.echo(text, err=True)
+            chunks += 1
+
+        yield line
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=total)
+        yield lambda text, _is_end: bar.update(task, completed=position(), description=text)
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether SIGINT came; a second one ends the program as usual."""
+    came = False
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: came
+    finally:
+        signal.signal(signal.SIGINT, before)
