@@ -218,6 +218,16 @@ def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, 
         return None
 
 
+NOTE_LIMIT: Final = 500
+"""Longest note of staff, in characters."""
+
+
+def wrong_note(note: str) -> str | None:
+    """Return what is wrong with a note of staff, or None."""
+    is_readable = 0 < len(note) <= NOTE_LIMIT and note.isprintable() and not note.isspace()
+    return None if is_readable else f"not a note; expected 1 to {NOTE_LIMIT} printable characters"
+
+
 _UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})
 """Variation selectors, which choose how the character before them looks; U+034F joins nothing that is seen."""
 

@@ -275,6 +275,7 @@ def scheduled(
         status=Status.SCHEDULED,
         end_code=None,
         ended_at=None,
+        done_at=None,
         hold_code=lasting_hold(reminder) or hold,
         last_error=reason if reason is not None else reminder.last_error,
         retry_at=at if at > now else None,
