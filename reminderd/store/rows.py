@@ -252,6 +252,7 @@ REMINDERS: Final = Table(
         _word("hold_code", HoldCode),
         _word("end_code", EndCode),
         _moment("ended_at"),
+        _moment("done_at"),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
