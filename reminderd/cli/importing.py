@@ -68,7 +68,7 @@ def _headers(_context: click.Context, _option: click.Parameter, chosen: Sequence
 
 @frozen(kw_only=True)
 class _Options:
-    """What is typed besides the file."""
+    """What is typed along with the file."""
 
     profile: str | None
     headers: Mapping[str, str]
