@@ -206,6 +206,7 @@ def _with_outcome(row: Row) -> Row:
         None if response is None else str(response),
         _CODES.get(str(code)),
         _HOLDS.get(str(row["hold_code"])),
+        is_done=row["done_at"] is not None,
     )
     return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
 

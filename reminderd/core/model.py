@@ -169,6 +169,8 @@ class Reminder:
     """Why it failed, expired or was cancelled."""
     ended_at: datetime | None = None
     """When it became final."""
+    done_at: datetime | None = None
+    """When staff noted that nobody needs to call its patient anymore; None: they have not."""
     last_error: str | None = None
     """The last reason as a sentence, for people."""
     response: str | None = None

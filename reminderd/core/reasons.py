@@ -58,6 +58,7 @@ class EndCode(StrEnum):
     OPTED_OUT = "opted_out"
     CANCELLED_BY_STAFF = "cancelled_by_staff"
     WITHDRAWN = "withdrawn"
+    DONE_BY_STAFF = "done_by_staff"
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
 
     @property
@@ -85,5 +86,6 @@ _ENDS: Final = {
     EndCode.OPTED_OUT: "opted out",
     EndCode.CANCELLED_BY_STAFF: "cancelled by staff",
     EndCode.WITHDRAWN: "cancelled over the API",
+    EndCode.DONE_BY_STAFF: "done by staff: the patient was called manually",
     EndCode.CANCELLED_ELSEWHERE: "ended by another program",
 }

@@ -127,13 +127,10 @@ def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering
 
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
-    found = mistakes(
-        phone_number=reminder.phone_number,
-        message=reminder.message,
-        timezone=reminder.timezone,
-        numbering=numbering,
-    )
-    if not found and patient_number(reminder.phone_number, numbering) != reminder.phone_number:
+    found: list[str] = []
+    number = _number(reminder.phone_number, partial(patient_number, numbering=numbering), found)
+    found += _message_mistakes(reminder.message) + _timezone_mistakes(reminder.timezone)
+    if not found and number != reminder.phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 
@@ -219,6 +216,16 @@ def _read(field: str, text: str, zone: ZoneInfo | None, order: DayOrder | None, 
     except ValueError as error:
         found.append(f"{field}: {error}")
         return None
+
+
+NOTE_LIMIT: Final = 500
+"""Longest note of staff, in characters."""
+
+
+def wrong_note(note: str) -> str | None:
+    """Return what is wrong with a note of staff, or None."""
+    is_readable = 0 < len(note) <= NOTE_LIMIT and note.isprintable() and not note.isspace()
+    return None if is_readable else f"not a note; expected 1 to {NOTE_LIMIT} printable characters"
 
 
 _UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})

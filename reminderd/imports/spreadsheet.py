@@ -182,7 +182,8 @@ def _unguarded_rows(lines: TextIO, delimiter: str) -> Iterator[CsvRow]:
     else:
         found = csv_rows(_chained(first_line, lines), delimiter)
     for row in found:
-        yield evolve(row, cells=[unguarded(cell) for cell in row.cells])
+        cells = [unguarded(cell) for cell in row.cells]
+        yield row if cells == row.cells else evolve(row, cells=cells)
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:

@@ -57,9 +57,9 @@ def _sql_needs_human() -> str:
     statuses = [one for one in Status if outcome(one, None, None) in NEED_A_HUMAN]
     others = [one for one in Status if one not in statuses]
     return " OR ".join(
-        [f"status = '{one}'" for one in statuses]
+        [f"(status = '{one}' AND done_at IS NULL)" for one in statuses]
         + [
-            f"(status = '{one}' AND response = '{response}')"
+            f"(status = '{one}' AND response = '{response}' AND done_at IS NULL)"
             for one, response in product(others, Response)
             if outcome(one, response, None) in NEED_A_HUMAN
         ]
@@ -298,7 +298,7 @@ LOOK_BACK: Final = timedelta(days=7)
 _NEEDS_ALERT: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN {sql_list(one for one in Status if one.final)}
-   AND NOT EXISTS (
+   AND done_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
    )
  ORDER BY scheduled_at, id

@@ -269,6 +269,7 @@ REMINDERS: Final = Table(
         _word("hold_code", HoldCode, shown=API),
         _word("end_code", EndCode, shown=API),
         _moment("ended_at"),
+        _moment("done_at", shown=API),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),

@@ -48,12 +48,12 @@ SELECT status, count(*) AS reminders FROM reminders
  GROUP BY status
 """
 _DAY: Final = """
-SELECT id, status, response, end_code FROM reminders
+SELECT id, status, response, end_code, done_at IS NOT NULL AS is_done FROM reminders
  WHERE scheduled_at > :since AND scheduled_at <= :now ORDER BY scheduled_at DESC, id DESC LIMIT :most
 """
 _ENDED: Final = f"""
-SELECT status, response, end_code, count(*) AS reminders FROM ({_DAY}) AS day
- WHERE status IN {sql_list(one for one in Status if one.final)} GROUP BY status, response, end_code
+SELECT status, response, end_code, is_done, count(*) AS reminders FROM ({_DAY}) AS day
+ WHERE status IN {sql_list(one for one in Status if one.final)} GROUP BY status, response, end_code, is_done
 """
 _CALLS: Final = f"""
 SELECT state, count(*) AS calls FROM call_logs
@@ -88,7 +88,7 @@ SELECT hold_code, count(*) AS reminders FROM (
 _FAILED: Final = f"""
 SELECT count(*) FROM reminders
  WHERE scheduled_at >= :since AND scheduled_at <= :now
-   AND status IN {sql_list(one for one in Status if outcome(one, None, None) in NEED_A_HUMAN)}
+   AND status IN {sql_list(one for one in Status if outcome(one, None, None) in NEED_A_HUMAN)} AND done_at IS NULL
 """
 _NUMBER_CHANGED: Final = """
 SELECT count(*) FROM (
@@ -151,7 +151,8 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
     for row in connection.execute(_ENDED, day).fetchall():
         status = Status(row["status"])
         ended[status] += row["reminders"]
-        need_human[outcome(status, row["response"], codes.get(row["end_code"]))] += row["reminders"]
+        code, is_done = codes.get(row["end_code"]), bool(row["is_done"])
+        need_human[outcome(status, row["response"], code, is_done=is_done)] += row["reminders"]
     (need_human[Outcome.NUMBER_CHANGED],) = connection.execute(_NUMBER_CHANGED, {"most": MOST_WAITING}).fetchone()
     due = connection.execute(_DUE, waiting).fetchone()
     (unattended_since,) = connection.execute(_UNATTENDED, {"now": to_ms(now)}).fetchone()

@@ -1,4 +1,4 @@
-"""The API for the clinic's own system: reminders are added, looked up and canceled."""
+"""The API for the clinic's own system: reminders are added, looked up, canceled, and noted as done by staff."""
 
 import hmac
 import json
@@ -19,7 +19,7 @@ from loguru import logger
 from quart import Request, Response, request
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, wrong_note
 from reminderd.core.script.templates import Templates
 from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
@@ -34,6 +34,7 @@ MOST_AT_ONCE: Final = 1_000
 
 _REQUIRED: Final = ("phone_number", "scheduled_at")
 _OPTIONAL: Final = ("message", "template", "appointment_at", "expires_at", "timezone", "ref")
+_NOTE: Final = "note"
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 """Names that may be repeated in an answer. Others may be a patient's number or a message in the wrong place."""
 
@@ -52,10 +53,7 @@ def read_requests(
     Raises:
         ProblemError: something in it is wrong; every mistake is listed.
     """
-    try:
-        document = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ProblemError(400, "the body is not JSON; expected an object or a list of objects") from None
+    document = _document_in(body, "an object or a list of objects")
     is_list = isinstance(document, list)
     entries = document if isinstance(document, list) else [document]
     if not 0 < len(entries) <= MOST_AT_ONCE:
@@ -67,6 +65,36 @@ def read_requests(
     if errors:
         raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
     return requests, is_list
+
+
+def read_note(body: bytes) -> str | None:
+    """Return the note in a request; None: it has none, or no body.
+
+    Raises:
+        ProblemError: something in it is wrong; every mistake is listed.
+    """
+    document = _document_in(body, "an object") if body else {}
+    if not isinstance(document, dict):
+        raise ProblemError(400, "the body is not an object; expected {} or one with a note")
+    errors = [
+        (f"/{name}" if _FIELD_NAME.fullmatch(name) else "", "unknown; expected only note")
+        for name in document
+        if name != _NOTE
+    ]
+    note = document.get(_NOTE)
+    if note is not None:
+        mistake = wrong_note(note) if isinstance(note, str) else "not text; expected text, or nothing"
+        errors += [] if mistake is None else [(f"/{_NOTE}", mistake)]
+    if errors:
+        raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
+    return note if isinstance(note, str) else None
+
+
+def _document_in(body: bytes, expected: str) -> object:
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ProblemError(400, f"the body is not JSON; expected {expected}") from None
 
 
 def _read(
@@ -150,6 +178,9 @@ class ReminderService(Protocol):
 
     async def cancel(self, id_or_ref: str) -> Stored:
         """Cancel a reminder, or raise UnknownReminderError, AmbiguousError or NotAllowedError."""
+
+    async def finish(self, id_or_ref: str, note: str | None) -> Stored:
+        """Note that staff have called the patient manually; raises the same errors."""
 
 
 @frozen(kw_only=True)
@@ -238,6 +269,7 @@ def api_views(
         ("POST", PATH, partial(answer, _post)),
         ("GET", f"{PATH}/<path:name>", partial(answer, _get)),
         ("DELETE", f"{PATH}/<path:name>", partial(answer, _delete)),
+        ("POST", f"{PATH}/<path:name>/done", partial(answer, _done)),
         ("GET", DOCUMENT_PATH, _document),
     ]
 
@@ -286,8 +318,7 @@ def _later(reason: str) -> ProblemError:
 
 
 async def _post(api: Api, _name: str, body: bytes) -> Response:
-    if request.mimetype not in {_JSON, ""}:
-        raise ProblemError(415, f"expected Content-Type: {_JSON}")
+    _expect_json()
     requests, is_list = read_requests(body, api.zone, api.templates, api.normalize)
     try:
         done = await api.service.upsert(requests)
@@ -309,12 +340,27 @@ async def _get(api: Api, name: str, _body: bytes) -> Response:
 
 
 async def _delete(api: Api, name: str, _body: bytes) -> Response:
+    return await _changed(partial(api.service.cancel, name))
+
+
+async def _done(api: Api, name: str, body: bytes) -> Response:
+    if body:
+        _expect_json()
+    return await _changed(partial(api.service.finish, name, read_note(body)))
+
+
+async def _changed(change: Callable[[], Awaitable[Stored]]) -> Response:
     try:
-        return reply(200, _shown(await api.service.cancel(name)))
+        return reply(200, _shown(await change()))
     except UnknownReminderError:
         raise _unknown() from None
     except NotAllowedError as error:
         raise ProblemError(409, str(error)) from error
+
+
+def _expect_json() -> None:
+    if request.mimetype not in {_JSON, ""}:
+        raise ProblemError(415, f"expected Content-Type: {_JSON}")
 
 
 def _unknown() -> ProblemError:

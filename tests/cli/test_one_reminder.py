@@ -306,3 +306,25 @@ def test_show_prints_codes_in_json_and_text_in_tables(terminal: Terminal) -> Non
     assert "not answered" in text
     assert "cancel requested" in text
     assert not any(code in text for code in ("hold_code", "number_changed", "not_answered", "cancel_requested"))
+
+
+def test_a_note_of_the_manual_call_is_in_the_history_without_a_number(terminal: Terminal) -> None:
+    reminder = terminal.add("--ref", "a7")
+    terminal.type("done", "a7", "--note", "spoke to her at 0170 123456")
+    terminal.type("done", "a7", "--note", "spoke to her at 0170 123456")
+    terminal.type("done", "a7", "--note", "she comes")
+    shown = terminal.json("show", reminder["id"])
+    assert (shown["status"], shown["end_code"]) == ("cancelled", "done_by_staff")
+    assert [act["detail"] for act in shown["audit"] if act["act"] == "done"] == [
+        "spoke to her at *********56",
+        "she comes",
+    ]
+    assert terminal.type("done", "a7", "--note", " ", code=2).stderr.startswith("--note: not a note")
+
+
+def test_one_that_needs_nothing_is_not_noted_as_done(terminal: Terminal) -> None:
+    terminal.add("--ref", "a7")
+    terminal.type("cancel", "a7")
+    refused = terminal.type("done", "a7", code=1).stderr
+    assert refused == "not noted: it needs nothing: cancelled (status: cancelled)\n"
+    assert terminal.type("call-again", "a7").stdout.endswith(" is scheduled\n")

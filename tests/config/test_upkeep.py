@@ -13,7 +13,7 @@ def test_by_default_no_backup_is_made_and_nothing_is_purged(load: Callable[..., 
     assert config.retention.days == 0
 
 
-def test_a_folder_is_relative_to_the_file(load: Callable[..., Config], tmp_path: Path) -> None:
+def test_the_backup_folder_is_relative_to_the_configuration_file(load: Callable[..., Config], tmp_path: Path) -> None:
     config = load('[backup]\nfolder = "copies/"\nat = "23:15"\nkeep = 3\n[retention]\ndays = 8\nat = "00:00"')
     assert config.backup.path == tmp_path / "copies"
     assert (config.backup.time, config.backup.keep) == (time(23, 15), 3)

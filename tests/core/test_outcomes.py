@@ -213,3 +213,17 @@ def test_a_reminder_that_waits_for_its_new_number_to_be_accepted_is_told_apart()
     assert outcome(Status.SCHEDULED, None, None, HoldCode.NUMBER_CHANGED) is Outcome.NUMBER_CHANGED
     assert outcome(Status.SCHEDULED, None, None, HoldCode.HOURS) is Outcome.WAITING
     assert outcome(Status.EXPIRED, None, EndCode.TOO_LATE, HoldCode.NUMBER_CHANGED) is Outcome.EXPIRED
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("response", [None, *Response])
+def test_what_staff_have_done_no_longer_needs_a_human_and_nothing_else_is_other(
+    status: Status, response: Response | None
+) -> None:
+    was = outcome(status, response, None)
+    expected = Outcome.DONE_BY_STAFF if was in NEED_A_HUMAN else was
+    assert outcome(status, response, None, is_done=True) is expected
+
+
+def test_what_waited_when_staff_had_called_the_patient_is_told_apart_from_what_was_cancelled() -> None:
+    assert outcome(Status.CANCELLED, None, EndCode.DONE_BY_STAFF) is Outcome.DONE_BY_STAFF

@@ -57,12 +57,15 @@ def test_what_is_asked_for_is_listed_by_time(store: Store, asked: dict[str, Any]
 def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
-    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode)))
+    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode), (False, True)))
     with a_store(tmp_path / "every.db") as store:
-        for number, (status, response, reason, hold) in enumerate(states):
-            store.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
+        for number, (status, response, reason, hold, is_done) in enumerate(states):
+            own = {"response": response, "end_code": reason, "hold_code": hold}
+            store.insert(f"{number:04}", status=status, done_at=to_ms(NOW) if is_done else None, **own)
         rows = list_reminders(store.connection, wanted=Wanted(needs_human=True), limit=None)
-    expected = [f"{number:04}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
+    expected = [
+        f"{number:04}" for number, (*state, done) in enumerate(states) if outcome(*state, is_done=done) in NEED_A_HUMAN
+    ]
     assert [row["id"] for row in rows] == expected
 
 

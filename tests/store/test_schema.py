@@ -61,6 +61,7 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "former_number",
         "end_code",
         "ended_at",
+        "done_at",
         "retry_at",
         "again_until",
         "response",

@@ -122,6 +122,7 @@ def test_the_overview_shows_what_is_due_in_flight_stuck_held_and_failed(store: S
         call(store, name, look_at=at)
     store.insert("failed", status="failed")
     store.insert("expired", status="expired", scheduled_at=to_ms(MIDNIGHT))
+    store.insert("called manually", status="failed", done_at=to_ms(NOW))
     store.insert("yesterday's", status="failed", scheduled_at=to_ms(MIDNIGHT) - 1)
     found = seen(store)
     assert (found.due_next_hour, found.due, found.due_since) == (2, 1, NOW - HOUR)

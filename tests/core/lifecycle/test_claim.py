@@ -324,6 +324,15 @@ def test_what_was_too_late_by_a_clock_that_was_ahead_waits_again(status: Status)
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (Status.SCHEDULED, None, None)
     stays = after(evolve(ahead, ended_at=NOW - HOUR, wake_at=NOW))
     assert stays.status is status
+    assert after(evolve(ahead, done_at=NOW - HOUR, wake_at=NOW)).status is status, "its patient was called manually"
+
+
+def test_what_staff_had_done_needs_them_again_once_it_is_moved_or_made_to_wait_by_another_program() -> None:
+    done = evolve(DUE, done_at=NOW - HOUR, scheduled_at=NOW + HOUR)
+    assert after(done).done_at is None
+    moved = evolve(done, status=Status.FAILED, scheduled_at=NOW)
+    left = a_member(HEARD, evolve(moved, scheduled_at=NOW - DAY))
+    assert (after(moved, HEARD, left).status, after(moved, HEARD, left).done_at) == (Status.SCHEDULED, None)
 
 
 # After a restore

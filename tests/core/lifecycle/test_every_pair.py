@@ -11,7 +11,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, AccountRefused, Capabilities, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, restored
+from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, done, restored
 from reminderd.core.lifecycle.transition import ActionKind, Ledger
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
@@ -102,6 +102,7 @@ EVENTS: dict[str, Event] = {
     "cancelled": _staff(
         lambda ledger, _rules: cancelled(ledger, ledger.reminders["reminder-1"], EndCode.CANCELLED_BY_STAFF, NOW).ledger
     ),
+    "done": _staff(lambda ledger, _rules: done(ledger, ledger.reminders["reminder-1"], NOW).ledger),
     "called again": _staff(
         lambda ledger, rules: called_again(ledger, ledger.reminders["reminder-1"], rules=rules, now=NOW).ledger
     ),

@@ -419,3 +419,16 @@ def test_no_conversation_goes_on_forever() -> None:
         reply = pressed(spoken_in(WAITING), "3", at=reply.question, repeats=reply.repeats).reply
         turns += 1
     assert turns == MOST_REPEATS + 1
+
+
+def test_an_answer_that_came_after_staff_were_done_is_news_unless_they_have_cancelled_it() -> None:
+    done = evolve(WAITING, status=Status.FAILED, done_at=NOW - MINUTE)
+    after = pressed(spoken_in(done), "2", at=Question.CANCEL).transition.ledger.reminders["reminder-1"]
+    assert (after.status, after.response, after.done_at) == (Status.CALLED, Response.CANCEL_REQUESTED, None)
+    cancelled = evolve(done, status=Status.CANCELLED, end_code=EndCode.DONE_BY_STAFF)
+    after = pressed(spoken_in(cancelled), "2", at=Question.CANCEL).transition.ledger.reminders["reminder-1"]
+    assert (after.status, after.response, after.done_at) == (
+        Status.CANCELLED,
+        Response.CANCEL_REQUESTED,
+        NOW - MINUTE,
+    )

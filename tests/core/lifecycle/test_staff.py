@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
-from reminderd.core.lifecycle.transition import Ledger, limit_of
-from reminderd.core.model import CallOutcome, CallState, Reminder, Status
+from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, done, withdrawn
+from reminderd.core.lifecycle.transition import Ledger, Transition, limit_of
+from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
 from tests.support.builders import (
@@ -203,3 +203,58 @@ def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
 def test_a_reminder_that_is_not_held_for_its_number_has_nothing_to_accept(reminder: Reminder) -> None:
     with pytest.raises(NotAllowedError, match="no new phone number waits to be accepted"):
         accepted(a_ledger(reminder), reminder, NOW)
+
+
+# Called manually
+
+
+def finish(ledger: Ledger) -> Transition:
+    return done(ledger, ledger.reminders["reminder-1"], NOW, "done by anna")
+
+
+@pytest.mark.parametrize("hold", [None, HoldCode.NUMBER_CHANGED])
+def test_a_waiting_reminder_whose_patient_staff_have_called_is_cancelled(hold: HoldCode | None) -> None:
+    row = finish(a_ledger(a_reminder(hold_code=hold))).ledger.reminders["reminder-1"]
+    assert (row.status, row.end_code, row.done_at, row.wake_at) == (
+        Status.CANCELLED,
+        EndCode.DONE_BY_STAFF,
+        NOW,
+        None,
+    )
+    assert row.last_error == "done by anna"
+
+
+def test_the_call_of_a_reminder_that_staff_have_done_is_checked_at_once() -> None:
+    after = finish(a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.PLACED)))
+    assert after.ledger.calls["call-1"].wake_at == NOW
+    assert [line.text for line in after.lines] == ["cancelled: done by anna"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [FAILED, a_reminder(Status.EXPIRED), a_reminder(Status.CALLED, response=Response.CANCEL_REQUESTED)],
+    ids=["failed", "expired", "wants to cancel"],
+)
+def test_one_that_needed_a_human_keeps_its_status_and_is_done_once(row: Reminder) -> None:
+    after = finish(a_ledger(row))
+    assert after.ledger.reminders["reminder-1"] == evolve(row, done_at=NOW)
+    assert [line.text for line in after.lines] == [f"{row.status}: done by staff"]
+    again = finish(after.ledger)
+    assert (again.ledger, again.lines) == (after.ledger, ())
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (a_reminder(Status.CALLED), r"it needs nothing: reached \(status: called\)"),
+        (a_reminder(Status.CALLED, response=Response.CONFIRMED), r"confirmed \(status: called\)"),
+        (a_reminder(Status.CANCELLED), r"cancelled \(status: cancelled\)"),
+    ],
+)
+def test_one_that_needs_nothing_is_not_done(row: Reminder, why: str) -> None:
+    with pytest.raises(NotAllowedError, match=why):
+        finish(a_ledger(row))
+
+
+def test_calling_again_takes_back_that_it_was_done() -> None:
+    assert again(a_ledger(evolve(FAILED, done_at=NOW))).done_at is None

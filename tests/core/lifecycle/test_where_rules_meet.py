@@ -48,7 +48,7 @@ def test_a_cancel_by_another_program_is_not_undone_by_a_clock_that_was_ahead() -
     assert (after.status, after.end_code, after.ended_at) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE, NOW)
 
 
-@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.OPTED_OUT])
+@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.DONE_BY_STAFF, EndCode.OPTED_OUT])
 def test_a_cancel_keeps_its_own_reason_when_it_is_looked_at_again(code: EndCode) -> None:
     gone = a_reminder(Status.CANCELLED, wake_at=NOW, end_code=code, ended_at=NOW - DAY)
     after = only(claimed(a_ledger(gone)))

@@ -30,6 +30,7 @@ CREATE TABLE reminders (
     former_number    TEXT,
     end_code         TEXT,
     ended_at         INTEGER,
+    done_at          INTEGER,
     revision         INTEGER NOT NULL DEFAULT 0,
     created_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
     updated_at       INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)),
