@@ -17,6 +17,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.core.masking import without_numbers
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.store.changes import trim_changes
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
@@ -37,6 +38,9 @@ ACTOR: Final = "reminderd"
 
 SCRUBBED_BYTES: Final = 256 * 1024 * 1024
 """Of a larger database the daemon does not rewrite the file: that needs as much memory, and stops all writing."""
+
+CHANGES_DAYS: Final = 60
+"""How long changes of outcomes are kept by default."""
 
 _LOOK: Final = timedelta(minutes=1)
 
@@ -133,11 +137,14 @@ def retention(
     *,
     daily: Daily,
     days: int,
+    changes_days: int = CHANGES_DAYS,
     clock: Clock,
     stopping: trio.Event,
     most_bytes: int = SCRUBBED_BYTES,
 ) -> DailyJob:
     """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
+
+    It also deletes the changes of outcomes of more than `changes_days` ago.
 
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """
@@ -145,9 +152,15 @@ def retention(
     async def do() -> None:
         if days:
             await purge()
+        await trim()
         await database.write(forget_erased)
         if await database.read(unscrubbed) is not None:
             await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
+
+    async def trim() -> None:
+        before = clock.now() - timedelta(days=changes_days)
+        while not stopping.is_set() and await database.write(partial(trim_changes, before=before, read=None)):
+            pass
 
     async def purge() -> None:
         before = clock.now() - timedelta(days=days)

@@ -213,7 +213,8 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         backup = partial(backups, config.database.path, config.backup.path, keep=config.backup.keep)
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
-    found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days = partial(retention, days=config.retention.days, changes_days=config.retention.changes_days)
+    found.append(days(database, daily=daily, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 

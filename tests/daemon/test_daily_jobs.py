@@ -288,6 +288,23 @@ async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path
     assert b"Secret words" not in (tmp_path / "db").read_bytes()
 
 
+async def test_old_changes_of_outcomes_are_deleted_though_nothing_is_purged(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def kept() -> bool:
+        return await database.read(lambda c: [row[0] for row in c.execute("SELECT seq FROM changes")]) == [3, 4]
+
+    async with open_database(tmp_path / "db", clock) as database:
+        for number, age in enumerate((9, 8, 7, 1)):
+            at = to_ms(NOW - age * DAY)
+            await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
+            dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
+            await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
+        job = retention(database, daily=AT_NOON, days=0, changes_days=5, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
+            await until_async(kept)
+
+
 @pytest.mark.parametrize("days", [0, 30])
 async def test_an_interrupted_rewrite_is_finished_at_the_next_start(tmp_path: Path, days: int) -> None:
     clock = HandClock()
