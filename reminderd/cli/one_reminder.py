@@ -40,11 +40,11 @@ from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
+from reminderd.store.rows import CALLS, Shown
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
 T = TypeVar("T")
 
-_CALL_COLUMNS = ("state", "status", "outcome", "answered_by", "requests", "checks", "external_call_id", "error")
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` that have another name than their column."""
 
@@ -152,7 +152,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         return
     print_fields({column: value for column, value in row.items() if column not in _CODES}, zone)
     if calls:
-        print_table(calls, _CALL_COLUMNS, zone, title="calls")
+        print_table(calls, CALLS.shown_to(Shown.STAFF), zone, title="calls")
     for number, call in enumerate(calls, 1):
         if call["transcript"] is not None:
             print_fields({"call": number, "transcript": call["transcript"]}, zone)

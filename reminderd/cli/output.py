@@ -34,8 +34,6 @@ _STYLES = {
     "completed": "green",
     "failed": "red",
     "expired": "red",
-    "unconfirmed": "yellow",
-    "unreported": "red",
     "cancelled": "dim",
 }
 

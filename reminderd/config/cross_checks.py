@@ -22,6 +22,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _durations(config)
     yield from _place(config)
     yield from _hours(config)
+    yield from _profiles(config)
     yield from _provider(config)
     yield from _addresses_and_files(config)
 
@@ -61,6 +62,19 @@ def _hours(config: Config) -> Iterator[CheckError]:
     if not any(calling.calling_hours.week):
         keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
         yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"
+
+
+def _profiles(config: Config) -> Iterator[CheckError]:
+    templates, countries = config.messages.templates, numbering_of(config).countries
+    for name, profile in config.import_.profiles.items():
+        section = ("import", "profiles", name)
+        if profile.template and profile.template not in templates:
+            expected = f"expected one of {', '.join(templates)}" if templates else "expected it there"
+            yield ((*section, "template"), ("messages", "templates")), f"is not in [messages.templates]; {expected}"
+        if profile.country and countries and profile.country not in countries:
+            places = ("clinic", "allowed_countries"), ("clinic", "country")
+            mistake = "is no country that may be called"
+            yield ((*section, "country"), *places), f"{mistake}; expected one of {', '.join(sorted(countries))}"
 
 
 def _provider(config: Config) -> Iterator[CheckError]:

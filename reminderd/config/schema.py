@@ -20,6 +20,7 @@ from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
+from reminderd.core.tables.columns import FIELDS
 from reminderd.keys import (
     DERIVED,
     SECRET,
@@ -33,6 +34,7 @@ from reminderd.keys import (
     phone_number,
     positive,
     secret,
+    sections,
     switch,
     time_of_day,
     url,
@@ -312,6 +314,48 @@ class ApiConfig:
     token_file: str = file_path()
 
 
+FORMATS: Final = ("csv",)
+"""The formats that files can be imported from; `imports/formats.py` has a reader for each."""
+
+
+@frozen(kw_only=True)
+class ProfileConfig:
+    """How the files of one program of the clinic are read; what is empty is found out, as without a profile."""
+
+    format: str = choice("", "", *FORMATS)
+    files: str = key("*", 'a pattern for names of files, like "appointments*.csv"', validators.pattern_error)
+    encoding: str = key("", 'the name of an encoding, like "windows-1252"', validators.encoding_error)
+    dates: Literal["", "dmy", "mdy"] = choice("", "", "dmy", "mdy")
+    country: str = key(
+        "",
+        'a two-letter country code (ISO 3166) like "US" or "DE"',
+        validators.country_error,
+        converter=validators.country_code,
+    )
+    template: str = key("", "the name of a template in [messages.templates]")
+    columns: Mapping[str, str] = key(
+        MappingProxyType({}),
+        f'a section of columns, each with its header, like phone_number = "Mobile"; columns: {", ".join(FIELDS)}',
+        validators.headers_error,
+    )
+    status: Mapping[str, str] = key(
+        MappingProxyType({}),
+        'a section of words, each "stands" or "over", like "Rescheduled" = "over"',
+        validators.status_words_error,
+    )
+
+
+@frozen(kw_only=True)
+class ImportConfig:
+    """How files are imported."""
+
+    profiles: Mapping[str, ProfileConfig] = sections(
+        ProfileConfig,
+        validators.section_name_error,
+        "sections like [import.profiles.practice], with names in small letters, digits and underscores",
+    )
+
+
 @frozen(kw_only=True)
 class AlertsConfig:
     """Who gets a message when reminders need a human, and how often at most."""
@@ -409,6 +453,7 @@ class Config:
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
     api: ApiConfig = field(factory=ApiConfig)
+    import_: ImportConfig = field(factory=ImportConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
     backup: BackupConfig = field(factory=BackupConfig)
     retention: RetentionConfig = field(factory=RetentionConfig)

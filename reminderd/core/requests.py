@@ -127,13 +127,10 @@ def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering
 
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
-    found = mistakes(
-        phone_number=reminder.phone_number,
-        message=reminder.message,
-        timezone=reminder.timezone,
-        numbering=numbering,
-    )
-    if not found and patient_number(reminder.phone_number, numbering) != reminder.phone_number:
+    found: list[str] = []
+    number = _number(reminder.phone_number, partial(patient_number, numbering=numbering), found)
+    found += _message_mistakes(reminder.message) + _timezone_mistakes(reminder.timezone)
+    if not found and number != reminder.phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 

@@ -9,20 +9,20 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.model import ERASED
+from reminderd.core.model import ERASED, Status
 from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.upsert import seals
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
-from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, sql_list, to_ms
 
 BATCH: Final = 200
 """Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
 
-_TO_PURGE: Final = """
-   updated_at < :before AND status IN ('called', 'failed', 'expired', 'cancelled')
+_TO_PURGE: Final = f"""
+   updated_at < :before AND status IN {sql_list(one for one in Status if one.final)}
    AND (phone_number <> '' OR message <> '' OR EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND c.phone_number = '' AND c.transcript <> ''))

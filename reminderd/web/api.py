@@ -24,7 +24,9 @@ from reminderd.core.script.templates import Templates
 from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
+from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError, Stored
+from reminderd.store.rows import CALLS, Shown
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
@@ -162,24 +164,6 @@ MOST_OF_ALL: Final = 100
 """Answers that wait at a time: each of them holds a connection, and webhooks need those, too."""
 
 _FORWARDED: Final = b"x-forwarded-for"
-_REMINDER: Final = (
-    "id",
-    "ref",
-    "status",
-    "phone_number",
-    "scheduled_at",
-    "expires_at",
-    "timezone",
-    "attempts",
-    "response",
-    "call_outcome",
-    "hold_code",
-    "hold_reason",
-    "end_code",
-    "last_error",
-    "done_at",
-)
-_CALL: Final = ("state", "status", "outcome", "answered_by", "duration_seconds", "created_at", "received_at")
 _JSON: Final = "application/json"
 
 
@@ -385,8 +369,8 @@ def _unknown() -> ProblemError:
 
 def _shown(whole: Stored) -> dict[str, Any]:
     """Return a reminder as the API shows it: without its message and its transcripts."""
-    calls = [{name: _plain(call[name]) for name in _CALL} for call in whole.calls]
-    return {**{name: _plain(whole.reminder[name]) for name in _REMINDER}, "calls": calls}
+    calls = [{name: _plain(call[name]) for name in CALLS.shown_to(Shown.API)} for call in whole.calls]
+    return {**{name: _plain(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
 
 
 def _plain(value: object) -> object:

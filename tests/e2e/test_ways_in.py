@@ -91,7 +91,7 @@ async def ways_in(clinic: Clinic, sections: str, monkeypatch: pytest.MonkeyPatch
     ],
     ids=["nobody knows where", "in Washington"],
 )
-async def test_what_cannot_be_called_is_refused_with_the_same_reason_by_every_way_in(
+async def test_every_way_in_refuses_an_uncallable_reminder_with_the_same_reason(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, sections: str, mistakes: list[tuple[dict[str, str], str]]
 ) -> None:
     async with ways_in(clinic, sections, monkeypatch) as ways:
@@ -104,9 +104,7 @@ async def test_what_cannot_be_called_is_refused_with_the_same_reason_by_every_wa
     assert clinic.count("reminders") == 0
 
 
-async def test_what_should_be_looked_at_again_is_the_same_warning_by_every_way_in(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_way_in_gives_the_same_warnings(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings = [
         ({"phone_number": "+1 202 555 0148"}, "this number has opted out: it will not be called"),
         ({"scheduled_at": "2099-03-02 20:00"}, "the calling hours leave no time to call before 2099-03-03 00:00 EST"),

@@ -15,7 +15,7 @@ from tests.web.test_api import REMINDER
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
-async def test_the_description_is_open_and_says_what_it_is(tmp_path: Path) -> None:
+async def test_the_api_document_is_public_and_lists_every_path(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api, httpx.AsyncClient() as stranger:
         document = (await stranger.get(f"{api.url}/api/openapi.json")).json()
     assert document["openapi"] == "3.1.0"
@@ -28,7 +28,7 @@ async def test_the_description_is_open_and_says_what_it_is(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("body", [REMINDER, [REMINDER]], ids=["one", "a list"])
-async def test_every_field_that_is_answered_is_described(tmp_path: Path, body: object) -> None:
+async def test_every_field_of_an_answer_is_documented(tmp_path: Path, body: object) -> None:
     async with an_api(tmp_path) as api:
         document = (await api.client.get("/api/openapi.json")).json()
         answers = [await api.post(body), await api.get("appointment-1"), await api.get("nobody")]
@@ -44,7 +44,7 @@ async def test_every_field_that_is_answered_is_described(tmp_path: Path, body: o
         Draft202012Validator(schema).validate(answer.json())
 
 
-async def test_whatever_is_asked_for_by_the_description_is_answered_by_it(tmp_path: Path) -> None:
+async def test_every_request_gets_an_answer_that_the_document_describes(tmp_path: Path) -> None:
     """Schemathesis makes requests up, good and bad ones; no answer may be a 5xx, or of a form that is not described."""
     async with an_api(tmp_path) as api:
         command = [

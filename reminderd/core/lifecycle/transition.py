@@ -134,6 +134,8 @@ class Ledger:
 
     def history(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return the current memberships of a reminder, each with its call, oldest first."""
+        if not self.members:  # as for most reminders that are claimed, which asks ten times
+            return []
         found = ((one, self.calls[one.call_id]) for one in self.members.values() if one.reminder_id == reminder.id)
         return sorted(
             ((member, call) for member, call in found if _is_current(member, reminder, call)),

@@ -5,12 +5,16 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import ColumnsError, check_status, columns_of, read_row
+from reminderd.core.script.templates import Templates
+from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
+from reminderd.core.tables.rows import check_status, read_row
+from reminderd.core.tables.statuses import Standing
 from reminderd.core.upsert import Cancellation
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
@@ -156,3 +160,28 @@ def test_a_row_that_can_not_be_read_says_nothing_of_the_column() -> None:
 def test_an_appointments_own_status_goes_before_another_one() -> None:
     columns = columns_of(["phone", "message", "at", "Status", "Appointment status"], {})
     assert (columns.places["status"], columns.ignored) == ((4,), ("Status",))
+
+
+def test_a_template_of_the_profile_is_spoken_where_a_row_has_no_message() -> None:
+    names = ["phone", "at", "template", "message"]
+    reading = evolve(READING, templates=Templates(by_name={"checkup": "Your check-up.", "lab": "Your blood test."}))
+
+    def message(*cells: str, header: list[str] = names) -> str:
+        columns = columns_of(header, {}, template="checkup")
+        found = read_row(cells, columns, width=len(header), reading=reading)
+        assert isinstance(found, ReminderRequest)
+        return found.message
+
+    number, at = "+4930123456", "2027-03-01 16:00"
+    assert message(number, at, header=names[:2]) == "Your check-up."
+    assert message(number, at, "", "") == "Your check-up."
+    assert message(number, at, "lab", "") == "Your blood test."
+    assert message(number, at, "", "Hello.") == "Hello."
+
+
+def test_the_clinics_own_words_for_a_status_overrule_the_known_ones() -> None:
+    own = {"verschoben": Standing.OVER, "completed": Standing.STANDS}
+    columns = columns_of(WITH_STATUS, {}, words=own)
+    rows = [CsvRow(2, ["", "", "", "", word]) for word in ("Verschoben", "Completed", "cancelled", "odd")]
+    assert [columns.standing(row.cells) for row in rows] == [Standing.OVER, Standing.STANDS, Standing.OVER, None]
+    check_status(WITH_STATUS, columns, rows[:3])

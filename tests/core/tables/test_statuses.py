@@ -1,7 +1,7 @@
 import pytest
 
-from reminderd.core.tables.columns import _WORDS, WORDS, Standing, standing_of
 from reminderd.core.tables.headers import plain
+from reminderd.core.tables.statuses import _WORDS, WORDS, Standing, standing_of
 
 
 @pytest.mark.parametrize(
