@@ -34,7 +34,7 @@ from reminderd.store.sqlite.transaction import snapshot, transaction
 @click.argument("phone", metavar="PHONE")
 @with_config
 def export(config: Config, phone: str) -> None:
-    """Print all stored data of PHONE as one JSON document: reminders, calls, changes, receipts, audit lines, opt-out."""
+    """Print all stored data of PHONE as one JSON document: reminders with calls, changes and audit lines, opt-out."""
     number = _number(config, phone)
     with existing_database(config) as connection:
         found = _found(connection, number)

@@ -39,9 +39,6 @@ ACTOR: Final = "reminderd"
 SCRUBBED_BYTES: Final = 256 * 1024 * 1024
 """Of a larger database the daemon does not rewrite the file: that needs as much memory, and stops all writing."""
 
-CHANGES_DAYS: Final = 60
-"""How long changes of outcomes are kept by default."""
-
 _LOOK: Final = timedelta(minutes=1)
 
 
@@ -137,14 +134,11 @@ def retention(
     *,
     daily: Daily,
     days: int,
-    changes_days: int = CHANGES_DAYS,
     clock: Clock,
     stopping: trio.Event,
     most_bytes: int = SCRUBBED_BYTES,
 ) -> DailyJob:
     """Return the job that purges, once a day and at each start, what ended more than `days` ago; 0: nothing.
-
-    It also deletes the changes of outcomes of more than `changes_days` ago.
 
     The file is written anew after it, if it has `most_bytes` at most; also if that was left undone before.
     """
@@ -152,15 +146,9 @@ def retention(
     async def do() -> None:
         if days:
             await purge()
-        await trim()
         await database.write(forget_erased)
         if await database.read(unscrubbed) is not None:
             await trio.to_thread.run_sync(_scrub, database.path, most_bytes)
-
-    async def trim() -> None:
-        before = clock.now() - timedelta(days=changes_days)
-        while not stopping.is_set() and await database.write(partial(trim_changes, before=before, read=None)):
-            pass
 
     async def purge() -> None:
         before = clock.now() - timedelta(days=days)
@@ -178,6 +166,18 @@ def retention(
             logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
     return DailyJob(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+
+
+def change_retention(database: Database, *, daily: Daily, days: int, clock: Clock, stopping: trio.Event) -> DailyJob:
+    """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago."""
+
+    async def do() -> None:
+        before = clock.now() - timedelta(days=days)
+        while not stopping.is_set() and await database.write(partial(trim_changes, before=before, read=None)):
+            pass
+
+    name = "old changes of outcomes were not deleted"
+    return DailyJob(name=name, daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
 
 
 def _id_of(database: Path) -> str:

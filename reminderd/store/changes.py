@@ -19,7 +19,8 @@ SELECT seq, event_id, at, kind, subject_id, ref, appointment_id, status, respons
        call_outcome, spoken
   FROM changes
 """
-_AFTER: Final = f"{_COLUMNS} WHERE seq > :after ORDER BY seq LIMIT :limit"
+# What was erased is nobody's anymore.
+_AFTER: Final = f"{_COLUMNS} WHERE seq > :after AND subject_id <> '' ORDER BY seq LIMIT :limit"
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """

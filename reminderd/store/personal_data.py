@@ -298,8 +298,8 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     A reminder that had this number before, and waits for staff to accept another one, forgets which it was.
     For as long as a limit counts them, calls are kept without what shows whose they were: see `anonymize_calls`.
 
-    Their lines in `audit` stay as well: they name no patient, and can't be changed. So do the changes of their outcomes,
-    without their `ref`.
+    Their lines in `audit` stay as well: they name no patient, and can't be changed. The changes of their outcomes stay
+    without what they were changes of, as a reader may have one of them as its cursor.
 
     Raises:
         NotAllowedError: A call to the number is alive: its report would still arrive.
@@ -316,7 +316,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
-    connection.executemany("UPDATE changes SET ref = NULL WHERE subject_id = :id", ids)
+    connection.executemany("UPDATE changes SET subject_id = '', ref = NULL WHERE subject_id = :id", ids)
     _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)

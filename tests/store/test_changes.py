@@ -13,6 +13,7 @@ from reminderd.core.changes import Cursor, CursorError
 from reminderd.core.script.prompts import Question
 from reminderd.store import reminders
 from reminderd.store.changes import changes_after, newest_change, trim_changes
+from reminderd.store.personal_data import erase, record
 from reminderd.store.reminders import Source
 from reminderd.store.rows import to_ms
 from tests.support.builders import DAY, NOW, a_report
@@ -202,3 +203,21 @@ def test_what_was_not_delivered_everywhere_is_kept_however_old_it_is(store: Stor
     sql(store, "UPDATE changes SET at = 0")
     store.write(partial(trim_changes, before=NOW, read=3))
     assert [one.seq for one in changes_after(store.connection, cursor=None, limit=9).changes] == [2, 3, 4, 5]
+
+
+def test_a_reader_whose_last_change_was_erased_reads_on_and_erased_ones_are_told_to_nobody(store: Store) -> None:
+    store.insert("a", "+12025550101", status="called")
+    reader = changes_after(store.connection, cursor=None, limit=9).cursor
+    store.insert("b", "+12025550102", status="called")
+    store.insert("c", "+12025550103", status="called")
+    for number in ("+12025550101", "+12025550102"):
+        store.write(partial(erase, phone_number=number, actor="anna"))
+    for cursor in (reader, None):
+        [left] = changes_after(store.connection, cursor=cursor, limit=9).changes
+        assert left.subject_id == "c"
+
+
+def test_what_is_exported_about_a_number_has_the_changes_of_its_reminders(store: Store) -> None:
+    store.insert("a", "+12025550101", status="called", response="confirmed")
+    [change] = record(store.connection, phone_number="+12025550101").changes["a"]
+    assert (change["status"], change["response"]) == ("called", "confirmed")
