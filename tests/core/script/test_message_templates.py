@@ -64,12 +64,12 @@ def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderReq
         ("xx-YY", "Tuesday, March 2", "4:00 PM"),
     ],
 )
-def test_a_time_is_spoken_as_the_language_has_it(language: str, day: str, hour: str) -> None:
+def test_a_time_is_written_as_in_the_templates_language(language: str, day: str, hour: str) -> None:
     assert (spoken_day(FOUR, templates(language)), spoken_hour(FOUR, templates(language))) == (day, hour)
 
 
 @given(language=st.sampled_from(sorted(locale_identifiers())), days=st.integers(1, 300_000))
-def test_every_language_has_a_day_and_an_hour_without_odd_spaces(language: str, days: int) -> None:
+def test_every_language_writes_dates_and_times_without_unusual_spaces(language: str, days: int) -> None:
     moment = datetime(1970, 1, 1, 12, tzinfo=UTC) + timedelta(days=days)
     spoken = [say(moment, templates(language.replace("_", "-"))) for say in (spoken_day, spoken_hour)]
     assert all(text and not {"\u00a0", "\u202f"} & set(text) for text in spoken)
@@ -95,14 +95,14 @@ def test_a_template_that_mentions_no_time_needs_none() -> None:
         ({"template": None}, "message: empty; expected the text to be spoken"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:
+def test_an_error_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:
     found = asked(**changes)
     assert isinstance(found, list)
     [line] = found
     assert line.startswith(mistake)
 
 
-def test_a_clinic_without_templates_gets_that_as_the_reason() -> None:
+def test_without_templates_the_error_says_so() -> None:
     assert asked(Templates(zone=BERLIN)) == [
         "template: there are no templates in [messages.templates]; expected a message, or a template of this name there"
     ]
@@ -123,5 +123,7 @@ def test_a_message_that_a_template_makes_too_long_is_refused() -> None:
     ],
     ids=["the next day", "an hour later", "with a limit of its own", "just as late as may be"],
 )
-def test_nobody_is_called_after_the_appointment(appointment: str, expires: str | None, limit: datetime | None) -> None:
+def test_no_reminder_is_called_after_its_appointment(
+    appointment: str, expires: str | None, limit: datetime | None
+) -> None:
     assert wanted(appointment_at=appointment, expires_at=expires).expires_at == limit

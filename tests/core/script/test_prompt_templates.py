@@ -14,7 +14,7 @@ WITH_PHONE = (Prompt.MENU, Prompt.VOICEMAIL, Prompt.OPTED_OUT, Prompt.GOODBYE)
 
 
 @pytest.mark.parametrize("language", BUILT_IN)
-def test_every_language_has_words_for_every_part(language: str) -> None:
+def test_every_language_has_every_prompt(language: str) -> None:
     words = language_of(language)
     assert list(words.templates) == FIXED
     for template in words.templates.values():
@@ -52,7 +52,7 @@ def test_without_a_phone_patients_are_asked_to_call_the_number_that_calls_them()
     assert spoken(Prompt.GOODBYE, script, "") == "You can reach us at 2 0 2, 5 5 5, 0 1 0 0. Goodbye."
 
 
-def test_without_name_and_number_the_sentences_are_still_sentences() -> None:
+def test_without_name_and_number_the_prompts_are_still_sentences() -> None:
     assert spoken(Prompt.VOICEMAIL, Script(), "") == (
         "Hello, this is your clinic. Please call us back at our usual number. Thank you."
     )
@@ -62,19 +62,19 @@ def test_without_name_and_number_the_sentences_are_still_sentences() -> None:
 
 
 @pytest.mark.parametrize("language", BUILT_IN)
-def test_no_machine_hears_what_the_call_was_about(language: str) -> None:
+def test_the_voicemail_does_not_say_what_the_call_was_about(language: str) -> None:
     said = spoken(Prompt.VOICEMAIL, Script(language=language), "psychotherapy").lower()
     assert not any(word in said for word in ("psycho", "appointment", "cita", "termin", "rendez-vous", "remind"))
 
 
-def test_the_clinics_own_words_win_over_the_languages() -> None:
+def test_the_clinics_own_prompts_override_the_languages() -> None:
     script = Script(clinic="Brown", templates={Prompt.GREETING: "{clinic} here: {message} ({phone})"}, language="fr")
     assert spoken(Prompt.GREETING, script, "Come.") == "Brown here: Come. (numéro habituel)"
     assert spoken(Prompt.CONFIRMED, script, "") == "Merci. Votre rendez-vous est confirmé."
 
 
 @given(st.text(), st.text(min_size=1))
-def test_what_is_filled_in_is_never_filled_again(message: str, clinic: str) -> None:
+def test_filled_in_values_are_not_filled_in_again(message: str, clinic: str) -> None:
     script = Script(clinic=clinic, templates={Prompt.GREETING: "{clinic}|{message}"})
     assert spoken(Prompt.GREETING, script, message) == f"{clinic}|{message}"
     assert spoken(Prompt.MESSAGE, script, message) == message
@@ -86,11 +86,11 @@ def test_a_message_that_looks_like_a_template_is_spoken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize(("language", "first"), [("en-GB", "en"), ("ES-mx", "es"), ("de", "de"), ("fr-CA", "fr")])
-def test_a_languages_region_does_not_matter(language: str, first: str) -> None:
+def test_the_region_of_a_language_does_not_matter(language: str, first: str) -> None:
     assert is_built_in(language)
     assert language_of(language) is BUILT_IN[first]
 
 
-def test_a_language_that_is_not_built_in_is_english() -> None:
+def test_an_unknown_language_falls_back_to_english() -> None:
     assert not is_built_in("pt-BR")
     assert language_of("pt-BR") is BUILT_IN["en"]
