@@ -19,7 +19,8 @@ from reminderd.core.phone import Numbering
 from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
+from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts, spoken
+from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
 from reminderd.core.tables.columns import FIELDS
 from reminderd.keys import (
     DERIVED,
@@ -531,8 +532,7 @@ def templates_of(config: Config) -> Templates:
     messages = config.messages
     return Templates(
         by_name=messages.templates,
-        clinic=messages.clinic,
-        language=messages.language,
+        scripts=Scripts(own=script_of(config)),
         zone=config.calling.local_zone,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
     )

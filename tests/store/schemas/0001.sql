@@ -13,6 +13,7 @@ CREATE TABLE reminders (
     scheduled_at     INTEGER NOT NULL,
     expires_at       INTEGER,
     timezone         TEXT,
+    language         TEXT,
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
                          status IN ('scheduled', 'dialing', 'processing', 'called', 'failed', 'expired', 'cancelled')
                      ),
@@ -42,10 +43,10 @@ CREATE TABLE reminders (
         AND updated_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin','processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,0,1780000000000,1780000000000);
 CREATE TABLE call_logs (
     seq              INTEGER PRIMARY KEY AUTOINCREMENT,
     -- It travels in an HTTP header, as the idempotency key.
@@ -215,10 +216,10 @@ BEGIN
     UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
 END;
 CREATE TRIGGER reminders_changed
-AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, message, status ON reminders
+AFTER UPDATE OF scheduled_at, expires_at, timezone, language, phone_number, message, status ON reminders
 WHEN NEW.revision = OLD.revision
      AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number OR NEW.message <> OLD.message
-          OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.language IS NOT OLD.language OR NEW.expires_at IS NOT OLD.expires_at
           OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
 BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;

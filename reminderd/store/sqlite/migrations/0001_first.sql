@@ -14,6 +14,7 @@ CREATE TABLE reminders (
     scheduled_at     INTEGER NOT NULL,
     expires_at       INTEGER,
     timezone         TEXT,
+    language         TEXT,
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
                          status IN ('scheduled', 'dialing', 'processing', 'called', 'failed', 'expired', 'cancelled')
                      ),
@@ -168,10 +169,10 @@ BEGIN
 END;
 
 CREATE TRIGGER reminders_changed
-AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, message, status ON reminders
+AFTER UPDATE OF scheduled_at, expires_at, timezone, language, phone_number, message, status ON reminders
 WHEN NEW.revision = OLD.revision
      AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number OR NEW.message <> OLD.message
-          OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.language IS NOT OLD.language OR NEW.expires_at IS NOT OLD.expires_at
           OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
 BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
