@@ -172,8 +172,8 @@ def change_retention(database: Database, *, daily: Daily, days: int, clock: Cloc
     """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago."""
 
     async def do() -> None:
-        before = clock.now() - timedelta(days=days)
-        while not stopping.is_set() and await database.write(partial(trim_changes, before=before, read=None)):
+        trim = partial(trim_changes, before=clock.now() - timedelta(days=days), read=None)
+        while not stopping.is_set() and await database.write(trim) > 0:
             pass
 
     name = "old changes of outcomes were not deleted"
