@@ -28,9 +28,14 @@ BERLIN = evolve(RULES, calling_hours=CallingHours(ZoneInfo("Europe/Berlin")))
 
 @pytest.mark.parametrize("phone_number", ["+4930123456", " +49 30 123-456 "])
 @pytest.mark.parametrize("message", ["Hello", "x" * MESSAGE_LIMIT, "Grüße \N{WAVING HAND SIGN}\nuntil tomorrow"])
-@pytest.mark.parametrize("timezone", [None, "Europe/Berlin"])
-def test_a_valid_request_has_no_errors(phone_number: str, message: str, timezone: str | None) -> None:
-    assert mistakes(phone_number=phone_number, message=message, timezone=timezone, numbering=ANY_NUMBER) == []
+@pytest.mark.parametrize(("timezone", "language"), [(None, None), ("Europe/Berlin", "pt-BR")])
+def test_a_valid_request_has_no_errors(
+    phone_number: str, message: str, timezone: str | None, language: str | None
+) -> None:
+    found = mistakes(
+        phone_number=phone_number, message=message, timezone=timezone, language=language, numbering=ANY_NUMBER
+    )
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,8 @@ def test_a_valid_request_has_no_errors(phone_number: str, message: str, timezone
         ({"message": f"a{chr(0xDFFF)}b"}, "message: contains NUL or invalid characters"),
         ({"timezone": "Mars/Base"}, "timezone: not a time zone"),
         ({"timezone": ""}, "timezone: not a time zone"),
+        ({"language": "Spanish"}, "language: not a language tag; expected a language tag (BCP 47)"),
+        ({"language": "und"}, "language: not a known language"),
     ],
     ids=[
         "no number",
@@ -58,6 +65,8 @@ def test_a_valid_request_has_no_errors(phone_number: str, message: str, timezone
         "last surrogate",
         "no zone",
         "no name",
+        "a language's name",
+        "no language",
     ],
 )
 def test_an_error_names_its_field(wrong: dict[str, str], says: str) -> None:

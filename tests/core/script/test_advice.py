@@ -4,8 +4,9 @@ import pytest
 from attrs import evolve
 
 from reminderd.core.script.advice import advice
-from reminderd.core.script.prompts import BUILT_IN, Prompt
-from reminderd.core.script.templates import Script
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.scripts import Script
 
 CAREFUL = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
 FIXED: list[Prompt] = [part for part in Prompt if part is not Prompt.MESSAGE]
@@ -42,9 +43,18 @@ def test_a_missing_name_or_number_gets_advice_with_what_is_spoken_instead(change
 
 def test_an_unknown_language_gets_advice_that_lists_what_stays_english() -> None:
     own = dict.fromkeys(FIXED, "{clinic} {phone} 1 2 3 9") | {Prompt.GOODBYE: ""}
-    script = evolve(CAREFUL, language="pt-BR", templates=own)
-    assert advice(script) == ["[messages].language has no built-in texts: these are spoken in English: goodbye"]
-    assert advice(evolve(script, templates=own | {Prompt.GOODBYE: "Adeus."})) == []
+    script = evolve(CAREFUL, language="ru-RU", templates=own)
+    assert advice(script) == ["[messages]: ru-RU has no built-in texts, so these are in English: goodbye"]
+    assert advice(evolve(script, templates=own | {Prompt.GOODBYE: "До свидания."})) == []
+
+
+def test_a_section_for_another_language_is_named_and_its_clinic_and_phone_are_not_asked_for_again() -> None:
+    german = Script(language="de-DE")
+    russian = Script(language="ru-RU", otherwise=german, templates={Prompt.GREETING: "Здравствуйте."})
+    found = advice(russian, "messages.ru")
+    assert found[0] == "[messages.ru].greeting does not begin with the clinic: its name must be spoken first"
+    assert found[1].startswith("[messages.ru]: ru-RU has no built-in texts, so these are in de-DE: menu, voicemail")
+    assert len(found) == 2
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.phone import dictated
-from reminderd.core.script.prompts import BUILT_IN, Prompt, is_built_in, language_of
-from reminderd.core.script.templates import PLACEHOLDERS, Script, spoken
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.scripts import PLACEHOLDERS, Script, spoken
 
 BROWN = Script(clinic="Dr. Brown's office", phone="+12025550190", from_number="+12025550100")
+TELLING = re.compile(
+    "psycho|appointment|remind|cita|record|termin|erinner|rendez-vous|rappeler votre|consulta|lembr|appuntament"
+    "|promemoria|ricord|afspraak|herinner|wizyt|przypom"
+)
+"""What would tell whoever listens to a machine that the patient has an appointment."""
 FIXED: list[Prompt] = [part for part in Prompt if part is not Prompt.MESSAGE]
 WITH_PHONE = (Prompt.MENU, Prompt.VOICEMAIL, Prompt.OPTED_OUT, Prompt.GOODBYE)
 
 
 @pytest.mark.parametrize("language", BUILT_IN)
 def test_every_language_has_every_prompt(language: str) -> None:
-    words = language_of(language)
+    words = BUILT_IN[language]
     assert list(words.templates) == FIXED
     for template in words.templates.values():
         assert set(re.findall(r"\{(.*?)\}", template)) <= {"clinic", "phone"}
@@ -64,7 +70,7 @@ def test_without_name_and_number_the_prompts_are_still_sentences() -> None:
 @pytest.mark.parametrize("language", BUILT_IN)
 def test_the_voicemail_does_not_say_what_the_call_was_about(language: str) -> None:
     said = spoken(Prompt.VOICEMAIL, Script(language=language), "psychotherapy").lower()
-    assert not any(word in said for word in ("psycho", "appointment", "cita", "termin", "rendez-vous", "remind"))
+    assert TELLING.search(said) is None
 
 
 def test_the_clinics_own_prompts_override_the_languages() -> None:
@@ -85,12 +91,12 @@ def test_a_message_that_looks_like_a_template_is_spoken_as_it_is() -> None:
     assert spoken(Prompt.MESSAGE, BROWN, message) == message
 
 
-@pytest.mark.parametrize(("language", "first"), [("en-GB", "en"), ("ES-mx", "es"), ("de", "de"), ("fr-CA", "fr")])
+@pytest.mark.parametrize(("language", "first"), [("en-GB", "en"), ("ES-mx", "es"), ("de", "de"), ("pt-AO", "pt")])
 def test_the_region_of_a_language_does_not_matter(language: str, first: str) -> None:
-    assert is_built_in(language)
-    assert language_of(language) is BUILT_IN[first]
+    assert Script(language=language).is_built_in
+    assert Script(language=language).built_in is BUILT_IN[first]
 
 
 def test_an_unknown_language_falls_back_to_english() -> None:
-    assert not is_built_in("pt-BR")
-    assert language_of("pt-BR") is BUILT_IN["en"]
+    assert not Script(language="ru-RU").is_built_in
+    assert Script(language="ru-RU").built_in is BUILT_IN["en"]

@@ -17,22 +17,22 @@ def mistakes(header: list[str], **chosen: str) -> list[str]:
 @pytest.mark.parametrize(
     "header",
     [
-        ["phone", "message", "at", "ref", "expires", "timezone"],
-        ["Telefon-Nr.", "NACHRICHT", "Anruf am", "Termin-ID", "gültig bis", "Zeitzone"],
-        ["Número de teléfono", "Mensaje", "Llamar el", "Número de cita", "válido hasta", "Zona horaria"],
-        ["N° de téléphone", "Texte", "Date d'appel", "N° de rendez-vous", "Jusqu'à", "Fuseau horaire"],
-        ["phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone"],
+        ["phone", "message", "at", "ref", "expires", "timezone", "language"],
+        ["Telefon-Nr.", "NACHRICHT", "Anruf am", "Termin-ID", "gültig bis", "Zeitzone", "Sprache"],
+        ["Número de teléfono", "Mensaje", "Llamar el", "Número de cita", "válido hasta", "Zona horaria", "Idioma"],
+        ["N° de téléphone", "Texte", "Date d'appel", "N° de rendez-vous", "Jusqu'à", "Fuseau horaire", "Langue"],
+        ["phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone", "language"],
     ],
 )
 def test_columns_are_found_in_four_languages(header: list[str]) -> None:
-    fields = ("phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone")
+    fields = ("phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone", "language")
     found = columns_of(header, {})
     assert found.places == {field: (place,) for place, field in enumerate(fields)}
     assert found.ignored == ()
 
 
 def test_unknown_columns_are_named() -> None:
-    assert columns_of(["Name", "phone", "message", "", "at"], {}).ignored == ("Name", "")
+    assert columns_of(["Age", "phone", "message", "", "at"], {}).ignored == ("Age", "")
 
 
 def test_date_and_time_columns_are_combined() -> None:
@@ -136,9 +136,20 @@ def test_an_unmistakable_header_is_the_ref(name: str) -> None:
     assert columns_of(["phone", "message", "at", name], {}).places["ref"] == (3,)
 
 
-@pytest.mark.parametrize("name", ["Patient ID", "Patient Account Number", "ClinicID", "Patient Name"])
+@pytest.mark.parametrize("name", ["Patient ID", "Patient Account Number", "ClinicID", "First Name"])
 def test_columns_that_name_a_patient_or_clinic_are_ignored(name: str) -> None:
     assert columns_of(["phone", "message", "at", name], {}).ignored == (name,)
+
+
+def test_what_a_template_may_speak_is_one_column_or_none() -> None:
+    header = ["phone", "template", "at", "Patient Name", "Doctor", "Location"]
+    places = columns_of(header, {}).places
+    assert (places["name"], places["provider"], places["place"]) == ((3,), (4,), (5,))
+    two = columns_of([*header, "Patient"], {})
+    assert "name" not in two.places
+    assert two.ignored == ("Patient Name", "Patient")
+    assert columns_of([*header, "Patient"], {"name": "Patient"}).places["name"] == (6,)
+    assert "name" not in columns_of(header, {"name": ""}).places
 
 
 def test_a_row_with_two_known_names_is_a_header() -> None:
