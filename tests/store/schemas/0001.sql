@@ -126,6 +126,26 @@ CREATE TABLE opt_outs (
     created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
 ) STRICT;
 INSERT INTO opt_outs VALUES('+12025550199','a letter',1780000000000);
+CREATE TABLE imports (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    finished_at INTEGER,
+    file        TEXT NOT NULL,
+    profile     TEXT,
+    actor       TEXT NOT NULL,
+    status      TEXT NOT NULL DEFAULT 'running' CONSTRAINT status_is_known CHECK (
+                    status IN ('running', 'done', 'refused', 'failed', 'interrupted')
+                ),
+    added       INTEGER NOT NULL DEFAULT 0,
+    changed     INTEGER NOT NULL DEFAULT 0,
+    held        INTEGER NOT NULL DEFAULT 0,
+    unchanged   INTEGER NOT NULL DEFAULT 0,
+    cancelled   INTEGER NOT NULL DEFAULT 0,
+    not_needed  INTEGER NOT NULL DEFAULT 0,
+    rejected    INTEGER NOT NULL DEFAULT 0,
+    reason      TEXT
+) STRICT;
+INSERT INTO imports VALUES(1,1780000000000,1780000000009,'list.csv','practice','anna','running',0,0,0,0,0,0,0,NULL);
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
@@ -257,6 +277,7 @@ BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
+CREATE INDEX imports_by_time ON imports (at, id);
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
 CREATE INDEX audit_pauses ON audit (id) WHERE act IN ('pause', 'resume');
 CREATE TRIGGER audit_is_not_updated BEFORE UPDATE ON audit
