@@ -16,7 +16,7 @@ from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import AddressPause, Breaker
 from reminderd.engine.context import Context

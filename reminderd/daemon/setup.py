@@ -14,7 +14,7 @@ from reminderd.config import Config, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
-from reminderd.daemon.daily_jobs import DailyJob, backups, do_daily, retention
+from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
@@ -214,6 +214,8 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
     found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days = config.retention.changes_days
+    found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 

@@ -231,7 +231,7 @@ def _key_and_content(asked: Asked) -> tuple[int, int]:
 def _why_second(asked: Asked, first: str) -> str:
     unit = first.partition(" ")[0]
     if asked.ref is None:
-        what = f"same as on {first} except for its expiry, time zone or status"
+        what = f"same as on {first} except for its expiry, time zone, language or status"
         return f"message: {what}; expected one {unit} for a reminder"
     return f"ref: {first} has the same ref and other contents; expected one {unit} for a ref"
 

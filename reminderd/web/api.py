@@ -33,7 +33,18 @@ from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, probl
 MOST_AT_ONCE: Final = 1_000
 
 _REQUIRED: Final = ("phone_number", "scheduled_at")
-_OPTIONAL: Final = ("message", "template", "appointment_at", "expires_at", "timezone", "ref")
+_OPTIONAL: Final = (
+    "message",
+    "template",
+    "appointment_at",
+    "expires_at",
+    "timezone",
+    "ref",
+    "language",
+    "name",
+    "provider",
+    "place",
+)
 _NOTE: Final = "note"
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 """Names that may be repeated in an answer. Others may be a patient's number or a message in the wrong place."""
@@ -106,13 +117,8 @@ def _read(
     texts = {name: value for name, value in one.items() if isinstance(value, str)}
     text = RequestText(
         phone_number=texts.get("phone_number", ""),
-        message=texts.get("message"),
         scheduled_at=texts.get("scheduled_at", ""),
-        expires_at=texts.get("expires_at"),
-        timezone=texts.get("timezone"),
-        ref=texts.get("ref"),
-        template=texts.get("template"),
-        appointment_at=texts.get("appointment_at"),
+        **{name: texts.get(name) for name in _OPTIONAL},
     )
     read = read_request(text, Reading(zone=zone, normalize=normalize, templates=templates))
     if isinstance(read, ReminderRequest):

@@ -57,6 +57,7 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "ref",
         "expires_at",
         "timezone",
+        "language",
         "hold_code",
         "former_number",
         "end_code",
@@ -416,6 +417,7 @@ def test_the_tables_are_strict(path: Path) -> None:
         "audit",
         "alerts",
         "imports",
+        "changes",
     }
     assert strict == dict.fromkeys(names, 1) | {"sqlite_sequence": 0}
 
