@@ -211,7 +211,7 @@ call_again = _staff_command(
 @as_json
 @with_config
 def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> None:
-    """Note that you have called a reminder's patient yourself, by id or ref: nobody needs to call anymore.
+    """Note that you have called the patient of a reminder yourself: nobody needs to call anymore.
 
     A reminder that waits is cancelled. One that failed or expired, or whose patient wants to cancel, keeps its status,
     and no longer needs a human.

@@ -439,9 +439,10 @@ def _days_error(days: int) -> str | None:
 
 @frozen(kw_only=True)
 class RetentionConfig:
-    """How long the database keeps personal data."""
+    """How long the database keeps personal data, and the changes of outcomes."""
 
     days: int = key(0, f"0 (forever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_error)
+    changes_days: int = whole(60, 1, _MOST_DAYS)
     at: str = time_of_day("03:30")
 
     @property
