@@ -131,7 +131,7 @@ def config_warnings(config: Config) -> list[str]:
         missing = [name for name in config.messages.templates if name not in section.templates]
         if missing:
             what = f"[messages.{tag}.templates] lacks {', '.join(missing)}"
-            found.append(f"{what}: calls with them are in {config.messages.language}, whatever the patient's language")
+            found.append(f"{what}: what is missing there is spoken in {config.messages.language}")
     return found
 
 
