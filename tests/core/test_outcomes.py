@@ -223,5 +223,5 @@ def test_what_staff_have_done_no_longer_needs_a_human_and_nothing_else_is_other(
     assert outcome(status, response, None, is_done=True) is expected
 
 
-def test_what_waited_when_staff_had_called_the_patient_is_told_apart_from_what_was_cancelled() -> None:
+def test_done_by_staff_is_an_outcome_of_its_own() -> None:
     assert outcome(Status.CANCELLED, None, EndCode.DONE_BY_STAFF) is Outcome.DONE_BY_STAFF
