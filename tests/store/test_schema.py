@@ -416,6 +416,7 @@ def test_the_tables_are_strict(path: Path) -> None:
         "settings",
         "audit",
         "alerts",
+        "imports",
         "changes",
     }
     assert strict == dict.fromkeys(names, 1) | {"sqlite_sequence": 0}

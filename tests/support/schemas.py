@@ -127,6 +127,7 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("settings", {"key": "database_id", "value": DATABASE_ID}),
     ("settings", {"key": "paused", "value": "false"}),
     ("alerts", {"reminder_id": "lost", "updated_at": T}),
+    ("imports", {"id": 1, "at": T, "finished_at": T + 9, "file": "list.csv", "profile": "practice", "actor": "anna"}),
     (
         "changes",
         {

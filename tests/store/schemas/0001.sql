@@ -127,6 +127,26 @@ CREATE TABLE opt_outs (
     created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
 ) STRICT;
 INSERT INTO opt_outs VALUES('+12025550199','a letter',1780000000000);
+CREATE TABLE imports (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    finished_at INTEGER,
+    file        TEXT NOT NULL,
+    profile     TEXT,
+    actor       TEXT NOT NULL,
+    status      TEXT NOT NULL DEFAULT 'running' CONSTRAINT status_is_known CHECK (
+                    status IN ('running', 'done', 'refused', 'failed', 'interrupted')
+                ),
+    added       INTEGER NOT NULL DEFAULT 0,
+    changed     INTEGER NOT NULL DEFAULT 0,
+    held        INTEGER NOT NULL DEFAULT 0,
+    unchanged   INTEGER NOT NULL DEFAULT 0,
+    cancelled   INTEGER NOT NULL DEFAULT 0,
+    not_needed  INTEGER NOT NULL DEFAULT 0,
+    rejected    INTEGER NOT NULL DEFAULT 0,
+    reason      TEXT
+) STRICT;
+INSERT INTO imports VALUES(1,1780000000000,1780000000009,'list.csv','practice','anna','running',0,0,0,0,0,0,0,NULL);
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
@@ -279,6 +299,7 @@ BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
+CREATE INDEX imports_by_time ON imports (at, id);
 CREATE INDEX changes_by_subject ON changes (subject_id);
 CREATE INDEX changes_by_time ON changes (at);
 CREATE TRIGGER reminders_outcome_changed AFTER UPDATE OF status, response, end_code, done_at ON reminders

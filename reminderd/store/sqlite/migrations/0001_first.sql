@@ -260,6 +260,29 @@ BEGIN
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
 
+-- What became of each file that was imported.
+CREATE TABLE imports (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    finished_at INTEGER,
+    file        TEXT NOT NULL,
+    profile     TEXT,
+    actor       TEXT NOT NULL,
+    status      TEXT NOT NULL DEFAULT 'running' CONSTRAINT status_is_known CHECK (
+                    status IN ('running', 'done', 'refused', 'failed', 'interrupted')
+                ),
+    added       INTEGER NOT NULL DEFAULT 0,
+    changed     INTEGER NOT NULL DEFAULT 0,
+    held        INTEGER NOT NULL DEFAULT 0,
+    unchanged   INTEGER NOT NULL DEFAULT 0,
+    cancelled   INTEGER NOT NULL DEFAULT 0,
+    not_needed  INTEGER NOT NULL DEFAULT 0,
+    rejected    INTEGER NOT NULL DEFAULT 0,
+    reason      TEXT
+) STRICT;
+
+CREATE INDEX imports_by_time ON imports (at, id);
+
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
