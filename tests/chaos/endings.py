@@ -15,7 +15,7 @@ from attrs import frozen
 
 from reminderd.core.answers import Report
 from reminderd.providers.base import Webhook, json_object
-from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhooks import read_report
 from reminderd.providers.twilio import webhooks as forms
 from tests.support.builders import NOW, SECOND
 
