@@ -23,8 +23,9 @@ from babel import Locale
 from reminderd.core.phone import is_country
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
-from reminderd.core.script.advice import unfilled
-from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS
+from reminderd.core.script.scripts import PLACEHOLDERS
+from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS
+from reminderd.core.script.unfilled import unfilled
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
 from reminderd.core.tables.headers import plain
 from reminderd.core.tables.statuses import Standing

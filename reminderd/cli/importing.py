@@ -23,6 +23,7 @@ from reminderd.cli.common import (
 )
 from reminderd.cli.import_progress import interruptible, progress
 from reminderd.config import Config, rules_of
+from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
@@ -30,6 +31,7 @@ from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsE
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import Asked, ReadRow, Tally, Write, comparing, import_rows, writing
 from reminderd.imports.profiles import Profile, profile_of
+from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
 from reminderd.imports.table import Table, UnreadableError
 from reminderd.store.errors import StoreUnavailableError
@@ -133,38 +135,40 @@ def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN40
         name = "standard input" if is_piped else file.name
         with (
             rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
-            _comparing(config) if options.dry_run else _writing(config, name) as write,
+            _started(config, name, options, tally := Tally(rejected)) as (write, ending),
             interruptible() as is_interrupted,
             progress(table.size, table.position) as show,
         ):
-            tally, used = Tally(rejected), Counter[int]()
+            used = Counter[int]()
             read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
-            whole = import_rows(table, read_and_count, write, tally, show, is_interrupted)
+            if not import_rows(table, read_and_count, write, tally, show, is_interrupted):
+                ending.status = ImportStatus.INTERRUPTED
     _say_what_was_done(tally, dry_run=options.dry_run)
     if len(columns.places["phone_number"]) > 1:
         chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
-    if not whole:
+    if ending.status is ImportStatus.INTERRUPTED:
         _stop(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}")
     if tally.rejected.lines:
         raise SystemExit(FAILED)
 
 
 @contextmanager
-def _writing(config: Config, name: str) -> Iterator[Write]:
-    source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
-    with database(config) as connection:
-        yield writing(connection, rules=rules_of(config), source=source)
-
-
-@contextmanager
-def _comparing(config: Config) -> Iterator[Write]:
-    """Compare with what is stored; where there is no database, none is made."""
-    if not config.database.path.exists():
-        yield comparing(None, rules=rules_of(config))
-        return
-    with database_to_look_at(config, changes_nothing=True) as connection:
-        yield comparing(connection, rules=rules_of(config))
+def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iterator[tuple[Write, Ending]]:
+    """Yield what writes chunks, and how the import ends. A dry run only compares, and makes no database."""
+    rules = rules_of(config)
+    if not options.dry_run:
+        source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
+        with (
+            database(config) as connection,
+            recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending,
+        ):
+            yield writing(connection, rules=rules, source=source), ending
+    elif config.database.path.exists():
+        with database_to_look_at(config, changes_nothing=True) as connection:
+            yield comparing(connection, rules=rules), Ending()
+    else:
+        yield comparing(None, rules=rules), Ending()
 
 
 @contextmanager

@@ -82,6 +82,10 @@ _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallS
     "--expires", "expires_at", help="No calls from this time on; else [calling].max_lateness_minutes after --at."
 )
 @click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
+@click.option("--language", help="The patient's language, like es or pt-BR; else the clinic's.")
+@click.option("--name", help="The patient's name, for a template that mentions it.")
+@click.option("--provider", help="Whom the patient sees, for a template that mentions it.")
+@click.option("--place", help="Where the appointment is, for a template that mentions it.")
 @as_json
 @with_config
 def add(
@@ -207,7 +211,7 @@ call_again = _staff_command(
 @as_json
 @with_config
 def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> None:
-    """Note that you have called a reminder's patient yourself, by id or ref: nobody needs to call anymore.
+    """Note that you have called the patient of a reminder yourself: nobody needs to call anymore.
 
     A reminder that waits is cancelled. One that failed or expired, or whose patient wants to cancel, keeps its status,
     and no longer needs a human.

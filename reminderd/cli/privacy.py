@@ -50,7 +50,7 @@ from reminderd.store.sqlite.opening import count_calls, scrub
 @click.argument("phone", metavar="PHONE")
 @with_config
 def export(config: Config, phone: str) -> None:
-    """Print all stored data of PHONE as one JSON document: reminders, calls, receipts, audit lines, opt-out."""
+    """Print all stored data of PHONE as one JSON document: reminders with calls, changes and audit lines, opt-out."""
     number = _number(config, phone)
     with existing_database(config) as connection:
         found = _found(connection, number)
@@ -92,6 +92,7 @@ def _document(number: str, found: Record) -> dict[str, Any]:
             | {
                 "calls": found.calls[str(reminder["id"])],
                 "receipts": found.receipts[str(reminder["id"])],
+                "changes": found.changes[str(reminder["id"])],
                 "audit": found.acts[str(reminder["id"])],
             }
             for reminder in found.reminders
@@ -232,9 +233,9 @@ def list_(config: Config, form: str | None) -> None:
 def import_(config: Config, file: Path, source: str | None) -> None:
     """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.
 
-    Columns are found by their headers, as in reminderd import, or by the only number in the first row. An opt-out is
-    for the person: every number of a line is opted out. Numbers that can't exist, and lines without a number, are
-    listed, and all others are imported; then the exit code is 1.
+    Columns are found by their headers, as in reminderd import; without a header, the numbers are in the column that
+    has the only number of the first row. Every number of a line is opted out. Numbers that can't exist, and lines
+    without a number, are listed, and all others are imported; then the exit code is 1.
     """
     source = source or f"import of {file.name}"
     numbers: set[str] = set()

@@ -19,7 +19,8 @@ from reminderd.core.phone import Numbering
 from reminderd.core.rules import Backoff, Limits, Rules
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
+from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts, spoken
+from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
 from reminderd.core.tables.columns import FIELDS
 from reminderd.keys import (
     DERIVED,
@@ -399,9 +400,10 @@ def _days_error(days: int) -> str | None:
 
 @frozen(kw_only=True)
 class RetentionConfig:
-    """How long the database keeps personal data."""
+    """How long the database keeps personal data, and the changes of outcomes."""
 
     days: int = key(0, f"0 (forever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_error)
+    changes_days: int = whole(60, 1, _MOST_DAYS)
     at: str = time_of_day("03:30")
 
     @property
@@ -530,8 +532,7 @@ def templates_of(config: Config) -> Templates:
     messages = config.messages
     return Templates(
         by_name=messages.templates,
-        clinic=messages.clinic,
-        language=messages.language,
+        scripts=Scripts(own=script_of(config)),
         zone=config.calling.local_zone,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
     )

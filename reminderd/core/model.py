@@ -150,6 +150,8 @@ class Reminder:
     """The clinic's limit for the start of a call; None: `max_lateness` after `scheduled_at`."""
     timezone: str | None = None
     """The patient's tz database zone; None: the clinic's."""
+    language: str | None = None
+    """A BCP 47 tag: in which its call is spoken; None: the clinic's own."""
     status: Status = Status.SCHEDULED
     wake_at: datetime | None = None
     """When to look at the row next, and no more than that; None: it is final, or its call is looked at instead."""

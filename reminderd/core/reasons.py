@@ -89,3 +89,14 @@ _ENDS: Final = {
     EndCode.DONE_BY_STAFF: "done by staff: the patient was called manually",
     EndCode.CANCELLED_ELSEWHERE: "ended by another program",
 }
+
+CANCELS: Final = frozenset(
+    {
+        EndCode.OPTED_OUT,
+        EndCode.CANCELLED_BY_STAFF,
+        EndCode.WITHDRAWN,
+        EndCode.DONE_BY_STAFF,
+        EndCode.CANCELLED_ELSEWHERE,
+    }
+)
+"""The codes of cancelled reminders."""

@@ -14,8 +14,18 @@ from reminderd.config import Config, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
+from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import Watch
-from reminderd.daemon.side_jobs import Alerts, DailyJob, backups, by_apprise, do_daily, retention, watch
+from reminderd.daemon.side_jobs import (
+    Alerts,
+    DailyJob,
+    backups,
+    by_apprise,
+    change_retention,
+    do_daily,
+    retention,
+    watch,
+)
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
@@ -160,6 +170,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
     dials = options.only != "web"
     look = Watch(context=context, dials=dials, started_at=daemon.started_at)
 
+    feed = Feed(daemon.database, context.stopping)
+
     def answered(status: int) -> None:
         instruments.webhook(status, clock.now())
         note_answer(status, daemon.memory.breaker.address)
@@ -168,7 +180,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
         health=Health(readiness=look.readiness, doings=look.doings),
         limits=RequestLimits(body_bytes=config.web.max_body_bytes),
-        api=api(config, database=daemon.database, rules=context.rules),
+        api=api(config, database=daemon.database, rules=context.rules, feed=feed),
         throttle=Throttle(networks(config.web.trusted_proxies), context.stopping),
         answered=answered,
         knows_one_call=options.knows_one_call,
@@ -213,6 +225,8 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
     found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days = config.retention.changes_days
+    found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 

@@ -59,8 +59,8 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 """
 
 _KNOWN: Final = """
-SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, end_code, last_error,
-       former_number,
+SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, language, status, hold_code, end_code,
+       last_error, former_number,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND deleted = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
@@ -68,7 +68,7 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, statu
 _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM reminders WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
-_CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
+_CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone", "language")
 _INSERTED: Final = {
     "reminders": {
         **{name: f"{name}#" for name in ("id", "ref", *_CONTENT)},
@@ -82,8 +82,8 @@ _INSERTED: Final = {
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
-       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, former_number = :former, retry_at = NULL,
-       last_error = :why,
+       expires_at = :expires_at, timezone = :timezone, language = :language, hold_code = :hold_code,
+       former_number = :former, retry_at = NULL, last_error = :why,
        revision = revision + 1, updated_at = :now
  WHERE id = :id
 """
@@ -504,6 +504,7 @@ def _known_from(row: Row) -> Existing:
             from_ms(row["scheduled_at"]),
             None if expires_at is None else from_ms(expires_at),
             row["timezone"],
+            row["language"],
         ),
         status=Status(row["status"]),
         called=bool(row["called"]),
@@ -558,9 +559,9 @@ def _dated(random_id: str, milliseconds: int) -> str:
 
 def _values(one: ReminderRequest) -> tuple[Value, ...]:
     """Return the values of a request, in the order of `_CONTENT`."""
-    phone_number, message, scheduled_at, expires_at, timezone = content_of(one)
+    phone_number, message, scheduled_at, expires_at, *others = content_of(one)
     until = None if expires_at is None else to_ms(expires_at)
-    return phone_number, message, to_ms(scheduled_at), until, timezone
+    return phone_number, message, to_ms(scheduled_at), until, *others
 
 
 def _with_calls(connection: Connection, row: dict[str, Value]) -> Stored:

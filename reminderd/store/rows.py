@@ -257,6 +257,7 @@ REMINDERS: Final = Table(
         _moment("scheduled_at", fixed=True, shown=API),
         _moment("expires_at", fixed=True, shown=API),
         _fixed("timezone", shown=API),
+        _fixed("language", shown=API),
         _word("status", Status, shown=API),
         Column("response", shown=API),
         _reason("last_error", shown=API),

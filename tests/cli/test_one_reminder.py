@@ -227,6 +227,17 @@ def test_a_reminder_may_be_added_with_a_template(terminal: Terminal) -> None:
     assert terminal.json("show", row["id"])["message"] == "On Tuesday, January 8 at 4:00 PM."
 
 
+def test_a_reminder_may_be_added_in_a_language_and_a_name_for_its_template_is_asked_for(terminal: Terminal) -> None:
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('[messages]\ntemplates.checkup = "Hello {name}."\n')
+    words = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--template", "checkup")
+    assert "--name: missing" in terminal.type(*words, code=2).stderr
+    assert "not written in es" in terminal.type(*words, "--name", "Ana", "--language", "Spanish").stderr
+    terminal.add("--language", "es")
+    languages = [terminal.json("show", row["id"])["language"] for row in terminal.json("list")]
+    assert sorted(languages, key=str) == [None, "es"]
+
+
 def test_a_time_is_read_in_the_patients_time_zone_if_there_is_one(terminal: Terminal) -> None:
     added = terminal.add("--timezone", "America/New_York", "--expires", "2030-01-07 10:00")
     assert added["scheduled_at"] == "2030-01-07T15:30:00.000+01:00"

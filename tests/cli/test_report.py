@@ -153,7 +153,7 @@ def test_json_and_csv_together_are_wrong_usage(clinic: Terminal, words: list[str
     assert (refused.stdout, refused.stderr) == ("", "--csv: with --json; expected one or the other\n")
 
 
-def test_staff_note_whom_they_have_called_and_nobody_needs_to_call_them_again(clinic: Terminal) -> None:
+def test_a_patient_noted_as_called_by_staff_no_longer_needs_a_human(clinic: Terminal) -> None:
     said = [clinic.type("done", f"ref {name}").stdout for name in ("c-failed", "d-wants", "b-waits")]
     assert said == [
         "c-failed is failed, and done\n",

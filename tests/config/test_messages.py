@@ -7,8 +7,9 @@ from attrs import asdict, fields
 
 from reminderd.config import Config, MessagesConfig, script_of, templates_of, with_provider
 from reminderd.core.script.advice import advice
-from reminderd.core.script.prompts import BUILT_IN, Prompt
-from reminderd.core.script.templates import Script, spoken
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.scripts import Script, spoken
 from reminderd.providers.twilio.settings import TwilioSettings
 
 Load = Callable[..., Config]
@@ -108,7 +109,7 @@ def test_templates_are_read_with_their_names(load: Load) -> None:
         '[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
     )
     assert templates_of(config).by_name == {"check_up2": "On {date} at {time}, {clinic}."}
-    assert templates_of(config).clinic == "Dr. Brown"
+    assert templates_of(config).scripts.own.clinic == "Dr. Brown"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from loguru import logger
 from reminderd.config.load import load_config
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.daemon.setup import daily_jobs
-from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, do_daily, retention
+from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
@@ -210,8 +210,8 @@ async def test_the_daemons_jobs_share_one_lock(tmp_path: Path) -> None:
     config = load_config(None, environ, tmp_path)
     async with open_database(tmp_path / "db", HandClock()) as database:
         found = daily_jobs(config, database=database, clock=HandClock(), stopping=trio.Event())
-    assert len(found) == 2
-    assert found[0].turn is found[1].turn
+    assert len(found) == 3
+    assert found[0].turn is found[1].turn is found[2].turn
 
 
 async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new_one(
@@ -285,6 +285,23 @@ async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path
             assert await messages(database) == {"old": "", "young": ""}
     assert lines == ["INFO purged: 1 reminders of more than 30 days ago"] * 2
     assert b"Secret words" not in (tmp_path / "db").read_bytes()
+
+
+async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def kept() -> bool:
+        return await database.read(lambda c: [row[0] for row in c.execute("SELECT seq FROM changes")]) == [3, 4]
+
+    async with open_database(tmp_path / "db", clock) as database:
+        for number, age in enumerate((9, 8, 7, 1)):
+            at = to_ms(NOW - age * DAY)
+            await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
+            dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
+            await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
+        job = change_retention(database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
+            await until_async(kept)
 
 
 @pytest.mark.parametrize("days", [0, 30])

@@ -15,7 +15,7 @@ from reminderd.config import Config
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
 from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.engine.breaker import Breaker

@@ -18,8 +18,19 @@ NOBODY_KNOWS_WHERE = '[messages]\ntemplates.visit = "Please call us."\n'
 IN_WASHINGTON = (
     '[clinic]\ncountry = "US"\n[calling]\ntimezone = "America/New_York"\nstart = "09:00"\nend = "19:00"\n'
     '[messages]\nphone = "(202) 555-0190"\n'
+    'templates.visit = "{name}, please call us."\n'
 )
-COLUMNS = ("ref", "phone_number", "message", "template", "appointment_at", "scheduled_at", "timezone")
+COLUMNS = (
+    "ref",
+    "phone_number",
+    "message",
+    "template",
+    "appointment_at",
+    "scheduled_at",
+    "timezone",
+    "language",
+    "name",
+)
 OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "appointment_at": "appointment"}
 REMINDER = {"phone_number": "+1 202 555 0147", "message": "Hello.", "scheduled_at": "2099-03-02 10:00-05:00"}
 
@@ -86,6 +97,9 @@ async def ways_in(clinic: Clinic, sections: str, monkeypatch: pytest.MonkeyPatch
                 ({"phone_number": "+1 202 555 0147 ext. 12"}, "has an extension"),
                 ({"timezone": "EST"}, "EST has no daylight saving time; expected a zone like America/New_York"),
                 ({"scheduled_at": "2099-03-02 10:00-11:00"}, "a slot or a time with an offset"),
+                ({"language": "und"}, "not a known language; expected a language tag (BCP 47)"),
+                ({"message": "", "template": "visit"}, "missing; expected the name that the template visit mentions"),
+                ({"message": "", "template": "visit", "name": "{name}"}, "contains a brace, a placeholder or markup"),
             ],
         ),
     ],
@@ -110,6 +124,7 @@ async def test_every_way_in_gives_the_same_warnings(clinic: Clinic, monkeypatch:
         ({"scheduled_at": "2099-03-02 20:00"}, "the calling hours leave no time to call before 2099-03-03 00:00 EST"),
         ({"message": "Dear [NameF]."}, "message: [NameF] would be read aloud as it stands"),
         ({"ref": "47"}, "may be 0047, rewritten by a spreadsheet"),
+        ({"language": "Somali"}, "language: there are no texts in so, so the call is spoken by the voice for en-US"),
     ]
     async with ways_in(clinic, IN_WASHINGTON, monkeypatch) as ways:
         CliRunner().invoke(reminderd, ["opt-out", "add", "+1 202 555 0148"])

@@ -269,6 +269,22 @@ async def test_a_reminder_with_a_template_gets_the_templates_message(tmp_path: P
         assert row["message"] == "Dr. Brown sees you on Monday, March 2 at 4:00 PM."
 
 
+async def test_the_language_of_a_reminder_is_stored_and_what_fills_its_template_is_not(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[messages]\ntemplates.checkup = "{name}: {provider}, {place}."\n')
+    filled = {"template": "checkup", "name": "Ana", "provider": "Dr. Lee", "place": "Room 4", "language": "EN-gb"}
+    of_a_template = {name: value for name, value in REMINDER.items() if name != "message"} | filled
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.post(of_a_template | {"name": None, "language": "?"}), 400)
+        assert [error["pointer"] for error in told["errors"]] == ["/language", "/name"]
+        added = await api.post(of_a_template)
+        assert (added.status_code, added.json()["language"], added.json()["warnings"]) == (201, "en-GB", [])
+        row = await api.database.read(lambda connection: connection.execute("SELECT * FROM reminders").fetchone())
+        assert (row["message"], row["language"]) == ("Ana: Dr. Lee, Room 4.", "en-GB")
+        assert not {"name", "provider", "place"} & set(row.keys())
+        changed = await api.post(of_a_template | {"language": "en-AU"})
+        assert (changed.status_code, changed.json()["language"]) == (200, "en-AU")
+
+
 async def test_without_a_ref_adding_a_deleted_reminder_again_adds_a_new_one(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
     async with an_api(tmp_path) as api:

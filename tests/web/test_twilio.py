@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.voice_api import Account
 from reminderd.providers.twilio.webhooks import signature

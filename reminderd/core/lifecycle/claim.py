@@ -23,7 +23,7 @@ from reminderd.core.lifecycle.transition import (
     scheduled,
 )
 from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest, evolve
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
 
@@ -33,15 +33,6 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 _RESPONSES: Final = frozenset(Response)
-_CANCELS: Final = frozenset(
-    {
-        EndCode.CANCELLED_BY_STAFF,
-        EndCode.WITHDRAWN,
-        EndCode.DONE_BY_STAFF,
-        EndCode.CANCELLED_ELSEWHERE,
-        EndCode.OPTED_OUT,
-    }
-)
 
 
 @frozen
@@ -145,7 +136,7 @@ def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
     """Return a final reminder that is no longer checked; another program may have ended it."""
     code, reason = reminder.end_code, reminder.last_error
     is_cancelled = reminder.status is Status.CANCELLED
-    if (is_cancelled and code not in _CANCELS) or (code is None and reminder.status is not Status.CALLED):
+    if (is_cancelled and code not in CANCELS) or (code is None and reminder.status is not Status.CALLED):
         code = EndCode.CANCELLED_ELSEWHERE
         reason = reason or code.sentence
     ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead no longer matters

@@ -24,14 +24,31 @@ FIELDS: Final = (
     "ref",
     "expires_at",
     "timezone",
+    "language",
+    "name",
+    "provider",
+    "place",
     "status",
 )
 """What `--map` can name. `date` and `time` together are `scheduled_at`, as the other pair is `appointment_at`."""
 
-MAY_BE_NONE: Final = ("template", "appointment_at", "ref", "expires_at", "timezone", "status")
+MAY_BE_NONE: Final = (
+    "template",
+    "appointment_at",
+    "ref",
+    "expires_at",
+    "timezone",
+    "language",
+    "name",
+    "provider",
+    "place",
+    "status",
+)
 """Fields that a table need not have: `--map ref=` says that no column is one."""
 
-_SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "status")
+_SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "language", "status")
+_SPOKEN: Final = ("name", "provider", "place")
+"""Only a template may need them: if two columns fit one of these, it is neither until it is mapped."""
 _CALL: Final = ("scheduled_at", "date", "time")
 _APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
 _SOME: Final = ("some_at", "some_date", "some_time")
@@ -132,6 +149,9 @@ class _Search:
 
     def columns(self) -> Columns:
         places = {field: tuple(self._one(field)) for field in _SINGLE}
+        for field in _SPOKEN:
+            fit = self.found.get(field, [])
+            places[field] = tuple(self._one(field)) if field in self.chosen or len(fit) == 1 else ()
         places["phone_number"] = self._phones()
         places |= self._times()
         self._ask_for_ref(places)

@@ -145,7 +145,7 @@ def hold(before: Ledger, after: Ledger, name: str) -> None:
 
 @pytest.mark.parametrize("rules", EVERY_RULES)
 @pytest.mark.parametrize("event", EVENTS)
-def test_every_state_meets_every_event_and_what_must_hold_holds(event: str, rules: str) -> None:
+def test_the_invariants_hold_for_every_state_and_event(event: str, rules: str) -> None:
     for row, call in situations():
         ledger = a_ledger(row, call)
         after = EVENTS[event](ledger, EVERY_RULES[rules])
@@ -154,7 +154,7 @@ def test_every_state_meets_every_event_and_what_must_hold_holds(event: str, rule
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("then", EVENTS)
-def test_every_two_events_follow_each_other_in_a_bundle(event: str, then: str) -> None:
+def test_the_invariants_hold_for_every_two_events_in_a_bundle(event: str, then: str) -> None:
     other = a_reminder(Status.PROCESSING, id="reminder-2")
     call = a_call(CallState.PLACED)
     row = a_reminder(Status.PROCESSING)
