@@ -27,7 +27,7 @@ from reminderd.config.schema import (
     numbering_of,
     provider_section,
     rules_of,
-    script_of,
+    scripts_of,
     templates_of,
     with_provider,
 )
@@ -65,7 +65,7 @@ __all__ = [
     "origin",
     "provider_section",
     "rules_of",
-    "script_of",
+    "scripts_of",
     "templates_of",
     "with_provider",
     "written",
