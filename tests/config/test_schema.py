@@ -3,7 +3,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from loguru import logger
 
 from reminderd.config import Config, MessagesConfig, rules_of
@@ -313,12 +312,13 @@ def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, r
 
 
 def test_the_defaults_match_the_cores() -> None:
-    assert evolve(rules_of(Config(), provider="generic"), greeting_takes=timedelta(0)) == Rules()
+    assert rules_of(Config(), provider="generic") == Rules()
 
 
 def test_the_rules_have_the_speaking_time_of_the_greeting() -> None:
     brief, long = (rules_of(Config(messages=MessagesConfig(greeting=text))) for text in ("{clinic} here.", "So " * 25))
-    assert brief.greeting_takes < long.greeting_takes == timedelta(seconds=10)
+    assert brief.greeting_takes(None) < long.greeting_takes(None) == timedelta(seconds=10)
+    assert long.greeting_takes("es") < long.greeting_takes("en")
 
 
 def test_the_rules_follow_from_the_configuration(load: Load) -> None:
