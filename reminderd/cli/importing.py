@@ -25,6 +25,7 @@ from reminderd.cli.import_progress import interruptible, progress
 from reminderd.config import Config, numbering_of, rules_of, templates_of
 from reminderd.core.masking import without_numbers
 from reminderd.core.phone import patient_number
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, check_status, columns_of, read_row
@@ -143,7 +144,8 @@ def import_(
 
 @contextmanager
 def _writing(config: Config, name: str) -> Iterator[Write]:
-    source = Source(actor=actor(), detail=f"import of {without_numbers(name)}")
+    detail = f"import of {without_numbers(name)}"
+    source = Source(actor=actor(), detail=detail, cancels_as=EndCode.APPOINTMENT_CANCELLED)
     with database(config) as connection:
         yield writing(connection, rules=rules_of(config), source=source)
 

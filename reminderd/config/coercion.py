@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, Literal, get_args, get_origin
 
 from attrs import Attribute, fields, frozen
-from cattrs import ClassValidationError, Converter, ForbiddenExtraKeysError
+from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from reminderd.config.paths import all_keys, members, section_of, written
+from reminderd.config.paths import all_keys, members, named_section_of, section_of, written
 from reminderd.config.schema import Config
 from reminderd.keys import EXPECTED, KeyPath
 from reminderd.validators import did_you_mean, suggestion
@@ -61,8 +61,11 @@ def _register(converter: Converter, section: type) -> None:
     """Register how a section is made, the sections inside it first: the outer function includes theirs."""
     overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):
-        inner = section_of(attribute)
-        if inner is None:
+        inner, named = section_of(attribute), named_section_of(attribute)
+        if named is not None:
+            _register(converter, named)
+            overrides[attribute.name] = override(struct_hook=_reader_of_sections(attribute, named, converter))
+        elif inner is None:
             overrides[attribute.name] = override(struct_hook=_reader(attribute))
         else:
             _register(converter, inner)
@@ -85,6 +88,38 @@ def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
         return coerced
 
     return read
+
+
+def _reader_of_sections(
+    attribute: "Attribute[Any]", section: type, converter: Converter
+) -> Callable[[object, object], object]:
+    """Return what reads a section of sections whose names the admin chooses."""
+    expected = attribute.metadata[EXPECTED]
+
+    def read(value: object, _type: object) -> object:
+        if not isinstance(value, dict):
+            raise ValueError(f"{_type_error(value, attribute.type)}; expected {expected}")
+        made: dict[str, object] = {}
+        wrong: list[Exception] = []
+        for name, one in value.items():
+            try:
+                made[name] = converter.structure(_as_section(one, expected), section)
+            except (ClassValidationError, ValueError) as error:
+                error.add_note(AttributeValidationNote(name, name, section))
+                wrong.append(error)
+        if wrong:
+            raise ClassValidationError(attribute.name, wrong, section)
+        if attribute.validator is not None:
+            attribute.validator(None, attribute, made)
+        return made
+
+    return read
+
+
+def _as_section(value: object, expected: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"is not a section; expected {expected}")
+    return value
 
 
 def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:

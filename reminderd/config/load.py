@@ -53,6 +53,7 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("redial",),
     ("retry",),
     ("messages",),
+    ("reminders",),
     ("alerts",),
     ("backup",),
     ("retention",),

@@ -1,7 +1,7 @@
 """Find, name, read and replace keys by their path in the configuration: `("provider", "generic", "api_key")`."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args, get_origin
 
 from attrs import Attribute, evolve, fields, has
 
@@ -19,6 +19,12 @@ def section_of(attribute: "Attribute[Any]") -> type | None:
     if attribute.type is ProviderConfig:
         return provider_section()
     return attribute.type if attribute.type is not None and has(attribute.type) else None
+
+
+def named_section_of(attribute: "Attribute[Any]") -> type | None:
+    """Return the section of which the attribute has any number, with names that the admin chooses; None for others."""
+    inner = get_args(attribute.type)[1:] if get_origin(attribute.type) is Mapping else ()
+    return inner[0] if inner and has(inner[0]) else None
 
 
 def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPath, "Attribute[Any]"]]:

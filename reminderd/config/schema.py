@@ -16,7 +16,9 @@ from attrs import asdict, evolve, field, frozen, make_class
 from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import Backoff, Limits, Rules
+from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
+from reminderd.core.schedule.cadence import EXPECTED as CADENCES
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.script.prompts import Prompt, seconds
 from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
@@ -304,6 +306,50 @@ class MessagesConfig:
     )
 
 
+def _cadences() -> tuple[str, ...]:
+    return key((), CADENCES, validators.cadences_error)
+
+
+def _template_name() -> str:
+    return key("", "the name of a template in [messages.templates]")
+
+
+@frozen(kw_only=True)
+class AppointmentTypeConfig:
+    """The calls before appointments of one type; what is left out is as for all."""
+
+    before: tuple[str, ...] = _cadences()
+    template: str = _template_name()
+
+
+def _types_error(types: Mapping[str, AppointmentTypeConfig]) -> str | None:
+    keys = [type_key(name) for name in types]
+    for place, one in enumerate(keys, start=1):
+        if not one or len(one) > validators.TYPE_NAME_LENGTH:
+            return f"entry {place} has a name that is not allowed"
+        if one in keys[: place - 1]:
+            return f"entry {place} has the name of another, as spaces and capital letters make no difference"
+    return None
+
+
+@frozen(kw_only=True)
+class RemindersConfig:
+    """Which calls are planned before an appointment."""
+
+    before: tuple[str, ...] = _cadences()
+    template: str = _template_name()
+    types: Mapping[str, AppointmentTypeConfig] = key(
+        MappingProxyType({}),
+        f"a section for each type of appointment, with a name of at most {validators.TYPE_NAME_LENGTH} characters",
+        _types_error,
+    )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any calls are planned."""
+        return bool(self.before or any(one.before for one in self.types.values()))
+
+
 @frozen(kw_only=True)
 class ApiConfig:
     """The HTTP API for the clinic's own system. Without a token it is off."""
@@ -409,6 +455,7 @@ class Config:
     calling: CallingConfig = field(factory=CallingConfig)
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
+    reminders: RemindersConfig = field(factory=RemindersConfig)
     api: ApiConfig = field(factory=ApiConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
     backup: BackupConfig = field(factory=BackupConfig)
@@ -447,6 +494,7 @@ def rules_of(
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+        planning=planning_of(config),
         voicemail_is_reached=config.redial.voicemail_is_reached,
         greeting_takes=timedelta(seconds=seconds(spoken(Prompt.GREETING, script, ""))),
         leave_voicemail=config.provider.settings.leaves_voicemail,
@@ -480,6 +528,19 @@ def script_of(config: Config) -> Script:
         voice=messages.voice,
         templates={prompt: written[prompt] for prompt in Prompt if written.get(prompt)},
     )
+
+
+def planning_of(config: Config) -> Planning:
+    """Return which calls are planned for appointments."""
+    reminders = config.reminders
+    default = CallPlan(before=tuple(map(read_cadence, reminders.before)), template=reminders.template)
+    by_type = {
+        type_key(name): CallPlan(
+            before=tuple(map(read_cadence, one.before)) or default.before, template=one.template or default.template
+        )
+        for name, one in reminders.types.items()
+    }
+    return Planning(default=default, by_type=by_type, templates=templates_of(config))
 
 
 def templates_of(config: Config) -> Templates:

@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from attrs import frozen
 
 from reminderd.core.masking import without_numbers
-from reminderd.core.model import Call, CallOutcome, CallState, Member, Reminder, Status
+from reminderd.core.model import Appointment, AppointmentStatus, Call, CallOutcome, CallState, Member, Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -235,11 +235,12 @@ REMINDERS: Final = Table(
     (
         _fixed("id"),
         _fixed("ref"),
-        _fixed("phone_number"),
-        _fixed("message"),
-        _moment("scheduled_at", fixed=True),
-        _moment("expires_at", fixed=True),
-        _fixed("timezone"),
+        Column("phone_number"),
+        Column("message"),
+        _moment("scheduled_at"),
+        _moment("expires_at"),
+        Column("timezone"),
+        _fixed("appointment_id"),
         _word("status", Status),
         Column("response"),
         _reason("last_error"),
@@ -252,12 +253,44 @@ REMINDERS: Final = Table(
         _word("hold_code", HoldCode),
         _word("end_code", EndCode),
         _moment("ended_at"),
+        _moment("planned_at", fixed=True),
+        _fixed("cadence"),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
     ),
 )
-"""Only `store/reminders.py` writes what lifecycle functions never change (number, message, times)."""
+
+APPOINTMENTS: Final = Table(
+    "appointments",
+    Appointment,
+    ("id",),
+    (
+        _fixed("id"),
+        _fixed("ref"),
+        Column("phone_number"),
+        Column("patient_ref"),
+        _moment("at"),
+        Column("timezone"),
+        Column("type"),
+        Column("template"),
+        Column("language"),
+        Column("name"),
+        Column("provider"),
+        Column("place"),
+        _word("status", AppointmentStatus),
+        Column("response"),
+        Column("source"),
+        _moment("wake_at"),
+        _moment("planned_at"),
+        Column("former_number"),
+        _word("end_code", EndCode),
+        _reason("last_error"),
+        Column("revision"),
+        _moment("created_at", fixed=True),
+        _moment("updated_at"),
+    ),
+)
 
 CALLS: Final = Table(
     "call_logs",
@@ -311,7 +344,9 @@ MEMBERS: Final = Table(
     ),
 )
 
-MOMENTS: Final = frozenset(one.name for table in (REMINDERS, CALLS, MEMBERS) for one in table.columns if one.is_moment)
+MOMENTS: Final = frozenset(
+    one.name for table in (REMINDERS, APPOINTMENTS, CALLS, MEMBERS) for one in table.columns if one.is_moment
+)
 """The columns that contain a time."""
 
 
@@ -322,6 +357,7 @@ def audit(
     actor: str,
     act: str,
     reminder_id: str | None = None,
+    appointment_id: str | None = None,
     detail: str | None = None,
 ) -> None:
     """Record who did what, in the transaction of the act.
@@ -329,6 +365,14 @@ def audit(
     Neither `act` nor `detail` may contain a phone number or a message: this table is kept forever.
     """
     connection.execute(
-        "INSERT INTO audit (at, actor, act, reminder_id, detail) VALUES (:at, :actor, :act, :reminder_id, :detail)",
-        {"at": to_ms(now), "actor": actor, "act": act, "reminder_id": reminder_id, "detail": detail},
+        "INSERT INTO audit (at, actor, act, reminder_id, appointment_id, detail)"
+        " VALUES (:at, :actor, :act, :reminder_id, :appointment_id, :detail)",
+        {
+            "at": to_ms(now),
+            "actor": actor,
+            "act": act,
+            "reminder_id": reminder_id,
+            "appointment_id": appointment_id,
+            "detail": detail,
+        },
     )

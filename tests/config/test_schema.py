@@ -10,6 +10,7 @@ from reminderd.config import Config, MessagesConfig, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span
+from reminderd.core.script.templates import NO_TEMPLATES
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -315,7 +316,9 @@ def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, r
 
 
 def test_the_defaults_are_the_cores_own() -> None:
-    assert evolve(rules_of(Config(), provider="generic"), greeting_takes=timedelta(0)) == Rules()
+    found = rules_of(Config(), provider="generic")
+    assert evolve(found, greeting_takes=timedelta(0), planning=Rules().planning) == Rules()
+    assert evolve(found.planning, templates=NO_TEMPLATES) == Rules().planning
 
 
 def test_the_core_knows_how_long_the_clinics_greeting_takes() -> None:

@@ -85,7 +85,7 @@ def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(store: St
     assert not any(told in str((after["call_logs"], after["call_reminders"])) for told in (PHONE, "rung", "Yes."))
     assert after["opt_outs"] == before["opt_outs"]
     assert after["audit"][:-1] == before["audit"]
-    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")
+    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders", None)
     assert PHONE not in str(after["audit"])
     assert "12-34" not in str(after)
 
