@@ -44,7 +44,7 @@ test:
 quick:
     REMINDERD_HISTORIES=25 REMINDERD_MODEL_HISTORIES=100 {{bin}}/pytest -q {{parallel}} tests/core tests/store tests/web tests/providers
 
-# the tests on every newer Python that is installed, each in an environment of its own
+# all tests on the newest Python, the quick ones on the one before, where they are installed
 test-newer:
     .ci/newer-pythons
 

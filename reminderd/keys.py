@@ -1,6 +1,8 @@
 """Declare one key of the configuration: its default, what is expected, and its validator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from keyword import iskeyword
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
@@ -24,6 +26,9 @@ SECRET: Final = "secret"  # noqa: S105 - a name
 PHONE: Final = "phone number"
 """A key whose value is a phone number of the clinic."""
 
+SECTIONS: Final = "sections"
+"""The name, in an attribute's metadata, of the class of its sections, whose names are the clinic's."""
+
 DERIVED: Final = {"derived": True}
 """The metadata of an attribute that is not a key: it is never written in a file."""
 
@@ -38,6 +43,7 @@ def key(
     *,
     converter: Callable[[T], T] | None = None,
     mark: str = "",
+    kind: type | None = None,
 ) -> T:
     """Declare a key, as an attribute of a section.
 
@@ -48,6 +54,7 @@ def key(
             instead, with an expectation of its own. None: every value is valid.
         converter: brings a valid value into its one form.
         mark: what is special about the key: SECRET, PHONE or nothing. A secret is left out of the section's repr.
+        kind: the class of its sections, see `sections`.
     """
 
     def validate(_section: object, _attribute: object, value: T) -> None:
@@ -62,9 +69,29 @@ def key(
         validator=validate,
         converter=converted,
         repr=mark != SECRET,
-        metadata={EXPECTED: expected, MARK: mark},
+        metadata={EXPECTED: expected, MARK: mark, SECTIONS: kind},
     )
     return declared
+
+
+def sections(kind: type[T], name_error: Callable[[str], str | None], expected: str) -> Mapping[str, T]:
+    """Declare sections of one kind: `[import.profiles.practice]`, each with a name that the clinic chooses.
+
+    Args:
+        kind: the class of each of them.
+        name_error: returns what is wrong with a name, in words that can follow it, or None.
+        expected: ends the sentence "expected …".
+    """
+
+    def error(found: Mapping[str, T]) -> str | None:
+        for place, name in enumerate(found, start=1):
+            mistake = name_error(name)
+            if mistake is not None:
+                return f"the name of section {place} {mistake}"
+        return None
+
+    none: Mapping[str, T] = MappingProxyType({})
+    return key(none, expected, error, kind=kind)
 
 
 def whole(default: int, low: int, high: int) -> int:
@@ -171,6 +198,16 @@ def time_of_day(default: str) -> str:
 def file_of(path: KeyPath) -> KeyPath:
     """Return the key that names the file in which a secret is."""
     return (*path[:-1], f"{path[-1]}_file")
+
+
+def name_of(attribute: str) -> str:
+    """Return the name of a key or section by its attribute's: a word of Python has an underscore behind it there."""
+    return attribute.removesuffix("_")
+
+
+def attribute_of(name: str) -> str:
+    """Return the name of the attribute of a key or section."""
+    return f"{name}_" if iskeyword(name) else name
 
 
 def variable_of(path: KeyPath) -> str:

@@ -1,9 +1,10 @@
-"""Validate a value: URLs, hosts, files, times, calling hours, countries, languages, templates, secrets.
+"""Validate a value: URLs, hosts, files, times, calling hours, countries, languages, templates, imports, secrets.
 
 Each validator returns what is wrong, in words that can follow the key's name, or None. No value is repeated, however
 short: it could be a secret in the wrong place, and error messages are pasted anywhere. The place in a list is named.
 """
 
+import codecs
 import re
 import unicodedata
 from base64 import b64decode
@@ -23,8 +24,12 @@ from reminderd.core.phone import is_country
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
-from reminderd.core.script.advice import unfilled
-from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS
+from reminderd.core.script.scripts import PLACEHOLDERS
+from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS
+from reminderd.core.script.unfilled import unfilled
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
+from reminderd.core.tables.headers import plain
+from reminderd.core.tables.statuses import Standing
 from reminderd.core.wrong_tokens import networks
 
 BEARER_LENGTH: Final = 16
@@ -45,6 +50,13 @@ MOST_OF_ONE: Final = 3
 AS_ALWAYS: Final = ""
 CLOSED: Final = "closed"
 """What a weekday's hours may be instead of periods."""
+
+ENCODINGS: Final = frozenset(
+    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp850", "cp852", "mac-roman", "mac-latin2"}
+    | {f"cp125{number}" for number in range(9)}
+    | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
+)
+"""The encodings that a table may have, by Python's names: those that practice software and spreadsheets write."""
 
 _KEY_NAME: Final = re.compile(r"[A-Za-z]+(?:[_-][A-Za-z]+)*[0-9]{0,2}")
 _KEY_NAME_LENGTH: Final = 40
@@ -409,6 +421,62 @@ def cadences_error(entries: tuple[str, ...]) -> str | None:
         if name in seen:
             return f"entry {place} is there twice"
         seen.add(name)
+    return None
+
+
+def section_name_error(name: str) -> str | None:
+    """Reject a name that is not easily typed and told apart."""
+    return None if _TEMPLATE_NAME.fullmatch(name) else "is not allowed"
+
+
+def codec_of(name: str) -> str:
+    """Return Python's name of an encoding in which a table may be.
+
+    Raises:
+        ValueError: The message says what is expected.
+    """
+    try:
+        codec = codecs.lookup(name).name
+    except LookupError:
+        codec = ""
+    if codec not in ENCODINGS:
+        raise ValueError("is unknown; expected a name like utf-8, windows-1252 or iso-8859-2")
+    return codec
+
+
+def encoding_error(name: str) -> str | None:
+    """Reject what `codec_of` rejects, with what it expects; "" is accepted."""
+    if name:
+        codec_of(name)
+    return None
+
+
+def pattern_error(text: str) -> str | None:
+    """Reject what is no pattern for the names of files."""
+    if not text.strip():
+        return "is empty"
+    return "contains a slash or a control character" if "/" in text or not text.isprintable() else None
+
+
+def headers_error(columns: Mapping[str, str]) -> str | None:
+    """Reject headers for what is no field of a table, and no header for a field that every table has."""
+    for place, (field, header) in enumerate(columns.items(), start=1):
+        if field not in FIELDS:
+            return f"entry {place} is for an unknown column{did_you_mean(field, FIELDS)}"
+        if not header.strip() and field not in MAY_BE_NONE:
+            return f"the header for {field} is empty"
+    return None
+
+
+def status_words_error(words: Mapping[str, str]) -> str | None:
+    """Reject words of a status without a meaning, and words that are the same without case and punctuation."""
+    seen: set[str] = set()
+    for place, (word, meaning) in enumerate(words.items(), start=1):
+        if meaning not in set(Standing):
+            return f"entry {place} has a meaning that is unknown{did_you_mean(meaning, Standing)}"
+        if not plain(word) or plain(word) in seen:
+            return f"entry {place} is empty, or the same word as another"
+        seen.add(plain(word))
     return None
 
 

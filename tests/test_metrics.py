@@ -21,7 +21,7 @@ def shown(instruments: Instruments) -> str:
     return page(instruments, moment()).decode()
 
 
-def test_webhooks_are_counted_by_their_code_and_the_time_of_the_last_recorded_one_is_kept(
+def test_webhooks_are_counted_by_status_code_with_the_time_of_the_last_recorded_one(
     instruments: Instruments,
 ) -> None:
     for code in (401, 200, 200):
@@ -32,12 +32,12 @@ def test_webhooks_are_counted_by_their_code_and_the_time_of_the_last_recorded_on
     assert instruments.last_webhook == NOW
 
 
-def test_twilios_webhooks_are_recorded_though_their_answer_is_empty(instruments: Instruments) -> None:
+def test_twilios_webhooks_with_empty_answers_count_as_recorded(instruments: Instruments) -> None:
     instruments.webhook(204, NOW)
     assert instruments.last_webhook == NOW
 
 
-def test_an_unknown_code_makes_no_series_of_its_own(instruments: Instruments) -> None:
+def test_an_unknown_code_adds_no_series(instruments: Instruments) -> None:
     before = len(series_in(shown(instruments)))
     for code in range(600, 700):
         instruments.webhook(code, NOW)
@@ -55,9 +55,7 @@ def test_an_unknown_code_makes_no_series_of_its_own(instruments: Instruments) ->
         (Unclear("timeout"), "unclear"),
     ],
 )
-def test_requests_are_timed_by_the_class_of_their_answer_and_never_by_its_text(
-    instruments: Instruments, answer: Answer, word: str
-) -> None:
+def test_requests_are_timed_by_the_class_of_their_answer(instruments: Instruments, answer: Answer, word: str) -> None:
     instruments.request(answer, 0.3)
     text = shown(instruments)
     assert value(text, "reminderd_provider_request_seconds_sum", answer=word) == 0.3
@@ -67,7 +65,7 @@ def test_requests_are_timed_by_the_class_of_their_answer_and_never_by_its_text(
     assert "k-1" not in text
 
 
-def test_lateness_batches_and_recoveries_are_counted(instruments: Instruments) -> None:
+def test_lateness_batches_and_recovered_leases_are_counted(instruments: Instruments) -> None:
     instruments.lateness(timedelta(seconds=2))
     instruments.batch(3)
     instruments.recovery()
@@ -101,13 +99,13 @@ def test_the_page_has_the_current_values() -> None:
     assert value(text, "reminderd_oldest_unattended_seconds") == 0
 
 
-def test_no_wait_is_negative_after_the_clock_was_put_back() -> None:
+def test_no_wait_is_negative_after_the_clock_was_set_back() -> None:
     future = counts(due_since=NOW + timedelta(hours=1))
     text = page(Instruments(), moment(counts=future)).decode()
     assert value(text, "reminderd_oldest_due_seconds") == 0
 
 
-def test_an_unknown_value_has_no_series_instead_of_a_wrong_one() -> None:
+def test_an_unknown_value_has_no_series() -> None:
     text = page(Instruments(), moment(counts=None, last_poll=None, last_webhook=None)).decode()
     names = {name for name, _ in series_in(text)}
     assert not {name for name in names if name.startswith(("reminderd_reminders", "reminderd_calls", "reminderd_last"))}
@@ -124,7 +122,7 @@ def test_every_status_and_every_outcome_that_needs_a_human_has_its_series() -> N
     assert outcomes == {word.replace(" ", "_") for word in NEED_A_HUMAN}
 
 
-def test_the_start_time_is_shown_even_where_proc_can_not_be_read() -> None:
+def test_the_start_time_is_shown_even_if_proc_cannot_be_read() -> None:
     text = page(Instruments(), moment(started_at=NOW)).decode()
     assert value(text, "reminderd_start_time_seconds") == NOW.timestamp()
 

@@ -38,7 +38,7 @@ def environment(python: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("dependency", [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["alerts"]])
-def test_every_dependency_is_pinned_once_at_a_version_that_fits(dependency: str, python: str) -> None:
+def test_every_dependency_is_pinned_once_at_an_allowed_version(dependency: str, python: str) -> None:
     wanted = Requirement(dependency)
     if wanted.marker is not None and not wanted.marker.evaluate(environment(python)):
         return
@@ -53,11 +53,11 @@ def test_every_dependency_is_pinned_once_at_a_version_that_fits(dependency: str,
     assert version.version in wanted.specifier, "just requirements"
 
 
-def test_all_pythons_are_looked_at() -> None:
+def test_every_supported_python_is_checked() -> None:
     assert PYTHONS == ["3.11", "3.12", "3.13"]
 
 
-def test_every_pin_has_hashes_and_nothing_names_an_address() -> None:
+def test_every_pin_has_hashes_and_no_url() -> None:
     for pin, hashes in pins():
         assert hashes, pin
         assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one) for one in hashes), pin

@@ -100,7 +100,7 @@ def call_test(config: Config, phone: str, message: str) -> None:
 
     If reminderd is running, it places the call and applies all its rules. If not, this command places it at once,
     also outside the calling hours. It then receives the webhooks of this call on the configured port, and nothing else:
-    all other requests are answered with 503, so that the provider repeats them.
+    all other requests are answered with 503.
     """
     numbering = numbering_of(config)
     if _is_own(phone, numbering):

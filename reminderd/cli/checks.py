@@ -93,10 +93,7 @@ def check_config(config: Config, *, online: bool) -> None:
     click.echo(f"provider: {config.provider.kind}")
     for concern in config_warnings(config):
         click.echo(f"warning: {concern}")
-    if config.provider.kind == "sandbox":
-        click.echo("all calls are simulated, and no phone rings: [provider] names the one that calls patients")
-    else:
-        click.echo(config.provider.settings.setup_hint(config.web.public_base_url))
+    click.echo(config.provider.settings.setup_hint(config.web.public_base_url))
     if online and config.provider.kind == "sandbox":
         click.echo("online: not checked, as the sandbox runs inside the daemon")
     elif online:

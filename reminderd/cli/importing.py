@@ -1,15 +1,15 @@
 """Import a clinic's table as reminders, while the daemon may be running."""
 
-import codecs
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import click
+from attrs import evolve, frozen
 
 from reminderd.cli.common import (
     FAILED,
@@ -22,48 +22,74 @@ from reminderd.cli.common import (
     wrong,
 )
 from reminderd.cli.import_progress import interruptible, progress
-from reminderd.config import Config, numbering_of, rules_of, templates_of
+from reminderd.config import Config, rules_of
+from reminderd.core.imports import ImportStatus
 from reminderd.core.masking import without_numbers
-from reminderd.core.phone import patient_number
 from reminderd.core.reasons import EndCode
-from reminderd.core.requests import Reading, ReminderRequest
+from reminderd.core.requests import ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError, check_status, columns_of, read_row
+from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE, Columns, ColumnsError
 from reminderd.imports.formats import opened
 from reminderd.imports.loop import Asked, ReadRow, Tally, Write, comparing, import_rows, writing
+from reminderd.imports.profiles import Profile, profile_of
+from reminderd.imports.recording import Ending, recorded
 from reminderd.imports.rejected import may_be_rejected, rejected_lines
-from reminderd.imports.spreadsheet import ENCODINGS
-from reminderd.imports.table import Table, UnreadableError, day_order_of
+from reminderd.imports.table import Table, UnreadableError
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.reminders import Source
+from reminderd.validators import codec_of, did_you_mean
 
 INTERRUPTED: Final = 130
 
 _STDIN: Final = "-"
 _STDIN_DESCRIPTOR: Final = 0
-_PHONES_REMEMBERED: Final = 50_000
 _AGAIN: Final = "to continue, run the same command again: what was imported stays as it is"
 
 
 def _codec(_context: click.Context, _option: click.Parameter, name: str | None) -> str | None:
-    if name is None:
-        return None
     try:
-        codec = codecs.lookup(name).name
-    except LookupError:
-        codec = ""
-    if codec not in ENCODINGS:
-        raise click.BadParameter(f'"{name}" is unknown; expected a name like utf-8, windows-1252 or iso-8859-2')
-    return codec
+        return None if name is None else codec_of(name)
+    except ValueError as error:
+        raise click.BadParameter(f'"{name}" {error}') from None
+
+
+def _headers(_context: click.Context, _option: click.Parameter, chosen: Sequence[str]) -> Mapping[str, str]:
+    """Return the header for each column that `--map` names."""
+    headers: dict[str, str] = {}
+    mistakes = []
+    for entry in chosen:
+        field, equals, header = entry.partition("=")
+        if not equals or field not in FIELDS or not (header.strip() or field in MAY_BE_NONE):
+            mistakes.append(f'--map: "{entry}"; expected COLUMN=HEADER, COLUMN one of {", ".join(FIELDS)}')
+        elif field in headers:
+            mistakes.append(f"--map: {field} twice; expected one header for it")
+        headers[field] = header.strip()
+    if mistakes:
+        wrong(mistakes)
+    return headers
+
+
+@frozen(kw_only=True)
+class _Options:
+    """What is typed along with the file."""
+
+    profile: str | None
+    headers: Mapping[str, str]
+    encoding: str | None
+    dates: str | None
+    rejected_file: Path | None
+    dry_run: bool
 
 
 @click.command(name="import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Change nothing in the database; show what would be done.")
+@click.option("--profile", metavar="NAME", help="Read it as [import.profiles.NAME] of the configuration says.")
 @click.option(
     "--map",
-    "chosen",
+    "headers",
     multiple=True,
+    callback=_headers,
     metavar="COLUMN=HEADER",
     help=f"The header of a column, where it is not recognized; may be repeated. Columns: {', '.join(FIELDS)}."
     " Without a HEADER the table has no such column.",
@@ -86,16 +112,7 @@ def _codec(_context: click.Context, _option: click.Parameter, name: str | None) 
     help="The file for rejected lines; else NAME.rejected.csv in the folder of FILE.",
 )
 @with_config
-def import_(
-    config: Config,
-    file: Path,
-    chosen: tuple[str, ...],
-    encoding: str | None,
-    dates: str | None,
-    rejected_file: Path | None,
-    *,
-    dry_run: bool,
-) -> None:
+def import_(config: Config, /, file: Path, **typed: Any) -> None:  # noqa: ANN401 - click passes each with its type
     """Import reminders from FILE, a CSV table with a header; - is standard input.
 
     It may be run again at any time: a line that was imported before changes nothing, and an edited line updates its
@@ -104,60 +121,60 @@ def import_(
     Exit codes: 0 every line was imported, 1 some were rejected, or it failed, 2 wrong usage, or the file can't be
     read, 130 interrupted (SIGINT).
     """
-    rejected_path, never = _rejected_path(file, rejected_file), files_in_use(config)
+    options = _Options(**typed)
+    profile = _profile(config, options)
+    rejected_path, never = _rejected_path(file, options.rejected_file), files_in_use(config)
     try:
         may_be_rejected(rejected_path, never)
     except OSError as error:
         wrong([f"--rejected: {error.filename}: {error.strerror}"])
-    headers = _headers(chosen)
-    with _one_line_for_errors(file), opened(file, headers, encoding) as table:
-        columns = columns_of(table.header, headers)
+    with _one_line_for_errors(file), opened(file, profile.headers, profile.encoding, form=profile.form) as table:
+        columns = profile.columns_of(table)
         _say_what_was_found(file, table, columns)
-        check_status(table.header, columns, table.rows())
-        reading = Reading(
-            zone=config.calling.local_zone,
-            templates=templates_of(config),
-            order=day_order_of(table, columns) if dates is None else DayOrder(dates),
-            # The same patients come again.
-            normalize=lru_cache(_PHONES_REMEMBERED)(partial(patient_number, numbering=numbering_of(config))),
-        )
-        read = partial(read_row, columns=columns, width=len(table.header), reading=reading)
+        read = profile.reader_of(table, columns)
         is_piped = str(file) == _STDIN
+        name = "standard input" if is_piped else file.name
         with (
             rejected_lines(rejected_path, table, like=None if is_piped else file, never=never) as rejected,
-            _comparing(config) if dry_run else _writing(config, "standard input" if is_piped else file.name) as write,
+            _started(config, name, options, tally := Tally(rejected)) as (write, ending),
             interruptible() as is_interrupted,
             progress(table.size, table.position) as show,
         ):
-            tally, used = Tally(rejected), Counter[int]()
+            used = Counter[int]()
             read_and_count = partial(_read_and_count, read=read, columns=columns, used=used)
-            whole = import_rows(table, read_and_count, write, tally, show, is_interrupted)
-    _say_what_was_done(tally, dry_run=dry_run)
+            if not import_rows(table, read_and_count, write, tally, show, is_interrupted):
+                ending.status = ImportStatus.INTERRUPTED
+    _say_what_was_done(tally, dry_run=options.dry_run)
     if len(columns.places["phone_number"]) > 1:
         chosen_from = ", ".join(f"{lines:,} from {table.header[place].strip()}" for place, lines in used.most_common())
         click.echo(f"phone numbers: {chosen_from or 'none'}")
-    if not whole:
+    if ending.status is ImportStatus.INTERRUPTED:
         _stop(f"interrupted after {table.unit} {tally.last_line}; {_AGAIN}")
     if tally.rejected.lines:
         raise SystemExit(FAILED)
 
 
 @contextmanager
-def _writing(config: Config, name: str) -> Iterator[Write]:
-    detail = f"import of {without_numbers(name)}"
-    source = Source(actor=actor(), detail=detail, cancels_as=EndCode.APPOINTMENT_CANCELLED)
-    with database(config) as connection:
-        yield writing(connection, rules=rules_of(config), source=source)
-
-
-@contextmanager
-def _comparing(config: Config) -> Iterator[Write]:
-    """Compare with what is stored; where there is no database, none is made."""
-    if not config.database.path.exists():
-        yield comparing(None, rules=rules_of(config))
-        return
-    with database_to_look_at(config, changes_nothing=True) as connection:
-        yield comparing(connection, rules=rules_of(config))
+def _started(config: Config, name: str, options: _Options, tally: Tally) -> Iterator[tuple[Write, Ending]]:
+    """Yield what writes chunks, and how the import ends. A dry run only compares, and makes no database."""
+    rules = rules_of(config)
+    if not options.dry_run:
+        source = Source(
+            actor=actor(),
+            detail=f"import of {without_numbers(name)}",
+            profile=options.profile,
+            cancels_as=EndCode.APPOINTMENT_CANCELLED,
+        )
+        with (
+            database(config) as connection,
+            recorded(connection, tally, file=name, profile=options.profile, actor=source.actor) as ending,
+        ):
+            yield writing(connection, rules=rules, source=source), ending
+    elif config.database.path.exists():
+        with database_to_look_at(config, changes_nothing=True) as connection:
+            yield comparing(connection, rules=rules), Ending()
+    else:
+        yield comparing(None, rules=rules), Ending()
 
 
 @contextmanager
@@ -203,20 +220,19 @@ def _is_same(path: Path, file: Path) -> bool:
         return False
 
 
-def _headers(chosen: Sequence[str]) -> Mapping[str, str]:
-    """Return the header for each column that `--map` names."""
-    headers: dict[str, str] = {}
-    mistakes = []
-    for entry in chosen:
-        field, equals, header = entry.partition("=")
-        if not equals or field not in FIELDS or not (header.strip() or field in MAY_BE_NONE):
-            mistakes.append(f'--map: "{entry}"; expected COLUMN=HEADER, COLUMN one of {", ".join(FIELDS)}')
-        elif field in headers:
-            mistakes.append(f"--map: {field} twice; expected one header for it")
-        headers[field] = header.strip()
-    if mistakes:
-        wrong(mistakes)
-    return headers
+def _profile(config: Config, options: _Options) -> Profile:
+    """Return how the file is read: as its profile says, or as it is typed, which overrules it."""
+    known = config.import_.profiles
+    if options.profile is not None and options.profile not in known:
+        expected = f"expected one of {', '.join(known)}" if known else "expected a section [import.profiles.NAME]"
+        wrong([f'--profile: "{options.profile}" is unknown{did_you_mean(options.profile, known)}; {expected}'])
+    profile = profile_of(config, options.profile)
+    return evolve(
+        profile,
+        headers={**profile.headers, **options.headers},
+        encoding=options.encoding or profile.encoding,
+        order=DayOrder(options.dates) if options.dates else profile.order,
+    )
 
 
 def _read_and_count(cells: Sequence[str], *, read: ReadRow, columns: Columns, used: Counter[int]) -> Asked | list[str]:

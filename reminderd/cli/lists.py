@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,15 +10,18 @@ from zoneinfo import ZoneInfo
 import click
 
 from reminderd.cli.common import as_json, as_json_or_csv, database_to_look_at, with_config, wrong
-from reminderd.cli.output import print_csv, print_json, print_table
+from reminderd.cli.output import import_columns, print_csv, print_json, print_table, spoken
 from reminderd.cli.pausing import say_if_paused
 from reminderd.clock import SystemClock
 from reminderd.config import Config
+from reminderd.core.imports import ImportRecord, summary
 from reminderd.core.model import Response, Status
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.schedule.dates import FIRST_YEAR, LAST_YEAR
+from reminderd.store.imports import imports_between
 from reminderd.store.queries import Value, Wanted, count_reminders, list_reminders
+from reminderd.store.sqlite.driver import Connection
 from reminderd.store.sqlite.transaction import snapshot
 
 _COLUMNS: Final = ("id", "ref", "phone_number", "scheduled_at", "status", "response", "attempts", "wake_at", "why")
@@ -170,6 +173,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
             for each in (wanted, _UNDECIDED)
         )
         say_if_paused(config, connection)
+        imports = _imports_of(connection, since, until)
     of_the_day = {row["id"] for row in rows}
     others = [row for row in undecided if row["id"] not in of_the_day]
     rows.sort(key=lambda row: _ORDER[Outcome(str(row["outcome"]))])  # a stable sort: by time within an outcome
@@ -181,6 +185,7 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
                 "totals": totals,
                 "reminders": [_columns(row) for row in rows],
                 "other_days": [_columns(row) for row in others],
+                "imports": [import_columns(record) for record in imports],
             },
             zone,
         )
@@ -197,6 +202,14 @@ def report(config: Config, day: str | None, first: str | None, last: str | None,
         need = sum(counts[word] for word in NEED_A_HUMAN) + len(others)
         if rows or others:
             click.echo(f"{need} {'needs' if need == 1 else 'need'} a human" if need else "nobody needs a human")
+        for record in imports:
+            click.echo(f"imported {spoken(record.at, zone)}: {summary(record)}")
+
+
+def _imports_of(connection: Connection, since: datetime | None, until: datetime | None) -> list[ImportRecord]:
+    """Return the imports of the days of a report."""
+    span = partial(imports_between, since=since or datetime.min.replace(tzinfo=UTC), until=until or SystemClock().now())
+    return snapshot(connection, span)
 
 
 def _with_outcome(row: Row) -> Row:
@@ -206,6 +219,7 @@ def _with_outcome(row: Row) -> Row:
         None if response is None else str(response),
         _CODES.get(str(code)),
         _HOLDS.get(str(row["hold_code"])),
+        is_done=row["done_at"] is not None,
     )
     return row | {"outcome": word.value, "why": row["last_error"] or row["hold_reason"]}
 

@@ -1,4 +1,4 @@
-"""Add, show, cancel, accept or call again one reminder, at the front desk."""
+"""Add, show, cancel, accept, call again or finish one reminder, at the front desk."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -27,16 +27,24 @@ from reminderd.config import Config, numbering_of, rules_of, templates_of
 from reminderd.core.lifecycle.staff import NotAllowedError
 from reminderd.core.model import CallState, Status
 from reminderd.core.phone import patient_number
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, too_late, warnings_of
+from reminderd.core.requests import (
+    Reading,
+    ReminderRequest,
+    RequestText,
+    read_request,
+    too_late,
+    warnings_of,
+    wrong_note,
+)
 from reminderd.core.rules import Rules
 from reminderd.store import queries, reminders
 from reminderd.store.opt_outs import opted_out
 from reminderd.store.queries import Value
+from reminderd.store.rows import CALLS, Shown
 from reminderd.store.sqlite.transaction import snapshot, transaction
 
 T = TypeVar("T")
 
-_CALL_COLUMNS = ("state", "status", "outcome", "answered_by", "requests", "checks", "external_call_id", "error")
 _OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "expires_at": "expires", "appointment_at": "appointment"}
 """The options of `add` that have another name than their column."""
 
@@ -74,6 +82,10 @@ _CLOSED_BY_US: Final = frozenset({CallState.REFUSED, CallState.NOT_PLACED, CallS
     "--expires", "expires_at", help="No calls from this time on; else [calling].max_lateness_minutes after --at."
 )
 @click.option("--timezone", help="The patient's time zone, like America/New_York; else the clinic's.")
+@click.option("--language", help="The patient's language, like es or pt-BR; else the clinic's.")
+@click.option("--name", help="The patient's name, for a template that mentions it.")
+@click.option("--provider", help="Whom the patient sees, for a template that mentions it.")
+@click.option("--place", help="Where the appointment is, for a template that mentions it.")
 @as_json
 @with_config
 def add(
@@ -144,7 +156,7 @@ def show(config: Config, reminder: str, *, as_json: bool) -> None:
         return
     print_fields({column: value for column, value in row.items() if column not in _CODES}, zone)
     if calls:
-        print_table(calls, _CALL_COLUMNS, zone, title="calls")
+        print_table(calls, CALLS.shown_to(Shown.STAFF), zone, title="calls")
     for number, call in enumerate(calls, 1):
         if call["transcript"] is not None:
             print_fields({"call": number, "transcript": call["transcript"]}, zone)
@@ -193,6 +205,29 @@ call_again = _staff_command(
 )
 
 
+@click.command()
+@click.argument("reminder", metavar="ID")
+@click.option("--note", help="What to remember of it; shown by show, and kept forever. Phone numbers in it are masked.")
+@as_json
+@with_config
+def done(config: Config, reminder: str, note: str | None, *, as_json: bool) -> None:
+    """Note that you have called the patient of a reminder yourself: nobody needs to call anymore.
+
+    A reminder that waits is cancelled. One that failed or expired, or whose patient wants to cancel, keeps its status,
+    and no longer needs a human.
+    """
+    mistake = None if note is None else wrong_note(note)
+    if mistake is not None:
+        wrong([f"--note: {mistake}"])
+    found, source = _id(config, reminder), reminders.Source(actor=actor())
+    write = partial(reminders.note_done, reminder_id=found, note=note, rules=rules_of(config), source=source)
+    try:
+        _write(config, write)
+    except NotAllowedError as error:
+        fail(f"not noted: {error}")
+    _say(config, found, as_json=as_json)
+
+
 def _option(mistake: str) -> str:
     """Name the option in a mistake that names a field."""
     field, colon, text = mistake.partition(":")
@@ -219,7 +254,8 @@ def _say(config: Config, reminder_id: str, *, as_json: bool) -> None:
     with existing_database(config) as connection:
         row = snapshot(connection, partial(queries.reminder_with_id, reminder_id=reminder_id)) or {}
     held = f", and held: {row['hold_reason']}" if row.get("hold_reason") else ""
-    click.echo(f"{reminder_id} is {row.get('status', 'deleted')}{held}")
+    done_with = ", and done" if row.get("done_at") else ""
+    click.echo(f"{reminder_id} is {row.get('status', 'deleted')}{held}{done_with}")
 
 
 def _print_one(config: Config, reminder_id: str, zone: ZoneInfo) -> None:

@@ -94,9 +94,9 @@ def list_(config: Config, form: str | None) -> None:
 def import_(config: Config, file: Path, source: str | None) -> None:
     """Opt out all phone numbers in FILE: one per line, or a CSV table as spreadsheets save it.
 
-    Columns are found by their headers, as in reminderd import, or by the only number in the first row. An opt-out is
-    for the person: every number of a line is opted out. Numbers that can't exist, and lines without a number, are
-    listed, and all others are imported; then the exit code is 1.
+    Columns are found by their headers, as in reminderd import; without a header, the numbers are in the column that
+    has the only number of the first row. Every number of a line is opted out. Numbers that can't exist, and lines
+    without a number, are listed, and all others are imported; then the exit code is 1.
     """
     source = source or f"import of {file.name}"
     numbers: set[str] = set()

@@ -11,10 +11,12 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import click
+from attrs import asdict
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reminderd.core.imports import ImportRecord
 from reminderd.core.tables.csv_rows import guarded
 from reminderd.logs.terminal import in_json, unguarded
 from reminderd.store.queries import Value
@@ -34,8 +36,6 @@ _STYLES = {
     "completed": "green",
     "failed": "red",
     "expired": "red",
-    "unconfirmed": "yellow",
-    "unreported": "red",
     "cancelled": "dim",
 }
 
@@ -143,3 +143,9 @@ def _visible(character: str) -> str:
     if character.isprintable():
         return character
     return "" if unicodedata.category(character) == "Cf" else " "
+
+
+def import_columns(record: ImportRecord) -> dict[str, object]:
+    """Return an import for a program: the columns of `imports`."""
+    counts = {str(intake).replace(" ", "_"): count for intake, count in record.done.items()}
+    return {**asdict(record, filter=lambda attribute, _value: attribute.name != "done"), **counts}

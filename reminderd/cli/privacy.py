@@ -34,7 +34,7 @@ from reminderd.store.sqlite.transaction import snapshot, transaction
 @click.argument("phone", metavar="PHONE")
 @with_config
 def export(config: Config, phone: str) -> None:
-    """Print all stored data of PHONE as one JSON document: reminders, calls, receipts, audit lines, opt-out."""
+    """Print all stored data of PHONE as one JSON document: reminders with calls, changes and audit lines, opt-out."""
     number = _number(config, phone)
     with existing_database(config) as connection:
         found = _found(connection, number)
@@ -76,6 +76,7 @@ def _document(number: str, found: Record) -> dict[str, Any]:
             | {
                 "calls": found.calls[str(reminder["id"])],
                 "receipts": found.receipts[str(reminder["id"])],
+                "changes": found.changes[str(reminder["id"])],
                 "audit": found.acts[str(reminder["id"])],
             }
             for reminder in found.reminders

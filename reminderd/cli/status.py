@@ -14,12 +14,14 @@ import httpx
 from attrs import asdict
 
 from reminderd.cli.common import FAILED, as_json, database_to_look_at, with_config
-from reminderd.cli.output import print_fields, print_json, spoken
+from reminderd.cli.output import import_columns, print_fields, print_json, spoken
 from reminderd.cli.pausing import reasons_for_silence
 from reminderd.clock import SystemClock
 from reminderd.config import Config, WebConfig, numbering_of
+from reminderd.core.imports import summary
 from reminderd.core.monitoring import DaemonReport, Glance, errors
 from reminderd.store.errors import CopyError
+from reminderd.store.imports import last_import
 from reminderd.store.queries import Value, uncallable
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backup_age
@@ -53,6 +55,7 @@ def status(config: Config, *, as_json: bool) -> None:
         pauses = reasons_for_silence(config, connection)
         reasons = snapshot(connection, partial(uncallable, numbering=numbering_of(config)))
         own_id = snapshot(connection, database_id)
+        imported = snapshot(connection, last_import)
     daemon = _asked(config, own_id)
     free = shutil.disk_usage(config.database.path.parent).free
     backup = _backup(config, own_id or "", now)
@@ -68,6 +71,7 @@ def status(config: Config, *, as_json: bool) -> None:
                 "daemon": None if isinstance(daemon, str) else asdict(daemon),
                 **asdict(seen),
                 "uncallable": reasons,
+                "last_import": None if imported is None else import_columns(imported),
                 "disk_free_bytes": free,
                 "backup_age_seconds": int(backup.total_seconds()) if isinstance(backup, timedelta) else None,
             },
@@ -79,6 +83,7 @@ def status(config: Config, *, as_json: bool) -> None:
             **_of_the_daemon(daemon, now, zone),
             **_of_the_database(seen, now, zone),
             "can't be called": _counted(reasons),
+            "last import": "none" if imported is None else f"{spoken(imported.at, zone)}: {summary(imported)}",
             "dialing": "; ".join(reason.removeprefix("dialing is ") for reason in pauses) or "running",
             "disk free": f"{free // 1_000_000} MB",
             "backup": _age(backup),

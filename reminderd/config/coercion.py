@@ -6,15 +6,16 @@ TOML has types, and in the environment everything is text; nothing is guessed.
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
 from attrs import Attribute, fields, frozen
 from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
-from reminderd.config.paths import all_keys, members, named_section_of, section_of, written
+from reminderd.config.paths import all_keys, members, section_of, written
 from reminderd.config.schema import Config
-from reminderd.keys import EXPECTED, KeyPath
+from reminderd.keys import EXPECTED, SECTIONS, KeyPath, name_of
 from reminderd.validators import did_you_mean, suggestion
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
@@ -61,15 +62,16 @@ def _register(converter: Converter, section: type) -> None:
     """Register how a section is made, the sections inside it first: the outer function includes theirs."""
     overrides: dict[str, Any] = {attribute.name: override(omit=True) for attribute in fields(section)}
     for attribute in members(section):
-        inner, named = section_of(attribute), named_section_of(attribute)
-        if named is not None:
-            _register(converter, named)
-            overrides[attribute.name] = override(struct_hook=_reader_of_sections(attribute, named, converter))
+        inner, name = section_of(attribute), name_of(attribute.name)
+        kind = attribute.metadata.get(SECTIONS)
+        if kind is not None:
+            _register(converter, kind)
+            overrides[attribute.name] = override(struct_hook=_reader_of_sections(attribute, converter), rename=name)
         elif inner is None:
-            overrides[attribute.name] = override(struct_hook=_reader(attribute))
+            overrides[attribute.name] = override(struct_hook=_reader(attribute), rename=name)
         else:
             _register(converter, inner)
-            overrides[attribute.name] = override(struct_hook=converter.get_structure_hook(inner))
+            overrides[attribute.name] = override(struct_hook=converter.get_structure_hook(inner), rename=name)
     make: Callable[[Mapping[str, Any], Any], Any] = make_dict_structure_fn(
         section, converter, _cattrs_forbid_extra_keys=True, **overrides
     )
@@ -90,45 +92,38 @@ def _reader(attribute: "Attribute[Any]") -> Callable[[object, object], object]:
     return read
 
 
-def _reader_of_sections(
-    attribute: "Attribute[Any]", section: type, converter: Converter
-) -> Callable[[object, object], object]:
-    """Return what reads a section of sections whose names the admin chooses."""
-    expected = attribute.metadata[EXPECTED]
+def _reader_of_sections(attribute: "Attribute[Any]", converter: Converter) -> Callable[[object, object], object]:
+    """Return what reads sections of one kind whose names are the clinic's."""
+    kind = attribute.metadata[SECTIONS]
 
     def read(value: object, _type: object) -> object:
-        if not isinstance(value, dict):
-            raise ValueError(f"{_type_error(value, attribute.type)}; expected {expected}")
-        made: dict[str, object] = {}
-        wrong: list[Exception] = []
-        for name, one in value.items():
+        if not isinstance(value, dict) or not all(isinstance(section, dict) for section in value.values()):
+            mistake = "contains something other than sections" if isinstance(value, dict) else "is not a section"
+            raise ValueError(f"{mistake}; expected {attribute.metadata[EXPECTED]}")
+        found, wrong = {}, []
+        for name, section in value.items():
             try:
-                made[name] = converter.structure(_as_section(one, expected), section)
-            except (ClassValidationError, ValueError) as error:
-                error.add_note(AttributeValidationNote(name, name, section))
+                found[name] = converter.structure(section, kind)
+            except ClassValidationError as error:
+                error.add_note(AttributeValidationNote("", name, kind))  # where `_errors` finds the section's name
                 wrong.append(error)
         if wrong:
-            raise ClassValidationError(attribute.name, wrong, section)
+            raise ClassValidationError("", wrong, kind)
         if attribute.validator is not None:
-            attribute.validator(None, attribute, made)
-        return made
+            attribute.validator(None, attribute, found)
+        return MappingProxyType(found)
 
     return read
-
-
-def _as_section(value: object, expected: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError(f"is not a section; expected {expected}")
-    return value
 
 
 def _errors(error: ClassValidationError, path: KeyPath, tree: dict[str, Any]) -> Iterator[StructureError]:
     """Yield all errors in the section at `path`, which `tree` is as it was written, and in the sections inside it."""
     of_keys, of_the_section = error.group_exceptions()
     for inner, note in of_keys:
-        here = (*path, note.name)
+        name = name_of(note.name)
+        here = (*path, name)
         if isinstance(inner, ClassValidationError):
-            yield from _errors(inner, here, tree[note.name])
+            yield from _errors(inner, here, tree[name])
         else:
             yield StructureError(here, str(inner))
     for inner in of_the_section:
@@ -145,13 +140,14 @@ def _is_list_of_sections(value: object) -> bool:
 
 
 def _unknown_section(path: KeyPath, parent: type) -> StructureError:
-    known = [".".join((*path[:-1], member.name)) for member in members(parent) if section_of(member)]
+    inner = [member for member in members(parent) if section_of(member) or member.metadata.get(SECTIONS)]
+    known = [".".join((*path[:-1], name_of(member.name))) for member in inner]
     expected = f"expected one of {', '.join(known)}" if known else "expected no section here"
     return StructureError(path, f"unknown section{did_you_mean('.'.join(path), known)}; {expected}", is_section=True)
 
 
 def _unknown_key(path: KeyPath, parent: type) -> StructureError:
-    known = [member.name for member in members(parent) if not section_of(member)]
+    known = [name_of(member.name) for member in members(parent) if not section_of(member)]
     places = [written(key) for key, _ in all_keys() if key[-1] == path[-1]]
     if not known:  # above the first section
         expected = " or ".join(places) or "a section above it, like [worker]"

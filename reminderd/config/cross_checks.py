@@ -25,6 +25,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _place(config)
     yield from _hours(config)
     yield from _reminders(config)
+    yield from _profiles(config)
     yield from _provider(config)
     yield from _addresses_and_files(config)
 
@@ -75,6 +76,19 @@ def _reminders(config: Config) -> Iterator[CheckError]:
         if name and name not in known:
             expected = f"one of {', '.join(known)}" if known else "a template of this name in [messages.templates]"
             yield (path, ("messages", "templates")), f"is unknown{did_you_mean(name, known)}; expected {expected}"
+
+
+def _profiles(config: Config) -> Iterator[CheckError]:
+    templates, countries = config.messages.templates, numbering_of(config).countries
+    for name, profile in config.import_.profiles.items():
+        section = ("import", "profiles", name)
+        if profile.template and profile.template not in templates:
+            expected = f"expected one of {', '.join(templates)}" if templates else "expected it there"
+            yield ((*section, "template"), ("messages", "templates")), f"is not in [messages.templates]; {expected}"
+        if profile.country and countries and profile.country not in countries:
+            places = ("clinic", "allowed_countries"), ("clinic", "country")
+            mistake = "is no country that may be called"
+            yield ((*section, "country"), *places), f"{mistake}; expected one of {', '.join(sorted(countries))}"
 
 
 def _provider(config: Config) -> Iterator[CheckError]:

@@ -22,7 +22,7 @@ from reminderd.config.paths import (
 )
 from reminderd.config.schema import Config
 from reminderd.core.phone import existing_number
-from reminderd.keys import PREFIX, KeyPath, file_of, variable_of
+from reminderd.keys import PREFIX, KeyPath, file_of, name_of, variable_of
 from reminderd.providers.registry import PROVIDERS
 from reminderd.validators import did_you_mean, shown_name, suggestion
 
@@ -53,6 +53,7 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("redial",),
     ("retry",),
     ("messages",),
+    ("import",),
     ("reminders",),
     ("alerts",),
     ("backup",),
@@ -215,7 +216,7 @@ def _toml_error(error: ValueError) -> str:
 
 def _reject_what_is_not_a_section(raw: _RawConfig, section: type, path: KeyPath) -> None:
     for attribute in members(section):
-        here = (*path, attribute.name)
+        here = (*path, name_of(attribute.name))
         inner = section_of(attribute)
         if inner is None or raw.get(here) is None:
             continue

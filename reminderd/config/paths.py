@@ -1,12 +1,12 @@
 """Find, name, read and replace keys by their path in the configuration: `("provider", "generic", "api_key")`."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_origin
+from collections.abc import Iterator
+from typing import Any
 
 from attrs import Attribute, evolve, fields, has
 
 from reminderd.config.schema import Config, ProviderConfig, provider_section
-from reminderd.keys import DERIVED, MARK, PHONE, SECRET, KeyPath
+from reminderd.keys import DERIVED, MARK, PHONE, SECRET, KeyPath, attribute_of, name_of
 
 
 def members(section: type) -> "list[Attribute[Any]]":
@@ -21,16 +21,10 @@ def section_of(attribute: "Attribute[Any]") -> type | None:
     return attribute.type if attribute.type is not None and has(attribute.type) else None
 
 
-def named_section_of(attribute: "Attribute[Any]") -> type | None:
-    """Return the section of which the attribute has any number, with names that the admin chooses; None for others."""
-    inner = get_args(attribute.type)[1:] if get_origin(attribute.type) is Mapping else ()
-    return inner[0] if inner and has(inner[0]) else None
-
-
 def all_keys(section: type = Config, path: KeyPath = ()) -> Iterator[tuple[KeyPath, "Attribute[Any]"]]:
     """Yield every key there is, in its section's order."""
     for attribute in members(section):
-        here = (*path, attribute.name)
+        here = (*path, name_of(attribute.name))
         inner = section_of(attribute)
         if inner is None:
             yield here, attribute
@@ -57,7 +51,7 @@ def value_at(config: Config, path: KeyPath) -> Any:  # noqa: ANN401 - any key's 
     """Return the value of a key."""
     found: Any = config
     for name in path:
-        found = getattr(found, name)
+        found = getattr(found, attribute_of(name))
     return found
 
 
@@ -72,6 +66,7 @@ def replaced(config: Config, path: KeyPath, value: object) -> Config:
 
 
 def _replaced(section: Any, path: KeyPath, value: object) -> Any:  # noqa: ANN401 - any section, and the same again
-    name, *rest = path
+    first, *rest = path
+    name = attribute_of(first)
     inner = _replaced(getattr(section, name), tuple(rest), value) if rest else value
     return evolve(section, **{name: inner})

@@ -21,7 +21,9 @@ from reminderd.core.schedule.cadence import EXPECTED as CADENCES
 from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.script.prompts import Prompt, seconds
-from reminderd.core.script.templates import PLACEHOLDERS, TEMPLATE_PLACEHOLDERS, Script, Templates, spoken
+from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts, spoken
+from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS, Templates
+from reminderd.core.tables.columns import FIELDS
 from reminderd.keys import (
     DERIVED,
     SECRET,
@@ -35,18 +37,17 @@ from reminderd.keys import (
     phone_number,
     positive,
     secret,
+    sections,
     switch,
     time_of_day,
     url,
     whole,
 )
+from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.providers.registry import PROVIDERS
 from reminderd.providers.settings import ProviderSettings
 
 Day: TypeAlias = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-SANDBOX: Final = "sandbox"
-"""The `[provider].kind` of the simulated provider."""
 
 DAYS: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
@@ -120,7 +121,7 @@ def _kind_error(kind: str) -> None:
     Raises:
         ValueError: The message says what is expected.
     """
-    kinds = (SANDBOX, *sorted(PROVIDERS))
+    kinds = (SandboxSettings.name, *sorted(PROVIDERS))
     found = validators.word_error(kind, kinds)
     if found is not None:
         raise ValueError(f"{found}; expected one of {listed(kinds)}")
@@ -130,7 +131,7 @@ def _kind_error(kind: str) -> None:
 class ProviderConfig:
     """Who places the calls. Its subclass, which `provider_section` returns, has a section for each provider."""
 
-    kind: str = key(SANDBOX, "the name of a provider", _kind_error)
+    kind: str = key(SandboxSettings.name, "the name of a provider", _kind_error)
     timeout_seconds: float = positive(20.0, 600)
     calls_per_second: float = number(0.0, 0, 1000)
     """0 sets no limit; a provider may have another default."""
@@ -143,8 +144,8 @@ class ProviderConfig:
 
     @property
     def settings(self) -> ProviderSettings:
-        """The section of the chosen provider; the sandbox has one without keys."""
-        found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else ProviderSettings()
+        """What the chosen provider is set to."""
+        found: ProviderSettings = getattr(self, self.kind) if self.kind in PROVIDERS else SandboxSettings()
         return found
 
     @property
@@ -342,6 +343,7 @@ class RemindersConfig:
         MappingProxyType({}),
         f"a section for each type of appointment, with a name of at most {validators.TYPE_NAME_LENGTH} characters",
         _types_error,
+        kind=AppointmentTypeConfig,
     )
 
     @property
@@ -358,6 +360,48 @@ class ApiConfig:
         f"at least {validators.API_TOKEN_LENGTH} printable ASCII characters without spaces", validators.api_token_error
     )
     token_file: str = file_path()
+
+
+FORMATS: Final = ("csv",)
+"""The formats that files can be imported from; `imports/formats.py` has a reader for each."""
+
+
+@frozen(kw_only=True)
+class ProfileConfig:
+    """How the files of one program of the clinic are read; what is empty is found out, as without a profile."""
+
+    format: str = choice("", "", *FORMATS)
+    files: str = key("*", 'a pattern for names of files, like "appointments*.csv"', validators.pattern_error)
+    encoding: str = key("", 'the name of an encoding, like "windows-1252"', validators.encoding_error)
+    dates: Literal["", "dmy", "mdy"] = choice("", "", "dmy", "mdy")
+    country: str = key(
+        "",
+        'a two-letter country code (ISO 3166) like "US" or "DE"',
+        validators.country_error,
+        converter=validators.country_code,
+    )
+    template: str = key("", "the name of a template in [messages.templates]")
+    columns: Mapping[str, str] = key(
+        MappingProxyType({}),
+        f'a section of columns, each with its header, like phone_number = "Mobile"; columns: {", ".join(FIELDS)}',
+        validators.headers_error,
+    )
+    status: Mapping[str, str] = key(
+        MappingProxyType({}),
+        'a section of words, each "stands" or "over", like "Rescheduled" = "over"',
+        validators.status_words_error,
+    )
+
+
+@frozen(kw_only=True)
+class ImportConfig:
+    """How files are imported."""
+
+    profiles: Mapping[str, ProfileConfig] = sections(
+        ProfileConfig,
+        validators.section_name_error,
+        "sections like [import.profiles.practice], with names in small letters, digits and underscores",
+    )
 
 
 @frozen(kw_only=True)
@@ -403,9 +447,10 @@ def _days_error(days: int) -> str | None:
 
 @frozen(kw_only=True)
 class RetentionConfig:
-    """How long the database keeps personal data."""
+    """How long the database keeps personal data, and the changes of outcomes."""
 
     days: int = key(0, f"0 (forever) or a whole number from {LEAST_DAYS} to {_MOST_DAYS}", _days_error)
+    changes_days: int = whole(60, 1, _MOST_DAYS)
     at: str = time_of_day("03:30")
 
     @property
@@ -457,6 +502,7 @@ class Config:
     messages: MessagesConfig = field(factory=MessagesConfig)
     reminders: RemindersConfig = field(factory=RemindersConfig)
     api: ApiConfig = field(factory=ApiConfig)
+    import_: ImportConfig = field(factory=ImportConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
     backup: BackupConfig = field(factory=BackupConfig)
     retention: RetentionConfig = field(factory=RetentionConfig)
@@ -548,8 +594,7 @@ def templates_of(config: Config) -> Templates:
     messages = config.messages
     return Templates(
         by_name=messages.templates,
-        clinic=messages.clinic,
-        language=messages.language,
+        scripts=Scripts(own=script_of(config)),
         zone=config.calling.local_zone,
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
     )

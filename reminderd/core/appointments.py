@@ -18,11 +18,13 @@ from reminderd.core.requests import (
     normal_name,
     read_moment,
     read_number,
+    read_tag,
     timezone_mistakes,
 )
 from reminderd.core.rules import Planning, Rules
 from reminderd.core.schedule.time_zones import known_zone
-from reminderd.core.script.advice import message_warnings
+from reminderd.core.script.templates import Message, TemplateError, Values
+from reminderd.core.script.unfilled import message_warnings
 from reminderd.core.upsert import Decision, Intake, seals
 
 NO_CALLS_PLANNED: Final = (
@@ -30,9 +32,12 @@ NO_CALLS_PLANNED: Final = (
 )
 """What is wrong with an appointment if the clinic has not said when its patients are called."""
 
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The time of an appointment that is refused, as its own can't be read."""
+
 _SAME_APPOINTMENT: Final = UUID("5a0f8f0e-6d8a-5d0c-8f43-2f0b6c1f7a3b")
-_TEXTS: Final = ("patient_ref", "type", "language", "name", "provider", "place")
-_CONTENT: Final = ("phone_number", "at", "timezone", "template", *_TEXTS)
+_TEXTS: Final = ("patient_ref", "type", "name", "provider", "place")
+_CONTENT: Final = ("phone_number", "at", "timezone", "language", "template", *_TEXTS)
 _HELD: Final = (
     "phone_number: not the one that its ref had before; nobody is called until staff use reminderd accept, or cancel"
 )
@@ -108,13 +113,19 @@ def read_appointment(text: AppointmentText, reading: Reading) -> AppointmentRequ
     found += timezone_mistakes(text.timezone)
     ref = _name("ref", text.ref, found)
     texts = {field: _name(field, getattr(text, field), found) for field in _TEXTS}
-    template = None if text.template is None else text.template.strip() or None
-    if number is None or at is None or found:
-        return found + list(_plan_mistakes(texts["type"], template, at, reading.planning))
+    language = None if text.language is None else read_tag(text.language, found)
     request = AppointmentRequest(
-        phone_number=number, at=at, ref=ref, timezone=text.timezone, template=template, **texts
+        phone_number=number or "",
+        at=at or _NEVER,
+        ref=ref,
+        timezone=text.timezone,
+        template=None if text.template is None else text.template.strip() or None,
+        language=language,
+        **texts,
     )
-    return list(_plan_mistakes(request.type, template, at, reading.planning)) or request
+    known = {mistake.partition(":")[0] for mistake in found}
+    found += [one for one in _plan_mistakes(request, reading.planning) if one.partition(":")[0] not in known]
+    return found or request
 
 
 def _name(field: str, text: str | None, found: list[str]) -> str | None:
@@ -128,30 +139,30 @@ def _name(field: str, text: str | None, found: list[str]) -> str | None:
     return None
 
 
-def _plan_mistakes(kind: str | None, template: str | None, at: datetime | None, planning: Planning) -> Iterator[str]:
-    plan = planning.of(kind)
-    if not plan.before:
-        yield f"at: {NO_CALLS_PLANNED}"
-        return
-    name = template or plan.template
-    if not name:
-        yield "template: missing; expected the name of a template, or one for all in [reminders].template"
-        return
+def _plan_mistakes(request: AppointmentRequest, planning: Planning) -> list[str]:
+    if not planning.of(request.type).before:
+        return [f"at: {NO_CALLS_PLANNED}"]
     try:
-        planning.templates.message(name, at)
-    except ValueError as error:
-        if at is not None:
-            yield f"{error}"
+        message_of(request, planning)
+    except TemplateError as error:
+        return error.mistakes
+    return []
 
 
-def message_of(appointment: AppointmentRequest | Appointment, planning: Planning) -> str:
+def message_of(appointment: AppointmentRequest | Appointment, planning: Planning) -> Message:
     """Return the message of the calls of an appointment.
 
     Raises:
-        ValueError: it names no template, or one that does not exist; says what is expected.
+        TemplateError: there is none; says what is expected.
     """
     name = appointment.template or planning.of(appointment.type).template
-    return planning.templates.message(name, appointment.at)
+    if not name:
+        expected = "expected the name of a template, or one for all in [reminders].template"
+        raise TemplateError([f"template: missing; {expected}"])
+    values = Values(
+        appointment=appointment.at, name=appointment.name, provider=appointment.provider, place=appointment.place
+    )
+    return planning.templates.message(name, values, appointment.language)
 
 
 @frozen
@@ -271,7 +282,10 @@ def _warnings(request: AppointmentRequest, rules: Rules, now: datetime, *, opted
     uncalled_because = uncalled(plan(request, rules), now)
     if uncalled_because is not None:
         yield uncalled_because
-    yield from message_warnings(message_of(request, rules.planning))
+    message = message_of(request, rules.planning)
+    if message.warning is not None:
+        yield message.warning
+    yield from message_warnings(message.text)
 
 
 def unplannable(appointment: Appointment, rules: Rules) -> str | None:
@@ -281,12 +295,13 @@ def unplannable(appointment: Appointment, rules: Rules) -> str | None:
         return NO_CALLS_PLANNED
     try:
         message = message_of(appointment, rules.planning)
-    except ValueError as error:
+    except TemplateError as error:
         return f"{error}"
     found = mistakes(
         phone_number=appointment.phone_number,
-        message=message,
+        message=message.text,
         timezone=appointment.timezone,
+        language=appointment.language,
         numbering=rules.numbering,
     )
     return "; ".join(found) or None

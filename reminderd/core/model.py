@@ -150,6 +150,8 @@ class Reminder:
     """The clinic's limit for the start of a call; None: `max_lateness` after `scheduled_at`."""
     timezone: str | None = None
     """The patient's tz database zone; None: the clinic's."""
+    language: str | None = None
+    """A BCP 47 tag: in which its call is spoken; None: the clinic's own."""
     appointment_id: str | None = None
     """The appointment that it was planned for; None: it belongs to none."""
     status: Status = Status.SCHEDULED
@@ -171,6 +173,8 @@ class Reminder:
     """Why it failed, expired or was cancelled."""
     ended_at: datetime | None = None
     """When it became final."""
+    done_at: datetime | None = None
+    """When staff noted that nobody needs to call its patient anymore; None: they have not."""
     last_error: str | None = None
     """The last reason as a sentence, for people."""
     response: str | None = None

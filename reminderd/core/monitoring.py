@@ -46,7 +46,7 @@ class Glance:
     held: Mapping[str, int]
     """How many reminders are held, by reason."""
     failed_today: int
-    """Not reached, or expired, of those that were due today."""
+    """Not reached, or expired, of those that were due today; without those that staff have called manually."""
     last_report: datetime | None
     """When the end of a call was last reported."""
     paused: bool

@@ -3,7 +3,7 @@
 Nothing else in the program decides these.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, StrEnum, auto
 from typing import Final
 
@@ -126,6 +126,8 @@ class Outcome(StrEnum):
     CONFIRMED = "confirmed"
     REACHED = "reached"
     """A call was completed; the patient has said nothing, or can't with this provider."""
+    DONE_BY_STAFF = "done by staff"
+    """It needed a human, or would have been called, and staff have called the patient manually."""
     OPTED_OUT = "opted out"
     CANCELLED = "cancelled"
 
@@ -147,10 +149,20 @@ _BY_RESPONSE: Final = {
     Response.CANCEL_REQUESTED: Outcome.WANTS_TO_CANCEL,
     Response.OPTED_OUT: Outcome.OPTED_OUT,
 }
+_BY_CODE: Final[Mapping[EndCode | None, Outcome]] = {
+    EndCode.OPTED_OUT: Outcome.OPTED_OUT,
+    EndCode.DONE_BY_STAFF: Outcome.DONE_BY_STAFF,
+}
+"""Of a cancelled reminder."""
 
 
 def outcome(
-    status: Status, response: str | None, end_code: EndCode | None, hold_code: HoldCode | None = None
+    status: Status,
+    response: str | None,
+    end_code: EndCode | None,
+    hold_code: HoldCode | None = None,
+    *,
+    is_done: bool = False,
 ) -> Outcome:
     """Return what a reminder has come to.
 
@@ -161,11 +173,13 @@ def outcome(
         response: a `Response`, whatever another program has written, or None.
         end_code: why it ended.
         hold_code: why it waits.
+        is_done: staff have noted that they called the patient manually, which counts for what needs a human.
     """
     if status is Status.SCHEDULED and hold_code is HoldCode.NUMBER_CHANGED:
         return Outcome.NUMBER_CHANGED
+    if status is Status.CANCELLED and end_code in _BY_CODE:
+        return _BY_CODE[end_code]
+    found = _BY_STATUS[status]
     if status is Status.CALLED and response in set(Response):
-        return _BY_RESPONSE[Response(response)]
-    if status is Status.CANCELLED and end_code is EndCode.OPTED_OUT:
-        return Outcome.OPTED_OUT
-    return _BY_STATUS[status]
+        found = _BY_RESPONSE[Response(response)]
+    return Outcome.DONE_BY_STAFF if is_done and found in NEED_A_HUMAN else found

@@ -92,11 +92,12 @@ def patient_number(text: str, numbering: Numbering) -> str:
     Raises:
         ValueError: it is none; the message says what it is instead, and what is expected, without the number.
     """
-    number = existing_number(text, numbering.country)
-    parsed = phonenumbers.parse(number, None)
+    number, parsed = _the_only_one(text, numbering.country)
+    kind = phonenumbers.number_type(parsed)
+    _refuse_unknown(kind)
     if number in numbering.own:
         raise ValueError("the clinic's own number; expected the patient's")
-    if phonenumbers.number_type(parsed) in _COSTS_EXTRA:
+    if kind in _COSTS_EXTRA:
         raise ValueError("a premium-rate number; expected the patient's own")
     countries, country = numbering.countries, phonenumbers.region_code_for_number(parsed)
     if countries and country not in countries:
@@ -126,10 +127,15 @@ def existing_number(text: str, country: str) -> str:
     Raises:
         ValueError: as for `number_of`, or its country has no such numbers.
     """
-    number = number_of(text, country)
-    if not phonenumbers.is_valid_number(phonenumbers.parse(number, None)):
-        raise ValueError(f"no such number can exist; {EXPECTED}")
+    number, parsed = _the_only_one(text, country)
+    _refuse_unknown(phonenumbers.number_type(parsed))
     return number
+
+
+def _refuse_unknown(kind: int) -> None:
+    """Raise ValueError for a number of no known type: its country has no such numbers."""
+    if kind == PhoneNumberType.UNKNOWN:
+        raise ValueError(f"no such number can exist; {EXPECTED}")
 
 
 def number_of(text: str, country: str) -> str:
@@ -141,6 +147,11 @@ def number_of(text: str, country: str) -> str:
     Raises:
         ValueError: it is none, or may mean several; the message says why and what is expected, without the number.
     """
+    return _the_only_one(text, country)[0]
+
+
+def _the_only_one(text: str, country: str) -> tuple[str, PhoneNumber]:
+    """Return the same as `number_of`, also as the library has it: reading is most of the work."""
     written = _written(text)
     if _ROUNDED.fullmatch(written):
         raise ValueError(
@@ -160,7 +171,7 @@ def number_of(text: str, country: str) -> str:
     if len(found) > 1:
         raise ValueError(f"may be {len(found)} different numbers; {EXPECTED}")
     if found:
-        return found.pop()
+        return found.popitem()
     if compact.startswith("+"):
         raise ValueError(f"no such number can exist; {EXPECTED}")
     if not country:
@@ -199,7 +210,7 @@ def dictated(number: str) -> str:
 
 def _written(text: str) -> str:
     """Return a text with plain digits, without invisible characters, quotes and a label."""
-    visible = "".join(_plain(character) for character in text).strip()
+    visible = (text if text.isascii() else "".join(map(_plain, text))).strip()
     quoted = _QUOTED.fullmatch(visible)
     if quoted is not None:
         visible = (quoted[1] or quoted[2] or "").strip()
@@ -228,33 +239,31 @@ def _why_no_digits(written: str) -> str:
     return f"not a phone number; {EXPECTED}"
 
 
-def _readings(compact: str, country: str) -> set[str]:
-    """Return every number that these digits can mean for somebody in `country`."""
+def _readings(compact: str, country: str) -> dict[str, PhoneNumber]:
+    """Return every number that these digits can mean for somebody in `country`, by its spelling in E.164."""
     if compact.startswith("+"):
-        number = _possible(compact)
-        return set() if number is None else {number}
-    found = set(_as_dialed(compact, country)) if country else set()
+        return _possible(compact)
+    found = dict(_as_dialed(compact, country)) if country else {}
     if compact.startswith("00"):
-        number = _possible(f"+{compact[2:]}")
-        if number is not None and _is_valid(number):
-            found.add(number)
+        abroad = _possible(f"+{compact[2:]}")
+        found |= {spelled: number for spelled, number in abroad.items() if phonenumbers.is_valid_number(number)}
     return found
 
 
-def _possible(compact: str) -> str | None:
-    """Return a number with `+` in E.164, or None if no country can have it."""
+def _possible(compact: str) -> dict[str, PhoneNumber]:
+    """Return a number with `+` by its spelling in E.164; nothing if no country can have it."""
     try:
         number = phonenumbers.parse(compact, None)
     except phonenumbers.NumberParseException:
-        return None
+        return {}
     if not phonenumbers.is_possible_number(number):
-        return None
+        return {}
     spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
     # A national prefix that was left in is removed, and what is left may begin with another.
-    return spelled if spelled == compact else _possible(spelled)
+    return {spelled: number} if spelled == compact else _possible(spelled)
 
 
-def _as_dialed(digits: str, country: str) -> Iterator[str]:
+def _as_dialed(digits: str, country: str) -> Iterator[tuple[str, PhoneNumber]]:
     """Yield the valid numbers that these digits reach in a country and in the territories of its numbering."""
     for region in _regions(country):
         try:
@@ -263,7 +272,7 @@ def _as_dialed(digits: str, country: str) -> Iterator[str]:
             continue
         spelled = phonenumbers.format_number(number, PhoneNumberFormat.E164)
         if phonenumbers.is_valid_number(number) and _is_whole(digits, number, region):
-            yield spelled
+            yield spelled, number
 
 
 @lru_cache
@@ -287,10 +296,6 @@ def _is_whole(digits: str, number: PhoneNumber, region: str) -> bool:
     prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) or ""
     dialed = re.sub("[^0-9]", "", phonenumbers.format_number(number, PhoneNumberFormat.NATIONAL))
     return digits in {f"{prefix}{significant}", dialed}
-
-
-def _is_valid(number: str) -> bool:
-    return phonenumbers.is_valid_number(phonenumbers.parse(number, None))
 
 
 def _name(country: str | None) -> str:

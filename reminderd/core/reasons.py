@@ -67,6 +67,7 @@ class EndCode(StrEnum):
     """The patient has answered another call for the same appointment."""
     NOT_PLANNED = "not_planned"
     """The clinic's rules plan no such call anymore."""
+    DONE_BY_STAFF = "done_by_staff"
     CANCELLED_ELSEWHERE = "cancelled_elsewhere"
 
     @property
@@ -98,5 +99,21 @@ _ENDS: Final = {
     EndCode.APPOINTMENT_MOVED: "its appointment was moved",
     EndCode.ANSWERED: "the patient has answered for this appointment",
     EndCode.NOT_PLANNED: "[reminders] plans no such call anymore",
+    EndCode.DONE_BY_STAFF: "done by staff: the patient was called manually",
     EndCode.CANCELLED_ELSEWHERE: "ended by another program",
 }
+
+CANCELS: Final = frozenset(
+    {
+        EndCode.OPTED_OUT,
+        EndCode.CANCELLED_BY_STAFF,
+        EndCode.WITHDRAWN,
+        EndCode.APPOINTMENT_CANCELLED,
+        EndCode.APPOINTMENT_MOVED,
+        EndCode.ANSWERED,
+        EndCode.NOT_PLANNED,
+        EndCode.DONE_BY_STAFF,
+        EndCode.CANCELLED_ELSEWHERE,
+    }
+)
+"""The codes of cancelled reminders."""

@@ -9,15 +9,16 @@ from typing import Final
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.model import MESSAGE_LIMIT, Reminder
 from reminderd.core.phone import Numbering, patient_number
 from reminderd.core.rules import NO_PLANNING, Planning, Rules
 from reminderd.core.schedule.dates import DayOrder, moment
 from reminderd.core.schedule.time_zones import known_zone, place_zone
-from reminderd.core.script.advice import message_warnings
-from reminderd.core.script.templates import NO_TEMPLATES, Templates
+from reminderd.core.script.tags import language_tag, read_language
+from reminderd.core.script.templates import NO_TEMPLATES, Message, TemplateError, Templates, Values
+from reminderd.core.script.unfilled import message_warnings
 
 REF_LIMIT: Final = 200
 """Longest `ref`, in characters."""
@@ -39,6 +40,10 @@ class ReminderRequest:
     ref: str | None = None
     expires_at: datetime | None = None
     timezone: str | None = None
+    language: str | None = None
+    """A BCP 47 tag: in which its call is spoken; None: the clinic's own."""
+    warning: str | None = None
+    """What is not spoken in the patient's language."""
     generation: int = 0
     """How many reminders with the same content came before it and were withdrawn."""
 
@@ -69,6 +74,14 @@ class RequestText:
     """The patient's, as `place_zone` reads it; None: the clinic's."""
     ref: str | None = None
     """The clinic's own name for it."""
+    language: str | None = None
+    """The patient's, as `read_language` reads it; None: the clinic's own."""
+    name: str | None = None
+    """The patient's, for a template that mentions it."""
+    provider: str | None = None
+    """Whom the patient sees, in the same way."""
+    place: str | None = None
+    """Where, in the same way."""
 
 
 @frozen(kw_only=True)
@@ -96,7 +109,8 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     appointment = None
     if text.appointment_at is not None:
         appointment = read_moment("appointment_at", text.appointment_at, templates.zone, order, found)
-    message = _message(text, appointment, templates, found)
+    language = None if text.language is None else read_tag(text.language, found)
+    message = _message(text, appointment, language, templates, found)
     found += timezone_mistakes(text.timezone)
     zone = reading.zone if text.timezone is None else known_zone(text.timezone) or reading.zone or _ANY_ZONE
     due = read_moment("scheduled_at", text.scheduled_at, zone, order, found)
@@ -112,7 +126,14 @@ def read_request(text: RequestText, reading: Reading) -> ReminderRequest | list[
     if found or number is None or due is None:
         return found
     return ReminderRequest(
-        phone_number=number, message=message, scheduled_at=due, ref=name, expires_at=limit, timezone=text.timezone
+        phone_number=number,
+        message=message.text,
+        scheduled_at=due,
+        ref=name,
+        expires_at=limit,
+        timezone=text.timezone,
+        language=message.language,
+        warning=message.warning,
     )
 
 
@@ -121,22 +142,22 @@ def is_name(ref: str, name: str | None) -> bool:
     return bool(name and len(name) <= REF_LIMIT and name.isprintable()) and _BREAKS.search(ref) is None
 
 
-def mistakes(*, phone_number: str, message: str, timezone: str | None, numbering: Numbering) -> list[str]:
+def mistakes(
+    *, phone_number: str, message: str, timezone: str | None, language: str | None = None, numbering: Numbering
+) -> list[str]:
     """Return everything that is wrong with a reminder's content, each as `field: what; what is expected`."""
     found: list[str] = []
     read_number(phone_number, partial(patient_number, numbering=numbering), found)
-    return found + _message_mistakes(message) + timezone_mistakes(timezone)
+    return found + _message_mistakes(message) + timezone_mistakes(timezone) + _tag_mistakes(language)
 
 
 def unfit(reminder: Reminder, numbering: Numbering) -> str | None:
     """Return why a stored reminder can never be called, or None: another program may have written anything."""
-    found = mistakes(
-        phone_number=reminder.phone_number,
-        message=reminder.message,
-        timezone=reminder.timezone,
-        numbering=numbering,
-    )
-    if not found and patient_number(reminder.phone_number, numbering) != reminder.phone_number:
+    found: list[str] = []
+    number = read_number(reminder.phone_number, partial(patient_number, numbering=numbering), found)
+    found += _message_mistakes(reminder.message) + timezone_mistakes(reminder.timezone)
+    found += _tag_mistakes(reminder.language)
+    if not found and number != reminder.phone_number:
         found.append("phone_number: not in its international form; expected + and digits only")
     return "; ".join(found) or None
 
@@ -170,20 +191,27 @@ def too_late(wanted: ReminderRequest, rules: Rules, now: datetime) -> str | None
     return f"too late; it was to be called before {limit.astimezone(rules.calling_hours.zone):%Y-%m-%d %H:%M:%S}"
 
 
-def _message(text: RequestText, appointment: datetime | None, templates: Templates, found: list[str]) -> str:
-    """Return the message; what is wrong with it was added to `found`."""
-    message = text.message
-    if text.template is not None and message is not None:
+def _message(
+    text: RequestText, appointment: datetime | None, language: str | None, templates: Templates, found: list[str]
+) -> Message:
+    """Return the message and its language; what is wrong with it was added to `found`."""
+    message = Message(text=text.message or "", language=language)
+    if text.template is not None and text.message is not None:
         found.append("template: together with a message; expected one of the two")
     elif text.template is not None:
+        values = Values(appointment=appointment, name=text.name, provider=text.provider, place=text.place)
         try:
-            message = templates.message(text.template, appointment)
-        except ValueError as error:
-            if not any(mistake.startswith("appointment_at:") for mistake in found):
-                found.append(f"{error}")
-            return ""
-    found += _message_mistakes(message or "")
-    return message or ""
+            message = templates.message(text.template, values, language)
+        except TemplateError as error:
+            known = {mistake.partition(":")[0] for mistake in found}
+            found += [mistake for mistake in error.mistakes if mistake.partition(":")[0] not in known]
+            return message
+    elif language is not None and not templates.scripts.has(language):
+        spoken_in = templates.scripts.own.language
+        what = f"language: there are no texts in {language}, so the call is spoken by the voice for {spoken_in}"
+        message = evolve(message, warning=f"{what}; expected a section [messages.{language}]")
+    found += _message_mistakes(message.text)
+    return message
 
 
 def _message_mistakes(message: str) -> list[str]:
@@ -207,6 +235,26 @@ def timezone_mistakes(timezone: str | None) -> list[str]:
     return []
 
 
+def read_tag(text: str, found: list[str]) -> str | None:
+    """Return the tag of a language, or None after its mistake was added to `found`."""
+    try:
+        return read_language(text)
+    except ValueError as error:
+        found.append(f"language: {error}")
+        return None
+
+
+def _tag_mistakes(language: str | None) -> list[str]:
+    """Return what is wrong with a stored language, which other programs must write as a tag."""
+    if language is None:
+        return []
+    try:
+        language_tag(language)
+    except ValueError as error:
+        return [f"language: {error}"]
+    return []
+
+
 def read_number(text: str, normalize: Callable[[str], str], found: list[str]) -> str | None:
     """Return the number in its stored form, or None after its mistake was added to `found`."""
     try:
@@ -225,6 +273,16 @@ def read_moment(
     except ValueError as error:
         found.append(f"{field}: {error}")
         return None
+
+
+NOTE_LIMIT: Final = 500
+"""Longest note of staff, in characters."""
+
+
+def wrong_note(note: str) -> str | None:
+    """Return what is wrong with a note of staff, or None."""
+    is_readable = 0 < len(note) <= NOTE_LIMIT and note.isprintable() and not note.isspace()
+    return None if is_readable else f"not a note; expected 1 to {NOTE_LIMIT} printable characters"
 
 
 _UNSEEN: Final = frozenset({"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))})
@@ -248,7 +306,7 @@ def _is_unseen(character: str) -> bool:
 
 
 def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> Iterator[str]:
-    """Yield why the patient will not be called, as things stand, and what of the message is not meant to be spoken.
+    """Yield why the patient will not be called, as things stand, and what of the message should be looked at again.
 
     Each has what to do about it.
 
@@ -262,4 +320,6 @@ def warnings_of(wanted: ReminderRequest, rules: Rules, *, opted_out: bool) -> It
     uncalled = out_of_hours(wanted, rules)
     if uncalled is not None:
         yield f"{uncalled}; choose another time to call, or a later expiry"
+    if wanted.warning is not None:
+        yield wanted.warning
     yield from message_warnings(wanted.message)

@@ -161,14 +161,12 @@ class Rules:
     @property
     def planning_digest(self) -> str:
         """Return what distinguishes the rules by which calls of appointments are planned from any others."""
-        plans, templates, hours = self.planning, self.planning.templates, self.calling_hours
+        hours, numbering = self.calling_hours, self.numbering
         parts = (
-            plans.default,
-            sorted(plans.by_type.items()),
-            sorted(templates.by_name.items()),
-            (templates.clinic, templates.language, templates.zone),
+            self.planning,
             (hours.zone, hours.week, sorted(hours.holidays)),
-            (self.max_lateness, self.numbering.country, sorted(self.numbering.allowed), sorted(self.numbering.own)),
+            self.max_lateness,
+            (numbering.country, sorted(numbering.allowed), sorted(numbering.own)),
         )
         return sha256(repr(parts).encode()).hexdigest()
 

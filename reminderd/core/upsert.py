@@ -19,8 +19,8 @@ _AFTER_SALT: Final = ":"
 _SHOWN: Final = 2
 """Digits of a former phone number that staff are shown."""
 
-Content = tuple[str, str, datetime, datetime | None, str | None]
-"""Phone number, message, when to call, until when, the patient's time zone."""
+Content = tuple[str, str, datetime, datetime | None, str | None, str | None]
+"""Phone number, message, when to call, until when, the patient's time zone and language."""
 
 
 class Intake(StrEnum):
@@ -91,7 +91,14 @@ class Cancellation:
 
 def content_of(wanted: ReminderRequest) -> Content:
     """Return everything of a reminder that an edited line can change."""
-    return (wanted.phone_number, wanted.message, wanted.scheduled_at, wanted.expires_at, wanted.timezone)
+    return (
+        wanted.phone_number,
+        wanted.message,
+        wanted.scheduled_at,
+        wanted.expires_at,
+        wanted.timezone,
+        wanted.language,
+    )
 
 
 def decide_cancellation(asked: Cancellation, existing: Existing | None) -> Decision:

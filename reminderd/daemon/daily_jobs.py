@@ -17,6 +17,7 @@ from loguru import logger
 from reminderd.clock import Clock
 from reminderd.core.masking import without_numbers
 from reminderd.core.schedule.time_zones import Daily
+from reminderd.store.changes import trim_changes
 from reminderd.store.database import Database
 from reminderd.store.erased import forget_erased
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
@@ -165,6 +166,18 @@ def retention(
             logger.info(f"purged: {calls} calls of deleted or moved reminders of more than {days} days ago")
 
     return DailyJob(name="the purge failed", daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
+
+
+def change_retention(database: Database, *, daily: Daily, days: int, clock: Clock, stopping: trio.Event) -> DailyJob:
+    """Return the job that deletes, once a day and at each start, changes of outcomes of more than `days` ago."""
+
+    async def do() -> None:
+        trim = partial(trim_changes, before=clock.now() - timedelta(days=days), read=None)
+        while not stopping.is_set() and await database.write(trim) > 0:
+            pass
+
+    name = "old changes of outcomes were not deleted"
+    return DailyJob(name=name, daily=daily, last=lambda: None, do=do, clock=clock, stopping=stopping)
 
 
 def _id_of(database: Path) -> str:

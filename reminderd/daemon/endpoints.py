@@ -17,7 +17,7 @@ from reminderd.core.phone import patient_number
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.core.upsert import Decision
 from reminderd.engine.breaker import AddressPause, Breaker
 from reminderd.engine.context import Context
@@ -26,7 +26,7 @@ from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
-from reminderd.store.reminders import API, Source, Stored, put_all, stored, withdraw
+from reminderd.store.reminders import API, Source, Stored, finish, put_all, stored, withdraw
 from reminderd.store.settle import Spoken, settle_key, settle_pick_up, settle_report, settle_unspoken
 from reminderd.store.sqlite.driver import Connection
 from reminderd.web.api import Api
@@ -162,6 +162,13 @@ class DatabaseService:
         )
         if transition is not None:
             log_transition(transition)
+        return found
+
+    async def finish(self, id_or_ref: str, note: str | None) -> Stored:
+        """Note that staff have called the patient manually."""
+        write = partial(finish, id_or_ref=id_or_ref, note=note, rules=self.rules)
+        found, transition = await self.database.write(write, wait=False)
+        log_transition(transition)
         return found
 
 

@@ -8,7 +8,7 @@ from socket import socket
 from typing import Final
 
 import trio
-from attrs import frozen
+from attrs import evolve, frozen
 from hypercorn.typing import ASGIFramework, ASGIReceiveCallable, ASGISendCallable, Scope
 from loguru import logger
 
@@ -18,11 +18,9 @@ from reminderd.daemon.readiness import HEARTBEAT_LIMIT, warn_of_uncallable
 from reminderd.daemon.setup import (
     DaemonState,
     Options,
-    SandboxSecrets,
     Setup,
     address_of,
     client,
-    client_of_sandbox,
     set_up,
 )
 from reminderd.daemon.signals import Ended, Reload, cut_off, grace, time_to_stop, watch_hangups
@@ -30,6 +28,7 @@ from reminderd.daemon.systemd import heartbeat_of, keep_notified
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.metrics import Instruments
+from reminderd.providers.generic.settings import SandboxSettings
 from reminderd.sandbox.generic import Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox
 from reminderd.store.address import follow_address, note_gap
@@ -161,12 +160,12 @@ async def _keep_notified(daemon: DaemonState, stop_within: timedelta) -> None:
 
 async def _start_sandbox(nursery: trio.Nursery, daemon: DaemonState, web_url: str, ended: Ended) -> Sandbox:
     """Start the simulated provider, which goes on through all reloads, and have the daemon call through it."""
-    secrets = SandboxSecrets()
+    settings = SandboxSettings()
     sandbox = Sandbox(
-        f"{web_url}/webhooks/call-status", secrets.webhook_secret, secrets.api_key, pace=daemon.options.sandbox_pace
+        f"{web_url}/webhooks/call-status", settings.webhook_secret, settings.api_key, pace=daemon.options.sandbox_pace
     )
     api_url = await nursery.start(partial(serve_sandbox, sandbox, shutdown_trigger=ended.webhooks.wait))
-    daemon.client = partial(client_of_sandbox, api_url=api_url, secrets=secrets)
+    daemon.client = partial(daemon.client, sandbox=evolve(settings, api_url=api_url))
     return sandbox
 
 

@@ -1,11 +1,9 @@
 """Build everything that depends on the configuration: at the start, and anew at each reload."""
 
-from base64 import b64encode
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from secrets import token_bytes, token_urlsafe
-from typing import Final, Literal
+from typing import Literal
 
 import trio
 from attrs import define, evolve, field, frozen
@@ -13,11 +11,10 @@ from quart_trio import QuartTrio
 
 from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
-from reminderd.core.answers import Capabilities
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
-from reminderd.daemon.daily_jobs import DailyJob, backups, do_daily, retention
+from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
@@ -25,17 +22,13 @@ from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ProviderClient
-from reminderd.providers.generic.client import GenericProvider
-from reminderd.providers.generic.webhooks import standard_webhooks
-from reminderd.providers.settings import ClientOptions
+from reminderd.providers.settings import ClientOptions, ProviderSettings
 from reminderd.store.database import Database
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
 from reminderd.web.bodies import RequestLimits
 
 Part = Literal["dial", "web"]
-
-_SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)
 
 
 @frozen(kw_only=True)
@@ -221,47 +214,27 @@ def daily_jobs(config: Config, *, database: Database, clock: Clock, stopping: tr
         found.append(backup(daily=Daily(at=config.backup.time, zone=zone), clock=clock, stopping=stopping))
     daily = Daily(at=config.retention.time, zone=zone)
     found.append(retention(database, daily=daily, days=config.retention.days, clock=clock, stopping=stopping))
+    days = config.retention.changes_days
+    found.append(change_retention(database, daily=daily, days=days, clock=clock, stopping=stopping))
     turn = trio.Lock()
     return [evolve(job, turn=turn) for job in found]
 
 
-@frozen
-class SandboxSecrets:
-    """What the sandbox and its client share, made anew at each start."""
-
-    api_key: str = field(factory=token_urlsafe, repr=False)
-    webhook_secret: str = field(factory=lambda: f"whsec_{b64encode(token_bytes(32)).decode()}", repr=False)
-
-
-def client(config: Config, *, own_url: str, earlier_urls: tuple[str, ...] = ()) -> ProviderClient:
-    """Return the client of the provider that is configured; not of the sandbox, for which see `client_of_sandbox`.
+def client(
+    config: Config, *, own_url: str, earlier_urls: tuple[str, ...] = (), sandbox: ProviderSettings | None = None
+) -> ProviderClient:
+    """Return the client of the provider that is configured.
 
     Args:
         config: the clinic's.
         own_url: where webhooks are accepted, if the configuration does not say it.
         earlier_urls: where they were accepted before; calls under way may carry those.
+        sandbox: the running sandbox, if that is what is configured.
     """
-    return config.provider.settings.client(_options(config, config.web.public_base_url or own_url, *earlier_urls))
-
-
-def client_of_sandbox(
-    config: Config, *, api_url: str, secrets: SandboxSecrets, earlier_urls: tuple[str, ...] = ()
-) -> ProviderClient:
-    """Return the client of the sandbox: the generic one, as the sandbox is a provider like any other."""
-    del earlier_urls  # the sandbox reports to this machine
-    return GenericProvider(
-        api_url=api_url,
-        api_key=secrets.api_key,
-        capabilities=Capabilities(honors_key=True, key_lifetime=_SANDBOX_KEY_LIFETIME, look_up=True),
-        verify_webhook=standard_webhooks(secrets.webhook_secret),
-        options=_options(config),
-        is_sandbox=True,
-    )
-
-
-def _options(config: Config, *public_base_urls: str) -> ClientOptions:
-    return ClientOptions(
-        public_base_urls=public_base_urls,
-        timeout=timedelta(seconds=config.provider.timeout_seconds),
-        max_connections=2 * config.worker.dialers,
+    return (sandbox or config.provider.settings).client(
+        ClientOptions(
+            public_base_urls=(config.web.public_base_url or own_url, *earlier_urls),
+            timeout=timedelta(seconds=config.provider.timeout_seconds),
+            max_connections=2 * config.worker.dialers,
+        )
     )

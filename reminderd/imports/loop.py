@@ -19,6 +19,7 @@ from uuid import uuid4
 from attrs import define, field, frozen
 
 from reminderd.clock import SystemClock
+from reminderd.core.imports import in_words
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.tables.csv_rows import CsvRow
@@ -39,9 +40,6 @@ MOST_WARNINGS: Final = 20
 
 _PAUSE: Final = 0.02
 """Seconds after each transaction in which others can write, too; the next rows are being read meanwhile."""
-
-_ALWAYS: Final = (Intake.ADDED, Intake.CHANGED, Intake.UNCHANGED)
-_IF_ANY: Final = (Intake.HELD, Intake.CANCELLED, Intake.NOT_NEEDED)
 
 Asked = ReminderRequest | Cancellation
 """What a row asks for."""
@@ -101,9 +99,7 @@ class Tally:
         self.last_line = chunk.last_line
 
     def __str__(self) -> str:
-        counts = ", ".join(f"{self.done[intake]:,} {intake}" for intake in _ALWAYS)
-        others = "".join(f", {self.done[intake]:,} {intake}" for intake in _IF_ANY if self.done[intake])
-        return f"{counts}, {self.rejected.lines:,} rejected{others}"
+        return in_words(self.done, self.rejected.lines)
 
 
 def import_rows(
@@ -235,7 +231,7 @@ def _key_and_content(asked: Asked) -> tuple[int, int]:
 def _why_second(asked: Asked, first: str) -> str:
     unit = first.partition(" ")[0]
     if asked.ref is None:
-        what = f"same as on {first} except for its expiry, time zone or status"
+        what = f"same as on {first} except for its expiry, time zone, language or status"
         return f"message: {what}; expected one {unit} for a reminder"
     return f"ref: {first} has the same ref and other contents; expected one {unit} for a ref"
 

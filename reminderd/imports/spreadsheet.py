@@ -43,11 +43,6 @@ _NAMES: Final = {
     "cp1252": "Windows-1252",
 }
 """What spreadsheets write, by Python's name, and what it is called."""
-ENCODINGS: Final = frozenset(
-    {"utf-8", "utf-16", "utf-16-le", "utf-16-be", "cp850", "cp852", "mac-roman", "mac-latin2"}
-    | {f"cp125{number}" for number in range(9)}
-    | {f"iso8859-{number}" for number in (*range(1, 12), *range(13, 17))}
-)
 _OLE: Final = bytes.fromhex("d0cf11e0a1b11ae1")
 """How the workbooks of old versions of Excel begin, and those with a password."""
 _ZIP: Final = b"PK\x03\x04"
@@ -182,7 +177,8 @@ def _unguarded_rows(lines: TextIO, delimiter: str) -> Iterator[CsvRow]:
     else:
         found = csv_rows(_chained(first_line, lines), delimiter)
     for row in found:
-        yield evolve(row, cells=[unguarded(cell) for cell in row.cells])
+        cells = [unguarded(cell) for cell in row.cells]
+        yield row if cells == row.cells else evolve(row, cells=cells)
 
 
 def _chained(first_line: str, lines: TextIO) -> Iterator[str]:

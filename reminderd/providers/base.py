@@ -12,7 +12,7 @@ from reminderd.core.answers import Answer, Candidates, Capabilities, Finding, Re
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.transition import Action
 from reminderd.core.script.prompts import SpokenReply
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 
 ID_LIMIT: Final = 200
 STATUS_LIMIT: Final = 50

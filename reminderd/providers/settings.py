@@ -1,5 +1,6 @@
 """What the program asks of a provider before it has a client: its section of the configuration, and more."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, TypeAlias
@@ -39,13 +40,13 @@ class Probe:
 
 
 @frozen(kw_only=True)
-class ProviderSettings:
+class ProviderSettings(ABC):
     """The section `[provider.<name>]` of a provider, and what it says about it. A provider's folder has a subclass."""
 
     name: ClassVar[str]
     """Its `[provider].kind`, and the name of its section."""
-    chosen_by: ClassVar[str]
-    """The key that chooses it where `[provider].kind` is not set."""
+    chosen_by: ClassVar[str] = ""
+    """The key that chooses it where `[provider].kind` is not set; empty: none does."""
     account_keys: ClassVar[tuple[str, ...]] = ()
     """The keys that say whose account it is: a secret must not go to another one."""
     reloadable_keys: ClassVar[tuple[str, ...]] = ()
@@ -78,18 +79,18 @@ class ProviderSettings:
         """Cross-check the section once the provider is chosen."""
         yield from ()
 
+    @abstractmethod
     def setup_hint(self, public_base_url: str) -> str:
         """Return what the admin must set at the provider."""
-        raise NotImplementedError
 
+    @abstractmethod
     def client(self, options: ClientOptions) -> ProviderClient:
         """Return its client.
 
         Raises:
             ValueError: a setting can't be used, which only the client finds out.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def probe(self, public_base_url: str, now: datetime) -> Probe | None:
         """Return a webhook to check the web server with; None: its webhooks are not signed."""
-        raise NotImplementedError

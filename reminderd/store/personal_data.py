@@ -9,20 +9,20 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.model import ERASED
+from reminderd.core.model import ERASED, Status
 from reminderd.core.phone import spells
 from reminderd.core.reasons import HoldCode
 from reminderd.core.upsert import seals
 from reminderd.store.erased import anonymize_calls, forget_erased, hash_of
 from reminderd.store.opt_outs import some_of
 from reminderd.store.queries import Value, acts_on, calls_of, named
-from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, Connection, Row, audit, sql_list, to_ms
 
 BATCH: Final = 200
 """Reminders checked in one transaction: at most a few hundredths of a second, during which nobody else can write."""
 
-_TO_PURGE: Final = """
-   updated_at < :before AND status IN ('called', 'failed', 'expired', 'cancelled')
+_TO_PURGE: Final = f"""
+   updated_at < :before AND status IN {sql_list(one for one in Status if one.final)}
    AND (phone_number <> '' OR message <> '' OR EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND c.phone_number = '' AND c.transcript <> ''))
@@ -216,6 +216,10 @@ UPDATE reminders
 _IS_ALIVE: Final = "SELECT 1 FROM call_logs WHERE phone_number = :number AND wake_at IS NOT NULL"
 _TO_NUMBER: Final = f"SELECT {CALLS.names} FROM call_logs WHERE phone_number = :number ORDER BY seq"
 _OPT_OUT: Final = "SELECT phone_number, source, created_at FROM opt_outs WHERE phone_number = :number"
+_CHANGES: Final = """
+SELECT event_id, at, kind, ref, appointment_id, status, response, end_code, done, attempts, call_outcome
+  FROM changes WHERE subject_id = :id ORDER BY seq
+"""
 _RECEIPTS: Final = """
 SELECT call_id, reminder_id, status, received_at FROM webhook_receipts
  WHERE reminder_id = :id ORDER BY received_at, call_id
@@ -234,6 +238,8 @@ class Record:
     """By the reminder's id."""
     acts: dict[str, list[dict[str, Value]]]
     """By the reminder's id: who did what to it."""
+    changes: dict[str, list[dict[str, Value]]]
+    """By the reminder's id: how its outcome has changed, as other systems have received it."""
     other_calls: list[dict[str, Value]]
     """Calls to the number for reminders that were deleted, or have another number now; oldest first."""
     opt_out: dict[str, Value] | None
@@ -275,6 +281,7 @@ def record(connection: Connection, *, phone_number: str) -> Record:
         calls=calls,
         receipts={reminder_id: _receipts_of(connection, reminder_id) for reminder_id in ids},
         acts={reminder_id: acts_on(connection, reminder_id) for reminder_id in ids},
+        changes={reminder_id: changes_of(connection, reminder_id) for reminder_id in ids},
         other_calls=[call for call in to_number if call["id"] not in known],
         opt_out=opt_outs[0] if opt_outs else None,
     )
@@ -291,7 +298,8 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     A reminder that had this number before, and waits for staff to accept another one, forgets which it was.
     For as long as a limit counts them, calls are kept without what shows whose they were: see `anonymize_calls`.
 
-    Their lines in `audit` stay as well: they name no patient, and can't be changed.
+    Their lines in `audit` stay as well: they name no patient, and can't be changed. The changes of their outcomes stay
+    without what they were changes of, as a reader may have one of them as its cursor.
 
     Raises:
         NotAllowedError: A call to the number is alive: its report would still arrive.
@@ -308,6 +316,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
+    connection.executemany("UPDATE changes SET subject_id = '', ref = NULL WHERE subject_id = :id", ids)
     _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")
     return Erased(reminders=len(ids), calls=calls, opted_out=found.opt_out is not None)
@@ -325,6 +334,11 @@ def _spellings(connection: Connection, phone_number: str) -> list[str]:
     """Return every format in which this number is written anywhere."""
     odd = connection.execute(_ODD).fetchall()
     return [phone_number, *(row[0] for row in odd if spells(row[0], phone_number))]
+
+
+def changes_of(connection: Connection, subject_id: str) -> list[dict[str, Value]]:
+    """Return how the outcome of a reminder has changed, oldest first."""
+    return [named(row) for row in connection.execute(_CHANGES, {"id": subject_id}).fetchall()]
 
 
 def _receipts_of(connection: Connection, reminder_id: str) -> list[dict[str, Value]]:

@@ -14,9 +14,12 @@ from reminderd.core.phone import Numbering, is_e164
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import normal_name, unfit
 from reminderd.store.errors import AmbiguousError
-from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, from_ms, to_ms
+from reminderd.store.rows import CALLS, MOMENTS, REMINDERS, Connection, Row, Shown, from_ms, sql_list, to_ms
 
 TIME_COLUMNS: Final = MOMENTS | {"at"}
+
+SHOWN_BY_API: Final = (*REMINDERS.shown_to(Shown.API), "hold_reason", "call_outcome")
+"""What the API shows of a reminder: its columns, and what this module adds to them."""
 
 EVERY: Final = 2**63 - 1
 """A limit that never applies, in every engine."""
@@ -54,9 +57,9 @@ def _sql_needs_human() -> str:
     statuses = [one for one in Status if outcome(one, None, None) in NEED_A_HUMAN]
     others = [one for one in Status if one not in statuses]
     return " OR ".join(
-        [f"status = '{one}'" for one in statuses]
+        [f"(status = '{one}' AND done_at IS NULL)" for one in statuses]
         + [
-            f"(status = '{one}' AND response = '{response}')"
+            f"(status = '{one}' AND response = '{response}' AND done_at IS NULL)"
             for one, response in product(others, Response)
             if outcome(one, response, None) in NEED_A_HUMAN
         ]
@@ -99,9 +102,9 @@ _NEXT_WAITING: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
  WHERE wake_at IS NOT NULL AND status = 'scheduled' ORDER BY wake_at, id LIMIT :most
 """
-_NOBODY_LOOKS_AT: Final = """
+_NOBODY_LOOKS_AT: Final = f"""
 SELECT id FROM reminders
- WHERE status IN ('scheduled', 'dialing', 'processing') AND wake_at IS NULL AND NOT EXISTS (
+ WHERE status IN {sql_list(one for one in Status if not one.final)} AND wake_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
         WHERE m.reminder_id = reminders.id AND m.deleted = 0 AND c.wake_at IS NOT NULL)
 """
@@ -294,8 +297,8 @@ LOOK_BACK: Final = timedelta(days=7)
 
 _NEEDS_ALERT: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
- WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('called', 'failed', 'expired')
-   AND NOT EXISTS (
+ WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN {sql_list(one for one in Status if one.final)}
+   AND done_at IS NULL AND NOT EXISTS (
        SELECT 1 FROM alerts WHERE reminder_id = reminders.id AND alerts.updated_at >= reminders.updated_at
    )
  ORDER BY scheduled_at, id

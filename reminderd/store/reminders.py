@@ -1,4 +1,4 @@
-"""The one write path for reminders inside reminderd: add, change, cancel, accept, call again.
+"""The one write path for reminders inside reminderd: add, change, cancel, accept, note as done, call again.
 
 The command line, the import and the HTTP API all use it. Each change leaves a line in `audit` that names the reminder.
 """
@@ -12,8 +12,9 @@ from typing import Final, Literal, Protocol, TypeVar
 
 from attrs import evolve, frozen
 
-from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, withdrawn
+from reminderd.core.lifecycle.staff import accepted, called_again, cancelled, done, withdrawn
 from reminderd.core.lifecycle.transition import Ledger, Transition
+from reminderd.core.masking import without_any_numbers
 from reminderd.core.model import Reminder, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import ReminderRequest, normal_name
@@ -32,13 +33,24 @@ from reminderd.core.upsert import (
 from reminderd.store.errors import UnknownReminderError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opted_out_of
-from reminderd.store.queries import Value, calls_of, find_reminder, looking_like, reminder_with_id, reminder_with_ref
+from reminderd.store.queries import (
+    Value,
+    acts_on,
+    calls_of,
+    find_reminder,
+    looking_like,
+    reminder_with_id,
+    reminder_with_ref,
+)
 from reminderd.store.rows import Connection, Row, audit, from_ms, in_list, to_ms
 
 T = TypeVar("T")
 
 API: Final = "api"
 """The actor of requests over HTTP."""
+
+_DONE: Final = "done"
+"""What the audit says of a reminder whose patient staff have called manually."""
 
 _ROWS_A_STATEMENT: Final = 20
 """A statement for each row would pass the interpreter's lock back and forth while a file is being read.
@@ -47,8 +59,8 @@ SQLite looks up the names of parameters one by one: a statement with thousands o
 """
 
 _KNOWN: Final = """
-SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, status, hold_code, end_code, last_error,
-       former_number,
+SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, language, status, hold_code, end_code,
+       last_error, former_number,
        EXISTS (SELECT 1 FROM call_reminders WHERE reminder_id = reminders.id AND deleted = 0)
        OR EXISTS (SELECT 1 FROM call_logs WHERE reminder_id = reminders.id AND adopted = 1) AS called
   FROM reminders WHERE COLUMN IN {}
@@ -56,7 +68,7 @@ SELECT id, ref, phone_number, message, scheduled_at, expires_at, timezone, statu
 _KNOWN_BY_ID: Final = _KNOWN.replace("COLUMN", "id")
 _REFS: Final = "SELECT phone_number, ref FROM TABLE WHERE ref IS NOT NULL AND phone_number IN {}"
 _NUMBER: Final = re.compile(r"0*([0-9]+)(?:[.,]0+)?")
-_CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone")
+_CONTENT: Final = ("phone_number", "message", "scheduled_at", "expires_at", "timezone", "language")
 _INSERTED: Final = {
     "reminders": {
         **{name: f"{name}#" for name in ("id", "ref", *_CONTENT)},
@@ -70,8 +82,8 @@ _INSERTED: Final = {
 _CHANGE: Final = """
 UPDATE reminders
    SET phone_number = :phone_number, message = :message, scheduled_at = :scheduled_at, wake_at = :scheduled_at,
-       expires_at = :expires_at, timezone = :timezone, hold_code = :hold_code, former_number = :former, retry_at = NULL,
-       last_error = :why,
+       expires_at = :expires_at, timezone = :timezone, language = :language, hold_code = :hold_code,
+       former_number = :former, retry_at = NULL, last_error = :why,
        revision = revision + 1, updated_at = :now
  WHERE id = :id
 """
@@ -256,6 +268,48 @@ def cancel(connection: Connection, now: datetime, *, reminder_id: str, rules: Ru
     save(connection, before, transition.ledger, now)
     audit(connection, now, actor=source.actor, act="cancel", reminder_id=reminder_id, detail=source.detail)
     return transition
+
+
+def note_done(
+    connection: Connection, now: datetime, *, reminder_id: str, note: str | None, rules: Rules, source: Source
+) -> Transition:
+    """Note that staff have called the patient manually, and what they want to remember of it.
+
+    To note it again changes nothing, but a new note is recorded.
+
+    Raises:
+        UnknownReminderError: no reminder has this id.
+        NotAllowedError: it needs nothing.
+    """
+    before, reminder = _loaded(connection, now, reminder_id, rules)
+    transition = done(before, reminder, now, f"done by {source.actor}")
+    save(connection, before, transition.ledger, now)
+    detail = None if note is None else without_any_numbers(note)
+    is_recorded = transition.ledger == before and any(
+        act["act"] == _DONE and act["detail"] == detail for act in acts_on(connection, reminder_id)
+    )
+    if not is_recorded:
+        audit(connection, now, actor=source.actor, act=_DONE, reminder_id=reminder_id, detail=detail)
+    return transition
+
+
+def finish(
+    connection: Connection, now: datetime, *, id_or_ref: str, note: str | None, rules: Rules
+) -> tuple[Stored, Transition]:
+    """Note over the API that staff have called the patient manually; see `note_done`.
+
+    Raises:
+        UnknownReminderError: there is none with this id or `ref`.
+        AmbiguousError: there are two.
+        NotAllowedError: it needs nothing.
+    """
+    found = stored(connection, id_or_ref)
+    if found is None:
+        raise UnknownReminderError(id_or_ref)
+    reminder_id = str(found.reminder["id"])
+    source = Source(actor=API)
+    transition = note_done(connection, now, reminder_id=reminder_id, note=note, rules=rules, source=source)
+    return stored(connection, reminder_id) or found, transition
 
 
 def accept(connection: Connection, now: datetime, *, reminder_id: str, rules: Rules, source: Source) -> Transition:
@@ -470,6 +524,7 @@ def _known_from(row: Row) -> Existing:
             from_ms(row["scheduled_at"]),
             None if expires_at is None else from_ms(expires_at),
             row["timezone"],
+            row["language"],
         ),
         status=Status(row["status"]),
         called=bool(row["called"]),
@@ -524,9 +579,9 @@ def dated(random_id: str, milliseconds: int) -> str:
 
 def _values(one: ReminderRequest) -> tuple[Value, ...]:
     """Return the values of a request, in the order of `_CONTENT`."""
-    phone_number, message, scheduled_at, expires_at, timezone = content_of(one)
+    phone_number, message, scheduled_at, expires_at, *others = content_of(one)
     until = None if expires_at is None else to_ms(expires_at)
-    return phone_number, message, to_ms(scheduled_at), until, timezone
+    return phone_number, message, to_ms(scheduled_at), until, *others
 
 
 def _with_calls(connection: Connection, row: dict[str, Value]) -> Stored:

@@ -6,7 +6,7 @@ engine, and records acts.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from enum import Flag, StrEnum, auto
 from functools import cached_property, lru_cache
 from typing import Any, Final, Generic, Protocol, TypeVar
 
@@ -83,6 +83,24 @@ def in_list(name: str, values: Iterable[str]) -> tuple[str, dict[str, str]]:
     return f"({', '.join(f':{one}' for one in parameters) or 'NULL'})", parameters
 
 
+def sql_list(codes: Iterable[StrEnum]) -> str:
+    """Return the text of an SQL list of codes."""
+    return ", ".join(f"'{one}'" for one in codes).join("()")
+
+
+class Shown(Flag):
+    """Who is shown a column, apart from programs that read the database."""
+
+    NOBODY = 0
+    STAFF = auto()
+    """Those who read the table of calls that `reminderd show` prints. A reminder is printed with all its columns."""
+    API = auto()
+    """The clinic's own system, which asks over HTTP."""
+
+
+STAFF, API = Shown.STAFF, Shown.API
+
+
 @frozen
 class Column:
     """One column and the attribute of the same name."""
@@ -97,35 +115,30 @@ class Column:
     stored: bool = True
     """Whether it is written at all; if not, the database sets its value."""
     is_moment: bool = False
+    shown: Shown = Shown.NOBODY
 
 
-def _moment(name: str, *, fixed: bool = False) -> Column:
-    return Column(
-        name,
-        read=from_ms,
-        write=to_ms,
-        fixed=fixed,
-        is_moment=True,
-    )
+def _moment(name: str, *, fixed: bool = False, shown: Shown = Shown.NOBODY) -> Column:
+    return Column(name, read=from_ms, write=to_ms, fixed=fixed, is_moment=True, shown=shown)
 
 
 def _flag(name: str) -> Column:
     return Column(name, read=bool, write=int)
 
 
-def _word(name: str, words: type[StrEnum]) -> Column:
+def _word(name: str, words: type[StrEnum], *, shown: Shown) -> Column:
     """Return a column of codes; an unknown code, of a newer version or another program, is read as none."""
     known = {str(word): word for word in words}
-    return Column(name, read=known.get, write=str)
+    return Column(name, read=known.get, write=str, shown=shown)
 
 
-def _reason(name: str) -> Column:
+def _reason(name: str, *, shown: Shown) -> Column:
     """Return a column of sentences that may have others' words in them: no phone number is written into it."""
-    return Column(name, write=lambda value: None if value is None else without_numbers(value))
+    return Column(name, write=lambda value: None if value is None else without_numbers(value), shown=shown)
 
 
-def _fixed(name: str) -> Column:
-    return Column(name, fixed=True)
+def _fixed(name: str, *, shown: Shown = Shown.NOBODY) -> Column:
+    return Column(name, fixed=True, shown=shown)
 
 
 @frozen
@@ -145,6 +158,10 @@ class Table(Generic[T]):
     def of(self, alias: str) -> str:
         """Return the columns for a SELECT that joins tables."""
         return ", ".join(f"{alias}.{one.name}" for one in self.columns)
+
+    def shown_to(self, audience: Shown) -> tuple[str, ...]:
+        """Return the columns that an audience is shown, in the table's order."""
+        return tuple(one.name for one in self.columns if audience in one.shown)
 
     def place(self, name: str) -> int:
         """Return where a column is among the table's columns, from 0."""
@@ -233,28 +250,30 @@ REMINDERS: Final = Table(
     Reminder,
     ("id",),
     (
-        _fixed("id"),
-        _fixed("ref"),
-        Column("phone_number"),
+        _fixed("id", shown=API),
+        _fixed("ref", shown=API),
+        Column("phone_number", shown=API),
         Column("message"),
-        _moment("scheduled_at"),
-        _moment("expires_at"),
-        Column("timezone"),
-        _fixed("appointment_id"),
-        _word("status", Status),
-        Column("response"),
-        _reason("last_error"),
+        _moment("scheduled_at", shown=API),
+        _moment("expires_at", shown=API),
+        Column("timezone", shown=API),
+        Column("language", shown=API),
+        _fixed("appointment_id", shown=STAFF),
+        _word("status", Status, shown=API),
+        Column("response", shown=API),
+        _reason("last_error", shown=API),
         _moment("wake_at"),
         _moment("retry_at"),
-        Column("attempts"),
+        Column("attempts", shown=API),
         Column("tries"),
         _moment("again_until"),
         Column("again_seq"),
-        _word("hold_code", HoldCode),
-        _word("end_code", EndCode),
+        _word("hold_code", HoldCode, shown=API),
+        _word("end_code", EndCode, shown=API),
         _moment("ended_at"),
-        _moment("planned_at", fixed=True),
-        _fixed("cadence"),
+        _moment("done_at", shown=API),
+        _moment("planned_at", fixed=True, shown=STAFF),
+        _fixed("cadence", shown=STAFF),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
@@ -266,26 +285,26 @@ APPOINTMENTS: Final = Table(
     Appointment,
     ("id",),
     (
-        _fixed("id"),
-        _fixed("ref"),
-        Column("phone_number"),
-        Column("patient_ref"),
-        _moment("at"),
-        Column("timezone"),
-        Column("type"),
-        Column("template"),
-        Column("language"),
-        Column("name"),
-        Column("provider"),
-        Column("place"),
-        _word("status", AppointmentStatus),
-        Column("response"),
-        Column("source"),
+        _fixed("id", shown=API),
+        _fixed("ref", shown=API),
+        Column("phone_number", shown=API),
+        Column("patient_ref", shown=API),
+        _moment("at", shown=API),
+        Column("timezone", shown=API),
+        Column("type", shown=API),
+        Column("template", shown=API),
+        Column("language", shown=API),
+        Column("name", shown=API),
+        Column("provider", shown=API),
+        Column("place", shown=API),
+        _word("status", AppointmentStatus, shown=API),
+        Column("response", shown=API),
+        Column("source", shown=STAFF),
         _moment("wake_at"),
         _moment("planned_at"),
         Column("former_number"),
-        _word("end_code", EndCode),
-        _reason("last_error"),
+        _word("end_code", EndCode, shown=API),
+        _reason("last_error", shown=API),
         Column("revision"),
         _moment("created_at", fixed=True),
         _moment("updated_at"),
@@ -303,12 +322,13 @@ CALLS: Final = Table(
         _fixed("phone_number"),
         _fixed("provider"),
         _fixed("account"),
-        _word("state", CallState),
-        Column("status"),
-        _word("outcome", CallOutcome),
-        Column("external_call_id"),
-        Column("requests"),
-        Column("checks"),
+        _word("state", CallState, shown=STAFF | API),
+        Column("status", shown=STAFF | API),
+        _word("outcome", CallOutcome, shown=STAFF | API),
+        Column("answered_by", shown=STAFF | API),
+        Column("requests", shown=STAFF),
+        Column("checks", shown=STAFF),
+        Column("external_call_id", shown=STAFF),
         _flag("evidence"),
         _flag("adopted"),
         Column("lease_token"),
@@ -317,14 +337,13 @@ CALLS: Final = Table(
         _moment("fetched_at"),
         _moment("hung_up_at"),
         Column("transcript"),
-        Column("answered_by"),
-        Column("duration_seconds"),
+        Column("duration_seconds", shown=API),
         Column("sip_response_code"),
         Column("error_code"),
-        _reason("error"),
-        _moment("created_at", fixed=True),
+        _reason("error", shown=STAFF),
+        _moment("created_at", fixed=True, shown=API),
         _moment("updated_at"),
-        _moment("received_at"),
+        _moment("received_at", shown=API),
     ),
 )
 

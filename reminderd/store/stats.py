@@ -15,7 +15,7 @@ from reminderd.core.monitoring import LAST_DAY, STUCK_AFTER, Counts, Glance
 from reminderd.core.outcomes import NEED_A_HUMAN, Outcome, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store.address import unreached_since
-from reminderd.store.rows import Connection, from_ms, to_ms
+from reminderd.store.rows import Connection, from_ms, sql_list, to_ms
 from reminderd.store.settings import last_pause, paused
 
 MOST_WAITING: Final = 100_000
@@ -40,20 +40,20 @@ SELECT count(*) FROM (
     SELECT 1 FROM reminders WHERE wake_at IS NOT NULL AND status = 'scheduled' LIMIT :most
 ) AS waiting
 """
-_IN_CALLS: Final = """
+_IN_CALLS: Final = f"""
 SELECT status, count(*) AS reminders FROM reminders
- WHERE status IN ('dialing', 'processing')
+ WHERE status IN {sql_list(one for one in Status if one.in_call)}
    AND id IN (SELECT reminder_id FROM call_reminders
                WHERE call_id IN (SELECT id FROM call_logs WHERE wake_at IS NOT NULL))
  GROUP BY status
 """
 _DAY: Final = """
-SELECT id, status, response, end_code FROM reminders
+SELECT id, status, response, end_code, done_at IS NOT NULL AS is_done FROM reminders
  WHERE scheduled_at > :since AND scheduled_at <= :now ORDER BY scheduled_at DESC, id DESC LIMIT :most
 """
 _ENDED: Final = f"""
-SELECT status, response, end_code, count(*) AS reminders FROM ({_DAY}) AS day
- WHERE status IN ('called', 'failed', 'expired', 'cancelled') GROUP BY status, response, end_code
+SELECT status, response, end_code, is_done, count(*) AS reminders FROM ({_DAY}) AS day
+ WHERE status IN {sql_list(one for one in Status if one.final)} GROUP BY status, response, end_code, is_done
 """
 _CALLS: Final = f"""
 SELECT state, count(*) AS calls FROM call_logs
@@ -85,8 +85,10 @@ SELECT hold_code, count(*) AS reminders FROM (
     SELECT hold_code FROM reminders WHERE hold_code IS NOT NULL AND wake_at IS NOT NULL ORDER BY wake_at LIMIT :most
 ) AS held GROUP BY hold_code ORDER BY count(*) DESC, hold_code
 """
-_FAILED: Final = """
-SELECT count(*) FROM reminders WHERE scheduled_at >= :since AND scheduled_at <= :now AND status IN ('failed', 'expired')
+_FAILED: Final = f"""
+SELECT count(*) FROM reminders
+ WHERE scheduled_at >= :since AND scheduled_at <= :now
+   AND status IN {sql_list(one for one in Status if outcome(one, None, None) in NEED_A_HUMAN)} AND done_at IS NULL
 """
 _NUMBER_CHANGED: Final = """
 SELECT count(*) FROM (
@@ -149,7 +151,8 @@ def counts(connection: Connection, *, now: datetime) -> Counts:
     for row in connection.execute(_ENDED, day).fetchall():
         status = Status(row["status"])
         ended[status] += row["reminders"]
-        need_human[outcome(status, row["response"], codes.get(row["end_code"]))] += row["reminders"]
+        code, is_done = codes.get(row["end_code"]), bool(row["is_done"])
+        need_human[outcome(status, row["response"], code, is_done=is_done)] += row["reminders"]
     (need_human[Outcome.NUMBER_CHANGED],) = connection.execute(_NUMBER_CHANGED, {"most": MOST_WAITING}).fetchone()
     due = connection.execute(_DUE, waiting).fetchone()
     (unattended_since,) = connection.execute(_UNATTENDED, {"now": to_ms(now)}).fetchone()
@@ -188,7 +191,7 @@ def glance(connection: Connection, *, now: datetime, midnight: datetime) -> Glan
         due_next_hour=count(_DUE_BEFORE, until=now + timedelta(hours=1)),
         due=found.due,
         due_since=found.due_since,
-        in_flight=found.waiting.get(Status.DIALING, 0) + found.waiting.get(Status.PROCESSING, 0),
+        in_flight=sum(found.waiting.get(one, 0) for one in Status if one.in_call),
         stuck=count(_STUCK, until=now - STUCK_AFTER),
         held={codes.get(row["hold_code"], row["hold_code"]): row["reminders"] for row in held},
         failed_today=count(_FAILED, since=midnight, now=now),

@@ -1,4 +1,4 @@
-"""The API for the clinic's own system: reminders are added, looked up and canceled."""
+"""The API for the clinic's own system: reminders are added, looked up, canceled, and noted as done by staff."""
 
 import hmac
 import json
@@ -19,19 +19,33 @@ from loguru import logger
 from quart import Request, Response, request
 
 from reminderd.core.lifecycle.staff import NotAllowedError
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, wrong_note
 from reminderd.core.script.templates import Templates
 from reminderd.core.upsert import Decision, Intake
 from reminderd.core.wrong_tokens import Network, WrongTokens, client_address
 from reminderd.store.errors import AmbiguousError, StoreUnavailableError, UnknownReminderError
+from reminderd.store.queries import SHOWN_BY_API
 from reminderd.store.reminders import RequestsRefusedError, Stored
+from reminderd.store.rows import CALLS, Shown
 from reminderd.web.bodies import IncompleteError, NoMemoryLeftError, RequestLimits, TooLargeError, body_of
 from reminderd.web.replies import RETRY_AFTER_SECONDS, ProblemError, View, problem, ready_reply, reply
 
 MOST_AT_ONCE: Final = 1_000
 
 _REQUIRED: Final = ("phone_number", "scheduled_at")
-_OPTIONAL: Final = ("message", "template", "appointment_at", "expires_at", "timezone", "ref")
+_OPTIONAL: Final = (
+    "message",
+    "template",
+    "appointment_at",
+    "expires_at",
+    "timezone",
+    "ref",
+    "language",
+    "name",
+    "provider",
+    "place",
+)
+_NOTE: Final = "note"
 _FIELD_NAME: Final = re.compile(r"[A-Za-z][A-Za-z_]{0,39}")
 """Names that may be repeated in an answer. Others may be a patient's number or a message in the wrong place."""
 
@@ -50,10 +64,7 @@ def read_requests(
     Raises:
         ProblemError: something in it is wrong; every mistake is listed.
     """
-    try:
-        document = json.loads(body.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
-        raise ProblemError(400, "the body is not JSON; expected an object or a list of objects") from None
+    document = _document_in(body, "an object or a list of objects")
     is_list = isinstance(document, list)
     entries = document if isinstance(document, list) else [document]
     if not 0 < len(entries) <= MOST_AT_ONCE:
@@ -67,6 +78,36 @@ def read_requests(
     return requests, is_list
 
 
+def read_note(body: bytes) -> str | None:
+    """Return the note in a request; None: it has none, or no body.
+
+    Raises:
+        ProblemError: something in it is wrong; every mistake is listed.
+    """
+    document = _document_in(body, "an object") if body else {}
+    if not isinstance(document, dict):
+        raise ProblemError(400, "the body is not an object; expected {} or one with a note")
+    errors = [
+        (f"/{name}" if _FIELD_NAME.fullmatch(name) else "", "unknown; expected only note")
+        for name in document
+        if name != _NOTE
+    ]
+    note = document.get(_NOTE)
+    if note is not None:
+        mistake = wrong_note(note) if isinstance(note, str) else "not text; expected text, or nothing"
+        errors += [] if mistake is None else [(f"/{_NOTE}", mistake)]
+    if errors:
+        raise ProblemError(400, "nothing was stored; errors lists every mistake", errors)
+    return note if isinstance(note, str) else None
+
+
+def _document_in(body: bytes, expected: str) -> object:
+    try:
+        return json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        raise ProblemError(400, f"the body is not JSON; expected {expected}") from None
+
+
 def _read(
     one: object, place: str, zone: ZoneInfo | None, templates: Templates, normalize: Callable[[str], str]
 ) -> ReminderRequest | list[tuple[str, str]]:
@@ -76,13 +117,8 @@ def _read(
     texts = {name: value for name, value in one.items() if isinstance(value, str)}
     text = RequestText(
         phone_number=texts.get("phone_number", ""),
-        message=texts.get("message"),
         scheduled_at=texts.get("scheduled_at", ""),
-        expires_at=texts.get("expires_at"),
-        timezone=texts.get("timezone"),
-        ref=texts.get("ref"),
-        template=texts.get("template"),
-        appointment_at=texts.get("appointment_at"),
+        **{name: texts.get(name) for name in _OPTIONAL},
     )
     read = read_request(text, Reading(zone=zone, normalize=normalize, templates=templates))
     if isinstance(read, ReminderRequest):
@@ -134,23 +170,6 @@ MOST_OF_ALL: Final = 100
 """Answers that wait at a time: each of them holds a connection, and webhooks need those, too."""
 
 _FORWARDED: Final = b"x-forwarded-for"
-_REMINDER: Final = (
-    "id",
-    "ref",
-    "status",
-    "phone_number",
-    "scheduled_at",
-    "expires_at",
-    "timezone",
-    "attempts",
-    "response",
-    "call_outcome",
-    "hold_code",
-    "hold_reason",
-    "end_code",
-    "last_error",
-)
-_CALL: Final = ("state", "status", "outcome", "answered_by", "duration_seconds", "created_at", "received_at")
 _JSON: Final = "application/json"
 
 
@@ -165,6 +184,9 @@ class ReminderService(Protocol):
 
     async def cancel(self, id_or_ref: str) -> Stored:
         """Cancel a reminder, or raise UnknownReminderError, AmbiguousError or NotAllowedError."""
+
+    async def finish(self, id_or_ref: str, note: str | None) -> Stored:
+        """Note that staff have called the patient manually; raises the same errors."""
 
 
 @frozen(kw_only=True)
@@ -253,6 +275,7 @@ def api_views(
         ("POST", PATH, partial(answer, _post)),
         ("GET", f"{PATH}/<path:name>", partial(answer, _get)),
         ("DELETE", f"{PATH}/<path:name>", partial(answer, _delete)),
+        ("POST", f"{PATH}/<path:name>/done", partial(answer, _done)),
         ("GET", DOCUMENT_PATH, _document),
     ]
 
@@ -301,8 +324,7 @@ def _later(reason: str) -> ProblemError:
 
 
 async def _post(api: Api, _name: str, body: bytes) -> Response:
-    if request.mimetype not in {_JSON, ""}:
-        raise ProblemError(415, f"expected Content-Type: {_JSON}")
+    _expect_json()
     requests, is_list = read_requests(body, api.zone, api.templates, api.normalize)
     try:
         done = await api.service.upsert(requests)
@@ -324,12 +346,27 @@ async def _get(api: Api, name: str, _body: bytes) -> Response:
 
 
 async def _delete(api: Api, name: str, _body: bytes) -> Response:
+    return await _changed(partial(api.service.cancel, name))
+
+
+async def _done(api: Api, name: str, body: bytes) -> Response:
+    if body:
+        _expect_json()
+    return await _changed(partial(api.service.finish, name, read_note(body)))
+
+
+async def _changed(change: Callable[[], Awaitable[Stored]]) -> Response:
     try:
-        return reply(200, _shown(await api.service.cancel(name)))
+        return reply(200, _shown(await change()))
     except UnknownReminderError:
         raise _unknown() from None
     except NotAllowedError as error:
         raise ProblemError(409, str(error)) from error
+
+
+def _expect_json() -> None:
+    if request.mimetype not in {_JSON, ""}:
+        raise ProblemError(415, f"expected Content-Type: {_JSON}")
 
 
 def _unknown() -> ProblemError:
@@ -338,8 +375,8 @@ def _unknown() -> ProblemError:
 
 def _shown(whole: Stored) -> dict[str, Any]:
     """Return a reminder as the API shows it: without its message and its transcripts."""
-    calls = [{name: _plain(call[name]) for name in _CALL} for call in whole.calls]
-    return {**{name: _plain(whole.reminder[name]) for name in _REMINDER}, "calls": calls}
+    calls = [{name: _plain(call[name]) for name in CALLS.shown_to(Shown.API)} for call in whole.calls]
+    return {**{name: _plain(whole.reminder[name]) for name in SHOWN_BY_API}, "calls": calls}
 
 
 def _plain(value: object) -> object:

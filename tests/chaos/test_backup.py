@@ -16,7 +16,7 @@ SENDERS = 12
 BACKUPS = 2
 
 
-async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tmp_path: Path) -> None:
+async def test_a_backup_under_load_has_everything_acknowledged_before_it(tmp_path: Path) -> None:
     """And it comes to its end while the daemon writes as fast as it can."""
     answered: list[str] = []
     before: list[set[str]] = []
@@ -57,7 +57,7 @@ async def test_a_backup_under_load_has_everything_that_was_answered_before_it(tm
     assert len(set(map(frozenset, before))) == BACKUPS
 
 
-async def test_the_daemon_makes_its_backups_by_itself_and_sigterm_need_not_wait_for_the_next(tmp_path: Path) -> None:
+async def test_the_daemon_makes_backups_and_stops_without_waiting_for_the_next(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text('[web]\nport = 0\n[backup]\nfolder = "copies"\n')
     async with running("run", cwd=tmp_path) as program:
         made = (await program.line(r"backup made: (\S+\.db), "))[1]

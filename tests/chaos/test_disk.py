@@ -153,21 +153,21 @@ async def test_on_a_full_disk_webhooks_get_503_and_nobody_is_called_until_there_
         await put_off_then_taken(clinic, program, url, ring, full(small_disk), claims_fail=True)
 
 
-async def test_on_a_failing_disk_the_same_holds(tmp_path: Path) -> None:
+async def test_on_a_failing_disk_webhooks_get_503_and_nobody_is_called_until_it_works(tmp_path: Path) -> None:
     """An I/O error is another error of SQLite's than a full disk, and must be met the same way."""
     async with a_daemon(tmp_path) as (clinic, program, url, ring):
         insert_soon_due(clinic)
         await put_off_then_taken(clinic, program, url, ring, program.unable_to_write(), claims_fail=True)
 
 
-async def test_while_another_program_keeps_the_database_locked_the_same_holds(tmp_path: Path) -> None:
+async def test_on_a_locked_database_webhooks_get_503_and_nobody_is_called_until_unlocked(tmp_path: Path) -> None:
     """It keeps the lock for longer than the daemon waits for one (5 s); without that bound a webhook would hang."""
     async with a_daemon(tmp_path) as (clinic, program, url, ring):
         insert_soon_due(clinic)
         await put_off_then_taken(clinic, program, url, ring, locked(tmp_path / "clinic.db"), claims_fail=False)
 
 
-async def test_an_answer_that_comes_while_the_disk_is_full_is_recorded_once_there_is_room(small_disk: Path) -> None:
+async def test_an_answer_received_on_a_full_disk_is_recorded_once_there_is_room(small_disk: Path) -> None:
     """Without its trying again, the call's id would be lost and the reminder declared unconfirmed."""
     async with a_daemon(small_disk, lease_seconds=4, timeout_seconds=2) as (clinic, program, url, _ring):
         clinic.provider.latency = 0.5
@@ -182,7 +182,7 @@ async def test_an_answer_that_comes_while_the_disk_is_full_is_recorded_once_ther
         assert len(clinic.provider.rings) == 2
 
 
-async def test_a_log_that_a_reader_kept_from_shrinking_until_the_disk_was_full_shrinks_when_it_ends(
+async def test_a_wal_that_a_reader_held_until_the_disk_was_full_shrinks_afterward(
     small_disk: Path,
 ) -> None:
     """SQLite tidies its log after a commit only, and on a full disk there is none: the writer must do it by hand."""
@@ -216,7 +216,7 @@ class FlakyThreads:
         return await self._threads(call)
 
 
-async def test_a_loop_that_could_not_read_for_a_while_goes_on_by_itself(tmp_path: Path) -> None:
+async def test_a_poll_loop_that_could_not_read_for_a_while_recovers(tmp_path: Path) -> None:
     """It reads at every turn, and four times a second while it waits: nobody is there to catch what this raises."""
     threads = FlakyThreads()
     async with an_engine(tmp_path / "db", HandClock(), interval=timedelta(minutes=1), runner=threads) as engine:
@@ -231,7 +231,7 @@ async def test_a_loop_that_could_not_read_for_a_while_goes_on_by_itself(tmp_path
         await engine.until("r2", "processing")
 
 
-async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_call_manually(tmp_path: Path) -> None:
+async def test_a_request_whose_last_look_fails_is_not_sent_and_leaves_no_work_for_staff(tmp_path: Path) -> None:
     """Nothing went out: were the row left as it is, it would count as unconfirmed when its lease is over."""
     threads = FlakyThreads()
     async with an_engine(tmp_path / "db", HandClock(), runner=threads) as engine:
@@ -253,7 +253,7 @@ async def test_a_request_whose_last_look_fails_is_not_sent_and_nobody_need_call_
     assert len(engine.provider.placed) == 1
 
 
-async def test_a_read_only_disk_is_one_clear_line_at_the_start_and_nobody_is_called(small_disk: Path) -> None:
+async def test_a_read_only_disk_is_a_one_line_error_and_nobody_is_called(small_disk: Path) -> None:
     async with a_daemon(small_disk) as (clinic, _program, url, ring):
         assert (await send(clinic.client, url, webhook(ring))).status_code == 200
     mount = shutil.which("mount")
@@ -289,7 +289,9 @@ def opt_outs_in(disk: Path) -> list[str]:
         return [row["phone_number"] for row in connection.execute("SELECT phone_number FROM opt_outs")]
 
 
-async def test_a_restore_on_a_full_disk_is_one_clear_line_and_changes_nothing(small_disk: Path, tmp_path: Path) -> None:
+async def test_a_restore_on_a_full_disk_is_a_one_line_error_and_changes_nothing(
+    small_disk: Path, tmp_path: Path
+) -> None:
     a_database_and_its_backup(small_disk, tmp_path / "backup.db")
     with full(small_disk):
         async with running("db", "restore", str(tmp_path / "backup.db"), "--force", cwd=small_disk) as program:
@@ -299,7 +301,7 @@ async def test_a_restore_on_a_full_disk_is_one_clear_line_and_changes_nothing(sm
     assert (names(small_disk), opt_outs_in(small_disk)) == (["reminderd.db"], ["+12025550147"])
 
 
-def test_a_disk_that_is_full_when_the_restore_writes_into_the_database_leaves_it_as_it_was(
+def test_a_disk_that_fills_up_during_a_restore_leaves_the_database_unchanged(
     small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Others may fill the disk after it was found to have room enough."""

@@ -58,11 +58,13 @@ def told(call: CarrierCall, *, voicemail_is_reached: bool = True) -> set[Subject
         (Ending(word="timeout", means="no-answer"), None, False),
     ],
 )
-def test_a_gateway_has_told_whoever_completed_the_call(ending: Ending, answered_by: str | None, is_told: bool) -> None:
+def test_a_gateways_report_decides_who_has_heard_the_message(
+    ending: Ending, answered_by: str | None, is_told: bool
+) -> None:
     assert told(ended(a_call(answered_by=answered_by), ending)) == ({ONE, TWO} if is_told else set())
 
 
-def test_a_machine_counts_only_where_the_clinic_says_so() -> None:
+def test_a_machine_counts_as_reached_only_if_configured() -> None:
     for call in (a_call(answered_by="machine_start"), a_call("twilio", answered_by="machine_start")):
         call.is_handed(TO_MACHINE, SPEECH, (ONE, TWO), 0.0)
         assert told(ended(call, HEARD)) == {ONE, TWO}
@@ -70,14 +72,14 @@ def test_a_machine_counts_only_where_the_clinic_says_so() -> None:
 
 
 @pytest.mark.parametrize(("open_for", "expected"), [(3.0, set()), (4.0, {ONE}), (5.0, {ONE}), (6.0, {ONE, TWO})])
-def test_a_person_has_heard_what_was_spoken_before_the_line_ended(open_for: float, expected: set[Subject]) -> None:
+def test_a_person_has_heard_what_was_spoken_before_the_call_ended(open_for: float, expected: set[Subject]) -> None:
     assert takes(SPEECH) == 6.0  # the greeting's 2, and ten words
     call = a_call("twilio")
     call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
     assert told(ended(call, HEARD, at=open_for)) == expected
 
 
-def test_nobody_has_heard_what_twilio_never_fetched_or_could_not_use() -> None:
+def test_a_message_that_twilio_never_fetched_or_could_not_use_was_not_heard() -> None:
     assert told(ended(a_call("twilio"), HEARD)) == set()
     call = a_call("twilio")
     call.is_handed(TO_PERSON, SPEECH, (ONE, TWO), 0.0)
@@ -85,7 +87,7 @@ def test_nobody_has_heard_what_twilio_never_fetched_or_could_not_use() -> None:
     assert told(ended(call, HEARD)) == set()
 
 
-def test_each_provider_reports_an_end_in_its_own_words() -> None:
+def test_each_provider_reports_an_end_in_its_own_terms() -> None:
     hung_up, declined = Ending(word="User Hangup", means="hung-up"), Ending(word="call_rejected", means="declined")
     assert reported_by_gateway(ended(a_call(), hung_up)).status == "hung-up"
     assert reported_by_twilio(ended(a_call("twilio"), hung_up)).status == "completed"

@@ -269,7 +269,7 @@ def plan(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
 
 
 @pytest.mark.parametrize("name", STORIES)
-def test_wherever_it_is_cut_off_nothing_is_lost_and_nobody_is_called_on_a_guess(
+def test_a_crash_before_any_line_loses_nothing_and_calls_nobody_on_a_guess(
     name: str, plan: Mapping[str, list[int]], template: Path, tmp_path: Path
 ) -> None:
     for number in plan[name]:

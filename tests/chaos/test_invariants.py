@@ -67,7 +67,7 @@ def clinic(tmp_path: Path) -> Iterator[Clinic]:
         yield clinic
 
 
-def test_a_clinic_in_which_all_went_well_keeps_every_promise(clinic: Clinic) -> None:
+def test_a_normal_day_keeps_every_promise(clinic: Clinic) -> None:
     former = snapshot_of(clinic.store.connection)
     assert broken(clinic.provider.record, clinic.store.connection, RUNNING) == []
     clinic.reports(clinic.second, "failed")
@@ -175,7 +175,7 @@ BREAKS: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_each_break_is_found(clinic: Clinic, name: str) -> None:
+def test_each_broken_promise_is_found(clinic: Clinic, name: str) -> None:
     breaks, sentence = BREAKS[name]
     breaks(clinic)
     assert has(broken(clinic.provider.record, clinic.store.connection, RUNNING), sentence)
@@ -206,7 +206,7 @@ UNSETTLED: Final[dict[str, tuple[Callable[[Clinic], object], str]]] = {
 
 
 @pytest.mark.parametrize("name", UNSETTLED)
-def test_what_may_be_so_for_a_while_must_not_be_so_in_the_end(clinic: Clinic, name: str) -> None:
+def test_temporary_states_must_not_last_to_the_end(clinic: Clinic, name: str) -> None:
     breaks, sentence = UNSETTLED[name]
     breaks(clinic)
     record, connection = clinic.provider.record, clinic.store.connection
@@ -225,14 +225,14 @@ CHANGES: Final[dict[str, tuple[str, str]]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_was_written_once_must_not_change(clinic: Clinic, name: str) -> None:
+def test_rows_that_must_not_change_are_compared(clinic: Clinic, name: str) -> None:
     former = snapshot_of(clinic.store.connection)
     statement, sentence = CHANGES[name]
     clinic.sql(statement)
     assert has(broken(clinic.provider.record, clinic.store.connection, RUNNING, former), sentence)
 
 
-def test_a_final_reminder_is_final_but_for_staff(clinic: Clinic) -> None:
+def test_only_staff_can_change_a_final_reminder(clinic: Clinic) -> None:
     clinic.reports(clinic.second, "failed")
     former = snapshot_of(clinic.store.connection)
     clinic.sql(
@@ -254,7 +254,7 @@ def test_a_patient_who_pressed_a_key_is_reached_and_not_called_again(clinic: Cli
     assert has(broken(record, connection, answered), "r2: called again after the patient had answered by a key")
 
 
-def test_a_voicemail_may_be_followed_by_another_call_where_it_does_not_count_as_reached(clinic: Clinic) -> None:
+def test_a_voicemail_that_does_not_count_may_be_followed_by_another_call(clinic: Clinic) -> None:
     record, connection = clinic.provider.record, clinic.store.connection
     clinic.first.answered_by = "machine_start"
     strict = evolve(RUNNING, voicemail_is_reached=False)

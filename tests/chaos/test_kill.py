@@ -36,7 +36,7 @@ async def test_with_idempotency_keys_forty_kills_lose_nothing_and_call_nobody_tw
     assert tally.by_hand == 0, "the key would have told"
 
 
-async def test_without_keys_and_look_ups_nobody_is_called_twice_and_staff_see_whom_to_call(
+async def test_without_keys_and_look_ups_nobody_is_called_twice_and_staff_decide(
     tmp_path: Path,
 ) -> None:
     tally = await played(BLIND, tmp_path)

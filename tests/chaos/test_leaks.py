@@ -33,7 +33,7 @@ KEPT = kept(
         '{"level": "INFO", "message": "\\u002b1202\\u0035550001"}',
     ],
 )
-def test_a_line_that_tells_is_found(line: str) -> None:
+def test_a_line_with_patient_data_is_found(line: str) -> None:
     (sentence,) = leaks(["started", line], KEPT)
     assert sentence.endswith(line)
 
@@ -49,5 +49,5 @@ def test_a_line_that_tells_is_found(line: str) -> None:
         json.dumps({"time": "2026-11-24T12:43:51.639+00:00", "message": "100 % done"}),
     ],
 )
-def test_a_line_that_keeps_its_mouth_shut_is_not(line: str) -> None:
+def test_a_line_without_patient_data_is_accepted(line: str) -> None:
     assert list(leaks([line], KEPT)) == []

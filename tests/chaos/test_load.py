@@ -127,7 +127,7 @@ async def flood(
     return answers
 
 
-async def test_whatever_a_flood_is_answered_200_is_on_file_and_the_rest_is_put_off(tmp_path: Path) -> None:
+async def test_in_a_flood_every_webhook_is_stored_or_answered_with_503(tmp_path: Path) -> None:
     """The disk hangs while 900 webhooks come; without a bound on those that wait, memory would be the bound."""
     async with a_flooded_clinic(tmp_path) as flooded:
         before = flooded.peak_mebibytes()
@@ -150,7 +150,7 @@ async def test_whatever_a_flood_is_answered_200_is_on_file_and_the_rest_is_put_o
         assert flooded.peak_mebibytes() - before < 200
 
 
-async def test_large_bodies_take_no_more_memory_the_more_there_are(tmp_path: Path) -> None:
+async def test_the_memory_for_large_bodies_does_not_grow_with_their_number(tmp_path: Path) -> None:
     """Anybody may send them, for a signature can be checked on a whole body only: all together have one bound."""
     async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
         before = flooded.peak_mebibytes()
@@ -185,7 +185,7 @@ async def test_large_bodies_take_no_more_memory_the_more_there_are(tmp_path: Pat
         assert (await flooded.ask(report("good"))).status == 200
 
 
-async def test_a_good_webhook_gets_through_a_crowd_that_idles_dawdles_and_never_ends(tmp_path: Path) -> None:
+async def test_a_good_webhook_gets_through_among_idle_slow_and_endless_connections(tmp_path: Path) -> None:
     """They take all the connections that are served at a time; each has a bound in time or in bytes."""
     async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd, trio.open_nursery() as nursery:
         before = flooded.peak_mebibytes()
@@ -221,7 +221,7 @@ async def test_a_good_webhook_gets_through_a_crowd_that_idles_dawdles_and_never_
         assert flooded.peak_mebibytes() - before < 200
 
 
-async def test_a_thousand_idle_connections_keep_a_good_webhook_waiting_for_seconds_only(tmp_path: Path) -> None:
+async def test_a_thousand_idle_connections_delay_a_good_webhook_by_seconds_only(tmp_path: Path) -> None:
     """Each is hung up on after 20 s without a request; without that bound the daemon would be deaf."""
     async with a_flooded_clinic(tmp_path) as flooded, AsyncExitStack() as crowd:
         for _ in range(served_at_a_time()):

@@ -120,7 +120,7 @@ def insert_all(path: Path) -> None:
 
 
 @pytest.mark.chaos
-async def test_garbage_rows_fail_alone_and_visibly_and_the_rows_after_them_are_called(tmp_path: Path) -> None:
+async def test_invalid_rows_fail_alone_and_the_rows_after_them_are_called(tmp_path: Path) -> None:
     """One row that breaks a whole claim would keep every phone from ringing, forever."""
     async with a_clinic(tmp_path, outcome_timeout_seconds=5) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
@@ -157,7 +157,7 @@ def test_a_call_whose_id_does_not_fit_in_a_header_is_refused(tmp_path: Path, ide
             insert(connection, "call_logs", call)
 
 
-async def test_a_constraint_of_the_clinics_own_keeps_no_other_phone_from_ringing(tmp_path: Path) -> None:
+async def test_a_trigger_of_the_clinics_own_only_fails_its_own_row(tmp_path: Path) -> None:
     """The clinic may add triggers; one that forbids what we write is that row's trouble only."""
     async with an_engine(tmp_path / "db", HandClock()) as engine:
         await engine.execute("""

@@ -136,7 +136,7 @@ def test_the_simulated_power_cut_can_lose_what_was_not_synced(tmp_path: Path) ->
 
 
 @pytest.mark.chaos
-async def test_what_was_answered_or_dialed_is_on_file_at_any_moment(tmp_path: Path) -> None:
+async def test_acknowledged_webhooks_and_dialed_calls_are_stored_at_any_moment(tmp_path: Path) -> None:
     """The real daemon is frozen at random moments: a copy of its files is what another machine would find.
 
     It breaks if an answer goes out, or a phone rings, before the commit.

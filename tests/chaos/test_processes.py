@@ -131,7 +131,7 @@ def requests_of(clinic: Clinic, daemon: str) -> list[str]:
 ANOTHER = {"VOICE_PROVIDER_API_KEY": "another"}
 
 
-async def test_a_suspended_daemon_neither_sends_nor_settles_what_another_took_over(tmp_path: Path) -> None:
+async def test_a_suspended_daemon_does_not_send_or_settle_what_another_took_over(tmp_path: Path) -> None:
     """Without the last look it would send the rest of its claim when it wakes, hours late perhaps. Without the fence of
     the lease's token the answers that waited for it would settle what is settled."""
     async with (
@@ -154,7 +154,7 @@ async def test_a_suspended_daemon_neither_sends_nor_settles_what_another_took_ov
         assert {reminder_id: clinic.reminder(reminder_id) for reminder_id in PHONES} == before
 
 
-async def test_a_call_id_that_a_suspended_daemon_could_not_record_in_time_is_kept_on_its_call(tmp_path: Path) -> None:
+async def test_a_provider_id_recorded_late_by_a_suspended_daemon_is_kept(tmp_path: Path) -> None:
     """Staff see by the provider's id that the phone did ring, though another daemon had to give the call up."""
     async with (
         a_clinic(tmp_path, lease_seconds=2, timeout_seconds=1, outcome_timeout_seconds=3) as clinic,
@@ -179,7 +179,7 @@ async def test_a_call_id_that_a_suspended_daemon_could_not_record_in_time_is_kep
     assert len(clinic.provider.rings) == 1
 
 
-async def test_what_a_suspended_daemon_knows_when_it_wakes_in_time_saves_staff_the_work(tmp_path: Path) -> None:
+async def test_an_answer_known_to_a_suspended_daemon_that_wakes_in_time_is_used(tmp_path: Path) -> None:
     """Another has declared its calls unconfirmed and waits for news; it knows which of them were never sent.
 
     Were that not kept, they would all be given to staff to ring by hand.

@@ -72,7 +72,7 @@ class Scene:
         return "; ".join(sentences)
 
 
-def test_a_call_at_its_time_breaks_nothing() -> None:
+def test_a_call_at_its_time_breaks_no_promise() -> None:
     assert Scene().broken() == ""
 
 
@@ -126,22 +126,22 @@ def _closes(scene: Scene) -> None:
         (_closes, "outside the calling hours"),
     ],
 )
-def test_a_call_against_what_the_clinic_has_written_is_seen(changes: Callable[[Scene], None], sentence: str) -> None:
+def test_a_call_that_contradicts_the_clinics_rows_is_reported(changes: Callable[[Scene], None], sentence: str) -> None:
     scene = Scene()
     message = scene.book.reminders["r-1"].message
     changes(scene)
     assert sentence in scene.broken(message=message)
 
 
-def test_a_call_of_a_deleted_reminder_is_seen() -> None:
+def test_a_call_for_a_deleted_reminder_is_reported() -> None:
     assert "which was deleted" in Scene().broken(message="This is r-9. Version 0.")
 
 
-def test_a_request_to_another_account_is_seen() -> None:
+def test_a_request_to_another_account_is_reported() -> None:
     assert "does not belong to" in Scene().broken(account=evolve(GENERIC, account="https://other.example"))
 
 
-def test_two_live_calls_are_seen_until_one_has_been_silent_for_outcome_timeout() -> None:
+def test_two_alive_calls_are_reported_until_one_was_silent_for_the_outcome_timeout() -> None:
     scene = Scene()
     former = scene.had(subjects=(), sign_at=LATER - 899)
     assert "two live calls" in scene.broken()
@@ -160,7 +160,7 @@ def test_a_call_missing_from_the_backup_is_excused_after_a_clock_change_and_a_re
     assert scene.broken() == ""
 
 
-def test_a_call_that_was_answered_503_is_excused_until_it_shows_life() -> None:
+def test_a_call_placed_despite_a_503_is_excused_until_a_sign_of_life() -> None:
     scene = Scene()
     former = scene.had(is_misreported=True)
     assert scene.broken() == ""
@@ -168,7 +168,7 @@ def test_a_call_that_was_answered_503_is_excused_until_it_shows_life() -> None:
     assert "two live calls" in scene.broken()
 
 
-def test_two_calls_under_one_key_are_seen_unless_the_clock_was_set_back_and_a_process_restarted() -> None:
+def test_two_calls_with_one_key_are_reported_unless_clock_and_process_explain_them() -> None:
     scene = Scene()
     scene.had(key="key-1", end="busy", is_reported=True, subjects=())
     assert "two calls under one key" in scene.broken(key="key-1")
@@ -176,7 +176,7 @@ def test_two_calls_under_one_key_are_seen_unless_the_clock_was_set_back_and_a_pr
     assert scene.broken(key="key-1") == ""
 
 
-def test_a_call_after_one_that_was_heard_is_seen_unless_staff_asked() -> None:
+def test_a_call_after_a_heard_one_is_reported_unless_staff_asked() -> None:
     scene = Scene()
     former = scene.had(end="completed", is_reported=True)
     former.known_heard.update(former.subjects)
@@ -185,7 +185,7 @@ def test_a_call_after_one_that_was_heard_is_seen_unless_staff_asked() -> None:
     assert scene.broken() == ""
 
 
-def test_a_call_on_a_guess_is_seen_unless_the_clinic_wants_one_more() -> None:
+def test_a_call_on_a_guess_is_reported_unless_configured() -> None:
     scene = Scene()
     scene.had(end="busy")
     assert "on a guess" in scene.broken()
@@ -195,7 +195,7 @@ def test_a_call_on_a_guess_is_seen_unless_the_clinic_wants_one_more() -> None:
     assert "on a guess" in scene.broken()
 
 
-def test_more_calls_than_the_limits_allow_are_seen() -> None:
+def test_more_calls_than_the_limits_allow_are_reported() -> None:
     scene = Scene(rules=Configuration(account=GENERIC, per_day=1, max_calls=1).rules)
     scene.had(end="busy", is_reported=True, reached_at=NOW - HOUR)
     assert "as often today as the limits allow" in scene.broken()
@@ -212,20 +212,20 @@ def test_more_calls_than_the_limits_allow_are_seen() -> None:
         ({"status": Status.CALLED, "wake_at": None}, "nobody has heard it"),
     ],
 )
-def test_a_reminder_that_is_not_accounted_for_is_seen(changes: dict[str, Any], sentence: str) -> None:
+def test_a_reminder_in_an_unexplained_state_is_reported(changes: dict[str, Any], sentence: str) -> None:
     scene = Scene()
     values = {"id": "r-1", "message": scene.book.reminders["r-1"].message} | changes
     found = Snapshot({"r-1": a_reminder(**values)}, {}, (), {})
     assert sentence in "; ".join(broken_in_the_database(found, [], scene.circumstances))
 
 
-def test_a_reminder_that_is_lost_is_seen() -> None:
+def test_a_lost_reminder_is_reported() -> None:
     scene = Scene()
     found = Snapshot({}, {}, (), {})
     assert list(broken_in_the_database(found, [], scene.circumstances)) == ["r-1: in the book or in the database only"]
 
 
-def test_a_reminder_whose_name_another_one_has_now_is_still_accounted_for() -> None:
+def test_a_reminder_whose_name_was_reused_is_still_accounted_for() -> None:
     scene = Scene()
     former = scene.book.reminders["r-1"]
     scene.book.retires(former)
@@ -250,7 +250,7 @@ def after(scene: Scene, ending: Ending) -> CarrierCall:
 
 
 @pytest.mark.parametrize("ending", NOT_TOLD)
-def test_a_reminder_that_is_called_though_its_call_ended_without_telling_is_seen(ending: Ending) -> None:
+def test_a_reminder_marked_called_after_an_unheard_call_is_reported(ending: Ending) -> None:
     scene = Scene()
     reminder = a_reminder(Status.CALLED, id="r-1", message=scene.book.reminders["r-1"].message)
     found = Snapshot({"r-1": reminder}, {}, (), {})
@@ -268,7 +268,7 @@ def test_a_reminder_that_is_called_though_its_call_ended_without_telling_is_seen
         (CallOutcome.VOICEMAIL, "left to a machine, and none has answered"),
     ],
 )
-def test_a_call_that_is_recorded_with_another_outcome_than_it_had_is_seen(outcome: CallOutcome, sentence: str) -> None:
+def test_a_call_with_a_wrong_recorded_outcome_is_reported(outcome: CallOutcome, sentence: str) -> None:
     scene = Scene()
     call = after(scene, Ending(is_empty=True))
     stored = a_call(CallState.ENDED, external_call_id=call.call_id, outcome=outcome)
@@ -278,7 +278,7 @@ def test_a_call_that_is_recorded_with_another_outcome_than_it_had_is_seen(outcom
     assert list(broken_in_the_outcomes(agreed, [call], scene.circumstances)) == []
 
 
-def test_a_number_that_is_called_before_staff_have_accepted_it_is_seen() -> None:
+def test_a_call_to_an_unaccepted_number_is_reported() -> None:
     scene = Scene()
     scene.book.reminders["r-1"].is_held = True
     assert "whose new number nobody has accepted" in scene.broken()

@@ -46,7 +46,7 @@ def imported(lines: list[Line], shape: Shape, folder: Path) -> Imported | None:
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("language", CHOICES["language"])
-def test_a_table_is_read_as_it_was_meant(style: str, language: str, tmp_path: Path) -> None:
+def test_a_table_is_read_as_intended(style: str, language: str, tmp_path: Path) -> None:
     dice = Random(f"{style} in {language}")
     others = {name: dice.choice(some) for name, some in CHOICES.items()}
     shape = Shape(**(others | {"style": style, "language": language, "encoding": "utf-8", "proves_order": True}))
@@ -69,14 +69,14 @@ def test_a_table_is_read_as_it_was_meant(style: str, language: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("style", ["day first", "month first", "two columns, day first"])
-def test_a_table_of_which_no_line_shows_the_order_of_its_dates_is_refused(style: str, tmp_path: Path) -> None:
+def test_a_table_with_only_ambiguous_dates_is_refused(style: str, tmp_path: Path) -> None:
     assert imported([LINE], Shape(style=style, proves_order=False), tmp_path) is None
 
 
 # What the histories hold is broken once
 
 
-def test_a_line_that_is_taken_though_it_is_spoiled_is_seen() -> None:
+def test_an_invalid_line_that_is_accepted_is_reported() -> None:
     lines, shape = [evolve(LINE, spoiled="midnight")], Shape()
     request: Any = None
     done = Imported(taken={number_of(0, shape): (request, Decision(Intake.ADDED))})
@@ -84,14 +84,14 @@ def test_a_line_that_is_taken_though_it_is_spoiled_is_seen() -> None:
     assert list(broken_by_a_table(lines, shape, Imported())) == []
 
 
-def test_a_clear_line_that_is_refused_or_lost_is_seen() -> None:
+def test_a_valid_line_that_is_rejected_or_lost_is_reported() -> None:
     shape = Shape()
     refused = Imported(unreadable={number_of(0, shape): "no such hour"})
     assert list(broken_by_a_table([LINE], shape, refused)) == ["r-1: no such hour, though nothing is wrong with it"]
     assert list(broken_by_a_table([LINE], shape, Imported())) == ["r-1: lost, though nothing is wrong with it"]
 
 
-def test_a_request_that_is_taken_or_refused_wrongly_is_seen() -> None:
+def test_a_request_with_a_wrong_result_is_reported() -> None:
     spoiled = evolve(LINE, spoiled="an extension")
     assert "an extension" in "".join(broken_by_a_request([LINE, spoiled], BERLIN, is_read=True))
     assert "nothing is wrong" in "".join(broken_by_a_request([LINE], BERLIN, is_read=False))
@@ -116,20 +116,20 @@ def a_former(**changes: Any) -> Wanted:
         (LINE, Intake.CHANGED, a_former(is_cancelled=True), "though it is cancelled"),
     ],
 )
-def test_a_line_that_does_what_it_must_not_is_seen(
+def test_a_line_with_a_forbidden_effect_is_reported(
     line: Line, intake: Intake, former: Wanted | None, sentence: str
 ) -> None:
     assert sentence in "; ".join(broken_by_a_line(line, intake, former))
     assert list(broken_by_a_line(LINE, Intake.HELD, a_former(phone_number=OTHER))) == []
 
 
-def test_a_line_that_is_refused_as_too_late_before_its_limit_is_seen() -> None:
+def test_a_line_rejected_as_too_late_before_its_limit_is_reported() -> None:
     assert "and it is not" in "".join(broken_by_refusing(LINE, Intake.TOO_LATE, AT, AT - MINUTE))
     assert list(broken_by_refusing(LINE, Intake.TOO_LATE, AT, AT)) == []
     assert list(broken_by_refusing(LINE, Intake.ADDED, AT, AT - MINUTE)) == []
 
 
-def test_a_reminder_that_is_shown_wrongly_is_seen() -> None:
+def test_a_reminder_shown_with_wrong_values_is_reported() -> None:
     assert list(broken_by_showing(a_former(), (PHONE, AT))) == []
     for shown in (None, (OTHER, AT), (PHONE, AT.replace(hour=9))):
         assert list(broken_by_showing(a_former(), shown)) == ["r-1: not shown as the clinic has written it"]

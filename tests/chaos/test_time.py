@@ -46,7 +46,7 @@ def suspend_and_set(asleep: timedelta, by: timedelta) -> Jump:
 @pytest.mark.parametrize(
     "jump", [wall(3 * HOUR), wall(-3 * HOUR), suspend(3 * HOUR)], ids=["forward", "back", "suspend"]
 )
-async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(tmp_path: Path, jump: Jump) -> None:
+async def test_a_jump_of_the_clock_does_not_give_up_a_request_in_flight(tmp_path: Path, jump: Jump) -> None:
     """The loop would take the row's lease for run out, but for its list of what it still works on."""
     clock, answer_now = HandClock(), trio.Event()
 
@@ -76,7 +76,7 @@ async def test_a_request_in_flight_is_not_declared_dead_by_a_jump_of_the_clock(t
     [wall(50 * SECOND), suspend(50 * SECOND), suspend_and_set(50 * SECOND, -3 * HOUR)],
     ids=["by the wall clock", "by both", "by the monotonic clock alone"],
 )
-async def test_the_last_look_stops_a_request_whose_lease_is_over_by_either_clock(tmp_path: Path, jump: Jump) -> None:
+async def test_the_last_look_stops_a_request_with_an_expired_lease_by_either_clock(tmp_path: Path, jump: Jump) -> None:
     """The clock jumps between the claim and the request; 50 of the lease's 60 s leave too little for one of 20 s.
 
     There is one line, so that nothing is claimed again before the test has looked.
@@ -102,7 +102,7 @@ async def test_the_last_look_stops_a_request_whose_lease_is_over_by_either_clock
     assert len(engine.provider.placed) == 1
 
 
-async def test_what_became_due_while_the_machine_slept_is_called_one_by_one(tmp_path: Path) -> None:
+async def test_reminders_due_while_the_machine_slept_are_called_one_by_one(tmp_path: Path) -> None:
     """The calls per second of three hours are not saved up."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock, dialers=50, per_second=1) as engine:
@@ -120,7 +120,7 @@ async def test_what_became_due_while_the_machine_slept_is_called_one_by_one(tmp_
     assert [placement.reminder_id for placement in engine.provider.placed] == [f"r{number}" for number in range(10)]
 
 
-async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lines(tmp_path: Path) -> None:
+async def test_after_a_long_sleep_calls_in_flight_do_not_exceed_the_lines(tmp_path: Path) -> None:
     clock, answer_now = HandClock(), trio.Event()
 
     async def when_released(placement: Placement) -> Answer:
@@ -140,7 +140,7 @@ async def test_after_a_long_sleep_no_more_calls_are_in_flight_than_there_are_lin
 
 
 @pytest.mark.parametrize("jump", [wall(HOUR), wall(-HOUR)], ids=["forward", "back"])
-async def test_a_clock_that_is_set_ends_no_call_whose_phone_may_be_ringing(tmp_path: Path, jump: Jump) -> None:
+async def test_setting_the_clock_ends_no_call_that_may_be_ringing(tmp_path: Path, jump: Jump) -> None:
     """A call is given up when it was silent for `outcome_timeout` by the process's own clock."""
     clock = HandClock()
     phone = "+12025550001"
@@ -161,7 +161,7 @@ async def test_a_clock_that_is_set_ends_no_call_whose_phone_may_be_ringing(tmp_p
         await engine.until("r2", "processing")
 
 
-async def test_what_expired_by_a_clock_that_was_ahead_at_boot_is_called_once_it_is_right(tmp_path: Path) -> None:
+async def test_a_reminder_expired_by_a_wrong_clock_at_boot_is_called_once_it_is_right(tmp_path: Path) -> None:
     clock = HandClock(time=NOW + timedelta(days=9))
     async with an_engine(tmp_path / "db", clock) as engine:
         await engine.insert("due", at=NOW)
@@ -175,7 +175,9 @@ async def test_what_expired_by_a_clock_that_was_ahead_at_boot_is_called_once_it_
 
 
 @pytest.mark.parametrize("jump", [wall(5 * HOUR), suspend(5 * HOUR)], ids=["clock set", "slept"])
-async def test_what_is_too_late_afterwards_is_not_called_and_has_a_reason(tmp_path: Path, jump: Jump) -> None:
+async def test_a_reminder_that_is_too_late_after_a_sleep_is_not_called_and_has_a_reason(
+    tmp_path: Path, jump: Jump
+) -> None:
     """Too late by default is four hours: an unexpected call then helps nobody."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
@@ -187,7 +189,7 @@ async def test_what_is_too_late_afterwards_is_not_called_and_has_a_reason(tmp_pa
     assert engine.provider.placed == []
 
 
-async def test_a_clock_that_jumps_and_comes_back_calls_nobody_twice_and_loses_nothing(tmp_path: Path) -> None:
+async def test_a_clock_that_jumps_and_returns_calls_nobody_twice_and_loses_nothing(tmp_path: Path) -> None:
     """What was rung early, by a wrong clock, is not rung again at its right time; what comes later still is."""
     clock = HandClock()
     async with an_engine(tmp_path / "db", clock) as engine:
@@ -213,7 +215,7 @@ async def test_a_clock_that_jumps_and_comes_back_calls_nobody_twice_and_loses_no
     ],
     ids=["an hour less", "an hour more"],
 )
-async def test_after_a_clock_change_overnight_phones_ring_at_nine_and_not_before(
+async def test_after_an_overnight_clock_change_no_phone_rings_before_nine(
     tmp_path: Path, evening: datetime, opens: datetime
 ) -> None:
     """Due in the evening, called when the calling hours open where the patient is: in UTC they would be wrong."""

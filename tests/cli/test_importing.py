@@ -44,8 +44,9 @@ def rejected(terminal: Terminal, name: str = "list.rejected.csv") -> list[list[s
 
 
 def stored(terminal: Terminal) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything that is stored, but for the records of the imports themselves."""
     with open_sync(terminal.folder / "reminderd.db") as connection:
-        return contents(connection)
+        return {table: rows for table, rows in contents(connection).items() if table != "imports"}
 
 
 def test_a_line_becomes_a_reminder(terminal: Terminal) -> None:

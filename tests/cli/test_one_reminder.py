@@ -227,6 +227,17 @@ def test_a_reminder_may_be_added_with_a_template(terminal: Terminal) -> None:
     assert terminal.json("show", row["id"])["message"] == "On Tuesday, January 8 at 4:00 PM."
 
 
+def test_a_reminder_may_be_added_in_a_language_and_a_name_for_its_template_is_asked_for(terminal: Terminal) -> None:
+    with (terminal.folder / "config.toml").open("a") as config:
+        config.write('[messages]\ntemplates.checkup = "Hello {name}."\n')
+    words = ("add", "--phone", "+4930123456", "--at", "2030-01-07 09:30", "--template", "checkup")
+    assert "--name: missing" in terminal.type(*words, code=2).stderr
+    assert "not written in es" in terminal.type(*words, "--name", "Ana", "--language", "Spanish").stderr
+    terminal.add("--language", "es")
+    languages = [terminal.json("show", row["id"])["language"] for row in terminal.json("list")]
+    assert sorted(languages, key=str) == [None, "es"]
+
+
 def test_a_time_is_read_in_the_patients_time_zone_if_there_is_one(terminal: Terminal) -> None:
     added = terminal.add("--timezone", "America/New_York", "--expires", "2030-01-07 10:00")
     assert added["scheduled_at"] == "2030-01-07T15:30:00.000+01:00"
@@ -306,3 +317,25 @@ def test_show_prints_codes_in_json_and_text_in_tables(terminal: Terminal) -> Non
     assert "not answered" in text
     assert "cancel requested" in text
     assert not any(code in text for code in ("hold_code", "number_changed", "not_answered", "cancel_requested"))
+
+
+def test_a_note_of_the_manual_call_is_in_the_history_without_a_number(terminal: Terminal) -> None:
+    reminder = terminal.add("--ref", "a7")
+    terminal.type("done", "a7", "--note", "spoke to her at 0170 123456")
+    terminal.type("done", "a7", "--note", "spoke to her at 0170 123456")
+    terminal.type("done", "a7", "--note", "she comes")
+    shown = terminal.json("show", reminder["id"])
+    assert (shown["status"], shown["end_code"]) == ("cancelled", "done_by_staff")
+    assert [act["detail"] for act in shown["audit"] if act["act"] == "done"] == [
+        "spoke to her at *********56",
+        "she comes",
+    ]
+    assert terminal.type("done", "a7", "--note", " ", code=2).stderr.startswith("--note: not a note")
+
+
+def test_one_that_needs_nothing_is_not_noted_as_done(terminal: Terminal) -> None:
+    terminal.add("--ref", "a7")
+    terminal.type("cancel", "a7")
+    refused = terminal.type("done", "a7", code=1).stderr
+    assert refused == "not noted: it needs nothing: cancelled (status: cancelled)\n"
+    assert terminal.type("call-again", "a7").stdout.endswith(" is scheduled\n")

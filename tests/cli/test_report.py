@@ -151,3 +151,16 @@ def test_an_empty_date_is_an_error(terminal: Terminal) -> None:
 def test_json_and_csv_together_are_wrong_usage(clinic: Terminal, words: list[str]) -> None:
     refused = clinic.type(*words, code=2)
     assert (refused.stdout, refused.stderr) == ("", "--csv: with --json; expected one or the other\n")
+
+
+def test_a_patient_noted_as_called_by_staff_no_longer_needs_a_human(clinic: Terminal) -> None:
+    said = [clinic.type("done", f"ref {name}").stdout for name in ("c-failed", "d-wants", "b-waits")]
+    assert said == [
+        "c-failed is failed, and done\n",
+        "d-wants is called, and done\n",
+        "b-waits is cancelled, and done\n",
+    ]
+    rows = json.loads(clinic.type("report", "--date", DAY, "--json").stdout)["reminders"]
+    assert [row["id"] for row in rows if row["outcome"] == "done by staff"] == ["b-waits", "c-failed", "d-wants"]
+    assert clinic.type("report", "--date", DAY).stdout.endswith("nobody needs a human\n")
+    assert clinic.json("list", "--needs-human") == []

@@ -8,11 +8,11 @@ from reminderd.config import Config
 URL = "mailtos://anna:pa55word@mail.example"
 
 
-def test_no_alert_is_sent_unless_a_url_is_set(load: Callable[..., Config]) -> None:
+def test_without_a_url_alerts_are_off(load: Callable[..., Config]) -> None:
     assert load("").alerts.urls == ()
 
 
-def test_urls_may_be_in_a_file_and_are_never_printed(load: Callable[..., Config], tmp_path: Path) -> None:
+def test_alert_urls_may_be_in_a_file_and_are_never_printed(load: Callable[..., Config], tmp_path: Path) -> None:
     (tmp_path / "urls").write_text(f"{URL}\n\njsons://hook.example/path\n")
     config = load('[alerts]\nurls_file = "$CREDENTIALS_DIRECTORY/urls"', {"CREDENTIALS_DIRECTORY": str(tmp_path)})
     assert config.alerts.urls == (URL, "jsons://hook.example/path")
@@ -21,7 +21,7 @@ def test_urls_may_be_in_a_file_and_are_never_printed(load: Callable[..., Config]
     assert "pa55word" not in f"{config!r} {config}"
 
 
-def test_urls_of_the_environment_replace_the_file_of_the_configuration(load: Callable[..., Config]) -> None:
+def test_alert_urls_of_the_environment_replace_the_configured_file(load: Callable[..., Config]) -> None:
     assert load('[alerts]\nurls_file = "missing"', {"REMINDERD__ALERTS__URLS": URL}).alerts.urls == (URL,)
 
 

@@ -24,7 +24,7 @@ def test_the_token_may_be_in_a_file_and_is_never_printed(load: Callable[..., Con
     ("token", "message"),
     [("secret", "is too short; expected at least 32"), ("a b" * 20, "can't be sent in an HTTP header")],
 )
-def test_a_token_that_is_short_or_can_not_be_sent_is_an_error(
+def test_a_token_that_is_short_or_not_valid_in_a_header_is_an_error(
     errors: Callable[..., list[str]], token: str, message: str
 ) -> None:
     (line,) = errors(f'[api]\ntoken = "{token}"')

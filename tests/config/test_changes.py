@@ -32,7 +32,7 @@ def keys(*paths: tuple[str, ...]) -> list[str]:
     return [written(path) for path in paths]
 
 
-def test_what_may_change_now_changes_and_the_rest_is_kept(load: Load) -> None:
+def test_reloadable_keys_change_at_once_and_the_others_keep_their_values(load: Load) -> None:
     running = load(f'{GENERIC}[calling]\ntimezone = "America/New_York"\nstart = "08:00"\n[web]\nport = 1\n')
     wanted = load(
         f'{GENERIC}[calling]\ntimezone = "America/New_York"\nstart = "09:00"\n'
@@ -48,7 +48,7 @@ def test_what_may_change_now_changes_and_the_rest_is_kept(load: Load) -> None:
     )
 
 
-def test_a_configuration_does_not_differ_from_itself(load: Load) -> None:
+def test_a_configuration_has_no_changes_to_itself(load: Load) -> None:
     found = changes(load(GENERIC), load(GENERIC))
     assert (found.at_once, found.later, found.config) == ((), (), load(GENERIC))
 
@@ -63,7 +63,7 @@ def test_a_secret_changes_when_its_file_changes(load: Load, tmp_path: Path) -> N
     assert found.config.provider.generic.api_key == "another-key"
 
 
-def test_the_authentication_of_webhooks_changes_together_with_its_secret(load: Load) -> None:
+def test_webhook_auth_and_its_secret_change_together(load: Load) -> None:
     wanted = load(GENERIC.replace('"bearer"', '"standard-webhooks"').replace("a-token-of-sixteen", "whsec_" + "A" * 32))
     found = changes(load(GENERIC), wanted)
     assert keys(*found.at_once) == ["[provider.generic].webhook_auth", "[provider.generic].webhook_secret"]
@@ -78,7 +78,7 @@ def test_the_authentication_of_webhooks_changes_together_with_its_secret(load: L
         pytest.param(TWILIO, "5550190", "5550191", ["auth_token"], ["from_number"], id="another number"),
     ],
 )
-def test_no_new_secret_goes_to_the_old_provider(
+def test_a_new_secret_is_never_used_with_the_old_account(
     load: Load, before: str, replaced: str, by: str, at_once: list[str], later: list[str]
 ) -> None:
     after = before.replace(replaced, by).replace('"one-', '"another-')
@@ -87,14 +87,14 @@ def test_no_new_secret_goes_to_the_old_provider(
     assert [path[-1] for path in found.later] == later
 
 
-def test_with_another_provider_all_keys_of_its_section_wait(load: Load) -> None:
+def test_after_a_change_of_provider_its_whole_section_waits_for_a_restart(load: Load) -> None:
     found = changes(load(TWILIO), load(f"{TWILIO}[redial]\nmax_calls = 1\n{GENERIC}"))
     assert keys(*found.at_once) == ["[redial].max_calls"]
     assert "[provider].calls_per_second" in keys(*found.later), "the new kind's default"
     assert found.config.provider == load(TWILIO).provider
 
 
-def test_every_place_that_may_change_is_in_the_documents_table() -> None:
+def test_every_reloadable_key_exists_and_is_in_the_documented_table() -> None:
     """And is a section or a key that there is."""
     document = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
     table = document.partition("## Change the configuration while it runs")[2].partition("\n## ")[0]
@@ -115,7 +115,7 @@ def test_another_public_address_takes_effect_at_once(load: Load) -> None:
 
 
 @pytest.mark.parametrize("kind", ["generic", "sandbox"])
-def test_the_public_address_of_another_provider_waits_with_it(load: Load, kind: str) -> None:
+def test_the_public_address_changes_only_together_with_the_provider(load: Load, kind: str) -> None:
     """Calls under way, and those that the present provider still places, need the present one."""
     twilio = load(TWILIO)
     found = changes(twilio, load(GENERIC if kind == "generic" else '[provider]\nkind = "sandbox"\n'))

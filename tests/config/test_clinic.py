@@ -40,7 +40,7 @@ def test_anything_but_a_country_code_is_an_error(errors: Errors, line: str, mess
     assert message in found
 
 
-def test_a_list_without_the_clinics_country_may_name_a_country_of_the_same_numbering(load: Load) -> None:
+def test_allowed_countries_may_name_a_country_that_shares_the_clinics_numbering(load: Load) -> None:
     assert load('[clinic]\ncountry = "JE"\nallowed_countries = ["GB"]').clinic.country == "JE"
 
 
@@ -73,12 +73,12 @@ def test_the_clinics_own_numbers_are_read_as_they_are_dialed_in_its_country(load
         ('[provider.twilio]\nfrom_number = "202 555 0190"', "[provider.twilio].from_number: without country code"),
     ],
 )
-def test_a_number_of_the_clinic_that_can_not_exist_is_an_error(errors: Errors, toml: str, message: str) -> None:
+def test_an_impossible_number_of_the_clinic_is_an_error(errors: Errors, toml: str, message: str) -> None:
     (found,) = [line for line in errors(toml) if "number" in line]
     assert message in found
 
 
-def test_a_wrong_country_is_the_only_error_about_a_national_number(errors: Errors) -> None:
+def test_an_invalid_country_is_not_also_reported_for_national_numbers(errors: Errors) -> None:
     (found,) = errors('[clinic]\ncountry = "UK"\n[messages]\nphone = "020 7946 0123"')
     assert "[clinic].country" in found
 

@@ -19,7 +19,7 @@ EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 
 
 @pytest.mark.parametrize("calling", ["", '[calling]\nholidays = ["12-25"]', '[calling]\ndays = ["mon", "tue"]'])
-def test_a_real_provider_without_calling_hours_is_warned_about(load: Load, calling: str) -> None:
+def test_a_real_provider_without_calling_hours_causes_a_warning(load: Load, calling: str) -> None:
     (warning,) = config_warnings(load(calling + LIMITED + GENERIC, PLACE))
     assert (
         warning == "no calling hours are set, so patients may be called at night; set start, end and days in [calling]"
@@ -27,23 +27,23 @@ def test_a_real_provider_without_calling_hours_is_warned_about(load: Load, calli
 
 
 @pytest.mark.parametrize("calling", ['[calling]\nend = "21:00"', '[calling.hours]\nmon = "09:00-19:00"'])
-def test_calling_hours_of_any_kind_are_the_clinics_own_decision(load: Load, calling: str) -> None:
+def test_any_calling_hours_cause_no_warning(load: Load, calling: str) -> None:
     assert config_warnings(load(calling + LIMITED + GENERIC, PLACE)) == []
 
 
 @pytest.mark.parametrize("key", ["answered_per_day", "answered_per_week"])
-def test_a_real_provider_without_limits_is_warned_about(load: Load, key: str) -> None:
+def test_a_real_provider_without_limits_causes_a_warning(load: Load, key: str) -> None:
     hours = '[calling]\nend = "21:00"\n'
     (warning,) = config_warnings(load(hours + GENERIC, PLACE))
     assert warning == "a patient with several reminders may be called several times a day; set [limits]"
     assert config_warnings(load(f"{hours}[limits]\n{key} = 2\n{GENERIC}", PLACE)) == []
 
 
-def test_the_sandbox_needs_no_warning(load: Load) -> None:
+def test_the_sandbox_causes_no_warning(load: Load) -> None:
     assert config_warnings(load(None)) == []
 
 
-def test_the_example_with_a_real_provider_leads_to_no_warning(tmp_path: Path) -> None:
+def test_the_example_with_a_real_provider_causes_no_warning(tmp_path: Path) -> None:
     environ = {
         "REMINDERD__PROVIDER__GENERIC__API_URL": "https://voice.example",
         "REMINDERD__PROVIDER__GENERIC__API_KEY": "key",
@@ -54,7 +54,7 @@ def test_the_example_with_a_real_provider_leads_to_no_warning(tmp_path: Path) ->
     assert config_warnings(config) == []
 
 
-def test_a_country_that_is_not_set_is_warned_about(load: Load) -> None:
+def test_a_missing_country_causes_a_warning(load: Load) -> None:
     careful = '[calling]\nend = "21:00"\ntimezone = "US/Eastern"' + LIMITED + GENERIC
     (warning,) = config_warnings(load(careful))
     assert (
@@ -73,7 +73,7 @@ def test_a_country_that_is_not_set_is_warned_about(load: Load) -> None:
         ("GB", "Antarctica/Troll", 0),
     ],
 )
-def test_a_time_zone_of_another_country_is_warned_about(load: Load, country: str, zone: str, found: int) -> None:
+def test_a_time_zone_of_another_country_causes_a_warning(load: Load, country: str, zone: str, found: int) -> None:
     place = {"REMINDERD__CLINIC__COUNTRY": country, "REMINDERD__CALLING__TIMEZONE": zone}
     warnings = config_warnings(load('[calling]\nend = "21:00"' + LIMITED + GENERIC, place))
     assert (
@@ -86,7 +86,7 @@ def test_a_time_zone_of_another_country_is_warned_about(load: Load, country: str
     ("host", "found"),
     [("127.0.0.1", 0), ("127.0.0.2", 0), ("::1", 0), ("localhost", 0), ("::", 1), ("a.example", 1)],
 )
-def test_metrics_that_others_may_reach_are_warned_about(load: Load, host: str, found: int) -> None:
+def test_publicly_reachable_metrics_cause_a_warning(load: Load, host: str, found: int) -> None:
     careful = '[calling]\nend = "21:00"' + LIMITED + GENERIC
     warnings = config_warnings(load(f'{careful}[metrics]\nport = 9464\nhost = "{host}"\n', PLACE))
     assert len(warnings) == found

@@ -9,7 +9,7 @@ Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
 
 
-def test_the_environment_wins_over_the_file_and_our_own_names_over_the_legacy_ones(load: Load) -> None:
+def test_the_environment_overrides_the_file_and_our_names_override_legacy_names(load: Load) -> None:
     toml = "[web]\nport = 1\n[worker]\npoll_interval_seconds = 1"
     assert load(toml).web.port == 1
     assert load(toml, {"WEBHOOK_PORT": "2"}).web.port == 2
@@ -42,7 +42,7 @@ def test_an_empty_legacy_name_counts_as_unset(load: Load) -> None:
     assert load("[web]\nport = 1", {"WEBHOOK_PORT": "", "REMINDERD_CONFIG": ""}).web.port == 1
 
 
-def test_the_text_of_a_variable_becomes_the_type_of_the_key(load: Load) -> None:
+def test_a_variable_is_converted_to_the_type_of_its_key(load: Load) -> None:
     config = load(
         None,
         {
@@ -76,7 +76,7 @@ def test_the_text_of_a_variable_becomes_the_type_of_the_key(load: Load) -> None:
         ("CALLING__DAYS", "", 'a list of some of "mon"'),
     ],
 )
-def test_a_text_that_is_not_of_the_type_of_the_key_is_an_error(
+def test_a_variable_that_does_not_convert_to_its_keys_type_is_an_error(
     errors: Errors, name: str, text: str, expected: str
 ) -> None:
     (line,) = errors(None, {f"REMINDERD__{name}": text})

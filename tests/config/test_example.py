@@ -31,7 +31,7 @@ def defaults() -> Iterator[tuple[str, str, object]]:
         yield ".".join(path[:-1]), path[-1], attribute.default
 
 
-def test_the_example_is_without_errors_and_changes_nothing_but_the_place_the_hours_and_the_limits(
+def test_the_example_is_valid_and_only_changes_clinic_calling_and_limits(
     tmp_path: Path,
 ) -> None:
     config = load_config(EXAMPLE, {}, tmp_path)
@@ -45,7 +45,7 @@ def test_the_example_is_without_errors_and_changes_nothing_but_the_place_the_hou
     assert config.limits == LimitsConfig(**careful["limits"])
 
 
-def test_the_example_has_every_key_at_its_careful_value_or_its_default_in_the_codes_own_order() -> None:
+def test_the_example_has_every_key_in_the_codes_order_at_its_careful_or_default_value() -> None:
     document = tomllib.loads(COMMENTED_KEY.sub("", EXAMPLE.read_text(encoding="utf-8")))
     for parent, child in (("provider", "generic"), ("provider", "twilio"), ("calling", "hours")):
         document[f"{parent}.{child}"] = document[parent].pop(child)
@@ -57,7 +57,7 @@ def test_the_example_has_every_key_at_its_careful_value_or_its_default_in_the_co
     assert written == known
 
 
-def test_no_careful_value_is_the_default() -> None:
+def test_the_examples_careful_values_differ_from_the_defaults() -> None:
     built_in = {(section, key): default for section, key, default in defaults()}
     for key, value in CAREFUL.items():
         assert built_in[key] != (tuple(value) if isinstance(value, list) else value)
@@ -73,7 +73,7 @@ def test_every_key_of_the_example_is_explained() -> None:
             explained = line.startswith("# ")
 
 
-def test_the_readmes_first_configuration_says_where_the_clinic_is(tmp_path: Path) -> None:
+def test_the_readmes_first_configuration_sets_country_and_time_zone(tmp_path: Path) -> None:
     readme = (EXAMPLE.parent / "README.md").read_text(encoding="utf-8")
     first = textwrap.dedent(readme[: readme.index("[provider]")].rpartition("```toml\n")[2])
     (tmp_path / "config.toml").write_text(first, encoding="utf-8")
@@ -81,6 +81,6 @@ def test_the_readmes_first_configuration_says_where_the_clinic_is(tmp_path: Path
     assert (config.clinic.country, config.calling.timezone) == ("US", "America/New_York")
 
 
-def test_no_line_of_the_example_is_wider_than_a_screen_but_for_a_prompt() -> None:
+def test_the_examples_lines_fit_on_a_screen_except_for_prompts() -> None:
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not re.match(r'#   [a-z_]+ = "', line)] == []

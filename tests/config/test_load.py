@@ -9,7 +9,7 @@ Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
 
 
-def test_without_any_configuration_it_is_the_sandbox_and_a_database_in_the_working_directory(tmp_path: Path) -> None:
+def test_the_default_is_the_sandbox_and_a_database_in_the_working_directory(tmp_path: Path) -> None:
     config = load_config(None, {}, tmp_path)
     assert config.provider.kind == "sandbox"
     assert config.database.path == tmp_path / "reminderd.db"
@@ -39,7 +39,7 @@ def test_relative_paths_are_relative_to_the_files_folder(tmp_path: Path) -> None
     assert config.log.path == etc / "c.log"
 
 
-def test_all_errors_are_reported_at_once_each_with_its_place(errors: Errors) -> None:
+def test_all_errors_are_reported_at_once_with_their_places(errors: Errors) -> None:
     found = errors(
         """
         dialers = 3
@@ -114,7 +114,7 @@ def test_a_syntax_error_is_reported_with_its_file_and_line(errors: Errors) -> No
 
 
 @pytest.mark.parametrize("section", ["[web]", "[provider.twilio]"])
-def test_a_section_that_is_there_twice_is_named_as_it_is_written(errors: Errors, section: str) -> None:
+def test_a_duplicate_section_is_named_as_written(errors: Errors, section: str) -> None:
     (line,) = errors(f"{section}\n{section}\n")
     assert f"config.toml: {section} is there twice (at line 2, " in line
 
@@ -129,7 +129,7 @@ def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
         assert caught.value.errors == [f"{place}: there is no such file; expected the path of the configuration"]
 
 
-def test_a_folder_in_the_files_place_is_an_error(tmp_path: Path, errors: Errors) -> None:
+def test_a_folder_instead_of_a_file_is_an_error(tmp_path: Path, errors: Errors) -> None:
     (tmp_path / "config.toml").mkdir()
     (line,) = errors(None)
     assert "can't be read" in line
@@ -145,11 +145,11 @@ def test_a_byte_order_mark_is_no_error(load: Load) -> None:
     assert load("\ufeff[worker]\ndialers = 2").worker.dialers == 2
 
 
-def test_nesting_without_end_is_an_error(errors: Errors) -> None:
+def test_excessive_nesting_is_an_error(errors: Errors) -> None:
     assert len(errors("x = " + "[" * 100_000)) == 1
 
 
-def test_a_broken_file_hides_no_error_of_the_environment_and_makes_none_up(errors: Errors) -> None:
+def test_with_a_syntax_error_the_environments_own_errors_are_still_reported(errors: Errors) -> None:
     environ = {
         "REMINDERD__WEB__PORT": "x",
         "VOICE_PROVIDER_API_URL": "https://p.example",

@@ -13,8 +13,6 @@ from tests.config.conftest import Errors
         ("config.toml", "this configuration"),
     ],
 )
-def test_the_log_is_not_written_into_the_database_nor_into_the_configuration(
-    errors: Errors, file: str, what: str
-) -> None:
+def test_the_log_cannot_be_the_database_or_the_configuration_file(errors: Errors, file: str, what: str) -> None:
     (line,) = errors(f'[log]\nfile = "{file}"\n')
     assert line == f"config.toml: [log].file: is {what}; expected a file of its own"

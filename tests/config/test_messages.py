@@ -7,8 +7,9 @@ from attrs import asdict, fields
 
 from reminderd.config import Config, MessagesConfig, script_of, templates_of, with_provider
 from reminderd.core.script.advice import advice
-from reminderd.core.script.prompts import BUILT_IN, Prompt
-from reminderd.core.script.templates import Script, spoken
+from reminderd.core.script.languages import BUILT_IN
+from reminderd.core.script.prompts import Prompt
+from reminderd.core.script.scripts import Script, spoken
 from reminderd.providers.twilio.settings import TwilioSettings
 
 Load = Callable[..., Config]
@@ -23,7 +24,7 @@ def test_there_is_a_key_for_every_part_but_the_message() -> None:
     assert names == [*OURS, *(part.value for part in Prompt if part is not Prompt.MESSAGE), "templates"]
 
 
-def test_nothing_is_required(load: Load) -> None:
+def test_no_messages_key_is_required(load: Load) -> None:
     assert load().messages == MessagesConfig()
     calling = with_provider(load(), TwilioSettings(from_number="+12025550100"))
     assert script_of(calling) == Script(from_number="+12025550100")
@@ -93,20 +94,22 @@ def test_the_environment_can_set_prompts(load: Load) -> None:
         ("goodbye", "a" * 1001, "is 1,001 characters long; expected at most 1,000 characters"),
     ],
 )
-def test_a_text_that_can_not_be_spoken_is_one_error(errors: Errors, key: str, value: str, message: str) -> None:
+def test_a_messages_value_that_cannot_be_spoken_is_one_error(
+    errors: Errors, key: str, value: str, message: str
+) -> None:
     (line,) = errors(f'[messages]\n{key} = "{value}"')
     assert line.startswith(f"config.toml: [messages].{key}: {message}")
     assert "; expected " in line
     assert len(line) < 300
 
 
-def test_a_template_is_a_name_and_a_text(load: Load) -> None:
+def test_templates_are_read_with_their_names(load: Load) -> None:
     config = load(
         '[calling]\ntimezone = "US/Eastern"\n[messages]\nclinic = "Dr. Brown"\n'
         '[messages.templates]\ncheck_up2 = "On {date} at {time}, {clinic}."'
     )
     assert templates_of(config).by_name == {"check_up2": "On {date} at {time}, {clinic}."}
-    assert templates_of(config).clinic == "Dr. Brown"
+    assert templates_of(config).scripts.own.clinic == "Dr. Brown"
 
 
 @pytest.mark.parametrize(
@@ -127,17 +130,17 @@ def test_a_template_is_a_name_and_a_text(load: Load) -> None:
         ("checkup = 5", "contains something other than text; expected "),
     ],
 )
-def test_a_template_that_can_not_be_spoken_is_one_error(errors: Errors, templates: str, message: str) -> None:
+def test_a_template_that_cannot_be_spoken_is_one_error(errors: Errors, templates: str, message: str) -> None:
     (line,) = errors(f"[messages.templates]\n{templates}")
     assert line.startswith(f"config.toml: [messages].templates: {message}")
 
 
-def test_templates_that_are_no_section_are_an_error(errors: Errors) -> None:
+def test_templates_must_be_a_section(errors: Errors) -> None:
     (line,) = errors('[messages]\ntemplates = "checkup"')
     assert line.startswith("config.toml: [messages].templates: is text; expected a section of names")
 
 
-def test_bytes_of_the_environment_that_are_not_text_are_an_error(errors: Errors) -> None:
+def test_a_variable_that_is_not_valid_text_is_an_error(errors: Errors) -> None:
     (line,) = errors(None, {"REMINDERD__MESSAGES__CLINIC": "Dr. \udcff"})
     assert "environment REMINDERD__MESSAGES__CLINIC: contains a control character" in line
 
@@ -152,17 +155,17 @@ def test_any_language_tag_is_valid(load: Load, language: str) -> None:
     assert load(f'[messages]\nlanguage = "{language}"').messages.language == language
 
 
-def test_a_voicemail_may_have_the_message_in_it_and_the_linter_warns(load: Load) -> None:
+def test_a_voicemail_with_the_message_is_valid_but_causes_a_warning(load: Load) -> None:
     config = load('[messages]\nvoicemail = "{clinic}, {phone}: {message}"')
     assert any("has {message} in it" in line for line in advice(script_of(config)))
 
 
-def test_the_comments_of_the_example_are_the_built_in_prompts() -> None:
+def test_the_prompts_in_the_examples_comments_are_the_built_in_ones() -> None:
     written = dict(re.findall(r'^#   (\w+) = "(.*)"$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE))
     assert written == {part.value: text for part, text in BUILT_IN["en"].templates.items()}
 
 
-def test_the_prompts_in_the_comments_of_the_example_are_valid(load: Load) -> None:
+def test_the_prompts_in_the_examples_comments_are_valid(load: Load) -> None:
     written = re.findall(r'^#   (\w+ = ".*")$', EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
     messages = asdict(load("[messages]\n" + "\n".join(written)).messages)
     assert all(messages[part] for part in Prompt if part is not Prompt.MESSAGE)

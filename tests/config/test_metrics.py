@@ -13,7 +13,7 @@ def test_without_a_port_there_are_no_metrics(load: Load) -> None:
     assert (metrics.host, metrics.port) == ("127.0.0.1", 0)
 
 
-def test_a_port_may_be_set_for_one_process_alone(load: Load) -> None:
+def test_a_variable_sets_the_metrics_port_of_one_process(load: Load) -> None:
     assert load("[metrics]\nport = 9464", {"REMINDERD__METRICS__PORT": "9465"}).metrics.port == 9465
 
 
@@ -28,7 +28,7 @@ def test_anything_but_an_address_is_an_error(errors: Errors, toml: str, place: s
 
 
 @pytest.mark.parametrize("toml", ["[metrics]\nport = 4000", "[web]\nport = 8000\n[metrics]\nport = 8000"])
-def test_the_port_of_the_webhooks_is_not_for_metrics(errors: Errors, toml: str) -> None:
+def test_metrics_cannot_use_the_webhook_port(errors: Errors, toml: str) -> None:
     (line,) = errors(toml)
     assert line == (
         "config.toml: [metrics].port: is the same as [web].port, which the internet may reach;"

@@ -20,7 +20,7 @@ def generic(**keys: str) -> str:
     return "[provider.generic]\n" + "\n".join(f'{key} = "{value}"' for key, value in keys.items())
 
 
-def test_a_providers_url_chooses_generic_unless_the_kind_says_otherwise(load: Load) -> None:
+def test_a_provider_url_selects_generic_unless_kind_is_set(load: Load) -> None:
     assert load(GENERIC, ENVIRONMENT).provider.kind == "generic"
     assert load(GENERIC, ENVIRONMENT | {"REMINDERD__PROVIDER__KIND": "sandbox"}).provider.kind == "sandbox"
 
@@ -34,7 +34,7 @@ def test_the_generic_provider_needs_url_key_and_secret(errors: Errors) -> None:
     ]
 
 
-def test_a_wrong_url_hides_nothing_else_that_is_missing(errors: Errors) -> None:
+def test_an_invalid_url_does_not_hide_missing_keys(errors: Errors) -> None:
     assert len(errors(generic(api_url="voice.example"))) == 3
 
 
@@ -43,7 +43,7 @@ def test_without_webhook_auth_no_secret_is_needed(load: Load) -> None:
     assert config.provider.generic.webhook_secret == ""
 
 
-def test_with_the_sandbox_secrets_are_neither_needed_nor_read(load: Load) -> None:
+def test_the_sandbox_needs_and_reads_no_secrets(load: Load) -> None:
     toml = '[provider]\nkind = "sandbox"\n' + generic(api_key_file="not-there", webhook_secret="not base64")
     assert load(toml).provider.kind == "sandbox"
 
@@ -51,7 +51,7 @@ def test_with_the_sandbox_secrets_are_neither_needed_nor_read(load: Load) -> Non
 @pytest.mark.parametrize("size", [24, 25, 26, 64])
 @pytest.mark.parametrize("prefix", ["", "whsec_"])
 @pytest.mark.parametrize("padded", [True, False])
-def test_a_valid_signing_key_is_decoded_as_the_package_does(
+def test_a_valid_signing_key_is_decoded_as_the_standard_webhooks_package_does(
     load: Load, *, size: int, prefix: str, padded: bool
 ) -> None:
     encoded = b64encode(bytes(range(size))).decode()
@@ -73,7 +73,7 @@ def test_a_valid_signing_key_is_decoded_as_the_package_does(
         ("bearer", "sixteen letters!", "can't be sent in an HTTP header"),
     ],
 )
-def test_a_secret_that_can_not_work_is_an_error_that_does_not_print_it(
+def test_a_secret_that_cannot_work_is_an_error_that_does_not_print_it(
     errors: Errors, auth: str, secret: str, message: str
 ) -> None:
     (line,) = errors(generic(api_url="https://v.example", api_key="k", webhook_auth=auth, webhook_secret=secret))
@@ -88,7 +88,7 @@ def test_a_bearer_token_of_sixteen_characters_is_valid(load: Load) -> None:
     assert load(toml).provider.generic.webhook_secret == token
 
 
-def test_a_key_that_no_header_can_carry_is_an_error(errors: Errors) -> None:
+def test_a_key_that_is_not_valid_in_a_header_is_an_error(errors: Errors) -> None:
     (line,) = errors(generic(api_url="https://v.example", api_key="schlüssel", webhook_auth="none"))
     assert "can't be sent in an HTTP header" in line
     assert "schl" not in line
@@ -102,7 +102,7 @@ def test_secrets_are_read_from_files_relative_to_the_configuration(load: Load, t
     assert config.provider.generic.webhook_secret == SECRET
 
 
-def test_a_secrets_file_may_be_a_credential_of_the_supervisor(load: Load, tmp_path: Path) -> None:
+def test_a_secrets_file_may_be_a_systemd_credential(load: Load, tmp_path: Path) -> None:
     folder = tmp_path / "credentials"
     folder.mkdir()
     (folder / "key").write_text("key-2\n")
@@ -111,7 +111,7 @@ def test_a_secrets_file_may_be_a_credential_of_the_supervisor(load: Load, tmp_pa
     assert config.provider.generic.api_key == "key-2"
 
 
-def test_credentials_without_a_supervisor_are_an_error(errors: Errors) -> None:
+def test_a_systemd_credential_without_systemd_is_an_error(errors: Errors) -> None:
     toml = generic(api_url="https://v.example", api_key_file="$CREDENTIALS_DIRECTORY/key", webhook_secret=SECRET)
     (line,) = errors(toml)
     assert line.startswith("config.toml: [provider.generic].api_key_file: CREDENTIALS_DIRECTORY is not set; expected")
@@ -140,7 +140,7 @@ def test_a_secret_of_the_environment_replaces_both_forms_in_the_file(load: Load,
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe", b"two\nlines"])
-def test_a_secrets_file_without_a_secret_is_one_error_at_its_key(
+def test_an_unusable_secrets_file_is_one_error_at_its_key(
     errors: Errors, tmp_path: Path, content: bytes | None
 ) -> None:
     if content is not None:
@@ -166,7 +166,7 @@ def test_a_secret_that_is_set_in_both_forms_is_an_error(errors: Errors, key: str
     )
 
 
-def test_the_configuration_prints_no_secret(load: Load, tmp_path: Path) -> None:
+def test_printing_the_configuration_shows_no_secret(load: Load, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(SECRET)
     config = load(generic(api_url="https://v.example", api_key="s3cret-key", webhook_secret_file="secret"))
     assert config.provider.generic.webhook_secret == SECRET

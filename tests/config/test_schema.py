@@ -90,9 +90,7 @@ Errors = Callable[..., list[str]]
         ("log", "retention", '"-1 days"'),
     ],
 )
-def test_a_value_of_the_wrong_type_or_out_of_bounds_is_one_error(
-    errors: Errors, section: str, key: str, value: str
-) -> None:
+def test_a_value_of_the_wrong_type_or_range_is_one_error(errors: Errors, section: str, key: str, value: str) -> None:
     (line,) = errors(f"[{section}]\n{key} = {value}")
     assert line.startswith(f"config.toml: [{section}].{key}: ")
     assert "; expected " in line
@@ -104,14 +102,14 @@ def test_a_long_value_is_not_repeated_since_it_could_be_a_secret(errors: Errors)
     assert "s3cret" not in line
 
 
-def test_a_list_says_what_it_should_contain(errors: Errors) -> None:
+def test_a_list_with_a_wrong_type_says_what_it_should_contain(errors: Errors) -> None:
     (line,) = errors('[redial]\ndelay_minutes = ["15"]')
     assert "contains something other than numbers; expected a number from 0" in line
     (line,) = errors("[calling]\ndays = [1]")
     assert "contains something other than text; expected a list of some of" in line
 
 
-def test_a_key_that_does_not_fit_another_hides_no_other_such_error(errors: Errors) -> None:
+def test_all_cross_check_errors_are_reported(errors: Errors) -> None:
     found = errors('[calling]\nstart = "08:00"\nend = "08:00"\nholidays = ["12-25"]')
     assert [line.partition(": is")[0] for line in found] == [
         "config.toml: [calling].end",
@@ -119,7 +117,7 @@ def test_a_key_that_does_not_fit_another_hides_no_other_such_error(errors: Error
     ]
 
 
-def test_a_wrong_entry_hides_no_time_zone_that_is_missing(errors: Errors) -> None:
+def test_an_invalid_holiday_does_not_hide_a_missing_time_zone(errors: Errors) -> None:
     found = errors('[calling]\nstart = "09:00"\nholidays = ["25.12."]')
     assert [line.partition(":")[2].partition(":")[0] for line in found] == [
         " [calling].holidays",
@@ -201,14 +199,14 @@ def test_a_lease_is_at_least_two_requests_long(load: Load, errors: Errors) -> No
     )
 
 
-def test_keys_that_are_wrong_by_themselves_are_not_compared(errors: Errors) -> None:
+def test_invalid_keys_are_left_out_of_cross_checks(errors: Errors) -> None:
     assert len(errors('[provider]\ntimeout_seconds = "x"\n[worker]\nlease_seconds = 1')) == 1
 
 
 MONDAY, THURSDAY, FRIDAY, SATURDAY, SUNDAY = 0, 3, 4, 5, 6
 
 
-def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: Load, errors: Errors) -> None:
+def test_hours_may_cross_midnight_but_must_not_be_empty(load: Load, errors: Errors) -> None:
     week = load(
         '[calling]\ntimezone = "America/New_York"\nstart = "20:00"\nend = "06:30"\ndays = ["fri", "mon"]'
     ).calling.calling_hours.week
@@ -217,7 +215,7 @@ def test_the_hours_of_the_days_may_go_past_midnight_but_must_not_be_empty(load: 
     assert "[calling].end: is the same as start" in errors('[calling]\nstart = "08:00"\nend = "08:00"')[0]
 
 
-def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
+def test_a_day_may_have_its_own_hours_or_be_closed(load: Load) -> None:
     week = load(
         """
         [calling]
@@ -236,14 +234,14 @@ def test_a_day_may_have_hours_of_its_own_or_none(load: Load) -> None:
     assert week[SATURDAY] == (Span(22 * 60, DAY_MINUTES),)
 
 
-def test_the_hours_may_come_from_the_environment(load: Load) -> None:
+def test_calling_hours_may_be_set_in_the_environment(load: Load) -> None:
     environ = {"REMINDERD__CALLING__HOURS__SUN": " closed ", "REMINDERD__CALLING__HOLIDAYS": "02-29, 2026-04-03"}
     calling_hours = load('[calling]\ntimezone = "US/Eastern"', environ).calling.calling_hours
     assert calling_hours.week[SUNDAY] == ()
     assert calling_hours.holidays == {"02-29", "2026-04-03"}
 
 
-def test_all_wrong_hours_and_holidays_are_reported_at_once(errors: Errors) -> None:
+def test_all_invalid_hours_and_holidays_are_reported_at_once(errors: Errors) -> None:
     holidays, monday, sunday = errors(
         """
         [calling]
@@ -264,7 +262,7 @@ def test_all_wrong_hours_and_holidays_are_reported_at_once(errors: Errors) -> No
     assert sunday.startswith("config.toml: [calling.hours].sun: contains periods that overlap or touch; expected ")
 
 
-def test_one_day_at_least_must_be_open(errors: Errors) -> None:
+def test_at_least_one_day_must_be_open(errors: Errors) -> None:
     (line,) = errors('[calling]\ntimezone = "America/New_York"\ndays = ["mon"]\n[calling.hours]\nmon = "closed"')
     assert line.startswith("config.toml: [calling].days: leaves no day with calling hours; expected ")
 
@@ -273,7 +271,7 @@ def test_a_misspelled_zone_is_an_error_with_an_example(errors: Errors) -> None:
     assert "expected a zone like Europe/Berlin" in errors('[calling]\ntimezone = "europe/berln"')[0]
 
 
-def test_an_offset_or_an_abbreviation_is_no_time_zone_of_a_clinic(errors: Errors) -> None:
+def test_an_offset_or_abbreviation_is_not_a_clinics_time_zone(errors: Errors) -> None:
     assert errors('[calling]\ntimezone = "EST"') == [
         "config.toml: [calling].timezone: EST has no daylight saving time; expected a zone like America/New_York"
     ]
@@ -291,13 +289,13 @@ def test_an_offset_or_an_abbreviation_is_no_time_zone_of_a_clinic(errors: Errors
         ('[messages.templates]\nx = "At {time}."', "[messages.templates] with {date} or {time}"),
     ],
 )
-def test_whatever_goes_by_the_clock_needs_a_time_zone(load: Load, errors: Errors, toml: str, use: str) -> None:
+def test_settings_with_local_times_need_a_time_zone(load: Load, errors: Errors, toml: str, use: str) -> None:
     (line,) = errors(toml)
     assert line.startswith(f"config.toml: [calling].timezone: is missing, but needed for {use}; expected ")
     assert load(toml, {"REMINDERD__CALLING__TIMEZONE": "US/Eastern"}).calling.local_zone is not None
 
 
-def test_nothing_else_needs_a_time_zone(load: Load) -> None:
+def test_without_local_times_no_time_zone_is_needed(load: Load) -> None:
     config = load('[calling]\nend = "24:00"\ngroup_minutes = 5\n[messages.templates]\nx = "Please call {clinic}."')
     assert config.calling.local_zone is None
     assert config.calling.zone.key == "UTC"
@@ -315,13 +313,13 @@ def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, r
     logger.remove(logger.add(tmp_path / "x.log", delay=True, retention=config.log.retention or None))
 
 
-def test_the_defaults_are_the_cores_own() -> None:
+def test_the_defaults_match_the_cores() -> None:
     found = rules_of(Config(), provider="generic")
     assert evolve(found, greeting_takes=timedelta(0), planning=Rules().planning) == Rules()
     assert evolve(found.planning, templates=NO_TEMPLATES) == Rules().planning
 
 
-def test_the_core_knows_how_long_the_clinics_greeting_takes() -> None:
+def test_the_rules_have_the_speaking_time_of_the_greeting() -> None:
     brief, long = (rules_of(Config(messages=MessagesConfig(greeting=text))) for text in ("{clinic} here.", "So " * 25))
     assert brief.greeting_takes < long.greeting_takes == timedelta(seconds=10)
 
@@ -371,9 +369,9 @@ def test_the_rules_follow_from_the_configuration(load: Load) -> None:
         ("clinic.example", "http://clinic.example:4000"),
     ],
 )
-def test_a_server_that_listens_everywhere_is_reached_on_this_machine(load: Load, host: str, url: str) -> None:
+def test_a_server_on_all_addresses_is_reached_on_loopback(load: Load, host: str, url: str) -> None:
     assert load(f'[web]\nhost = "{host}"').web.local_url == url
 
 
-def test_a_port_that_is_chosen_at_the_start_has_no_url_before(load: Load) -> None:
+def test_a_random_port_has_no_url_before_the_start(load: Load) -> None:
     assert load("[web]\nport = 0").web.local_url is None

@@ -3,7 +3,7 @@ import pytest
 from tests.config.conftest import Errors, Load
 
 
-def test_no_proxy_is_trusted_unless_it_is_named(load: Load) -> None:
+def test_no_proxy_is_trusted_by_default(load: Load) -> None:
     assert load().web.trusted_proxies == ()
     assert load('[web]\ntrusted_proxies = ["10.0.0.0/8"]\n').web.trusted_proxies == ("10.0.0.0/8",)
     assert load("[web]\ntrusted_proxies = []\n").web.trusted_proxies == ()

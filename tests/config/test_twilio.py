@@ -17,18 +17,18 @@ ENVIRONMENT = {
 }
 
 
-def test_an_account_chooses_twilio_unless_the_kind_says_otherwise(load: Load) -> None:
+def test_an_account_sid_selects_twilio_unless_kind_is_set(load: Load) -> None:
     assert load("", ENVIRONMENT).provider.kind == "twilio"
     assert load("", ENVIRONMENT | {"VOICE_PROVIDER_API_URL": "https://v.example"}).provider.kind == "twilio"
     assert load('[provider]\nkind = "sandbox"', ENVIRONMENT).provider.kind == "sandbox"
     assert load("", ENVIRONMENT | {"TWILIO_ACCOUNT_SID": ""}).provider.kind == "sandbox"
 
 
-def test_the_number_is_stored_in_its_one_spelling(load: Load) -> None:
+def test_from_number_is_stored_in_international_form(load: Load) -> None:
     assert load("", ENVIRONMENT).provider.twilio.from_number == "+12025550190"
 
 
-def test_twilio_starts_one_call_a_second_unless_set_otherwise(load: Load) -> None:
+def test_twilio_starts_one_call_a_second_by_default(load: Load) -> None:
     assert load("", ENVIRONMENT).provider.calls_per_second == 1
     assert load("[provider]\ncalls_per_second = 0", ENVIRONMENT).provider.calls_per_second == 0
     assert load("", ENVIRONMENT | {"REMINDERD__PROVIDER__CALLS_PER_SECOND": "3"}).provider.calls_per_second == 3
@@ -63,7 +63,7 @@ def test_each_error_says_what_is_expected(errors: Errors, variable: str, value: 
     assert "two words" not in line
 
 
-def test_tokens_may_be_in_files_of_their_own(load: Load, tmp_path: Path) -> None:
+def test_tokens_may_be_in_files(load: Load, tmp_path: Path) -> None:
     (tmp_path / "new").write_text("new-t0ken\n")
     (tmp_path / "old").write_text("old-t0ken\n")
     toml = '[provider.twilio]\nauth_token_file = "new"\nsecondary_auth_token_file = "old"'
@@ -76,14 +76,12 @@ def test_tokens_may_be_in_files_of_their_own(load: Load, tmp_path: Path) -> None
     assert "t0ken" not in f"{config!r} {config}"
 
 
-def test_with_another_provider_its_secrets_are_neither_needed_nor_read(load: Load) -> None:
+def test_with_another_provider_twilios_secrets_are_not_needed_or_read(load: Load) -> None:
     toml = '[provider]\nkind = "sandbox"\n[provider.twilio]\nauth_token_file = "not-there"'
     assert load(toml).provider.kind == "sandbox"
 
 
 @pytest.mark.parametrize("kind", ["twilio", "sandbox"])
 @pytest.mark.parametrize(("line", "is_reached"), [("", False), ("[redial]\nvoicemail_is_reached = true", True)])
-def test_whether_a_voicemail_counts_as_reached_is_one_key_for_every_provider(
-    load: Load, kind: str, line: str, *, is_reached: bool
-) -> None:
+def test_voicemail_is_reached_applies_to_every_provider(load: Load, kind: str, line: str, *, is_reached: bool) -> None:
     assert rules_of(load(f'[provider]\nkind = "{kind}"\n{line}', ENVIRONMENT)).voicemail_is_reached is is_reached

@@ -30,25 +30,25 @@ from reminderd.core.model import PROGRESS, TERMINAL
         ("", ""),
     ],
 )
-def test_a_providers_word_in_our_spelling(theirs: str, ours: str) -> None:
+def test_a_providers_status_is_normalized(theirs: str, ours: str) -> None:
     assert spelled(theirs) == ours
 
 
 @pytest.mark.parametrize("word", sorted(PROGRESS | TERMINAL))
-def test_our_own_words_are_spelled_as_they_are(word: str) -> None:
+def test_our_own_status_words_are_unchanged(word: str) -> None:
     assert spelled(word) == spelled(word.upper().replace("-", "_")) == word
 
 
 @given(st.text())
-def test_spelling_twice_changes_nothing(text: str) -> None:
+def test_normalizing_a_status_twice_changes_nothing(text: str) -> None:
     assert spelled(spelled(text)) == spelled(text)
 
 
-def test_a_word_has_one_meaning() -> None:
+def test_each_status_word_has_one_meaning() -> None:
     assert not PROGRESS & TERMINAL
 
 
-def test_every_word_of_other_gateways_stands_for_one_status_of_ours() -> None:
+def test_every_other_gateways_status_maps_to_one_of_ours() -> None:
     words = [word for others in STATUS_WORDS.values() for word in others]
     assert len(words) == len(set(words))
     assert set(STATUS_WORDS) <= PROGRESS | TERMINAL
@@ -81,18 +81,18 @@ def test_every_word_of_other_gateways_stands_for_one_status_of_ours() -> None:
         ("machine_detection_off", Listener.PERSON),
     ],
 )
-def test_who_has_answered_is_read_in_any_case_and_with_any_separators(answered_by: str | None, who: Listener) -> None:
+def test_answered_by_is_read_in_any_case_with_any_separators(answered_by: str | None, who: Listener) -> None:
     assert listener(answered_by) is who
 
 
-def test_each_word_for_a_listener_is_written_as_it_is_compared() -> None:
+def test_each_answered_by_word_is_in_normalized_form() -> None:
     assert all(word.isalpha() and word == word.casefold() for words in LISTENER_WORDS.values() for word in words)
 
 
 DOCS = Path(__file__).parents[2] / "docs" / "webhooks.md"
 
 
-def test_the_tables_in_the_docs_have_every_word() -> None:
+def test_the_documented_tables_have_every_status_word() -> None:
     text = DOCS.read_text(encoding="utf-8")
     for status, words in STATUS_WORDS.items():
         assert f"| `{status}` | {', '.join(f'`{word}`' for word in words)} |" in text

@@ -15,7 +15,7 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
-def test_findings_are_counted_by_how_they_stand() -> None:
+def test_findings_are_counted_by_mark() -> None:
     findings = [
         good("a", "is"),
         warning("b", "is", "do"),
@@ -38,7 +38,7 @@ def test_findings_are_counted_by_how_they_stand() -> None:
         (0, Mark.WRONG, "0 bytes"),
     ],
 )
-def test_a_disk_is_judged_by_the_room_that_is_left(free: int, mark: Mark, says: str) -> None:
+def test_a_disk_is_checked_by_its_free_space(free: int, mark: Mark, says: str) -> None:
     found = diagnosis.disk(free, "/srv/reminderd")
     assert (found.about, found.mark) == ("disk", mark)
     assert found.says == f"{says} free in /srv/reminderd"
@@ -85,7 +85,7 @@ def test_time_zone_data_gets_old_in_two_years(version: str | None, mark: Mark) -
     assert "/usr/share/zoneinfo" in found.says
 
 
-def test_each_reason_why_reminders_can_not_be_called_has_a_line() -> None:
+def test_each_reason_why_reminders_cannot_be_called_has_a_line() -> None:
     assert diagnosis.uncallable({}) == []
     one, more = diagnosis.uncallable({"phone_number: empty": 1, "timezone: not a time zone": 3})
     assert (one.mark, more.mark) == (Mark.WRONG, Mark.WRONG)
@@ -106,7 +106,9 @@ def test_each_reason_why_reminders_can_not_be_called_has_a_line() -> None:
         (0o100644, [0o711, 0o711], True),
     ],
 )
-def test_a_file_is_open_to_others_by_its_mode_and_its_folders(mode: int, folders: list[int], *, is_open: bool) -> None:
+def test_a_files_mode_and_folders_decide_whether_others_can_read_it(
+    mode: int, folders: list[int], *, is_open: bool
+) -> None:
     assert diagnosis.open_to_others(mode, folders) is is_open
 
 
@@ -121,7 +123,7 @@ def test_a_file_is_open_to_others_by_its_mode_and_its_folders(mode: int, folders
         ([0o776, 0o755], False),
     ],
 )
-def test_a_file_is_replaceable_where_others_write_to_its_folder(folders: list[int], *, is_replaceable: bool) -> None:
+def test_a_file_can_be_replaced_if_others_can_write_to_its_folder(folders: list[int], *, is_replaceable: bool) -> None:
     assert diagnosis.replaceable(folders) is is_replaceable
 
 
@@ -133,14 +135,14 @@ def test_a_file_is_replaceable_where_others_write_to_its_folder(folders: list[in
         (0, Mark.WARNING),
     ],
 )
-def test_an_old_schema_is_brought_up_to_date_by_the_next_command(version: int, expected: Finding | Mark) -> None:
+def test_an_old_schema_is_migrated_by_the_next_command(version: int, expected: Finding | Mark) -> None:
     found = diagnosis.schema(version, 5)
     assert expected in {found, found.mark}
     assert (found.fix != "") == (version != 5)
     assert (found.says.startswith("none yet")) == (version == 0)
 
 
-def test_a_write_ahead_log_is_large_beyond_what_a_checkpoint_leaves() -> None:
+def test_a_write_ahead_log_is_large_beyond_a_checkpoints_size() -> None:
     assert diagnosis.wal(0) == good("write-ahead log", "0 bytes")
     assert diagnosis.wal(64 * 1024 * 1024).mark is Mark.GOOD
     assert diagnosis.wal(64 * 1024 * 1024 + 1).mark is Mark.WARNING
@@ -156,13 +158,13 @@ def test_a_write_ahead_log_is_large_beyond_what_a_checkpoint_leaves() -> None:
         ("clinic.example", ["fe80::1%eth0"], Mark.WARNING, "clinic.example resolves to fe80::1%eth0 from here"),
     ],
 )
-def test_an_address_is_good_if_the_world_can_reach_it(host: str, addresses: list[str], mark: Mark, says: str) -> None:
+def test_an_address_is_good_if_it_is_public(host: str, addresses: list[str], mark: Mark, says: str) -> None:
     found = diagnosis.address(host, addresses)
     assert found.mark is mark
     assert found.says.startswith(says)
 
 
-def test_an_address_that_the_provider_does_not_reach_must_be_fixed() -> None:
+def test_a_failing_address_must_be_fixed() -> None:
     found = diagnosis.unreached(NOW, NOW.tzinfo or UTC)
     assert (found.about, found.mark) == ("public address", Mark.WRONG)
     assert found.says.startswith("dialing is paused since 2026-03-02 10:00 UTC: answered calls never asked")
@@ -173,7 +175,7 @@ def test_an_address_that_the_provider_does_not_reach_must_be_fixed() -> None:
     ("lives", "left", "mark"),
     [(90, 89, Mark.GOOD), (90, 23, Mark.GOOD), (90, 22, Mark.WARNING), (6, 2, Mark.GOOD), (6, 1, Mark.WARNING)],
 )
-def test_a_certificate_should_be_renewed_by_its_last_quarter(lives: int, left: int, mark: Mark) -> None:
+def test_a_certificate_in_its_last_quarter_causes_a_warning(lives: int, left: int, mark: Mark) -> None:
     until = NOW + timedelta(days=left)
     found = diagnosis.certificate(until - timedelta(days=lives), until, NOW)
     assert found.mark is mark
@@ -222,7 +224,7 @@ def test_plain_http_must_lead_to_https_on_the_same_host(status: int, location: s
         (["/api", "/health/ready"], Mark.WRONG),
     ],
 )
-def test_what_is_not_for_the_world_must_not_answer_there(let_out: list[str], mark: Mark) -> None:
+def test_internal_paths_must_not_be_public(let_out: list[str], mark: Mark) -> None:
     found = diagnosis.kept_inside(let_out)
     assert found.mark is mark
     assert all(path in found.says for path in let_out)
@@ -256,7 +258,7 @@ def test_what_is_not_for_the_world_must_not_answer_there(let_out: list[str], mar
         (Trial(None, "connection lost"), FORGED, Mark.UNKNOWN, "no answer at https://x: connection lost"),
     ],
 )
-def test_webhooks_are_good_if_a_signed_one_is_accepted_and_a_forged_one_refused(
+def test_webhooks_are_good_if_only_signed_ones_are_accepted(
     signed: Trial, forged: Trial, mark: Mark, says: str
 ) -> None:
     found = diagnosis.webhooks(signed, forged, "https://x")

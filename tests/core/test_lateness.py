@@ -14,12 +14,12 @@ MINUTE = timedelta(minutes=1)
 FIRST = a_call()
 
 
-def test_a_first_call_is_late_from_the_reminders_time_on() -> None:
+def test_a_first_calls_lateness_counts_from_the_reminders_time() -> None:
     reminder = evolve(a_reminder(), scheduled_at=NOW - 5 * MINUTE, created_at=NOW - 99 * MINUTE)
     assert lateness(reminder, FIRST, is_first=True, rules=RULES, now=NOW) == 5 * MINUTE
 
 
-def test_a_reminder_that_is_added_after_its_time_is_late_from_then_on() -> None:
+def test_a_reminder_added_after_its_time_is_late_from_then_on() -> None:
     reminder = evolve(a_reminder(), scheduled_at=NOW - 5 * MINUTE, created_at=NOW - MINUTE)
     assert lateness(reminder, FIRST, is_first=True, rules=RULES, now=NOW) == MINUTE
     assert lateness(evolve(reminder, created_at=None), FIRST, is_first=True, rules=RULES, now=NOW) == 5 * MINUTE
@@ -39,12 +39,12 @@ def test_a_clinic_that_never_opens_is_never_late() -> None:
     assert lateness(a_reminder(), FIRST, is_first=True, rules=closed, now=NOW) is None
 
 
-def test_a_clock_that_was_put_back_is_not_early() -> None:
+def test_a_clock_that_was_set_back_makes_no_negative_lateness() -> None:
     reminder = evolve(a_reminder(), scheduled_at=NOW + MINUTE)
     assert lateness(reminder, FIRST, is_first=True, rules=RULES, now=NOW) == timedelta(0)
 
 
 @pytest.mark.parametrize(("is_first", "requests"), [(False, 1), (True, 2)])
-def test_a_redial_and_a_request_again_are_late_for_reasons_of_their_own(*, is_first: bool, requests: int) -> None:
+def test_redials_and_repeated_requests_have_no_lateness(*, is_first: bool, requests: int) -> None:
     again = evolve(FIRST, requests=requests)
     assert lateness(a_reminder(), again, is_first=is_first, rules=RULES, now=NOW) is None

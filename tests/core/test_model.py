@@ -5,7 +5,7 @@ from tests.support.builders import a_call
 
 
 @pytest.mark.parametrize("phone_number", ["", f"{ERASED}0123"])
-def test_nothing_personal_is_stored_of_a_call_whose_number_was_erased(phone_number: str) -> None:
+def test_a_call_with_an_erased_number_is_stored_without_personal_data(phone_number: str) -> None:
     call = a_call(CallState.ENDED, phone_number=phone_number, transcript="I am ill.", answered_by="Anna")
     assert call.anonymous
     assert (call.storable.transcript, call.storable.answered_by) == ("", None)
@@ -13,6 +13,6 @@ def test_nothing_personal_is_stored_of_a_call_whose_number_was_erased(phone_numb
     assert silent.storable == silent
 
 
-def test_of_any_other_call_everything_is_stored() -> None:
+def test_any_other_call_is_stored_completely() -> None:
     call = a_call(CallState.ENDED, transcript="I am ill.", answered_by="Anna")
     assert call.storable is call

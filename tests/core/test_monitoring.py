@@ -43,26 +43,26 @@ def found(
     return errors(daemon=daemon, glance=glance, uncallable=uncallable, free_bytes=free_bytes, backup=backup, now=NOW)
 
 
-def test_work_under_way_and_patients_who_were_not_reached_are_no_error() -> None:
+def test_work_in_progress_and_unreached_patients_are_not_errors() -> None:
     assert found() == []
 
 
-def test_a_daemon_that_can_not_be_asked_is() -> None:
+def test_a_daemon_that_cannot_be_asked_is_an_error() -> None:
     assert found(daemon="the daemon does not answer") == ["the daemon does not answer"]
 
 
-def test_each_part_that_fails_is() -> None:
+def test_each_failing_part_is_an_error() -> None:
     ill = evolve(DAEMON, parts={"database": None, "poll loop": "no heartbeat for 45 s", "provider": "paused: 503"})
     assert found(daemon=ill) == ["poll loop: no heartbeat for 45 s", "provider: paused: 503"]
 
 
 @pytest.mark.parametrize(("stuck", "words"), [(1, "1 call is stuck"), (2, "2 calls are stuck")])
-def test_calls_that_nobody_looks_after_are(stuck: int, words: str) -> None:
+def test_calls_that_are_not_checked_are_an_error(stuck: int, words: str) -> None:
     (sentence,) = found(evolve(WELL, stuck=stuck))
     assert sentence.startswith(words)
 
 
-def test_a_reminder_that_waits_too_long_is_unless_staff_want_it_so() -> None:
+def test_a_reminder_that_waits_too_long_is_an_error_unless_paused() -> None:
     late = evolve(WELL, due_since=NOW - LATE_AFTER - SECOND)
     assert found(late) == ["1 reminder is not dialed in time, the oldest has waited for 15 minutes"]
     assert found(evolve(late, paused=True)) == []
@@ -70,7 +70,7 @@ def test_a_reminder_that_waits_too_long_is_unless_staff_want_it_so() -> None:
     assert found(evolve(WELL, due=0, due_since=None)) == []
 
 
-def test_a_pause_that_may_have_been_forgotten_is() -> None:
+def test_a_long_pause_is_an_error() -> None:
     paused = evolve(WELL, paused=True, paused_since=NOW - LONG_PAUSE)
     assert found(paused) == []
     (sentence,) = found(evolve(paused, paused_since=NOW - LONG_PAUSE - SECOND))
@@ -78,11 +78,11 @@ def test_a_pause_that_may_have_been_forgotten_is() -> None:
 
 
 @pytest.mark.parametrize(("uncallable", "words"), [(1, "1 waiting reminder"), (2, "2 waiting reminders")])
-def test_waiting_reminders_that_can_not_be_called_are(uncallable: int, words: str) -> None:
+def test_waiting_reminders_that_cannot_be_called_are_an_error(uncallable: int, words: str) -> None:
     assert found(uncallable=uncallable) == [f"{words} can't be called: correct them before they are due"]
 
 
-def test_a_disk_that_is_nearly_full_is() -> None:
+def test_a_nearly_full_disk_is_an_error() -> None:
     assert found(free_bytes=DISK_FULL_SOON - 1) == ["the disk is nearly full: 99 MB free"]
 
 
@@ -90,13 +90,13 @@ def test_all_errors_are_reported_at_once() -> None:
     assert len(found(evolve(WELL, stuck=1), "no answer", 0)) == 3
 
 
-def test_a_backup_that_is_missing_or_old_is_where_one_is_wanted() -> None:
+def test_a_missing_or_old_backup_is_an_error_if_backups_are_configured() -> None:
     assert found(backup=BACKUP_LATE) == []
     assert found(backup=BACKUP_LATE + SECOND) == ["the newest backup is 26 hours old"]
     assert found(backup="backup: there is none in /backups") == ["backup: there is none in /backups"]
 
 
-def test_an_unreachable_address_is_reported_once_whether_the_daemon_answers_or_not() -> None:
+def test_an_unreachable_address_is_reported_once_with_or_without_the_daemon() -> None:
     failing = evolve(WELL, unreached_since=NOW, due_since=NOW - LATE_AFTER - SECOND)
     ill = evolve(DAEMON, parts={"database": None, ADDRESS: "dialing is paused: …"})
     (sentence,) = found(failing, daemon=ill)

@@ -40,7 +40,7 @@ VOICEMAIL_COUNTS = evolve(RULES, voicemail_is_reached=True)
         ([evolve(MEMBER, spoken=True), evolve(MEMBER, spoken=True, spoken_by=NOW)], Sent.MESSAGE),
     ],
 )
-def test_a_provider_that_asks_has_spoken_only_what_it_fetched(members: list[Member], sent: Sent) -> None:
+def test_if_the_provider_asks_what_to_say_only_fetched_messages_were_spoken(members: list[Member], sent: Sent) -> None:
     assert sent_in(members, asks=True) is sent
     assert sent_in(members, asks=False) is Sent.WITH_THE_REQUEST
 
@@ -104,12 +104,12 @@ def test_one_function_decides_how_a_call_ended(changes: dict[str, Any], sent: Se
     assert outcome_of(evolve(CALL, **changes), sent) is expected
 
 
-def test_every_outcome_can_come_about() -> None:
+def test_every_outcome_is_possible() -> None:
     assert {expected for _, _, expected in ENDS} == set(CallOutcome)
 
 
 @pytest.mark.parametrize("ending", CallOutcome)
-def test_nothing_is_heard_of_a_reminder_that_was_not_spoken(ending: CallOutcome) -> None:
+def test_a_reminder_that_was_not_spoken_was_not_heard(ending: CallOutcome) -> None:
     was_spoken = ending in {CallOutcome.CONFIRMED, CallOutcome.HEARD, CallOutcome.HUNG_UP, CallOutcome.VOICEMAIL}
     call = evolve(CALL, outcome=ending)
     assert outcome_for(MEMBER, call) is (CallOutcome.NOT_HEARD if was_spoken else ending)
@@ -146,19 +146,19 @@ SPOKEN = evolve(MEMBER, spoken=True, spoken_by=NOW + 7 * SECOND)
         (CALL, SPOKEN, VOICEMAIL_COUNTS, False),
     ],
 )
-def test_a_patient_was_reached_if_the_message_was_spoken_to_its_end(
+def test_a_patient_is_reached_if_the_message_was_spoken_to_its_end(
     call: Call, member: Member, rules: Rules, *, is_reached: bool
 ) -> None:
     assert reached(member, call, rules) is is_reached
 
 
-def test_a_call_reached_somebody_if_it_reached_the_patient_of_one_of_its_reminders() -> None:
+def test_a_call_reached_somebody_if_it_reached_one_reminders_patient() -> None:
     later = evolve(SPOKEN, spoken_by=NOW + 12 * SECOND)
     assert reached_anybody(hung_up_after(7), [later, SPOKEN], RULES)
     assert not reached_anybody(hung_up_after(7), [later, MEMBER], RULES)
 
 
-def test_one_that_we_did_not_know_reached_somebody_if_it_was_heard() -> None:
+def test_an_adopted_call_reached_somebody_if_it_was_heard() -> None:
     counted = {one for one in CallOutcome if reached_anybody(evolve(CALL, outcome=one), [], RULES)}
     assert counted == {CallOutcome.CONFIRMED, CallOutcome.HEARD}
     assert reached_anybody(evolve(CALL, outcome=CallOutcome.VOICEMAIL), [], VOICEMAIL_COUNTS)
@@ -180,7 +180,7 @@ def test_one_that_we_did_not_know_reached_somebody_if_it_was_heard() -> None:
         (Status.CANCELLED, Outcome.CANCELLED),
     ],
 )
-def test_every_status_has_its_word(status: Status, expected: Outcome) -> None:
+def test_every_status_has_an_outcome(status: Status, expected: Outcome) -> None:
     assert outcome(status, None, None) is expected
     assert outcome(status, "a word of another program", EndCode.RESTORED) is expected
 
@@ -193,23 +193,35 @@ def test_every_status_has_its_word(status: Status, expected: Outcome) -> None:
         (Response.OPTED_OUT, Outcome.OPTED_OUT),
     ],
 )
-def test_what_a_patient_pressed_is_what_it_came_to_unless_staff_have_cancelled_it(
-    response: Response, expected: Outcome
-) -> None:
+def test_a_patients_response_is_the_outcome_unless_staff_cancelled(response: Response, expected: Outcome) -> None:
     assert outcome(Status.CALLED, response, None) is expected
     assert outcome(Status.CANCELLED, response, EndCode.CANCELLED_BY_STAFF) is Outcome.CANCELLED
 
 
-def test_what_an_opt_out_has_cancelled_is_told_apart() -> None:
+def test_opted_out_is_an_outcome_of_its_own() -> None:
     assert outcome(Status.CANCELLED, None, EndCode.OPTED_OUT) is Outcome.OPTED_OUT
 
 
-def test_a_human_is_needed_where_the_patient_does_not_know_or_wants_something() -> None:
+def test_a_human_is_needed_if_the_patient_does_not_know_or_asks_for_something() -> None:
     expected = {Outcome.WANTS_TO_CANCEL, Outcome.NOT_REACHED, Outcome.NUMBER_CHANGED, Outcome.EXPIRED}
     assert expected == NEED_A_HUMAN
 
 
-def test_a_reminder_that_waits_for_its_new_number_to_be_accepted_is_told_apart() -> None:
+def test_number_changed_is_an_outcome_of_its_own() -> None:
     assert outcome(Status.SCHEDULED, None, None, HoldCode.NUMBER_CHANGED) is Outcome.NUMBER_CHANGED
     assert outcome(Status.SCHEDULED, None, None, HoldCode.HOURS) is Outcome.WAITING
     assert outcome(Status.EXPIRED, None, EndCode.TOO_LATE, HoldCode.NUMBER_CHANGED) is Outcome.EXPIRED
+
+
+@pytest.mark.parametrize("status", list(Status))
+@pytest.mark.parametrize("response", [None, *Response])
+def test_what_staff_have_done_no_longer_needs_a_human_and_nothing_else_is_other(
+    status: Status, response: Response | None
+) -> None:
+    was = outcome(status, response, None)
+    expected = Outcome.DONE_BY_STAFF if was in NEED_A_HUMAN else was
+    assert outcome(status, response, None, is_done=True) is expected
+
+
+def test_done_by_staff_is_an_outcome_of_its_own() -> None:
+    assert outcome(Status.CANCELLED, None, EndCode.DONE_BY_STAFF) is Outcome.DONE_BY_STAFF

@@ -36,14 +36,14 @@ def read(text: str, numbering: Numbering) -> str:
 
 
 @pytest.mark.parametrize(("name", "text", "right"), cases("phones.csv"))
-def test_a_spelling_is_read_if_it_can_mean_one_number_only(name: str, text: str, right: str) -> None:
+def test_a_spelling_is_read_only_if_it_is_unambiguous(name: str, text: str, right: str) -> None:
     found = read(text, Numbering(country="US", allowed=EVERYWHERE))
     either_way = right.removeprefix("refused or ")
     assert found in {right, either_way} or (found.startswith("refused: ") and right.startswith("refused")), name
 
 
 @pytest.mark.parametrize(("name", "text", "right"), cases("plus-before-national.csv"))
-def test_a_plus_before_a_national_number_calls_nobody_abroad(name: str, text: str, right: str) -> None:
+def test_a_plus_before_a_national_number_does_not_call_abroad(name: str, text: str, right: str) -> None:
     found = read(text, Numbering(country="US", own=frozenset({"+12025550190"})))
     assert found.startswith("refused: "), (name, right)
     assert text not in found
@@ -121,7 +121,7 @@ def test_a_number_is_read_as_it_is_dialed_in_the_clinics_country(country: str, t
         ("US", "00", "not a number as it is dialed in United States (US)"),
     ],
 )
-def test_what_is_no_number_or_may_be_another_one_is_refused_with_its_reason(country: str, text: str, says: str) -> None:
+def test_an_invalid_or_ambiguous_number_is_refused_with_its_reason(country: str, text: str, says: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(says)}.*expected"):
         number_of(text, country)
     assert number_or_none(text, country) is None
@@ -134,13 +134,13 @@ def test_what_is_no_number_or_may_be_another_one_is_refused_with_its_reason(coun
         ("FR", "0263054654"),  # in France itself, or on Réunion
     ],
 )
-def test_digits_that_can_mean_two_numbers_are_refused(country: str, text: str) -> None:
+def test_ambiguous_digits_are_refused(country: str, text: str) -> None:
     with pytest.raises(ValueError, match="may be 2 different numbers"):
         number_of(text, country)
 
 
 @pytest.mark.parametrize("text", ["+12025550147", "+18005551212", "+4930123456", "+18765550147", "+80012345678"])
-def test_without_a_country_nothing_but_validity_restricts_numbers(text: str) -> None:
+def test_without_a_country_every_valid_number_is_allowed(text: str) -> None:
     assert patient_number(text, Numbering()) == text
 
 
@@ -180,19 +180,19 @@ def test_without_a_country_nothing_but_validity_restricts_numbers(text: str) -> 
         (Numbering(own=frozenset({"+12025550147"})), "+1 202 555 0147", "the clinic's own number"),
     ],
 )
-def test_a_number_that_is_no_patients_is_refused(numbering: Numbering, text: str, says: str) -> None:
+def test_a_number_that_cannot_be_a_patients_is_refused(numbering: Numbering, text: str, says: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(says)}"):
         patient_number(text, numbering)
 
 
-def test_the_territories_of_a_countrys_numbering_may_be_called_like_the_country() -> None:
+def test_territories_with_the_countrys_numbering_may_be_called() -> None:
     assert patient_number("+17875550100", Numbering(country="US")) == "+17875550100"
     assert patient_number("+262262123456", Numbering(country="FR")) == "+262262123456"
     assert patient_number("+441481720071", Numbering(allowed=frozenset({"GB", "DE"}))) == "+441481720071"
     assert territories_of("DE") == {"DE"}
 
 
-def test_a_number_that_only_exists_may_cost_extra_or_be_abroad() -> None:
+def test_an_existing_number_may_be_premium_or_foreign() -> None:
     assert existing_number("+1 900 555 0147", "DE") == "+19005550147"
     with pytest.raises(ValueError, match="no such number can exist"):
         existing_number("+15550100001", "")
@@ -200,7 +200,7 @@ def test_a_number_that_only_exists_may_cost_extra_or_be_abroad() -> None:
 
 
 @pytest.mark.parametrize(("code", "known"), [("US", True), ("XK", True), ("UK", False), ("", False), ("001", False)])
-def test_a_country_is_known_by_its_code(code: str, known: bool) -> None:
+def test_a_country_is_named_by_its_code(code: str, known: bool) -> None:
     assert is_country(code) is known
 
 
@@ -211,7 +211,7 @@ def test_a_number_is_stored_with_plus_and_digits_only(text: str, stored: bool) -
     assert is_e164(text) is stored
 
 
-def test_a_number_is_dictated_as_it_is_dialed_within_its_country() -> None:
+def test_a_number_is_spoken_as_it_is_dialed_in_its_country() -> None:
     assert dictated("+12025550190") == "2 0 2, 5 5 5, 0 1 9 0"
 
 

@@ -28,11 +28,11 @@ FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467"
         ("", ""),
     ],
 )
-def test_what_looks_the_same_is_the_same_name(written: str, read: str) -> None:
+def test_names_that_look_the_same_are_the_same(written: str, read: str) -> None:
     assert normal_name(written) == read
 
 
 @given(st.text())
-def test_the_normal_form_of_a_name_is_its_own(name: str) -> None:
+def test_normalizing_a_name_twice_changes_nothing(name: str) -> None:
     assert normal_name(normal_name(name)) == normal_name(name)
     assert normal_name(unicodedata.normalize("NFD", name)) == normal_name(name)

@@ -28,9 +28,14 @@ BERLIN = evolve(RULES, calling_hours=CallingHours(ZoneInfo("Europe/Berlin")))
 
 @pytest.mark.parametrize("phone_number", ["+4930123456", " +49 30 123-456 "])
 @pytest.mark.parametrize("message", ["Hello", "x" * MESSAGE_LIMIT, "Grüße \N{WAVING HAND SIGN}\nuntil tomorrow"])
-@pytest.mark.parametrize("timezone", [None, "Europe/Berlin"])
-def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | None) -> None:
-    assert mistakes(phone_number=phone_number, message=message, timezone=timezone, numbering=ANY_NUMBER) == []
+@pytest.mark.parametrize(("timezone", "language"), [(None, None), ("Europe/Berlin", "pt-BR")])
+def test_a_valid_request_has_no_errors(
+    phone_number: str, message: str, timezone: str | None, language: str | None
+) -> None:
+    found = mistakes(
+        phone_number=phone_number, message=message, timezone=timezone, language=language, numbering=ANY_NUMBER
+    )
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -46,6 +51,8 @@ def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | 
         ({"message": f"a{chr(0xDFFF)}b"}, "message: contains NUL or invalid characters"),
         ({"timezone": "Mars/Base"}, "timezone: not a time zone"),
         ({"timezone": ""}, "timezone: not a time zone"),
+        ({"language": "Spanish"}, "language: not a language tag; expected a language tag (BCP 47)"),
+        ({"language": "und"}, "language: not a known language"),
     ],
     ids=[
         "no number",
@@ -58,9 +65,11 @@ def test_nothing_is_wrong_with(phone_number: str, message: str, timezone: str | 
         "last surrogate",
         "no zone",
         "no name",
+        "a language's name",
+        "no language",
     ],
 )
-def test_a_mistake_names_its_field(wrong: dict[str, str], says: str) -> None:
+def test_an_error_names_its_field(wrong: dict[str, str], says: str) -> None:
     good = {"phone_number": "+4930123456", "message": "Hello", "timezone": None}
     (found,) = mistakes(**(good | wrong), numbering=ANY_NUMBER)  # type: ignore[arg-type] # a table of fields
     assert found.startswith(says)
@@ -70,18 +79,18 @@ def test_every_mistake_is_listed_at_once() -> None:
     assert len(mistakes(phone_number="", message="", timezone="?", numbering=ANY_NUMBER)) == 3
 
 
-def test_a_stored_number_must_be_in_its_one_spelling() -> None:
+def test_a_stored_number_must_be_in_international_form() -> None:
     assert unfit(a_reminder(), ANY_NUMBER) is None
     found = unfit(a_reminder(phone_number="+1 202 555 0001"), ANY_NUMBER)
     assert (found or "").startswith("phone_number: not in its international form")
 
 
-def test_a_stored_number_that_the_clinic_does_not_call_is_wrong_with_its_reason() -> None:
+def test_a_stored_number_outside_the_allowed_countries_is_an_error() -> None:
     assert unfit(a_reminder(), Numbering(country="US")) is None
     assert "United States (US)" in (unfit(a_reminder(), Numbering(country="DE")) or "")
 
 
-def test_what_is_wrong_with_a_stored_row_is_one_line() -> None:
+def test_the_errors_of_a_stored_row_are_one_line() -> None:
     wrong = unfit(a_reminder(phone_number="12", message=""), ANY_NUMBER)
     assert wrong is not None
     assert wrong.count("; ") == 3  # two mistakes, each with what was expected
@@ -93,11 +102,11 @@ def test_what_is_wrong_with_a_stored_row_is_one_line() -> None:
     [("America/New_York", "America/New_York"), (None, "Europe/Berlin"), ("Mars/Base", "Europe/Berlin")],
     ids=["its own", "none", "unknown"],
 )
-def test_the_zone_is_the_patients_own_if_it_is_known_else_the_clinics(own: str | None, zone: str) -> None:
+def test_the_zone_is_the_patients_or_else_the_clinics(own: str | None, zone: str) -> None:
     assert zone_of(a_reminder(timezone=own), BERLIN) == ZoneInfo(zone)
 
 
-def test_the_limit_is_the_reminders_own_else_counted_from_when_it_was_due() -> None:
+def test_the_limit_is_the_expiry_or_counts_from_the_due_time() -> None:
     assert expiry(a_reminder(scheduled_at=NOW), RULES) == NOW + RULES.max_lateness
     assert expiry(a_reminder(scheduled_at=NOW, expires_at=NOW + HOUR), RULES) == NOW + HOUR
 
@@ -148,26 +157,26 @@ def test_a_request_that_is_refused_has_a_reason(wrong: dict[str, str], says: str
     assert found.startswith(says)
 
 
-def test_everything_wrong_with_a_request_is_listed_at_once() -> None:
+def test_all_errors_of_a_request_are_listed_at_once() -> None:
     found = requested(phone_number="", message="", scheduled_at="", expires_at="", timezone="", ref="")
     assert isinstance(found, list)
     assert len(found) == 6
 
 
-def test_the_same_request_has_the_same_id_every_time_and_another_one_another() -> None:
+def test_equal_requests_have_equal_ids_and_others_differ() -> None:
     same = {requested().own_id, requested(phone_number="+4930123456", ref="8").own_id}  # type: ignore[union-attr] # good ones
     other = {requested(message="Hi").own_id, requested(scheduled_at="2027-03-01 17:00").own_id}  # type: ignore[union-attr] # good ones
     assert len(same) == 1
     assert len(same | other) == 3
 
 
-def test_a_request_is_too_late_from_its_limit_on() -> None:
+def test_a_request_is_too_late_from_its_limit() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert too_late(wanted, BERLIN, NOW) is None
     assert too_late(wanted, BERLIN, NOW + HOUR) == "too late; it was to be called before 2026-03-02 12:00:00"
 
 
-def test_a_request_that_no_hour_is_left_for_will_expire() -> None:
+def test_a_request_without_remaining_calling_hours_will_expire() -> None:
     wanted = ReminderRequest(phone_number="+4930123456", message="Hello", scheduled_at=NOW, expires_at=NOW + HOUR)
     assert out_of_hours(wanted, evolve(RULES, calling_hours=hours(9 * HOUR, 12 * HOUR))) is None
     said = out_of_hours(wanted, evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR)))

@@ -12,7 +12,7 @@ def test_the_ceiling_doubles_up_to_its_maximum() -> None:
     assert [BACKOFF.ceiling(n).total_seconds() for n in (1, 2, 3, 9, 10, 1_000)] == [1, 2, 4, 256, 300, 300]
 
 
-def test_no_failure_yet_counts_like_the_first() -> None:
+def test_no_failure_counts_like_the_first() -> None:
     assert BACKOFF.ceiling(0) == BACKOFF.ceiling(1)
 
 

@@ -54,7 +54,7 @@ def of_another_number(**changes: Any) -> Existing:
         "another number again",
     ],
 )
-def test_what_a_line_does(stored: Existing | None, becomes: Intake) -> None:
+def test_each_line_has_the_expected_result(stored: Existing | None, becomes: Intake) -> None:
     decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert (decision.intake, decision.reason, decision.refused) == (becomes, "", False)
     held = [warning for warning in decision.warnings if warning.startswith("phone_number: not the one")]
@@ -70,14 +70,14 @@ def test_what_a_line_does(stored: Existing | None, becomes: Intake) -> None:
         (of_another_number(called=True), "not changed: it was called already"),
     ],
 )
-def test_what_is_under_way_or_over_is_not_changed(stored: Existing, why: str) -> None:
+def test_a_reminder_in_a_call_or_final_is_not_changed(stored: Existing, why: str) -> None:
     decision = decide(REQUEST, stored, RULES, NOW, opted_out=False)
     assert decision.refused
     assert decision.intake is Intake.CONFLICT
     assert decision.reason.startswith(why)
 
 
-def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -> None:
+def test_a_request_that_is_too_late_is_refused_unless_stored_unchanged() -> None:
     late = NOW + 10 * HOUR
     new = decide(REQUEST, None, RULES, late, opted_out=True)
     assert new.reason.startswith("too late; it was to be called before 2026-03-02 15:00:00")
@@ -87,26 +87,26 @@ def test_what_is_too_late_is_neither_added_nor_changed_but_may_be_in_already() -
 
 
 @pytest.mark.parametrize(("stored", "warnings"), [(None, 1), (other(), 1), (known(), 0), (other(called=True), 0)])
-def test_what_is_stored_anew_or_changed_is_warned_about(stored: Existing | None, warnings: int) -> None:
+def test_added_and_changed_reminders_get_warnings(stored: Existing | None, warnings: int) -> None:
     assert len(decide(REQUEST, stored, RULES, NOW, opted_out=True).warnings) == warnings
     assert decide(REQUEST, stored, RULES, NOW, opted_out=False).warnings == ()
 
 
-def test_why_a_reminder_is_held_names_the_former_number_by_its_end_only() -> None:
+def test_the_hold_reason_masks_the_former_number() -> None:
     expected = "phone number changed (import of list.csv), the former one ended in 57: accept the new one, or cancel"
     assert why_held(of_another_number(), "import of list.csv") == expected
     assert why_held(of_another_number(held="changed before"), "import of list.csv") == "changed before"
     assert why_held(other(held="changed before"), "api") == "changed before"
 
 
-def test_a_line_whose_reminder_is_held_says_so_and_why_each_time() -> None:
+def test_a_line_for_a_held_reminder_reports_the_hold_each_time() -> None:
     decision = decide(REQUEST, known(held="phone number changed"), RULES, NOW, opted_out=True)
     assert (decision.intake, decision.warnings) == (Intake.HELD, ("held, nobody is called: phone number changed",))
     over = known(Status.CANCELLED, held="phone number changed")
     assert decide(REQUEST, over, RULES, NOW, opted_out=False).intake is Intake.UNCHANGED
 
 
-def test_a_line_with_the_former_number_again_releases_its_reminder() -> None:
+def test_a_line_with_the_former_number_releases_its_reminder() -> None:
     former = sealed(REQUEST.phone_number, "salt")
     assert decide(REQUEST, of_another_number(held="x", former=former), RULES, NOW, opted_out=False).intake is (
         Intake.CHANGED
@@ -117,7 +117,7 @@ def test_a_line_with_the_former_number_again_releases_its_reminder() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
-def test_a_row_that_asks_again_for_what_will_not_be_called_gets_a_warning(status: Status) -> None:
+def test_a_row_for_a_reminder_that_will_not_be_called_gets_a_warning(status: Status) -> None:
     (warning,) = decide(REQUEST, known(status), RULES, NOW, opted_out=False).warnings
     assert warning == f"its reminder is {status}, and will not be called; reminderd call-again r1 schedules it again"
     assert decide(REQUEST, known(status), RULES, NOW + 2 * HOUR, opted_out=False).warnings == ()
@@ -133,7 +133,7 @@ def test_a_row_that_asks_again_for_what_will_not_be_called_gets_a_warning(status
         (known(Status.CANCELLED), Intake.NOT_NEEDED),
     ],
 )
-def test_what_waits_for_an_appointment_that_is_over_is_cancelled(stored: Existing | None, becomes: Intake) -> None:
+def test_a_cancellation_cancels_a_stored_reminder_unless_it_is_final(stored: Existing | None, becomes: Intake) -> None:
     for request in (None, REQUEST):
         assert decide_cancellation(Cancellation(ref="7", request=request), stored).intake is becomes
 
@@ -145,7 +145,7 @@ def test_a_cancellation_of_another_number_cancels_nothing() -> None:
     assert decision.reason.startswith("not cancelled: the reminder with this ref has another phone number")
 
 
-def test_a_message_that_was_not_filled_in_is_added_with_a_warning() -> None:
+def test_a_message_with_unfilled_placeholders_is_added_with_a_warning() -> None:
     request = evolve(REQUEST, message="Dear {name}")
     [warning] = decide(request, None, RULES, NOW, opted_out=False).warnings
     assert warning.startswith("message: {name} would be read aloud as it stands")

@@ -14,20 +14,20 @@ from reminderd.core.wrong_tokens import (
 LOOPBACK = networks(["127.0.0.1", "::1"])
 
 
-def test_the_first_wrong_tokens_wait_for_nothing_and_each_further_one_twice_as_long_up_to_a_limit() -> None:
+def test_wrong_tokens_wait_longer_each_time_after_some_free_ones() -> None:
     wrong = WrongTokens()
     assert [wrong.delay("192.0.2.1", 0) for _ in range(9)] == [0, 0, 0, 0.5, 1, 2, 4, 8, 8]
     assert max(wrong.delay("192.0.2.1", 0) for _ in range(5_000)) == LONGEST_SECONDS
 
 
-def test_another_address_does_not_wait_for_it() -> None:
+def test_another_address_does_not_wait() -> None:
     wrong = WrongTokens()
     for _ in range(9):
         wrong.delay("192.0.2.1", 0)
     assert wrong.delay("192.0.2.2", 0) == 0
 
 
-def test_an_address_is_forgotten_after_a_while_without_another_one() -> None:
+def test_an_address_without_new_wrong_tokens_is_forgotten() -> None:
     wrong = WrongTokens()
     for _ in range(9):
         wrong.delay("192.0.2.1", 0)
@@ -35,7 +35,7 @@ def test_an_address_is_forgotten_after_a_while_without_another_one() -> None:
     assert wrong.delay("192.0.2.1", 2 * FORGOTTEN_SECONDS + 1) == 0
 
 
-def test_only_so_many_addresses_are_remembered_and_the_quietest_is_forgotten_first() -> None:
+def test_when_too_many_addresses_are_remembered_the_quietest_is_forgotten() -> None:
     wrong = WrongTokens()
     for _ in range(9):
         wrong.delay("busy", 0)
@@ -68,22 +68,22 @@ def test_only_so_many_addresses_are_remembered_and_the_quietest_is_forgotten_fir
         ("unknown", ["203.0.113.9"], "unknown"),
     ],
 )
-def test_the_client_is_the_last_address_that_a_trusted_proxy_names(
+def test_the_client_is_the_last_address_forwarded_by_a_trusted_proxy(
     peer: str, forwarded: list[str], expected: str
 ) -> None:
     assert client_address(peer, forwarded, LOOPBACK) == expected
 
 
-def test_a_network_of_proxies_is_trusted_as_a_whole() -> None:
+def test_a_trusted_network_includes_all_its_addresses() -> None:
     assert client_address("10.1.2.3", ["198.51.100.7, 10.9.9.9"], networks(["10.0.0.0/8"])) == "198.51.100.7"
 
 
 @given(st.lists(st.text()))
-def test_nothing_that_a_stranger_writes_in_the_header_counts(forwarded: list[str]) -> None:
+def test_text_that_a_stranger_adds_to_the_forwarded_header_is_ignored(forwarded: list[str]) -> None:
     assert client_address("198.51.100.7", forwarded, LOOPBACK) == "198.51.100.7"
     assert client_address("127.0.0.1", [*forwarded, "198.51.100.7"], LOOPBACK) == "198.51.100.7"
 
 
-def test_what_is_no_network_is_refused() -> None:
+def test_an_invalid_network_is_refused() -> None:
     with pytest.raises(ValueError, match="localhost"):
         networks(["localhost"])

@@ -84,7 +84,7 @@ async def until_alerted(database: Database, reminders: int) -> None:
             await trio.sleep(0.005)
 
 
-async def test_news_that_came_together_is_one_message_that_names_no_patient(tmp_path: Path) -> None:
+async def test_failures_at_the_same_time_are_one_alert_without_patient_data(tmp_path: Path) -> None:
     recipient = Recipient()
     rows = [
         ("r1", "failed", {"last_error": "busy"}),
@@ -93,6 +93,7 @@ async def test_news_that_came_together_is_one_message_that_names_no_patient(tmp_
         ("r2", "called", {"response": "cancel_requested", "ref": "appointment-2"}),
         ("r3", "expired", {}),
         ("well", "called", {"response": "confirmed"}),
+        ("called manually", "failed", {"done_at": to_ms(NOW)}),
         ("waits", "scheduled", {}),
     ]
     async with watched(tmp_path / "db", recipient, *rows) as database:
@@ -112,7 +113,7 @@ async def test_news_that_came_together_is_one_message_that_names_no_patient(tmp_
     assert "Secret" not in text
 
 
-async def test_no_news_is_sent_twice_not_even_after_a_restart(tmp_path: Path) -> None:
+async def test_no_failure_is_alerted_twice_even_after_a_restart(tmp_path: Path) -> None:
     recipient = Recipient()
     async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
         await until_alerted(database, 1)
@@ -123,7 +124,7 @@ async def test_no_news_is_sent_twice_not_even_after_a_restart(tmp_path: Path) ->
     assert "r1" not in recipient.sent[1][1]
 
 
-async def test_a_reminder_that_is_called_again_and_fails_again_is_news(tmp_path: Path) -> None:
+async def test_a_reminder_that_is_called_again_and_fails_again_is_alerted_again(tmp_path: Path) -> None:
     recipient = Recipient()
     async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
         await until_alerted(database, 1)
@@ -133,7 +134,7 @@ async def test_a_reminder_that_is_called_again_and_fails_again_is_news(tmp_path:
     assert len(recipient.sent) == 2
 
 
-async def test_a_reminder_that_is_held_for_its_number_is_news_once_however_often_it_is_checked(tmp_path: Path) -> None:
+async def test_a_reminder_held_for_its_changed_number_is_alerted_once(tmp_path: Path) -> None:
     recipient = Recipient()
     held = {"hold_code": "number_changed", "wake_at": to_ms(NOW), "scheduled_at": to_ms(NOW) + 86_400_000}
     rows = [("held", "scheduled", held), ("waits", "scheduled", held | {"hold_code": "hours"})]
@@ -148,7 +149,7 @@ async def test_a_reminder_that_is_held_for_its_number_is_news_once_however_often
     assert second == ["failed: not reached"]
 
 
-async def test_an_alert_that_could_not_be_sent_is_sent_later(tmp_path: Path) -> None:
+async def test_a_failed_alert_is_sent_later(tmp_path: Path) -> None:
     recipient = Recipient(works=False)
     async with watched(tmp_path / "db", recipient, ("r1", "failed", {})) as database:
         await recipient.until(2)
@@ -157,7 +158,7 @@ async def test_an_alert_that_could_not_be_sent_is_sent_later(tmp_path: Path) -> 
     assert len(recipient.sent) == 1
 
 
-async def test_a_failure_a_week_ago_is_not_news(tmp_path: Path) -> None:
+async def test_failures_of_a_week_ago_cause_no_alert(tmp_path: Path) -> None:
     recipient = Recipient()
     old = {"scheduled_at": to_ms(NOW - timedelta(days=8))}
     async with watched(tmp_path / "db", recipient, ("old", "failed", old), ("new", "failed", {})) as database:
@@ -185,7 +186,7 @@ async def test_apprise_sends_an_alert_and_says_whether_it_arrived() -> None:
 
 
 @pytest.mark.parametrize("number", ["+12025550194", "2025550194", "(202) 555-0194", "Brown 202 555 0194"])
-def test_an_alert_shows_no_phone_number_that_a_ref_or_an_id_holds(number: str) -> None:
+def test_an_alert_masks_phone_numbers_in_refs_and_ids(number: str) -> None:
     for id_, ref in (("r-1", number), (number, None)):
         found = [News(id=id_, ref=ref, outcome=Outcome.NOT_REACHED, end_code=None, updated_at=NOW)]
         text = message(found)[1]
@@ -193,7 +194,7 @@ def test_an_alert_shows_no_phone_number_that_a_ref_or_an_id_holds(number: str) -
         assert not re.search("202|555", text)
 
 
-def test_an_alert_names_a_reminder_by_an_id_that_only_looks_long() -> None:
+def test_an_alert_shows_a_long_id_that_is_not_a_phone_number() -> None:
     id_ = "0f8fad5b-d9cb-469f-a165-70867728950e"
     found = [News(id=id_, ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)]
     assert f"{id_}: expired" in message(found)[1].splitlines()
@@ -204,7 +205,7 @@ async def fail_address(database: Database, at: datetime) -> None:
     await database.write(lambda connection, _now: connection.execute(sql, (str(to_ms(at)),)).fetchall())
 
 
-async def test_an_address_that_the_provider_does_not_reach_is_one_alert_until_it_fails_again(tmp_path: Path) -> None:
+async def test_a_failing_address_is_alerted_once_each_time_it_begins_to_fail(tmp_path: Path) -> None:
     recipient = Recipient()
     async with watched(tmp_path / "db", recipient) as database:
         await fail_address(database, NOW)
@@ -219,7 +220,7 @@ async def test_an_address_that_the_provider_does_not_reach_is_one_alert_until_it
     assert "[web].public_base_url" in recipient.sent[0][1]
 
 
-def test_a_pause_and_reminders_are_one_message() -> None:
+def test_a_pause_and_failed_reminders_are_one_alert() -> None:
     title, text = message(
         [News(id="r1", ref=None, outcome=Outcome.EXPIRED, end_code=None, updated_at=NOW)], is_unreached=True
     )

@@ -14,7 +14,7 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.daily_jobs import AGAIN_AFTER, DailyJob, backups, do_daily, retention
+from reminderd.daemon.daily_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.setup import daily_jobs
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
@@ -115,7 +115,7 @@ async def until(fact: Callable[[], bool]) -> None:
             await trio.sleep(0.005)
 
 
-async def test_it_is_done_at_its_time_once_a_day() -> None:
+async def test_a_job_runs_once_a_day_at_its_time() -> None:
     clock = HandClock()
     done = Done(clock)
     async with looked_after(a_chore(done, NOW - 22 * HOUR)):
@@ -125,14 +125,14 @@ async def test_it_is_done_at_its_time_once_a_day() -> None:
     assert done.at == [NOW + 2 * HOUR, NOW + DAY + 2 * HOUR, NOW + 2 * DAY + 2 * HOUR]
 
 
-async def test_what_was_missed_while_the_daemon_was_off_is_made_up_at_its_start() -> None:
+async def test_a_job_missed_while_the_daemon_was_off_runs_at_its_start() -> None:
     done = Done(HandClock())
     async with looked_after(a_chore(done, NOW - 23 * HOUR)):
         await done.times(1)
     assert done.at == [NOW]
 
 
-async def test_nothing_is_done_before_its_time() -> None:
+async def test_a_job_does_not_run_before_its_time() -> None:
     clock = SeenClock()
     done = Done(clock)
     async with looked_after(a_chore(done, NOW - HOUR)):
@@ -142,7 +142,7 @@ async def test_nothing_is_done_before_its_time() -> None:
         assert done.at == []
 
 
-async def test_it_is_not_done_a_second_time_before_the_next_day() -> None:
+async def test_a_job_does_not_run_again_before_the_next_day() -> None:
     clock = SeenClock()
     done = Done(clock)
     async with looked_after(a_chore(done, None)):
@@ -152,7 +152,7 @@ async def test_it_is_not_done_a_second_time_before_the_next_day() -> None:
         assert done.at == [NOW]
 
 
-async def test_a_failure_is_an_error_and_tried_again_after_an_hour(lines: list[str]) -> None:
+async def test_a_failed_job_is_logged_as_an_error_and_tried_again_after_an_hour(lines: list[str]) -> None:
     clock = HandClock()
     done = Done(clock, broken=True)
     async with looked_after(a_chore(done, None)):
@@ -165,7 +165,7 @@ async def test_a_failure_is_an_error_and_tried_again_after_an_hour(lines: list[s
     assert done.at == [NOW, NOW + AGAIN_AFTER]
 
 
-async def test_a_bug_is_logged_with_its_place_and_ends_nothing() -> None:
+async def test_an_unexpected_error_is_logged_with_its_traceback_and_tried_again() -> None:
     clock = HandClock()
     done = Done(clock, failure=KeyError("a bug"))
     logged: list[str] = []
@@ -180,7 +180,7 @@ async def test_a_bug_is_logged_with_its_place_and_ends_nothing() -> None:
     assert "test_daily_jobs.py" in logged[0]
 
 
-async def test_chores_are_done_one_after_the_other() -> None:
+async def test_jobs_run_one_after_the_other() -> None:
     clock, turn = HandClock(), trio.Lock()
     first, second = Done(clock, ends=trio.Event()), Done(clock)
     async with looked_after(evolve(a_chore(first, None), turn=turn)):
@@ -192,7 +192,7 @@ async def test_chores_are_done_one_after_the_other() -> None:
             await second.times(1)
 
 
-async def test_a_chore_whose_turn_comes_after_the_stop_is_not_begun() -> None:
+async def test_a_job_whose_turn_comes_after_the_stop_does_not_begin() -> None:
     clock, turn = HandClock(), trio.Lock()
     done = Done(clock)
     async with turn, trio.open_nursery() as nursery:
@@ -206,16 +206,16 @@ async def test_a_chore_whose_turn_comes_after_the_stop_is_not_begun() -> None:
     assert done.at == []
 
 
-async def test_the_daemons_chores_take_turns(tmp_path: Path) -> None:
+async def test_the_daemons_jobs_share_one_lock(tmp_path: Path) -> None:
     environ = {"REMINDERD__BACKUP__FOLDER": "copies", "REMINDERD__PROVIDER__KIND": "sandbox"}
     config = load_config(None, environ, tmp_path)
     async with open_database(tmp_path / "db", HandClock()) as database:
         found = daily_jobs(config, database=database, clock=HandClock(), stopping=trio.Event())
-    assert len(found) == 2
-    assert found[0].turn is found[1].turn
+    assert len(found) == 3
+    assert found[0].turn is found[1].turn is found[2].turn
 
 
-async def test_a_backup_of_the_future_is_logged_and_keeps_nobody_from_making_one(
+async def test_a_backup_dated_in_the_future_is_logged_and_does_not_prevent_a_new_one(
     tmp_path: Path, lines: list[str]
 ) -> None:
     clock = HandClock()
@@ -247,7 +247,7 @@ async def test_a_backup_is_made_logged_and_found_after_a_restart(tmp_path: Path,
     assert line.startswith(f"INFO backup made: reminderd-{own_id:.8}-20260302T100000Z.db, ")
 
 
-async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path: Path, lines: list[str]) -> None:
+async def test_a_failed_backup_is_logged_and_tried_again(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     folder = tmp_path / "missing" / "copies"
     async with open_database(tmp_path / "db", clock):
@@ -257,7 +257,7 @@ async def test_a_backup_that_cannot_be_made_leaves_the_daemon_in_peace(tmp_path:
     assert lines == ["ERROR no backup was made: [backup].folder: No such file or directory; tried again in an hour"]
 
 
-async def test_mistakes_in_the_database_are_logged_as_an_error_of_its_backup(tmp_path: Path, lines: list[str]) -> None:
+async def test_errors_in_the_database_are_logged_after_its_backup(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         await insert(database, "r1", status="called", wake_at=None)
@@ -271,7 +271,7 @@ async def test_mistakes_in_the_database_are_logged_as_an_error_of_its_backup(tmp
     assert lines[1] == "ERROR the database, and so its backup, has 1 errors: see reminderd db check"
 
 
-async def test_what_is_old_is_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
+async def test_old_reminders_are_purged_at_the_start_and_then_every_day(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         for name, age in (("old", 31 * DAY), ("young", 30 * DAY - HOUR)):
@@ -288,8 +288,25 @@ async def test_what_is_old_is_purged_at_the_start_and_then_every_day(tmp_path: P
     assert b"Secret words" not in (tmp_path / "db").read_bytes()
 
 
+async def test_old_changes_of_outcomes_are_deleted(tmp_path: Path) -> None:
+    clock = HandClock()
+
+    async def kept() -> bool:
+        return await database.read(lambda c: [row[0] for row in c.execute("SELECT seq FROM changes")]) == [3, 4]
+
+    async with open_database(tmp_path / "db", clock) as database:
+        for number, age in enumerate((9, 8, 7, 1)):
+            at = to_ms(NOW - age * DAY)
+            await insert(database, f"r{number}", status="called", wake_at=None, scheduled_at=at, updated_at=at)
+            dated = f"UPDATE changes SET at = {at} WHERE seq = {number + 1}"
+            await database.write(lambda c, _now, dated=dated: c.execute(dated).fetchall())  # type: ignore[misc] # bound
+        job = change_retention(database, daily=AT_NOON, days=5, clock=clock, stopping=trio.Event())
+        async with looked_after(job):
+            await until_async(kept)
+
+
 @pytest.mark.parametrize("days", [0, 30])
-async def test_a_rewrite_that_was_left_undone_is_made_up_for_at_the_start(tmp_path: Path, days: int) -> None:
+async def test_an_interrupted_rewrite_is_finished_at_the_next_start(tmp_path: Path, days: int) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         await leave_traces(database)
@@ -300,7 +317,7 @@ async def test_a_rewrite_that_was_left_undone_is_made_up_for_at_the_start(tmp_pa
         assert await unused_pages(database) == 0
 
 
-async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
+async def test_a_failed_rewrite_is_tried_again_after_an_hour(
     tmp_path: Path, lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = [StoreUnavailableError("the disk is full")]
@@ -324,7 +341,7 @@ async def test_a_rewrite_that_failed_is_tried_again_after_an_hour(
     assert lines[1] == "ERROR the purge failed: the disk is full; tried again in an hour"
 
 
-async def test_a_log_that_somebody_reads_is_emptied_an_hour_later(tmp_path: Path, lines: list[str]) -> None:
+async def test_a_wal_that_a_reader_holds_is_emptied_an_hour_later(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         await leave_traces(database)
@@ -343,7 +360,7 @@ async def test_a_log_that_somebody_reads_is_emptied_an_hour_later(tmp_path: Path
     assert line.endswith("; tried again in an hour")
 
 
-async def test_a_file_too_large_to_be_rewritten_is_logged(tmp_path: Path, lines: list[str]) -> None:
+async def test_a_file_too_large_to_rewrite_is_logged(tmp_path: Path, lines: list[str]) -> None:
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)

@@ -15,7 +15,7 @@ from reminderd.config import Config
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.script.prompts import Question
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.daemon.endpoints import DatabaseRecorder, note_answer
 from reminderd.daemon.setup import DaemonState, Options, set_up
 from reminderd.engine.breaker import Breaker
@@ -73,13 +73,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(("status", "is_noted"), [(200, False), (204, False), (401, False), (408, True), (503, True)])
-def test_a_webhook_that_is_turned_away_still_shows_that_our_address_was_reached(status: int, *, is_noted: bool) -> None:
+def test_a_webhook_answered_with_an_error_still_proves_that_our_address_works(status: int, *, is_noted: bool) -> None:
     address = Breaker(RULES.backoff).address
     note_answer(status, address)
     assert address.asked_without_answer is is_noted
 
 
-async def test_the_daemon_remembers_a_webhook_that_it_had_to_turn_away(tmp_path: Path) -> None:
+async def test_the_daemon_remembers_a_webhook_that_it_could_not_record(tmp_path: Path) -> None:
     path, stopping = tmp_path / "reminderd.db", trio.Event()
     async with (
         open_database(path, HandClock(), busy_timeout=timedelta(milliseconds=50)) as database,
@@ -105,14 +105,14 @@ async def test_the_daemon_remembers_a_webhook_that_it_had_to_turn_away(tmp_path:
         assert daemon.memory.breaker.address.asked_without_answer
 
 
-async def test_a_request_that_can_not_be_recorded_is_to_be_sent_again(tmp_path: Path) -> None:
+async def test_a_webhook_that_cannot_be_recorded_must_be_sent_again(tmp_path: Path) -> None:
     path = tmp_path / "reminderd.db"
     async with a_recorder(path) as recorder:
         with locked(path), pytest.raises(StoreUnavailableError):
             await recorder.pick_up(REPORT)
 
 
-async def test_a_person_in_a_call_that_nobody_knows_hears_that_it_is_no_longer_needed(tmp_path: Path) -> None:
+async def test_a_person_in_an_unknown_call_hears_that_it_is_no_longer_needed(tmp_path: Path) -> None:
     async with a_recorder(tmp_path / "reminderd.db") as recorder:
         assert (await recorder.pick_up(REPORT)).reply == NOT_NEEDED
         assert (await recorder.press(REPORT, KEY)).reply == NOT_NEEDED
@@ -120,7 +120,7 @@ async def test_a_person_in_a_call_that_nobody_knows_hears_that_it_is_no_longer_n
             await recorder.report(REPORT)
 
 
-async def test_a_process_that_knows_one_call_leaves_all_others_to_the_daemon(tmp_path: Path) -> None:
+async def test_a_process_for_one_call_leaves_all_others_to_the_daemon(tmp_path: Path) -> None:
     async with a_recorder(tmp_path / "reminderd.db", knows_one_call=True) as recorder:
         with pytest.raises(StoreUnavailableError):
             await recorder.pick_up(REPORT)
@@ -128,7 +128,7 @@ async def test_a_process_that_knows_one_call_leaves_all_others_to_the_daemon(tmp
             await recorder.report(REPORT)
 
 
-async def test_a_fallback_is_spoken_even_if_it_can_not_be_recorded(tmp_path: Path) -> None:
+async def test_a_fallback_is_spoken_even_if_it_cannot_be_recorded(tmp_path: Path) -> None:
     path, lines = tmp_path / "reminderd.db", list[str]()
     async with a_recorder(path) as recorder:
         sink = logger.add(lines.append, format="{message}")

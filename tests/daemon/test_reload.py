@@ -153,7 +153,7 @@ async def test_an_open_connection_is_answered_by_the_new_configuration(house: Re
         assert b"no reminder has this id" in await asked()
 
 
-async def test_a_webhook_whose_body_is_on_its_way_at_a_reload_is_recorded(house: ReloadingClinic) -> None:
+async def test_a_webhook_received_partly_before_a_reload_is_recorded(house: ReloadingClinic) -> None:
     house.clinic.insert("r1")
     [ring] = await house.clinic.provider.rang(1)
     await house.clinic.until("r1", "processing")
@@ -192,7 +192,7 @@ async def test_webhooks_and_requests_are_answered_throughout_many_reloads(house:
     assert codes == {200}
 
 
-async def test_the_api_is_there_at_once_though_a_request_of_the_old_configuration_hangs(
+async def test_the_api_starts_at_once_even_if_a_request_of_the_old_configuration_hangs(
     house: ReloadingClinic,
 ) -> None:
     house.clinic.provider.hold()
@@ -218,7 +218,7 @@ async def test_a_stop_during_a_reload_stops_and_the_new_configuration_is_not_use
     assert house.lines[-1].strip() == "INFO stopped"
 
 
-async def test_a_stop_waits_for_a_request_that_an_earlier_configuration_has_in_flight(house: ReloadingClinic) -> None:
+async def test_a_stop_waits_for_a_request_of_an_earlier_configuration(house: ReloadingClinic) -> None:
     house.clinic.provider.hold()
     house.clinic.insert("r1")
     await house.clinic.provider.rang(1)
@@ -234,7 +234,7 @@ async def test_a_stop_waits_for_a_request_that_an_earlier_configuration_has_in_f
     assert house.lines[-1].strip() == "INFO stopped"
 
 
-async def test_signals_that_come_during_a_reload_are_one_more_reload(house: ReloadingClinic) -> None:
+async def test_signals_during_a_reload_cause_one_more_reload(house: ReloadingClinic) -> None:
     house.may_load.clear()
     house.write(API)
     signal.raise_signal(signal.SIGHUP)
@@ -247,7 +247,7 @@ async def test_signals_that_come_during_a_reload_are_one_more_reload(house: Relo
     assert house.loads == 2
 
 
-async def test_a_bug_that_a_new_configuration_meets_changes_nothing(house: ReloadingClinic) -> None:
+async def test_an_unexpected_error_during_a_reload_changes_nothing(house: ReloadingClinic) -> None:
     house.has_bug = True
     house.write(API)
     signal.raise_signal(signal.SIGHUP)
@@ -261,7 +261,7 @@ async def test_a_bug_that_a_new_configuration_meets_changes_nothing(house: Reloa
     assert (await house.clinic.client.get(url)).status_code == 200
 
 
-async def test_an_alert_on_its_way_at_a_reload_is_sent_once(house: ReloadingClinic) -> None:
+async def test_an_alert_in_flight_during_a_reload_is_sent_once(house: ReloadingClinic) -> None:
     answer = trio.Event()
 
     async def slow(line: Line) -> None:
@@ -284,13 +284,13 @@ async def test_an_alert_on_its_way_at_a_reload_is_sent_once(house: ReloadingClin
         assert (b"r1:" in first.body, b"r1:" in second.body, b"r2:" in second.body) == (True, False, True)
 
 
-async def test_a_folder_for_backups_is_used_at_once(house: ReloadingClinic) -> None:
+async def test_a_new_backup_folder_is_used_at_once(house: ReloadingClinic) -> None:
     (house.clinic.folder / "copies").mkdir()
     await house.reload('[backup]\nfolder = "copies"\n')
     await house.line("backup made: ")
 
 
-async def test_a_longer_body_is_accepted_at_once(house: ReloadingClinic) -> None:
+async def test_a_larger_body_limit_applies_at_once(house: ReloadingClinic) -> None:
     body = b" " * 2_000_000
 
     async def sent() -> int:
@@ -305,7 +305,7 @@ async def test_a_longer_body_is_accepted_at_once(house: ReloadingClinic) -> None
     assert await sent() == 400
 
 
-async def test_an_address_that_is_added_after_a_failed_alert_is_alerted_at_once(house: ReloadingClinic) -> None:
+async def test_a_recipient_added_after_a_failed_alert_is_alerted_at_once(house: ReloadingClinic) -> None:
     def alerts(receiver: HostileProvider) -> str:
         return f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\n'
 

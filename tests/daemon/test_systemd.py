@@ -48,7 +48,7 @@ async def attended(name: str, life: Life) -> AsyncIterator[SystemdStandIn]:
 
 
 @pytest.mark.parametrize("is_abstract", [False, True])
-async def test_a_supervisor_is_notified_of_the_start_and_of_the_stop_with_the_time_that_it_may_take(
+async def test_the_supervisor_is_notified_of_the_start_and_of_the_stop_with_its_timeout(
     tmp_path: Path, autojump_clock: MockClock, *, is_abstract: bool
 ) -> None:
     life = Life(autojump_clock)
@@ -68,9 +68,7 @@ async def test_nothing_is_notified_before_the_run_is_ready(tmp_path: Path, autoj
         assert systemd.heard == []
 
 
-async def test_of_a_stop_before_the_run_was_ready_only_the_stop_is_notified(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_a_stop_before_readiness_only_notifies_of_the_stop(tmp_path: Path, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     async with attended(str(tmp_path / "notify"), life) as systemd:
         life.stopping.set()
@@ -78,7 +76,7 @@ async def test_of_a_stop_before_the_run_was_ready_only_the_stop_is_notified(
     assert systemd.heard[0] == "STOPPING=1"
 
 
-async def test_the_watchdog_is_fed_at_half_of_its_time_for_as_long_as_the_run_is_alive(
+async def test_the_watchdog_is_fed_at_half_its_interval_while_the_run_is_alive(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     life = Life(autojump_clock)
@@ -90,9 +88,7 @@ async def test_the_watchdog_is_fed_at_half_of_its_time_for_as_long_as_the_run_is
         assert not systemd.fired.is_set()
 
 
-async def test_the_watchdog_of_a_run_without_a_heartbeat_is_not_fed_and_fires(
-    tmp_path: Path, autojump_clock: MockClock
-) -> None:
+async def test_without_a_heartbeat_the_watchdog_is_not_fed_and_fires(tmp_path: Path, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     life.ready.set()
     async with attended(str(tmp_path / "notify"), life) as systemd:
@@ -116,7 +112,7 @@ async def test_the_watchdog_is_fed_as_soon_as_the_heartbeat_is_back(tmp_path: Pa
         assert not systemd.fired.is_set()
 
 
-async def test_an_error_that_the_run_survives_is_one_status_line_and_the_watchdog_is_fed_all_the_same(
+async def test_a_survivable_error_is_one_status_line_and_does_not_stop_the_watchdog(
     tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     life = Life(autojump_clock, error="dialing is paused: 503\nREADY=0")
@@ -142,7 +138,7 @@ async def test_a_supervisor_without_a_watchdog_gets_the_status(tmp_path: Path, a
 
 
 @pytest.mark.parametrize("who", [Supervisor(), Supervisor("/nowhere/to/be/found", WATCHDOG)])
-async def test_a_run_goes_on_without_its_supervisor(who: Supervisor, autojump_clock: MockClock) -> None:
+async def test_a_run_continues_without_a_supervisor(who: Supervisor, autojump_clock: MockClock) -> None:
     life = Life(autojump_clock)
     life.ready.set()
     life.stopping.set()
@@ -150,7 +146,7 @@ async def test_a_run_goes_on_without_its_supervisor(who: Supervisor, autojump_cl
     assert life.ended.is_set()
 
 
-def test_a_process_that_may_open_no_more_files_goes_on_without_notifying(tmp_path: Path) -> None:
+def test_a_process_without_free_descriptors_continues_without_notifying(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))

@@ -74,7 +74,7 @@ async def announced(caddy: Caddy, length: int) -> str:
         return (await stream.receive_some(1024)).decode()
 
 
-def test_caddy_takes_the_file_as_it_is_and_finds_it_well_formatted(tmp_path: Path) -> None:
+def test_the_caddyfile_is_valid_and_formatted(tmp_path: Path) -> None:
     caddy = shutil.which("caddy") or ""
     valid: list[str | Path] = [caddy, "validate", "--config", CADDYFILE, "--adapter", "caddyfile"]
     environ = os.environ | {"XDG_DATA_HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
@@ -83,7 +83,7 @@ def test_caddy_takes_the_file_as_it_is_and_finds_it_well_formatted(tmp_path: Pat
     assert formatted == CADDYFILE.read_bytes()
 
 
-async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic) -> None:
+async def test_only_webhooks_and_the_health_check_are_public(clinic: Clinic) -> None:
     port, upstream = a_free_port(), a_free_port()
     environ = {"WEBHOOK_PORT": str(upstream), "REMINDERD__API__TOKEN": "t" * 32}
     async with (
@@ -119,7 +119,7 @@ async def test_only_webhooks_and_a_sign_of_life_are_for_the_world(clinic: Clinic
         assert "forged" not in json.dumps(caddy.log)
 
 
-async def test_twilios_signature_holds_through_caddy_its_query_too(tmp_path: Path) -> None:
+async def test_twilios_signature_is_valid_behind_caddy_even_with_a_query(tmp_path: Path) -> None:
     port = a_free_port()
     async with (
         a_twilio_clinic(tmp_path, pace=60) as clinic,
@@ -147,7 +147,7 @@ async def test_twilios_signature_holds_through_caddy_its_query_too(tmp_path: Pat
         assert "Doctor Brown&#8217;s practice" in own.text or "Doctor Brown's practice" in own.text
 
 
-async def test_while_the_daemon_is_down_patients_hear_neutral_words_and_reports_are_not_taken(tmp_path: Path) -> None:
+async def test_while_the_daemon_is_down_patients_hear_a_neutral_text_and_reports_fail(tmp_path: Path) -> None:
     async with a_caddy(tmp_path, port=a_free_port(), upstream=a_free_port()) as caddy:
         answers = [
             await twilio_asks(caddy, "/webhooks/twilio/answer/call-1", CallStatus="in-progress"),
@@ -170,7 +170,7 @@ async def test_while_the_daemon_is_down_patients_hear_neutral_words_and_reports_
         assert "mueller" not in json.dumps(caddy.log)
 
 
-async def test_a_report_that_comes_during_a_restart_waits_for_it(clinic: Clinic) -> None:
+async def test_a_report_during_a_restart_waits_for_it(clinic: Clinic) -> None:
     upstream = a_free_port()
     environ = {"WEBHOOK_PORT": str(upstream)}
     async with a_caddy(clinic.folder, port=a_free_port(), upstream=upstream, patience="20s") as caddy:

@@ -69,7 +69,7 @@ def installed(folder: Path) -> Installed:
     return there
 
 
-def test_it_becomes_the_daemons_user_with_a_copy_of_the_secrets_that_it_leaves_nowhere(installed: Installed) -> None:
+def test_the_command_runs_as_the_daemons_user_and_removes_its_copy_of_the_secrets(installed: Installed) -> None:
     done = installed.run("list", "--all of it", SUDO_USER="anna", DATABASE_URL="")
     assert (done.returncode, done.stderr) == (7, "")
     who, arguments, config, actor, _, credentials, secret, mode = done.stdout.splitlines()
@@ -79,7 +79,7 @@ def test_it_becomes_the_daemons_user_with_a_copy_of_the_secrets_that_it_leaves_n
     assert not Path(credentials).exists()
 
 
-def test_the_database_named_to_sudo_is_the_one_that_is_shown(installed: Installed) -> None:
+def test_a_database_passed_through_sudo_is_used(installed: Installed) -> None:
     done = installed.run("show", "7", SUDO_USER="anna", DATABASE_URL="sqlite:////var/lib/reminderd/replaced.db")
     assert done.stdout.splitlines()[4] == "sqlite:////var/lib/reminderd/replaced.db"
 
@@ -93,7 +93,7 @@ def test_the_database_named_to_sudo_is_the_one_that_is_shown(installed: Installe
         (["list"], {"REMINDERD__PROVIDER__GENERIC__API_URL": "https://evil.example"}),
     ],
 )
-def test_nobody_but_root_may_have_the_secrets_read_by_another_configuration(
+def test_only_root_may_use_the_secrets_with_another_configuration(
     installed: Installed, arguments: list[str], environ: Mapping[str, str]
 ) -> None:
     done = installed.run(*arguments, SUDO_USER="anna", **environ)
@@ -103,7 +103,7 @@ def test_nobody_but_root_may_have_the_secrets_read_by_another_configuration(
 
 
 @pytest.mark.parametrize("signal", ["HUP", "INT", "TERM"])
-def test_a_terminal_that_is_closed_leaves_no_secrets_behind(installed: Installed, signal: str) -> None:
+def test_closing_the_terminal_leaves_no_secrets_behind(installed: Installed, signal: str) -> None:
     installed.program(f'#!/bin/sh\necho "$CREDENTIALS_DIRECTORY"\nkill -{signal} "$PPID"\nexit 7\n')
     done = installed.run("list", REMINDERD_USER="root")
     assert done.returncode == 7
@@ -111,7 +111,7 @@ def test_a_terminal_that_is_closed_leaves_no_secrets_behind(installed: Installed
 
 
 @pytest.mark.skipif(not VISUDO, reason="sudo is not installed (Debian: sudo)")
-def test_the_front_desks_line_is_one_that_sudo_takes(folder: Path) -> None:
+def test_the_documented_sudoers_line_for_staff_is_valid(folder: Path) -> None:
     guide = (COMMAND.parents[1] / "docs/operations.md").read_text(encoding="utf-8")
     found = re.search(r"^    Cmnd_Alias FRONT_DESK.*?NOPASSWD: FRONT_DESK$", guide, re.MULTILINE | re.DOTALL)
     assert found is not None

@@ -96,18 +96,18 @@ def run(*command: str | Path, environ: Mapping[str, str] | None = None) -> str:
     return done.stdout
 
 
-def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+def test_hadolint_accepts_the_dockerfile() -> None:
     assert run(TOOLS / "hadolint", DEPLOY / "Dockerfile") == ""
 
 
-def test_the_image_is_not_root_and_is_asked_for_its_health() -> None:
+def test_the_image_does_not_run_as_root_and_has_a_health_check() -> None:
     last_stage = DOCKERFILE.rpartition("\nFROM ")[2]
     assert re.findall("^USER (.*)", last_stage, re.MULTILINE) == ["10001:10001"]
     assert "HEALTHCHECK" in last_stage
     assert "http://127.0.0.1:4000/health" in last_stage
 
 
-def test_the_image_is_built_from_what_the_context_lets_in() -> None:
+def test_the_image_copies_only_files_of_the_build_context() -> None:
     ignore = (DEPLOY / "Dockerfile.dockerignore").read_text().splitlines()
     let_in = {line[1:] for line in ignore if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE)
@@ -115,7 +115,7 @@ def test_the_image_is_built_from_what_the_context_lets_in() -> None:
     assert all((DEPLOY.parent / name).exists() for name in let_in)
 
 
-def test_compose_keeps_to_its_schema_and_the_containers_to_their_places() -> None:
+def test_compose_matches_its_schema_and_hardens_its_services() -> None:
     run(TOOLS / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     for service in services.values():
@@ -125,7 +125,7 @@ def test_compose_keeps_to_its_schema_and_the_containers_to_their_places() -> Non
     assert "ports" not in services["reminderd"], "only Caddy is for the world"
 
 
-def test_render_gets_only_documented_keys_and_one_instance_with_its_disk() -> None:
+def test_render_has_only_documented_keys_and_one_instance_with_a_disk() -> None:
     blueprint = yaml.safe_load((DEPLOY / "render.yaml").read_text())
     [service] = blueprint["services"]
     assert [*blueprint, *strays(service, RENDER)] == ["services"]
@@ -133,20 +133,20 @@ def test_render_gets_only_documented_keys_and_one_instance_with_its_disk() -> No
     assert all({"key"} < {*given} <= {"key", "value", "sync"} for given in service["envVars"])
 
 
-def test_fly_gets_only_documented_keys_and_one_machine_that_stays() -> None:
+def test_fly_has_only_documented_keys_and_one_permanent_machine() -> None:
     config = tomllib.loads((DEPLOY / "fly.toml").read_text())
     assert [*strays(config, FLY)] == []
     assert (config["http_service"]["auto_stop_machines"], config["deploy"]["strategy"]) == ("off", "immediate")
     assert [mount["destination"] for mount in config["mounts"]] == ["/data"]
 
 
-def test_railway_gets_only_documented_keys_and_never_two_instances_at_a_time() -> None:
+def test_railway_has_only_documented_keys_and_never_two_instances() -> None:
     config = json.loads((DEPLOY / "railway.json").read_text())
     assert [*strays(config, RAILWAY)] == []
     assert (config["deploy"]["numReplicas"], config["deploy"]["overlapSeconds"]) == (1, 0)
 
 
-def test_litestream_takes_its_file_and_finds_the_database_in_it() -> None:
+def test_litestream_accepts_its_file_and_finds_the_database() -> None:
     environ = {f"LITESTREAM_{name}": "x" for name in ("BUCKET", "REGION", "ACCESS_KEY_ID", "SECRET_ACCESS_KEY")}
     environ["LITESTREAM_ENDPOINT"] = "https://store.example"
     listed = run(TOOLS / "litestream", "databases", "-config", DEPLOY / "litestream.yml", environ=environ)
@@ -154,7 +154,7 @@ def test_litestream_takes_its_file_and_finds_the_database_in_it() -> None:
 
 
 @pytest.mark.parametrize("whose", ["the image", "Render", "Fly"])
-def test_the_environment_that_is_set_is_one_that_reminderd_knows(whose: str, tmp_path: Path) -> None:
+def test_every_variable_that_is_set_is_known_to_reminderd(whose: str, tmp_path: Path) -> None:
     environ = image_environment()
     if whose == "Render":
         [service] = yaml.safe_load((DEPLOY / "render.yaml").read_text())["services"]

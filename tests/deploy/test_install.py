@@ -111,7 +111,7 @@ def server(tmp_path: Path) -> Server:
     return server
 
 
-def test_the_scripts_are_clean() -> None:
+def test_shellcheck_accepts_the_scripts() -> None:
     shellcheck = shutil.which("shellcheck")
     if shellcheck is None:
         pytest.skip("shellcheck is not installed (Debian: shellcheck)")
@@ -120,7 +120,7 @@ def test_the_scripts_are_clean() -> None:
     assert done.stdout == ""
 
 
-def test_everything_is_in_its_place_and_not_more_open_than_it_need_be(server: Server) -> None:
+def test_files_are_installed_with_minimal_permissions(server: Server) -> None:
     secrets = server.checkout / "deploy/secrets"  # compose's
     secrets.mkdir()
     (secrets / "token").write_text("5ecret")
@@ -152,7 +152,7 @@ def test_everything_is_in_its_place_and_not_more_open_than_it_need_be(server: Se
     assert "{$REMINDERD_SITE:reminders.clinic.example}" in caddy
 
 
-def test_a_second_time_changes_nothing(server: Server) -> None:
+def test_installing_again_changes_nothing(server: Server) -> None:
     server.install("--domain", "reminders.clinic.example")
     before, builds = server.all_files(), server.asked("pip")
     said = server.install("--domain", "reminders.clinic.example")
@@ -161,7 +161,7 @@ def test_a_second_time_changes_nothing(server: Server) -> None:
     assert server.asked("pip") == builds
 
 
-def test_an_interrupted_installation_is_begun_anew(server: Server) -> None:
+def test_an_interrupted_installation_starts_over(server: Server) -> None:
     server.install()
     asked = server.asked("pip")
     (server.root / "opt/reminderd/current/complete").unlink()
@@ -170,7 +170,7 @@ def test_an_interrupted_installation_is_begun_anew(server: Server) -> None:
     assert (server.root / "opt/reminderd/current/complete").exists()
 
 
-def test_an_upgrade_backs_the_database_up_with_the_version_that_wrote_it(server: Server) -> None:
+def test_an_upgrade_backs_up_the_database_with_the_old_version(server: Server) -> None:
     server.install()
     first = server.at("current")
     (server.root / "var/lib/reminderd/reminderd.db").write_text("patients")
@@ -185,7 +185,7 @@ def test_an_upgrade_backs_the_database_up_with_the_version_that_wrote_it(server:
     assert f"upgraded from {first} to {second}" in said
 
 
-def test_the_database_that_is_backed_up_is_the_one_that_is_configured(server: Server) -> None:
+def test_the_configured_database_is_the_one_backed_up(server: Server) -> None:
     server.install()
     config = server.root / "etc/reminderd/config.toml"
     config.write_text(config.read_text().replace("/var/lib/reminderd/reminderd.db", "/var/lib/reminderd/clinic.db"))
@@ -205,7 +205,7 @@ def test_an_upgrade_that_finds_no_database_says_where_it_looked(server: Server) 
     assert server.asked("db backup") == []
 
 
-def test_what_the_admin_wrote_survives_an_upgrade(server: Server) -> None:
+def test_the_admins_changes_survive_an_upgrade(server: Server) -> None:
     server.install("--domain", "a.example")
     config, caddy = server.root / "etc/reminderd/config.toml", server.root / "etc/caddy/Caddyfile"
     for file in (config, caddy):
@@ -219,7 +219,7 @@ def test_what_the_admin_wrote_survives_an_upgrade(server: Server) -> None:
     assert Path(f"{caddy}.new").read_text().endswith("# newer\n")
 
 
-def test_a_caddyfile_that_was_there_before_is_left_alone_but_debians_own_makes_room(server: Server) -> None:
+def test_an_existing_caddyfile_is_kept_except_for_debians_default(server: Server) -> None:
     caddy = server.root / "etc/caddy/Caddyfile"
     caddy.parent.mkdir(parents=True)
     caddy.write_text("www.example { respond hello }\n")
@@ -233,7 +233,7 @@ def test_a_caddyfile_that_was_there_before_is_left_alone_but_debians_own_makes_r
     assert caddy.with_suffix(".debian").exists()
 
 
-def test_an_upgrade_without_a_backup_or_a_fitting_configuration_changes_nothing(
+def test_a_failed_backup_or_an_invalid_configuration_prevents_an_upgrade(
     server: Server,
 ) -> None:
     server.install()
@@ -253,7 +253,7 @@ def test_an_upgrade_without_a_backup_or_a_fitting_configuration_changes_nothing(
     assert server.at("current") != first
 
 
-def test_a_rollback_goes_back_and_forth(server: Server) -> None:
+def test_a_rollback_can_be_rolled_back(server: Server) -> None:
     assert "there is no version to go back to" in server.install("--rollback", code=1)
     server.install()
     first = server.at("current")
@@ -269,7 +269,7 @@ def test_a_rollback_goes_back_and_forth(server: Server) -> None:
     assert server.at("current") == second
 
 
-def test_a_rollback_to_a_version_that_can_not_read_the_database_says_what_to_do(server: Server) -> None:
+def test_a_rollback_to_a_version_that_cannot_read_the_database_says_what_to_do(server: Server) -> None:
     server.install()
     (server.root / "var/lib/reminderd/reminderd.db").write_text("patients")
     server.change()
@@ -280,7 +280,7 @@ def test_a_rollback_to_a_version_that_can_not_read_the_database_says_what_to_do(
     assert "Restore the copy from before the upgrade" in said
 
 
-def test_mistakes_in_rows_do_not_keep_a_rollback_from_its_end(server: Server) -> None:
+def test_invalid_rows_do_not_prevent_a_rollback(server: Server) -> None:
     server.install()
     first = server.at("current")
     (server.root / "var/lib/reminderd/reminderd.db").write_text("patients")
@@ -291,7 +291,7 @@ def test_mistakes_in_rows_do_not_keep_a_rollback_from_its_end(server: Server) ->
     assert server.at("current") == first
 
 
-def test_a_rollback_to_a_version_that_does_not_take_the_configuration_says_so(server: Server) -> None:
+def test_a_rollback_to_a_version_that_rejects_the_configuration_says_so(server: Server) -> None:
     server.install()
     server.change()
     server.install()

@@ -62,7 +62,7 @@ def test_a_release_dates_the_open_section_commits_it_and_tags_it(repository: Rep
     ],
     ids=["an empty section", "no section"],
 )
-def test_a_changelog_without_news_is_not_released(repository: Repository, changelog: str, reason: str) -> None:
+def test_a_release_needs_an_entry_in_the_changelog(repository: Repository, changelog: str, reason: str) -> None:
     repository.changelog.write_text(changelog)
     repository.commit()
     done = repository.release()
@@ -71,13 +71,13 @@ def test_a_changelog_without_news_is_not_released(repository: Repository, change
     assert repository.git("tag") == ""
 
 
-def test_changes_that_are_not_committed_are_not_released(repository: Repository) -> None:
+def test_a_release_refuses_uncommitted_changes(repository: Repository) -> None:
     (repository.folder / "reminderd/__init__.py").write_text('__version__ = "1.2.4"\n')
     done = repository.release()
     assert (done.returncode, "commit or stash" in done.stderr) == (1, True)
 
 
-def test_a_version_is_released_once(repository: Repository) -> None:
+def test_a_version_cannot_be_released_twice(repository: Repository) -> None:
     repository.git("tag", "v1.2.3")
     done = repository.release()
     assert (done.returncode, "raise the version" in done.stderr) == (1, True)

@@ -29,12 +29,12 @@ def verified(root: Path, unit: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     done = verified(tmp_path, UNIT.read_text())
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
-def test_a_mistyped_key_would_be_found(tmp_path: Path) -> None:
+def test_systemd_would_find_a_mistyped_key(tmp_path: Path) -> None:
     done = verified(tmp_path, UNIT.read_text().replace("WatchdogSec=", "WatchdogSecs="))
     assert "Unknown key 'WatchdogSecs'" in done.stderr
 
@@ -46,7 +46,7 @@ def test_the_unit_is_hardened_to_an_exposure_below_two() -> None:
     assert "Overall exposure level for reminderd.service: 1." in done.stdout
 
 
-def test_the_unit_lets_the_daemon_see_what_its_own_metrics_are_read_from() -> None:
+def test_the_unit_lets_the_daemon_read_proc_stat() -> None:
     assert "ProcSubset=pid" not in UNIT.read_text()  # memory and files are told only where /proc/stat can be read
 
 

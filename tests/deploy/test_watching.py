@@ -57,7 +57,7 @@ def promtool(*arguments: str | Path) -> str:
     return ended.stdout
 
 
-def test_every_series_that_is_asked_for_is_exported_with_its_labels_and_their_values() -> None:
+def test_every_queried_series_is_exported_with_its_labels_and_values() -> None:
     exported: dict[str, dict[str, set[str]]] = {name: {} for name in OF_PROMETHEUS}
     for name, labels in series_in(full_page()):
         known = exported.setdefault(name, {})
@@ -83,7 +83,7 @@ def test_every_series_and_every_alert_is_explained() -> None:
     assert [alert for alert in alerts() if f"`{alert}`" not in guide] == []
 
 
-def test_the_guide_explains_nothing_that_is_not_there() -> None:
+def test_the_guide_explains_only_existing_series_and_alerts() -> None:
     guide = GUIDE.read_text(encoding="utf-8")
     names = {name for name, _ in series_in(full_page())} | {
         re.sub(r"_(bucket|count|sum)$", "", name) for name, _ in series_in(full_page())
@@ -92,20 +92,20 @@ def test_the_guide_explains_nothing_that_is_not_there() -> None:
     assert set(re.findall(r"`(Reminderd[A-Za-z]+)`", guide)) - set(alerts()) == set()
 
 
-def test_every_alert_is_tested_where_it_must_fire() -> None:
+def test_every_alert_has_a_test_in_which_it_fires() -> None:
     text = UNIT_TESTS.read_text(encoding="utf-8")
     firing = re.findall(r"alertname: (\w+)\n\s+eval_time: \w+\n\s+exp_alerts:\n\s+- exp_labels", text)
     assert sorted(set(firing)) == sorted(alerts())
 
 
-def test_every_panel_has_a_title_and_says_what_it_shows() -> None:
+def test_every_panel_has_a_title_and_a_description() -> None:
     panels = dashboard()["panels"]
     assert all(panel["title"] and panel["description"] and panel["targets"] for panel in panels)
     assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
 
 
 @needs_promtool
-def test_the_alerts_are_rules_for_prometheus() -> None:
+def test_the_alerts_are_valid_prometheus_rules() -> None:
     assert f"SUCCESS: {len(alerts())} rules found" in promtool("check", "rules", ALERTS)
 
 
@@ -115,7 +115,7 @@ def test_the_alerts_fire_when_they_should_and_only_then() -> None:
 
 
 @needs_promtool
-def test_the_dashboards_questions_are_prometheus_own_language(tmp_path: Path) -> None:
+def test_the_dashboards_queries_are_valid_promql(tmp_path: Path) -> None:
     rules = [{"record": f"asked:{place}", "expr": expr} for place, expr in enumerate(expressions())]
     file = tmp_path / "rules.yml"  # JSON is YAML, too
     file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}), encoding="utf-8")

@@ -18,12 +18,12 @@ from reminderd.providers.http import Unheard
         ("", False),
     ],
 )
-def test_this_machine_is_known_by_its_own_addresses(host: str, *, expected: bool) -> None:
+def test_loopback_addresses_are_recognized_as_this_machine(host: str, *, expected: bool) -> None:
     assert is_this_machine(host) is expected
 
 
 @pytest.mark.parametrize("url", ["http://xn--/", "http://[::1", f"http://{'x' * 64}/"])
-async def test_a_url_that_can_be_none_gets_no_answer(url: str, ask: Asking) -> None:
+async def test_an_invalid_url_gets_no_answer(url: str, ask: Asking) -> None:
     outcome = await ask.get(url)
     assert isinstance(outcome, Unheard)
     assert not outcome.sent

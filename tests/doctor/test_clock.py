@@ -21,7 +21,9 @@ from tests.support.hostile_provider import answering, hostile, nobody_listens
     ("state", "error", "expected"),
     [(0, 15_999_999, True), (5, 1_000, True), (5, 16_000_000, False), (0, 16_000_000, False), (-1, 0, None)],
 )
-def test_a_clock_is_kept_while_the_kernel_bounds_its_error(state: int, error: int, *, expected: bool | None) -> None:
+def test_a_clock_is_synchronized_while_the_kernel_bounds_its_error(
+    state: int, error: int, *, expected: bool | None
+) -> None:
     def answered(seen: machine.Timex) -> int:
         assert seen.modes == 0, "nothing is set"
         seen.maxerror = error
@@ -30,20 +32,20 @@ def test_a_clock_is_kept_while_the_kernel_bounds_its_error(state: int, error: in
     assert machine.kept_by_kernel(answered) is expected
 
 
-def test_a_machine_without_such_a_call_can_not_be_asked() -> None:
+def test_a_machine_without_that_system_call_gives_no_answer() -> None:
     def missing(_seen: machine.Timex) -> int:
         raise AttributeError
 
     assert machine.kept_by_kernel(missing) is None
 
 
-def test_the_real_kernel_bounds_its_error_or_can_not_be_asked() -> None:
+def test_the_real_kernel_bounds_its_error_or_gives_no_answer() -> None:
     seen = machine.Timex()
     assert machine.adjtimex(seen) < 0 or 0 < seen.maxerror <= 16_000_000
 
 
 @pytest.mark.parametrize("seconds", [0, 90, -90])
-async def test_our_clock_is_compared_with_a_server_s(seconds: int, ask: Asking) -> None:
+async def test_our_clock_is_compared_with_a_servers(seconds: int, ask: Asking) -> None:
     said = format_datetime(NOW - timedelta(seconds=seconds), usegmt=True)
     async with hostile(answering(401, Date=said)) as server:
         ahead = await machine.ahead_of(f"{server.url}/v1", ask, HandClock())
@@ -53,30 +55,32 @@ async def test_our_clock_is_compared_with_a_server_s(seconds: int, ask: Asking) 
 
 
 @pytest.mark.parametrize("headers", [{}, {"Date": "yesterday"}, {"Date": "Mon, 02 Mar 2026 10:00:00"}])
-async def test_an_answer_without_a_usable_date_shows_nothing(headers: dict[str, str], ask: Asking) -> None:
+async def test_an_answer_without_a_usable_date_says_nothing_about_our_clock(
+    headers: dict[str, str], ask: Asking
+) -> None:
     async with hostile(answering(200, b"", **headers)) as server:
         assert await machine.ahead_of(server.url, ask, HandClock()) is None
 
 
-async def test_a_server_that_is_not_reached_shows_nothing(ask: Asking) -> None:
+async def test_an_unreachable_server_says_nothing_about_our_clock(ask: Asking) -> None:
     with nobody_listens() as url:
         assert await machine.ahead_of(url, ask, HandClock()) is None
 
 
-def test_the_provider_is_where_its_kind_says() -> None:
+def test_the_clock_is_compared_with_the_configured_provider() -> None:
     assert machine.provider_url(Config()) == ""
     assert machine.provider_url(generic(api_url="https://voice.example.com")) == "https://voice.example.com"
     assert machine.provider_url(with_provider(Config(), TwilioSettings())) == "https://api.twilio.com"
 
 
-async def test_a_provider_on_this_machine_is_not_asked(ask: Asking) -> None:
+async def test_a_provider_on_this_machine_is_not_asked_for_the_time(ask: Asking) -> None:
     async with hostile(answering(200)) as server:
         found = await machine.check_clock(generic(api_url=server.url), ask, SystemClock())
     assert server.connections == 0
     assert [finding.about for finding in found] == ["clock", "time zones"]
 
 
-def test_the_system_s_zones_come_before_the_package_s(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_systems_zone_data_come_before_the_packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "Europe").mkdir()
     (tmp_path / "Europe" / "Berlin").touch()
     (tmp_path / "tzdata.zi").write_text("# version 2019b\n# This zic input file is in the public domain.\n")
@@ -85,7 +89,7 @@ def test_the_system_s_zones_come_before_the_package_s(tmp_path: Path, monkeypatc
     assert machine.zone_data("Europe/Paris") == (tzdata.IANA_VERSION, "the package tzdata")
 
 
-async def test_data_that_name_no_version_are_not_called_new(
+async def test_zone_data_without_a_version_are_not_reported_as_new(
     ask: Asking, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "UTC").touch()

@@ -17,7 +17,7 @@ def test_a_careful_configuration_is_good() -> None:
     assert marks_of(check_configuration(evolve(careful, path=Path("config.toml")))) == {"configuration": "good"}
 
 
-def test_each_risk_is_a_warning_with_what_to_set() -> None:
+def test_each_risk_is_a_warning_that_names_the_key_to_set() -> None:
     good, *risks = check_configuration(generic())
     assert good.mark is Mark.GOOD
     assert [risk.mark for risk in risks] == [Mark.WARNING] * 3
@@ -26,12 +26,12 @@ def test_each_risk_is_a_warning_with_what_to_set() -> None:
     assert risks[1].fix == "set start, end and days in [calling]"
 
 
-def test_a_script_that_could_be_better_leads_to_the_document_about_it() -> None:
+def test_advice_on_the_script_points_to_its_document() -> None:
     section = TwilioSettings(account_sid="AC" + "0" * 32, auth_token="12345", from_number="+12025550190")
     found = check_configuration(with_provider(Config(), section))
     assert [finding.fix for finding in found if "[messages]" in finding.says] == ["see messages.md"] * 2
 
 
-def test_without_a_file_the_defaults_are_named_and_the_file_that_is_missing() -> None:
+def test_a_missing_configuration_file_is_named_with_the_defaults() -> None:
     file = Path.cwd() / "config.toml"
     assert check_configuration(Config())[0].says == f"defaults and environment, as there is no {file}: no mistakes"

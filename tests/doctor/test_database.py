@@ -42,7 +42,7 @@ def test_a_sound_database_is_good(config: Config) -> None:
     assert marks_of(looked(config)) == WELL
 
 
-def test_a_database_that_is_not_there_is_no_mistake_and_not_made(config: Config) -> None:
+def test_a_missing_database_is_not_an_error_and_not_created(config: Config) -> None:
     assert marks_of(looked(config)) == {"database": "unknown"}
     assert not config.database.path.exists()
 
@@ -57,14 +57,14 @@ def test_a_database_of_an_older_version_is_reported_and_not_migrated(config: Con
     older.close()
 
 
-def test_what_is_no_database_of_ours_is_a_mistake(config: Config) -> None:
+def test_a_file_that_is_not_our_database_is_an_error(config: Config) -> None:
     config.database.path.write_text("This is no database, however much it looks like a file." * 100)
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
     assert "not a SQLite database" in found.says
 
 
-def test_a_database_that_run_would_refuse_as_no_provider_is_configured_is_a_mistake(config: Config) -> None:
+def test_a_database_that_run_would_refuse_without_a_provider_is_an_error(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('real_provider', 'twilio')")
@@ -76,14 +76,14 @@ def test_a_database_that_run_would_refuse_as_no_provider_is_configured_is_a_mist
         assert marks_of(looked(stated)) == WELL
 
 
-def test_a_folder_is_no_database(config: Config) -> None:
+def test_a_folder_in_place_of_the_database_is_an_error(config: Config) -> None:
     config.database.path.mkdir()
     (found,) = looked(config)
     assert found.mark is Mark.WRONG
     assert found.says.endswith("is no file")
 
 
-def test_what_can_not_be_read_in_time_is_not_called_sound(config: Config) -> None:
+def test_a_database_that_cannot_be_read_in_time_is_not_called_sound(config: Config) -> None:
     with open_sync(config.database.path) as connection:
         connection.execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
@@ -94,7 +94,7 @@ def test_what_can_not_be_read_in_time_is_not_called_sound(config: Config) -> Non
 
 
 @pytest.mark.parametrize(("broken", "lines"), [(1, 1), (4, 4), (5, 4), (7, 4)])
-def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines: int, config: Config) -> None:
+def test_the_first_errors_are_shown_and_the_rest_are_counted(broken: int, lines: int, config: Config) -> None:
     insert(config, *(f"r{number}" for number in range(broken)))
     with open_sync(config.database.path) as connection:
         connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
@@ -105,7 +105,7 @@ def test_the_first_mistakes_are_shown_and_the_others_counted(broken: int, lines:
 
 
 @pytest.mark.parametrize("wrong", [{"timezone": "EST"}, {"phone_number": "12025550147"}, {"message": " "}])
-def test_a_waiting_reminder_that_can_not_be_called_is_reported(config: Config, wrong: dict[str, str]) -> None:
+def test_a_waiting_reminder_that_cannot_be_called_is_reported(config: Config, wrong: dict[str, str]) -> None:
     insert(config, "r1", timezone="Asia/Tokyo")
     assert marks_of(looked(config)) == WELL
     insert(config, "r2", **wrong)
@@ -128,7 +128,7 @@ def test_an_opt_out_that_stops_no_call_is_reported(config: Config) -> None:
     assert finding.says.startswith("opt_outs: a number that ends in '94' is not E.164, so it stops no call; correct it")
 
 
-def test_a_log_that_nobody_cuts_is_reported(config: Config) -> None:
+def test_a_write_ahead_log_that_keeps_growing_is_reported(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as reader, open_sync(config.database.path) as writer:
         reader.execute("BEGIN")
@@ -140,7 +140,7 @@ def test_a_log_that_nobody_cuts_is_reported(config: Config) -> None:
         reader.execute("ROLLBACK")
 
 
-def test_an_address_that_the_provider_does_not_reach_is_reported(config: Config) -> None:
+def test_a_failing_public_address_is_reported(config: Config) -> None:
     insert(config, "r1")
     with open_sync(config.database.path) as connection:
         connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', ?)", (str(to_ms(NOW)),))

@@ -45,14 +45,14 @@ def mistakes(folder: Path) -> list[str]:
     return [finding.says for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
 
 
-def test_files_that_only_their_user_reads_are_good(folder: Path) -> None:
+def test_files_readable_only_by_their_owner_are_good(folder: Path) -> None:
     with open_sync(folder / "reminderd.db"):
         found = check_files(loaded(folder))
     assert [(finding.about, finding.mark) for finding in found] == [("files", Mark.GOOD), ("disk", Mark.GOOD)]
 
 
 @pytest.mark.parametrize("name", ["config.toml", "secret", "reminderd.db", "reminderd.db-wal", "reminderd.db-shm"])
-def test_a_file_that_every_user_reads_is_named(name: str, folder: Path) -> None:
+def test_a_file_readable_by_every_user_is_named(name: str, folder: Path) -> None:
     with open_sync(folder / "reminderd.db"):
         (folder / name).chmod(0o644)
         found = [finding for finding in check_files(loaded(folder)) if finding.mark is Mark.WRONG]
@@ -60,19 +60,19 @@ def test_a_file_that_every_user_reads_is_named(name: str, folder: Path) -> None:
     assert found[0].fix == f"chmod o= {folder / name}"
 
 
-def test_a_closed_folder_closes_what_is_in_it(folder: Path) -> None:
+def test_a_private_folder_protects_its_files(folder: Path) -> None:
     (folder / "secret").chmod(0o644)
     folder.chmod(0o750)
     assert mistakes(folder) == []
 
 
-def test_a_configuration_without_a_secret_may_be_read_by_everybody(folder: Path) -> None:
+def test_a_configuration_without_secrets_may_be_readable_by_all(folder: Path) -> None:
     (folder / "config.toml").write_text('[log]\nlevel = "INFO"\n')
     (folder / "config.toml").chmod(0o644)
     assert mistakes(folder) == []
 
 
-def test_a_link_is_judged_by_the_file_that_it_leads_to(folder: Path) -> None:
+def test_a_symbolic_link_is_checked_by_its_target(folder: Path) -> None:
     (folder / "logs" / "secret").write_text("a-token-of-the-provider")
     (folder / "logs" / "secret").chmod(0o644)
     (folder / "secret").unlink()
@@ -82,19 +82,19 @@ def test_a_link_is_judged_by_the_file_that_it_leads_to(folder: Path) -> None:
     assert mistakes(folder) == []
 
 
-def test_a_folder_that_every_user_writes_to_is_named(folder: Path) -> None:
+def test_a_folder_writable_by_every_user_is_named(folder: Path) -> None:
     folder.chmod(0o777)
     assert mistakes(folder) == [
         f"every user of the machine can replace {folder / name}" for name in ("config.toml", "secret")
     ]
 
 
-def test_a_folder_that_is_not_there_is_a_mistake(folder: Path) -> None:
+def test_a_missing_folder_is_an_error(folder: Path) -> None:
     (folder / "logs").rmdir()
     assert mistakes(folder) == ["the folder of [log].file can't be read: No such file or directory"]
 
 
-def test_two_disks_have_a_line_each(folder: Path) -> None:
+def test_each_disk_has_its_own_line(folder: Path) -> None:
     memory = Path("/dev/shm")  # noqa: S108 - a folder of its own is made there
     if not memory.is_dir():
         pytest.skip("no second disk")
@@ -106,13 +106,13 @@ def test_two_disks_have_a_line_each(folder: Path) -> None:
     assert [finding.about for finding in found] == ["files", "disk", "disk"]
 
 
-def test_a_folder_of_backups_that_is_a_file_or_below_one_is_a_mistake(folder: Path) -> None:
+def test_a_backup_folder_that_is_a_file_or_inside_one_is_an_error(folder: Path) -> None:
     for name in ("secret", "secret/backups"):
         (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "{name}"\n')
         assert mistakes(folder) == ["no backup can be written to [backup].folder"]
 
 
-def test_a_folder_of_backups_that_can_be_made_is_good(folder: Path) -> None:
+def test_a_backup_folder_that_can_be_created_is_good(folder: Path) -> None:
     (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups/of/the/day"\n')
     assert mistakes(folder) == []
 
@@ -134,7 +134,7 @@ for finding in check_files(config):
 """
 
 
-def test_a_folder_of_backups_that_the_daemons_user_may_not_write_to_is_a_mistake(folder: Path) -> None:
+def test_a_backup_folder_that_the_daemon_cannot_write_to_is_an_error(folder: Path) -> None:
     (folder / "config.toml").write_text(f'{CONFIG}[backup]\nfolder = "backups"\n')
     (folder / "backups").mkdir(0o755)
     if os.geteuid() != 0:
@@ -144,7 +144,7 @@ def test_a_folder_of_backups_that_the_daemons_user_may_not_write_to_is_a_mistake
     assert "wrong no backup can be written to [backup].folder" in result.stdout.splitlines()
 
 
-def test_what_another_user_may_not_see_is_not_called_good(folder: Path) -> None:
+def test_unreadable_files_are_not_called_good(folder: Path) -> None:
     folder.chmod(0o700)
     command = [sys.executable, "-c", AS_NOBODY, str(folder)]
     result = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path.cwd())

@@ -52,7 +52,7 @@ async def test_a_free_port_is_good(free: str, ask: Asking) -> None:
     assert found.url is None
 
 
-async def test_a_daemon_that_does_not_run_is_no_fault_with_the_sandbox(free: str, ask: Asking) -> None:
+async def test_with_the_sandbox_a_stopped_daemon_is_not_an_error(free: str, ask: Asking) -> None:
     found, marks = await looked(evolve(at(free), provider=provider_section()()), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", Mark.UNKNOWN)]
     assert found.findings[1].fix == "reminderd run starts it"
@@ -65,7 +65,7 @@ async def test_our_own_daemon_is_recognized(ask: Asking) -> None:
     assert found.url == web.url
 
 
-async def test_a_daemon_that_listens_everywhere_is_asked_here(ask: Asking) -> None:
+async def test_a_daemon_on_all_addresses_is_asked_on_loopback(ask: Asking) -> None:
     async with a_web_server() as web:
         found, marks = await looked(at(web.url, "0.0.0.0"), ask)  # noqa: S104 - no server listens there
     assert marks == [("port", Mark.GOOD), ("port", Mark.WARNING), ("daemon", Mark.GOOD)]
@@ -73,7 +73,7 @@ async def test_a_daemon_that_listens_everywhere_is_asked_here(ask: Asking) -> No
     assert found.url == web.url
 
 
-async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
+async def test_an_ipv6_port_is_asked_over_ipv6(ask: Asking) -> None:
     with socket.socket(socket.AF_INET6) as occupied:
         try:
             occupied.bind(("::1", 0))
@@ -86,9 +86,7 @@ async def test_a_port_on_ipv6_is_asked_there(ask: Asking) -> None:
 
 
 @pytest.mark.parametrize("has_a_database", [True, False])
-async def test_a_daemon_with_another_database_is_not_believed_to_be_ours(
-    tmp_path: Path, ask: Asking, *, has_a_database: bool
-) -> None:
+async def test_a_daemon_with_another_database_is_not_ours(tmp_path: Path, ask: Asking, *, has_a_database: bool) -> None:
     if has_a_database:
         with open_sync(tmp_path / "ours.db"):
             pass
@@ -111,14 +109,14 @@ async def test_the_daemon_with_our_own_database_is_ours(tmp_path: Path, ask: Ask
     assert found.url == server.url
 
 
-async def test_a_database_that_can_not_be_read_does_not_make_the_daemon_another(tmp_path: Path, ask: Asking) -> None:
+async def test_an_unreadable_database_does_not_make_the_daemon_foreign(tmp_path: Path, ask: Asking) -> None:
     (tmp_path / "ours.db").write_text("This is no database.")
     async with hostile(site({"/health": ALIVE, "/health/status": says(200, {"database_id": "0" * 32})})) as server:
         found, _ = await looked(in_folder(at(server.url), tmp_path), ask)
     assert found.url == server.url
 
 
-async def test_what_does_not_work_in_the_daemon_is_reported(ask: Asking) -> None:
+async def test_the_daemons_failing_parts_are_reported(ask: Asking) -> None:
     async with a_web_server() as web:
         web.parts["provider"] = "dialing is paused: 401"
         found, marks = await looked(at(web.url), ask)
@@ -139,7 +137,7 @@ async def test_what_does_not_work_in_the_daemon_is_reported(ask: Asking) -> None
         (b"", Mark.WRONG),
     ],
 )
-async def test_a_daemon_is_ready_only_if_it_says_so_itself(ready: bytes, mark: Mark, ask: Asking) -> None:
+async def test_a_daemon_is_ready_only_if_it_says_so(ready: bytes, mark: Mark, ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE, "/health/ready": ready})) as server:
         _, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.GOOD), ("daemon", mark)]
@@ -156,7 +154,7 @@ async def test_a_daemon_is_ready_only_if_it_says_so_itself(ready: bytes, mark: M
         (hear, cut),
     ],
 )
-async def test_another_program_s_port_is_in_use(script: Script, ask: Asking) -> None:
+async def test_another_programs_port_is_in_use(script: Script, ask: Asking) -> None:
     async with hostile(script) as server:
         found, marks = await looked(at(server.url), ask)
     assert marks == [("port", Mark.WRONG)]
@@ -165,7 +163,7 @@ async def test_another_program_s_port_is_in_use(script: Script, ask: Asking) -> 
     assert found.url is None
 
 
-async def test_a_program_that_never_accepts_a_connection_has_the_port() -> None:
+async def test_a_program_that_never_accepts_connections_occupies_the_port() -> None:
     with no_connection_is_accepted() as url:
         async with asking(0.3) as impatient:
             found, marks = await looked(at(url), impatient)
@@ -173,18 +171,18 @@ async def test_a_program_that_never_accepts_a_connection_has_the_port() -> None:
     assert "ss -ltnp" in found.findings[0].fix
 
 
-async def test_a_name_that_is_none_is_a_mistake(free: str, ask: Asking) -> None:
+async def test_an_invalid_host_name_is_an_error(free: str, ask: Asking) -> None:
     found, marks = await looked(at(free, "x" * 64), ask)
     assert marks == [("port", Mark.WRONG)]
     assert found.findings[0].fix == "set [web].host to an address of this machine, mostly 127.0.0.1"
 
 
-def test_an_address_that_is_not_this_machine_s_can_not_be_had() -> None:
+def test_an_address_of_another_machine_cannot_be_bound() -> None:
     refusal = _refusal("192.0.2.1", 4000)
     assert refusal is not None
     assert refusal[1] == "set [web].host to an address of this machine, mostly 127.0.0.1"
 
 
-async def test_port_0_can_not_be_checked(ask: Asking) -> None:
+async def test_port_0_cannot_be_checked(ask: Asking) -> None:
     _, marks = await looked(Config(web=WebConfig(port=0)), ask)
     assert marks == [("port", Mark.UNKNOWN)]

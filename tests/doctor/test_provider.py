@@ -30,14 +30,14 @@ async def test_the_sandbox_is_not_asked() -> None:
     assert mark is Mark.UNKNOWN
 
 
-async def test_a_generic_provider_that_does_not_refuse_us_is_good() -> None:
+async def test_a_generic_provider_that_accepts_the_key_is_good() -> None:
     async with hostile(answering(404)) as server:
         ((mark, _),) = await looked(generic(api_url=server.url))
     assert mark is Mark.GOOD
     assert {request.method for request in server.requests} == {"GET"}, "no call is placed"
 
 
-async def test_a_generic_provider_that_refuses_the_key_is_a_mistake_and_the_key_is_not_shown() -> None:
+async def test_a_generic_provider_that_refuses_the_key_is_an_error_without_the_key() -> None:
     async with hostile(answering(401, f'{{"error": "who is {KEY}?"}}'.encode())) as server:
         ((mark, says),) = await looked(generic(api_url=server.url))
     assert mark is Mark.WRONG
@@ -45,18 +45,18 @@ async def test_a_generic_provider_that_refuses_the_key_is_a_mistake_and_the_key_
     assert KEY not in says
 
 
-async def test_a_provider_that_can_not_be_reached_is_a_mistake() -> None:
+async def test_an_unreachable_provider_is_an_error() -> None:
     with nobody_listens() as url:
         assert [mark for mark, _ in await looked(generic(api_url=url))] == [Mark.WRONG]
 
 
 @pytest.mark.parametrize("config", [generic(api_url="http://xn--/"), twilio("http://xn--/")])
-async def test_a_url_that_can_be_none_is_a_mistake(config: Config) -> None:
+async def test_an_invalid_url_is_an_error(config: Config) -> None:
     assert await looked(config) == [(Mark.WRONG, "it can't be asked: api_url: not a URL")]
 
 
 @pytest.mark.parametrize("config", [generic(), twilio("http://127.0.0.1:9")])
-async def test_a_provider_that_does_not_answer_is_not_waited_for(config: Config) -> None:
+async def test_a_provider_that_does_not_answer_is_not_waited_for_long(config: Config) -> None:
     assert config.provider.timeout_seconds == 20
     async with hostile((hear, hang)) as server:
         section: Any = config.provider.settings
@@ -66,7 +66,7 @@ async def test_a_provider_that_does_not_answer_is_not_waited_for(config: Config)
     assert "within 1 s" in says
 
 
-async def test_twilio_is_asked_for_account_and_number_by_reading() -> None:
+async def test_twilios_account_and_number_are_checked_by_reading_only() -> None:
     active = says(200, {"status": "active"})
     bought = says(200, {"incoming_phone_numbers": [{"capabilities": {"voice": True}}]})
     async with hostile(active, bought) as server:
@@ -76,7 +76,7 @@ async def test_twilio_is_asked_for_account_and_number_by_reading() -> None:
     assert {request.method for request in server.requests} == {"GET"}, "no call is placed"
 
 
-async def test_each_of_twilio_s_mistakes_has_a_line() -> None:
+async def test_each_error_of_the_twilio_account_has_its_own_line() -> None:
     suspended, none = says(200, {"status": "suspended"}), says(200, {})
     async with hostile(suspended, none, none) as server:
         assert [mark for mark, _ in await looked(twilio(server.url))] == [Mark.WRONG, Mark.WRONG]

@@ -23,7 +23,7 @@ async def looked(base: str, ask: Asking, *, runs: bool | None = True) -> PublicA
     return await check_public_address(base, ask, NOW, runs=runs)
 
 
-async def test_a_server_as_the_documents_want_it_is_good(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_server_set_up_as_documented_is_good(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(site({"/health": BEHIND_CADDY})) as server, encrypted(server.url, authority) as url:
         found = await looked(url, ask)
     assert marks_of(found.findings) == {
@@ -37,7 +37,7 @@ async def test_a_server_as_the_documents_want_it_is_good(ask: Asking, authority:
     assert found.url == url
 
 
-async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_daemon_without_a_web_server_in_front_exposes_too_much(ask: Asking, authority: trustme.CA) -> None:
     async with a_web_server() as web, encrypted(web.url, authority) as url:
         found = await looked(url, ask)
     marks = marks_of(found.findings)
@@ -56,7 +56,7 @@ async def test_a_daemon_without_anything_in_front_lets_too_much_out(ask: Asking,
         ({"/health/ready": says(200, {"status": "ok"})}, "warning"),
     ],
 )
-async def test_what_is_exposed_is_recognized_by_the_daemon_s_own_answers(
+async def test_exposed_paths_are_recognized_by_the_daemons_own_answers(
     answers: dict[str, bytes], mark: str, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": ALIVE} | answers)) as server, encrypted(server.url, authority) as url:
@@ -64,12 +64,12 @@ async def test_what_is_exposed_is_recognized_by_the_daemon_s_own_answers(
 
 
 @pytest.mark.parametrize("base", ["", "http://127.0.0.1:4000", "http://localhost:4000", "http://[::1]:4000"])
-async def test_without_a_public_address_nobody_is_asked(base: str, ask: Asking) -> None:
+async def test_without_a_public_address_nothing_is_requested(base: str, ask: Asking) -> None:
     found = await looked(base, ask)
     assert (marks_of(found.findings), found.url) == ({"address": "unknown"}, None)
 
 
-async def test_a_certificate_of_a_stranger_s_authority_is_no_good_and_nothing_is_sent(ask: Asking) -> None:
+async def test_an_untrusted_certificate_is_an_error_and_no_request_is_sent(ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE})) as server, encrypted(server.url, trustme.CA()) as url:
         found = await looked(url, ask)
     assert marks_of(found.findings) == {"address": "warning", "certificate": "wrong", "from outside": "unknown"}
@@ -86,7 +86,7 @@ async def test_a_certificate_of_a_stranger_s_authority_is_no_good_and_nothing_is
         (1, 90, "wrong", "certificate is not yet valid"),
     ],
 )
-async def test_a_certificate_is_judged_by_its_days(
+async def test_a_certificate_is_checked_by_its_remaining_days(
     since: int, until: int, mark: str, words: str, ask: Asking, authority: trustme.CA
 ) -> None:
     def day(number: int) -> datetime:
@@ -101,20 +101,20 @@ async def test_a_certificate_is_judged_by_its_days(
     assert words in found.findings[1].says
 
 
-async def test_a_certificate_for_another_name_is_no_good(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_certificate_for_another_name_is_an_error(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(site({})) as server, encrypted(server.url, authority) as url:
         found = await looked(url.replace("localhost", "127.0.0.1"), ask)
     assert marks_of(found.findings)["certificate"] == "wrong"
     assert "127.0.0.1" in found.findings[1].says
 
 
-async def test_what_speaks_no_tls_has_no_certificate(ask: Asking) -> None:
+async def test_a_server_without_tls_has_no_certificate(ask: Asking) -> None:
     async with hostile((say(answer(200)),)) as server:
         found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), ask)
     assert marks_of(found.findings)["certificate"] == "wrong"
 
 
-async def test_an_address_where_nobody_listens_is_a_mistake(ask: Asking) -> None:
+async def test_an_address_without_a_server_is_an_error(ask: Asking) -> None:
     with nobody_listens() as url:
         found = await looked(url.replace("http://127.0.0.1", "https://localhost"), ask)
     assert marks_of(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
@@ -122,7 +122,7 @@ async def test_an_address_where_nobody_listens_is_a_mistake(ask: Asking) -> None
     assert found.url is None
 
 
-async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
+async def test_an_address_that_never_answers_is_not_waited_for_long() -> None:
     async with asking(0.2) as impatient, hostile((hang,)) as server:
         found = await looked(server.url.replace("http://127.0.0.1", "https://localhost"), impatient)
     assert marks_of(found.findings) == {"address": "warning", "certificate": "unknown", "from outside": "wrong"}
@@ -142,7 +142,7 @@ async def test_an_address_where_nobody_answers_is_not_waited_for() -> None:
         (says(200, {"status": "fine"}), False, "warning", "let Caddy pass", False),
     ],
 )
-async def test_the_answer_at_the_public_address_is_judged(
+async def test_the_answer_at_the_public_address_decides_the_finding(
     health: bytes, *, runs: bool | None, mark: str, fix: str, is_asked: bool, ask: Asking, authority: trustme.CA
 ) -> None:
     async with hostile(site({"/health": health})) as server, encrypted(server.url, authority) as url:
@@ -174,19 +174,19 @@ async def resolved(names: Names, base: str, ask: Asking) -> PublicAddress:
     return await looked(base, ask)
 
 
-async def test_a_name_that_leads_nowhere_is_a_mistake(ask: Asking) -> None:
+async def test_a_name_without_an_address_is_an_error(ask: Asking) -> None:
     fault = OSError(-2, "Name or service not known")
     found = await resolved(Names("", fault), "https://clinic.example", ask)
     assert marks_of(found.findings) == {"address": "wrong", "certificate": "unknown"}
     assert found.findings[0].says == "clinic.example has no address: Name or service not known"
 
 
-async def test_a_name_that_can_be_none_is_a_mistake(ask: Asking) -> None:
+async def test_an_invalid_host_name_is_an_error(ask: Asking) -> None:
     found = await looked(f"https://{'x' * 64}.example", ask)
     assert found.findings[0].mark is Mark.WRONG
 
 
-async def test_patients_data_without_encryption_is_a_mistake(ask: Asking) -> None:
+async def test_a_public_address_without_encryption_is_an_error(ask: Asking) -> None:
     async with hostile(site({"/health": ALIVE})) as server:
         port = urlsplit(server.url).port
         found = await resolved(Names("127.0.0.1"), f"http://clinic.example:{port}", ask)
@@ -195,7 +195,7 @@ async def test_patients_data_without_encryption_is_a_mistake(ask: Asking) -> Non
     assert "plain http" not in marks
 
 
-async def test_plain_http_is_followed_by_nobody(ask: Asking) -> None:
+async def test_plain_http_is_good_only_if_it_redirects_to_https(ask: Asking) -> None:
     async with hostile(answering(308, Location="https://clinic.example/")) as server:
         assert (await plain_http(f"{server.url}/", "clinic.example", ask)).mark is Mark.GOOD
     async with hostile(answering(200)) as server:

@@ -63,7 +63,7 @@ async def test_a_daemon_with_the_configured_secret_is_good(config: Config, ask: 
         (twilio(), evolve(twilio(), web=WebConfig(public_base_url="https://elsewhere.example"))),
     ],
 )
-async def test_a_daemon_that_runs_with_another_secret_is_a_mistake(
+async def test_a_daemon_with_another_secret_or_address_is_an_error(
     config: Config, of_daemon: Config, ask: Asking
 ) -> None:
     async with hostile(a_daemon_with(of_daemon)) as server:
@@ -72,14 +72,14 @@ async def test_a_daemon_that_runs_with_another_secret_is_a_mistake(
     assert "is refused" in found.says
 
 
-async def test_a_daemon_that_believes_everybody_is_a_mistake(ask: Asking) -> None:
+async def test_a_daemon_that_accepts_forged_webhooks_is_an_error(ask: Asking) -> None:
     async with hostile(a_daemon_with(generic(webhook_auth="none", webhook_secret=""))) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG
     assert "a forged one is not refused" in found.says
 
 
-async def test_twilio_s_own_library_believes_the_signed_one_alone(ask: Asking) -> None:
+async def test_twilios_own_library_accepts_only_the_signed_probe(ask: Asking) -> None:
     async with hostile(a_daemon_with(twilio())) as server:
         await looked(twilio(), ask, local=server.url)
     validator = RequestValidator(TOKEN)
@@ -92,7 +92,7 @@ async def test_twilio_s_own_library_believes_the_signed_one_alone(ask: Asking) -
 
 
 @pytest.mark.parametrize("config", [generic(), BEARER, twilio()])
-async def test_a_probe_names_nobody_s_reminder_and_no_end_of_a_call(config: Config, ask: Asking) -> None:
+async def test_a_probe_names_no_real_reminder_and_ends_no_call(config: Config, ask: Asking) -> None:
     provider = client(config, own_url="")
     async with hostile(a_daemon_with(config)) as server:
         await looked(config, ask, local=server.url)
@@ -112,7 +112,7 @@ async def test_the_public_address_is_asked_first(ask: Asking, authority: trustme
     assert url in found.says
 
 
-async def test_a_token_is_sent_over_tls_or_on_this_machine_only(ask: Asking, authority: trustme.CA) -> None:
+async def test_a_token_is_only_sent_over_tls_or_on_this_machine(ask: Asking, authority: trustme.CA) -> None:
     async with hostile(a_daemon_with(BEARER)) as server:
         assert (await looked(BEARER, ask, public=server.url)).mark is Mark.UNKNOWN
         assert server.requests == []
@@ -130,7 +130,7 @@ async def test_a_token_is_sent_over_tls_or_on_this_machine_only(ask: Asking, aut
         (twilio(), Mark.UNKNOWN),
     ],
 )
-async def test_where_nobody_can_be_asked_nothing_is_called_good(config: Config, mark: Mark, ask: Asking) -> None:
+async def test_without_a_daemon_to_ask_nothing_is_called_good(config: Config, mark: Mark, ask: Asking) -> None:
     assert (await looked(config, ask)).mark is mark
 
 
@@ -140,7 +140,7 @@ async def test_a_daemon_that_does_not_answer_is_reported(ask: Asking) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>", b"[]", b'{"error": 5}', b'{"error": ""}'])
-async def test_somebody_else_s_answer_is_a_mistake(body: bytes, ask: Asking) -> None:
+async def test_an_answer_of_another_program_is_an_error(body: bytes, ask: Asking) -> None:
     async with hostile(answering(401, body)) as server:
         found = await looked(generic(), ask, local=server.url)
     assert found.mark is Mark.WRONG

@@ -30,7 +30,7 @@ async def is_left_alone(clinic: Clinic, other: GenericServer) -> None:
     assert len(clinic.provider.rings) == 1
 
 
-async def test_a_new_address_gets_no_call_of_the_old_one(clinic: Clinic) -> None:
+async def test_after_a_change_of_gateway_the_new_one_gets_no_old_call(clinic: Clinic) -> None:
     loses_answers(clinic)
     async with running("run", cwd=clinic.folder) as program:
         await unconfirmed(clinic, program)
@@ -42,7 +42,7 @@ async def test_a_new_address_gets_no_call_of_the_old_one(clinic: Clinic) -> None
             assert await program.terminate() == 0
 
 
-async def test_nor_does_another_daemon_with_another_gateway_on_the_same_database(clinic: Clinic) -> None:
+async def test_another_daemon_with_another_gateway_leaves_old_calls_alone(clinic: Clinic) -> None:
     loses_answers(clinic)
     async with (
         generic_server(GenericServer(honors_keys=True, look_up=True)) as other,

@@ -7,7 +7,7 @@ from tests.support.hostile_provider import answering, hostile
 from tests.support.program import running
 
 
-async def test_a_number_that_can_not_be_called_is_logged_once_by_its_id_only(clinic: Clinic) -> None:
+async def test_an_alert_names_a_failed_reminder_once_by_its_id_only(clinic: Clinic) -> None:
     async with hostile(answering(200)) as receiver:
         url = receiver.url.replace("http", "json")
         environment = {"REMINDERD__ALERTS__URLS": url, "REMINDERD__ALERTS__EVERY_SECONDS": "0.05"}

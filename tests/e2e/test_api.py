@@ -35,7 +35,7 @@ async def test_a_reminder_from_the_api_is_called_and_its_state_can_be_read(clini
         assert (seen["status"], [call["status"] for call in seen["calls"]]) == ("called", ["completed"])
 
 
-async def test_what_was_answered_201_is_there_after_a_kill_and_handing_it_in_again_changes_nothing(
+async def test_a_reminder_answered_with_201_survives_a_kill_and_repeating_it_changes_nothing(
     clinic: Clinic,
 ) -> None:
     later = a_reminder(scheduled_at="2098-01-01T10:00Z")
@@ -60,7 +60,7 @@ async def test_without_a_token_in_the_configuration_there_is_no_api(clinic: Clin
         assert (await clinic.client.get(f"{url}/api/openapi.json")).status_code == 404
 
 
-async def test_wrong_tokens_are_slowed_by_the_address_that_the_local_proxy_forwards(clinic: Clinic) -> None:
+async def test_wrong_tokens_are_throttled_by_the_address_from_the_local_proxy(clinic: Clinic) -> None:
     proxies = ENVIRONMENT | {"REMINDERD__WEB__TRUSTED_PROXIES": "127.0.0.1"}
     async with running("run", cwd=clinic.folder, env=proxies) as program:
         url = await program.url()

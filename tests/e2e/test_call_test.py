@@ -36,7 +36,7 @@ async def call_test(folder: Path, *words: str) -> subprocess.CompletedProcess[by
         )
 
 
-async def test_without_a_daemon_it_calls_by_itself_and_leaves_no_reminder_behind(tmp_path: Path) -> None:
+async def test_without_a_daemon_call_test_places_the_call_and_leaves_no_reminder(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         done = await call_test(tmp_path, example_number("confirms"), "--message", "Are you there?")
         assert done.returncode == 0, done.stderr
@@ -54,7 +54,7 @@ async def test_without_a_daemon_it_calls_by_itself_and_leaves_no_reminder_behind
     assert not (tmp_path / "clinic.db").exists()
 
 
-async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Path) -> None:
+async def test_a_running_daemon_places_the_test_call(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         done = await call_test(tmp_path, example_number("answered"))
@@ -64,7 +64,7 @@ async def test_with_a_daemon_that_runs_it_is_the_daemon_that_calls(tmp_path: Pat
     assert len(clinic.twilio.calls) == 1
 
 
-async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(tmp_path: Path) -> None:
+async def test_another_call_to_the_number_is_only_reported_as_a_hold(tmp_path: Path) -> None:
     with a_store(tmp_path / "busy.db") as store:
         store.insert("other")
         [action] = store.claim()
@@ -75,7 +75,7 @@ async def test_of_another_call_to_the_number_it_says_no_more_than_that_it_waits(
     assert said == ["held: another call to this number is under way"]
 
 
-async def test_outside_the_calling_hours_it_says_how_to_call_all_the_same(tmp_path: Path) -> None:
+async def test_outside_the_calling_hours_a_test_call_says_how_to_call_anyway(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         now = SystemClock().now()
         closed = f'start = "{now + timedelta(hours=3):%H:%M}"\nend = "{now + timedelta(hours=4):%H:%M}"'
@@ -90,14 +90,14 @@ async def test_outside_the_calling_hours_it_says_how_to_call_all_the_same(tmp_pa
     assert done.stderr == b"while reminderd is stopped, call-test calls at once, whatever the hours and limits\n"
 
 
-async def test_a_call_that_reaches_nobody_is_exit_1_with_the_reason(tmp_path: Path) -> None:
+async def test_a_test_call_that_reaches_nobody_ends_with_exit_code_1_and_the_reason(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path):
         done = await call_test(tmp_path, example_number("busy"))
     assert done.returncode == 1
     assert "failed: busy" in done.stdout.decode()
 
 
-async def test_webhooks_that_do_not_arrive_are_soon_mentioned(tmp_path: Path) -> None:
+async def test_a_test_call_soon_mentions_missing_webhooks(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         config = tmp_path / "config.toml"
         config.write_text(config.read_text().replace(f'"{clinic.url}"', f'"http://127.0.0.1:{a_free_port()}"'))
@@ -117,14 +117,16 @@ async def test_a_number_that_has_opted_out_is_not_called(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("words", [["0190"], ["+12025550100", "--message", " "]])
-async def test_what_can_not_be_called_is_exit_2(tmp_path: Path, words: list[str]) -> None:
+async def test_a_number_that_cannot_be_called_ends_with_exit_code_2(tmp_path: Path, words: list[str]) -> None:
     done = await call_test(tmp_path, *words)
     assert done.returncode == 2
     assert done.stderr.startswith((b"PHONE: without country code", b"--message: empty"))
 
 
 @pytest.mark.parametrize("number", [FROM, "+12025550191"], ids=["the number that calls", "the number to call back"])
-async def test_the_clinics_own_number_is_refused_with_the_reason_and_another_way(tmp_path: Path, number: str) -> None:
+async def test_the_clinics_own_number_is_refused_with_the_reason_and_an_alternative(
+    tmp_path: Path, number: str
+) -> None:
     async with a_twilio_clinic(tmp_path):
         done = await call_test(tmp_path, number)
     assert done.returncode == 2
@@ -168,7 +170,7 @@ OTHERS = [
 ]
 
 
-async def test_without_a_daemon_it_serves_its_own_call_and_answers_503_to_everybody_else(clinic: Clinic) -> None:
+async def test_without_a_daemon_call_test_answers_503_to_webhooks_of_other_calls(clinic: Clinic) -> None:
     port, metrics = a_free_port(), a_free_port()
     config = clinic.folder / "config.toml"
     more = f'[api]\ntoken = "{TOKEN}"\n[backup]\nfolder = "copies"\n[metrics]\nport = {metrics}\n'
@@ -194,7 +196,7 @@ async def test_without_a_daemon_it_serves_its_own_call_and_answers_503_to_everyb
     assert not (clinic.folder / "clinic.db").exists()
 
 
-async def test_twilio_s_questions_about_another_call_get_503_and_those_about_the_test_call_an_answer(
+async def test_twilios_webhooks_about_other_calls_than_the_test_call_get_503(
     tmp_path: Path,
 ) -> None:
     async with (
@@ -218,7 +220,7 @@ async def test_twilio_s_questions_about_another_call_get_503_and_those_about_the
 
 
 @pytest.mark.parametrize("is_running", [True, False])
-async def test_in_a_pause_it_says_so_and_goes_on(tmp_path: Path, *, is_running: bool) -> None:
+async def test_during_a_pause_a_test_call_says_so_and_continues(tmp_path: Path, *, is_running: bool) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         with open_sync(tmp_path / "clinic.db") as connection:
             connection.execute("INSERT INTO settings (key, value) VALUES ('paused', 'true')")
@@ -242,7 +244,7 @@ async def test_in_a_pause_it_says_so_and_goes_on(tmp_path: Path, *, is_running: 
             assert len(clinic.twilio.calls) == 1
 
 
-async def test_nobody_is_alerted_of_what_becomes_of_a_test_call(tmp_path: Path) -> None:
+async def test_a_test_call_sends_no_alert(tmp_path: Path) -> None:
     async with hostile(answering(200)) as receiver, a_twilio_clinic(tmp_path, pace=0.05):
         with (tmp_path / "config.toml").open("a") as config:
             config.write(f'[alerts]\nurls = ["{receiver.url.replace("http", "json")}"]\nevery_seconds = 0.05\n')

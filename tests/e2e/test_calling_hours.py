@@ -69,7 +69,7 @@ async def polled(engine: Engine) -> None:
         pass  # asking is waiting already
 
 
-async def test_no_phone_rings_outside_its_hours_over_a_clock_change_a_holiday_and_many_zones(
+async def test_no_phone_rings_outside_its_hours_across_clock_changes_holidays_and_zones(
     tmp_path: Path,
 ) -> None:
     """The clock jumps by minutes and hours, and nobody ever answers, so that every phone rings three times."""
@@ -112,7 +112,7 @@ async def test_no_phone_rings_outside_its_hours_over_a_clock_change_a_holiday_an
     assert max(rung.values()) == 3
 
 
-async def test_after_a_night_off_the_calls_wait_for_the_morning_and_are_paced(
+async def test_calls_that_wait_for_the_morning_are_paced(
     tmp_path: Path,
 ) -> None:
     clock = HandClock(at_home("2026-03-28 18:59:50"))  # in the night after it the clock is put forward
@@ -150,7 +150,7 @@ async def test_after_a_night_off_the_calls_wait_for_the_morning_and_are_paced(
     assert [name for _, name in recorder.rings] == [f"r{number:02}" for number in range(12)]
 
 
-async def test_a_machine_that_sleeps_past_the_calling_hours_sends_nothing_when_it_wakes(tmp_path: Path) -> None:
+async def test_a_machine_that_wakes_after_the_calling_hours_calls_nobody(tmp_path: Path) -> None:
     """It falls asleep between the claim and the request, too shortly for the lease to be over."""
     clock = HandClock(at_home("2026-03-02 18:59:50"))
     calling_hours = hours(9 * HOUR, 19 * HOUR, zone=BERLIN)
@@ -170,7 +170,7 @@ async def test_a_machine_that_sleeps_past_the_calling_hours_sends_nothing_when_i
     assert engine.provider.placed == []
 
 
-async def test_after_a_long_outage_only_current_reminders_are_called_and_one_line_counts_the_rest(
+async def test_after_a_long_outage_only_current_reminders_are_called_and_the_rest_are_counted(
     tmp_path: Path,
 ) -> None:
     clock = HandClock(at_home("2026-03-02 10:00"))
@@ -190,7 +190,7 @@ async def test_after_a_long_outage_only_current_reminders_are_called_and_one_lin
     assert sum("expired: too late" in line for line in lines) == 41
 
 
-async def test_a_start_with_a_real_provider_and_no_hours_says_so(clinic: Clinic) -> None:
+async def test_a_start_with_a_real_provider_and_no_calling_hours_logs_a_warning(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         await program.line("WARNING.*no calling hours are set, so patients may be called at night")
         await program.url()

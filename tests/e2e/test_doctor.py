@@ -109,7 +109,7 @@ def files_of(clinic: Clinic) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in clinic.folder.glob("clinic.db*") if not path.match("*-shm")}
 
 
-async def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(clinic: Clinic) -> None:
+async def test_before_the_first_start_the_doctor_finds_no_error_and_creates_nothing(clinic: Clinic) -> None:
     said = await doctor(clinic.folder)
     assert said.code == 0, said.text
     lines = said.text.splitlines()
@@ -122,7 +122,7 @@ async def test_before_the_first_start_nothing_is_wrong_and_nothing_is_made(clini
     assert [path.name for path in clinic.folder.iterdir()] == ["config.toml"]
 
 
-async def test_while_the_daemon_runs_all_is_good_and_not_a_byte_is_written(clinic: Clinic) -> None:
+async def test_with_a_running_daemon_all_is_good_and_no_byte_is_written(clinic: Clinic) -> None:
     port = a_free_port()
     env = {"WEBHOOK_PORT": str(port)}
     async with running("run", cwd=clinic.folder, env=env) as program:
@@ -142,7 +142,7 @@ async def test_while_the_daemon_runs_all_is_good_and_not_a_byte_is_written(clini
 
 
 @needs_caddy
-async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does_not(clinic: Clinic) -> None:
+async def test_behind_caddy_a_signed_webhook_is_accepted_and_a_forged_one_refused(clinic: Clinic) -> None:
     port, public = a_free_port(), a_free_port()
     env = {
         "WEBHOOK_PORT": str(port),
@@ -165,7 +165,7 @@ async def test_behind_caddy_a_signed_webhook_comes_through_and_a_forged_one_does
     assert (stopped.code, stopped.marks["from outside"], stopped.marks["webhooks"]) == (0, "warning", "unknown")
 
 
-async def test_a_secret_that_the_daemon_has_not_read_yet_is_found_out(clinic: Clinic) -> None:
+async def test_the_doctor_finds_a_secret_that_the_daemon_has_not_read_yet(clinic: Clinic) -> None:
     port = a_free_port()
     env = {"WEBHOOK_PORT": str(port)}
     async with running("run", cwd=clinic.folder, env=env) as program:
@@ -176,7 +176,7 @@ async def test_a_secret_that_the_daemon_has_not_read_yet_is_found_out(clinic: Cl
     assert said.says("webhooks") == f"one signed with the configured secret is refused at http://127.0.0.1:{port}"
 
 
-async def test_twilio_s_webhooks_are_tried_with_twilio_s_signature(tmp_path: Path) -> None:
+async def test_twilios_webhooks_are_checked_with_twilios_signature(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         said = await doctor(tmp_path, "--json")
@@ -187,7 +187,7 @@ async def test_twilio_s_webhooks_are_tried_with_twilio_s_signature(tmp_path: Pat
     assert FROM not in said.text
 
 
-async def test_what_is_wrong_is_one_line_without_a_secret_or_a_number(clinic: Clinic) -> None:
+async def test_an_error_is_one_line_without_a_secret_or_a_phone_number(clinic: Clinic) -> None:
     clinic.provider.fault = lambda *_: Fault.UNAUTHORISED
     (clinic.folder / "clinic.db").write_text("This is no database.")
     said = await doctor(clinic.folder, env={"REMINDERD__WEB__HOST": "x" * 64, "WEBHOOK_PORT": "4000"})
@@ -200,21 +200,19 @@ async def test_what_is_wrong_is_one_line_without_a_secret_or_a_number(clinic: Cl
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-async def test_what_looks_like_a_phone_number_is_masked_wherever_it_comes_from(
-    options: tuple[str, ...], clinic: Clinic
-) -> None:
+async def test_phone_numbers_are_masked_wherever_they_come_from(options: tuple[str, ...], clinic: Clinic) -> None:
     said = await doctor(clinic.folder, *options, env={"DATABASE_URL": "sqlite:///12025550001.db"})
     assert "*********01.db" in said.text
     assert "12025550001" not in said.text
 
 
-async def test_a_terminal_without_our_signs_gets_others(clinic: Clinic) -> None:
+async def test_an_ascii_terminal_gets_ascii_marks(clinic: Clinic) -> None:
     said = await doctor(clinic.folder, env={"PYTHONIOENCODING": "ascii", "DATABASE_URL": "sqlite:///für.db"})
     assert {line.split()[0] for line in said.text.splitlines()[:-1]} == {"+", "!", "-"}
     assert "f?r.db -> nothing" in said.text
 
 
-async def test_mistakes_in_the_configuration_are_all_listed(clinic: Clinic) -> None:
+async def test_all_errors_in_the_configuration_are_listed(clinic: Clinic) -> None:
     (clinic.folder / "config.toml").write_text("[web]\nprot = 4000\n[worker]\ndialers = 0\n")
     said = await doctor(clinic.folder)
     assert said.code == 2

@@ -49,7 +49,7 @@ async def test_an_interrupted_import_leaves_whole_chunks_and_can_be_continued(cl
         assert await check.ended() == 0
 
 
-async def test_a_disk_that_fails_is_one_line_that_says_how_to_go_on(clinic: Clinic) -> None:
+async def test_a_full_disk_is_a_one_line_error_that_says_how_to_continue(clinic: Clinic) -> None:
     write_table(clinic)
     async with running("import", "list.csv", cwd=clinic.folder) as program:
         await until_first_chunk(program)

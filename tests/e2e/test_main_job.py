@@ -53,7 +53,7 @@ async def test_a_row_from_the_sqlite3_shell_is_called(clinic: Clinic) -> None:
         assert ring.reminder_id == "from-the-shell"
 
 
-async def test_a_repeat_and_twenty_repeats_at_once_count_once(clinic: Clinic) -> None:
+async def test_repeated_webhooks_count_once_even_twenty_at_the_same_time(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         clinic.insert("r1")
@@ -71,7 +71,7 @@ async def test_a_repeat_and_twenty_repeats_at_once_count_once(clinic: Clinic) ->
         assert (clinic.count("webhook_receipts"), clinic.count("call_logs")) == (1, 1)
 
 
-async def test_a_webhook_that_comes_before_the_providers_own_answer_is_not_lost(clinic: Clinic) -> None:
+async def test_a_webhook_before_the_providers_answer_is_not_lost(clinic: Clinic) -> None:
     clinic.provider.latency = 1.0
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
@@ -172,7 +172,7 @@ async def test_each_answer_of_the_provider_ends_as_documented(
             assert ended.last_error == EndCode.UNCONFIRMED.sentence
 
 
-async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_shows_that_the_provider_lives(clinic: Clinic) -> None:
+async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_arrives(clinic: Clinic) -> None:
     clinic.provider.fault = lambda number, _request: Fault.ERROR if number else Fault.NONE
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
@@ -189,7 +189,7 @@ async def test_ten_errors_in_a_row_pause_dialing_until_a_webhook_shows_that_the_
     assert [re.findall(r"\b(INFO|WARNING)\b", turn) for turn in turns] == [["WARNING"], ["INFO"]]
 
 
-async def test_two_reminders_for_one_phone_are_one_call_if_the_clinic_wants_it(clinic: Clinic) -> None:
+async def test_with_group_minutes_two_reminders_for_one_phone_are_one_call(clinic: Clinic) -> None:
     """The daemon is killed while the phone rings; both reminders learn how the call ended all the same."""
     with (clinic.folder / "config.toml").open("a") as config:
         config.write("[calling]\ngroup_minutes = 30\n")

@@ -15,7 +15,7 @@ def in_country(clinic: Clinic, code: str) -> None:
         file.write(f'[clinic]\ncountry = "{code}"\n')
 
 
-async def test_what_waits_and_can_not_be_called_is_counted_at_the_start_and_after_a_reload(clinic: Clinic) -> None:
+async def test_waiting_reminders_that_cannot_be_called_are_counted_at_start_and_reload(clinic: Clinic) -> None:
     tomorrow = to_ms(SystemClock().now() + timedelta(days=1))
     for number in range(2):  # as an import leaves them
         clinic.insert(f"r{number}", scheduled_at=tomorrow, wake_at=tomorrow)
@@ -34,7 +34,7 @@ async def test_what_waits_and_can_not_be_called_is_counted_at_the_start_and_afte
     assert clinic.reminder("r0").status is Status.SCHEDULED
 
 
-async def test_a_row_of_another_program_that_can_not_be_called_fails_long_before_it_is_due(clinic: Clinic) -> None:
+async def test_an_invalid_row_of_another_program_fails_long_before_it_is_due(clinic: Clinic) -> None:
     next_week = to_ms(SystemClock().now() + timedelta(days=7))
     async with running("run", cwd=clinic.folder) as program:
         await program.url()

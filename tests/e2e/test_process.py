@@ -29,7 +29,7 @@ async def test_kill_9_in_the_middle_of_a_request_calls_nobody_twice(clinic: Clin
         assert await show.ended() == 0
 
 
-async def test_a_call_that_was_cut_off_by_kill_9_is_settled_by_its_webhook(clinic: Clinic) -> None:
+async def test_a_call_interrupted_by_kill_9_is_settled_by_its_webhook(clinic: Clinic) -> None:
     clinic.provider.latency = 60
     async with running("run", cwd=clinic.folder) as first:
         await first.url()
@@ -43,7 +43,7 @@ async def test_a_call_that_was_cut_off_by_kill_9_is_settled_by_its_webhook(clini
     assert [call.transcript for call in clinic.calls("r1")] == ["I'm here."]
 
 
-async def test_sigterm_lets_calls_in_flight_end_and_takes_their_webhooks_meanwhile(clinic: Clinic) -> None:
+async def test_after_sigterm_calls_in_flight_end_and_their_webhooks_are_recorded(clinic: Clinic) -> None:
     clinic.provider.latency = 1
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
@@ -61,7 +61,7 @@ async def test_sigterm_lets_calls_in_flight_end_and_takes_their_webhooks_meanwhi
         assert await check.ended() == 0
 
 
-async def test_a_stop_ends_within_its_grace_though_the_provider_hangs(clinic: Clinic) -> None:
+async def test_a_stop_ends_within_its_grace_period_even_if_the_provider_hangs(clinic: Clinic) -> None:
     clinic.provider.fault = lambda *_: Fault.HANGS_AFTER_PLACING
     clinic.configure(timeout_seconds=1)
     async with running("run", cwd=clinic.folder) as program:
@@ -73,7 +73,7 @@ async def test_a_stop_ends_within_its_grace_though_the_provider_hangs(clinic: Cl
     assert [call.state for call in clinic.calls("r1")] == ["unconfirmed"]
 
 
-async def test_a_second_signal_cuts_the_stop_off_which_the_exit_code_says(clinic: Clinic) -> None:
+async def test_a_second_signal_ends_the_stop_at_once_with_its_own_exit_code(clinic: Clinic) -> None:
     clinic.provider.fault = lambda *_: Fault.HANGS_AFTER_PLACING
     clinic.configure(timeout_seconds=30, lease_seconds=60)
     async with running("run", cwd=clinic.folder) as program:
@@ -86,7 +86,7 @@ async def test_a_second_signal_cuts_the_stop_off_which_the_exit_code_says(clinic
     assert [call.state for call in clinic.calls("r1")] == ["dialing"], "its lease runs out, and it is looked after"
 
 
-async def test_a_taken_port_is_one_clear_line_and_exit_1(clinic: Clinic) -> None:
+async def test_a_port_in_use_is_a_one_line_error_with_exit_code_1(clinic: Clinic) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -98,7 +98,7 @@ async def test_a_taken_port_is_one_clear_line_and_exit_1(clinic: Clinic) -> None
     assert not [line for line in program.lines if "Traceback" in line]
 
 
-async def test_a_database_that_is_not_ours_is_one_clear_line_and_exit_1(clinic: Clinic) -> None:
+async def test_another_programs_database_is_a_one_line_error_with_exit_code_1(clinic: Clinic) -> None:
     (clinic.folder / "clinic.db").write_text("This is no database, however much it looks like a file." * 100)
     async with running("run", cwd=clinic.folder) as program:
         assert await program.ended() == 1
@@ -106,7 +106,7 @@ async def test_a_database_that_is_not_ours_is_one_clear_line_and_exit_1(clinic: 
     assert not [line for line in program.lines if "Traceback" in line]
 
 
-async def test_two_halves_in_two_processes_do_the_whole_job(clinic: Clinic) -> None:
+async def test_a_dialer_process_and_a_web_process_do_the_whole_job(clinic: Clinic) -> None:
     async with (
         running("run", "--only", "web", cwd=clinic.folder) as web,
         running("run", "--only", "dial", cwd=clinic.folder) as dial,

@@ -40,7 +40,7 @@ def closed_now() -> str:
     )
 
 
-async def test_a_new_webhook_secret_is_believed_and_the_old_one_no_more(clinic: Clinic) -> None:
+async def test_a_new_webhook_secret_replaces_the_old_one(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         clinic.insert("r1")
@@ -58,7 +58,7 @@ async def test_a_new_webhook_secret_is_believed_and_the_old_one_no_more(clinic: 
     assert OTHER_SECRET not in said
 
 
-async def test_hours_that_open_wake_what_waited_for_them_and_hours_that_close_hold_back(clinic: Clinic) -> None:
+async def test_opened_calling_hours_release_reminders_and_closed_ones_hold_them(clinic: Clinic) -> None:
     write(clinic, closed_now())
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
@@ -75,7 +75,7 @@ async def test_hours_that_open_wake_what_waited_for_them_and_hours_that_close_ho
     assert len(clinic.provider.rings) == 1
 
 
-async def test_hours_that_were_opened_while_it_was_off_wake_what_waited_for_them(clinic: Clinic) -> None:
+async def test_calling_hours_opened_while_the_daemon_was_off_release_reminders(clinic: Clinic) -> None:
     write(clinic, closed_now())
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
@@ -89,7 +89,7 @@ async def test_hours_that_were_opened_while_it_was_off_wake_what_waited_for_them
         assert await program.terminate() == 0
 
 
-async def test_the_logs_level_changes_and_what_cannot_change_now_is_named(clinic: Clinic) -> None:
+async def test_a_reload_changes_the_log_level_and_names_keys_that_need_a_restart(clinic: Clinic) -> None:
     write(clinic, '[log]\nfile = "clinic.log"\n')
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
@@ -110,7 +110,7 @@ async def test_the_logs_level_changes_and_what_cannot_change_now_is_named(clinic
     assert not (clinic.folder / "other.log").exists()
 
 
-async def test_a_level_that_the_log_could_not_take_is_tried_again_at_the_next_signal(clinic: Clinic) -> None:
+async def test_a_log_level_that_could_not_be_set_is_tried_again_at_the_next_reload(clinic: Clinic) -> None:
     write(clinic, '[log]\nfile = "clinic.log"\n')
     async with running("run", cwd=clinic.folder) as program:
         await program.url()
@@ -124,7 +124,7 @@ async def test_a_level_that_the_log_could_not_take_is_tried_again_at_the_next_si
         assert await program.terminate() == 0
 
 
-async def test_a_bad_file_changes_nothing_and_every_mistake_is_in_the_log(clinic: Clinic) -> None:
+async def test_an_invalid_configuration_changes_nothing_and_every_error_is_logged(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         write(clinic, "[calling", secret=OTHER_SECRET)
@@ -146,7 +146,7 @@ async def test_a_bad_file_changes_nothing_and_every_mistake_is_in_the_log(clinic
         assert await program.terminate() == 0
 
 
-async def test_a_call_whose_request_hangs_ends_by_what_it_began_with_and_the_next_goes_by_the_new(
+async def test_a_hanging_request_keeps_its_configuration_and_the_next_call_uses_the_new_one(
     clinic: Clinic,
 ) -> None:
     clinic.provider.hold()
@@ -171,7 +171,7 @@ async def test_a_call_whose_request_hangs_ends_by_what_it_began_with_and_the_nex
     assert len(clinic.calls("r1")) == len(clinic.calls("r2")) == 1
 
 
-async def test_reloads_again_and_again_amid_many_calls_lose_and_double_none(clinic: Clinic) -> None:
+async def test_many_reloads_during_many_calls_lose_and_repeat_none(clinic: Clinic) -> None:
     names = [f"r{number:02}" for number in range(60)]
     clinic.provider.latency = 0.05
     async with running("run", cwd=clinic.folder) as program:
@@ -189,7 +189,7 @@ async def test_reloads_again_and_again_amid_many_calls_lose_and_double_none(clin
     assert not [line for line in program.lines if "ERROR" in line or "Traceback" in line]
 
 
-async def test_the_api_is_there_while_its_token_is_configured(clinic: Clinic) -> None:
+async def test_a_reload_starts_and_stops_the_api_with_its_token(clinic: Clinic) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}"}
 
     async def asked(url: str) -> int:
@@ -222,7 +222,7 @@ async def test_a_new_recipient_of_alerts_is_alerted_at_once(clinic: Clinic) -> N
         assert url not in "".join(program.lines)
 
 
-async def test_a_wrong_token_is_put_right_without_a_restart_and_dialing_goes_on_at_once(tmp_path: Path) -> None:
+async def test_correcting_a_wrong_token_by_reload_resumes_dialing_at_once(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic:
         config = tmp_path / "config.toml"
         right = config.read_text().replace("max_delay_seconds = 0.2", "max_delay_seconds = 600")
@@ -238,7 +238,7 @@ async def test_a_wrong_token_is_put_right_without_a_restart_and_dialing_goes_on_
             assert await program.terminate() == 0
 
 
-async def test_a_terminal_that_is_closed_stops_it_in_order(clinic: Clinic) -> None:
+async def test_closing_the_terminal_stops_the_daemon_gracefully(clinic: Clinic) -> None:
     terminal, its_end = pty.openpty()
     command = ["setsid", "--ctty", sys.executable, "-m", "reminderd", "run"]
     async with trio.open_nursery() as nursery:

@@ -36,7 +36,7 @@ async def held_at_its_configuration(clinic: Clinic) -> AsyncIterator[tuple[Progr
         written.set()
 
 
-async def test_a_hangup_during_the_start_does_not_end_the_daemon_and_is_a_reload_once_it_runs(clinic: Clinic) -> None:
+async def test_a_sighup_during_the_start_is_a_reload_once_the_daemon_runs(clinic: Clinic) -> None:
     async with held_at_its_configuration(clinic) as (program, go_on):
         program.process.send_signal(signal.SIGHUP)
         go_on.set()
@@ -46,9 +46,7 @@ async def test_a_hangup_during_the_start_does_not_end_the_daemon_and_is_a_reload
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_stop_during_the_start_is_a_stop_in_order_before_anybody_is_called(
-    clinic: Clinic, number: signal.Signals
-) -> None:
+async def test_a_stop_during_the_start_is_graceful_and_nobody_is_called(clinic: Clinic, number: signal.Signals) -> None:
     clinic.insert("r1")
     async with held_at_its_configuration(clinic) as (program, go_on):
         program.process.send_signal(number)

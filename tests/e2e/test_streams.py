@@ -82,7 +82,7 @@ def a_pipe_that_nobody_reads() -> int:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_an_unwritable_output_is_one_line_and_exit_1_and_a_closed_one_a_quiet_end(
+def test_unwritable_output_is_a_one_line_error_and_a_closed_pipe_ends_quietly(
     clinic: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
     full, closed, unread = (shutil.copytree(clinic, tmp_path / name) for name in ("full", "closed", "unread"))
@@ -105,14 +105,14 @@ def test_an_unwritable_output_is_one_line_and_exit_1_and_a_closed_one_a_quiet_en
         assert "Traceback" not in said
 
 
-def test_every_command_is_tried() -> None:
+def test_every_command_is_covered() -> None:
     tried = {command[0] for command in COMMANDS}
     quiet = {"run", "sandbox", "call-test"}  # what these print is a log, and how a real call goes
     assert tried | quiet >= set(reminderd.list_commands(click.Context(reminderd)))
 
 
 @pytest.mark.parametrize("redirected", ["2>/dev/full", "2>&-"])
-def test_a_message_that_can_not_be_written_changes_no_exit_code(clinic: Path, redirected: str) -> None:
+def test_an_unwritable_error_message_does_not_change_the_exit_code(clinic: Path, redirected: str) -> None:
     for command, code in ((("list",), 0), (("show", "nobody"), 1), (("nonsense",), 2)):
         with begun(clinic, command, redirected) as process:
             assert process.wait() == code
@@ -128,14 +128,14 @@ def test_a_database_never_gets_the_descriptor_of_a_closed_stream(clinic: Path, t
         assert check.wait() == 0
 
 
-def test_a_question_that_nobody_can_answer_is_not_answered(clinic: Path) -> None:
+def test_a_confirmation_without_input_is_not_given(clinic: Path) -> None:
     with begun(clinic, ("erase", "+4930123456"), "<&-") as process:
         _, said = process.communicate()
     assert process.returncode == 1
     assert "Aborted!" in said
 
 
-def test_a_name_that_the_terminal_cannot_show_is_written_as_an_escape(clinic: Path) -> None:
+def test_a_name_that_the_terminal_cannot_show_is_escaped(clinic: Path) -> None:
     name = b"caf\xe9.csv"
     (clinic / os.fsdecode(name)).write_text(TABLE)
     environ = clean_environment({"LC_ALL": "C.UTF-8", "PYTHONIOENCODING": "utf-8:strict"})
@@ -150,7 +150,7 @@ def test_a_name_that_the_terminal_cannot_show_is_written_as_an_escape(clinic: Pa
     assert b"caf\\udce9.csv: UTF-8, commas between cells" in done.stdout
 
 
-def test_a_daemon_whose_log_nobody_reads_anymore_goes_on(clinic: Path) -> None:
+def test_a_daemon_continues_after_its_log_pipe_is_closed(clinic: Path) -> None:
     environ = clean_environment({"WEBHOOK_PORT": "0"})
     program = [sys.executable, "-m", "reminderd", "run"]
     with subprocess.Popen(program, cwd=clinic, env=environ, stderr=subprocess.PIPE, text=True) as daemon:

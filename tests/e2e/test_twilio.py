@@ -41,7 +41,7 @@ async def until_response(clinic: TwilioClinic, reminder_id: str, response: str) 
         ("silent", None),
     ],
 )
-async def test_the_key_that_a_patient_presses_is_the_response_and_the_phone_rings_once(
+async def test_a_patients_key_press_is_the_response_and_the_phone_rings_once(
     tmp_path: Path, behavior: str, response: str | None
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
@@ -75,7 +75,7 @@ async def test_the_key_that_a_patient_presses_is_the_response_and_the_phone_ring
         ("declines", CallOutcome.DECLINED, EndCode.DECLINED, "the provider reported: declined (SIP 603)"),
     ],
 )
-async def test_a_patient_who_did_not_hear_the_message_is_not_reached_and_left_to_staff(
+async def test_a_patient_who_did_not_hear_the_message_is_left_to_staff(
     tmp_path: Path, behavior: str, outcome: CallOutcome, end_code: EndCode, reason: str
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
@@ -100,7 +100,7 @@ async def test_a_patient_who_hangs_up_after_the_message_is_reached(tmp_path: Pat
         assert call.hung_up_at > call.fetched_at
 
 
-async def test_a_person_who_was_taken_for_a_machine_presses_a_key_and_hears_the_message(tmp_path: Path) -> None:
+async def test_a_person_detected_as_a_machine_presses_a_key_and_hears_the_message(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("mistaken for a machine")
@@ -111,7 +111,7 @@ async def test_a_person_who_was_taken_for_a_machine_presses_a_key_and_hears_the_
         assert call.complaints == ()
 
 
-async def test_an_answer_that_twilio_can_not_fetch_is_nobodys_message(tmp_path: Path) -> None:
+async def test_a_message_that_twilio_cannot_fetch_is_not_heard(tmp_path: Path) -> None:
     """The clinic's own address is wrong: Twilio says that the call was completed, and the patient heard an error."""
     async with a_twilio_clinic(tmp_path) as clinic:
         elsewhere = {"REMINDERD__WEB__PUBLIC_BASE_URL": "http://127.0.0.1:9", "REMINDERD__LOG__LEVEL": "DEBUG"}
@@ -127,7 +127,7 @@ async def test_an_answer_that_twilio_can_not_fetch_is_nobodys_message(tmp_path: 
     ] * 2
 
 
-async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path: Path) -> None:
+async def test_an_opt_out_by_key_cancels_all_waiting_reminders_of_the_number(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         tomorrow = to_ms(SystemClock().now()) + 86_400_000
@@ -140,7 +140,7 @@ async def test_an_opt_out_by_key_cancels_all_that_waits_for_the_number(tmp_path:
         assert clinic.database.count("opt_outs") == 1
 
 
-async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_called_again(tmp_path: Path) -> None:
+async def test_a_machine_does_not_hear_the_message_and_the_patient_is_called_again(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         name = clinic.insert("voicemail")
@@ -154,7 +154,7 @@ async def test_a_machine_hears_nothing_of_the_appointment_and_the_patient_is_cal
 
 
 @pytest.mark.parametrize("behavior", ["lost answer", "error, placed"])
-async def test_a_lost_answer_is_never_asked_for_again_and_the_first_report_clears_it_up(
+async def test_a_request_with_a_lost_answer_is_never_repeated_and_its_report_settles_it(
     tmp_path: Path, behavior: str
 ) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
@@ -206,7 +206,7 @@ async def test_a_phone_that_rings_for_a_cancelled_reminder_stops_ringing(tmp_pat
         assert [call.status for call in clinic.database.calls(name)] == ["canceled"]
 
 
-async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_corrected(tmp_path: Path) -> None:
+async def test_a_failing_address_pauses_dialing_until_it_is_corrected(tmp_path: Path) -> None:
     """Nothing reaches us, so only look-ups tell that two calls were answered; nobody else is called to hear nothing."""
     async with a_twilio_clinic(tmp_path, outcome_timeout_seconds=0.5) as clinic:
         config = tmp_path / "config.toml"
@@ -235,7 +235,7 @@ async def test_an_address_that_twilio_does_not_reach_pauses_dialing_until_it_is_
             assert await program.terminate() == 0
 
 
-async def test_another_public_address_ends_the_pause_before_anybody_is_called(tmp_path: Path) -> None:
+async def test_a_changed_public_address_ends_the_pause_at_once(tmp_path: Path) -> None:
     async with a_twilio_clinic(tmp_path) as clinic, running("run", cwd=tmp_path) as program:
         await program.url()
         with open_sync(tmp_path / "clinic.db") as connection:
@@ -290,7 +290,7 @@ async def test_a_wrong_token_pauses_dialing_and_keeps_the_reminders(tmp_path: Pa
         ({"TWILIO_FROM_NUMBER": "+12025550170"}, 1, "online: from_number is not this account's"),
     ],
 )
-async def test_check_config_online_says_whether_twilio_knows_us(
+async def test_check_config_online_says_whether_twilio_accepts_the_account(
     tmp_path: Path, environment: dict[str, str], code: int, words: str
 ) -> None:
     async with a_twilio_clinic(tmp_path):

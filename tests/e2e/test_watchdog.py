@@ -39,7 +39,7 @@ async def until_a_claim_hangs(clinic: Clinic) -> None:
             await trio.sleep(0.01)
 
 
-async def test_a_poll_loop_that_hangs_is_found_out_though_the_web_answers(clinic: Clinic) -> None:
+async def test_the_watchdog_finds_a_hanging_poll_loop_even_if_the_web_server_answers(clinic: Clinic) -> None:
     async with (
         a_supervisor(str(clinic.folder / "notify"), WATCHDOG) as systemd,
         running("run", cwd=clinic.folder, env={**systemd.environ, "PYTHONFAULTHANDLER": "1"}) as program,
@@ -60,7 +60,7 @@ async def test_a_poll_loop_that_hangs_is_found_out_though_the_web_answers(clinic
         assert await program.terminate() == 0
 
 
-async def test_it_is_not_ready_before_it_could_claim_though_the_web_answers(clinic: Clinic) -> None:
+async def test_the_daemon_is_not_ready_before_it_can_claim_even_if_the_web_server_answers(clinic: Clinic) -> None:
     hang_the_next_claim(clinic)
     async with (
         a_supervisor(f"@{clinic.folder}", WATCHDOG) as systemd,
@@ -72,7 +72,7 @@ async def test_it_is_not_ready_before_it_could_claim_though_the_web_answers(clin
         assert systemd.heard == []
 
 
-async def test_what_only_takes_webhooks_is_ready_and_fed_without_a_poll_loop(clinic: Clinic) -> None:
+async def test_a_process_that_only_receives_webhooks_is_ready_without_a_poll_loop(clinic: Clinic) -> None:
     async with (
         a_supervisor(str(clinic.folder / "notify"), WATCHDOG) as systemd,
         running("run", "--only", "web", cwd=clinic.folder, env=systemd.environ) as program,
@@ -86,7 +86,7 @@ async def test_what_only_takes_webhooks_is_ready_and_fed_without_a_poll_loop(cli
         assert "EXTEND_TIMEOUT_USEC=15000000" in systemd.heard
 
 
-async def test_a_run_without_a_supervisor_runs_as_ever(clinic: Clinic) -> None:
+async def test_a_run_without_a_supervisor_works_as_usual(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder, env={"NOTIFY_SOCKET": "/nowhere/notify"}) as program:
         await program.url()
         await program.line("WARNING.*the supervisor can't be notified of READY=1: No such file or directory")

@@ -64,7 +64,7 @@ async def status(clinic: Clinic, port: int) -> tuple[int, dict[str, Any]]:
     return ended.returncode, json.loads(ended.stdout)
 
 
-async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patient_is(
+async def test_metrics_show_a_whole_call_and_no_patient_data(
     clinic: Clinic, port: int, watched: dict[str, str]
 ) -> None:
     async with running("run", cwd=clinic.folder, env=watched) as program:
@@ -103,7 +103,7 @@ async def test_a_call_up_to_its_webhook_is_on_the_page_and_nothing_of_the_patien
     assert said["last_report"] is not None
 
 
-async def test_each_of_two_halves_has_a_metrics_page_of_its_own_process(
+async def test_dialer_and_web_process_each_have_their_own_metrics_page(
     clinic: Clinic, port: int, watched: dict[str, str]
 ) -> None:
     with reserved_port() as other:
@@ -128,7 +128,7 @@ async def test_each_of_two_halves_has_a_metrics_page_of_its_own_process(
     assert (said["errors"], said["daemon"]["parts"], said["daemon"]["last_poll"]) == ([], {"database": None}, None)
 
 
-async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_finds_it(
+async def test_a_request_interrupted_by_a_kill_is_counted_by_the_next_process(
     clinic: Clinic, watched: dict[str, str]
 ) -> None:
     clinic.provider.latency = 60
@@ -144,7 +144,7 @@ async def test_a_request_that_a_kill_cut_off_is_counted_by_the_process_that_find
         assert value((await clinic.client.get(page_url)).text, "reminderd_lease_recoveries_total") == 1
 
 
-async def test_a_database_that_can_not_be_written_is_reported_by_the_parts_that_work(
+async def test_an_unwritable_database_is_reported_by_the_parts_that_still_work(
     clinic: Clinic, port: int, watched: dict[str, str]
 ) -> None:
     async with running("run", cwd=clinic.folder, env=watched) as program:
@@ -161,7 +161,7 @@ async def test_a_database_that_can_not_be_written_is_reported_by_the_parts_that_
     assert [error for error in said["errors"] if error.startswith("database: ")]
 
 
-async def test_a_taken_port_for_metrics_is_one_clear_line_and_nothing_is_started(clinic: Clinic) -> None:
+async def test_a_metrics_port_in_use_is_a_one_line_error_and_nothing_starts(clinic: Clinic) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -173,7 +173,7 @@ async def test_a_taken_port_for_metrics_is_one_clear_line_and_nothing_is_started
     assert [file.name for file in clinic.folder.iterdir()] == ["config.toml"]
 
 
-async def test_each_change_of_a_reminder_is_one_line_of_the_log(clinic: Clinic) -> None:
+async def test_each_change_of_a_reminder_is_one_log_line(clinic: Clinic) -> None:
     async with running("run", cwd=clinic.folder) as program:
         url = await program.url()
         clinic.insert("r1")

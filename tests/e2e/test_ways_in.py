@@ -18,8 +18,19 @@ NOBODY_KNOWS_WHERE = '[messages]\ntemplates.visit = "Please call us."\n'
 IN_WASHINGTON = (
     '[clinic]\ncountry = "US"\n[calling]\ntimezone = "America/New_York"\nstart = "09:00"\nend = "19:00"\n'
     '[messages]\nphone = "(202) 555-0190"\n'
+    'templates.visit = "{name}, please call us."\n'
 )
-COLUMNS = ("ref", "phone_number", "message", "template", "appointment_at", "scheduled_at", "timezone")
+COLUMNS = (
+    "ref",
+    "phone_number",
+    "message",
+    "template",
+    "appointment_at",
+    "scheduled_at",
+    "timezone",
+    "language",
+    "name",
+)
 OPTIONS = {"phone_number": "phone", "scheduled_at": "at", "appointment_at": "appointment"}
 REMINDER = {"phone_number": "+1 202 555 0147", "message": "Hello.", "scheduled_at": "2099-03-02 10:00-05:00"}
 
@@ -86,12 +97,15 @@ async def ways_in(clinic: Clinic, sections: str, monkeypatch: pytest.MonkeyPatch
                 ({"phone_number": "+1 202 555 0147 ext. 12"}, "has an extension"),
                 ({"timezone": "EST"}, "EST has no daylight saving time; expected a zone like America/New_York"),
                 ({"scheduled_at": "2099-03-02 10:00-11:00"}, "a slot or a time with an offset"),
+                ({"language": "und"}, "not a known language; expected a language tag (BCP 47)"),
+                ({"message": "", "template": "visit"}, "missing; expected the name that the template visit mentions"),
+                ({"message": "", "template": "visit", "name": "{name}"}, "contains a brace, a placeholder or markup"),
             ],
         ),
     ],
     ids=["nobody knows where", "in Washington"],
 )
-async def test_what_cannot_be_called_is_refused_with_the_same_reason_by_every_way_in(
+async def test_every_way_in_refuses_an_uncallable_reminder_with_the_same_reason(
     clinic: Clinic, monkeypatch: pytest.MonkeyPatch, sections: str, mistakes: list[tuple[dict[str, str], str]]
 ) -> None:
     async with ways_in(clinic, sections, monkeypatch) as ways:
@@ -104,14 +118,13 @@ async def test_what_cannot_be_called_is_refused_with_the_same_reason_by_every_wa
     assert clinic.count("reminders") == 0
 
 
-async def test_what_should_be_looked_at_again_is_the_same_warning_by_every_way_in(
-    clinic: Clinic, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_every_way_in_gives_the_same_warnings(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     warnings = [
         ({"phone_number": "+1 202 555 0148"}, "this number has opted out: it will not be called"),
         ({"scheduled_at": "2099-03-02 20:00"}, "the calling hours leave no time to call before 2099-03-03 00:00 EST"),
         ({"message": "Dear [NameF]."}, "message: [NameF] would be read aloud as it stands"),
         ({"ref": "47"}, "may be 0047, rewritten by a spreadsheet"),
+        ({"language": "Somali"}, "language: there are no texts in so, so the call is spoken by the voice for en-US"),
     ]
     async with ways_in(clinic, IN_WASHINGTON, monkeypatch) as ways:
         CliRunner().invoke(reminderd, ["opt-out", "add", "+1 202 555 0148"])

@@ -8,7 +8,7 @@ from tests.support.program import running
 ADD = ("add", "--phone", "+493012345678", "--at", "2030-01-07 09:30Z", "--message", "Tomorrow at nine.", "--ref", "r1")
 
 
-async def test_a_newcomer_s_add_and_run_need_no_configuration(tmp_path: Path) -> None:
+async def test_a_new_users_add_and_run_need_no_configuration(tmp_path: Path) -> None:
     (tmp_path / "reminderd.db").touch()  # an empty file is nobody's
     async with running("run", cwd=tmp_path, env={"REMINDERD__WEB__PORT": "0"}) as program:
         await program.url()

@@ -23,20 +23,20 @@ def a_probe(number: str = "+12025550001") -> Call:
     return a_call(CallState.DIALING, id="probe", phone_number=number)
 
 
-def test_an_address_that_works_limits_nothing() -> None:
+def test_a_working_address_limits_nothing() -> None:
     pause = a_pause(failing=False)
     assert (pause.room(0.0), pause.next_at(7.0), pause.reason, pause.last) == (None, 7.0, None, frozenset())
     assert pause.update(None, 0.0, DRAW) is None
 
 
-def test_one_that_fails_holds_everything_back_and_names_the_key() -> None:
+def test_a_failing_address_pauses_all_dialing_and_names_the_key() -> None:
     pause = a_pause()
     assert (pause.room(49.9), pause.next_at(0.0), pause.room(50.0)) == (0, 50.0, 1)
     assert "[web].public_base_url" in (pause.reason or "")
     assert pause.update(NOW, 10.0, DRAW) is None, "it is the same pause"
 
 
-def test_it_ends_when_the_database_says_so_and_the_next_one_begins_short_again() -> None:
+def test_the_pause_ends_when_the_database_says_so_and_the_next_one_is_short() -> None:
     pause = a_pause()
     pause.sends("probe")
     pause.answered(a_probe(), ACCEPTED, 50.0, DRAW)
@@ -61,7 +61,7 @@ def test_each_probe_that_is_accepted_is_the_only_one_for_longer() -> None:
 
 
 @pytest.mark.parametrize("answer", [NotPlaced("503"), AccountRefused("401")], ids=["not placed", "account"])
-def test_a_probe_that_was_not_placed_called_nobody_and_another_may_go(answer: NotPlaced | AccountRefused) -> None:
+def test_after_a_probe_that_was_not_placed_another_may_go(answer: NotPlaced | AccountRefused) -> None:
     pause = a_pause()
     pause.sends("probe")
     pause.answered(a_probe(), answer, 50.0, DRAW)
@@ -87,7 +87,7 @@ def test_the_first_probe_waits_minutes_because_it_calls_a_patient() -> None:
     assert BETWEEN_PROBES.half_jitter(1, 0.0) >= timedelta(minutes=2)
 
 
-def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
+def test_if_the_provider_fails_too_the_longer_pause_counts() -> None:
     pause = a_pause()
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)), pause)
     assert (breaker.room(0.0), breaker.next_at(0.0), breaker.paused) == (0, 50.0, False)
@@ -100,7 +100,7 @@ def test_the_longer_of_both_pauses_counts_when_the_provider_fails_too() -> None:
     assert breaker.last == {a_probe().phone_number}
 
 
-def test_without_a_failing_address_the_provider_alone_decides() -> None:
+def test_with_a_working_address_only_the_provider_decides() -> None:
     breaker = Breaker(Backoff(timedelta(seconds=4), timedelta(seconds=300)))
     breaker.answered(a_call(), AccountRefused("401"), 0.0, DRAW)
     assert (breaker.room(1.0), breaker.room(2.0)) == (0, 1)

@@ -84,7 +84,7 @@ def test_ten_bad_answers_in_a_row_pause(answer: NotPlaced | Unclear) -> None:
     assert breaker.reason == answer.reason
 
 
-def test_an_acceptance_between_breaks_the_streak() -> None:
+def test_an_acceptance_between_ends_the_streak() -> None:
     breaker = a_breaker()
     answers: list[Answer] = [*[DOWN] * (BAD_ANSWERS_IN_A_ROW - 1), ACCEPTED, DOWN]
     for answer in answers:
@@ -92,7 +92,7 @@ def test_an_acceptance_between_breaks_the_streak() -> None:
     assert not breaker.paused
 
 
-def test_a_webhook_between_breaks_the_streak() -> None:
+def test_a_webhook_between_ends_the_streak() -> None:
     breaker = a_breaker()
     for _ in range(BAD_ANSWERS_IN_A_ROW - 1):
         dialed(breaker, DOWN)
@@ -100,7 +100,7 @@ def test_a_webhook_between_breaks_the_streak() -> None:
     assert dialed(breaker, DOWN) is None
 
 
-def test_a_refusal_between_does_not_break_the_streak() -> None:
+def test_a_refusal_between_does_not_end_the_streak() -> None:
     breaker = a_breaker()
     answers: list[Answer] = [*[DOWN] * (BAD_ANSWERS_IN_A_ROW - 1), REFUSED]
     for answer in answers:
@@ -122,7 +122,7 @@ def test_an_accepted_probe_ends_the_pause() -> None:
     assert (breaker.paused, breaker.reason, breaker.room(2.0)) == (False, None, None)
 
 
-def test_the_next_failure_begins_with_a_short_pause_again() -> None:
+def test_the_next_failure_starts_with_a_short_pause() -> None:
     breaker = in_a_streak()
     dialed(breaker, DOWN, now=2.0, call_id="probe")
     dialed(breaker, ACCEPTED, now=6.0, call_id="probe")
@@ -131,7 +131,7 @@ def test_the_next_failure_begins_with_a_short_pause_again() -> None:
 
 
 @pytest.mark.parametrize("answer", [DOWN, UNCLEAR, ACCOUNT, TOO_MANY], ids=["down", "unclear", "account", "too many"])
-def test_a_failed_probe_makes_the_pause_longer(answer: Answer) -> None:
+def test_a_failed_probe_extends_the_pause(answer: Answer) -> None:
     breaker = in_a_streak()
     assert dialed(breaker, answer, now=2.0, call_id="probe") is None
     assert breaker.paused
@@ -139,13 +139,13 @@ def test_a_failed_probe_makes_the_pause_longer(answer: Answer) -> None:
     assert breaker.room(breaker.next_at(2.0)) == 1
 
 
-def test_a_refused_probe_is_followed_by_the_next_at_once() -> None:
+def test_after_a_refused_probe_the_next_one_goes_at_once() -> None:
     breaker = in_a_streak()
     assert dialed(breaker, REFUSED, now=2.0, call_id="probe") is None
     assert (breaker.paused, breaker.room(2.0)) == (True, 1)
 
 
-def test_a_probe_that_was_not_sent_after_all_makes_room_for_another() -> None:
+def test_a_probe_that_was_not_sent_makes_room_for_another() -> None:
     breaker = in_a_streak()
     breaker.sends("probe")
     breaker.withdrawn("another")
@@ -154,7 +154,7 @@ def test_a_probe_that_was_not_sent_after_all_makes_room_for_another() -> None:
     assert breaker.room(2.0) == 1
 
 
-def test_late_answers_to_requests_from_before_the_pause_do_not_make_it_longer() -> None:
+def test_late_answers_to_earlier_requests_do_not_extend_the_pause() -> None:
     breaker = in_a_streak()
     breaker.sends("probe")
     for answer in (DOWN, UNCLEAR, REFUSED):
@@ -163,7 +163,7 @@ def test_late_answers_to_requests_from_before_the_pause_do_not_make_it_longer() 
     assert breaker.room(2.0) == 0, "the probe is still out"
 
 
-def test_a_late_answer_that_asks_us_to_wait_is_obeyed() -> None:
+def test_a_late_answer_with_retry_after_is_honored() -> None:
     breaker = in_a_streak()
     assert breaker.answered(the_call("an older one"), TOO_MANY, 1.0, DRAW) is None
     assert (breaker.next_at(0.0), breaker.reason) == (61.0, "too many requests")
@@ -182,7 +182,7 @@ def test_a_webhook_ends_a_streak_but_not_a_pause_after_a_refusal() -> None:
     assert (streak.paused, told.paused) == (False, True)
 
 
-def test_a_streak_with_a_request_to_wait_is_not_ended_by_a_webhook() -> None:
+def test_a_webhook_does_not_end_a_streak_with_an_account_error() -> None:
     breaker = in_a_streak()
     dialed(breaker, ACCOUNT, now=2.0, call_id="probe")
     assert breaker.webhook_came() is None
@@ -196,7 +196,7 @@ def test_without_a_pause_no_request_is_a_probe() -> None:
     assert breaker.room(2.0) == 1
 
 
-def test_when_what_was_refused_has_changed_the_probe_may_go_out_at_once() -> None:
+def test_after_the_refused_setting_was_changed_a_probe_may_go_at_once() -> None:
     breaker = a_breaker()
     dialed(breaker, ACCOUNT)
     assert breaker.room(1.0) == 0
@@ -207,7 +207,7 @@ def test_when_what_was_refused_has_changed_the_probe_may_go_out_at_once() -> Non
     assert breaker.room(1.0) == 0, "one is out already"
 
 
-def test_other_pauses_hold_from_the_next_one_on() -> None:
+def test_a_changed_backoff_applies_from_the_next_pause() -> None:
     breaker = a_breaker()
     breaker.backoff = Backoff(timedelta(seconds=100), timedelta(seconds=100))
     dialed(breaker, ACCOUNT)
@@ -219,20 +219,20 @@ def test_other_pauses_hold_from_the_next_one_on() -> None:
 A, B, C = "+12025550001", "+12025550002", "+12025550003"
 
 
-def test_one_number_that_our_account_may_not_call_pauses_nothing_however_often_it_is_refused() -> None:
+def test_refusals_of_one_number_never_pause_dialing() -> None:
     breaker = a_breaker()
     assert [dialed(breaker, NOT_ALLOWED, number=A) for _ in range(20)] == [None] * 20
     assert (breaker.paused, breaker.room(0.0)) == (False, None)
 
 
-def test_different_numbers_refused_with_none_accepted_between_are_an_error_of_the_account() -> None:
+def test_refusals_of_different_numbers_without_an_acceptance_are_an_account_error() -> None:
     breaker = a_breaker()
     assert dialed(breaker, NOT_ALLOWED, number=A) is None
     assert dialed(breaker, NOT_ALLOWED, number=B) is PauseChange.BEGAN
     assert (breaker.paused, breaker.reason) == (True, "no calls to this country")
 
 
-def test_an_acceptance_between_shows_that_only_those_numbers_are_refused() -> None:
+def test_an_acceptance_between_refusals_means_only_those_numbers_are_refused() -> None:
     breaker = a_breaker()
     dialed(breaker, NOT_ALLOWED, number=A)
     dialed(breaker, ACCEPTED, number=C)
@@ -241,7 +241,7 @@ def test_an_acceptance_between_shows_that_only_those_numbers_are_refused() -> No
     assert not breaker.paused
 
 
-def test_three_forbidden_numbers_in_the_queue_hold_up_a_good_one_for_one_short_pause() -> None:
+def test_three_forbidden_numbers_delay_a_good_one_by_one_short_pause() -> None:
     breaker = a_breaker()
     sent = [the_call(number, number) for number in (A, B, C)]
     for call in sent:
@@ -251,7 +251,7 @@ def test_three_forbidden_numbers_in_the_queue_hold_up_a_good_one_for_one_short_p
     assert dialed(breaker, ACCEPTED, now=2.0, call_id="probe") is PauseChange.ENDED
 
 
-def test_while_only_numbers_were_refused_the_pauses_stay_short() -> None:
+def test_pauses_stay_short_while_only_numbers_are_refused() -> None:
     breaker = a_breaker()
     now = 0.0
     for _ in range(12):
@@ -262,7 +262,7 @@ def test_while_only_numbers_were_refused_the_pauses_stay_short() -> None:
 
 
 @pytest.mark.parametrize("answer", [ACCOUNT, DOWN, TOO_MANY, NOT_ALLOWED], ids=["account", "down", "429", "number"])
-def test_the_probe_is_another_number_than_those_that_were_refused(answer: Answer) -> None:
+def test_the_probe_is_not_one_of_the_refused_numbers(answer: Answer) -> None:
     breaker = a_breaker()
     dialed(breaker, NOT_ALLOWED, number=A)
     assert breaker.last == frozenset(), "without a pause nobody waits for another"
@@ -274,7 +274,7 @@ def test_the_probe_is_another_number_than_those_that_were_refused(answer: Answer
     assert breaker.last == frozenset()
 
 
-def test_a_number_that_is_refused_alone_does_not_make_the_pause_longer() -> None:
+def test_refusals_of_one_number_do_not_extend_the_pause() -> None:
     breaker = a_breaker()
     dialed(breaker, NOT_ALLOWED, number=A)
     dialed(breaker, ACCEPTED)
@@ -295,7 +295,7 @@ def test_a_refused_number_counts_as_a_try_only_once_another_was_accepted() -> No
     assert not breaker.counts(the_call(number=A), NOT_ALLOWED), "it was accepted in between"
 
 
-def test_bad_answers_about_one_number_alone_are_no_streak() -> None:
+def test_bad_answers_about_one_number_are_not_a_streak() -> None:
     breaker = a_breaker()
     answers: list[Answer] = [DOWN, UNCLEAR]
     for answer in answers * BAD_ANSWERS_IN_A_ROW:

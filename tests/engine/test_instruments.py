@@ -91,9 +91,7 @@ async def test_a_reminder_that_was_never_sent_is_neither_late_nor_timed(tmp_path
     assert counts("provider_request_seconds_count", answer="accepted") == 0
 
 
-async def test_an_error_in_counting_loses_nothing_of_the_answer_of_the_provider(
-    tmp_path: Path, clock: HandClock
-) -> None:
+async def test_an_error_in_counting_does_not_lose_the_providers_answer(tmp_path: Path, clock: HandClock) -> None:
     class Broken(Instruments):
         def lateness(self, late: timedelta) -> None:
             raise KeyError(late)

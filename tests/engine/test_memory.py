@@ -58,7 +58,7 @@ def slow(answer_now: trio.Event) -> FakeProvider:
 
 
 @pytest.mark.parametrize("dialers", [3, 1])
-async def test_requests_in_flight_at_a_reload_take_up_their_lines_to_their_end(
+async def test_requests_in_flight_at_a_reload_keep_their_lines_to_their_end(
     tmp_path: Path, slow: FakeProvider, answer_now: trio.Event, dialers: int
 ) -> None:
     async with an_engine(tmp_path / "db", HandClock(), slow, dialers=3) as engine:
@@ -74,7 +74,7 @@ async def test_requests_in_flight_at_a_reload_take_up_their_lines_to_their_end(
         await engine.until_all(4, "status = 'processing'")
 
 
-async def test_a_reload_to_fewer_lines_waits_for_the_claim_that_is_under_way(
+async def test_a_reload_to_fewer_lines_waits_for_the_current_claim(
     tmp_path: Path, slow: FakeProvider, answer_now: trio.Event
 ) -> None:
     """That one counts on the lines that were free when it began."""
@@ -132,7 +132,7 @@ async def test_a_reload_does_not_end_the_pause_for_a_failing_provider(tmp_path: 
         await provider.asked(2)
 
 
-async def test_a_reload_does_not_end_the_quiet_time_after_a_restore_that_only_the_wall_clock_has_passed(
+async def test_a_reload_does_not_end_the_quiet_time_early_if_the_wall_clock_was_changed(
     tmp_path: Path,
 ) -> None:
     async def restored_now(engine: Engine) -> None:
@@ -151,7 +151,7 @@ async def test_a_reload_does_not_end_the_quiet_time_after_a_restore_that_only_th
         await engine.until("r1", Status.PROCESSING)
 
 
-def test_fewer_lines_than_requests_in_flight_leave_none_free() -> None:
+def test_with_fewer_lines_than_requests_in_flight_none_is_free() -> None:
     memory = Memory(breaker=Breaker(LONG), beat=0.0)
     memory.adjust(dialers=3, per_second=0, backoff=LONG, now=0.0)
     for number in range(3):

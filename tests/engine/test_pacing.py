@@ -23,7 +23,7 @@ def test_requests_are_spaced_evenly() -> None:
     assert (pacing.available(100.5), pacing.next_at(100.5)) == (1, 100.5)
 
 
-def test_nothing_is_saved_up_while_nobody_calls() -> None:
+def test_unused_requests_do_not_accumulate() -> None:
     pacing = Pacing(1)
     pacing.spend(1, now=0.0)
     assert pacing.available(1_000.0) == 1
@@ -31,19 +31,19 @@ def test_nothing_is_saved_up_while_nobody_calls() -> None:
     assert pacing.available(1_000.5) == 0
 
 
-def test_less_than_one_a_second() -> None:
+def test_a_rate_may_be_less_than_one_a_second() -> None:
     pacing = Pacing(0.1)
     pacing.spend(1, now=0.0)
     assert pacing.next_at(1.0) == 10.0
 
 
-def test_several_at_once_are_paid_for_afterwards() -> None:
+def test_several_requests_at_once_are_followed_by_a_longer_wait() -> None:
     pacing = Pacing(1)
     pacing.spend(3, now=0.0)
     assert pacing.next_at(0.0) == 3.0
 
 
-def test_spending_nothing_costs_nothing() -> None:
+def test_spending_zero_changes_nothing() -> None:
     pacing = Pacing(1)
     pacing.spend(0, now=0.0)
     assert pacing.available(0.0) == 1
@@ -60,7 +60,7 @@ def test_the_rate_is_never_exceeded(quarters: list[int], per_second: int) -> Non
     assert all(later - earlier >= 1 / per_second for earlier, later in pairwise(sent))
 
 
-def test_a_new_rate_holds_back_for_one_of_its_own_intervals_at_most() -> None:
+def test_a_new_rate_waits_at_most_one_of_its_intervals() -> None:
     pacing = Pacing(0.01)
     pacing.spend(1, now=0.0)
     pacing.change(0.5, now=10.0)
@@ -69,7 +69,7 @@ def test_a_new_rate_holds_back_for_one_of_its_own_intervals_at_most() -> None:
     assert (pacing.available(11.0), pacing.next_at(11.0)) == (1_000_000, 11.0)
 
 
-def test_a_new_rate_forgets_nothing_of_what_was_spent() -> None:
+def test_a_new_rate_remembers_what_was_spent() -> None:
     pacing = Pacing(2)
     pacing.spend(1, now=0.0)
     pacing.change(1, now=0.1)

@@ -90,7 +90,7 @@ async def calls_at_rest(engine: Engine, reminder_id: str) -> tuple[Call, ...]:
             await trio.sleep(0.01)
 
 
-async def test_a_reminder_is_called_when_its_time_comes_though_the_interval_is_a_minute(start: Start) -> None:
+async def test_a_reminder_is_called_at_its_time_even_with_a_longer_poll_interval(start: Start) -> None:
     async with start() as engine:
         await soon(engine, "r1")
         await engine.provider.asked(1)
@@ -111,7 +111,7 @@ async def test_no_more_requests_are_in_flight_than_there_are_lines(start: Start)
         assert engine.provider.most_in_flight == 2
 
 
-async def test_a_line_that_frees_takes_the_next_row_at_once(start: Start) -> None:
+async def test_a_freed_line_takes_the_next_row_at_once(start: Start) -> None:
     async def some(engine: Engine) -> None:
         for number in range(20):
             await engine.insert(f"r{number}")
@@ -130,7 +130,7 @@ async def test_requests_are_spaced_by_the_pacing(start: Start) -> None:
         assert trio.current_time() - began >= 4 / 20
 
 
-async def test_a_resend_without_a_line_waits_for_one_however_long_the_claim_has_waited_for_a_lock(start: Start) -> None:
+async def test_a_resend_without_a_free_line_waits_for_one(start: Start) -> None:
     """The lines are counted before the claim's transaction, which may begin seconds later."""
     hang_up = trio.Event()
 
@@ -158,7 +158,7 @@ async def test_a_resend_without_a_line_waits_for_one_however_long_the_claim_has_
         assert {one.call_id for one in engine.provider.placed} == {unsure.id, engine.provider.placed[1].call_id}
 
 
-async def test_a_bug_in_one_dial_stops_nobody_else(start: Start) -> None:
+async def test_an_unexpected_error_in_one_dial_stops_no_other(start: Start) -> None:
     async def breaks_once(placement: Placement) -> Answer:
         if placement.reminder_id == "r1":
             raise RuntimeError("a bug")
@@ -216,7 +216,7 @@ def opts_out_by_key(connection: Connection, now: datetime) -> None:
         "lease nearly over",
     ],
 )
-async def test_the_last_look_keeps_back_what_must_not_be_sent(
+async def test_the_last_look_stops_a_request_that_must_not_be_sent(
     start: Start, act: str | Act | None, status: Status | None, state: str
 ) -> None:
     """The act lands between the claim and the request: the dial is held until it is committed.
@@ -251,7 +251,7 @@ async def test_the_last_look_keeps_back_what_must_not_be_sent(
         assert engine.provider.placed == []
 
 
-async def test_a_stop_sends_nothing_more_and_waits_for_what_is_in_flight(start: Start) -> None:
+async def test_a_stop_sends_no_more_requests_and_waits_for_those_in_flight(start: Start) -> None:
     answer_now = trio.Event()
 
     async def when_released(placement: Placement) -> Answer:
@@ -290,7 +290,7 @@ async def test_an_error_of_the_account_pauses_dialing_and_one_probe_ends_it(star
         assert (await engine.reminder("r0")).tries == 0
 
 
-async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_only_they_fail(start: Start) -> None:
+async def test_after_forbidden_numbers_the_probe_is_a_good_one_and_only_they_fail(start: Start) -> None:
     async def refuses_a_country(placement: Placement) -> Answer:
         if placement.reminder_id == "good":
             return await accepts(placement)
@@ -313,7 +313,7 @@ async def test_the_probe_after_numbers_that_may_not_be_called_is_a_good_one_and_
         assert not engine.poller.memory.breaker.paused
 
 
-async def test_the_probe_is_another_number_though_those_that_were_refused_are_due_again_and_older(
+async def test_the_probe_is_not_a_refused_number_even_if_that_is_due_earlier(
     tmp_path: Path,
 ) -> None:
     async def refuses_a_country(placement: Placement) -> Answer:
@@ -334,7 +334,7 @@ async def test_the_probe_is_another_number_though_those_that_were_refused_are_du
         await engine.until("good", Status.PROCESSING)
 
 
-async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_it_is_alone(start: Start) -> None:
+async def test_one_forbidden_number_alone_does_not_pause_dialing_or_fail(start: Start) -> None:
     async def refuses_it(_placement: Placement) -> Answer:
         return NotPlaced("403: 21215", number_refused=True)
 
@@ -347,7 +347,7 @@ async def test_one_number_that_may_not_be_called_neither_pauses_nor_fails_while_
         assert waits.tries == 0
 
 
-async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(start: Start) -> None:
+async def test_too_many_requests_cost_no_reminder_a_try(start: Start) -> None:
     async def is_busy_six_times(placement: Placement) -> Answer:
         busy = len(engine.provider.placed) <= 6
         return NotPlaced("429", rate_limited=True) if busy else await accepts(placement)
@@ -358,7 +358,7 @@ async def test_too_many_requests_cost_no_reminder_a_try_however_long_that_lasts(
         assert (await engine.reminder("r1")).tries == 0
 
 
-async def test_a_probe_that_the_last_look_keeps_back_leaves_its_place_to_another(start: Start) -> None:
+async def test_a_probe_stopped_by_the_last_look_makes_room_for_another(start: Start) -> None:
     """Else dialing would stay paused for as long as the process lives."""
 
     async def refuses_us_once(placement: Placement) -> Answer:
@@ -403,7 +403,7 @@ async def comes_round(engine: Engine) -> None:
                 await trio.sleep(0.005)
 
 
-async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_until_one_asks(start: Start) -> None:
+async def test_two_silent_calls_pause_dialing_until_one_asks_what_to_say(start: Start) -> None:
     async def numbered(_placement: Placement) -> Answer:
         return Accepted(f"ext-{len(engine.provider.placed)}")
 
@@ -431,7 +431,7 @@ async def test_two_answered_calls_that_never_asked_what_to_say_pause_dialing_unt
         await engine.provider.asked(4)
 
 
-async def test_requests_that_could_not_be_recorded_show_that_our_address_was_reached(start: Start) -> None:
+async def test_requests_that_could_not_be_recorded_still_prove_that_our_address_works(start: Start) -> None:
     """As on a full disk: those calls never asked, as far as the database knows."""
 
     async def numbered(_placement: Placement) -> Answer:
@@ -464,7 +464,7 @@ async def test_requests_that_could_not_be_recorded_show_that_our_address_was_rea
 
 
 @pytest.mark.parametrize("stands_still", ["the process", "the machine"])
-async def test_after_a_standstill_calls_that_were_under_way_blame_no_address(tmp_path: Path, stands_still: str) -> None:
+async def test_calls_during_a_standstill_do_not_count_against_the_address(tmp_path: Path, stands_still: str) -> None:
     clock = HandClock()
     async with an_engine(tmp_path / "reminderd.db", clock, FakeProvider(capabilities=ASKING)) as engine:
         await engine.polled()
@@ -477,14 +477,14 @@ async def test_after_a_standstill_calls_that_were_under_way_blame_no_address(tmp
         assert await engine.database.read(answering_since) == clock.now()
 
 
-async def test_a_call_that_nobody_reports_is_asked_about(start: Start) -> None:
+async def test_an_unreported_call_is_looked_up(start: Start) -> None:
     async with start(capabilities=Capabilities(look_up=True), outcome_timeout=SOON) as engine:
         engine.provider.finding = Found(Report(external_call_id="ext-1", status="completed", transcript="Hello?"))
         await engine.insert("r1")
         assert (await engine.until("r1", Status.CALLED)).wake_at is None
 
 
-async def test_a_sign_of_life_is_seen_soon_though_the_loop_has_just_looked_at_all_calls(start: Start) -> None:
+async def test_a_sign_of_life_is_seen_soon_after_the_last_look_at_all_calls(start: Start) -> None:
     """Its silence is measured from there: seen a minute late, the call would keep its number busy a minute longer."""
     async with start() as engine:
         await soon(engine, "r1")
@@ -500,13 +500,13 @@ async def test_a_sign_of_life_is_seen_soon_though_the_loop_has_just_looked_at_al
                 await trio.sleep(0.01)
 
 
-async def test_a_call_that_nobody_reports_and_nobody_knows_fails_visibly(start: Start) -> None:
+async def test_an_unreported_call_unknown_to_the_provider_fails_visibly(start: Start) -> None:
     async with start(outcome_timeout=SOON) as engine:
         await engine.insert("r1")
         assert (await engine.until("r1", Status.FAILED)).end_code is EndCode.NO_REPORT
 
 
-async def test_rows_that_another_program_put_back_while_their_calls_are_open_are_checked_within_the_room(
+async def test_rescheduled_rows_with_open_calls_are_checked_within_the_free_lines(
     start: Start,
 ) -> None:
     async with start(capabilities=Capabilities(look_up=True), dialers=2) as engine:

@@ -37,7 +37,7 @@ def hand_of(engine: Engine) -> HandClock:
     return engine.clock
 
 
-async def test_nobody_is_called_in_the_quiet_after_a_restore_and_everybody_after_it(engine: Engine) -> None:
+async def test_nobody_is_called_in_the_quiet_time_after_a_restore(engine: Engine) -> None:
     await engine.insert("r1", at=NOW + MINUTE)
     lines: list[str] = []
     sink = logger.add(lines.append, format="{level} {message}")
@@ -51,7 +51,7 @@ async def test_nobody_is_called_in_the_quiet_after_a_restore_and_everybody_after
     assert said == ["INFO the quiet time after the restore is over: reminders are called again"]
 
 
-async def test_a_wall_clock_that_is_set_forward_does_not_end_the_quiet(engine: Engine) -> None:
+async def test_setting_the_wall_clock_forward_does_not_end_the_quiet_time(engine: Engine) -> None:
     """A call that the backup has forgotten may be going on all the same."""
     await engine.insert("r1", at=NOW + MINUTE)
     await engine.polled()
@@ -62,7 +62,7 @@ async def test_a_wall_clock_that_is_set_forward_does_not_end_the_quiet(engine: E
     await engine.until("r1", Status.PROCESSING)
 
 
-async def test_the_loop_rests_in_the_quiet_though_a_reminder_is_due(tmp_path: Path) -> None:
+async def test_the_poll_loop_sleeps_in_the_quiet_time_even_if_a_reminder_is_due(tmp_path: Path) -> None:
     async with an_engine(
         tmp_path / "reminderd.db",
         SystemClock(),
@@ -78,7 +78,7 @@ async def test_the_loop_rests_in_the_quiet_though_a_reminder_is_due(tmp_path: Pa
         assert len(turns) < 20  # it would turn every millisecond
 
 
-async def test_the_log_says_once_until_when_nobody_is_called(tmp_path: Path) -> None:
+async def test_the_log_says_once_until_when_the_quiet_time_lasts(tmp_path: Path) -> None:
     log: list[str] = []
     sink = logger.add(log.append, format="{level} {message}")
     try:
@@ -93,7 +93,7 @@ async def test_the_log_says_once_until_when_nobody_is_called(tmp_path: Path) -> 
     assert log.count(f"WARNING a backup was restored: nobody is called before {until}\n") == 1
 
 
-def test_another_restore_begins_another_quiet() -> None:
+def test_another_restore_begins_another_quiet_time() -> None:
     seen = Sightings()
 
     def quiet_until(restored_at: datetime, *, monotonic: float) -> float:

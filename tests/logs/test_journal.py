@@ -52,7 +52,7 @@ def test_each_level_has_its_priority_and_no_line_has_a_time(journal: TextIO) -> 
     ]
 
 
-def test_each_line_of_a_traceback_has_its_priority_since_each_is_an_entry(journal: TextIO) -> None:
+def test_each_line_of_a_traceback_has_its_priority(journal: TextIO) -> None:
     configure_logs(level="INFO", log_format="text", stream=journal)
     try:
         int("one\ntwo")
@@ -64,7 +64,7 @@ def test_each_line_of_a_traceback_has_its_priority_since_each_is_an_entry(journa
     assert all(line.startswith("<3>  | ") for line in others)
 
 
-def test_json_follows_its_priority_and_has_no_time(journal: TextIO) -> None:
+def test_json_has_a_priority_and_no_time(journal: TextIO) -> None:
     configure_logs(level="INFO", log_format="json", stream=journal)
     logger.bind(attempt=1).warning("rang")
     (line,) = written(journal)
@@ -72,7 +72,7 @@ def test_json_follows_its_priority_and_has_no_time(journal: TextIO) -> None:
     assert json.loads(line[3:]) == {"level": "WARNING", "message": "rang", "attempt": 1}
 
 
-def test_a_log_file_keeps_its_times_when_the_stream_is_the_journal(journal: TextIO, tmp_path: Path) -> None:
+def test_a_log_file_has_times_even_if_the_stream_is_the_journal(journal: TextIO, tmp_path: Path) -> None:
     file = tmp_path / "reminderd.log"
     configure_logs(level="INFO", log_format="text", file=file, stream=journal)
     logger.info("rang")
@@ -81,7 +81,7 @@ def test_a_log_file_keeps_its_times_when_the_stream_is_the_journal(journal: Text
 
 
 @pytest.mark.parametrize("told", ["", "1:1", "journal", "1", ":", "1:1:1", "-1:5"])
-def test_any_other_stream_gets_times_though_the_variable_is_set(
+def test_any_other_stream_gets_times_even_if_the_variable_is_set(
     journal: TextIO, monkeypatch: pytest.MonkeyPatch, told: str
 ) -> None:
     monkeypatch.setenv("JOURNAL_STREAM", told)

@@ -63,18 +63,18 @@ def fail_over(number: str) -> None:
         ("", ""),
     ],
 )
-def test_of_a_phone_number_the_last_two_digits_are_shown(number: str, shown: str) -> None:
+def test_only_the_last_two_digits_of_a_phone_number_are_shown(number: str, shown: str) -> None:
     assert masked(number) == shown
 
 
-def test_a_line_for_people_has_time_with_offset_level_message_and_what_is_bound(text: io.StringIO) -> None:
+def test_a_text_line_has_time_with_offset_level_message_and_bound_values(text: io.StringIO) -> None:
     logger.bind(part="a b", attempt=2, call="c-1", reminder="r-1", empty="", nothing=None).warning("rang")
     when, rest = text.getvalue()[:29], text.getvalue()[29:]
     assert datetime.fromisoformat(when).utcoffset() is not None
     assert rest == ' WARNING rang reminder=r-1 call=c-1 attempt=2 part="a b" empty=""\n'
 
 
-def test_a_line_for_programs_is_an_object_with_stable_keys(jsonl: io.StringIO) -> None:
+def test_a_json_line_is_an_object_with_stable_keys(jsonl: io.StringIO) -> None:
     logger.bind(attempt=2, reminder="r-1", path=Path("x"), ratio=float("nan"), level="mine").info("rang {} <b>")
     (line,) = lines(jsonl)
     assert list(line) == ["time", "level", "message", "reminder", "attempt", "path", "ratio"]
@@ -100,7 +100,7 @@ def test_lines_below_the_level_are_not_written() -> None:
 @pytest.mark.parametrize(
     "nasty", ["a\nb", "a\r\nb", "a\x1b[31mb", "a\u2028b", "a\u202eb", "a\x9bb", "a\x7fb", "a\udc80b"]
 )
-def test_no_message_and_no_bound_value_breaks_a_line_or_drives_a_terminal(nasty: str) -> None:
+def test_no_message_or_bound_value_breaks_a_line_or_controls_a_terminal(nasty: str) -> None:
     formats: tuple[Literal["text", "json"], ...] = ("text", "json")
     for log_format in formats:
         stream = io.StringIO()
@@ -120,7 +120,7 @@ def test_braces_and_tags_of_a_message_stay_as_they_are() -> None:
     assert "{time} <red>x</red> {0} \\<" in stream.getvalue()
 
 
-def test_there_are_colors_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_terminal_gets_colors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
     cases: tuple[tuple[io.StringIO, Literal["text", "json"], bool], ...] = (
         (Terminal(), "text", True),
@@ -148,7 +148,7 @@ def test_an_exception_is_logged_without_variables_and_phone_numbers(
     assert all(line.startswith("  | ") for line in written.splitlines()[1:])
 
 
-def test_an_exception_can_not_fake_a_line_of_its_own(text: io.StringIO) -> None:
+def test_an_exception_cannot_fake_a_log_line(text: io.StringIO) -> None:
     try:
         fail_over("x\n2026-01-01 00:00:00.000+00:00 INFO    all is well\x1b[0m")
     except ValueError:
@@ -166,13 +166,13 @@ def test_an_exception_is_text_in_json(jsonl: io.StringIO) -> None:
     assert line["exception"].endswith("ValueError: no line for +*********23")
 
 
-def test_an_exception_line_outside_of_any_exception_is_a_line_like_others(text: io.StringIO) -> None:
+def test_logging_an_exception_outside_of_any_is_a_normal_line(text: io.StringIO) -> None:
     logger.exception("broke")
     assert text.getvalue().endswith("broke\n")
 
 
 @pytest.mark.parametrize("name", ["hypercorn.error", "hypercorn.access", "httpx", "quart.app", "anything.else"])
-def test_lines_of_libraries_come_into_our_log_with_the_name_of_the_library(jsonl: io.StringIO, name: str) -> None:
+def test_library_lines_are_in_our_log_with_the_librarys_name(jsonl: io.StringIO, name: str) -> None:
     logging.getLogger(name).warning("a %s", "word")
     (line,) = lines(jsonl)
     assert (line["level"], line["message"], line["logger"]) == ("WARNING", "a word", name)
@@ -204,7 +204,7 @@ def test_a_library_with_its_own_handler_writes_only_into_our_log(jsonl: io.Strin
         ("at 2026-11-24 10:00:00, port 12345, 123456 bytes", "at 2026-11-24 10:00:00, port 12345, 123456 bytes"),
     ],
 )
-def test_lines_of_libraries_show_no_query_and_no_phone_number(jsonl: io.StringIO, said: str, written: str) -> None:
+def test_library_lines_show_no_query_or_phone_number(jsonl: io.StringIO, said: str, written: str) -> None:
     logging.getLogger("library").warning("%s", said)
     assert written in lines(jsonl)[0]["message"]
 
@@ -216,12 +216,12 @@ def test_httpx_logs_requests_at_debug_and_errors_at_their_own_level(jsonl: io.St
     assert [line["level"] for line in lines(jsonl)] == ["DEBUG", "ERROR", "INFO"]
 
 
-def test_debug_lines_of_libraries_with_headers_in_them_never_pass(jsonl: io.StringIO) -> None:
+def test_debug_lines_of_libraries_with_headers_are_never_written(jsonl: io.StringIO) -> None:
     logging.getLogger("httpcore.http11").debug("Authorization: Bearer s3cret")
     assert jsonl.getvalue() == ""
 
 
-def test_a_level_that_only_the_library_knows_is_kept(jsonl: io.StringIO) -> None:
+def test_a_level_known_only_to_the_library_is_kept(jsonl: io.StringIO) -> None:
     logging.getLogger("library").log(35, "in between")
     assert lines(jsonl)[0]["level"] == "Level 35"
 
@@ -234,13 +234,13 @@ def test_an_exception_of_a_library_is_logged_with_its_traceback(jsonl: io.String
     assert "ValueError: no line for +*********23" in lines(jsonl)[0]["exception"]
 
 
-def test_a_library_line_that_cannot_be_formatted_is_logged_without_its_arguments(jsonl: io.StringIO) -> None:
+def test_a_library_line_that_cannot_be_formatted_loses_its_arguments(jsonl: io.StringIO) -> None:
     configure_logs(level="INFO", log_format="json", stream=jsonl)  # again: pytest's own handler would raise
     logging.getLogger("library").warning("%d calls", "s3cret")
     assert lines(jsonl)[0]["message"] == "%d calls (could not be formatted)"
 
 
-def test_warnings_come_into_our_log() -> None:
+def test_warnings_are_in_our_log() -> None:
     stream = io.StringIO()
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -252,7 +252,7 @@ def test_warnings_come_into_our_log() -> None:
     assert "UserWarning: old way to call +*********23" in line["message"]
 
 
-def test_the_log_also_goes_to_a_file_whose_folders_are_made(tmp_path: Path) -> None:
+def test_the_log_also_goes_to_a_file_and_creates_its_folders(tmp_path: Path) -> None:
     file = tmp_path / "logs {time}" / "reminderd.log"
     stream = io.StringIO()
     configure_logs(level="INFO", log_format="text", file=file, rotation="10 MB", retention="30 days", stream=stream)
@@ -327,13 +327,13 @@ def test_our_log_is_continued_after_a_restart(tmp_path: Path, log_format: Litera
     assert file.read_text(encoding="utf-8").count("start") == 3
 
 
-def test_a_file_that_cannot_be_written_is_an_error_at_once(tmp_path: Path) -> None:
+def test_an_unwritable_file_is_an_error_at_once(tmp_path: Path) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(OSError, match="taken"):
         configure_logs(level="INFO", log_format="text", file=tmp_path / "taken" / "x.log", stream=io.StringIO())
 
 
-def test_the_level_changes_without_a_lost_or_a_double_line(tmp_path: Path) -> None:
+def test_the_level_changes_without_losing_or_repeating_a_line(tmp_path: Path) -> None:
     file, stream = tmp_path / "reminderd.log", io.StringIO()
     configure = partial(
         configure_logs, log_format="text", file=file, rotation="10 MB", retention="1 day", stream=stream
@@ -349,7 +349,7 @@ def test_the_level_changes_without_a_lost_or_a_double_line(tmp_path: Path) -> No
     assert file.read_text(encoding="utf-8") == stream.getvalue()
 
 
-def test_the_former_log_stays_in_use_when_the_new_one_cannot_be_written(tmp_path: Path) -> None:
+def test_the_old_log_stays_in_use_if_the_new_one_cannot_be_written(tmp_path: Path) -> None:
     file, stream = tmp_path / "logs" / "reminderd.log", io.StringIO()
     sinks = configure_logs(level="INFO", log_format="text", file=file, stream=stream)
     file.parent.rename(tmp_path / "elsewhere")
@@ -410,7 +410,7 @@ def test_no_line_of_any_kind_has_a_phone_number(log_format: Literal["text", "jso
     assert not any(part in written for part in ("9977", "8866", "445", "\\uff19\\uff17"))
 
 
-def test_an_id_that_another_program_has_chosen_is_readable_unless_it_is_a_phone_number(jsonl: io.StringIO) -> None:
+def test_an_id_from_another_program_is_shown_unless_it_is_a_phone_number(jsonl: io.StringIO) -> None:
     logger.bind(reminder="20261129001", call="+12025550123").info("dialing")
     (line,) = lines(jsonl)
     assert (line["reminder"], line["call"]) == ("20261129001", "+*********23")

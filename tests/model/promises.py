@@ -1,6 +1,6 @@
 """The promises: what the provider's own record and the database must never show.
 
-Each exception is a line of docs/reliability.md, "What is accepted", or has a comment here.
+Each exception is a line of docs/reliability.md, "Accepted risks", or has a comment here.
 """
 
 from collections import Counter

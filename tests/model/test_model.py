@@ -25,7 +25,7 @@ def test_no_history_breaks_a_promise(always: str) -> None:
             pytest.fail(f"seed {seed}: {broken}\n{history.model.setting}\n{story}")
 
 
-def test_the_histories_reach_what_they_are_about() -> None:
+def test_the_histories_reach_every_case_they_are_about() -> None:
     models = [played(seed)[0].model for seed in range(100)]
     calls = [call for model in models for call in model.db.calls.values()]
     placed = [call for model in models for call in model.provider_calls]
@@ -40,7 +40,7 @@ def test_the_histories_reach_what_they_are_about() -> None:
     assert statuses == {"called", "failed", "expired", "cancelled"}
 
 
-def test_a_history_can_be_played_again() -> None:
+def test_a_history_can_be_replayed() -> None:
     one, other = played(7)[0], played(7)[0]
     assert one.done == other.done
     assert one.model.db == other.model.db
@@ -207,7 +207,7 @@ NOT_SHOWN = {
 
 
 @pytest.mark.parametrize("needed", NEEDED, ids=lambda needed: needed.rule.name.lower())
-def test_without_the_rule_a_promise_breaks(needed: Needed) -> None:
+def test_without_each_needed_rule_a_promise_breaks(needed: Needed) -> None:
     setting = Setting(**{"acts": frozenset(STAFF), **needed.setting})
     acts = written(needed.story)
     history, broken = replayed(acts, setting)
@@ -216,7 +216,7 @@ def test_without_the_rule_a_promise_breaks(needed: Needed) -> None:
     assert (broken or "").startswith(needed.promise), f"{broken}: {as_text(history.done[:40])}"
 
 
-def test_every_rule_is_needed_or_has_a_reason() -> None:
+def test_every_rule_has_a_history_that_needs_it_or_a_reason() -> None:
     assert {needed.rule for needed in NEEDED} | NOT_SHOWN.keys() == RULES
 
 
@@ -280,7 +280,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
-def test_a_history_comes_to_what_the_rules_say(example: Example) -> None:
+def test_each_example_ends_as_the_rules_say(example: Example) -> None:
     setting = Setting(**{"acts": frozenset(STAFF), **example.setting})
     history, broken = replayed(written(example.story), setting)
     assert broken is None

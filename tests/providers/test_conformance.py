@@ -150,7 +150,7 @@ def placement(phone_number: str) -> Placement:
     )
 
 
-async def test_a_call_is_accepted_under_the_provider_s_own_id_and_reported_with_ours(rig: Rig) -> None:
+async def test_a_call_is_accepted_with_the_providers_id_and_reported_with_ours(rig: Rig) -> None:
     order = placement(rig.number("answered"))
     answer = await rig.provider.place(order)
     assert isinstance(answer, Accepted)
@@ -163,12 +163,12 @@ async def test_a_call_is_accepted_under_the_provider_s_own_id_and_reported_with_
 
 
 @pytest.mark.parametrize(("behavior", "status"), [("busy", "busy"), ("no answer", "no-answer"), ("failed", "failed")])
-async def test_each_end_of_a_call_is_reported_in_our_words(behavior: str, status: str, rig: Rig) -> None:
+async def test_each_end_of_a_call_is_reported_with_our_status(behavior: str, status: str, rig: Rig) -> None:
     await rig.provider.place(placement(rig.number(behavior)))
     assert (await rig.end_of_call()).status == status
 
 
-async def test_many_calls_at_one_time_get_an_id_each(rig: Rig) -> None:
+async def test_simultaneous_calls_each_get_their_own_id(rig: Rig) -> None:
     answers: list[object] = []
 
     async def place() -> None:
@@ -235,7 +235,7 @@ async def test_a_call_that_was_never_placed_is_not_found(rig: Rig) -> None:
     assert isinstance(await rig.provider.fetch("no-such-call"), NotFound | NoAnswer)
 
 
-async def test_a_look_up_reports_the_same_as_the_webhook(rig: Rig) -> None:
+async def test_a_look_up_and_a_webhook_give_the_same_report(rig: Rig) -> None:
     if not rig.provider.capabilities.look_up:
         pytest.skip("this provider has no look-up")
     answer = await rig.provider.place(placement(rig.number("answered")))
@@ -246,7 +246,7 @@ async def test_a_look_up_reports_the_same_as_the_webhook(rig: Rig) -> None:
     assert (finding.report.status, finding.report.transcript) == (end.status, end.transcript)
 
 
-async def test_a_webhook_that_was_touched_or_is_unsigned_is_not_the_provider_s(rig: Rig) -> None:
+async def test_a_changed_or_unsigned_webhook_is_not_verified(rig: Rig) -> None:
     await rig.provider.place(placement(rig.number("answered")))
     webhook = (await rig.inbox.heard(1))[0].webhook
     assert rig.provider.verified(webhook)
@@ -265,7 +265,7 @@ async def test_a_call_that_nobody_has_answered_can_be_dropped(slow_rig: Rig) -> 
     assert (await slow_rig.end_of_call()).status == "canceled"
 
 
-async def test_a_call_that_is_over_stays_as_it_ended(rig: Rig) -> None:
+async def test_an_ended_call_cannot_be_dropped(rig: Rig) -> None:
     if not rig.provider.capabilities.drop:
         pytest.skip("this provider drops no calls")
     answer = await rig.provider.place(placement(rig.number("busy")))
@@ -277,7 +277,7 @@ async def test_a_call_that_is_over_stays_as_it_ended(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\x00", b"{}", b"[]", b"call_id=1"])
-async def test_a_webhook_that_makes_no_sense_is_an_invalid_payload(body: bytes, rig: Rig) -> None:
+async def test_a_malformed_webhook_is_an_invalid_payload(body: bytes, rig: Rig) -> None:
     with pytest.raises(InvalidPayloadError) as caught:
         rig.provider.parse(Webhook(target="/", headers={}, body=body))
     assert caught.value.details

@@ -11,8 +11,6 @@ NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("complete", "meaning"), [(True, Accepted), (False, Unclear)])
-def test_an_acceptance_that_is_cut_off_is_unconfirmed_even_if_it_could_be_read(
-    *, complete: bool, meaning: type
-) -> None:
+def test_a_truncated_acceptance_is_unconfirmed_even_if_it_can_be_parsed(*, complete: bool, meaning: type) -> None:
     heard = Heard(status=201, headers=httpx.Headers(), body=b'{"call_id": "c-1"}', complete=complete)
     assert isinstance(answer_to_placing(heard, private=(), now=NOW), meaning)

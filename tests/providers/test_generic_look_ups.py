@@ -49,9 +49,7 @@ def listing(*calls: object) -> Script:
         pytest.param(listing(), NotFound(), id="an empty list"),
     ],
 )
-async def test_a_list_tells_of_the_call_that_carries_our_id(
-    script: Script, expected: Finding, provider_at: Maker
-) -> None:
+async def test_a_call_is_found_in_a_list_by_our_id(script: Script, expected: Finding, provider_at: Maker) -> None:
     assert await found(script, provider_at) == expected
 
 
@@ -78,7 +76,7 @@ async def test_a_list_tells_of_the_call_that_carries_our_id(
         pytest.param((hear, cut), id="cut"),
     ],
 )
-async def test_a_list_that_could_mean_anything_proves_nothing(script: Script, provider_at: Maker) -> None:
+async def test_an_ambiguous_list_proves_nothing(script: Script, provider_at: Maker) -> None:
     finding = await found(script, provider_at)
     assert isinstance(finding, NoAnswer)
     assert finding.reason
@@ -94,14 +92,14 @@ async def test_a_provider_that_is_down_proves_nothing(provider_at: Maker) -> Non
         assert isinstance(await provider_at(url).find(PLACEMENT), NoAnswer)
 
 
-async def test_a_call_is_fetched_with_all_that_became_of_it(provider_at: Maker) -> None:
+async def test_a_fetched_call_has_its_whole_report(provider_at: Maker) -> None:
     call = {"call_id": "c-1", "status": "COMPLETED", "transcript": "Yes.", "duration": 11.6, "answered_by": "human"}
     assert await fetched(answering(200, json.dumps(call).encode()), provider_at) == Found(
         Report(external_call_id="c-1", status="completed", transcript="Yes.", duration_seconds=12, answered_by="human")
     )
 
 
-async def test_a_404_for_the_provider_s_own_id_means_that_it_knows_no_such_call(provider_at: Maker) -> None:
+async def test_a_404_for_the_providers_id_means_not_found(provider_at: Maker) -> None:
     assert await fetched(answering(404), provider_at) == NotFound()
 
 
@@ -115,11 +113,11 @@ async def test_a_404_for_the_provider_s_own_id_means_that_it_knows_no_such_call(
         pytest.param(answering(503), id="503"),
     ],
 )
-async def test_an_answer_that_makes_no_sense_for_the_call_proves_nothing(script: Script, provider_at: Maker) -> None:
+async def test_an_answer_that_does_not_fit_the_call_proves_nothing(script: Script, provider_at: Maker) -> None:
     assert isinstance(await fetched(script, provider_at), NoAnswer)
 
 
-async def test_ids_are_escaped_in_the_address_and_the_key_is_shown(provider_at: Maker) -> None:
+async def test_requests_have_escaped_ids_and_the_key(provider_at: Maker) -> None:
     async with hostile(answering(404)) as server:
         provider = provider_at(server.url + "/v1")
         await provider.fetch("a/../b?c=d#é")
@@ -139,7 +137,7 @@ async def test_a_provider_without_look_up_is_not_asked(provider_at: Maker) -> No
 
 
 @pytest.mark.parametrize("status", [200, 204, 400, 404, 405, 429])
-async def test_a_provider_that_answers_and_does_not_refuse_us_is_well(status: int, provider_at: Maker) -> None:
+async def test_a_provider_that_answers_without_refusing_the_key_is_good(status: int, provider_at: Maker) -> None:
     async with hostile(answering(status)) as server:
         assert await provider_at(server.url, look_up=False).check_account() == []
     (request,) = server.requests
@@ -147,7 +145,7 @@ async def test_a_provider_that_answers_and_does_not_refuse_us_is_well(status: in
 
 
 @pytest.mark.parametrize("status", [301, 302, 401, 402, 403])
-async def test_a_provider_that_refuses_us_is_a_mistake_and_says_why(status: int, provider_at: Maker) -> None:
+async def test_a_provider_that_refuses_the_key_is_an_error_with_the_reason(status: int, provider_at: Maker) -> None:
     script = answering(status, b'{"error": "the key key-of-the-clinic is unknown"}', Location="/")
     async with hostile(script) as server:
         (mistake,) = await provider_at(server.url).check_account()
@@ -156,15 +154,13 @@ async def test_a_provider_that_refuses_us_is_a_mistake_and_says_why(status: int,
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-async def test_a_provider_that_is_out_of_order_is_a_mistake_as_it_may_know_nobody(
-    status: int, provider_at: Maker
-) -> None:
+async def test_a_provider_that_answers_with_5xx_is_an_error(status: int, provider_at: Maker) -> None:
     async with hostile(answering(status)) as server:
         (mistake,) = await provider_at(server.url).check_account()
     assert mistake.startswith(f"the provider is out of order: {status} ")
 
 
-async def test_a_provider_that_can_not_be_reached_is_a_mistake(provider_at: Maker) -> None:
+async def test_an_unreachable_provider_is_an_error(provider_at: Maker) -> None:
     with nobody_listens() as url:
         (mistake,) = await provider_at(url).check_account()
     assert "could not connect" in mistake

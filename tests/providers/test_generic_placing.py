@@ -100,7 +100,7 @@ async def test_a_2xx_without_a_usable_call_id_is_unclear(body: bytes, provider_a
 
 
 @pytest.mark.parametrize("status", [400, 406, 410, 415, 422, 451, 499])
-async def test_other_4xx_are_refusals_for_good(status: int, provider_at: Maker) -> None:
+async def test_other_4xx_are_permanent_refusals(status: int, provider_at: Maker) -> None:
     said = await answer_to(answering(status, b'{"error": "no such number"}'), provider_at)
     assert isinstance(said, Refused)
     assert said.reason.startswith(str(status))
@@ -108,24 +108,24 @@ async def test_other_4xx_are_refusals_for_good(status: int, provider_at: Maker) 
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 401, 402, 404, 405])
-async def test_what_is_about_our_account_or_url_is_trouble_with_the_account(status: int, provider_at: Maker) -> None:
+async def test_refusals_of_the_key_or_url_are_account_errors(status: int, provider_at: Maker) -> None:
     async with hostile(answering(200, b'{"call_id": "c-1"}')) as elsewhere:
         script = answering(status, b'{"error": "not you"}', Location=f"{elsewhere.url}/calls")
         assert isinstance(await answer_to(script, provider_at), AccountRefused)
         assert elsewhere.connections == 0, "a redirect was followed"
 
 
-async def test_403_is_about_this_number_until_another_one_meets_it(provider_at: Maker) -> None:
+async def test_a_403_is_first_taken_as_a_refusal_of_this_number(provider_at: Maker) -> None:
     said = await answer_to(answering(403, b'{"error": "not this number"}'), provider_at)
     assert said == NotPlaced("403 Forbidden: not this number", number_refused=True)
 
 
-async def test_a_redirect_to_nonsense_is_trouble_with_the_account(provider_at: Maker) -> None:
+async def test_a_redirect_to_an_invalid_url_is_an_account_error(provider_at: Maker) -> None:
     assert isinstance(await answer_to(answering(302, Location="http://[::1"), provider_at), AccountRefused)
 
 
 @pytest.mark.parametrize("status", [408, 409, 500, 501, 502, 503, 504, 599, 600, 999])
-async def test_what_may_have_been_placed_is_unclear(status: int, provider_at: Maker) -> None:
+async def test_a_call_that_may_have_been_placed_is_unclear(status: int, provider_at: Maker) -> None:
     assert isinstance(await answer_to(answering(status, b'{"error": "oh"}'), provider_at), Unclear)
 
 
@@ -134,7 +134,7 @@ async def test_429_asks_for_a_pause_of_everything(provider_at: Maker) -> None:
     assert said == NotPlaced("429 Too Many Requests", timedelta(seconds=30), rate_limited=True)
 
 
-async def test_429_without_retry_after_was_not_placed_either(provider_at: Maker) -> None:
+async def test_429_without_retry_after_was_not_placed(provider_at: Maker) -> None:
     assert await answer_to(answering(429), provider_at) == NotPlaced("429 Too Many Requests", rate_limited=True)
 
 
@@ -143,7 +143,7 @@ async def test_503_with_retry_after_was_not_placed(provider_at: Maker) -> None:
     assert said == NotPlaced("503 Service Unavailable: maintenance", timedelta(seconds=7))
 
 
-async def test_503_with_a_retry_after_that_means_nothing_is_unclear(provider_at: Maker) -> None:
+async def test_503_with_an_invalid_retry_after_is_unclear(provider_at: Maker) -> None:
     assert isinstance(await answer_to(answering(503, Retry_After="soon"), provider_at), Unclear)
 
 
@@ -161,7 +161,7 @@ async def test_a_retry_after_date_is_counted_from_our_own_clock(provider_at: Mak
     assert said.retry_after == timedelta(seconds=90)
 
 
-async def test_the_status_of_an_answer_that_breaks_off_still_counts_outside_2xx(provider_at: Maker) -> None:
+async def test_outside_2xx_the_status_of_a_truncated_answer_counts(provider_at: Maker) -> None:
     broken = answer(422, b'{"error": "no such number"}')[:-10]
     assert isinstance(await answer_to((hear, say(broken), cut), provider_at), Refused)
 
@@ -193,7 +193,7 @@ async def test_the_status_of_an_answer_that_breaks_off_still_counts_outside_2xx(
         ),
     ],
 )
-async def test_a_line_that_breaks_once_we_have_sent_is_unclear(script: Script, provider_at: Maker) -> None:
+async def test_a_connection_that_breaks_after_sending_is_unclear(script: Script, provider_at: Maker) -> None:
     said = await answer_to(script, provider_at)
     assert isinstance(said, Unclear)
     assert said.reason
@@ -210,46 +210,46 @@ async def test_a_line_that_breaks_once_we_have_sent_is_unclear(script: Script, p
         pytest.param((hear, repeat(b"HTTP/1.1 100 Continue\r\n\r\n")), id="100 forever"),
     ],
 )
-async def test_silence_once_we_have_sent_is_unclear_and_ends_in_time(
+async def test_silence_after_sending_is_unclear_and_times_out(
     idle_clock: MockClock, script: Script, provider_at: Maker
 ) -> None:
     assert isinstance(await answer_to(script, provider_at, timeout=SOON), Unclear)
     assert idle_clock.current_time() < 1
 
 
-async def test_a_refused_connection_was_not_placed(provider_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_the_connection_is_refused(provider_at: Maker) -> None:
     with nobody_listens() as url:
         said = await provider_at(url).place(PLACEMENT)
     assert isinstance(said, NotPlaced)
     assert "could not connect" in said.reason
 
 
-async def test_a_connection_that_is_never_made_was_not_placed(idle_clock: MockClock, provider_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_connecting_times_out(idle_clock: MockClock, provider_at: Maker) -> None:
     with no_connection_is_accepted() as url:
         said = await provider_at(url, timeout=SOON).place(PLACEMENT)
     assert said == NotPlaced("no connection within 0.3 s")
     assert idle_clock.current_time() < 1
 
 
-async def test_a_host_without_an_address_was_not_placed(provider_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_the_host_has_no_address(provider_at: Maker) -> None:
     assert isinstance(await provider_at("http://reminderd.invalid").place(PLACEMENT), NotPlaced)
 
 
-async def test_a_tls_failure_was_not_placed(provider_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_tls_fails(provider_at: Maker) -> None:
     async with hostile((say(b"this is not TLS\r\n"), hang)) as server:
         said = await provider_at(server.url.replace("http:", "https:")).place(PLACEMENT)
     assert isinstance(said, NotPlaced)
     assert said.reason.startswith("could not connect: ")
 
 
-async def test_a_tls_handshake_that_hangs_was_not_placed(idle_clock: MockClock, provider_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_the_tls_handshake_hangs(idle_clock: MockClock, provider_at: Maker) -> None:
     async with hostile((hang,)) as server:
         said = await provider_at(server.url.replace("http:", "https:"), timeout=SOON).place(PLACEMENT)
     assert said == NotPlaced("no connection within 0.3 s")
     assert idle_clock.current_time() < 1
 
 
-async def test_a_request_that_got_none_of_our_own_connections_was_not_placed(
+async def test_a_call_is_not_placed_if_no_connection_of_the_pool_is_free(
     idle_clock: MockClock, provider_at: Maker
 ) -> None:
     async with hostile((hang,)) as server:
@@ -260,7 +260,7 @@ async def test_a_request_that_got_none_of_our_own_connections_was_not_placed(
     assert idle_clock.current_time() < 1
 
 
-async def test_a_request_that_timed_out_gives_its_place_back(idle_clock: MockClock, provider_at: Maker) -> None:
+async def test_a_timed_out_request_frees_its_connection(idle_clock: MockClock, provider_at: Maker) -> None:
     async with hostile((hear, hang), answering(201, b'{"call_id": "c-1"}')) as server:
         provider = provider_at(server.url, max_connections=1, timeout=SOON)
         assert isinstance(await provider.place(PLACEMENT), Unclear)
@@ -268,7 +268,7 @@ async def test_a_request_that_timed_out_gives_its_place_back(idle_clock: MockClo
     assert idle_clock.current_time() < 1
 
 
-async def test_the_request_is_the_contract_to_the_letter(provider_at: Maker) -> None:
+async def test_the_request_matches_the_contract_exactly(provider_at: Maker) -> None:
     async with hostile(answering(201, b'{"call_id": "c-1"}')) as server:
         await provider_at(server.url + "/v1/").place(PLACEMENT)
         (request,) = server.requests
@@ -283,7 +283,7 @@ async def test_the_request_is_the_contract_to_the_letter(provider_at: Maker) -> 
     }
 
 
-async def test_a_provider_s_cookies_are_not_kept(provider_at: Maker) -> None:
+async def test_a_providers_cookies_are_not_kept(provider_at: Maker) -> None:
     script = answering(201, b'{"call_id": "c-1"}', Set_Cookie="track=patient; Path=/")
     async with hostile(script) as server:
         provider = provider_at(server.url)
@@ -292,7 +292,7 @@ async def test_a_provider_s_cookies_are_not_kept(provider_at: Maker) -> None:
     assert "cookie" not in server.requests[1].headers
 
 
-async def test_a_connection_is_used_again_at_once_and_not_after_the_provider_closed_it(provider_at: Maker) -> None:
+async def test_a_connection_is_reused_until_the_provider_closes_it(provider_at: Maker) -> None:
     kept = answer(201, b'{"call_id": "c-1"}').replace(b"Connection: close\r\n", b"")
     async with hostile((hear, say(kept), hear, say(kept)), answering(201, b'{"call_id": "c-2"}')) as server:
         provider = provider_at(server.url)
@@ -324,12 +324,12 @@ async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(provid
         pytest.param({"api_key": "schlüssel"}, id="key beyond ASCII"),
     ],
 )
-async def test_what_can_never_work_is_reported_at_once(changes: dict[str, str], provider_at: Maker) -> None:
+async def test_settings_that_can_never_work_are_an_error_at_once(changes: dict[str, str], provider_at: Maker) -> None:
     with pytest.raises(ValueError, match="api_"):
         provider_at("http://127.0.0.1", **changes)
 
 
-async def test_a_call_belongs_to_the_address_and_never_to_a_key(provider_at: Maker) -> None:
+async def test_the_account_is_the_address_without_the_key(provider_at: Maker) -> None:
     provider = provider_at("http://127.0.0.1/voice/")
     assert provider.account == "http://127.0.0.1/voice"
     assert provider_at("http://127.0.0.1/voice/", api_key="another-key").account == provider.account

@@ -34,7 +34,7 @@ def mistakes_with(**changes: Any) -> list[str]:
     return mistakes_in(json.dumps({**WHOLE, **changes}).encode())
 
 
-def test_a_whole_report_is_read() -> None:
+def test_a_complete_report_is_read() -> None:
     assert parsed(json.dumps(WHOLE).encode()) == Report(
         external_call_id="c-1",
         status="completed",
@@ -52,7 +52,7 @@ def test_optional_fields_may_be_absent_or_null(absent: dict[str, None]) -> None:
     assert parsed(json.dumps(body).encode()) == Report(external_call_id="c-1", status="busy", reminder_id="r-1")
 
 
-def test_unknown_fields_a_byte_order_mark_and_a_repeated_name_do_no_harm() -> None:
+def test_unknown_fields_byte_order_marks_and_repeated_names_are_accepted() -> None:
     rest = b'"event": {"id": 7}, "status": "BUSY", "call_id": "c", "metadata": {"reminder_id": "r"}}'
     assert parsed(b'\xef\xbb\xbf{"status": "x", ' + rest).status == "busy"
 
@@ -85,7 +85,7 @@ def test_every_error_is_reported_at_once() -> None:
         pytest.param(b'{"duration": ' + b"9" * 5_000 + b"}", id="endless number"),
     ],
 )
-def test_what_is_no_json_object_is_one_mistake(body: bytes) -> None:
+def test_a_payload_that_is_not_a_json_object_is_one_error(body: bytes) -> None:
     (mistake,) = mistakes_in(body)
     assert mistake.startswith("body: ")
 
@@ -115,12 +115,12 @@ def test_what_is_no_json_object_is_one_mistake(body: bytes) -> None:
         pytest.param({"duration": 10**400}, "duration", id="beyond a float"),
     ],
 )
-def test_a_field_that_is_not_the_contract_s_is_named(changes: dict[str, Any], field: str) -> None:
+def test_an_invalid_field_is_named(changes: dict[str, Any], field: str) -> None:
     assert [mistake.partition(":")[0] for mistake in mistakes_with(**changes) if ": missing" not in mistake] == [field]
 
 
 @pytest.mark.parametrize("value", [99, 700, -1, 480.5, True, "480", []])
-def test_a_sip_code_is_a_whole_number_of_the_rfc_or_a_mistake(value: object) -> None:
+def test_a_sip_code_outside_the_rfcs_range_is_an_error(value: object) -> None:
     (mistake,) = mistakes_in(json.dumps({**WHOLE, "sip_response_code": value}).encode())
     assert mistake.startswith("sip_response_code: ")
     assert mistake.endswith("; expected a whole number from 100 to 699")
@@ -131,7 +131,7 @@ def test_a_sip_code_is_kept() -> None:
     assert parsed(json.dumps({**WHOLE, "sip_response_code": None}).encode()).sip_response_code is None
 
 
-def test_an_infinite_duration_is_a_mistake() -> None:
+def test_an_infinite_duration_is_an_error() -> None:
     assert mistakes_in(json.dumps(WHOLE).replace("42", "1e999").encode())
 
 
@@ -141,15 +141,15 @@ def test_a_duration_is_rounded_to_whole_seconds(given_: float, expected: int) ->
 
 
 @pytest.mark.parametrize("word", ["No_Answer", "no-answer", " NO-ANSWER "])
-def test_status_words_are_spelled_our_way(word: str) -> None:
+def test_status_words_are_normalized(word: str) -> None:
     assert parsed(json.dumps({**WHOLE, "status": word}).encode()).status == "no-answer"
 
 
-def test_an_empty_transcript_says_nothing() -> None:
+def test_an_empty_transcript_counts_as_none() -> None:
     assert parsed(json.dumps({**WHOLE, "transcript": ""}).encode()).transcript is None
 
 
-def test_no_mistake_repeats_what_was_sent() -> None:
+def test_no_error_message_repeats_the_payload() -> None:
     private = "Mr Miller\x00"
     body = {"call_id": private, "status": private, "metadata": private, "transcript": private, "duration": private}
     assert "Miller" not in " ".join(mistakes_in(json.dumps(body).encode()))
@@ -177,7 +177,7 @@ reports = st.fixed_dictionaries(
     | reports.map(lambda report: json.dumps(report).encode())
     | anything.map(lambda x: json.dumps(x).encode())
 )
-def test_whatever_is_sent_is_a_sound_report_or_an_invalid_payload(body: bytes) -> None:
+def test_any_payload_is_a_valid_report_or_an_invalid_payload(body: bytes) -> None:
     report, mistakes = None, []
     try:
         report = parsed(body)

@@ -35,7 +35,7 @@ def said(body: bytes | dict[str, Any], *, status: int = 422) -> str:
         pytest.param(b"", "", id="nothing"),
     ],
 )
-def test_the_provider_s_own_words_are_kept(body: bytes | dict[str, Any], expected: str) -> None:
+def test_a_reason_keeps_the_providers_own_words(body: bytes | dict[str, Any], expected: str) -> None:
     assert said(body) == expected
 
 
@@ -53,11 +53,11 @@ def test_the_provider_s_own_words_are_kept(body: bytes | dict[str, Any], expecte
         pytest.param("bad token key-of-the-clinic", "bad token …", id="our key"),
     ],
 )
-def test_nothing_of_the_patient_and_no_secret_is_repeated(words: str, expected: str) -> None:
+def test_a_reason_has_no_patient_data_and_no_secret(words: str, expected: str) -> None:
     assert said({"error": words}) == expected
 
 
-def test_a_status_that_nobody_knows_stands_alone() -> None:
+def test_an_unknown_status_code_is_the_whole_reason() -> None:
     assert said(b"", status=599) == "599"
 
 

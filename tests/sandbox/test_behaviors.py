@@ -21,17 +21,17 @@ def test_the_table_in_the_docs_matches_the_code() -> None:
     assert rows == [(each.ending, each.name, each.description) for each in BEHAVIORS]
 
 
-def test_every_ending_and_every_name_is_unique() -> None:
+def test_endings_and_names_are_unique() -> None:
     assert len({each.ending for each in BEHAVIORS}) == len({each.name for each in BEHAVIORS}) == len(BEHAVIORS)
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.name)
-def test_every_behavior_ends_in_a_terminal_status_that_has_its_steps(behavior: Behavior) -> None:
+def test_every_behavior_has_steps_to_its_terminal_status(behavior: Behavior) -> None:
     assert set(behavior.ends) <= TERMINAL & set(PROGRESS_BEFORE)
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.name)
-def test_an_example_number_behaves_as_named_in_every_area(behavior: Behavior) -> None:
+def test_an_example_number_has_its_behavior_in_every_area_code(behavior: Behavior) -> None:
     numbers = {example_number(behavior.name, area=area) for area in (202, 303, 999)}
     assert len(numbers) == 3
     assert {behavior_of(number) for number in numbers} == {behavior}

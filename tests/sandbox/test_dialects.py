@@ -43,7 +43,7 @@ async def dialect(request: pytest.FixtureRequest) -> AsyncIterator[Dialect]:
 
 
 @pytest.mark.parametrize("behavior", BEHAVIORS, ids=lambda each: each.name)
-async def test_a_number_is_rejected_and_ends_as_the_table_says(behavior: Behavior, dialect: Dialect) -> None:
+async def test_each_number_behaves_as_the_table_of_behaviors_says(behavior: Behavior, dialect: Dialect) -> None:
     for _ in behavior.rejections:
         assert (await dialect.place(behavior.name)).status_code >= 400
         assert list(dialect.sandbox.calls) == []

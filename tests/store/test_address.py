@@ -65,9 +65,7 @@ def silent(store: Store, number: int, *, by_look_up: bool = False) -> None:
 
 
 @pytest.mark.parametrize("by_look_up", [False, True], ids=["by webhook", "by look-up"])
-def test_two_answered_calls_in_a_row_that_never_asked_show_that_our_address_is_failing(
-    store: Store, *, by_look_up: bool
-) -> None:
+def test_two_silent_calls_in_a_row_mean_our_address_is_failing(store: Store, *, by_look_up: bool) -> None:
     silent(store, 1, by_look_up=by_look_up)
     assert since(store) is None
     silent(store, 2, by_look_up=by_look_up)
@@ -75,7 +73,7 @@ def test_two_answered_calls_in_a_row_that_never_asked_show_that_our_address_is_f
     assert [store.reminder(name).status for name in ("r1", "r2")] == [Status.SCHEDULED] * 2
 
 
-def test_two_silent_calls_to_one_number_show_nothing_though_it_was_erased_between_them(store: Store) -> None:
+def test_two_silent_calls_to_one_number_prove_nothing_even_if_erased_in_between(store: Store) -> None:
     for name in ("r1", "r2"):
         store.insert(name, PHONE)
         [action] = store.claim()
@@ -88,7 +86,7 @@ def test_two_silent_calls_to_one_number_show_nothing_though_it_was_erased_betwee
     assert since(store) == store.now
 
 
-def test_it_is_failing_since_the_second_one_however_many_follow(store: Store) -> None:
+def test_the_failure_begins_with_the_second_silent_call(store: Store) -> None:
     for number in (1, 2):
         silent(store, number)
     began = since(store)
@@ -96,7 +94,7 @@ def test_it_is_failing_since_the_second_one_however_many_follow(store: Store) ->
     assert since(store) == began
 
 
-def test_a_request_between_two_silent_calls_shows_that_it_works(store: Store) -> None:
+def test_a_request_between_two_silent_calls_means_the_address_works(store: Store) -> None:
     silent(store, 1)
     action = placed(store, 2)
     asks(store, action)
@@ -105,7 +103,7 @@ def test_a_request_between_two_silent_calls_shows_that_it_works(store: Store) ->
     assert since(store) is None
 
 
-def test_a_request_ends_it_and_two_more_silent_calls_are_needed_then(store: Store) -> None:
+def test_a_request_ends_the_failure_and_two_more_silent_calls_start_it_again(store: Store) -> None:
     for number in (1, 2):
         silent(store, number)
     asks(store, placed(store, 3))
@@ -116,7 +114,7 @@ def test_a_request_ends_it_and_two_more_silent_calls_are_needed_then(store: Stor
     assert since(store) == store.now
 
 
-def test_another_address_ends_it_and_calls_with_the_old_one_no_longer_count(store: Store) -> None:
+def test_a_changed_address_ends_the_failure_and_old_calls_no_longer_count(store: Store) -> None:
     for number in (1, 2):
         silent(store, number)
     late = placed(store, 3)
@@ -129,20 +127,20 @@ def test_another_address_ends_it_and_calls_with_the_old_one_no_longer_count(stor
     assert since(store) is not None
 
 
-def test_the_same_address_changes_nothing_so_a_restart_needs_no_more_patients(store: Store) -> None:
+def test_a_restart_with_the_same_address_keeps_the_failure(store: Store) -> None:
     for number in (1, 2):
         silent(store, number)
     store.write(partial(follow_address, address="https://clinic.example"))
     assert since(store) is not None
 
 
-def test_a_password_in_the_address_is_not_kept(store: Store) -> None:
+def test_a_password_in_the_address_is_not_stored(store: Store) -> None:
     store.write(partial(follow_address, address="https://twilio:s3cret@clinic.example"))
     values = [row["value"] for row in store.connection.execute("SELECT value FROM settings").fetchall()]
     assert not any("s3cret" in value or "clinic" in value for value in values)
 
 
-def test_one_alert_is_sent_each_time_it_begins_to_fail(store: Store) -> None:
+def test_each_new_failure_of_the_address_is_alerted_once(store: Store) -> None:
     assert address_alert(store.connection) is None
     for number in (1, 2):
         silent(store, number)
@@ -158,21 +156,21 @@ def test_one_alert_is_sent_each_time_it_begins_to_fail(store: Store) -> None:
     assert again.since > unreached.since
 
 
-def test_a_provider_that_does_not_ask_never_fails_this_way(store: Store) -> None:
+def test_the_address_never_fails_for_a_provider_that_does_not_ask_what_to_say(store: Store) -> None:
     store.rules = evolve(store.rules, capabilities=Capabilities(look_up=True))
     for number in (1, 2, 3):
         silent(store, number)
     assert since(store) is None
 
 
-def test_calls_that_a_restore_may_have_robbed_of_their_request_do_not_count(store: Store) -> None:
+def test_calls_whose_request_a_restore_may_have_lost_do_not_count(store: Store) -> None:
     silent(store, 1)
     store.connection.execute("INSERT INTO settings (key, value) VALUES ('restored_seq', '1')")
     silent(store, 2)
     assert since(store) is None
 
 
-def test_calls_that_were_under_way_during_a_restart_do_not_count(store: Store) -> None:
+def test_calls_during_a_restart_do_not_count(store: Store) -> None:
     under_way = [placed(store, number) for number in (1, 2)]
     store.write(note_gap)
     store.later(SECOND)

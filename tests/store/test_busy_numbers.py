@@ -79,7 +79,7 @@ def given_up(store: Store, action: Action) -> None:
     ids=["staff cancel", "cancelled", "moved", "another number", "deleted", "replaced"],
 )
 @pytest.mark.parametrize("answer", [Accepted("ext-1"), Unclear("no answer in time")])
-def test_a_call_is_open_until_the_outcome_timeout_whatever_its_reminder_has_become(
+def test_a_call_is_open_until_the_outcome_timeout_for_every_reminder_status(
     store: Store, action: Action, answer: Answer, change: str | None
 ) -> None:
     """The provider can neither drop nor look up."""
@@ -95,7 +95,7 @@ def test_a_call_is_open_until_the_outcome_timeout_whatever_its_reminder_has_beco
     assert not is_busy(store)
 
 
-def test_each_sign_of_life_makes_that_time_begin_anew(store: Store, action: Action) -> None:
+def test_each_sign_of_life_restarts_the_outcome_timeout(store: Store, action: Action) -> None:
     store.answer(action, Accepted("ext-1"))
     store.later(store.rules.outcome_timeout - MINUTE)
     store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
@@ -106,9 +106,7 @@ def test_each_sign_of_life_makes_that_time_begin_anew(store: Store, action: Acti
 
 
 @pytest.mark.parametrize("step", [20 * MINUTE, -20 * MINUTE], ids=["forward", "back"])
-def test_a_wall_clock_that_is_set_neither_ends_a_call_nor_makes_it_live_longer(
-    store: Store, action: Action, step: timedelta
-) -> None:
+def test_setting_the_wall_clock_does_not_end_or_extend_a_call(store: Store, action: Action, step: timedelta) -> None:
     store.connection.execute("UPDATE reminders SET scheduled_at = ? WHERE id = 'r2'", (to_ms(NOW - HOUR),))
     store.answer(action, Accepted("ext-1"))
     store.witness()
@@ -121,7 +119,7 @@ def test_a_wall_clock_that_is_set_neither_ends_a_call_nor_makes_it_live_longer(
 
 
 @pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503"), AccountRefused("401")])
-def test_a_call_that_certainly_was_not_placed_is_closed_at_once(store: Store, action: Action, answer: Answer) -> None:
+def test_a_call_that_was_certainly_not_placed_is_closed_at_once(store: Store, action: Action, answer: Answer) -> None:
     assert is_busy(store)
     store.answer(action, answer)
     assert not store.call(action.call.id).state.alive
@@ -129,7 +127,7 @@ def test_a_call_that_certainly_was_not_placed_is_closed_at_once(store: Store, ac
     assert not is_busy(store)
 
 
-def test_what_nothing_can_clear_up_goes_to_staff_after_the_same_time(store: Store, action: Action) -> None:
+def test_an_unconfirmed_call_goes_to_staff_after_the_outcome_timeout(store: Store, action: Action) -> None:
     given_up(store, action)
     reminder = store.reminder("r1")
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (
@@ -140,7 +138,7 @@ def test_what_nothing_can_clear_up_goes_to_staff_after_the_same_time(store: Stor
     assert not is_busy(store)
 
 
-def test_a_call_whose_own_request_is_still_out_is_not_closed(store: Store) -> None:
+def test_a_call_whose_request_is_in_flight_is_not_closed(store: Store) -> None:
     """Whoever sends it hangs for longer than its lease and `confirm_after`; another process looks at the call."""
     store.rules = able(LOOK_UP, lease=MINUTE, confirm_after=2 * MINUTE)
     action = claims_first(store)
@@ -156,7 +154,7 @@ def test_a_call_whose_own_request_is_still_out_is_not_closed(store: Store) -> No
     assert is_busy(store)
 
 
-def test_nor_does_a_cancel_close_it_however_long_its_request_takes(store: Store, action: Action) -> None:
+def test_a_cancel_does_not_close_a_call_whose_request_is_in_flight(store: Store, action: Action) -> None:
     """The process that sends it keeps its lease; the provider answers long after `confirm_after`."""
     held = frozenset({action.token})
     store.write(partial(cancel, reminder_id="r1", rules=store.rules, source=ANNA))
@@ -174,7 +172,7 @@ def test_nor_does_a_cancel_close_it_however_long_its_request_takes(store: Store,
 
 
 @pytest.mark.parametrize("word", ["ringing", "in-progress"])
-def test_a_call_that_was_given_up_makes_its_number_busy_again(store: Store, action: Action, word: str) -> None:
+def test_a_sign_of_life_of_a_given_up_call_makes_its_number_busy_again(store: Store, action: Action, word: str) -> None:
     given_up(store, action)
     failed = store.reminder("r1")
     store.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
@@ -187,14 +185,14 @@ def test_a_call_that_was_given_up_makes_its_number_busy_again(store: Store, acti
 
 
 @pytest.mark.parametrize("answer", [Refused("422"), NotPlaced("503")])
-def test_so_does_one_that_the_provider_had_denied(store: Store, action: Action, answer: Answer) -> None:
+def test_a_sign_of_life_of_a_refused_call_makes_its_number_busy(store: Store, action: Action, answer: Answer) -> None:
     store.answer(action, answer)
     store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
     assert is_busy(store)
 
 
 @pytest.mark.parametrize("first", ["the older", "the newer"])
-def test_where_another_call_is_open_by_then_the_number_is_busy_until_both_have_ended(
+def test_after_a_reopened_call_the_number_is_busy_until_all_its_calls_end(
     store: Store, action: Action, first: str
 ) -> None:
     given_up(store, action)
@@ -229,7 +227,7 @@ def test_call_again_is_refused_while_any_call_to_the_number_is_alive(store: Stor
 # Calls that are not in the database
 
 
-def test_a_call_that_is_not_known_keeps_the_number_busy_while_it_lives(store: Store) -> None:
+def test_an_adopted_call_keeps_the_number_busy_while_it_is_alive(store: Store) -> None:
     stranger = a_report("ringing", external_call_id="ext-9", reminder_id="r1", attempt_id="theirs")
     store.report(stranger)
     assert is_busy(store, "r1")
@@ -239,7 +237,7 @@ def test_a_call_that_is_not_known_keeps_the_number_busy_while_it_lives(store: St
     assert not is_busy(store, "r1")
 
 
-def test_one_that_was_heard_counts_as_heard(store: Store) -> None:
+def test_an_adopted_call_that_was_heard_counts_toward_the_limits(store: Store) -> None:
     store.rules = evolve(LONG, limits=Limits(per_day=1))
     store.report(a_report("completed", external_call_id="ext-9", reminder_id="r1", attempt_id="theirs"))
     assert store.call("theirs").outcome is CallOutcome.HEARD
@@ -251,7 +249,7 @@ def test_one_that_was_heard_counts_as_heard(store: Store) -> None:
 
 
 @pytest.mark.parametrize("word", WORDS_LIKE_OURS)
-def test_a_providers_word_is_never_taken_for_our_own_state(store: Store, action: Action, word: str) -> None:
+def test_a_providers_status_is_never_taken_as_our_own_state(store: Store, action: Action, word: str) -> None:
     store.answer(action, Accepted("ext-1", word))
     store.report(a_report(word, reminder_id="r1", attempt_id=action.call.id))
     call = store.call(action.call.id)
@@ -287,7 +285,7 @@ def test_a_call_of_another_account_is_left_to_the_outcome_timeout(
     assert store.reminder("r1").status is Status.FAILED
 
 
-def test_its_own_daemon_still_asks_for_it_and_looks_it_up(store: Store) -> None:
+def test_a_call_of_our_own_account_is_requested_again(store: Store) -> None:
     store.rules = evolve(LONG, capabilities=BOTH)
     [action] = store.claim()
     store.answer(action, Unclear("no answer in time"))

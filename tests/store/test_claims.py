@@ -34,7 +34,7 @@ def names(actions: list[Any]) -> list[list[str]]:
     return [[reminder.id for reminder in action.reminders] for action in actions]
 
 
-def test_a_due_reminder_has_a_leased_call_of_its_own(store: Store) -> None:
+def test_a_due_reminder_gets_its_own_leased_call(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     assert action.kind is ActionKind.PLACE
@@ -44,19 +44,19 @@ def test_a_due_reminder_has_a_leased_call_of_its_own(store: Store) -> None:
     assert (call.lease_token, call.wake_at) == (action.token, store.now + store.rules.lease)
 
 
-def test_nothing_is_claimed_twice_in_a_row(store: Store) -> None:
+def test_a_reminder_is_not_claimed_twice_in_a_row(store: Store) -> None:
     store.insert()
     assert len(store.claim()) == 1
     assert store.claim() == []
 
 
-def test_what_is_not_due_yet_is_left_alone(store: Store) -> None:
+def test_a_reminder_that_is_not_due_is_not_claimed(store: Store) -> None:
     store.insert()
     store.later(-MINUTE)
     assert store.claims() == []
 
 
-def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(store: Store) -> None:
+def test_a_claim_takes_the_oldest_reminders_up_to_the_free_lines(store: Store) -> None:
     for number in range(5):
         store.insert(f"r{number}", f"+1202555000{number}")
         store.later(MINUTE)
@@ -64,7 +64,7 @@ def test_no_more_is_claimed_than_can_be_sent_and_the_oldest_goes_first(store: St
     assert names(store.claim(requests=2)) == [["r2"], ["r3"]]
 
 
-def test_numbers_that_come_last_wait_for_all_others_and_for_nobody_else(store: Store) -> None:
+def test_numbers_claimed_last_wait_for_all_others(store: Store) -> None:
     for number in range(3):
         store.insert(f"r{number}", f"+1202555000{number}")
         store.later(MINUTE)
@@ -73,14 +73,14 @@ def test_numbers_that_come_last_wait_for_all_others_and_for_nobody_else(store: S
     assert names(store.claim(requests=2, last=refused)) == [["r0"], ["r1"]]
 
 
-def test_without_room_for_a_request_no_waiting_reminder_is_changed(store: Store) -> None:
+def test_without_a_free_line_no_waiting_reminder_is_changed(store: Store) -> None:
     store.insert()
     before = store.reminder()
     assert store.claims(requests=0) == []
     assert store.reminder() == before
 
 
-def test_reminders_that_need_no_call_do_not_use_up_the_room(store: Store) -> None:
+def test_reminders_that_need_no_call_use_up_no_line(store: Store) -> None:
     store.insert("a-bad", "nonsense")
     store.insert("b-late", "+12025550002", expires_at=1)
     store.insert("c-good", "+12025550003")
@@ -89,7 +89,7 @@ def test_reminders_that_need_no_call_do_not_use_up_the_room(store: Store) -> Non
     assert store.reminder("b-late").status is Status.EXPIRED
 
 
-def test_two_reminders_for_one_number_are_never_called_at_once(store: Store) -> None:
+def test_two_reminders_for_one_number_are_never_called_simultaneously(store: Store) -> None:
     store.insert("r1")
     store.insert("r2")
     [action] = store.claim()
@@ -99,7 +99,7 @@ def test_two_reminders_for_one_number_are_never_called_at_once(store: Store) -> 
 
 
 @pytest.mark.parametrize("state", ["dialing", "unconfirmed", "placed", "stray"])
-def test_a_phone_that_may_be_ringing_keeps_its_number_from_every_other_reminder(store: Store, state: str) -> None:
+def test_no_other_reminder_calls_a_number_that_may_be_ringing(store: Store, state: str) -> None:
     store.insert("r1")
     store.claim()
     store.connection.execute("UPDATE call_logs SET state = ?", (state,))
@@ -108,7 +108,7 @@ def test_a_phone_that_may_be_ringing_keeps_its_number_from_every_other_reminder(
     assert store.reminder("r2").hold_code is HoldCode.NUMBER_BUSY
 
 
-def test_when_the_call_is_over_those_that_wait_for_its_number_are_looked_at_at_once(store: Store) -> None:
+def test_the_end_of_a_call_wakes_reminders_that_wait_for_its_number(store: Store) -> None:
     store.insert("r1")
     [action] = store.claim()
     store.insert("r2")
@@ -136,7 +136,9 @@ def test_an_opted_out_number_is_cancelled_instead_of_called(store: Store) -> Non
     ],
     ids=["before its time", "outside the hours", "after its limit", "opted out"],
 )
-def test_a_wake_up_alone_leads_to_no_call(store: Store, columns: dict[str, Any], rules: Rules, status: Status) -> None:
+def test_waking_a_reminder_early_does_not_call_it(
+    store: Store, columns: dict[str, Any], rules: Rules, status: Status
+) -> None:
     store.rules = rules
     store.connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550002')")
     store.insert("r1", **columns)
@@ -145,7 +147,7 @@ def test_a_wake_up_alone_leads_to_no_call(store: Store, columns: dict[str, Any],
     assert store.reminder().status is status
 
 
-def test_a_pause_stops_dialing_but_not_look_ups_and_changes_no_reminder(store: Store) -> None:
+def test_a_pause_stops_dialing_but_not_look_ups(store: Store) -> None:
     store.insert("r1")
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -158,7 +160,7 @@ def test_a_pause_stops_dialing_but_not_look_ups_and_changes_no_reminder(store: S
     assert store.reminder("r2") == before
 
 
-def test_after_a_restore_nobody_is_called_until_forgotten_calls_are_over(store: Store) -> None:
+def test_after_a_restore_nobody_is_called_until_lost_calls_are_over(store: Store) -> None:
     store.insert(scheduled_at=store.now.timestamp() * 1000 + 1)
     store.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (int(store.now.timestamp() * 1000),))
     store.later(store.rules.outcome_timeout - MINUTE)
@@ -167,7 +169,7 @@ def test_after_a_restore_nobody_is_called_until_forgotten_calls_are_over(store: 
     assert names(store.claim()) == [["r1"]]
 
 
-def test_so_it_is_for_a_process_that_has_not_noticed_the_restore_yet(store: Store) -> None:
+def test_a_process_that_has_not_noticed_a_restore_calls_nobody_either(store: Store) -> None:
     """Its poll loop has room for requests: it looked before the restore was committed."""
     store.insert(scheduled_at=to_ms(store.now) + 1)
     store.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(store.now),))
@@ -179,7 +181,7 @@ def test_so_it_is_for_a_process_that_has_not_noticed_the_restore_yet(store: Stor
     assert [one.action is not None for one in store.write(take)] == [True]
 
 
-def test_the_last_look_holds_a_request_back_for_the_same_time(store: Store) -> None:
+def test_the_last_look_stops_requests_during_the_quiet_time(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.connection.execute("INSERT INTO settings VALUES ('restored_at', ?)", (to_ms(store.now),))
@@ -188,7 +190,7 @@ def test_the_last_look_holds_a_request_back_for_the_same_time(store: Store) -> N
     assert not seen(now=store.now + store.rules.outcome_timeout).paused
 
 
-def test_a_lease_that_ran_out_leaves_an_unconfirmed_call(store: Store) -> None:
+def test_an_expired_lease_leaves_an_unconfirmed_call(store: Store) -> None:
     store.insert()
     store.claim()
     store.later(store.rules.lease)
@@ -197,7 +199,7 @@ def test_a_lease_that_ran_out_leaves_an_unconfirmed_call(store: Store) -> None:
     assert [call.state for call in store.calls()] == [CallState.UNCONFIRMED]
 
 
-def test_a_process_never_takes_for_abandoned_what_it_still_works_on(store: Store) -> None:
+def test_a_process_does_not_recover_its_own_calls_in_flight(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.later(store.rules.lease)
@@ -206,7 +208,7 @@ def test_a_process_never_takes_for_abandoned_what_it_still_works_on(store: Store
     assert store.calls()[0].wake_at == store.now + store.rules.lease
 
 
-def test_a_resend_needs_the_same_room_as_a_first_request(store: Store) -> None:
+def test_a_resend_needs_a_free_line_like_a_first_request(store: Store) -> None:
     store.rules = able(KEY)
     store.insert("r1")
     [action] = store.claim()
@@ -218,7 +220,7 @@ def test_a_resend_needs_the_same_room_as_a_first_request(store: Store) -> None:
     assert store.reminder("r2").status is Status.SCHEDULED
 
 
-def test_a_resend_without_room_is_looked_at_again_when_there_may_be_some(store: Store) -> None:
+def test_a_resend_without_a_free_line_is_checked_again_later(store: Store) -> None:
     store.rules = able(BOTH)
     store.insert()
     [action] = store.claim()
@@ -228,7 +230,7 @@ def test_a_resend_without_room_is_looked_at_again_when_there_may_be_some(store: 
     assert store.calls()[0].wake_at == store.now + timedelta(seconds=7)
 
 
-def test_a_call_that_was_not_placed_is_asked_for_again_with_its_key(store: Store) -> None:
+def test_a_call_that_was_not_placed_is_requested_again_with_its_key(store: Store) -> None:
     store.rules = able(KEY)
     store.insert()
     [action] = store.claim()
@@ -239,7 +241,7 @@ def test_a_call_that_was_not_placed_is_asked_for_again_with_its_key(store: Store
     assert len(store.calls()) == 1
 
 
-def test_a_bundle_is_one_call_with_a_membership_for_each_of_its_reminders(store: Store) -> None:
+def test_a_bundle_is_one_call_with_one_membership_per_reminder(store: Store) -> None:
     store.rules = evolve(RULES, group_within=HOUR)
     for name in ("r1", "r2", "r3"):
         store.insert(name)
@@ -249,14 +251,14 @@ def test_a_bundle_is_one_call_with_a_membership_for_each_of_its_reminders(store:
     assert store.count("call_reminders") == 4
 
 
-def test_one_reminder_claimed_alone_takes_those_along_that_are_not_in_the_batch(store: Store) -> None:
+def test_a_claim_bundles_reminders_beyond_its_batch(store: Store) -> None:
     store.rules = evolve(RULES, group_within=HOUR)
     store.insert("r1")
     store.insert("r2")
     assert names(store.claim(requests=1)) == [["r1", "r2"]]
 
 
-def test_a_disk_that_fails_during_a_claim_fails_the_claim_and_no_reminder(store: Store) -> None:
+def test_a_disk_error_fails_the_claim_but_no_reminder(store: Store) -> None:
     """Taken for a row that breaks the program, each reminder that is due would be failed."""
     store.insert()
     failure = OperationalError("disk I/O error")
@@ -286,7 +288,7 @@ def breaks_for_r1(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claims, "claim_reminder", breaks)
 
 
-def test_a_row_that_breaks_the_program_fails_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_that_causes_an_unexpected_error_fails_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.insert("r1")
     store.insert("r2", "+12025550002")
     breaks_for_r1(monkeypatch)
@@ -294,7 +296,7 @@ def test_a_row_that_breaks_the_program_fails_alone(store: Store, monkeypatch: py
     assert (store.reminder("r1").status, store.reminder("r1").end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
 
 
-def test_one_that_cannot_even_be_marked_as_failed_is_looked_at_again_later(
+def test_a_row_that_cannot_be_marked_as_failed_is_checked_again_later(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.insert("r1")
@@ -315,12 +317,14 @@ def test_one_that_cannot_even_be_marked_as_failed_is_looked_at_again_later(
     )
 
 
-def test_impossible_numbers_of_another_program_break_nothing(store: Store) -> None:
+def test_extreme_integers_from_another_program_break_nothing(store: Store) -> None:
     store.insert(revision=2**63 - 1, attempts=2**63 - 1, tries=2**63 - 1, again_seq=-(2**63))
     assert names(store.claim()) == [["r1"]]
 
 
-def test_an_alive_call_that_breaks_the_program_stops_no_other(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alive_call_that_causes_an_unexpected_error_stops_no_other(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, phone in (("r1", "+12025550001"), ("r2", "+12025550002")):
         store.insert(name, phone)
     store.claim()
@@ -338,7 +342,7 @@ def test_an_alive_call_that_breaks_the_program_stops_no_other(store: Store, monk
     assert store.calls("r1")[0].wake_at == store.now + store.rules.lease
 
 
-def test_the_limits_hold_for_a_number_by_whichever_reminder_it_was_reached(tmp_path: Path) -> None:
+def test_the_limits_count_all_reminders_of_a_number(tmp_path: Path) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=timedelta(days=3))
     with a_store(tmp_path / "db", rules) as store:
         store.insert("r1")
@@ -355,7 +359,7 @@ def test_the_limits_hold_for_a_number_by_whichever_reminder_it_was_reached(tmp_p
         assert names(store.claim()) == [["r2"]]
 
 
-def test_what_did_not_reach_anybody_uses_up_no_limit(tmp_path: Path) -> None:
+def test_calls_that_reached_nobody_do_not_count_toward_the_limits(tmp_path: Path) -> None:
     rules = evolve(RULES, limits=Limits(per_day=1), voicemail_is_reached=False)
     with a_store(tmp_path / "db", rules) as store:
         for number, report in enumerate([a_report("busy"), a_report("completed", answered_by="machine_start")]):
@@ -389,7 +393,7 @@ def test_a_hang_up_after_the_message_counts_toward_the_limits(
 # What waits for a reason is looked at again
 
 
-def test_a_poke_wakes_what_waits_for_a_reason_and_changes_nobody_who_is_called(store: Store) -> None:
+def test_waking_held_reminders_changes_nobody_who_is_called(store: Store) -> None:
     store.insert("later", scheduled_at=int((store.now + HOUR).timestamp() * 1000))
     store.insert("held", "+12025550002", hold_code="hours", wake_at=int((store.now + HOUR).timestamp() * 1000))
     store.insert("redialed", "+12025550003")
@@ -403,7 +407,7 @@ def test_a_poke_wakes_what_waits_for_a_reason_and_changes_nobody_who_is_called(s
     assert (store.reminder("redialed").wake_at, store.reminder("redialed").hold_code) == (at, HoldCode.REDIAL)
 
 
-def test_what_was_held_for_the_hours_and_then_moved_waits_for_its_new_time_through_a_restart(store: Store) -> None:
+def test_a_held_reminder_that_is_moved_waits_for_its_new_time_even_after_a_restart(store: Store) -> None:
     store.rules = evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR))
     store.insert()
     store.claims()
@@ -421,7 +425,7 @@ def test_what_was_held_for_the_hours_and_then_moved_waits_for_its_new_time_throu
 UNTIL_ELEVEN = evolve(RULES, calling_hours=hours(9 * HOUR, 11 * HOUR), max_lateness=2 * DAY)
 
 
-def test_hours_that_are_changed_reach_what_waits_for_its_redial(store: Store) -> None:
+def test_changed_calling_hours_apply_to_waiting_redials(store: Store) -> None:
     store.rules = UNTIL_ELEVEN
     store.later(50 * MINUTE)
     store.insert()
@@ -436,7 +440,7 @@ def test_hours_that_are_changed_reach_what_waits_for_its_redial(store: Store) ->
     assert names(store.claim()) == [["r1"]]
 
 
-def test_they_reach_an_unconfirmed_call_that_waits_to_be_asked_for_again(store: Store) -> None:
+def test_changed_calling_hours_apply_to_waiting_resends(store: Store) -> None:
     store.rules = evolve(UNTIL_ELEVEN, capabilities=KEY)
     store.later(59 * MINUTE)
     store.insert()
@@ -451,7 +455,7 @@ def test_they_reach_an_unconfirmed_call_that_waits_to_be_asked_for_again(store: 
     assert (again.kind, again.call.id) == (ActionKind.RESEND, action.call.id)
 
 
-def test_limits_that_are_lifted_reach_what_waits_for_them(store: Store) -> None:
+def test_lifted_limits_release_held_reminders(store: Store) -> None:
     store.rules = evolve(RULES, limits=Limits(per_day=1), max_lateness=2 * DAY)
     store.insert("r1")
     [action] = store.claim()
@@ -464,7 +468,7 @@ def test_limits_that_are_lifted_reach_what_waits_for_them(store: Store) -> None:
     assert names(store.claim()) == [["r2"]]
 
 
-def test_a_poke_leaves_leases_alone(store: Store) -> None:
+def test_waking_held_reminders_does_not_change_leases(store: Store) -> None:
     store.insert()
     store.claim()
     before = store.calls()
@@ -473,7 +477,7 @@ def test_a_poke_leaves_leases_alone(store: Store) -> None:
     assert store.calls() == before
 
 
-def test_a_lease_by_a_clock_that_was_ahead_does_not_outlast_the_process_that_was_killed(store: Store) -> None:
+def test_a_lease_from_a_clock_that_was_ahead_ends_with_its_process(store: Store) -> None:
     store.insert()
     store.now += DAY
     store.rules = evolve(store.rules, max_lateness=2 * DAY)
@@ -487,7 +491,7 @@ def test_a_lease_by_a_clock_that_was_ahead_does_not_outlast_the_process_that_was
     assert store.calls()[0].state is CallState.UNCONFIRMED
 
 
-def test_what_expired_by_a_clock_that_was_ahead_is_taken_back_once_it_is_right(store: Store) -> None:
+def test_a_reminder_expired_by_a_clock_that_was_ahead_waits_again(store: Store) -> None:
     store.insert()
     store.later(timedelta(days=9))
     store.claims()
@@ -498,7 +502,7 @@ def test_what_expired_by_a_clock_that_was_ahead_is_taken_back_once_it_is_right(s
     assert names(store.claim()) == [["r1"]] or store.reminder().status is Status.DIALING
 
 
-def test_what_was_cancelled_after_that_is_looked_at_once_and_no_more(store: Store) -> None:
+def test_a_reminder_cancelled_after_a_clock_was_ahead_is_checked_once(store: Store) -> None:
     store.insert()
     store.later(9 * DAY)
     store.claims()
@@ -510,7 +514,7 @@ def test_what_was_cancelled_after_that_is_looked_at_once_and_no_more(store: Stor
     assert (store.reminder().status, store.reminder().end_code) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE)
 
 
-def test_what_another_program_changed_by_a_clock_that_was_ahead_does_not_wait_for_that_time(store: Store) -> None:
+def test_a_row_changed_while_the_clock_was_ahead_does_not_wait_for_that_time(store: Store) -> None:
     store.insert(status="failed", end_code="max_calls")
     store.connection.execute("UPDATE reminders SET status = 'scheduled'")
     ahead = to_ms(store.now + DAY)
@@ -534,7 +538,7 @@ def statements(store: Store) -> list[str]:
     return [one for one in seen if not one.lstrip().startswith(ignored)]
 
 
-def test_a_claim_asks_few_questions_however_many_reminders_are_due(store: Store) -> None:
+def test_the_number_of_queries_of_a_claim_does_not_grow_with_due_reminders(store: Store) -> None:
     store.rules = evolve(store.rules, group_within=HOUR, limits=Limits(per_day=9, per_week=9))
     store.claim()
     store.insert("r0", "+12025550000")
@@ -569,7 +573,7 @@ QUERIES = {
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_query_of_a_claim_reads_an_index(store: Store, query: str) -> None:
+def test_every_query_of_a_claim_uses_an_index(store: Store, query: str) -> None:
     sql, index = QUERIES[query]
     names = ("number", "now", "later", "limit", "since", "until", "a", "attempt", "external", "reminder", "id")
     parameters = {name: 1 for name in names if f":{name}" in sql}

@@ -73,7 +73,7 @@ async def test_the_data_version_changes_with_every_commit(database: Database, co
     assert await database.data_version() == third
 
 
-async def test_it_knows_its_file_and_what_is_wrong_with_the_library(database: Database, path: Path) -> None:
+async def test_a_database_has_its_path_and_the_librarys_warning(database: Database, path: Path) -> None:
     assert database.path == path
     assert database.sqlite_warning == sqlite_warning()
 
@@ -86,7 +86,7 @@ async def test_two_openers_of_one_file_see_each_others_writes(path: Path, clock:
         assert await one.read(keys) == await two.read(keys) == [f"{number:02}" for number in range(20)]
 
 
-async def test_an_exception_of_the_body_comes_out_as_it_is(path: Path, clock: HandClock) -> None:
+async def test_an_exception_of_the_body_is_raised_unchanged(path: Path, clock: HandClock) -> None:
     error = ValueError("a bug")
     with pytest.raises(ValueError, match="a bug") as caught:  # noqa: PT012 - the block's end is what is tested
         async with open_database(path, clock) as database:
@@ -96,13 +96,13 @@ async def test_an_exception_of_the_body_comes_out_as_it_is(path: Path, clock: Ha
     assert stored(path) == ["a"]
 
 
-async def test_a_group_of_exceptions_comes_out_as_it_is(path: Path, clock: HandClock) -> None:
+async def test_an_exception_group_is_raised_unchanged(path: Path, clock: HandClock) -> None:
     with pytest.RaisesGroup(ValueError):
         async with open_database(path, clock), trio.open_nursery():
             raise ValueError("a bug")
 
 
-async def test_cancelling_the_body_passes_and_closes(path: Path, clock: HandClock) -> None:
+async def test_cancelling_the_body_closes_the_database(path: Path, clock: HandClock) -> None:
     with trio.CancelScope() as scope:
         async with open_database(path, clock) as database:
             await database.write(setting("a"))
@@ -113,9 +113,7 @@ async def test_cancelling_the_body_passes_and_closes(path: Path, clock: HandCloc
     assert stored(path) == ["a"]
 
 
-async def test_what_waits_to_be_written_is_written_though_all_around_it_is_cancelled(
-    path: Path, clock: HandClock
-) -> None:
+async def test_waiting_writes_are_finished_even_if_everything_is_cancelled(path: Path, clock: HandClock) -> None:
     """As when another part of the daemon breaks: what was learned of a call must not be lost with it."""
     begun, go_on = threading.Event(), threading.Event()
 
@@ -142,7 +140,7 @@ async def test_a_cancelled_opening_opens_nothing(path: Path, clock: HandClock) -
     assert not await trio.Path(path).exists()
 
 
-async def test_all_that_was_accepted_is_written_before_it_closes(path: Path, clock: HandClock) -> None:
+async def test_accepted_writes_are_finished_before_closing(path: Path, clock: HandClock) -> None:
     closing = threading.Event()
 
     def slow(_connection: Connection, _now: datetime) -> None:
@@ -157,14 +155,14 @@ async def test_all_that_was_accepted_is_written_before_it_closes(path: Path, clo
     assert len(stored(path)) == 200
 
 
-async def test_a_write_after_the_end_is_refused(path: Path, clock: HandClock) -> None:
+async def test_a_write_after_closing_is_refused(path: Path, clock: HandClock) -> None:
     async with open_database(path, clock) as database:
         pass
     with pytest.raises(StoreUnavailableError, match="being closed"):
         await database.write(setting("a"))
 
 
-async def test_the_log_is_emptied_at_the_end_even_if_others_have_it_open(
+async def test_the_wal_is_emptied_at_the_end_even_if_others_have_it_open(
     path: Path, clock: HandClock, connection: Connection
 ) -> None:
     log = path.with_name("reminderd.db-wal")
@@ -175,9 +173,7 @@ async def test_the_log_is_emptied_at_the_end_even_if_others_have_it_open(
     assert keys(connection) == ["a"]
 
 
-async def test_a_reader_that_is_in_the_way_does_not_keep_it_from_closing(
-    path: Path, clock: HandClock, connection: Connection
-) -> None:
+async def test_a_reader_does_not_prevent_closing(path: Path, clock: HandClock, connection: Connection) -> None:
     async with open_database(path, clock, busy_timeout=timedelta(milliseconds=20)) as database:
         connection.execute("BEGIN")
         assert keys(connection) == []
@@ -186,7 +182,7 @@ async def test_a_reader_that_is_in_the_way_does_not_keep_it_from_closing(
     assert keys(connection) == ["a"]
 
 
-async def test_the_statistics_it_leaves_hold_no_phone_numbers(path: Path, clock: HandClock) -> None:
+async def test_the_stored_query_statistics_contain_no_phone_numbers(path: Path, clock: HandClock) -> None:
     def many(connection: Connection, _now: datetime) -> None:
         rows = [(f"r{n}", f"+4930{n:07}") for n in range(2000)]
         connection.executemany(
@@ -202,7 +198,7 @@ async def test_the_statistics_it_leaves_hold_no_phone_numbers(path: Path, clock:
     assert b"+49300000002" not in content
 
 
-async def test_a_refused_file_is_said_in_one_line(tmp_path: Path, clock: HandClock) -> None:
+async def test_a_refused_file_is_a_one_line_error(tmp_path: Path, clock: HandClock) -> None:
     with pytest.raises(StoreUnusableError, match="there is no folder"):
         async with open_database(tmp_path / "missing" / "x.db", clock):
             pytest.fail("it was opened")
@@ -222,9 +218,7 @@ async def inline(call: Callable[[], T], /) -> T:
     return call()
 
 
-async def test_with_a_runner_that_runs_inline_no_virtual_time_passes(
-    path: Path, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_with_an_inline_runner_no_virtual_time_passes(path: Path, autojump_clock: trio.testing.MockClock) -> None:
     async with open_database(path, VirtualClock(), runner=inline) as database:
         await database.write(setting("a"))
         assert autojump_clock.current_time() == 0

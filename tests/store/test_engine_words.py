@@ -54,11 +54,11 @@ def engine_words(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("module", sorted(STORE.glob("*.py")), ids=lambda path: path.name)
-def test_no_statement_of_the_store_has_a_word_of_one_engine(module: Path) -> None:
+def test_the_stores_sql_works_with_any_engine(module: Path) -> None:
     assert engine_words(module.read_text()) == []
 
 
-def test_there_are_statements_to_be_judged() -> None:
+def test_there_are_statements_to_check() -> None:
     assert sum(len(list(statements(module.read_text()))) for module in STORE.glob("*.py")) > 80
 
 
@@ -75,6 +75,6 @@ def test_there_are_statements_to_be_judged() -> None:
         "SELECT id FROM reminders WHERE ref IS :ref",
     ],
 )
-def test_a_word_of_one_engine_is_found(statement: str) -> None:
+def test_sql_for_only_one_engine_is_found(statement: str) -> None:
     assert engine_words(f"QUERY = {statement!r}")
     assert engine_words(f'TABLE = "reminders"\nQUERY = f"{statement} {{TABLE}}"')

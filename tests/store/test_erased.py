@@ -55,7 +55,7 @@ def erased(store: Store, number: str = PHONE) -> int:
     return store.write(partial(erase, phone_number=number, actor="anna")).calls
 
 
-def test_a_number_that_was_reached_today_is_not_called_again_today_though_it_was_erased(store: Store) -> None:
+def test_an_erased_number_that_was_reached_today_is_not_called_again_today(store: Store) -> None:
     end(store, "one", call(store, "one"))
     assert erased(store) == 1
     store.later(HOUR)
@@ -67,7 +67,7 @@ def test_a_number_that_was_reached_today_is_not_called_again_today_though_it_was
     assert [action.call.reminder_id for action in store.claim()] == ["two"]
 
 
-def test_a_patient_who_heard_the_message_and_hung_up_before_its_end_counts_too(store: Store) -> None:
+def test_an_erased_patient_who_hung_up_after_the_message_counts_as_reached(store: Store) -> None:
     end(store, "one", call(store, "one"))
     until = to_ms(store.now)
     store.connection.execute("UPDATE call_logs SET outcome = 'hung_up', hung_up_at = ?", (until,))
@@ -79,7 +79,7 @@ def test_a_patient_who_heard_the_message_and_hung_up_before_its_end_counts_too(s
     assert store.reminder("two").hold_code is HoldCode.LIMITS
 
 
-def test_it_survives_a_second_erasure(store: Store) -> None:
+def test_the_limits_survive_a_second_erasure(store: Store) -> None:
     end(store, "one", call(store, "one"))
     erased(store)
     store.insert("two", PHONE)
@@ -88,7 +88,7 @@ def test_it_survives_a_second_erasure(store: Store) -> None:
     assert store.claim() == []
 
 
-def test_nothing_that_is_left_shows_whose_it_was(store: Store) -> None:
+def test_the_remaining_rows_do_not_identify_the_patient(store: Store) -> None:
     store.insert("Anna Winter", PHONE, message="Your test result.", ref="Winter 1")
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -117,7 +117,7 @@ def test_two_databases_have_two_hashes_for_a_number(tmp_path: Path) -> None:
     assert len(seen) == 2
 
 
-def test_a_phone_that_rings_again_after_its_erasure_is_busy(store: Store) -> None:
+def test_a_phone_that_rings_after_its_erasure_is_busy(store: Store) -> None:
     call_id = call(store, "one")
     store.later(2 * RULES.outcome_timeout)
     store.claims()
@@ -136,7 +136,7 @@ def test_a_phone_that_rings_again_after_its_erasure_is_busy(store: Store) -> Non
     assert store.reminder("two").hold_code is HoldCode.LIMITS, "it was answered today"
 
 
-def test_a_call_that_another_process_prepares_is_not_sent_while_the_erased_phone_rings(store: Store) -> None:
+def test_a_prepared_call_is_not_sent_while_the_erased_phone_rings(store: Store) -> None:
     call_id = call(store, "one")
     store.later(2 * RULES.outcome_timeout)
     store.claims()
@@ -150,7 +150,7 @@ def test_a_call_that_another_process_prepares_is_not_sent_while_the_erased_phone
 
 @pytest.mark.parametrize("is_erased", [True, False])
 @pytest.mark.parametrize("status", ["in-progress", "completed"])
-def test_a_late_report_brings_nothing_back(store: Store, status: str, *, is_erased: bool) -> None:
+def test_a_late_report_restores_no_erased_data(store: Store, status: str, *, is_erased: bool) -> None:
     call_id = call(store, "one")
     store.later(2 * RULES.outcome_timeout)
     store.claims()
@@ -168,7 +168,7 @@ def test_a_late_report_brings_nothing_back(store: Store, status: str, *, is_eras
     assert PHONE not in str(contents(store.connection)["call_logs"])
 
 
-def test_a_report_of_an_unknown_call_brings_nothing_back_to_a_purged_reminder(store: Store) -> None:
+def test_a_report_of_an_unknown_call_restores_no_purged_data(store: Store) -> None:
     old = to_ms(NOW - 31 * DAY)
     store.insert("one", PHONE, status="failed", wake_at=None, scheduled_at=old, updated_at=old)
     fn = partial(purge_batch, before=NOW - 30 * DAY, place=Place(), actor="anna", cleaned=without_numbers)
@@ -179,14 +179,14 @@ def test_a_report_of_an_unknown_call_brings_nothing_back_to_a_purged_reminder(st
     assert not any(told in str(stored) for told in ("ill", "Anna", PHONE))
 
 
-def test_a_late_report_of_an_erased_reminder_without_our_id_is_of_no_reminder(store: Store) -> None:
+def test_a_late_report_without_our_id_matches_no_erased_reminder(store: Store) -> None:
     end(store, "one", call(store, "one"))
     erased(store)
     with pytest.raises(UnknownReminderError):
         store.report(a_report("completed", reminder_id="one", external_call_id="ext-2"))
 
 
-def test_a_key_that_is_pressed_after_the_erasure_is_left_to_staff(path: Path) -> None:
+def test_a_key_pressed_after_the_erasure_is_left_to_staff(path: Path) -> None:
     with a_store(path, evolve(RULES, capabilities=Capabilities(asks_what_to_say=True))) as store:
         call_id = call(store, "one")
         report = a_report("in-progress", attempt_id=call_id, reminder_id=None, external_call_id="ext-one")
@@ -221,7 +221,7 @@ def test_every_spelling_is_exported_and_erased(store: Store, written: str) -> No
     assert written not in str(left["call_logs"])
 
 
-def test_what_no_limit_counts_anymore_is_deleted_at_once_and_later(store: Store) -> None:
+def test_erased_calls_beyond_the_limits_are_deleted(store: Store) -> None:
     old = to_ms(NOW - 9 * DAY)
     deleted(store, PHONE, last_sign_at=old)
     end(store, "one", call(store, "one"))
@@ -245,7 +245,7 @@ def test_a_call_that_was_not_placed_leaves_the_number_free(store: Store) -> None
     assert store.reminder("two").status is Status.DIALING
 
 
-def test_whatever_id_another_program_has_chosen_is_erased(store: Store) -> None:
+def test_ids_that_another_program_chose_are_erased(store: Store) -> None:
     for reminder_id in ("erased", "erased:1", "0"):
         end(store, reminder_id, call(store, reminder_id))
         store.later(DAY)

@@ -28,7 +28,7 @@ def opts_out(store: Store, phone: str = PHONE, source: str = "by phone") -> tupl
     return store.write(partial(opt_out, phone_number=phone, source=source, actor="anna", rules=store.rules))
 
 
-def test_all_that_waits_for_the_number_is_cancelled_earliest_first_each_with_its_audit_line(store: Store) -> None:
+def test_an_opt_out_cancels_all_waiting_reminders_with_an_audit_line_each(store: Store) -> None:
     store.insert("late", scheduled_at=to_ms(store.now + timedelta(days=9)))
     store.insert("soon", scheduled_at=to_ms(store.now + timedelta(days=1)))
     store.insert("another's", OTHER_PHONE)
@@ -50,7 +50,7 @@ def test_the_first_source_and_time_are_kept(store: Store) -> None:
     ]
 
 
-def test_what_is_final_stays_as_it_is(store: Store) -> None:
+def test_an_opt_out_does_not_change_final_reminders(store: Store) -> None:
     for status in (status for status in Status if status.final):
         store.insert(status.value, status=status.value, last_error="a reason", end_code="refused")
     before = [store.reminder(status.value) for status in Status if status.final]
@@ -58,7 +58,7 @@ def test_what_is_final_stays_as_it_is(store: Store) -> None:
     assert [store.reminder(status.value) for status in Status if status.final] == before
 
 
-def test_a_claimed_one_is_stopped_by_the_last_look(store: Store) -> None:
+def test_a_claimed_reminder_is_stopped_by_the_last_look(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     assert opts_out(store) == ()
@@ -67,7 +67,7 @@ def test_a_claimed_one_is_stopped_by_the_last_look(store: Store) -> None:
     assert store.calls()[0].state is CallState.NOT_PLACED
 
 
-def test_a_reminder_whose_call_is_in_flight_is_not_called_again(store: Store) -> None:
+def test_an_opt_out_during_a_call_prevents_another_one(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -108,7 +108,9 @@ OF_ANOTHER_PROGRAM = [
 
 
 @pytest.mark.parametrize("statements", OF_ANOTHER_PROGRAM, ids=["added", "corrected"])
-def test_another_programs_opt_out_cancels_what_waits_at_the_next_claim(store: Store, statements: list[str]) -> None:
+def test_another_programs_opt_out_cancels_waiting_reminders_at_the_next_claim(
+    store: Store, statements: list[str]
+) -> None:
     store.insert("on its way")
     store.claim()
     store.insert("late", scheduled_at=to_ms(store.now + timedelta(days=9)))
@@ -139,7 +141,7 @@ def test_the_numbers_that_have_opted_out_are_found_among_many(store: Store) -> N
 @pytest.mark.parametrize(
     ("written", "listed"), [("+1 202 555 0001", [PHONE]), ("a number that is none", []), ("+49301", [])]
 )
-def test_an_opt_out_is_listed_as_the_number_is_dialed_however_another_program_wrote_it(
+def test_opt_outs_of_other_programs_are_listed_in_international_form(
     store: Store, written: str, listed: list[str]
 ) -> None:
     store.insert("r1", written)

@@ -143,7 +143,7 @@ def test_a_cancel_is_honored_and_the_reminder_is_never_checked_again(store: Stor
     assert store.reminder() == reminder
 
 
-def test_one_that_waits_for_long_is_at_rest_from_the_claim_after_its_cancel_on(store: Store) -> None:
+def test_a_cancelled_reminder_has_no_wake_at_after_the_next_claim(store: Store) -> None:
     """It must not show for days when it would be called."""
     store.rules = evolve(RULES, redial_delays=(2 * DAY,), max_lateness=3 * DAY)
     waits_for_its_redial(store)
@@ -164,7 +164,7 @@ def test_a_claimed_request_of_a_cancelled_reminder_is_not_sent(store: Store) -> 
 
 
 @pytest.mark.parametrize("word", ["completed", "busy"])
-def test_the_end_of_its_call_leaves_it_cancelled(store: Store, word: str) -> None:
+def test_the_end_of_the_call_leaves_a_cancelled_reminder_cancelled(store: Store, word: str) -> None:
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
     sql(store, CANCEL)
@@ -202,7 +202,7 @@ def test_an_upsert_with_the_same_content_changes_nothing(store: Store, stage: An
         (expired_after_a_call, Status.EXPIRED, EndCode.TOO_LATE),
     ],
 )
-def test_a_replace_with_the_same_content_leads_to_no_call(
+def test_a_replace_with_the_same_content_causes_no_call(
     store: Store, stage: Any, status: Status, code: EndCode | None
 ) -> None:
     stage(store)
@@ -214,7 +214,7 @@ def test_a_replace_with_the_same_content_leads_to_no_call(
     assert store.calls() == before
 
 
-def test_one_that_is_replaced_while_it_waits_for_its_redial_still_waits_for_it(store: Store) -> None:
+def test_a_reminder_replaced_during_its_redial_delay_still_waits(store: Store) -> None:
     waits_for_its_redial(store)
     at = store.reminder().retry_at
     sql(store, REPLACE, to_ms(NOW))
@@ -229,7 +229,7 @@ def test_one_that_is_replaced_while_it_waits_for_its_redial_still_waits_for_it(s
 
 @pytest.mark.parametrize("statement", [MOVE, UPSERT, REPLACE], ids=["update", "upsert", "replace"])
 @pytest.mark.parametrize("stage", [*IN_A_CALL, waits_for_its_redial, *OVER])
-def test_one_that_is_moved_is_called_at_its_new_time_and_keeps_its_history(
+def test_a_moved_reminder_is_called_at_its_new_time_and_keeps_its_history(
     store: Store, stage: Any, statement: str
 ) -> None:
     stage(store)
@@ -248,7 +248,7 @@ def test_one_that_is_moved_is_called_at_its_new_time_and_keeps_its_history(
     assert [one.id for one in store.calls()] == [*(one.id for one in before), action.call.id]
 
 
-def test_a_cancelled_one_stays_so_though_it_is_moved_unless_it_is_scheduled_with_it(store: Store) -> None:
+def test_a_cancelled_reminder_that_is_moved_stays_cancelled_unless_set_to_scheduled(store: Store) -> None:
     waits_for_its_redial(store)
     sql(store, CANCEL)
     follow(store)
@@ -260,7 +260,7 @@ def test_a_cancelled_one_stays_so_though_it_is_moved_unless_it_is_scheduled_with
     assert (store.reminder().status, store.reminder().wake_at) == (Status.SCHEDULED, store.now + 2 * DAY)
 
 
-def test_a_redial_delay_of_the_old_time_does_not_hold_back_the_new_one(store: Store) -> None:
+def test_the_redial_delay_of_the_old_time_does_not_apply_to_the_new_one(store: Store) -> None:
     store.rules = evolve(RULES, redial_delays=(2 * HOUR,))
     waits_for_its_redial(store)
     assert store.reminder().retry_at == NOW + 2 * HOUR
@@ -270,7 +270,7 @@ def test_a_redial_delay_of_the_old_time_does_not_hold_back_the_new_one(store: St
     assert action.reminders[0].scheduled_at == store.now
 
 
-def test_nobody_is_reached_for_a_day_on_which_nobody_was_called(store: Store) -> None:
+def test_a_call_for_the_old_time_does_not_reach_anybody_for_the_new_one(store: Store) -> None:
     """The call for the old time goes on after the move, and is heard."""
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -286,7 +286,7 @@ def test_nobody_is_reached_for_a_day_on_which_nobody_was_called(store: Store) ->
 @pytest.mark.parametrize(
     ("digits", "question"), [("1", Question.MENU), ("2", Question.CANCEL)], ids=["confirmed", "cancel requested"]
 )
-def test_an_answer_by_key_was_for_the_old_time(store: Store, digits: str, question: Question) -> None:
+def test_moving_a_reminder_clears_the_response_for_its_old_time(store: Store, digits: str, question: Question) -> None:
     store.rules = able(Capabilities(asks_what_to_say=True))
     line = a_report("in-progress", external_call_id="ext-1", reminder_id=None, attempt_id=store.claim()[0].call.id)
     store.pick_up(line)
@@ -320,7 +320,7 @@ def test_an_answer_by_key_was_for_the_old_time(store: Store, digits: str, questi
     ],
     ids=["its own limit", "another message", "another time", "upsert"],
 )
-def test_one_that_is_called_again_is_not_lost_by_a_later_update(
+def test_an_update_after_call_again_does_not_cancel_the_call(
     store: Store, statement: str, parameters: tuple[object, ...]
 ) -> None:
     sql(store, "UPDATE reminders SET expires_at = ?", to_ms(NOW + HOUR))
@@ -347,9 +347,7 @@ def test_one_that_is_called_again_is_not_lost_by_a_later_update(
         ({"message": " "}, "message: empty"),
     ],
 )
-def test_a_reminder_that_can_never_be_called_fails_at_once_with_its_reason(
-    store: Store, columns: dict[str, str], reason: str
-) -> None:
+def test_an_invalid_reminder_fails_at_once_with_its_reason(store: Store, columns: dict[str, str], reason: str) -> None:
     row = {"id": "later", "phone_number": "+12025550147", "message": "Hello.", "scheduled_at": YEAR_2999, **columns}
     sql(store, f"INSERT INTO reminders ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", *row.values())
     store.claim()
@@ -358,14 +356,14 @@ def test_a_reminder_that_can_never_be_called_fails_at_once_with_its_reason(
     assert (later.last_error or "").startswith(reason)
 
 
-def test_a_reminder_that_is_made_one_that_can_never_be_called_fails_at_once(store: Store) -> None:
+def test_a_reminder_that_becomes_invalid_fails_at_once(store: Store) -> None:
     store.insert("later", "+12025550147", scheduled_at=YEAR_2999)
     sql(store, "UPDATE reminders SET message = '' WHERE id = 'later'")
     store.claim()
     assert store.reminder("later").end_code is EndCode.INVALID
 
 
-def test_a_reminder_that_can_be_called_is_looked_at_again_when_it_is_due(store: Store) -> None:
+def test_a_valid_reminder_is_checked_again_when_it_is_due(store: Store) -> None:
     row = ("later", "+12025550147", "Hello.", YEAR_2999)
     sql(store, "INSERT INTO reminders (id, phone_number, message, scheduled_at) VALUES (?, ?, ?, ?)", *row)
     store.claim()

@@ -4,7 +4,7 @@ from reminderd.store.database import until_stored
 from reminderd.store.errors import StoreUnavailableError
 
 
-async def test_a_write_is_tried_until_the_store_takes_it(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_write_is_repeated_until_it_succeeds(autojump_clock: trio.testing.MockClock) -> None:
     tries = 0
 
     async def write() -> str:
@@ -19,7 +19,7 @@ async def test_a_write_is_tried_until_the_store_takes_it(autojump_clock: trio.te
     assert 30 < autojump_clock.current_time() < 60
 
 
-async def test_a_write_that_is_taken_at_once_is_not_waited_for(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_write_that_succeeds_at_once_does_not_wait(autojump_clock: trio.testing.MockClock) -> None:
     async def write() -> str:
         return "stored"
 

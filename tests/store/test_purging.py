@@ -66,7 +66,7 @@ def row(store: Store, table: str) -> dict[str, Any]:
     return dict(store.connection.execute(f"SELECT * FROM {table}").fetchone())
 
 
-def test_message_transcript_and_number_go_and_all_else_stays(store: Store) -> None:
+def test_a_purge_removes_message_transcript_and_number_only(store: Store) -> None:
     insert(store, ref="appointment 7", response="confirmed", attempts=2, timezone="Europe/Berlin")
     known: dict[str, Any] = {
         "external_call_id": "e1",
@@ -81,7 +81,7 @@ def test_message_transcript_and_number_go_and_all_else_stays(store: Store) -> No
     assert row(store, "call_logs") == call | {"phone_number": "", "transcript": "", "answered_by": None}
 
 
-def test_the_hash_of_a_former_number_goes_as_well(store: Store) -> None:
+def test_a_purge_removes_the_hash_of_a_former_number(store: Store) -> None:
     insert(store, status="expired", hold_code="number_changed", former_number="salt:hash")
     assert purge(store) == 1
     assert row(store, "reminders")["former_number"] is None
@@ -107,14 +107,14 @@ def test_phone_numbers_in_reasons_are_masked(store: Store) -> None:
         {"status": "processing", "wake_at": to_ms(NOW + DAY)},
     ],
 )
-def test_what_is_not_over_or_not_old_is_left_alone(store: Store, columns: dict[str, Any]) -> None:
+def test_reminders_that_are_not_final_or_not_old_are_kept(store: Store, columns: dict[str, Any]) -> None:
     insert(store, **columns)
     before = contents(store.connection)
     assert (count_old(store.connection, before=BEFORE), purge(store)) == (0, 0)
     assert contents(store.connection) == before
 
 
-def test_one_with_an_open_call_waits_until_that_is_closed(store: Store) -> None:
+def test_a_reminder_with_an_open_call_is_purged_after_the_call_is_closed(store: Store) -> None:
     insert(store, status="cancelled")
     insert(store, "same number", status="cancelled")
     called(store, state="placed", status="ringing")
@@ -123,7 +123,7 @@ def test_one_with_an_open_call_waits_until_that_is_closed(store: Store) -> None:
     assert purge(store) == 2
 
 
-def test_so_does_one_whose_number_is_another_by_now(store: Store) -> None:
+def test_a_reminder_with_a_changed_number_waits_for_its_open_call_too(store: Store) -> None:
     insert(store, status="cancelled")
     called(store, state="placed", status="ringing", phone_number="+12025550099")
     assert (count_old(store.connection, before=BEFORE), purge(store)) == (0, 0)
@@ -131,7 +131,7 @@ def test_so_does_one_whose_number_is_another_by_now(store: Store) -> None:
     assert purge(store) == 1
 
 
-def test_a_number_stays_busy_though_the_reminder_that_a_call_was_reported_for_has_another(store: Store) -> None:
+def test_an_open_adopted_call_keeps_its_number_after_a_purge(store: Store) -> None:
     insert(store, phone_number="+12025550099")
     called(store, state="placed", status="ringing", adopted=1, phone_number=PHONE)
     store.connection.execute("DELETE FROM call_reminders")
@@ -162,7 +162,7 @@ def test_a_call_keeps_its_transcript_until_every_one_of_its_reminders_is_old(sto
         "UPDATE reminders SET phone_number = '+12025550099', updated_at = scheduled_at + 86400000000",
     ],
 )
-def test_an_old_call_whose_reminder_was_deleted_or_moved_is_purged_by_its_own_age(store: Store, change: str) -> None:
+def test_an_old_call_of_a_deleted_or_changed_reminder_is_purged_by_its_own_age(store: Store, change: str) -> None:
     insert(store)
     called(store, created_at=to_ms(OLD), updated_at=to_ms(OLD), error=f"{PHONE} is busy")
     insert(store, "current", updated_at=to_ms(NOW))
@@ -179,9 +179,7 @@ def test_an_old_call_whose_reminder_was_deleted_or_moved_is_purged_by_its_own_ag
 
 
 @pytest.mark.parametrize("columns", [{"updated_at": to_ms(BEFORE)}, {"state": "placed"}])
-def test_a_call_without_a_reminder_is_left_alone_while_it_is_young_or_alive(
-    store: Store, columns: dict[str, Any]
-) -> None:
+def test_a_young_or_alive_call_without_a_reminder_is_kept(store: Store, columns: dict[str, Any]) -> None:
     insert(store)
     called(store, **{"created_at": to_ms(OLD), "updated_at": to_ms(OLD), **columns})
     store.connection.execute("DELETE FROM reminders")
@@ -209,14 +207,14 @@ def test_a_purge_wakes_no_reminder(store: Store) -> None:
     assert (row(store, "reminders")["status"], row(store, "reminders")["wake_at"]) == ("called", None)
 
 
-def test_opt_outs_stay(store: Store) -> None:
+def test_a_purge_keeps_opt_outs(store: Store) -> None:
     insert(store)
     store.write(partial(opt_out, phone_number=PHONE, source="key 9", actor="patient", rules=RULES))
     purge(store)
     assert row(store, "opt_outs")["phone_number"] == PHONE
 
 
-def test_a_purge_goes_in_batches_with_a_line_in_the_audit_each_and_finds_nothing_the_second_time(store: Store) -> None:
+def test_a_purge_runs_in_batches_with_an_audit_line_each(store: Store) -> None:
     total = 2 * BATCH + 1
     store.connection.execute("BEGIN")
     for number in range(total):
@@ -231,7 +229,7 @@ def test_a_purge_goes_in_batches_with_a_line_in_the_audit_each_and_finds_nothing
     assert (count_old(store.connection, before=BEFORE), purge(store)) == (0, 0)
 
 
-def test_what_was_purged_long_ago_costs_no_long_transaction(store: Store) -> None:
+def test_rows_purged_long_ago_cause_no_long_transaction(store: Store) -> None:
     """Also if there is nothing to do, a transaction looks at a few reminders only, by an index."""
     for number in range(2 * BATCH):
         insert(store, f"r{number:03}", message="", phone_number="")
@@ -241,7 +239,7 @@ def test_what_was_purged_long_ago_costs_no_long_transaction(store: Store) -> Non
     assert store.count("audit") == 0
 
 
-def test_a_late_report_of_a_purged_reminder_reads_no_others_that_were_purged(store: Store) -> None:
+def test_a_late_report_of_a_purged_reminder_reads_no_other_purged_rows(store: Store) -> None:
     def steps(reminder_id: str) -> int:
         """How many hundred steps SQLite takes for a late report of the call that was purged with this reminder."""
         insert(store, reminder_id, message="", phone_number="")
@@ -259,7 +257,7 @@ def test_a_late_report_of_a_purged_reminder_reads_no_others_that_were_purged(sto
     assert steps("last") <= alone + 2
 
 
-def test_calls_are_looked_up_also_if_they_were_few_when_they_were_counted(store: Store) -> None:
+def test_calls_are_found_by_index_after_their_number_has_grown(store: Store) -> None:
     insert(store)
     called(store)
     store.connection.execute("ANALYZE")
@@ -278,7 +276,7 @@ def by_index(store: Store) -> bool:
     return not any("SCAN" in step.replace("SCALAR", "") for step in plan)
 
 
-def test_a_transcript_that_came_after_the_purge_goes_with_the_next(store: Store) -> None:
+def test_a_transcript_stored_after_a_purge_is_purged_by_the_next(store: Store) -> None:
     insert(store)
     called(store, transcript=None)
     purge(store)
@@ -294,7 +292,7 @@ def test_a_purged_reminder_is_not_called_again(store: Store) -> None:
         store.write(partial(acts.call_again, reminder_id="r1", rules=RULES, source=acts.Source(actor="anna")))
 
 
-def test_no_byte_of_it_is_left_in_the_files(store: Store, path: Path) -> None:
+def test_no_byte_of_purged_data_is_left_in_the_files(store: Store, path: Path) -> None:
     """Rows as long and as often changed as they really are: SQLite leaves copies behind when it moves them."""
     chance = Random(3)
     ids = [f"r{chance.random()}" for _ in range(3000)]
@@ -322,7 +320,7 @@ def test_no_byte_of_it_is_left_in_the_files(store: Store, path: Path) -> None:
     assert subprocess.run(looked, check=False, capture_output=True, text=True).stdout == ""
 
 
-def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(store: Store, path: Path) -> None:
+def test_a_long_reader_prevents_emptying_the_wal_and_is_reported(store: Store, path: Path) -> None:
     insert(store)
     statements: list[str] = []
     with a_store(path) as reader:
@@ -342,7 +340,7 @@ def test_somebody_who_reads_meanwhile_keeps_the_log_and_that_is_said(store: Stor
     assert patience == BUSY_TIMEOUT.total_seconds() * 1000
 
 
-def test_somebody_who_reads_for_a_moment_only_does_not_keep_the_log(store: Store, path: Path) -> None:
+def test_a_short_reader_does_not_prevent_emptying_the_wal(store: Store, path: Path) -> None:
     insert(store)
     purge(store)
     tries = 0
@@ -361,7 +359,7 @@ def test_somebody_who_reads_for_a_moment_only_does_not_keep_the_log(store: Store
         assert scrub(store.connection)
 
 
-def test_traces_are_marked_with_the_purge_until_the_file_is_written_anew(store: Store) -> None:
+def test_traces_are_marked_with_the_purge_until_the_file_is_rewritten(store: Store) -> None:
     assert unscrubbed(store.connection) is None
     insert(store)
     purge(store)
@@ -376,7 +374,7 @@ def test_a_purge_that_finds_nothing_marks_nothing(store: Store) -> None:
     assert unscrubbed(store.connection) is None
 
 
-def test_what_another_program_purges_while_the_file_is_written_anew_stays_marked(store: Store, path: Path) -> None:
+def test_a_purge_during_the_rewrite_stays_marked(store: Store, path: Path) -> None:
     insert(store)
     purge(store)
 

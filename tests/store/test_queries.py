@@ -48,36 +48,39 @@ def store(tmp_path: Path) -> Iterator[Store]:
         ({"needs_human": True, "since": NOW, "phone_ending": "13"}, ["failed"]),
     ],
 )
-def test_what_is_asked_for_is_listed_by_time(store: Store, asked: dict[str, Any], expected: list[str]) -> None:
+def test_filtered_reminders_are_listed_by_time(store: Store, asked: dict[str, Any], expected: list[str]) -> None:
     rows = list_reminders(store.connection, wanted=Wanted(**asked), limit=None)
     assert [row["id"] for row in rows] == expected
     assert count_reminders(store.connection, wanted=Wanted(**asked)) == len(expected)
 
 
-def test_who_needs_a_human_is_the_same_in_a_list_as_in_a_report(tmp_path: Path) -> None:
+def test_list_and_report_agree_on_who_needs_a_human(tmp_path: Path) -> None:
     """SQL picks the ones, the core sorts the others: every state that a row can have is asked of both."""
     reasons = (None, EndCode.OPTED_OUT, EndCode.NOT_ANSWERED)
-    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode)))
+    states = list(product(Status, (None, *Response, "moved"), reasons, (None, *HoldCode), (False, True)))
     with a_store(tmp_path / "every.db") as store:
-        for number, (status, response, reason, hold) in enumerate(states):
-            store.insert(f"{number:04}", status=status, response=response, end_code=reason, hold_code=hold)
+        for number, (status, response, reason, hold, is_done) in enumerate(states):
+            own = {"response": response, "end_code": reason, "hold_code": hold}
+            store.insert(f"{number:04}", status=status, done_at=to_ms(NOW) if is_done else None, **own)
         rows = list_reminders(store.connection, wanted=Wanted(needs_human=True), limit=None)
-    expected = [f"{number:04}" for number, state in enumerate(states) if outcome(*state) in NEED_A_HUMAN]
+    expected = [
+        f"{number:04}" for number, (*state, done) in enumerate(states) if outcome(*state, is_done=done) in NEED_A_HUMAN
+    ]
     assert [row["id"] for row in rows] == expected
 
 
-def test_a_limit_cuts_the_list_and_not_the_count(store: Store) -> None:
+def test_a_limit_shortens_the_list_but_not_the_count(store: Store) -> None:
     assert len(list_reminders(store.connection, wanted=Wanted(), limit=2)) == 2
     assert count_reminders(store.connection, wanted=Wanted()) == 6
 
 
-def test_a_hold_is_shown_as_a_code_and_in_words(store: Store) -> None:
+def test_a_hold_is_shown_as_code_and_text(store: Store) -> None:
     store.connection.execute("UPDATE reminders SET hold_code = 'hours' WHERE id = 'tomorrow'")
     [row] = list_reminders(store.connection, wanted=Wanted(status=Status.SCHEDULED), limit=None)
     assert (row["hold_code"], row["hold_reason"]) == ("hours", "outside the calling hours")
 
 
-def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_named(store: Store) -> None:
+def test_a_reminders_calls_are_its_memberships_and_its_adopted_calls(store: Store) -> None:
     insert_call(store.connection, "called", status="completed")
     store.connection.execute(
         "INSERT INTO call_logs (id, reminder_id, phone_number, state, adopted, last_sign_at)"
@@ -91,7 +94,7 @@ def test_a_reminders_calls_are_those_it_is_a_member_of_and_those_that_a_report_n
     assert bundled_with(store.connection, "called") == {"call-of-called": ["wants"]}
 
 
-def test_the_end_of_the_last_call_is_shown_for_each_reminder_of_a_bundle(store: Store) -> None:
+def test_the_last_outcome_is_shown_for_each_reminder_of_a_bundle(store: Store) -> None:
     insert_call(store.connection, "called", id="busy", outcome="not_answered")
     insert_call(store.connection, "called", id="heard", outcome="heard", spoken=True)
     store.connection.execute(
@@ -105,7 +108,7 @@ def test_the_end_of_the_last_call_is_shown_for_each_reminder_of_a_bundle(store: 
     assert [call["outcome"] for call in calls_of(store.connection, "failed")] == ["not_heard"]
 
 
-def test_a_call_for_another_time_or_number_does_not_count_for_the_reminder_as_it_is_now(store: Store) -> None:
+def test_calls_for_an_earlier_time_or_number_do_not_count(store: Store) -> None:
     insert_call(store.connection, "called", outcome="heard", spoken=True)
     insert_call(store.connection, "wants", outcome="heard", spoken=True)
     store.connection.execute("UPDATE reminders SET scheduled_at = scheduled_at + 1 WHERE id = 'called'")
@@ -114,7 +117,7 @@ def test_a_call_for_another_time_or_number_does_not_count_for_the_reminder_as_it
     assert (rows["called"], rows["wants"]) == (None, None)
 
 
-def test_what_waits_for_a_daemon_that_is_stopped_is_no_broken_promise(tmp_path: Path) -> None:
+def test_waiting_for_a_stopped_daemon_is_not_an_invalid_state(tmp_path: Path) -> None:
     with a_store(tmp_path / "stopped.db") as store:
         store.insert("claimed", "+12025550001")
         assert store.claim()

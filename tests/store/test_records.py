@@ -32,7 +32,7 @@ def store(path: Path) -> Iterator[Store]:
         yield store
 
 
-def test_a_record_has_all_that_is_kept_of_a_number_and_nothing_of_others(store: Store) -> None:
+def test_a_record_has_everything_stored_about_one_number_only(store: Store) -> None:
     found = record(store.connection, phone_number=PHONE)
     assert [reminder["id"] for reminder in found.reminders] == ["rung", "odd"]
     assert [call["transcript"] for call in found.calls["rung"]] == ["Yes."]
@@ -43,11 +43,11 @@ def test_a_record_has_all_that_is_kept_of_a_number_and_nothing_of_others(store: 
     assert not found.empty
 
 
-def test_of_a_number_that_nobody_knows_nothing_is_kept(store: Store) -> None:
+def test_the_record_of_an_unknown_number_is_empty(store: Store) -> None:
     assert record(store.connection, phone_number="+4930999999").empty
 
 
-def test_calls_whose_reminder_was_deleted_are_in_the_record_and_are_erased(store: Store) -> None:
+def test_calls_of_deleted_reminders_are_exported_and_erased(store: Store) -> None:
     store.connection.execute("DELETE FROM reminders WHERE phone_number <> '+4930123457'")
     store.connection.execute("DELETE FROM opt_outs")
     found = record(store.connection, phone_number=PHONE)
@@ -58,7 +58,7 @@ def test_calls_whose_reminder_was_deleted_are_in_the_record_and_are_erased(store
     assert record(store.connection, phone_number=PHONE).empty
 
 
-def test_so_are_calls_whose_reminder_has_another_number_now(store: Store) -> None:
+def test_calls_of_reminders_with_a_changed_number_are_exported_and_erased(store: Store) -> None:
     store.connection.execute("UPDATE reminders SET phone_number = '+4930123458' WHERE id = 'rung'")
     found = record(store.connection, phone_number=PHONE)
     assert [call["transcript"] for call in found.other_calls] == ["Yes."]
@@ -69,13 +69,13 @@ def test_so_are_calls_whose_reminder_has_another_number_now(store: Store) -> Non
     assert store.reminder("rung").phone_number == "+4930123458"
 
 
-def test_an_export_leaves_a_line_without_the_number(store: Store) -> None:
+def test_an_export_leaves_an_audit_line_without_the_number(store: Store) -> None:
     store.write(partial(note_export, phone_number=PHONE, actor="anna"))
     line = store.connection.execute("SELECT * FROM audit ORDER BY id DESC").fetchone()
     assert (line["actor"], line["act"], line["detail"]) == ("anna", "export", "a number that ends in 56")
 
 
-def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(store: Store) -> None:
+def test_an_erasure_keeps_the_opt_out_and_anonymous_rows(store: Store) -> None:
     before = contents(store.connection)
     done = store.write(partial(erase, phone_number=PHONE, actor="anna"))
     assert (done.reminders, done.calls, done.opted_out) == (2, 1, True)
@@ -90,12 +90,12 @@ def test_an_erased_number_leaves_its_opt_out_and_what_names_no_patient(store: St
     assert "12-34" not in str(after)
 
 
-def test_an_erasure_is_marked_until_the_file_is_written_anew(store: Store) -> None:
+def test_an_erasure_is_marked_until_the_file_is_rewritten(store: Store) -> None:
     store.write(partial(erase, phone_number=PHONE, actor="anna"))
     assert unscrubbed(store.connection) is Traces.FILE
 
 
-def test_a_number_with_an_open_call_is_not_erased(store: Store) -> None:
+def test_a_number_with_an_open_call_cannot_be_erased(store: Store) -> None:
     store.insert("rings", "+4930123458")
     store.claim()
     before = contents(store.connection)
@@ -107,7 +107,7 @@ def test_a_number_with_an_open_call_is_not_erased(store: Store) -> None:
     assert contents(store.connection)["call_logs"] == before["call_logs"]
 
 
-def test_a_waiting_reminder_is_erased_too_and_never_called(store: Store) -> None:
+def test_a_waiting_reminder_is_erased_and_never_called(store: Store) -> None:
     assert store.write(partial(erase, phone_number="+4930123457", actor="anna")).opted_out is False
     store.later(2 * DAY)
     assert store.claims() == []

@@ -60,7 +60,7 @@ def audit(store: Store) -> list[tuple[Any, ...]]:
 # Added and changed
 
 
-def test_new_reminders_are_scheduled_and_each_leaves_a_line_that_names_it(store: Store) -> None:
+def test_new_reminders_are_scheduled_with_an_audit_line_each(store: Store) -> None:
     assert put(store, REQUEST, WITHOUT_REF) == [Intake.ADDED, Intake.ADDED]
     stored = store.reminder(WITHOUT_REF.own_id)
     assert (stored.ref, stored.message, stored.scheduled_at) == (None, "Grüße 👋", NOW + HOUR)
@@ -79,7 +79,7 @@ def test_an_id_begins_with_the_time_and_is_a_version_7_uuid(store: Store) -> Non
 
 
 @pytest.mark.parametrize("request_", [REQUEST, WITHOUT_REF], ids=["by ref", "by id"])
-def test_the_same_again_changes_nothing(store: Store, request_: ReminderRequest) -> None:
+def test_repeating_a_request_changes_nothing(store: Store, request_: ReminderRequest) -> None:
     put(store, request_)
     before = contents(store.connection)
     store.later(HOUR / 2)
@@ -87,7 +87,7 @@ def test_the_same_again_changes_nothing(store: Store, request_: ReminderRequest)
     assert contents(store.connection) == before
 
 
-def test_an_edited_request_changes_its_reminder_and_when_it_is_due(store: Store) -> None:
+def test_an_edited_request_changes_its_reminder_and_its_due_time(store: Store) -> None:
     put(store, REQUEST)
     store.connection.execute("UPDATE reminders SET hold_code = 'hours', retry_at = 5, wake_at = wake_at + 1")
     edited = evolve(REQUEST, message="Bye.", scheduled_at=NOW + 2 * HOUR, timezone="Europe/Paris")
@@ -109,7 +109,7 @@ def held(store: Store) -> Reminder:
     return store.reminder(row["id"])
 
 
-def test_another_number_under_a_ref_is_held_for_staff_and_not_called(store: Store) -> None:
+def test_a_changed_number_for_a_ref_is_held_for_staff_and_not_called(store: Store) -> None:
     reminder = held(store)
     assert (reminder.phone_number, reminder.hold_code) == ("+12025550002", HoldCode.NUMBER_CHANGED)
     why = "phone number changed (import of list.csv), the former one ended in 01: accept the new one, or cancel"
@@ -124,7 +124,7 @@ def test_another_number_under_a_ref_is_held_for_staff_and_not_called(store: Stor
     )
 
 
-def test_another_change_of_its_number_is_news_again(store: Store) -> None:
+def test_another_change_of_the_number_is_alerted_again(store: Store) -> None:
     reminder = held(store)
     store.write(partial(note_alerts, alerts=news(store.connection, now=store.now)))
     assert news(store.connection, now=store.now) == []
@@ -133,7 +133,7 @@ def test_another_change_of_its_number_is_news_again(store: Store) -> None:
     assert [one.id for one in news(store.connection, now=store.now)] == [reminder.id]
 
 
-def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(store: Store) -> None:
+def test_repeating_or_editing_a_held_reminder_keeps_the_hold(store: Store) -> None:
     reminder = held(store)
     assert put(store, OTHER) == [Intake.HELD]
     assert store.reminder(reminder.id) == reminder
@@ -146,14 +146,14 @@ def test_a_held_reminder_that_is_sent_again_or_edited_stays_held(store: Store) -
     )
 
 
-def test_a_third_number_stays_held_and_the_hold_names_the_first(store: Store) -> None:
+def test_a_third_number_stays_held_and_the_hold_names_the_first_one(store: Store) -> None:
     reminder = held(store)
     assert put(store, evolve(OTHER, phone_number="+12025550003")) == [Intake.HELD]
     assert store.reminder(reminder.id).phone_number == "+12025550003"
     assert "the former one ended in 01" in str(store.reminder(reminder.id).last_error)
 
 
-def test_going_back_to_the_former_number_releases_the_hold_as_nothing_has_changed_for_the_patient(store: Store) -> None:
+def test_going_back_to_the_former_number_releases_the_hold(store: Store) -> None:
     reminder = held(store)
     put(store, evolve(OTHER, phone_number="+12025550003"))
     assert put(store, evolve(REQUEST, message="Bye.")) == [Intake.CHANGED]
@@ -168,14 +168,14 @@ def test_going_back_to_the_former_number_releases_the_hold_as_nothing_has_change
     assert [action.call.phone_number for action in store.claim()] == [REQUEST.phone_number]
 
 
-def test_once_a_number_is_accepted_the_one_before_it_is_another_one(store: Store) -> None:
+def test_after_accepting_a_number_the_former_one_is_a_change_too(store: Store) -> None:
     reminder = held(store)
     store.write(partial(reminders.accept, reminder_id=reminder.id, rules=RULES, source=ANNA))
     assert put(store, REQUEST) == [Intake.HELD]
     assert "the former one ended in 02" in str(store.reminder(reminder.id).last_error)
 
 
-def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(store: Store) -> None:
+def test_only_a_hash_of_the_former_number_is_kept_until_the_new_one_is_accepted(store: Store) -> None:
     reminder = held(store)
     stored = "SELECT former_number FROM reminders"
     assert REQUEST.phone_number.lstrip("+") not in store.connection.execute(stored).fetchone()[0]
@@ -183,7 +183,7 @@ def test_of_a_former_number_only_a_hash_is_kept_until_it_is_accepted(store: Stor
     assert store.connection.execute(stored).fetchone()[0] is None
 
 
-def test_erasing_a_former_number_leaves_neither_its_hash_nor_its_digits_and_the_hold_stays(store: Store) -> None:
+def test_erasing_a_former_number_removes_its_hash_and_digits_and_keeps_the_hold(store: Store) -> None:
     reminder = held(store)
     store.write(partial(erase, phone_number=REQUEST.phone_number, actor="anna"))
     [row] = store.connection.execute("SELECT former_number, hold_code, last_error FROM reminders").fetchall()
@@ -191,7 +191,7 @@ def test_erasing_a_former_number_leaves_neither_its_hash_nor_its_digits_and_the_
     assert store.reminder(reminder.id).phone_number == OTHER.phone_number
 
 
-def test_erasing_another_number_leaves_a_held_reminder_as_it_is(store: Store) -> None:
+def test_erasing_another_number_does_not_change_a_held_reminder(store: Store) -> None:
     reminder = held(store)
     store.write(partial(erase, phone_number="+12025550009", actor="anna"))
     assert store.reminder(reminder.id) == reminder
@@ -215,7 +215,7 @@ def test_a_held_reminder_expires_and_says_so(store: Store) -> None:
     assert str(expired.last_error).endswith(f"it had waited: {HoldCode.NUMBER_CHANGED.sentence}")
 
 
-def test_what_does_not_take_place_is_cancelled_while_it_waits(store: Store) -> None:
+def test_cancellations_cancel_waiting_reminders_only(store: Store) -> None:
     put(store, REQUEST, WITHOUT_REF)
     store.insert("over", ref="8", status="called")
     asked = [Cancellation(ref=None, request=WITHOUT_REF), *(Cancellation(ref=ref) for ref in ("7", "8", "9"))]
@@ -230,7 +230,7 @@ def test_what_does_not_take_place_is_cancelled_while_it_waits(store: Store) -> N
     assert audit(store)[-1][1] == "cancel"
 
 
-def test_a_ref_that_lost_its_zeros_is_warned_of_with_both_refs_and_only_its_own_number(store: Store) -> None:
+def test_a_ref_that_lost_its_zeros_causes_a_warning_for_its_own_number_only(store: Store) -> None:
     store.insert("one", ref="0047")
     store.insert("another", OTHER.phone_number, ref="0048")
     asked = [evolve(REQUEST, ref=ref) for ref in ("47", "48", "0047", "x47", "47.0")]
@@ -250,7 +250,7 @@ def test_an_expiry_may_be_edited_without_a_ref(store: Store) -> None:
     assert store.reminder(WITHOUT_REF.own_id).expires_at == NOW + 3 * HOUR
 
 
-def test_what_was_called_or_is_over_is_not_changed(store: Store) -> None:
+def test_a_called_or_final_reminder_is_not_changed(store: Store) -> None:
     store.insert("called", ref="7")
     [action] = store.claim()
     store.report(a_report("busy", reminder_id="called", attempt_id=action.call.id))
@@ -260,7 +260,7 @@ def test_what_was_called_or_is_over_is_not_changed(store: Store) -> None:
     assert contents(store.connection) == before
 
 
-def test_one_that_was_deleted_and_written_anew_was_not_called_yet(store: Store) -> None:
+def test_a_reminder_deleted_and_inserted_again_counts_as_not_called(store: Store) -> None:
     store.insert("r1", ref="7")
     [action] = store.claim()
     store.report(a_report(reminder_id="r1", attempt_id=action.call.id))
@@ -269,7 +269,7 @@ def test_one_that_was_deleted_and_written_anew_was_not_called_yet(store: Store) 
     assert put(store, REQUEST) == [Intake.CHANGED]
 
 
-def test_looking_says_the_same_and_writes_nothing(store: Store) -> None:
+def test_a_dry_run_gives_the_same_results_and_writes_nothing(store: Store) -> None:
     put(store, REQUEST)
     before = contents(store.connection)
     fn = partial(reminders.decisions, now=NOW, requests=[REQUEST, WITHOUT_REF], rules=RULES)
@@ -278,7 +278,7 @@ def test_looking_says_the_same_and_writes_nothing(store: Store) -> None:
     assert contents(store.connection) == before
 
 
-def test_more_than_one_statement_holds_are_stored_all_the_same(store: Store) -> None:
+def test_more_requests_than_fit_in_one_statement_are_stored(store: Store) -> None:
     many = [evolve(REQUEST, ref=f"ref {number}") for number in range(450)]
     ids = iter(f"11111111-2222-4333-8444-{number:012}" for number in range(900))
     fn = partial(
@@ -293,7 +293,7 @@ def test_more_than_one_statement_holds_are_stored_all_the_same(store: Store) -> 
     assert {decision.intake for decision in store.write(fn)} == {Intake.UNCHANGED}
 
 
-def test_all_of_a_request_is_stored_or_nothing(store: Store) -> None:
+def test_a_request_is_stored_completely_or_not_at_all(store: Store) -> None:
     late = evolve(REQUEST, ref="late", scheduled_at=NOW - timedelta(days=1))
     fn = partial(reminders.put_all, requests=[REQUEST, late], rules=RULES, mint=lambda: RANDOM, source=ANNA)
     with pytest.raises(RequestsRefusedError, match="too late") as caught:
@@ -302,7 +302,7 @@ def test_all_of_a_request_is_stored_or_nothing(store: Store) -> None:
     assert (store.count("reminders"), store.count("audit")) == (0, 0)
 
 
-def test_one_that_is_added_by_hand_has_an_id_of_its_own_and_a_ref_names_one_only(store: Store) -> None:
+def test_a_reminder_added_by_hand_has_its_own_id_and_a_unique_ref(store: Store) -> None:
     row = store.write(partial(reminders.add, request=REQUEST, reminder_id="r1", source=Source(actor="anna")))
     assert (row["id"], row["status"], row["wake_at"]) == ("r1", "scheduled", NOW + HOUR)
     assert audit(store) == [("anna", "add", "r1", None)]
@@ -323,7 +323,7 @@ def test_a_cancelled_reminder_is_not_claimed_anymore(store: Store) -> None:
     assert audit(store) == [("anna", "cancel", "r1", None)]
 
 
-def test_its_call_is_still_followed_to_its_end(store: Store) -> None:
+def test_the_call_of_a_cancelled_reminder_is_settled(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.answer(action, Accepted("ext-1"))
@@ -344,7 +344,7 @@ def test_a_final_reminder_cannot_be_cancelled(store: Store) -> None:
 # Called again
 
 
-def test_call_again_allows_new_calls_and_sets_a_limit_of_its_own(store: Store) -> None:
+def test_call_again_allows_new_calls_with_a_new_limit(store: Store) -> None:
     store.insert()
     [action] = store.claim()
     store.answer(action, Refused("422: no such number"))
@@ -356,7 +356,7 @@ def test_call_again_allows_new_calls_and_sets_a_limit_of_its_own(store: Store) -
     assert second.call.id != action.call.id
 
 
-def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(store: Store) -> None:
+def test_importing_the_same_list_does_not_undo_call_again(store: Store) -> None:
     limited = evolve(WITHOUT_REF, expires_at=NOW + HOUR)
     put(store, limited)
     store.later(timedelta(days=1))
@@ -368,7 +368,7 @@ def test_importing_the_unedited_list_again_does_not_lose_what_was_called_again(s
     assert len(store.claim()) == 1
 
 
-def test_nor_if_the_clinics_own_limit_is_still_to_come(tmp_path: Path) -> None:
+def test_importing_the_same_list_keeps_call_agains_limit(tmp_path: Path) -> None:
     """The hours left no time, and staff had it called again the next morning: the list alone would end it today."""
     rules = evolve(RULES, calling_hours=hours(9 * HOUR, 11 * HOUR))
     with a_store(tmp_path / "reminderd.db", rules) as store:
@@ -411,7 +411,7 @@ def test_call_again_for_a_number_that_was_reached_today_waits_and_does_not_expir
 
 
 @pytest.mark.parametrize("act", [cancel, again])
-def test_nobodys_reminder_can_be_neither_cancelled_nor_called_again(store: Store, act: Any) -> None:
+def test_an_unknown_reminder_cannot_be_cancelled_or_called_again(store: Store, act: Any) -> None:
     with pytest.raises(UnknownReminderError):
         act(store, "nobody")
 
@@ -428,7 +428,7 @@ def test_a_row_is_found_by_id_or_ref(store: Store) -> None:
 # Long files
 
 
-def test_a_roomy_connection_still_syncs_every_commit(tmp_path: Path) -> None:
+def test_a_connection_for_large_imports_still_syncs_every_commit(tmp_path: Path) -> None:
     with open_sync(tmp_path / "reminderd.db") as connection:
         make_room(connection)
         assert connection.execute("PRAGMA synchronous").fetchone()[0] == 2

@@ -61,7 +61,7 @@ def acts(store: Store, reminder_id: str = "r1") -> list[tuple[object, object]]:
 # Somebody picks up
 
 
-def test_picking_up_is_on_record_before_the_message_is_spoken(store: Store, line: Report) -> None:
+def test_the_answer_is_recorded_before_the_message_is_spoken(store: Store, line: Report) -> None:
     spoken = store.pick_up(evolve(line, answered_by="human"))
     assert spoken.reply.parts == (Prompt.GREETING, Prompt.MESSAGE, Prompt.MENU)
     assert spoken.message == "Tomorrow at nine."
@@ -70,7 +70,7 @@ def test_picking_up_is_on_record_before_the_message_is_spoken(store: Store, line
     assert [bool(row["spoken"]) for row in store.connection.execute("SELECT spoken FROM call_reminders")] == [True]
 
 
-def test_a_call_may_be_picked_up_before_the_providers_answer_is_here(store: Store) -> None:
+def test_a_call_may_be_answered_before_the_providers_answer_arrives(store: Store) -> None:
     [action] = store.claim()
     store.pick_up(Report(external_call_id="ext-1", status="in-progress", attempt_id=action.call.id))
     assert (store.reminder().status, store.calls()[0].external_call_id) == (Status.PROCESSING, "ext-1")
@@ -78,7 +78,7 @@ def test_a_call_may_be_picked_up_before_the_providers_answer_is_here(store: Stor
     assert [(call.status, call.external_call_id) for call in store.calls()] == [("in-progress", "ext-1")]
 
 
-def test_a_machine_is_known_by_the_end_of_the_call(store: Store, line: Report) -> None:
+def test_a_call_answered_by_a_machine_ends_as_voicemail(store: Store, line: Report) -> None:
     store.rules = evolve(RULES, voicemail_is_reached=False)
     assert store.pick_up(evolve(line, answered_by="machine_end_beep")).reply.parts == (Prompt.VOICEMAIL,)
     store.report(evolve(line, status="completed"))
@@ -88,26 +88,26 @@ def test_a_machine_is_known_by_the_end_of_the_call(store: Store, line: Report) -
     assert len(store.claim()) == 1
 
 
-def test_what_changed_while_it_rang_is_known_when_it_is_picked_up(store: Store, line: Report) -> None:
+def test_a_cancel_while_ringing_is_known_when_the_call_is_answered(store: Store, line: Report) -> None:
     store.write(partial(cancel, reminder_id="r1", rules=RULES, source=Source(actor="anna")))
     assert store.pick_up(line).reply == NOT_NEEDED
     assert store.reminder().status is Status.CANCELLED
     assert store.calls()[0].status == "in-progress"
 
 
-def test_so_is_that_its_number_has_opted_out(store: Store, line: Report) -> None:
+def test_an_opt_out_while_ringing_is_known_when_the_call_is_answered(store: Store, line: Report) -> None:
     store.write(partial(opt_out, phone_number=PHONE, source="front desk", actor="anna", rules=RULES))
     assert store.pick_up(line).reply == NOT_NEEDED
     assert store.pick_up(evolve(line, answered_by="fax")).reply == HANG_UP
 
 
-def test_so_is_that_its_time_is_over(store: Store, line: Report) -> None:
+def test_an_expiry_while_ringing_is_known_when_the_call_is_answered(store: Store, line: Report) -> None:
     store.later(store.rules.max_lateness)
     assert store.pick_up(line).reply == NOT_NEEDED
 
 
 @pytest.mark.parametrize("attempt_id", ["nobody's", None, ""])
-def test_an_unknown_call_writes_nothing(store: Store, attempt_id: str | None) -> None:
+def test_a_webhook_of_an_unknown_call_writes_nothing(store: Store, attempt_id: str | None) -> None:
     before = everything(store)
     stranger = Report(external_call_id="ext-9", status="completed", attempt_id=attempt_id)
     for settle in (store.pick_up, partial(store.press, digits="9"), store.report):
@@ -116,7 +116,7 @@ def test_an_unknown_call_writes_nothing(store: Store, attempt_id: str | None) ->
     assert everything(store) == before
 
 
-def test_a_reminder_that_was_never_called_has_no_message_to_speak(store: Store) -> None:
+def test_a_reminder_without_a_call_has_no_message_to_speak(store: Store) -> None:
     stranger = Report(external_call_id="ext-9", status="in-progress", reminder_id="r1")
     before = store.reminder()
     assert store.pick_up(stranger).reply == NOT_NEEDED
@@ -135,7 +135,7 @@ def test_a_reminder_that_was_never_called_has_no_message_to_speak(store: Store) 
         ("9", Question.MENU, "opted_out"),
     ],
 )
-def test_an_answer_is_on_record_with_who_gave_it(
+def test_a_response_is_recorded_with_its_source(
     store: Store, line: Report, digits: str, question: Question, response: str
 ) -> None:
     spoken = store.press(line, digits, question)
@@ -146,7 +146,7 @@ def test_an_answer_is_on_record_with_who_gave_it(
 
 
 @pytest.mark.parametrize("digits", ["2", "3", "7", ""])
-def test_a_key_that_answers_nothing_leaves_no_answer(store: Store, line: Report, digits: str) -> None:
+def test_a_key_without_a_meaning_records_no_response(store: Store, line: Report, digits: str) -> None:
     assert store.press(line, digits).reply.question is not None
     assert (store.reminder().status, store.reminder().response) == (Status.CALLED, None)
     assert (store.count("audit"), store.count("opt_outs")) == (0, 0)
@@ -167,7 +167,7 @@ def test_the_same_key_delivered_twice_changes_nothing(
 
 
 @pytest.mark.parametrize("word", sorted(TERMINAL))
-def test_confirmed_stands_whatever_the_call_comes_to(store: Store, line: Report, word: str) -> None:
+def test_a_confirmation_stands_for_every_end_of_the_call(store: Store, line: Report, word: str) -> None:
     store.press(line, "1")
     store.report(evolve(line, status=word))
     assert (store.reminder().status, store.reminder().response) == (Status.CALLED, "confirmed")
@@ -183,7 +183,7 @@ def test_a_key_and_the_end_of_its_call_may_come_in_one_webhook(store: Store, lin
     assert store.report(evolve(line, status="completed")).duplicate
 
 
-def test_a_cancel_by_staff_stands_and_the_answer_is_kept(store: Store, line: Report) -> None:
+def test_a_key_does_not_undo_a_cancel_by_staff_and_is_recorded(store: Store, line: Report) -> None:
     store.write(partial(cancel, reminder_id="r1", rules=RULES, source=Source(actor="anna")))
     store.press(line, "1")
     found = store.reminder()
@@ -194,7 +194,7 @@ def test_a_cancel_by_staff_stands_and_the_answer_is_kept(store: Store, line: Rep
 # The number opts out
 
 
-def test_9_cancels_all_that_waits_for_that_number_in_the_same_transaction(store: Store, line: Report) -> None:
+def test_key_9_cancels_all_waiting_reminders_of_the_number_in_one_transaction(store: Store, line: Report) -> None:
     for name, phone in (("r2", PHONE), ("r3", PHONE), ("r4", OTHER_PHONE)):
         store.insert(name, phone, scheduled_at=1_900_000_000_000)
     spoken = store.press(line, "9")
@@ -211,7 +211,7 @@ def test_9_cancels_all_that_waits_for_that_number_in_the_same_transaction(store:
     assert tuple(row) == (PHONE, f"key pressed in call {line.attempt_id}")
 
 
-def test_if_one_of_them_cannot_be_cancelled_nothing_of_the_key_is_on_record(store: Store, line: Report) -> None:
+def test_if_one_reminder_cannot_be_cancelled_nothing_of_key_9_is_recorded(store: Store, line: Report) -> None:
     store.insert("r2", scheduled_at=1_900_000_000_000)
     store.connection.execute(
         "CREATE TEMP TRIGGER trouble BEFORE UPDATE ON reminders WHEN NEW.id = 'r2'"
@@ -223,14 +223,14 @@ def test_if_one_of_them_cannot_be_cancelled_nothing_of_the_key_is_on_record(stor
     assert everything(store) == before
 
 
-def test_opted_out_is_the_last_word(store: Store, line: Report) -> None:
+def test_an_opt_out_is_not_replaced_by_a_later_key(store: Store, line: Report) -> None:
     store.press(line, "9")
     store.press(line, "1")
     assert store.reminder().response == "opted_out"
     assert acts(store) == [("patient", "opted_out")]
 
 
-def test_9_for_a_number_that_staff_have_put_down_keeps_their_word_for_why(store: Store, line: Report) -> None:
+def test_key_9_keeps_the_source_of_an_earlier_opt_out_by_staff(store: Store, line: Report) -> None:
     store.write(partial(opt_out, phone_number=PHONE, source="front desk", actor="anna", rules=RULES))
     store.insert("r2", scheduled_at=1_900_000_000_000)
     store.press(line, "9")
@@ -242,7 +242,7 @@ def test_9_for_a_number_that_staff_have_put_down_keeps_their_word_for_why(store:
 # Nobody wants it anymore
 
 
-def test_the_ringing_call_of_a_cancelled_reminder_is_dropped_once_it_can_be_named(store: Store) -> None:
+def test_a_cancelled_reminders_ringing_call_is_dropped_once_its_id_is_known(store: Store) -> None:
     store.rules = able(DROP)
     [action] = store.claim()
     store.write(partial(cancel, reminder_id="r1", rules=RULES, source=Source(actor="anna")))
@@ -284,7 +284,7 @@ def test_a_bundle_is_spoken_and_answered_together(store: Store) -> None:
     assert store.reminder("r2").response == "confirmed"
 
 
-def test_a_later_key_is_the_answer_of_all_of_them(store: Store) -> None:
+def test_a_later_key_is_the_response_of_the_whole_bundle(store: Store) -> None:
     line = a_bundle(store)
     store.press(line, "1")
     store.pick_up(line)  # delivered a second time
@@ -292,7 +292,7 @@ def test_a_later_key_is_the_answer_of_all_of_them(store: Store) -> None:
     assert [store.reminder(name).response for name in ("r1", "r2")] == ["cancel_requested"] * 2
 
 
-def test_9_opts_the_number_out_with_all_that_waits_for_it(store: Store) -> None:
+def test_key_9_opts_out_the_number_and_its_waiting_reminders(store: Store) -> None:
     line = a_bundle(store)
     store.insert("r3", scheduled_at=1_900_000_000_000)
     store.pick_up(line)
@@ -302,7 +302,7 @@ def test_9_opts_the_number_out_with_all_that_waits_for_it(store: Store) -> None:
     assert store.count("opt_outs") == 1
 
 
-def test_what_expired_while_it_rang_is_neither_spoken_nor_answered(store: Store) -> None:
+def test_a_bundled_reminder_that_expired_while_ringing_is_not_spoken_or_answered(store: Store) -> None:
     line = a_bundle(store)
     store.connection.execute("UPDATE reminders SET expires_at = ? WHERE id = 'r2'", (to_ms(store.now),))
     assert store.pick_up(line).message == "Tomorrow at nine."
@@ -313,7 +313,7 @@ def test_what_expired_while_it_rang_is_neither_spoken_nor_answered(store: Store)
     assert (reminder.status, reminder.response) == (Status.EXPIRED, None)
 
 
-def test_what_expires_after_it_was_spoken_is_answered(store: Store) -> None:
+def test_a_reminder_that_expires_after_it_was_spoken_is_answered(store: Store) -> None:
     line = a_bundle(store)
     store.connection.execute("UPDATE reminders SET expires_at = ? WHERE id = 'r2'", (to_ms(store.now) + 1_000,))
     store.pick_up(line)
@@ -322,7 +322,7 @@ def test_what_expires_after_it_was_spoken_is_answered(store: Store) -> None:
     assert (store.reminder("r2").status, store.reminder("r2").response) == (Status.CALLED, "confirmed")
 
 
-def test_what_was_cancelled_before_it_could_be_spoken_may_be_called_again(store: Store) -> None:
+def test_a_reminder_cancelled_before_it_was_spoken_may_be_called_again(store: Store) -> None:
     line = a_bundle(store)
     cancels(store, "r2")
     store.pick_up(line)
@@ -342,7 +342,7 @@ def test_a_key_does_not_answer_the_reminder_named_to_the_provider_if_it_was_not_
     assert acts(store, "r1") == []
 
 
-def test_an_opt_out_while_it_rang_is_known_for_all_of_them_when_it_is_answered(store: Store) -> None:
+def test_an_opt_out_while_ringing_applies_to_the_whole_bundle(store: Store) -> None:
     line = a_bundle(store)
     store.write(partial(opt_out, phone_number=PHONE, source="letter", actor="anna", rules=RULES))
     assert store.pick_up(line).reply == NOT_NEEDED
@@ -351,7 +351,7 @@ def test_an_opt_out_while_it_rang_is_known_for_all_of_them_when_it_is_answered(s
     assert {store.reminder(name).end_code for name in ("r1", "r2")} == {EndCode.OPTED_OUT}
 
 
-def test_a_patient_who_hung_up_after_the_message_heard_all_of_it(store: Store) -> None:
+def test_a_patient_who_hung_up_after_the_message_is_reached(store: Store) -> None:
     line = a_bundle(store)
     store.pick_up(line)
     store.later(MINUTE)
@@ -373,7 +373,7 @@ def test_a_patient_who_hung_up_between_two_messages_heard_the_first(store: Store
 
 
 @pytest.mark.parametrize("is_looked_up", [True, False])
-def test_that_a_call_was_completed_is_no_evidence_that_its_message_was_spoken(
+def test_a_completed_call_alone_does_not_prove_that_its_message_was_spoken(
     store: Store, line: Report, *, is_looked_up: bool
 ) -> None:
     store.rules = ASKS
@@ -399,7 +399,7 @@ def test_that_a_call_was_completed_is_no_evidence_that_its_message_was_spoken(
         ({"answered_by": "silence"}, CallOutcome.VOICEMAIL),
     ],
 )
-def test_a_provider_that_speaks_the_message_reports_itself_that_nobody_heard_it(
+def test_a_report_that_nobody_heard_the_message_leads_to_a_redial(
     store: Store, line: Report, said: dict[str, Any], outcome: CallOutcome, *, is_looked_up: bool
 ) -> None:
     over = evolve(line, status="completed", **said)
@@ -412,7 +412,7 @@ def test_a_provider_that_speaks_the_message_reports_itself_that_nobody_heard_it(
     assert (store.reminder().status, store.reminder().hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
 
 
-def test_what_decides_is_on_record_before_it_is_relied_on(store: Store, line: Report) -> None:
+def test_fetch_time_and_outcome_are_recorded_once(store: Store, line: Report) -> None:
     answered_at = store.now
     store.pick_up(line)
     assert store.calls()[0].fetched_at == answered_at
@@ -425,9 +425,7 @@ def test_what_decides_is_on_record_before_it_is_relied_on(store: Store, line: Re
     assert everything(store) == before
 
 
-def test_an_answer_that_the_provider_could_not_use_was_not_heard_however_long_the_line_was_open(
-    store: Store, line: Report
-) -> None:
+def test_a_document_the_provider_could_not_use_was_not_heard(store: Store, line: Report) -> None:
     store.rules = ASKS
     store.pick_up(line)
     call_id = store.calls()[0].id
@@ -439,7 +437,7 @@ def test_an_answer_that_the_provider_could_not_use_was_not_heard_however_long_th
 
 
 @pytest.mark.parametrize(("gone", "left"), [("r1", "Bring your papers."), ("r2", "Tomorrow at nine.")])
-def test_what_was_cancelled_while_it_rang_is_not_spoken(store: Store, gone: str, left: str) -> None:
+def test_a_bundled_reminder_cancelled_while_ringing_is_not_spoken(store: Store, gone: str, left: str) -> None:
     line = a_bundle(store)
     cancels(store, gone)
     spoken = store.pick_up(line)
@@ -447,7 +445,7 @@ def test_what_was_cancelled_while_it_rang_is_not_spoken(store: Store, gone: str,
     assert spoken.message == left
 
 
-def test_a_call_with_nothing_left_to_speak_does_not_mention_it(store: Store) -> None:
+def test_a_bundle_without_wanted_reminders_says_it_is_no_longer_needed(store: Store) -> None:
     line = a_bundle(store)
     for one in ("r1", "r2"):
         cancels(store, one)

@@ -60,10 +60,12 @@ def test_four_columns_are_enough_for_a_reminder(connection: Connection) -> None:
         "appointment_id",
         "planned_at",
         "cadence",
+        "language",
         "hold_code",
         "former_number",
         "end_code",
         "ended_at",
+        "done_at",
         "retry_at",
         "again_until",
         "response",
@@ -79,12 +81,12 @@ def test_the_default_times_are_now_in_milliseconds(connection: Connection) -> No
 
 
 @pytest.mark.parametrize("column", ["id", "phone_number", "message", "scheduled_at"])
-def test_each_of_the_four_is_required(connection: Connection, column: str) -> None:
+def test_each_of_four_columns_is_required(connection: Connection, column: str) -> None:
     with pytest.raises(IntegrityError, match="NOT NULL"):
         add(connection, **{column: None})
 
 
-def test_a_program_with_the_standard_librarys_sqlite_can_insert(path: Path) -> None:
+def test_the_standard_librarys_sqlite_can_insert_a_reminder(path: Path) -> None:
     open_connection(path).close()
     done = subprocess.run([sys.executable, "-c", FOREIGN, path], check=False, capture_output=True, text=True)
     if done.returncode == 77:
@@ -95,7 +97,7 @@ def test_a_program_with_the_standard_librarys_sqlite_can_insert(path: Path) -> N
 @pytest.mark.parametrize(
     "identity", ["1", "x" * 200, "Termin §4 / Müller-Lüdenscheidt", "予約-1", "\U0001f4de", "a b", "ª\u00bf"]
 )
-def test_these_ids_are_taken(connection: Connection, identity: str) -> None:
+def test_any_other_text_is_a_valid_id(connection: Connection, identity: str) -> None:
     add(connection, identity)
     assert value(connection, "message", identity) == "m"
 
@@ -133,7 +135,7 @@ def test_a_time_that_is_text_is_refused(connection: Connection) -> None:
         add(connection, scheduled_at="2026-03-02 10:00")
 
 
-def test_only_the_seven_words_are_a_status(connection: Connection) -> None:
+def test_a_reminders_status_is_one_of_seven(connection: Connection) -> None:
     for number, status in enumerate(Status):
         add(connection, str(number), status=status)
     with pytest.raises(IntegrityError, match="status_is_known"):
@@ -154,13 +156,13 @@ def test_a_waiting_reminder_inserted_without_wake_at_is_woken_when_scheduled(
     assert value(connection, "wake_at") == DUE
 
 
-def test_a_reminder_for_later_is_looked_at_at_once(connection: Connection) -> None:
+def test_a_reminder_for_later_is_woken_at_once(connection: Connection) -> None:
     add(connection, scheduled_at=YEAR_2999)
     assert woken_now(connection)
 
 
 @pytest.mark.parametrize("status", FINAL)
-def test_a_final_reminder_inserted_without_wake_at_is_left_in_peace(connection: Connection, status: Status) -> None:
+def test_a_final_reminder_inserted_without_wake_at_is_not_woken(connection: Connection, status: Status) -> None:
     add(connection, status=status)
     assert value(connection, "wake_at") is None
 
@@ -191,7 +193,7 @@ def woken_now(connection: Connection, identity: str = "r1") -> bool:
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status is not Status.SCHEDULED])
-def test_moving_a_reminder_that_is_not_scheduled_has_it_looked_at(connection: Connection, status: Status) -> None:
+def test_moving_a_reminder_that_is_not_scheduled_wakes_it(connection: Connection, status: Status) -> None:
     add(connection, status=status, wake_at=DUE + 5)
     connection.execute("UPDATE reminders SET scheduled_at = ?", (DUE + 1000,))
     assert woken_now(connection)
@@ -200,14 +202,14 @@ def test_moving_a_reminder_that_is_not_scheduled_has_it_looked_at(connection: Co
 @pytest.mark.parametrize(
     "change", ["phone_number = '+49302'", "timezone = 'Europe/Paris'", "expires_at = 5", "message = ''"]
 )
-def test_another_number_zone_message_or_limit_has_it_looked_at(connection: Connection, change: str) -> None:
+def test_changing_number_zone_message_or_expiry_wakes_a_reminder(connection: Connection, change: str) -> None:
     add(connection)
     connection.execute(f"UPDATE reminders SET {change}")
     assert woken_now(connection)
 
 
 @pytest.mark.parametrize("status", WAITING)
-def test_a_final_reminder_that_is_set_back_is_looked_at(connection: Connection, status: Status) -> None:
+def test_a_final_reminder_set_back_to_waiting_is_woken(connection: Connection, status: Status) -> None:
     add(connection, status="failed")
     connection.execute("UPDATE reminders SET status = ?", (status,))
     assert woken_now(connection)
@@ -229,7 +231,7 @@ def test_an_upsert_with_the_same_content_changes_nothing(connection: Connection)
     assert value(connection, "wake_at") is None
 
 
-def test_what_reminderd_writes_itself_wakes_nobody(connection: Connection) -> None:
+def test_reminderds_own_changes_wake_nothing(connection: Connection) -> None:
     add(connection)
     call(connection, "c1", "placed", wake_at=DUE)
     member(connection, "c1")
@@ -253,9 +255,7 @@ def member(connection: Connection, call_id: str, reminder_id: str = "r1") -> Non
 @pytest.mark.parametrize(
     "change", ["UPDATE reminders SET status = 'cancelled'", "DELETE FROM reminders"], ids=["cancelled", "deleted"]
 )
-def test_the_call_of_a_reminder_that_another_program_ends_is_looked_at(
-    connection: Connection, state: str, change: str
-) -> None:
+def test_ending_a_reminder_wakes_its_call(connection: Connection, state: str, change: str) -> None:
     add(connection)
     call(connection, "c1", state)
     member(connection, "c1")
@@ -267,7 +267,9 @@ def test_the_call_of_a_reminder_that_another_program_ends_is_looked_at(
 @pytest.mark.parametrize(
     "change", ["UPDATE reminders SET status = 'cancelled'", "DELETE FROM reminders"], ids=["cancelled", "deleted"]
 )
-def test_but_not_while_somebody_works_on_it(connection: Connection, columns: dict[str, str], change: str) -> None:
+def test_a_leased_call_is_not_woken_by_the_end_of_its_reminder(
+    connection: Connection, columns: dict[str, str], change: str
+) -> None:
     add(connection)
     call(connection, "c1", **columns)
     member(connection, "c1")
@@ -276,7 +278,7 @@ def test_but_not_while_somebody_works_on_it(connection: Connection, columns: dic
 
 
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
-def test_a_deleted_reminder_has_left_its_calls_and_a_replaced_one_has_not(
+def test_deleting_a_reminder_marks_its_memberships_and_replacing_does_not(
     connection: Connection, foreign_keys: str
 ) -> None:
     connection.execute(f"PRAGMA foreign_keys = {foreign_keys}")
@@ -295,7 +297,7 @@ def test_a_deleted_reminder_has_left_its_calls_and_a_replaced_one_has_not(
 
 
 @pytest.mark.parametrize("foreign_keys", ["ON", "OFF"])
-def test_a_reminder_that_is_deleted_or_replaced_breaks_no_reference(connection: Connection, foreign_keys: str) -> None:
+def test_deleting_or_replacing_a_reminder_breaks_no_reference(connection: Connection, foreign_keys: str) -> None:
     """Else db check would fail from then on, and no upgrade would start. SQLite's own shell has them off."""
     connection.execute(f"PRAGMA foreign_keys = {foreign_keys}")
     add(connection)
@@ -317,7 +319,7 @@ def test_a_reminder_that_is_deleted_or_replaced_breaks_no_reference(connection: 
         "UPDATE opt_outs SET phone_number = '+4930123456'",
     ],
 )
-def test_an_opt_out_has_what_waits_for_its_number_looked_at(connection: Connection, statement: str) -> None:
+def test_an_opt_out_wakes_waiting_reminders_of_its_number(connection: Connection, statement: str) -> None:
     connection.execute("INSERT INTO opt_outs (phone_number) VALUES ('+4930123499')")
     add(connection, phone_number="+4930123456")
     add(connection, "other", phone_number="+49302")
@@ -339,9 +341,7 @@ def test_a_number_has_one_open_call_at_most(connection: Connection, state: str) 
 
 
 @pytest.mark.parametrize("state", ["ended", "refused", "not_placed", "unreported"])
-def test_a_closed_call_makes_room_for_another_and_does_not_open_while_that_is_open(
-    connection: Connection, state: str
-) -> None:
+def test_a_closed_call_cannot_be_reopened_while_another_is_open(connection: Connection, state: str) -> None:
     call(connection, "c1", state)
     call(connection, "c2", "dialing")
     with pytest.raises(IntegrityError, match="UNIQUE"):
@@ -349,18 +349,20 @@ def test_a_closed_call_makes_room_for_another_and_does_not_open_while_that_is_op
 
 
 @pytest.mark.parametrize(("state", "wake_at"), [("placed", None), ("ended", 1)])
-def test_a_call_is_looked_at_as_long_as_it_is_alive(connection: Connection, state: str, wake_at: int | None) -> None:
+def test_a_call_has_a_wake_at_exactly_while_it_is_alive(
+    connection: Connection, state: str, wake_at: int | None
+) -> None:
     with pytest.raises(IntegrityError, match="a_call_is_looked_at_while_it_is_alive"):
         call(connection, "c1", state, wake_at=wake_at)
 
 
-def test_only_our_own_words_are_a_state_and_any_word_is_a_status(connection: Connection) -> None:
+def test_a_calls_state_is_one_of_ours_and_its_status_is_any_text(connection: Connection) -> None:
     call(connection, "c1", "ended", status="refused")
     with pytest.raises(IntegrityError, match="state_is_known"):
         call(connection, "c2", "ringing")
 
 
-def test_calls_are_numbered_in_their_order_and_no_number_comes_twice(connection: Connection) -> None:
+def test_calls_are_numbered_in_order_without_repetition(connection: Connection) -> None:
     call(connection, "c1", "ended")
     connection.execute("DELETE FROM call_logs")
     call(connection, "c2", "ended")
@@ -374,7 +376,7 @@ def test_a_providers_id_names_one_call(connection: Connection) -> None:
         connection.execute("UPDATE call_logs SET external_call_id = 'CA1'")
 
 
-def test_a_call_takes_one_receipt(connection: Connection) -> None:
+def test_a_call_has_one_receipt_at_most(connection: Connection) -> None:
     insert = "INSERT INTO webhook_receipts (call_id, reminder_id, status, received_at) VALUES ('CA1', 'r1', 'busy', 1)"
     connection.execute(insert)
     with pytest.raises(IntegrityError, match="UNIQUE"):
@@ -390,7 +392,7 @@ def test_a_call_takes_one_receipt(connection: Connection) -> None:
         "INSERT INTO audit (id, at, actor, act) VALUES (1, 2, 'x', 'y') ON CONFLICT DO UPDATE SET actor = 'nobody'",
     ],
 )
-def test_the_audit_only_grows(connection: Connection, change: str) -> None:
+def test_audit_lines_cannot_be_changed_or_deleted(connection: Connection, change: str) -> None:
     insert = "INSERT INTO audit (at, actor, act) VALUES (1, 'anna', 'cancel')"
     connection.execute(insert)
     with pytest.raises(IntegrityError, match="append-only"):
@@ -418,6 +420,8 @@ def test_the_tables_are_strict(path: Path) -> None:
         "settings",
         "audit",
         "alerts",
+        "imports",
+        "changes",
     }
     assert strict == dict.fromkeys(names, 1) | {"sqlite_sequence": 0}
 

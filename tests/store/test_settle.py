@@ -90,7 +90,7 @@ def test_a_report_for_an_unknown_reminder_writes_nothing(store: Store) -> None:
     assert store.count("webhook_receipts") == 0
 
 
-def test_a_report_for_a_reminder_that_was_never_called_is_a_call_of_its_own(store: Store) -> None:
+def test_a_report_for_a_reminder_without_a_call_adopts_its_call(store: Store) -> None:
     before = store.reminder()
     assert not store.report(completed()).duplicate
     assert store.report(completed()).duplicate
@@ -98,7 +98,7 @@ def test_a_report_for_a_reminder_that_was_never_called_is_a_call_of_its_own(stor
     assert (store.count("call_logs"), store.count("call_reminders"), store.count("webhook_receipts")) == (1, 0, 1)
 
 
-def test_a_reused_id_cannot_silence_a_call_that_names_itself(store: Store, action: Action) -> None:
+def test_a_reused_provider_id_does_not_suppress_a_report_with_our_id(store: Store, action: Action) -> None:
     store.answer(action, Accepted("ext-1"))
     store.report(completed())
     store.insert("r2", "+12025550002")
@@ -119,7 +119,7 @@ def test_a_report_of_an_attempt_that_is_not_ours_settles_no_other_call(store: St
     assert transition.call == evolve(kept, seq=UNNUMBERED, updated_at=None)
 
 
-def test_a_sign_of_life_of_one_makes_its_number_busy(store: Store) -> None:
+def test_a_sign_of_life_of_an_adopted_call_makes_its_number_busy(store: Store) -> None:
     store.report(Report(external_call_id="stranger", status="ringing", reminder_id="r1", attempt_id="theirs"))
     assert store.claim() == []
     assert store.reminder().hold_code is HoldCode.NUMBER_BUSY
@@ -151,7 +151,7 @@ def test_a_request_that_was_not_sent_leaves_the_reminder_as_it_was(store: Store,
     assert [(call.state, call.requests) for call in store.calls()] == [(CallState.NOT_PLACED, 0)]
 
 
-def test_a_found_call_is_settled_as_if_reported(store: Store, action: Action) -> None:
+def test_a_found_call_is_settled_like_a_reported_one(store: Store, action: Action) -> None:
     store.rules = able(LOOK_UP)
     store.answer(action, Unclear("no answer in time"))
     store.later(store.rules.confirm_after)
@@ -161,7 +161,7 @@ def test_a_found_call_is_settled_as_if_reported(store: Store, action: Action) ->
     assert [(call.external_call_id, call.transcript) for call in store.calls()] == [("ext-9", "Hello?")]
 
 
-def test_a_missing_call_is_looked_for_again(store: Store, action: Action) -> None:
+def test_a_call_that_is_not_found_is_looked_up_again(store: Store, action: Action) -> None:
     store.rules = able(LOOK_UP)
     store.answer(action, Unclear("no answer in time"))
     store.later(store.rules.confirm_after)
@@ -172,14 +172,14 @@ def test_a_missing_call_is_looked_for_again(store: Store, action: Action) -> Non
     assert call.wake_at == store.now + store.rules.confirm_after
 
 
-def test_a_finding_for_a_deleted_call_changes_nothing(store: Store, action: Action) -> None:
+def test_a_finding_about_a_deleted_call_changes_nothing(store: Store, action: Action) -> None:
     store.connection.execute("DELETE FROM call_logs")
     assert store.answer(action, Accepted("ext-1")) is None
     assert store.not_sent(action) is None
     assert store.found(action, NotFound()) is None
 
 
-def test_the_database_itself_forbids_a_second_open_call_to_a_number(store: Store) -> None:
+def test_the_database_forbids_a_second_open_call_to_a_number(store: Store) -> None:
     store.claim()
     with pytest.raises(IntegrityError):
         store.connection.execute(
@@ -201,13 +201,13 @@ def test_a_report_that_names_only_our_call_finds_its_reminder(store: Store, acti
     assert not transition.duplicate
 
 
-def test_the_providers_id_alone_finds_the_call_too(store: Store, action: Action) -> None:
+def test_the_providers_id_alone_identifies_the_call(store: Store, action: Action) -> None:
     store.answer(action, Accepted("ext-1"))
     store.report(Report(external_call_id="ext-1", status="completed"))
     assert store.reminder().status is Status.CALLED
 
 
-def test_one_that_names_nothing_of_ours_writes_nothing(store: Store, action: Action) -> None:
+def test_a_report_without_any_of_our_ids_writes_nothing(store: Store, action: Action) -> None:
     store.answer(action, Accepted("ext-1"))
     before = store.reminder(), store.calls()
     with pytest.raises(UnknownReminderError):
@@ -235,7 +235,7 @@ def test_the_only_candidate_is_adopted(store: Store, action: Action) -> None:
     assert [(call.external_call_id, call.status) for call in store.calls()] == [("ext-9", "completed")]
 
 
-def test_so_is_the_only_one_that_is_no_other_calls(store: Store, action: Action) -> None:
+def test_the_only_candidate_that_is_not_another_call_is_adopted(store: Store, action: Action) -> None:
     look_up = looked_for(store, action)
     store.insert("r2", "+12025550002", status="called")
     insert_call(store.connection, "r2", external_call_id="ext-8", status="completed")
@@ -245,14 +245,14 @@ def test_so_is_the_only_one_that_is_no_other_calls(store: Store, action: Action)
 
 
 @pytest.mark.parametrize("ids", [(), ("ext-8", "ext-9")], ids=["none", "two"])
-def test_none_or_several_are_no_evidence(store: Store, action: Action, ids: tuple[str, ...]) -> None:
+def test_no_candidate_or_several_prove_nothing(store: Store, action: Action, ids: tuple[str, ...]) -> None:
     store.found(looked_for(store, action), candidates(*ids))
     [call] = store.calls()
     assert (call.state, call.external_call_id, call.checks) == (CallState.UNCONFIRMED, None, 1)
     assert (store.reminder().status, store.count("webhook_receipts")) == (Status.PROCESSING, 0)
 
 
-def test_a_webhook_that_overtook_the_question_decides_which_is_meant(store: Store, action: Action) -> None:
+def test_a_webhook_before_the_look_ups_answer_decides_which_call_it_is(store: Store, action: Action) -> None:
     look_up = looked_for(store, action)
     store.report(Report(external_call_id="ext-1", status="ringing", attempt_id=action.call.id))
     before = store.reminder(), store.calls()
@@ -262,7 +262,7 @@ def test_a_webhook_that_overtook_the_question_decides_which_is_meant(store: Stor
 
 
 @pytest.mark.parametrize("number", ["+12025550194", "202\u00a0555\u200b0194", "(202) 555\n0194", "2-0-2-5-5-5-0-1-9-4"])
-def test_no_reason_is_stored_with_a_phone_number_in_it(store: Store, action: Action, number: str) -> None:
+def test_stored_reasons_contain_no_phone_number(store: Store, action: Action, number: str) -> None:
     store.answer(action, Refused(f"422 Unprocessable: {number} can't be called"))
     reminder, [call] = store.reminder(), store.calls()
     for reason in (reminder.last_error, call.error):

@@ -49,7 +49,7 @@ def test_an_empty_database_counts_nothing(store: Store) -> None:
     assert (found.unattended_since, found.paused) == (None, False)
 
 
-def test_all_that_waits_is_counted_whatever_its_time(store: Store) -> None:
+def test_all_waiting_reminders_are_counted_at_any_time(store: Store) -> None:
     store.insert("next year", scheduled_at=to_ms(NOW + 9000 * HOUR))
     store.insert("long ago", scheduled_at=to_ms(NOW - 9000 * HOUR), status="processing")
     store.insert("now", "+12025550002", status="dialing")
@@ -60,7 +60,7 @@ def test_all_that_waits_is_counted_whatever_its_time(store: Store) -> None:
     assert waiting == {Status.SCHEDULED: 1, Status.PROCESSING: 1, Status.DIALING: 1}
 
 
-def test_what_is_over_is_counted_for_a_day(store: Store) -> None:
+def test_final_reminders_are_counted_for_a_day(store: Store) -> None:
     store.insert("called", status="called")
     store.insert("wants", status="called", response="cancel_requested")
     store.insert("failed", status="failed", last_error="busy")
@@ -79,7 +79,7 @@ def test_what_is_over_is_counted_for_a_day(store: Store) -> None:
     }
 
 
-def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(store: Store) -> None:
+def test_calls_are_counted_by_their_reminders_day_and_our_outcome(store: Store) -> None:
     store.insert("r1", status="called")
     store.insert("old", status="called", scheduled_at=to_ms(NOW - 25 * HOUR))
     for number, state in enumerate(("ended", "ended", "refused", "placed")):
@@ -88,7 +88,7 @@ def test_calls_are_counted_with_their_reminders_day_and_by_what_we_concluded(sto
     assert counts(store.connection, now=NOW).calls == {"ended": 2, "refused": 1, "placed": 1}
 
 
-def test_how_calls_have_ended_is_counted_by_what_we_concluded_and_not_by_the_providers_word(store: Store) -> None:
+def test_ended_calls_are_counted_by_our_outcome_not_the_providers_status(store: Store) -> None:
     store.insert("r1", status="failed")
     store.insert("old", status="failed", scheduled_at=to_ms(NOW - 25 * HOUR))
     for number, outcome in enumerate(("not_heard", "not_heard", "hung_up", None)):
@@ -97,7 +97,7 @@ def test_how_calls_have_ended_is_counted_by_what_we_concluded_and_not_by_the_pro
     assert counts(store.connection, now=NOW).outcomes == {CallOutcome.NOT_HEARD: 2, CallOutcome.HUNG_UP: 1}
 
 
-def test_what_is_due_and_what_nobody_looks_after_is_told_by_its_oldest(store: Store) -> None:
+def test_due_and_unattended_rows_are_counted_since_their_oldest(store: Store) -> None:
     store.insert("due", scheduled_at=to_ms(NOW - HOUR))
     store.insert("due, too", scheduled_at=to_ms(NOW))
     store.insert("to come", scheduled_at=to_ms(NOW + HOUR))
@@ -122,6 +122,7 @@ def test_the_overview_shows_what_is_due_in_flight_stuck_held_and_failed(store: S
         call(store, name, look_at=at)
     store.insert("failed", status="failed")
     store.insert("expired", status="expired", scheduled_at=to_ms(MIDNIGHT))
+    store.insert("called manually", status="failed", done_at=to_ms(NOW))
     store.insert("yesterday's", status="failed", scheduled_at=to_ms(MIDNIGHT) - 1)
     found = seen(store)
     assert (found.due_next_hour, found.due, found.due_since) == (2, 1, NOW - HOUR)
@@ -131,7 +132,7 @@ def test_the_overview_shows_what_is_due_in_flight_stuck_held_and_failed(store: S
     assert (found.last_report, found.paused, found.paused_since) == (None, False, None)
 
 
-def test_a_glance_tells_of_the_last_report_and_of_the_pause(store: Store) -> None:
+def test_the_stats_include_the_last_report_and_the_pause(store: Store) -> None:
     for place, at in enumerate((NOW - HOUR, NOW)):
         store.connection.execute(
             "INSERT INTO webhook_receipts VALUES (?, 'r1', 'completed', ?)", (f"ext-{9 - place}", to_ms(at))
@@ -141,12 +142,12 @@ def test_a_glance_tells_of_the_last_report_and_of_the_pause(store: Store) -> Non
     assert (found.last_report, found.paused, found.paused_since) == (NOW, True, NOW)
 
 
-def test_of_a_pause_by_another_programs_sql_nobody_knows_since_when(store: Store) -> None:
+def test_a_pause_by_another_programs_sql_has_no_start_time(store: Store) -> None:
     store.connection.execute("INSERT INTO settings VALUES ('paused', 'true')")
     assert (seen(store).paused, seen(store).paused_since) == (True, None)
 
 
-def test_no_question_reads_a_whole_table(store: Store) -> None:
+def test_no_query_reads_a_whole_table(store: Store) -> None:
     """An index may be read whole where it has only what waits; but of a table only the rows that an index names."""
     asked: list[str] = []
     store.connection.set_trace_callback(asked.append)
@@ -161,14 +162,14 @@ def test_no_question_reads_a_whole_table(store: Store) -> None:
             assert not re.match(r"SCAN (reminders|call_logs|webhook_receipts)", step) or is_bounded, (sql, plan)
 
 
-def test_what_waits_is_counted_without_a_look_at_its_rows(store: Store) -> None:
+def test_waiting_reminders_are_counted_from_an_index_only(store: Store) -> None:
     for sql in (stats._WAITING, stats._DUE, stats._DUE_BEFORE):
         parameters = {name: 1 for name in ("now", "until", "most") if f":{name}" in sql}
         plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters).fetchall()]
         assert any("COVERING INDEX reminders_to_look_at" in step for step in plan), (sql, plan)
 
 
-def test_what_is_counted_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counting_stops_at_a_limit(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(9):
         store.insert(f"w{number}")
         store.insert(f"c{number}", status="called", scheduled_at=to_ms(NOW) - number)
@@ -182,7 +183,7 @@ def test_what_is_counted_is_bounded(store: Store, monkeypatch: pytest.MonkeyPatc
     assert found.calls == {"ended": 1}
 
 
-def test_a_million_rows_cost_a_scrape_little(connection: Connection) -> None:
+def test_a_scrape_is_cheap_with_a_million_rows(connection: Connection) -> None:
     """Not a million here, but enough that a reading of the whole table would show in SQLite's own count of steps."""
 
     def steps() -> int:
@@ -208,7 +209,7 @@ def test_a_million_rows_cost_a_scrape_little(connection: Connection) -> None:
     assert steps() <= before + 2
 
 
-def test_the_next_wakes_are_the_earliest_of_reminders_and_calls_and_all_alive_calls_are_named(store: Store) -> None:
+def test_the_next_wakes_are_the_earliest_reminder_and_call_with_all_alive_calls(store: Store) -> None:
     store.insert("soon", scheduled_at=to_ms(NOW + HOUR))
     store.insert("rings", "+12025550002", status="processing")
     call(store, "rings", look_at=NOW + 2 * HOUR)
@@ -225,6 +226,6 @@ def test_alive_calls_are_read_on_request_and_whenever_one_of_them_is_due(store: 
     assert (due.call, due.alive) == (NOW + HOUR, (("call-of-rings", NOW),))
 
 
-def test_who_paused_is_found_by_an_index_however_much_was_done_since(store: Store) -> None:
+def test_the_actor_of_a_pause_is_found_by_an_index(store: Store) -> None:
     plan = [row["detail"] for row in store.connection.execute(f"EXPLAIN QUERY PLAN {settings._LAST_PAUSE}")]
     assert plan == ["SCAN audit USING INDEX audit_pauses"]

@@ -79,13 +79,13 @@ def rows(connection: Connection, columns: dict[str, list[str]]) -> dict[str, lis
     }
 
 
-def test_every_schema_up_to_the_last_release_is_on_file() -> None:
+def test_every_released_schema_has_a_stored_copy() -> None:
     assert schemas.versions() == list(range(1, len(schemas.versions()) + 1))
     assert schemas.versions()[-1] == NEWEST
 
 
 @pytest.mark.parametrize("version", schemas.versions())
-def test_a_database_of_every_schema_becomes_one_like_a_new_one_and_keeps_its_rows(version: int, tmp_path: Path) -> None:
+def test_a_database_of_every_schema_is_migrated_to_the_newest_with_its_rows(version: int, tmp_path: Path) -> None:
     schemas.build(version, tmp_path / "old.db")
     with closing(connect(str(tmp_path / "old.db"))) as old:
         columns = schemas.tables(old)
@@ -98,7 +98,7 @@ def test_a_database_of_every_schema_becomes_one_like_a_new_one_and_keeps_its_row
         assert check(upgraded) == []
 
 
-def test_what_an_older_schema_held_is_copied_before_it_is_changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_database_is_copied_before_it_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schemas.one_more(monkeypatch)
     schemas.build(1, path)
     with closing(connect(str(path))) as old:
@@ -112,7 +112,7 @@ def test_what_an_older_schema_held_is_copied_before_it_is_changed(path: Path, mo
     assert sorted(file.name for file in path.parent.iterdir()) == [path.name, kept.name]
 
 
-def test_without_that_copy_nothing_is_changed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_that_copy_nothing_is_migrated(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schemas.one_more(monkeypatch)
     schemas.build(1, path)
     older_copy(path, 1).mkdir()
@@ -128,7 +128,7 @@ def test_a_new_or_newest_database_is_not_copied(path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_kill_9_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_path: Path) -> None:
+def test_kill_9_during_a_migration_leaves_the_old_or_the_new_schema(tmp_path: Path) -> None:
     old = tmp_path / "old.db"
     schemas.build(1, old)
     with closing(connect(str(old))) as connection:
@@ -145,9 +145,7 @@ def test_kill_9_anywhere_in_a_migration_leaves_the_old_schema_or_the_new(tmp_pat
     assert done[-1] == f"0 4 {newest} {after} ok"
 
 
-def test_a_file_that_is_no_copy_of_the_database_is_not_replaced_by_one_and_nothing_is_upgraded(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_file_in_place_of_the_copy_prevents_the_migration(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     schemas.one_more(monkeypatch)
     schemas.build(1, path)
     older_copy(path, 1).write_text("precious")

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from loguru import logger
 
 from reminderd.core.answers import Report
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.providers.base import Route, Webhook
 from reminderd.providers.generic.webhooks import routes
 from reminderd.web.app import Health, build_app

@@ -26,7 +26,7 @@ def is_a_problem(answer: httpx.Response, status: int) -> dict[str, Any]:
     return told
 
 
-async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_ref(tmp_path: Path) -> None:
+async def test_an_added_reminder_can_be_looked_up_by_id_and_by_ref(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         answer = await api.post(REMINDER)
         assert answer.status_code == 201
@@ -40,7 +40,7 @@ async def test_a_reminder_that_is_handed_in_can_be_looked_up_by_its_id_and_its_r
         assert "message" not in stored
 
 
-async def test_a_patient_who_will_not_be_called_is_a_warning_in_the_answer(tmp_path: Path) -> None:
+async def test_the_answer_warns_of_a_patient_who_will_not_be_called(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.execute("INSERT INTO opt_outs (phone_number) VALUES ('+12025550147')")
         other = REMINDER | {"ref": "b", "phone_number": "+12025550148"}
@@ -50,7 +50,7 @@ async def test_a_patient_who_will_not_be_called_is_a_warning_in_the_answer(tmp_p
         assert (await api.post(REMINDER)).json()["warnings"] == [], "the same again stores nothing"
 
 
-async def test_a_time_without_an_offset_is_the_patients_else_the_clinics(tmp_path: Path) -> None:
+async def test_a_time_without_an_offset_is_in_the_patients_or_the_clinics_zone(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         local = REMINDER | {"scheduled_at": "2099-03-01 16:00"}
         assert (await api.post(local)).json()["scheduled_at"] == "2099-03-01T15:00:00.000+00:00"
@@ -58,7 +58,7 @@ async def test_a_time_without_an_offset_is_the_patients_else_the_clinics(tmp_pat
         assert (await api.post(abroad)).json()["scheduled_at"] == "2099-03-01T21:00:00.000+00:00"
 
 
-async def test_the_same_again_changes_nothing_and_an_edit_changes_it_until_it_was_called(tmp_path: Path) -> None:
+async def test_a_repeat_changes_nothing_and_an_edit_is_stored_until_the_patient_was_called(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         first = (await api.post(REMINDER)).json()
         again = await api.post(REMINDER)
@@ -73,7 +73,7 @@ async def test_the_same_again_changes_nothing_and_an_edit_changes_it_until_it_wa
         assert await api.count() == 1
 
 
-async def test_without_a_ref_the_same_words_to_the_same_number_at_the_same_time_are_one_reminder(
+async def test_without_a_ref_the_same_message_number_and_time_are_one_reminder(
     tmp_path: Path,
 ) -> None:
     async with an_api(tmp_path) as api:
@@ -83,7 +83,7 @@ async def test_without_a_ref_the_same_words_to_the_same_number_at_the_same_time_
         assert first.json()["id"] == second.json()["id"]
 
 
-async def test_a_list_is_taken_whole_or_not_at_all_with_every_mistake_at_its_place(tmp_path: Path) -> None:
+async def test_a_list_is_stored_whole_or_not_at_all_and_every_error_has_its_place(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         bad = [REMINDER, REMINDER | {"ref": "b", "phone_number": "030"}, {"ref": 5, "colour": "red"}, "x"]
         told = is_a_problem(await api.post(bad), 400)
@@ -136,19 +136,19 @@ async def test_a_list_has_one_to_a_thousand(tmp_path: Path, body: list[Any]) -> 
         assert (await api.post(body)).status_code in {400, 413}
 
 
-async def test_a_reminder_that_is_twice_in_a_list_is_an_error(tmp_path: Path) -> None:
+async def test_a_duplicate_in_a_list_is_an_error(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         told = is_a_problem(await api.post([REMINDER, REMINDER]), 400)
         assert told["errors"][0]["pointer"] == "/1"
 
 
-async def test_one_whose_time_is_over_is_not_taken(tmp_path: Path) -> None:
+async def test_a_reminder_whose_time_is_over_is_refused(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         told = is_a_problem(await api.post(REMINDER | {"scheduled_at": "2020-01-01 10:00"}), 400)
         assert told["errors"][0]["detail"].startswith("too late; it was to be called before")
 
 
-async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) -> None:
+async def test_a_deleted_reminder_is_cancelled_and_stays_cancelled(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.post(REMINDER)
         for _ in range(2):
@@ -162,7 +162,7 @@ async def test_one_that_is_taken_back_is_cancelled_and_stays_so(tmp_path: Path) 
         )
 
 
-async def test_every_act_is_in_the_audit(tmp_path: Path) -> None:
+async def test_every_change_is_in_the_audit(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.post([REMINDER, REMINDER | {"ref": "b"}])
         await api.post(REMINDER)
@@ -175,13 +175,13 @@ async def test_every_act_is_in_the_audit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nobody", "a/b", "%00", "%E2%82%AC", "x" * 300])
-async def test_what_nobody_has_is_not_found(tmp_path: Path, name: str) -> None:
+async def test_an_unknown_name_is_404(tmp_path: Path, name: str) -> None:
     async with an_api(tmp_path) as api:
         is_a_problem(await api.get(name), 404)
         is_a_problem(await api.client.delete(f"/api/reminders/{name}"), 404)
 
 
-async def test_a_ref_that_is_anothers_id_neither_shows_nor_cancels_the_other(tmp_path: Path) -> None:
+async def test_a_ref_that_equals_another_reminders_id_is_a_conflict(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         other = (await api.post(REMINDER)).json()
         own = await api.post(REMINDER | {"ref": other["id"]})
@@ -194,7 +194,7 @@ async def test_a_ref_that_is_anothers_id_neither_shows_nor_cancels_the_other(tmp
         assert (await api.get("appointment-1")).json() | {"warnings": []} == other
 
 
-async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -> None:
+async def test_an_id_from_another_program_is_encoded_in_the_location_header(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.execute(
             "INSERT INTO reminders (id, ref, phone_number, message, scheduled_at)"
@@ -205,21 +205,21 @@ async def test_an_id_of_foreign_sql_is_encoded_in_its_location(tmp_path: Path) -
         assert (await api.client.get(answer.headers["location"])).json() | {"warnings": []} == answer.json()
 
 
-async def test_a_number_in_the_place_of_a_fields_name_is_not_repeated(tmp_path: Path) -> None:
+async def test_an_unknown_field_that_is_a_phone_number_is_not_repeated(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         told = is_a_problem(await api.post([REMINDER | {"+12025550147": "Tomorrow at nine."}]), 400)
         assert told["errors"][0]["pointer"] == "/0"
         assert told["errors"][0]["detail"].startswith("unknown field; expected only phone_number, ")
 
 
-async def test_a_ref_may_have_a_slash_in_it(tmp_path: Path) -> None:
+async def test_a_ref_may_contain_a_slash(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.post(REMINDER | {"ref": "2099/03/01 Müller"})
         assert (await api.get("2099%2F03%2F01%20M%C3%BCller")).status_code == 200
 
 
 @pytest.mark.parametrize("given", ["", "Bearer", f"Bearer {TOKEN}x", f"Basic {TOKEN}", "Bearer é"])
-async def test_without_the_token_nobody_comes_in(tmp_path: Path, given: str) -> None:
+async def test_a_missing_or_wrong_token_is_refused(tmp_path: Path, given: str) -> None:
     async with an_api(tmp_path) as api:
         headers = {b"Authorization": given.encode()}
         answer = await api.client.post("/api/reminders", json=REMINDER, headers=headers)
@@ -228,7 +228,7 @@ async def test_without_the_token_nobody_comes_in(tmp_path: Path, given: str) -> 
         assert await api.count() == 0
 
 
-async def test_no_json_no_post_and_too_long_have_answers_of_their_own(tmp_path: Path) -> None:
+async def test_a_wrong_content_type_body_method_or_path_has_its_own_status_code(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         text = {"Content-Type": "text/plain"}
         is_a_problem(await api.client.post("/api/reminders", content=b"{}", headers=text), 415)
@@ -241,7 +241,7 @@ async def test_no_json_no_post_and_too_long_have_answers_of_their_own(tmp_path: 
         is_a_problem(await api.client.get("/api/other"), 404)
 
 
-async def test_twenty_at_once_make_one_reminder(tmp_path: Path) -> None:
+async def test_twenty_simultaneous_requests_add_one_reminder(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         answers: list[httpx.Response] = []
 
@@ -256,7 +256,7 @@ async def test_twenty_at_once_make_one_reminder(tmp_path: Path) -> None:
         assert await api.count() == 1
 
 
-async def test_a_reminder_with_a_template_is_spoken_in_the_clinics_own_words(tmp_path: Path) -> None:
+async def test_a_reminder_with_a_template_gets_the_templates_message(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         '[messages]\nclinic = "Dr. Brown"\ntemplates.checkup = "{clinic} sees you on {date} at {time}."\n'
     )
@@ -269,7 +269,23 @@ async def test_a_reminder_with_a_template_is_spoken_in_the_clinics_own_words(tmp
         assert row["message"] == "Dr. Brown sees you on Monday, March 2 at 4:00 PM."
 
 
-async def test_without_a_ref_a_request_after_the_delete_of_the_same_is_a_new_reminder(tmp_path: Path) -> None:
+async def test_the_language_of_a_reminder_is_stored_and_what_fills_its_template_is_not(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('[messages]\ntemplates.checkup = "{name}: {provider}, {place}."\n')
+    filled = {"template": "checkup", "name": "Ana", "provider": "Dr. Lee", "place": "Room 4", "language": "EN-gb"}
+    of_a_template = {name: value for name, value in REMINDER.items() if name != "message"} | filled
+    async with an_api(tmp_path) as api:
+        told = is_a_problem(await api.post(of_a_template | {"name": None, "language": "?"}), 400)
+        assert [error["pointer"] for error in told["errors"]] == ["/language", "/name"]
+        added = await api.post(of_a_template)
+        assert (added.status_code, added.json()["language"], added.json()["warnings"]) == (201, "en-GB", [])
+        row = await api.database.read(lambda connection: connection.execute("SELECT * FROM reminders").fetchone())
+        assert (row["message"], row["language"]) == ("Ana: Dr. Lee, Room 4.", "en-GB")
+        assert not {"name", "provider", "place"} & set(row.keys())
+        changed = await api.post(of_a_template | {"language": "en-AU"})
+        assert (changed.status_code, changed.json()["language"]) == (200, "en-AU")
+
+
+async def test_without_a_ref_adding_a_deleted_reminder_again_adds_a_new_one(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
     async with an_api(tmp_path) as api:
         seen: list[str] = []
@@ -285,7 +301,7 @@ async def test_without_a_ref_a_request_after_the_delete_of_the_same_is_a_new_rem
         assert await api.count() == 3
 
 
-async def test_a_repeated_request_never_revives_what_staff_have_cancelled(tmp_path: Path) -> None:
+async def test_a_repeated_request_never_revives_a_reminder_that_staff_cancelled(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
     async with an_api(tmp_path) as api:
         stored = (await api.post(nameless)).json()
@@ -302,7 +318,7 @@ async def test_a_repeated_request_never_revives_what_staff_have_cancelled(tmp_pa
         assert (await api.post(nameless)).status_code == 201
 
 
-async def test_a_number_that_has_opted_out_stays_so_on_record(tmp_path: Path) -> None:
+async def test_a_delete_keeps_opted_out_as_the_reason(tmp_path: Path) -> None:
     nameless = {name: value for name, value in REMINDER.items() if name != "ref"}
     async with an_api(tmp_path) as api:
         stored = (await api.post(nameless)).json()
@@ -314,7 +330,7 @@ async def test_a_number_that_has_opted_out_stays_so_on_record(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("written", "asked"), [("T\u00a07", "T 7"), ("T\u00adx", "Tx"), ("Mu\u0308", "M\u00fc"), ("7 ", "7")]
 )
-async def test_a_name_is_found_by_what_can_be_seen_of_it(tmp_path: Path, written: str, asked: str) -> None:
+async def test_a_reminder_is_found_by_how_its_name_looks(tmp_path: Path, written: str, asked: str) -> None:
     async with an_api(tmp_path) as api:
         stored = (await api.post(REMINDER)).json()
         await api.execute(f"UPDATE reminders SET ref = '{written}'")
@@ -324,7 +340,7 @@ async def test_a_name_is_found_by_what_can_be_seen_of_it(tmp_path: Path, written
         assert (await api.client.delete(f"/api/reminders/{asked}")).json()["status"] == "cancelled"
 
 
-async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> None:
+async def test_a_changed_phone_number_for_a_ref_is_held_for_staff(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         await api.post(REMINDER)
         answer = await api.post(REMINDER | {"phone_number": "+1 202 555 0148"})
@@ -342,10 +358,47 @@ async def test_another_number_under_a_ref_is_held_for_staff(tmp_path: Path) -> N
         assert (again.status_code, again.json()) == (200, held | {"warnings": [still]})
 
 
-async def test_what_should_be_looked_at_again_is_in_the_answer(tmp_path: Path) -> None:
+async def test_the_answer_has_warnings_about_the_message_and_the_ref(tmp_path: Path) -> None:
     async with an_api(tmp_path) as api:
         asked = [REMINDER | {"ref": "0047", "message": "Dear {name}"}, REMINDER | {"ref": "47"}]
         zero, seven = (await api.post(asked)).json()["reminders"]
         assert [warning.partition(":")[0] for warning in zero["warnings"]] == ["message"]
         assert [warning.partition(" may be")[0] for warning in seven["warnings"]] == ["ref: 47"]
         assert "warnings" not in (await api.get("0047")).json()
+
+
+async def test_staff_of_the_clinics_own_system_note_that_they_have_called_the_patient(tmp_path: Path) -> None:
+    async with an_api(tmp_path) as api:
+        await api.post([REMINDER, REMINDER | {"ref": "b"}, REMINDER | {"ref": "c"}])
+        await api.execute("UPDATE reminders SET status = 'failed', end_code = 'no_report' WHERE ref = 'b'")
+        await api.execute("UPDATE reminders SET status = 'called' WHERE ref = 'c'")
+        path = "/api/reminders/{}/done"
+        waited = await api.client.post(path.format("appointment-1"))
+        assert (waited.status_code, waited.json()["end_code"]) == (200, "done_by_staff")
+        failed = await api.client.post(path.format("b"), json={"note": "he comes, 0170 123456"})
+        assert (failed.json()["status"], failed.json()["end_code"]) == ("failed", "no_report")
+        assert failed.json()["done_at"] is not None
+        again = await api.client.post(path.format("b"), json={"note": "he comes, 0170 123456"})
+        assert (again.status_code, again.json()) == (200, failed.json())
+        is_a_problem(await api.client.post(path.format("c")), 409)
+        is_a_problem(await api.client.post(path.format("nobody")), 404)
+        details = await api.database.read(
+            lambda c: [
+                row[0] for row in c.execute("SELECT detail FROM audit WHERE act = 'done' ORDER BY id").fetchall()
+            ]
+        )
+        assert details == [None, "he comes, *********56"]
+
+
+@pytest.mark.parametrize(
+    ("body", "pointers"),
+    [("[]", None), ("{", None), ('{"note": 1, "why": ""}', ["/why", "/note"]), ('{"note": " "}', ["/note"])],
+)
+async def test_a_note_that_cannot_be_read_is_refused(tmp_path: Path, body: str, pointers: list[str] | None) -> None:
+    async with an_api(tmp_path) as api:
+        await api.post(REMINDER)
+        headers = {"Content-Type": "application/json"}
+        answer = await api.client.post("/api/reminders/appointment-1/done", content=body, headers=headers)
+        told = is_a_problem(answer, 400)
+        assert [error["pointer"] for error in told.get("errors", [])] == (pointers or [])
+        assert (await api.get("appointment-1")).json()["status"] == "scheduled"

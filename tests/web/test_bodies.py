@@ -16,19 +16,19 @@ async def in_chunks(length: int) -> AsyncIterator[bytes]:
         yield b"x" * LIMIT
 
 
-async def test_a_sender_of_ten_megabytes_sees_why_they_were_refused(web: WebServer) -> None:
+async def test_a_body_of_ten_megabytes_is_answered_with_413(web: WebServer) -> None:
     answer = await web.post(b"x" * TEN_MEBIBYTES)
     assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
     assert (await web.post()).status_code == 200
 
 
-async def test_a_sender_of_ten_megabytes_in_chunks_sees_it_too(web: WebServer) -> None:
+async def test_a_chunked_body_of_ten_megabytes_is_answered_with_413(web: WebServer) -> None:
     answer = await web.post(in_chunks(TEN_MEBIBYTES))
     assert (answer.status_code, answer.json()) == (413, {"error": "Payload too large"})
     assert [line.strip() for line in web.log] == ["WARNING webhook refused with 413: Payload too large"]
 
 
-async def test_a_body_of_just_the_limit_is_taken(web: WebServer) -> None:
+async def test_a_body_of_exactly_the_limit_is_accepted(web: WebServer) -> None:
     assert (await web.post(PAYLOAD.ljust(LIMIT))).status_code == 200
     assert (await web.post(PAYLOAD.ljust(LIMIT + 1))).status_code == 413
 
@@ -37,7 +37,7 @@ async def test_a_large_body_to_a_wrong_path_is_answered_404(web: WebServer) -> N
     assert (await web.post(b"x" * TEN_MEBIBYTES, path="/elsewhere")).status_code == 404
 
 
-async def test_a_body_without_end_is_answered_and_then_cut_off() -> None:
+async def test_an_endless_body_is_answered_and_then_cut_off() -> None:
     async with a_web_server() as web:
         stream = await web.begin("Transfer-Encoding: chunked")
         answers: list[bytes] = []
@@ -54,7 +54,7 @@ async def test_a_body_without_end_is_answered_and_then_cut_off() -> None:
         await stream.aclose()
 
 
-async def test_the_rest_of_a_refused_body_is_awaited_for_a_bounded_time() -> None:
+async def test_the_rest_of_a_refused_body_is_awaited_for_a_limited_time() -> None:
     async with a_web_server(drain_seconds=0.02) as web:
         stream = await web.begin(f"Content-Length: {TEN_MEBIBYTES}")
         assert (await read_to_the_end(stream)).startswith(b"HTTP/1.1 413")
@@ -72,7 +72,7 @@ async def test_a_body_that_does_not_arrive_times_out() -> None:
     assert [line.strip() for line in web.log] == ["WARNING webhook refused with 408: Request timeout"]
 
 
-async def test_slow_senders_keep_nobody_out() -> None:
+async def test_slow_senders_do_not_block_others() -> None:
     async with a_web_server(in_work=1, body_seconds=20) as web:
         slow = [await web.begin(f"Content-Length: {LIMIT}") for _ in range(50)]
         assert (await web.post()).status_code == 200
@@ -84,7 +84,7 @@ def a_body(memory: BodyMemory, *, limit: int = MEBIBYTE, read_limit: int = 2 * M
     return Body(limit, read_limit, memory, trio.sleep_forever)  # nothing more arrives
 
 
-async def test_bodies_share_their_room_and_give_it_back() -> None:
+async def test_bodies_share_memory_and_give_it_back() -> None:
     memory = BodyMemory(MEBIBYTE)
     first, second, third = a_body(memory), a_body(memory), a_body(memory)
     first.add(b"x" * MEBIBYTE, more=False)
@@ -99,13 +99,13 @@ async def test_bodies_share_their_room_and_give_it_back() -> None:
     assert len(await third.read()) == MEBIBYTE
 
 
-async def test_a_common_webhook_needs_no_room() -> None:
+async def test_a_small_body_does_not_count_toward_the_shared_memory() -> None:
     body = a_body(BodyMemory(0))
     body.add(b"x" * FREE_BYTES, more=False)
     assert len(await body.read()) == FREE_BYTES
 
 
-async def test_a_body_that_grew_too_large_holds_nothing() -> None:
+async def test_a_body_that_exceeds_the_limit_gives_its_memory_back() -> None:
     memory = BodyMemory(MEBIBYTE)
     body = a_body(memory, limit=2 * FREE_BYTES)
     body.add(b"x" * 2 * FREE_BYTES, more=True)
@@ -116,7 +116,7 @@ async def test_a_body_that_grew_too_large_holds_nothing() -> None:
         await body.read()
 
 
-async def test_dropping_ends_at_its_limit_even_if_the_body_does_not() -> None:
+async def test_dropping_a_body_ends_at_a_limit() -> None:
     body = a_body(BodyMemory(0), read_limit=1000)
     body.drop()
     body.add(b"x" * 1001, more=True)

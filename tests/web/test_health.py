@@ -3,17 +3,17 @@ import pytest
 from tests.support.web_server import PATH, WebServer
 
 
-async def test_the_process_answers(web: WebServer) -> None:
+async def test_a_live_process_answers_ok(web: WebServer) -> None:
     answer = await web.client.get("/health")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-async def test_it_is_ready_while_every_part_works(web: WebServer) -> None:
+async def test_the_process_is_ready_while_every_part_works(web: WebServer) -> None:
     answer = await web.client.get("/health/ready")
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
 
 
-async def test_the_parts_that_fail_are_named(web: WebServer) -> None:
+async def test_failing_parts_are_named(web: WebServer) -> None:
     web.parts["poll loop"] = "no heartbeat for 45 s"
     answer = await web.client.get("/health/ready")
     assert answer.status_code == 503
@@ -21,7 +21,7 @@ async def test_the_parts_that_fail_are_named(web: WebServer) -> None:
 
 
 @pytest.mark.parametrize("path", ["/health", "/health/ready"])
-async def test_a_monitor_may_ask_for_the_head_only(web: WebServer, path: str) -> None:
+async def test_health_checks_answer_head_requests(web: WebServer, path: str) -> None:
     answer = await web.client.head(path)
     assert (answer.status_code, answer.content) == (200, b"")
 
@@ -36,7 +36,7 @@ async def test_a_monitor_may_ask_for_the_head_only(web: WebServer, path: str) ->
         ("FROBNICATE", PATH, {"POST"}),
     ],
 )
-async def test_a_wrong_method_is_answered_with_the_right_ones(
+async def test_a_wrong_method_is_answered_with_the_allowed_ones(
     web: WebServer, method: str, path: str, allowed: set[str]
 ) -> None:
     answer = await web.client.request(method, path)

@@ -48,7 +48,7 @@ async def client(page: Page) -> AsyncIterator[httpx.AsyncClient]:
             stopping.set()
 
 
-async def test_prometheus_gets_its_page_in_its_own_format(client: httpx.AsyncClient, page: Page) -> None:
+async def test_prometheus_gets_the_page_in_its_own_format(client: httpx.AsyncClient, page: Page) -> None:
     answer = await client.get("/metrics")
     assert (answer.status_code, answer.content) == (200, page.text)
     assert answer.headers["Content-Type"] == CONTENT_TYPE
@@ -59,17 +59,17 @@ async def test_any_other_path_is_not_found(client: httpx.AsyncClient, path: str)
     assert (await client.get(path)).status_code == 404
 
 
-async def test_nothing_can_be_sent_to_it(client: httpx.AsyncClient) -> None:
+async def test_the_metrics_page_refuses_post_requests(client: httpx.AsyncClient) -> None:
     assert (await client.post("/metrics", content=b"x" * 100_000)).status_code == 405
 
 
-async def test_a_page_that_breaks_names_no_internal(client: httpx.AsyncClient, page: Page) -> None:
+async def test_an_error_while_building_the_page_shows_no_details(client: httpx.AsyncClient, page: Page) -> None:
     page.error = ValueError("+12025550001")
     answer = await client.get("/metrics")
     assert (answer.status_code, answer.json()) == (500, {"error": "Internal server error"})
 
 
-async def test_each_webhook_is_counted_by_its_code_and_nothing_else_is() -> None:
+async def test_only_webhooks_are_counted_by_status_code() -> None:
     codes: list[int] = []
     async with a_web_server(answered=codes.append) as web:
         await web.post()

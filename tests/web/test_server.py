@@ -22,7 +22,7 @@ UPGRADE = (
 )
 
 
-def test_a_port_in_use_is_one_line() -> None:
+def test_a_port_in_use_is_a_one_line_error() -> None:
     with bind("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         with pytest.raises(PortUnavailableError) as raised:
@@ -41,13 +41,13 @@ def test_a_port_in_use_is_one_line() -> None:
         ("a..b", "the configured host"),
     ],
 )
-def test_an_address_that_is_not_ours_is_one_line(host: str, shown: str) -> None:
+def test_an_unusable_address_is_a_one_line_error(host: str, shown: str) -> None:
     with pytest.raises(PortUnavailableError, match=rf"^can't listen on {shown} port 0: .+$"):
         bind(host, 0)
 
 
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
-async def test_ipv6_is_served_and_its_url_can_be_used(host: str) -> None:
+async def test_ipv6_is_served_under_a_usable_url(host: str) -> None:
     try:
         listener = bind(host, 0)
     except PortUnavailableError:
@@ -74,11 +74,11 @@ async def test_a_client_that_connects_before_the_start_is_answered_after_it() ->
     await stream.aclose()
 
 
-async def test_answers_do_not_reveal_what_serves_them(web: WebServer) -> None:
+async def test_answers_do_not_reveal_the_server_software(web: WebServer) -> None:
     assert "server" not in (await web.client.get("/health")).headers
 
 
-async def test_a_stop_finishes_the_request_in_flight_and_takes_no_other() -> None:
+async def test_a_stop_finishes_the_request_in_flight_and_accepts_no_other() -> None:
     async with a_web_server() as web, trio.open_nursery() as nursery:
         web.recorder.hold()
         answers: list[httpx.Response] = []
@@ -107,7 +107,7 @@ async def test_a_stop_does_not_wait_for_idle_connections() -> None:
         await web.stopped.wait()
 
 
-async def test_a_stop_cuts_off_what_outlasts_the_grace() -> None:
+async def test_a_stop_cuts_off_requests_that_outlast_the_grace_period() -> None:
     async with a_web_server(grace=0.02) as web:
         web.recorder.hold()
         stream = await web.begin(f"Content-Length: {len(PAYLOAD)}")
@@ -122,14 +122,14 @@ async def test_a_stop_cuts_off_what_outlasts_the_grace() -> None:
 @pytest.mark.parametrize(
     "head", [b"GET /health HTTP/1.0\r\n\r\n", b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"]
 )
-async def test_a_connection_is_closed_when_its_sender_asks_for_that(web: WebServer, head: bytes) -> None:
+async def test_a_connection_is_closed_if_its_sender_asks_for_it(web: WebServer, head: bytes) -> None:
     stream = await web.connect()
     await stream.send_all(head)
     assert (await read_to_the_end(stream)).endswith(b'{"status": "ok"}')
     await stream.aclose()
 
 
-async def test_a_connection_beyond_the_bound_waits_until_another_is_closed() -> None:
+async def test_a_connection_beyond_the_limit_waits_until_another_is_closed() -> None:
     async with a_web_server(max_connections=2) as web:
         first, second, third = [await web.begin(method="GET", path="/health") for _ in range(3)]
         for stream in (first, second):
@@ -140,7 +140,7 @@ async def test_a_connection_beyond_the_bound_waits_until_another_is_closed() -> 
             await stream.aclose()
 
 
-async def test_a_sender_that_hangs_up_before_answers_to_requests_sent_ahead_gives_its_seat_back() -> None:
+async def test_a_pipelining_client_that_hangs_up_early_frees_its_connection() -> None:
     request = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nX-Signature: ours\r\nContent-Length: {len(PAYLOAD)}\r\n\r\n".encode()
     async with a_web_server(max_connections=1) as web:
         for _ in range(20):
@@ -170,7 +170,7 @@ async def test_a_websocket_is_refused(web: WebServer, path: str) -> None:
         b"GET / HTTP/1.1\r\nA: " + b"x" * 100_000,
     ],
 )
-async def test_no_sender_can_break_the_server(web: WebServer, sent: bytes) -> None:
+async def test_no_request_can_break_the_server(web: WebServer, sent: bytes) -> None:
     async with await web.connect() as stream:
         with suppress(trio.BrokenResourceError):  # the server may have had enough before all is sent
             await stream.send_all(sent)
@@ -183,7 +183,7 @@ async def test_no_sender_can_break_the_server(web: WebServer, sent: bytes) -> No
 @pytest.mark.parametrize(
     ("target", "status"), [("?x", 404), ("*", 404), ("http://[bad", 404), ("http://test/health", 200)]
 )
-async def test_a_target_that_is_more_or_less_than_a_path_is_answered(web: WebServer, target: str, status: int) -> None:
+async def test_a_target_that_is_not_a_plain_path_is_answered(web: WebServer, target: str, status: int) -> None:
     stream = await web.begin(method="GET", path=target)
     assert (await read_answer(stream)).startswith(b"HTTP/1.1 %d" % status)
     await stream.aclose()
@@ -210,7 +210,7 @@ async def a_server_that_reads_no_body(go_on: trio.Event) -> AsyncIterator[int]:
 
 
 @pytest.mark.parametrize("hangs_up", [True, False])
-async def test_a_sender_of_a_body_that_nobody_reads_gives_its_place_back(*, hangs_up: bool) -> None:
+async def test_an_unread_body_frees_its_connection_afterward(*, hangs_up: bool) -> None:
     """Also if it resets the connection before the answer."""
     go_on = trio.Event()
     async with a_server_that_reads_no_body(go_on) as port:

@@ -38,9 +38,7 @@ async def waiting(throttle: Throttle, count: int) -> None:
         await trio.sleep(0.001)
 
 
-async def test_after_some_wrong_tokens_the_next_one_waits_for_its_answer_until_the_stop(
-    api: Api, throttle: Throttle
-) -> None:
+async def test_the_answer_to_another_wrong_token_waits_at_most_until_the_stop(api: Api, throttle: Throttle) -> None:
     assert {(await guess(api)).status_code for _ in range(FREE)} == {401}
     answers = []
 
@@ -56,9 +54,7 @@ async def test_after_some_wrong_tokens_the_next_one_waits_for_its_answer_until_t
     await waiting(throttle, 0)
 
 
-async def test_meanwhile_the_right_token_webhooks_and_other_addresses_are_answered_at_once(
-    api: Api, throttle: Throttle
-) -> None:
+async def test_throttling_does_not_delay_right_tokens_webhooks_or_other_addresses(api: Api, throttle: Throttle) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(FREE):
             await guess(api)
@@ -79,7 +75,7 @@ async def test_meanwhile_the_right_token_webhooks_and_other_addresses_are_answer
     await waiting(throttle, 0)
 
 
-async def test_an_address_that_no_trusted_proxy_forwards_is_not_believed(tmp_path: Path) -> None:
+async def test_a_forwarded_address_from_an_untrusted_client_is_ignored(tmp_path: Path) -> None:
     throttle = Throttle(pace=A_DAY)
     async with an_api(tmp_path, throttle=throttle) as api, trio.open_nursery() as nursery:
         for number in range(FREE):

@@ -17,7 +17,7 @@ from attrs import define, field, frozen
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.providers.twilio.client import TwilioProvider
 from reminderd.providers.twilio.signature import signature
 from reminderd.providers.twilio.voice_api import Account
@@ -128,7 +128,7 @@ def verbs(answer: httpx.Response) -> list[str]:
     return [verb.tag for verb in ET.fromstring(answer.content)]  # noqa: S314 - our own
 
 
-async def test_a_status_is_recorded_and_answered_without_a_word() -> None:
+async def test_a_status_is_recorded_and_answered_with_an_empty_body() -> None:
     async with a_twilio_web() as web:
         answer = await web.post(f"status/{CALL}", {"CallStatus": "completed", "CallDuration": "31"})
         assert (answer.status_code, answer.content) == (204, b"")
@@ -137,7 +137,7 @@ async def test_a_status_is_recorded_and_answered_without_a_word() -> None:
         ]
 
 
-async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> None:
+async def test_a_patient_who_answers_hears_the_message_and_is_asked_for_a_key() -> None:
     async with a_twilio_web() as web:
         answer = await web.post(f"answer/{CALL}", {"AnsweredBy": "human"})
         assert verbs(answer) == ["Gather", "Hangup"]
@@ -147,7 +147,7 @@ async def test_who_picks_up_hears_what_was_decided_and_is_asked_for_a_key() -> N
         assert web.recorder.reports[0].answered_by == "human"
 
 
-async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
+async def test_a_key_press_is_recorded_with_its_question_and_answered() -> None:
     async with a_twilio_web() as web:
         web.recorder.says = SpokenReply(parts=(Prompt.CONFIRMED,))
         answer = await web.post(f"keys/{CALL}?question=menu&repeats=1", {"Digits": "1"})
@@ -155,7 +155,7 @@ async def test_a_key_is_handed_on_with_its_question_and_answered() -> None:
         assert web.recorder.keys == [Key(digits="1", question=Question.MENU, repeats=1)]
 
 
-async def test_the_fallback_says_who_called_and_nothing_else() -> None:
+async def test_the_fallback_only_says_who_called() -> None:
     async with a_twilio_web() as web:
         target = "/webhooks/twilio/fallback"
         signed = {"X-Twilio-Signature": signature(TOKEN, BASE + target)}
@@ -185,7 +185,7 @@ async def test_a_bad_signature_is_403_and_nothing_is_recorded(path: str) -> None
 
 
 @pytest.mark.parametrize("path", [f"status/{CALL}", f"answer/{CALL}", f"keys/{CALL}?question=menu&repeats=0"])
-async def test_what_can_not_be_recorded_is_503_so_that_nothing_unrecorded_is_spoken(path: str) -> None:
+async def test_a_webhook_that_cannot_be_recorded_is_503_so_nothing_is_spoken(path: str) -> None:
     async with a_twilio_web() as web:
         web.recorder.error = StoreUnavailableError("the disk is full")
         answer = await web.post(path)
@@ -198,7 +198,7 @@ async def test_a_call_that_was_placed_with_an_earlier_public_address_may_still_r
         assert (await web.post(f"status/{CALL}", base="https://stranger.example")).status_code == 403
 
 
-async def test_a_status_of_a_call_that_nobody_knows_is_404() -> None:
+async def test_a_status_of_an_unknown_call_is_404() -> None:
     async with a_twilio_web() as web:
         web.recorder.error = UnknownReminderError(CALL)
         assert (await web.post(f"status/{CALL}")).status_code == 404
@@ -213,14 +213,14 @@ async def test_a_status_of_a_call_that_nobody_knows_is_404() -> None:
         (f"keys/{CALL}?question=menu&repeats=x", {"Digits": "1"}),
     ],
 )
-async def test_a_signed_form_that_makes_no_sense_is_400(path: str, changes: dict[str, str]) -> None:
+async def test_an_invalid_signed_form_is_400(path: str, changes: dict[str, str]) -> None:
     async with a_twilio_web() as web:
         answer = await web.post(path, changes)
         assert (answer.status_code, answer.json()["error"]) == (400, "Invalid payload")
         assert web.recorder.reports == []
 
 
-async def test_the_path_is_verified_as_it_was_asked_for_escapes_and_all() -> None:
+async def test_the_path_is_verified_with_its_escapes_as_requested() -> None:
     async with a_twilio_web() as web:
         assert (await web.post("status/a%2Fb%20c")).status_code in {204, 404}
         assert (await web.post("status/a%20b?x=%41&y=")).status_code == 204

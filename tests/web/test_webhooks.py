@@ -17,7 +17,7 @@ async def test_a_report_is_recorded_and_confirmed(web: WebServer) -> None:
     assert web.log == []
 
 
-async def test_a_repeat_is_confirmed_as_one(web: WebServer) -> None:
+async def test_a_repeated_report_is_confirmed_as_a_duplicate(web: WebServer) -> None:
     web.recorder.duplicate = True
     answer = await web.post()
     assert (answer.status_code, answer.json()) == (200, {"success": True, "duplicate": True})
@@ -30,7 +30,7 @@ async def test_a_report_for_an_unknown_reminder_is_not_found(web: WebServer) -> 
     assert [line.strip() for line in web.log] == ["WARNING webhook refused with 404: Unknown reminder"]
 
 
-async def test_what_can_not_be_recorded_now_is_to_be_sent_again(web: WebServer) -> None:
+async def test_a_webhook_that_cannot_be_recorded_must_be_sent_again(web: WebServer) -> None:
     web.recorder.error = StoreUnavailableError("the disk is full")
     answer = await web.post()
     assert (answer.status_code, answer.json()) == (503, {"error": "Service unavailable"})
@@ -69,7 +69,7 @@ async def test_every_error_in_a_payload_is_reported(web: WebServer) -> None:
         "application/vnd.voice.v1+json; charset=utf-8",
     ],
 )
-async def test_json_is_taken_under_every_name(web: WebServer, content_type: str | None) -> None:
+async def test_every_json_content_type_is_accepted(web: WebServer, content_type: str | None) -> None:
     answer = await (web.post() if content_type is None else web.post(Content_Type=content_type))
     assert answer.status_code == 200
 
@@ -87,7 +87,7 @@ async def test_json_is_taken_under_every_name(web: WebServer, content_type: str 
         "; charset=utf-8",
     ],
 )
-async def test_what_is_not_json_is_refused(web: WebServer, content_type: str) -> None:
+async def test_a_body_that_is_not_json_is_refused(web: WebServer, content_type: str) -> None:
     answer = await web.post(Content_Type=content_type)
     assert (answer.status_code, answer.json()) == (415, {"error": "Unsupported media type"})
 
@@ -104,7 +104,7 @@ async def test_what_is_not_json_is_refused(web: WebServer, content_type: str) ->
         ("POST", PATH, PAYLOAD, "ours", "application/json", 404),
     ],
 )
-async def test_of_several_errors_the_first_in_the_documented_order_is_reported(
+async def test_the_first_error_in_the_documented_order_is_reported(
     web: WebServer, method: str, path: str, body: bytes, signature: str, content_type: str, status: int
 ) -> None:
     web.recorder.error = UnknownReminderError(REMINDER)
@@ -123,12 +123,12 @@ async def test_an_unexpected_error_is_logged_with_its_traceback_and_answered_wit
     assert "RuntimeError: no such column: wake_at" in line
 
 
-async def test_trouble_in_a_group_is_unknown_trouble_too(web: WebServer) -> None:
+async def test_an_exception_group_is_answered_with_500(web: WebServer) -> None:
     web.recorder.error = ExceptionGroup("several", [RuntimeError("one"), ValueError("two")])
     assert (await web.post()).status_code == 500
 
 
-async def test_a_webhook_beyond_those_in_work_is_to_be_sent_again() -> None:
+async def test_a_webhook_beyond_the_concurrency_limit_must_be_sent_again() -> None:
     async with a_web_server(in_work=1) as web, trio.open_nursery() as nursery:
         web.recorder.hold()
         nursery.start_soon(web.post)
@@ -153,7 +153,7 @@ async def test_a_report_is_settled_even_if_its_sender_hangs_up_meanwhile() -> No
         assert len(web.recorder.reports) == 2
 
 
-async def test_a_sender_that_hangs_up_in_the_middle_of_its_body_leaves_no_trace_in_the_log() -> None:
+async def test_a_sender_that_hangs_up_within_its_body_is_not_logged() -> None:
     async with a_web_server() as web:
         stream = await web.begin(f"Content-Length: {len(PAYLOAD)}")
         await stream.send_all(PAYLOAD[:10])
@@ -162,7 +162,7 @@ async def test_a_sender_that_hangs_up_in_the_middle_of_its_body_leaves_no_trace_
     assert web.log == []
 
 
-async def test_the_body_is_verified_as_it_was_sent_whatever_pieces_it_came_in(web: WebServer) -> None:
+async def test_a_body_received_in_pieces_is_verified_as_sent(web: WebServer) -> None:
     spaced = json.dumps(json.loads(PAYLOAD), indent=1).encode()
     stream = await web.begin("Transfer-Encoding: chunked")
     for piece in (spaced[:7], spaced[7:8], spaced[8:]):

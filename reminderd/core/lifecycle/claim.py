@@ -23,7 +23,7 @@ from reminderd.core.lifecycle.transition import (
     scheduled,
 )
 from reminderd.core.model import Call, CallState, Member, Reminder, Response, Status, digest, evolve
-from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.reasons import CANCELS, EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
 
@@ -33,9 +33,6 @@ NUMBER_BUSY_HOLD: Final = timedelta(minutes=1)
 PROGRAM_ERROR_HOLD: Final = timedelta(hours=1)
 
 _RESPONSES: Final = frozenset(Response)
-_CANCELS: Final = frozenset(
-    {EndCode.CANCELLED_BY_STAFF, EndCode.WITHDRAWN, EndCode.CANCELLED_ELSEWHERE, EndCode.OPTED_OUT}
-)
 
 
 @frozen
@@ -79,7 +76,7 @@ def claim_reminder(
             return Transition(ledger=ledger.put(_at_rest(reminder, now)))
         line = LogLine(f"scheduled again: {again.last_error}", reminder_id=reminder.id)
         return Transition(ledger=ledger.put(again), lines=(line,))
-    reminder = evolve(reminder, end_code=None, ended_at=None, attempts=ledger.attempts(reminder))
+    reminder = evolve(reminder, end_code=None, ended_at=None, done_at=None, attempts=ledger.attempts(reminder))
     reminder = _anew(reminder) if ledger.has_left(reminder) else reminder
     call = ledger.alive_call(reminder)
     if call is not None:
@@ -114,7 +111,8 @@ def _scheduled_anew(ledger: Ledger, reminder: Reminder, now: datetime) -> Remind
     """Return a final reminder that waits again, because of a wrong clock or a later move; None: it stays final."""
     if reminder.status is Status.CANCELLED or reminder.purged:
         return None
-    if reminder.end_code is EndCode.TOO_LATE and reminder.ended_at is not None and reminder.ended_at > now:
+    is_ahead = reminder.ended_at is not None and reminder.ended_at > now
+    if reminder.end_code is EndCode.TOO_LATE and is_ahead and reminder.done_at is None:
         return scheduled(reminder, now, reason="it had expired by a clock that was ahead", now=now)
     if not _was_moved(ledger, reminder):
         return None
@@ -138,7 +136,7 @@ def _at_rest(reminder: Reminder, now: datetime) -> Reminder:
     """Return a final reminder that is no longer checked; another program may have ended it."""
     code, reason = reminder.end_code, reminder.last_error
     is_cancelled = reminder.status is Status.CANCELLED
-    if (is_cancelled and code not in _CANCELS) or (code is None and reminder.status is not Status.CALLED):
+    if (is_cancelled and code not in CANCELS) or (code is None and reminder.status is not Status.CALLED):
         code = EndCode.CANCELLED_ELSEWHERE
         reason = reason or code.sentence
     ended_at = min(reminder.ended_at or now, now)  # a clock that was ahead no longer matters

@@ -217,7 +217,9 @@ def _responds(ledger: Ledger, call: Call, response: Response, part: Prompt, now:
         # An opt-out is never replaced by another answer.
         given = Response.OPTED_OUT if reminder.response == Response.OPTED_OUT else response
         outcome = CallOutcome.HEARD if given is Response.OPTED_OUT else outcome
-        answered = evolve(after.reminders[reminder.id], response=given)
+        heard = after.reminders[reminder.id]
+        # Staff did not know of this answer when they noted that nothing is left to do.
+        answered = evolve(heard, response=given, done_at=heard.done_at if heard.status is Status.CANCELLED else None)
         if answered == reminder:
             continue
         after = after.put(answered)

@@ -11,6 +11,7 @@ from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transiti
 from reminderd.core.model import Appointment, AppointmentStatus, Reminder, Response, Status, evolve
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Rules
+from reminderd.core.script.templates import Message, TemplateError
 
 _RESPONSES: Final = frozenset(Response)
 _MADE_ANEW: Final = frozenset({EndCode.APPOINTMENT_MOVED, EndCode.APPOINTMENT_CANCELLED, EndCode.NOT_PLANNED})
@@ -175,8 +176,8 @@ class _Wanted:
     """What the reminders of an appointment have in common, as it is now."""
 
     appointment: Appointment
-    message: str
-    """Empty: it can't be made."""
+    message: Message | None
+    """None: it can't be made."""
     wrong: str | None
     """Why nobody can be called."""
     rules: Rules
@@ -187,8 +188,8 @@ class _Wanted:
         """Return what is wanted for an appointment."""
         try:
             message = message_of(appointment, rules.planning)
-        except ValueError:
-            message = ""
+        except TemplateError:
+            message = None
         return cls(appointment, message, unplannable(appointment, rules), rules, now)
 
     def is_untouched(self, ledger: Ledger, reminder: Reminder) -> bool:
@@ -201,7 +202,8 @@ class _Wanted:
         added = Reminder(
             id=new_id,
             phone_number=appointment.phone_number,
-            message=self.message,
+            message="" if self.message is None else self.message.text,
+            language=None if self.message is None else self.message.language,
             scheduled_at=at,
             expires_at=self._limit(at),
             timezone=appointment.timezone,
@@ -226,7 +228,8 @@ class _Wanted:
             kept = evolve(kept, scheduled_at=at, expires_at=self._limit(at))
         kept = self._held(kept)
         is_moved = kept != reminder
-        kept = evolve(kept, message=self.message or kept.message)
+        if self.message is not None:
+            kept = evolve(kept, message=self.message.text, language=self.message.language)
         return evolve(kept, wake_at=self.now) if is_moved else kept
 
     def _held(self, reminder: Reminder) -> Reminder:

@@ -1,7 +1,9 @@
-"""What people do by hand: cancel a reminder, accept its new number, call a patient again, restore a backup."""
+"""What people do by hand: cancel, accept a new number, call manually, have called again, restore a backup."""
 
 from datetime import datetime
 from typing import Final
+
+import attrs
 
 from reminderd.core.lifecycle.transition import (
     Ledger,
@@ -14,6 +16,7 @@ from reminderd.core.lifecycle.transition import (
     local,
 )
 from reminderd.core.model import Call, CallState, Reminder, Response, Status, evolve
+from reminderd.core.outcomes import NEED_A_HUMAN, outcome
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.requests import unfit, zone_of
 from reminderd.core.rules import Rules
@@ -49,6 +52,28 @@ def withdrawn(ledger: Ledger, reminder: Reminder) -> Transition:
     """
     code = reminder.end_code if reminder.end_code is EndCode.OPTED_OUT else EndCode.WITHDRAWN
     return Transition(ledger=ledger.put(evolve(reminder, end_code=code)))
+
+
+def done(ledger: Ledger, reminder: Reminder, now: datetime, reason: str | None = None) -> Transition:
+    """Note that staff have called the patient manually: nobody else does, and nothing is left to do.
+
+    A reminder that is not final is cancelled. A final one keeps its status, which is what became of its calls. Where it
+    was noted before, nothing changes.
+
+    Raises:
+        NotAllowedError: it needs nothing: the patient was reached, or it was cancelled.
+    """
+    if not reminder.status.final:
+        transition = cancelled(ledger, reminder, EndCode.DONE_BY_STAFF, now, reason)
+        ended_one = evolve(transition.ledger.reminders[reminder.id], done_at=now)
+        return attrs.evolve(transition, ledger=transition.ledger.put(ended_one))
+    if reminder.done_at is not None:
+        return Transition(ledger=ledger)
+    word = outcome(reminder.status, reminder.response, reminder.end_code)
+    if word not in NEED_A_HUMAN:
+        raise NotAllowedError(f"it needs nothing: {word} (status: {reminder.status})")
+    line = LogLine(f"{reminder.status}: done by staff", reminder_id=reminder.id)
+    return Transition(ledger=ledger.put(evolve(reminder, done_at=now)), lines=(line,))
 
 
 def accepted(ledger: Ledger, reminder: Reminder, now: datetime) -> Transition:
@@ -94,6 +119,7 @@ def called_again(ledger: Ledger, reminder: Reminder, *, rules: Rules, now: datet
         hold_code=lasting_hold(reminder),
         end_code=None,
         ended_at=None,
+        done_at=None,
         last_error=None,
     )
     held = "" if again.hold_code is None else f", and held: {again.hold_code.sentence}"

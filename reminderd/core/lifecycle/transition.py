@@ -140,6 +140,8 @@ class Ledger:
 
     def history(self, reminder: Reminder) -> list[tuple[Member, Call]]:
         """Return the current memberships of a reminder, each with its call, oldest first."""
+        if not self.members:  # as for most reminders that are claimed, which asks ten times
+            return []
         found = ((one, self.calls[one.call_id]) for one in self.members.values() if one.reminder_id == reminder.id)
         return sorted(
             ((member, call) for member, call in found if _is_current(member, reminder, call)),
@@ -279,6 +281,7 @@ def scheduled(
         status=Status.SCHEDULED,
         end_code=None,
         ended_at=None,
+        done_at=None,
         hold_code=lasting_hold(reminder) or hold,
         last_error=reason if reason is not None else reminder.last_error,
         retry_at=at if at > now else None,

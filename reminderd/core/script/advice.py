@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from reminderd.core.phone import national
-from reminderd.core.script.prompts import Prompt, is_built_in, language_of, seconds
-from reminderd.core.script.templates import Script, spoken
+from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.scripts import Script, spoken
 
 ORDINARY_MESSAGE: Final = 200
 """Characters of a message of ordinary length."""
@@ -34,20 +34,27 @@ _KEYS: Final = {
 _LIKE_A_MESSAGE: Final = ("Your appointment is on Tuesday. " * 7)[:ORDINARY_MESSAGE]
 
 
-def advice(script: Script) -> list[str]:
-    """Return what could be better, a line each, for the author of the configuration; no phone number is repeated."""
-    return [*_who_and_where(script), *_languages(script), *_callback(script), *_menu(script), *_length(script)]
+def advice(script: Script, section: str = "messages") -> list[str]:
+    """Return what could be better, a line each, for the author of the configuration; no phone number is repeated.
+
+    Args:
+        script: what is spoken in one language.
+        section: where the configuration has it.
+    """
+    found = [*_languages(script), *_callback(script), *_menu(script), *_length(script)]
+    if not _names_the_clinic_first(script):
+        found.insert(0, "[messages].greeting does not begin with the clinic: its name must be spoken first")
+    if script.otherwise is None:
+        found = [*_who_and_where(script), *found]
+    return [line.replace("[messages]", f"[{section}]") for line in found]
 
 
 def _who_and_where(script: Script) -> Iterator[str]:
-    words = language_of(script.language)
     if not script.clinic:
-        yield f'[messages].clinic is not set: patients hear "{words.clinic}" for a name'
+        yield f'[messages].clinic is not set: patients hear "{script.built_in.clinic}" for a name'
     if not script.phone:
-        number = "the number that the call comes from" if script.from_number else f'"{words.phone}"'
+        number = "the number that the call comes from" if script.from_number else f'"{script.built_in.phone}"'
         yield f"[messages].phone is not set: patients are asked to call {number}"
-    if not _names_the_clinic_first(script):
-        yield "[messages].greeting does not begin with the clinic: its name must be spoken first"
 
 
 def _names_the_clinic_first(script: Script) -> bool:
@@ -59,13 +66,14 @@ def _names_the_clinic_first(script: Script) -> bool:
 
 def _languages(script: Script) -> Iterator[str]:
     borrowed = [prompt for prompt in Prompt if prompt is not Prompt.MESSAGE and not script.templates.get(prompt)]
-    if borrowed and not is_built_in(script.language):
-        yield (f"[messages].language has no built-in texts: these are spoken in English: {', '.join(borrowed)}")
+    if borrowed and not script.is_built_in:
+        spoken_in = "English" if script.otherwise is None else script.otherwise.language
+        yield f"[messages]: {script.language} has no built-in texts, so these are in {spoken_in}: {', '.join(borrowed)}"
 
 
 def _callback(script: Script) -> Iterator[str]:
     if not any(_tells_the_phone(prompt, script) for prompt in (Prompt.GREETING, Prompt.MENU, Prompt.GOODBYE)):
-        yield "{phone} is in none of greeting, menu and goodbye: patients must hear a number to call back"
+        yield "[messages]: {phone} is in none of greeting, menu and goodbye: patients must hear a number to call back"
     if not _tells_the_phone(Prompt.VOICEMAIL, script):
         yield "[messages].voicemail has no {phone}: patients must hear a number to call back"
     if "{message}" in script.template(Prompt.VOICEMAIL):
@@ -87,7 +95,7 @@ def _tells_the_phone(prompt: Prompt, script: Script) -> bool:
 
 def _menu(script: Script) -> Iterator[str]:
     template = script.template(Prompt.MENU).casefold()
-    numerals = language_of(script.language).numerals
+    numerals = script.built_in.numerals
     for key, use in _KEYS.items():
         names = "|".join((key, *numerals[key]))
         if not re.search(rf"\b(?:{names})\b", template):
@@ -100,8 +108,8 @@ def _length(script: Script) -> Iterator[str]:
     )
     if seconds(call) > MOST_SECONDS:
         yield (
-            f"greeting, a message of {ORDINARY_MESSAGE} characters and menu take {seconds(call):.0f} seconds: "
-            f"keep them within {MOST_SECONDS:.0f}"
+            f"[messages]: greeting, a message of {ORDINARY_MESSAGE} characters and menu take {seconds(call):.0f}"
+            f" seconds: keep them within {MOST_SECONDS:.0f}"
         )
     voicemail = 2 * seconds(spoken(Prompt.VOICEMAIL, script, _LIKE_A_MESSAGE)) + PAUSE_SECONDS
     if voicemail > MOST_SECONDS:
@@ -109,35 +117,3 @@ def _length(script: Script) -> Iterator[str]:
             f"[messages].voicemail, which is spoken twice, takes {voicemail:.0f} seconds: "
             f"keep it within {MOST_SECONDS:.0f}"
         )
-
-
-SHOWN: Final = 3
-"""How many of them a warning names."""
-
-_LONGEST: Final = 30
-
-_UNFILLED: Final = re.compile(
-    r"""
-      \{\{[^{}]*\}\} | \$?\{[^{}]*\}            # {{first_name}}, {date}, ${date}
-    | \[[^\W\d][\w .-]*\]                       # [NameF]
-    | <<[^<>]*>> | «\w+» | \*{2,3}\w+\*{2,3}    # <<Name>>, «Name», ***NAME***
-    | %%?[A-Za-z_]\w*%%? | \#[A-Z_]{2,}\#       # %NAME%, #NAME#
-    | \#(?:N/A|REF!|NAME\?|VALUE!|DIV/0!|NULL!|NUM!|NV|BEZUG!|WERT!)      # a spreadsheet's error
-    | &(?:[A-Za-z][A-Za-z0-9]{1,30}|\#[0-9]{1,7}|\#x[0-9A-Fa-f]{1,6});    # &amp;
-    | </?[A-Za-z][^<>]*>                        # <br>
-    """,
-    re.VERBOSE,
-)
-
-
-def unfilled(text: str) -> list[str]:
-    """Return the unfilled placeholders and the markup in a text, in their order, each once."""
-    return list(dict.fromkeys(found[0] for found in _UNFILLED.finditer(text)))
-
-
-def message_warnings(message: str) -> Iterator[str]:
-    """Yield a warning about a message that was not meant to be spoken as it stands."""
-    found = unfilled(message)
-    if found:
-        listed = ", ".join(one[:_LONGEST] for one in found[:SHOWN])
-        yield f"message: {listed} would be read aloud as it stands; expected the patient's own text"

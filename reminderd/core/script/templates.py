@@ -1,7 +1,8 @@
-"""Fill the clinic's templates: prompts with its name and number, messages with the day and hour of an appointment."""
+"""Make messages from the clinic's templates: an appointment's day and hour, and what the clinic knows of it."""
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -10,62 +11,18 @@ from attrs import field, frozen
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_datetime, format_time
 
-from reminderd.core.phone import dictated
-from reminderd.core.script.prompts import Prompt, language_of
+from reminderd.core.script.scripts import Script, Scripts
+from reminderd.core.script.tags import best_of
+from reminderd.core.script.unfilled import unfilled
 
-PLACEHOLDERS: Final = ("clinic", "phone", "message")
-"""What may stand in braces in a template; nothing else may."""
-
-_IN_A_PROMPT: Final = re.compile(rf"\{{({'|'.join(PLACEHOLDERS)})\}}")
-
-
-@frozen(kw_only=True)
-class Script:
-    """What a clinic's patients hear in a call; what is empty is filled by its language."""
-
-    clinic: str = ""
-    """Its name; empty: it is "your clinic"."""
-    phone: str = ""
-    """Where to call back, in E.164; empty: `from_number`."""
-    from_number: str = ""
-    """The number that the calls come from, in E.164; empty: not known."""
-    language: str = "en-US"
-    """A BCP 47 tag."""
-    voice: str = ""
-    """A voice's name at the provider; empty: the provider's choice for the language."""
-    templates: Mapping[Prompt, str] = field(factory=dict, hash=False)
-    """The clinic's own; the language has one for every other prompt, see `template`."""
-
-    def template(self, prompt: Prompt) -> str:
-        """Return the template of a prompt: the clinic's own, else the language's.
-
-        That of the message is the message alone.
-        """
-        if prompt is Prompt.MESSAGE:
-            return "{message}"
-        return self.templates.get(prompt) or language_of(self.language).templates[prompt]
-
-
-def spoken(prompt: Prompt, script: Script, message: str) -> str:
-    """Return what is spoken for a prompt, in full.
-
-    `{phone}` is dictated digit by digit, see `dictated`. Braces in the message and in the clinic's name are only
-    characters: they are not filled again.
-    """
-    words = language_of(script.language)
-    number = script.phone or script.from_number
-    filled = {
-        "clinic": script.clinic or words.clinic,
-        "phone": dictated(number) if number else words.phone,
-        "message": message,
-    }
-    return _IN_A_PROMPT.sub(lambda found: filled[found[1]], script.template(prompt))
-
-
-TEMPLATE_PLACEHOLDERS: Final = ("clinic", "date", "time")
+TEMPLATE_PLACEHOLDERS: Final = ("clinic", "name", "provider", "place", "date", "time")
 """What may stand in braces in a template for messages; nothing else may."""
 
-_IN_A_MESSAGE: Final = re.compile(rf"\{{({'|'.join(TEMPLATE_PLACEHOLDERS)})\}}")
+VALUE_LIMIT: Final = 100
+"""Longest name, provider and place, in characters."""
+
+_PLACEHOLDER: Final = re.compile(rf"\{{({'|'.join(TEMPLATE_PLACEHOLDERS)})\}}")
+_TIMES: Final = frozenset({"date", "time"})
 _SPACES: Final = re.compile(r"[\u00a0\u202f]")
 _DAY: Final = "MMMEd"
 """CLDR's name for weekday, month and day in the language's own order, without the year; every language has it."""
@@ -78,57 +35,146 @@ _SHORT: Final = (
 """Names that a pattern shortens, and how it has them in full."""
 
 
+class TemplateError(Exception):
+    """No message can be made; `mistakes` has a line for each reason: "field: what; what is expected"."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = mistakes
+
+
+@frozen(kw_only=True)
+class Values:
+    """What is known of one appointment, as it was written; None: not known."""
+
+    appointment: datetime | None = None
+    """Its time."""
+    name: str | None = None
+    """The patient's, as it is to be spoken."""
+    provider: str | None = None
+    """Whom the patient sees."""
+    place: str | None = None
+
+
+@frozen(kw_only=True)
+class Message:
+    """A message that was made from a template."""
+
+    text: str
+    language: str | None
+    """In which it is, and so in which its call is spoken; None: the clinic's own."""
+    warning: str | None = None
+    """Why that is not the patient's language."""
+
+
 @frozen(kw_only=True)
 class Templates:
     """The templates for messages that a clinic has written, and what it knows of any appointment."""
 
     by_name: Mapping[str, str] = field(factory=dict, hash=False)
-    clinic: str = ""
-    """Its name; empty: it is "your clinic"."""
-    language: str = "en-US"
-    """A BCP 47 tag: whose names of days and months, and which clock."""
+    """In the clinic's own language."""
+    by_language: Mapping[str, Mapping[str, str]] = field(factory=dict, hash=False)
+    """In other languages, by the tag that the configuration has."""
+    scripts: Scripts = field(factory=Scripts)
+    """The clinic's name in each language, and which there are."""
     zone: ZoneInfo | None = None
     """The clinic's: an appointment is said in the time on the clinic's wall. None: no template mentions a time."""
     max_lateness: timedelta = timedelta()
     """How late the call of a reminder without a limit of its own may be: never after its appointment."""
 
-    def message(self, name: str, appointment: datetime | None) -> str:
+    def message(self, name: str, values: Values, language: str | None = None) -> Message:
         """Return the message for an appointment, from the template of this name.
 
+        Args:
+            name: the template's.
+            values: what is known of the appointment.
+            language: the patient's, a BCP 47 tag; None: the clinic's own. If the template is not written in it, the
+                message is in the clinic's own language, with a warning.
+
         Raises:
-            ValueError: there is no such template, or it needs the appointment's time; says what is expected.
+            TemplateError: there is no such template, or it needs a value that is missing or can't be spoken.
         """
+        text = self._text(name, language)
+        if text is not None:
+            return Message(text=self._filled(name, text, values, self.scripts.of(language)), language=language)
         text = self.by_name.get(name)
         if text is None:
-            if not self.by_name:
-                raise ValueError(
-                    "template: there are no templates in [messages.templates]; "
-                    "expected a message, or a template of this name there"
-                )
-            raise ValueError(f"template: unknown; expected one of {', '.join(self.by_name)}")
-        filled = {"clinic": self.clinic or language_of(self.language).clinic}
-        if appointment is not None:
-            filled |= {"date": spoken_day(appointment, self), "time": spoken_hour(appointment, self)}
-        elif {"date", "time"}.intersection(_IN_A_MESSAGE.findall(text)):
-            raise ValueError(f"appointment_at: missing; expected the time that the template {name} mentions")
-        return _IN_A_MESSAGE.sub(lambda found: filled[found[1]], text)
+            raise TemplateError([self._unknown()])
+        warning = (
+            f"template: {name} is not written in {language}, so the whole call is in {self.scripts.own.language};"
+            f" expected {name} in [messages.{language}.templates]"
+        )
+        return Message(text=self._filled(name, text, values, self.scripts.own), language=None, warning=warning)
+
+    def _text(self, name: str, language: str | None) -> str | None:
+        """Return the template in a language; None: there is none."""
+        own = self.scripts.own.language
+        found = own if language is None else best_of(language, [own, *self.by_language])
+        if found is None:
+            return None
+        return self.by_language.get(found, self.by_name).get(name)
+
+    def _unknown(self) -> str:
+        if not self.by_name:
+            expected = "expected a message, or a template of this name there"
+            return f"template: there are no templates in [messages.templates]; {expected}"
+        return f"template: unknown; expected one of {', '.join(self.by_name)}"
+
+    def _filled(self, name: str, text: str, values: Values, script: Script) -> str:
+        used = set(_PLACEHOLDER.findall(text))
+        mistakes = list(_mistakes(name, used, values))
+        if mistakes:
+            raise TemplateError(mistakes)
+        known = {"clinic": script.clinic or script.built_in.clinic}
+        known |= {field: getattr(values, field) for field in ("name", "provider", "place") if field in used}
+        if values.appointment is not None:
+            known["date"] = spoken_day(values.appointment, self.zone, script.language)
+            known["time"] = spoken_hour(values.appointment, self.zone, script.language)
+        return _PLACEHOLDER.sub(lambda found: known[found[1]].strip(), text)
 
 
 NO_TEMPLATES: Final = Templates()
 
 
-def spoken_day(moment: datetime, templates: Templates) -> str:
+def _mistakes(template: str, used: set[str], values: Values) -> Iterator[str]:
+    """Yield what is wrong with the values that a template needs."""
+    if values.appointment is None and used & _TIMES:
+        yield f"appointment_at: missing; expected the time that the template {template} mentions"
+    for field_name in ("name", "provider", "place"):
+        value: str | None = getattr(values, field_name)
+        if field_name not in used:
+            continue
+        if value is None:
+            yield f"{field_name}: missing; expected the {field_name} that the template {template} mentions"
+        elif (found := value_error(value)) is not None:
+            yield f"{field_name}: {found}"
+
+
+def value_error(text: str) -> str | None:
+    """Return why a name, a provider or a place can't be spoken in a message, and what is expected; None: it can."""
+    if not text.strip():
+        return "empty; expected text to be spoken"
+    if len(text) > VALUE_LIMIT:
+        return f"{len(text)} characters; expected at most {VALUE_LIMIT}"
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text):
+        return "contains a line break or another control character; expected text on one line"
+    if "{" in text or "}" in text or unfilled(text):
+        return "contains a brace, a placeholder or markup; expected text as it is to be spoken"
+    return None
+
+
+def spoken_day(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
     """Return a day as people say it: "Tuesday, March 2", "Dienstag, 2. März"."""
-    locale = _locale(templates.language)
+    locale = _locale(language)
     pattern = locale.datetime_skeletons[_DAY].pattern
     for short, full in _SHORT:
         pattern = short.sub(full, pattern)
-    return _plain(format_datetime(moment, pattern, tzinfo=templates.zone, locale=locale))
+    return _plain(format_datetime(moment, pattern, tzinfo=zone, locale=locale))
 
 
-def spoken_hour(moment: datetime, templates: Templates) -> str:
+def spoken_hour(moment: datetime, zone: ZoneInfo | None, language: str) -> str:
     """Return a time of day as people say it: "4:00 PM", "16:00"."""
-    return _plain(format_time(moment, "short", tzinfo=templates.zone, locale=_locale(templates.language)))
+    return _plain(format_time(moment, "short", tzinfo=zone, locale=_locale(language)))
 
 
 def _plain(text: str) -> str:

@@ -1,17 +1,15 @@
-"""Find which column of a table has what, by its header, and read what a row asks for. Nothing is guessed."""
+"""Find which column of a table has what, by its header. Nothing is guessed."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
+from types import MappingProxyType
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from reminderd.core.phone import number_or_none
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
-from reminderd.core.tables.csv_rows import CsvRow
 from reminderd.core.tables.headers import PHONES, plain, role_of
-from reminderd.core.upsert import Cancellation
+from reminderd.core.tables.statuses import Standing, standing_of
 
 FIELDS: Final = (
     "phone_number",
@@ -26,18 +24,38 @@ FIELDS: Final = (
     "ref",
     "expires_at",
     "timezone",
+    "language",
+    "name",
+    "provider",
+    "place",
     "status",
 )
 """What `--map` can name. `date` and `time` together are `scheduled_at`, as the other pair is `appointment_at`."""
 
-MAY_BE_NONE: Final = ("template", "appointment_at", "ref", "expires_at", "timezone", "status")
+MAY_BE_NONE: Final = (
+    "template",
+    "appointment_at",
+    "ref",
+    "expires_at",
+    "timezone",
+    "language",
+    "name",
+    "provider",
+    "place",
+    "status",
+)
 """Fields that a table need not have: `--map ref=` says that no column is one."""
 
-_SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "status")
+_SINGLE: Final = ("message", "template", "ref", "expires_at", "timezone", "language", "status")
+_SPOKEN: Final = ("name", "provider", "place")
+"""Only a template may need them: if two columns fit one of these, it is neither until it is mapped."""
 _CALL: Final = ("scheduled_at", "date", "time")
 _APPOINTMENT: Final = ("appointment_at", "appointment_date", "appointment_time")
 _SOME: Final = ("some_at", "some_date", "some_time")
 _DIGITS: Final = re.compile(r"\d{4,}")
+
+
+NO_WORDS: Final[Mapping[str, Standing]] = MappingProxyType({})
 
 
 class ColumnsError(Exception):
@@ -57,6 +75,10 @@ class Columns:
     ignored: tuple[str, ...]
     is_status_sure: bool = True
     """Whether the header of `status` says that it is the appointment's; else the words below it must."""
+    template: str | None = None
+    """The template of every row that has no message and names none."""
+    words: Mapping[str, Standing] = NO_WORDS
+    """What the clinic says that words of `status` mean, without case and punctuation, as `plain` gives them."""
 
     def text(self, field: str, cells: Sequence[str]) -> str:
         """Return what a row says in a field; empty if there is no such column or the row ends before it.
@@ -73,6 +95,11 @@ class Columns:
         filled = [cells[place].strip() for place in places if place < len(cells)]
         return ", ".join(cell for cell in filled if cell)
 
+    def standing(self, cells: Sequence[str]) -> Standing | None:
+        """Return what a row's status says of its appointment; None: its word is unknown."""
+        word = self.text("status", cells)
+        return self.words.get(plain(word)) or standing_of(word)
+
     def phone_place(self, cells: Sequence[str]) -> int:
         """Return the column whose number is called: the first with anything in it, else the first."""
         places = self.places["phone_number"]
@@ -80,25 +107,34 @@ class Columns:
         return next(filled, places[0])
 
 
-def columns_of(header: Sequence[str], chosen: Mapping[str, str]) -> Columns:
+def columns_of(
+    header: Sequence[str],
+    chosen: Mapping[str, str],
+    *,
+    template: str | None = None,
+    words: Mapping[str, Standing] = NO_WORDS,
+) -> Columns:
     """Find the fields in a header.
 
     Args:
         header: the table's.
         chosen: the header of a field, which overrules; empty: the table has no such column.
+        template: see `Columns`; a table need not have messages then.
+        words: see `Columns`.
 
     Raises:
         ColumnsError: one is missing, more than one fit, or one may be something else.
     """
-    return _Search(header, chosen).columns()
+    return evolve(_Search(header, chosen, has_template=template is not None).columns(), template=template, words=words)
 
 
 class _Search:
     """The search for the fields in one header, and all that is in its way."""
 
-    def __init__(self, header: Sequence[str], chosen: Mapping[str, str]) -> None:
+    def __init__(self, header: Sequence[str], chosen: Mapping[str, str], *, has_template: bool) -> None:
         self.header = header
         self.chosen = chosen
+        self.has_template = has_template
         self.mistakes: list[str] = []
         self.found: dict[str, list[int]] = {}
         for field, name in chosen.items():
@@ -113,6 +149,9 @@ class _Search:
 
     def columns(self) -> Columns:
         places = {field: tuple(self._one(field)) for field in _SINGLE}
+        for field in _SPOKEN:
+            fit = self.found.get(field, [])
+            places[field] = tuple(self._one(field)) if field in self.chosen or len(fit) == 1 else ()
         places["phone_number"] = self._phones()
         places |= self._times()
         self._ask_for_ref(places)
@@ -122,13 +161,17 @@ class _Search:
         self.mistakes += [
             f"{field}: no column; expected a header like {example}, or --map {field}=HEADER"
             for field, example in (("phone_number", "phone"), ("message", "message, or template"))
-            if not (places[field] or field in self.chosen or (field == "message" and places["template"]))
+            if not (places[field] or field in self.chosen or (field == "message" and self._is_written(places)))
         ]
         if self.mistakes:
             raise ColumnsError([*self.mistakes, f"headers found: {_listed(self.header)}"])
         used = {place for field in places.values() for place in field}
         ignored = tuple(name for place, name in enumerate(self.header) if place not in used)
         return Columns({field: places[field] for field in FIELDS if places.get(field)}, ignored, is_status_sure)
+
+    def _is_written(self, places: Mapping[str, tuple[int, ...]]) -> bool:
+        """Return whether a template says what is spoken."""
+        return self.has_template or bool(places["template"])
 
     def _one(self, role: str, field: str = "") -> list[int]:
         """Return the one column of a role; none: there is none, or more than one, which is a mistake."""
@@ -259,108 +302,3 @@ def number_columns(first_row: Sequence[str], country: str) -> NumberColumns:
 def names_numbers(row: Sequence[str]) -> bool:
     """Return whether a row is the header of a list of phone numbers."""
     return any(role_of(cell) in PHONES for cell in row)
-
-
-class Standing(StrEnum):
-    """Whether a patient is to be reminded of an appointment."""
-
-    STANDS = "stands"
-    OVER = "over"
-    """It was cancelled or missed, or the patient was there already."""
-
-
-_WORDS: Final = {
-    Standing.STANDS: """
-        confirmed, unconfirmed, not confirmed, scheduled, booked, pending, tentative, planned, new, open, active,
-        reserved, left message,
-        bestätigt, unbestätigt, nicht bestätigt, geplant, gebucht, vereinbart, vorgemerkt, offen, neu, aktiv,
-        reserviert,
-        confirmada, confirmado, no confirmada, no confirmado, sin confirmar, pendiente, programada, programado,
-        agendada, agendado, reservada, reservado, nueva, nuevo, activa, activo,
-        confirmé, confirmée, non confirmé, non confirmée, prévu, prévue, planifié, planifiée, réservé, réservée,
-        en attente, nouveau, actif""",
-    Standing.OVER: """
-        cancelled, canceled, cancelled by patient, canceled by patient, cancelled by clinic, canceled by clinic,
-        deleted, void, no show, noshow, did not attend, DNA, missed, arrived, checked in, in room, seen, completed,
-        complete, done, finished,
-        abgesagt, storniert, gestrichen, gelöscht, nicht erschienen, erschienen, angekommen, erledigt, abgeschlossen,
-        cancelada, cancelado, anulada, anulado, eliminada, eliminado, no asistió, no presentado, no presentada,
-        atendida, atendido, completada, completado, realizada, realizado,
-        annulé, annulée, supprimé, supprimée, absent, absente, non venu, non venue, arrivé, arrivée, terminé,
-        terminée, effectué, effectuée""",
-}
-
-WORDS: Final = {plain(word): standing for standing, words in _WORDS.items() for word in words.split(",")}
-"""Every word that is understood."""
-
-UNKNOWN_STATUS: Final = "status: unknown word; expected one like confirmed or cancelled, or --map status= to ignore it"
-
-
-def standing_of(word: str) -> Standing | None:
-    """Return what a status says of its appointment; an empty one says nothing against it. None: it is unknown."""
-    return WORDS.get(plain(word)) if word.strip() else Standing.STANDS
-
-
-def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]) -> None:
-    """Check that a column whose header is just `status` is the appointment's: every word in it is one of those above.
-
-    It may be the status of the patient, of an insurance, of a bill.
-
-    Raises:
-        ColumnsError: it may be something else.
-    """
-    if columns.is_status_sure or "status" not in columns.places:
-        return
-    for row in rows:
-        if row.mistake is None and standing_of(columns.text("status", row.cells)) is None:
-            name = header[columns.places["status"][0]].strip()
-            what = f'status: "{name}" may be the status of the appointment or of something else'
-            why = f"line {row.line} has an unknown word"
-            expected = f'expected --map status="{name}" if it is the appointment\'s, or --map status= to ignore it'
-            raise ColumnsError([f"{what}: {why}; {expected}"])
-
-
-def read_row(
-    cells: Sequence[str], columns: Columns, *, width: int, reading: Reading
-) -> ReminderRequest | Cancellation | list[str]:
-    """Return the reminder that a row asks for or calls off, or everything that is wrong with it.
-
-    Empty cells say nothing.
-    """
-    if len(cells) > width and any(cells[width:]):
-        return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
-
-    def text(field: str) -> str | None:
-        return columns.text(field, cells).strip() or None
-
-    phone, message, template, ref = columns.text("phone_number", cells), text("message"), text("template"), text("ref")
-    standing = standing_of(columns.text("status", cells))
-    written = RequestText(
-        phone_number=phone,
-        message=None if message is None and template is not None else columns.text("message", cells),
-        scheduled_at=columns.text("scheduled_at", cells),
-        expires_at=text("expires_at"),
-        timezone=text("timezone"),
-        ref=ref,
-        template=template,
-        appointment_at=text("appointment_at"),
-    )
-    read = read_request(written, reading)
-    if standing is None:
-        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
-    if standing is Standing.STANDS:
-        return read
-    if isinstance(read, ReminderRequest):
-        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
-    number = _number_in(phone, reading)
-    is_unread = number is None and any(map(str.isdigit, phone))
-    is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
-    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
-    return Cancellation(ref=normal_name(ref or ""), phone_number=number) if is_named and not is_unread else read
-
-
-def _number_in(text: str, reading: Reading) -> str | None:
-    try:
-        return reading.normalize(text)
-    except ValueError:
-        return None

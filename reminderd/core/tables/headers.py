@@ -106,6 +106,26 @@ _NAMES: Final[Mapping[str, str]] = {
         Zeitzone,
         zona horaria, huso horario,
         fuseau horaire, fuseau""",
+    "language": """
+        language, patient language, preferred language, spoken language,
+        Sprache, Patientensprache, bevorzugte Sprache,
+        idioma, idioma del paciente, idioma preferido,
+        langue, langue du patient, langue préférée""",
+    "name": """
+        name, patient name, patient,
+        Patientenname, Name des Patienten,
+        nombre, nombre del paciente, paciente,
+        nom, nom du patient""",
+    "provider": """
+        provider, provider name, appointment provider, doctor, clinician, practitioner, dentist, therapist,
+        Arzt, Ärztin, Behandler, Behandlerin, Zahnarzt, Zahnärztin, Therapeut, Therapeutin,
+        médico, médica, profesional, dentista, terapeuta,
+        médecin, praticien, praticienne, dentiste, thérapeute""",
+    "place": """
+        place, location, appointment location,
+        Standort, Behandlungsort,
+        lugar de la cita, consultorio,
+        lieu du rendez-vous""",
     "status": """
         appointment status, appt status, booking status,
         Terminstatus, Buchungsstatus,

@@ -1,10 +1,12 @@
-"""The section `[provider.generic]`."""
+"""The section `[provider.generic]`, and the settings of the sandbox, which speaks the same contract."""
 
+from base64 import b64encode
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Literal
+from secrets import token_bytes, token_urlsafe
+from typing import Final, Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from reminderd import validators
 from reminderd.core.answers import Capabilities
@@ -12,7 +14,8 @@ from reminderd.keys import choice, file_path, missing_secret, positive, secret, 
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.settings import CheckError, ClientOptions, Probe, ProviderSettings
 
-_YEAR = 365 * 86_400
+_YEAR: Final = 365 * 86_400
+_SANDBOX_KEY_LIFETIME: Final = timedelta(hours=23)
 
 
 @frozen(kw_only=True)
@@ -91,3 +94,39 @@ class GenericSettings(ProviderSettings):
         from reminderd.providers.generic.webhooks import probe  # noqa: PLC0415 - as in `client`
 
         return probe(self.webhook_auth, self.webhook_secret, now)
+
+
+@frozen(kw_only=True)
+class SandboxSettings(ProviderSettings):
+    """The simulated provider inside the daemon. It has no section: its URL and its secrets are new at each start."""
+
+    name = "sandbox"
+
+    api_url: str = ""
+    """Known once it listens."""
+    api_key: str = field(factory=token_urlsafe, repr=False)
+    webhook_secret: str = field(factory=lambda: f"whsec_{b64encode(token_bytes(32)).decode()}", repr=False)
+
+    def setup_hint(self, _public_base_url: str) -> str:
+        """Return that there is nothing to set."""
+        return "all calls are simulated, and no phone rings: [provider] names the one that calls patients"
+
+    def client(self, options: ClientOptions) -> ProviderClient:
+        """Return the client."""
+        from reminderd.providers.generic.client import GenericProvider  # noqa: PLC0415 - as in `GenericSettings`
+        from reminderd.providers.generic.webhooks import standard_webhooks  # noqa: PLC0415
+
+        return GenericProvider(
+            api_url=self.api_url,
+            api_key=self.api_key,
+            capabilities=Capabilities(honors_key=True, key_lifetime=_SANDBOX_KEY_LIFETIME, look_up=True),
+            verify_webhook=standard_webhooks(self.webhook_secret),
+            options=options,
+            is_sandbox=True,
+        )
+
+    def probe(self, _public_base_url: str, now: datetime) -> Probe | None:
+        """Return a webhook to check the web server with."""
+        from reminderd.providers.generic.webhooks import probe  # noqa: PLC0415 - as in `client`
+
+        return probe("standard-webhooks", self.webhook_secret, now)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.templates import Script, spoken
+from reminderd.core.script.scripts import Script, spoken
 
 KEY_SECONDS: Final = 8
 """How long to wait for a key after the last word: the phone must be taken from the ear, and its keypad opened."""

@@ -17,7 +17,7 @@ from reminderd.core.answers import Report, spelled
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.model import TERMINAL
 from reminderd.core.script.prompts import Question
-from reminderd.core.script.templates import Script
+from reminderd.core.script.scripts import Script
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,

@@ -13,14 +13,14 @@ from typing import Final
 from attrs import evolve, frozen
 
 from reminderd.core.lifecycle.staff import restored
-from reminderd.core.model import Call, Reminder
+from reminderd.core.model import Call, Reminder, Status
 from reminderd.core.rules import Rules
 from reminderd.files import put_in_place, scratch
 from reminderd.store.address import forget
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.ledger import load, save
 from reminderd.store.opt_outs import opt_out
-from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, to_ms
+from reminderd.store.rows import CALLS, REMINDERS, audit, from_ms, sql_list, to_ms
 from reminderd.store.settings import (
     paused,
     real_provider,
@@ -36,7 +36,8 @@ from reminderd.store.sqlite.transaction import transaction
 
 _UNDECIDED: Final = f"""
 SELECT {REMINDERS.names} FROM reminders
- WHERE status IN ('dialing', 'processing') OR (status = 'scheduled' AND scheduled_at <= :restored_at)
+ WHERE status IN {sql_list(one for one in Status if one.in_call)}
+    OR (status = 'scheduled' AND scheduled_at <= :restored_at)
  ORDER BY scheduled_at, id LIMIT :limit
 """
 _AT_ONCE: Final = 500

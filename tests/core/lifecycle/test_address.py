@@ -30,7 +30,7 @@ def failing(calls: list[Call], rules: Rules, *, answering_since: datetime | None
     return is_failing(calls, rules, answering_since=answering_since)
 
 
-def test_an_answered_call_that_lasted_should_have_asked() -> None:
+def test_an_answered_call_without_a_request_is_a_silent_call() -> None:
     assert never_asked(a_silent_call(), ASKS)
 
 
@@ -49,11 +49,11 @@ def test_an_answered_call_that_lasted_should_have_asked() -> None:
     ],
     ids=str,
 )
-def test_any_other_call_proves_nothing(changes: dict[str, Any]) -> None:
+def test_any_other_call_is_not_a_silent_call(changes: dict[str, Any]) -> None:
     assert not never_asked(a_silent_call(**changes), ASKS)
 
 
-def test_a_provider_that_does_not_ask_proves_nothing() -> None:
+def test_a_provider_that_never_asks_what_to_say_proves_nothing() -> None:
     assert not never_asked(a_silent_call(), able(Capabilities()))
 
 
@@ -61,39 +61,39 @@ def test_a_provider_that_does_not_ask_proves_nothing() -> None:
     ("seconds", "answered_by", "expected"),
     [(9, None, False), (31, None, False), (32, None, True), (1, "human", False), (2, "human", True)],
 )
-def test_who_hangs_up_while_it_still_listens_for_a_machine_proves_nothing(
+def test_a_hang_up_during_machine_detection_proves_nothing(
     seconds: int, answered_by: str | None, *, expected: bool
 ) -> None:
     call = a_silent_call(duration_seconds=seconds, answered_by=answered_by)
     assert never_asked(call, LISTENS) is expected
 
 
-def test_two_different_numbers_in_a_row_mean_that_our_address_failing() -> None:
+def test_silent_calls_to_two_numbers_in_a_row_mean_our_address_is_failing() -> None:
     assert not failing([], ASKS)
     assert not failing([a_silent_call(1)], ASKS)
     assert failing([a_silent_call(1), a_silent_call(2)], ASKS)
 
 
-def test_one_number_alone_does_not_however_often_it_is_called() -> None:
+def test_silent_calls_to_one_number_prove_nothing() -> None:
     first = a_silent_call(1)
     again = [evolve(first, id=f"call-{number}", created_at=NOW + number * MINUTE) for number in range(2, 6)]
     assert not failing([first, *again], ASKS)
 
 
-def test_a_request_in_between_starts_the_row_over() -> None:
+def test_a_request_between_silent_calls_starts_the_count_over() -> None:
     first, second, third = a_silent_call(1), a_silent_call(2), a_silent_call(3)
     asked = a_silent_call(4, created_at=NOW, fetched_at=first.created_at + SECOND)
     assert not failing([first, asked, second], ASKS)
     assert failing([first, asked, evolve(second, created_at=NOW + MINUTE), third], ASKS)
 
 
-def test_calls_that_are_reported_late_do_not_outweigh_a_newer_request() -> None:
+def test_late_reports_of_silent_calls_do_not_outweigh_a_newer_request() -> None:
     """As after a restart: those that were answered meanwhile are looked up long after the next one has asked."""
     newer = a_silent_call(5, created_at=NOW + MINUTE, fetched_at=NOW + 2 * MINUTE)
     assert not failing([a_silent_call(1), a_silent_call(2), newer], ASKS)
 
 
-def test_calls_that_may_have_been_answered_while_nobody_was_there_do_not_count() -> None:
+def test_calls_that_may_have_been_answered_during_a_restart_do_not_count() -> None:
     start = NOW + MINUTE
     cut = [a_silent_call(number, received_at=start + MINUTE) for number in (1, 2)]
     assert not failing(cut, ASKS, answering_since=start)

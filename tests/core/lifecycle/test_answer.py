@@ -43,7 +43,7 @@ def look(ledger: Ledger, **changes: Any) -> str | None:
     return last_look(ledger, an_action(SENT), **(values | changes))
 
 
-def test_a_claim_that_still_holds_may_be_sent() -> None:
+def test_an_unchanged_claim_may_be_sent() -> None:
     assert look(SENT) is None
 
 
@@ -67,27 +67,27 @@ def test_a_claim_that_still_holds_may_be_sent() -> None:
         (CLAIMED, DIALING, {"rules": evolve(RULES, calling_hours=hours(11 * HOUR, 12 * HOUR))}, {}),
     ],
 )
-def test_nothing_is_sent_that_changed_meanwhile(
+def test_any_change_since_the_claim_prevents_the_request(
     call: Any, reminder: Any, changes: dict[str, Any], facts: dict[str, Any]
 ) -> None:
     assert look(a_ledger(reminder, call, a_member(call, DIALING), **facts), **changes) is not None
 
 
-def test_nothing_is_sent_for_a_deleted_call_or_while_another_call_is_alive() -> None:
+def test_a_deleted_call_or_another_alive_call_prevents_the_request() -> None:
     assert look(Ledger()) == "the lease was lost"
     stray = a_call(CallState.STRAY, id="stray", reminder_id="other")
     busy = a_ledger(DIALING, CLAIMED, stray, a_member(CLAIMED, DIALING))
     assert look(busy) == HoldCode.NUMBER_BUSY.sentence
 
 
-def test_nothing_is_sent_for_a_call_whose_reminders_were_erased() -> None:
+def test_a_call_whose_reminders_were_erased_is_not_sent() -> None:
     """With their memberships, too: nothing is left that could have changed."""
     erased = Ledger().put(CLAIMED)
     assert erased.members_of(CLAIMED) == []
     assert look(erased) is not None
 
 
-def test_nothing_is_sent_while_another_of_its_reminders_calls_is_in_doubt() -> None:
+def test_an_unconfirmed_earlier_call_prevents_the_request() -> None:
     doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
     assert look(a_ledger(evolve(DIALING, again_seq=-2), CLAIMED, doubt)) == EndCode.UNCONFIRMED.sentence
 
@@ -95,7 +95,7 @@ def test_nothing_is_sent_while_another_of_its_reminders_calls_is_in_doubt() -> N
 # Not sent
 
 
-def test_a_request_that_was_not_sent_is_no_call_and_costs_no_try() -> None:
+def test_a_request_that_was_not_sent_does_not_count_as_call_or_try() -> None:
     after = unsent(SENT).ledger
     call, reminder = after.calls["call-1"], after.reminders["reminder-1"]
     assert (call.state, call.requests, call.error) == (CallState.NOT_PLACED, 0, "not sent: stopping")
@@ -103,13 +103,13 @@ def test_a_request_that_was_not_sent_is_no_call_and_costs_no_try() -> None:
     assert reminder.hold_code is HoldCode.NOT_SENT
 
 
-def test_one_that_was_not_sent_because_of_an_opt_out_is_cancelled() -> None:
+def test_a_reminder_not_sent_because_of_an_opt_out_is_cancelled() -> None:
     out = evolve(SENT, opted_out=frozenset({DIALING.phone_number}))
     reminder = unsent(out, "opted out").ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.end_code) == (Status.CANCELLED, EndCode.OPTED_OUT)
 
 
-def test_a_resend_that_was_not_sent_leaves_the_first_request_in_doubt() -> None:
+def test_a_resend_that_was_not_sent_leaves_the_call_unconfirmed() -> None:
     transition = unsent(AGAIN, action=RESEND)
     call = transition.ledger.calls["call-1"]
     assert (call.state, call.requests, call.lease_token) == (CallState.UNCONFIRMED, 1, None)
@@ -117,7 +117,7 @@ def test_a_resend_that_was_not_sent_leaves_the_first_request_in_doubt() -> None:
     assert "not sent again" in transition.lines[0].text
 
 
-def test_a_process_that_lost_the_lease_closes_only_what_nobody_works_on() -> None:
+def test_a_process_without_the_lease_only_closes_a_call_nobody_works_on() -> None:
     lost = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED))
     free = unsent(lost, action=an_action(SENT)).ledger
     assert free.calls["call-1"].state is CallState.NOT_PLACED
@@ -130,7 +130,7 @@ def test_a_process_that_lost_the_lease_closes_only_what_nobody_works_on() -> Non
 # Answers to the only request
 
 
-def test_accepted_waits_for_a_report_until_the_outcome_timeout() -> None:
+def test_an_accepted_call_waits_for_a_report_until_the_outcome_timeout() -> None:
     transition = replied(SENT, Accepted("ext-1"))
     call, reminder = transition.ledger.calls["call-1"], transition.ledger.reminders["reminder-1"]
     assert (call.state, call.status, call.external_call_id) == (CallState.PLACED, "queued", "ext-1")
@@ -139,12 +139,12 @@ def test_accepted_waits_for_a_report_until_the_outcome_timeout() -> None:
     assert [line.text for line in transition.lines] == ["accepted"]
 
 
-def test_an_acceptance_is_never_more_than_progress() -> None:
+def test_an_acceptance_never_ends_a_call() -> None:
     assert replied(SENT, Accepted("ext-1", "completed")).ledger.calls["call-1"].status == "queued"
     assert replied(SENT, Accepted("ext-1", "ringing")).ledger.calls["call-1"].status == "ringing"
 
 
-def test_refused_for_good_fails_with_the_providers_reason() -> None:
+def test_a_permanent_refusal_fails_the_reminder_with_the_providers_reason() -> None:
     transition = replied(SENT, Refused("a wrong number"))
     reminder = transition.ledger.reminders["reminder-1"]
     assert transition.ledger.calls["call-1"].state is CallState.REFUSED
@@ -156,7 +156,7 @@ def test_refused_for_good_fails_with_the_providers_reason() -> None:
     assert transition.lines[0].level is Level.ERROR
 
 
-def test_unclear_is_unconfirmed_and_waits_for_a_webhook_first() -> None:
+def test_an_unclear_answer_leaves_the_call_unconfirmed_and_waits_for_a_webhook() -> None:
     after = replied(SENT, Unclear("timeout")).ledger
     call = after.calls["call-1"]
     assert (call.state, call.error, call.lease_token) == (CallState.UNCONFIRMED, "timeout", None)
@@ -183,19 +183,19 @@ def test_not_placed_is_tried_max_tries_times() -> None:
     assert reminder.last_error == f"not placed after {RULES.max_tries} tries: 503"
 
 
-def test_while_the_provider_is_failing_not_placed_costs_no_try() -> None:
+def test_not_placed_costs_no_try_while_the_provider_is_failing() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
     reminder = replied(last, NotPlaced("503"), counts=False).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries) == (Status.SCHEDULED, RULES.max_tries - 1)
 
 
-def test_a_number_that_our_account_may_not_call_waits_longest_at_once_and_nothing_else_does() -> None:
+def test_a_number_our_account_may_not_call_waits_the_maximum_backoff_at_once() -> None:
     reminder = replied(SENT, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.NOT_PLACED)
     assert reminder.retry_at == NOW + 0.75 * RULES.backoff.maximum
 
 
-def test_uncounted_tries_of_a_refused_number_leave_it_all_of_its_tries() -> None:
+def test_uncounted_refusals_use_up_no_tries() -> None:
     ledger = SENT
     for _ in range(RULES.max_tries):
         held = replied(ledger, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
@@ -204,7 +204,7 @@ def test_uncounted_tries_of_a_refused_number_leave_it_all_of_its_tries() -> None
     assert (counted.status, counted.tries) == (Status.SCHEDULED, 1)
 
 
-def test_a_number_that_is_refused_while_others_are_accepted_fails_for_staff_with_the_reason() -> None:
+def test_a_number_refused_while_others_are_accepted_fails_with_the_reason() -> None:
     last = a_ledger(evolve(DIALING, tries=RULES.max_tries - 1), CLAIMED)
     held = replied(last, NOT_ALLOWED, counts=False).ledger.reminders["reminder-1"]
     assert held.status is Status.SCHEDULED, "nobody else was accepted: it may be our account"
@@ -213,7 +213,7 @@ def test_a_number_that_is_refused_while_others_are_accepted_fails_for_staff_with
     assert failed.last_error == f"not placed after {RULES.max_tries} tries: no calls to this country"
 
 
-def test_an_error_of_our_account_is_no_matter_of_this_patient() -> None:
+def test_an_account_error_costs_the_reminder_no_try() -> None:
     reminder = replied(SENT, AccountRefused("401")).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.tries, reminder.wake_at) == (Status.SCHEDULED, 0, NOW)
     assert (reminder.hold_code, reminder.last_error) == (HoldCode.ACCOUNT, "the provider refuses us: 401")
@@ -223,7 +223,7 @@ def test_an_error_of_our_account_is_no_matter_of_this_patient() -> None:
 
 
 @pytest.mark.parametrize("answer", NOT_TAKEN)
-def test_what_its_only_request_proves_closes_a_call_regardless_of_the_lease(answer: Answer) -> None:
+def test_the_answer_to_the_only_request_closes_the_call_regardless_of_the_lease(answer: Answer) -> None:
     late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
     assert not replied(late, answer, action=an_action(SENT)).ledger.calls["call-1"].state.alive
     final = a_ledger(a_reminder(Status.CANCELLED), CLAIMED)
@@ -233,7 +233,7 @@ def test_what_its_only_request_proves_closes_a_call_regardless_of_the_lease(answ
 
 
 @pytest.mark.parametrize("answer", NOT_TAKEN)
-def test_one_of_several_requests_proves_nothing_about_the_others(answer: Answer) -> None:
+def test_the_answer_to_one_of_several_requests_does_not_close_the_call(answer: Answer) -> None:
     after = replied(AGAIN, answer, action=RESEND).ledger.calls["call-1"]
     assert (after.state, after.lease_token) == (CallState.UNCONFIRMED, None)
     assert after.wake_at is not None
@@ -249,19 +249,19 @@ def test_a_resend_honors_retry_after() -> None:
 
 
 @pytest.mark.parametrize("answer", [*NOT_TAKEN, Unclear("timeout")])
-def test_no_answer_closes_a_call_of_which_there_is_evidence(answer: Answer) -> None:
+def test_an_answer_never_closes_a_call_with_evidence(answer: Answer) -> None:
     unconfirmed = a_call(CallState.UNCONFIRMED, evidence=True, lease_token="lease-1")
     for call in (a_call(CallState.PLACED), a_call(CallState.ENDED), unconfirmed):
         ledger = a_ledger(a_reminder(Status.PROCESSING), call)
         assert replied(ledger, answer, action=an_action(SENT)).ledger == ledger
 
 
-def test_an_unclear_answer_that_comes_late_changes_nothing() -> None:
+def test_a_late_unclear_answer_changes_nothing() -> None:
     late = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.UNCONFIRMED, lease_token="another"))
     assert replied(late, Unclear("timeout"), action=an_action(SENT)).ledger == late
 
 
-def test_a_late_acceptance_opens_the_call_again_regardless_of_the_lease() -> None:
+def test_a_late_acceptance_reopens_the_call_regardless_of_the_lease() -> None:
     closed = a_ledger(a_reminder(), a_call(CallState.NOT_PLACED))
     transition = replied(closed, Accepted("ext-1"), action=an_action(SENT))
     assert transition.ledger.calls["call-1"].state is CallState.PLACED

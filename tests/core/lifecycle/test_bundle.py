@@ -46,7 +46,7 @@ def test_reminders_of_one_number_that_are_due_together_are_one_call() -> None:
     assert transition.action.message == "And at ten. At nine."
 
 
-def test_without_group_minutes_each_has_a_call_of_its_own() -> None:
+def test_without_group_minutes_each_reminder_has_its_own_call() -> None:
     transition = claimed(a_ledger(FIRST, SECOND_ONE))
     assert members(transition.ledger) == ["reminder-1"]
     assert transition.ledger.reminders["reminder-2"].status is Status.SCHEDULED
@@ -70,11 +70,11 @@ def test_a_single_message_is_spoken_as_it_was_written() -> None:
     ],
     ids=["too far", "another number", "too late", "no words", "too long", "final", "restored"],
 )
-def test_what_may_not_be_spoken_now_is_left_to_a_call_of_its_own(other: Any, facts: dict[str, Any]) -> None:
+def test_a_reminder_that_may_not_be_spoken_now_is_not_bundled(other: Any, facts: dict[str, Any]) -> None:
     assert members(claimed(a_ledger(FIRST, other, **facts), rules=BUNDLED).ledger) == ["reminder-1"]
 
 
-def test_a_reminder_waits_for_one_that_comes_due_within_group_minutes_and_is_never_spoken_early() -> None:
+def test_a_reminder_waits_for_one_due_within_group_minutes_and_none_is_spoken_early() -> None:
     later = a_reminder(id="reminder-2", scheduled_at=NOW + HOUR)
     reminder = claimed(a_ledger(FIRST, later), rules=BUNDLED).ledger.reminders["reminder-1"]
     assert (reminder.status, reminder.wake_at, reminder.hold_code) == (
@@ -101,13 +101,15 @@ def test_a_reminder_waits_for_one_that_comes_due_within_group_minutes_and_is_nev
     ],
     ids=["too far", "too long together", "its own limit", "hours over by then", "another day"],
 )
-def test_otherwise_it_waits_for_nobody(first: Any, rules: Any, later: dict[str, Any]) -> None:
+def test_a_reminder_does_not_wait_for_one_it_cannot_be_bundled_with(
+    first: Any, rules: Any, later: dict[str, Any]
+) -> None:
     facts: dict[str, Any] = {"id": "reminder-2", "scheduled_at": NOW + HOUR}
     other = a_reminder(**facts | later)
     assert members(claimed(a_ledger(first, other), rules=rules).ledger) == ["reminder-1"]
 
 
-def test_one_that_has_had_a_call_is_redialed_together_with_others_and_waits_for_nobody() -> None:
+def test_a_redial_includes_due_reminders_but_waits_for_none() -> None:
     busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
     ledger = a_ledger(FIRST, SECOND_ONE, busy, a_member(busy, FIRST))
     assert members(claimed(ledger, rules=BUNDLED).ledger) == ["reminder-2", "reminder-1"]
@@ -115,14 +117,14 @@ def test_one_that_has_had_a_call_is_redialed_together_with_others_and_waits_for_
     assert members(claimed(a_ledger(FIRST, later, busy, a_member(busy, FIRST)), rules=BUNDLED).ledger) == ["reminder-1"]
 
 
-def test_one_whose_request_was_not_placed_waits_for_nobody() -> None:
+def test_a_reminder_whose_request_was_not_placed_waits_for_no_bundle() -> None:
     tried, not_placed = evolve(FIRST, tries=1), a_call(CallState.NOT_PLACED)
     later = a_reminder(id="reminder-2", scheduled_at=NOW + HOUR)
     ledger = a_ledger(tried, later, not_placed, a_member(not_placed, tried))
     assert members(claimed(ledger, rules=BUNDLED).ledger) == ["reminder-1"]
 
 
-def test_one_that_is_redialed_later_is_left_to_a_call_of_its_own_unless_it_was_moved_since() -> None:
+def test_a_reminder_with_a_later_redial_is_not_bundled_unless_it_was_moved() -> None:
     busy = a_call(CallState.ENDED, status="busy", outcome=CallOutcome.NOT_ANSWERED)
     delayed = evolve(SECOND_ONE, retry_at=NOW + HOUR)
     ledger = a_ledger(FIRST, delayed, busy, a_member(busy, delayed))
@@ -137,12 +139,12 @@ PLACED = a_call(CallState.PLACED, seq=3, status="ringing")
 A, B = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder-2")
 
 
-def test_a_patient_who_heard_the_call_heard_all_of_it() -> None:
+def test_a_completed_call_reaches_every_reminder_of_its_bundle() -> None:
     after = heard_of(a_ledger(A, B, PLACED), a_report("completed")).ledger
     assert [one.status for one in after.reminders.values()] == [Status.CALLED, Status.CALLED]
 
 
-def test_each_is_redialed_by_its_own_count() -> None:
+def test_each_bundled_reminder_is_redialed_by_its_own_count() -> None:
     older = [a_call(CallState.ENDED, id=f"old-{n}", seq=n, status="busy") for n in (1, 2)]
     rows = [a_member(PLACED, A), a_member(PLACED, B, position=1), *(a_member(call, B) for call in older)]
     after = heard_of(a_ledger(A, B, PLACED, *older, *rows), a_report("busy")).ledger
@@ -150,7 +152,7 @@ def test_each_is_redialed_by_its_own_count() -> None:
     assert after.reminders["reminder-2"].end_code is EndCode.NOT_ANSWERED
 
 
-def test_one_that_was_cancelled_moved_or_deleted_is_left_out_of_what_becomes_of_the_call() -> None:
+def test_a_cancelled_or_moved_reminder_is_not_changed_by_the_calls_end() -> None:
     cancelled = evolve(B, status=Status.CANCELLED)
     assert heard_of(a_ledger(A, cancelled, PLACED), a_report()).ledger.reminders["reminder-2"] == cancelled
     moved = evolve(B, scheduled_at=NOW + DAY)
@@ -158,7 +160,7 @@ def test_one_that_was_cancelled_moved_or_deleted_is_left_out_of_what_becomes_of_
     assert heard_of(ledger, a_report()).ledger.reminders["reminder-2"] == moved
 
 
-def test_a_bundle_that_was_not_placed_is_asked_for_again_with_its_key_as_long_as_it_is_the_same() -> None:
+def test_an_unchanged_bundle_that_was_not_placed_is_requested_again_with_its_key() -> None:
     rules = evolve(BUNDLED, capabilities=KEY)
     dialing = claimed(a_ledger(FIRST, SECOND_ONE), rules=rules).ledger
     stored = dialing.put(evolve(dialing.calls["call-new"], id="call-1", seq=1))

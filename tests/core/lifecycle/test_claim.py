@@ -56,7 +56,7 @@ def test_a_due_reminder_is_dialing_and_its_call_is_leased_until_it_is_answered()
     assert not member.spoken
 
 
-def test_the_claimer_gets_the_call_its_reminders_and_what_is_spoken() -> None:
+def test_a_claim_returns_the_call_its_reminders_and_the_message() -> None:
     transition = claimed(a_ledger(DUE))
     assert transition.action is not None
     assert transition.action.kind is ActionKind.PLACE
@@ -66,7 +66,7 @@ def test_the_claimer_gets_the_call_its_reminders_and_what_is_spoken() -> None:
     assert transition.call == transition.action.call
 
 
-def test_after_a_call_that_has_ended_there_is_a_new_one() -> None:
+def test_after_an_ended_call_a_new_one_is_made() -> None:
     transition = claimed(a_ledger(evolve(DUE, retry_at=NOW), BUSY))
     assert set(transition.ledger.calls) == {"call-1", "call-new"}
     assert transition.ledger.reminders["reminder-1"].attempts == 1
@@ -88,19 +88,19 @@ def test_after_a_call_that_has_ended_there_is_a_new_one() -> None:
         ((evolve(DUE, expires_at=NOW),), {}, Status.EXPIRED, EndCode.TOO_LATE),
     ],
 )
-def test_what_may_not_be_called_ends(
+def test_a_reminder_that_may_not_be_called_ends(
     rows: tuple[Any, ...], facts: dict[str, Any], status: Status, code: EndCode | None
 ) -> None:
     reminder = after(*rows, **facts)
     assert (reminder.status, reminder.end_code, reminder.wake_at, reminder.ended_at) == (status, code, None, NOW)
 
 
-def test_what_was_called_as_often_as_it_may_be_has_failed() -> None:
+def test_a_reminder_fails_after_its_maximum_of_calls() -> None:
     busy = [a_call(CallState.ENDED, id=f"call-{n}", seq=n, status="busy") for n in (1, 2, 3)]
     assert after(DUE, *busy).end_code is EndCode.MAX_CALLS
 
 
-def test_it_expires_with_what_it_had_waited_for() -> None:
+def test_an_expired_reminder_says_what_it_had_waited_for() -> None:
     reminder = after(evolve(DUE, hold_code=HoldCode.NUMBER_BUSY), now=NOW + DAY)
     assert reminder.last_error == (
         "too late: was to be called before 2026-03-02 14:00 UTC;"
@@ -108,18 +108,18 @@ def test_it_expires_with_what_it_had_waited_for() -> None:
     )
 
 
-def test_it_expires_at_once_if_the_hours_begin_only_after_its_limit() -> None:
+def test_a_reminder_expires_at_once_if_calling_hours_begin_after_its_limit() -> None:
     late = evolve(RULES, calling_hours=hours(timedelta(hours=20), timedelta(hours=21)))
     reminder = after(DUE, rules=late)
     assert reminder.status is Status.EXPIRED
     assert reminder.last_error == "too late: the calling hours leave no time to call before it expires"
 
 
-def test_it_expires_if_the_hours_never_begin() -> None:
+def test_a_reminder_expires_if_calling_hours_never_begin() -> None:
     assert after(DUE, rules=evolve(RULES, calling_hours=NO_HOURS)).status is Status.EXPIRED
 
 
-def test_it_expires_if_the_limits_leave_its_number_free_too_late() -> None:
+def test_a_reminder_expires_if_the_limits_free_its_number_too_late() -> None:
     limited = evolve(RULES, limits=Limits(per_day=1))
     reminder = after(DUE, rules=limited, heard_at={DUE.phone_number: (NOW,)})
     assert (reminder.status, reminder.end_code) == (Status.EXPIRED, EndCode.TOO_LATE)
@@ -134,12 +134,12 @@ def test_an_expired_reminder_is_an_error_in_the_log() -> None:
 # What waits
 
 
-def test_nothing_is_called_before_its_time_whatever_its_wake_up_says() -> None:
+def test_no_reminder_is_called_before_its_time_even_if_woken_early() -> None:
     reminder = after(evolve(DUE, scheduled_at=NOW + DAY))
     assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, NOW + DAY, None)
 
 
-def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
+def test_a_redial_waits_for_its_delay_even_if_it_is_checked_early() -> None:
     reminder = after(evolve(DUE, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL), BUSY)
     assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.REDIAL)
     assert after(evolve(DUE, retry_at=NOW + HOUR), BUSY).hold_code is HoldCode.REDIAL
@@ -148,13 +148,13 @@ def test_a_redial_waits_for_its_delay_though_it_is_looked_at_early() -> None:
 @pytest.mark.parametrize(
     "changes", [{"scheduled_at": NOW}, {"phone_number": "+12025550002"}], ids=["moved", "another number"]
 )
-def test_what_has_left_its_calls_waits_for_no_delay_of_theirs(changes: dict[str, Any]) -> None:
+def test_a_changed_reminder_does_not_wait_for_the_delay_of_its_old_calls(changes: dict[str, Any]) -> None:
     was = evolve(DUE, scheduled_at=NOW - HOUR, retry_at=NOW + HOUR, hold_code=HoldCode.REDIAL, attempts=1, tries=1)
     reminder = after(evolve(was, **changes), BUSY, a_member(BUSY, was))
     assert (reminder.status, reminder.attempts, reminder.tries) == (Status.DIALING, 0, 0)
 
 
-def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_start() -> None:
+def test_outside_calling_hours_in_the_patients_zone_a_reminder_waits() -> None:
     berlin = evolve(RULES, calling_hours=hours(timedelta(hours=12), timedelta(hours=18), zone="America/New_York"))
     reminder = after(evolve(DUE, timezone="Europe/Berlin"), rules=berlin)
     assert (reminder.wake_at, reminder.hold_code) == (
@@ -163,7 +163,7 @@ def test_outside_the_calling_hours_of_the_patients_own_zone_it_waits_for_their_s
     )
 
 
-def test_a_number_that_was_reached_often_enough_waits_for_the_day_that_frees_it_and_for_its_hours() -> None:
+def test_a_number_at_its_limit_waits_for_a_free_day_and_its_calling_hours() -> None:
     limited = evolve(
         RULES,
         limits=Limits(per_day=1),
@@ -175,21 +175,21 @@ def test_a_number_that_was_reached_often_enough_waits_for_the_day_that_frees_it_
 
 
 @pytest.mark.parametrize("state", [one for one in CallState if one.alive])
-def test_no_second_call_goes_to_a_number_whose_phone_may_be_ringing(state: CallState) -> None:
+def test_no_second_call_is_made_to_a_number_whose_phone_may_be_ringing(state: CallState) -> None:
     ringing = a_call(state, reminder_id="other")
     reminder = after(DUE, ringing, a_member(ringing, a_reminder(id="other")))
     assert (reminder.wake_at, reminder.hold_code) == (NOW + NUMBER_BUSY_HOLD, HoldCode.NUMBER_BUSY)
 
 
 @pytest.mark.parametrize("wake_at", [NOW - HOUR, NOW + HOUR], ids=["overdue", "much later"])
-def test_a_busy_number_is_looked_at_again_in_a_moment_whenever_its_call_is_due(wake_at: datetime) -> None:
+def test_a_reminder_for_a_busy_number_is_checked_again_soon(wake_at: datetime) -> None:
     """A call that nobody has got round to must not keep the claim busy, nor a quiet one hold the reminder longer."""
     ringing = a_call(CallState.PLACED, reminder_id="other", wake_at=wake_at)
     reminder = after(DUE, ringing, a_member(ringing, a_reminder(id="other")))
     assert reminder.wake_at == NOW + NUMBER_BUSY_HOLD
 
 
-def test_why_a_reminder_waits_is_logged_once() -> None:
+def test_the_reason_of_a_hold_is_logged_once() -> None:
     ledger = a_ledger(DUE, a_call(CallState.PLACED, reminder_id="other"), a_member(a_call(), a_reminder(id="other")))
     first = claimed(ledger)
     assert [line.text for line in first.lines] == [
@@ -210,15 +210,13 @@ def test_why_a_reminder_waits_is_logged_once() -> None:
         (CallState.STRAY, Status.PROCESSING),
     ],
 )
-def test_a_reminder_that_is_put_back_while_its_call_is_alive_waits_for_that_call(
-    state: CallState, status: Status
-) -> None:
+def test_a_reminder_set_to_scheduled_during_its_call_waits_for_that_call(state: CallState, status: Status) -> None:
     reminder = after(DUE, a_call(state))
     assert (reminder.status, reminder.wake_at) == (status, None)
 
 
 @pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING])
-def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_say(status: Status) -> None:
+def test_a_reminder_in_a_call_only_by_its_status_is_settled_from_its_calls(status: Status) -> None:
     row = a_reminder(status, wake_at=NOW)
     assert after(row).end_code is EndCode.UNCONFIRMED
     assert after(row, HEARD, a_member(HEARD, row, spoken=True)).status is Status.CALLED
@@ -230,7 +228,7 @@ def test_a_reminder_that_is_in_a_call_by_its_status_only_becomes_what_its_calls_
 
 
 @pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING])
-def test_what_its_calls_say_counts_before_an_opt_out(status: Status) -> None:
+def test_the_end_of_a_reminders_call_counts_before_an_opt_out(status: Status) -> None:
     row = a_reminder(status, wake_at=NOW)
     out: dict[str, Any] = {"opted_out": frozenset({row.phone_number})}
     assert after(row, HEARD, a_member(HEARD, row, spoken=True), **out).status is Status.CALLED
@@ -238,7 +236,7 @@ def test_what_its_calls_say_counts_before_an_opt_out(status: Status) -> None:
     assert after(row, BUSY, **out).end_code is EndCode.OPTED_OUT
 
 
-def test_what_another_program_ended_is_left_in_peace_with_a_reason() -> None:
+def test_a_reminder_ended_by_another_program_stays_ended_and_gets_a_reason() -> None:
     cancelled = after(a_reminder(Status.CANCELLED, wake_at=NOW))
     assert (cancelled.wake_at, cancelled.end_code) == (None, EndCode.CANCELLED_ELSEWHERE)
     called = after(a_reminder(Status.CALLED, wake_at=NOW))
@@ -257,7 +255,7 @@ def test_a_reminder_that_is_moved_after_its_call_waits_for_its_new_time(status: 
     ("response", "kept"), [("confirmed", None), ("cancel_requested", None), ("by mail", "by mail")]
 )
 @pytest.mark.parametrize("status", [Status.CALLED, Status.SCHEDULED])
-def test_the_patients_answer_was_for_the_time_before_and_another_programs_own_word_is_not(
+def test_moving_a_reminder_clears_the_patients_response_but_no_foreign_text(
     status: Status, response: str, kept: str | None
 ) -> None:
     before = a_reminder(status, response=response, wake_at=NOW)
@@ -266,13 +264,13 @@ def test_the_patients_answer_was_for_the_time_before_and_another_programs_own_wo
     assert after(before, HEARD, a_member(HEARD, before, spoken=True)).response == response
 
 
-def test_one_that_was_cancelled_or_purged_stays_so_though_it_is_moved() -> None:
+def test_moving_a_cancelled_or_purged_reminder_does_not_revive_it() -> None:
     for row in (a_reminder(Status.CANCELLED), a_reminder(Status.CALLED, phone_number="", message="")):
         moved = evolve(row, scheduled_at=NOW + DAY, wake_at=NOW)
         assert after(moved, HEARD, a_member(HEARD, row, spoken=True)).status is row.status
 
 
-def test_the_same_row_written_again_after_it_was_heard_is_not_called_again() -> None:
+def test_rewriting_a_row_after_it_was_heard_does_not_call_again() -> None:
     assert after(DUE, HEARD, a_member(HEARD, DUE, spoken=True)).status is Status.CALLED
 
 
@@ -293,9 +291,7 @@ def test_the_same_row_written_again_after_it_was_heard_is_not_called_again() -> 
         ),
     ],
 )
-def test_the_same_row_written_again_after_a_call_that_no_other_follows_has_failed_again(
-    call: Any, code: EndCode, reason: str
-) -> None:
+def test_rewriting_a_row_after_a_final_call_fails_it_again(call: Any, code: EndCode, reason: str) -> None:
     reminder = after(DUE, call)
     assert (reminder.status, reminder.end_code, reminder.last_error) == (Status.FAILED, code, reason)
     other = evolve(DUE, message="Other words.")
@@ -303,7 +299,7 @@ def test_the_same_row_written_again_after_a_call_that_no_other_follows_has_faile
     assert after(DUE, call, evolve(BUSY, id="call-2", seq=2)).status is Status.DIALING
 
 
-def test_the_same_row_written_again_while_it_waits_for_its_redial_still_waits() -> None:
+def test_rewriting_a_row_during_its_redial_delay_still_waits() -> None:
     just_now = evolve(BUSY, received_at=NOW - MINUTE)
     reminder = after(DUE, just_now)
     due = NOW - MINUTE + RULES.redial_delay(1)
@@ -312,24 +308,33 @@ def test_the_same_row_written_again_while_it_waits_for_its_redial_still_waits() 
     assert after(evolve(DUE, again_seq=just_now.seq), just_now).status is Status.DIALING
 
 
-def test_a_row_that_was_deleted_and_written_anew_is_called() -> None:
+def test_a_row_that_was_deleted_and_inserted_again_is_called() -> None:
     reminder = after(DUE, HEARD, a_member(HEARD, DUE, spoken=True, deleted=True))
     assert reminder.status is Status.DIALING
 
 
 @pytest.mark.parametrize("status", [Status.EXPIRED, Status.FAILED])
-def test_what_was_too_late_by_a_clock_that_was_ahead_waits_again(status: Status) -> None:
+def test_a_reminder_expired_by_a_clock_that_was_ahead_waits_again(status: Status) -> None:
     ahead = a_reminder(status, end_code=EndCode.TOO_LATE, ended_at=NOW + DAY)
     reminder = after(ahead)
     assert (reminder.status, reminder.end_code, reminder.ended_at) == (Status.SCHEDULED, None, None)
     stays = after(evolve(ahead, ended_at=NOW - HOUR, wake_at=NOW))
     assert stays.status is status
+    assert after(evolve(ahead, done_at=NOW - HOUR, wake_at=NOW)).status is status, "its patient was called manually"
+
+
+def test_moving_or_rescheduling_a_reminder_clears_done_by_staff() -> None:
+    done = evolve(DUE, done_at=NOW - HOUR, scheduled_at=NOW + HOUR)
+    assert after(done).done_at is None
+    moved = evolve(done, status=Status.FAILED, scheduled_at=NOW)
+    left = a_member(HEARD, evolve(moved, scheduled_at=NOW - DAY))
+    assert (after(moved, HEARD, left).status, after(moved, HEARD, left).done_at) == (Status.SCHEDULED, None)
 
 
 # After a restore
 
 
-def test_after_a_restore_only_what_was_due_by_then_may_have_been_called() -> None:
+def test_after_a_restore_only_reminders_due_by_then_may_have_been_called() -> None:
     facts: dict[str, Any] = {"restored_at": NOW, "restored_seq": 5}
     assert after(evolve(DUE, scheduled_at=NOW + MINUTE), now=NOW + MINUTE, **facts).status is Status.DIALING
     assert after(evolve(DUE, again_seq=5), **facts).status is Status.DIALING
@@ -346,7 +351,7 @@ def test_after_a_restore_only_what_was_due_by_then_may_have_been_called() -> Non
 NOT_PLACED = a_call(CallState.NOT_PLACED, requests=1, external_call_id=None, error="not placed: 503")
 
 
-def test_a_call_that_was_not_placed_is_asked_for_again_with_its_key() -> None:
+def test_a_call_that_was_not_placed_is_requested_again_with_its_key() -> None:
     transition = claimed(a_ledger(DUE, NOT_PLACED), rules=able(KEY))
     assert set(transition.ledger.calls) == {"call-1"}
     call = transition.ledger.calls["call-1"]
@@ -378,7 +383,7 @@ def test_a_call_that_was_not_placed_is_asked_for_again_with_its_key() -> None:
         "other words",
     ],
 )
-def test_otherwise_it_is_a_new_call_with_a_key_of_its_own(
+def test_a_changed_or_old_request_is_a_new_call_with_a_new_key(
     reminder: Reminder, call: Any, rules: Any, witness: Any
 ) -> None:
     ledger = a_ledger(reminder, call, a_member(call, DUE))
@@ -389,7 +394,7 @@ def test_otherwise_it_is_a_new_call_with_a_key_of_its_own(
 # Rows on which the program fails
 
 
-def test_a_row_on_which_the_program_fails_has_failed_if_it_waited_and_else_is_looked_at_in_an_hour() -> None:
+def test_an_unexpected_error_fails_a_waiting_reminder_and_delays_any_other_row() -> None:
     waiting = unexpected_error(a_ledger(DUE), DUE, NOW).ledger.reminders["reminder-1"]
     assert (waiting.status, waiting.end_code) == (Status.FAILED, EndCode.PROGRAM_ERROR)
     row = a_reminder(Status.PROCESSING, wake_at=NOW)
@@ -401,7 +406,7 @@ def test_a_row_on_which_the_program_fails_has_failed_if_it_waited_and_else_is_lo
 # What is looked at before its time
 
 
-def test_a_reminder_for_later_that_can_not_be_called_fails_at_once() -> None:
+def test_an_invalid_reminder_for_later_fails_at_once() -> None:
     later = a_reminder(scheduled_at=NOW + DAY, phone_number="+15550100001")
     reminder = after(later)
     assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.INVALID)
@@ -409,7 +414,7 @@ def test_a_reminder_for_later_that_can_not_be_called_fails_at_once() -> None:
     assert after(a_reminder(scheduled_at=NOW + DAY), rules=german).status is Status.FAILED
 
 
-def test_a_reminder_for_later_that_can_be_called_waits_for_its_time() -> None:
+def test_a_valid_reminder_for_later_waits_for_its_time() -> None:
     reminder = after(a_reminder(scheduled_at=NOW + DAY))
     assert (reminder.status, reminder.wake_at, reminder.hold_code) == (Status.SCHEDULED, NOW + DAY, None)
 
@@ -424,7 +429,7 @@ def test_hours_that_leave_no_time_may_change_until_a_reminder_is_due() -> None:
 # A new number
 
 
-def test_a_reminder_of_a_changed_number_waits_for_staff_until_its_limit() -> None:
+def test_a_changed_number_waits_for_staff_until_the_reminders_limit() -> None:
     for due in (NOW, NOW + HOUR):
         held = evolve(DUE, scheduled_at=due, hold_code=HoldCode.NUMBER_CHANGED, last_error="changed")
         transition = claimed(a_ledger(held))
@@ -438,7 +443,7 @@ def test_a_reminder_of_a_changed_number_waits_for_staff_until_its_limit() -> Non
         assert transition.action is None
 
 
-def test_a_reminder_of_a_changed_number_stays_held_though_it_expired_by_a_clock_that_was_ahead() -> None:
+def test_a_clock_that_was_ahead_does_not_release_a_changed_number() -> None:
     held = evolve(DUE, hold_code=HoldCode.NUMBER_CHANGED)
     expired = after(held, now=NOW + DAY)
     assert (expired.status, expired.hold_code) == (Status.EXPIRED, HoldCode.NUMBER_CHANGED)
@@ -447,13 +452,13 @@ def test_a_reminder_of_a_changed_number_stays_held_though_it_expired_by_a_clock_
     assert claimed(a_ledger(again)).action is None
 
 
-def test_a_reminder_of_a_changed_number_stays_held_until_it_is_due_though_the_hours_leave_no_time() -> None:
+def test_a_changed_number_stays_held_until_due_even_without_calling_hours() -> None:
     held = evolve(DUE, scheduled_at=NOW + HOUR, hold_code=HoldCode.NUMBER_CHANGED)
     reminder = after(held, rules=evolve(RULES, calling_hours=NO_HOURS))
     assert (reminder.wake_at, reminder.hold_code) == (NOW + HOUR, HoldCode.NUMBER_CHANGED)
 
 
-def test_a_reminder_of_a_changed_number_joins_no_call_of_that_number() -> None:
+def test_a_reminder_held_for_its_changed_number_is_not_bundled() -> None:
     rules = evolve(RULES, group_within=HOUR)
     held = evolve(DUE, id="reminder-2", hold_code=HoldCode.NUMBER_CHANGED)
     transition = claimed(a_ledger(DUE, held), rules=rules)

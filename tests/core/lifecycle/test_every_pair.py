@@ -11,7 +11,7 @@ from attrs import evolve
 from reminderd.core.answers import Accepted, AccountRefused, Capabilities, NotFound, NotPlaced, Refused, Unclear
 from reminderd.core.lifecycle.keypress import Key, answered_by_patient, key_pressed, unspoken
 from reminderd.core.lifecycle.reconcile import not_found
-from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, restored
+from reminderd.core.lifecycle.staff import NotAllowedError, called_again, cancelled, done, restored
 from reminderd.core.lifecycle.transition import ActionKind, Ledger
 from reminderd.core.model import TERMINAL, Call, CallState, Reminder, Status
 from reminderd.core.reasons import EndCode
@@ -102,6 +102,7 @@ EVENTS: dict[str, Event] = {
     "cancelled": _staff(
         lambda ledger, _rules: cancelled(ledger, ledger.reminders["reminder-1"], EndCode.CANCELLED_BY_STAFF, NOW).ledger
     ),
+    "done": _staff(lambda ledger, _rules: done(ledger, ledger.reminders["reminder-1"], NOW).ledger),
     "called again": _staff(
         lambda ledger, rules: called_again(ledger, ledger.reminders["reminder-1"], rules=rules, now=NOW).ledger
     ),
@@ -144,7 +145,7 @@ def hold(before: Ledger, after: Ledger, name: str) -> None:
 
 @pytest.mark.parametrize("rules", EVERY_RULES)
 @pytest.mark.parametrize("event", EVENTS)
-def test_every_state_meets_every_event_and_what_must_hold_holds(event: str, rules: str) -> None:
+def test_the_invariants_hold_for_every_state_and_event(event: str, rules: str) -> None:
     for row, call in situations():
         ledger = a_ledger(row, call)
         after = EVENTS[event](ledger, EVERY_RULES[rules])
@@ -153,7 +154,7 @@ def test_every_state_meets_every_event_and_what_must_hold_holds(event: str, rule
 
 @pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize("then", EVENTS)
-def test_every_two_events_follow_each_other_in_a_bundle(event: str, then: str) -> None:
+def test_the_invariants_hold_for_every_two_events_in_a_bundle(event: str, then: str) -> None:
     other = a_reminder(Status.PROCESSING, id="reminder-2")
     call = a_call(CallState.PLACED)
     row = a_reminder(Status.PROCESSING)

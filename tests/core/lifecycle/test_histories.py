@@ -83,12 +83,12 @@ def finish(world: World) -> None:
 
 
 @pytest.mark.parametrize("group", range(GROUPS))
-def test_no_history_breaks_a_promise(group: int) -> None:
+def test_no_history_breaks_an_invariant(group: int) -> None:
     for seed in range(group * HISTORIES // GROUPS, (group + 1) * HISTORIES // GROUPS):
         played(seed)
 
 
-def test_the_histories_reach_what_they_are_about() -> None:
+def test_the_histories_reach_every_case_they_are_about() -> None:
     """Else they would prove nothing."""
     worlds = [played(seed) for seed in range(40)]
     phones = [phone for world in worlds for phone in world.phones]

@@ -62,26 +62,26 @@ def pressed(
 
 
 @pytest.mark.parametrize("answered_by", ["human", "unknown", None])
-def test_a_patient_hears_who_calls_then_the_message_then_the_keys(answered_by: str | None) -> None:
+def test_a_patient_hears_the_greeting_then_the_message_then_the_menu(answered_by: str | None) -> None:
     turn = answered(a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by)))
     assert turn.reply == SpokenReply(parts=ASKING, question=Question.MENU, repeats=0)
     assert turn.message == WAITING.message
 
 
 @pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING, Status.SCHEDULED, Status.FAILED])
-def test_as_long_as_the_patient_was_not_reached_the_message_is_worth_speaking(status: Status) -> None:
+def test_the_message_is_spoken_as_long_as_the_patient_was_not_reached(status: Status) -> None:
     assert answered(a_ledger(a_reminder(status), ANSWERED)).reply.parts == ASKING
 
 
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.CANCELLED])
-def test_the_first_request_for_our_document_is_kept_whatever_its_answer(status: Status) -> None:
+def test_the_time_of_the_first_request_for_our_document_is_kept(status: Status) -> None:
     turn = answered(a_ledger(a_reminder(status), ANSWERED))
     assert turn.transition.ledger.calls["call-1"].fetched_at == NOW
     again = answered(turn.transition.ledger, now=NOW + SECOND)
     assert again.transition.ledger.calls["call-1"].fetched_at == NOW
 
 
-def test_what_is_handed_out_counts_as_spoken_with_the_words_of_this_moment() -> None:
+def test_a_message_counts_as_spoken_with_its_current_text() -> None:
     changed = evolve(WAITING, message="Other words.")
     ledger = a_ledger(changed, OTHER, ANSWERED, a_member(ANSWERED, WAITING), a_member(ANSWERED, OTHER, position=1))
     turn = answered(ledger)
@@ -90,7 +90,7 @@ def test_what_is_handed_out_counts_as_spoken_with_the_words_of_this_moment() -> 
     assert (member.spoken, member.message_digest) == (True, digest("Other words."))
 
 
-def test_when_our_answer_was_first_fetched_is_kept_whatever_it_was() -> None:
+def test_the_time_of_the_first_fetch_is_kept_for_every_answer() -> None:
     first = answered(a_ledger(WAITING, ANSWERED), now=NOW + SECOND).transition
     assert first.call == first.ledger.calls["call-1"]
     assert first.ledger.calls["call-1"].fetched_at == NOW + SECOND
@@ -102,7 +102,7 @@ def test_when_our_answer_was_first_fetched_is_kept_whatever_it_was() -> None:
         assert answered(ledger).transition.ledger.calls["call-1"].fetched_at == NOW
 
 
-def test_a_message_is_over_once_the_greeting_and_all_up_to_it_were_spoken() -> None:
+def test_a_message_ends_after_the_greeting_and_all_messages_before_it() -> None:
     rules = evolve(RULES, greeting_takes=4 * SECOND)
     first, second = evolve(WAITING, message="one " * 10), evolve(OTHER, message="two " * 5)
     members = answered(a_ledger(first, second, ANSWERED), rules=rules).transition.ledger.members
@@ -110,7 +110,7 @@ def test_a_message_is_over_once_the_greeting_and_all_up_to_it_were_spoken() -> N
     assert members["call-1", "reminder-2"].spoken_by == NOW + 10 * SECOND
 
 
-def test_an_answer_that_could_not_be_used_was_not_spoken() -> None:
+def test_a_document_the_provider_could_not_use_was_not_spoken() -> None:
     after = unspoken(spoken_in(WAITING), ANSWERED)
     member = after.ledger.members["call-1", "reminder-1"]
     assert (member.spoken, member.spoken_by) == (False, None)
@@ -131,7 +131,7 @@ NOT_WANTED: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("why", NOT_WANTED)
-def test_a_call_is_no_longer_needed_if_its_reminder_is_not(why: str) -> None:
+def test_a_call_without_a_wanted_reminder_says_it_is_no_longer_needed(why: str) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     turn = answered(a_ledger(reminder, ANSWERED, **facts), **changes)
     assert (turn.reply, turn.message) == (NOT_NEEDED, "")
@@ -147,9 +147,7 @@ TOLD_SO = {
 
 @pytest.mark.parametrize("why", TOLD_SO)
 @pytest.mark.parametrize("answered_by", [None, "human", "machine_start", "fax"])
-def test_a_patient_who_hears_that_the_reminder_is_no_longer_needed_is_not_reached(
-    why: str, answered_by: str | None
-) -> None:
+def test_hearing_that_a_reminder_is_no_longer_needed_is_not_reached(why: str, answered_by: str | None) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     turn = answered(a_ledger(reminder, evolve(ANSWERED, answered_by=answered_by), **facts), **changes)
     ended = turn.transition.ledger.reminders["reminder-1"]
@@ -161,7 +159,7 @@ def test_a_patient_who_hears_that_the_reminder_is_no_longer_needed_is_not_reache
     assert over.ledger.calls["call-1"].outcome is CallOutcome.NOT_HEARD
 
 
-def test_in_a_bundle_too_and_the_others_are_spoken() -> None:
+def test_in_a_bundle_an_expired_reminder_is_left_out_and_the_others_are_spoken() -> None:
     ledger = a_ledger(evolve(WAITING, expires_at=NOW), OTHER, ANSWERED)
     after = answered(ledger).transition.ledger
     heard = pressed(after, "").transition.ledger
@@ -170,25 +168,25 @@ def test_in_a_bundle_too_and_the_others_are_spoken() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.CALLED, Status.EXPIRED, Status.CANCELLED])
-def test_one_that_had_ended_before_keeps_its_end(status: Status) -> None:
+def test_answering_does_not_change_a_reminder_that_had_ended(status: Status) -> None:
     reminder = a_reminder(status)
     assert answered(a_ledger(reminder, ANSWERED)).transition.ledger.reminders["reminder-1"] == reminder
 
 
-def test_a_request_that_comes_again_once_the_message_was_heard_takes_nothing_back() -> None:
+def test_a_repeated_request_after_the_message_was_heard_changes_nothing() -> None:
     heard = pressed(spoken_in(WAITING), "").transition.ledger
     assert answered(heard).transition.ledger.members == heard.members
 
 
 @pytest.mark.parametrize("why", NOT_WANTED)
 @pytest.mark.parametrize("answered_by", [*MACHINES, "fax"])
-def test_then_nothing_of_it_is_left_on_a_machine(why: str, answered_by: str) -> None:
+def test_a_machine_gets_nothing_of_an_unwanted_reminder(why: str, answered_by: str) -> None:
     reminder, changes, facts = NOT_WANTED[why]
     ledger = a_ledger(reminder, evolve(ANSWERED, answered_by=answered_by), **facts)
     assert answered(ledger, **changes).reply == HANG_UP
 
 
-def test_only_those_of_a_bundle_that_are_still_wanted_are_spoken() -> None:
+def test_only_wanted_reminders_of_a_bundle_are_spoken() -> None:
     turn = answered(a_ledger(evolve(WAITING, status=Status.CANCELLED), OTHER, ANSWERED))
     assert turn.message == "And at ten."
     members = turn.transition.ledger.members
@@ -196,7 +194,7 @@ def test_only_those_of_a_bundle_that_are_still_wanted_are_spoken() -> None:
 
 
 @pytest.mark.parametrize("answered_by", MACHINES)
-def test_a_machine_is_left_the_neutral_words_or_none_as_configured(answered_by: str) -> None:
+def test_a_machine_gets_the_voicemail_text_or_nothing_as_configured(answered_by: str) -> None:
     ledger = a_ledger(WAITING, evolve(ANSWERED, answered_by=answered_by))
     assert answered(ledger).reply == SpokenReply(parts=(Prompt.VOICEMAIL,), question=Question.VOICEMAIL)
     member = answered(ledger).transition.ledger.members["call-1", "reminder-1"]
@@ -218,7 +216,7 @@ def left(*reminders: Any, **facts: Any) -> Ledger:
 
 
 @pytest.mark.parametrize("digits", ["1", "2", "3", "7", "12"])
-def test_a_key_during_the_text_for_a_machine_shows_a_person_who_then_hears_the_message(digits: str) -> None:
+def test_a_key_during_the_voicemail_shows_a_person_who_then_hears_the_message(digits: str) -> None:
     turn = pressed(left(WAITING, OTHER), digits, at=Question.VOICEMAIL)
     assert turn.reply == SpokenReply(parts=ASKING, question=Question.MENU)
     assert turn.message == "Your appointment is tomorrow at nine. And at ten."
@@ -230,14 +228,14 @@ def test_a_key_during_the_text_for_a_machine_shows_a_person_who_then_hears_the_m
     assert confirmed.calls["call-1"].outcome is CallOutcome.CONFIRMED
 
 
-def test_they_hang_up_like_anybody_else() -> None:
+def test_a_person_detected_late_can_still_hang_up_during_the_message() -> None:
     after = pressed(left(WAITING), "1", at=Question.VOICEMAIL).transition.ledger
     over = heard_of(after, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert over.calls["call-1"].outcome is CallOutcome.HUNG_UP
     assert over.reminders["reminder-1"].end_code is EndCode.HUNG_UP
 
 
-def test_a_reminder_that_is_too_late_by_then_is_not_spoken() -> None:
+def test_a_key_during_the_voicemail_does_not_speak_a_reminder_that_is_too_late() -> None:
     ledger = left(evolve(WAITING, expires_at=NOW + SECOND))
     call = ledger.calls["call-1"]
     key = Key(digits="1", question=Question.VOICEMAIL, repeats=0)
@@ -247,7 +245,7 @@ def test_a_reminder_that_is_too_late_by_then_is_not_spoken() -> None:
     assert not turn.transition.ledger.members["call-1", "reminder-1"].spoken
 
 
-def test_no_key_during_the_text_for_a_machine_proves_nothing() -> None:
+def test_no_key_during_the_voicemail_proves_nothing() -> None:
     ledger = left(WAITING)
     turn = pressed(ledger, "", at=Question.VOICEMAIL)
     assert (turn.reply, turn.transition.ledger) == (HANG_UP, ledger)
@@ -256,7 +254,7 @@ def test_no_key_during_the_text_for_a_machine_proves_nothing() -> None:
     assert over.reminders["reminder-1"].status is Status.SCHEDULED
 
 
-def test_9_during_the_text_for_a_machine_opts_out_and_nothing_counts_as_heard() -> None:
+def test_key_9_during_the_voicemail_opts_out_and_nothing_counts_as_heard() -> None:
     ledger = left(WAITING, evolve(OTHER, status=Status.FAILED, end_code=EndCode.NOT_ANSWERED))
     turn = pressed(ledger, "9", at=Question.VOICEMAIL)
     assert (turn.reply, turn.opts_out) == (SpokenReply(parts=(Prompt.OPTED_OUT,)), True)
@@ -267,7 +265,7 @@ def test_9_during_the_text_for_a_machine_opts_out_and_nothing_counts_as_heard() 
     assert (again.transition.ledger, again.answers) == (turn.transition.ledger, ())
 
 
-def test_a_call_in_which_9_was_pressed_during_the_text_for_a_machine_was_not_answered_by_one() -> None:
+def test_a_call_with_key_9_during_the_voicemail_does_not_count_as_one() -> None:
     after = pressed(left(WAITING), "9", at=Question.VOICEMAIL).transition.ledger
     written_again = after.put(evolve(WAITING, message=after.reminders["reminder-1"].message))
     rules = able(Capabilities(asks_what_to_say=True), voicemail_is_reached=True)
@@ -303,23 +301,23 @@ def test_a_key_answers_every_reminder_that_was_spoken_and_proves_that_it_was_hea
     assert turn.answers == (("reminder-1", response), ("reminder-2", response))
 
 
-def test_a_wish_to_cancel_is_an_error_in_the_log_as_staff_must_act() -> None:
+def test_a_request_to_cancel_is_an_error_in_the_log() -> None:
     [line] = pressed(spoken_in(WAITING), "2", at=Question.CANCEL).transition.lines
     assert (line.level, line.text) == (Level.ERROR, "called: cancel requested by key")
 
 
-def test_a_reminder_that_was_not_spoken_is_left_alone() -> None:
+def test_a_key_does_not_change_a_reminder_that_was_not_spoken() -> None:
     ledger = a_ledger(ANSWERED, WAITING, OTHER, a_member(ANSWERED, WAITING, spoken=True), a_member(ANSWERED, OTHER))
     assert pressed(ledger, "1").transition.ledger.reminders["reminder-2"] == OTHER
 
 
-def test_a_key_proves_that_the_message_was_spoken_though_a_restore_has_forgotten_it() -> None:
+def test_a_key_proves_that_the_message_was_spoken_even_after_a_restore() -> None:
     after = pressed(a_ledger(WAITING, ANSWERED), "1").transition.ledger
     assert after.reminders["reminder-1"].status is Status.CALLED
     assert after.members["call-1", "reminder-1"].spoken
 
 
-def test_2_alone_asks_whether_it_is_meant_and_proves_that_the_message_was_heard() -> None:
+def test_key_2_asks_for_confirmation_and_proves_that_the_message_was_heard() -> None:
     turn = pressed(spoken_in(WAITING), "2", repeats=1)
     after = turn.transition.ledger
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
@@ -335,7 +333,7 @@ def test_the_same_key_a_second_time_changes_nothing() -> None:
     assert (again.transition.ledger, again.transition.lines, again.answers) == (first, (), ())
 
 
-def test_a_later_answer_counts_but_opted_out_is_the_last_word() -> None:
+def test_a_later_key_replaces_an_earlier_one_but_never_an_opt_out() -> None:
     first = pressed(spoken_in(WAITING), "2", at=Question.CANCEL).transition.ledger
     assert pressed(first, "1").transition.ledger.reminders["reminder-1"].response == Response.CONFIRMED
     out = pressed(spoken_in(WAITING), "9").transition.ledger
@@ -345,18 +343,18 @@ def test_a_later_answer_counts_but_opted_out_is_the_last_word() -> None:
     assert again.calls["call-1"].outcome is CallOutcome.HEARD
 
 
-def test_an_answer_that_is_on_record_already_is_no_new_one() -> None:
+def test_a_response_that_is_already_recorded_is_not_new() -> None:
     turn = pressed(spoken_in(evolve(WAITING, status=Status.FAILED, response="confirmed")), "1")
     assert turn.transition.ledger.reminders["reminder-1"].status is Status.CALLED
     assert turn.answers == ()
 
 
-def test_a_cancel_by_staff_stands_and_the_answer_is_kept() -> None:
+def test_a_key_does_not_undo_a_cancel_by_staff_and_is_recorded() -> None:
     after = pressed(spoken_in(a_reminder(Status.CANCELLED)), "1").transition.ledger.reminders["reminder-1"]
     assert (after.status, after.response) == (Status.CANCELLED, Response.CONFIRMED)
 
 
-def test_the_end_of_the_call_changes_nothing_anymore() -> None:
+def test_the_calls_end_changes_nothing_after_a_key() -> None:
     after = pressed(spoken_in(WAITING), "1").transition.ledger
     for word in ("busy", "failed", "completed"):
         ended = heard_of(after, a_report(word)).ledger
@@ -375,9 +373,7 @@ def test_the_end_of_the_call_changes_nothing_anymore() -> None:
         ("12", Question.MENU, (Prompt.UNKNOWN_KEY, *ASKING)),
     ],
 )
-def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_heard(
-    digits: str, at: Question, parts: tuple[Prompt, ...]
-) -> None:
+def test_any_other_key_or_silence_repeats_the_question(digits: str, at: Question, parts: tuple[Prompt, ...]) -> None:
     turn = pressed(spoken_in(WAITING), digits, at=at)
     after = turn.transition.ledger
     assert after.calls["call-1"].outcome is CallOutcome.HEARD
@@ -387,14 +383,14 @@ def test_any_other_key_and_silence_repeat_the_question_of_a_message_that_was_hea
     assert turn.reply == SpokenReply(parts=parts, question=at, repeats=1)
 
 
-def test_no_key_proves_nothing_if_the_line_had_ended_by_then() -> None:
+def test_no_key_proves_nothing_if_the_call_had_ended() -> None:
     ledger = spoken_in(WAITING)
     turn = pressed(ledger, "", is_over=True)
     assert (turn.reply, turn.transition.ledger) == (HANG_UP, ledger)
     assert pressed(ledger, "1", is_over=True).transition.ledger.reminders["reminder-1"].status is Status.CALLED
 
 
-def test_a_message_that_is_reported_as_heard_after_the_end_counts_all_the_same() -> None:
+def test_a_message_reported_as_heard_after_the_calls_end_counts() -> None:
     speaking = a_ledger(ANSWERED, WAITING, a_member(ANSWERED, WAITING, spoken=True, spoken_by=NOW + SECOND))
     cut = heard_of(speaking, a_report(), rules=able(Capabilities(asks_what_to_say=True))).ledger
     assert cut.reminders["reminder-1"].status is Status.FAILED
@@ -402,20 +398,33 @@ def test_a_message_that_is_reported_as_heard_after_the_end_counts_all_the_same()
     assert (after.reminders["reminder-1"].status, after.calls["call-1"].outcome) == (Status.CALLED, CallOutcome.HEARD)
 
 
-def test_the_end_of_a_message_does_not_take_back_that_it_was_confirmed() -> None:
+def test_the_end_of_a_message_does_not_undo_a_confirmation() -> None:
     confirmed = pressed(spoken_in(WAITING), "1").transition.ledger
     assert pressed(confirmed, "").transition.ledger == confirmed
 
 
-def test_after_two_repeats_it_is_goodbye() -> None:
+def test_after_two_repeats_the_call_says_goodbye() -> None:
     for digits, at in product(("", "3", "7"), (Question.MENU, Question.CANCEL)):
         turn = pressed(spoken_in(WAITING), digits, at=at, repeats=MOST_REPEATS)
         assert (turn.reply, turn.message) == (SpokenReply(parts=(Prompt.GOODBYE,)), "")
 
 
-def test_no_conversation_goes_on_forever() -> None:
+def test_every_sequence_of_keys_ends_in_goodbye() -> None:
     reply, turns = SpokenReply(parts=ASKING, question=Question.MENU), 0
     while reply.question is not None:
         reply = pressed(spoken_in(WAITING), "3", at=reply.question, repeats=reply.repeats).reply
         turns += 1
     assert turns == MOST_REPEATS + 1
+
+
+def test_a_key_after_done_by_staff_clears_it_unless_they_cancelled() -> None:
+    done = evolve(WAITING, status=Status.FAILED, done_at=NOW - MINUTE)
+    after = pressed(spoken_in(done), "2", at=Question.CANCEL).transition.ledger.reminders["reminder-1"]
+    assert (after.status, after.response, after.done_at) == (Status.CALLED, Response.CANCEL_REQUESTED, None)
+    cancelled = evolve(done, status=Status.CANCELLED, end_code=EndCode.DONE_BY_STAFF)
+    after = pressed(spoken_in(cancelled), "2", at=Question.CANCEL).transition.ledger.reminders["reminder-1"]
+    assert (after.status, after.response, after.done_at) == (
+        Status.CANCELLED,
+        Response.CANCEL_REQUESTED,
+        NOW - MINUTE,
+    )

@@ -51,7 +51,7 @@ def kind_of(transition: Transition) -> ActionKind | None:
 # Leases that ran out
 
 
-def test_a_request_that_was_interrupted_leaves_an_unconfirmed_call_that_waits_for_news() -> None:
+def test_an_interrupted_request_leaves_an_unconfirmed_call_that_waits_for_a_webhook() -> None:
     dialing = a_ledger(a_reminder(Status.DIALING), a_call(CallState.DIALING, wake_at=NOW))
     transition = looked_at(dialing)
     call = call_of(transition)
@@ -61,7 +61,7 @@ def test_a_request_that_was_interrupted_leaves_an_unconfirmed_call_that_waits_fo
     assert transition.lines[0].level is Level.WARNING
 
 
-def test_a_reminder_that_was_cancelled_meanwhile_stays_cancelled() -> None:
+def test_an_interrupted_request_leaves_a_cancelled_reminder_cancelled() -> None:
     ledger = a_ledger(a_reminder(Status.CANCELLED), a_call(CallState.DIALING, wake_at=NOW))
     assert looked_at(ledger).ledger.reminders["reminder-1"].status is Status.CANCELLED
 
@@ -69,7 +69,7 @@ def test_a_reminder_that_was_cancelled_meanwhile_stays_cancelled() -> None:
 # Unconfirmed: the same request with the same key
 
 
-def test_an_unconfirmed_call_is_asked_for_again_with_its_key() -> None:
+def test_an_unconfirmed_call_is_requested_again_with_its_key() -> None:
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(BOTH))
     call = call_of(transition)
     assert kind_of(transition) is ActionKind.RESEND
@@ -97,19 +97,21 @@ def test_an_unconfirmed_call_is_asked_for_again_with_its_key() -> None:
         ({}, WAITING, able(KEY, limits=Limits(per_day=1)), {"heard_at": {WAITING.phone_number: (NOW,)}}),
     ],
 )
-def test_it_is_not_asked_for_again(changes: dict[str, Any], reminder: Any, rules: Any, facts: dict[str, Any]) -> None:
+def test_an_unconfirmed_call_is_not_requested_again_if_anything_changed(
+    changes: dict[str, Any], reminder: Any, rules: Any, facts: dict[str, Any]
+) -> None:
     call = evolve(UNSURE, **changes)
     ledger = a_ledger(reminder, call, a_member(call, WAITING), **facts)
     assert kind_of(looked_at(ledger, rules=rules)) is None
 
 
-def test_nor_if_this_process_has_known_its_key_for_too_long_or_nobody_is_left_in_it() -> None:
+def test_an_unconfirmed_call_with_an_old_key_or_no_reminder_is_not_requested_again() -> None:
     old = silent(UNSURE, known=KEY.key_lifetime)
     assert kind_of(looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), witness=old)) is None
     assert kind_of(looked_at(a_ledger(UNSURE), rules=able(KEY))) is None
 
 
-def test_nor_if_one_of_its_reminders_was_moved_and_the_others_are_unchanged() -> None:
+def test_an_unconfirmed_bundle_is_not_requested_again_if_one_reminder_was_moved() -> None:
     other = a_reminder(Status.PROCESSING, id="reminder-2")
     bundle = a_ledger(WAITING, other, UNSURE)
     assert kind_of(looked_at(bundle, rules=able(KEY))) is ActionKind.RESEND
@@ -117,13 +119,13 @@ def test_nor_if_one_of_its_reminders_was_moved_and_the_others_are_unchanged() ->
     assert kind_of(looked_at(moved, rules=able(KEY))) is None
 
 
-def test_nor_before_its_time_by_a_clock_that_was_set_back() -> None:
+def test_an_unconfirmed_call_is_not_requested_again_before_its_time() -> None:
     early = looked_at(a_ledger(WAITING, UNSURE), rules=able(KEY), now=NOW - SECOND)
     assert kind_of(early) is None
     assert call_of(early).requests == 1
 
 
-def test_nor_if_another_of_its_reminders_calls_is_in_doubt() -> None:
+def test_an_unconfirmed_call_is_not_requested_again_if_an_earlier_call_is_unconfirmed() -> None:
     doubt = a_call(CallState.UNREPORTED, id="older", seq=-1)
     ledger = a_ledger(evolve(WAITING, again_seq=-2), UNSURE, doubt)
     assert kind_of(looked_at(ledger, rules=able(KEY))) is None
@@ -136,12 +138,12 @@ def test_nor_if_another_of_its_reminders_calls_is_in_doubt() -> None:
         (Room(request_from=NOW + SECOND), NOW + SECOND),
     ],
 )
-def test_a_pause_and_pacing_defer_it(room: Room, until: Any) -> None:
+def test_a_pause_and_pacing_delay_the_resend(room: Room, until: Any) -> None:
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(BOTH), room=room)
     assert (kind_of(transition), call_of(transition).wake_at) == (None, until)
 
 
-def test_another_call_to_its_number_defers_it_as_the_last_look_would_not_let_it_go() -> None:
+def test_another_alive_call_to_its_number_delays_the_resend() -> None:
     stray = a_call(CallState.STRAY, id="call-2", seq=2, adopted=True)
     transition = looked_at(a_ledger(WAITING, UNSURE, stray), rules=able(BOTH))
     assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + PAUSE_HOLD)
@@ -149,7 +151,7 @@ def test_another_call_to_its_number_defers_it_as_the_last_look_would_not_let_it_
     assert kind_of(looked_at(a_ledger(WAITING, UNSURE, over), rules=able(BOTH))) is ActionKind.RESEND
 
 
-def test_the_calling_hours_defer_it() -> None:
+def test_the_calling_hours_delay_the_resend() -> None:
     later = able(BOTH, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=later)
     assert (kind_of(transition), call_of(transition).wake_at) == (None, NOW + HOUR)
@@ -158,12 +160,12 @@ def test_the_calling_hours_defer_it() -> None:
 # Look-ups
 
 
-def test_else_it_is_looked_up_by_our_id() -> None:
+def test_without_keys_an_unconfirmed_call_is_looked_up_by_our_id() -> None:
     transition = looked_at(a_ledger(WAITING, UNSURE), rules=able(LOOK_UP))
     assert (kind_of(transition), call_of(transition).lease_token) == (ActionKind.FIND, "lease-2")
 
 
-def test_a_placed_call_is_left_alone_until_the_outcome_timeout_then_looked_up_by_the_providers_id() -> None:
+def test_a_placed_call_is_looked_up_by_the_providers_id_after_the_outcome_timeout() -> None:
     early = looked_at(
         a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=NOW + MINUTE, witness=silent(PLACED, since=MINUTE)
     )
@@ -171,20 +173,20 @@ def test_a_placed_call_is_left_alone_until_the_outcome_timeout_then_looked_up_by
     assert kind_of(looked_at(a_ledger(WAITING, PLACED), rules=able(LOOK_UP), now=OVER)) is ActionKind.FETCH
 
 
-def test_another_accounts_call_is_neither_sent_again_nor_looked_up_and_left_to_the_timeout() -> None:
+def test_a_call_of_another_account_only_waits_for_the_timeout() -> None:
     other = evolve(UNSURE, account="another")
     transition = looked_at(a_ledger(WAITING, other), rules=able(BOTH), witness=silent(other, since=MINUTE))
     assert (kind_of(transition), call_of(transition).wake_at) == (None, OVER - MINUTE)
     assert call_of(looked_at(a_ledger(WAITING, other), rules=able(BOTH), now=OVER)).state is CallState.UNREPORTED
 
 
-def test_after_ten_look_ups_it_is_left_to_the_timeout() -> None:
+def test_after_ten_look_ups_a_call_waits_for_the_timeout() -> None:
     checked = evolve(UNSURE, checks=MOST_CHECKS)
     seen = silent(checked, since=MINUTE)
     assert kind_of(looked_at(a_ledger(WAITING, checked), rules=able(LOOK_UP), witness=seen)) is None
 
 
-def test_a_look_up_counts_when_it_begins_so_that_a_hanging_one_is_not_repeated_forever() -> None:
+def test_a_look_up_counts_from_its_begin_so_hanging_ones_are_limited() -> None:
     ledger, asked = a_ledger(WAITING, UNSURE), 0
     while (transition := looked_at(ledger, rules=able(LOOK_UP), now=OVER)).action is not None:
         ledger, asked = transition.ledger, asked + 1
@@ -192,7 +194,7 @@ def test_a_look_up_counts_when_it_begins_so_that_a_hanging_one_is_not_repeated_f
 
 
 @pytest.mark.parametrize("finding", [NotFound(), NoAnswer("503"), Found(a_report())])
-def test_what_finds_nothing_certain_proves_nothing(finding: Any) -> None:
+def test_a_look_up_without_a_certain_finding_changes_nothing(finding: Any) -> None:
     ledger = a_ledger(WAITING, evolve(UNSURE, lease_token="lease-2"))
     transition = not_found(ledger, ledger.calls["call-1"], finding, token="lease-2", rules=RULES, now=NOW)
     call = call_of(transition)
@@ -201,13 +203,13 @@ def test_what_finds_nothing_certain_proves_nothing(finding: Any) -> None:
     assert transition.lines[0].level is Level.WARNING
 
 
-def test_it_changes_nothing_once_the_lease_is_lost_or_the_call_is_closed() -> None:
+def test_a_finding_changes_nothing_without_the_lease_or_after_the_calls_end() -> None:
     for call in (UNSURE, a_call(CallState.ENDED, lease_token="lease-2")):
         ledger = a_ledger(WAITING, call)
         assert not_found(ledger, call, NotFound(), token="lease-2", rules=RULES, now=NOW).ledger == ledger
 
 
-def test_of_several_candidates_none_is_taken_on_a_guess() -> None:
+def test_no_candidate_is_chosen_on_a_guess() -> None:
     one, two = a_report(external_call_id="a"), a_report(external_call_id="b")
     assert chosen(Candidates((one, two)), UNSURE, frozenset({"a"})) == Found(two)
     assert chosen(Candidates((one, two)), UNSURE, frozenset()) == NoAnswer("several calls could be this one")
@@ -221,7 +223,7 @@ CANCELLED = a_reminder(Status.CANCELLED)
 CANCELLED_TOO = a_reminder(Status.CANCELLED, id="reminder-2")
 
 
-def test_the_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
+def test_an_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
     for status in (None, "queued", "initiated", "ringing"):
         ledger = a_ledger(CANCELLED, evolve(PLACED, status=status))
         assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
@@ -229,12 +231,12 @@ def test_the_unanswered_call_that_no_reminder_needs_is_dropped() -> None:
 
 @pytest.mark.parametrize("status", [one for one in Status if one.final])
 @pytest.mark.parametrize("state", [CallState.PLACED, CallState.STRAY])
-def test_whatever_ended_its_reminders(state: CallState, status: Status) -> None:
+def test_a_call_is_dropped_whatever_ended_its_reminders(state: CallState, status: Status) -> None:
     ledger = a_ledger(a_reminder(status), CANCELLED_TOO, evolve(PLACED, state=state))
     assert kind_of(looked_at(ledger, rules=able(DROP))) is ActionKind.DROP
 
 
-def test_so_is_one_that_all_its_reminders_have_left() -> None:
+def test_a_call_without_reminders_is_dropped() -> None:
     assert kind_of(looked_at(a_ledger(PLACED), rules=able(DROP))) is ActionKind.DROP
 
 
@@ -249,7 +251,7 @@ def test_so_is_one_that_all_its_reminders_have_left() -> None:
         ({}, (CANCELLED, a_reminder(Status.PROCESSING, id="reminder-2"))),
     ],
 )
-def test_a_call_that_somebody_may_need_or_answer_is_not(changes: dict[str, Any], rows: tuple[Any, ...]) -> None:
+def test_a_call_that_may_be_needed_or_answered_is_not_dropped(changes: dict[str, Any], rows: tuple[Any, ...]) -> None:
     ledger = a_ledger(*rows, evolve(PLACED, **changes))
     assert kind_of(looked_at(ledger, rules=able(DROP))) is not ActionKind.DROP
 
@@ -262,7 +264,7 @@ def given_up(call: Call, **changes: Any) -> Ledger:
     return looked_at(a_ledger(WAITING, call), **facts | changes).ledger
 
 
-def test_a_silent_call_is_given_up_and_staff_decide() -> None:
+def test_a_silent_call_is_given_up_and_left_to_staff() -> None:
     after = given_up(UNSURE)
     assert after.calls["call-1"].state is CallState.UNREPORTED
     reminder = after.reminders["reminder-1"]
@@ -270,7 +272,7 @@ def test_a_silent_call_is_given_up_and_staff_decide() -> None:
     assert given_up(PLACED).reminders["reminder-1"].end_code is EndCode.NO_REPORT
 
 
-def test_not_before_the_timeout_by_the_monotonic_clock_of_this_process() -> None:
+def test_a_call_is_not_given_up_before_the_timeout_by_the_monotonic_clock() -> None:
     unknown = given_up(UNSURE, witness=silent(UNSURE, since=MINUTE))
     assert unknown.calls["call-1"].wake_at == OVER + RULES.outcome_timeout - MINUTE
     almost = given_up(UNSURE, witness=silent(UNSURE, since=RULES.outcome_timeout - SECOND))
@@ -280,19 +282,19 @@ def test_not_before_the_timeout_by_the_monotonic_clock_of_this_process() -> None
 
 
 @pytest.mark.parametrize("call", [UNSURE, PLACED])
-def test_a_wall_clock_that_was_set_back_makes_no_call_live_longer(call: Call) -> None:
+def test_setting_the_wall_clock_back_does_not_extend_a_calls_life(call: Call) -> None:
     after = given_up(call, now=NOW - DAY, witness=silent(call, since=RULES.outcome_timeout))
     assert after.calls["call-1"].state is CallState.UNREPORTED
 
 
-def test_where_the_clinic_wants_it_the_patient_is_called_once_more() -> None:
+def test_with_call_again_when_unsure_the_patient_is_called_once_more() -> None:
     again = evolve(RULES, call_again_when_unsure=True)
     reminder = given_up(UNSURE, rules=again).reminders["reminder-1"]
     assert (reminder.status, reminder.hold_code, reminder.wake_at) == (Status.SCHEDULED, HoldCode.REDIAL, OVER)
     assert given_up(PLACED, rules=again).reminders["reminder-1"].status is Status.FAILED
 
 
-def test_but_once_only_and_within_the_calls_of_a_reminder() -> None:
+def test_an_unsure_call_is_only_repeated_once_and_within_max_calls() -> None:
     again = evolve(RULES, call_again_when_unsure=True)
     older = a_call(CallState.UNREPORTED, id="older", seq=-1)
     row = evolve(WAITING, again_seq=-2)
@@ -303,18 +305,18 @@ def test_but_once_only_and_within_the_calls_of_a_reminder() -> None:
     assert given_up(UNSURE, rules=last).reminders["reminder-1"].status is Status.FAILED
 
 
-def test_a_final_reminder_stays_as_it_is() -> None:
+def test_giving_up_a_call_does_not_change_a_final_reminder() -> None:
     ledger = a_ledger(CANCELLED, UNSURE)
     assert looked_at(ledger, now=OVER).ledger.reminders["reminder-1"] == CANCELLED
 
 
-def test_the_stray_call_to_the_number_takes_its_place() -> None:
+def test_giving_up_an_open_call_makes_the_stray_call_to_its_number_open() -> None:
     stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other", account="another")
     ledger = a_ledger(WAITING, UNSURE, stray, a_member(UNSURE, WAITING))
     assert looked_at(ledger, now=OVER).ledger.calls["stray"].state is CallState.PLACED
 
 
-def test_a_reminders_own_zone_decides_when_it_may_be_sent_again() -> None:
+def test_a_reminders_own_zone_decides_when_its_request_is_sent_again() -> None:
     row = evolve(WAITING, timezone="Asia/Tokyo")
     tokyo = able(KEY, calling_hours=hours(timedelta(hours=18), timedelta(hours=20)))
     assert ZoneInfo("Asia/Tokyo").utcoffset(NOW.replace(tzinfo=None)) == timedelta(hours=9)

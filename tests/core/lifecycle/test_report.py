@@ -42,16 +42,16 @@ def end_of(transition: Transition) -> tuple[Call, Reminder]:
 # Which call
 
 
-def test_our_own_id_names_the_call_before_the_providers_does() -> None:
+def test_our_own_call_id_takes_precedence_over_the_providers() -> None:
     other = a_call(CallState.PLACED, id="call-2", external_call_id="ext-1")
     assert call_of(a_ledger(evolve(PLACED, external_call_id=None), other), a_report()) is not other
 
 
-def test_an_id_that_is_not_ours_never_stands_for_another_call() -> None:
+def test_an_unknown_attempt_id_never_matches_another_call() -> None:
     assert call_of(a_ledger(WAITING, evolve(PLACED, external_call_id=None)), a_report(attempt_id="theirs")) is None
 
 
-def test_without_it_the_providers_id_names_the_call_else_the_only_one_without_an_id() -> None:
+def test_without_our_id_the_providers_id_or_the_only_call_without_one_is_matched() -> None:
     nameless = evolve(PLACED, external_call_id=None)
     report = a_report(attempt_id=None)
     assert call_of(a_ledger(PLACED), report) == PLACED
@@ -63,12 +63,12 @@ def test_without_it_the_providers_id_names_the_call_else_the_only_one_without_an
     "changes",
     [{"state": CallState.REFUSED}, {"adopted": True}, {"reminder_id": "other"}, {"external_call_id": "ext-2"}],
 )
-def test_a_call_that_it_can_hardly_mean_is_not_taken_for_it(changes: dict[str, Any]) -> None:
+def test_a_report_without_our_id_is_not_matched_to_an_unlikely_call(changes: dict[str, Any]) -> None:
     nameless = evolve(a_call(CallState.PLACED), **changes)
     assert call_of(a_ledger(nameless), a_report(attempt_id=None)) is None
 
 
-def test_nor_is_one_that_was_made_before_a_restore() -> None:
+def test_a_report_without_our_id_is_not_matched_to_a_call_before_a_restore() -> None:
     ledger = a_ledger(a_call(CallState.UNREPORTED), restored_at=NOW, restored_seq=1)
     assert call_of(ledger, a_report(attempt_id=None)) is None
 
@@ -77,14 +77,14 @@ def test_nor_is_one_that_was_made_before_a_restore() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.DIALING, Status.PROCESSING, Status.SCHEDULED, Status.FAILED, Status.EXPIRED])
-def test_completed_means_called_whatever_we_had_concluded(status: Status) -> None:
+def test_completed_means_called_for_every_earlier_status(status: Status) -> None:
     call, reminder = end_of(heard_of(a_ledger(a_reminder(status), PLACED), a_report(transcript="Yes.")))
     assert (call.state, call.status, call.outcome) == (CallState.ENDED, "completed", CallOutcome.HEARD)
     assert (call.received_at, call.wake_at, call.transcript) == (NOW, None, "Yes.")
     assert (reminder.status, reminder.attempts, reminder.end_code) == (Status.CALLED, 1, None)
 
 
-def test_a_cancelled_reminder_keeps_the_end_of_its_call_and_stays_cancelled() -> None:
+def test_a_cancelled_reminder_stays_cancelled_at_the_end_of_its_call() -> None:
     call, reminder = end_of(heard_of(a_ledger(a_reminder(Status.CANCELLED), PLACED), a_report()))
     assert (call.state, reminder.status) == (CallState.ENDED, Status.CANCELLED)
 
@@ -96,7 +96,7 @@ def test_every_membership_of_a_heard_call_is_marked_as_spoken() -> None:
     assert after.reminders["reminder-1"] == moved
 
 
-def test_a_provider_that_asks_what_to_say_reached_only_those_whose_message_it_fetched() -> None:
+def test_if_the_provider_asks_what_to_say_only_fetched_messages_count() -> None:
     not_spoken = heard_of(a_ledger(WAITING, PLACED), a_report(), rules=ASKS)
     call, reminder = end_of(not_spoken)
     assert (call.outcome, reminder.status, reminder.hold_code) == (
@@ -107,7 +107,7 @@ def test_a_provider_that_asks_what_to_say_reached_only_those_whose_message_it_fe
     assert reminder.last_error == "not heard; will be called again"
 
 
-def test_a_call_that_nobody_gave_a_message_is_redialed_and_fails_for_staff_in_the_end() -> None:
+def test_a_call_without_a_message_fails_for_staff_after_the_last_redial() -> None:
     last = evolve(ASKS, max_calls=1)
     call, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report(duration_seconds=31), rules=last))
     assert (call.outcome, reminder.status, reminder.end_code) == (
@@ -130,7 +130,7 @@ def hung_up(member: Any, *, now: datetime, **changes: Any) -> tuple[Call, Remind
 SPEAKING = a_member(SPOKEN, WAITING, spoken=True, spoken_by=NOW + 7 * SECOND)
 
 
-def test_a_patient_who_hangs_up_during_the_message_is_not_reached_and_left_to_staff() -> None:
+def test_a_patient_who_hangs_up_during_the_message_is_left_to_staff() -> None:
     call, reminder = hung_up(SPEAKING, now=NOW + 6 * SECOND, ended_at=NOW + 6 * SECOND)
     assert (call.outcome, call.hung_up_at) == (CallOutcome.HUNG_UP, NOW + 6 * SECOND)
     assert (reminder.status, reminder.end_code) == (Status.FAILED, EndCode.HUNG_UP)
@@ -143,23 +143,23 @@ def test_a_patient_who_hangs_up_after_the_message_was_spoken_is_reached() -> Non
 
 
 @pytest.mark.parametrize("changes", [{"duration_seconds": 6}, {"ended_at": NOW + 6 * SECOND}])
-def test_a_late_report_does_not_make_the_call_longer_than_it_was(changes: dict[str, Any]) -> None:
+def test_a_late_report_does_not_extend_the_call(changes: dict[str, Any]) -> None:
     call, reminder = hung_up(SPEAKING, now=NOW + HOUR, **changes)
     assert (call.hung_up_at, reminder.end_code) == (NOW + 6 * SECOND, EndCode.HUNG_UP)
 
 
-def test_a_line_whose_end_nobody_tells_was_not_open_long_enough() -> None:
+def test_a_call_without_an_end_time_counts_as_hung_up_during_the_message() -> None:
     """The report itself may have come hours later."""
     call, reminder = hung_up(SPEAKING, now=NOW + HOUR)
     assert (call.hung_up_at, reminder.end_code) == (None, EndCode.HUNG_UP)
 
 
-def test_nor_does_a_providers_clock_that_is_ahead() -> None:
+def test_a_providers_clock_that_is_ahead_does_not_extend_the_call() -> None:
     call, _ = hung_up(SPEAKING, now=NOW + 6 * SECOND, ended_at=NOW + HOUR, duration_seconds=3600)
     assert call.hung_up_at == NOW + 6 * SECOND
 
 
-def test_of_a_bundle_each_reminder_is_decided_by_what_was_spoken_of_it() -> None:
+def test_each_reminder_of_a_bundle_is_settled_by_its_own_spoken_part() -> None:
     reminders = [evolve(WAITING, id=f"reminder-{n}") for n in range(1, 4)]
     heard, cut, moved = reminders
     members = [
@@ -173,14 +173,14 @@ def test_of_a_bundle_each_reminder_is_decided_by_what_was_spoken_of_it() -> None
     assert found == [(Status.CALLED, None), (Status.FAILED, EndCode.HUNG_UP), (Status.SCHEDULED, HoldCode.REDIAL)]
 
 
-def test_a_report_that_comes_again_does_not_change_when_the_patient_hung_up() -> None:
+def test_a_repeated_report_does_not_change_the_hang_up_time() -> None:
     first = heard_of(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
     again = heard_of(first, a_report(), rules=ASKS, now=NOW + HOUR, receipt_is_new=False)
     assert again.duplicate
     assert again.ledger == first
 
 
-def test_a_message_that_was_not_spoken_to_its_end_is_not_called_again_if_it_is_written_again() -> None:
+def test_rewriting_a_hung_up_reminder_does_not_call_again() -> None:
     failed = heard_of(a_ledger(WAITING, SPOKEN, SPEAKING), a_report(), rules=ASKS, now=NOW + 6 * SECOND).ledger
     again = failed.put(a_reminder())
     after = claimed(again, rules=ASKS, now=NOW + MINUTE).ledger.reminders["reminder-1"]
@@ -188,20 +188,20 @@ def test_a_message_that_was_not_spoken_to_its_end_is_not_called_again_if_it_is_w
 
 
 @pytest.mark.parametrize("code", [408, 480, 503, 504])
-def test_a_phone_that_is_off_or_out_of_reach_is_called_again(code: int) -> None:
+def test_an_unreachable_phone_is_called_again(code: int) -> None:
     _, reminder = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed", sip_response_code=code)))
     assert (reminder.status, reminder.hold_code) == (Status.SCHEDULED, HoldCode.REDIAL)
     assert reminder.last_error == f"not answered (SIP {code}); will be called again"
 
 
-def test_a_provider_that_reports_it_distinguishes_a_declined_call_from_a_hang_up() -> None:
+def test_a_reported_declined_call_differs_from_a_hang_up() -> None:
     declined = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("declined")))[1]
     assert (declined.status, declined.end_code) == (Status.FAILED, EndCode.DECLINED)
     gone = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("hung-up")))[1]
     assert (gone.status, gone.end_code) == (Status.FAILED, EndCode.HUNG_UP)
 
 
-def test_what_a_progress_report_says_of_the_end_does_not_count() -> None:
+def test_a_progress_report_does_not_set_the_calls_duration_or_sip_code() -> None:
     early = a_report("in-progress", duration_seconds=0, sip_response_code=180, answered_by="unknown")
     after = heard_of(a_ledger(WAITING, PLACED), early).ledger
     assert (after.calls["call-1"].duration_seconds, after.calls["call-1"].sip_response_code) == (None, None)
@@ -212,7 +212,7 @@ def test_what_a_progress_report_says_of_the_end_does_not_count() -> None:
 
 
 @pytest.mark.parametrize("early", ["human", "unknown"])
-def test_a_machine_reported_at_the_end_counts_though_a_person_was_reported_before(early: str) -> None:
+def test_a_machine_reported_at_the_end_counts_even_after_a_person(early: str) -> None:
     before = evolve(PLACED, answered_by=early)
     call, _ = end_of(heard_of(a_ledger(WAITING, before), a_report(answered_by="machine")))
     assert (call.outcome, call.answered_by) == (CallOutcome.VOICEMAIL, "machine")
@@ -242,7 +242,7 @@ def test_the_next_call_waits_for_the_calling_hours() -> None:
     assert transition.lines[0].text == "scheduled again: busy; will be called again, not before 2026-03-02 11:00 UTC"
 
 
-def test_and_is_made_earlier_if_they_open_earlier_after_all() -> None:
+def test_the_next_call_is_earlier_if_the_calling_hours_open_earlier() -> None:
     later = evolve(RULES, calling_hours=hours(timedelta(hours=11), timedelta(hours=12)))
     waiting = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=later).ledger
     due = NOW + RULES.redial_delay(1)
@@ -262,14 +262,14 @@ def test_and_is_made_earlier_if_they_open_earlier_after_all() -> None:
         ),
     ],
 )
-def test_it_has_failed_if_it_cannot_be_called_again(rules: Any, code: EndCode, reason: str) -> None:
+def test_a_reminder_fails_if_it_cannot_be_called_again(rules: Any, code: EndCode, reason: str) -> None:
     transition = heard_of(a_ledger(WAITING, PLACED), a_report("busy"), rules=rules)
     _, reminder = end_of(transition)
     assert (reminder.status, reminder.end_code, reminder.last_error) == (Status.FAILED, code, reason)
     assert transition.lines[0].level is Level.ERROR
 
 
-def test_each_redial_waits_its_own_time_and_the_last_holds_for_all_that_follow() -> None:
+def test_each_redial_has_its_own_delay_and_the_last_one_repeats() -> None:
     rules = evolve(RULES, redial_delays=(MINUTE, HOUR), max_calls=9, max_lateness=DAY)
     for older, delay in ((0, MINUTE), (1, HOUR), (2, HOUR)):
         calls = [a_call(CallState.ENDED, id=f"old-{n}", seq=n + 1, status="busy") for n in range(older)]
@@ -277,7 +277,7 @@ def test_each_redial_waits_its_own_time_and_the_last_holds_for_all_that_follow()
         assert end_of(heard_of(ledger, a_report("busy"), rules=rules))[1].retry_at == NOW + delay
 
 
-def test_a_reported_failure_is_not_followed_by_another_call_and_says_what_is_known_of_why() -> None:
+def test_a_reported_failure_is_final_and_has_the_known_reason() -> None:
     plain = end_of(heard_of(a_ledger(WAITING, PLACED), a_report("failed")))[1]
     assert (plain.end_code, plain.last_error) == (EndCode.PROVIDER_FAILED, "the provider reported: failed")
     report = a_report("failed", sip_response_code=404, error_code="13224")
@@ -288,7 +288,7 @@ def test_a_reported_failure_is_not_followed_by_another_call_and_says_what_is_kno
 
 
 @pytest.mark.parametrize("word", ["machine_start", "Voicemail", "SILENCE"])
-def test_a_voicemail_counts_where_the_clinic_says_so(word: str) -> None:
+def test_a_voicemail_counts_as_reached_if_configured(word: str) -> None:
     report = a_report(answered_by=word)
     reached = end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=VOICEMAIL_COUNTS))[1]
     assert reached.status is Status.CALLED
@@ -298,7 +298,7 @@ def test_a_voicemail_counts_where_the_clinic_says_so(word: str) -> None:
     assert end_of(heard_of(a_ledger(WAITING, PLACED), report, rules=last))[1].end_code is EndCode.VOICEMAIL
 
 
-def test_that_a_machine_answered_may_have_been_reported_before_the_end() -> None:
+def test_a_machine_reported_before_the_end_counts() -> None:
     known = evolve(PLACED, answered_by="machine_start")
     after = heard_of(a_ledger(WAITING, known), a_report(answered_by="human"))
     assert end_of(after)[0].outcome is CallOutcome.VOICEMAIL
@@ -312,7 +312,7 @@ def test_a_second_terminal_report_only_fills_what_is_empty() -> None:
     assert (call.status, call.transcript, reminder.status) == ("busy", "Yes.", Status.SCHEDULED)
 
 
-def test_a_receipt_silences_a_report_that_does_not_name_our_call_and_no_other() -> None:
+def test_a_known_receipt_only_suppresses_a_report_without_our_call_id() -> None:
     silent = heard_of(a_ledger(WAITING, PLACED), a_report(attempt_id=None), receipt_is_new=False)
     assert silent.duplicate
     assert end_of(silent)[0].state is CallState.PLACED
@@ -332,14 +332,12 @@ def test_the_end_of_a_call_that_we_had_closed_counts_only_if_it_was_heard(state:
 
 @pytest.mark.parametrize("state", CLOSED_BY_US)
 @pytest.mark.parametrize("word", sorted(TERMINAL - {"completed"}))
-def test_it_is_not_redialed_for_such_an_end_though_its_status_says_that_it_is_in_a_call(
-    state: CallState, word: str
-) -> None:
+def test_an_unheard_end_of_a_closed_call_causes_no_redial(state: CallState, word: str) -> None:
     closed = evolve(PLACED, state=state, wake_at=None)
     assert end_of(heard_of(a_ledger(WAITING, closed), a_report(word)))[1] == WAITING
 
 
-def test_of_an_older_call_only_what_was_heard_changes_the_reminder() -> None:
+def test_an_older_call_only_changes_the_reminder_if_it_was_heard() -> None:
     older = evolve(PLACED, state=CallState.UNREPORTED, wake_at=None)
     newer = a_call(CallState.PLACED, id="call-2", seq=2)
     ledger = a_ledger(WAITING, older, newer)
@@ -348,13 +346,13 @@ def test_of_an_older_call_only_what_was_heard_changes_the_reminder() -> None:
     assert (after.reminders["reminder-1"].status, after.calls["call-2"].state) == (Status.CALLED, CallState.PLACED)
 
 
-def test_the_end_of_one_call_leaves_a_reminder_alone_that_is_in_another() -> None:
+def test_the_end_of_one_call_does_not_change_a_reminder_in_another() -> None:
     stray = evolve(PLACED, state=CallState.STRAY)
     other = a_call(CallState.PLACED, id="call-2", seq=2)
     assert end_of(heard_of(a_ledger(WAITING, stray, other), a_report("busy")))[1] == WAITING
 
 
-def test_when_an_open_call_ends_the_stray_call_to_its_number_takes_its_place() -> None:
+def test_the_end_of_an_open_call_makes_the_stray_call_to_its_number_open() -> None:
     stray = a_call(CallState.STRAY, id="stray", seq=2, reminder_id="other")
     ledger = a_ledger(WAITING, PLACED, stray, a_member(PLACED, WAITING))
     assert heard_of(ledger, a_report()).ledger.calls["stray"].state is CallState.PLACED
@@ -377,14 +375,14 @@ def test_progress_is_evidence_that_the_call_was_placed() -> None:
 
 
 @pytest.mark.parametrize("word", ["dialing", "not-placed", "unconfirmed", "refused", "unreported", "on hold"])
-def test_a_word_that_is_not_known_is_progress_and_never_our_own_conclusion(word: str) -> None:
+def test_an_unknown_status_is_progress_and_never_one_of_our_states(word: str) -> None:
     transition = heard_of(a_ledger(WAITING, a_call(CallState.UNCONFIRMED)), a_report(word))
     call, _ = end_of(transition)
     assert (call.state, call.status) == (CallState.PLACED, word)
     assert transition.lines[0].level is Level.WARNING
 
 
-def test_progress_that_comes_out_of_order_does_not_turn_a_call_back() -> None:
+def test_progress_out_of_order_does_not_set_a_call_back() -> None:
     late = heard_of(a_ledger(WAITING, PLACED), a_report("queued"), now=NOW + MINUTE)
     assert end_of(late)[0].status == "ringing"
     assert end_of(late)[0].last_sign_at == NOW + MINUTE
@@ -393,7 +391,7 @@ def test_progress_that_comes_out_of_order_does_not_turn_a_call_back() -> None:
 
 @pytest.mark.parametrize("state", CLOSED_BY_US)
 @pytest.mark.parametrize("status", list(Status))
-def test_a_sign_of_life_opens_a_call_again_whatever_its_reminder_has_become(state: CallState, status: Status) -> None:
+def test_a_sign_of_life_reopens_a_call_for_every_reminder_status(state: CallState, status: Status) -> None:
     ledger = a_ledger(a_reminder(status), a_call(state))
     transition = heard_of(ledger, a_report("ringing"))
     call, reminder = end_of(transition)
@@ -403,7 +401,7 @@ def test_a_sign_of_life_opens_a_call_again_whatever_its_reminder_has_become(stat
     assert "is under way again" in transition.lines[0].text
 
 
-def test_while_another_call_to_its_number_is_open_it_is_stray() -> None:
+def test_a_reopened_call_is_stray_while_another_call_to_its_number_is_open() -> None:
     other = a_call(CallState.PLACED, id="call-2", seq=2, reminder_id="other")
     ledger = a_ledger(a_reminder(Status.FAILED), a_call(CallState.UNREPORTED), other, a_member(a_call(), WAITING))
     after = heard_of(ledger, a_report("ringing")).ledger
@@ -421,20 +419,20 @@ def test_a_scheduled_reminder_waits_for_a_call_that_is_alive_again() -> None:
     )
 
 
-def test_progress_after_the_end_is_only_noted() -> None:
+def test_progress_after_the_end_is_only_logged() -> None:
     over = a_call(CallState.ENDED, status="busy", received_at=NOW)
     transition = heard_of(a_ledger(a_reminder(), over), a_report("ringing"))
     assert (end_of(transition)[0].state, end_of(transition)[0].external_call_id) == (CallState.ENDED, "ext-1")
     assert transition.lines[0].text == "recorded: ringing, after the call's end"
 
 
-def test_news_of_a_call_that_no_reminder_needs_has_it_dropped_at_once() -> None:
+def test_a_report_of_an_unneeded_call_has_it_dropped_at_once() -> None:
     ledger = a_ledger(a_reminder(Status.CANCELLED), PLACED)
     assert end_of(heard_of(ledger, a_report("ringing"), rules=able(DROP)))[0].wake_at == NOW
     assert end_of(heard_of(ledger, a_report("ringing")))[0].wake_at == NOW + RULES.outcome_timeout
 
 
-def test_an_id_that_is_on_another_call_is_not_stored_again() -> None:
+def test_a_provider_id_of_another_call_is_not_stored_again() -> None:
     other = a_call(CallState.ENDED, id="call-2", external_call_id="ext-1")
     transition = heard_of(a_ledger(WAITING, a_call(CallState.PLACED), other), a_report("ringing"))
     assert end_of(transition)[0].external_call_id is None
@@ -447,7 +445,7 @@ def adopted(ledger: Ledger, **changes: Any) -> Transition:
     return heard_of(ledger, a_report(**({"attempt_id": "theirs"} | changes)))
 
 
-def test_a_report_of_a_call_that_is_not_known_is_a_call_of_its_own_and_makes_its_number_busy() -> None:
+def test_a_report_of_an_unknown_call_adopts_it_and_makes_its_number_busy() -> None:
     transition = adopted(a_ledger(a_reminder()), status="ringing")
     call = transition.ledger.calls["theirs"]
     assert (call.state, call.adopted, call.evidence, call.requests) == (CallState.PLACED, True, True, 0)
@@ -457,19 +455,19 @@ def test_a_report_of_a_call_that_is_not_known_is_a_call_of_its_own_and_makes_its
     assert transition.ledger.alive_at(call.phone_number) == [call]
 
 
-def test_while_another_call_is_open_it_is_stray() -> None:
+def test_an_adopted_call_is_stray_while_another_call_is_open() -> None:
     after = adopted(a_ledger(WAITING, a_call(CallState.PLACED)), status="ringing").ledger
     assert (after.calls["theirs"].state, after.calls["call-1"].state) == (CallState.STRAY, CallState.PLACED)
 
 
-def test_it_settles_neither_a_reminder_nor_another_call() -> None:
+def test_an_adopted_call_does_not_settle_a_reminder_or_another_call() -> None:
     after = adopted(a_ledger(WAITING, a_call(CallState.UNCONFIRMED))).ledger
     assert (after.reminders["reminder-1"], after.calls["call-1"].state) == (WAITING, CallState.UNCONFIRMED)
     assert after.calls["theirs"].state is CallState.ENDED
 
 
 @pytest.mark.parametrize("attempt_id", [None, "", "not an id", "x" * 201, "ü"])
-def test_an_id_that_cannot_be_ours_is_replaced(attempt_id: str | None) -> None:
+def test_an_attempt_id_that_cannot_be_ours_is_replaced(attempt_id: str | None) -> None:
     after = adopted(a_ledger(a_reminder()), attempt_id=attempt_id).ledger
     assert set(after.calls) == {"call-adopted"}
 
@@ -477,7 +475,7 @@ def test_an_id_that_cannot_be_ours_is_replaced(attempt_id: str | None) -> None:
 RESTORED = a_reminder(Status.FAILED, end_code=EndCode.RESTORED)
 
 
-def test_after_a_restore_it_counts_for_a_reminder_that_may_have_been_called_since() -> None:
+def test_after_a_restore_an_adopted_call_counts_for_a_restored_reminder() -> None:
     facts = {"restored_at": NOW, "restored_seq": 1}
     assert adopted(a_ledger(RESTORED, **facts)).ledger.reminders["reminder-1"].status is Status.CALLED
     assert adopted(a_ledger(RESTORED, **facts), status="busy").ledger.reminders["reminder-1"] == RESTORED
@@ -488,7 +486,7 @@ def test_after_a_restore_it_counts_for_a_reminder_that_may_have_been_called_sinc
     assert adopted(a_ledger(put_in_again, **facts)).ledger.reminders["reminder-1"].status is Status.CALLED
 
 
-def test_without_our_id_it_counts_if_all_calls_that_we_know_are_about_the_reminder_as_it_is() -> None:
+def test_without_our_id_an_adopted_call_counts_if_the_reminder_never_changed() -> None:
     first = a_call(CallState.ENDED, external_call_id="ext-0", status="busy")
     failed = a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED)
     report = {"attempt_id": None}
@@ -501,7 +499,7 @@ def test_without_our_id_it_counts_if_all_calls_that_we_know_are_about_the_remind
 
 
 @pytest.mark.parametrize("word", sorted(TERMINAL))
-def test_its_repeat_changes_nothing(word: str) -> None:
+def test_a_repeated_report_of_an_adopted_call_changes_nothing(word: str) -> None:
     first = adopted(a_ledger(a_reminder()), status=word).ledger
     again = heard_of(first, a_report(word, attempt_id="theirs"), receipt_is_new=False)
     assert again.duplicate

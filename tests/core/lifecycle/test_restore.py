@@ -12,7 +12,7 @@ def put_back(ledger: Ledger) -> Ledger:
 
 
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.DIALING, Status.PROCESSING])
-def test_what_may_have_been_called_since_the_backup_has_failed_for_staff_to_see_to(status: Status) -> None:
+def test_a_restore_fails_reminders_that_may_have_been_called_since_the_backup(status: Status) -> None:
     reminder = put_back(a_ledger(a_reminder(status))).reminders["reminder-1"]
     assert (reminder.status, reminder.end_code, reminder.wake_at) == (Status.FAILED, EndCode.RESTORED, None)
 
@@ -26,13 +26,13 @@ def test_what_may_have_been_called_since_the_backup_has_failed_for_staff_to_see_
         a_reminder(Status.FAILED, end_code=EndCode.NOT_ANSWERED),
     ],
 )
-def test_what_cannot_have_been_called_since_stays_as_it_is(row: object) -> None:
+def test_a_restore_keeps_reminders_that_cannot_have_been_called_since(row: object) -> None:
     ledger = a_ledger(row)  # type: ignore[arg-type] # a reminder
     assert put_back(ledger) == ledger
 
 
 @pytest.mark.parametrize("state", list(CallState))
-def test_an_alive_call_is_given_up_and_a_sign_of_life_opens_it_again(state: CallState) -> None:
+def test_a_restore_gives_up_alive_calls_until_a_sign_of_life(state: CallState) -> None:
     after = put_back(a_ledger(a_reminder(Status.PROCESSING), a_call(state)))
     call = after.calls["call-1"]
     assert call.state is (CallState.UNREPORTED if state.alive else state)
@@ -42,6 +42,6 @@ def test_an_alive_call_is_given_up_and_a_sign_of_life_opens_it_again(state: Call
         assert heard_of(after, a_report()).ledger.reminders["reminder-1"].status is Status.CALLED
 
 
-def test_each_that_has_failed_is_an_error_in_the_log() -> None:
+def test_each_reminder_that_a_restore_fails_is_an_error_in_the_log() -> None:
     [line] = restored(a_ledger(a_reminder()), restored_at=NOW, now=NOW).lines
     assert (line.level, line.reminder_id) == (Level.ERROR, "reminder-1")

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, withdrawn
-from reminderd.core.lifecycle.transition import Ledger, limit_of
-from reminderd.core.model import CallOutcome, CallState, Reminder, Status
+from reminderd.core.lifecycle.staff import NotAllowedError, accepted, called_again, cancelled, done, withdrawn
+from reminderd.core.lifecycle.transition import Ledger, Transition, limit_of
+from reminderd.core.model import CallOutcome, CallState, Reminder, Response, Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.core.rules import Limits
 from tests.support.builders import (
@@ -61,7 +61,7 @@ def test_a_call_that_is_no_longer_needed_is_checked_at_once() -> None:
     ("code", "after"),
     [(EndCode.CANCELLED_BY_STAFF, EndCode.WITHDRAWN), (EndCode.OPTED_OUT, EndCode.OPTED_OUT)],
 )
-def test_what_was_cancelled_and_is_withdrawn_keeps_its_reason(code: EndCode, after: EndCode) -> None:
+def test_withdrawing_a_cancelled_reminder_keeps_its_reason(code: EndCode, after: EndCode) -> None:
     reminder = a_reminder(Status.CANCELLED, end_code=code, last_error="by anna")
     row = withdrawn(a_ledger(reminder), reminder).ledger.reminders["reminder-1"]
     assert (row.status, row.end_code, row.last_error) == (Status.CANCELLED, after, "by anna")
@@ -74,7 +74,7 @@ def test_a_final_reminder_cannot_be_cancelled(status: Status) -> None:
         cancel(a_ledger(a_reminder(status)))
 
 
-def test_calling_again_gives_all_calls_anew_and_a_limit_of_its_own() -> None:
+def test_call_again_allows_all_calls_again_with_a_new_limit() -> None:
     reminder = again(a_ledger(FAILED, a_call(CallState.ENDED, status="busy")))
     assert (reminder.status, reminder.wake_at, reminder.attempts, reminder.tries) == (Status.SCHEDULED, NOW, 0, 0)
     assert (reminder.end_code, reminder.last_error, reminder.again_seq) == (None, None, 1)
@@ -82,7 +82,7 @@ def test_calling_again_gives_all_calls_anew_and_a_limit_of_its_own() -> None:
     assert reminder.expires_at is None
 
 
-def test_the_limit_counts_from_when_it_may_be_called_and_the_clinics_own_later_one_is_kept() -> None:
+def test_the_new_limit_counts_from_the_calling_hours_and_a_later_expiry_is_kept() -> None:
     later = evolve(RULES, calling_hours=hours(timedelta(hours=12), timedelta(hours=13)))
     assert again(a_ledger(FAILED), rules=later).again_until == NOW + 2 * HOUR + RULES.max_lateness
     long = again(a_ledger(evolve(FAILED, expires_at=NOW + DAY)))
@@ -91,13 +91,13 @@ def test_the_limit_counts_from_when_it_may_be_called_and_the_clinics_own_later_o
     assert limit_of(early, RULES) == NOW + RULES.max_lateness
 
 
-def test_a_cancel_may_be_taken_back_long_before_the_reminders_time() -> None:
+def test_call_again_undoes_a_cancel_long_before_the_reminders_time() -> None:
     reminder = again(a_ledger(a_reminder(Status.CANCELLED, scheduled_at=NOW + DAY)))
     assert reminder.wake_at == NOW + DAY
     assert reminder.again_until == NOW + DAY + RULES.max_lateness
 
 
-def test_after_calls_in_doubt_and_all_calls_used_up_staff_may_have_it_called_again() -> None:
+def test_call_again_works_after_unconfirmed_calls_and_the_maximum_of_calls() -> None:
     older = [a_call(CallState.UNREPORTED), *(a_call(CallState.ENDED, id=f"c{n}", seq=n) for n in (2, 3, 4))]
     after = again(a_ledger(FAILED, *older))
     assert claimed(a_ledger(after, *older)).ledger.reminders["reminder-1"].status is Status.DIALING
@@ -128,12 +128,14 @@ def test_after_calls_in_doubt_and_all_calls_used_up_staff_may_have_it_called_aga
         ((FAILED,), {}, evolve(RULES, calling_hours=NO_HOURS), "the calling hours leave no time"),
     ],
 )
-def test_it_is_refused(rows: tuple[Any, ...], facts: dict[str, Any], rules: Any, why: str) -> None:
+def test_call_again_is_refused_with_the_reason(
+    rows: tuple[Any, ...], facts: dict[str, Any], rules: Any, why: str
+) -> None:
     with pytest.raises(NotAllowedError, match=why):
         again(a_ledger(*rows, **facts), rules=rules)
 
 
-def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the_clinic_says_so() -> None:
+def test_call_again_is_refused_after_a_heard_call_but_not_after_a_voicemail() -> None:
     heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
     with pytest.raises(NotAllowedError, match="the patient was reached"):
         again(a_ledger(FAILED, heard, a_member(heard, FAILED, spoken=True)))
@@ -144,7 +146,7 @@ def test_it_is_refused_if_a_call_was_heard_and_a_voicemail_counts_only_where_the
 
 @pytest.mark.parametrize("outcome", CallOutcome)
 @pytest.mark.parametrize("seconds", [6, 7])
-def test_it_is_open_to_everybody_whom_no_call_has_reached(outcome: CallOutcome, seconds: int) -> None:
+def test_call_again_is_allowed_unless_a_call_reached_the_patient(outcome: CallOutcome, seconds: int) -> None:
     hung_up_at = NOW + timedelta(seconds=seconds) if outcome is CallOutcome.HUNG_UP else None
     call = a_call(CallState.ENDED, outcome=outcome, received_at=NOW, hung_up_at=hung_up_at)
     spoken = a_member(call, FAILED, spoken=True, spoken_by=NOW + timedelta(seconds=7))
@@ -158,32 +160,32 @@ def test_it_is_open_to_everybody_whom_no_call_has_reached(outcome: CallOutcome, 
     assert again(not_spoken).status is Status.SCHEDULED, "nothing of it was spoken"
 
 
-def test_another_programs_own_word_for_an_answer_is_no_reason_to_refuse() -> None:
+def test_call_again_ignores_a_response_that_another_program_wrote() -> None:
     assert again(a_ledger(evolve(FAILED, response="perhaps"))).status is Status.SCHEDULED
 
 
-def test_nor_is_an_answer_for_the_time_before_it_was_moved() -> None:
+def test_call_again_ignores_a_response_for_an_earlier_time() -> None:
     before = a_reminder(Status.CANCELLED, response="confirmed")
     heard = a_call(CallState.ENDED, outcome=CallOutcome.HEARD)
     moved = evolve(before, scheduled_at=NOW + DAY)
     assert again(a_ledger(moved, heard, a_member(heard, before, spoken=True))).status is Status.SCHEDULED
 
 
-def test_the_limits_move_the_time_from_which_its_own_limit_counts() -> None:
+def test_the_new_limit_counts_from_when_the_limits_allow_a_call() -> None:
     limited = evolve(RULES, limits=Limits(per_day=1))
     reminder = again(a_ledger(FAILED, heard_at={FAILED.phone_number: (NOW,)}), rules=limited)
     assert reminder.again_until == NOW + 14 * HOUR + RULES.max_lateness
 
 
 @pytest.mark.parametrize("status", [Status.CANCELLED, Status.EXPIRED, Status.FAILED])
-def test_to_call_again_is_not_to_accept_a_new_number(status: Status) -> None:
+def test_call_again_does_not_accept_a_changed_number(status: Status) -> None:
     held = a_reminder(status, hold_code=HoldCode.NUMBER_CHANGED)
     transition = called_again(a_ledger(held), held, rules=RULES, now=NOW)
     assert transition.ledger.reminders["reminder-1"].hold_code is HoldCode.NUMBER_CHANGED
     assert "accept the new number" in transition.lines[0].text
 
 
-def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
+def test_accepting_a_changed_number_releases_its_reminder() -> None:
     for due, wakes in ((NOW - HOUR, NOW), (NOW + HOUR, NOW + HOUR)):
         held = a_reminder(hold_code=HoldCode.NUMBER_CHANGED, last_error="changed", scheduled_at=due)
         transition = accepted(a_ledger(held), held, NOW)
@@ -200,6 +202,61 @@ def test_a_new_number_that_is_accepted_releases_its_reminder() -> None:
         a_reminder(Status.CANCELLED, hold_code=HoldCode.NUMBER_CHANGED),
     ],
 )
-def test_a_reminder_that_is_not_held_for_its_number_has_nothing_to_accept(reminder: Reminder) -> None:
+def test_accept_is_refused_unless_the_number_has_changed(reminder: Reminder) -> None:
     with pytest.raises(NotAllowedError, match="no new phone number waits to be accepted"):
         accepted(a_ledger(reminder), reminder, NOW)
+
+
+# Called manually
+
+
+def finish(ledger: Ledger) -> Transition:
+    return done(ledger, ledger.reminders["reminder-1"], NOW, "done by anna")
+
+
+@pytest.mark.parametrize("hold", [None, HoldCode.NUMBER_CHANGED])
+def test_a_waiting_reminder_whose_patient_staff_have_called_is_cancelled(hold: HoldCode | None) -> None:
+    row = finish(a_ledger(a_reminder(hold_code=hold))).ledger.reminders["reminder-1"]
+    assert (row.status, row.end_code, row.done_at, row.wake_at) == (
+        Status.CANCELLED,
+        EndCode.DONE_BY_STAFF,
+        NOW,
+        None,
+    )
+    assert row.last_error == "done by anna"
+
+
+def test_the_call_of_a_reminder_done_by_staff_is_checked_at_once() -> None:
+    after = finish(a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.PLACED)))
+    assert after.ledger.calls["call-1"].wake_at == NOW
+    assert [line.text for line in after.lines] == ["cancelled: done by anna"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [FAILED, a_reminder(Status.EXPIRED), a_reminder(Status.CALLED, response=Response.CANCEL_REQUESTED)],
+    ids=["failed", "expired", "wants to cancel"],
+)
+def test_a_reminder_that_needed_a_human_keeps_its_status_when_done(row: Reminder) -> None:
+    after = finish(a_ledger(row))
+    assert after.ledger.reminders["reminder-1"] == evolve(row, done_at=NOW)
+    assert [line.text for line in after.lines] == [f"{row.status}: done by staff"]
+    again = finish(after.ledger)
+    assert (again.ledger, again.lines) == (after.ledger, ())
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (a_reminder(Status.CALLED), r"it needs nothing: reached \(status: called\)"),
+        (a_reminder(Status.CALLED, response=Response.CONFIRMED), r"confirmed \(status: called\)"),
+        (a_reminder(Status.CANCELLED), r"cancelled \(status: cancelled\)"),
+    ],
+)
+def test_a_reminder_that_needs_no_human_cannot_be_done(row: Reminder, why: str) -> None:
+    with pytest.raises(NotAllowedError, match=why):
+        finish(a_ledger(row))
+
+
+def test_call_again_clears_done_by_staff() -> None:
+    assert again(a_ledger(evolve(FAILED, done_at=NOW))).done_at is None

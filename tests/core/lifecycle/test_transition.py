@@ -15,19 +15,19 @@ CALL = a_call(CallState.PLACED)
 @pytest.mark.parametrize(
     "changes", [{"scheduled_at": NOW + DAY}, {"phone_number": "+12025550009"}], ids=["moved", "another number"]
 )
-def test_a_reminder_that_is_another_one_by_now_has_left_its_calls(changes: dict[str, Any]) -> None:
+def test_a_reminder_that_was_changed_has_left_its_calls(changes: dict[str, Any]) -> None:
     ledger = a_ledger(evolve(ROW, **changes), CALL, a_member(CALL, ROW))
     assert ledger.current(CALL) == []
     assert ledger.history(ledger.reminders["reminder-1"]) == []
     assert ledger.alive_call(ledger.reminders["reminder-1"]) is None
 
 
-def test_so_has_one_that_was_deleted() -> None:
+def test_a_deleted_reminder_has_left_its_calls() -> None:
     assert a_ledger(ROW, CALL, a_member(CALL, ROW, deleted=True)).current(CALL) == []
     assert a_ledger(CALL, a_member(CALL, ROW)).current(CALL) == []
 
 
-def test_only_calls_since_staff_asked_again_are_counted_and_none_that_we_did_not_make() -> None:
+def test_only_our_own_calls_since_call_again_are_counted() -> None:
     calls = [a_call(CallState.ENDED, id=f"c{n}", seq=n) for n in (1, 2, 3)]
     row = evolve(ROW, again_seq=1)
     ledger = a_ledger(row, *calls, evolve(calls[2], id="theirs", seq=4, adopted=True))
@@ -35,21 +35,21 @@ def test_only_calls_since_staff_asked_again_are_counted_and_none_that_we_did_not
     assert ledger.attempts(row) == 2
 
 
-def test_a_call_that_is_under_way_or_was_never_placed_is_no_attempt() -> None:
+def test_calls_in_progress_or_never_placed_are_not_attempts() -> None:
     states = [CallState.PLACED, CallState.NOT_PLACED, CallState.REFUSED, CallState.UNREPORTED, CallState.ENDED]
     calls = [a_call(state, id=f"c{n}", seq=n) for n, state in enumerate(states, 1)]
     assert a_ledger(ROW, *calls).attempts(ROW) == 2
 
 
 @pytest.mark.parametrize("kind", [kind for kind in EndKind if kind is not EndKind.REPORTED])
-def test_the_end_of_a_call_says_nothing_of_a_final_reminder(kind: EndKind) -> None:
+def test_the_end_of_a_call_does_not_change_a_final_reminder(kind: EndKind) -> None:
     row = a_reminder(Status.CANCELLED)
     closed = evolve(CALL, state=CallState.ENDED, wake_at=None)
     after, lines = close(a_ledger(row, CALL), closed, CallEnd(kind=kind, reason="why"), rules=RULES, now=NOW)
     assert (after.reminders["reminder-1"], lines) == (row, ())
 
 
-def test_a_call_that_was_noted_as_heard_still_counts() -> None:
+def test_a_call_recorded_as_heard_still_counts_when_it_closes() -> None:
     heard = evolve(CALL, outcome=CallOutcome.HEARD)
     ledger = a_ledger(a_reminder(Status.EXPIRED), heard, a_member(heard, ROW, spoken=True))
     closed = evolve(heard, state=CallState.ENDED, wake_at=None)
@@ -76,6 +76,6 @@ def test_the_log_says_what_became_of_a_reminder_and_why(row: object, text: str) 
     assert line_for(row, None, RULES).text == text  # type: ignore[arg-type] # a reminder
 
 
-def test_a_transition_may_be_told_after_other_lines() -> None:
+def test_a_transition_may_be_logged_after_other_lines() -> None:
     line = line_for(ROW, CALL, RULES)
     assert Transition(ledger=a_ledger(), lines=(line,)).after([line]).lines == (line, line)

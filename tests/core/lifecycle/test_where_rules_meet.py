@@ -48,14 +48,14 @@ def test_a_cancel_by_another_program_is_not_undone_by_a_clock_that_was_ahead() -
     assert (after.status, after.end_code, after.ended_at) == (Status.CANCELLED, EndCode.CANCELLED_ELSEWHERE, NOW)
 
 
-@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.OPTED_OUT])
-def test_a_cancel_keeps_its_own_reason_when_it_is_looked_at_again(code: EndCode) -> None:
+@pytest.mark.parametrize("code", [EndCode.CANCELLED_BY_STAFF, EndCode.DONE_BY_STAFF, EndCode.OPTED_OUT])
+def test_a_cancelled_reminder_keeps_its_reason_when_it_is_checked_again(code: EndCode) -> None:
     gone = a_reminder(Status.CANCELLED, wake_at=NOW, end_code=code, ended_at=NOW - DAY)
     after = only(claimed(a_ledger(gone)))
     assert (after.end_code, after.ended_at) == (code, NOW - DAY)
 
 
-def test_what_another_program_has_ended_waits_for_nothing_and_has_a_reason() -> None:
+def test_a_reminder_ended_by_another_program_has_no_hold_and_a_reason() -> None:
     gone = a_reminder(Status.CANCELLED, wake_at=NOW, hold_code=HoldCode.HOURS, retry_at=NOW + HOUR)
     after = only(claimed(a_ledger(gone)))
     assert (after.hold_code, after.retry_at) == (None, None)
@@ -63,14 +63,14 @@ def test_what_another_program_has_ended_waits_for_nothing_and_has_a_reason() -> 
 
 
 @pytest.mark.parametrize("status", [Status.CALLED, Status.PROCESSING])
-def test_moved_later_and_then_earlier_it_is_called_at_the_earlier_time(status: Status) -> None:
+def test_a_reminder_moved_later_and_then_earlier_is_called_at_the_earlier_time(status: Status) -> None:
     was = a_reminder(status, wake_at=NOW)
     later = claimed(a_ledger(evolve(was, scheduled_at=NOW + DAY), BUSY, a_member(BUSY, was)))
     earlier = evolve(only(later), scheduled_at=NOW + MINUTE, wake_at=NOW + MINUTE)
     assert claimed(later.ledger.put(earlier), now=NOW + MINUTE).action is not None
 
 
-def test_moved_back_to_a_time_for_which_it_was_not_heard_it_is_called_for_that() -> None:
+def test_a_reminder_moved_back_to_a_time_it_was_not_heard_for_is_called() -> None:
     back = a_reminder(Status.CALLED, wake_at=NOW)
     heard = evolve(HEARD, id="call-1", seq=2)
     other = a_member(heard, back, scheduled_at=NOW + HOUR, spoken=True)
@@ -79,14 +79,14 @@ def test_moved_back_to_a_time_for_which_it_was_not_heard_it_is_called_for_that()
 
 
 @pytest.mark.parametrize("scheduled", [True, False])
-def test_what_waits_or_is_in_a_call_again_has_no_end_code(*, scheduled: bool) -> None:
+def test_a_revived_reminder_has_no_end_code(*, scheduled: bool) -> None:
     revived = a_reminder(end_code=EndCode.REFUSED, ended_at=NOW, wake_at=NOW)
     rows = (a_ledger(evolve(revived, scheduled_at=NOW + HOUR))) if scheduled else a_ledger(revived, a_call())
     after = only(claimed(rows))
     assert (after.end_code, after.ended_at) == (None, None)
 
 
-def test_nor_has_one_that_is_bundled_or_waits_for_a_call_that_is_alive_again() -> None:
+def test_bundling_or_a_reopened_call_clears_the_end_code() -> None:
     first, revived = a_reminder(), a_reminder(id="reminder-2", end_code=EndCode.REFUSED, ended_at=NOW, wake_at=NOW)
     bundled = claimed(a_ledger(first, revived), rules=evolve(RULES, group_within=MINUTE)).ledger
     given_up = a_call(CallState.UNREPORTED, reminder_id="reminder-2")
@@ -97,7 +97,7 @@ def test_nor_has_one_that_is_bundled_or_waits_for_a_call_that_is_alive_again() -
 
 
 @pytest.mark.parametrize("by_key", [True, False])
-def test_once_a_message_was_heard_in_one_call_another_that_rings_for_it_is_looked_at(*, by_key: bool) -> None:
+def test_once_a_message_was_heard_other_ringing_calls_for_it_are_checked(*, by_key: bool) -> None:
     reminder = a_reminder(Status.PROCESSING)
     answered = a_call(CallState.STRAY, external_call_id="ext-1", status="in-progress")
     rings = a_call(CallState.PLACED, id="call-2", seq=2, external_call_id="ext-2", status="ringing")
@@ -117,7 +117,7 @@ def test_once_a_message_was_heard_in_one_call_another_that_rings_for_it_is_looke
     assert dropped.kind is ActionKind.DROP
 
 
-def test_one_that_another_reminder_still_needs_goes_on() -> None:
+def test_a_ringing_call_that_another_reminder_needs_continues() -> None:
     heard, other = a_reminder(Status.PROCESSING), a_reminder(Status.PROCESSING, id="reminder-2")
     stray = a_call(CallState.STRAY, external_call_id="ext-1")
     rings = a_call(CallState.PLACED, id="call-2", seq=2)
@@ -126,7 +126,7 @@ def test_one_that_another_reminder_still_needs_goes_on() -> None:
     assert after.ledger.calls["call-2"] == rings
 
 
-def test_a_drop_that_came_to_nothing_is_not_asked_for_again_at_once() -> None:
+def test_a_failed_drop_is_not_repeated_at_once() -> None:
     gone = a_reminder(Status.CANCELLED)
     asked = a_call(CallState.PLACED, status="ringing", external_call_id="ext-1", lease_token=TOKEN, checks=1)
     after = heard_of(a_ledger(gone, asked), a_report("ringing"), rules=able(DROP))
@@ -134,20 +134,20 @@ def test_a_drop_that_came_to_nothing_is_not_asked_for_again_at_once() -> None:
     assert (after.call.wake_at or NOW) > NOW
 
 
-def test_a_repeat_about_a_call_that_is_not_known_keeps_its_number_busy_for_nothing() -> None:
+def test_a_repeated_report_of_an_unknown_call_does_not_keep_its_number_busy() -> None:
     after = heard_of(a_ledger(a_reminder()), a_report("busy", attempt_id=None), receipt_is_new=False)
     assert after.duplicate
     assert not any(call.state.alive for call in after.ledger.calls.values())
 
 
-def test_all_reports_under_an_id_that_no_call_can_have_are_about_one_call() -> None:
+def test_all_reports_with_the_same_invalid_id_are_about_one_call() -> None:
     odd = a_report("ringing", attempt_id="no id of ours")
     first = heard_of(a_ledger(a_reminder()), odd)
     last = heard_of(first.ledger, evolve(odd, status="busy"), new_call_id="call-second")
     assert [call.state for call in last.ledger.calls.values()] == [CallState.ENDED]
 
 
-def test_what_was_certainly_not_sent_is_not_in_doubt_because_somebody_asks_about_it() -> None:
+def test_a_look_up_does_not_make_an_unsent_request_unconfirmed() -> None:
     placed = a_ledger(a_reminder(Status.PROCESSING), a_call(CallState.DIALING))
     action = an_action(placed)
     asking = placed.put(a_call(CallState.UNCONFIRMED, lease_token="another's look-up"))
@@ -156,7 +156,7 @@ def test_what_was_certainly_not_sent_is_not_in_doubt_because_somebody_asks_about
     assert only(after).status is Status.SCHEDULED
 
 
-def test_a_reminder_that_was_called_by_key_has_had_a_call() -> None:
+def test_a_reminder_reached_by_a_key_press_has_one_attempt() -> None:
     call = a_call(CallState.PLACED, external_call_id="ext-1", status="in-progress")
     reminder = a_reminder(Status.PROCESSING)
     ledger = a_ledger(reminder, call, a_member(call, reminder, spoken=True))
@@ -174,20 +174,20 @@ def test_a_cancel_checks_every_call_that_is_no_longer_needed() -> None:
     assert {call.wake_at for call in after.ledger.calls.values()} == {NOW}
 
 
-def test_one_that_a_backoff_made_too_late_does_not_blame_the_calling_hours() -> None:
+def test_a_reminder_too_late_because_of_a_backoff_does_not_blame_the_calling_hours() -> None:
     delayed = a_reminder(retry_at=NOW + RULES.max_lateness, hold_code=HoldCode.NOT_PLACED)
     after = only(claimed(a_ledger(delayed, a_call(CallState.NOT_PLACED))))
     assert after.status is Status.EXPIRED
     assert "calling hours" not in (after.last_error or "")
 
 
-def test_a_call_that_is_asked_for_anew_with_its_key_may_be_looked_up_anew() -> None:
+def test_a_call_requested_again_with_its_key_may_be_looked_up_again() -> None:
     again = claimed(a_ledger(a_reminder(), a_call(CallState.NOT_PLACED, checks=9)), rules=able(KEY)).call
     assert again is not None
     assert (again.id, again.checks) == ("call-1", 0)
 
 
-def test_a_reminder_that_waits_and_is_moved_has_had_no_call() -> None:
+def test_a_waiting_reminder_that_is_moved_has_no_attempts() -> None:
     moved = a_reminder(scheduled_at=NOW + DAY, attempts=2)
     after = only(claimed(a_ledger(moved, BUSY, a_member(BUSY, evolve(moved, scheduled_at=NOW)))))
     assert after.attempts == 0

@@ -43,7 +43,7 @@ def test_a_day_may_have_a_break() -> None:
     assert monday.next_open(utc("2026-03-02 17:00"), BERLIN) == utc("2026-03-09 08:00")
 
 
-def test_a_window_past_midnight_belongs_to_the_day_on_which_it_starts() -> None:
+def test_hours_past_midnight_belong_to_the_day_they_start_on() -> None:
     night = hours(22 * HOUR, 2 * HOUR, days={4})
     assert night.is_open(utc("2026-03-07 00:30"), BERLIN)  # Saturday 01:30, still in Friday's calling hours
     assert not night.is_open(utc("2026-03-06 00:30"), BERLIN)
@@ -51,21 +51,21 @@ def test_a_window_past_midnight_belongs_to_the_day_on_which_it_starts() -> None:
 
 
 @pytest.mark.parametrize("holiday", ["2026-12-25", "12-25"])
-def test_on_a_holiday_no_window_starts(holiday: str) -> None:
+def test_no_hours_start_on_a_holiday(holiday: str) -> None:
     calling_hours = evolve(OFFICE, holidays=frozenset({holiday}))
     assert calling_hours.next_open(utc("2026-12-24 18:00"), BERLIN) == utc(
         "2026-12-28 08:00"
     )  # Friday the 25th: Monday
 
 
-def test_a_holiday_of_one_year_is_none_of_the_next() -> None:
+def test_a_holiday_with_a_year_does_not_apply_to_the_next_year() -> None:
     calling_hours = evolve(OFFICE, holidays=frozenset({"2026-12-25", "02-29"}))
     assert calling_hours.is_open(utc("2028-12-25 12:00"), BERLIN)
     assert calling_hours.is_open(utc("2027-03-01 12:00"), BERLIN)
     assert not calling_hours.is_open(utc("2028-02-29 12:00"), BERLIN)
 
 
-def test_a_window_that_began_before_a_holiday_runs_to_its_end_and_the_holidays_own_does_not_start() -> None:
+def test_hours_that_began_before_a_holiday_run_to_their_end() -> None:
     night = evolve(hours(22 * HOUR, 2 * HOUR), holidays=frozenset({"12-25"}))
     assert night.is_open(utc("2026-12-25 00:30"), BERLIN)
     assert not night.is_open(utc("2026-12-25 22:00"), BERLIN)
@@ -80,38 +80,38 @@ def test_a_holiday_is_a_date_in_the_patients_own_zone() -> None:
     assert calling_hours.is_open(moment, NEW_YORK)
 
 
-def test_a_start_that_does_not_exist_opens_when_the_clock_has_jumped_past_it() -> None:
+def test_a_start_skipped_by_a_clock_change_opens_right_after_it() -> None:
     early = hours(2 * HOUR + 30 * MINUTE, 5 * HOUR)
     assert early.next_open(utc("2026-03-08 06:00"), NEW_YORK) == utc("2026-03-08 07:00")  # 03:00 EDT
 
 
-def test_hours_that_do_not_exist_at_all_open_on_the_day_after() -> None:
+def test_hours_skipped_by_a_clock_change_open_on_the_next_day() -> None:
     early = hours(2 * HOUR, 3 * HOUR)
     assert early.next_open(utc("2026-03-08 06:00"), NEW_YORK) == utc("2026-03-09 06:00")
 
 
-def test_an_hour_that_comes_twice_opens_twice() -> None:
+def test_an_hour_repeated_by_a_clock_change_opens_twice() -> None:
     early = hours(1 * HOUR, 1 * HOUR + 30 * MINUTE)
     assert early.next_open(utc("2026-11-01 05:30"), NEW_YORK) == utc("2026-11-01 06:00")
 
 
-def test_a_clock_put_back_over_midnight_opens_the_evening_again() -> None:
+def test_a_clock_set_back_over_midnight_opens_the_evening_again() -> None:
     st_johns = ZoneInfo("America/St_Johns")  # until 2011 its clock went from 00:01 back to 23:01
     evening = hours(23 * HOUR + 30 * MINUTE, 23 * HOUR + 45 * MINUTE, days={5})
     midnight = utc("2010-11-07 02:30")
     assert evening.next_open(midnight, st_johns) == utc("2010-11-07 03:00")
 
 
-def test_a_reminder_is_judged_by_its_own_zone() -> None:
+def test_a_reminders_own_zone_decides() -> None:
     assert OFFICE.is_open(utc("2026-03-02 08:00"), BERLIN)
     assert not OFFICE.is_open(utc("2026-03-02 08:00"), NEW_YORK)
 
 
-def test_no_day_at_all_never_opens() -> None:
+def test_without_open_days_it_never_opens() -> None:
     assert NO_HOURS.next_open(utc("2026-03-02 08:00"), BERLIN) is None
 
 
-def test_an_opening_is_found_behind_weeks_of_holidays_but_not_behind_a_year() -> None:
+def test_an_opening_is_found_after_weeks_of_holidays_but_not_after_a_year() -> None:
     mondays = hours(9 * HOUR, 19 * HOUR, days={0})
     closed = evolve(mondays, holidays=frozenset({"12-21", "12-28", "2027-01-04"}))
     assert closed.next_open(utc("2026-12-15 12:00"), BERLIN) == utc("2027-01-11 08:00")
@@ -195,7 +195,7 @@ def around(wall: int) -> Iterator[tuple[Span, ...]]:
 
 
 @pytest.mark.parametrize("zone", [name for name in ZONES if clock_changes(ZoneInfo(name))])
-def test_around_every_clock_change_the_hours_are_those_that_a_walk_through_the_minutes_finds(zone: str) -> None:
+def test_around_every_clock_change_openings_match_a_minute_by_minute_search(zone: str) -> None:
     there = ZoneInfo(zone)
     for change in clock_changes(there):
         before = (change - MINUTE).astimezone(there) + MINUTE  # as the clock would show it, were it not changed
@@ -236,7 +236,7 @@ def moments(draw: Any, zone: ZoneInfo) -> datetime:
 
 @settings(max_examples=150)
 @given(data=st.data(), zone=st.sampled_from(ZONES).map(ZoneInfo), week=st.tuples(*[days_spans() for _ in range(7)]))
-def test_the_next_opening_is_the_first_minute_that_a_walk_finds(
+def test_the_next_opening_matches_a_minute_by_minute_search(
     data: st.DataObject, zone: ZoneInfo, week: tuple[tuple[Span, ...], ...]
 ) -> None:
     moment = data.draw(moments(zone))

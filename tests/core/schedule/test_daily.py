@@ -26,18 +26,18 @@ def local(day: int, hour: int, minute: int = 0, month: int = 3) -> datetime:
         (local(5, 2, 30), local(2, 16), local(3, 2, 30)),  # the clock was put back
     ],
 )
-def test_it_is_due_at_its_time_or_since_the_time_that_was_missed(
+def test_a_daily_job_is_due_at_its_time_or_since_a_missed_time(
     last: datetime | None, now: datetime, due: datetime
 ) -> None:
     assert AT.due(last, now) == due
     assert AT.due(None if last is None else last.astimezone(UTC), now.astimezone(UTC)) == due
 
 
-def test_a_night_in_which_its_time_does_not_exist_has_it_an_hour_later() -> None:
+def test_a_daily_time_skipped_by_a_clock_change_is_due_an_hour_later() -> None:
     assert AT.due(local(28, 2, 30), local(28, 12)).astimezone(UTC) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
 
-def test_a_night_in_which_its_time_comes_twice_has_it_once() -> None:
+def test_a_daily_time_repeated_by_a_clock_change_is_due_once() -> None:
     first = AT.due(local(24, 2, 30, month=10), local(24, 12, month=10))
     assert first.astimezone(UTC) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert AT.due(first, first + timedelta(hours=1)) == local(26, 2, 30, month=10)

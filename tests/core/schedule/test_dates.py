@@ -58,7 +58,7 @@ DMY, MDY = DayOrder.DAY_FIRST, DayOrder.MONTH_FIRST
     ],
 )
 @pytest.mark.parametrize("order", [None, DMY, MDY])
-def test_these_mean_four_in_the_afternoon_on_the_first_of_march(text: str, order: DayOrder | None) -> None:
+def test_these_spellings_mean_four_in_the_afternoon_on_the_first_of_march(text: str, order: DayOrder | None) -> None:
     assert moment(text, BERLIN, order) == FIRST_OF_MARCH
 
 
@@ -66,7 +66,7 @@ def test_these_mean_four_in_the_afternoon_on_the_first_of_march(text: str, order
     ("text", "order"),
     [("1/3/2027 16:00", DMY), ("01-03-2027 16:00", DMY), ("3/1/2027 4:00 PM", MDY), ("03-01-2027 16:00", MDY)],
 )
-def test_with_slashes_the_order_must_be_known(text: str, order: DayOrder) -> None:
+def test_a_date_with_slashes_needs_an_order(text: str, order: DayOrder) -> None:
     assert moment(text, BERLIN, order) == FIRST_OF_MARCH
     with pytest.raises(ValueError, match="day first or month first"):
         moment(text, BERLIN)
@@ -96,23 +96,23 @@ def test_a_year_of_two_digits_is_of_this_century(text: str, order: DayOrder) -> 
         ("2027-03-01, 09:00+01:00", "not a time"),
     ],
 )
-def test_an_offset_is_one_that_exists_and_can_be_nothing_else(text: str, why: str) -> None:
+def test_an_offset_must_exist_and_be_unambiguous(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         moment(text, BERLIN)
 
 
-def test_a_slot_is_its_start_where_it_can_be_no_offset() -> None:
+def test_a_slot_is_read_as_its_start_if_it_cannot_be_an_offset() -> None:
     assert moment("2027-03-01 14:00-15:00", BERLIN) == datetime(2027, 3, 1, 13, tzinfo=UTC)
     assert moment("2027-03-01 16:00-05:00", BERLIN) == datetime(2027, 3, 1, 21, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("text", ["2027-03-01 12:30-01:00", "2027-03-01 11:00-01:00", "2027-03-01 10:30-01:00"])
-def test_a_slot_over_noon_by_a_clock_of_twelve_hours_is_no_offset(text: str) -> None:
+def test_a_twelve_hour_slot_across_noon_is_not_an_offset(text: str) -> None:
     with pytest.raises(ValueError, match="a slot or a time with an offset"):
         moment(text, BERLIN)
 
 
-def test_the_offsets_are_those_of_all_places() -> None:
+def test_the_known_offsets_are_those_of_all_zones() -> None:
     months = [datetime(2027, month, 15, tzinfo=UTC) for month in range(1, 13)]
     zones = [ZoneInfo(name) for name in available_timezones() - {"Factory"} if not name.startswith("Etc/")]
     found = {month.astimezone(zone).utcoffset() for zone in zones for month in months}
@@ -120,7 +120,7 @@ def test_the_offsets_are_those_of_all_places() -> None:
     assert {offset for offset in OFFSETS if offset not in found} <= {timedelta(hours=-12)}
 
 
-def test_midnight_without_an_offset_is_refused_where_a_date_alone_would_be_wrong() -> None:
+def test_midnight_without_an_offset_is_refused_where_a_bare_date_is() -> None:
     assert moment("2027-03-01 00:00", BERLIN) == datetime(2027, 2, 28, 23, tzinfo=UTC)
     for text in ("2027-03-01 00:00", "3/13/2027 12:00:00 AM"):
         with pytest.raises(ValueError, match="midnight, as a date without a time of day is saved"):
@@ -128,13 +128,13 @@ def test_midnight_without_an_offset_is_refused_where_a_date_alone_would_be_wrong
     assert moment("2027-03-01T00:00+01:00", BERLIN, midnight=False) == datetime(2027, 2, 28, 23, tzinfo=UTC)
 
 
-def test_no_name_of_a_month_or_weekday_means_two() -> None:
+def test_each_month_and_weekday_name_has_one_meaning() -> None:
     for kind in ("months", "days"):
         pairs = set(day_names(kind))
         assert len(pairs) == len({name for name, _ in pairs})
 
 
-def test_a_date_that_is_the_same_in_either_order_needs_none() -> None:
+def test_a_date_that_is_the_same_in_both_orders_needs_no_order() -> None:
     assert moment("3/3/2027 12:00 AM", BERLIN) == datetime(2027, 3, 2, 23, 0, tzinfo=UTC)
 
 
@@ -183,12 +183,12 @@ def test_a_date_that_is_the_same_in_either_order_needs_none() -> None:
         ("\N{ARABIC-INDIC DIGIT ONE}.03.2027 16:00 x", "not a time"),
     ],
 )
-def test_what_is_no_time_says_why(text: str, why: str) -> None:
+def test_a_text_that_is_not_a_time_gives_a_reason(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         moment(text, BERLIN, DMY)
 
 
-def test_a_local_time_that_comes_twice_is_its_first() -> None:
+def test_a_local_time_that_occurs_twice_is_the_first_one() -> None:
     assert moment("2027-10-31 02:30", BERLIN) == datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
 
 
@@ -209,7 +209,7 @@ def test_a_local_time_that_comes_twice_is_its_first() -> None:
         ("2027-01-13 16:00", set()),
     ],
 )
-def test_the_orders_in_which_a_date_can_be_read(text: str, orders: set[DayOrder]) -> None:
+def test_a_date_can_be_read_in_these_orders(text: str, orders: set[DayOrder]) -> None:
     assert day_orders(text) == orders
 
 
@@ -225,7 +225,7 @@ def test_the_orders_in_which_a_date_can_be_read(text: str, orders: set[DayOrder]
         ]
     ),
 )
-def test_what_was_written_is_read_again(local: datetime, how: tuple[str, DayOrder | None]) -> None:
+def test_a_written_time_is_read_back(local: datetime, how: tuple[str, DayOrder | None]) -> None:
     form, order = how
     local = local.replace(microsecond=0, second=local.second if "%S" in form else 0)
     assert moment(local.strftime(form), ZoneInfo("UTC"), order) == local.replace(tzinfo=UTC)
@@ -235,7 +235,7 @@ def test_what_was_written_is_read_again(local: datetime, how: tuple[str, DayOrde
     st.text() | st.from_regex(r"[0-9]{1,4}[./-][0-9]{1,2}[./-][0-9]{1,4} [0-9:hapmAPM. ]{0,12}"),
     st.none() | st.sampled_from(DayOrder),
 )
-def test_any_text_is_a_time_in_whole_milliseconds_or_a_reason(text: str, order: DayOrder | None) -> None:
+def test_any_text_gives_a_time_in_milliseconds_or_a_reason(text: str, order: DayOrder | None) -> None:
     found = time_or_reason(text, order)
     if isinstance(found, str):
         assert "expected" in found or "give another time" in found

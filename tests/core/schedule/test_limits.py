@@ -28,25 +28,25 @@ def test_without_a_limit_a_number_is_always_free() -> None:
     assert Limits().free_from([NOW] * 9, NOW, BERLIN) is None
 
 
-def test_one_a_day_waits_for_the_patients_own_midnight() -> None:
+def test_a_limit_of_one_a_day_waits_for_the_patients_midnight() -> None:
     reached = [at("2026-03-02 09:00")]
     assert ONE_A_DAY.free_from(reached, at("2026-03-02 23:59"), BERLIN) == at("2026-03-03 00:00")
     assert ONE_A_DAY.free_from(reached, at("2026-03-03 00:00"), BERLIN) is None
 
 
-def test_a_day_is_one_of_the_patients_calendar() -> None:
+def test_a_day_is_a_calendar_day_in_the_patients_zone() -> None:
     reached = [at("2026-03-02 00:30")]  # in New York it is still the day before
     assert ONE_A_DAY.free_from(reached, at("2026-03-02 12:00"), BERLIN) is not None
     assert ONE_A_DAY.free_from(reached, at("2026-03-02 12:00"), ZoneInfo("America/New_York")) is None
 
 
-def test_three_a_week_waits_until_the_first_of_them_is_a_week_old() -> None:
+def test_a_limit_of_three_a_week_waits_until_the_first_is_a_week_old() -> None:
     reached = [at("2026-03-02 09:00"), at("2026-03-03 09:00"), at("2026-03-04 09:00")]
     assert ONE_AND_THREE.free_from(reached, at("2026-03-05 09:00"), BERLIN) == at("2026-03-09 00:00")
     assert ONE_AND_THREE.free_from(reached, at("2026-03-09 00:00"), BERLIN) is None
 
 
-def test_a_day_without_a_midnight_begins_when_the_clock_has_jumped() -> None:
+def test_a_day_without_midnight_begins_after_the_clock_change() -> None:
     cairo = ZoneInfo("Africa/Cairo")  # 2026-04-24 begins at one o'clock
     free = ONE_A_DAY.free_from([at("2026-04-23 12:00", cairo)], at("2026-04-23 13:00", cairo), cairo)
     assert free is not None
@@ -60,7 +60,7 @@ def test_a_day_without_a_midnight_begins_when_the_clock_has_jumped() -> None:
     per_week=st.integers(0, 5),
     start=st.datetimes(datetime(2024, 1, 1), datetime(2030, 12, 31)),  # noqa: DTZ001 - made aware below
 )
-def test_calling_whenever_it_is_free_never_reaches_anybody_too_often(
+def test_calling_whenever_a_number_is_free_never_exceeds_the_limits(
     offsets: list[int], zone: ZoneInfo, per_day: int, per_week: int, start: datetime
 ) -> None:
     """An oracle that only counts dates: at the moment that is named both counts leave room, and on no day before."""
@@ -86,7 +86,7 @@ def test_calling_whenever_it_is_free_never_reaches_anybody_too_often(
     assert not any(map(has_room, between))
 
 
-def test_after_a_clock_was_put_back_what_lies_ahead_counts_on_its_own_days() -> None:
+def test_after_a_clock_was_set_back_future_calls_count_on_their_own_days() -> None:
     ahead = [NOW, NOW + timedelta(days=3), NOW + timedelta(days=9)]
     free = Limits(per_week=1).free_from(ahead, NOW, ZoneInfo("UTC"))
     assert free is not None

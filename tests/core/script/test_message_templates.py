@@ -10,32 +10,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reminderd.core.phone import ANY_NUMBER, patient_number
-from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request
-from reminderd.core.script.templates import Templates, spoken_day, spoken_hour
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, read_request, warnings_of
+from reminderd.core.script.scripts import Script, Scripts
+from reminderd.core.script.tags import read_language
+from reminderd.core.script.templates import Message, Templates, Values, spoken_day, spoken_hour, value_error
+from tests.support.builders import RULES
 
 BERLIN = ZoneInfo("Europe/Berlin")
 TEMPLATES = {"checkup": "{clinic} sees you on {date} at {time}.", "bill": "Please call {clinic}."}
 OURS = Templates(
-    by_name=TEMPLATES, clinic="Dr. Brown", language="en-US", zone=BERLIN, max_lateness=timedelta(minutes=240)
+    by_name=TEMPLATES,
+    scripts=Scripts(own=Script(clinic="Dr. Brown", language="en-US")),
+    zone=BERLIN,
+    max_lateness=timedelta(minutes=240),
 )
 FOUR = datetime(2027, 3, 2, 15, 0, tzinfo=UTC)
 
 
-def templates(language: str) -> Templates:
-    return Templates(language=language, zone=BERLIN)
-
-
 def asked(templates: Templates = OURS, /, **changes: str | None) -> ReminderRequest | list[str]:
-    fields: dict[str, str | None] = {"message": None, "template": "checkup", "appointment_at": "2027-03-02 16:00"}
-    fields |= {"expires_at": None} | changes
-    text = RequestText(
-        phone_number="+4930123456",
-        scheduled_at="2027-03-01 16:00",
-        message=fields["message"],
-        template=fields["template"],
-        appointment_at=fields["appointment_at"],
-        expires_at=fields["expires_at"],
-    )
+    fields: dict[str, str | None] = {"template": "checkup", "appointment_at": "2027-03-02 16:00"}
+    text = RequestText(phone_number="+4930123456", scheduled_at="2027-03-01 16:00", **(fields | changes))
     reading = Reading(
         zone=ZoneInfo("America/New_York"),  # the patient's
         normalize=partial(patient_number, numbering=ANY_NUMBER),
@@ -64,14 +58,14 @@ def wanted(templates: Templates = OURS, /, **changes: str | None) -> ReminderReq
         ("xx-YY", "Tuesday, March 2", "4:00 PM"),
     ],
 )
-def test_a_time_is_spoken_as_the_language_has_it(language: str, day: str, hour: str) -> None:
-    assert (spoken_day(FOUR, templates(language)), spoken_hour(FOUR, templates(language))) == (day, hour)
+def test_a_time_is_written_as_in_the_templates_language(language: str, day: str, hour: str) -> None:
+    assert (spoken_day(FOUR, BERLIN, language), spoken_hour(FOUR, BERLIN, language)) == (day, hour)
 
 
 @given(language=st.sampled_from(sorted(locale_identifiers())), days=st.integers(1, 300_000))
-def test_every_language_has_a_day_and_an_hour_without_odd_spaces(language: str, days: int) -> None:
+def test_every_language_writes_dates_and_times_without_unusual_spaces(language: str, days: int) -> None:
     moment = datetime(1970, 1, 1, 12, tzinfo=UTC) + timedelta(days=days)
-    spoken = [say(moment, templates(language.replace("_", "-"))) for say in (spoken_day, spoken_hour)]
+    spoken = [say(moment, BERLIN, language.replace("_", "-")) for say in (spoken_day, spoken_hour)]
     assert all(text and not {"\u00a0", "\u202f"} & set(text) for text in spoken)
 
 
@@ -95,14 +89,14 @@ def test_a_template_that_mentions_no_time_needs_none() -> None:
         ({"template": None}, "message: empty; expected the text to be spoken"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:
+def test_an_error_is_one_line_that_names_its_field(changes: dict[str, str | None], mistake: str) -> None:
     found = asked(**changes)
     assert isinstance(found, list)
     [line] = found
     assert line.startswith(mistake)
 
 
-def test_a_clinic_without_templates_gets_that_as_the_reason() -> None:
+def test_without_templates_the_error_says_so() -> None:
     assert asked(Templates(zone=BERLIN)) == [
         "template: there are no templates in [messages.templates]; expected a message, or a template of this name there"
     ]
@@ -123,5 +117,100 @@ def test_a_message_that_a_template_makes_too_long_is_refused() -> None:
     ],
     ids=["the next day", "an hour later", "with a limit of its own", "just as late as may be"],
 )
-def test_nobody_is_called_after_the_appointment(appointment: str, expires: str | None, limit: datetime | None) -> None:
+def test_no_reminder_is_called_after_its_appointment(
+    appointment: str, expires: str | None, limit: datetime | None
+) -> None:
     assert wanted(appointment_at=appointment, expires_at=expires).expires_at == limit
+
+
+FULL = Templates(
+    by_name={"checkup": "{name}, {provider} sees you at {place} on {date} at {time}.", "bill": "Please call {clinic}."},
+    by_language={"es-US": {"checkup": "{name}: {date}, {time}, en {clinic}."}, "so": {}},
+    scripts=Scripts(
+        own=Script(clinic="Dr. Brown's office", language="en-US"),
+        by_language={"es-US": Script(clinic="Consultorio Brown", language="es-US"), "so": Script(language="so-SO")},
+    ),
+    zone=BERLIN,
+)
+KNOWN: dict[str, str | None] = {"name": "Ana Ruiz", "provider": "Dr. Lee", "place": " Room 4 "}
+
+
+def test_a_template_speaks_what_is_known_of_the_appointment() -> None:
+    said = "Ana Ruiz, Dr. Lee sees you at Room 4 on Tuesday, March 2 at 4:00 PM."
+    found = wanted(FULL, **KNOWN)
+    assert (found.message, found.language, found.warning) == (said, None, None)
+    assert FULL.message("checkup", Values(appointment=FOUR, name="Ana", provider="Lee", place="4"), "en") == Message(
+        text="Ana, Lee sees you at 4 on Tuesday, March 2 at 4:00 PM.", language="en"
+    )
+
+
+@pytest.mark.parametrize("language", ["es", "es-MX", "Spanish"])
+def test_a_patient_hears_the_template_of_their_language_with_its_dates_and_its_name_of_the_clinic(
+    language: str,
+) -> None:
+    found = wanted(FULL, language=language, **KNOWN)
+    assert found.message == "Ana Ruiz: martes, 2 de marzo, 4:00 p.m., en Consultorio Brown."
+    assert (found.language, found.warning) == (read_language(language), None)
+
+
+@pytest.mark.parametrize(("template", "language"), [("bill", "es"), ("bill", "so"), ("bill", "de")])
+def test_a_template_that_is_not_written_in_a_language_makes_a_call_in_the_clinics_with_a_warning(
+    template: str, language: str
+) -> None:
+    found = wanted(FULL, template=template, language=language, appointment_at=None)
+    assert (found.message, found.language) == ("Please call Dr. Brown's office.", None)
+    what = f"template: bill is not written in {language}, so the whole call is in en-US"
+    expected = f"expected bill in [messages.{language}.templates]"
+    assert list(warnings_of(found, RULES, opted_out=False)) == [f"{what}; {expected}"]
+
+
+def test_a_message_in_a_language_without_texts_is_kept_with_a_warning() -> None:
+    found = wanted(FULL, template=None, appointment_at=None, message="Xin chào.", language="vi")
+    assert (found.message, found.language) == ("Xin chào.", "vi")
+    assert (found.warning or "").startswith("language: there are no texts in vi, so the call is spoken by the voice")
+    spanish = wanted(FULL, template=None, appointment_at=None, message="Hola.", language="es")
+    assert (spanish.language, spanish.warning) == ("es", None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistakes"),
+    [
+        ({"name": None}, ["name: missing; expected the name that the template checkup mentions"]),
+        (
+            {"appointment_at": None, "provider": None, "place": None},
+            [
+                "appointment_at: missing; expected the time that the template checkup mentions",
+                "provider: missing; expected the provider that the template checkup mentions",
+                "place: missing; expected the place that the template checkup mentions",
+            ],
+        ),
+        ({"name": " "}, ["name: empty; expected text to be spoken"]),
+        ({"name": "x" * 101}, ["name: 101 characters; expected at most 100"]),
+        (
+            {"place": "Room\n4"},
+            ["place: contains a line break or another control character; expected text on one line"],
+        ),
+        (
+            {"name": "{name}"},
+            ["name: contains a brace, a placeholder or markup; expected text as it is to be spoken"],
+        ),
+        (
+            {"name": "[NameF]"},
+            ["name: contains a brace, a placeholder or markup; expected text as it is to be spoken"],
+        ),
+        ({"language": "xx"}, ['language: not a known language; expected a language tag (BCP 47) like "es" or "pt-BR"']),
+    ],
+)
+def test_what_a_template_needs_is_given_and_can_be_spoken_or_the_request_is_refused(
+    changes: dict[str, str | None], mistakes: list[str]
+) -> None:
+    assert asked(FULL, **(KNOWN | changes)) == mistakes
+
+
+def test_what_no_template_mentions_is_not_looked_at() -> None:
+    assert wanted(FULL, template="bill", name="{", place="").message == "Please call Dr. Brown's office."
+
+
+def test_braces_in_what_is_filled_in_are_never_filled_again() -> None:
+    assert value_error("{date}") is not None
+    assert value_error("Zoë O'Brien-Łukasz, 2nd floor (left)") is None

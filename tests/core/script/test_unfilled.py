@@ -1,6 +1,6 @@
 import pytest
 
-from reminderd.core.script.advice import message_warnings, unfilled
+from reminderd.core.script.unfilled import message_warnings, unfilled
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from reminderd.core.script.advice import message_warnings, unfilled
         ("<b>Now</b> and <b>now</b>", ["<b>", "</b>"]),
     ],
 )
-def test_what_was_not_filled_in_is_found(text: str, found: list[str]) -> None:
+def test_unfilled_placeholders_are_found(text: str, found: list[str]) -> None:
     assert unfilled(text) == found
 
 
@@ -31,12 +31,12 @@ def test_what_was_not_filled_in_is_found(text: str, found: list[str]) -> None:
         "Ask for A&B; or room #12.",
     ],
 )
-def test_ordinary_words_are_no_placeholder(text: str) -> None:
+def test_ordinary_words_are_not_placeholders(text: str) -> None:
     assert unfilled(text) == []
     assert list(message_warnings(text)) == []
 
 
-def test_a_warning_names_the_first_three_and_none_at_length() -> None:
+def test_a_warning_names_at_most_three_short_placeholders() -> None:
     [warning] = message_warnings(f"[{'a' * 50}] {{b}} {{c}} {{d}}")
     assert (
         warning

@@ -17,25 +17,25 @@ def mistakes(header: list[str], **chosen: str) -> list[str]:
 @pytest.mark.parametrize(
     "header",
     [
-        ["phone", "message", "at", "ref", "expires", "timezone"],
-        ["Telefon-Nr.", "NACHRICHT", "Anruf am", "Termin-ID", "gültig bis", "Zeitzone"],
-        ["Número de teléfono", "Mensaje", "Llamar el", "Número de cita", "válido hasta", "Zona horaria"],
-        ["N° de téléphone", "Texte", "Date d'appel", "N° de rendez-vous", "Jusqu'à", "Fuseau horaire"],
-        ["phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone"],
+        ["phone", "message", "at", "ref", "expires", "timezone", "language"],
+        ["Telefon-Nr.", "NACHRICHT", "Anruf am", "Termin-ID", "gültig bis", "Zeitzone", "Sprache"],
+        ["Número de teléfono", "Mensaje", "Llamar el", "Número de cita", "válido hasta", "Zona horaria", "Idioma"],
+        ["N° de téléphone", "Texte", "Date d'appel", "N° de rendez-vous", "Jusqu'à", "Fuseau horaire", "Langue"],
+        ["phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone", "language"],
     ],
 )
 def test_columns_are_found_in_four_languages(header: list[str]) -> None:
-    fields = ("phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone")
+    fields = ("phone_number", "message", "scheduled_at", "ref", "expires_at", "timezone", "language")
     found = columns_of(header, {})
     assert found.places == {field: (place,) for place, field in enumerate(fields)}
     assert found.ignored == ()
 
 
 def test_unknown_columns_are_named() -> None:
-    assert columns_of(["Name", "phone", "message", "", "at"], {}).ignored == ("Name", "")
+    assert columns_of(["Age", "phone", "message", "", "at"], {}).ignored == ("Age", "")
 
 
-def test_a_date_and_a_time_of_day_are_put_together() -> None:
+def test_date_and_time_columns_are_combined() -> None:
     columns = columns_of(["Anrufzeit", "Telefon", "Text", "Anrufdatum"], {})
     assert columns.text("scheduled_at", ["16:00", "+49", "Hello", "01.03.2027"]) == "01.03.2027, 16:00"
     assert columns.text("scheduled_at", ["", "+49", "Hello", " "]) == ""
@@ -71,13 +71,13 @@ def test_the_time_of_an_appointment_is_never_the_time_to_call(times: list[str]) 
         (["Datum", "Termin um"], '--map scheduled_at="HEADER"'),
     ],
 )
-def test_a_time_that_does_not_say_of_what_is_not_the_time_to_call(times: list[str], maps: str) -> None:
+def test_an_unlabeled_time_is_not_the_time_to_call(times: list[str], maps: str) -> None:
     [told, _] = mistakes(["phone", "message", *times])
     assert told.startswith("scheduled_at: no column for the time to call: ")
     assert told.endswith(f"may be the appointment's; {EXPECTED}, or {maps} if that is the time to call")
 
 
-def test_a_date_and_a_time_are_the_appointments_next_to_the_time_to_call() -> None:
+def test_next_to_the_time_to_call_date_and_time_are_the_appointments() -> None:
     places = columns_of(["phone", "message", "Date", "Time", "Call Date", "Call Time"], {}).places
     assert (places["appointment_at"], places["scheduled_at"]) == ((2, 3), (4, 5))
     columns = columns_of(["phone", "message", "at", "Date", "Appointment Date", "Appointment Time"], {})
@@ -85,7 +85,7 @@ def test_a_date_and_a_time_are_the_appointments_next_to_the_time_to_call() -> No
 
 
 @pytest.mark.parametrize("times", [["Date", "Datum"], ["Zeitpunkt", "Datum"], ["When", "Time"], ["Zeit", "Uhrzeit"]])
-def test_a_time_next_to_the_time_to_call_must_be_one(times: list[str]) -> None:
+def test_two_possible_appointment_times_are_an_error(times: list[str]) -> None:
     [told, _] = mistakes(["phone", "message", "at", *times])
     names = ", ".join(f'"{name}"' for name in times)
     assert told.startswith(
@@ -95,7 +95,7 @@ def test_a_time_next_to_the_time_to_call_must_be_one(times: list[str]) -> None:
     assert columns_of(["phone", "message", "at", *times], {"appointment_at": ""}).ignored == tuple(times)
 
 
-def test_a_date_and_a_time_are_the_calls_once_that_is_mapped() -> None:
+def test_mapped_date_and_time_columns_are_the_time_to_call() -> None:
     places = columns_of(["phone", "message", "Date", "Time"], {"date": "Date", "time": "Time"}).places
     assert places == {"phone_number": (0,), "message": (1,), "scheduled_at": (2, 3)}
     places = columns_of(["phone", "message", "at", "Termin"], {"appointment_at": ""}).places
@@ -104,7 +104,7 @@ def test_a_date_and_a_time_are_the_calls_once_that_is_mapped() -> None:
     assert places["appointment_at"] == (3, 4)
 
 
-def test_of_several_numbers_the_mobile_is_called_else_the_next_one_that_is_there() -> None:
+def test_the_mobile_number_is_called_before_other_numbers() -> None:
     columns = columns_of(["Work Phone", "Patient Home Phone", "message", "at", "Patient's Mobile Number", "Phone"], {})
     assert columns.places["phone_number"] == (4, 5, 1, 0)
     assert columns.text("phone_number", ["w", "h", "", "", "m", "p"]) == "m"
@@ -114,14 +114,14 @@ def test_of_several_numbers_the_mobile_is_called_else_the_next_one_that_is_there
     assert columns.text("phone_number", []) == ""
 
 
-def test_a_chosen_number_is_the_only_one() -> None:
+def test_a_mapped_phone_column_is_the_only_one() -> None:
     columns = columns_of(["home phone", "mobile", "message", "at"], {"phone_number": "home phone"})
     assert columns.places["phone_number"] == (0,)
     assert columns.ignored == ("mobile",)
 
 
 @pytest.mark.parametrize("name", ["ID", "Appointment", "Booking", "Case Number", "Kennung"])
-def test_a_header_that_may_be_another_thing_is_no_ref_until_it_is_mapped(name: str) -> None:
+def test_an_ambiguous_header_is_not_the_ref_until_it_is_mapped(name: str) -> None:
     header = ["phone", "message", "at", name]
     [told, _] = mistakes(header)
     expected = f'expected --map ref="{name}" if it is, or --map ref= if it is not'
@@ -136,24 +136,35 @@ def test_an_unmistakable_header_is_the_ref(name: str) -> None:
     assert columns_of(["phone", "message", "at", name], {}).places["ref"] == (3,)
 
 
-@pytest.mark.parametrize("name", ["Patient ID", "Patient Account Number", "ClinicID", "Patient Name"])
-def test_what_names_a_patient_or_a_clinic_is_nothing_of_a_reminder(name: str) -> None:
+@pytest.mark.parametrize("name", ["Patient ID", "Patient Account Number", "ClinicID", "First Name"])
+def test_columns_that_name_a_patient_or_clinic_are_ignored(name: str) -> None:
     assert columns_of(["phone", "message", "at", name], {}).ignored == (name,)
 
 
-def test_a_row_with_two_names_is_a_header() -> None:
+def test_what_a_template_may_speak_is_one_column_or_none() -> None:
+    header = ["phone", "template", "at", "Patient Name", "Doctor", "Location"]
+    places = columns_of(header, {}).places
+    assert (places["name"], places["provider"], places["place"]) == ((3,), (4,), (5,))
+    two = columns_of([*header, "Patient"], {})
+    assert "name" not in two.places
+    assert two.ignored == ("Patient Name", "Patient")
+    assert columns_of([*header, "Patient"], {"name": "Patient"}).places["name"] == (6,)
+    assert "name" not in columns_of(header, {"name": ""}).places
+
+
+def test_a_row_with_two_known_names_is_a_header() -> None:
     assert is_header(["phone", "", "message"])
     assert not is_header(["Appointments", "", "message"])
     assert is_header(["Wann", "Praxis"], also=frozenset({"praxis"}))
 
 
-def test_two_columns_for_one_field_are_a_mistake_that_names_them() -> None:
+def test_two_columns_for_one_field_are_an_error_that_names_them() -> None:
     [fits, found] = mistakes(["Mobile", "Cell Phone", "message", "at"])
     assert fits == 'phone_number: 2 columns fit, "Mobile", "Cell Phone"; expected one, or --map phone_number=HEADER'
     assert found == 'headers found: "Mobile", "Cell Phone", "message", "at"'
 
 
-def test_a_time_in_two_ways_is_a_mistake() -> None:
+def test_a_time_in_two_forms_is_an_error() -> None:
     assert (
         'scheduled_at: more than one way to read it, "at", "Anrufdatum"'
         in mistakes(["at", "Anrufdatum", "phone", "message"])[0]
@@ -166,7 +177,7 @@ def test_everything_that_is_missing_is_listed_at_once() -> None:
     assert mistakes([])[-1] == "headers found: nothing"
 
 
-def test_a_chosen_header_overrules() -> None:
+def test_a_mapped_header_overrides_the_guess() -> None:
     header = ["Phone", "Mobile", "message", "at", "date", "time"]
     places = columns_of(header, {"phone_number": "mobile", "scheduled_at": "at"}).places
     assert (places["phone_number"], places["scheduled_at"]) == ((1,), (3,))
@@ -176,12 +187,12 @@ def test_a_chosen_header_overrules() -> None:
     )
 
 
-def test_a_chosen_column_is_nothing_else_besides() -> None:
+def test_a_mapped_column_is_used_for_nothing_else() -> None:
     places = columns_of(["Handy", "Text", "at", "id"], {"message": "id"}).places
     assert places == {"phone_number": (0,), "message": (3,), "scheduled_at": (2,)}
 
 
-def test_a_chosen_header_that_is_not_there_or_twice_is_a_mistake() -> None:
+def test_a_mapped_header_that_is_missing_or_duplicate_is_an_error() -> None:
     told = mistakes(["phone", "message", "message", "at"], ref="case", phone_number="—", message="message")
     assert told[:2] == ['ref: there is no column "case"', 'phone_number: there is no column "—"']
     assert told[2].startswith("message: 2 columns fit")
@@ -192,7 +203,7 @@ def test_a_file_without_a_header_shows_no_number() -> None:
     assert told[-1] == f'headers found: "+…", "{"x" * 40}"'
 
 
-def test_every_synonym_means_one_thing_and_survives_case_and_punctuation() -> None:
+def test_every_synonym_has_one_meaning_in_any_case_and_punctuation() -> None:
     unsure = {"some_at", "some_date", "some_time", "some_ref", "some_status"}
     assert set(KNOWN.values()) == {*FIELDS, *PHONES, *unsure} - {"phone_number"}
     pairs = {(plain(name), role) for role, names in _NAMES.items() for name in names.split(",")}
@@ -202,6 +213,6 @@ def test_every_synonym_means_one_thing_and_survives_case_and_punctuation() -> No
 
 
 @given(st.lists(st.text()))
-def test_any_header_is_read_or_refused(header: list[str]) -> None:
+def test_any_header_is_read_or_rejected(header: list[str]) -> None:
     with pytest.raises(ColumnsError):
         columns_of([name for name in header if role_of(name) is None], {})

@@ -27,7 +27,7 @@ def test_a_record_is_numbered_by_the_line_on_which_it_begins() -> None:
     assert rows('a,b\n"1\n2",3\r\n\n,\n4,5') == [CsvRow(1, ["a", "b"]), CsvRow(2, ["1\n2", "3"]), CsvRow(6, ["4", "5"])]
 
 
-def test_quotes_that_do_not_match_cost_one_line() -> None:
+def test_unmatched_quotes_affect_one_line() -> None:
     first, second, third = rows('1,"2\n3,4\n5,6\n')
     assert (first.line, first.cells) == (1, ['1,"2'])
     assert first.mistake is not None
@@ -35,13 +35,13 @@ def test_quotes_that_do_not_match_cost_one_line() -> None:
     assert (second, third) == (CsvRow(2, ["3", "4"]), CsvRow(3, ["5", "6"]))
 
 
-def test_text_after_a_closing_quote_is_a_mistake_and_the_next_line_is_read() -> None:
+def test_text_after_a_closing_quote_is_an_error_of_that_line_only() -> None:
     first, second = rows('1,"2"x\n3,4')
     assert first.mistake
     assert second == CsvRow(2, ["3", "4"])
 
 
-def test_a_cell_beyond_all_measure_is_a_mistake() -> None:
+def test_an_oversized_cell_is_an_error() -> None:
     [huge, small] = rows(f"{'x' * (csv.field_size_limit() + 1)}\n1")
     assert huge.mistake
     assert small == CsvRow(2, ["1"])
@@ -56,7 +56,7 @@ def test_the_delimiter_is_found_by_the_first_line(line: str, delimiter: str) -> 
 
 
 @pytest.mark.parametrize("line", ["sep=", "sep=x", "a,b", "separator=,"])
-def test_a_header_does_not_name_the_delimiter(line: str) -> None:
+def test_a_header_does_not_set_the_delimiter(line: str) -> None:
     assert not names_delimiter(line)
 
 
@@ -69,7 +69,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
     # Before Python 3.13 csv.writer forgets to quote a line break that is not its own.
     st.sampled_from([("\r\n", csv.QUOTE_MINIMAL), ("\n", csv.QUOTE_ALL)]),
 )
-def test_what_a_spreadsheet_wrote_is_read_again(table: list[list[str]], delimiter: str, style: tuple[str, Any]) -> None:
+def test_a_spreadsheets_output_is_read_back(table: list[list[str]], delimiter: str, style: tuple[str, Any]) -> None:
     end, quoting = style
     text = io.StringIO(newline="")
     csv.writer(text, delimiter=delimiter, lineterminator=end, quoting=quoting).writerows(table)
@@ -77,7 +77,7 @@ def test_what_a_spreadsheet_wrote_is_read_again(table: list[list[str]], delimite
 
 
 @given(st.text(st.sampled_from('a,"\n\r;')), st.sampled_from(list(DELIMITERS)))
-def test_any_text_is_records_in_order(text: str, delimiter: str) -> None:
+def test_any_text_is_read_as_records_in_order(text: str, delimiter: str) -> None:
     numbers = [row.line for row in rows(text, delimiter)]
     assert numbers == sorted(set(numbers))
     assert all(number <= len(text.splitlines()) for number in numbers)
@@ -97,10 +97,10 @@ def test_any_text_is_records_in_order(text: str, delimiter: str) -> None:
         ("", Layout(",")),
     ],
 )
-def test_the_header_is_the_first_row_that_names_columns_else_the_first_of_all(text: str, layout: Layout) -> None:
+def test_the_header_is_the_first_row_that_names_columns_or_the_first_row(text: str, layout: Layout) -> None:
     assert layout_of(io.StringIO(text).readlines() or [""], is_header) == layout
 
 
-def test_a_letter_that_was_lost_makes_its_record_unreadable_and_no_other() -> None:
+def test_an_undecodable_letter_makes_only_its_own_record_unreadable() -> None:
     lost, whole = rows("M\N{REPLACEMENT CHARACTER}ller,1\nMeier,2\n")
     assert (lost.mistake, lost.cells, whole.mistake) == (UNREADABLE, ["M\N{REPLACEMENT CHARACTER}ller", "1"], None)

@@ -11,17 +11,17 @@ WIDE = ["\uff1d1+1", "\uff0b49", "\uff0d1", "\uff20A1", "\ufe66x", "\ufe62x", "\
     "cell",
     ["=1+1", "+4930123456", "-1", "@SUM(A1)", "\t=1", "\rx", "\nx", " =1", "\u00a0=1", "'=1", "''+1", *WIDE],
 )
-def test_a_cell_that_a_spreadsheet_would_run_is_shown_as_text_and_read_back_as_it_was(cell: str) -> None:
+def test_a_formula_is_written_as_text_and_read_back_unchanged(cell: str) -> None:
     assert guarded(cell) == f"'{cell}"
     assert unguarded(guarded(cell)) == cell
 
 
 @pytest.mark.parametrize("cell", ["", "Anna", "1-2", "'s Gravenhage", "a=b", "2030-01-07 09:30"])
-def test_any_other_cell_stays_as_it_is(cell: str) -> None:
+def test_any_other_cell_is_unchanged(cell: str) -> None:
     assert guarded(cell) == cell
     assert unguarded(cell) == cell
 
 
 @given(st.text(alphabet="'=+-@\t\r\n a1\uff1d"))
-def test_whatever_was_guarded_is_read_back(cell: str) -> None:
+def test_every_guarded_cell_is_read_back(cell: str) -> None:
     assert unguarded(guarded(cell)) == cell

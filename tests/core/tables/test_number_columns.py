@@ -18,7 +18,7 @@ from reminderd.core.tables.columns import ColumnsError, NumberColumns, names_num
     ],
     ids=["our own", "a header", "two headers", "none", "numbers alone", "a wrong number first", "a heading of its own"],
 )
-def test_the_columns_are_found_by_their_headers_else_the_column_by_its_number(
+def test_phone_columns_are_found_by_header_or_by_their_numbers(
     first_row: list[str], places: tuple[int, ...], has_header: bool
 ) -> None:
     assert number_columns(first_row, country="") == NumberColumns(places, has_header=has_header)
@@ -34,15 +34,15 @@ def test_the_columns_are_found_by_their_headers_else_the_column_by_its_number(
         (["Anna", "030 123"], "no column of phone numbers; expected one with a header like phone"),
     ],
 )
-def test_without_a_header_two_columns_are_not_guessed_and_neither_is_none(first_row: list[str], said: str) -> None:
+def test_without_a_header_exactly_one_phone_column_is_needed(first_row: list[str], said: str) -> None:
     with pytest.raises(ColumnsError, match=said):
         number_columns(first_row, country="")
 
 
-def test_a_national_number_is_one_where_the_country_is_known() -> None:
+def test_a_national_number_counts_if_the_country_is_known() -> None:
     assert number_columns(["Anna", "030 123456"], country="DE") == NumberColumns((1,), has_header=False)
 
 
-def test_a_row_with_a_column_of_numbers_is_the_header_of_a_list() -> None:
+def test_a_row_that_names_a_phone_column_is_the_header() -> None:
     assert names_numbers(["Name", "Telefon"])
     assert not names_numbers(["Do not call", "+4930123456"])

@@ -5,12 +5,16 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 import pytest
+from attrs import evolve
 
 from reminderd.core.phone import ANY_NUMBER, patient_number
 from reminderd.core.requests import Reading, ReminderRequest
 from reminderd.core.schedule.dates import DayOrder
-from reminderd.core.tables.columns import ColumnsError, check_status, columns_of, read_row
+from reminderd.core.script.templates import Templates
+from reminderd.core.tables.columns import ColumnsError, columns_of
 from reminderd.core.tables.csv_rows import CsvRow
+from reminderd.core.tables.rows import check_status, read_row
+from reminderd.core.tables.statuses import Standing
 from reminderd.core.upsert import Cancellation
 
 HEADER = ["phone", "message", "at", "ref", "expires", "timezone"]
@@ -32,7 +36,7 @@ def read(*cells: str) -> ReminderRequest | Cancellation | list[str]:
     )
 
 
-def test_a_row_is_local_to_the_clinic() -> None:
+def test_a_rows_times_are_in_the_clinics_zone() -> None:
     assert read("+49 30 123456", "Hello.", "1/3/2027 16:00", " 7 ", "1/3/2027 17:00", " ") == ReminderRequest(
         phone_number="+4930123456",
         message="Hello.",
@@ -42,19 +46,19 @@ def test_a_row_is_local_to_the_clinic() -> None:
     )
 
 
-def test_a_row_with_a_time_zone_is_local_to_that() -> None:
+def test_a_rows_own_time_zone_is_used_for_its_times() -> None:
     found = read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "America/New_York")
     assert isinstance(found, ReminderRequest)
     assert (found.timezone, found.scheduled_at) == ("America/New_York", datetime(2027, 3, 1, 21, tzinfo=UTC))
 
 
-def test_a_short_row_says_nothing_in_its_last_columns() -> None:
+def test_the_missing_cells_of_a_short_row_are_empty() -> None:
     found = read("+4930123456", "Hello.", "2027-03-01 16:00")
     assert isinstance(found, ReminderRequest)
     assert (found.ref, found.expires_at, found.timezone) == (None, None, None)
 
 
-def test_everything_that_is_wrong_with_a_row_is_listed() -> None:
+def test_every_error_of_a_row_is_listed() -> None:
     found = read("030", "", "soon", "a\nb", "late", "Berlin")
     assert isinstance(found, list)
     assert [line.partition(":")[0] for line in found] == [
@@ -67,7 +71,7 @@ def test_everything_that_is_wrong_with_a_row_is_listed() -> None:
     ]
 
 
-def test_more_cells_than_the_header_has_are_a_mistake_unless_they_are_empty() -> None:
+def test_extra_cells_are_an_error_unless_they_are_empty() -> None:
     assert isinstance(read("+4930123456", "Hello.", "2027-03-01 16:00", "", "", "", "", ""), ReminderRequest)
     [mistake] = read("+4930123456", "Hello, you", "2027-03-01 16:00", "", "", "", "x")  # type: ignore[misc] # a list
     assert mistake.startswith("cells: more than the header has")
@@ -86,25 +90,25 @@ def read_status(*cells: str) -> ReminderRequest | Cancellation | list[str]:
     )
 
 
-def test_a_row_whose_appointment_stands_asks_for_a_reminder() -> None:
+def test_a_row_of_a_booked_appointment_asks_for_a_reminder() -> None:
     for status in ("Confirmed", ""):
         assert isinstance(read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", status), ReminderRequest)
 
 
-def test_a_row_whose_appointment_is_over_cancels_its_reminder_whatever_else_it_says() -> None:
+def test_a_row_of_an_ended_appointment_cancels_its_reminder() -> None:
     whole = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "7", "cancelled")
     assert isinstance(whole, Cancellation)
     assert whole.name == "7"
     assert read_status("", "", "soon", "7", "cancelled") == Cancellation(ref="7")
 
 
-def test_a_row_that_calls_off_keeps_the_number_that_it_is_about_though_the_rest_cannot_be_read() -> None:
+def test_a_cancellation_keeps_its_number_even_if_the_rest_is_unreadable() -> None:
     """Another patient's row may have the same ref."""
     assert read_status("+4930123457", "", "soon", "7", "cancelled") == Cancellation(ref="7", phone_number="+4930123457")
     assert isinstance(read_status("030 123457", "Hello.", "2027-03-01 16:00", "7", "cancelled"), list)
 
 
-def test_without_a_ref_the_row_itself_names_the_reminder_that_is_cancelled() -> None:
+def test_without_a_ref_a_cancellation_is_matched_by_the_row_itself() -> None:
     found = read_status("+4930123456", "Hello.", "2027-03-01 16:00", "", "cancelled")
     assert isinstance(found, Cancellation)
     assert found.request is not None
@@ -113,7 +117,7 @@ def test_without_a_ref_the_row_itself_names_the_reminder_that_is_cancelled() -> 
     assert isinstance(read_status("", "Hello.", "2027-03-01 16:00", "a\tb", "cancelled"), list)
 
 
-def test_a_status_that_is_not_understood_refuses_its_row() -> None:
+def test_an_unknown_status_rejects_its_row() -> None:
     told = read_status("030", "Hello.", "2027-03-01 16:00", "7", "rescheduled")
     assert isinstance(told, list)
     assert [line.partition(":")[0] for line in told] == ["phone_number", "status"]
@@ -129,11 +133,11 @@ def check(header: str, *words: str, **chosen: str) -> dict[str, tuple[int, ...]]
     return dict(columns.places)
 
 
-def test_a_status_of_known_words_alone_is_the_appointments() -> None:
+def test_a_status_column_with_only_known_words_is_the_appointments() -> None:
     assert check("Status", "Confirmed", "", "abgesagt")["status"] == (3,)
 
 
-def test_a_status_with_another_word_may_be_of_something_else() -> None:
+def test_a_status_column_with_an_unknown_word_may_be_about_something_else() -> None:
     with pytest.raises(ColumnsError, match=r'status: "Status" may be .* line 3 has an unknown word; .*--map'):
         check("Status", "Confirmed", "insured")
 
@@ -142,17 +146,42 @@ def test_a_status_with_another_word_may_be_of_something_else() -> None:
     ("header", "chosen", "found"),
     [("Appointment status", {}, (3,)), ("Status", {"status": "Status"}, (3,)), ("Status", {"status": ""}, None)],
 )
-def test_where_it_is_sure_what_the_status_is_of_any_word_is_for_its_row(
+def test_in_a_certain_status_column_each_word_only_concerns_its_row(
     header: str, chosen: dict[str, str], found: tuple[int, ...] | None
 ) -> None:
     assert check(header, "insured", **chosen).get("status") == found
 
 
-def test_a_row_that_can_not_be_read_says_nothing_of_the_column() -> None:
+def test_an_unreadable_row_says_nothing_about_its_status_column() -> None:
     names = ["phone", "message", "at", "status"]
     check_status(names, columns_of(names, {}), [CsvRow(2, ["", "", "", "insured"], "quotes")])
 
 
-def test_an_appointments_own_status_goes_before_another_one() -> None:
+def test_the_appointments_own_status_column_takes_precedence() -> None:
     columns = columns_of(["phone", "message", "at", "Status", "Appointment status"], {})
     assert (columns.places["status"], columns.ignored) == ((4,), ("Status",))
+
+
+def test_a_template_of_the_profile_is_spoken_where_a_row_has_no_message() -> None:
+    names = ["phone", "at", "template", "message"]
+    reading = evolve(READING, templates=Templates(by_name={"checkup": "Your check-up.", "lab": "Your blood test."}))
+
+    def message(*cells: str, header: list[str] = names) -> str:
+        columns = columns_of(header, {}, template="checkup")
+        found = read_row(cells, columns, width=len(header), reading=reading)
+        assert isinstance(found, ReminderRequest)
+        return found.message
+
+    number, at = "+4930123456", "2027-03-01 16:00"
+    assert message(number, at, header=names[:2]) == "Your check-up."
+    assert message(number, at, "", "") == "Your check-up."
+    assert message(number, at, "lab", "") == "Your blood test."
+    assert message(number, at, "", "Hello.") == "Hello."
+
+
+def test_the_clinics_own_words_for_a_status_overrule_the_known_ones() -> None:
+    own = {"verschoben": Standing.OVER, "completed": Standing.STANDS}
+    columns = columns_of(WITH_STATUS, {}, words=own)
+    rows = [CsvRow(2, ["", "", "", "", word]) for word in ("Verschoben", "Completed", "cancelled", "odd")]
+    assert [columns.standing(row.cells) for row in rows] == [Standing.OVER, Standing.STANDS, Standing.OVER, None]
+    check_status(WITH_STATUS, columns, rows[:3])

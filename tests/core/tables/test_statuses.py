@@ -1,29 +1,29 @@
 import pytest
 
-from reminderd.core.tables.columns import _WORDS, WORDS, Standing, standing_of
 from reminderd.core.tables.headers import plain
+from reminderd.core.tables.statuses import _WORDS, WORDS, Standing, standing_of
 
 
 @pytest.mark.parametrize(
     "word", ["", " ", "Confirmed", "SCHEDULED", "bestätigt", "Pendiente", "Confirmée", "no confirmado"]
 )
-def test_an_appointment_that_stands_is_reminded_of(word: str) -> None:
+def test_booked_appointments_get_a_reminder(word: str) -> None:
     assert standing_of(word) is Standing.STANDS
 
 
 @pytest.mark.parametrize(
     "word", ["Cancelled", "canceled", "No show", "no-show", "Abgesagt", "Anulada", "Annulé", "Completed"]
 )
-def test_an_appointment_that_is_over_is_not(word: str) -> None:
+def test_ended_appointments_get_no_reminder(word: str) -> None:
     assert standing_of(word) is Standing.OVER
 
 
 @pytest.mark.parametrize("word", ["Rescheduled", "X", "—", "+49 30 123456"])
-def test_any_other_word_is_unknown(word: str) -> None:
+def test_any_other_status_is_unknown(word: str) -> None:
     assert standing_of(word) is None
 
 
-def test_no_word_means_two_things() -> None:
+def test_each_status_word_has_one_meaning() -> None:
     assert len(WORDS) == len({(word, standing) for standing, words in _WORDS.items() for word in plain_words(words)})
 
 

@@ -54,7 +54,7 @@ def configured(folder: Path, exchange: str, more: str = "") -> Config:
     return load_config(None, {}, folder)
 
 
-def test_its_section_is_read_and_checked_like_any_other(tmp_path: Path) -> None:
+def test_a_third_providers_section_is_read_and_checked(tmp_path: Path) -> None:
     config = configured(tmp_path, "https://exchange.example")
     assert config.provider.kind == "third"
     assert config.provider.settings == ThirdSettings(exchange="https://exchange.example", password="a-password")
@@ -65,7 +65,7 @@ def test_its_section_is_read_and_checked_like_any_other(tmp_path: Path) -> None:
         configured(tmp_path, "https://exchange.example", 'pasword = "x"\n')
 
 
-async def test_a_call_is_placed_through_it_and_its_own_webhook_ends_it(tmp_path: Path, exchange: str) -> None:
+async def test_a_third_provider_places_a_call_and_its_webhook_ends_it(tmp_path: Path, exchange: str) -> None:
     config, stopping = configured(tmp_path, exchange), trio.Event()
     with trio.fail_after(30), open_sync(config.database.path) as connection:
         connection.execute(
@@ -94,6 +94,6 @@ async def test_a_call_is_placed_through_it_and_its_own_webhook_ends_it(tmp_path:
         assert row["status"] == "called"
 
 
-async def test_the_doctor_runs_its_check_of_the_account(tmp_path: Path, exchange: str) -> None:
+async def test_the_doctor_runs_a_third_providers_account_check(tmp_path: Path, exchange: str) -> None:
     (found,) = await check_provider(configured(tmp_path, exchange), seconds=5)
     assert found.mark is Mark.GOOD

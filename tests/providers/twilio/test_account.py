@@ -72,7 +72,7 @@ async def mistakes(twilio_at: Maker, *scripts: Script) -> list[str]:
         ),
     ],
 )
-async def test_each_mistake_is_a_sentence(scripts: list[Script], expected: list[str], twilio_at: Maker) -> None:
+async def test_each_account_error_is_a_sentence(scripts: list[Script], expected: list[str], twilio_at: Maker) -> None:
     assert await mistakes(twilio_at, *scripts) == expected
 
 
@@ -86,18 +86,18 @@ async def test_each_mistake_is_a_sentence(scripts: list[Script], expected: list[
         pytest.param(answering(200, b"[]"), id="a list"),
     ],
 )
-async def test_what_is_no_answer_is_a_mistake_and_nothing_else_is_asked(script: Script, twilio_at: Maker) -> None:
+async def test_without_a_valid_answer_nothing_else_is_requested(script: Script, twilio_at: Maker) -> None:
     (mistake,) = await mistakes(twilio_at, script)
     assert mistake.startswith("the account can't be read: ")
 
 
-async def test_a_twilio_that_can_not_be_reached_is_an_error(twilio_at: Maker) -> None:
+async def test_an_unreachable_twilio_is_an_error(twilio_at: Maker) -> None:
     with nobody_listens() as url:
         (mistake,) = await mistakes_in(twilio_at(url).api)
     assert "could not connect" in mistake
 
 
-async def test_only_the_number_that_we_call_from_is_asked_for(twilio_at: Maker) -> None:
+async def test_only_the_calling_number_is_requested(twilio_at: Maker) -> None:
     async with hostile(ACTIVE, NONE_BOUGHT, NONE_VERIFIED) as server:
         await mistakes_in(twilio_at(server.url).api)
     assert [request.target for request in server.requests] == [
@@ -115,7 +115,7 @@ async def test_only_the_number_that_we_call_from_is_asked_for(twilio_at: Maker) 
         ({"auth_token": "wrong"}, ["the account can't be read: 401 Unauthorized: 20003; Authenticate"]),
     ],
 )
-async def test_the_sandbox_s_account_is_judged_like_any_other(
+async def test_the_sandboxs_account_is_checked_like_any_other(
     account: dict[str, str], expected: list[str], twilio_at: Maker
 ) -> None:
     async with trio.open_nursery() as nursery:

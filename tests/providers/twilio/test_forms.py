@@ -97,28 +97,28 @@ def report(word: str, **changes: Any) -> Report:
         pytest.param({"CallSid": SID, "CallStatus": "busy"}, report("busy"), id="nothing but the call"),
     ],
 )
-def test_a_status_callback_is_read_for_all_that_is_kept(fields: dict[str, str], expected: Report) -> None:
+def test_a_status_callback_is_read_with_all_fields_we_store(fields: dict[str, str], expected: Report) -> None:
     assert read_report(status(fields)) == expected
 
 
 @pytest.mark.parametrize("name", ["CallDuration", "SipResponseCode"])
 @pytest.mark.parametrize("text", ["", "-1", "1.5", "NaN", "1e3", "٤٢", " 1", "9" * 400, str(DURATION_LIMIT + 1)])
-def test_a_number_that_is_none_is_left_out_and_the_report_counts(name: str, text: str) -> None:
+def test_an_invalid_number_is_left_out_of_the_report(name: str, text: str) -> None:
     assert read_report(status(ALWAYS | {name: text})) == report("ringing")
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "Mon, 02 Mar 2026", "Mon, 02 Mar 2026 10:00:00 +9999999", "9" * 400])
-def test_a_time_that_is_none_is_left_out_and_the_report_counts(text: str) -> None:
+def test_an_invalid_time_is_left_out_of_the_report(text: str) -> None:
     assert read_report(status(ALWAYS | {"CallStatus": "busy", "Timestamp": text})) == report("busy")
 
 
 @pytest.mark.parametrize("name", ["AnsweredBy", "ErrorCode"])
 @pytest.mark.parametrize("text", ["", "a\0b", "line\nbreak", "x" * 201])
-def test_a_text_that_is_none_is_left_out_and_the_report_counts(name: str, text: str) -> None:
+def test_an_invalid_text_is_left_out_of_the_report(name: str, text: str) -> None:
     assert read_report(status(ALWAYS | {name: text})) == report("ringing")
 
 
-def test_of_a_repeated_name_the_last_counts() -> None:
+def test_the_last_of_a_repeated_field_counts() -> None:
     twice = [("CallStatus", "ringing"), *ALWAYS.items(), ("CallStatus", "busy")]
     assert read_report(status(twice)) == report("busy")
 
@@ -133,7 +133,7 @@ def test_a_report_needs_a_call_and_a_status(name: str, text: str | None) -> None
     assert detail.startswith(f"{name}: ")
 
 
-def test_every_error_is_reported_and_none_repeats_what_was_sent() -> None:
+def test_every_error_is_reported_without_repeating_the_payload() -> None:
     with pytest.raises(InvalidPayloadError) as caught:
         read_report(status({"To": TO}, "/webhooks/twilio/status/"))
     assert [detail.partition(":")[0] for detail in caught.value.details] == [
@@ -152,12 +152,12 @@ def test_every_error_is_reported_and_none_repeats_what_was_sent() -> None:
         ("/webhooks/twilio/keys/a%2Fb%20%C3%A9?question=menu", "a/b é"),
     ],
 )
-def test_our_own_id_is_the_last_of_the_path(path: str, call_id: str) -> None:
+def test_our_call_id_is_the_last_part_of_the_path(path: str, call_id: str) -> None:
     assert read_report(status(ALWAYS, path)).attempt_id == call_id
 
 
 @pytest.mark.parametrize("body", [b"\xff=1", b"CallSid=%ff", b"&".join([b"a=1"] * 1001)])
-def test_what_is_no_form_is_an_invalid_payload(body: bytes) -> None:
+def test_a_body_that_is_not_a_form_is_an_invalid_payload(body: bytes) -> None:
     webhook = Webhook(target=keys("1").target, headers={}, body=body)
     for read in (read_report, read_key):
         with pytest.raises(InvalidPayloadError):
@@ -167,7 +167,7 @@ def test_what_is_no_form_is_an_invalid_payload(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("digits", "told"), [(None, ""), ("", ""), ("1", "1"), ("#", "#"), ("*", "*"), ("12", "12"), ("9" * 500, "9" * 32)]
 )
-def test_a_key_is_what_was_pressed_or_nothing(digits: str | None, told: str) -> None:
+def test_a_key_is_the_pressed_digits_or_empty(digits: str | None, told: str) -> None:
     assert read_key(keys(digits)) == Key(digits=told, question=Question.MENU, repeats=0)
 
 
@@ -180,12 +180,12 @@ def test_a_key_is_what_was_pressed_or_nothing(digits: str | None, told: str) -> 
         ("question=menu&repeats=99", Question.MENU, 99),
     ],
 )
-def test_the_question_travels_in_the_query(query: str, question: Question, repeats: int) -> None:
+def test_the_question_is_read_from_the_query(query: str, question: Question, repeats: int) -> None:
     assert read_key(keys("1", query)) == Key(digits="1", question=question, repeats=repeats)
 
 
 @pytest.mark.parametrize(("word", "is_over"), [("in-progress", False), ("completed", True), ("Completed", True)])
-def test_a_key_is_told_with_whether_the_line_had_ended(word: str, *, is_over: bool) -> None:
+def test_a_key_says_whether_the_call_had_ended(word: str, *, is_over: bool) -> None:
     body = urlencode(ALWAYS | {"CallStatus": word, "Digits": ""}).encode()
     assert read_key(Webhook(target=keys("").target, headers={}, body=body)).is_over is is_over
 
@@ -202,7 +202,7 @@ def test_a_key_is_told_with_whether_the_line_had_ended(word: str, *, is_over: bo
         (None, None),
     ],
 )
-def test_the_fallback_reports_which_answer_could_not_be_used(error_url: str | None, call_id: str | None) -> None:
+def test_the_fallback_reports_which_calls_answer_could_not_be_used(error_url: str | None, call_id: str | None) -> None:
     asked = {"CallSid": SID} if error_url is None else {"CallSid": SID, "ErrorCode": "11200", "ErrorUrl": error_url}
     webhook = Webhook(target=f"/webhooks/twilio/fallback?{urlencode(asked)}", headers={}, body=b"")
     assert unused_answer(webhook) == call_id
@@ -224,7 +224,7 @@ def test_the_fallback_reports_which_answer_could_not_be_used(error_url: str | No
         "%00%ff&&==",
     ],
 )
-def test_a_query_that_is_not_ours_is_an_invalid_payload(query: str) -> None:
+def test_an_unknown_query_is_an_invalid_payload(query: str) -> None:
     with pytest.raises(InvalidPayloadError, match="query: "):
         read_key(keys("1", query))
 
@@ -232,7 +232,7 @@ def test_a_query_that_is_not_ours_is_an_invalid_payload(query: str) -> None:
 @given(
     body=st.binary(max_size=200) | st.text(max_size=100).map(str.encode), query=st.text(st.characters(codec="latin-1"))
 )
-def test_whatever_comes_it_is_read_or_is_an_invalid_payload(body: bytes, query: str) -> None:
+def test_any_webhook_is_read_or_is_an_invalid_payload(body: bytes, query: str) -> None:
     webhook = Webhook(target=f"/webhooks/twilio/keys/call-1?{query}", headers={}, body=body)
     for read in (read_report, read_key):
         with suppress(InvalidPayloadError):
@@ -244,7 +244,7 @@ texts = st.text(max_size=12) | st.integers().map(str) | st.sampled_from(["comple
 
 
 @given(st.lists(st.tuples(names, texts), max_size=12))
-def test_what_is_read_fits_the_database(fields: list[tuple[str, str]]) -> None:
+def test_every_value_read_fits_the_database(fields: list[tuple[str, str]]) -> None:
     told = read_report(status([("CallSid", SID), ("CallStatus", "busy"), *[f for f in fields if f[0][:5] != "CallS"]]))
     assert (told.external_call_id, told.status) == (SID, "busy")
     assert told.duration_seconds is None or 0 <= told.duration_seconds <= DURATION_LIMIT

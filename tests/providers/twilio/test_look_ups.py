@@ -75,13 +75,11 @@ async def dropped(twilio_at: Maker, *scripts: Script) -> tuple[Finding, list[str
         ({"sid": SID, "status": "Busy "}, report(status="busy")),
     ],
 )
-async def test_a_call_is_fetched_with_all_that_became_of_it(
-    call: dict[str, Any], expected: Report, twilio_at: Maker
-) -> None:
+async def test_a_fetched_call_has_its_whole_report(call: dict[str, Any], expected: Report, twilio_at: Maker) -> None:
     assert await fetched(says(200, call), twilio_at) == Found(expected)
 
 
-async def test_a_404_means_that_twilio_knows_no_such_call(twilio_at: Maker) -> None:
+async def test_a_404_means_not_found(twilio_at: Maker) -> None:
     assert await fetched(error(404, 20404), twilio_at) == NotFound()
 
 
@@ -104,13 +102,13 @@ async def test_a_404_means_that_twilio_knows_no_such_call(twilio_at: Maker) -> N
         pytest.param(answering(302, Location="/"), id="302"),
     ],
 )
-async def test_an_answer_that_makes_no_sense_for_the_call_proves_nothing(script: Script, twilio_at: Maker) -> None:
+async def test_an_answer_that_does_not_fit_the_call_proves_nothing(script: Script, twilio_at: Maker) -> None:
     finding = await fetched(script, twilio_at, timeout=patience(script))
     assert isinstance(finding, NoAnswer)
     assert finding.reason
 
 
-async def test_the_requests_are_those_that_twilio_documents(twilio_at: Maker) -> None:
+async def test_the_requests_match_twilios_documentation(twilio_at: Maker) -> None:
     async with hostile(error(404, 20404)) as server:
         provider = twilio_at(server.url)
         await provider.fetch("CA/../?#é")
@@ -152,12 +150,12 @@ async def test_a_list_shows_which_calls_could_be_ours(
         pytest.param((hear, hang), id="silence"),
     ],
 )
-async def test_a_list_that_does_not_come_proves_nothing(script: Script, twilio_at: Maker) -> None:
+async def test_a_failed_list_request_proves_nothing(script: Script, twilio_at: Maker) -> None:
     async with hostile(script) as server:
         assert isinstance(await twilio_at(server.url, timeout=patience(script)).find(PLACEMENT), NoAnswer)
 
 
-async def test_a_twilio_that_can_not_be_reached_proves_nothing(twilio_at: Maker) -> None:
+async def test_an_unreachable_twilio_proves_nothing(twilio_at: Maker) -> None:
     with nobody_listens() as url:
         provider = twilio_at(url)
         assert isinstance(await provider.find(PLACEMENT), NoAnswer)
@@ -177,12 +175,12 @@ async def test_a_twilio_that_can_not_be_reached_proves_nothing(twilio_at: Maker)
         {"date_created": created(NOW - CLOCKS_DIFFER - SECOND)},
     ],
 )
-def test_a_call_is_a_candidate_only_if_all_fits(changes: dict[str, Any]) -> None:
+def test_a_call_is_a_candidate_only_if_every_field_matches(changes: dict[str, Any]) -> None:
     assert found_among(a_call(**changes)) == NotFound()
     assert found_among(a_call(sid=OTHER_SID), a_call(**changes)) == Candidates((report(OTHER_SID),))
 
 
-def test_twilio_s_clock_may_be_behind_ours() -> None:
+def test_twilios_clock_may_be_behind_ours() -> None:
     assert found_among(a_call(date_created=created(NOW - CLOCKS_DIFFER))) == Candidates((report(),))
     assert found_among(a_call(date_created=created(NOW + timedelta(hours=3)))) == Candidates((report(),))
 
@@ -208,7 +206,7 @@ def test_a_time_in_another_zone_is_the_same_time() -> None:
         pytest.param(["CA1", None], id="not calls"),
     ],
 )
-def test_a_list_that_can_not_be_read_to_its_end_proves_nothing(calls: list[Any]) -> None:
+def test_a_list_that_cannot_be_read_to_its_end_proves_nothing(calls: list[Any]) -> None:
     assert isinstance(found_among(*calls), NoAnswer)
 
 
@@ -221,12 +219,12 @@ NEXT = {"next_page_uri": f"{ACCOUNT_PATH}/Calls.json?Page=1&PageToken=PACA"}
 OLD = created(NOW - timedelta(days=1))
 
 
-def test_a_page_that_reaches_back_beyond_the_request_is_enough() -> None:
+def test_a_page_that_reaches_back_to_before_the_request_is_enough() -> None:
     assert found_among(a_call(), a_call(sid=OTHER_SID, date_created=OLD), **NEXT) == Candidates((report(),))
     assert found_among(a_call(date_created=OLD), **NEXT) == NotFound()
 
 
-def test_a_page_that_does_not_reach_back_far_enough_proves_nothing() -> None:
+def test_a_page_that_does_not_reach_back_to_the_request_proves_nothing() -> None:
     assert isinstance(found_among(a_call(), **NEXT), NoAnswer)
     assert isinstance(found_among(a_call(direction="inbound"), **NEXT), NoAnswer)
 
@@ -258,9 +256,7 @@ calls_of_all_kinds = st.fixed_dictionaries(
 
 
 @given(calls=st.lists(calls_of_all_kinds | anything, max_size=3), uri=st.none() | st.just("/next"))
-def test_whatever_is_listed_a_candidate_has_an_id_and_a_status_and_nothing_is_raised(
-    calls: list[Any], uri: str | None
-) -> None:
+def test_any_list_gives_candidates_with_id_and_status_without_raising(calls: list[Any], uri: str | None) -> None:
     found = candidates_in({"calls": calls, "next_page_uri": uri}, phone_number=TO, from_number=FROM, asked_from=NOW)
     if isinstance(found, Candidates):
         assert found.reports
@@ -268,7 +264,7 @@ def test_whatever_is_listed_a_candidate_has_an_id_and_a_status_and_nothing_is_ra
 
 
 @given(at=st.timedeltas(timedelta(days=-3), timedelta(days=3)), zone=st.integers(-14, 14))
-def test_the_time_of_creation_decides_whatever_its_zone(at: timedelta, zone: int) -> None:
+def test_the_creation_time_decides_in_any_zone(at: timedelta, zone: int) -> None:
     moment = (NOW + at).replace(microsecond=0)
     local = moment.astimezone(UTC) + timedelta(hours=zone)
     told = f"{local:%a, %d %b %Y %H:%M:%S} {'-' if zone < 0 else '+'}{abs(zone):02}00"
@@ -283,28 +279,28 @@ def test_the_time_of_creation_decides_whatever_its_zone(at: timedelta, zone: int
         (" 1", None), ("٤٢", None), ("9" * 5000, None), (None, None), (42, None), (True, None),
     ],
 )  # fmt: skip
-def test_a_number_is_digits_up_to_a_limit(text: object, number: int | None) -> None:
+def test_a_number_has_only_digits_and_a_limit(text: object, number: int | None) -> None:
     assert whole_number(text, 100) == number
 
 
 @given(st.text() | st.integers().map(str))
-def test_any_text_is_a_number_within_the_limit_or_none(text: str) -> None:
+def test_any_text_is_read_as_a_number_within_the_limit_or_none(text: str) -> None:
     number = whole_number(text, 1_000)
     assert number is None or (0 <= number <= 1_000 and number == int(text))
 
 
-async def test_a_call_that_waits_or_rings_is_dropped_with_one_request(twilio_at: Maker) -> None:
+async def test_a_queued_or_ringing_call_is_dropped_with_one_request(twilio_at: Maker) -> None:
     finding, methods = await dropped(twilio_at, says(200, a_call(status="canceled")))
     assert (finding, methods) == (Found(report(status="canceled")), ["POST"])
 
 
-async def test_the_state_of_a_call_that_was_answered_meanwhile_is_shown(twilio_at: Maker) -> None:
+async def test_dropping_a_call_that_was_answered_meanwhile_returns_its_state(twilio_at: Maker) -> None:
     too_late = error(400, 21220, "Call is in-progress. Cannot set it to canceled.")
     finding, methods = await dropped(twilio_at, too_late, says(200, a_call(status="in-progress")))
     assert (finding, methods) == (Found(report(status="in-progress")), ["POST", "GET"])
 
 
-async def test_a_call_that_twilio_does_not_know_can_not_be_dropped(twilio_at: Maker) -> None:
+async def test_a_call_unknown_to_twilio_cannot_be_dropped(twilio_at: Maker) -> None:
     assert await dropped(twilio_at, error(404, 20404)) == (NotFound(), ["POST"])
 
 
@@ -319,13 +315,13 @@ async def test_a_call_that_twilio_does_not_know_can_not_be_dropped(twilio_at: Ma
         pytest.param(answering(200, b"<html>"), id="a web page"),
     ],
 )
-async def test_when_dropping_goes_wrong_twilio_is_asked_how_the_call_stands(script: Script, twilio_at: Maker) -> None:
+async def test_after_a_failed_drop_twilio_is_asked_for_the_calls_state(script: Script, twilio_at: Maker) -> None:
     finding, methods = await dropped(twilio_at, script, says(200, a_call(status="canceled")))
     assert (finding, methods) == (Found(report(status="canceled")), ["POST", "GET"])
     finding, _ = await dropped(twilio_at, script, error(500, 20500))
     assert isinstance(finding, NoAnswer)
 
 
-async def test_two_unanswered_questions_end_in_time(twilio_at: Maker) -> None:
+async def test_two_unanswered_requests_time_out(twilio_at: Maker) -> None:
     with trio.fail_after(3):
         assert isinstance((await dropped(twilio_at, (hear, hang)))[0], NoAnswer)

@@ -47,7 +47,7 @@ async def answer_to(script: Script, twilio_at: Maker, **changes: Any) -> Answer:
     return said
 
 
-async def test_the_request_is_the_one_that_twilio_documents(twilio_at: Maker) -> None:
+async def test_the_request_matches_twilios_documentation(twilio_at: Maker) -> None:
     async with hostile(says(201, a_call())) as server:
         await twilio_at(server.url + "/").place(PLACEMENT)
         (request,) = server.requests
@@ -72,7 +72,7 @@ async def test_the_request_is_the_one_that_twilio_documents(twilio_at: Maker) ->
     ]
 
 
-async def test_a_call_is_placed_as_the_clinic_wants_it(twilio_at: Maker) -> None:
+async def test_a_call_is_placed_with_the_clinics_settings(twilio_at: Maker) -> None:
     settings = CallSettings(
         ring_for=timedelta(seconds=45), last_at_most=timedelta(minutes=5), machine_detection="DetectMessageEnd"
     )
@@ -83,7 +83,7 @@ async def test_a_call_is_placed_as_the_clinic_wants_it(twilio_at: Maker) -> None
     assert fields["MachineDetection"] == "DetectMessageEnd"
 
 
-async def test_no_address_contains_personal_data_or_the_message(twilio_at: Maker) -> None:
+async def test_no_url_contains_personal_data_or_the_message(twilio_at: Maker) -> None:
     async with hostile(says(201, a_call())) as server:
         await twilio_at(server.url, public_base_urls=(f"{PUBLIC}/prefix/",)).place(PLACEMENT)
         (request,) = server.requests
@@ -141,13 +141,13 @@ async def test_a_201_without_a_usable_sid_is_unclear(body: bytes, twilio_at: Mak
 
 
 @pytest.mark.parametrize("code", sorted(NUMBER_CODES))
-async def test_what_is_wrong_with_the_number_is_refused(code: int, twilio_at: Maker) -> None:
+async def test_errors_about_the_number_are_refusals(code: int, twilio_at: Maker) -> None:
     assert await answer_to(error(400, code), twilio_at) == Refused(f"400 Bad Request: {code}; No.")
 
 
 @pytest.mark.parametrize("status", [400, 403])
 @pytest.mark.parametrize("code", sorted(NUMBER_FOR_US_CODES))
-async def test_an_error_of_the_account_that_speaks_of_one_number_is_about_that_number(
+async def test_an_account_restriction_for_one_number_only_refuses_that_number(
     code: int, status: int, twilio_at: Maker
 ) -> None:
     said = await answer_to(error(status, code), twilio_at)
@@ -157,30 +157,28 @@ async def test_an_error_of_the_account_that_speaks_of_one_number_is_about_that_n
 
 
 @pytest.mark.parametrize("code", [13227, 21203, 21215, 21216, 21219])
-async def test_a_number_that_twilio_forbids_us_is_no_error_of_our_account_though_its_answer_is_403(
-    code: int, twilio_at: Maker
-) -> None:
+async def test_a_number_twilio_forbids_us_to_call_is_not_an_account_error(code: int, twilio_at: Maker) -> None:
     said = await answer_to(error(403, code), twilio_at)
     assert said == NotPlaced(f"403 Forbidden: {code}; No.", number_refused=True)
 
 
-async def test_a_number_that_is_none_is_refused_and_no_error_of_our_account(twilio_at: Maker) -> None:
+async def test_an_invalid_number_is_refused_without_an_account_error(twilio_at: Maker) -> None:
     for status in (400, 403):
         assert isinstance(await answer_to(error(status, 21211), twilio_at), Refused)
 
 
 @pytest.mark.parametrize("code", sorted(ACCOUNT_CODES))
-async def test_what_would_be_wrong_for_every_number_is_trouble_with_the_account(code: int, twilio_at: Maker) -> None:
+async def test_codes_that_concern_every_number_are_account_errors(code: int, twilio_at: Maker) -> None:
     assert await answer_to(error(400, code), twilio_at) == AccountRefused(f"400 Bad Request: {code}; No.")
 
 
 @pytest.mark.parametrize("code", sorted(BUSY_CODES))
-async def test_too_many_at_once_was_not_placed_and_asks_for_a_pause_of_everything(code: int, twilio_at: Maker) -> None:
+async def test_too_many_simultaneous_calls_were_not_placed_and_pause_everything(code: int, twilio_at: Maker) -> None:
     expected = NotPlaced(f"400 Bad Request: {code}; No.", rate_limited=True)
     assert await answer_to(error(400, code), twilio_at) == expected
 
 
-def test_no_code_is_in_two_classes() -> None:
+def test_each_error_code_is_in_one_class() -> None:
     classes = (NUMBER_CODES, NUMBER_FOR_US_CODES, ACCOUNT_CODES, BUSY_CODES)
     assert len(frozenset[int]().union(*classes)) == sum(map(len, classes))
 
@@ -198,7 +196,7 @@ def test_no_code_is_in_two_classes() -> None:
         pytest.param((hear, say(answer(400, b'{"code": 21210}')[:-5]), cut), "400 Bad Request", id="broken off"),
     ],
 )
-async def test_a_refusal_that_nobody_knows_is_about_this_number_or_about_all(
+async def test_an_unknown_refusal_counts_against_this_number_first(
     script: Script, expected: str, twilio_at: Maker
 ) -> None:
     """Only the number differs between two requests: so others show which it is."""
@@ -223,7 +221,7 @@ async def test_a_refusal_that_nobody_knows_is_about_this_number_or_about_all(
         pytest.param(answering(307, Location="/"), id="307"),
     ],
 )
-async def test_what_is_about_our_account_or_url_is_trouble_with_the_account(script: Script, twilio_at: Maker) -> None:
+async def test_refusals_of_the_account_or_url_are_account_errors(script: Script, twilio_at: Maker) -> None:
     assert isinstance(await answer_to(script, twilio_at), AccountRefused)
 
 
@@ -242,7 +240,7 @@ async def test_a_redirect_is_not_followed(twilio_at: Maker) -> None:
         ({"Retry_After": "soon"}, None),
     ],
 )
-async def test_429_was_not_placed_and_asks_for_a_pause_of_everything(
+async def test_429_was_not_placed_and_pauses_everything(
     header: dict[str, str], wait: timedelta | None, twilio_at: Maker
 ) -> None:
     class Noon:
@@ -272,7 +270,7 @@ async def test_429_was_not_placed_and_asks_for_a_pause_of_everything(
         pytest.param(answering(600), id="600"),
     ],
 )
-async def test_what_may_have_been_placed_is_unclear(script: Script, twilio_at: Maker) -> None:
+async def test_a_call_that_may_have_been_placed_is_unclear(script: Script, twilio_at: Maker) -> None:
     assert isinstance(await answer_to(script, twilio_at), Unclear)
 
 
@@ -292,7 +290,7 @@ async def test_what_may_have_been_placed_is_unclear(script: Script, twilio_at: M
         ),
     ],
 )
-async def test_a_line_that_breaks_once_we_have_sent_is_unclear(script: Script, twilio_at: Maker) -> None:
+async def test_a_connection_that_breaks_after_sending_is_unclear(script: Script, twilio_at: Maker) -> None:
     said = await answer_to(script, twilio_at)
     assert isinstance(said, Unclear)
     assert said.reason
@@ -307,31 +305,31 @@ async def test_a_line_that_breaks_once_we_have_sent_is_unclear(script: Script, t
         pytest.param((hear, drip(answer(201, b'{"sid": "%s"}' % (b"C" * 150)))), id="a byte now and then"),
     ],
 )
-async def test_silence_once_we_have_sent_is_unclear_and_ends_in_time(
+async def test_silence_after_sending_is_unclear_and_times_out(
     idle_clock: MockClock, script: Script, twilio_at: Maker
 ) -> None:
     assert isinstance(await answer_to(script, twilio_at, timeout=SOON), Unclear)
     assert idle_clock.current_time() < 1
 
 
-async def test_a_refused_connection_was_not_placed(twilio_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_the_connection_is_refused(twilio_at: Maker) -> None:
     with nobody_listens() as url:
         said = await twilio_at(url).place(PLACEMENT)
     assert isinstance(said, NotPlaced)
     assert (said.rate_limited, "could not connect" in said.reason) == (False, True)
 
 
-async def test_a_connection_that_is_never_made_was_not_placed(idle_clock: MockClock, twilio_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_connecting_times_out(idle_clock: MockClock, twilio_at: Maker) -> None:
     with no_connection_is_accepted() as url:
         assert await twilio_at(url, timeout=SOON).place(PLACEMENT) == NotPlaced("no connection within 0.3 s")
     assert idle_clock.current_time() < 1
 
 
-async def test_a_host_without_an_address_was_not_placed(twilio_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_the_host_has_no_address(twilio_at: Maker) -> None:
     assert isinstance(await twilio_at("http://reminderd.invalid").place(PLACEMENT), NotPlaced)
 
 
-async def test_a_tls_failure_was_not_placed(twilio_at: Maker) -> None:
+async def test_a_call_is_not_placed_if_tls_fails(twilio_at: Maker) -> None:
     async with hostile((say(b"this is not TLS\r\n"), hang)) as server:
         said = await twilio_at(server.url.replace("http:", "https:")).place(PLACEMENT)
     assert isinstance(said, NotPlaced)
@@ -354,7 +352,7 @@ async def test_a_cancelled_request_is_cancelled_and_nothing_is_sent_again(twilio
         f"Not sent: {PLACEMENT.message[:20]}",
     ],
 )
-async def test_a_reason_keeps_twilio_s_code_and_words_but_nothing_of_the_patient_s_or_secret(
+async def test_a_reason_keeps_twilios_code_and_text_without_patient_data_or_secrets(
     message: str, twilio_at: Maker
 ) -> None:
     account = {"auth_token": TOKEN * 3}
@@ -365,18 +363,18 @@ async def test_a_reason_keeps_twilio_s_code_and_words_but_nothing_of_the_patient
         assert private not in said.reason
 
 
-async def test_the_words_that_are_left_explain(twilio_at: Maker) -> None:
+async def test_a_reason_without_the_number_still_explains_the_error(twilio_at: Maker) -> None:
     said = await answer_to(error(400, 21211, f"The phone number, {TO}, is not valid."), twilio_at)
     assert said == Refused("400 Bad Request: 21211; The phone number, …, is not valid.")
 
 
 @pytest.mark.parametrize("url", ["ftp://host", "https://", "https://host?key=1", "http://[::1"])
-async def test_an_address_that_can_never_work_is_reported_at_once(url: str, twilio_at: Maker) -> None:
+async def test_an_invalid_api_url_is_an_error_at_once(url: str, twilio_at: Maker) -> None:
     with pytest.raises(ValueError, match="api_url"):
         twilio_at(url)
 
 
-async def test_secrets_are_not_shown_where_an_account_is(twilio_at: Maker) -> None:
+async def test_the_repr_of_an_account_has_no_secrets(twilio_at: Maker) -> None:
     provider = twilio_at("http://127.0.0.1", account={"auth_token": "t0ken", "secondary_auth_token": "0ld-t0ken"})
     assert provider.account == provider.api.account.sid
     assert "t0ken" not in repr(provider.api.account)

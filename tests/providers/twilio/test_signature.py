@@ -63,7 +63,7 @@ def believed(given: str | None, fields: Parameters = FIELDS, **changes: Any) -> 
         ),
     ],
 )
-def test_signatures_are_those_that_twilio_publishes(url: str, fields: Parameters, expected: str) -> None:
+def test_signatures_match_twilios_published_examples(url: str, fields: Parameters, expected: str) -> None:
     assert signature(TOKEN, url, fields) == expected
 
 
@@ -79,7 +79,7 @@ fields = st.lists(st.tuples(names, st.text(st.characters(codec="utf-8"), max_siz
     query=st.lists(st.tuples(names, names), max_size=3),
     fields=fields,
 )
-def test_whatever_twilio_signs_is_believed(
+def test_every_signature_by_twilios_library_is_verified(
     token: str, base: str, query: list[tuple[str, str]], fields: list[tuple[str, str]]
 ) -> None:
     target = f"/webhooks/twilio/status/1?{urlencode(query)}"
@@ -88,7 +88,7 @@ def test_whatever_twilio_signs_is_believed(
 
 
 @given(fields=fields, other=fields)
-def test_what_was_signed_for_another_form_is_not_believed(
+def test_a_signature_for_another_form_is_not_verified(
     fields: list[tuple[str, str]], other: list[tuple[str, str]]
 ) -> None:
     given = by_twilio(TOKEN, BASE + TARGET, fields)
@@ -98,36 +98,36 @@ def test_what_was_signed_for_another_form_is_not_believed(
 
 @pytest.mark.parametrize("signed", [f"{BASE}:443{TARGET}", BASE + TARGET])
 @pytest.mark.parametrize("base", [BASE, f"{BASE}:443"])
-def test_the_default_port_may_be_signed_or_not(signed: str, base: str) -> None:
+def test_the_default_port_may_be_in_the_signature_or_not(signed: str, base: str) -> None:
     assert believed(by_twilio(TOKEN, signed, FIELDS), base_urls=[base])
 
 
-def test_another_port_may_be_left_out() -> None:
+def test_a_custom_port_may_be_left_out_of_the_signature() -> None:
     assert believed(by_twilio(TOKEN, f"{BASE}{TARGET}", FIELDS), base_urls=[f"{BASE}:8443"])
 
 
-def test_a_host_that_is_an_address_keeps_its_brackets() -> None:
+def test_an_ipv6_host_keeps_its_brackets() -> None:
     assert believed(by_twilio(TOKEN, f"http://[::1]:80{TARGET}", FIELDS), base_urls=["http://[::1]"])
 
 
-def test_during_a_rotation_either_token_is_good() -> None:
+def test_during_a_rotation_both_tokens_are_accepted() -> None:
     for token in ("old", "new"):
         assert believed(by_twilio(token, BASE + TARGET, FIELDS), auth_tokens=["new", "old"])
     assert not believed(by_twilio("older", BASE + TARGET, FIELDS), auth_tokens=["new", "old"])
 
 
 @pytest.mark.parametrize("given", [None, "", "RSOYDt4T1cUTdK1PDd93/VVr8B9=", "RSOY", "\udcff", "é"])
-def test_a_missing_or_wrong_signature_is_not_believed(given: str | None) -> None:
+def test_a_missing_or_wrong_signature_is_not_verified(given: str | None) -> None:
     assert not believed(given)
 
 
-def test_what_a_request_says_of_its_host_is_not_believed() -> None:
+def test_the_host_header_is_ignored() -> None:
     given = by_twilio(TOKEN, f"https://evil.example{TARGET}", FIELDS)
     headers = {"content-type": FORM, "x-twilio-signature": given, "host": "evil.example"}
     assert not believed(given, headers=headers)
 
 
-def test_a_path_or_query_that_was_touched_is_not_believed() -> None:
+def test_a_changed_path_or_query_is_not_verified() -> None:
     given = by_twilio(TOKEN, BASE + TARGET, FIELDS)
     assert not believed(given, target="/myapp.php?foo=1&bar=3")
     assert not believed(given, target="/myapp2.php?foo=1&bar=2")
@@ -146,7 +146,7 @@ SIGNED_JSON = f"{TARGET}&bodySHA256=0a1ff7634d9ab3b95db5c9a2dfe9416e41502b283a80
         (JSON, f"{SIGNED_JSON}&bodySHA256={hashlib.sha256(JSON).hexdigest()}", False),
     ],
 )
-def test_a_body_that_is_no_form_is_believed_by_its_hash_in_the_url(
+def test_a_body_that_is_not_a_form_is_verified_by_its_hash_in_the_url(
     body: bytes, target: str, *, believable: bool
 ) -> None:
     headers = {"content-type": "application/json", "x-twilio-signature": by_twilio(TOKEN, BASE + target, [])}
@@ -154,11 +154,11 @@ def test_a_body_that_is_no_form_is_believed_by_its_hash_in_the_url(
 
 
 @pytest.mark.parametrize("body", [b"\xff=1", b"a=%ff", b"&".join(b"a=1" for _ in range(1001))])
-def test_a_form_that_makes_no_sense_is_not_believed(body: bytes) -> None:
+def test_an_undecodable_form_is_not_verified(body: bytes) -> None:
     assert not believed(by_twilio(TOKEN, BASE + TARGET, [("a", "1")]), body=body)
 
 
-def test_calls_that_carry_an_earlier_address_still_report_there() -> None:
+def test_calls_placed_with_an_earlier_address_still_report_there() -> None:
     signed = by_twilio(TOKEN, f"{BASE}{TARGET}", FIELDS)
     assert believed(signed, base_urls=["https://new.example", BASE])
     assert not believed(signed, base_urls=["https://new.example"])

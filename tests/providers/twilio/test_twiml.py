@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reminderd.core.model import MESSAGE_LIMIT
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
-from reminderd.core.script.templates import Script, spoken
+from reminderd.core.script.scripts import Script, spoken
 from reminderd.providers.twilio.twiml import fallback, twiml
 
 KEYS_URL = "https://clinic.example/webhooks/twilio/keys/call-1?question=menu&repeats=0"
@@ -71,7 +71,7 @@ def answer(
     return parsed(twiml(SpokenReply(parts=parts, question=question), script=script, message=message, keys_url=KEYS_URL))
 
 
-def test_a_question_is_spoken_within_a_gather_so_that_a_key_may_come_at_any_time() -> None:
+def test_a_question_is_inside_a_gather_so_a_key_can_be_pressed_at_any_time() -> None:
     gather, hangup = answer(*SCRIPT, question=Question.MENU)
     assert (gather.tag, hangup.tag) == ("Gather", "Hangup")
     assert said(gather) == [spoken(part, WORDING, "Tomorrow at nine.") for part in SCRIPT]
@@ -85,12 +85,12 @@ def test_a_question_is_spoken_within_a_gather_so_that_a_key_may_come_at_any_time
     }
 
 
-def test_without_a_question_the_call_ends_after_the_last_word() -> None:
+def test_without_a_question_the_call_ends_after_the_last_part() -> None:
     assert [verb.tag for verb in answer(Prompt.CONFIRMED, Prompt.GOODBYE)] == ["Say", "Say", "Hangup"]
 
 
 @pytest.mark.parametrize("question", [None, Question.CANCEL])
-def test_nothing_to_say_ends_the_call_without_a_word(question: Question | None) -> None:
+def test_without_parts_the_call_hangs_up(question: Question | None) -> None:
     assert [verb.tag for verb in answer(question=question)] == ["Hangup"]
 
 
@@ -104,14 +104,14 @@ def test_a_machine_hears_the_message_twice_and_a_person_may_press_a_key_in_betwe
     assert first.text == second.text == spoken(Prompt.VOICEMAIL, WORDING, "")
 
 
-def test_the_fallback_is_the_neutral_text_once_and_no_message() -> None:
+def test_the_fallback_is_the_neutral_text_without_the_message() -> None:
     telling = evolve(WORDING, templates={Prompt.VOICEMAIL: "{clinic}: {message}."})
     assert [verb.tag for verb in parsed(fallback(WORDING))] == ["Say", "Hangup"]
     assert said(parsed(fallback(WORDING))) == [spoken(Prompt.VOICEMAIL, WORDING, "")]
     assert said(parsed(fallback(telling))) == ["Dr. Brown's office: ."]
 
 
-def test_language_and_voice_are_the_clinics() -> None:
+def test_the_clinics_language_and_voice_are_used() -> None:
     (say, _) = answer(Prompt.CONFIRMED)
     assert say.attrib == {"language": "en-US"}
     (say, _) = answer(Prompt.CONFIRMED, script=Script(language="de-DE", voice="Polly.Vicki-Neural"))
@@ -125,19 +125,19 @@ def test_every_part_can_be_spoken(part: Prompt, question: Question | None) -> No
     assert spoken(part, WORDING, "Tomorrow at nine.") in said(answer(part, question=question))
 
 
-def test_nothing_in_a_message_is_taken_for_xml() -> None:
+def test_xml_in_a_message_is_escaped() -> None:
     message = "</Say><Dial>+12025550</Dial> & < > \" ' ]]> 你好 \u200b &amp; <![CDATA["
     (say, _) = answer(Prompt.MESSAGE, message=message)
     assert say.text == message
 
 
-def test_what_xml_cannot_carry_is_left_out() -> None:
+def test_characters_that_xml_cannot_contain_are_left_out() -> None:
     (say, _) = answer(Prompt.MESSAGE, message="a\0b\x07c\ud800d\ufffe\uffffe\tf\r\ng\x85h\N{WAVING HAND SIGN}")
     assert say.text == "abcde f g h\N{WAVING HAND SIGN}"
 
 
 @pytest.mark.parametrize("message", ["", " \n", "\0\x07", "\u200b"])
-def test_nothing_that_could_be_heard_is_no_say(message: str) -> None:
+def test_an_inaudible_message_makes_no_say_verb(message: str) -> None:
     assert [verb.tag for verb in answer(Prompt.MESSAGE, message=message)] == ["Hangup"]
 
 
@@ -151,16 +151,14 @@ def test_a_message_of_4000_characters_is_spoken_whole_in_pieces_that_twilio_acce
     assert " ".join(pieces) == message or " " not in unit
 
 
-def test_a_long_message_is_cut_after_a_sentence_else_between_words() -> None:
+def test_a_long_message_is_split_after_a_sentence_or_between_words() -> None:
     assert all(piece.endswith(".") for piece in said(answer(Prompt.MESSAGE, message="Come at nine. " * 280)))
     assert all(piece.endswith("word") for piece in said(answer(Prompt.MESSAGE, message="word " * 800)))
 
 
 @pytest.mark.parametrize("unit", ["&", "\N{WAVING HAND SIGN}", "你"])
 @pytest.mark.parametrize("parts", [SCRIPT, (Prompt.UNKNOWN_KEY, *SCRIPT), (Prompt.VOICEMAIL,)])
-def test_the_longest_words_that_the_configuration_takes_stay_within_the_limit(
-    unit: str, parts: tuple[Prompt, ...]
-) -> None:
+def test_the_longest_configured_texts_stay_within_twilios_limit(unit: str, parts: tuple[Prompt, ...]) -> None:
     placeholders = "{clinic}{phone}" * 3
     template = placeholders + unit * (1000 - len(placeholders))
     own: dict[Prompt, str] = dict.fromkeys(Prompt, template)

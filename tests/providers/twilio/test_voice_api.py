@@ -111,7 +111,7 @@ async def requests_of(twilio_at: Maker, settings: CallSettings) -> list[Received
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.machine_detection or "off")
-async def test_every_request_is_one_that_twilio_documents(settings: CallSettings, twilio_at: Maker) -> None:
+async def test_every_request_matches_twilios_openapi_document(settings: CallSettings, twilio_at: Maker) -> None:
     requests = await requests_of(twilio_at, settings)
     assert [(request.method, urlsplit(request.target).path.rpartition("/")[2]) for request in requests] == [
         ("POST", "Calls.json"),
@@ -137,7 +137,7 @@ async def test_every_request_is_one_that_twilio_documents(settings: CallSettings
         (b"From=%2B12025550190&Url=https%3A%2F%2Fa.example", "'To' is a required property"),
     ],
 )
-def test_the_document_would_find_a_request_that_is_wrong(body: bytes, breach: str) -> None:
+def test_twilios_openapi_document_rejects_wrong_requests(body: bytes, breach: str) -> None:
     headers = {"authorization": "Basic x", "content-type": FORM}
     target = f"/2010-04-01/Accounts/AC{0:032}/Calls.json"
     found = list(breaches(ReceivedRequest("POST", target, headers, body)))

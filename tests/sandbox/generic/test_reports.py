@@ -26,7 +26,7 @@ from tests.support.builders import NOW, a_call
         ("failed", CallOutcome.FAILED),
     ],
 )
-def test_the_end_of_each_number_is_read_as_its_outcome(name: str, outcome: CallOutcome) -> None:
+def test_the_report_of_each_behavior_is_read_as_its_outcome(name: str, outcome: CallOutcome) -> None:
     number = example_number(name)
     behavior = behavior_of(number)
     request = CallRequest(phone_number=number, message="Tomorrow at nine.", metadata={"reminder_id": "r1"})

@@ -34,7 +34,7 @@ def test_the_same_key_with_a_different_request_is_a_conflict() -> None:
     assert len(calls.switchboard.calls) == 1
 
 
-def test_without_a_key_every_request_places_a_call() -> None:
+def test_without_a_key_each_request_places_a_call() -> None:
     calls = GenericCalls()
     for _ in range(2):
         calls.decide(a_request(), key=None, now=NOW)
@@ -45,7 +45,7 @@ def test_without_a_key_every_request_places_a_call() -> None:
     ("behavior", "statuses"),
     [("down then up", [503, 503]), ("error, not placed", [500]), ("too many requests", [429])],
 )
-def test_a_call_is_rejected_so_often_and_then_placed(behavior: str, statuses: list[int]) -> None:
+def test_a_behavior_rejects_a_number_of_requests_and_then_places_the_call(behavior: str, statuses: list[int]) -> None:
     calls = GenericCalls()
     for status in statuses:
         assert calls.decide(a_request(behavior), key="k", now=NOW) == RequestRejected(status)
@@ -53,7 +53,7 @@ def test_a_call_is_rejected_so_often_and_then_placed(behavior: str, statuses: li
     assert isinstance(calls.decide(a_request(behavior), key="k", now=NOW), Placed)
 
 
-def test_each_call_is_rejected_anew() -> None:
+def test_each_new_call_is_rejected_first() -> None:
     calls = GenericCalls()
     for key in ("one", "two"):
         assert calls.decide(a_request("error, not placed"), key=key, now=NOW) == RequestRejected(500)
@@ -96,5 +96,5 @@ def test_a_forgotten_call_is_not_updated_anymore() -> None:
     assert GenericCalls().switchboard.update("no-such-call", lambda call: call) is None
 
 
-def test_the_message_is_in_no_representation() -> None:
+def test_the_repr_of_a_request_has_no_message() -> None:
     assert "Hello" not in repr(a_request())

@@ -81,7 +81,7 @@ async def test_an_early_webhook_comes_before_the_answer() -> None:
         assert "completed" in [status_of(webhook) for webhook in served.inbox.requests]
 
 
-async def test_an_early_answer_is_not_held_back_forever() -> None:
+async def test_an_answer_does_not_wait_forever_for_an_early_webhook() -> None:
     async with a_generic_sandbox(answering(500), pace=0.001) as served:
         with trio.fail_after(5):
             assert (await served.place("early webhook")).status_code == 201
@@ -150,7 +150,7 @@ async def test_a_webhook_that_is_never_accepted_is_given_up_and_others_are_still
     assert len(served.inbox.requests) == 2 * in_vain + 3
 
 
-async def test_a_webhook_that_is_unwanted_for_good_is_not_sent_again() -> None:
+async def test_a_webhook_answered_with_410_is_not_sent_again() -> None:
     async with a_generic_sandbox(answering(410), answering(410), ACCEPTED) as served:
         await served.place("busy")
         await served.inbox.heard(2)
@@ -229,7 +229,7 @@ async def test_the_webhook_url_may_be_known_later_than_the_start() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_it_stops_when_asked_while_calls_are_playing() -> None:
+async def test_the_sandbox_stops_even_with_calls_in_progress() -> None:
     stopping = trio.Event()
     async with a_generic_sandbox() as served, trio.open_nursery() as nursery:
         sandbox = Sandbox(served.inbox.url, SECRET, "key", pace=1000)

@@ -20,7 +20,7 @@ LOST = [answer(500), answer(404), answer(302, Location="/answer"), answer(204), 
         ("wrong key", ["7", "1"]),
     ],
 )
-async def test_the_keys_of_a_number_are_pressed_one_at_each_question(behavior: str, keys: list[str]) -> None:
+async def test_a_number_presses_one_of_its_keys_at_each_question(behavior: str, keys: list[str]) -> None:
     answers = [*[MENU] * (len(keys) - 1), BYE]
     async with a_twilio_sandbox({"/answer": [MENU], "/keys": answers}) as served:
         await served.place(behavior)
@@ -32,13 +32,13 @@ async def test_the_keys_of_a_number_are_pressed_one_at_each_question(behavior: s
 
 
 @pytest.mark.parametrize("behavior", ["answered", "silent", "voicemail"])
-async def test_without_a_key_the_next_verb_is_played(behavior: str) -> None:
+async def test_if_no_key_is_pressed_the_next_verb_is_played(behavior: str) -> None:
     async with a_twilio_sandbox({"/answer": [twiml(menu() + "<Say>Nothing? Goodbye.</Say>")]}) as served:
         await served.place(behavior)
         assert (await served.ended()).heard == ("Press 1.", "Nothing? Goodbye.")
 
 
-async def test_silence_is_sent_where_the_document_asks_for_it() -> None:
+async def test_no_key_is_sent_if_the_document_asks_for_it() -> None:
     async with a_twilio_sandbox({"/answer": [twiml(menu(actionOnEmptyResult="true"))], "/keys": [BYE]}) as served:
         await served.place("silent")
         assert (await served.ended()).heard == ("Press 1.", "Goodbye.")
@@ -84,7 +84,7 @@ async def test_a_gather_without_an_action_requests_its_own_document_again() -> N
     assert fields(second)["Digits"] == "1"
 
 
-async def test_a_redirect_is_followed_and_what_comes_after_it_is_not_played() -> None:
+async def test_verbs_after_a_redirect_are_not_played() -> None:
     away = twiml("<Redirect method='GET'>/more?x=1&amp;y=2</Redirect><Say>Never.</Say>")
     async with a_twilio_sandbox({"/answer": [away], "/more": [BYE]}) as served:
         await served.place()
@@ -177,7 +177,7 @@ async def test_a_call_without_any_document_is_hung_up_with_the_reason(fallback: 
     assert len(call.complaints) == (2 if fallback else 1)
 
 
-async def test_a_mistake_in_a_document_is_kept_and_the_rest_is_played() -> None:
+async def test_an_error_in_a_document_is_recorded_and_the_rest_is_played() -> None:
     async with a_twilio_sandbox({"/answer": [twiml("<Dial>+12025550100</Dial><Say>Hello.</Say>")]}) as served:
         await served.place()
         call = await served.ended()
@@ -186,7 +186,7 @@ async def test_a_mistake_in_a_document_is_kept_and_the_rest_is_played() -> None:
     assert "Dial" in call.complaints[0]
 
 
-async def test_a_call_without_mistakes_has_no_complaints() -> None:
+async def test_a_call_without_errors_has_no_complaints() -> None:
     async with a_twilio_sandbox({"/answer": [HELLO]}) as served:
         await served.place(FallbackUrl=f"{served.clinic.url}/fallback")
         assert (await served.ended()).complaints == ()

@@ -28,7 +28,7 @@ def client_of(served: ServedTwilioSandbox) -> Any:
     return Client(ACCOUNT, TOKEN, http_client=Rerouted(str(served.client.base_url).rstrip("/")))
 
 
-async def test_it_places_reads_lists_and_ends_a_call() -> None:
+async def test_twilios_own_client_places_reads_lists_and_ends_a_call() -> None:
     async with a_twilio_sandbox(pace=1000) as served:
         client = client_of(served)
 
@@ -56,7 +56,7 @@ async def test_it_places_reads_lists_and_ends_a_call() -> None:
     assert call.request.machine_detection == "Enable"
 
 
-async def test_it_pages_through_a_list() -> None:
+async def test_twilios_own_client_pages_through_a_list() -> None:
     async with a_twilio_sandbox(pace=1000) as served:
         for _ in range(5):
             await served.place()
@@ -64,7 +64,7 @@ async def test_it_pages_through_a_list() -> None:
     assert [each.sid for each in listed] == [call.id for call in reversed(served.sandbox.calls)]
 
 
-async def test_it_reads_the_account_and_its_numbers() -> None:
+async def test_twilios_own_client_reads_the_account_and_its_numbers() -> None:
     async with a_twilio_sandbox() as served:
         client = client_of(served)
         account = await trio.to_thread.run_sync(lambda: client.api.accounts(ACCOUNT).fetch())
@@ -73,7 +73,7 @@ async def test_it_reads_the_account_and_its_numbers() -> None:
     assert [number.capabilities["voice"] for number in numbers] == [True]
 
 
-async def test_it_raises_the_errors_of_the_sandbox() -> None:
+async def test_twilios_own_client_raises_the_sandboxs_errors() -> None:
     async with a_twilio_sandbox() as served:
         client = client_of(served)
         parameters = {"to": example_number("refused"), "from_": FROM, "url": f"{served.clinic.url}/answer"}

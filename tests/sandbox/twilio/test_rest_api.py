@@ -139,7 +139,7 @@ async def test_wrong_credentials_are_401_and_place_nothing(auth: tuple[str, str]
         assert served.sandbox.calls == ()
 
 
-async def test_another_account_is_401() -> None:
+async def test_a_request_for_another_account_is_401() -> None:
     async with a_twilio_sandbox() as served:
         assert refused(await served.client.get(CALLS.replace(ACCOUNT, "AC1")), 401, 20003)
 
@@ -180,7 +180,7 @@ async def test_rejected_requests_are_counted_for_each_number() -> None:
         assert (await served.place("error, not placed", StatusCallback=second)).status_code == 201
 
 
-async def test_an_error_may_hide_a_placed_call() -> None:
+async def test_a_call_may_be_placed_despite_an_error_answer() -> None:
     async with a_twilio_sandbox() as served:
         assert refused(await served.place("error, placed"), 500, 20500)
         assert (await served.ended()).status == "completed"
@@ -193,7 +193,7 @@ async def test_a_lost_answer_is_cut_and_the_call_is_placed() -> None:
         assert (await served.ended()).status == "completed"
 
 
-async def test_the_answer_of_an_early_call_comes_last_and_its_status_is_queued() -> None:
+async def test_an_early_call_is_answered_last_with_status_queued() -> None:
     async with a_twilio_sandbox(pace=0.01) as served:
         answer = await served.place("early webhook")
         assert (answer.status_code, answer.json()["status"]) == (201, "queued")
@@ -286,7 +286,7 @@ async def test_a_call_that_is_canceled_before_it_starts_is_never_dialed() -> Non
 
 
 @pytest.mark.parametrize("form", [{}, {"Status": "busy"}, {"Status": "completed", "Url": "http://clinic.example/"}])
-async def test_another_change_is_refused(form: dict[str, str]) -> None:
+async def test_a_change_other_than_ending_the_call_is_refused(form: dict[str, str]) -> None:
     async with a_twilio_sandbox(pace=1000) as served:
         sid = (await served.place()).json()["sid"]
         headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -48,7 +48,7 @@ async def test_a_connection_that_is_cut_after_sending_is_not_tried_again() -> No
     assert isinstance(outcome, Unheard)
 
 
-async def test_an_invalid_url_is_an_unheard_request() -> None:
+async def test_a_request_to_an_invalid_url_is_not_tried_again() -> None:
     times, outcome = await sent_to("http://clinic:port/")
     assert times == 1
     assert not isinstance(outcome, Heard)

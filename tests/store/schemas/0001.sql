@@ -13,6 +13,7 @@ CREATE TABLE reminders (
     scheduled_at     INTEGER NOT NULL,
     expires_at       INTEGER,
     timezone         TEXT,
+    language         TEXT,
     -- No foreign key: other programs delete and replace appointments.
     appointment_id   TEXT,
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
@@ -31,6 +32,7 @@ CREATE TABLE reminders (
     former_number    TEXT,
     end_code         TEXT,
     ended_at         INTEGER,
+    done_at          INTEGER,
     planned_at       INTEGER,
     cadence          TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
@@ -45,10 +47,10 @@ CREATE TABLE reminders (
         AND updated_at BETWEEN 0 AND 32503680000000
     )
 ) STRICT;
-INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,NULL,0,1780000000000,1780000000000);
-INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('waits','w','+12025550100','Tomorrow.',1780000000000,NULL,NULL,NULL,NULL,'scheduled',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('rings',NULL,'+12025550101','It''s at nine; be there.',1780000000000,1780000000009,'Europe/Berlin',NULL,NULL,'processing',NULL,NULL,1780000000000,NULL,0,0,NULL,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL,3,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('über','ü','+12025550102',replace('Größe\nzwei Zeilen','\n',char(10)),1780000000000,NULL,NULL,NULL,NULL,'called','confirmed',NULL,NULL,NULL,2,0,NULL,0,NULL,NULL,NULL,1780000000003,NULL,NULL,NULL,0,1780000000000,1780000000000);
+INSERT INTO reminders VALUES('lost',NULL,'nonsense','',1780000000000,NULL,NULL,NULL,NULL,'failed',NULL,'outcome unknown: call the patient manually',NULL,NULL,0,0,NULL,0,NULL,NULL,'unconfirmed',1780000000003,NULL,NULL,NULL,0,1780000000000,1780000000000);
 CREATE TABLE appointments (
     id               TEXT PRIMARY KEY NOT NULL
                      CONSTRAINT id_is_1_to_200_characters_without_controls CHECK (
@@ -168,6 +170,26 @@ CREATE TABLE opt_outs (
     created_at   INTEGER NOT NULL DEFAULT (CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER))
 ) STRICT;
 INSERT INTO opt_outs VALUES('+12025550199','a letter',1780000000000);
+CREATE TABLE imports (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    finished_at INTEGER,
+    file        TEXT NOT NULL,
+    profile     TEXT,
+    actor       TEXT NOT NULL,
+    status      TEXT NOT NULL DEFAULT 'running' CONSTRAINT status_is_known CHECK (
+                    status IN ('running', 'done', 'refused', 'failed', 'interrupted')
+                ),
+    added       INTEGER NOT NULL DEFAULT 0,
+    changed     INTEGER NOT NULL DEFAULT 0,
+    held        INTEGER NOT NULL DEFAULT 0,
+    unchanged   INTEGER NOT NULL DEFAULT 0,
+    cancelled   INTEGER NOT NULL DEFAULT 0,
+    not_needed  INTEGER NOT NULL DEFAULT 0,
+    rejected    INTEGER NOT NULL DEFAULT 0,
+    reason      TEXT
+) STRICT;
+INSERT INTO imports VALUES(1,1780000000000,1780000000009,'list.csv','practice','anna','running',0,0,0,0,0,0,0,NULL);
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
@@ -179,6 +201,26 @@ CREATE TABLE alerts (
     updated_at  INTEGER NOT NULL
 ) STRICT;
 INSERT INTO alerts VALUES('lost',1780000000000);
+CREATE TABLE changes (
+    -- Never used twice: SQLite has one writer at a time, so that the order of the numbers is that of the commits.
+    seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Random, so that a change of a restored or of another database is recognized by it.
+    event_id       TEXT UNIQUE NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+    at             INTEGER NOT NULL,
+    kind           TEXT NOT NULL CONSTRAINT kind_is_known CHECK (kind IN ('reminder', 'appointment')),
+    subject_id     TEXT NOT NULL,
+    ref            TEXT,
+    appointment_id TEXT,
+    status         TEXT NOT NULL,
+    response       TEXT,
+    end_code       TEXT,
+    done           INTEGER NOT NULL DEFAULT 0,
+    attempts       INTEGER,
+    -- How the last call for it has ended, and whether its message was spoken in that call.
+    call_outcome   TEXT,
+    spoken         INTEGER
+) STRICT;
+INSERT INTO changes VALUES(1,'00000000000000000000000000000000',1780000000000,'reminder','über','ü',NULL,'called','confirmed',NULL,0,2,'heard',1);
 CREATE TABLE audit (
     id             INTEGER PRIMARY KEY,
     at             INTEGER NOT NULL,
@@ -191,6 +233,7 @@ CREATE TABLE audit (
 INSERT INTO audit VALUES(1,1780000000000,'anna','add','waits',NULL,NULL);
 INSERT INTO audit VALUES(2,1780000000000,'patient','confirmed','über','key 1',NULL);
 DELETE FROM sqlite_sequence;
+INSERT INTO sqlite_sequence VALUES('changes',2);
 INSERT INTO sqlite_sequence VALUES('call_logs',4);
 CREATE INDEX reminders_to_look_at ON reminders (wake_at, id, status) WHERE wake_at IS NOT NULL;
 CREATE INDEX reminders_by_phone_number ON reminders (phone_number);
@@ -241,10 +284,10 @@ BEGIN
     UPDATE reminders SET wake_at = scheduled_at WHERE id = NEW.id;
 END;
 CREATE TRIGGER reminders_changed
-AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, message, status ON reminders
+AFTER UPDATE OF scheduled_at, expires_at, timezone, language, phone_number, message, status ON reminders
 WHEN NEW.revision = OLD.revision
      AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number OR NEW.message <> OLD.message
-          OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.language IS NOT OLD.language OR NEW.expires_at IS NOT OLD.expires_at
           OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
 BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
@@ -333,6 +376,46 @@ WHEN NEW.phone_number <> OLD.phone_number
 BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER)
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
+END;
+CREATE INDEX imports_by_time ON imports (at, id);
+CREATE INDEX changes_by_subject ON changes (subject_id);
+CREATE INDEX changes_by_time ON changes (at);
+CREATE TRIGGER reminders_outcome_changed AFTER UPDATE OF status, response, end_code, done_at ON reminders
+WHEN NEW.response IS NOT OLD.response
+     OR (NEW.status <> OLD.status
+         AND (NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+              OR OLD.status IN ('called', 'failed', 'expired', 'cancelled')))
+     OR (NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+         AND ((NEW.end_code IS NOT OLD.end_code AND NEW.end_code IS NOT 'cancelled_elsewhere')
+              OR (NEW.done_at IS NULL) <> (OLD.done_at IS NULL)))
+BEGIN
+    INSERT INTO changes (at, kind, subject_id, ref, status, response, end_code, done, attempts, call_outcome, spoken)
+    SELECT CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at
+                ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
+           'reminder', NEW.id, NEW.ref, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL, NEW.attempts,
+           last.outcome, last.spoken
+      FROM (SELECT 1) LEFT JOIN (
+               SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+                WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
+                  AND c.phone_number = NEW.phone_number AND c.outcome IS NOT NULL
+                ORDER BY c.seq DESC LIMIT 1
+           ) AS last;
+END;
+CREATE TRIGGER reminders_inserted_with_outcome AFTER INSERT ON reminders
+WHEN NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+     OR EXISTS (SELECT 1 FROM changes WHERE subject_id = NEW.id AND kind = 'reminder')
+BEGIN
+    INSERT INTO changes (at, kind, subject_id, ref, status, response, end_code, done, attempts, call_outcome, spoken)
+    SELECT CASE WHEN NEW.revision <> 0 THEN NEW.updated_at
+                ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
+           'reminder', NEW.id, NEW.ref, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL, NEW.attempts,
+           last.outcome, last.spoken
+      FROM (SELECT 1) LEFT JOIN (
+               SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+                WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
+                  AND c.phone_number = NEW.phone_number AND c.outcome IS NOT NULL
+                ORDER BY c.seq DESC LIMIT 1
+           ) AS last;
 END;
 CREATE INDEX audit_by_reminder ON audit (reminder_id);
 CREATE INDEX audit_by_appointment ON audit (appointment_id) WHERE appointment_id IS NOT NULL;

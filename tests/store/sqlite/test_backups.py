@@ -43,7 +43,7 @@ def test_backups_are_named_by_their_utc_time_in_a_folder_of_their_own(
 
 
 @pytest.mark.usefixtures("connection")
-def test_the_oldest_go_once_there_are_more_than_are_kept_and_nothing_else_goes(path: Path, folder: Path) -> None:
+def test_only_the_oldest_backups_beyond_the_limit_are_deleted(path: Path, folder: Path) -> None:
     folder.mkdir()
     others = [
         "notes.txt",
@@ -69,7 +69,7 @@ def test_a_backup_that_fails_deletes_none(path: Path, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("connection")
-def test_the_age_of_the_newest_is_read_from_its_name(path: Path, folder: Path) -> None:
+def test_the_age_of_the_newest_backup_is_read_from_its_name(path: Path, folder: Path) -> None:
     assert backup_age(folder, path, id_of(path), NOW) is None
     for day in (1, 0):
         back_up(path, folder, NOW + day * DAY, keep=9)
@@ -78,9 +78,7 @@ def test_the_age_of_the_newest_is_read_from_its_name(path: Path, folder: Path) -
 
 
 @pytest.mark.usefixtures("connection")
-def test_a_name_more_than_a_day_ahead_neither_counts_nor_costs_the_new_backup_its_place(
-    path: Path, folder: Path
-) -> None:
+def test_a_backup_dated_in_the_future_is_not_counted(path: Path, folder: Path) -> None:
     folder.mkdir()
     (folder / backup_name(path, "20990101T000000Z")).touch()
     assert backup_age(folder, path, id_of(path), NOW) is None
@@ -94,13 +92,13 @@ def test_a_name_more_than_a_day_ahead_neither_counts_nor_costs_the_new_backup_it
 
 
 @pytest.mark.usefixtures("connection")
-def test_the_new_backup_stays_also_if_the_clock_was_put_back(path: Path, folder: Path) -> None:
+def test_the_new_backup_stays_even_if_the_clock_was_set_back(path: Path, folder: Path) -> None:
     for hours in (2, 1):
         back_up(path, folder, NOW + timedelta(hours=hours), keep=1)
     assert names(folder) == [backup_name(path, "20260302T110000Z")]
 
 
-def test_a_file_that_is_no_folder_and_a_name_that_is_no_date_are_said_so(path: Path, folder: Path) -> None:
+def test_an_invalid_folder_or_date_is_an_error(path: Path, folder: Path) -> None:
     folder.touch()
     with pytest.raises(CopyError, match="Not a directory"):
         backups_in(folder, path, id_of(path))
@@ -113,7 +111,7 @@ def test_a_file_that_is_no_folder_and_a_name_that_is_no_date_are_said_so(path: P
         backups_in(folder, path, id_of(path))
 
 
-def test_two_clinics_with_one_folder_neither_count_nor_delete_each_others_backups(tmp_path: Path, folder: Path) -> None:
+def test_two_clinics_in_one_folder_do_not_count_or_delete_each_others_backups(tmp_path: Path, folder: Path) -> None:
     ours, theirs = (tmp_path / clinic / "reminderd.db" for clinic in ("ours", "theirs"))
     for clinic in (ours, theirs):
         clinic.parent.mkdir()
@@ -131,9 +129,7 @@ def test_two_clinics_with_one_folder_neither_count_nor_delete_each_others_backup
     assert backup_age(folder, theirs, id_of(theirs), NOW + 3 * DAY) == 3 * DAY
 
 
-def test_a_file_with_the_name_of_a_backup_that_is_none_of_this_database_is_not_replaced(
-    path: Path, folder: Path
-) -> None:
+def test_another_file_with_the_name_of_a_backup_is_not_replaced(path: Path, folder: Path) -> None:
     folder.mkdir()
     file = folder / backup_name(path, "20260302T100000Z")
     file.write_text("somebody's")
@@ -142,7 +138,7 @@ def test_a_file_with_the_name_of_a_backup_that_is_none_of_this_database_is_not_r
     assert file.read_text() == "somebody's"
 
 
-def test_a_database_that_has_lost_its_id_gets_a_new_one_for_its_next_backup(path: Path, folder: Path) -> None:
+def test_a_database_without_an_id_gets_one_for_its_next_backup(path: Path, folder: Path) -> None:
     before = id_of(path)
     with open_sync(path) as connection:
         connection.execute("DELETE FROM settings WHERE key = 'database_id'")
@@ -152,14 +148,14 @@ def test_a_database_that_has_lost_its_id_gets_a_new_one_for_its_next_backup(path
     assert now == id_of(path) != before
 
 
-def test_of_an_empty_file_no_backup_is_made(path: Path, folder: Path) -> None:
+def test_an_empty_file_is_not_backed_up(path: Path, folder: Path) -> None:
     path.touch()
     with pytest.raises(StoreUnusableError, match="the database is empty"):
         back_up(path, folder, NOW, keep=1)
     assert names(folder) == []
 
 
-def test_a_link_or_a_folder_with_the_name_of_a_backup_neither_counts_nor_goes(path: Path, folder: Path) -> None:
+def test_a_link_or_folder_with_the_name_of_a_backup_is_not_counted_or_deleted(path: Path, folder: Path) -> None:
     folder.mkdir()
     (folder / "elsewhere").touch()
     link, inner = (folder / backup_name(path, f"2020010{day}T000000Z") for day in (1, 2))

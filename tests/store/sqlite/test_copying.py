@@ -38,9 +38,7 @@ def fill(connection: Connection) -> None:
     connection.execute("COMMIT")
 
 
-def test_a_copy_is_one_private_file_with_all_that_is_committed(
-    connection: Connection, path: Path, target: Path
-) -> None:
+def test_a_copy_is_one_private_file_with_all_committed_data(connection: Connection, path: Path, target: Path) -> None:
     opt_out(connection, "+4930123456")
     with open_sync(path) as writer:
         writer.execute("BEGIN IMMEDIATE")
@@ -55,7 +53,7 @@ def test_a_copy_is_one_private_file_with_all_that_is_committed(
     assert files(target) == ["copy.db"]
 
 
-def test_what_was_deleted_is_not_in_a_copy(connection: Connection, target: Path) -> None:
+def test_deleted_data_is_not_in_a_copy(connection: Connection, target: Path) -> None:
     connection.execute("PRAGMA secure_delete = OFF").fetchall()
     opt_out(connection, "+4930777777777")
     connection.execute("DELETE FROM opt_outs")
@@ -63,7 +61,7 @@ def test_what_was_deleted_is_not_in_a_copy(connection: Connection, target: Path)
     assert b"+4930777777777" not in target.read_bytes()
 
 
-def test_an_earlier_copy_is_replaced_only_if_that_is_wanted(connection: Connection, target: Path) -> None:
+def test_an_earlier_copy_is_only_replaced_on_request(connection: Connection, target: Path) -> None:
     copy(connection, target)
     before = target.read_bytes()
     opt_out(connection, "+4930123451")
@@ -116,7 +114,7 @@ def leave_a_link_to_a_copy(target: Path) -> None:
         (Path.mkdir, "is a folder; expected the name of a file"),
     ],
 )
-def test_what_is_no_earlier_copy_of_this_database_is_never_replaced(
+def test_only_an_earlier_copy_of_this_database_is_replaced(
     connection: Connection, target: Path, leave: Callable[[Path], object], words: str
 ) -> None:
     leave(target)
@@ -134,9 +132,7 @@ def test_a_device_is_never_replaced(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
-def test_no_copy_is_written_where_sqlite_would_take_it_for_its_own_file(
-    connection: Connection, target: Path, ending: str
-) -> None:
+def test_no_copy_gets_a_name_that_sqlite_uses(connection: Connection, target: Path, ending: str) -> None:
     with pytest.raises(CopyError, match="has the name of a file that SQLite keeps next to a database"):
         copy(connection, target.with_name(f"other.db{ending}"))
     assert files(target) == []
@@ -157,7 +153,7 @@ def test_the_database_itself_is_never_replaced(
         copy(connection, Path(path.name + ending), replace=True)
 
 
-def test_where_no_file_can_be_none_is_made(connection: Connection, tmp_path: Path) -> None:
+def test_an_impossible_target_is_an_error(connection: Connection, tmp_path: Path) -> None:
     with pytest.raises(CopyError, match="there is no folder"):
         copy(connection, tmp_path / "missing" / "copy.db")
     with pytest.raises(CopyError, match="is a folder; expected the name of a file"):
@@ -166,13 +162,13 @@ def test_where_no_file_can_be_none_is_made(connection: Connection, tmp_path: Pat
         copy(connection, tmp_path / ("x" * 250))
 
 
-def test_a_disk_that_would_be_full_then_is_left_alone(connection: Connection, target: Path) -> None:
+def test_no_copy_is_begun_if_the_disk_would_be_full(connection: Connection, target: Path) -> None:
     with pytest.raises(CopyError, match=r"copy\.db: not enough room: 10995116277\d\d\.\d MiB are needed"):
         copy(connection, target, spare=2**60)
     assert files(target) == []
 
 
-def test_a_copy_that_is_given_up_leaves_nothing(connection: Connection, target: Path) -> None:
+def test_a_cancelled_copy_leaves_nothing(connection: Connection, target: Path) -> None:
     fill(connection)
     looks = 0
 
@@ -186,7 +182,7 @@ def test_a_copy_that_is_given_up_leaves_nothing(connection: Connection, target: 
     assert files(target) == []
 
 
-def test_a_damaged_database_gives_no_copy_and_the_last_one_stays(path: Path, target: Path) -> None:
+def test_a_damaged_database_is_not_copied_and_the_last_copy_stays(path: Path, target: Path) -> None:
     with open_sync(path) as connection:
         copy(connection, target)
         page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'opt_outs'").fetchone()[0]
@@ -221,7 +217,7 @@ def test_a_copy_has_the_schema_of_its_database(path: Path, target: Path) -> None
         assert connection.execute("PRAGMA user_version").fetchone()[0] == 1
 
 
-def test_what_a_killed_process_left_is_swept_away_after_a_day(connection: Connection, target: Path) -> None:
+def test_the_leftovers_of_a_killed_process_are_deleted_after_a_day(connection: Connection, target: Path) -> None:
     names = (".copy.db.killed", ".copy.db.working", ".another.db.killed")
     killed, working, foreign = (target.parent / f"{name}.reminderd-partial" for name in names)
     for file in (killed, working, foreign):
@@ -256,14 +252,14 @@ def test_an_unfinished_copy_is_never_found_under_its_name(connection: Connection
 
 
 @pytest.mark.parametrize("ending", ["-wal", "-journal"])
-def test_a_file_that_may_be_in_use_is_no_copy(connection: Connection, target: Path, ending: str) -> None:
+def test_a_file_that_may_be_in_use_is_refused_as_a_copy(connection: Connection, target: Path, ending: str) -> None:
     copy(connection, target)
     target.with_name(target.name + ending).touch()
     with pytest.raises(CopyError, match="is next to it, so it may be in use"), reading(target):
         pass
 
 
-def test_what_is_no_copy_is_refused_by_name(target: Path) -> None:
+def test_a_file_that_is_not_a_copy_is_refused_by_name(target: Path) -> None:
     with pytest.raises(CopyError, match=r"copy\.db: there is no such file"), reading(target):
         pass
     target.touch()

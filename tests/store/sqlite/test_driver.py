@@ -35,11 +35,11 @@ def test_these_versions_are_before_the_bug_or_repaired(version: tuple[int, int, 
     assert sqlite_warning(version) is None
 
 
-def test_the_library_in_use_can_do_strict_tables() -> None:
+def test_the_library_in_use_supports_strict_tables() -> None:
     assert sqlite_version_info >= (3, 37)
 
 
-def test_the_bundled_library_is_taken_where_it_is_installed() -> None:
+def test_the_bundled_library_is_used_if_it_is_installed() -> None:
     bundled = pytest.importorskip("pysqlite3")
     assert driver.Connection is bundled.Connection
     assert driver.sqlite_version_info == bundled.sqlite_version_info
@@ -66,7 +66,7 @@ def an_error(code: int | None) -> Error:
         (15, "locked by another program"),
     ],
 )
-def test_what_may_pass_by_itself_means_try_again_later(code: int, words: str) -> None:
+def test_temporary_errors_mean_try_again_later(code: int, words: str) -> None:
     with pytest.raises(StoreUnavailableError, match=words) as caught, translated():
         raise an_error(code)
     assert isinstance(caught.value.__cause__, OperationalError)
@@ -76,20 +76,20 @@ def test_what_may_pass_by_itself_means_try_again_later(code: int, words: str) ->
 @pytest.mark.parametrize(
     ("code", "words"), [(11, "damaged"), (11 | (2 << 8), "damaged"), (26, "not a SQLite database")]
 )
-def test_a_damaged_file_means_that_the_admin_is_needed(code: int, words: str) -> None:
+def test_a_damaged_file_is_an_unusable_store(code: int, words: str) -> None:
     with pytest.raises(StoreUnusableError, match=words), translated():
         raise an_error(code)
 
 
 @pytest.mark.parametrize("error", [an_error(1), an_error(None), IntegrityError("unique"), ValueError("a bug")])
-def test_bugs_and_broken_constraints_pass_as_they_are(error: Exception) -> None:
+def test_programming_errors_and_broken_constraints_are_not_translated(error: Exception) -> None:
     assert store_error(error) is None
     with pytest.raises(type(error)) as caught, translated():
         raise error
     assert caught.value is error
 
 
-def test_a_real_error_of_the_library_carries_its_code() -> None:
+def test_an_error_of_the_library_has_its_code() -> None:
     connection = connect(":memory:")
     connection.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreUnavailableError, match="read-only"), translated():
@@ -97,7 +97,7 @@ def test_a_real_error_of_the_library_carries_its_code() -> None:
     connection.close()
 
 
-def test_a_real_error_of_a_copy_page_by_page_carries_none_and_is_known_by_its_words(tmp_path: Path) -> None:
+def test_an_error_without_a_code_is_recognized_by_its_message(tmp_path: Path) -> None:
     with closing(connect(":memory:")) as source, closing(connect(str(tmp_path / "target.db"))) as target:
         source.execute("CREATE TABLE t(x)")
         target.execute("PRAGMA max_page_count = 1")

@@ -43,7 +43,7 @@ def test_a_database_that_is_open_elsewhere_is_seen_as_it_is(path: Path, connecti
     assert seen.wal_bytes > 0
 
 
-def test_nothing_is_written_even_where_a_crash_left_its_log(path: Path) -> None:
+def test_nothing_is_written_even_if_a_crash_left_a_wal(path: Path) -> None:
     subprocess.run([sys.executable, "-c", CRASHED, str(path)], check=True)
     wal = Path(f"{path}-wal")
     before = path.read_bytes(), wal.read_bytes()
@@ -58,7 +58,7 @@ def test_a_symbolic_link_leads_to_the_write_ahead_log_too(path: Path, connection
     assert examined(link).wal_bytes > 0
 
 
-def test_an_older_schema_is_left_as_it_is(path: Path) -> None:
+def test_an_older_schema_is_not_migrated(path: Path) -> None:
     with open_sync(path):
         pass
     older = connect(str(path))
@@ -76,13 +76,13 @@ def test_an_empty_file_has_no_schema_yet(path: Path) -> None:
     assert path.stat().st_size == 0
 
 
-def test_a_row_that_waits_forever_is_an_error(path: Path, connection: Connection) -> None:
+def test_a_row_that_would_wait_forever_is_an_error(path: Path, connection: Connection) -> None:
     insert(connection, "r1", status="called")
     connection.execute("UPDATE reminders SET status = 'processing', wake_at = NULL, revision = 1")
     assert examined(path).mistakes == ["a waiting reminder has no wake_at: r1"]
 
 
-def test_damage_is_a_mistake(path: Path) -> None:
+def test_damage_is_an_error(path: Path) -> None:
     with open_sync(path) as connection:
         for number in range(200):
             insert(connection, f"r{number}", message="x" * 1000)
@@ -92,7 +92,7 @@ def test_damage_is_a_mistake(path: Path) -> None:
     assert examined(path).mistakes
 
 
-def test_what_can_not_be_read_through_in_time_is_not_called_sound(path: Path) -> None:
+def test_a_database_that_cannot_be_read_in_time_is_not_called_sound(path: Path) -> None:
     with open_sync(path) as connection:
         connection.execute(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
@@ -103,9 +103,7 @@ def test_what_can_not_be_read_through_in_time_is_not_called_sound(path: Path) ->
     assert examined(path).mistakes == []
 
 
-def test_waiting_reminders_that_can_not_be_called_are_counted_by_their_reason(
-    path: Path, connection: Connection
-) -> None:
+def test_waiting_reminders_that_cannot_be_called_are_counted_by_reason(path: Path, connection: Connection) -> None:
     for number, zone in enumerate(["Asia/Tokyo", "EST", "EST", None]):
         insert(connection, f"r{number}", timezone=zone)
     insert(connection, "r8", phone_number="+15550100001")
@@ -116,7 +114,7 @@ def test_waiting_reminders_that_can_not_be_called_are_counted_by_their_reason(
     assert by_number[1] == 1
 
 
-def test_another_program_s_database_and_a_newer_one_are_refused(path: Path) -> None:
+def test_another_programs_database_and_a_newer_one_are_refused(path: Path) -> None:
     with open_sync(path) as connection:
         connection.execute(f"PRAGMA user_version = {NEWEST + 1}")
     with pytest.raises(StoreUnusableError, match="newer reminderd"):
@@ -129,13 +127,13 @@ def test_another_program_s_database_and_a_newer_one_are_refused(path: Path) -> N
         examined(path.parent / "other.db")
 
 
-def test_what_is_no_database_is_refused(path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_refused(path: Path) -> None:
     path.write_text("This is no database, however much it looks like a file." * 100)
     with pytest.raises(StoreUnusableError, match="not a SQLite database"):
         examined(path)
 
 
-def test_a_missing_file_is_not_made(path: Path) -> None:
+def test_a_missing_file_is_not_created(path: Path) -> None:
     with pytest.raises(StoreUnavailableError):
         examined(path)
     assert not path.exists()

@@ -52,13 +52,13 @@ def tables(connection: Connection) -> set[str]:
     return {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
-def test_the_steps_are_numbered_without_a_gap() -> None:
+def test_migrations_are_numbered_without_a_gap() -> None:
     steps = migrations()
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))
     assert steps[0].name == "0001_first.sql"
 
 
-def test_the_steps_are_found_in_an_installed_package_too(tmp_path: Path) -> None:
+def test_migrations_are_found_in_an_installed_package(tmp_path: Path) -> None:
     package = Path(next(iter(reminderd.__path__)))
     archive = tmp_path / "installed.zip"
     with zipfile.ZipFile(archive, "w") as files:
@@ -70,14 +70,14 @@ def test_the_steps_are_found_in_an_installed_package_too(tmp_path: Path) -> None
     assert done.stdout.split() == [f"{archive}/reminderd/store/sqlite/migrate.py", str(len(migrations()))]
 
 
-def test_an_empty_file_gets_all_steps_and_our_mark(plain: Connection) -> None:
+def test_an_empty_file_gets_all_migrations_and_our_application_id(plain: Connection) -> None:
     assert migrate(plain, [FIRST, SECOND]) == ["0001_first.sql", "0002_second.sql"]
     assert tables(plain) == {"parent", "child"}
     assert version(plain) == 2
     assert plain.execute("PRAGMA application_id").fetchone()[0] == APPLICATION_ID
 
 
-def test_only_missing_steps_are_applied(plain: Connection) -> None:
+def test_only_missing_migrations_are_applied(plain: Connection) -> None:
     migrate(plain, [FIRST])
     plain.execute("INSERT INTO parent VALUES (1)")
     assert migrate(plain, [FIRST, SECOND]) == ["0002_second.sql"]
@@ -96,7 +96,7 @@ def test_a_database_that_is_up_to_date_needs_no_lock(path: Path, plain: Connecti
     other.close()
 
 
-def test_a_step_that_fails_leaves_the_version_before_it(plain: Connection) -> None:
+def test_a_failed_migration_leaves_the_version_before_it(plain: Connection) -> None:
     broken = Migration(2, "0002_broken.sql", "CREATE TABLE half(x);\nCREATE TABLE half(x);\n")
     migrate(plain, [FIRST])
     with pytest.raises(Error, match="already exists"):
@@ -113,7 +113,7 @@ def test_an_unfinished_statement_fails(plain: Connection) -> None:
     assert version(plain) == 0
 
 
-def test_triggers_and_comments_are_taken_as_they_are(plain: Connection) -> None:
+def test_triggers_and_comments_are_executed_unchanged(plain: Connection) -> None:
     sql = """-- it's a comment; with a semicolon
 CREATE TABLE t(x); -- and another
 CREATE TRIGGER r AFTER INSERT ON t
@@ -128,7 +128,7 @@ END;
     assert plain.execute("SELECT x FROM t").fetchall() == [("a;b",)]
 
 
-def test_a_step_may_rebuild_a_table_that_others_refer_to(plain: Connection) -> None:
+def test_a_migration_may_rebuild_a_referenced_table(plain: Connection) -> None:
     migrate(plain, [FIRST])
     plain.execute("INSERT INTO parent VALUES (1)")
     plain.execute("INSERT INTO child VALUES (1)")
@@ -138,7 +138,7 @@ def test_a_step_may_rebuild_a_table_that_others_refer_to(plain: Connection) -> N
     assert plain.execute("SELECT * FROM child").fetchall() == []
 
 
-def test_a_step_that_breaks_a_reference_is_undone(plain: Connection) -> None:
+def test_a_migration_that_breaks_a_reference_is_undone(plain: Connection) -> None:
     migrate(plain, [FIRST])
     plain.execute("INSERT INTO parent VALUES (1)")
     plain.execute("INSERT INTO child VALUES (1)")

@@ -121,7 +121,7 @@ def test_text_that_is_not_utf8_is_read_with_replacement_characters(connection: C
     assert connection.execute("SELECT CAST(x'4DFC6C' AS TEXT)").fetchone()[0] == "M\ufffdl"
 
 
-def test_the_files_are_for_their_owner_only(path: Path) -> None:
+def test_the_files_are_accessible_only_to_their_owner(path: Path) -> None:
     before = os.umask(0)
     try:
         with open_sync(path) as connection:
@@ -156,7 +156,7 @@ def test_an_empty_file_becomes_a_database(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["ünï 100%.db", "what?.db", "a#b.db", "%41.db", ":memory:", "file:x.db"])
-def test_any_file_name_will_do(tmp_path: Path, name: str) -> None:
+def test_any_file_name_can_be_used(tmp_path: Path, name: str) -> None:
     with open_sync(tmp_path / name):
         assert (tmp_path / name).is_file()
 
@@ -171,7 +171,7 @@ def test_a_relative_path_and_a_symbolic_link_lead_to_the_same_file(
         assert same.execute("SELECT value FROM settings WHERE key = 'a'").fetchone()["value"] == "b"
 
 
-def test_it_is_closed_at_the_end_and_when_the_body_raises(path: Path) -> None:
+def test_a_connection_is_closed_at_the_end_and_after_an_error(path: Path) -> None:
     with pytest.raises(ValueError, match="a bug"), open_sync(path) as connection:
         raise ValueError("a bug")
     with pytest.raises(Exception, match="closed"):
@@ -187,16 +187,16 @@ def test_a_folder_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "is a folder, not a database"
 
 
-def test_what_is_no_regular_file_is_refused(path: Path) -> None:
+def test_a_path_that_is_not_a_regular_file_is_refused(path: Path) -> None:
     os.mkfifo(path)
     assert refusal(path) == "is no regular file"
 
 
-def test_a_name_that_cannot_be_is_refused(tmp_path: Path) -> None:
+def test_an_impossible_name_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / ("x" * 300)) == "File name too long"
 
 
-def test_a_link_that_leads_nowhere_is_refused(path: Path) -> None:
+def test_a_dangling_link_is_refused(path: Path) -> None:
     path.symlink_to(path)
     assert refusal(path)
 
@@ -218,7 +218,7 @@ def test_a_file_that_may_not_be_written_is_refused(public_folder: Path, permissi
 
 
 @pytest.mark.parametrize("content", [b"hello", b"x" * 5000, b"SQLite format 3\x00" + b"\xff" * 5000])
-def test_what_is_no_database_is_refused_and_left_alone(path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_database_is_refused_unchanged(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     assert refusal(path).startswith("not a SQLite database")
     assert path.read_bytes() == content
@@ -241,7 +241,7 @@ def test_a_damaged_database_is_refused(path: Path) -> None:
         "CREATE VIEW v AS SELECT 1",
     ],
 )
-def test_another_programs_database_is_refused_and_left_alone(path: Path, sql: str) -> None:
+def test_another_programs_database_is_refused_unchanged(path: Path, sql: str) -> None:
     other = connect(str(path))
     other.execute(sql)
     other.close()
@@ -257,7 +257,7 @@ def test_a_newer_reminderds_database_is_refused(path: Path) -> None:
     assert refusal(path).endswith("): upgrade")
 
 
-def test_a_place_without_a_write_ahead_log_is_refused(path: Path) -> None:
+def test_a_file_system_without_write_ahead_logging_is_refused(path: Path) -> None:
     # SQLite can't do WAL without shared memory; a folder in the way of the -shm file is such a place.
     path.with_name("reminderd.db-shm").mkdir()
     with pytest.raises((StoreUnusableError, StoreUnavailableError), match=r"reminderd\.db: "):
@@ -275,7 +275,7 @@ def test_a_database_that_another_program_holds_alone_is_unavailable(path: Path) 
         pass
 
 
-def test_an_older_reader_keeps_the_journal_from_changing_only_for_a_while(path: Path) -> None:
+def test_a_reader_delays_the_change_to_wal_only_for_a_while(path: Path) -> None:
     with open_sync(path) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     reader = connect(str(path), isolation_level=None)
@@ -288,7 +288,7 @@ def test_an_older_reader_keeps_the_journal_from_changing_only_for_a_while(path: 
         assert connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
 
 
-def test_processes_that_start_at_once_on_a_missing_file_all_succeed(tmp_path: Path) -> None:
+def test_simultaneous_starts_on_a_missing_file_all_succeed(tmp_path: Path) -> None:
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-c", ALL_AT_ONCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
@@ -302,7 +302,7 @@ def test_processes_that_start_at_once_on_a_missing_file_all_succeed(tmp_path: Pa
             assert [answers.readline().strip() for _, answers in starters if answers] == ["0"] * 3
 
 
-def test_who_is_alone_keeps_everybody_out_and_folds_the_log_in(path: Path) -> None:
+def test_open_alone_locks_out_others_and_empties_the_wal(path: Path) -> None:
     with open_sync(path) as connection:
         connection.execute("INSERT INTO settings VALUES ('a', 'b')")
         with pytest.raises(StoreUnavailableError, match="locked"):

@@ -91,7 +91,7 @@ def resume(store: Store) -> None:
     store.write(partial(set_pause, on=False, reason=None, actor="anna"))
 
 
-def test_all_that_may_have_been_called_fails_however_many_they_are(path: Path, backup: Path, store: Store) -> None:
+def test_all_reminders_that_may_have_been_called_fail(path: Path, backup: Path, store: Store) -> None:
     for number in range(1_100):  # more than are decided together
         store.insert(f"r{number:04}", f"+1202555{number:04}")
     backed_up(store, backup)
@@ -118,7 +118,7 @@ def test_a_restored_database_has_what_the_backup_had(path: Path, backup: Path) -
     assert sorted(path.parent.iterdir()) == [backup, path, done.kept]
 
 
-def test_dialing_is_paused_in_it_and_says_why(path: Path, backup: Path) -> None:
+def test_dialing_is_paused_after_a_restore_with_the_reason(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("next", scheduled_at=to_ms(NOW + DAY), updated_at=to_ms(NOW))
         backed_up(store, backup)
@@ -130,7 +130,7 @@ def test_dialing_is_paused_in_it_and_says_why(path: Path, backup: Path) -> None:
         assert (act["actor"], act["detail"]) == ("anna", "a backup was restored, last changed 2026-03-02 10:00 UTC")
 
 
-def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: Path) -> None:
+def test_a_backup_with_a_pause_gets_the_reason_of_the_restore(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.write(partial(set_pause, on=True, reason="holidays", actor="bert"))
         backed_up(store, backup)
@@ -141,9 +141,7 @@ def test_one_that_was_paused_already_says_why_all_the_same(path: Path, backup: P
         assert "a backup was restored" in str(act["detail"])
 
 
-def test_an_address_that_failed_at_the_time_of_the_backup_is_not_failing_after_a_restore(
-    path: Path, backup: Path
-) -> None:
+def test_an_address_failing_in_the_backup_is_not_failing_after_the_restore(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert()
         store.connection.execute("INSERT INTO settings (key, value) VALUES ('unreached_since', '1780000000000')")
@@ -153,7 +151,7 @@ def test_an_address_that_failed_at_the_time_of_the_backup_is_not_failing_after_a
         assert unreached_since(store.connection) is None
 
 
-def test_nobody_is_called_for_what_may_have_been_called_since(path: Path, backup: Path) -> None:
+def test_nobody_is_called_who_may_have_been_called_since_the_backup(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("open", "+12025550001")
         [action] = store.claim()
@@ -177,7 +175,7 @@ def test_nobody_is_called_for_what_may_have_been_called_since(path: Path, backup
         assert queries.broken_promises(store.connection) == []
 
 
-def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:
+def test_with_a_clock_behind_the_backups_last_change_that_change_counts(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("due", scheduled_at=to_ms(NOW + HOUR))
         store.insert("next", "+12025550002", scheduled_at=to_ms(NOW + HOUR + MINUTE))
@@ -187,7 +185,7 @@ def test_by_a_clock_that_stands_before_the_backups_last_change_that_change_count
     assert [reminder.id for reminder in put_back(path, backup, now=NOW).held] == ["due"]
 
 
-def test_a_patient_called_early_as_the_calling_hours_had_changed_is_not_called_again(path: Path, backup: Path) -> None:
+def test_a_patient_called_early_after_changed_hours_is_not_called_again(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert(hold_code="hours", wake_at=to_ms(NOW + 3 * HOUR))
         backed_up(store, backup)
@@ -200,7 +198,7 @@ def test_a_patient_called_early_as_the_calling_hours_had_changed_is_not_called_a
         assert store.claim() == []
 
 
-def test_a_reminder_that_is_added_again_is_called_again_only_if_staff_ask_for_it(path: Path, backup: Path) -> None:
+def test_a_reminder_added_again_after_a_restore_is_called_only_if_staff_ask(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
         # After the backup it came with a list, and was rung.
@@ -220,9 +218,7 @@ def test_a_reminder_that_is_added_again_is_called_again_only_if_staff_ask_for_it
 
 
 @pytest.mark.parametrize("is_put_in_again", [False, True])
-def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
-    path: Path, backup: Path, *, is_put_in_again: bool
-) -> None:
+def test_a_report_of_a_call_made_after_the_backup_counts(path: Path, backup: Path, *, is_put_in_again: bool) -> None:
     with a_store(path) as store:
         if not is_put_in_again:
             store.insert()
@@ -246,7 +242,7 @@ def test_a_report_of_a_call_that_was_made_after_the_backup_counts(
         assert store.claim() == []
 
 
-def test_the_number_of_a_call_that_was_made_after_the_backup_is_busy_while_it_lives(path: Path, backup: Path) -> None:
+def test_the_number_of_a_call_made_after_the_backup_is_busy_while_it_is_alive(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert()
         backed_up(store, backup)
@@ -265,7 +261,7 @@ def test_the_number_of_a_call_that_was_made_after_the_backup_is_busy_while_it_li
         assert [one.call.reminder_id for one in store.claim()] == ["next"]
 
 
-def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path, backup: Path) -> None:
+def test_opt_outs_of_the_replaced_database_are_kept(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("next", "+12025550003", scheduled_at=to_ms(NOW + DAY))
         store.write(partial(opt_out, phone_number="+12025550009", source="before", actor="patient", rules=RULES))
@@ -278,7 +274,7 @@ def test_opt_outs_that_only_the_replaced_database_has_are_taken_over(path: Path,
         assert store.reminder("next").status is Status.CANCELLED
 
 
-def test_what_is_replaced_is_kept_next_to_it_whole(path: Path, backup: Path) -> None:
+def test_the_replaced_database_is_kept_whole_next_to_the_new_one(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
         store.insert("only here")
@@ -290,7 +286,7 @@ def test_what_is_replaced_is_kept_next_to_it_whole(path: Path, backup: Path) -> 
         assert contents(connection) == before
 
 
-def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
+def test_the_replaced_database_is_synced_before_anything_is_overwritten(
     path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with a_store(path) as store:
@@ -314,7 +310,7 @@ def test_what_is_replaced_is_safe_on_the_disk_before_anything_is_overwritten(
     assert not has_its_content()
 
 
-def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, store: Store, backup: Path) -> None:
+def test_a_database_is_only_replaced_on_request(path: Path, store: Store, backup: Path) -> None:
     store.insert()
     backed_up(store, backup)
     with pytest.raises(CopyError, match=r"reminderd\.db: exists; --force replaces it"):
@@ -322,7 +318,7 @@ def test_a_database_is_replaced_only_if_that_is_wanted(path: Path, store: Store,
     assert store.count("audit") == 0
 
 
-def test_where_there_is_none_one_is_made_for_its_owner_only(tmp_path: Path, store: Store, backup: Path) -> None:
+def test_a_new_restored_database_is_accessible_only_to_its_owner(tmp_path: Path, store: Store, backup: Path) -> None:
     store.insert("next", scheduled_at=to_ms(NOW + DAY))
     backed_up(store, backup)
     new = tmp_path / "new.db"
@@ -333,7 +329,7 @@ def test_where_there_is_none_one_is_made_for_its_owner_only(tmp_path: Path, stor
         assert connection.execute("SELECT id FROM reminders").fetchone()[0] == "next"
 
 
-def test_nothing_is_changed_while_somebody_has_it_open_however_idle(path: Path, store: Store, backup: Path) -> None:
+def test_an_open_database_is_not_replaced(path: Path, store: Store, backup: Path) -> None:
     store.insert()
     backed_up(store, backup)
     before = contents(store.connection)
@@ -344,7 +340,7 @@ def test_nothing_is_changed_while_somebody_has_it_open_however_idle(path: Path, 
     assert not list(path.parent.glob(".*"))
 
 
-def test_a_log_that_a_killed_daemon_left_is_part_of_what_is_kept(path: Path, backup: Path) -> None:
+def test_a_killed_daemons_wal_is_part_of_the_kept_database(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
     program = (
@@ -363,7 +359,7 @@ def test_a_log_that_a_killed_daemon_left_is_part_of_what_is_kept(path: Path, bac
         assert restored.execute("SELECT value FROM settings WHERE key = 'in the'").fetchone() is None
 
 
-def test_a_database_with_damaged_pages_is_replaced_and_kept_as_it_is(path: Path, backup: Path) -> None:
+def test_a_damaged_database_is_replaced_and_kept_unchanged(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("next", scheduled_at=to_ms(NOW + DAY))
         backed_up(store, backup)
@@ -379,7 +375,7 @@ def test_a_database_with_damaged_pages_is_replaced_and_kept_as_it_is(path: Path,
         assert check(connection) == []
 
 
-def test_what_is_no_database_at_all_is_to_be_moved_away_by_hand(path: Path, backup: Path, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_must_be_moved_away_first(path: Path, backup: Path, tmp_path: Path) -> None:
     with a_store(tmp_path / "other.db") as store:
         backed_up(store, backup)
     path.write_bytes(b"nonsense" * 1000)
@@ -388,7 +384,7 @@ def test_what_is_no_database_at_all_is_to_be_moved_away_by_hand(path: Path, back
     assert path.read_bytes() == b"nonsense" * 1000
 
 
-def test_another_programs_database_is_not_replaced_by_mistake(path: Path, backup: Path, tmp_path: Path) -> None:
+def test_another_programs_database_is_not_replaced(path: Path, backup: Path, tmp_path: Path) -> None:
     with a_store(tmp_path / "other.db") as store:
         backed_up(store, backup)
     with closing(connect(str(path))) as other:
@@ -399,7 +395,7 @@ def test_another_programs_database_is_not_replaced_by_mistake(path: Path, backup
         assert other.execute("SELECT count(*) FROM patients").fetchone()[0] == 0
 
 
-def test_a_newer_programs_database_is_replaced_by_what_this_one_made_before(path: Path, backup: Path) -> None:
+def test_a_newer_programs_database_can_be_replaced_by_an_older_backup(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         store.insert("next", scheduled_at=to_ms(NOW + DAY))
         backed_up(store, backup)
@@ -409,7 +405,7 @@ def test_a_newer_programs_database_is_replaced_by_what_this_one_made_before(path
         assert connection.execute("SELECT count(*) FROM reminders").fetchone()[0] == 1
 
 
-def test_a_damaged_backup_is_refused_before_anything_is_touched(path: Path, backup: Path) -> None:
+def test_a_damaged_backup_is_refused_before_any_change(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
         page = store.connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'audit'").fetchone()[0]
@@ -443,13 +439,13 @@ def test_an_older_backup_gets_the_newest_schema(path: Path, backup: Path, versio
     assert not list(path.parent.glob("*schema*"))
 
 
-def test_the_database_is_no_backup_of_itself(path: Path) -> None:
+def test_a_database_cannot_be_restored_from_itself(path: Path) -> None:
     open_sync(path).__enter__().close()
     with pytest.raises(CopyError, match="is the database itself"):
         put_back(path, path)
 
 
-def test_a_crash_leaves_what_was_there_or_what_is_restored(path: Path, backup: Path, tmp_path: Path) -> None:
+def test_a_crash_leaves_the_old_or_the_restored_database(path: Path, backup: Path, tmp_path: Path) -> None:
     for value in ("new", "old"):
         with a_store(path) as store:
             store.connection.execute("BEGIN")
@@ -481,9 +477,7 @@ def names_and_id(path: Path) -> tuple[list[str], str]:
         return [row["id"] for row in connection.execute("SELECT id FROM reminders")], identify(connection)
 
 
-def test_a_backup_of_another_database_is_restored_only_if_somebody_insists_and_the_id_stays(
-    tmp_path: Path, backup: Path
-) -> None:
+def test_another_databases_backup_is_only_restored_on_request_and_the_id_stays(tmp_path: Path, backup: Path) -> None:
     ours, theirs = clinics(tmp_path)
     with open_sync(theirs) as connection:
         copy(connection, backup)
@@ -497,9 +491,7 @@ def test_a_backup_of_another_database_is_restored_only_if_somebody_insists_and_t
 
 
 @pytest.mark.parametrize("loses", ["ours", "backup"])
-def test_a_backup_that_cannot_be_recognized_as_ours_is_refused_as_well(
-    tmp_path: Path, backup: Path, loses: str
-) -> None:
+def test_a_backup_without_a_matching_id_is_refused(tmp_path: Path, backup: Path, loses: str) -> None:
     ours = clinics(tmp_path)[0]
     forget = "DELETE FROM settings WHERE key = 'database_id'"
     with open_sync(ours) as connection:
@@ -514,7 +506,7 @@ def test_a_backup_that_cannot_be_recognized_as_ours_is_refused_as_well(
     assert names_and_id(ours) != (["ours"], its_id), "it never takes over an id that may be another's"
 
 
-def test_a_new_database_from_anothers_backup_has_an_id_of_its_own(tmp_path: Path, backup: Path) -> None:
+def test_a_new_database_from_another_backup_has_its_own_id(tmp_path: Path, backup: Path) -> None:
     theirs = clinics(tmp_path)[1]
     with open_sync(theirs) as connection:
         copy(connection, backup)
@@ -524,7 +516,7 @@ def test_a_new_database_from_anothers_backup_has_an_id_of_its_own(tmp_path: Path
     assert names_and_id(new)[1] != names_and_id(theirs)[1]
 
 
-def test_where_no_database_was_the_restored_one_has_the_id_of_its_backup(tmp_path: Path, backup: Path) -> None:
+def test_without_a_database_the_restored_one_has_its_backups_id(tmp_path: Path, backup: Path) -> None:
     ours = clinics(tmp_path)[0]
     with open_sync(ours) as connection:
         copy(connection, backup)
@@ -561,7 +553,7 @@ except StoreUnavailableError as error:
 """
 
 
-def test_a_disk_that_fills_up_at_any_point_leaves_the_old_database_and_nothing_else(path: Path, backup: Path) -> None:
+def test_a_disk_that_fills_up_leaves_only_the_old_database(path: Path, backup: Path) -> None:
     with a_store(path) as store:
         backed_up(store, backup)
         store.insert("only here", message="x" * 2_000_000)

@@ -22,7 +22,7 @@ def keys(connection: Connection) -> list[str]:
     ]
 
 
-def test_what_the_function_did_is_committed_and_its_result_given_back(path: Path, connection: Connection) -> None:
+def test_a_functions_changes_are_committed_and_its_result_returned(path: Path, connection: Connection) -> None:
     def write(connection: Connection, now: datetime) -> str:
         set_key(connection, "a", now.isoformat())
         return "done"
@@ -32,7 +32,7 @@ def test_what_the_function_did_is_committed_and_its_result_given_back(path: Path
         assert other.execute("SELECT value FROM settings WHERE key = 'a'").fetchone()["value"] == NOW.isoformat()
 
 
-def test_what_raises_leaves_nothing_behind(connection: Connection) -> None:
+def test_a_function_that_raises_changes_nothing(connection: Connection) -> None:
     def write(connection: Connection, _now: datetime) -> None:
         set_key(connection, "a")
         raise ValueError("a bug")
@@ -43,7 +43,7 @@ def test_what_raises_leaves_nothing_behind(connection: Connection) -> None:
     assert keys(connection) == []
 
 
-def test_a_broken_constraint_is_raised_as_it_is(connection: Connection) -> None:
+def test_a_broken_constraint_is_raised_unchanged(connection: Connection) -> None:
     def write(connection: Connection, _now: datetime) -> None:
         set_key(connection, "a")
         set_key(connection, "a")
@@ -64,9 +64,7 @@ def test_a_database_that_another_program_holds_is_unavailable(path: Path, connec
     assert keys(connection) == ["a"]
 
 
-def test_the_lock_is_asked_for_again_and_again_so_that_a_short_pause_of_others_is_enough(
-    path: Path, connection: Connection
-) -> None:
+def test_the_lock_is_requested_again_and_again(path: Path, connection: Connection) -> None:
     tries = Semaphore(0)
     connection.set_trace_callback(lambda sql: tries.release() if sql == "BEGIN IMMEDIATE" else None)
     with open_sync(path) as other, ThreadPoolExecutor(1) as thread:
@@ -81,7 +79,7 @@ def test_the_lock_is_asked_for_again_and_again_so_that_a_short_pause_of_others_i
     assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == 60_000
 
 
-def test_a_full_disk_undoes_it_all_and_the_next_transaction_works(connection: Connection) -> None:
+def test_a_full_disk_undoes_a_transaction_and_the_next_one_works(connection: Connection) -> None:
     def write(connection: Connection, _now: datetime) -> None:
         set_key(connection, "a")
         set_key(connection, "b", "x" * 1_000_000)

@@ -14,7 +14,7 @@ def connector() -> Connection:
     return connect(":memory:", isolation_level=None, check_same_thread=False)
 
 
-async def test_the_verbs_of_aiosqlite_work_on_trio() -> None:
+async def test_aiosqlites_methods_work_on_trio() -> None:
     async with open_on_trio(connector) as connection:
         await connection.executescript("CREATE TABLE t(x INTEGER); CREATE TABLE u(y);")
         await connection.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(100)])
@@ -47,7 +47,7 @@ async def test_a_function_may_return_none() -> None:
         assert await connection.run(nothing) is None
 
 
-async def test_what_a_function_raises_comes_out() -> None:
+async def test_an_error_of_a_function_is_raised() -> None:
     async with open_on_trio(connector) as connection:
         with pytest.raises(OperationalError, match="no such table"):
             await connection.run(lambda c: c.execute("SELECT * FROM nowhere"))
@@ -99,7 +99,7 @@ async def test_a_call_of_a_cancelled_task_does_not_begin() -> None:
     assert calls == []
 
 
-async def test_it_is_closed_even_when_cancelled() -> None:
+async def test_a_connection_is_closed_even_when_cancelled() -> None:
     plain: list[Connection] = []
     with trio.CancelScope() as scope:
         async with open_on_trio(connector) as connection:
@@ -120,7 +120,7 @@ async def test_a_closed_connection_refuses_work_and_may_be_closed_again() -> Non
         await connection._execute(len, "")
 
 
-async def test_what_opening_raises_comes_out(tmp_path: Path) -> None:
+async def test_an_error_while_opening_is_raised(tmp_path: Path) -> None:
     with pytest.raises(OperationalError, match="unable to open"):
         async with open_on_trio(lambda: connect(str(tmp_path / "missing" / "x.db"))):
             pytest.fail("it was opened")
@@ -139,7 +139,7 @@ async def test_no_thread_of_aiosqlite_is_ever_started() -> None:
         assert connection._thread.ident is None
 
 
-def test_what_we_lean_on_in_aiosqlite_is_still_there() -> None:
+def test_the_internals_of_aiosqlite_that_we_use_exist() -> None:
     base = aiosqlite.Connection
     assert list(inspect.signature(base).parameters) == ["connector", "iter_chunk_size", "loop"]
     assert list(inspect.signature(base._execute).parameters) == ["self", "fn", "args", "kwargs"]
@@ -156,7 +156,7 @@ def test_what_we_lean_on_in_aiosqlite_is_still_there() -> None:
     assert "await self.close()" in inspect.getsource(base.__aexit__)
 
 
-def test_only_what_we_override_speaks_asyncio_or_uses_the_thread() -> None:
+def test_every_method_that_uses_asyncio_or_the_thread_is_overridden() -> None:
     verbs = {name: getattr(verb, "fget", verb) for name, verb in vars(aiosqlite.Connection).items()}
     sources = {name: inspect.getsource(verb) for name, verb in verbs.items() if inspect.isfunction(verb)}
     foreign = {

@@ -160,7 +160,7 @@ async def test_a_transaction_takes_a_bounded_number_of_writes(path: Path) -> Non
     assert times == [str(NOW + 2 * SECOND)] * BATCH_LIMIT + [str(NOW + 3 * SECOND)]
 
 
-async def test_writes_are_done_in_the_order_they_came(path: Path) -> None:
+async def test_writes_are_done_in_order(path: Path) -> None:
     done: list[str] = []
     async with writing(path) as writer:
         await together(
@@ -170,7 +170,7 @@ async def test_writes_are_done_in_the_order_they_came(path: Path) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), SystemExit("a bug"), KeyboardInterrupt("a bug")])
-async def test_one_that_raises_fails_alone(path: Path, error: BaseException) -> None:
+async def test_a_write_that_raises_fails_alone(path: Path, error: BaseException) -> None:
     def bad(connection: Connection, now: datetime) -> None:
         setting("bad")(connection, now)
         raise error
@@ -182,7 +182,7 @@ async def test_one_that_raises_fails_alone(path: Path, error: BaseException) -> 
         assert keys(path) == ["a", "b"]
 
 
-async def test_one_that_breaks_a_constraint_fails_alone(path: Path) -> None:
+async def test_a_write_that_breaks_a_constraint_fails_alone(path: Path) -> None:
     async with writing(path) as writer:
         outcomes = await together(writer, a=setting("a"), again=setting("a"), b=setting("b"))
         assert isinstance(outcomes.errors["again"], IntegrityError)
@@ -190,7 +190,7 @@ async def test_one_that_breaks_a_constraint_fails_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("raises", [False, True])
-async def test_one_that_leaves_a_statement_unfinished_fails_alone(path: Path, *, raises: bool) -> None:
+async def test_a_write_with_an_unfinished_statement_fails_alone(path: Path, *, raises: bool) -> None:
     def bad(connection: Connection, _now: datetime) -> object:
         cursor = connection.execute("INSERT INTO settings VALUES ('bad', ''), ('worse', '') RETURNING key")
         cursor.fetchone()
@@ -205,7 +205,7 @@ async def test_one_that_leaves_a_statement_unfinished_fails_alone(path: Path, *,
         assert keys(path) == ["a", "b"]
 
 
-async def test_a_full_disk_fails_all_that_wait_and_the_writer_recovers(path: Path) -> None:
+async def test_a_full_disk_fails_all_waiting_writes_and_the_writer_recovers(path: Path) -> None:
     async with writing(path) as writer:
         pages = await writer.write(pragma("page_count"), wait=True)
         await writer.write(pragma(f"max_page_count = {pages + 2}"), wait=True)
@@ -223,9 +223,7 @@ async def test_a_full_disk_fails_all_that_wait_and_the_writer_recovers(path: Pat
 
 
 @pytest.mark.parametrize("then", [None, ValueError("a bug")])
-async def test_no_write_is_confirmed_when_sqlite_rolled_the_transaction_back(
-    path: Path, then: Exception | None
-) -> None:
+async def test_no_write_is_confirmed_if_sqlite_rolled_back_the_transaction(path: Path, then: Exception | None) -> None:
     def bad(connection: Connection, _now: datetime) -> None:
         connection.execute("ROLLBACK")  # as SQLite does by itself after some errors
         if then is not None:
@@ -239,7 +237,7 @@ async def test_no_write_is_confirmed_when_sqlite_rolled_the_transaction_back(
         assert keys(path) == ["c"]
 
 
-async def test_one_that_hides_a_full_disk_does_not_spoil_the_writer(path: Path) -> None:
+async def test_a_write_that_hides_a_full_disk_does_not_break_the_writer(path: Path) -> None:
     def stubborn(connection: Connection, _now: datetime) -> None:
         with suppress(Error):
             connection.execute("INSERT INTO settings VALUES ('big', ?)", ("x" * 1_000_000,))
@@ -253,7 +251,7 @@ async def test_one_that_hides_a_full_disk_does_not_spoil_the_writer(path: Path) 
         assert "c" in keys(path)
 
 
-async def test_a_lock_of_another_program_fails_what_waits_and_the_writer_goes_on(path: Path) -> None:
+async def test_another_programs_lock_fails_waiting_writes_and_the_writer_continues(path: Path) -> None:
     async with writing(path) as writer:
         with open_sync(path) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -275,7 +273,7 @@ async def test_a_clock_that_fails_leaves_no_transaction_open(path: Path) -> None
         assert keys(path) == ["b"]
 
 
-async def test_the_write_of_a_cancelled_requester_happens_whole(path: Path) -> None:
+async def test_the_write_of_a_cancelled_task_happens_completely(path: Path) -> None:
     async with writing(path) as writer:
         async with held_up(writer):
             with trio.CancelScope() as scope:
@@ -288,7 +286,7 @@ async def test_the_write_of_a_cancelled_requester_happens_whole(path: Path) -> N
         assert keys(path) == ["a", "b"]
 
 
-async def test_a_requester_cancelled_before_its_place_in_the_queue_writes_nothing(path: Path) -> None:
+async def test_a_task_cancelled_before_its_place_in_the_queue_writes_nothing(path: Path) -> None:
     async with writing(path) as writer:
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -297,7 +295,7 @@ async def test_a_requester_cancelled_before_its_place_in_the_queue_writes_nothin
         assert keys(path) == ["b"]
 
 
-async def test_a_full_queue_is_said_at_once_to_those_who_do_not_wait(path: Path) -> None:
+async def test_a_write_that_does_not_wait_fails_at_once_if_the_queue_is_full(path: Path) -> None:
     async with writing(path, waiting=1) as writer:
         async with held_up(writer) as nursery:
             nursery.start_soon(partial(writer.write, setting("a"), wait=False))
@@ -308,7 +306,7 @@ async def test_a_full_queue_is_said_at_once_to_those_who_do_not_wait(path: Path)
         assert keys(path) == ["a", "c"]
 
 
-async def test_what_waits_when_it_closes_is_still_written_and_nothing_after_it(path: Path) -> None:
+async def test_closing_finishes_queued_writes_and_refuses_later_ones(path: Path) -> None:
     async with writing(path) as writer:
         async with held_up(writer) as nursery:
             nursery.start_soon(partial(writer.write, setting("a"), wait=True))
@@ -320,7 +318,7 @@ async def test_what_waits_when_it_closes_is_still_written_and_nothing_after_it(p
         assert keys(path) == ["a"]
 
 
-async def test_those_who_wait_for_a_place_are_told_when_it_closes(path: Path) -> None:
+async def test_closing_fails_writes_that_wait_for_a_place_in_the_queue(path: Path) -> None:
     async with writing(path, waiting=0) as writer:
         gate = a_gate()
         outcomes = Outcomes(writer, {}, {})
@@ -336,7 +334,7 @@ async def test_those_who_wait_for_a_place_are_told_when_it_closes(path: Path) ->
         assert keys(path) == []
 
 
-async def test_a_monitor_sees_how_many_writes_wait_and_how_many_shared_a_transaction(path: Path) -> None:
+async def test_the_number_of_waiting_writes_and_of_writes_per_transaction_is_shown(path: Path) -> None:
     shared: list[int] = []
     async with writing(path, committed=shared.append) as writer:
         async with held_up(writer) as meanwhile:

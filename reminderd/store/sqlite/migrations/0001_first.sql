@@ -14,6 +14,7 @@ CREATE TABLE reminders (
     scheduled_at     INTEGER NOT NULL,
     expires_at       INTEGER,
     timezone         TEXT,
+    language         TEXT,
     -- No foreign key: other programs delete and replace appointments.
     appointment_id   TEXT,
     status           TEXT NOT NULL DEFAULT 'scheduled' CONSTRAINT status_is_known CHECK (
@@ -32,6 +33,7 @@ CREATE TABLE reminders (
     former_number    TEXT,
     end_code         TEXT,
     ended_at         INTEGER,
+    done_at          INTEGER,
     planned_at       INTEGER,
     cadence          TEXT,
     revision         INTEGER NOT NULL DEFAULT 0,
@@ -217,10 +219,10 @@ BEGIN
 END;
 
 CREATE TRIGGER reminders_changed
-AFTER UPDATE OF scheduled_at, expires_at, timezone, phone_number, message, status ON reminders
+AFTER UPDATE OF scheduled_at, expires_at, timezone, language, phone_number, message, status ON reminders
 WHEN NEW.revision = OLD.revision
      AND (NEW.status <> OLD.status OR NEW.phone_number <> OLD.phone_number OR NEW.message <> OLD.message
-          OR NEW.timezone IS NOT OLD.timezone OR NEW.expires_at IS NOT OLD.expires_at
+          OR NEW.timezone IS NOT OLD.timezone OR NEW.language IS NOT OLD.language OR NEW.expires_at IS NOT OLD.expires_at
           OR (NEW.scheduled_at <> OLD.scheduled_at AND NEW.status <> 'scheduled'))
 BEGIN
     UPDATE reminders SET wake_at = CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) WHERE id = NEW.id;
@@ -344,6 +346,29 @@ BEGIN
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
 
+-- What became of each file that was imported.
+CREATE TABLE imports (
+    id          INTEGER PRIMARY KEY,
+    at          INTEGER NOT NULL,
+    finished_at INTEGER,
+    file        TEXT NOT NULL,
+    profile     TEXT,
+    actor       TEXT NOT NULL,
+    status      TEXT NOT NULL DEFAULT 'running' CONSTRAINT status_is_known CHECK (
+                    status IN ('running', 'done', 'refused', 'failed', 'interrupted')
+                ),
+    added       INTEGER NOT NULL DEFAULT 0,
+    changed     INTEGER NOT NULL DEFAULT 0,
+    held        INTEGER NOT NULL DEFAULT 0,
+    unchanged   INTEGER NOT NULL DEFAULT 0,
+    cancelled   INTEGER NOT NULL DEFAULT 0,
+    not_needed  INTEGER NOT NULL DEFAULT 0,
+    rejected    INTEGER NOT NULL DEFAULT 0,
+    reason      TEXT
+) STRICT;
+
+CREATE INDEX imports_by_time ON imports (at, id);
+
 CREATE TABLE settings (
     key   TEXT PRIMARY KEY NOT NULL,
     value TEXT
@@ -355,6 +380,73 @@ CREATE TABLE alerts (
     reminder_id TEXT PRIMARY KEY NOT NULL,
     updated_at  INTEGER NOT NULL
 ) STRICT;
+
+-- Each change of an outcome, once and in order, for those who must know: in the transaction that changes it, whichever
+-- program writes. It records and decides nothing. No phone number and no message is in it.
+CREATE TABLE changes (
+    -- Never used twice: SQLite has one writer at a time, so that the order of the numbers is that of the commits.
+    seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- Random, so that a change of a restored or of another database is recognized by it.
+    event_id       TEXT UNIQUE NOT NULL DEFAULT (lower(hex(randomblob(16)))),
+    at             INTEGER NOT NULL,
+    kind           TEXT NOT NULL CONSTRAINT kind_is_known CHECK (kind IN ('reminder', 'appointment')),
+    subject_id     TEXT NOT NULL,
+    ref            TEXT,
+    appointment_id TEXT,
+    status         TEXT NOT NULL,
+    response       TEXT,
+    end_code       TEXT,
+    done           INTEGER NOT NULL DEFAULT 0,
+    attempts       INTEGER,
+    -- How the last call for it has ended, and whether its message was spoken in that call.
+    call_outcome   TEXT,
+    spoken         INTEGER
+) STRICT;
+
+CREATE INDEX changes_by_subject ON changes (subject_id);
+CREATE INDEX changes_by_time ON changes (at);
+
+-- What a call goes through is no outcome. Neither is the code by which the daemon notes that another program has ended a
+-- reminder: the change of its status was recorded when that program wrote it.
+CREATE TRIGGER reminders_outcome_changed AFTER UPDATE OF status, response, end_code, done_at ON reminders
+WHEN NEW.response IS NOT OLD.response
+     OR (NEW.status <> OLD.status
+         AND (NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+              OR OLD.status IN ('called', 'failed', 'expired', 'cancelled')))
+     OR (NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+         AND ((NEW.end_code IS NOT OLD.end_code AND NEW.end_code IS NOT 'cancelled_elsewhere')
+              OR (NEW.done_at IS NULL) <> (OLD.done_at IS NULL)))
+BEGIN
+    INSERT INTO changes (at, kind, subject_id, ref, status, response, end_code, done, attempts, call_outcome, spoken)
+    SELECT CASE WHEN NEW.revision <> OLD.revision THEN NEW.updated_at
+                ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
+           'reminder', NEW.id, NEW.ref, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL, NEW.attempts,
+           last.outcome, last.spoken
+      FROM (SELECT 1) LEFT JOIN (
+               SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+                WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
+                  AND c.phone_number = NEW.phone_number AND c.outcome IS NOT NULL
+                ORDER BY c.seq DESC LIMIT 1
+           ) AS last;
+END;
+
+-- A reminder that another program writes with its outcome, or writes again by a REPLACE after it had one.
+CREATE TRIGGER reminders_inserted_with_outcome AFTER INSERT ON reminders
+WHEN NEW.status IN ('called', 'failed', 'expired', 'cancelled')
+     OR EXISTS (SELECT 1 FROM changes WHERE subject_id = NEW.id AND kind = 'reminder')
+BEGIN
+    INSERT INTO changes (at, kind, subject_id, ref, status, response, end_code, done, attempts, call_outcome, spoken)
+    SELECT CASE WHEN NEW.revision <> 0 THEN NEW.updated_at
+                ELSE CAST(round((julianday('now') - 2440587.5) * 86400000) AS INTEGER) END,
+           'reminder', NEW.id, NEW.ref, NEW.status, NEW.response, NEW.end_code, NEW.done_at IS NOT NULL, NEW.attempts,
+           last.outcome, last.spoken
+      FROM (SELECT 1) LEFT JOIN (
+               SELECT c.outcome, m.spoken FROM call_reminders AS m JOIN call_logs AS c ON c.id = m.call_id
+                WHERE m.reminder_id = NEW.id AND m.deleted = 0 AND m.scheduled_at = NEW.scheduled_at
+                  AND c.phone_number = NEW.phone_number AND c.outcome IS NOT NULL
+                ORDER BY c.seq DESC LIMIT 1
+           ) AS last;
+END;
 
 -- Who did what, append-only.
 CREATE TABLE audit (

@@ -1,0 +1,158 @@
+"""Changes of outcomes as other systems receive them, and the cursor that says how far one has read."""
+
+import re
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from attrs import frozen
+
+from reminderd.core.model import CallOutcome, Response, Status
+from reminderd.core.outcomes import Outcome, as_spoken, outcome
+from reminderd.core.reasons import CANCELS, EndCode
+
+_CURSOR: Final = re.compile(r"([1-9][0-9]{0,17})-([0-9a-f]{32})", re.ASCII)
+_BEGINNING: Final = "0"
+
+
+class ChangeKind(StrEnum):
+    """What has changed."""
+
+    REMINDER = "reminder"
+    APPOINTMENT = "appointment"
+
+
+@frozen
+class Cursor:
+    """The last change that a reader has; all later ones are new to it."""
+
+    seq: int = 0
+    """Its number; 0: the reader has none, as there was none."""
+    event_id: str = ""
+    """Its random id, by which a restored or another database is noticed."""
+
+    def __str__(self) -> str:
+        return f"{self.seq}-{self.event_id}" if self.seq else _BEGINNING
+
+
+class CursorError(Exception):
+    """Changes after a cursor can't be told; the message says why, and what to do."""
+
+
+_AGAIN: Final = "start again without after: the oldest change that is kept comes first, and each is known by its id"
+
+
+def read_cursor(text: str) -> Cursor:
+    """Return the cursor that a reader was given as `next`.
+
+    Raises:
+        ValueError: it is none; the message says what is expected.
+    """
+    if text == _BEGINNING:
+        return Cursor()
+    found = _CURSOR.fullmatch(text)
+    if found is None:
+        raise ValueError("not a cursor; expected the value of next in the last answer")
+    return Cursor(int(found[1]), found[2])
+
+
+def check_cursor(cursor: Cursor, *, found: str | None, oldest: int | None) -> None:
+    """Check that no change after the cursor is missing.
+
+    Args:
+        cursor: the reader's.
+        found: the id of the change with its number; None: there is none.
+        oldest: the number of the oldest change that is kept; None: there is no change at all.
+
+    Raises:
+        CursorError: some may be missing, or the cursor is of another database.
+    """
+    is_first = cursor.seq == 0 and (oldest is None or oldest == 1)
+    if is_first or (cursor.seq and found == cursor.event_id):
+        return
+    if oldest is not None and cursor.seq < oldest:
+        raise CursorError(f"changes after this cursor are no longer kept; {_AGAIN}")
+    raise CursorError(f"this cursor is not of this database, which may have been restored from a backup; {_AGAIN}")
+
+
+@frozen(kw_only=True)
+class Change:
+    """One change of the outcome of a reminder or an appointment: what it was right after it."""
+
+    seq: int
+    event_id: str
+    at: datetime
+    kind: ChangeKind
+    subject_id: str
+    """The id of what has changed."""
+    ref: str | None
+    """The clinic's own name for it."""
+    appointment_id: str | None = None
+    """Of a reminder: the appointment that it belongs to."""
+    appointment_ref: str | None = None
+    status: str
+    response: str | None = None
+    end_code: EndCode | None = None
+    is_done: bool = False
+    attempts: int | None = None
+    call_outcome: CallOutcome | None = None
+    """How the last call for it has ended."""
+    spoken: bool = False
+    """Its message was spoken in that call."""
+
+    @property
+    def cursor(self) -> Cursor:
+        """Return the cursor of a reader whose last change this is."""
+        return Cursor(self.seq, self.event_id)
+
+    @property
+    def outcome(self) -> str:
+        """Return what it has come to, in the words of the report."""
+        if self.kind is ChangeKind.APPOINTMENT:
+            return _of_appointment(self.status, self.response)
+        return outcome(Status(self.status), self.response, self.end_code, is_done=self.is_done)
+
+    @property
+    def event(self) -> dict[str, str | int | None]:
+        """Return it as other systems receive it. It has no phone number and no message."""
+        is_reminder = self.kind is ChangeKind.REMINDER
+        appointment_id, appointment_ref = self.appointment_id, self.appointment_ref
+        call_outcome = as_spoken(self.call_outcome, is_spoken=self.spoken)
+        return {
+            "id": self.event_id,
+            "at": self.at.isoformat(timespec="milliseconds"),
+            "kind": self.kind.value,
+            "reminder_id": self.subject_id if is_reminder else None,
+            "reminder_ref": self.ref if is_reminder else None,
+            "appointment_id": appointment_id if is_reminder else self.subject_id,
+            "appointment_ref": appointment_ref if is_reminder else self.ref,
+            "status": self.status,
+            "outcome": self.outcome,
+            "response": self.response,
+            "end_code": self._end_code,
+            "attempts": self.attempts,
+            "call_outcome": None if call_outcome is None else call_outcome.value,
+        }
+
+    @property
+    def _end_code(self) -> str | None:
+        """Return why it ended, as the daemon notes it once it has looked at what another program has written."""
+        if self.kind is ChangeKind.APPOINTMENT or not Status(self.status).final:
+            return None
+        code = self.end_code
+        is_cancelled_elsewhere = self.status == Status.CANCELLED and code not in CANCELS
+        if is_cancelled_elsewhere or (code is None and self.status != Status.CALLED):
+            code = EndCode.CANCELLED_ELSEWHERE
+        return None if code is None else code.value
+
+
+def _of_appointment(status: str, response: str | None) -> str:
+    if status == Status.CANCELLED:
+        return Outcome.CANCELLED.value
+    by_response = {
+        Response.CONFIRMED.value: Outcome.CONFIRMED,
+        Response.CANCEL_REQUESTED.value: Outcome.WANTS_TO_CANCEL,
+        Response.OPTED_OUT.value: Outcome.OPTED_OUT,
+    }
+    found = by_response.get(response or "")
+    return status if found is None else found.value

@@ -1,0 +1,79 @@
+"""Read what a row of a table asks for, and check that its column of statuses is the appointment's."""
+
+from collections.abc import Iterable, Sequence
+
+from reminderd.core.requests import Reading, ReminderRequest, RequestText, normal_name, read_request
+from reminderd.core.tables.columns import Columns, ColumnsError
+from reminderd.core.tables.csv_rows import CsvRow
+from reminderd.core.tables.statuses import UNKNOWN_STATUS, Standing
+from reminderd.core.upsert import Cancellation
+
+
+def check_status(header: Sequence[str], columns: Columns, rows: Iterable[CsvRow]) -> None:
+    """Check that a column whose header is just `status` is the appointment's: every word in it is one of those above.
+
+    It may be the status of the patient, of an insurance, of a bill.
+
+    Raises:
+        ColumnsError: it may be something else.
+    """
+    if columns.is_status_sure or "status" not in columns.places:
+        return
+    for row in rows:
+        if row.mistake is None and columns.standing(row.cells) is None:
+            name = header[columns.places["status"][0]].strip()
+            what = f'status: "{name}" may be the status of the appointment or of something else'
+            why = f"line {row.line} has an unknown word"
+            expected = f'expected --map status="{name}" if it is the appointment\'s, or --map status= to ignore it'
+            raise ColumnsError([f"{what}: {why}; {expected}"])
+
+
+def read_row(
+    cells: Sequence[str], columns: Columns, *, width: int, reading: Reading
+) -> ReminderRequest | Cancellation | list[str]:
+    """Return the reminder that a row asks for or calls off, or everything that is wrong with it.
+
+    Empty cells say nothing.
+    """
+    if len(cells) > width and any(cells[width:]):
+        return [f"cells: more than the header has; expected {width}, and quotes around a delimiter inside a cell"]
+
+    def text(field: str) -> str | None:
+        return columns.text(field, cells).strip() or None
+
+    phone, message, ref = columns.text("phone_number", cells), text("message"), text("ref")
+    template = text("template") or (columns.template if message is None else None)
+    standing = columns.standing(cells)
+    written = RequestText(
+        phone_number=phone,
+        message=None if message is None and template is not None else columns.text("message", cells),
+        scheduled_at=columns.text("scheduled_at", cells),
+        expires_at=text("expires_at"),
+        timezone=text("timezone"),
+        language=text("language"),
+        name=text("name"),
+        provider=text("provider"),
+        place=text("place"),
+        ref=ref,
+        template=template,
+        appointment_at=text("appointment_at"),
+    )
+    read = read_request(written, reading)
+    if standing is None:
+        return [*(read if isinstance(read, list) else ()), UNKNOWN_STATUS]
+    if standing is Standing.STANDS:
+        return read
+    if isinstance(read, ReminderRequest):
+        return Cancellation(ref=read.ref, request=read, phone_number=read.phone_number)
+    number = _number_in(phone, reading)
+    is_unread = number is None and any(map(str.isdigit, phone))
+    is_named = ref is not None and not any(mistake.startswith("ref:") for mistake in read)
+    # Another patient's row may have this `ref`, so one with a number that can't be read calls nothing off.
+    return Cancellation(ref=normal_name(ref or ""), phone_number=number) if is_named and not is_unread else read
+
+
+def _number_in(text: str, reading: Reading) -> str | None:
+    try:
+        return reading.normalize(text)
+    except ValueError:
+        return None

@@ -1,0 +1,54 @@
+"""Have a row of `imports` say that an import runs, and at its end what became of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+
+from attrs import define
+
+from reminderd.clock import SystemClock
+from reminderd.core.imports import ImportStatus
+from reminderd.imports.loop import Tally
+from reminderd.store.errors import StoreUnavailableError
+from reminderd.store.imports import begin_import, end_import
+from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.transaction import transaction
+
+
+@define
+class Ending:
+    """How an import ends, if nothing fails."""
+
+    status: ImportStatus = ImportStatus.DONE
+    reason: str | None = None
+
+
+@contextmanager
+def recorded(connection: Connection, tally: Tally, *, file: str, profile: str | None, actor: str) -> Iterator[Ending]:
+    """Record an import from its beginning to its end; what fails is recorded, too, as far as that is possible."""
+    begin = partial(begin_import, file=file, profile=profile, actor=actor)
+    import_id = transaction(connection, begin, SystemClock().now())
+
+    def end(status: ImportStatus, reason: str | None) -> None:
+        done, rejected = tally.done, tally.rejected.lines
+        write = partial(end_import, import_id=import_id, status=status, done=done, rejected=rejected, reason=reason)
+        transaction(connection, write, SystemClock().now())
+
+    ending = Ending()
+    try:
+        yield ending
+    except BaseException as error:
+        status = ImportStatus.INTERRUPTED if isinstance(error, KeyboardInterrupt) else ImportStatus.FAILED
+        with suppress(StoreUnavailableError):  # the row then shows that it was not finished
+            end(status, _why(error))
+        raise
+    end(ending.status, ending.reason)
+
+
+def _why(error: BaseException) -> str | None:
+    """Return why an import has failed, without anything that is in its file."""
+    if isinstance(error, KeyboardInterrupt):
+        return None
+    if isinstance(error, StoreUnavailableError):
+        return str(error)
+    return error.strerror if isinstance(error, OSError) else f"unexpected error ({type(error).__name__})"

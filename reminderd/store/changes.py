@@ -1,0 +1,93 @@
+"""The changes of outcomes, in the order of their commits: pages of them for readers, and their retention.
+
+Triggers of the schema record them, in the transaction that changes an outcome.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from attrs import frozen
+
+from reminderd.core.changes import Change, ChangeKind, Cursor, check_cursor
+from reminderd.core.model import CallOutcome
+from reminderd.core.reasons import EndCode
+from reminderd.store.rows import Connection, Row, from_ms, to_ms
+
+_COLUMNS: Final = """
+SELECT seq, event_id, at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
+       call_outcome, spoken
+  FROM changes
+"""
+# What was erased is nobody's anymore.
+_AFTER: Final = f"{_COLUMNS} WHERE seq > :after AND subject_id <> '' ORDER BY seq LIMIT :limit"
+_BOUNDS: Final = """
+SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
+"""
+# The newest of the old ones stays, so that a reader who has it knows that none is missing after it.
+_TRIM: Final = """
+DELETE FROM changes
+ WHERE seq IN (SELECT seq FROM changes WHERE seq < :read ORDER BY seq LIMIT :limit)
+   AND seq < (SELECT max(seq) FROM changes WHERE at < :before AND seq < :read)
+"""
+_TRIM_BATCH: Final = 1_000
+_CODES: Final = {str(code): code for code in EndCode}
+_CALL_OUTCOMES: Final = {str(one): one for one in CallOutcome}
+
+
+@frozen(kw_only=True)
+class Page:
+    """Some changes, oldest first."""
+
+    changes: Sequence[Change]
+    cursor: Cursor
+    """Of a reader who has them."""
+
+
+def changes_after(connection: Connection, *, cursor: Cursor | None, limit: int) -> Page:
+    """Return the first changes after a cursor; None: the oldest that are kept.
+
+    Raises:
+        CursorError: changes may be missing in between, or the cursor is of another database.
+    """
+    bounds = connection.execute(_BOUNDS, {"seq": 0 if cursor is None else cursor.seq}).fetchone()
+    if cursor is not None:
+        check_cursor(cursor, found=bounds["found"], oldest=bounds["oldest"])
+    after = 0 if cursor is None else cursor.seq
+    rows = connection.execute(_AFTER, {"after": after, "limit": limit}).fetchall()
+    changes = [_change(row) for row in rows]
+    return Page(changes=changes, cursor=changes[-1].cursor if changes else cursor or Cursor())
+
+
+def newest_change(connection: Connection) -> int:
+    """Return the number of the newest change; 0: there is none."""
+    return int(connection.execute("SELECT coalesce(max(seq), 0) FROM changes").fetchone()[0])
+
+
+def trim_changes(connection: Connection, _now: datetime, *, before: datetime, read: int | None) -> int:
+    """Delete some of the changes from before a moment, and return how many.
+
+    Args:
+        connection: in a write transaction.
+        before: younger ones are kept.
+        read: the number of the newest change that is delivered everywhere: later ones are kept, however old they are.
+            None: nothing has to be delivered.
+    """
+    bounds = {"before": to_ms(before), "read": 2**62 if read is None else read, "limit": _TRIM_BATCH}
+    return connection.execute(_TRIM, bounds).rowcount
+
+
+def _change(row: Row) -> Change:
+    values: dict[str, Any] = {name: row[name] for name in ("seq", "event_id", "subject_id", "ref", "appointment_id")}
+    return Change(
+        **values,
+        at=from_ms(row["at"]),
+        kind=ChangeKind(row["kind"]),
+        status=row["status"],
+        response=row["response"],
+        end_code=_CODES.get(row["end_code"]),
+        is_done=bool(row["done"]),
+        attempts=row["attempts"],
+        call_outcome=_CALL_OUTCOMES.get(row["call_outcome"]),
+        spoken=bool(row["spoken"]),
+    )

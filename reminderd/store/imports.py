@@ -1,0 +1,80 @@
+"""Record what becomes of each file that is imported: one row of `imports` for each."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from reminderd.core.imports import ImportRecord, ImportStatus
+from reminderd.core.masking import without_numbers
+from reminderd.core.upsert import Intake
+from reminderd.store.rows import Connection, Row, from_ms, to_ms
+
+_COUNTS: Final[Mapping[Intake, str]] = {
+    Intake.ADDED: "added",
+    Intake.CHANGED: "changed",
+    Intake.HELD: "held",
+    Intake.UNCHANGED: "unchanged",
+    Intake.CANCELLED: "cancelled",
+    Intake.NOT_NEEDED: "not_needed",
+}
+"""The column of each count."""
+
+_COLUMNS: Final = f"id, at, finished_at, file, profile, actor, status, {', '.join(_COUNTS.values())}, rejected, reason"
+_BEGIN: Final = "INSERT INTO imports (at, file, profile, actor) VALUES (:now, :file, :profile, :actor) RETURNING id"
+_END: Final = f"""
+UPDATE imports SET finished_at = :now, status = :status, rejected = :rejected, reason = :reason,
+       {", ".join(f"{column} = :{column}" for column in _COUNTS.values())}
+ WHERE id = :id
+"""
+
+
+def begin_import(connection: Connection, now: datetime, *, file: str, profile: str | None, actor: str) -> int:
+    """Record that the import of a file begins, and return the id of its row."""
+    values = {"now": to_ms(now), "file": without_numbers(file), "profile": profile, "actor": actor}
+    return int(connection.execute(_BEGIN, values).fetchone()["id"])
+
+
+def end_import(
+    connection: Connection,
+    now: datetime,
+    *,
+    import_id: int,
+    status: ImportStatus,
+    done: Mapping[Intake, int],
+    rejected: int,
+    reason: str | None = None,
+) -> None:
+    """Record how an import has ended; its `reason` contains nothing about a patient."""
+    counts = {column: done.get(intake, 0) for intake, column in _COUNTS.items()}
+    ending = {"id": import_id, "now": to_ms(now), "status": status, "rejected": rejected, "reason": reason}
+    connection.execute(_END, {**ending, **counts})
+
+
+def imports_between(connection: Connection, *, since: datetime, until: datetime) -> list[ImportRecord]:
+    """Return the imports that began in a span of time, its end excluded, in their order."""
+    sql = f"SELECT {_COLUMNS} FROM imports WHERE at >= :since AND at < :until ORDER BY at, id"
+    found = connection.execute(sql, {"since": to_ms(since), "until": to_ms(until)}).fetchall()
+    return [_record(row) for row in found]
+
+
+def last_import(connection: Connection, *, actor: str | None = None) -> ImportRecord | None:
+    """Return the newest import, of this actor or of anybody; None: there was none."""
+    sql = f"SELECT {_COLUMNS} FROM imports WHERE actor = coalesce(:actor, actor) ORDER BY at DESC, id DESC LIMIT 1"
+    row = connection.execute(sql, {"actor": actor}).fetchone()
+    return None if row is None else _record(row)
+
+
+def _record(row: Row) -> ImportRecord:
+    finished_at = row["finished_at"]
+    return ImportRecord(
+        id=row["id"],
+        at=from_ms(row["at"]),
+        finished_at=None if finished_at is None else from_ms(finished_at),
+        file=row["file"],
+        profile=row["profile"],
+        actor=row["actor"],
+        status=ImportStatus(row["status"]),
+        done={intake: row[column] for intake, column in _COUNTS.items() if row[column]},
+        rejected=row["rejected"],
+        reason=row["reason"],
+    )

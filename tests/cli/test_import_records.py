@@ -1,0 +1,64 @@
+"""What `report` and `status` say about the imports of a day."""
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from reminderd.cli import importing
+from tests.cli.conftest import Terminal
+
+HEADER = "ref,phone,message,at\n"
+GOOD = "7,+4930123456,Tomorrow at nine.,2040-01-07 09:30\n"
+BAD = "8,030,Hello.,2040-01-07 09:30\n"
+
+
+def test_the_report_has_a_line_for_each_import_of_the_day(terminal: Terminal) -> None:
+    (terminal.folder / "list.csv").write_text(HEADER + GOOD + BAD)
+    for code in (1, 1):
+        terminal.type("import", "list.csv", code=code)
+    said = terminal.type("report").stdout.splitlines()
+    assert [line.partition(": ")[2] for line in said[-2:]] == [
+        "list.csv: 1 added, 0 changed, 0 unchanged, 1 rejected",
+        "list.csv: 0 added, 0 changed, 1 unchanged, 1 rejected",
+    ]
+    assert [one["file"] for one in terminal.json("report")["imports"]] == ["list.csv", "list.csv"]
+    assert "list.csv" not in terminal.type("report", "--date", "yesterday").stdout
+
+
+def test_the_status_has_the_last_import(terminal: Terminal) -> None:
+    terminal.add()
+    assert json.loads(terminal.type("status", "--json", code=1).stdout)["last_import"] is None
+    (terminal.folder / "list.csv").write_text(HEADER + GOOD)
+    terminal.type("import", "list.csv")
+    found: dict[str, Any] = json.loads(terminal.type("status", "--json", code=1).stdout)["last_import"]
+    assert (found["file"], found["status"], found["added"], found["rejected"]) == ("list.csv", "done", 1, 0)
+
+
+def test_a_dry_run_is_not_recorded(terminal: Terminal) -> None:
+    terminal.add()
+    (terminal.folder / "list.csv").write_text(HEADER + GOOD)
+    terminal.type("import", "list.csv", "--dry-run")
+    assert terminal.json("report")["imports"] == []
+
+
+def test_an_import_that_is_interrupted_or_fails_is_recorded_as_that(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (terminal.folder / "list.csv").write_text(HEADER + GOOD)
+
+    def interrupted(*_arguments: object) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return False
+
+    def failing(*_arguments: object) -> bool:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importing, "import_rows", interrupted)
+    terminal.type("import", "list.csv", code=130)
+    monkeypatch.setattr(importing, "import_rows", failing)
+    terminal.type("import", "list.csv", code=1)
+    first, second = terminal.json("report")["imports"]
+    assert (first["status"], first["reason"]) == ("interrupted", None)
+    assert (second["status"], second["reason"]) == ("failed", "No space left on device")

@@ -1,0 +1,119 @@
+"""Profiles of imports: sections with names of the clinic's own."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from attrs import fields
+
+from reminderd.config import Config, ConfigError, ProfileConfig, changes, load_config
+from tests.config.test_example import EXAMPLE
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Callable[[str], Config]:
+    def load(text: str) -> Config:
+        (tmp_path / "config.toml").write_text(text, encoding="utf-8")
+        return load_config(None, {}, tmp_path)
+
+    return load
+
+
+def errors_of(loaded: Callable[[str], Config], text: str) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        loaded(text)
+    return caught.value.errors
+
+
+def test_a_profile_is_a_section_with_a_name_of_the_clinics_own(loaded: Callable[[str], Config]) -> None:
+    config = loaded("""
+        [messages.templates]
+        checkup = "Your check-up is tomorrow."
+        [import.profiles.practice]
+        encoding = "windows-1252"
+        template = "checkup"
+        columns = { phone_number = "Handy" }
+        [import.profiles.practice.status]
+        "Verschoben" = "over"
+        [import.profiles.lab]
+    """)
+    assert config.import_.profiles == {
+        "practice": ProfileConfig(
+            encoding="windows-1252",
+            template="checkup",
+            columns={"phone_number": "Handy"},
+            status={"Verschoben": "over"},
+        ),
+        "lab": ProfileConfig(),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ('encoding = "klingon"', "].encoding", "is unknown; expected a name like utf-8"),
+        ('dates = "ymd"', "].dates", '(did you mean mdy?); expected one of "", "dmy", "mdy"'),
+        (
+            'columns = { phone_numbr = "Handy" }',
+            "].columns",
+            "an unknown column (did you mean phone_number?)",
+        ),
+        ('columns = { phone_number = "" }', "].columns", "the header for phone_number is empty"),
+        ('status = { "Moved" = "ended" }', "].status", "entry 1 has a meaning that is unknown; expected a section of"),
+        ('status = { "No-Show" = "over", "no show" = "over" }', "].status", "entry 2 is empty, or the same word"),
+        ('template = "checkup"', "].template", "is not in [messages.templates]; expected it there"),
+        ('files = "daily/*.csv"', "].files", "contains a slash"),
+        ('format = "xlsx"', "].format", 'is unknown; expected one of "", "csv"'),
+        ('country = "Germany"', "].country", "is not a country code"),
+        ('country = "DE"\n[clinic]\ncountry = "US"', "].country", "is no country that may be called; expected one of"),
+        ('datse = "dmy"', "].datse", "unknown key"),
+        ("files = 3", "].files", "is a whole number; expected a pattern"),
+    ],
+)
+def test_a_mistake_in_a_profile_names_the_profile_and_the_key(
+    loaded: Callable[[str], Config], text: str, where: str, words: str
+) -> None:
+    [error] = errors_of(loaded, f"[import.profiles.practice]\n{text}")
+    assert error.startswith(f"config.toml: [import.profiles.practice{where}: ")
+    assert words in error
+
+
+def test_every_mistake_in_every_profile_is_listed(loaded: Callable[[str], Config]) -> None:
+    found = errors_of(
+        loaded,
+        '[import.profiles.one]\ndates = "ymd"\nfiles = ""\n'
+        '[import.profiles.two]\nencoding = "klingon"\n[import.profile]\n',
+    )
+    assert [error.partition(": ")[2].partition(":")[0] for error in found] == [
+        "[import.profiles.one].files",
+        "[import.profiles.one].dates",
+        "[import.profiles.two].encoding",
+        "[import.profile]",
+    ]
+    assert found[-1].endswith("unknown section (did you mean import.profiles?); expected one of import.profiles")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('[import.profiles."Our Lab"]', "the name of section 1 is not allowed; expected sections like"),
+        ("[import]\nprofiles = 3", "is not a section; expected sections like"),
+        ("[import.profiles]\npractice = 3", "contains something other than sections; expected sections like"),
+    ],
+)
+def test_what_is_no_section_of_a_profile_is_refused(loaded: Callable[[str], Config], text: str, words: str) -> None:
+    [error] = errors_of(loaded, text)
+    assert error.startswith(f"config.toml: [import].profiles: {words}")
+
+
+def test_profiles_may_change_while_the_daemon_runs(loaded: Callable[[str], Config]) -> None:
+    before, after = loaded(""), loaded('[import.profiles.practice]\ndates = "dmy"')
+    found = changes(before, after)
+    assert (found.at_once, found.later) == ((("import", "profiles"),), ())
+    assert found.config.import_ == after.import_
+
+
+def test_the_example_explains_every_key_of_a_profile() -> None:
+    written = re.findall(r"^#     ([a-z_]+) = .*#", EXAMPLE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert written == [attribute.name for attribute in fields(ProfileConfig)]

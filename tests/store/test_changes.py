@@ -1,0 +1,223 @@
+"""Each change of an outcome is recorded once, in order, in its transaction, whichever program makes it."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reminderd.core.answers import Accepted
+from reminderd.core.changes import Cursor, CursorError
+from reminderd.core.script.prompts import Question
+from reminderd.store import reminders
+from reminderd.store.changes import changes_after, newest_change, trim_changes
+from reminderd.store.personal_data import erase, record
+from reminderd.store.reminders import Source
+from reminderd.store.rows import to_ms
+from tests.support.builders import DAY, NOW, a_report
+from tests.support.store import Store, a_store
+
+STAFF = Source(actor="anna")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "clinic.db") as store:
+        yield store
+
+
+def events(store: Store) -> list[dict[str, Any]]:
+    return [one.event for one in changes_after(store.connection, cursor=None, limit=1_000).changes]
+
+
+def told(store: Store) -> list[tuple[Any, Any, Any]]:
+    return [(one["status"], one["response"], one["end_code"]) for one in events(store)]
+
+
+def act(store: Store, change: Any, **more: Any) -> None:
+    store.write(partial(change, reminder_id="r1", rules=store.rules, source=STAFF, **more))
+
+
+def sql(store: Store, statement: str) -> None:
+    store.connection.execute(statement)
+
+
+def look_at(store: Store) -> None:
+    """What the daemon does with a row that another program has written; the triggers go by the machine's clock."""
+    sql(store, f"UPDATE reminders SET wake_at = {to_ms(store.now)}")
+    store.claim()
+
+
+def test_a_call_is_one_change_at_its_end(store: Store) -> None:
+    store.insert(ref="a7")
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    assert events(store) == [], "what a call goes through is no outcome"
+    store.report(a_report("ringing", reminder_id="r1", attempt_id=action.call.id))
+    assert events(store) == []
+    store.later(timedelta(minutes=1))
+    store.report(a_report(reminder_id="r1", attempt_id=action.call.id))
+    store.report(a_report(reminder_id="r1", attempt_id=action.call.id))
+    [event] = events(store)
+    assert (event["status"], event["outcome"], event["attempts"], event["call_outcome"]) == (
+        "called",
+        "reached",
+        1,
+        "heard",
+    )
+    assert (event["reminder_id"], event["reminder_ref"]) == ("r1", "a7")
+    assert event["at"] == store.now.isoformat(timespec="milliseconds")
+    assert len(event["id"]) == 32
+
+
+def test_an_answer_by_key_is_a_change_of_its_own(store: Store) -> None:
+    store.insert()
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    asked = a_report("in-progress", reminder_id="r1", attempt_id=action.call.id)
+    store.pick_up(asked)
+    store.press(asked, "2")
+    store.press(asked, "2", Question.CANCEL)
+    assert told(store)[-1] == ("called", "cancel_requested", None)
+    before = len(events(store))
+    store.report(a_report(reminder_id="r1", attempt_id=action.call.id))
+    assert len(events(store)) == before
+
+
+def test_what_staff_do_is_a_change_until_it_is_taken_back(store: Store) -> None:
+    store.insert()
+    act(store, reminders.note_done, note=None)
+    act(store, reminders.note_done, note="again")
+    act(store, reminders.call_again)
+    act(store, reminders.cancel)
+    assert [(one["status"], one["outcome"]) for one in events(store)] == [
+        ("cancelled", "done by staff"),
+        ("scheduled", "waiting"),
+        ("cancelled", "cancelled"),
+    ]
+    sql(store, "UPDATE reminders SET status = 'failed', end_code = 'no_report', revision = revision + 1")
+    act(store, reminders.note_done, note=None)
+    assert [one["outcome"] for one in events(store)[-2:]] == ["not reached", "done by staff"]
+
+
+def test_what_another_program_writes_is_one_change_in_its_own_transaction(store: Store) -> None:
+    store.insert()
+    sql(store, "BEGIN")
+    sql(store, "UPDATE reminders SET status = 'cancelled', last_error = 'moved'")
+    assert [one["end_code"] for one in events(store)] == ["cancelled_elsewhere"]
+    sql(store, "ROLLBACK")
+    assert events(store) == []
+    sql(store, "UPDATE reminders SET status = 'cancelled', last_error = 'moved'")
+    look_at(store)
+    assert store.reminder().end_code == "cancelled_elsewhere"
+    assert told(store) == [("cancelled", None, "cancelled_elsewhere")], "that the daemon notes it is no other change"
+    sql(store, "UPDATE reminders SET message = 'Hello', scheduled_at = scheduled_at + 1")
+    assert len(events(store)) == 1
+
+
+@pytest.mark.parametrize("status", ["called", "failed", "expired"])
+def test_a_move_by_another_program_is_a_change_once_the_reminder_waits_again(store: Store, status: str) -> None:
+    store.insert()
+    [action] = store.claim()
+    store.answer(action, Accepted("ext-1"))
+    store.report(a_report(reminder_id="r1", attempt_id=action.call.id))
+    sql(store, f"UPDATE reminders SET status = '{status}', response = 'confirmed', revision = revision + 1")
+    before = len(events(store))
+    sql(store, f"UPDATE reminders SET scheduled_at = {to_ms(NOW + DAY)}")
+    look_at(store)
+    assert told(store)[before:] == [("scheduled", None, None)]
+
+
+def test_a_row_that_is_written_again_after_its_outcome_waits_again(store: Store) -> None:
+    store.insert()
+    write = f"REPLACE INTO reminders (id, phone_number, message, scheduled_at) VALUES ('r1', '+1', '', {to_ms(NOW)})"
+    sql(store, write)
+    assert events(store) == []
+    act(store, reminders.cancel)
+    sql(store, write)
+    assert [one["status"] for one in events(store)] == ["cancelled", "scheduled"]
+    store.insert("r2", status="called", response="confirmed")
+    assert told(store)[-1] == ("called", "confirmed", None)
+
+
+def test_an_unexpected_word_of_another_program_changes_the_answer(store: Store) -> None:
+    store.insert()
+    sql(store, "UPDATE reminders SET response = 'by mail'")
+    sql(store, "UPDATE reminders SET response = 'by mail'")
+    assert told(store) == [("scheduled", "by mail", None)]
+
+
+# Pages and cursors
+
+
+def cancelled(store: Store, count: int, first: int = 1) -> None:
+    for number in range(first, first + count):
+        store.insert(f"c{number}", status="cancelled")
+
+
+def test_pages_follow_each_other_without_a_gap(store: Store) -> None:
+    empty = changes_after(store.connection, cursor=None, limit=2)
+    assert (empty.changes, empty.cursor, newest_change(store.connection)) == ([], Cursor(), 0)
+    cancelled(store, 3)
+    first = changes_after(store.connection, cursor=empty.cursor, limit=2)
+    second = changes_after(store.connection, cursor=first.cursor, limit=2)
+    assert [one.subject_id for one in (*first.changes, *second.changes)] == ["c1", "c2", "c3"]
+    last = changes_after(store.connection, cursor=second.cursor, limit=2)
+    assert (last.changes, last.cursor) == ([], second.cursor)
+    assert newest_change(store.connection) == second.cursor.seq == 3
+
+
+def test_a_cursor_of_another_database_is_refused_though_it_has_a_change_of_that_number(
+    store: Store, tmp_path: Path
+) -> None:
+    cancelled(store, 3)
+    with a_store(tmp_path / "other.db") as other:
+        cancelled(other, 3)
+        with pytest.raises(CursorError, match="restored"):
+            changes_after(
+                other.connection, cursor=changes_after(store.connection, cursor=None, limit=2).cursor, limit=2
+            )
+
+
+def test_old_changes_go_but_for_the_newest_of_them_which_a_reader_may_have(store: Store) -> None:
+    cancelled(store, 3)
+    reader = changes_after(store.connection, cursor=None, limit=9).cursor
+    behind = changes_after(store.connection, cursor=None, limit=1).cursor
+    sql(store, "UPDATE changes SET at = 0")
+    cancelled(store, 2, first=4)
+    sql(store, f"UPDATE changes SET at = {to_ms(NOW)} WHERE seq > 3")
+    trim = partial(trim_changes, before=NOW, read=None)
+    assert store.write(trim) == 2
+    assert store.write(trim) == 0
+    assert [one.seq for one in changes_after(store.connection, cursor=reader, limit=9).changes] == [4, 5]
+    for lost in (behind, Cursor()):
+        with pytest.raises(CursorError, match="no longer kept"):
+            changes_after(store.connection, cursor=lost, limit=9)
+    assert [one.seq for one in changes_after(store.connection, cursor=None, limit=9).changes] == [3, 4, 5]
+
+
+def test_what_was_not_delivered_everywhere_is_kept_however_old_it_is(store: Store) -> None:
+    cancelled(store, 5)
+    sql(store, "UPDATE changes SET at = 0")
+    store.write(partial(trim_changes, before=NOW, read=3))
+    assert [one.seq for one in changes_after(store.connection, cursor=None, limit=9).changes] == [2, 3, 4, 5]
+
+
+def test_a_reader_whose_last_change_was_erased_reads_on_and_erased_ones_are_told_to_nobody(store: Store) -> None:
+    store.insert("a", "+12025550101", status="called")
+    reader = changes_after(store.connection, cursor=None, limit=9).cursor
+    store.insert("b", "+12025550102", status="called")
+    store.insert("c", "+12025550103", status="called")
+    for number in ("+12025550101", "+12025550102"):
+        store.write(partial(erase, phone_number=number, actor="anna"))
+    for cursor in (reader, None):
+        [left] = changes_after(store.connection, cursor=cursor, limit=9).changes
+        assert left.subject_id == "c"
+
+
+def test_what_is_exported_about_a_number_has_the_changes_of_its_reminders(store: Store) -> None:
+    store.insert("a", "+12025550101", status="called", response="confirmed")
+    [change] = record(store.connection, phone_number="+12025550101").changes["a"]
+    assert (change["status"], change["response"]) == ("called", "confirmed")

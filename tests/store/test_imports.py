@@ -1,0 +1,62 @@
+from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from reminderd.core.imports import ImportRecord, ImportStatus
+from reminderd.core.upsert import Intake
+from reminderd.store.imports import begin_import, end_import, imports_between, last_import
+from tests.support.builders import HOUR, NOW, SECOND
+from tests.support.store import Store, a_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with a_store(tmp_path / "reminderd.db") as store:
+        yield store
+
+
+def begun(store: Store, file: str = "list.csv", actor: str = "anna") -> int:
+    return store.write(partial(begin_import, file=file, profile="practice", actor=actor))
+
+
+def test_an_import_is_recorded_from_its_beginning_to_its_end(store: Store) -> None:
+    import_id = begun(store)
+    running = last_import(store.connection)
+    assert running is not None
+    assert (running.status, running.finished_at, running.done) == (ImportStatus.RUNNING, None, {})
+    store.later(SECOND)
+    done = {Intake.ADDED: 2, Intake.NOT_NEEDED: 1}
+    ending = partial(end_import, status=ImportStatus.FAILED, done=done, rejected=3, reason="disk full")
+    store.write(partial(ending, import_id=import_id))
+    assert last_import(store.connection) == ImportRecord(
+        id=import_id,
+        at=NOW,
+        finished_at=NOW + SECOND,
+        file="list.csv",
+        profile="practice",
+        actor="anna",
+        status=ImportStatus.FAILED,
+        done=done,
+        rejected=3,
+        reason="disk full",
+    )
+
+
+def test_a_number_in_the_name_of_a_file_is_not_kept(store: Store) -> None:
+    begun(store, "+4930123456.csv")
+    [record] = imports_between(store.connection, since=NOW, until=NOW + HOUR)
+    assert "123456" not in record.file
+
+
+def test_imports_are_found_by_their_day_and_by_who_did_them(store: Store) -> None:
+    first = begun(store)
+    store.later(HOUR)
+    second = begun(store, actor="folder")
+    between = partial(imports_between, store.connection)
+    assert [one.id for one in between(since=NOW, until=NOW + HOUR)] == [first]
+    assert [one.id for one in between(since=NOW, until=NOW + timedelta(days=1))] == [first, second]
+    found = [last_import(store.connection, actor=actor) for actor in ("anna", "folder", "nobody", None)]
+    assert [one and one.id for one in found] == [first, second, None, second]
