@@ -65,9 +65,15 @@ def test_the_environment_sets_the_cadence(tmp_path: Path) -> None:
         ('before = ["soon"]', "[reminders].before: entry 1 is not a time before an appointment; expected a list of"),
         ('before = ["1 day", "1  days"]', "[reminders].before: entry 2 is there twice; expected a list of times"),
         ('before = "1 day"', "[reminders].before: is text; expected a list of times before an appointment"),
-        ('template = "vist"', "[reminders].template: is unknown (did you mean visit?); expected one of visit, surgery"),
+        (
+            'template = "visits"',
+            "[reminders].template: is unknown (did you mean visit?); expected one of visit, surgery",
+        ),
         ('types.x.template = "y"', "[reminders.types.x].template: is unknown; expected one of visit, surgery"),
-        ('types.x.befor = ["1 day"]', "[reminders.types.x].befor: unknown key (did you mean before?); expected one of"),
+        (
+            'types.x.befores = ["1 day"]',
+            "[reminders.types.x].befores: unknown key (did you mean before?); expected one of",
+        ),
         ('types.x.before = ["2 x"]', "[reminders.types.x].before: entry 1 is not a time before an appointment"),
         ("types = 3", "[reminders].types: is not a section; expected a section for each type of appointment"),
         ("types.x = 3", "[reminders].types: contains something other than sections; expected a section for each"),
@@ -81,11 +87,11 @@ def test_what_is_wrong_is_said_with_its_place_and_what_is_expected(tmp_path: Pat
 
 
 def test_all_errors_of_all_types_are_listed(tmp_path: Path) -> None:
-    found = errors(tmp_path, '[reminders.types]\na.before = ["x"]\nb.before = ["y"]\nc = { templat = "visit" }')
+    found = errors(tmp_path, '[reminders.types]\na.before = ["x"]\nb.before = ["y"]\nc = { templates = "visit" }')
     assert [error.partition(":")[0] for error in found] == [
         "[reminders.types.a].before",
         "[reminders.types.b].before",
-        "[reminders.types.c].templat",
+        "[reminders.types.c].templates",
     ]
 
 
