@@ -26,7 +26,7 @@ pytestmark = needs_caddy
 FORM = "application/x-www-form-urlencoded"
 
 REFUSED = {502, 503}
-"""Tried in vain; not tried, as it was known to be down."""
+"""Tried without an answer; not tried, as it was known to be down."""
 
 SHUT = (
     "/",

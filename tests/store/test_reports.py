@@ -214,8 +214,8 @@ def test_key_9_cancels_all_waiting_reminders_of_the_number_in_one_transaction(st
 def test_if_one_reminder_cannot_be_cancelled_nothing_of_key_9_is_recorded(store: Store, line: Report) -> None:
     store.insert("r2", scheduled_at=1_900_000_000_000)
     store.connection.execute(
-        "CREATE TEMP TRIGGER trouble BEFORE UPDATE ON reminders WHEN NEW.id = 'r2'"
-        " BEGIN SELECT RAISE(ABORT, 'trouble'); END"
+        "CREATE TEMP TRIGGER failing BEFORE UPDATE ON reminders WHEN NEW.id = 'r2'"
+        " BEGIN SELECT RAISE(ABORT, 'failed'); END"
     )
     before = everything(store)
     with pytest.raises(IntegrityError):
