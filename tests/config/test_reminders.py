@@ -71,8 +71,8 @@ def test_the_environment_sets_the_cadence(tmp_path: Path) -> None:
         ),
         ('types.x.template = "y"', "[reminders.types.x].template: is unknown; expected one of visit, surgery"),
         (
-            'types.x.befores = ["1 day"]',
-            "[reminders.types.x].befores: unknown key (did you mean before?); expected one of",
+            'types.x.before_it = ["1 day"]',
+            "[reminders.types.x].before_it: unknown key (did you mean before?); expected one of",
         ),
         ('types.x.before = ["2 x"]', "[reminders.types.x].before: entry 1 is not a time before an appointment"),
         ("types = 3", "[reminders].types: is not a section; expected a section for each type of appointment"),
