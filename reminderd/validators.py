@@ -25,6 +25,7 @@ from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
 from reminderd.core.script.scripts import PLACEHOLDERS
+from reminderd.core.script.tags import language_tag, primary
 from reminderd.core.script.templates import TEMPLATE_PLACEHOLDERS
 from reminderd.core.script.unfilled import unfilled
 from reminderd.core.tables.columns import FIELDS, MAY_BE_NONE
@@ -356,6 +357,24 @@ def alert_urls_error(urls: tuple[str, ...]) -> str | None:
 def language_error(text: str) -> str | None:
     """Reject what is not a language tag (BCP 47)."""
     return None if _LANGUAGE.fullmatch(text) else "is not a language tag"
+
+
+def may_be_language(name: str) -> bool:
+    """Return whether the name of a section looks like a language tag."""
+    return _LANGUAGE.fullmatch(name) is not None
+
+
+def language_section_error(name: str, own: str) -> str | None:
+    """Reject a section for a language that is not known, or is the clinic's `own`; with what is expected."""
+    try:
+        tag = language_tag(name)
+    except ValueError as error:
+        return f"is {error}"
+    if tag != name:
+        return 'is not a language tag in its usual form; expected one like "es" or "es-MX"'
+    if name.lower() in {own.lower(), primary(own)}:
+        return "is the clinic's own language; expected its texts in [messages]"
+    return None
 
 
 def voice_error(text: str) -> str | None:

@@ -30,7 +30,7 @@ from reminderd.config.schema import (
     planning_of,
     provider_section,
     rules_of,
-    script_of,
+    scripts_of,
     templates_of,
     with_provider,
 )
@@ -71,7 +71,7 @@ __all__ = [
     "planning_of",
     "provider_section",
     "rules_of",
-    "script_of",
+    "scripts_of",
     "templates_of",
     "with_provider",
     "written",

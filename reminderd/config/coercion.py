@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
-from attrs import Attribute, fields, frozen
+from attrs import Attribute, evolve, fields, frozen
 from cattrs import AttributeValidationNote, ClassValidationError, Converter, ForbiddenExtraKeysError
 from cattrs.gen import make_dict_structure_fn, override
 
 from reminderd.config.paths import all_keys, members, section_of, written
-from reminderd.config.schema import Config
+from reminderd.config.schema import Config, MessagesConfig
 from reminderd.keys import EXPECTED, SECTIONS, KeyPath, name_of
-from reminderd.validators import did_you_mean, suggestion
+from reminderd.validators import did_you_mean, language_section_error, may_be_language, suggestion
 
 _WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _SWITCHES: Final = {"true": True, "false": False}
@@ -52,10 +52,45 @@ def structured(tree: dict[str, Any]) -> tuple[Config, list[StructureError]]:
     """Return the configuration and all errors in it; with errors, it is the default one."""
     converter = Converter()
     _register(converter, Config)
+    whole, found = _with_languages(tree)
+    config = Config()
     try:
-        return converter.structure(tree, Config), []
+        config = converter.structure(whole, Config)
     except ClassValidationError as error:
-        return Config(), list(_errors(error, (), tree))
+        found += [evolve(one, path=_as_written(one.path)) for one in _errors(error, (), whole)]
+    return Config() if found else config, found
+
+
+_LANGUAGES: Final = ("messages", "languages")
+"""The key whose sections are written without its name, as `[messages.es]`."""
+
+
+def _with_languages(tree: dict[str, Any]) -> tuple[dict[str, Any], list[StructureError]]:
+    """Return the tree with the sections of languages below their key, and an error for each that is of none."""
+    section, key = _LANGUAGES
+    messages = tree.get(section)
+    if not isinstance(messages, dict):
+        return tree, []
+    found: list[StructureError] = []
+    by_language = {name: one for name, one in messages.items() if isinstance(one, dict) and may_be_language(name)}
+    own = _coerced(messages.get("language", MessagesConfig().language), str)
+    for name in by_language:
+        mistake = language_section_error(name, str(own))
+        if mistake is not None:
+            found.append(StructureError((section, name), mistake, is_section=True))
+    others = {name: one for name, one in messages.items() if name not in by_language}
+    if isinstance(others.get(key), dict):
+        del others[key]
+        mistake = "unknown section; expected each language by itself, like [messages.es]"
+        found.append(StructureError(_LANGUAGES, mistake, is_section=True))
+    wrong = {one.path for one in found}
+    kept = {name: one for name, one in by_language.items() if (section, name) not in wrong}
+    return {**tree, section: others | ({key: kept} if kept else {})}, found
+
+
+def _as_written(path: KeyPath) -> KeyPath:
+    """Return where something is written that is wrong."""
+    return (path[0], *path[2:]) if path[:2] == _LANGUAGES and len(path) > len(_LANGUAGES) else path
 
 
 def _register(converter: Converter, section: type) -> None:

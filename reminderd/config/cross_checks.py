@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Final
 
-from reminderd.config.schema import DAYS, Config, numbering_of, script_of
+from reminderd.config.schema import DAYS, Config, numbering_of, scripts_of
 from reminderd.core.phone import territories_of
 from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
@@ -26,6 +26,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _hours(config)
     yield from _reminders(config)
     yield from _profiles(config)
+    yield from _languages(config)
     yield from _provider(config)
     yield from _addresses_and_files(config)
 
@@ -49,7 +50,7 @@ def _place(config: Config) -> Iterator[CheckError]:
 
 
 def _hours(config: Config) -> Iterator[CheckError]:
-    calling, limits, templates = config.calling, config.limits, config.messages.templates.values()
+    calling, limits, templates = config.calling, config.limits, tuple(config.messages.all_templates)
     if calling.start == calling.end:
         expected = 'expected another time, or start = "00:00" and end = "24:00" for the whole day'
         yield (("calling", "end"), ("calling", "start")), f"is the same as start; {expected}"
@@ -91,6 +92,16 @@ def _profiles(config: Config) -> Iterator[CheckError]:
             yield ((*section, "country"), *places), f"{mistake}; expected one of {', '.join(sorted(countries))}"
 
 
+def _languages(config: Config) -> Iterator[CheckError]:
+    known = config.messages.templates
+    for tag, section in config.messages.languages.items():
+        for place, name in enumerate(section.templates, start=1):
+            if name not in known:
+                expected = f"expected one of {', '.join(known)}" if known else "expected it there, too"
+                what = f"entry {place} is not in [messages.templates]{did_you_mean(name, known)}"
+                yield (("messages", tag, "templates"), ("messages", "templates")), f"{what}; {expected}"
+
+
 def _provider(config: Config) -> Iterator[CheckError]:
     yield from config.provider.settings.errors(config.web.public_base_url)
 
@@ -125,7 +136,15 @@ def config_warnings(config: Config) -> list[str]:
             "anybody who reaches [metrics].host can read the metrics; set it to 127.0.0.1, or put a firewall in front"
         )
     if config.provider.settings.asks_what_to_say:  # others get the message alone, and speak it in their own way
-        found += advice(script_of(config))
+        scripts = scripts_of(config)
+        found += advice(scripts.own)
+        for tag, script in scripts.by_language.items():
+            found += advice(script, f"messages.{tag}")
+    for tag, section in config.messages.languages.items():
+        missing = [name for name in config.messages.templates if name not in section.templates]
+        if missing:
+            what = f"[messages.{tag}.templates] lacks {', '.join(missing)}"
+            found.append(f"{what}: what is missing there is spoken in {config.messages.language}")
     return found
 
 

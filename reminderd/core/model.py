@@ -331,6 +331,7 @@ class Member:
     """The reminder was deleted since."""
 
 
-def digest(message: str) -> str:
-    """Return what distinguishes a message from any other, and reveals nothing of it in the logs."""
-    return sha256(message.encode(errors="surrogatepass")).hexdigest()
+def digest(message: str, language: str | None = None) -> str:
+    """Return what distinguishes a message and its language from any other, and reveals nothing of it in the logs."""
+    text = message if language is None else f"{language}\n{message}"
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()

@@ -14,6 +14,8 @@ from reminderd.core.answers import Capabilities
 from reminderd.core.phone import ANY_NUMBER, Numbering
 from reminderd.core.schedule.cadence import Cadence
 from reminderd.core.schedule.calling_hours import CallingHours
+from reminderd.core.script.prompts import Prompt, seconds
+from reminderd.core.script.scripts import Scripts, spoken
 from reminderd.core.script.templates import NO_TEMPLATES, Templates
 
 WEEK: Final = timedelta(days=7)
@@ -148,8 +150,8 @@ class Rules:
     """Which calls are planned for appointments."""
     voicemail_is_reached: bool = False
     """A voicemail counts as having reached the patient."""
-    greeting_takes: timedelta = timedelta(0)
-    """How long the greeting before a message takes to speak, where we are asked what to speak."""
+    scripts: Scripts = field(factory=Scripts)
+    """What is spoken in a call, by language."""
     leave_voicemail: bool = True
     """Leave word on a machine instead of hanging up."""
     provider: str = "generic"
@@ -169,6 +171,10 @@ class Rules:
             (numbering.country, sorted(numbering.allowed), sorted(numbering.own)),
         )
         return sha256(repr(parts).encode()).hexdigest()
+
+    def greeting_takes(self, language: str | None) -> timedelta:
+        """Return how long the greeting before a message takes to speak, in a language (None: the clinic's own)."""
+        return timedelta(seconds=seconds(spoken(Prompt.GREETING, self.scripts.of(language), "")))
 
     def redial_delay(self, calls: int) -> timedelta:
         """Return how long to wait after so many calls of a reminder, at least one."""

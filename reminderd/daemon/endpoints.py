@@ -9,7 +9,7 @@ from uuid import uuid4
 from attrs import frozen
 from loguru import logger
 
-from reminderd.config import Config, script_of, templates_of
+from reminderd.config import Config, templates_of
 from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
@@ -17,7 +17,7 @@ from reminderd.core.phone import patient_number
 from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
 from reminderd.daemon.feed import Feed
 from reminderd.engine.breaker import AddressPause, Breaker
@@ -51,9 +51,13 @@ class DatabaseRecorder:
     database: Database
     rules: Rules
     breaker: Breaker
-    script: Script
     knows_one_call: bool = False
     """Whether the database has one call only, and another database has all others."""
+
+    @property
+    def scripts(self) -> Scripts:
+        """Return what is spoken around a message, and by which voice, in each language."""
+        return self.rules.scripts
 
     async def report(self, report: Report) -> Transition:
         """Settle a report; return after the commit."""
@@ -124,7 +128,7 @@ def note_answer(status: int, address: AddressPause) -> None:
         address.asked_without_answer = True
 
 
-def webhooks(config: Config, context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:
+def webhooks(context: Context, provider: WebhookProvider, *, knows_one_call: bool = False) -> Webhooks:
     """Return the webhooks of the configured provider.
 
     With `knows_one_call`, the database has one call only, and another database has all others.
@@ -133,7 +137,6 @@ def webhooks(config: Config, context: Context, provider: WebhookProvider, *, kno
         database=context.database,
         rules=context.rules,
         breaker=context.memory.breaker,
-        script=script_of(config),
         knows_one_call=knows_one_call,
     )
     return Webhooks(provider=provider, recorder=recorder)

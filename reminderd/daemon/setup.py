@@ -169,7 +169,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         note_answer(status, daemon.memory.breaker.address)
 
     app = build_app(
-        webhooks=webhooks(config, context, provider, knows_one_call=options.knows_one_call),
+        webhooks=webhooks(context, provider, knows_one_call=options.knows_one_call),
         health=Health(readiness=look.readiness, doings=look.doings),
         limits=RequestLimits(body_bytes=config.web.max_body_bytes),
         api=api(config, database=daemon.database, rules=context.rules, feed=feed),

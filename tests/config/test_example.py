@@ -28,6 +28,8 @@ CAREFUL: dict[tuple[str, str], Any] = {
 def defaults() -> Iterator[tuple[str, str, object]]:
     """Yield every key as its section, headed as in TOML, its name and its default."""
     for path, attribute in all_keys():
+        if path == ("messages", "languages"):  # its sections are written without its name
+            continue
         yield ".".join(path[:-1]), path[-1], attribute.default
 
 

@@ -3,7 +3,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from attrs import evolve
 from loguru import logger
 
 from reminderd.config import Config, MessagesConfig, rules_of
@@ -315,13 +314,14 @@ def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, r
 
 def test_the_defaults_match_the_cores() -> None:
     found = rules_of(Config(), provider="generic")
-    assert evolve(found, greeting_takes=timedelta(0), planning=Rules().planning) == Rules()
+    assert evolve(found, planning=Rules().planning) == Rules()
     assert evolve(found.planning, templates=NO_TEMPLATES) == Rules().planning
 
 
 def test_the_rules_have_the_speaking_time_of_the_greeting() -> None:
     brief, long = (rules_of(Config(messages=MessagesConfig(greeting=text))) for text in ("{clinic} here.", "So " * 25))
-    assert brief.greeting_takes < long.greeting_takes == timedelta(seconds=10)
+    assert brief.greeting_takes(None) < long.greeting_takes(None) == timedelta(seconds=10)
+    assert long.greeting_takes("es") < long.greeting_takes("en")
 
 
 def test_the_rules_follow_from_the_configuration(load: Load) -> None:

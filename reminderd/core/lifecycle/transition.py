@@ -73,6 +73,11 @@ class Action:
         """Return the token that identifies the lease."""
         return self.call.lease_token or ""
 
+    @property
+    def language(self) -> str | None:
+        """Return the language of its reminders, a BCP 47 tag; None: the clinic's own."""
+        return next((one.language for one in self.reminders), None)
+
 
 @frozen(kw_only=True)
 class Ledger:

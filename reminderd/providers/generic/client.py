@@ -83,11 +83,13 @@ class GenericProvider:
 
     async def place(self, placement: Placement) -> Answer:
         """Request one call: `POST /calls`."""
-        order = {
+        order: dict[str, object] = {
             "phone_number": placement.phone_number,
             "message": placement.message,
             "metadata": {"reminder_id": placement.reminder_id, "attempt_id": placement.call_id},
         }
+        if placement.language is not None:
+            order["language"] = placement.language
         outcome = await self._exchange.ask(
             "POST",
             self._calls_url,

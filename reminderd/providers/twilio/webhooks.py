@@ -17,7 +17,7 @@ from reminderd.core.answers import Report, spelled
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.model import TERMINAL
 from reminderd.core.script.prompts import Question
-from reminderd.core.script.scripts import Script
+from reminderd.core.script.scripts import Scripts
 from reminderd.providers.base import (
     DURATION_LIMIT,
     ID_LIMIT,
@@ -67,13 +67,13 @@ async def _status(webhook: Webhook, *, recorder: Recorder) -> Reply:
 async def _answer(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
     """Return what is spoken to the person or machine that answered."""
     report = read_report(webhook)
-    return _speak(report, await recorder.pick_up(report), recorder.script, url_of)
+    return _speak(report, await recorder.pick_up(report), recorder.scripts, url_of)
 
 
 async def _keys(webhook: Webhook, *, recorder: Recorder, url_of: UrlOf) -> Reply:
     """Record what a key means, and return what is spoken next."""
     report, key = read_report(webhook), read_key(webhook)
-    return _speak(report, await recorder.press(report, key), recorder.script, url_of)
+    return _speak(report, await recorder.press(report, key), recorder.scripts, url_of)
 
 
 async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
@@ -82,14 +82,16 @@ async def _fallback(webhook: Webhook, *, recorder: Recorder) -> Reply:
     call_id = unused_answer(webhook)
     if call_id is not None:
         await recorder.unspoken(call_id)
-    return Reply(body=fallback(recorder.script), content_type=_XML)
+    return Reply(body=fallback(recorder.scripts.own), content_type=_XML)
 
 
-def _speak(report: Report, spoken: SpokenPart, script: Script, url_of: UrlOf) -> Reply:
-    question = spoken.reply.question
-    asked = urlencode({"question": "" if question is None else question.value, "repeats": spoken.reply.repeats})
-    keys_url = f"{url_of('keys', report.attempt_id or '')}?{asked}"
-    return Reply(body=twiml(spoken.reply, script=script, message=spoken.message, keys_url=keys_url), content_type=_XML)
+def _speak(report: Report, spoken: SpokenPart, scripts: Scripts, url_of: UrlOf) -> Reply:
+    reply, script = spoken.reply, scripts.of(spoken.reply.language)
+    asked = {"question": "" if reply.question is None else reply.question.value, "repeats": reply.repeats}
+    if reply.language is not None:  # each key is answered in the language of the call, whatever became of its rows
+        asked["language"] = reply.language
+    keys_url = f"{url_of('keys', report.attempt_id or '')}?{urlencode(asked)}"
+    return Reply(body=twiml(reply, script=script, message=spoken.message, keys_url=keys_url), content_type=_XML)
 
 
 def probe(auth_token: str, public_base_url: str) -> Probe:
@@ -151,7 +153,13 @@ def read_key(webhook: Webhook) -> Key:
     if asked.get("question") not in set(Question) or repeats is None:
         raise InvalidPayloadError(["query: expected the question that was asked, and how often"])
     is_over = spelled(fields.get("CallStatus", "")) in TERMINAL
-    return Key(digits=digits[:_MOST_KEYS], question=Question(asked["question"]), repeats=repeats, is_over=is_over)
+    return Key(
+        digits=digits[:_MOST_KEYS],
+        question=Question(asked["question"]),
+        repeats=repeats,
+        language=asked.get("language"),
+        is_over=is_over,
+    )
 
 
 def unused_answer(webhook: Webhook) -> str | None:

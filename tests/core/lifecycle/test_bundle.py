@@ -9,6 +9,7 @@ from reminderd.core.lifecycle.bundle import spoken_together
 from reminderd.core.lifecycle.transition import Ledger
 from reminderd.core.model import CallOutcome, CallState, Status
 from reminderd.core.reasons import EndCode, HoldCode
+from reminderd.core.script.scripts import Script, Scripts
 from tests.support.builders import (
     DAY,
     HOUR,
@@ -50,6 +51,36 @@ def test_without_group_minutes_each_reminder_has_its_own_call() -> None:
     transition = claimed(a_ledger(FIRST, SECOND_ONE))
     assert members(transition.ledger) == ["reminder-1"]
     assert transition.ledger.reminders["reminder-2"].status is Status.SCHEDULED
+
+
+SPANISH = evolve(BUNDLED, scripts=Scripts(by_language={"es-US": Script(language="es-US", voice="Lupe")}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_one_call"),
+    [
+        ("es", "es", True),
+        ("es", "es-MX", True),
+        (None, "en", True),
+        (None, "es", False),
+        ("es", "pl", False),
+        ("so", "so", True),
+        ("so", None, False),
+        ("so", "ti", False),
+    ],
+)
+def test_only_reminders_in_one_language_are_one_call(one: str | None, other: str | None, *, is_one_call: bool) -> None:
+    first, second = evolve(FIRST, language=one), evolve(SECOND_ONE, language=other)
+    transition = claimed(a_ledger(first, second), rules=SPANISH)
+    assert members(transition.ledger) == (["reminder-2", "reminder-1"] if is_one_call else ["reminder-1"])
+    assert transition.action is not None
+    assert transition.action.language == (other if is_one_call else one)
+
+
+def test_a_reminder_does_not_wait_for_one_in_another_language() -> None:
+    later = evolve(SECOND_ONE, scheduled_at=NOW + MINUTE, language="es")
+    transition = claimed(a_ledger(FIRST, later), rules=SPANISH)
+    assert members(transition.ledger) == ["reminder-1"]
 
 
 def test_a_single_message_is_spoken_as_it_was_written() -> None:

@@ -19,6 +19,7 @@ from reminderd.core.lifecycle.transition import Ledger, Level
 from reminderd.core.model import CallOutcome, CallState, Member, Response, Status, digest
 from reminderd.core.reasons import EndCode
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
+from reminderd.core.script.scripts import Script, Scripts
 from tests.support.builders import (
     MINUTE,
     NOW,
@@ -103,11 +104,37 @@ def test_the_time_of_the_first_fetch_is_kept_for_every_answer() -> None:
 
 
 def test_a_message_ends_after_the_greeting_and_all_messages_before_it() -> None:
-    rules = evolve(RULES, greeting_takes=4 * SECOND)
+    rules = evolve(RULES, scripts=Scripts(own=Script(templates={Prompt.GREETING: "so " * 10})))
     first, second = evolve(WAITING, message="one " * 10), evolve(OTHER, message="two " * 5)
     members = answered(a_ledger(first, second, ANSWERED), rules=rules).transition.ledger.members
     assert members["call-1", "reminder-1"].spoken_by == NOW + 8 * SECOND
     assert members["call-1", "reminder-2"].spoken_by == NOW + 10 * SECOND
+
+
+def test_a_call_is_spoken_in_the_language_of_its_reminders_with_the_time_of_that_greeting() -> None:
+    scripts = Scripts(by_language={"es": Script(language="es-ES", templates={Prompt.GREETING: "Hola. " * 10})})
+    rules = evolve(RULES, scripts=scripts)
+    spanish = evolve(WAITING, message="one " * 10, language="es")
+    turn = answered(a_ledger(spanish, ANSWERED), rules=rules)
+    assert turn.reply.language == "es"
+    member = turn.transition.ledger.members["call-1", "reminder-1"]
+    assert (member.spoken_by, member.message_digest) == (NOW + 8 * SECOND, digest(spanish.message, "es"))
+    assert answered(a_ledger(evolve(spanish, status=Status.CANCELLED), ANSWERED)).reply == evolve(
+        NOT_NEEDED, language="es"
+    )
+    assert answered(a_ledger(evolve(spanish, phone_number="+12025550999"), ANSWERED)).reply == NOT_NEEDED
+
+
+@pytest.mark.parametrize("digits", ["", "1", "2", "3", "5", "9"])
+@pytest.mark.parametrize("question", list(Question))
+def test_a_key_is_answered_in_the_language_of_its_question_whatever_became_of_the_rows(
+    question: Question, digits: str
+) -> None:
+    key = Key(digits=digits, question=question, repeats=0, language="es")
+    plain = evolve(key, language=None)
+    ledger = spoken_in(WAITING)
+    replies = [key_pressed(ledger, ANSWERED, one, rules=RULES, now=NOW).reply for one in (key, plain)]
+    assert replies[0] == evolve(replies[1], language="es")
 
 
 def test_a_document_the_provider_could_not_use_was_not_spoken() -> None:
