@@ -3,6 +3,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from loguru import logger
 
 from reminderd.config import Config, MessagesConfig, rules_of
