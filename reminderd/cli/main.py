@@ -38,7 +38,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "accept": _Entry("one_reminder:accept", "Accept the changed phone number of a held reminder."),
     "call-again": _Entry("one_reminder:call_again", "Call again for a reminder that has ended without success."),
     "done": _Entry("one_reminder:done", "Note that you have called a reminder's patient yourself."),
-    "opt-out": _Entry("optouts:opt_out_", "Keep the list of phone numbers that must not be called."),
+    "opt-out": _Entry("privacy:opt_out_", "Keep the list of phone numbers that must not be called."),
     "status": _Entry("status:status", "Show whether all is well."),
     "pause": _Entry("pausing:pause", "Pause all dialing, also after a restart, until resume."),
     "resume": _Entry("pausing:resume", "Resume dialing."),

@@ -1,8 +1,8 @@
 """Read the clinic's configuration: make TOML and environment into frozen values, and report all errors at once."""
 
+from reminderd.config.coercion import written
 from reminderd.config.cross_checks import config_warnings
 from reminderd.config.load import FILE_NAME, Changes, ConfigError, changes, load_config, origin
-from reminderd.config.paths import written
 from reminderd.config.schema import (
     AlertsConfig,
     ApiConfig,

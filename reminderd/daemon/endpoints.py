@@ -21,9 +21,8 @@ from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
 from reminderd.daemon.feed import Feed
 from reminderd.engine.breaker import AddressPause, Breaker
-from reminderd.engine.context import Context
+from reminderd.engine.context import Context, log_transition
 from reminderd.engine.dialer import log_pause_change
-from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
