@@ -320,7 +320,7 @@ def test_a_move_forgets_the_answer() -> None:
     assert states(back)["m1"] == MOVED
 
 
-def test_an_answer_by_whoever_has_the_former_number_is_forgotten() -> None:
+def test_an_answer_by_the_person_with_the_former_number_is_forgotten() -> None:
     ledger, appointment = answered()
     after = planned(ledger, evolve(appointment, phone_number=OTHER_NUMBER)).ledger
     assert after.appointments["a1"].response is None
