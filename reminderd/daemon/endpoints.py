@@ -14,15 +14,15 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Scripts
 from reminderd.core.upsert import Decision
 from reminderd.daemon.feed import Feed
 from reminderd.engine.breaker import AddressPause, Breaker
-from reminderd.engine.context import Context
+from reminderd.engine.context import Context, log_transition
 from reminderd.engine.dialer import log_pause_change
-from reminderd.logs.lifecycle import log_transition
 from reminderd.providers.base import WebhookProvider
 from reminderd.store.database import Database
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
@@ -150,7 +150,7 @@ class DatabaseService:
 
     async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
         """Add or update all reminders, or none."""
-        source = Source(actor=API, detail="over HTTP")
+        source = Source(actor=API, detail="over HTTP", cancels_as=EndCode.WITHDRAWN)
         write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
         return await self.database.write(write, wait=False)
 

@@ -13,11 +13,19 @@ from reminderd.clock import Clock
 from reminderd.config import Config, rules_of
 from reminderd.core.schedule.time_zones import Daily
 from reminderd.core.wrong_tokens import networks
-from reminderd.daemon.alerts import Alerts, by_apprise, watch
-from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
 from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import Watch
+from reminderd.daemon.side_jobs import (
+    Alerts,
+    DailyJob,
+    backups,
+    by_apprise,
+    change_retention,
+    do_daily,
+    retention,
+    watch,
+)
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
 from reminderd.engine.poller import Poller

@@ -17,7 +17,7 @@ from reminderd.core.answers import Report
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import Script, Scripts
 from reminderd.providers.base import Webhook, json_object
-from reminderd.providers.generic.payload import read_report
+from reminderd.providers.generic.webhooks import read_report
 from reminderd.providers.twilio import webhooks as forms
 from tests.support.builders import NOW, SECOND
 

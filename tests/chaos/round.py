@@ -19,9 +19,8 @@ from reminderd.core.reasons import EndCode
 from reminderd.core.rules import Rules
 from reminderd.store.reminders import Source, cancel
 from reminderd.store.rows import to_ms
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, snapshot, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import snapshot, transaction
 from tests.chaos.invariants import Expectations, broken, doubles, losses
 from tests.chaos.leaks import leaks, private
 from tests.chaos.provider import ChaosProvider, Clinic

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from reminderd.config import CallingConfig, ClinicConfig, Config, LimitsConfig, load_config
-from reminderd.config.paths import all_keys
+from reminderd.config.coercion import all_keys
 
 EXAMPLE = Path(__file__).parents[2] / "config.example.toml"
 COMMENTED_KEY = re.compile(r"^# (?=[a-z_]+ = )", re.MULTILINE)

@@ -14,8 +14,8 @@ from loguru import logger
 
 from reminderd.config.load import load_config
 from reminderd.core.schedule.time_zones import Daily
-from reminderd.daemon.daily_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.setup import daily_jobs
+from reminderd.daemon.side_jobs import AGAIN_AFTER, DailyJob, backups, change_retention, do_daily, retention
 from reminderd.store.database import Database, open_database
 from reminderd.store.errors import StoreUnavailableError
 from reminderd.store.personal_data import mark_unscrubbed, unscrubbed
@@ -23,8 +23,7 @@ from reminderd.store.rows import to_ms
 from reminderd.store.settings import database_id
 from reminderd.store.sqlite.backups import backups_in
 from reminderd.store.sqlite.driver import Connection
-from reminderd.store.sqlite.housekeeping import scrub
-from reminderd.store.sqlite.opening import open_sync
+from reminderd.store.sqlite.opening import open_sync, scrub
 from tests.support.builders import DAY, HOUR, MINUTE, NOW
 from tests.support.clock import HandClock
 from tests.support.rows import insert_row
@@ -328,7 +327,7 @@ async def test_a_failed_rewrite_is_tried_again_after_an_hour(
             raise errors.pop()
         return scrub(connection)
 
-    monkeypatch.setattr("reminderd.daemon.daily_jobs.scrub", scrub_after_an_error)
+    monkeypatch.setattr("reminderd.daemon.side_jobs.scrub", scrub_after_an_error)
     clock = HandClock()
     async with open_database(tmp_path / "db", clock) as database:
         at = to_ms(NOW - 31 * DAY)

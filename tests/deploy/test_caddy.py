@@ -12,7 +12,7 @@ import httpx
 import trio
 
 from reminderd.core.model import Status
-from reminderd.providers.twilio.signature import signature
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.sandbox.twilio.twiml_reader import Hangup, Say, read_twiml
 from tests.e2e.conftest import Clinic
 from tests.support.caddy import CADDYFILE, Caddy, a_caddy, needs_caddy

@@ -16,7 +16,7 @@ from reminderd.core.rules import Backoff
 from reminderd.engine.breaker import Breaker
 from reminderd.engine.context import Memory
 from reminderd.providers.base import Placement
-from reminderd.store.sqlite.transaction import snapshot
+from reminderd.store.sqlite.driver import snapshot
 from reminderd.store.sqlite.trio_sqlite import Runner, worker_threads
 from tests.support.builders import HOUR, MINUTE, NOW
 from tests.support.clock import HandClock

@@ -16,8 +16,8 @@ from loguru import logger
 
 from reminderd.core.lifecycle.transition import Ledger, Level, LogLine, Transition
 from reminderd.core.masking import masked
+from reminderd.engine.context import log_transition
 from reminderd.logs.configure import configure_logs
-from reminderd.logs.lifecycle import log_transition
 
 NUMBER = "+12025550123"
 

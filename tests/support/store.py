@@ -30,9 +30,8 @@ from reminderd.store.settle import (
     settle_report,
     settle_unspoken,
 )
-from reminderd.store.sqlite.driver import Connection
+from reminderd.store.sqlite.driver import Connection, transaction
 from reminderd.store.sqlite.opening import open_sync
-from reminderd.store.sqlite.transaction import transaction
 from reminderd.store.stats import next_wakes
 from tests.support.builders import NOW, RULES
 from tests.support.engine import calls_of, reminder_of

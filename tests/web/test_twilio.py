@@ -19,8 +19,8 @@ from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.script.prompts import Prompt, Question, SpokenReply
 from reminderd.core.script.scripts import Script, Scripts
 from reminderd.providers.twilio.client import TwilioProvider
-from reminderd.providers.twilio.signature import signature
 from reminderd.providers.twilio.voice_api import Account
+from reminderd.providers.twilio.webhooks import signature
 from reminderd.store.errors import StoreUnavailableError, UnknownReminderError
 from reminderd.web.app import Health, build_app
 from reminderd.web.bodies import RequestLimits

@@ -22,8 +22,7 @@ from reminderd.core.answers import (
     Unclear,
 )
 from reminderd.providers.base import InvalidPayloadError, Placement, Recorder, Route, Webhook, json_object
-from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhooks import Verifier, routes
+from reminderd.providers.generic.webhooks import Verifier, read_report, routes
 from reminderd.providers.http import (
     Exchange,
     Outcome,

@@ -9,8 +9,7 @@ import pytest
 import trio
 
 from reminderd.providers.base import json_object
-from reminderd.providers.generic.payload import read_report
-from reminderd.providers.generic.webhooks import standard_webhooks
+from reminderd.providers.generic.webhooks import read_report, standard_webhooks
 from reminderd.sandbox.behaviors import example_number
 from reminderd.sandbox.generic import PAUSES, Sandbox
 from reminderd.sandbox.switchboard import serve_sandbox

@@ -13,12 +13,11 @@ from reminderd.core.model import Status
 from reminderd.core.reasons import EndCode, HoldCode
 from reminderd.store import queries
 from reminderd.store import reminders as acts
-from reminderd.store.address import unreached_since
 from reminderd.store.claims import poke
 from reminderd.store.errors import CopyError, StoreUnavailableError, StoreUnusableError
 from reminderd.store.opt_outs import opt_out
 from reminderd.store.rows import to_ms
-from reminderd.store.settings import database_id, last_pause, paused, set_pause
+from reminderd.store.settings import database_id, last_pause, paused, set_pause, unreached_since
 from reminderd.store.sqlite.copying import copy, reading
 from reminderd.store.sqlite.driver import connect
 from reminderd.store.sqlite.integrity import check
