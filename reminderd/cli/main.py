@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, _Entry]] = {
     "run": _Entry("running:run_", "Run the daemon: place calls that are due, receive webhooks."),
     "sandbox": _Entry("running:sandbox", "Run the simulated voice provider alone, to develop against."),
     "check-config": _Entry("checks:check_config", "Check the configuration; show what to set at the provider."),
+    "messages": _Entry("messages:messages", "Show what patients hear, as text."),
     "doctor": _Entry("checks:doctor", "Check everything the daemon depends on, and say what to fix."),
     "call-test": _Entry("call_test:call_test", "Call one phone now, and show the progress of the call."),
     "add": _Entry("one_reminder:add", "Add one reminder."),

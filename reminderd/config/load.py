@@ -55,6 +55,7 @@ _RELOADABLE: Final[tuple[KeyPath, ...]] = (
     ("retry",),
     ("messages",),
     ("import",),
+    ("reminders",),
     ("alerts",),
     ("backup",),
     ("retention",),

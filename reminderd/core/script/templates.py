@@ -132,7 +132,12 @@ class Templates:
         if values.appointment is not None:
             known["date"] = spoken_day(values.appointment, self.zone, script.language)
             known["time"] = spoken_hour(values.appointment, self.zone, script.language)
-        return _PLACEHOLDER.sub(lambda found: known[found[1]].strip(), text)
+        return _PLACEHOLDER.sub(lambda found: _joined(known[found[1]].strip(), text[found.end() :]), text)
+
+
+def _joined(value: str, rest: str) -> str:
+    """Return what is filled in before the rest of a template; there is one period after "4:00 p.m."."""
+    return value.removesuffix(".") if rest.startswith(".") else value
 
 
 NO_TEMPLATES: Final = Templates()

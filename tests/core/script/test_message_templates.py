@@ -211,6 +211,12 @@ def test_what_a_template_needs_is_given_and_can_be_spoken_or_the_request_is_refu
     assert asked(FULL, **(KNOWN | changes)) == mistakes
 
 
+def test_a_period_is_not_spoken_twice() -> None:
+    ends = Templates(by_name={"visit": "{provider}. At {place}, {name}."}, zone=BERLIN)
+    said = ends.message("visit", Values(name="John Lee Jr.", provider="Dr. Li", place="St. Mary St."))
+    assert said.text == "Dr. Li. At St. Mary St., John Lee Jr."
+
+
 def test_what_no_template_mentions_is_not_looked_at() -> None:
     assert wanted(FULL, template="bill", name="{", place="").message == "Please call Dr. Brown's office."
 
