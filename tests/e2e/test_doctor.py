@@ -59,7 +59,7 @@ class Said:
         return {finding["about"]: finding["mark"] for finding in self.findings}
 
     def says(self, about: str) -> str:
-        return next(finding["says"] for finding in self.findings if finding["about"] == about)
+        return next(finding["text"] for finding in self.findings if finding["about"] == about)
 
 
 async def doctor(folder: Path, *options: str, env: dict[str, str] | None = None) -> Said:

@@ -11,7 +11,7 @@ import trio
 from attrs import define, evolve, field
 
 from reminderd.clock import Clock
-from reminderd.core.answers import Accepted, Answer, Capabilities, Finding, NotFound, Report
+from reminderd.core.answers import Accepted, Answer, Capabilities, LookUpAnswer, NotFound, Report
 from reminderd.core.model import Call, Reminder
 from reminderd.core.rules import Backoff, Rules
 from reminderd.engine.breaker import Breaker
@@ -43,7 +43,7 @@ class FakeProvider:
     name: str = "fake"
     account: str = ACCOUNT
     capabilities: Capabilities = field(factory=Capabilities)
-    finding: Finding = field(factory=NotFound)
+    finding: LookUpAnswer = field(factory=NotFound)
     placed: list[Placement] = field(factory=list)
     looked_up: list[str] = field(factory=list)
     in_flight: int = 0
@@ -61,11 +61,11 @@ class FakeProvider:
         finally:
             self.in_flight -= 1
 
-    async def fetch(self, external_call_id: str) -> Finding:
+    async def fetch(self, external_call_id: str) -> LookUpAnswer:
         self.looked_up.append(external_call_id)
         return self.finding
 
-    async def find(self, placement: Placement) -> Finding:
+    async def find(self, placement: Placement) -> LookUpAnswer:
         self.looked_up.append(placement.call_id)
         return self.finding
 
@@ -75,7 +75,7 @@ class FakeProvider:
     def parse(self, webhook: Webhook) -> Report:
         raise AssertionError(webhook)
 
-    async def drop(self, external_call_id: str) -> Finding:
+    async def drop(self, external_call_id: str) -> LookUpAnswer:
         raise AssertionError(external_call_id)
 
     async def aclose(self) -> None:

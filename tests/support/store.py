@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from attrs import define, field
 
-from reminderd.core.answers import Answer, Candidates, Finding, Report
+from reminderd.core.answers import Answer, Candidates, LookUpAnswer, Report
 from reminderd.core.lifecycle.keypress import Key
 from reminderd.core.lifecycle.reconcile import Witness
 from reminderd.core.lifecycle.transition import Action, Transition
@@ -141,7 +141,7 @@ class Store:
     def not_sent(self, action: Action, reason: str = "stopping") -> Transition | None:
         return self.write(partial(settle_not_sent, action=action, reason=reason, rules=self.rules))
 
-    def found(self, action: Action, finding: Finding | Candidates) -> Transition | None:
+    def found(self, action: Action, finding: LookUpAnswer | Candidates) -> Transition | None:
         return self.write(partial(settle_finding, action=action, finding=finding, rules=self.rules))
 
     def report(self, report: Report) -> Transition:
