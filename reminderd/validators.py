@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from babel import Locale
 
 from reminderd.core.phone import is_country
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span, Spans
 from reminderd.core.schedule.time_zones import place_zone
 from reminderd.core.script.scripts import PLACEHOLDERS
@@ -421,6 +422,24 @@ def templates_error(templates: Mapping[str, str]) -> str | None:
         found = prompt_error(text, TEMPLATE_PLACEHOLDERS)
         if found is not None:
             return f"{found}, {where}"
+    return None
+
+
+TYPE_NAME_LENGTH: Final = 100
+"""Of a type of appointment, without spaces."""
+
+
+def cadences_error(entries: tuple[str, ...]) -> str | None:
+    """Reject what is no time before an appointment, and the same time twice."""
+    seen: set[str] = set()
+    for place, entry in enumerate(entries, start=1):
+        try:
+            name = read_cadence(entry).name
+        except ValueError as error:
+            return f"entry {place} {error}"
+        if name in seen:
+            return f"entry {place} is there twice"
+        seen.add(name)
     return None
 
 

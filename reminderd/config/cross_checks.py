@@ -11,6 +11,7 @@ from reminderd.core.schedule.calling_hours import WHOLE_DAY
 from reminderd.core.schedule.time_zones import EXPECTED, territory_of
 from reminderd.core.script.advice import advice
 from reminderd.files import companions
+from reminderd.keys import KeyPath
 from reminderd.providers.settings import CheckError
 from reminderd.validators import did_you_mean
 
@@ -23,6 +24,7 @@ def cross_check(config: Config) -> Iterator[CheckError]:
     yield from _durations(config)
     yield from _place(config)
     yield from _hours(config)
+    yield from _reminders(config)
     yield from _profiles(config)
     yield from _languages(config)
     yield from _provider(config)
@@ -55,6 +57,7 @@ def _hours(config: Config) -> Iterator[CheckError]:
     uses = {
         "the calling hours": any(spans != WHOLE_DAY for spans in calling.calling_hours.week),
         "the holidays": bool(calling.holidays),
+        "[reminders].before": config.reminders.is_used,
         "[limits]": bool(limits.answered_per_day or limits.answered_per_week),
         "[messages.templates] with {date} or {time}": any("{date}" in text or "{time}" in text for text in templates),
     }
@@ -64,6 +67,16 @@ def _hours(config: Config) -> Iterator[CheckError]:
     if not any(calling.calling_hours.week):
         keys = ("calling", "days"), *(("calling", "hours", day) for day in DAYS)
         yield keys, "leaves no day with calling hours; expected at least one day that [calling.hours] does not close"
+
+
+def _reminders(config: Config) -> Iterator[CheckError]:
+    known = config.messages.templates
+    named: dict[KeyPath, str] = {("reminders", "template"): config.reminders.template}
+    named |= {("reminders", "types", name, "template"): one.template for name, one in config.reminders.types.items()}
+    for path, name in named.items():
+        if name and name not in known:
+            expected = f"one of {', '.join(known)}" if known else "a template of this name in [messages.templates]"
+            yield (path, ("messages", "templates")), f"is unknown{did_you_mean(name, known)}; expected {expected}"
 
 
 def _profiles(config: Config) -> Iterator[CheckError]:

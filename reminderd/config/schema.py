@@ -16,7 +16,9 @@ from attrs import asdict, evolve, field, frozen, make_class
 from reminderd import validators
 from reminderd.core.answers import Capabilities
 from reminderd.core.phone import Numbering
-from reminderd.core.rules import Backoff, Limits, Rules
+from reminderd.core.rules import Backoff, CallPlan, Limits, Planning, Rules, type_key
+from reminderd.core.schedule.cadence import EXPECTED as CADENCES
+from reminderd.core.schedule.cadence import read_cadence
 from reminderd.core.schedule.calling_hours import CallingHours, Spans
 from reminderd.core.script.prompts import Prompt
 from reminderd.core.script.scripts import PLACEHOLDERS, Script, Scripts
@@ -310,6 +312,51 @@ class TextsConfig:
     )
 
 
+def _cadences() -> tuple[str, ...]:
+    return key((), CADENCES, validators.cadences_error)
+
+
+def _template_name() -> str:
+    return key("", "the name of a template in [messages.templates]")
+
+
+@frozen(kw_only=True)
+class AppointmentTypeConfig:
+    """The calls before appointments of one type; what is left out is as for all."""
+
+    before: tuple[str, ...] = _cadences()
+    template: str = _template_name()
+
+
+def _types_error(types: Mapping[str, AppointmentTypeConfig]) -> str | None:
+    keys = [type_key(name) for name in types]
+    for place, one in enumerate(keys, start=1):
+        if not one or len(one) > validators.TYPE_NAME_LENGTH:
+            return f"entry {place} has a name that is not allowed"
+        if one in keys[: place - 1]:
+            return f"entry {place} has the name of another, as spaces and capital letters make no difference"
+    return None
+
+
+@frozen(kw_only=True)
+class RemindersConfig:
+    """Which calls are planned before an appointment."""
+
+    before: tuple[str, ...] = _cadences()
+    template: str = _template_name()
+    types: Mapping[str, AppointmentTypeConfig] = key(
+        MappingProxyType({}),
+        f"a section for each type of appointment, with a name of at most {validators.TYPE_NAME_LENGTH} characters",
+        _types_error,
+        kind=AppointmentTypeConfig,
+    )
+
+    @property
+    def is_used(self) -> bool:
+        """Whether any calls are planned."""
+        return bool(self.before or any(one.before for one in self.types.values()))
+
+
 @frozen(kw_only=True)
 class LanguageConfig(TextsConfig):
     """What patients with another language than the clinic's hear."""
@@ -492,6 +539,7 @@ class Config:
     calling: CallingConfig = field(factory=CallingConfig)
     limits: LimitsConfig = field(factory=LimitsConfig)
     messages: MessagesConfig = field(factory=MessagesConfig)
+    reminders: RemindersConfig = field(factory=RemindersConfig)
     api: ApiConfig = field(factory=ApiConfig)
     import_: ImportConfig = field(factory=ImportConfig)
     alerts: AlertsConfig = field(factory=AlertsConfig)
@@ -530,6 +578,7 @@ def rules_of(
         limits=Limits(per_day=config.limits.answered_per_day, per_week=config.limits.answered_per_week),
         group_within=timedelta(minutes=config.calling.group_minutes),
         max_lateness=timedelta(minutes=config.calling.max_lateness_minutes),
+        planning=planning_of(config),
         voicemail_is_reached=config.redial.voicemail_is_reached,
         scripts=scripts_of(config),
         leave_voicemail=config.provider.settings.leaves_voicemail,
@@ -579,6 +628,19 @@ def scripts_of(config: Config) -> Scripts:
 def _prompts_of(texts: TextsConfig) -> Mapping[Prompt, str]:
     written = asdict(texts)
     return {prompt: written[prompt] for prompt in Prompt if written.get(prompt)}
+
+
+def planning_of(config: Config) -> Planning:
+    """Return which calls are planned for appointments."""
+    reminders = config.reminders
+    default = CallPlan(before=tuple(map(read_cadence, reminders.before)), template=reminders.template)
+    by_type = {
+        type_key(name): CallPlan(
+            before=tuple(map(read_cadence, one.before)) or default.before, template=one.template or default.template
+        )
+        for name, one in reminders.types.items()
+    }
+    return Planning(default=default, by_type=by_type, templates=templates_of(config))
 
 
 def templates_of(config: Config) -> Templates:

@@ -14,6 +14,7 @@ from reminderd.core.answers import Report
 from reminderd.core.lifecycle.keypress import NOT_NEEDED, Key
 from reminderd.core.lifecycle.transition import Transition
 from reminderd.core.phone import patient_number
+from reminderd.core.reasons import EndCode
 from reminderd.core.requests import ReminderRequest
 from reminderd.core.rules import Rules
 from reminderd.core.script.scripts import Scripts
@@ -149,7 +150,7 @@ class DatabaseService:
 
     async def upsert(self, requests: Sequence[ReminderRequest]) -> list[tuple[Stored, Decision]]:
         """Add or update all reminders, or none."""
-        source = Source(actor=API, detail="over HTTP")
+        source = Source(actor=API, detail="over HTTP", cancels_as=EndCode.WITHDRAWN)
         write = partial(put_all, requests=requests, rules=self.rules, mint=mint, source=source)
         return await self.database.write(write, wait=False)
 

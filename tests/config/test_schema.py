@@ -3,12 +3,14 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from loguru import logger
 
 from reminderd.config import Config, MessagesConfig, rules_of
 from reminderd.core.answers import Capabilities
 from reminderd.core.rules import Rules
 from reminderd.core.schedule.calling_hours import DAY_MINUTES, Span
+from reminderd.core.script.templates import NO_TEMPLATES
 
 Load = Callable[..., Config]
 Errors = Callable[..., list[str]]
@@ -312,7 +314,9 @@ def test_every_valid_retention_is_valid_for_loguru(load: Load, tmp_path: Path, r
 
 
 def test_the_defaults_match_the_cores() -> None:
-    assert rules_of(Config(), provider="generic") == Rules()
+    found = rules_of(Config(), provider="generic")
+    assert evolve(found, planning=Rules().planning) == Rules()
+    assert evolve(found.planning, templates=NO_TEMPLATES) == Rules().planning
 
 
 def test_the_rules_have_the_speaking_time_of_the_greeting() -> None:

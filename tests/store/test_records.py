@@ -85,7 +85,7 @@ def test_an_erasure_keeps_the_opt_out_and_anonymous_rows(store: Store) -> None:
     assert not any(told in str((after["call_logs"], after["call_reminders"])) for told in (PHONE, "anna-1", "Yes."))
     assert after["opt_outs"] == before["opt_outs"]
     assert after["audit"][:-1] == before["audit"]
-    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders")
+    assert after["audit"][-1][2:] == ("anna", "erase", None, "a number that ends in 56: 2 reminders", None)
     assert PHONE not in str(after["audit"])
     assert "12-34" not in str(after)
 
