@@ -55,6 +55,7 @@ _LIVE: Final[tuple[KeyPath, ...]] = (
     ("messages",),
     ("import",),
     ("alerts",),
+    ("results",),
     ("backup",),
     ("retention",),
     ("provider", "calls_per_second"),

@@ -16,7 +16,6 @@ from reminderd.core.wrong_tokens import networks
 from reminderd.daemon.alerts import Alerts, by_apprise, watch
 from reminderd.daemon.daily_jobs import DailyJob, backups, change_retention, do_daily, retention
 from reminderd.daemon.endpoints import api, mint, note_answer, webhooks
-from reminderd.daemon.feed import Feed
 from reminderd.daemon.readiness import Watch
 from reminderd.daemon.systemd import NO_SUPERVISOR, Supervisor
 from reminderd.engine.context import Context, Memory
@@ -24,6 +23,8 @@ from reminderd.engine.poller import Poller
 from reminderd.metrics import Instruments
 from reminderd.providers.base import ProviderClient
 from reminderd.providers.settings import ClientOptions, ProviderSettings
+from reminderd.results.feed import Feed
+from reminderd.results.webhook import Destination, Sender
 from reminderd.store.database import Database
 from reminderd.web.api import Throttle
 from reminderd.web.app import Health, build_app, build_metrics_app
@@ -92,6 +93,8 @@ class Setup:
     alerts: Alerts | None
     """None: no alerts are sent."""
     daily_jobs: Sequence[DailyJob]
+    sender: Sender | None
+    """None: no changes are sent."""
 
     @property
     def stopping(self) -> trio.Event:
@@ -135,10 +138,12 @@ class Setup:
                 await self.context.provider.aclose()
 
     async def do_side_jobs(self) -> None:
-        """Send alerts and do the daily jobs until the end of this setup."""
+        """Send alerts and changes, and do the daily jobs, until the end of this setup."""
         async with trio.open_nursery() as nursery:
             if self.alerts is not None:
                 nursery.start_soon(watch, self.alerts)
+            if self.sender is not None:
+                nursery.start_soon(self.sender.run)
             for job in self.daily_jobs:
                 nursery.start_soon(do_daily, job)
             await self.stopping.wait()
@@ -160,7 +165,8 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         instruments=instruments,
     )
     dials = options.only != "web"
-    look = Watch(context=context, dials=dials, started_at=daemon.started_at)
+    sends = bool(config.results.url)
+    look = Watch(context=context, dials=dials, started_at=daemon.started_at, sends=sends)
 
     feed = Feed(daemon.database, context.stopping)
 
@@ -188,6 +194,7 @@ def set_up(config: Config, daemon: DaemonState) -> Setup:
         daily_jobs=daily_jobs(config, database=daemon.database, clock=clock, stopping=context.stopping)
         if dials
         else (),
+        sender=_sender(config, context, feed) if dials and config.results.url else None,
     )
     daemon.public_base_urls = tuple(url for url in (config.web.public_base_url, *earlier) if url)
     return setup
@@ -205,6 +212,17 @@ def _alerts(config: Config, context: Context) -> Alerts:
         clock=context.clock,
         send=by_apprise(config.alerts.urls),
         every=timedelta(seconds=config.alerts.every_seconds),
+        stopping=context.stopping,
+    )
+
+
+def _sender(config: Config, context: Context, feed: Feed) -> Sender:
+    """Return what sends changes of outcomes to the clinic's own system."""
+    return Sender(
+        destination=Destination(url=config.results.url, secret=config.results.secret),
+        database=context.database,
+        feed=feed,
+        clock=context.clock,
         stopping=context.stopping,
     )
 

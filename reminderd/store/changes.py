@@ -14,13 +14,33 @@ from reminderd.core.model import CallOutcome
 from reminderd.core.reasons import EndCode
 from reminderd.store.rows import Connection, Row, from_ms, to_ms
 
-_COLUMNS: Final = """
-SELECT seq, event_id, at, kind, subject_id, ref, appointment_id, status, response, end_code, done, attempts,
-       call_outcome, spoken
-  FROM changes
-"""
+_NAMES: Final = (
+    "seq",
+    "event_id",
+    "at",
+    "kind",
+    "subject_id",
+    "ref",
+    "appointment_id",
+    "status",
+    "response",
+    "end_code",
+    "done",
+    "attempts",
+    "call_outcome",
+    "spoken",
+)
+
+
+def columns_of(alias: str) -> str:
+    """Return the columns of `changes` for a SELECT that `change_of` reads."""
+    return ", ".join(f"{alias}.{name}" for name in _NAMES)
+
+
 # What was erased is nobody's anymore.
-_AFTER: Final = f"{_COLUMNS} WHERE seq > :after AND subject_id <> '' ORDER BY seq LIMIT :limit"
+_AFTER: Final = f"""
+SELECT {columns_of("c")} FROM changes AS c WHERE c.seq > :after AND c.subject_id <> '' ORDER BY c.seq LIMIT :limit
+"""
 _BOUNDS: Final = """
 SELECT (SELECT min(seq) FROM changes) AS oldest, (SELECT event_id FROM changes WHERE seq = :seq) AS found
 """
@@ -29,6 +49,7 @@ _TRIM: Final = """
 DELETE FROM changes
  WHERE seq IN (SELECT seq FROM changes WHERE seq < :read ORDER BY seq LIMIT :limit)
    AND seq < (SELECT max(seq) FROM changes WHERE at < :before AND seq < :read)
+   AND seq NOT IN (SELECT seq FROM deliveries)
 """
 _TRIM_BATCH: Final = 1_000
 _CODES: Final = {str(code): code for code in EndCode}
@@ -55,7 +76,7 @@ def changes_after(connection: Connection, *, cursor: Cursor | None, limit: int) 
         check_cursor(cursor, found=bounds["found"], oldest=bounds["oldest"])
     after = 0 if cursor is None else cursor.seq
     rows = connection.execute(_AFTER, {"after": after, "limit": limit}).fetchall()
-    changes = [_change(row) for row in rows]
+    changes = [change_of(row) for row in rows]
     return Page(changes=changes, cursor=changes[-1].cursor if changes else cursor or Cursor())
 
 
@@ -77,7 +98,8 @@ def trim_changes(connection: Connection, _now: datetime, *, before: datetime, re
     return connection.execute(_TRIM, bounds).rowcount
 
 
-def _change(row: Row) -> Change:
+def change_of(row: Row) -> Change:
+    """Return the change in a row with the columns of `columns_of`."""
     values: dict[str, Any] = {name: row[name] for name in ("seq", "event_id", "subject_id", "ref", "appointment_id")}
     return Change(
         **values,

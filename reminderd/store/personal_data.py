@@ -316,6 +316,7 @@ def erase(connection: Connection, now: datetime, *, phone_number: str, actor: st
     connection.executemany("DELETE FROM webhook_receipts WHERE reminder_id = :id", ids)
     connection.executemany("DELETE FROM reminders WHERE id = :id", ids)
     connection.executemany("DELETE FROM call_reminders WHERE reminder_id = :id", ids)
+    connection.executemany("DELETE FROM deliveries WHERE subject_id = :id", ids)
     connection.executemany("UPDATE changes SET subject_id = '', ref = NULL WHERE subject_id = :id", ids)
     _forget_as_former(connection, spellings)
     audit(connection, now, actor=actor, act="erase", detail=f"{some_of(phone_number)}: {len(ids)} reminders")

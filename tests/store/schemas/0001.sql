@@ -178,6 +178,13 @@ CREATE TABLE changes (
     spoken         INTEGER
 ) STRICT;
 INSERT INTO changes VALUES(1,'00000000000000000000000000000000',1780000000000,'reminder','über','ü',NULL,'called','confirmed',NULL,0,2,'heard',1);
+CREATE TABLE deliveries (
+    seq        INTEGER PRIMARY KEY,
+    subject_id TEXT NOT NULL,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    next_at    INTEGER NOT NULL,
+    error      TEXT
+) STRICT;
 CREATE TABLE audit (
     id          INTEGER PRIMARY KEY,
     at          INTEGER NOT NULL,
@@ -300,6 +307,7 @@ BEGIN
      WHERE phone_number = NEW.phone_number AND status = 'scheduled';
 END;
 CREATE INDEX imports_by_time ON imports (at, id);
+CREATE INDEX deliveries_by_subject ON deliveries (subject_id, seq);
 CREATE INDEX changes_by_subject ON changes (subject_id);
 CREATE INDEX changes_by_time ON changes (at);
 CREATE TRIGGER reminders_outcome_changed AFTER UPDATE OF status, response, end_code, done_at ON reminders

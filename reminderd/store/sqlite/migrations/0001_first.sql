@@ -317,6 +317,17 @@ CREATE TABLE changes (
     spoken         INTEGER
 ) STRICT;
 
+-- The changes that another system has not received yet, for another try.
+CREATE TABLE deliveries (
+    seq        INTEGER PRIMARY KEY,
+    subject_id TEXT NOT NULL,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    next_at    INTEGER NOT NULL,
+    error      TEXT
+) STRICT;
+
+CREATE INDEX deliveries_by_subject ON deliveries (subject_id, seq);
+
 CREATE INDEX changes_by_subject ON changes (subject_id);
 CREATE INDEX changes_by_time ON changes (at);
 
